@@ -1,0 +1,25 @@
+"""control.json: the durable word on whether an agent may trade.
+
+The operator writes it into the agents' ConfigMap; a pod that starts while halted starts halted. It changes without a
+restart. Who may write it, and the acknowledgement of it, are the operator's and the agent's business.
+"""
+
+from enum import StrEnum
+
+from purpleflea_contract.settings import SpecModel
+
+
+class Mode(StrEnum):
+    """Trading mode: Active trades, Halted keeps running and sends no order."""
+
+    ACTIVE = "Active"
+    HALTED = "Halted"
+
+
+class Control(SpecModel):
+    """The whole of control.json."""
+
+    mode: Mode = Mode.ACTIVE
+    """Trading mode. Active sends orders; Halted sends none and keeps everything else running."""
+    generation: int = 0
+    """metadata.generation of the resource that asked for this mode."""

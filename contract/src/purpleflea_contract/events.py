@@ -1,0 +1,88 @@
+"""Every structured log event: its name, level, message and attributes, and the fields of each log line.
+
+The attribute that carries the event's name is `event_type` (the published facet), and a business status stands under
+`<object>.status`: a top-level `status` would be read as the log level (Datadog, reserved attributes).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+EVENT_TYPE = "event_type"
+LINE_FIELDS = (
+    "timestamp",
+    "level",
+    "logger",
+    "message",
+    "agent_id",
+    "strategy",
+    "dd.trace_id",
+    "dd.span_id",
+    "dd.service",
+    "dd.env",
+    "dd.version",
+)
+"""Fields of every log line. timestamp is ISO 8601 with milliseconds, UTC; dd.trace_id is 32 hexadecimal digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent:
+    """One log event; `attributes` are top-level keys of the JSON line."""
+
+    name: str
+    level: Literal["INFO", "WARNING", "ERROR"]
+    message: str
+    attributes: tuple[str, ...]
+
+
+TRADE_EXECUTED = LogEvent(
+    name="trade_executed",
+    level="INFO",
+    message="Trade executed",
+    attributes=("market", "side", "size", "price", "latency_ms", "order_id"),
+)
+SIGNAL_GENERATED = LogEvent(
+    name="signal_generated",
+    level="INFO",
+    message="Signal generated",
+    attributes=("market", "signal_value", "strategy"),
+)
+ESCROW_TRANSACTION = LogEvent(
+    name="escrow_transaction",
+    level="INFO",
+    message="Escrow event",
+    attributes=("counterparty", "amount_usd", "escrow.status", "escrow_id"),
+)
+BALANCE_ALERT = LogEvent(
+    name="balance_alert",
+    level="WARNING",
+    message="Balance below threshold",
+    attributes=("currency", "balance_usd", "threshold_usd"),
+)
+ORDER_REFUSED = LogEvent(
+    name="order_refused",
+    level="WARNING",
+    message="Order refused by a risk limit",
+    attributes=("market", "side", "size", "reason"),
+)
+ORDER_FAILED = LogEvent(
+    name="order_failed",
+    level="ERROR",
+    message="Order failed",
+    attributes=("market", "side", "size", "order_id", "error.kind", "error.message"),
+)
+CONTROL_CHANGED = LogEvent(
+    name="control_changed",
+    level="WARNING",
+    message="Trading mode changed",
+    attributes=("mode", "reason"),
+)
+
+EVENTS = (
+    TRADE_EXECUTED,
+    SIGNAL_GENERATED,
+    ESCROW_TRANSACTION,
+    BALANCE_ALERT,
+    ORDER_REFUSED,
+    ORDER_FAILED,
+    CONTROL_CHANGED,
+)

@@ -1,0 +1,33 @@
+"""Kubernetes names: the API group, labels and annotations that operator, agent and sandbox share.
+
+The Datadog keys are written as Datadog's node agent reads them (documentation: unified service tagging,
+Autodiscovery annotations v2).
+"""
+
+GROUP = "purpleflea.com"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+CONTAINER = "agent"
+"""Name of the agent's container; Autodiscovery annotations carry it in their key."""
+
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_VERSION = "app.kubernetes.io/version"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_PART_OF = "app.kubernetes.io/part-of"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_STRATEGY = f"{GROUP}/strategy"
+MANAGED_BY = "purpleflea-operator"
+
+DD_LABEL_ENV = "tags.datadoghq.com/env"
+DD_LABEL_SERVICE = "tags.datadoghq.com/service"
+DD_LABEL_VERSION = "tags.datadoghq.com/version"
+DD_ANNOTATION_TAGS = "ad.datadoghq.com/tags"
+DD_ANNOTATION_LOGS = f"ad.datadoghq.com/{CONTAINER}.logs"
+DD_ANNOTATION_CHECKS = f"ad.datadoghq.com/{CONTAINER}.checks"
+
+ANNOTATION_DESIRED_HASH = f"{GROUP}/desired-hash"
+"""On each child: hash of what the operator last wanted it to be."""
+ANNOTATION_SETTINGS_HASH = f"{GROUP}/settings-hash"
+"""On the pod template: hash of settings.json; a change of settings restarts the agents."""

@@ -1,0 +1,169 @@
+"""Every metric an agent sends: name, type, unit, tags, meaning.
+
+The names are those of the published Purple Flea integration. It knows nothing of how they are sent: see the
+agent's metrics module.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from purpleflea_contract import tags
+from purpleflea_contract.tags import Tag
+
+
+class MetricType(StrEnum):
+    """DogStatsD types in use.
+
+    Latencies and amounts are distributions, not histograms: a histogram is aggregated per host by the node agent and
+    its bare name never exists, so that a p95 monitor on it can have no data (Datadog documentation, "Distributions").
+    """
+
+    GAUGE = "gauge"
+    COUNT = "count"
+    DISTRIBUTION = "distribution"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric. `unit` is a Datadog unit name; `tags` come on top of agent_id, strategy, env, service, version."""
+
+    name: str
+    type: MetricType
+    unit: str
+    tags: tuple[Tag, ...] = ()
+    description: str
+    emitted: str
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """Names of all tags of the metric, those of every metric first."""
+        return tuple(tag.name for tag in (*tags.EVERY_METRIC, *self.tags))
+
+
+PNL = Metric(
+    name="agent.trade.pnl_usd",
+    type=MetricType.GAUGE,
+    unit="dollar",
+    tags=(tags.MARKET, tags.REALIZED),
+    description="Current profit and loss of the market, realized and unrealized apart.",
+    emitted="after each trading interval and each fill",
+)
+DRAWDOWN = Metric(
+    name="agent.risk.max_drawdown_pct",
+    type=MetricType.GAUGE,
+    unit="percent",
+    description="Largest fall of the equity from its peak, in percent of the peak (0 to 100).",
+    emitted="after each trading interval",
+)
+OPEN_POSITIONS = Metric(
+    name="agent.positions.open_count",
+    type=MetricType.GAUGE,
+    unit="position",
+    tags=(tags.MARKET,),
+    description="Open positions of the market.",
+    emitted="after each trading interval",
+)
+ORDER_LATENCY = Metric(
+    name="agent.order.latency_ms",
+    type=MetricType.DISTRIBUTION,
+    unit="millisecond",
+    tags=(tags.MARKET, tags.ORDER_TYPE),
+    description="Time from sending an order to its answer.",
+    emitted="per order that was answered",
+)
+SIGNAL_COMPUTE = Metric(
+    name="agent.signal.compute_seconds",
+    type=MetricType.DISTRIBUTION,
+    unit="second",
+    tags=(tags.MODEL_VERSION,),
+    description="Time to compute a trading signal.",
+    emitted="per market and trading interval",
+)
+ORDER_EXECUTIONS = Metric(
+    name="agent.order.executions_total",
+    type=MetricType.COUNT,
+    unit="order",
+    tags=(tags.MARKET, tags.STATUS, tags.ERROR_TYPE),
+    description="Orders attempted.",
+    emitted="per order",
+)
+WALLET_BALANCE = Metric(
+    name="agent.wallet.balance_usd",
+    type=MetricType.GAUGE,
+    unit="dollar",
+    tags=(tags.CURRENCY, tags.WALLET_TYPE),
+    description="Wallet balance in US dollars.",
+    emitted="after each trading interval",
+)
+API_REQUESTS = Metric(
+    name="agent.api.requests_total",
+    type=MetricType.COUNT,
+    unit="request",
+    tags=(tags.ENDPOINT, tags.METHOD, tags.STATUS_CODE, tags.SUCCESS),
+    description="Calls to the Purple Flea API.",
+    emitted="per call, with status code 0 where no answer came",
+)
+ESCROW_TRANSACTIONS = Metric(
+    name="agent.escrow.transactions_total",
+    type=MetricType.COUNT,
+    unit="transaction",
+    tags=(tags.COUNTERPARTY, tags.STATUS),
+    description="Escrow transactions by the state they reached.",
+    emitted="per change of state",
+)
+ESCROW_AMOUNT = Metric(
+    name="agent.escrow.amount_usd",
+    type=MetricType.DISTRIBUTION,
+    unit="dollar",
+    tags=(tags.COUNTERPARTY, tags.STATUS),
+    description="Amount of completed escrow transactions.",
+    emitted="when an escrow is released",
+)
+FAUCET_CLAIMS = Metric(
+    name="agent.faucet.claims_total",
+    type=MetricType.COUNT,
+    unit="request",
+    tags=(tags.STATUS,),
+    description="Faucet claims attempted.",
+    emitted="per claim",
+)
+HEARTBEAT = Metric(
+    name="agent.heartbeat",
+    type=MetricType.COUNT,
+    unit="event",
+    description="One per completed trading interval; its absence means a dead or deaf agent.",
+    emitted="after each trading interval, also while halted",
+)
+RISK_REFUSALS = Metric(
+    name="agent.risk.refusals_total",
+    type=MetricType.COUNT,
+    unit="order",
+    tags=(tags.REASON,),
+    description="Orders not sent because a limit of spec.risk, or a halt, forbade them.",
+    emitted="per refused order",
+)
+TELEMETRY_DROPPED = Metric(
+    name="agent.telemetry.dropped_total",
+    type=MetricType.COUNT,
+    unit="packet",
+    tags=(tags.SIGNAL,),
+    description="Telemetry packets that the agent could not hand over.",
+    emitted="after each trading interval in which some were dropped",
+)
+
+METRICS = (
+    PNL,
+    DRAWDOWN,
+    OPEN_POSITIONS,
+    ORDER_LATENCY,
+    SIGNAL_COMPUTE,
+    ORDER_EXECUTIONS,
+    WALLET_BALANCE,
+    API_REQUESTS,
+    ESCROW_TRANSACTIONS,
+    ESCROW_AMOUNT,
+    FAUCET_CLAIMS,
+    HEARTBEAT,
+    RISK_REFUSALS,
+    TELEMETRY_DROPPED,
+)

@@ -1,0 +1,84 @@
+"""Every span an agent makes by hand (the HTTP ones come from automatic instrumentation).
+
+It names them; making them is the agent's tracing module.
+"""
+
+from dataclasses import dataclass
+
+MEASURED_TAG = "_dd.measured"
+"""Datadog computes trace metrics only from top-level and measured spans; a child span needs this tag set to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One span kind. `resource` is a format string over the span's tags; measured ones yield trace.<name> metrics."""
+
+    name: str
+    resource: str
+    tags: tuple[str, ...]
+    description: str
+    measured: bool = True
+
+
+INTERVAL = Span(
+    name="agent.trading.interval",
+    resource="{strategy}",
+    tags=("strategy",),
+    description="One pass of the trading loop over all markets: the root of signal, order and fill.",
+)
+SIGNAL_COMPUTE = Span(
+    name="agent.signal.compute",
+    resource="{strategy}/{market}",
+    tags=("market", "strategy", "price_count", "signal_value"),
+    description="Computation of the trading signal of one market.",
+)
+ORDER_EXECUTE = Span(
+    name="agent.order.execute",
+    resource="{order_type}/{market}/{side}",
+    tags=("market", "side", "size", "order_type", "latency_ms", "status_code", "order_id"),
+    description="An order from the journal to its answer.",
+)
+WALLET_BALANCE_FETCH = Span(
+    name="agent.wallet.balance_fetch",
+    resource="GET /v1/balance",
+    tags=("balance_usd",),
+    description="Reading the wallet balances.",
+)
+ESCROW_CREATE = Span(
+    name="agent.escrow.create",
+    resource="POST /v1/escrow",
+    tags=("counterparty", "amount_usd", "escrow_id"),
+    description="Opening an escrow.",
+)
+ESCROW_RELEASE = Span(
+    name="agent.escrow.release",
+    resource="POST /v1/escrow/{{id}}/release",
+    tags=("escrow_id",),
+    description="Releasing an escrow to the counterparty.",
+)
+ESCROW_CANCEL = Span(
+    name="agent.escrow.cancel",
+    resource="POST /v1/escrow/{{id}}/cancel",
+    tags=("escrow_id",),
+    description="Cancelling an escrow.",
+)
+FAUCET_CLAIM = Span(
+    name="agent.faucet.claim",
+    resource="POST /faucet/claim",
+    tags=("amount_usd",),
+    description="Claiming from the faucet.",
+)
+
+EVERY_SPAN = ("agent_id", "strategy")
+"""Tags that every span above carries, besides env, service and version."""
+
+SPANS = (
+    INTERVAL,
+    SIGNAL_COMPUTE,
+    ORDER_EXECUTE,
+    WALLET_BALANCE_FETCH,
+    ESCROW_CREATE,
+    ESCROW_RELEASE,
+    ESCROW_CANCEL,
+    FAUCET_CLAIM,
+)

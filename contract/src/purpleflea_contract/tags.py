@@ -1,0 +1,175 @@
+"""Metric and span tags: their names, and what bounds the number of their values.
+
+A tag multiplies custom metrics (one time series per combination of values), so each tag here is either a closed
+set of values or says what limits it. It does not know which metric carries which tag: see metrics.
+"""
+
+from dataclasses import dataclass
+
+OTHER = "other"
+"""The value that stands for everything a closed set does not name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """One tag key.
+
+    `values` is the closed set of allowed values; empty means open, and then `bound` is the most values one
+    agent may produce and `limited_by` says what keeps it there.
+    """
+
+    name: str
+    description: str
+    values: tuple[str, ...] = ()
+    bound: int = 0
+    limited_by: str = ""
+
+    @property
+    def most_values(self) -> int:
+        """How many values one agent can produce at the most."""
+        return len(self.values) or self.bound
+
+    def bounded(self, value: str) -> str:
+        """The value itself where it is allowed, else `other` (Datadog stores tag values in lower case)."""
+        lowered = value.lower()
+        if not self.values or lowered in self.values:
+            return lowered
+        return OTHER
+
+
+AGENT_ID = Tag(
+    name="agent_id",
+    description="Identity of the agent: the name of its pod, stable over restarts.",
+    bound=1,
+    limited_by="one agent has one identity",
+)
+STRATEGY = Tag(
+    name="strategy",
+    description="Trading strategy of the agent.",
+    bound=1,
+    limited_by="one agent runs one strategy",
+)
+MARKET = Tag(
+    name="market",
+    description="Market symbol, such as btc-usd.",
+    bound=32,
+    limited_by="spec.markets has at most 32 items",
+)
+REALIZED = Tag(
+    name="realized",
+    description="Whether the profit is booked (true) or still open (false).",
+    values=("true", "false"),
+)
+ORDER_TYPE = Tag(
+    name="order_type", description="Type of the order.", values=("market", "limit", OTHER)
+)
+STATUS = Tag(
+    name="status",
+    description="Outcome of the operation.",
+    values=(
+        "success",
+        "error",
+        "created",
+        "released",
+        "cancelled",
+        "completed",
+        "failed",
+        "claimed",
+        "refused",
+        OTHER,
+    ),
+)
+ERROR_TYPE = Tag(
+    name="error_type",
+    description="Class of the failure; the exact text is in the span and the log.",
+    values=("timeout", "connection", "rejected", "rate_limited", "upstream", OTHER),
+)
+MODEL_VERSION = Tag(
+    name="model_version",
+    description="Version of the signal model.",
+    bound=1,
+    limited_by="spec.trading.modelVersion is one value",
+)
+CURRENCY = Tag(
+    name="currency",
+    description="Currency of the balance, such as usdc.",
+    bound=16,
+    limited_by="currencies the wallet holds",
+)
+WALLET_TYPE = Tag(
+    name="wallet_type", description="Kind of wallet.", values=("trading", "escrow", OTHER)
+)
+ENDPOINT = Tag(
+    name="endpoint",
+    description="Route template of the Purple Flea API call, without ids.",
+    values=(
+        "/v1/orders",
+        "/v1/orders/{id}",
+        "/v1/positions",
+        "/v1/balance",
+        "/v1/markets/{market}/candles",
+        "/v1/escrow",
+        "/v1/escrow/{id}",
+        "/v1/escrow/{id}/release",
+        "/v1/escrow/{id}/cancel",
+        "/faucet/claim",
+        OTHER,
+    ),
+)
+METHOD = Tag(
+    name="method",
+    description="HTTP method.",
+    values=("get", "post", "put", "patch", "delete", OTHER),
+)
+STATUS_CODE = Tag(
+    name="status_code",
+    description="HTTP status code, or 0 where no answer came.",
+    values=(
+        "0",
+        "200",
+        "201",
+        "400",
+        "401",
+        "402",
+        "403",
+        "404",
+        "409",
+        "422",
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+        OTHER,
+    ),
+)
+SUCCESS = Tag(
+    name="success", description="Whether the status code is 2xx.", values=("true", "false")
+)
+COUNTERPARTY = Tag(
+    name="counterparty",
+    description="Class of the escrow counterparty; the exact id is in the span and the log.",
+    values=("agent", "external", OTHER),
+)
+REASON = Tag(
+    name="reason",
+    description="Risk limit that refused an order, named as in spec.risk.",
+    values=(
+        "max_drawdown",
+        "min_balance",
+        "max_order",
+        "max_open_positions",
+        "max_orders_per_minute",
+        "halted",
+        OTHER,
+    ),
+)
+
+SIGNAL = Tag(
+    name="signal",
+    description="Kind of telemetry.",
+    values=("metrics", "traces", "logs"),
+)
+
+EVERY_METRIC = (AGENT_ID, STRATEGY)
+"""Tags that every metric of an agent carries, besides env, service and version."""

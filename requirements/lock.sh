@@ -1,0 +1,20 @@
+#!/bin/sh
+# Renews every lock file: hashes of all wheels for every supported Python, and no index address.
+# Usage: requirements/lock.sh [--upgrade]     (needs the development environment: make setup)
+set -eu
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+lock() {
+    out=$1
+    shift
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links --no-emit-package purpleflea-contract \
+        "$@" --output-file "$out"
+}
+lock requirements/go.txt requirements/go.in "$@"
+lock requirements/dev.txt requirements/dev.in contract/pyproject.toml operator/pyproject.toml agent_image/pyproject.toml \
+    sandbox/pyproject.toml --extra cluster --extra exchange --extra datadog "$@"
+lock operator/requirements.txt operator/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"
+lock agent_image/requirements.txt agent_image/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"
+lock sandbox/requirements-exchange.txt sandbox/pyproject.toml requirements/build.in --extra exchange -c requirements/dev.txt "$@"
+lock sandbox/requirements-datadog.txt sandbox/pyproject.toml requirements/build.in --extra datadog -c requirements/dev.txt "$@"
