@@ -14,6 +14,10 @@ API_TOKEN_FILE = "PURPLEFLEA_API_TOKEN_FILE"  # noqa: S105 - the name of a varia
 """File with the bearer token of the agent's own money-moving endpoints; absent or empty = they are closed."""
 STATE_DIR = "PURPLEFLEA_STATE_DIR"
 """Folder of the trade journal."""
+HTTP_HOST = "PURPLEFLEA_HTTP_HOST"
+"""Address that the agent's HTTP server binds; all of them unless set."""
+HTTP_PORT_VARIABLE = "PURPLEFLEA_HTTP_PORT"
+"""Port that the agent's HTTP server binds; HTTP_PORT unless set (in a pod it is never set)."""
 
 DD_AGENT_HOST = "DD_AGENT_HOST"
 DD_DOGSTATSD_PORT = "DD_DOGSTATSD_PORT"
@@ -39,6 +43,7 @@ DEFAULT_STATE_DIR = "/var/lib/purpleflea"
 DEFAULT_API_KEY_DIR = "/var/run/purpleflea/api-key"
 DEFAULT_API_TOKEN_DIR = "/var/run/purpleflea/api-token"  # noqa: S105 - a folder
 
+DEFAULT_HTTP_HOST = "0.0.0.0"  # noqa: S104 - the kubelet and the operator must reach it
 HTTP_PORT = 8000
 DOGSTATSD_PORT = 8125
 TRACE_PORT = 8126

@@ -25,12 +25,16 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric. `unit` is a Datadog unit name; `tags` come on top of agent_id, strategy, env, service, version."""
+    """One metric. `unit` is a Datadog unit name; `tags` come on top of agent_id, strategy, env, service, version.
+
+    `optional` are those of `tags` that some points go without.
+    """
 
     name: str
     type: MetricType
     unit: str
     tags: tuple[Tag, ...] = ()
+    optional: tuple[Tag, ...] = ()
     description: str
     emitted: str
 
@@ -52,7 +56,7 @@ DRAWDOWN = Metric(
     name="agent.risk.max_drawdown_pct",
     type=MetricType.GAUGE,
     unit="percent",
-    description="Largest fall of the equity from its peak, in percent of the peak (0 to 100).",
+    description="Fall of the equity from its peak so far, in percent of the peak (0 to 100).",
     emitted="after each trading interval",
 )
 OPEN_POSITIONS = Metric(
@@ -84,6 +88,7 @@ ORDER_EXECUTIONS = Metric(
     type=MetricType.COUNT,
     unit="order",
     tags=(tags.MARKET, tags.STATUS, tags.ERROR_TYPE),
+    optional=(tags.ERROR_TYPE,),
     description="Orders attempted.",
     emitted="per order",
 )

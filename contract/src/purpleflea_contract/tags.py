@@ -101,17 +101,18 @@ WALLET_TYPE = Tag(
 )
 ENDPOINT = Tag(
     name="endpoint",
+    # Colons, because a DogStatsD client turns braces into underscores on the way.
     description="Route template of the Purple Flea API call, without ids.",
     values=(
         "/v1/orders",
-        "/v1/orders/{id}",
+        "/v1/orders/:id",
         "/v1/positions",
         "/v1/balance",
-        "/v1/markets/{market}/candles",
+        "/v1/markets/:market/candles",
         "/v1/escrow",
-        "/v1/escrow/{id}",
-        "/v1/escrow/{id}/release",
-        "/v1/escrow/{id}/cancel",
+        "/v1/escrow/:id",
+        "/v1/escrow/:id/release",
+        "/v1/escrow/:id/cancel",
         "/faucet/claim",
         OTHER,
     ),
@@ -153,13 +154,14 @@ COUNTERPARTY = Tag(
 )
 REASON = Tag(
     name="reason",
-    description="Risk limit that refused an order, named as in spec.risk.",
+    description="What refused an order: a limit named as in spec.risk, an unsettled order, or a halt.",
     values=(
         "max_drawdown",
         "min_balance",
         "max_order",
         "max_open_positions",
         "max_orders_per_minute",
+        "order_pending",
         "halted",
         OTHER,
     ),

@@ -1,0 +1,33 @@
+"""python -m purpleflea_operator: run the operator; exit 1 with one line where it cannot start."""
+
+import asyncio
+import sys
+
+import uvloop
+from pydantic import ValidationError
+
+from purpleflea_operator import app, logs
+from purpleflea_operator.settings import Settings
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        print(f"purpleflea-operator: PURPLEFLEA_OPERATOR_{name}: {first['msg']}", file=sys.stderr)
+        return 1
+    logs.configure(settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(app.run(settings))
+    except app.StartError as error:
+        print(f"purpleflea-operator: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

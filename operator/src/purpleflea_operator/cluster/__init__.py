@@ -1,0 +1,1 @@
+"""The Kubernetes API: a port for those who decide, and the one adapter that knows HTTP."""

@@ -1,0 +1,123 @@
+"""The adapter to the Kubernetes API: builds requests, reads answers, turns failures into `errors`.
+
+It decides nothing: what to write is the reconciler's business. Each call is one request (a list may be several pages)
+and is not repeated here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+
+from purpleflea_operator.cluster import errors
+from purpleflea_operator.cluster.kinds import EVENT, Kind, Manifest, Ref, ref_of
+from purpleflea_operator.cluster.port import FIELD_MANAGER
+
+PAGE = 500
+TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+APPLY = "application/apply-patch+yaml"  # JSON is YAML: the server takes it under this name
+MERGE = "application/merge-patch+json"
+
+
+class HttpCluster:
+    """A cluster behind an HTTP session."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        self._server = server.rstrip("/")
+        self._session = session
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """Read one object; None where it does not exist."""
+        try:
+            return await self._request("GET", ref.path)
+        except errors.NotFound:
+            return None
+
+    async def list_all(self, kind: Kind, *, selector: str = "") -> tuple[list[Manifest], str]:
+        """Read all objects of a kind in all namespaces; with the resource version of the list."""
+        found: list[Manifest] = []
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        while True:
+            page = await self._request("GET", f"{kind.prefix}/{kind.plural}", query=query)
+            # Items of a list carry neither apiVersion nor kind.
+            header = {"apiVersion": kind.api_version, "kind": kind.kind}
+            found.extend({**header, **item} for item in page["items"])
+            query["continue"] = page["metadata"].get("continue", "")
+            if not query["continue"]:
+                return found, page["metadata"]["resourceVersion"]
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply, forced, with our field manager; returns the object as stored."""
+        return await self._apply(ref_of(manifest).path, manifest)
+
+    async def apply_status(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of the status subresource; returns the object as stored."""
+        return await self._apply(f"{ref_of(manifest).path}/status", manifest)
+
+    async def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
+        """Merge annotations into an object."""
+        body = {"metadata": {"annotations": dict(annotations)}}
+        query = {"fieldManager": FIELD_MANAGER}
+        await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
+
+    async def delete(self, ref: Ref, *, uid: str) -> None:
+        """Delete exactly the object with this uid; one that is gone already is fine."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            await self._request("DELETE", ref.path, body=body)
+        except errors.NotFound:
+            return
+
+    async def pod_events(self, ref: Ref, *, uid: str) -> list[Manifest]:
+        """Events about one pod (a diagnosis of a pod that does not start)."""
+        path = f"{EVENT.prefix}/namespaces/{ref.namespace}/{EVENT.plural}"
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
+        events: list[Manifest] = (await self._request("GET", path, query=query))["items"]
+        return events
+
+    async def create_event(self, event: Manifest) -> None:
+        """Post an Event."""
+        path = f"{EVENT.prefix}/namespaces/{event['metadata']['namespace']}/{EVENT.plural}"
+        await self._request("POST", path, body=event)
+
+    async def _apply(self, path: str, manifest: Manifest) -> Manifest:
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        try:
+            async with self._session.request(
+                method,
+                self._server + path,
+                params=query,
+                data=None if body is None else orjson.dumps(body),
+                headers=None if body is None else {"Content-Type": content_type},
+                timeout=TIMEOUT,
+            ) as response:
+                payload = await response.read()
+                if response.status >= 400:
+                    raise errors.from_response(
+                        response.status, _message(payload), response.headers.get("Retry-After")
+                    )
+                answer: dict[str, Any] = orjson.loads(payload)
+                return answer
+        except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
+            raise errors.Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _message(payload: bytes) -> str:
+    """The message of a Status answer, bounded: it ends in logs and conditions."""
+    try:
+        text = str(orjson.loads(payload)["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        text = payload.decode("utf-8", "replace")
+    return text[:500]

@@ -1,0 +1,36 @@
+"""What the reconciler needs of a cluster. The adapter is in http; tests bring one of their own."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from purpleflea_operator.cluster.kinds import Kind, Manifest, Ref
+
+FIELD_MANAGER = "purpleflea-operator"
+
+
+class Cluster(Protocol):
+    """A Kubernetes cluster. Every call may raise `cluster.errors.ApiError`."""
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """Read one object; None where it does not exist."""
+
+    async def list_all(self, kind: Kind, *, selector: str = "") -> tuple[list[Manifest], str]:
+        """Read all objects of a kind in all namespaces; with the resource version of the list."""
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply, forced, with our field manager; returns the object as stored."""
+
+    async def apply_status(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of the status subresource; returns the object as stored."""
+
+    async def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
+        """Merge annotations into an object."""
+
+    async def delete(self, ref: Ref, *, uid: str) -> None:
+        """Delete exactly the object with this uid; one that is gone already is fine."""
+
+    async def pod_events(self, ref: Ref, *, uid: str) -> list[Manifest]:
+        """Events about one pod (a diagnosis of a pod that does not start)."""
+
+    async def create_event(self, event: Manifest) -> None:
+        """Post an Event."""

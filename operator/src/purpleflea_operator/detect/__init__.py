@@ -1,0 +1,1 @@
+"""Pure: Kubernetes objects -> what is known about the Datadog node agent in this cluster."""

@@ -1,0 +1,66 @@
+"""What is known about the Datadog node agent: values only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Installer(StrEnum):
+    """What installed the node agent."""
+
+    HELM = "Helm"
+    OPERATOR = "Operator"
+
+
+class Switch(StrEnum):
+    """State of a feature that may be hidden from us (values from other objects, mounted configuration)."""
+
+    ON = "On"
+    OFF = "Off"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """One receiver of the node agent: its number in the cluster, and on the node where it is open there."""
+
+    number: int
+    on_host: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAgent:
+    """One DaemonSet of Datadog node agents."""
+
+    installer: Installer
+    name: str
+    namespace: str
+    release: str
+    chart_version: str | None = None
+    agent_version: str | None = None
+    dogstatsd: Port | None = None
+    apm: Port | None = None
+    logs: Switch = Switch.UNKNOWN
+    desired: int = 0
+    ready: int = 0
+    service: bool = False
+    """Whether the node-local Service of the same name exists."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every node that the DaemonSet wants has a ready node agent."""
+        return self.desired > 0 and self.ready >= self.desired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatadogFacts:
+    """All node agents found, the one that agents report to first. Empty: none is installed."""
+
+    node_agents: tuple[NodeAgent, ...] = ()
+
+    @property
+    def node_agent(self) -> NodeAgent | None:
+        """The node agent that agents report to."""
+        return self.node_agents[0] if self.node_agents else None
+
+
+NO_DATADOG = DatadogFacts()

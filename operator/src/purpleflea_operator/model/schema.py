@@ -1,0 +1,99 @@
+"""pydantic models -> structural schema of a CustomResourceDefinition (apiextensions.k8s.io/v1).
+
+JSON Schema as pydantic writes it is refused by the API server ($ref, null, const, exclusive bounds, titles ...). This
+module knows the differences and nothing of our fields.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+Schema = dict[str, Any]
+
+KEPT = frozenset(
+    {
+        "type",
+        "format",
+        "description",
+        "default",
+        "enum",
+        "pattern",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "maxProperties",
+        "required",
+        "x-kubernetes-validations",
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-int-or-string",
+        "x-kubernetes-preserve-unknown-fields",
+    }
+)
+IGNORED = frozenset({"title", "$defs", "additionalProperties", "uniqueItems", "propertyNames"})
+HANDLED = frozenset({"$ref", "anyOf", "allOf", "const", "properties", "items"})
+
+
+class UnsupportedSchemaError(ValueError):
+    """A model uses something that a structural schema cannot say; the message names the path and the keyword."""
+
+
+def structural(model: type[BaseModel]) -> Schema:
+    """The structural schema of `model`, with camelCase names and every $ref inlined.
+
+    Raises:
+        UnsupportedSchemaError: A field cannot be expressed; the message names it.
+    """
+    source = model.model_json_schema(by_alias=True, mode="validation")
+    return _converted(source, source.get("$defs", {}), path=model.__name__)
+
+
+def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Schema:
+    node = _resolved(node, definitions, path)
+    unknown = node.keys() - KEPT - IGNORED - HANDLED
+    if unknown:
+        raise UnsupportedSchemaError(f"{path}: {', '.join(sorted(unknown))} is not structural")
+    schema: Schema = {key: value for key, value in node.items() if key in KEPT}
+    if "description" in schema:
+        schema["description"] = " ".join(str(schema["description"]).split())
+    if "const" in node:
+        schema["enum"] = [node["const"]]
+    if "default" in schema and schema["default"] is None:
+        del schema["default"]
+    if "properties" in node:
+        schema["properties"] = {
+            name: _converted(child, definitions, f"{path}.{name}")
+            for name, child in node["properties"].items()
+        }
+    if "items" in node:
+        schema["items"] = _converted(node["items"], definitions, f"{path}[]")
+    if isinstance(node.get("additionalProperties"), Mapping):
+        schema["additionalProperties"] = _converted(
+            node["additionalProperties"], definitions, f"{path}{{}}"
+        )
+    if schema.get("properties") and "default" in schema:
+        # The fields inside have defaults of their own; saying them twice would let them drift apart.
+        schema["default"] = {}
+    if schema.get("x-kubernetes-int-or-string"):
+        # Such a field must have no type, and a pattern would be applied to strings only: kept on purpose.
+        schema.pop("type", None)
+    return schema
+
+
+def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Schema:
+    """`node` without $ref, allOf of one, and "or null"; the node's own keywords win over the definition's."""
+    own = {key: value for key, value in node.items() if key not in {"$ref", "allOf", "anyOf"}}
+    if "$ref" in node:
+        target = definitions[str(node["$ref"]).removeprefix("#/$defs/")]
+        return {**_resolved(target, definitions, path), **own}
+    for keyword in ("allOf", "anyOf"):
+        if keyword in node:
+            variants = [variant for variant in node[keyword] if variant.get("type") != "null"]
+            if len(variants) != 1:
+                raise UnsupportedSchemaError(f"{path}: {keyword} of {len(variants)} variants")
+            return {**_resolved(variants[0], definitions, path), **own}
+    return own

@@ -1,0 +1,119 @@
+"""PurpleFleaAgent v1alpha1: the status, and the resource as a whole.
+
+Only what a user can act on stands in the status; profit, balances and other fast numbers are metrics.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from purpleflea_contract.settings import SpecModel
+from purpleflea_operator.model.agent import AgentSpec
+
+ShortText = Annotated[str, Field(max_length=253)]
+
+
+class ConditionType(StrEnum):
+    """Types of conditions, in the order in which they are shown."""
+
+    READY = "Ready"
+    SPEC_VALID = "SpecValid"
+    WORKLOAD_AVAILABLE = "WorkloadAvailable"
+    DATADOG_INSTALLED = "DatadogInstalled"
+    TELEMETRY_READY = "TelemetryReady"
+
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Condition(SpecModel):
+    """One aspect of the state of the resource (Kubernetes API conventions)."""
+
+    type: Annotated[str, Field(max_length=63)]
+    """Aspect: Ready, SpecValid, WorkloadAvailable, DatadogInstalled or TelemetryReady."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    reason: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]*$", min_length=1, max_length=63)]
+    """Why, as one word for programs."""
+    message: Annotated[str, Field(max_length=2048)]
+    """Why, and what to do next, for people."""
+    last_transition_time: Annotated[
+        str, Field(max_length=32, json_schema_extra={"format": "date-time"})
+    ]
+    """When the status last changed."""
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """metadata.generation that this condition was computed from."""
+
+
+class DatadogStatus(SpecModel):
+    """The Datadog node agent as found in the cluster."""
+
+    installer: ShortText | None = None
+    """What installed it: Helm, Operator or None."""
+    release: ShortText | None = None
+    """Name of the DaemonSet of the node agent."""
+    namespace: ShortText | None = None
+    """Namespace of the node agent."""
+    chart_version: ShortText | None = None
+    """Version of the Helm chart."""
+    agent_version: ShortText | None = None
+    """Version of the node agent, from the tag of its image."""
+    connection: ShortText | None = None
+    """How the agents reach it: HostIP, Service or None."""
+    dogstatsd: ShortText | None = None
+    """Address for metrics, as host:port."""
+    apm: ShortText | None = None
+    """Address for traces, as host:port, or Off."""
+    logs: ShortText | None = None
+    """Whether container logs are collected: On, Off or Unknown."""
+
+
+class AgentStatus(SpecModel):
+    """What the operator saw and did."""
+
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """metadata.generation that this status was computed from."""
+    replicas: Annotated[int, Field(ge=0)] = 0
+    """Pods that exist."""
+    ready_replicas: Annotated[int, Field(ge=0)] = 0
+    """Pods that are ready to trade, or halted on purpose."""
+    updated_replicas: Annotated[int, Field(ge=0)] = 0
+    """Pods that run the current spec."""
+    selector: Annotated[str, Field(max_length=512)] = ""
+    """Label selector of the pods, for the scale subresource."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+            },
+        ),
+    ] = ()
+    """Aspects of the state, one per type."""
+    datadog: DatadogStatus | None = None
+    """The Datadog node agent as found in the cluster."""
+
+
+class PurpleFleaAgent(SpecModel):
+    """A fleet of trading agents that run one strategy, each identity exactly once, observed in Datadog."""
+
+    spec: AgentSpec
+    """What is wanted."""
+    status: AgentStatus | None = None
+    """What is."""
+
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-validations": [
+                {
+                    "rule": "size(self.metadata.name) <= 45 && "
+                    "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+                    "message": "metadata.name must be a DNS label of at most 45 characters that starts with a letter: "
+                    "the agents are named <name>-<ordinal>",
+                }
+            ]
+        }
+    }

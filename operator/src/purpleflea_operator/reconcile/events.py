@@ -1,0 +1,41 @@
+"""Transitions -> Event manifests. Pure: the moment comes as an argument."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from purpleflea_contract import kubernetes
+from purpleflea_operator.reconcile.transitions import Transition
+
+COMPONENT = kubernetes.MANAGED_BY
+NOTE_LIMIT = 1024
+"""The API server refuses longer messages."""
+
+
+def event(resource: Mapping[str, Any], turn: Transition, now: datetime) -> dict[str, Any]:
+    """The Event about a turn of `resource`. Its name says what and when, so a repeated post is refused, not doubled."""
+    metadata = resource["metadata"]
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    digest = hashlib.sha256(f"{metadata['uid']}{turn.reason}{moment}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{digest}"},
+        "involvedObject": {
+            "apiVersion": kubernetes.API_VERSION,
+            "kind": "PurpleFleaAgent",
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": turn.type,
+        "reason": turn.reason,
+        "message": turn.message[:NOTE_LIMIT],
+        "source": {"component": COMPONENT},
+        "reportingComponent": f"{kubernetes.GROUP}/{COMPONENT}",
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

@@ -1,0 +1,83 @@
+"""Desired children and the world -> the writes that are needed, in order. Pure.
+
+Planning again after the writes yields nothing: an apply that changes nothing costs the API server as much as a
+create.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from purpleflea_contract import kubernetes
+from purpleflea_contract.control import Mode
+from purpleflea_operator.reconcile.standing import stands
+from purpleflea_operator.reconcile.world import ChildId, Manifest, Pod, World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Make a child that is not known to exist."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """Make a child what it should be."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Remove a child that is no longer wanted."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
+
+    pod: Pod
+    mode: Mode
+
+
+Action = Create | Apply | Delete | Nudge
+
+
+def child_id(manifest: Mapping[str, Any]) -> ChildId:
+    """Kind and name of a child."""
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def is_as_desired(desired: Manifest, live: Manifest) -> bool:
+    """Whether the live child needs no write: nothing to change, nothing to remove."""
+    key = kubernetes.ANNOTATION_DESIRED_HASH
+    wanted = desired["metadata"]["annotations"][key]
+    return live["metadata"].get("annotations", {}).get(key) == wanted and stands(desired, live)
+
+
+def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
+    """The writes that turn the world into the desired one."""
+    planned: list[Action] = []
+    for manifest in desired:
+        live = world.children.get(child_id(manifest))
+        if live is None:
+            planned.append(Create(manifest=manifest))
+        elif not is_as_desired(manifest, live):
+            planned.append(Apply(manifest=manifest))
+    wanted = {child_id(manifest) for manifest in desired}
+    planned += [Delete(manifest=live) for key, live in world.children.items() if key not in wanted]
+    return (*planned, *_nudges(world))
+
+
+def _nudges(world: World) -> list[Nudge]:
+    if world.agent is None:
+        return []
+    mode = world.agent.spec.trading.mode
+    return [
+        Nudge(pod=pod, mode=mode)
+        for pod in world.pods
+        if not pod.deleting and (pod.mode or Mode.ACTIVE) != mode
+    ]

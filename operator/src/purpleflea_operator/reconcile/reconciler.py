@@ -1,0 +1,282 @@
+"""One pass over one agent: gather, plan, act, check, write the status. The only place where effects happen.
+
+Each pass starts from nothing but the cache, so it may be cut off anywhere and simply be run again. It holds no locks:
+the queue gives each key to one worker at a time.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from purpleflea_contract import kubernetes
+from purpleflea_operator.cluster import errors, kinds
+from purpleflea_operator.cluster.cache import Cache, Key
+from purpleflea_operator.cluster.kinds import Ref, ref_of
+from purpleflea_operator.cluster.port import Cluster
+from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, connection
+from purpleflea_operator.detect.facts import DatadogFacts
+from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.reconcile import checks, plan, status, transitions
+from purpleflea_operator.reconcile.events import event
+from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World, pod, stuck_pod
+from purpleflea_operator.render import remembered
+from purpleflea_operator.render.children import children
+from purpleflea_operator.render.identity import Agent, Defaults
+
+logger = logging.getLogger(__name__)
+
+STUCK_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a pass ended: nothing left to do, or to be run again after some seconds."""
+
+    again_after_s: float | None = None
+
+
+class Reconciler:
+    """Reconciles agents of one cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        defaults: Defaults,
+        *,
+        facts: Callable[[], DatadogFacts],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._defaults = defaults
+        self._facts = facts
+        self._now = now
+        self._written: dict[Key, datetime] = {}
+
+    async def reconcile(self, key: Key) -> Result:
+        """Bring one agent closer to what its spec says.
+
+        Raises:
+            ApiError: A request failed in a way that is worth another try.
+        """
+        resource = self._cache.agent(key)
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            # Owner references take the children away.
+            self._written.pop(key, None)
+            return Result()
+        try:
+            world = await self._act(self._gather(key, resource))
+        except OwnerGoneError:
+            self._cache.drop(kinds.AGENT, resource["metadata"]["uid"])
+            return Result()
+        world = await self._diagnose(world, key)
+        return await self._report(key, resource, world)
+
+    def _gather(self, key: Key, resource: dict[str, Any]) -> World:
+        uid = resource["metadata"]["uid"]
+        agent, invalid = _parsed(resource)
+        live = {
+            plan.child_id(item): item
+            for kind in kinds.CHILDREN
+            for item in self._cache.owned(kind, key)
+            if _is_owned(item, uid)
+        }
+        found = self._facts()
+        pods = tuple(pod(item) for item in self._cache.owned(kinds.POD, key))
+        world = World(
+            agent=agent,
+            generation=resource["metadata"]["generation"],
+            invalid=invalid,
+            children=live,
+            pods=pods,
+            datadog=found,
+        )
+        return replace(world, connection=_connection(world))
+
+    async def _act(self, world: World) -> World:
+        """Perform the planned writes; a refusal by the server becomes part of the world."""
+        if world.agent is None:
+            return world
+        desired = children(world.agent, self._defaults, world.connection)
+        live = dict(world.children)
+        actions = plan.actions(desired, world)
+        if any(isinstance(action, plan.Create) for action in actions):
+            await self._confirm(world.agent)
+        try:
+            for action in actions:
+                await self._perform(action, world.agent, live)
+        except NameTakenError as error:
+            return replace(world, children=live, failure=str(error), failure_reason="NameTaken")
+        except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
+            return replace(world, children=live, failure=f"the API server refuses: {error}")
+        return replace(world, children=live)
+
+    async def _confirm(self, agent: Agent) -> None:
+        """Ask whether the agent still lives before anything is made for it.
+
+        Its children may be seen gone before it is: making them anew would start pods of a deleted agent.
+        """
+        ref = Ref(kind=kinds.AGENT, namespace=agent.namespace, name=agent.name)
+        found = await self._cluster.get(ref)
+        metadata = {} if found is None else found["metadata"]
+        if metadata.get("uid") != agent.uid or "deletionTimestamp" in metadata:
+            raise OwnerGoneError
+
+    async def _perform(self, action: plan.Action, agent: Agent, live: dict[Any, Any]) -> None:
+        match action:
+            case plan.Create(manifest=manifest):
+                await self._create(manifest, agent, live)
+            case plan.Apply(manifest=manifest):
+                await self._apply(manifest, live)
+            case plan.Delete(manifest=manifest):
+                await self._cluster.delete(ref_of(manifest), uid=manifest["metadata"]["uid"])
+                self._cache.drop(kinds.kind_of(manifest), manifest["metadata"]["uid"])
+                live.pop(plan.child_id(manifest))
+                _log("deleted", agent, manifest)
+            case plan.Nudge(pod=target, mode=mode):
+                ref = Ref(kind=kinds.POD, namespace=agent.namespace, name=target.name)
+                await self._cluster.annotate(ref, {CONTROL_ANNOTATION: mode})
+                logger.info("nudged", extra={"pod": target.name, "mode": str(mode)})
+
+    async def _create(self, manifest: kinds.Manifest, agent: Agent, live: dict[Any, Any]) -> None:
+        """Apply a child that the cache does not know, but never over an object of somebody else."""
+        existing = await self._cluster.get(ref_of(manifest))
+        if existing is not None and not _is_owned(existing, agent.uid):
+            raise NameTakenError(
+                f"{manifest['kind']} {agent.name} exists and belongs to somebody else; "
+                "rename the agent or remove that object"
+            )
+        if existing is not None and plan.is_as_desired(manifest, existing):
+            self._cache.put(existing)
+            live[plan.child_id(manifest)] = existing
+            return
+        await self._apply(manifest, live)
+
+    async def _apply(self, manifest: kinds.Manifest, live: dict[Any, Any]) -> None:
+        stored = await self._cluster.apply(manifest)
+        self._cache.put(stored)
+        live[plan.child_id(manifest)] = stored
+        logger.info(
+            "applied",
+            extra={
+                "kind": manifest["kind"],
+                "namespace": manifest["metadata"]["namespace"],
+                "object": manifest["metadata"]["name"],
+            },
+        )
+
+    async def _diagnose(self, world: World, key: Key) -> World:
+        """Ask for the events of a pod that hangs: a missing Secret shows nowhere else."""
+        stuck = stuck_pod(world.pods, self._now(), after_s=STUCK_AFTER_S)
+        if stuck is None:
+            return world
+        ref = Ref(kind=kinds.POD, namespace=key.namespace, name=stuck.name)
+        found = await self._cluster.pod_events(ref, uid=stuck.uid)
+        messages = [item["message"] for item in found if item.get("reason") == "FailedMount"]
+        return replace(world, pod_events=tuple(messages[-1:]))
+
+    async def _report(self, key: Key, resource: dict[str, Any], world: World) -> Result:
+        now = self._now()
+        current = resource.get("status", {})
+        found = checks.findings(world)
+        wanted = status.next_status(current, world, found, name=key.name, now=now)
+        written = self._written.get(key)
+        since = (now - written).total_seconds() if written else status.SETTLE_S
+        after = status.write_after_s(current, wanted, since_write_s=since)
+        if after == 0.0:
+            await self._write_status(key, resource, wanted)
+            await self._announce(resource, current, wanted)
+            after = None
+        return Result(again_after_s=after if after is not None else self._look_again(world))
+
+    async def _write_status(
+        self, key: Key, resource: dict[str, Any], wanted: status.Status
+    ) -> None:
+        metadata = resource["metadata"]
+        stored = await self._cluster.apply_status(
+            {
+                "apiVersion": kubernetes.API_VERSION,
+                "kind": kinds.AGENT.kind,
+                # The uid makes a status of a former incarnation bounce off the new one.
+                "metadata": {"name": key.name, "namespace": key.namespace, "uid": metadata["uid"]},
+                "status": wanted,
+            }
+        )
+        self._cache.put(stored)
+        self._written[key] = self._now()
+
+    async def _announce(
+        self, resource: dict[str, Any], current: dict[str, Any], wanted: status.Status
+    ) -> None:
+        for turn in transitions.transitions(current, wanted):
+            logger.info(
+                "condition turned",
+                extra={
+                    "namespace": resource["metadata"]["namespace"],
+                    "agent": resource["metadata"]["name"],
+                    "reason": turn.reason,
+                    "detail": turn.message,
+                },
+            )
+            await self._cluster.create_event(event(resource, turn, self._now()))
+
+    def _look_again(self, world: World) -> float | None:
+        """A pod that hangs sends no event when its cause is found: look again."""
+        waits = any(not item.ready and not item.deleting for item in world.pods)
+        return STUCK_AFTER_S * 2 if waits else None
+
+
+class OwnerGoneError(Exception):
+    """The agent was deleted; the cache has not heard of it yet."""
+
+
+class NameTakenError(Exception):
+    """An object of that name belongs to somebody else."""
+
+
+def _parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
+    """The agent, or why its spec is invalid (naming the field)."""
+    metadata = resource["metadata"]
+    try:
+        spec = AgentSpec.model_validate(resource.get("spec", {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return None, f"{field}: {first['msg']}"
+    agent = Agent(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=spec,
+    )
+    return agent, ""
+
+
+def _connection(world: World) -> Connection:
+    """The connection to inject: what is found now, else what was injected before."""
+    if world.agent is None:
+        return NO_CONNECTION
+    wanted = world.agent.spec.datadog.connection
+    found = connection(world.datadog.node_agent, wanted)
+    if world.datadog.node_agent is not None or wanted == "Disabled":
+        return found
+    known = remembered.connection(dict(world.stateful_set or {}))
+    return known or found
+
+
+def _is_owned(manifest: kinds.Manifest, uid: str) -> bool:
+    references = manifest["metadata"].get("ownerReferences", [])
+    return any(item.get("uid") == uid and item.get("controller") for item in references)
+
+
+def _log(message: str, agent: Agent, manifest: kinds.Manifest) -> None:
+    logger.info(
+        message,
+        extra={"namespace": agent.namespace, "object": agent.name, "kind": manifest["kind"]},
+    )

@@ -1,0 +1,75 @@
+"""Does a live object still stand as desired? A comparison that needs no request.
+
+The desired fields must be a subset of the live ones; what the API server added by default is nobody's drift.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+_QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
+_LIST_KEYS = ("name", "uid", "containerPort")
+_SUFFIXES = {
+    "m": Decimal("0.001"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+}
+
+
+def stands(desired: Any, live: Any) -> bool:
+    """Whether every desired field has its desired value in `live`."""
+    return _stands(desired, live, quantities=False)
+
+
+def _stands(desired: Any, live: Any, *, quantities: bool) -> bool:
+    match desired:
+        case Mapping():
+            return isinstance(live, Mapping) and all(
+                key in live
+                and _stands(value, live[key], quantities=quantities or key in _QUANTITY_KEYS)
+                for key, value in desired.items()
+            )
+        case str() if quantities:
+            return quantity(desired) == quantity(live)
+        case Sequence() if not isinstance(desired, str):
+            return isinstance(live, list) and _list_stands(desired, live, quantities=quantities)
+        case _:
+            return bool(desired == live)
+
+
+def _list_stands(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
+    key = _list_key(desired)
+    if key is None:
+        return len(desired) == len(live) and all(
+            _stands(want, have, quantities=quantities)
+            for want, have in zip(desired, live, strict=True)
+        )
+    # Lists with keys may hold more than we want: a webhook's sidecar, say.
+    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    return all(
+        item[key] in by_key and _stands(item, by_key[item[key]], quantities=quantities)
+        for item in desired
+    )
+
+
+def _list_key(items: Sequence[Any]) -> str | None:
+    for key in _LIST_KEYS:
+        if items and all(isinstance(item, Mapping) and key in item for item in items):
+            return key
+    return None
+
+
+def quantity(text: Any) -> Decimal | str:
+    """The value of a Kubernetes quantity, so that 0.5 equals 500m; the text itself where it is none."""
+    written = str(text)
+    number = written.rstrip("mkMGTi")
+    try:
+        return Decimal(number) * _SUFFIXES.get(written[len(number) :], Decimal(1))
+    except InvalidOperation:
+        return written

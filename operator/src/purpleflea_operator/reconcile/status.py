@@ -1,0 +1,104 @@
+"""Findings and world -> the next status, and whether it is worth a write now. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from purpleflea_operator.detect.connection import Connection, Mode
+from purpleflea_operator.detect.facts import NodeAgent
+from purpleflea_operator.reconcile.checks import Finding
+from purpleflea_operator.reconcile.world import World
+from purpleflea_operator.render.identity import selector
+
+Status = dict[str, Any]
+
+SETTLE_S = 5.0
+"""Counts alone are written at most this often: a burst of pod events must not become a burst of writes."""
+
+
+def next_status(
+    current: Mapping[str, Any],
+    world: World,
+    findings: Sequence[Finding],
+    *,
+    name: str,
+    now: datetime,
+) -> Status:
+    """The status that says what was found; transition times are kept where nothing turned."""
+    live = (world.stateful_set or {}).get("status", {})
+    found = world.datadog.node_agent
+    status: Status = {
+        "observedGeneration": world.generation,
+        "replicas": live.get("replicas", 0),
+        "readyReplicas": live.get("readyReplicas", 0),
+        "updatedReplicas": live.get("updatedReplicas", 0),
+        "selector": ",".join(f"{key}={value}" for key, value in selector(name).items()),
+        "conditions": _conditions(current.get("conditions", []), findings, world.generation, now),
+    }
+    if found is not None:
+        status["datadog"] = _datadog(found, world.connection)
+    return status
+
+
+def _conditions(
+    current: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding],
+    generation: int,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    known = {item["type"]: item for item in current}
+    conditions = []
+    for finding in findings:
+        old = known.get(finding.type, {})
+        turned = old.get("status") != finding.status
+        conditions.append(
+            {
+                "type": str(finding.type),
+                "status": finding.status,
+                "reason": finding.reason,
+                "message": finding.message,
+                "lastTransitionTime": _timestamp(now) if turned else old["lastTransitionTime"],
+                "observedGeneration": generation,
+            }
+        )
+    return conditions
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _datadog(agent: NodeAgent, connection: Connection) -> dict[str, str]:
+    # HostIP is written as such: each pod learns the address of its own node.
+    host = "HostIP" if connection.mode is Mode.HOST_IP else connection.host
+    status: dict[str, str | None] = {
+        "installer": agent.installer,
+        "release": agent.release,
+        "namespace": agent.namespace,
+        "chartVersion": agent.chart_version,
+        "agentVersion": agent.agent_version,
+        "connection": connection.mode,
+        "dogstatsd": f"{host}:{connection.dogstatsd_port}" if connection.dogstatsd_port else None,
+        "apm": f"{host}:{connection.apm_port}" if connection.apm_port else "Off",
+        "logs": agent.logs,
+    }
+    return {key: str(value) for key, value in status.items() if value is not None}
+
+
+def write_after_s(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], *, since_write_s: float
+) -> float | None:
+    """Seconds until `wanted` should be written: 0 for now, None where it is what stands already."""
+    if current == wanted:
+        return None
+    if _essence(current) != _essence(wanted):
+        return 0.0
+    return max(0.0, SETTLE_S - since_write_s)
+
+
+def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a user waits for: everything but counts and the wording of messages."""
+    turns = [
+        (item["type"], item["status"], item["reason"]) for item in status.get("conditions", [])
+    ]
+    return turns, status.get("observedGeneration"), status.get("selector"), status.get("datadog")

@@ -1,0 +1,38 @@
+"""Old and new status -> the Events worth posting. Pure.
+
+Events tell of turns only; what is on its way is no news, and a first True neither.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+QUIET_REASONS = frozenset({"Progressing", "WaitingForAgents", "Disabled"})
+QUIET_TYPES = frozenset({"Ready"})
+"""The summary repeats what another condition says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One turn of a condition."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def transitions(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Transition, ...]:
+    """The turns from one status to the next that people should hear of."""
+    known = {item["type"]: item for item in current.get("conditions", [])}
+    found = []
+    for item in wanted.get("conditions", []):
+        old = known.get(item["type"], {})
+        turned = (old.get("status"), old.get("reason")) != (item["status"], item["reason"])
+        if not turned or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
+            continue
+        if item["status"] == "True" and (not old or old["reason"] in QUIET_REASONS):
+            continue
+        kind: Literal["Normal", "Warning"] = "Normal" if item["status"] == "True" else "Warning"
+        reason = f"{item['type']}{item['reason']}"
+        found.append(Transition(type=kind, reason=reason, message=item["message"]))
+    return tuple(found)

@@ -1,0 +1,102 @@
+"""Everything known about one agent resource at one moment: values only, read from manifests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from purpleflea_operator.detect.connection import NO_CONNECTION, Connection
+from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
+from purpleflea_operator.render.identity import Agent
+
+Manifest = Mapping[str, Any]
+ChildId = tuple[str, str]
+"""Kind and name of a child."""
+
+CONTROL_ANNOTATION = "purpleflea.com/mode"
+"""On a pod: the trading mode it was last nudged to. Absent means that it has read the file since its start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One pod of an agent."""
+
+    name: str
+    uid: str
+    created: datetime
+    ready: bool
+    revision: str
+    deleting: bool
+    mode: str | None
+    scheduled: bool
+    waiting: str = ""
+    """Reason why the container waits, as the kubelet says it."""
+    message: str = ""
+    """The kubelet's, or the scheduler's, explanation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What is known. `agent` is None where the spec is invalid; `invalid` says why."""
+
+    agent: Agent | None
+    generation: int
+    invalid: str = ""
+    children: Mapping[ChildId, Manifest] = field(default_factory=dict)
+    pods: Sequence[Pod] = ()
+    datadog: DatadogFacts = NO_DATADOG
+    connection: Connection = NO_CONNECTION
+    failure: str = ""
+    """Why a child could not be written, for people; empty when all were."""
+    failure_reason: str = "ApplyFailed"
+    pod_events: Sequence[str] = ()
+    """Messages of warning events about the first pod that does not start."""
+
+    @property
+    def stateful_set(self) -> Manifest | None:
+        """The StatefulSet of the agent."""
+        return next(
+            (item for (kind, _), item in self.children.items() if kind == "StatefulSet"), None
+        )
+
+
+def pod(manifest: Manifest) -> Pod:
+    """The pod that `manifest` describes."""
+    metadata, status = manifest["metadata"], manifest.get("status", {})
+    conditions = {item["type"]: item for item in status.get("conditions", [])}
+    waiting = _waiting(status)
+    unscheduled = conditions.get("PodScheduled", {})
+    scheduled = bool(manifest.get("spec", {}).get("nodeName"))
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
+        deleting="deletionTimestamp" in metadata,
+        mode=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
+        scheduled=scheduled,
+        waiting=waiting.get("reason", ""),
+        message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
+    )
+
+
+def _waiting(status: Manifest) -> Manifest:
+    for container in status.get("containerStatuses", []):
+        if "waiting" in container.get("state", {}):
+            waiting: Manifest = container["state"]["waiting"]
+            return waiting
+    return {}
+
+
+def stuck_pod(pods: Sequence[Pod], now: datetime, *, after_s: float) -> Pod | None:
+    """The first pod that has been on its node for a while and whose container is still being created.
+
+    A missing Secret or ConfigMap shows only in the events of such a pod, not in its status.
+    """
+    for candidate in sorted(pods, key=lambda item: item.name):
+        young = (now - candidate.created).total_seconds() < after_s
+        creating = candidate.scheduled and candidate.waiting in ("", "ContainerCreating")
+        if creating and not candidate.ready and not candidate.deleting and not young:
+            return candidate
+    return None

@@ -1,0 +1,31 @@
+"""All children of an agent, each with the hash of what it should be."""
+
+import hashlib
+
+import orjson
+
+from purpleflea_contract import kubernetes
+from purpleflea_operator.detect.connection import Connection
+from purpleflea_operator.render.config import config_map
+from purpleflea_operator.render.identity import Agent, Defaults, Manifest
+from purpleflea_operator.render.network import network_policy
+from purpleflea_operator.render.workload import stateful_set
+
+
+def children(agent: Agent, defaults: Defaults, connection: Connection) -> tuple[Manifest, ...]:
+    """The manifests of all children, in the order in which they are applied."""
+    found = [config_map(agent)]
+    if agent.spec.network.policy == "Enforce":
+        found.append(network_policy(agent, connection))
+    found.append(stateful_set(agent, defaults, connection))
+    return tuple(_hashed(item) for item in found)
+
+
+def _hashed(item: Manifest) -> Manifest:
+    text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+    digest = hashlib.sha256(text).hexdigest()[:16]
+    annotations = {
+        **item["metadata"].get("annotations", {}),
+        kubernetes.ANNOTATION_DESIRED_HASH: digest,
+    }
+    return {**item, "metadata": {**item["metadata"], "annotations": annotations}}

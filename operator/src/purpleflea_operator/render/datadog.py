@@ -1,0 +1,103 @@
+"""What makes an agent observed: environment, labels and annotations of Datadog on the pod template.
+
+Each feature is a function from agent and connection to its part; the names are in the contract. Everything is written
+out, so that Datadog's admission webhook is not needed (and overrides nothing where it runs).
+"""
+
+import orjson
+
+from purpleflea_contract import environment as env
+from purpleflea_contract import kubernetes
+from purpleflea_operator.detect.connection import Connection, Mode
+from purpleflea_operator.render.identity import Agent, Manifest
+
+MASKING_RULES = (
+    # Purple Flea keys of every service, and 32-byte private keys.
+    ("mask_api_keys", r"(pf|sk|pk)_(live|paper|test|trade)_[A-Za-z0-9]{8,}"),
+    ("mask_private_keys", r"0x[0-9a-fA-F]{64}"),
+)
+
+
+def annotations(agent: Agent) -> dict[str, str]:
+    """Annotations of the pod template: tags of all that the node agent collects, and opt-in log collection."""
+    tags = {**agent.spec.datadog.tags, "strategy": agent.spec.strategy}
+    if agent.spec.datadog.team:
+        tags["team"] = agent.spec.datadog.team
+    if agent.spec.datadog.connection == "Disabled":
+        return {}
+    return {
+        kubernetes.DD_ANNOTATION_TAGS: _json(tags),
+        kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)]),
+    }
+
+
+def environment(connection: Connection) -> list[Manifest]:
+    """Environment of the agent container, in an order in which $(VAR) references work."""
+    return [*_unified_service_tags(), *_origin(), *_receivers(connection)]
+
+
+def _log_source(agent: Agent) -> Manifest:
+    rules = [
+        {
+            "type": "mask_sequences",
+            "name": name,
+            "replace_placeholder": "[masked]",
+            "pattern": pattern,
+        }
+        for name, pattern in MASKING_RULES
+    ]
+    return {
+        "source": "python",
+        "service": agent.spec.datadog.service,
+        "log_processing_rules": rules,
+    }
+
+
+def _unified_service_tags() -> list[Manifest]:
+    return [
+        _from_field(env.DD_ENV, f"metadata.labels['{kubernetes.DD_LABEL_ENV}']"),
+        _from_field(env.DD_SERVICE, f"metadata.labels['{kubernetes.DD_LABEL_SERVICE}']"),
+        _from_field(env.DD_VERSION, f"metadata.labels['{kubernetes.DD_LABEL_VERSION}']"),
+    ]
+
+
+def _origin() -> list[Manifest]:
+    """By these the node agent knows which pod a packet came from, without access to cgroups."""
+    return [
+        _from_field(env.DD_ENTITY_ID, "metadata.uid"),
+        _from_field(env.DD_INTERNAL_POD_UID, "metadata.uid"),
+        _value(
+            env.DD_EXTERNAL_ENV,
+            f"it-false,cn-{kubernetes.CONTAINER},pu-$({env.DD_INTERNAL_POD_UID})",
+        ),
+    ]
+
+
+def _receivers(connection: Connection) -> list[Manifest]:
+    if connection.mode is Mode.NONE:
+        return [_value(env.DD_TRACE_ENABLED, "false")]
+    found = [
+        _from_field(env.DD_AGENT_HOST, "status.hostIP")
+        if connection.mode is Mode.HOST_IP
+        else _value(env.DD_AGENT_HOST, connection.host)
+    ]
+    if connection.dogstatsd_port not in (None, env.DOGSTATSD_PORT):
+        found.append(_value(env.DD_DOGSTATSD_PORT, str(connection.dogstatsd_port)))
+    if connection.apm_port is None:
+        found.append(_value(env.DD_TRACE_ENABLED, "false"))
+    elif connection.apm_port != env.TRACE_PORT:
+        url = f"http://$({env.DD_AGENT_HOST}):{connection.apm_port}"
+        found.append(_value(env.DD_TRACE_AGENT_URL, url))
+    return found
+
+
+def _from_field(name: str, path: str) -> Manifest:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _value(name: str, value: str) -> Manifest:
+    return {"name": name, "value": value}
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

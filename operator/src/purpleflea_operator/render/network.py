@@ -1,0 +1,47 @@
+"""The NetworkPolicy: what may reach the agents, and what they may reach.
+
+A policy that names the ports of the node agent is honoured differently by network plugins (traffic to the own node is
+always allowed by some, never matched by an ipBlock by others), hence ports to anywhere rather than addresses.
+"""
+
+from purpleflea_contract import environment as env
+from purpleflea_operator.detect.connection import Connection, Mode
+from purpleflea_operator.render.identity import Agent, Manifest, manifest, selector
+
+
+def network_policy(agent: Agent, connection: Connection) -> Manifest:
+    """Default deny; in: the HTTP port; out: DNS, the node agent, the configured address ranges over TCP."""
+    return {
+        **manifest(agent, "networking.k8s.io/v1", "NetworkPolicy"),
+        "spec": {
+            "podSelector": {"matchLabels": selector(agent.name)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"protocol": "TCP", "port": env.HTTP_PORT}]}],
+            "egress": [
+                {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
+                *_to_node_agent(connection),
+                *_to_services(agent),
+            ],
+        },
+    }
+
+
+def _to_node_agent(connection: Connection) -> list[Manifest]:
+    if connection.mode is Mode.NONE:
+        return []
+    ports: list[Manifest] = []
+    if connection.dogstatsd_port:
+        ports.append({"protocol": "UDP", "port": connection.dogstatsd_port})
+    if connection.apm_port:
+        ports.append({"protocol": "TCP", "port": connection.apm_port})
+    return [{"ports": ports}]
+
+
+def _to_services(agent: Agent) -> list[Manifest]:
+    ranges = [{"ipBlock": {"cidr": cidr}} for cidr in agent.spec.network.egress_cidrs]
+    # "from/to: []" would mean everywhere: no range must mean no rule.
+    return (
+        [{"to": ranges, "ports": [{"protocol": "TCP", "port": 1, "endPort": 65535}]}]
+        if ranges
+        else []
+    )

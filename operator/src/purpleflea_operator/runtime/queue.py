@@ -1,0 +1,101 @@
+"""A work queue: each key at most once in line and at most once in work, with delays and jittered backoff.
+
+It knows nothing of what a key means. A key that is added while it is in work is run again afterwards: a change that
+arrives during a pass is never lost.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+BACKOFF_BASE_S = 0.5
+BACKOFF_LIMIT_S = 60.0
+
+
+class Queue(Generic[K]):
+    """The queue; `jitter` yields numbers in [0, 1)."""
+
+    def __init__(self, *, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self._line: deque[K] = deque()
+        self._waiting: set[K] = set()
+        self._working: set[K] = set()
+        self._dirty: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._wakers: set[asyncio.Future[None]] = set()
+
+    def __len__(self) -> int:
+        """Keys in line."""
+        return len(self._line)
+
+    def add(self, key: K) -> None:
+        """Put a key in line, now; a delay it had is over."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._working:
+            self._dirty.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._line.append(key)
+            self._wake()
+
+    def add_after(self, key: K, delay_s: float) -> None:
+        """Put a key in line after a delay; the earliest of several delays counts."""
+        loop = asyncio.get_running_loop()
+        known = self._timers.get(key)
+        if known is not None:
+            if known.when() <= loop.time() + delay_s:
+                return
+            known.cancel()
+        self._timers[key] = loop.call_later(delay_s, self.add, key)
+
+    def retry(self, key: K, *, at_least_s: float = 0.0) -> float:
+        """Put a key that failed in line again: later each time, never all at once. Returns the delay."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        ceiling = min(BACKOFF_LIMIT_S, BACKOFF_BASE_S * 2.0 ** min(failures, 16))
+        delay = max(at_least_s, 0.0) + ceiling * (0.5 + self._jitter() / 2)
+        self.add_after(key, delay)
+        return delay
+
+    def succeed(self, key: K) -> None:
+        """Forget the failures of a key."""
+        self._failures.pop(key, None)
+
+    async def take(self) -> K:
+        """Wait for a key and take it into work; `finish` must follow."""
+        while not self._line:
+            waker = asyncio.get_running_loop().create_future()
+            self._wakers.add(waker)
+            try:
+                await waker
+            finally:
+                self._wakers.discard(waker)
+        key = self._line.popleft()
+        self._waiting.discard(key)
+        self._working.add(key)
+        return key
+
+    def finish(self, key: K) -> None:
+        """End the work on a key; where it was added meanwhile, it goes in line again."""
+        self._working.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
+
+    def close(self) -> None:
+        """Cancel all delays."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            if not waker.done():
+                waker.set_result(None)
+                return

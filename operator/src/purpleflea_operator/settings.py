@@ -1,0 +1,29 @@
+"""The operator's own settings, from the environment; nothing else reads it."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from purpleflea_operator import __version__
+
+
+class Settings(BaseSettings):
+    """Settings of the operator process; each is an environment variable PURPLEFLEA_OPERATOR_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="PURPLEFLEA_OPERATOR_", frozen=True)
+
+    agent_image: Annotated[str, Field(pattern="^[^:@ ]+([:@]|/).+$", max_length=512)] = (
+        f"localhost/purpleflea-agent:{__version__}"
+    )
+    """Image of agents whose spec names none."""
+    agent_image_pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$")] = (
+        "IfNotPresent"
+    )
+    """When nodes pull that image."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Agents reconciled at once."""
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port of /livez and /readyz; 0 starts no server."""
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """Least severe level that is logged."""

@@ -1,0 +1,86 @@
+"""The fault plan: which of the coming requests go wrong, and how.
+
+Deterministic: a fault takes the matching requests in the order they arrive, after those it skips.
+Several faults may hold for one request; the first refusal ends it. Only plans; the server acts.
+"""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import Literal
+
+from support.apiserver.requests import Request, Where
+
+Effect = Literal["fail", "delay", "hang", "cut", "lose_reply"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Fault:
+    """One planned fault. `hits` counts the requests it met; `cancel` ends it."""
+
+    effect: Effect
+    where: Where
+    times: int | None = 1
+    skip: int = 0
+    every: int = 1
+    status: int = 500
+    message: str = ""
+    retry_after: int | None = None
+    seconds: float = 0.0
+    hits: int = 0
+    seen: int = 0
+    cancelled: bool = False
+    _waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def takes(self, request: Request) -> bool:
+        """Whether this request is one the fault is meant for; counts it."""
+        if self.cancelled or not request.matches(self.where):
+            return False
+        self.seen += 1
+        if self.seen <= self.skip or (self.seen - self.skip - 1) % self.every:
+            return False
+        if self.times is not None and self.hits >= self.times:
+            return False
+        self.hits += 1
+        return True
+
+    def cancel(self) -> None:
+        """End the fault; requests that hang go on as if nothing had been."""
+        with self._lock:
+            self.cancelled = True
+            for loop, released in self._waiting:
+                loop.call_soon_threadsafe(released.set)
+            self._waiting.clear()
+
+    async def held(self) -> None:
+        """Wait until the fault is cancelled."""
+        released = asyncio.Event()
+        with self._lock:
+            if self.cancelled:
+                return
+            self._waiting.append((asyncio.get_running_loop(), released))
+        await released.wait()
+
+
+class FaultPlan:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        with self._lock:
+            planned, self._faults = self._faults, []
+        for fault in planned:
+            fault.cancel()
+
+    def for_request(self, request: Request) -> list[Fault]:
+        if not self._faults:
+            return []
+        with self._lock:
+            return [fault for fault in self._faults if fault.takes(request)]

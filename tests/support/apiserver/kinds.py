@@ -1,0 +1,166 @@
+"""The resource kinds a fake API server serves, and what of their schemas matters to a client.
+
+Knows names, subresources, immutable fields, and which lists merge by key under server-side apply.
+Holds no objects.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FieldPath = tuple[str, ...]
+Obj = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kind:
+    """One served resource; compared by identity, so one server can replace a kind by another."""
+
+    group: str = ""
+    version: str = "v1"
+    plural: str
+    kind: str
+    namespaced: bool = True
+    status: bool = False
+    scale: bool = False
+    counts_generations: bool = False
+    short_names: tuple[str, ...] = ()
+    immutable: tuple[FieldPath, ...] = ()
+    list_keys: Mapping[FieldPath, tuple[str, ...]] = field(default_factory=dict)
+    initial_status: Mapping[str, Any] | None = None
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def resource(self) -> str:
+        """The name error messages use: `statefulsets.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def subresources(self) -> tuple[str, ...]:
+        return tuple(name for name in ("status", "scale") if getattr(self, name))
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether a CRD would define it: such kinds know no strategic merge patch."""
+        return "." in self.group and not self.group.endswith(".k8s.io")
+
+
+# (field it stands in, field) -> keys; an empty first part means "wherever it stands".
+KEYED_LISTS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "containers"): ("name",),
+    ("", "initContainers"): ("name",),
+    ("", "ephemeralContainers"): ("name",),
+    ("", "env"): ("name",),
+    ("", "volumes"): ("name",),
+    ("", "volumeMounts"): ("mountPath",),
+    ("", "volumeDevices"): ("devicePath",),
+    ("", "imagePullSecrets"): ("name",),
+    ("", "hostAliases"): ("ip",),
+    ("", "conditions"): ("type",),
+    ("", "topologySpreadConstraints"): ("topologyKey", "whenUnsatisfiable"),
+    ("metadata", "ownerReferences"): ("uid",),
+    ("containers", "ports"): ("containerPort", "protocol"),
+    ("initContainers", "ports"): ("containerPort", "protocol"),
+    ("spec", "ports"): ("port", "protocol"),
+}
+KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
+SET_LISTS = frozenset({("metadata", "finalizers")})
+ATOMIC_MAPS = frozenset(
+    {
+        "selector",
+        "labelSelector",
+        "podSelector",
+        "namespaceSelector",
+        "nodeSelector",
+        "fieldRef",
+        "resourceFieldRef",
+        "secretKeyRef",
+        "configMapKeyRef",
+        "ownerReferences",
+    }
+)
+
+
+def list_keys(kind: Kind, path: FieldPath) -> tuple[str, ...] | None:
+    """Keys by which the items of the list at this path are told apart; None: the list is atomic."""
+    own = kind.list_keys.get(path)
+    if own:
+        return own
+    parent = path[-2] if len(path) > 1 else ""
+    return KEYED_LISTS.get((parent, path[-1])) or KEYED_LISTS.get(("", path[-1]))
+
+
+PURPLE_FLEA_AGENT = Kind(
+    group="purpleflea.com",
+    version="v1alpha1",
+    plural="purplefleaagents",
+    kind="PurpleFleaAgent",
+    status=True,
+    scale=True,
+    counts_generations=True,
+    short_names=("pfa",),
+)
+STATEFUL_SET = Kind(
+    group="apps",
+    plural="statefulsets",
+    kind="StatefulSet",
+    status=True,
+    scale=True,
+    counts_generations=True,
+    short_names=("sts",),
+    immutable=(
+        ("spec", "selector"),
+        ("spec", "serviceName"),
+        ("spec", "podManagementPolicy"),
+        ("spec", "volumeClaimTemplates"),
+    ),
+)
+POD = Kind(plural="pods", kind="Pod", status=True, initial_status={"phase": "Pending"})
+NAMESPACE = Kind(
+    plural="namespaces",
+    kind="Namespace",
+    namespaced=False,
+    status=True,
+    initial_status={"phase": "Active"},
+)
+
+PRESET: tuple[Kind, ...] = (
+    PURPLE_FLEA_AGENT,
+    STATEFUL_SET,
+    POD,
+    NAMESPACE,
+    Kind(plural="configmaps", kind="ConfigMap", short_names=("cm",)),
+    Kind(plural="services", kind="Service", status=True),
+    Kind(plural="nodes", kind="Node", namespaced=False, status=True),
+    Kind(plural="events", kind="Event"),
+    Kind(plural="secrets", kind="Secret"),
+    Kind(plural="serviceaccounts", kind="ServiceAccount"),
+    Kind(plural="persistentvolumeclaims", kind="PersistentVolumeClaim", status=True),
+    Kind(group="apps", plural="daemonsets", kind="DaemonSet", status=True, counts_generations=True),
+    Kind(
+        group="networking.k8s.io",
+        plural="networkpolicies",
+        kind="NetworkPolicy",
+        counts_generations=True,
+    ),
+    Kind(
+        group="policy",
+        plural="poddisruptionbudgets",
+        kind="PodDisruptionBudget",
+        status=True,
+        counts_generations=True,
+    ),
+    Kind(group="events.k8s.io", plural="events", kind="Event"),
+    Kind(group="coordination.k8s.io", plural="leases", kind="Lease"),
+    Kind(
+        group="apiextensions.k8s.io",
+        plural="customresourcedefinitions",
+        kind="CustomResourceDefinition",
+        namespaced=False,
+        status=True,
+        counts_generations=True,
+    ),
+)

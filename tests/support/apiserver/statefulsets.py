@@ -1,0 +1,253 @@
+"""A stand-in for the StatefulSet controller, the scheduler and the kubelet, for the fake API server.
+
+Keeps pods `<name>-<ordinal>` in step with each StatefulSet (Parallel creation, one pod at a time on
+a new template) and reports its status. Pods become Ready when the test lets them; nothing runs.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import orjson
+
+from support.apiserver.kinds import POD, STATEFUL_SET, Kind, Obj
+from support.apiserver.store import Change, Record, Store
+from support.apiserver.writes import Target, Writer
+
+Readiness = Callable[[Obj], bool]
+_READY_TYPES = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
+_REVISION_LABEL = "controller-revision-hash"
+
+
+def always_ready(pod: Obj) -> bool:
+    return True
+
+
+class StatefulSets:
+    """Idle until start(); works in the server's loop, one step per StatefulSet and turn."""
+
+    def __init__(self, store: Store, writer: Writer) -> None:
+        self._store = store
+        self._writer = writer
+        self._ready: Readiness = always_ready
+        self._dirty: dict[tuple[str, str], None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        self._store.subscribers.append(self._notice)
+
+    def run_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Work in this loop from now on; None: rest."""
+        with self._store.lock:
+            self._loop = loop
+            self._schedule()
+
+    def let_ready(self, readiness: Readiness) -> None:
+        """Choose which pods become (and stay) Ready, from now on."""
+        with self._store.lock:
+            self._ready = readiness
+            if STATEFUL_SET in self._store.kinds.values():
+                for record in self._store.records(STATEFUL_SET):
+                    self._mark(record.obj)
+
+    def _notice(self, kind: Kind, change: Change) -> None:
+        if kind is STATEFUL_SET and not change.deleted:
+            before = change.before or {}
+            if before.get("spec") != change.after.get("spec"):
+                self._mark(change.after)
+        elif kind is POD:
+            for reference in change.after["metadata"].get("ownerReferences", ()):
+                if reference["kind"] == STATEFUL_SET.kind:
+                    self._add(change.after["metadata"]["namespace"], reference["name"])
+
+    def _mark(self, obj: Obj) -> None:
+        self._add(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+    def _add(self, namespace: str, name: str) -> None:
+        is_first = not self._dirty
+        self._dirty[namespace, name] = None
+        if is_first:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._loop is not None and self._dirty:
+            self._loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        with self._store.lock:
+            keys, self._dirty = list(self._dirty), {}
+            for namespace, name in keys:
+                record = self._store.find(STATEFUL_SET, namespace, name)
+                if record and "deletionTimestamp" not in record.obj["metadata"]:
+                    self._step(record.obj)
+
+    def _step(self, owner: Obj) -> None:
+        replicas = owner["spec"].get("replicas", 1)
+        revision = _revision(owner)
+        pods = self._pods(owner)
+        for ordinal in sorted(pods, reverse=True):
+            if ordinal >= replicas:
+                self._delete(pods.pop(ordinal))
+        for ordinal in range(replicas):
+            if ordinal not in pods:
+                self._make(owner, ordinal, revision)
+        for pod in pods.values():
+            self._set_readiness(pod)
+        pods = self._pods(owner)
+        self._roll(owner, pods, revision)
+        self._report(owner, list(self._pods(owner).values()), revision)
+
+    def _pods(self, owner: Obj) -> dict[int, Obj]:
+        children = self._store.children(owner["metadata"]["uid"], POD)
+        return {int(c.obj["metadata"]["name"].rpartition("-")[2]): c.obj for c in children}
+
+    def _make(self, owner: Obj, ordinal: int, revision: str) -> None:
+        pod = pod_of(owner, ordinal, revision)
+        found = self._store.find(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if found is None:
+            self._put(pod)
+        elif not found.obj["metadata"].get("ownerReferences"):
+            # Adopted, as after a StatefulSet was deleted with its pods orphaned.
+            references = pod["metadata"]["ownerReferences"]
+            metadata = {**found.obj["metadata"], "ownerReferences": references}
+            self._put({**found.obj, "metadata": metadata})
+
+    def _set_readiness(self, pod: Obj) -> None:
+        if "deletionTimestamp" in pod["metadata"]:
+            return
+        wanted = self._ready(pod)
+        if wanted != is_ready(pod):
+            self._put(self._running(pod, is_ready=wanted))
+
+    def _running(self, pod: Obj, *, is_ready: bool) -> Obj:
+        nodes = [record.obj["metadata"]["name"] for record in self._nodes()] or ["node-0"]
+        ordinal = int(pod["metadata"]["name"].rpartition("-")[2])
+        spec = {"nodeName": nodes[ordinal % len(nodes)], **pod["spec"]}
+        now = self._store.timestamp()
+        state = dict.fromkeys(_READY_TYPES, "True")
+        if not is_ready:
+            state |= {"ContainersReady": "False", "Ready": "False"}
+        conditions = [{"type": k, "status": v, "lastTransitionTime": now} for k, v in state.items()]
+        containers = [
+            {"name": c["name"], "ready": is_ready, "started": True, "restartCount": 0}
+            for c in spec.get("containers", ())
+        ]
+        status = {
+            "phase": "Running",
+            "startTime": now,
+            "hostIP": "10.0.0.1",
+            "podIP": "10.1.0.1",
+            "conditions": conditions,
+            "containerStatuses": containers,
+        }
+        return {**pod, "spec": spec, "status": status}
+
+    def _nodes(self) -> list[Record]:
+        kind = self._store.kinds.get(("", "v1", "nodes"))
+        return list(self._store.records(kind)) if kind else []
+
+    def _roll(self, owner: Obj, pods: dict[int, Obj], revision: str) -> None:
+        """Replace one outdated pod, highest ordinal first; wait while a new one is not Ready."""
+        strategy = owner["spec"].get("updateStrategy", {})
+        first = strategy.get("rollingUpdate", {}).get("partition", 0)
+        if strategy.get("type", "RollingUpdate") != "RollingUpdate":
+            return
+        for ordinal in sorted(pods, reverse=True):
+            pod = pods[ordinal]
+            if ordinal < first or "deletionTimestamp" in pod["metadata"]:
+                return
+            if pod["metadata"]["labels"].get(_REVISION_LABEL) != revision:
+                self._delete(pod)
+                return
+            if not is_ready(pod):
+                return
+
+    def _report(self, owner: Obj, pods: list[Obj], revision: str) -> None:
+        metadata, old = owner["metadata"], owner.get("status", {})
+        ready = sum(is_ready(pod) for pod in pods)
+        updated = sum(pod["metadata"]["labels"].get(_REVISION_LABEL) == revision for pod in pods)
+        is_done = ready == updated == len(pods) == owner["spec"].get("replicas", 1)
+        current = revision if is_done else old.get("currentRevision", revision)
+        status = {
+            "observedGeneration": metadata["generation"],
+            "replicas": len(pods),
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "updatedReplicas": updated,
+            "currentReplicas": len(pods) if current == revision else len(pods) - updated,
+            "currentRevision": current,
+            "updateRevision": revision,
+            "collisionCount": 0,
+        }
+        target = Target(
+            kind=STATEFUL_SET,
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            subresource="status",
+            manager="statefulset-controller",
+        )
+        self._writer.update(target, lambda live: {**live, "status": status})
+
+    def _put(self, pod: Obj) -> None:
+        metadata = pod["metadata"]
+        target = Target(
+            kind=POD,
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            manager="statefulset-controller",
+        )
+        self._writer.put(target, pod)
+
+    def _delete(self, pod: Obj) -> None:
+        metadata = pod["metadata"]
+        target = Target(kind=POD, namespace=metadata["namespace"], name=metadata["name"])
+        self._writer.delete(target, {})
+
+
+def is_ready(pod: Obj) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _revision(owner: Obj) -> str:
+    template = orjson.dumps(owner["spec"].get("template", {}), option=orjson.OPT_SORT_KEYS)
+    digest = hashlib.sha256(template).hexdigest()[:10]
+    return f"{owner['metadata']['name']}-{digest}"
+
+
+def pod_of(owner: Obj, ordinal: int, revision: str) -> Obj:
+    """The pod a StatefulSet makes for one ordinal, before anything has run."""
+    metadata, template = owner["metadata"], owner["spec"].get("template", {})
+    name = f"{metadata['name']}-{ordinal}"
+    given = template.get("metadata", {})
+    labels = {
+        **given.get("labels", {}),
+        _REVISION_LABEL: revision,
+        "statefulset.kubernetes.io/pod-name": name,
+        "apps.kubernetes.io/pod-index": str(ordinal),
+    }
+    reference = {
+        "apiVersion": STATEFUL_SET.api_version,
+        "kind": STATEFUL_SET.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "ownerReferences": [reference],
+            **({"annotations": given["annotations"]} if given.get("annotations") else {}),
+        },
+        "spec": {
+            "hostname": name,
+            "subdomain": owner["spec"].get("serviceName", ""),
+            **template.get("spec", {}),
+        },
+        "status": {"phase": "Pending"},
+    }

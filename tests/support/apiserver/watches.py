@@ -1,0 +1,153 @@
+"""Watch streams: who listens to what, from where, and the bytes each is owed.
+
+A stream is resumed from history, follows changes, and can be dropped or struck deaf by a test.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from support.apiserver import errors
+from support.apiserver.kinds import Kind
+from support.apiserver.requests import Request
+from support.apiserver.selectors import Selects, selector
+from support.apiserver.store import Change, Store
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Watch:
+    kind: Kind
+    namespace: str
+    selects: Selects
+    loop: asyncio.AbstractEventLoop
+    wake: asyncio.Event
+    owed: deque[bytes] = field(default_factory=deque)
+    position: int = 0
+    is_silent: bool = False
+    is_over: bool = False
+    is_cut: bool = False
+    thread: int = field(default_factory=threading.get_ident)
+
+    def offer(self, change: Change) -> None:
+        """Take a change in if this stream is about it."""
+        self.position = change.version
+        if self.is_silent or not self._is_here(change):
+            return
+        was = change.before is not None and self.selects(change.before)
+        now = not change.deleted and self.selects(change.after)
+        if not was and not now:
+            return
+        event_type = "DELETED" if not now else "MODIFIED" if was else "ADDED"
+        self.owed.append(change.line(event_type))
+        self.notify()
+
+    def notify(self) -> None:
+        if threading.get_ident() == self.thread:
+            self.wake.set()
+        else:
+            self.loop.call_soon_threadsafe(self.wake.set)
+
+    def end(self, *, cut: bool) -> None:
+        self.is_over, self.is_cut = True, cut
+        self.notify()
+
+    def taken(self) -> bytes:
+        lines = []
+        # Changes may be offered from another thread meanwhile: only single steps are safe.
+        while self.owed:
+            lines.append(self.owed.popleft())
+        return b"".join(lines)
+
+    def bookmark(self, *, initial: bool = False) -> bytes:
+        metadata: dict[str, object] = {"resourceVersion": str(self.position)}
+        if initial:
+            metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+        obj = {
+            "kind": self.kind.kind,
+            "apiVersion": self.kind.api_version,
+            "metadata": metadata,
+        }
+        return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"
+
+    def _is_here(self, change: Change) -> bool:
+        if not self.namespace:
+            return True
+        return bool(change.after["metadata"].get("namespace", "") == self.namespace)
+
+
+class Watches:
+    """All open streams of a server."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: dict[Kind, list[Watch]] = {}
+        self.deaf: set[str] = set()
+        store.subscribers.append(self._offer)
+
+    def start(self, request: Request) -> Watch:
+        """Open a stream: first what it missed or what exists, then what comes."""
+        kind, query = request.kind, request.query
+        if kind is None:
+            raise errors.ApiError(404, "the server could not find the requested resource")
+        if request.name:
+            query = {**query, "fieldSelector": f"metadata.name={request.name}"}
+        watch = Watch(
+            kind=kind,
+            namespace=request.namespace,
+            selects=selector(query),
+            loop=asyncio.get_running_loop(),
+            wake=asyncio.Event(),
+        )
+        with self._store.lock:
+            self._catch_up(watch, query)
+            watch.position = self._store.version
+            watch.is_silent = not self.deaf.isdisjoint(("", kind.plural))
+            self._open.setdefault(kind, []).append(watch)
+        if query.get("sendInitialEvents") == "true":
+            watch.owed.append(watch.bookmark(initial=True))
+        return watch
+
+    def stop(self, watch: Watch) -> None:
+        with self._store.lock:
+            self._open[watch.kind].remove(watch)
+            self._store.changed.notify_all()
+
+    def select(self, resource: str = "") -> Iterator[Watch]:
+        for kind, watches in self._open.items():
+            if resource in ("", kind.plural, kind.resource):
+                yield from watches
+
+    def each(self, act: Callable[[Watch], None], resource: str) -> int:
+        """Do something to the open streams of a resource (or of all); tell how many."""
+        with self._store.lock:
+            chosen = list(self.select(resource))
+            for watch in chosen:
+                act(watch)
+        return len(chosen)
+
+    def _offer(self, kind: Kind, change: Change) -> None:
+        for watch in self._open.get(kind, ()):
+            watch.offer(change)
+
+    def _catch_up(self, watch: Watch, query: Mapping[str, str]) -> None:
+        wanted = query.get("resourceVersion", "")
+        initial = query.get("sendInitialEvents") == "true"
+        if wanted in ("", "0") or initial:
+            for record in self._store.records(watch.kind, watch.namespace):
+                version = int(record.obj["metadata"]["resourceVersion"])
+                watch.offer(Change(version=version, before=None, after=record.obj))
+            return
+        since, table = int(wanted), self._store.table(watch.kind)
+        if since < table.oldest:
+            raise errors.expired(since, table.oldest)
+        missed: list[Change] = []
+        for change in reversed(table.history):
+            if change.version <= since:
+                break
+            missed.append(change)
+        for change in reversed(missed):
+            watch.offer(change)

@@ -1,0 +1,161 @@
+"""Builders of the objects that tests speak about. Each returns plain manifests with only what is asked for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from purpleflea_contract import kubernetes
+
+Manifest = dict[str, Any]
+
+CREATED = "2026-01-01T00:00:00Z"
+
+
+def a_spec(**changes: Any) -> Manifest:
+    """A minimal valid spec, with top-level fields replaced."""
+    spec: Manifest = {
+        "strategy": "momentum",
+        "markets": ["BTC-USD"],
+        "api": {"keySecretRef": {"name": "purpleflea-api-key"}},
+    }
+    return {**spec, **changes}
+
+
+def an_agent(
+    name: str = "momentum",
+    *,
+    namespace: str = "trading",
+    uid: str = "agent-uid",
+    generation: int = 1,
+    spec: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Manifest:
+    """A PurpleFleaAgent as the API server shows it; keywords replace top-level fields of its spec."""
+    return {
+        "apiVersion": kubernetes.API_VERSION,
+        "kind": "PurpleFleaAgent",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid,
+            "generation": generation,
+            "resourceVersion": "1",
+            "creationTimestamp": CREATED,
+        },
+        "spec": dict(spec) if spec is not None else a_spec(**changes),
+    }
+
+
+def a_container(
+    name: str,
+    image: str,
+    *,
+    ports: Mapping[str, Mapping[str, int]] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A container with named ports ({name: {containerPort, hostPort?}}) and plain variables."""
+    return {
+        "name": name,
+        "image": image,
+        "ports": [{"name": key, **value} for key, value in (ports or {}).items()],
+        "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
+    }
+
+
+def a_datadog_daemon_set(
+    name: str = "datadog-agent",
+    *,
+    namespace: str = "datadog",
+    host_ports: bool = False,
+    host_network: bool = False,
+    apm: bool = True,
+    logs: str | None = "true",
+    dogstatsd_port: int = 8125,
+    apm_port: int = 8126,
+    desired: int = 1,
+    ready: int = 1,
+    labels: Mapping[str, str] | None = None,
+    image: str = "gcr.io/datadoghq/agent:7.81.1",
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A node agent DaemonSet as Datadog's Helm chart renders it."""
+
+    def port(number: int) -> dict[str, int]:
+        return {"containerPort": number, **({"hostPort": number} if host_ports else {})}
+
+    env = {} if logs is None else {"DD_LOGS_ENABLED": logs}
+    containers = [
+        a_container("agent", image, ports={"dogstatsdport": port(dogstatsd_port)}, env=env)
+    ]
+    if apm:
+        containers.append(a_container("trace-agent", image, ports={"traceport": port(apm_port)}))
+    chart_labels = {
+        "helm.sh/chart": "datadog-3.240.0",
+        "app.kubernetes.io/component": "agent",
+        "agent.datadoghq.com/component": "agent",
+        "app.kubernetes.io/managed-by": "Helm",
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"{namespace}-{name}",
+            "generation": 1,
+            "resourceVersion": "1",
+            "labels": dict(chart_labels if labels is None else labels),
+            "annotations": dict(annotations or {}),
+        },
+        "spec": {"template": {"spec": {"containers": containers, "hostNetwork": host_network}}},
+        "status": {
+            "observedGeneration": 1,
+            "desiredNumberScheduled": desired,
+            "updatedNumberScheduled": desired,
+            "numberReady": ready,
+        },
+    }
+
+
+def a_pod(
+    name: str = "momentum-0",
+    *,
+    namespace: str = "trading",
+    instance: str = "momentum",
+    ready: bool = True,
+    node: str = "node-1",
+    waiting: str = "",
+    message: str = "",
+    annotations: Mapping[str, str] | None = None,
+    created: str = CREATED,
+    deleting: bool = False,
+) -> Manifest:
+    """A pod of an agent."""
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    if not node:
+        conditions.append({"type": "PodScheduled", "status": "False", "message": message})
+    state = {"waiting": {"reason": waiting, "message": message}} if waiting else {"running": {}}
+    metadata: Manifest = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-{name}",
+        "resourceVersion": "1",
+        "creationTimestamp": created,
+        "labels": {
+            kubernetes.LABEL_INSTANCE: instance,
+            kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY,
+            "controller-revision-hash": f"{instance}-1",
+        },
+        "annotations": dict(annotations or {}),
+    }
+    if deleting:
+        metadata["deletionTimestamp"] = created
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"nodeName": node} if node else {},
+        "status": {
+            "conditions": conditions,
+            "containerStatuses": [{"name": "agent", "state": state}] if node else [],
+        },
+    }

@@ -1,0 +1,69 @@
+import operator
+import re
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+
+def tracked(repository, *patterns):
+    ignored = {".venv", ".sandbox", "__pycache__", ".git"}
+    return [
+        path
+        for pattern in patterns
+        for path in repository.rglob(pattern)
+        if not ignored & set(path.relative_to(repository).parts)
+    ]
+
+
+def test_the_standard_library_keeps_its_operator():
+    assert operator.__file__.startswith(sysconfig.get_path("stdlib"))
+
+
+def test_the_operator_folder_is_no_package(repository):
+    assert not (repository / "operator" / "__init__.py").exists()
+    source = repository / "operator" / "src"
+    strays = [
+        path for path in (repository / "operator").rglob("*.py") if source not in path.parents
+    ]
+    assert strays == []
+
+
+@pytest.mark.parametrize("folder", ["contract", "operator", "agent_image", "sandbox"])
+def test_modules_are_short_and_say_what_they_are_for(repository, folder):
+    faults = []
+    for path in (repository / folder / "src").rglob("*.py"):
+        lines = path.read_text().splitlines()
+        if len(lines) > 300:
+            faults.append(f"{path}: {len(lines)} lines")
+        if not lines or not lines[0].startswith('"""'):
+            faults.append(f"{path}: no docstring")
+    assert faults == []
+
+
+def test_lock_files_pin_by_hash_and_name_no_index(repository):
+    for path in tracked(repository, "requirements*.txt", "dev.txt", "go.txt"):
+        text = path.read_text()
+        assert "--hash=sha256:" in text, path
+        assert not re.search(r"https?://|--index-url|--find-links", text), path
+
+
+def test_the_chart_is_for_the_version_of_the_operator(repository):
+    from purpleflea_operator import __version__
+
+    chart = (repository / "charts/purpleflea-operator/Chart.yaml").read_text()
+    assert f"appVersion: {__version__}" in chart
+    for project in ("contract", "operator", "agent_image", "sandbox"):
+        text = (repository / project / "pyproject.toml").read_text()
+        assert f'version = "{__version__}"' in text
+
+
+def test_every_example_is_valid(repository):
+    import yaml
+
+    from purpleflea_operator.model.agent import AgentSpec
+
+    for path in Path(repository, "examples").glob("*.yaml"):
+        for manifest in yaml.safe_load_all(path.read_text()):
+            if manifest["kind"] == "PurpleFleaAgent":
+                AgentSpec.model_validate(manifest["spec"], extra="forbid")

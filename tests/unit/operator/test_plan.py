@@ -1,0 +1,151 @@
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purpleflea_operator.detect.connection import NO_CONNECTION
+from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.reconcile import plan
+from purpleflea_operator.reconcile.standing import quantity, stands
+from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World, pod
+from purpleflea_operator.render.children import children
+from purpleflea_operator.render.identity import Agent, Defaults
+from support.builders import a_pod, a_spec
+
+
+def an_agent_value(**changes):
+    return Agent(
+        namespace="trading",
+        name="momentum",
+        uid="agent-uid",
+        generation=1,
+        spec=AgentSpec.model_validate(a_spec(**changes)),
+    )
+
+
+def desired_of(agent):
+    return children(agent, Defaults(image="agent:1"), NO_CONNECTION)
+
+
+def a_world(agent, live=(), pods=()):
+    stored = {plan.child_id(item): item for item in live}
+    return World(agent=agent, generation=1, children=stored, pods=[pod(item) for item in pods])
+
+
+def planned(agent, live=(), pods=()):
+    return plan.actions(desired_of(agent), a_world(agent, live, pods))
+
+
+def test_children_that_are_not_known_are_created_in_order():
+    found = planned(an_agent_value())
+    assert [type(item) for item in found] == [plan.Create] * 3
+    assert [item.manifest["kind"] for item in found] == [
+        "ConfigMap",
+        "NetworkPolicy",
+        "StatefulSet",
+    ]
+
+
+def test_planning_after_applying_is_empty():
+    agent = an_agent_value()
+    assert planned(agent, live=deepcopy(desired_of(agent))) == ()
+
+
+def test_defaults_that_the_server_added_are_nobodys_drift():
+    agent = an_agent_value()
+    live = deepcopy(desired_of(agent))
+    template = live[-1]["spec"]["template"]["spec"]
+    template["restartPolicy"] = "Always"
+    template["containers"][0]["terminationMessagePath"] = "/dev/termination-log"
+    template["containers"].append({"name": "sidecar", "image": "injected"})
+    live[0]["metadata"]["annotations"]["somebody/else"] = "x"
+    assert planned(agent, live) == ()
+
+
+def test_a_change_of_a_field_we_own_is_repaired():
+    agent = an_agent_value()
+    live = deepcopy(desired_of(agent))
+    live[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody:else"
+    (action,) = planned(agent, live)
+    assert isinstance(action, plan.Apply)
+    assert action.manifest["kind"] == "StatefulSet"
+
+
+def test_a_removed_field_of_ours_is_repaired():
+    agent = an_agent_value()
+    live = deepcopy(desired_of(agent))
+    del live[0]["data"]["control.json"]
+    assert [item.manifest["kind"] for item in planned(agent, live)] == ["ConfigMap"]
+
+
+def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
+    live = deepcopy(desired_of(an_agent_value()))
+    halted = an_agent_value(trading={"mode": "Halted"})
+    found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
+    assert [type(item) for item in found] == [plan.Apply, plan.Nudge]
+    assert (found[1].pod.name, found[1].mode) == ("momentum-0", "Halted")
+
+
+def test_a_pod_that_was_nudged_is_left_alone():
+    halted = an_agent_value(trading={"mode": "Halted"})
+    live = deepcopy(desired_of(halted))
+    assert planned(halted, live, pods=[a_pod(annotations={CONTROL_ANNOTATION: "Halted"})]) == ()
+
+
+def test_a_child_that_is_no_longer_wanted_is_deleted():
+    live = deepcopy(desired_of(an_agent_value()))
+    (action,) = planned(an_agent_value(network={"policy": "None"}), live)
+    assert isinstance(action, plan.Delete)
+    assert action.manifest["kind"] == "NetworkPolicy"
+
+
+def test_an_invalid_spec_nudges_nobody():
+    world = replace(a_world(an_agent_value(), pods=[a_pod()]), agent=None)
+    assert plan.actions((), replace(world, children={})) == ()
+
+
+@pytest.mark.parametrize(
+    ("desired", "live"),
+    [
+        ({"limits": {"cpu": "0.5"}}, {"limits": {"cpu": "500m"}}),
+        ({"requests": {"memory": "1024Mi"}}, {"requests": {"memory": "1Gi"}}),
+        ({"requests": {"memory": "1k"}}, {"requests": {"memory": "1000"}}),
+    ],
+)
+def test_quantities_are_compared_by_value(desired, live):
+    assert stands(desired, live)
+
+
+def test_text_that_looks_like_a_quantity_elsewhere_is_compared_as_text():
+    assert not stands({"value": "0.5"}, {"value": "500m"})
+
+
+def test_what_is_no_quantity_is_compared_as_text():
+    assert quantity("soon") == "soon"
+
+
+def test_lists_without_keys_are_compared_in_order():
+    assert not stands(["a", "b"], ["b", "a"])
+    assert not stands(["a"], ["a", "b"])
+    assert not stands(["a"], "a")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_everything_stands_as_itself(value):
+    assert stands(value, deepcopy(value))
+
+
+@given(st.dictionaries(st.text(max_size=3), JSON, max_size=3), JSON)
+def test_more_fields_than_desired_do_not_matter(value, more):
+    assert stands(value, {**value, "added by somebody": more})

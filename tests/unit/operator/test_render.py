@@ -1,0 +1,219 @@
+import json
+
+import pytest
+
+from purpleflea_contract import kubernetes
+from purpleflea_contract.control import Control
+from purpleflea_contract.settings import Settings
+from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.render import remembered
+from purpleflea_operator.render.children import children
+from purpleflea_operator.render.identity import Agent, Defaults
+from support.builders import a_spec
+
+DEFAULTS = Defaults(image="localhost/purpleflea-agent:0.1.0")
+HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+
+
+def rendered(connection=HOST_IP, **changes):
+    agent = Agent(
+        namespace="trading",
+        name="momentum",
+        uid="agent-uid",
+        generation=1,
+        spec=AgentSpec.model_validate(a_spec(**changes)),
+    )
+    return {item["kind"]: item for item in children(agent, DEFAULTS, connection)}
+
+
+def template(connection=HOST_IP, **changes):
+    return rendered(connection, **changes)["StatefulSet"]["spec"]["template"]
+
+
+def variables(connection=HOST_IP, **changes):
+    container = template(connection, **changes)["spec"]["containers"][0]
+    return {item["name"]: item.get("value", item.get("valueFrom")) for item in container["env"]}
+
+
+def field(path):
+    return {"fieldRef": {"fieldPath": path}}
+
+
+def test_an_agent_has_three_children_that_it_owns():
+    found = rendered()
+    assert list(found) == ["ConfigMap", "NetworkPolicy", "StatefulSet"]
+    owners = [item["metadata"]["ownerReferences"][0]["uid"] for item in found.values()]
+    assert owners == ["agent-uid"] * 3
+
+
+def test_the_settings_file_reads_back_as_the_spec_says():
+    data = rendered(trading={"interval": "5s", "orderSize": "0.5"})["ConfigMap"]["data"]
+    settings = Settings.model_validate_json(data["settings.json"])
+    assert (settings.trading.interval, settings.trading.order_size) == ("5s", "0.5")
+    assert settings.markets == ("BTC-USD",)
+
+
+def test_the_settings_file_names_no_secret():
+    assert "purpleflea-api-key" not in rendered()["ConfigMap"]["data"]["settings.json"]
+
+
+def test_halting_changes_the_control_file_and_not_the_pod_template():
+    active, halted = rendered(), rendered(trading={"mode": "Halted"})
+    control = Control.model_validate_json(halted["ConfigMap"]["data"]["control.json"])
+    assert control.mode == "Halted"
+    assert active["StatefulSet"] == halted["StatefulSet"]
+
+
+def test_a_change_of_settings_changes_the_pod_template():
+    assert template() != template(trading={"interval": "5s"})
+
+
+def test_scaling_changes_the_replicas_and_not_the_pod_template():
+    one, five = rendered(), rendered(replicas=5)
+    assert five["StatefulSet"]["spec"]["replicas"] == 5
+    assert one["StatefulSet"]["spec"]["template"] == five["StatefulSet"]["spec"]["template"]
+    assert one["ConfigMap"] == five["ConfigMap"]
+
+
+def test_pods_carry_the_unified_service_labels_and_so_does_the_workload():
+    datadog = {"env": "prod", "service": "pf", "version": "1.4.2"}
+    expected = {
+        "tags.datadoghq.com/env": "prod",
+        "tags.datadoghq.com/service": "pf",
+        "tags.datadoghq.com/version": "1.4.2",
+    }
+    found = rendered(datadog=datadog)["StatefulSet"]
+    for labels in (found["metadata"]["labels"], found["spec"]["template"]["metadata"]["labels"]):
+        assert expected.items() <= labels.items()
+
+
+def test_the_version_is_the_tag_of_the_image_where_none_is_given():
+    image = {"repository": "acme/agent", "tag": "2.0.1"}
+    assert template(image=image)["metadata"]["labels"]["tags.datadoghq.com/version"] == "2.0.1"
+    assert template()["metadata"]["labels"]["tags.datadoghq.com/version"] == "0.1.0"
+
+
+def test_the_version_of_a_digest_is_a_valid_label():
+    image = {"repository": "acme/agent", "digest": "sha256:" + "ab" * 32}
+    labels = template(image=image)["metadata"]["labels"]
+    assert labels["tags.datadoghq.com/version"] == "abababababab"
+
+
+def test_the_environment_is_what_the_datadog_libraries_read():
+    found = variables()
+    assert found["DD_ENV"] == field("metadata.labels['tags.datadoghq.com/env']")
+    assert found["DD_SERVICE"] == field("metadata.labels['tags.datadoghq.com/service']")
+    assert found["DD_VERSION"] == field("metadata.labels['tags.datadoghq.com/version']")
+    assert found["DD_ENTITY_ID"] == field("metadata.uid")
+    assert found["DD_EXTERNAL_ENV"] == "it-false,cn-agent,pu-$(DD_INTERNAL_POD_UID)"
+    assert found["DD_AGENT_HOST"] == field("status.hostIP")
+    assert found["PURPLEFLEA_AGENT_ID"] == field("metadata.name")
+    assert not {"DD_DOGSTATSD_PORT", "DD_TRACE_AGENT_URL", "DD_DOGSTATSD_HOST"} & found.keys()
+
+
+def test_a_variable_stands_before_the_one_that_refers_to_it():
+    names = list(variables(Connection(mode=Mode.SERVICE, host="dd", dogstatsd_port=1, apm_port=2)))
+    assert names.index("DD_INTERNAL_POD_UID") < names.index("DD_EXTERNAL_ENV")
+    assert names.index("DD_AGENT_HOST") < names.index("DD_TRACE_AGENT_URL")
+
+
+def test_other_ports_are_told():
+    found = variables(Connection(mode=Mode.HOST_IP, dogstatsd_port=8225, apm_port=8226))
+    assert found["DD_DOGSTATSD_PORT"] == "8225"
+    assert found["DD_TRACE_AGENT_URL"] == "http://$(DD_AGENT_HOST):8226"
+
+
+def test_the_service_is_the_host_where_the_node_opens_no_port():
+    host = "datadog-agent.datadog.svc.cluster.local"
+    way = Connection(mode=Mode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126)
+    assert variables(way)["DD_AGENT_HOST"] == host
+
+
+def test_without_a_node_agent_nothing_is_sent():
+    found = variables(NO_CONNECTION)
+    assert "DD_AGENT_HOST" not in found
+    assert found["DD_TRACE_ENABLED"] == "false"
+
+
+def test_the_annotations_tag_everything_and_opt_in_to_logs_with_masking():
+    annotations = template(datadog={"team": "desk", "tags": {"book": "a"}})["metadata"][
+        "annotations"
+    ]
+    tags = json.loads(annotations["ad.datadoghq.com/tags"])
+    assert tags == {"book": "a", "strategy": "momentum", "team": "desk"}
+    (source,) = json.loads(annotations["ad.datadoghq.com/agent.logs"])
+    assert (source["source"], source["service"]) == ("python", "purpleflea-trading-agent")
+    assert {rule["type"] for rule in source["log_processing_rules"]} == {"mask_sequences"}
+
+
+def test_disabled_collects_no_logs():
+    annotations = template(NO_CONNECTION, datadog={"connection": "Disabled"})["metadata"][
+        "annotations"
+    ]
+    assert not [key for key in annotations if key.startswith("ad.datadoghq.com")]
+
+
+def test_pods_meet_the_restricted_profile():
+    spec = template()["spec"]
+    container = spec["containers"][0]["securityContext"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["allowPrivilegeEscalation"] is False
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    assert container["readOnlyRootFilesystem"] is True
+    assert spec["automountServiceAccountToken"] is False
+    assert not [volume for volume in spec["volumes"] if "hostPath" in volume]
+
+
+def test_the_key_is_mounted_as_a_folder_and_never_in_the_environment():
+    text = json.dumps(template()["spec"])
+    assert "secretKeyRef" not in text
+    assert "subPath" not in text
+
+
+def test_the_journal_is_a_claim_that_is_kept_where_storage_is_asked_for():
+    spec = rendered(storage={"size": "2Gi"})["StatefulSet"]["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {
+        "whenDeleted": "Retain",
+        "whenScaled": "Retain",
+    }
+    assert "state" not in [volume["name"] for volume in spec["template"]["spec"]["volumes"]]
+
+
+def test_the_network_policy_lets_out_only_what_is_named():
+    policy = rendered(network={"egressCidrs": ["203.0.113.0/24"]})["NetworkPolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    cidrs = [to["ipBlock"]["cidr"] for rule in policy["egress"] for to in rule.get("to", [])]
+    assert cidrs == ["203.0.113.0/24"]
+
+
+def test_no_egress_range_means_no_way_out_rather_than_every_way():
+    policy = rendered(network={"egressCidrs": []})["NetworkPolicy"]["spec"]
+    assert all(rule.get("to") is None for rule in policy["egress"])
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 8125, 8126}
+
+
+def test_no_network_policy_is_made_where_none_is_wanted():
+    assert "NetworkPolicy" not in rendered(network={"policy": "None"})
+
+
+def test_children_say_what_they_should_be_by_a_hash():
+    key = kubernetes.ANNOTATION_DESIRED_HASH
+    first, second = rendered()["StatefulSet"], rendered(replicas=2)["StatefulSet"]
+    assert first["metadata"]["annotations"][key] != second["metadata"]["annotations"][key]
+    assert rendered()["StatefulSet"] == first
+
+
+@pytest.mark.parametrize(
+    "way", [HOST_IP, Connection(mode=Mode.SERVICE, host="h", dogstatsd_port=1)]
+)
+def test_a_connection_is_remembered_on_the_workload(way):
+    assert remembered.connection(rendered(way)["StatefulSet"]) == way
+
+
+@pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Carrier pigeon"}'])
+def test_what_cannot_be_remembered_is_forgotten(text):
+    assert remembered.connection({"metadata": {"annotations": {remembered.KEY: text}}}) is None

@@ -1,0 +1,86 @@
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel, Field
+
+from purpleflea_operator.model.crd import FILE, agent_crd, crd_text
+from purpleflea_operator.model.schema import UnsupportedSchemaError, structural
+
+ROOT_SCHEMA = agent_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def walk(schema, path="."):
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from walk(child, f"{path}{name}.")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from walk(schema[key], f"{path}{key}.")
+
+
+FIELDS = [
+    (path, schema) for path, schema in walk(ROOT_SCHEMA) if path.startswith((".spec.", ".status."))
+]
+
+
+def test_every_field_has_a_description_in_full_sentences():
+    plain = [
+        p for p, s in FIELDS if "items" not in p.split(".")[-2] and "additionalProperties" not in p
+    ]
+    missing = [p for p in plain if not dict(FIELDS)[p].get("description", "").endswith((".", ")"))]
+    assert missing == []
+
+
+def test_every_string_list_and_map_is_bounded():
+    unbounded = []
+    for path, schema in FIELDS:
+        kind = schema.get("type")
+        if kind == "string" and not ({"maxLength", "enum"} & schema.keys()):
+            unbounded.append(path)
+        if kind == "array" and "maxItems" not in schema:
+            unbounded.append(path)
+        if kind == "object" and "additionalProperties" in schema and "maxProperties" not in schema:
+            unbounded.append(path)
+    assert unbounded == []
+
+
+def test_every_node_has_a_type_or_is_int_or_string():
+    untyped = [p for p, s in FIELDS if "type" not in s and not s.get("x-kubernetes-int-or-string")]
+    assert untyped == []
+
+
+def test_optional_fields_carry_no_null():
+    assert "null" not in crd_text()
+
+
+def test_conditions_are_a_list_map_by_type():
+    conditions = ROOT_SCHEMA["properties"]["status"]["properties"]["conditions"]
+    assert conditions["x-kubernetes-list-type"] == "map"
+    assert conditions["x-kubernetes-list-map-keys"] == ["type"]
+
+
+def test_a_one_value_literal_becomes_an_enum():
+    dialect = ROOT_SCHEMA["properties"]["spec"]["properties"]["api"]["properties"]["dialect"]
+    assert dialect["enum"] == ["Seed"]
+
+
+def test_a_union_of_types_is_refused_with_the_path_of_the_field():
+    class Model(BaseModel):
+        either: int | str
+
+    with pytest.raises(UnsupportedSchemaError, match=r"Model\.either: anyOf of 2"):
+        structural(Model)
+
+
+def test_an_unknown_keyword_is_refused_with_its_name():
+    class Model(BaseModel):
+        odd: Annotated[int, Field(json_schema_extra={"x-odd": 1})]
+
+    with pytest.raises(UnsupportedSchemaError, match=r"Model\.odd: x-odd"):
+        structural(Model)
+
+
+@pytest.mark.parametrize("folder", ["crds", "charts/purpleflea-operator/files/crds"])
+def test_the_checked_in_crd_is_what_the_models_say(repository, folder):
+    written = (repository / folder / FILE).read_text()
+    assert written == crd_text(), "stale: run `make crds`"

@@ -1,0 +1,35 @@
+import kopf
+import pytest
+
+from purpleflea_operator import app
+from purpleflea_operator.settings import Settings
+from support.apiserver.server import ApiServer
+from support.kopf_thread import KopfThread
+
+
+@pytest.fixture
+def server():
+    """A fake API server whose StatefulSets get pods."""
+    with ApiServer(runs_statefulsets=True) as found:
+        yield found
+
+
+@pytest.fixture
+def server_without_pods():
+    """A fake API server whose StatefulSets get none."""
+    with ApiServer() as found:
+        yield found
+
+
+@pytest.fixture
+def an_operator(server):
+    """Starts operators against a fake API server; each is a context manager."""
+
+    def start(against=server):
+        def connect():
+            return kopf.ConnectionInfo(server=against.url)
+
+        settings = Settings(health_port=0)
+        return KopfThread(lambda stop: app.run(settings, stop=stop, connect=connect))
+
+    return start

@@ -1,0 +1,121 @@
+import kopf
+import pytest
+
+from purpleflea_operator import app
+from purpleflea_operator.settings import Settings
+from support.apiserver.server import ApiServer
+from support.builders import a_datadog_daemon_set, a_pod, an_agent
+
+NS, NAME = "trading", "momentum"
+
+
+def is_ready(server, name=NAME):
+    agent = server.get("PurpleFleaAgent", NS, name)
+    conditions = agent.get("status", {}).get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+@pytest.mark.parametrize(
+    "resource", ["configmaps", "networkpolicies", "statefulsets", "purplefleaagents"]
+)
+@pytest.mark.parametrize("status", [409, 429, 500, 503])
+def test_a_failed_write_is_tried_again_until_it_holds(server, an_operator, resource, status):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.fail_next(verb="patch", resource=resource, status=status, retry_after=1, times=2)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server), timeout=20)
+    assert len(server.objects("StatefulSet")) == 1
+    assert [pod["metadata"]["name"] for pod in server.objects("Pod")] == ["momentum-0"]
+
+
+@pytest.mark.parametrize("resource", ["configmaps", "statefulsets", "purplefleaagents"])
+def test_a_lost_reply_doubles_nothing(server, an_operator, resource):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.lose_reply(verb="patch", resource=resource)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server), timeout=20)
+    assert len(server.objects("StatefulSet")) == 1
+    assert len(server.objects("Pod")) == 1
+
+
+def test_a_refusal_becomes_a_condition_and_other_agents_go_on(server, an_operator):
+    server.fail_next(
+        verb="patch", resource="statefulsets", name="poisoned", status=422, message="no", times=None
+    )
+    server.put(an_agent("poisoned", uid="uid-poisoned"))
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.wait_until(lambda: condition(server, "poisoned", "WorkloadAvailable"))
+    found = condition(server, "poisoned", "WorkloadAvailable")
+    assert (found["status"], found["reason"]) == ("False", "ApplyFailed")
+    assert "no" in found["message"]
+
+
+def condition(server, name, kind):
+    conditions = server.get("PurpleFleaAgent", NS, name).get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), None)
+
+
+def test_dropped_watches_lose_no_change(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        for replicas in (2, 3, 4):
+            server.drop_watches(cut=True)
+            server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"replicas": replicas}})
+            server.wait_until(
+                lambda wanted=replicas: len(server.objects("Pod")) == wanted, timeout=30
+            )
+
+
+def test_a_missing_secret_is_named_in_the_condition(server_without_pods, an_operator):
+    server = server_without_pods
+    server.put(an_agent())
+    with an_operator(server):
+        server.wait_until(lambda: server.get("StatefulSet", NS, NAME) is not None)
+        server.put(a_pod(ready=False, waiting="ContainerCreating"))
+        server.put(failed_mount())
+        server.wait_until(lambda: reason(server, "WorkloadAvailable") == "SecretNotFound")
+    assert "spec.api.keySecretRef" in condition(server, NAME, "WorkloadAvailable")["message"]
+
+
+def reason(server, kind):
+    return (condition(server, NAME, kind) or {}).get("reason")
+
+
+def failed_mount():
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "mount", "namespace": NS},
+        "involvedObject": {"uid": "uid-momentum-0", "name": "momentum-0"},
+        "reason": "FailedMount",
+        "message": 'MountVolume.SetUp failed for volume "api-key" : secret "pf" not found',
+    }
+
+
+async def start_against(server):
+    await app.run(Settings(health_port=0), connect=lambda: kopf.ConnectionInfo(server=server.url))
+
+
+async def test_without_the_crd_the_operator_says_so_in_one_line():
+    with ApiServer() as server:
+        server.unregister("PurpleFleaAgent")
+        with pytest.raises(app.StartError, match="is not installed: kubectl apply"):
+            await start_against(server)
+
+
+async def test_without_rights_the_operator_names_what_is_missing():
+    with ApiServer() as server:
+        server.fail_next(verb="list", resource="pods", status=403, message="pods is forbidden")
+        with pytest.raises(app.StartError, match="a right is missing: pods is forbidden"):
+            await start_against(server)
+
+
+async def test_without_a_server_the_operator_says_so():
+    connect = lambda: kopf.ConnectionInfo(server="http://127.0.0.1:9")  # noqa: E731
+    with pytest.raises(app.StartError, match="cannot be reached"):
+        await app.run(Settings(health_port=0), connect=connect)

@@ -1,0 +1,212 @@
+from collections import Counter
+
+import pytest
+
+from support.builders import a_datadog_daemon_set, an_agent
+
+NS, NAME = "trading", "momentum"
+
+
+def agent_of(server, name=NAME):
+    return server.get("PurpleFleaAgent", NS, name)
+
+
+def condition(server, kind, name=NAME):
+    conditions = agent_of(server, name).get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), {})
+
+
+def is_ready(server, name=NAME):
+    agent = agent_of(server, name)
+    current = agent.get("status", {}).get("observedGeneration") == agent["metadata"]["generation"]
+    return current and condition(server, "Ready", name).get("status") == "True"
+
+
+def writes(server):
+    return Counter(
+        (item.verb, item.full_resource)
+        for item in server.writes()
+        if "purpleflea-operator" in item.user_agent
+    )
+
+
+def pod_uids(server):
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in server.objects("Pod")}
+
+
+@pytest.fixture
+def with_datadog(server):
+    server.put(a_datadog_daemon_set(host_ports=True))
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_new_agent_costs_three_children_and_two_statuses(server, an_operator):
+    with an_operator():
+        server.put(an_agent(replicas=3))
+        server.wait_until(lambda: is_ready(server))
+    assert sorted(pod_uids(server)) == ["momentum-0", "momentum-1", "momentum-2"]
+    assert writes(server) == {
+        ("patch", "configmaps"): 1,
+        ("patch", "networkpolicies"): 1,
+        ("patch", "statefulsets"): 1,
+        ("patch", "purplefleaagents/status"): 2,
+    }
+    assert condition(server, "TelemetryReady")["reason"] == "Connected"
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_restart_writes_nothing(server, an_operator):
+    for number in range(5):
+        server.put(an_agent(f"agent-{number}", uid=f"uid-{number}"))
+    with an_operator():
+        server.wait_until(lambda: all(is_ready(server, f"agent-{n}") for n in range(5)))
+    server.clear()
+    with an_operator():
+        # The sweeps after the first lists are the last thing that a start does.
+        server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
+    assert server.writes() == []
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_change_of_the_spec_costs_the_workload_and_the_status(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.clear()
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"replicas": 2}})
+        server.wait_until(lambda: is_ready(server) and len(pod_uids(server)) == 2)
+    found = writes(server)
+    assert found["patch", "statefulsets"] == 1
+    assert found["patch", "purplefleaagents/status"] <= 2
+    assert found.keys() == {("patch", "statefulsets"), ("patch", "purplefleaagents/status")}
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_halting_writes_the_control_file_and_restarts_nobody(server, an_operator):
+    server.put(an_agent(replicas=2))
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        before = pod_uids(server)
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"trading": {"mode": "Halted"}}})
+        server.wait_until(
+            lambda: all(
+                pod["metadata"].get("annotations", {}).get("purpleflea.com/mode") == "Halted"
+                for pod in server.objects("Pod")
+            )
+        )
+    assert '"Halted"' in server.get("ConfigMap", NS, NAME)["data"]["control.json"]
+    assert pod_uids(server) == before
+
+
+def test_without_datadog_the_agent_runs_and_its_arrival_turns_the_status(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        assert condition(server, "DatadogInstalled")["reason"] == "NotFound"
+        assert condition(server, "TelemetryReady")["reason"] == "NodeAgentMissing"
+        server.put(a_datadog_daemon_set(host_ports=True))
+        server.wait_until(lambda: condition(server, "TelemetryReady").get("status") == "True")
+    reasons = {item["reason"]: item["message"] for item in server.objects("events")}
+    assert "helm install datadog-agent" in reasons["DatadogInstalledNotFound"]
+    assert "DatadogInstalledFound" in reasons
+    (container,) = server.objects("Pod")[0]["spec"]["containers"]
+    assert "DD_AGENT_HOST" in [item["name"] for item in container["env"]]
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_node_agent_that_disappears_restarts_nobody(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        before = pod_uids(server)
+        server.delete("DaemonSet", "datadog", "datadog-agent")
+        server.wait_until(
+            lambda: condition(server, "TelemetryReady").get("reason") == "NodeAgentMissing"
+        )
+    assert pod_uids(server) == before
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_drift_in_what_we_own_is_repaired_and_the_rest_is_left_alone(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.clear()
+        server.patch("ConfigMap", NS, NAME, {"data": {"theirs": "x"}}, manager="them")
+        server.patch("StatefulSet", NS, NAME, {"spec": {"replicas": 7}}, manager="them")
+        server.wait_until(lambda: server.get("StatefulSet", NS, NAME)["spec"]["replicas"] == 1)
+    assert server.get("ConfigMap", NS, NAME)["data"]["theirs"] == "x"
+    assert writes(server)["patch", "configmaps"] == 0
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_deleted_child_comes_back(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.delete("ConfigMap", NS, NAME)
+        server.wait_until(lambda: server.get("ConfigMap", NS, NAME) is not None)
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_child_deleted_while_the_watch_was_deaf_comes_back(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.silence_watches("configmaps")
+        server.delete("ConfigMap", NS, NAME)
+        server.compact()
+        server.drop_watches("configmaps", cut=True)
+        server.wait_until(lambda: server.get("ConfigMap", NS, NAME) is not None, timeout=20)
+
+
+def test_an_object_of_somebody_else_is_never_taken_over(server, an_operator):
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": NAME, "namespace": NS},
+        "data": {"theirs": "x"},
+    }
+    server.put(theirs)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: condition(server, "Ready").get("reason") == "NameTaken")
+    assert server.get("ConfigMap", NS, NAME)["data"] == {"theirs": "x"}
+    assert server.get("StatefulSet", NS, NAME) is None
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_spec_that_turns_invalid_leaves_the_workload_as_it_was(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        before = server.get("StatefulSet", NS, NAME)["spec"]
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"strategy": "Not Valid"}})
+        server.wait_until(lambda: condition(server, "SpecValid").get("status") == "False")
+    assert "spec.strategy" in condition(server, "SpecValid")["message"]
+    assert server.get("StatefulSet", NS, NAME)["spec"] == before
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_deleting_the_agent_leaves_nothing(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.clear()
+        server.delete("PurpleFleaAgent", NS, NAME)
+        server.wait_until(lambda: not server.objects("Pod"))
+    for kind in ("ConfigMap", "StatefulSet", "NetworkPolicy"):
+        assert server.objects(kind) == []
+    assert writes(server) == {}
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_an_agent_made_again_under_its_name_gets_children_of_its_own(server, an_operator):
+    server.put(an_agent(uid="first"))
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.delete("PurpleFleaAgent", NS, NAME)
+        server.put(an_agent(uid="second"))
+        server.wait_until(lambda: is_ready(server))
+    owner = server.get("StatefulSet", NS, NAME)["metadata"]["ownerReferences"][0]
+    assert owner["uid"] == agent_of(server)["metadata"]["uid"]
