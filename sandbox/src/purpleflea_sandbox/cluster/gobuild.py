@@ -1,0 +1,127 @@
+"""Builds programs from the pinned Go modules of this package, one after the other, into the
+cache. Chooses the Go toolchain: the one on PATH when it is new enough, else the one pinned in
+requirements/go.txt."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from purpleflea_sandbox import paths
+from purpleflea_sandbox.cluster.errors import ClusterError, with_log
+from purpleflea_sandbox.cluster.progress import Progress, spoken
+from purpleflea_sandbox.cluster.recipes import Recipe
+
+_NEEDED = (1, 26)
+
+
+def build(wanted: Sequence[tuple[Recipe, Path]], progress: Progress) -> None:
+    """Build every recipe to its path; a path exists afterwards complete or not at all."""
+    if not wanted:
+        return
+    go = _toolchain(progress)
+    total_s = sum(recipe.expected_s for recipe, _ in wanted)
+    names = ", ".join(recipe.name for recipe, _ in wanted)
+    progress.note(
+        f"building {names} from Go modules, once: up to {spoken(total_s)} on two cores, kept in {paths.cache()}"
+    )
+    for number, (recipe, path) in enumerate(wanted, start=1):
+        with progress.step(
+            f"build {number} of {len(wanted)}: {recipe.name}", expected_s=recipe.expected_s
+        ):
+            _build_one(go, recipe, path)
+
+
+def _build_one(go: Path, recipe: Recipe, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    log = paths.cache() / "build-logs" / f"{recipe.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    argv = [str(go), "build", "-trimpath", "-ldflags", recipe.ldflags, "-o", str(unfinished)]
+    try:
+        with log.open("wb") as output:
+            done = subprocess.run(
+                [*argv, recipe.package],
+                cwd=recipe.folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise with_log(f"building {recipe.name} failed (go build ended {done.returncode})", log)
+        unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _environment() -> dict[str, str]:
+    # go.sum pins every source: -mod=readonly refuses anything else. GOWORK and cgo would bring in
+    # what lies around on the machine.
+    return {
+        **os.environ,
+        "GOWORK": "off",
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+    }
+
+
+def _toolchain(progress: Progress) -> Path:
+    found = shutil.which("go")
+    if found and _version(Path(found)) >= _NEEDED:
+        return Path(found)
+    installed = paths.cache() / "go"
+    go = _installed_go(installed)
+    return go if go is not None else _install_go(installed, progress)
+
+
+def _version(go: Path) -> tuple[int, int]:
+    answer = subprocess.run(
+        [str(go), "env", "GOVERSION"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(),
+    )
+    match = re.match(r"go(\d+)\.(\d+)", answer.stdout)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _installed_go(root: Path) -> Path | None:
+    go = root / "go" / "bin" / "go"  # not root/bin: a script that needs the package on its path
+    return go if os.access(go, os.X_OK) and _version(go) >= _NEEDED else None
+
+
+def _install_go(root: Path, progress: Progress) -> Path:
+    lock = paths.checkout() / "requirements" / "go.txt"
+    if not lock.is_file():
+        raise ClusterError(
+            f"no Go >= {_NEEDED[0]}.{_NEEDED[1]} on PATH and no {lock}; install Go or run inside the checkout"
+        )
+    unfinished = root.with_name(f".go.{os.getpid()}")
+    log = paths.cache() / "build-logs" / "go.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target"]
+    with progress.step("install the pinned Go toolchain", expected_s=30), log.open("wb") as output:
+        done = subprocess.run(
+            [*argv, str(unfinished), "-r", str(lock)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise with_log("installing the Go toolchain with pip failed", log)
+    shutil.rmtree(root, ignore_errors=True)
+    unfinished.rename(root)
+    go = _installed_go(root)
+    if go is None:
+        raise ClusterError(
+            f"the Go toolchain in {root} does not run; remove the folder and try again"
+        )
+    return go

@@ -1,0 +1,72 @@
+"""The configuration that kind is given for a new cluster. Pure; kind's own defaults wherever they
+serve."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_POLICY_IN_NODE = "/etc/kubernetes/purpleflea/audit-policy.json"
+_LOGS_IN_NODE = "/var/log/kubernetes/audit"
+AUDIT_FILE = "audit.jsonl"
+
+
+def cluster_configuration(*, policy: Path | None, audit_folder: Path | None) -> str:
+    """One node that is control plane and worker; with a policy and a folder, with an audit log."""
+    patches = [_kubelet_patch()]
+    mounts: list[Mapping[str, Any]] = []
+    if policy is not None and audit_folder is not None:
+        patches.append(_audit_patch())
+        mounts = [
+            {"hostPath": str(policy), "containerPath": _POLICY_IN_NODE, "readOnly": True},
+            {"hostPath": str(audit_folder), "containerPath": _LOGS_IN_NODE},
+        ]
+    node = {
+        "role": "control-plane",
+        "kubeadmConfigPatches": [json.dumps(patch) for patch in patches],
+        "extraMounts": mounts,
+    }
+    return json.dumps(
+        {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}, indent=2
+    )
+
+
+def _kubelet_patch() -> Mapping[str, Any]:
+    # Without failCgroupV1 the kubelet refuses to start on a machine with version 1 cgroups.
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "failCgroupV1": False,
+        "maxPods": 250,
+    }
+
+
+def _audit_patch() -> Mapping[str, Any]:
+    flags = {
+        "audit-policy-file": _POLICY_IN_NODE,
+        "audit-log-path": f"{_LOGS_IN_NODE}/{AUDIT_FILE}",
+        "audit-log-mode": "blocking",
+        "audit-log-maxsize": "4096",
+    }
+    volumes = [
+        _volume("audit-policy", _POLICY_IN_NODE, "File", read_only=True),
+        _volume("audit-log", _LOGS_IN_NODE, "DirectoryOrCreate", read_only=False),
+    ]
+    return {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "apiServer": {
+            "extraArgs": [{"name": name, "value": value} for name, value in flags.items()],
+            "extraVolumes": volumes,
+        },
+    }
+
+
+def _volume(name: str, path: str, kind: str, *, read_only: bool) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "hostPath": path,
+        "mountPath": path,
+        "pathType": kind,
+        "readOnly": read_only,
+    }

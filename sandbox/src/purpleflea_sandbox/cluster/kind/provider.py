@@ -1,0 +1,185 @@
+"""The `kind` provider. Thin on purpose: it builds kind's command lines and reads the answers.
+Written on a machine without a Docker engine: its commands are tested, a cluster made by it was
+never seen."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import binaries, kubectl_link, locks, recipes, records
+from purpleflea_sandbox.cluster.control_plane import AUDIT_POLICY
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.identity import Identity
+from purpleflea_sandbox.cluster.kind.configuration import AUDIT_FILE, cluster_configuration
+from purpleflea_sandbox.cluster.kind.runner import Runner, Said
+from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName, State
+from purpleflea_sandbox.cluster.progress import Progress
+from purpleflea_sandbox.cluster.records import Record
+
+Programs = Callable[[Sequence[str], Progress], Mapping[str, Path]]
+
+_LOCK_LIMIT_S = 600.0
+_WAIT = "180s"
+_REAL = (
+    "API server, etcd, controllers, scheduler, DNS, Service addresses",
+    "one node in a container of the Docker engine",
+)
+_SIMULATED = ("the machine: the node is a container",)
+
+
+class Kind:
+    """One cluster that kind made."""
+
+    def __init__(
+        self, identity: Identity, runner: Runner, programs: Programs = binaries.ensure
+    ) -> None:
+        self._identity = identity
+        self._runner = runner
+        self._programs = programs
+        self._cluster = f"purpleflea-{identity.id}"
+        self._logs = identity.state / "logs"
+
+    @property
+    def name(self) -> ProviderName:
+        return "kind"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self._identity.kubeconfig
+
+    @property
+    def audit_log(self) -> Path | None:
+        record = records.load(self._identity.state)
+        return self._logs / AUDIT_FILE if record is not None and record.audit else None
+
+    def up(self, options: Options, progress: Progress) -> Cluster:
+        programs = self._programs(recipes.KIND, progress)
+        with self._lock():
+            if self._exists(programs["kind"]) and records.load(self._identity.state) is not None:
+                if options.audit and self.audit_log is None:
+                    raise ClusterError(
+                        f"cluster {self._identity.name} runs without an audit log; take it down "
+                        "first, then bring it up with --audit"
+                    )
+                progress.note(f"cluster {self._identity.name} is up already")
+            else:
+                self._remove(programs["kind"])
+                with progress.step(f"kind creates {self._cluster}", expected_s=60):
+                    self._create(programs, options)
+            self._publish(programs["kind"])
+            kubectl_link.link(self._identity.sandbox, programs["kubectl"])
+        return self.status()
+
+    def down(self, progress: Progress, *, purge: bool = False) -> bool:
+        del purge  # nothing is kept: images live in the node
+        with self._lock():
+            found = self._identity.state.exists()
+            if found:
+                programs = self._programs(recipes.KIND, progress)
+                with progress.step(f"kind deletes {self._cluster}"):
+                    self._remove(programs["kind"])
+            return found
+
+    def status(self) -> Cluster:
+        record = records.load(self._identity.state)
+        ready = (
+            record is not None and self._ask(record.kubectl, "get", "--raw", "/readyz").code == 0
+        )
+        version = self._version(record.kubectl) if record is not None and ready else None
+        return Cluster(
+            name=self._identity.name,
+            identity=self._identity.id,
+            provider=self.name,
+            state=self._state(ready=ready),
+            kubeconfig=self.kubeconfig,
+            ready=ready,
+            api=record.server if record else None,
+            versions={"kubernetes": version} if version else {},
+            real=_REAL,
+            simulated=_SIMULATED,
+            audit_log=self.audit_log,
+            logs=self._logs if self._logs.is_dir() else None,
+        )
+
+    def publish(self, node_port: int) -> str:
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        node = f"{self._cluster}-control-plane"
+        said = self._runner.run(("docker", "inspect", "--format", template, node))
+        if said.code != 0:
+            raise ClusterError(f"the node {node} is not there: {said.err.strip()[-500:]}")
+        return f"http://{said.out.strip()}:{node_port}"
+
+    def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
+        kind = self._programs(recipes.KIND, progress)["kind"]
+        for archive in archives:
+            with progress.step(f"load {archive.name} into the node", expected_s=10):
+                argv = ("load", "image-archive", str(archive), "--name", self._cluster)
+                self._must(kind, *argv)
+        return tuple(archive.name for archive in archives)
+
+    def _create(self, programs: Mapping[str, Path], options: Options) -> None:
+        state = self._identity.state
+        records.claim(state, self.name)
+        self._logs.mkdir(parents=True, exist_ok=True)
+        policy = state / "audit-policy.json"
+        policy.write_text(json.dumps(AUDIT_POLICY))
+        config = state / "kind.json"
+        config.write_text(
+            cluster_configuration(
+                policy=policy if options.audit else None,
+                audit_folder=self._logs if options.audit else None,
+            )
+        )
+        self._must(
+            programs["kind"],
+            *("create", "cluster", "--name", self._cluster, "--config", str(config)),
+            *("--kubeconfig", str(state / "kubeconfig"), "--wait", _WAIT),
+        )
+        kubectl = str(programs["kubectl"])
+        address = self._runner.run(
+            (
+                *(kubectl, "--kubeconfig", str(state / "kubeconfig"), "config", "view"),
+                *("--output", "jsonpath={.clusters[0].cluster.server}"),
+            )
+        )
+        record = Record(server=address.out.strip(), audit=options.audit, kubectl=kubectl)
+        records.save(state, record)
+
+    def _publish(self, kind: Path) -> None:
+        self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        argv = ("export", "kubeconfig", "--name", self._cluster)
+        self._must(kind, *argv, "--kubeconfig", str(self.kubeconfig))
+
+    def _remove(self, kind: Path) -> None:
+        # With our kubeconfig named, or kind would edit the user's own.
+        argv = ("delete", "cluster", "--name", self._cluster)
+        self._must(kind, *argv, "--kubeconfig", str(self.kubeconfig))
+        shutil.rmtree(self._identity.state, ignore_errors=True)
+        self.kubeconfig.unlink(missing_ok=True)
+
+    def _exists(self, kind: Path) -> bool:
+        return self._cluster in self._must(kind, "get", "clusters").out.split()
+
+    def _version(self, kubectl: str) -> str | None:
+        answer = self._ask(kubectl, "get", "--raw", "/version")
+        return str(json.loads(answer.out)["gitVersion"]) if answer.code == 0 else None
+
+    def _ask(self, kubectl: str, *arguments: str) -> Said:
+        return self._runner.run((kubectl, "--kubeconfig", str(self.kubeconfig), *arguments))
+
+    def _must(self, kind: Path, *arguments: str) -> Said:
+        said = self._runner.run((str(kind), *arguments))
+        if said.code != 0:
+            raise ClusterError(f"'kind {' '.join(arguments)}' failed: {said.err.strip()[-500:]}")
+        return said
+
+    def _state(self, *, ready: bool) -> State:
+        if ready:
+            return "running"
+        return "stale" if self._identity.state.exists() else "stopped"
+
+    def _lock(self) -> AbstractContextManager[None]:
+        what = f"cluster {self._identity.name}"
+        return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=what)

@@ -1,0 +1,126 @@
+"""The images of a running plane, through containerd's own client: what is there, and bringing in
+the images of OCI archives that are not. Also writes the one image every pod needs, `pause`."""
+
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from purpleflea_sandbox.cluster import packages
+from purpleflea_sandbox.cluster.errors import ClusterError
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_NAME = "io.containerd.image.name"
+_REFERENCE = "org.opencontainers.image.ref.name"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+class ImageStore:
+    """containerd behind one socket."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def images(self) -> Mapping[str, str]:
+        """Digest of every image by name."""
+        rows = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
+        return {row[0]: next(word for word in row if word.startswith("sha256:")) for row in rows}
+
+    def load(self, archives: Sequence[Path]) -> tuple[str, ...]:
+        """Import the archives that hold anything new; return the names that came."""
+        present = self.images()
+        came: list[str] = []
+        for archive in archives:
+            new = {
+                name: digest
+                for name, digest in contents(archive).items()
+                if present.get(name) != digest
+            }
+            if new:
+                self._ctr("images", "import", str(archive))
+                came.extend(new)
+        return tuple(came)
+
+    def _ctr(self, *arguments: str) -> str:
+        argv = [packages.program("ctr"), "--address", str(self._socket), "--namespace", "k8s.io"]
+        done = subprocess.run(
+            [*argv, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode != 0:
+            raise ClusterError(f"'ctr {' '.join(arguments)}' failed: {done.stderr.strip()[-300:]}")
+        return done.stdout
+
+
+def contents(archive: Path) -> Mapping[str, str]:
+    """Digest of every named image in an OCI archive, by name."""
+    try:
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile("index.json")
+            index = json.loads(member.read()) if member else {}
+    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
+        raise ClusterError(f"{archive} is no OCI image archive ({error}); build it anew") from error
+    named: dict[str, str] = {}
+    for entry in index.get("manifests", ()):
+        annotations = entry.get("annotations", {})
+        if name := annotations.get(_NAME) or annotations.get(_REFERENCE):
+            named[name] = entry["digest"]
+    return named
+
+
+def single_program_image(program: Path, archive: Path, *, name: str) -> None:
+    """Write an OCI archive of an image that holds one static program and runs it."""
+    blobs: dict[str, bytes] = {}
+    layer = _tar({program.name: program.read_bytes()}, mode=0o755)
+    layer_entry = _blob(blobs, layer, "application/vnd.oci.image.layer.v1.tar")
+    config = {
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {"Entrypoint": [f"/{program.name}"], "User": "65535:65535"},
+        "rootfs": {"type": "layers", "diff_ids": [layer_entry["digest"]]},
+        "history": [{"created_by": "purpleflea-sandbox"}],
+    }
+    config_entry = _blob(blobs, _json(config), "application/vnd.oci.image.config.v1+json")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST,
+        "config": config_entry,
+        "layers": [layer_entry],
+    }
+    entry = _blob(blobs, _json(manifest), _MANIFEST)
+    entry["annotations"] = {_NAME: name, _REFERENCE: name}
+    files = {
+        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _json({"schemaVersion": 2, "manifests": [entry]}),
+        **{f"blobs/sha256/{digest}": content for digest, content in blobs.items()},
+    }
+    archive.write_bytes(_tar(files, mode=0o644))
+
+
+def _blob(blobs: dict[str, bytes], content: bytes, media_type: str) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    blobs[digest] = content
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+
+def _tar(files: Mapping[str, bytes], *, mode: int) -> bytes:
+    # No times and no owners: the same program gives the same digest, so nothing is imported twice.
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), mode
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

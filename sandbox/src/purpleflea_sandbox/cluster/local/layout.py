@@ -1,0 +1,91 @@
+"""Where one local plane keeps its files, and the addresses inside its network namespace. Pure
+names; creates nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.identity import Identity
+
+NODE = "node-1"
+NODE_IP = "10.250.0.1"
+NODE_PREFIX = 24
+NODE_BRIDGE = "node0"
+POD_RANGE = "10.244.0.0/16"
+DNS_IP = "10.96.0.10"
+CLUSTER_DOMAIN = "cluster.local"
+KUBELET_PORT = 10250
+# Paths that kubelet, containerd, libcni and node agents take for granted. Inside the plane they are
+# its own (and short enough for unix sockets, wherever the state folder lies).
+RUN = Path("/run")
+KUBELET_ROOT = Path("/var/lib/kubelet")
+POD_LOGS = Path("/var/log/pods")
+CONTAINERD = RUN / "containerd"
+SWEEP = RUN / "containerd-sweep"
+SOCKET = "containerd.sock"
+MOUNT_POINTS = (KUBELET_ROOT, Path("/var/lib/cni"), POD_LOGS, Path("/var/log/containers"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The folders and files of one plane."""
+
+    state: Path
+    kept: Path
+    cgroup: str
+
+    @property
+    def holder(self) -> Path:
+        return self.state / "run" / "holder"
+
+    @property
+    def inner(self) -> Path:
+        return self.state / "run" / "inner"
+
+    @property
+    def report(self) -> Path:
+        return self.state / "run" / "units.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.state / "etc" / "plan.json"
+
+    @property
+    def image_store(self) -> Path:
+        return self.kept / "containerd"
+
+    @property
+    def volumes(self) -> Path:
+        return self.state / "volumes"
+
+    @property
+    def hidden(self) -> Mapping[Path, Path | None]:
+        """What the plane sees at the paths of the machine: a folder of ours, or memory."""
+        ours = {KUBELET_ROOT: self.state / "kubelet", POD_LOGS: self.logs / "pods"}
+        return {path: ours.get(path) for path in (RUN, *MOUNT_POINTS)}
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    def etc(self, name: str) -> Path:
+        return self.state / "etc" / name
+
+    def folders(self) -> tuple[Path, ...]:
+        names = ("run", "logs", "logs/pods", "kubelet", "etc/cni", "ipam", "opt", "volumes")
+        return (*(self.state / name for name in names), self.image_store)
+
+    def check_is_visible(self) -> None:
+        """Refuse folders that the plane itself hides from its daemons."""
+        for folder in (self.state, self.kept):
+            for hidden in self.hidden:
+                if folder.is_relative_to(hidden):
+                    raise ClusterError(
+                        f"{folder} lies below {hidden}, which the cluster has for itself; "
+                        "set XDG_STATE_HOME and XDG_CACHE_HOME to another place"
+                    )
+
+
+def layout(identity: Identity) -> Layout:
+    return Layout(state=identity.state, kept=identity.kept, cgroup=identity.cgroup)

@@ -1,0 +1,192 @@
+"""The whole plane as certificates, kubeconfigs, configuration files and units: the control plane
+with a real node next to it. Writes the files of one start; starts nothing."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import certificates, control_plane, kubeconfig, packages
+from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, Plane, python
+from purpleflea_sandbox.cluster.credentials import ADMINS, Leaf, pair
+from purpleflea_sandbox.cluster.local import configs
+from purpleflea_sandbox.cluster.local.layout import (
+    KUBELET_ROOT,
+    NODE,
+    NODE_IP,
+    SOCKET,
+    SWEEP,
+    Layout,
+)
+from purpleflea_sandbox.cluster.units import Unit
+
+KUBELET = "kubelet"
+API_CLIENT = "apiserver-kubelet"
+PROXY = "kube-proxy"
+DNS = "dns"
+VOLUMES = "volumes"
+_SETUP = "node-setup"
+_SWEEP = "sweep"
+_CLIENTS = (
+    ADMIN,
+    control_plane.CONTROLLER_MANAGER,
+    control_plane.SCHEDULER,
+    KUBELET,
+    PROXY,
+    DNS,
+    VOLUMES,
+)
+_HERE = "purpleflea_sandbox.cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One start of a plane."""
+
+    layout: Layout
+    binaries: Mapping[str, Path]
+    audit: bool
+
+    @property
+    def plane(self) -> Plane:
+        keys = self.layout.state / "pki"
+        return Plane(
+            binaries=self.binaries,
+            state=self.layout.state,
+            bind="0.0.0.0",  # noqa: S104 - inside the plane's own network namespace
+            address=NODE_IP,
+            # On 443 the service address needs no translation: it is an address of this node.
+            port=443,
+            etcd_client_port=2379,
+            etcd_peer_port=2380,
+            audit=self.audit,
+            extra_api_flags=(
+                "--enable-admission-plugins=NodeRestriction",
+                f"--kubelet-client-certificate={keys / f'{API_CLIENT}.crt'}",
+                f"--kubelet-client-key={keys / f'{API_CLIENT}.key'}",
+                f"--kubelet-certificate-authority={keys / 'ca.crt'}",
+                "--kubelet-preferred-address-types=InternalIP",
+            ),
+        )
+
+    def write(self) -> None:
+        """Write everything the daemons read."""
+        for folder in self.layout.folders():
+            folder.mkdir(parents=True, exist_ok=True)
+        self._write_keys()
+        texts = {
+            "containerd.toml": configs.containerd(
+                self.layout, runc=packages.program("runc"), snapshotter="overlayfs"
+            ),
+            "sweep.toml": configs.containerd_for_sweep(self.layout),
+            "cni/10-plane.conflist": configs.pod_network(self.layout),
+            "kubelet.json": configs.kubelet(self.layout),
+            "kube-proxy.json": configs.kube_proxy(str(self.plane.kubeconfig(PROXY))),
+            "Corefile": configs.corefile(str(self.plane.kubeconfig(DNS))),
+            "audit-policy.json": json.dumps(control_plane.AUDIT_POLICY),
+            "plan.json": json.dumps(self._plan()),
+            "node-setup.json": json.dumps(self._setup_files()),
+        }
+        for name, text in texts.items():
+            self.layout.etc(name).write_text(text)
+
+    def units(self) -> tuple[Unit, ...]:
+        after_api = (API_READY,)
+        return (
+            Unit(name=_SETUP, argv=self._setup(), once=True),
+            Unit(name="relay", argv=python(f"{_HERE}.relay", NODE_IP, "443"), wants_listener=True),
+            *control_plane.units(self.plane, after=(_SETUP,)),
+            *self._runtime(),
+            Unit(name=KUBELET, argv=self._kubelet(), after=after_api),
+            Unit(name=PROXY, argv=self._kube_proxy(), after=after_api),
+            Unit(name="coredns", argv=self._coredns(), after=after_api),
+            Unit(name=VOLUMES, argv=self._volumes(), after=after_api),
+        )
+
+    def _write_keys(self) -> None:
+        keys = self.plane.keys
+        certificates.issue(
+            keys,
+            (
+                *control_plane.leaves(NODE_IP),
+                Leaf(
+                    file=KUBELET,
+                    user=f"system:node:{NODE}",
+                    group="system:nodes",
+                    names=(NODE, NODE_IP),
+                ),
+                Leaf(file=API_CLIENT, user="kube-apiserver-kubelet-client", group=ADMINS),
+                Leaf(file=PROXY, user="system:kube-proxy"),
+                Leaf(file=DNS, user="coredns", group=ADMINS),
+                Leaf(file=VOLUMES, user="volume-provisioner", group=ADMINS),
+            ),
+        )
+        for leaf in _CLIENTS:
+            kubeconfig.write(
+                self.plane.kubeconfig(leaf),
+                server=self.plane.server,
+                pair=pair(keys, leaf),
+                name=leaf,
+            )
+
+    def _plan(self) -> Mapping[str, object]:
+        return {
+            "units": [asdict(unit) for unit in self.units()],
+            "logs": str(self.layout.logs),
+            "report": str(self.layout.report),
+            "environment": {
+                "PATH": packages.search_path(),
+                "HOME": str(self.layout.state),
+                "PYTHONUNBUFFERED": "1",
+                "GOTRACEBACK": os.environ.get("GOTRACEBACK", "single"),
+            },
+        }
+
+    def _setup_files(self) -> Mapping[str, object]:
+        hidden = {str(path): str(ours or "") for path, ours in self.layout.hidden.items()}
+        return {"hidden": hidden, "frozen": str(self.layout.etc("sysctl"))}
+
+    def _runtime(self) -> tuple[Unit, ...]:
+        containerd = packages.program("containerd")
+        store_is_used = (self.layout.image_store / "io.containerd.metadata.v1.bolt").is_dir()
+        runtime = Unit(
+            name="containerd",
+            argv=(containerd, "-c", str(self.layout.etc("containerd.toml")), "-l", "warn"),
+            after=(_SWEEP,) if store_is_used else (_SETUP,),
+        )
+        if not store_is_used:
+            return (runtime,)
+        argv = python(
+            f"{_HERE}.sweep",
+            containerd,
+            packages.program("ctr"),
+            str(self.layout.etc("sweep.toml")),
+            str(SWEEP / SOCKET),
+        )
+        return (Unit(name=_SWEEP, argv=argv, after=(_SETUP,), once=True), runtime)
+
+    def _setup(self) -> tuple[str, ...]:
+        return python(f"{_HERE}.node_setup", str(self.layout.etc("node-setup.json")))
+
+    def _kubelet(self) -> tuple[str, ...]:
+        return (
+            str(self.binaries["kubelet"]),
+            f"--config={self.layout.etc('kubelet.json')}",
+            f"--kubeconfig={self.plane.kubeconfig(KUBELET)}",
+            f"--hostname-override={NODE}",
+            f"--node-ip={NODE_IP}",
+            f"--root-dir={KUBELET_ROOT}",
+            f"--cert-dir={KUBELET_ROOT / 'pki'}",
+        )
+
+    def _kube_proxy(self) -> tuple[str, ...]:
+        config = self.layout.etc("kube-proxy.json")
+        return (str(self.binaries["kube-proxy"]), f"--config={config}")
+
+    def _coredns(self) -> tuple[str, ...]:
+        return (str(self.binaries["coredns"]), "-conf", str(self.layout.etc("Corefile")))
+
+    def _volumes(self) -> tuple[str, ...]:
+        config = self.plane.kubeconfig(VOLUMES)
+        return python(f"{_HERE}.provisioner", str(config), str(self.layout.volumes))

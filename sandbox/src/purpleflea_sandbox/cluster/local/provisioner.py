@@ -1,0 +1,135 @@
+"""Supplies persistent volumes: watches claims and volumes, makes and removes folders of the node.
+A daemon of the plane's supervisor. What to do is decided in `volumes`; this module watches and
+acts."""
+
+import logging
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config, watch
+from urllib3.exceptions import HTTPError
+
+from purpleflea_sandbox.cluster.local import volumes
+from purpleflea_sandbox.cluster.local.volumes import Manifest
+
+logger = logging.getLogger(__name__)
+
+_WATCH_S = 300
+_PAUSE_S = 1.0
+Act = Callable[[Manifest], None]
+Work = tuple[Act, Manifest] | Exception
+
+
+class Provisioner:
+    """Acts on one object at a time; every act may be repeated."""
+
+    def __init__(self, core: Any, root: Path) -> None:
+        self._core = core
+        self._root = root
+
+    def on_claim(self, claim: Manifest) -> None:
+        if not volumes.waits_for_volume(claim):
+            return
+        folder = self._root / volumes.volume_name(claim)
+        folder.mkdir(exist_ok=True)
+        # Any user id may own a pod: who may read is decided by who may mount.
+        folder.chmod(0o777)
+        try:
+            self._core.create_persistent_volume(volumes.volume(claim, self._root))
+        except client.ApiException as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+        else:
+            logger.info("provisioned %s", folder.name)
+
+    def on_volume(self, volume: Manifest) -> None:
+        if not volumes.is_over(volume):
+            return
+        name = volume["metadata"]["name"]
+        shutil.rmtree(self._root / name, ignore_errors=True)
+        try:
+            self._core.delete_persistent_volume(name)
+        except client.ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+        else:
+            logger.info("removed %s", name)
+
+    def remove_orphans(self) -> None:
+        """Once, at start: remove the folders that an earlier run could not."""
+        claims = self._core.list_persistent_volume_claim_for_all_namespaces().items
+        known = {volume.metadata.name for volume in self._core.list_persistent_volume().items}
+        known |= {f"pvc-{claim.metadata.uid}" for claim in claims}
+        for name in volumes.orphans((path.name for path in self._root.iterdir()), known):
+            shutil.rmtree(self._root / name, ignore_errors=True)
+            logger.info("removed orphan %s", name)
+
+
+def follow(read: Callable[..., Any], serialise: Callable[[Any], Any]) -> Iterator[Manifest]:
+    """Every object, then every change of one, for ever: a cut watch is resumed, an expired one starts anew."""
+    while True:
+        listed = read()
+        yield from (serialise(item) for item in listed.items)
+        version = listed.metadata.resource_version
+        while version is not None:
+            try:
+                for event in watch.Watch().stream(
+                    read, resource_version=version, timeout_seconds=_WATCH_S
+                ):
+                    raw = event["raw_object"]
+                    version = raw["metadata"]["resourceVersion"]
+                    if event["type"] != "DELETED":
+                        yield raw
+            except client.ApiException as error:
+                logger.info("watch ended with %s: listing anew", error.status)
+                version = None
+            except HTTPError as error:
+                logger.info("watch was cut (%s): resuming", type(error).__name__)
+                time.sleep(_PAUSE_S)
+
+
+def _feed(source: Iterator[Manifest], act: Act, sink: "queue.Queue[Work]") -> None:
+    try:
+        for item in source:
+            sink.put((act, item))
+    except Exception as error:
+        sink.put(error)
+
+
+def run(core: Any, serialise: Callable[[Any], Any], root: Path) -> None:
+    """Work until killed. A failure ends the process: the supervisor starts it again, and it lists anew."""
+    provisioner = Provisioner(core, root)
+    provisioner.remove_orphans()
+    work: queue.Queue[Work] = queue.Queue()
+    reads = (
+        (core.list_persistent_volume_claim_for_all_namespaces, provisioner.on_claim),
+        (core.list_persistent_volume, provisioner.on_volume),
+    )
+    for read, act in reads:
+        source = follow(read, serialise)
+        threading.Thread(target=_feed, args=(source, act, work), daemon=True).start()
+    while True:
+        match work.get():
+            case Exception() as error:
+                raise error
+            case (handle, item):
+                handle(item)
+
+
+def main(argv: list[str]) -> None:
+    """Arguments: a kubeconfig, the folder for the volumes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    config.load_kube_config(argv[0])
+    core = client.CoreV1Api()
+    run(core, core.api_client.sanitize_for_serialization, Path(argv[1]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,99 @@
+"""Decides about persistent volumes: which claim gets one and what it looks like, which one is
+over, which folder belongs to nobody. Pure: objects are plain mappings as the API speaks them;
+`provisioner` acts."""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+Manifest = Mapping[str, Any]
+
+PROVISIONER = "purpleflea.com/local"
+STORAGE_CLASS = "standard"
+CLASSES_PATH = "/apis/storage.k8s.io/v1/storageclasses"
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
+_ASKED = (
+    "volume.kubernetes.io/storage-provisioner",
+    "volume.beta.kubernetes.io/storage-provisioner",
+)
+_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+
+
+def storage_class() -> Manifest:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": STORAGE_CLASS,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": PROVISIONER,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+
+
+def volume_name(claim: Manifest) -> str:
+    """One claim, one name: a second try after a crash finds the first one's volume."""
+    return f"pvc-{claim['metadata']['uid']}"
+
+
+def waits_for_volume(claim: Manifest) -> bool:
+    """Whether the claim asks us for a volume and the scheduler has chosen a node."""
+    metadata, spec = claim["metadata"], claim["spec"]
+    annotations = metadata.get("annotations") or {}
+    return (
+        not metadata.get("deletionTimestamp")
+        and not spec.get("volumeName")
+        and spec.get("volumeMode", "Filesystem") == "Filesystem"
+        and any(annotations.get(key) == PROVISIONER for key in _ASKED)
+        and _SELECTED_NODE in annotations
+    )
+
+
+def volume(claim: Manifest, root: PurePath) -> Manifest:
+    """The volume of a claim: a folder of the chosen node below `root`."""
+    metadata, spec = claim["metadata"], claim["spec"]
+    name = volume_name(claim)
+    hostname = {
+        "key": "kubernetes.io/hostname",
+        "operator": "In",
+        "values": [metadata["annotations"][_SELECTED_NODE]],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": {_PROVISIONED_BY: PROVISIONER}},
+        "spec": {
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+            "accessModes": spec["accessModes"],
+            "storageClassName": spec.get("storageClassName", STORAGE_CLASS),
+            "persistentVolumeReclaimPolicy": "Delete",
+            "volumeMode": "Filesystem",
+            # `local`, not `hostPath`: only the former gives the folder to a pod's fsGroup.
+            "local": {"path": str(root / name)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
+        },
+    }
+
+
+def is_over(candidate: Manifest) -> bool:
+    """Whether a volume is ours, released by its claim, and to be deleted with its data."""
+    annotations = candidate["metadata"].get("annotations") or {}
+    return (
+        annotations.get(_PROVISIONED_BY) == PROVISIONER
+        and candidate["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+        and (candidate.get("status") or {}).get("phase") in ("Released", "Failed")
+    )
+
+
+def orphans(folders: Iterable[str], known: Collection[str]) -> list[str]:
+    """Folders of ours for which there is neither a volume nor a claim that waits for one."""
+    return [name for name in folders if name.startswith("pvc-") and name not in known]

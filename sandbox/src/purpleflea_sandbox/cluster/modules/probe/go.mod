@@ -1,0 +1,3 @@
+module purpleflea.com/sandbox/probe
+
+go 1.26.0

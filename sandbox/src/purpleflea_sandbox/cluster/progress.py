@@ -1,0 +1,95 @@
+"""Progress of long work for people: a live line with elapsed and expected time on a terminal,
+plain lines every 15 seconds elsewhere (logs of a build server). Decides nothing and never fails
+the work it reports on."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress as Live
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+HEARTBEAT_S = 15.0
+
+
+class Progress(Protocol):
+    """Where work tells what it is doing."""
+
+    def step(self, text: str, *, expected_s: float | None = None) -> AbstractContextManager[None]:
+        """Announce work for as long as the context lasts."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one thing that stays on the screen."""
+        ...
+
+
+class Silent:
+    """For callers that want no words."""
+
+    @contextmanager
+    def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
+        del text, expected_s
+        yield
+
+    def note(self, text: str) -> None:
+        del text
+
+
+class Terminal:
+    """Words for people, on standard error so that standard output stays usable in pipes."""
+
+    def __init__(self, console: Console | None = None, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._heartbeat_s = heartbeat_s
+
+    def note(self, text: str) -> None:
+        self._console.print(escape(text), soft_wrap=True)
+
+    @contextmanager
+    def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
+        began = time.monotonic()
+        shown = text if expected_s is None else f"{text} (expect {spoken(expected_s)})"
+        around = self._live(shown) if self._console.is_terminal else self._lines(text, shown, began)
+        with around:
+            yield
+        self.note(f"{text}: {spoken(time.monotonic() - began)}")
+
+    @contextmanager
+    def _live(self, shown: str) -> Iterator[None]:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Live(*columns, console=self._console, transient=True) as live:
+            live.add_task(escape(shown), total=None)
+            yield
+
+    @contextmanager
+    def _lines(self, text: str, shown: str, began: float) -> Iterator[None]:
+        done = threading.Event()
+
+        def beat() -> None:
+            self_text = f"{text} ..."
+            while not done.wait(self._heartbeat_s):
+                self.note(f"{self_text} {spoken(time.monotonic() - began)} so far")
+
+        if shown != text:
+            self.note(f"{shown} ...")
+        speaker = threading.Thread(target=beat, name="progress", daemon=True)
+        speaker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            speaker.join()
+
+
+def spoken(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"

@@ -1,0 +1,88 @@
+"""What programs a cluster is made of, and how each is built: the pinned wrapper module it lies
+in, its package, the version stamped into it and about how long it takes. Pure data; runs nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES = "v1.37.1"
+KWOK = "v0.8.0"
+MODULES = Path(__file__).parent / "modules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One program. `expected_s` is the time of a build from empty caches on two cores."""
+
+    name: str
+    module: str
+    package: str
+    expected_s: float
+    stamps: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return MODULES / self.module
+
+    @property
+    def ldflags(self) -> str:
+        return " ".join(("-s", "-w", *(f"-X {stamp}" for stamp in self.stamps)))
+
+
+def _kubernetes_stamps() -> tuple[str, ...]:
+    # Without them the server calls itself v0.0.0-master and version checks of clients misbehave.
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    values = {
+        "gitVersion": KUBERNETES,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return tuple(
+        f"{package}.{key}={value}" for package in packages for key, value in values.items()
+    )
+
+
+def _kubernetes(name: str, expected_s: float) -> Recipe:
+    return Recipe(
+        name=name,
+        module="kubernetes",
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        expected_s=expected_s,
+        stamps=_kubernetes_stamps(),
+    )
+
+
+_ALL = (
+    Recipe(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3", expected_s=70),
+    _kubernetes("kube-apiserver", 300),
+    _kubernetes("kube-controller-manager", 105),
+    _kubernetes("kube-scheduler", 12),
+    _kubernetes("kubelet", 30),
+    _kubernetes("kubectl", 25),
+    _kubernetes("kube-proxy", 15),
+    Recipe(name="coredns", module="coredns", package="github.com/coredns/coredns", expected_s=110),
+    Recipe(
+        name="kwok",
+        module="kwok",
+        package="sigs.k8s.io/kwok/cmd/kwok",
+        expected_s=75,
+        stamps=(f"sigs.k8s.io/kwok/pkg/consts.Version={KWOK}",),
+    ),
+    Recipe(name="kind", module="kind", package="sigs.k8s.io/kind", expected_s=10),
+    Recipe(name="pause", module="pause", package="purpleflea.com/sandbox/pause", expected_s=5),
+    Recipe(name="probe", module="probe", package="purpleflea.com/sandbox/probe", expected_s=10),
+)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
+
+CONTROL_PLANE = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+)
+LOCAL = (*CONTROL_PLANE, "kubelet", "kube-proxy", "coredns", "pause")
+SIMULATED = (*CONTROL_PLANE, "kwok")
+KIND = ("kind", "kubectl")

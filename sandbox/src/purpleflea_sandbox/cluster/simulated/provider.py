@@ -1,0 +1,212 @@
+"""The `simulated` provider: brings a control plane up on loopback, with simulated nodes in place
+of real ones, as any user. Says plainly that nothing really runs in its pods."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import (
+    binaries,
+    certificates,
+    control_plane,
+    kubeconfig,
+    recipes,
+    records,
+)
+from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, Plane, python
+from purpleflea_sandbox.cluster.credentials import ADMINS, Leaf, pair
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.identity import Identity
+from purpleflea_sandbox.cluster.local import volumes
+from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName
+from purpleflea_sandbox.cluster.progress import Progress
+from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.simulated import ports, stages
+from purpleflea_sandbox.cluster.simulated.session import Session
+from purpleflea_sandbox.cluster.units import Unit
+from purpleflea_sandbox.cluster.view import Truth, View
+
+_NODES = "kwok"
+_VOLUMES = "volumes"
+_CLIENTS = (ADMIN, control_plane.CONTROLLER_MANAGER, control_plane.SCHEDULER, _NODES, _VOLUMES)
+_DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+_TRUTH = Truth(
+    provider="simulated",
+    nodes=stages.NODES,
+    real=("API server, etcd, controllers, scheduler",),
+    simulated=(
+        "nodes and pods: they become Ready in the API and nothing runs in them "
+        "(no logs, exec, probes, ports, DNS)",
+        "persistent volumes: bound, never mounted",
+    ),
+)
+
+
+class Simulated:
+    """One control plane of this user."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._session = Session(identity.state)
+        self._view = View(identity, _TRUTH, self._session.is_alive)
+
+    @property
+    def name(self) -> ProviderName:
+        return _TRUTH.provider
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self._identity.kubeconfig
+
+    @property
+    def audit_log(self) -> Path | None:
+        return self._view.audit_log
+
+    def up(self, options: Options, progress: Progress) -> Cluster:
+        with self._view.lock():
+            if self._view.is_healthy():
+                self._view.require_same(options)
+                self._view.publish()
+                progress.note(f"cluster {self._identity.name} is up already")
+                return self.status()
+            if self._identity.state.exists():
+                progress.note("clearing what an earlier run left behind")
+                self._clear()
+            programs = binaries.ensure(recipes.SIMULATED, progress)
+            with progress.step(f"start cluster {self._identity.name}", expected_s=5):
+                self._start_or_end(self._plane(programs, options))
+        return self.status()
+
+    def down(self, progress: Progress, *, purge: bool = False) -> bool:
+        with self._view.lock():
+            found = self._identity.state.exists()
+            if found:
+                with progress.step(f"take down cluster {self._identity.name}"):
+                    self._clear()
+            if purge:
+                shutil.rmtree(self._identity.kept, ignore_errors=True)
+                self._identity.lock.unlink()
+            return found
+
+    def status(self) -> Cluster:
+        leader = self._session.leader()
+        pids = {} if leader is None else {"supervisor": leader, **self._view.reports.pids()}
+        return self._view.cluster(pids)
+
+    def publish(self, node_port: int) -> str:
+        raise ClusterError(
+            f"port {node_port} cannot be opened: the pods of a simulated cluster do not run"
+        )
+
+    def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
+        progress.note(f"{len(archives)} image archives not loaded: simulated pods run no images")
+        return ()
+
+    def _plane(self, programs: Mapping[str, Path], options: Options) -> Plane:
+        client, peer, api, controllers, scheduler = ports.reserve(5)
+        return Plane(
+            binaries=programs,
+            state=self._identity.state,
+            bind=ports.HOST,
+            address=ports.HOST,
+            port=api,
+            etcd_client_port=client,
+            etcd_peer_port=peer,
+            controller_port=controllers,
+            scheduler_port=scheduler,
+            audit=options.audit,
+            extra_api_flags=("--endpoint-reconciler-type=none",),
+        )
+
+    def _start_or_end(self, plane: Plane) -> None:
+        try:
+            self._start(plane)
+        except BaseException:
+            # The logs stay for the reader of the error; the next `up` or `down` clears them away.
+            self._end()
+            raise
+
+    def _start(self, plane: Plane) -> None:
+        records.claim(self._identity.state, self.name)
+        _write(plane)
+        self._session.start()
+        self._view.wait_for("kube-apiserver", lambda: self._view.reports.phase(API_READY) == "done")
+        api = self._view.api(plane.server)
+        api.must_create(volumes.CLASSES_PATH, volumes.storage_class())
+        for name in stages.NODES:
+            api.must_create("/api/v1/nodes", stages.node(name))
+        self._view.wait_for_nodes(api, _NODES)
+        self._view.wait_for("kube-controller-manager", lambda: api.exists(_DEFAULT_ACCOUNT))
+        record = Record(
+            server=plane.server,
+            audit=plane.audit,
+            kubectl=str(plane.binaries["kubectl"]),
+        )
+        records.save(self._identity.state, record)
+        self._view.publish()
+
+    def _clear(self) -> None:
+        self._end()
+        shutil.rmtree(self._identity.state)
+        self._view.unpublish()
+
+    def _end(self) -> None:
+        if not self._session.end():
+            raise ClusterError(f"the processes of cluster {self._identity.name} do not end")
+
+
+def _write(plane: Plane) -> None:
+    for name in ("run", "logs", "etc", "volumes"):
+        (plane.state / name).mkdir(parents=True, exist_ok=True)
+    clients = (
+        Leaf(file=_NODES, user="kwok", group=ADMINS),
+        Leaf(file=_VOLUMES, user="volume-provisioner", group=ADMINS),
+    )
+    certificates.issue(plane.keys, (*control_plane.leaves(), *clients))
+    for leaf in _CLIENTS:
+        config = plane.kubeconfig(leaf)
+        kubeconfig.write(config, server=plane.server, pair=pair(plane.keys, leaf), name=leaf)
+    plan = {
+        "units": [asdict(unit) for unit in _units(plane)],
+        "logs": str(plane.logs),
+        "report": str(plane.state / "run" / "units.json"),
+        "environment": {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": str(plane.state),
+            "PYTHONUNBUFFERED": "1",
+        },
+    }
+    texts = {
+        "plan.json": json.dumps(plan),
+        "audit-policy.json": json.dumps(control_plane.AUDIT_POLICY),
+        "stages.yaml": stages.documents(),
+    }
+    for name, text in texts.items():
+        (plane.state / "etc" / name).write_text(text)
+
+
+def _units(plane: Plane) -> tuple[Unit, ...]:
+    kwok = (
+        str(plane.binaries["kwok"]),
+        f"--kubeconfig={plane.kubeconfig(_NODES)}",
+        f"--config={plane.state / 'etc' / 'stages.yaml'}",
+        "--manage-all-nodes=true",
+        f"--cidr={stages.POD_RANGE}",
+        f"--node-ip={ports.HOST}",
+        "--node-lease-duration-seconds=40",
+        # Zero: no kubelet port, so that two planes never meet at one.
+        "--server-address=",
+    )
+    supply = python(
+        "purpleflea_sandbox.cluster.local.provisioner",
+        str(plane.kubeconfig(_VOLUMES)),
+        str(plane.state / "volumes"),
+    )
+    return (
+        *control_plane.units(plane),
+        Unit(name=_NODES, argv=kwok, after=(API_READY,)),
+        Unit(name=_VOLUMES, argv=supply, after=(API_READY,)),
+    )

@@ -1,0 +1,76 @@
+"""The processes of a simulated plane: one session, led by its supervisor. Ends all of them, also
+when the leader has died before. A process counts as ours only if it is in that session and works
+on our state folder."""
+
+import os
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import processes
+from purpleflea_sandbox.cluster.control_plane import python
+from purpleflea_sandbox.cluster.processes import Handle
+
+_END_LIMIT_S = 10.0
+
+
+class Session:
+    """One plane's session, remembered in its state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._file = state / "run" / "leader"
+
+    def start(self) -> None:
+        plan = str(self._state / "etc" / "plan.json")
+        argv = python("purpleflea_sandbox.cluster.supervisor", plan)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        pid = os.posix_spawn(
+            argv[0],
+            argv,
+            {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "PYTHONUNBUFFERED": "1"},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (
+                    os.POSIX_SPAWN_OPEN,
+                    1,
+                    str(self._state / "logs" / "supervisor.log"),
+                    flags,
+                    0o644,
+                ),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        if (leader := processes.handle(pid)) is not None:
+            leader.save(self._file)
+
+    def leader(self) -> int | None:
+        """Pid of the supervisor, if it lives."""
+        found = processes.load(self._file)
+        return found.pid if found is not None and found.is_alive() else None
+
+    def is_alive(self) -> bool:
+        return self.leader() is not None
+
+    def end(self) -> bool:
+        """Kill every process of the session and wait; say whether all are gone."""
+        # Again until none is left: a supervisor may start one more before its own turn comes.
+        while members := self._members():
+            for member in members:
+                member.kill()
+            # Each by its handle: a process that is ending shows no command line any more.
+            if not all(member.wait_gone(_END_LIMIT_S) for member in members):
+                return False
+        if (leader := processes.load(self._file)) is not None:
+            processes.reap(leader.pid)
+        return True
+
+    def _members(self) -> list[Handle]:
+        leader = processes.load(self._file)
+        if leader is None:
+            return []
+        mark = str(self._state)
+        return [
+            member
+            for pid in processes.session_members(leader)
+            if mark in processes.command_line(pid) and (member := processes.handle(pid))
+        ]

@@ -1,0 +1,99 @@
+"""Starts the daemons of a cluster, starts them again when they die, and reaps whatever is
+reparented to it. Runs as pid 1 of the node's own pid namespace (`local`) or as the leader of a
+session (`simulated`). Knows no daemon."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from purpleflea_sandbox.cluster.units import Unit, Units
+
+# Where a unit that wants the inherited listener finds it (the convention of socket activation).
+LISTENER_FD = 3
+_STOP = frozenset({signal.SIGTERM, signal.SIGINT})
+_WATCHED = _STOP | {signal.SIGCHLD}
+_FOREVER_S = 3600.0
+
+
+class Supervisor:
+    """The loop: start what is due, sleep until a child dies or a start is due, reap."""
+
+    def __init__(self, plan: Path, listener: int | None) -> None:
+        described = json.loads(plan.read_text())
+        self._units = Units.of(Unit.from_json(unit) for unit in described["units"])
+        self._logs = Path(described["logs"])
+        self._report = Path(described["report"])
+        self._environment: dict[str, str] = described["environment"]
+        self._listener = listener
+
+    def run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        while True:
+            self._start_due()
+            self._publish()
+            wait_s = self._units.next_due(time.monotonic())
+            received = signal.sigtimedwait(_WATCHED, _FOREVER_S if wait_s is None else wait_s)
+            if received is not None and received.si_signo in _STOP:
+                return
+            self._reap()
+
+    def _start_due(self) -> None:
+        for unit in self._units.due(time.monotonic()):
+            try:
+                pid = self._spawn(unit)
+            except OSError as error:
+                print(f"{unit.name} cannot be started: {error}", flush=True)
+                # A pid that nobody has: the unit counts as started and dead, and is tried again.
+                pid = -1
+                self._units.started(unit.name, pid, time.monotonic())
+                self._units.ended(pid, error.errno or 1, time.monotonic())
+            else:
+                self._units.started(unit.name, pid, time.monotonic())
+
+    def _spawn(self, unit: Unit) -> int:
+        log = str(self._logs / f"{unit.name}.log")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        actions: list[tuple[int, int, str, int, int] | tuple[int, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        if unit.wants_listener and self._listener is not None:
+            actions.append((os.POSIX_SPAWN_DUP2, self._listener, LISTENER_FD))
+        # posix_spawn, not subprocess: that one calls waitpid behind the back of a reaper.
+        return os.posix_spawn(
+            unit.argv[0],
+            unit.argv,
+            self._environment,
+            file_actions=actions,
+            setsigmask=[],
+        )
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self._units.ended(pid, os.waitstatus_to_exitcode(status), time.monotonic())
+
+    def _publish(self) -> None:
+        unfinished = self._report.with_suffix(".new")
+        unfinished.write_text(json.dumps(self._units.report()))
+        unfinished.rename(self._report)
+
+
+def main(argv: list[str]) -> None:
+    """Arguments: the plan file, and the number of the inherited listener if there is one."""
+    listener = int(argv[1]) if len(argv) > 1 else None
+    if listener is not None:
+        os.set_inheritable(listener, False)
+    Supervisor(Path(argv[0]), listener).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

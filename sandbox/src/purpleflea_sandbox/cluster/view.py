@@ -1,0 +1,148 @@
+"""The view from outside on a plane that our supervisor runs: its folder, its record, its API, its
+kubeconfig in the checkout, and waiting for its units. Shared by the providers that run a plane;
+starts and kills nothing."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import kubeconfig, kubectl_link, locks, records, waiting
+from purpleflea_sandbox.cluster.api import Api
+from purpleflea_sandbox.cluster.control_plane import ADMIN
+from purpleflea_sandbox.cluster.credentials import pair
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.identity import Identity
+from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName, State
+from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.reports import Reports
+
+_LOCK_LIMIT_S = 300.0
+_READY_LIMIT_S = 120.0
+_HEALTH_LIMIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What a provider says of all its planes."""
+
+    provider: ProviderName
+    nodes: tuple[str, ...]
+    real: tuple[str, ...]
+    simulated: tuple[str, ...]
+
+
+class View:
+    """One plane, seen from the machine it runs on."""
+
+    def __init__(self, identity: Identity, truth: Truth, is_alive: Callable[[], bool]) -> None:
+        self._identity = identity
+        self._truth = truth
+        self._is_alive = is_alive
+        self.reports = Reports(report=self.state / "run" / "units.json", logs=self.logs)
+
+    @property
+    def state(self) -> Path:
+        return self._identity.state
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def audit_log(self) -> Path | None:
+        record = self.record()
+        return self.logs / "audit.jsonl" if record is not None and record.audit else None
+
+    def record(self) -> Record | None:
+        return records.load(self.state)
+
+    def lock(self) -> AbstractContextManager[None]:
+        what = f"cluster {self._identity.name}"
+        return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=what)
+
+    def api(self, server: str) -> Api:
+        return Api(server, pair(self.state / "pki", ADMIN))
+
+    def is_healthy(self) -> bool:
+        """Whether the plane lives, answers and has its nodes; gives a busy one a little time."""
+        record = self.record()
+        if record is None or not self._is_alive():
+            return False
+        api = self.api(record.server)
+        return waiting.until(
+            lambda: api.is_ready() and self._has_nodes(api),
+            timeout_s=_HEALTH_LIMIT_S,
+            pause_s=0.2,
+        )
+
+    def require_same(self, options: Options) -> None:
+        """Refuse wishes that the running plane cannot fulfil any more."""
+        if options.audit and self.audit_log is None:
+            raise ClusterError(
+                f"cluster {self._identity.name} runs without an audit log; take it down first, "
+                "then bring it up with --audit"
+            )
+
+    def wait_for(self, unit: str, condition: Callable[[], bool]) -> None:
+        """Wait for what a unit is to bring about; a unit that cannot live ends the wait."""
+
+        def settled() -> bool:
+            if condition():
+                return True
+            self.reports.check()
+            if not self._is_alive():
+                raise self.reports.error("the plane ended while it was starting", "supervisor")
+            return False
+
+        if not waiting.until(settled, timeout_s=_READY_LIMIT_S):
+            raise self.reports.error(f"{unit} was not ready after {_READY_LIMIT_S:.0f} s", unit)
+
+    def wait_for_nodes(self, api: Api, unit: str) -> None:
+        self.wait_for(unit, lambda: self._has_nodes(api))
+
+    def publish(self) -> None:
+        """Put kubeconfig and kubectl into the checkout."""
+        record = self.record()
+        if record is None:
+            return
+        kubeconfig.write(
+            self._identity.kubeconfig,
+            server=record.server,
+            pair=pair(self.state / "pki", ADMIN),
+            name=f"purpleflea-{self._identity.name}",
+        )
+        kubectl_link.link(self._identity.sandbox, Path(record.kubectl))
+
+    def unpublish(self) -> None:
+        self._identity.kubeconfig.unlink(missing_ok=True)
+
+    def cluster(self, pids: Mapping[str, int]) -> Cluster:
+        """Everything that is known now."""
+        alive = self._is_alive()
+        record = self.record()
+        api = self.api(record.server) if record is not None and alive else None
+        version = api.version() if api else None
+        return Cluster(
+            name=self._identity.name,
+            identity=self._identity.id,
+            provider=self._truth.provider,
+            state=self._state(alive=alive, answers=version is not None),
+            kubeconfig=self._identity.kubeconfig,
+            ready=bool(version and api and self._has_nodes(api)),
+            api=record.server if record else None,
+            versions={"kubernetes": version} if version else {},
+            real=self._truth.real,
+            simulated=self._truth.simulated,
+            pids=pids,
+            audit_log=self.audit_log,
+            logs=self.logs if self.logs.is_dir() else None,
+        )
+
+    def _has_nodes(self, api: Api) -> bool:
+        return set(self._truth.nodes) <= set(api.ready_nodes())
+
+    def _state(self, *, alive: bool, answers: bool) -> State:
+        if alive:
+            return "running" if answers else "starting"
+        return "stale" if self.state.exists() else "stopped"

@@ -1,0 +1,140 @@
+"""The read side: what was received, as JSON, for people, tests and the demo.
+
+These routes are the sandbox's own; they need no key, as they are reachable on this machine only.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from purpleflea_sandbox.datadog.intake import summary
+from purpleflea_sandbox.datadog.intake.log_store import Log
+from purpleflea_sandbox.datadog.intake.series import Series, statistics
+from purpleflea_sandbox.datadog.intake.store import Store
+from purpleflea_sandbox.datadog.intake.trace_store import Trace
+
+_MOST = 5_000
+_DEFAULT = 100
+
+
+def add_routes(app: web.Application, store: Store) -> None:
+    """Mount /received and the health route."""
+    reader = _Reader(store)
+    app.router.add_get("/received/metrics", reader.metrics)
+    app.router.add_get("/received/traces", reader.traces)
+    app.router.add_get("/received/traces/{trace_id}", reader.trace)
+    app.router.add_get("/received/logs", reader.logs)
+    app.router.add_get("/received/events", reader.events)
+    app.router.add_get("/received/summary", reader.agents)
+    app.router.add_get("/healthz", reader.health)
+
+
+class _Reader:
+    """One answer per route; repeated `tag` and `attribute` parameters must all hold."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        name, tags = request.query.get("name", ""), request.query.getall("tag", [])
+        found = self._store.series.find(name, tags)
+        return web.json_response({"series": [shown_series(one) for one in found]})
+
+    async def traces(self, request: web.Request) -> web.Response:
+        found = self._store.traces.find(
+            tags=request.query.getall("tag", []),
+            service=request.query.get("service", ""),
+            name=request.query.get("name", ""),
+            limit=_limit(request),
+        )
+        return web.json_response({"traces": [shown_trace(one) for one in found]})
+
+    async def trace(self, request: web.Request) -> web.Response:
+        found = self._store.traces.get(request.match_info["trace_id"].lower())
+        if found is None:
+            raise web.HTTPNotFound(text="no such trace, or no longer\n")
+        return web.json_response(shown_trace(found))
+
+    async def logs(self, request: web.Request) -> web.Response:
+        found = self._store.logs.find(
+            tags=request.query.getall("tag", []),
+            attributes=request.query.getall("attribute", []),
+            limit=_limit(request),
+        )
+        return web.json_response({"logs": [shown_log(one) for one in found]})
+
+    async def events(self, request: web.Request) -> web.Response:
+        newest_first = {
+            "events": list(self._store.events)[::-1],
+            "checks": list(self._store.checks)[::-1],
+        }
+        return web.json_response(newest_first)
+
+    async def agents(self, request: web.Request) -> web.Response:
+        return web.json_response(summary.summary(self._store))
+
+    async def health(self, request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+
+def shown_series(series: Series) -> Mapping[str, Any]:
+    """One series as JSON; a distribution's points are [time, count, sum, min, max]."""
+    shown: dict[str, Any] = {
+        "metric": series.metric,
+        "type": series.type,
+        "tags": list(series.tags),
+        "host": series.host,
+        "total": series.total,
+        "points": [list(point) for point in series.points],
+    }
+    figures = statistics(series)
+    if figures is not None:
+        shown |= dataclasses.asdict(figures)
+        shown["points"] = [[t, p.count, p.sum, p.min, p.max] for t, p in series.distributions]
+    return shown
+
+
+def shown_trace(trace: Trace) -> Mapping[str, Any]:
+    """One trace as JSON, its spans in the order they started. Ids are text: JSON readers round large numbers."""
+    spans = sorted(trace.spans.values(), key=lambda span: int(span["start"]))
+    return {
+        "trace_id": trace.trace_id,
+        "tags": list(trace.tags),
+        "spans": [
+            {
+                "name": span["name"],
+                "resource": span.get("resource") or "",
+                "service": span.get("service") or "",
+                "type": span.get("type") or "",
+                "start": span["start"],
+                "duration": span["duration"],
+                "error": span.get("error") or 0,
+                "meta": span.get("meta") or {},
+                "metrics": span.get("metrics") or {},
+                "span_id": str(span["span_id"]),
+                "parent_id": str(span.get("parent_id") or 0),
+            }
+            for span in spans
+        ],
+    }
+
+
+def shown_log(log: Log) -> Mapping[str, Any]:
+    return {
+        "timestamp": log.timestamp,
+        "status": log.status,
+        "message": log.message,
+        "service": log.service,
+        "host": log.host,
+        "tags": list(log.tags),
+        "attributes": dict(log.attributes),
+    }
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(_DEFAULT))
+    if not text.isdigit() or not 0 < int(text) <= _MOST:
+        raise web.HTTPBadRequest(text=f"limit is {text!r}; it must be a number from 1 to {_MOST}\n")
+    return int(text)

@@ -1,0 +1,125 @@
+"""The write side: Datadog's intake routes, their key check and their answers."""
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from purpleflea_sandbox.datadog.intake import messages
+from purpleflea_sandbox.datadog.intake.series import MetricType
+from purpleflea_sandbox.datadog.intake.store import Store
+
+_API_TYPES: Mapping[Any, MetricType] = {
+    0: "gauge",
+    1: "count",
+    2: "rate",
+    3: "gauge",
+    "gauge": "gauge",
+    "count": "count",
+    "rate": "rate",
+}
+
+Take = Callable[[Store, Any], None]
+
+
+def add_routes(app: web.Application, store: Store, api_key: str) -> None:
+    """Mount the intake routes. An empty `api_key` accepts every key, but never none."""
+
+    def route(path: str, take: Take, status: int, answer: Mapping[str, Any]) -> None:
+        app.router.add_post(path, _handler(store, api_key, take, (status, answer)))
+
+    route("/api/v2/series", take_series, 202, {"errors": []})
+    route("/api/v1/distribution_points", take_distributions, 202, {"status": "ok"})
+    route("/api/v2/logs", take_logs, 202, {})
+    route("/api/v0.2/traces", take_traces, 200, {})
+    route("/api/v1/events", take_event, 202, {"status": "ok"})
+    route("/api/v1/check_run", take_checks, 202, {"status": "ok"})
+
+    async def validate(request: web.Request) -> web.Response:
+        _check_key(request, api_key)
+        return web.json_response({"valid": True})
+
+    app.router.add_get("/api/v1/validate", validate)
+
+
+def take_series(store: Store, document: Mapping[str, Any]) -> None:
+    for one in document["series"]:
+        hosts = [r["name"] for r in one.get("resources", ()) if r.get("type") == "host"]
+        series = store.series.open(
+            one["metric"],
+            _API_TYPES[one.get("type", 0)],
+            tags=one.get("tags", ()),
+            host=hosts[0] if hosts else "",
+            interval=int(one.get("interval", 0)),
+        )
+        for point in one["points"]:
+            store.series.add(series, int(point["timestamp"]), float(point["value"]))
+
+
+def take_distributions(store: Store, document: Mapping[str, Any]) -> None:
+    for one in document["series"]:
+        series = store.series.open(
+            one["metric"], "distribution", tags=one.get("tags", ()), host=one.get("host", "")
+        )
+        for timestamp, values in one["points"]:
+            if values:
+                store.series.add_values(series, int(timestamp), [float(v) for v in values])
+
+
+def take_logs(store: Store, document: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+    now = time.time()
+    for entry in [document] if isinstance(document, Mapping) else document:
+        store.logs.add(messages.log(entry, now))
+
+
+def take_traces(store: Store, document: Mapping[str, Any]) -> None:
+    host_tags = [*document.get("tags", ()), f"host:{document.get('host', '')}"]
+    for payload in document["tracer_payloads"]:
+        for chunk in payload["chunks"]:
+            store.traces.add(chunk["spans"], [*payload.get("container_tags", ()), *host_tags])
+
+
+def take_event(store: Store, document: Mapping[str, Any]) -> None:
+    if not document.get("title"):
+        raise ValueError("an event needs a title")
+    store.events.append(document)
+
+
+def take_checks(store: Store, document: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+    store.checks.extend([document] if isinstance(document, Mapping) else document)
+
+
+def _handler(
+    store: Store, api_key: str, take: Take, answer: tuple[int, Mapping[str, Any]]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        _check_key(request, api_key)
+        try:
+            take(store, json.loads(_decompressed(request, await request.read())))
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, OSError) as error:
+            # Malformed bodies fail in as many ways as they are malformed; all are the sender's fault.
+            return _errors(400, f"Payload is not in the expected format: {error}")
+        return web.json_response(dict(answer[1]), status=answer[0])
+
+    return handle
+
+
+def _decompressed(request: web.Request, body: bytes) -> bytes:
+    """aiohttp decompresses by itself; a body that still is compressed came without the header."""
+    return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+
+
+def _check_key(request: web.Request, api_key: str) -> None:
+    given = request.headers.get("DD-API-KEY", "")
+    if not given or (api_key and given != api_key):
+        raise web.HTTPForbidden(
+            text=json.dumps({"errors": ["Forbidden"]}), content_type="application/json"
+        )
+
+
+def _errors(status: int, message: str) -> web.Response:
+    return web.json_response({"errors": [message]}, status=status)

@@ -1,0 +1,47 @@
+"""The newest points of one series in 16 bytes each: a fleet has thousands of series with hundreds of points."""
+
+from array import array
+from collections.abc import Iterator
+
+Point = tuple[int, float]
+
+
+class Ring:
+    """Points in the order they were added; the oldest go when it is full."""
+
+    __slots__ = ("_next", "_size", "_times", "_values")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._next = 0
+        self._times = array("q")
+        self._values = array("d")
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __iter__(self) -> Iterator[Point]:
+        start = self._next if len(self) == self._size else 0
+        for offset in range(len(self)):
+            index = (start + offset) % self._size
+            yield self._times[index], self._values[index]
+
+    def last(self) -> Point | None:
+        """The newest point."""
+        if not len(self):
+            return None
+        index = (self._next - 1) % self._size
+        return self._times[index], self._values[index]
+
+    def add(self, timestamp: int, value: float) -> None:
+        if len(self) < self._size:
+            self._times.append(timestamp)
+            self._values.append(value)
+        else:
+            self._times[self._next] = timestamp
+            self._values[self._next] = value
+        self._next = (self._next + 1) % self._size
+
+    def replace_last(self, value: float) -> None:
+        """Another value for the newest point."""
+        self._values[(self._next - 1) % self._size] = value

@@ -1,0 +1,34 @@
+"""Health and status of the node agent over HTTP: /live, /ready, /startup and /status.
+
+Ready means that this node's pods can be heard with their tags; an intake that is away does not unready it, as that
+would only send the agents' data to nobody.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+Checks = Callable[[], Mapping[str, bool]]
+Status = Callable[[], Mapping[str, Any]]
+
+
+def application(*, checks: Checks, status: Status) -> web.Application:
+    """The health server; `checks` says per part whether it works."""
+
+    async def live(request: web.Request) -> web.Response:
+        return web.json_response({"live": True})
+
+    async def ready(request: web.Request) -> web.Response:
+        results = checks()
+        return web.json_response(dict(results), status=200 if all(results.values()) else 503)
+
+    async def show(request: web.Request) -> web.Response:
+        return web.json_response({"checks": dict(checks()), **status()})
+
+    app = web.Application()
+    app.router.add_get("/live", live)
+    app.router.add_get("/ready", ready)
+    app.router.add_get("/startup", ready)
+    app.router.add_get("/status", show)
+    return app

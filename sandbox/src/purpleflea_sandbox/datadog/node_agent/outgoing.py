@@ -1,0 +1,71 @@
+"""Request bodies of the intake's metric, event and check routes. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from purpleflea_sandbox.datadog import dogstatsd
+from purpleflea_sandbox.datadog import tags as tagging
+from purpleflea_sandbox.datadog.node_agent.aggregate import Flush
+from purpleflea_sandbox.datadog.node_agent.forward import Payload, payload
+
+_MOST_SERIES = 2_000
+"""Series of one payload: the intake limits the size of a body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What everything from this node carries."""
+
+    hostname: str
+    host_tags: tuple[str, ...] = ()
+
+    def metrics(self, flush: Flush, now: float) -> Iterator[Payload]:
+        """The payloads of one flush; the agent's own sign of life is among them."""
+        for part in self._parts((*flush.series, self._running(now))):
+            yield payload("/api/v2/series", {"series": part}, "metrics")
+        for part in self._parts(flush.distributions):
+            yield payload("/api/v1/distribution_points", {"series": part}, "distributions")
+
+    def other(
+        self, packet: dogstatsd.Event | dogstatsd.ServiceCheck, tags: tuple[str, ...], now: float
+    ) -> Payload:
+        """An event or a service check."""
+        merged = list(tagging.merged(tags, self.host_tags))
+        timestamp = packet.timestamp or int(now)
+        if isinstance(packet, dogstatsd.Event):
+            event = {
+                "host": self.hostname,
+                **packet.fields,
+                "title": packet.title,
+                "text": packet.text,
+                "date_happened": timestamp,
+                "tags": merged,
+            }
+            return payload("/api/v1/events", event, "events")
+        check = {
+            "check": packet.name,
+            "status": packet.status,
+            "message": packet.message,
+            "timestamp": timestamp,
+            "host_name": packet.hostname or self.hostname,
+            "tags": merged,
+        }
+        return payload("/api/v1/check_run", [check], "checks")
+
+    def _parts(self, series: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+        tagged = [
+            {**one, "tags": list(tagging.merged(one["tags"], self.host_tags))} for one in series
+        ]
+        for start in range(0, len(tagged), _MOST_SERIES):
+            yield tagged[start : start + _MOST_SERIES]
+
+    def _running(self, now: float) -> Mapping[str, Any]:
+        return {
+            "metric": "datadog.agent.running",
+            "type": 3,
+            "interval": 0,
+            "points": [{"timestamp": int(now), "value": 1}],
+            "tags": [],
+            "resources": [{"type": "host", "name": self.hostname}],
+        }

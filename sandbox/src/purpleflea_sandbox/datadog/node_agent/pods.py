@@ -1,0 +1,83 @@
+"""What the node agent knows of the pods of its node: the port it is asked through, and the memory behind it.
+
+Who fills the memory (the API server's watch, or a test) is not its business.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+_REMEMBERED = 500
+"""Deleted pods that are still known: their last logs and traces arrive after them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of a pod; the id is empty until it runs."""
+
+    name: str
+    id: str = ""
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """The part of a pod that tags and log collection need."""
+
+    uid: str
+    namespace: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    containers: tuple[Container, ...] = ()
+    owner_kind: str = ""
+    owner_name: str = ""
+
+
+class PodSource(Protocol):
+    """Where tags of pods come from."""
+
+    def by_uid(self, uid: str) -> Pod | None: ...
+
+    def by_container(self, container_id: str) -> Pod | None: ...
+
+    def running(self) -> Collection[Pod]: ...
+
+
+class PodMemory:
+    """Pods by uid, those that are gone included for a while."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Pod] = {}
+        self._gone: OrderedDict[str, Pod] = OrderedDict()
+
+    def by_uid(self, uid: str) -> Pod | None:
+        return self._running.get(uid) or self._gone.get(uid)
+
+    def by_container(self, container_id: str) -> Pod | None:
+        for pod in (*self._running.values(), *self._gone.values()):
+            if any(container.id == container_id for container in pod.containers):
+                return pod
+        return None
+
+    def running(self) -> Collection[Pod]:
+        return tuple(self._running.values())
+
+    def put(self, pod: Pod) -> None:
+        self._gone.pop(pod.uid, None)
+        self._running[pod.uid] = pod
+
+    def remove(self, uid: str) -> None:
+        pod = self._running.pop(uid, None)
+        if pod is not None:
+            self._gone[uid] = pod
+        while len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
+
+    def replace(self, pods: Collection[Pod]) -> None:
+        """The pods of a fresh list: those it does not name are gone."""
+        for uid in set(self._running) - {pod.uid for pod in pods}:
+            self.remove(uid)
+        for pod in pods:
+            self.put(pod)

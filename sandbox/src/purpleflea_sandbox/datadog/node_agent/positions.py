@@ -1,0 +1,65 @@
+"""How far each container's logs are delivered, kept in one file over restarts of the node agent.
+
+A file that cannot be read is as good as none: logs are then read from their beginning.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from purpleflea_sandbox.datadog.node_agent.tail import Position
+
+logger = logging.getLogger(__name__)
+
+
+class Positions:
+    """Positions by the container's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._positions = _loaded(path)
+        self._changed = False
+
+    def get(self, directory: str) -> Position | None:
+        return self._positions.get(directory)
+
+    def keep(self, directory: str, position: Position) -> None:
+        self._positions[directory] = position
+        self._changed = True
+
+    def forget_all_but(self, directories: Collection[str]) -> None:
+        gone = self._positions.keys() - set(directories)
+        for directory in gone:
+            del self._positions[directory]
+        self._changed = self._changed or bool(gone)
+
+    def save(self) -> None:
+        """Write the file when something changed; a crash in the middle leaves the previous one."""
+        if not self._changed:
+            return
+        document = {d: [p.inode, p.offset] for d, p in self._positions.items()}
+        temporary = self._path.with_suffix(".tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(document))
+            os.replace(temporary, self._path)
+        except OSError as error:
+            logger.warning("log positions are not saved: %s", error)
+            return
+        self._changed = False
+
+
+def _loaded(path: Path) -> dict[str, Position]:
+    try:
+        document = json.loads(path.read_text())
+        return {
+            str(directory): Position(inode=int(inode), offset=int(offset))
+            for directory, (inode, offset) in document.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        logger.warning("log positions in %s are not used: %s", path, error)
+        return {}

@@ -1,0 +1,120 @@
+"""What the node agent is told by its environment: Datadog's own variable names and their meaning.
+
+The only module of the node agent that reads the environment. SANDBOX_ variables have no counterpart there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """A variable that cannot be used, and what would do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one node agent. Ports may be 0 in tests: then the system chooses."""
+
+    intake_url: str
+    api_key: str
+    hostname: str
+    node_name: str = ""
+    host_tags: tuple[str, ...] = ()
+    bind_host: str = "127.0.0.1"
+    dogstatsd_port: int = 8125
+    dogstatsd_socket: Path | None = None
+    tag_cardinality: str = "low"
+    origin_detection_client: bool = False
+    apm_enabled: bool = True
+    trace_listen_port: int = 8127
+    trace_agent_url: str = "http://127.0.0.1:8126"
+    logs_enabled: bool = False
+    collect_all_logs: bool = False
+    pod_logs: Path = Path("/var/log/pods")
+    run_dir: Path = Path("/opt/datadog-agent/run")
+    health_port: int = 5555
+    flush_interval_s: float = 2.0
+    last_flush_s: float = 2.0
+    kubernetes_url: str = ""
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Settings from variables, or one error that names the variable."""
+    read = _Reader(environment)
+    node = read.text("SANDBOX_NODE_NAME")
+    port = read.port("DD_APM_RECEIVER_PORT", 8126)
+    socket = read.text("DD_DOGSTATSD_SOCKET")
+    return Settings(
+        intake_url=read.required("DD_DD_URL").rstrip("/"),
+        api_key=read.required("DD_API_KEY"),
+        hostname=read.text("DD_HOSTNAME") or node or "localhost",
+        node_name=node,
+        host_tags=tuple(read.text("DD_TAGS").replace(",", " ").split()),
+        bind_host="0.0.0.0" if read.flag("DD_DOGSTATSD_NON_LOCAL_TRAFFIC") else "127.0.0.1",  # noqa: S104 - asked for
+        dogstatsd_port=read.port("DD_DOGSTATSD_PORT", 8125),
+        dogstatsd_socket=Path(socket) if socket else None,
+        tag_cardinality=read.choice(
+            "DD_DOGSTATSD_TAG_CARDINALITY", ("low", "orchestrator", "high")
+        ),
+        origin_detection_client=read.flag("DD_DOGSTATSD_ORIGIN_DETECTION_CLIENT"),
+        apm_enabled=read.flag("DD_APM_ENABLED", default=True),
+        trace_listen_port=read.port("SANDBOX_TRACE_LISTEN_PORT", 8127),
+        trace_agent_url=f"http://127.0.0.1:{port}",
+        logs_enabled=read.flag("DD_LOGS_ENABLED"),
+        collect_all_logs=read.flag("DD_LOGS_CONFIG_CONTAINER_COLLECT_ALL"),
+        pod_logs=Path(read.text("SANDBOX_POD_LOGS") or "/var/log/pods"),
+        run_dir=Path(read.text("DD_RUN_PATH") or "/opt/datadog-agent/run"),
+        health_port=read.port("DD_HEALTH_PORT", 5555),
+        flush_interval_s=read.seconds("SANDBOX_FLUSH_INTERVAL", 2.0),
+        kubernetes_url=_api_server(read),
+    )
+
+
+def _api_server(read: "_Reader") -> str:
+    host = read.text("KUBERNETES_SERVICE_HOST")
+    shown = f"[{host}]" if ":" in host else host
+    return f"https://{shown}:{read.port('KUBERNETES_SERVICE_PORT', 443)}" if host else ""
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str) -> str:
+        return self._environment.get(name, "").strip()
+
+    def required(self, name: str) -> str:
+        value = self.text(name)
+        if not value:
+            raise SettingsError(f"{name} is not set; the chart sets it, by hand: export {name}=...")
+        return value
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        value = self.text(name).lower()
+        if value not in ("", "true", "false", "1", "0", "yes", "no"):
+            raise SettingsError(f"{name} is {value!r}; it must be true or false")
+        return value in ("true", "1", "yes") if value else default
+
+    def port(self, name: str, default: int) -> int:
+        value = self.text(name) or str(default)
+        if not value.isdigit() or int(value) > 65535:
+            raise SettingsError(f"{name} is {value!r}; it must be a port from 0 to 65535")
+        return int(value)
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.text(name) or str(default)
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= 600:
+            raise SettingsError(f"{name} is {value!r}; it must be a number of seconds up to 600")
+        return seconds
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name) or choices[0]
+        if value not in choices:
+            raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+        return value

@@ -1,0 +1,75 @@
+"""Care for the ddapm-test-agent beside us: nothing of it is lost, and it does not grow.
+
+It forwards every payload, but also keeps it for tests that may ask. So once at the start, what it received while
+nobody listened is fetched (the intake recognises spans it has already), and from then on its memory is emptied.
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from purpleflea_sandbox.datadog.node_agent.traces import TraceSink
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_RETRY_S = 1.0
+_CLEAR_EVERY_S = 15.0
+
+
+class TraceAgentCare:
+    """The one task that talks to the test agent's own interface."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        url: str,
+        sink: TraceSink,
+        clear_every_s: float = _CLEAR_EVERY_S,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._sink = sink
+        self._clear_every_s = clear_every_s
+        self.recovered: int | None = None
+
+    async def run(self) -> None:
+        """Recover once, then clear for ever. A test agent that is away or starts anew is waited for."""
+        while self.recovered is None:
+            try:
+                self.recovered = await self._recover()
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                await asyncio.sleep(_RETRY_S)
+        while True:
+            try:
+                await self._clear()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                logger.warning("the trace agent at %s does not answer: %s", self._url, error)
+            await asyncio.sleep(self._clear_every_s)
+
+    async def _recover(self) -> int:
+        async with self._session.get(
+            f"{self._url}/test/session/requests", timeout=_TIMEOUT
+        ) as response:
+            response.raise_for_status()
+            requests: list[Mapping[str, Any]] = await response.json()
+        payloads = [request for request in requests if _path(request).endswith("/traces")]
+        for request in payloads:
+            self._sink.take(_path(request), request["headers"], base64.b64decode(request["body"]))
+        return len(payloads)
+
+    async def _clear(self) -> None:
+        async with self._session.get(
+            f"{self._url}/test/session/clear", timeout=_TIMEOUT
+        ) as response:
+            response.raise_for_status()
+
+
+def _path(request: Mapping[str, Any]) -> str:
+    return urlsplit(str(request["url"])).path

@@ -1,0 +1,161 @@
+"""The demo from nothing to a fleet that trades and is heard, step by step, each timed.
+
+Every step may be repeated, so a second run, or one after a crash, goes on from what is there.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from purpleflea_sandbox import paths
+from purpleflea_sandbox.cluster.port import Options, Provider
+from purpleflea_sandbox.cluster.progress import Progress
+from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.errors import DemoError
+from purpleflea_sandbox.demo.observed import World
+from purpleflea_sandbox.demo.screen import Outcome
+from purpleflea_sandbox.demo.secrets import keys
+from purpleflea_sandbox.demo.tools import Tools
+from purpleflea_sandbox.images import build
+
+TRADING = "trading"
+EXAMPLE = Path("examples/momentum.yaml")
+HEARD_TIMEOUT_S = 120
+
+
+class Fleet:
+    """One run of the demo on one cluster."""
+
+    def __init__(self, provider: Provider, progress: Progress) -> None:
+        self._provider = provider
+        self._progress = progress
+        self._checkout = paths.checkout()
+        self._sandbox = self._checkout / ".sandbox"
+        self._timings: list[tuple[str, float]] = []
+
+    def up(self) -> Outcome:
+        """Set everything up; what it came to."""
+        began = time.monotonic()
+        with self._timed("images"):
+            archives = build.ensure((), self._progress)
+        with self._timed("cluster"):
+            cluster = self._provider.up(Options(), self._progress)
+        with self._timed("load images"):
+            self._provider.load_images(tuple(archives.values()), self._progress)
+        tools = Tools(
+            kubeconfig=self._provider.kubeconfig,
+            kubectl_program=self._sandbox / "bin" / "kubectl",
+        )
+        with self._timed("install Datadog's stand-in, exchange, operator"):
+            self._install(tools, archives)
+        with self._timed("agents: applied, Ready, trading and heard"):
+            world, identities = self._trade(tools, archives)
+        self._timings.append(("all", time.monotonic() - began))
+        return Outcome(
+            cluster=cluster,
+            agents=tools.kubectl("get", "pfa", "--all-namespaces"),
+            identities=identities,
+            addresses=_addresses(world),
+            timings=self._timings,
+            operator_mib=_operator_mib(tools),
+            kubectl=tools.kubectl_program,
+        )
+
+    def _install(self, tools: Tools, archives: dict[str, Path]) -> None:
+        charts, secrets = self._checkout / "sandbox" / "charts", self._keys()
+        with (
+            self._progress.step(
+                "install Datadog's stand-in, the exchange, the operator", expected_s=15
+            ),
+            ThreadPoolExecutor(max_workers=3) as pool,
+        ):
+            tasks = [
+                pool.submit(installation.datadog, tools, charts, secrets),
+                pool.submit(installation.exchange, tools, charts, secrets),
+                pool.submit(
+                    installation.operator, tools, self._checkout / "charts" / "purpleflea-operator"
+                ),
+            ]
+            for task in tasks:
+                task.result()
+            for name, image, workloads in (
+                (
+                    installation.DATADOG,
+                    "datadog",
+                    ("daemonset/datadog-agent", "deployment/datadog-intake"),
+                ),
+                (installation.EXCHANGE, "exchange", ("deployment/exchange",)),
+                (installation.OPERATOR, "operator", ("deployment/purpleflea-operator",)),
+            ):
+                for workload in workloads:
+                    installation.renew(tools, name, archives[image].stem, workload)
+                installation.wait_for(tools, name, *workloads)
+
+    def _trade(self, tools: Tools, archives: dict[str, Path]) -> tuple[World, Any]:
+        installation.namespace(tools, TRADING)
+        installation.api_key(tools, TRADING, self._keys())
+        world = self._world()
+        example = self._checkout / EXAMPLE
+        wanted = yaml.safe_load(example.read_text(encoding="utf-8"))
+        name, replicas = wanted["metadata"]["name"], wanted["spec"]["replicas"]
+        with self._progress.step(f"apply {EXAMPLE}; agents start, trade, are heard", expected_s=20):
+            tools.kubectl("apply", f"--namespace={TRADING}", f"--filename={example}")
+            installation.renew(tools, TRADING, archives["agent"].stem, f"statefulset/{name}")
+            for condition in ("Ready", "TelemetryReady"):
+                tools.kubectl(
+                    "wait",
+                    f"pfa/{name}",
+                    f"--namespace={TRADING}",
+                    f"--for=condition={condition}",
+                    f"--timeout={HEARD_TIMEOUT_S}s",
+                )
+            names = [f"{name}-{ordinal}" for ordinal in range(replicas)]
+            return world, world.wait_until_heard(names, timeout_s=HEARD_TIMEOUT_S)
+
+    def _world(self) -> World:
+        return World(
+            exchange=self._provider.publish(installation.EXCHANGE_PORT),
+            exchange_token=self._keys().exchange_admin_token,
+            intake=self._provider.publish(installation.INTAKE_PORT),
+        )
+
+    def _keys(self) -> Any:
+        return keys(self._sandbox / "keys.json")
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._timings.append((what, time.monotonic() - began))
+
+
+def _addresses(world: World) -> list[tuple[str, str]]:
+    return [
+        ("metrics received", f"{world.intake}/received/metrics?name=agent.trade.pnl_usd"),
+        ("traces received", f"{world.intake}/received/traces?name=agent.order.execute"),
+        ("logs received", f"{world.intake}/received/logs?attribute=event_type:trade_executed"),
+        ("exchange, API", f"{world.exchange}/openapi.json"),
+    ]
+
+
+def _operator_mib(tools: Tools) -> float | None:
+    """Working set of the operator's container, as the kubelet measures it."""
+    nodes = tools.get("nodes")["items"]
+    for node in nodes:
+        path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/metrics/resource"
+        try:
+            text = tools.kubectl("get", f"--raw={path}")
+        except DemoError:
+            return None
+        for line in text.splitlines():
+            if (
+                line.startswith("container_memory_working_set_bytes")
+                and 'container="operator"' in line
+            ):
+                return float(line.split("} ")[1].split()[0]) / 2**20
+    return None

@@ -1,0 +1,111 @@
+"""What the demo and the end-to-end tests install: Datadog's stand-in, the exchange, the operator, a fleet.
+
+Each step may be repeated: it changes only what differs.
+"""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from purpleflea_sandbox.demo.errors import DemoError
+from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.tools import Tools
+
+DATADOG, EXCHANGE, OPERATOR = "datadog", "exchange", "purpleflea-system"
+INTAKE_PORT, EXCHANGE_PORT = 30080, 30081
+"""Ports of the node at which the intake and the exchange are open."""
+KEY_SECRET = "purpleflea-api-key"  # noqa: S105 - the name of a Secret
+IMAGES_ANNOTATION = "purpleflea.com/image"
+ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+def namespace(tools: Tools, name: str, *, level: str = "restricted") -> None:
+    """Make a namespace that enforces a Pod Security level."""
+    metadata = {"name": name, "labels": {ENFORCE: level}}
+    tools.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
+    """Install Datadog's stand-in as one would install Datadog: by Helm, with the page's values."""
+    # The node agent reads the logs of all pods from a folder of the node.
+    namespace(tools, DATADOG, level="privileged")
+    settings = {
+        "datadog.apiKey": keys.datadog_key,
+        "datadog.apm.portEnabled": "true",
+        "datadog.dogstatsd.useHostPort": "true",
+        "datadog.logs.enabled": "true",
+        "sandbox.intake.nodePort": str(INTAKE_PORT),
+        **values,
+    }
+    _install(tools, "datadog-agent", charts / "datadog", DATADOG, settings)
+
+
+def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
+    """Install the paper exchange."""
+    namespace(tools, EXCHANGE)
+    settings = {
+        "keys": f"{{{keys.exchange_key}}}",
+        "adminToken": keys.exchange_admin_token,
+        "service.type": "NodePort",
+        "service.nodePort": str(EXCHANGE_PORT),
+    }
+    _install(tools, "exchange", charts / "exchange", EXCHANGE, settings)
+
+
+def operator(tools: Tools, chart: Path) -> None:
+    """Install the operator as a user would."""
+    namespace(tools, OPERATOR)
+    _install(tools, "purpleflea-operator", chart, OPERATOR, {})
+
+
+def api_key(tools: Tools, name: str, keys: Keys) -> None:
+    """Make the Secret with the agents' API key in a namespace."""
+    value = base64.b64encode(keys.exchange_key.encode()).decode()
+    metadata = {"name": KEY_SECRET, "namespace": name}
+    secret: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    tools.apply({**secret, "data": {"api-key": value}})
+
+
+def renew(tools: Tools, name: str, image: str, workloads: str) -> bool:
+    """Restart the workloads of a namespace when their image was built anew under the same tag."""
+    known = tools.get("namespace", name).get("metadata", {}).get("annotations", {})
+    if known.get(IMAGES_ANNOTATION) == image:
+        return False
+    tools.kubectl("annotate", "namespace", name, f"{IMAGES_ANNOTATION}={image}", "--overwrite")
+    if IMAGES_ANNOTATION not in known:
+        return False
+    tools.kubectl("rollout", "restart", f"--namespace={name}", workloads)
+    return True
+
+
+def _install(
+    tools: Tools, release: str, chart: Path, name: str, settings: Mapping[str, str]
+) -> None:
+    sets = [f"--set={key}={value}" for key, value in settings.items()]
+    tools.helm("upgrade", "--install", release, str(chart), f"--namespace={name}", *sets)
+
+
+def wait_for(tools: Tools, name: str, *workloads: str, timeout_s: int = 120) -> None:
+    """Wait until the workloads have rolled out.
+
+    Raises:
+        DemoError: Not in time; the text says which pods are not ready, and why.
+    """
+    for workload in workloads:
+        arguments = (f"--namespace={name}", f"--timeout={timeout_s}s")
+        try:
+            tools.kubectl("rollout", "status", workload, *arguments)
+        except DemoError as error:
+            raise DemoError(f"{workload} does not come up: {_reasons(tools, name)}") from error
+
+
+def _reasons(tools: Tools, name: str) -> str:
+    """What the pods of a namespace wait for, and where to read more."""
+    found = []
+    for pod in tools.get("pods", f"--namespace={name}").get("items", []):
+        for container in pod["status"].get("containerStatuses", []):
+            waiting = container["state"].get("waiting")
+            if waiting:
+                found.append(f"{pod['metadata']['name']} ({waiting['reason']})")
+    return f"{', '.join(found) or 'no pod waits'}; see kubectl -n {name} logs --previous POD"

@@ -1,0 +1,99 @@
+"""Wallet, escrow, faucet, and the registration of keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from purpleflea_sandbox.exchange.api import views
+from purpleflea_sandbox.exchange.api.decimals import text
+from purpleflea_sandbox.exchange.api.entrance import (
+    AtVenue,
+    Caller,
+    IdempotencyKey,
+    Premises,
+    require_rate,
+)
+from purpleflea_sandbox.exchange.api.models import (
+    BalanceView,
+    ClaimView,
+    EscrowBody,
+    EscrowView,
+    KeyView,
+)
+from purpleflea_sandbox.exchange.api.problems import documented
+from purpleflea_sandbox.exchange.core.escrows import NewEscrow
+from purpleflea_sandbox.exchange.errors import InvalidError
+from purpleflea_sandbox.exchange.venue import access, cashier, escrow
+
+router = APIRouter(responses=documented(401, 422, 429))
+
+EscrowId = Annotated[str, Path(max_length=64)]
+
+
+@router.get("/v1/balance", tags=["wallet"])
+async def balance(at: AtVenue, caller: Caller) -> BalanceView:
+    return views.balance_view(at.holdings(caller))
+
+
+@router.post(
+    "/v1/escrow",
+    tags=["escrow"],
+    status_code=201,
+    responses={
+        **documented(409),
+        200: {"model": EscrowView, "description": "Known key: the same escrow"},
+    },
+)
+async def create_escrow(
+    body: EscrowBody,
+    idempotency_key: IdempotencyKey,
+    at: AtVenue,
+    caller: Caller,
+    response: Response,
+) -> EscrowView:
+    """Lock an amount for a counterparty."""
+    # Exactly what a dollar token can hold; also keeps every sum within Decimal's 28 digits.
+    if not body.amount_usd or body.amount_usd != round(body.amount_usd, 6):
+        raise InvalidError(
+            "invalid_amount", "amount_usd must be more than 0, with at most 6 decimals"
+        )
+    request = NewEscrow(
+        idempotency_key=idempotency_key,
+        counterparty_id=body.counterparty_id,
+        amount_usd=body.amount_usd,
+        description=body.description,
+    )
+    created, is_new = escrow.create(at, caller, request)
+    response.status_code = 201 if is_new else 200
+    return views.escrow_view(created)
+
+
+@router.get("/v1/escrow/{escrow_id}", tags=["escrow"], responses=documented(404))
+async def get_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
+    return views.escrow_view(escrow.get(at, caller, escrow_id))
+
+
+@router.post("/v1/escrow/{escrow_id}/release", tags=["escrow"], responses=documented(404, 409))
+async def release_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
+    """Pay the counterparty; a second step of any kind is a conflict."""
+    return views.escrow_view(escrow.release(at, caller, escrow_id))
+
+
+@router.post("/v1/escrow/{escrow_id}/cancel", tags=["escrow"], responses=documented(404, 409))
+async def cancel_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
+    """Take the money back; a second step of any kind is a conflict."""
+    return views.escrow_view(escrow.cancel(at, caller, escrow_id))
+
+
+@router.post("/faucet/claim", tags=["faucet"])
+async def claim_faucet(at: AtVenue, caller: Caller) -> ClaimView:
+    """Paper dollars, once per window; inside the window 429 with Retry-After."""
+    claim = cashier.claim_faucet(at, caller)
+    return ClaimView(claim_id=claim.claim_id, credited_usd=text(claim.credited_usd))
+
+
+@router.post("/v1/auth/register", tags=["keys"], status_code=201)
+async def register(premises: Premises) -> KeyView:
+    """A new key with accounts of its own; needs no key."""
+    require_rate(premises.registrations, "everybody", premises.venue.clock())
+    return KeyView(api_key=access.register(premises.venue))

@@ -1,0 +1,65 @@
+"""At which price an order trades, if it trades now, and what that costs.
+
+A market order fills at once, a little worse than the price. A limit order fills when the price has reached it and
+rests otherwise. Whether the account can afford the fill is margin.py's business.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Decimal
+
+from purpleflea_sandbox.exchange.core.markets import Market
+from purpleflea_sandbox.exchange.core.orders import NewOrder, OrderType, Side
+
+TAKER_FEE = Decimal("0.0005")
+MAKER_FEE = Decimal("0.0002")
+HALF_SPREAD = Decimal("0.0001")
+DEPTH_USD = Decimal(50_000_000)
+"""An order of this notional moves the price by 100 %; one of 5,000 USD by a hundredth of a percent."""
+MAX_SLIPPAGE = Decimal("0.01")
+
+_FEE_STEP = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """A trade about to happen: signed size (sells are negative), price and fee."""
+
+    market: Market
+    size: Decimal
+    price: Decimal
+    fee_usd: Decimal
+
+
+def immediate_fill(order: NewOrder, price: Decimal) -> Fill | None:
+    """The trade an incoming order makes at once, or None if it rests."""
+    if order.type is OrderType.LIMIT and not is_crossed(order, price):
+        return None
+    traded = taker_price(order.market, order.side, order.size, price)
+    if order.price is not None:
+        traded = min(traded, order.price) if order.side is Side.BUY else max(traded, order.price)
+    return _fill(order, traded, TAKER_FEE)
+
+
+def resting_fill(order: NewOrder, limit: Decimal) -> Fill:
+    """The trade a resting limit order makes when the price reaches it: at its own price."""
+    return _fill(order, limit, MAKER_FEE)
+
+
+def is_crossed(order: NewOrder, price: Decimal) -> bool:
+    """Whether the price has reached the order's limit."""
+    if order.price is None:
+        return True
+    return price <= order.price if order.side is Side.BUY else price >= order.price
+
+
+def taker_price(market: Market, side: Side, size: Decimal, price: Decimal) -> Decimal:
+    """The price after spread and impact, rounded against the taker onto the grid."""
+    slippage = min(HALF_SPREAD + size * price / DEPTH_USD, MAX_SLIPPAGE)
+    rounding = ROUND_CEILING if side is Side.BUY else ROUND_DOWN
+    ticks = (price * (1 + side.sign * slippage) / market.tick_size).to_integral_value(rounding)
+    return max(ticks, Decimal(1)) * market.tick_size
+
+
+def _fill(order: NewOrder, price: Decimal, fee_rate: Decimal) -> Fill:
+    fee = (order.size * price * fee_rate).quantize(_FEE_STEP, ROUND_UP)
+    return Fill(market=order.market, size=order.size * order.side.sign, price=price, fee_usd=fee)

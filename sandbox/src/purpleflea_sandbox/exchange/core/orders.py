@@ -1,0 +1,95 @@
+"""Orders as values: what is asked for, and what became of it.
+
+Knows no prices and no accounts; whether an order may fill is decided in matching.py and margin.py.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import sha256
+
+from purpleflea_sandbox.exchange.core.markets import Market
+from purpleflea_sandbox.exchange.errors import InvalidError
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    MARKET = "market"
+    LIMIT = "limit"
+
+
+class OrderStatus(StrEnum):
+    FILLED = "filled"
+    OPEN = "open"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class RejectReason(StrEnum):
+    INSUFFICIENT_MARGIN = "insufficient_margin"
+    TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """An order as it was asked for."""
+
+    idempotency_key: str
+    market: Market
+    side: Side
+    size: Decimal
+    type: OrderType
+    price: Decimal | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal intents: 0.10 and 0.1 are the same size."""
+        price = None if self.price is None else self.price.normalize()
+        parts = (self.market.name, self.side, self.size.normalize(), self.type, price)
+        return sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order and its outcome; money fields are zero until it fills."""
+
+    order_id: str
+    account_id: int
+    request: NewOrder
+    status: OrderStatus
+    created_ms: int
+    updated_ms: int
+    fill_price: Decimal | None = None
+    fee_usd: Decimal = Decimal(0)
+    realized_pnl_usd: Decimal = Decimal(0)
+    reject_reason: str | None = None
+
+    @property
+    def filled_size(self) -> Decimal:
+        return self.request.size if self.status is OrderStatus.FILLED else Decimal(0)
+
+
+def require_tradable(order: NewOrder) -> None:
+    """Refuse an order that no market could take, naming the field and the grid."""
+    market = order.market
+    if not 0 < order.size <= market.max_size or not market.sizes_on_grid(order.size):
+        raise InvalidError(
+            "invalid_size",
+            f"size must be a multiple of {market.size_step} between {market.size_step} and {market.max_size}",
+        )
+    if order.type is OrderType.MARKET and order.price is not None:
+        raise InvalidError("unexpected_price", "price belongs to limit orders; leave it out")
+    if order.type is OrderType.LIMIT and order.price is None:
+        raise InvalidError("missing_price", "a limit order needs price")
+    if order.price is not None and not (order.price > 0 and market.prices_on_grid(order.price)):
+        raise InvalidError(
+            "invalid_price", f"price must be a positive multiple of {market.tick_size}"
+        )

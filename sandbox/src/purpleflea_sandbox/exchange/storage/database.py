@@ -1,0 +1,112 @@
+"""The one connection: opening, locking out a second writer, transactions, and a copy for stale reads.
+
+WAL with synchronous=NORMAL: a killed process loses nothing that it answered for; only a power cut could.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from purpleflea_sandbox.exchange.errors import SettingsError
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    # A read-only root file system has no place for temporary files.
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class Database:
+    """A SQLite connection in autocommit mode; changes go through transaction()."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: int | None = None) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._connection.row_factory = sqlite3.Row
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        database = cls(sqlite3.connect(":memory:", isolation_level=None))
+        database._prepare()
+        return database
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        """Open or make the database below `folder`, which nobody else may be using."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _locked(folder / "exchange.lock")
+            database = cls(sqlite3.connect(folder / "exchange.db", isolation_level=None), lock)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"EXCHANGE_DATA_DIR: another exchange is using {folder}; stop it or choose another folder"
+            ) from error
+        except (OSError, sqlite3.Error) as error:
+            raise SettingsError(f"EXCHANGE_DATA_DIR: cannot use {folder}: {error}") from error
+        try:
+            database._prepare()
+        except sqlite3.Error as error:
+            database.close()
+            raise SettingsError(
+                f"EXCHANGE_DATA_DIR: {folder / 'exchange.db'} is not usable ({error}); move it away"
+            ) from error
+        return database
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._connection.execute(sql, parameters).fetchone()
+        return row
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one changing statement; returns the row id of an insert."""
+        return self._connection.execute(sql, parameters).lastrowid or 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Handlers never await inside, so there is one at a time."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # SQLite ends the transaction itself after some errors, a full disk among them.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def snapshot(self) -> "Database":
+        """A copy in memory, as of now."""
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.backup(copy)
+        return Database(copy)
+
+    def close(self) -> None:
+        self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _prepare(self) -> None:
+        for pragma in _PRAGMAS:
+            self._connection.execute(pragma)
+        schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+        self._connection.executescript(schema)
+
+
+def _locked(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

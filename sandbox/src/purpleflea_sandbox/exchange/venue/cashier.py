@@ -1,0 +1,70 @@
+"""The cashier: where paper money comes from - the start balance of a new account, and the faucet.
+
+Every amount is an entry of the account, so its cash can always be explained.
+"""
+
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+
+from purpleflea_sandbox.exchange.errors import TooManyError
+from purpleflea_sandbox.exchange.storage import accounts
+from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
+from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One faucet payment."""
+
+    claim_id: str
+    credited_usd: Decimal
+
+
+def account(venue: Venue, owner_name: str, agent_id: str) -> Account:
+    """The account of an agent, opened with the start balance when it first shows up."""
+    known = accounts.find(venue.database, owner_name, agent_id)
+    return known or _opened(venue, owner_name, agent_id)
+
+
+def claim_faucet(venue: Venue, claimant: Account) -> Claim:
+    """Pay the faucet amount, once per window and account."""
+    now_ms = venue.clock()
+    last_ms = accounts.last_entry_ms(venue.database, claimant.account_id, EntryKind.FAUCET)
+    if last_ms is not None:
+        left_ms = last_ms + venue.terms.faucet_window_s * 1000 - now_ms
+        if left_ms > 0:
+            raise TooManyError(
+                "faucet_window",
+                "the faucet has paid this agent already",
+                retry_after_s=-(-left_ms // 1000),
+            )
+    claim = Claim(claim_id=fresh_id("clm"), credited_usd=venue.terms.faucet_amount_usd)
+    entry = _credit(
+        claimant.account_id, EntryKind.FAUCET, claim.credited_usd, claim.claim_id, now_ms
+    )
+    with venue.database.transaction():
+        accounts.post(venue.database, entry)
+    logger.info("faucet claimed", extra={"agent_id": claimant.agent_id, "claim_id": claim.claim_id})
+    return claim
+
+
+def _opened(venue: Venue, owner_name: str, agent_id: str) -> Account:
+    now_ms = venue.clock()
+    deposit = venue.terms.start_balance_usd
+    with venue.database.transaction():
+        account_id = accounts.add(venue.database, owner_name, agent_id, now_ms)
+        accounts.post(
+            venue.database,
+            _credit(account_id, EntryKind.OPENING_DEPOSIT, deposit, "start balance", now_ms),
+        )
+    logger.info("account opened", extra={"agent_id": agent_id, "owner": owner_name})
+    return accounts.get(venue.database, account_id)
+
+
+def _credit(account_id: int, kind: EntryKind, amount: Decimal, reference: str, at_ms: int) -> Entry:
+    return Entry(
+        account_id=account_id, kind=kind, amount_usd=amount, reference=reference, at_ms=at_ms
+    )

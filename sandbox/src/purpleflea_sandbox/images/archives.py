@@ -1,0 +1,59 @@
+"""The archives of built images in the cache: found by key, published whole or not at all, the oldest pruned.
+Knows nothing of how an archive comes to be."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from purpleflea_sandbox import paths
+
+KEPT = 2
+
+
+def folder() -> Path:
+    return paths.cache() / "images"
+
+
+def path(name: str, key: str) -> Path:
+    return folder() / f"{name}-{key}.tar"
+
+
+def found(name: str, key: str) -> Path | None:
+    """The archive of this key if it is there; a use counts when old ones are pruned."""
+    archive = path(name, key)
+    try:
+        os.utime(archive)
+    except FileNotFoundError:
+        return None
+    return archive
+
+
+def has_any(name: str) -> bool:
+    return any(_of(name))
+
+
+@contextmanager
+def published(name: str, key: str) -> Iterator[Path]:
+    """A path to write an archive to; it gets its real name only when the work ends well."""
+    final = path(name, key)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = final.with_suffix(".partial")
+    unfinished.unlink(missing_ok=True)
+    try:
+        yield unfinished
+        unfinished.replace(final)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    prune(name)
+
+
+def prune(name: str, kept: int = KEPT) -> None:
+    """Delete all but the archives of an image that were used last."""
+    by_use = sorted(_of(name), key=lambda archive: archive.stat().st_mtime_ns, reverse=True)
+    for archive in by_use[kept:]:
+        archive.unlink(missing_ok=True)
+
+
+def _of(name: str) -> Iterator[Path]:
+    return folder().glob(f"{name}-{'[0-9a-f]' * 16}.tar")

@@ -1,0 +1,119 @@
+"""The base image without a registry: a minimal file system of this machine's own distribution with Python, made by
+mmdebstrap from the package sources apt already uses here. Its apt settings and sources do not stay in it."""
+
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from purpleflea_sandbox.cluster import packages
+from purpleflea_sandbox.images import archives, keys, logged
+from purpleflea_sandbox.images.errors import ImageError
+
+NAME = "base"
+# usr-is-merged keeps usrmerge out, and with it all of Perl; media-types the same for mailcap; wheels need libstdc++.
+_PACKAGES = (
+    "usr-is-merged",
+    "python3",
+    "python3-venv",
+    "ca-certificates",
+    "media-types",
+    "tzdata",
+    "libstdc++6",
+)
+_LEFT_OUT = (
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/info/*",
+    "/usr/lib/*/gconv/*",
+)
+# Nothing of this machine stays in the image. mmdebstrap itself still wants to delete its 00mmdebstrap.
+# /dev is not touched: the host's own mounts show there while the hook runs.
+_CLEAN = (
+    'find "$1/etc/apt" -type f ! -name 00mmdebstrap -delete; '
+    'rm -rf "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1"/var/lib/apt/* "$1"/var/cache/* "$1"/var/log/*; '
+    'rm -f "$1/etc/machine-id" "$1/etc/resolv.conf" "$1/etc/hostname"'
+)
+_PYTHON = 'chroot "$1" python3 -c \'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11")\''
+_MERGED_USR = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+_NETWORK_SETTING = re.compile(r"Acquire::(https?|Retries|Check-Valid-Until|Check-Date)\b.*;")
+EXPECTED_S = 35
+
+
+def key() -> str:
+    """The key of the base of this machine's distribution."""
+    recipe = (platform.machine(), codename(), *_PACKAGES, *_LEFT_OUT, _CLEAN)
+    return keys.text_key("\0".join(recipe))
+
+
+def codename() -> str:
+    """The code name of this machine's distribution; empty when it has none."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return ""
+
+
+def make(log: Path) -> Path:
+    """The tar of the base's file system, from the cache or made now."""
+    if (made := archives.found(NAME, key())) is not None:
+        return made
+    if not codename():
+        raise ImageError(
+            "this distribution has no code name in /etc/os-release: images need a Docker engine here"
+        )
+    with archives.published(NAME, key()) as unfinished:
+        # mmdebstrap chooses its output format by the name's end.
+        target = unfinished.with_suffix(".partial.tar")
+        try:
+            logged.run(_command(target), log=log, doing="making the base image with mmdebstrap")
+            target.rename(unfinished)
+        finally:
+            target.unlink(missing_ok=True)
+    return archives.path(NAME, key())
+
+
+def _command(target: Path) -> list[str]:
+    hooks = [f"--hook-dir={_MERGED_USR}"] if _MERGED_USR.is_dir() else []
+    return [
+        packages.program("mmdebstrap"),
+        "--variant=essential",
+        *hooks,
+        f"--include={','.join(_PACKAGES)}",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        *(f"--aptopt={setting}" for setting in _network_settings()),
+        "--skip=cleanup/apt",
+        f"--customize-hook={_PYTHON}",
+        f"--customize-hook={_CLEAN}",
+        codename(),
+        str(target),
+        *_sources(codename()),
+    ]
+
+
+def _sources(suite: str) -> list[str]:
+    """The files that tell apt here where the distribution is; none lets mmdebstrap take its own default."""
+    found: list[str] = []
+    for line in _said_by_apt(
+        "apt-get", "indextargets", "--format", "$(SOURCESENTRY) $(RELEASE) $(COMPONENT)"
+    ):
+        entry, _, rest = line.partition(" ")
+        release, _, component = rest.partition(" ")
+        file = entry.rpartition(":")[0]
+        if release.startswith(suite) and component == "main" and file not in found:
+            found.append(file)
+    return found
+
+
+def _network_settings() -> list[str]:
+    """How apt here reaches its sources (proxy, certificates), without its other habits."""
+    return [line for line in _said_by_apt("apt-config", "dump") if _NETWORK_SETTING.fullmatch(line)]
+
+
+def _said_by_apt(*command: str) -> list[str]:
+    if shutil.which(command[0]) is None:
+        return []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else []

@@ -1,0 +1,102 @@
+"""Archives of images on demand: what the cache holds under the key of the present sources is taken, the rest is
+built, one image after the other. Knows no cluster."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from purpleflea_sandbox import paths
+from purpleflea_sandbox.cluster import locks
+from purpleflea_sandbox.cluster.progress import Progress
+from purpleflea_sandbox.images import archives, base, catalogue, context, docker, keys
+from purpleflea_sandbox.images.buildah import Buildah
+from purpleflea_sandbox.images.catalogue import Image
+from purpleflea_sandbox.images.docker import Docker
+from purpleflea_sandbox.images.errors import ImageError
+from purpleflea_sandbox.images.port import Builder
+
+_LOCK_TIMEOUT_S = 1800
+_EXPECTED_FIRST_S = 40
+_EXPECTED_AGAIN_S = 10
+
+
+def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> dict[str, Path]:
+    """The OCI archive of every named image (of all, when none is named), built now where it has to be.
+
+    With `fresh` the base is made anew and every named image on it."""
+    images = catalogue.chosen(names)
+    checkout = paths.checkout()
+    builders = _possible()
+    if not fresh and (ready := _cached(images, checkout, builders)).keys() == {
+        i.name for i in images
+    }:
+        return ready
+    return build_with(_usable(builders), images, progress, fresh=fresh)
+
+
+def build_with(
+    builder: Builder, images: Sequence[Image], progress: Progress, *, fresh: bool = False
+) -> dict[str, Path]:
+    """Build what is missing of the images with one builder, one run at a time on this machine."""
+    checkout = paths.checkout()
+    with locks.held(
+        archives.folder() / ".lock", timeout_s=_LOCK_TIMEOUT_S, what="the image builds"
+    ):
+        if fresh:
+            builder.forget_base()
+        ready = {} if fresh else _cached(images, checkout, [builder])
+        missing = [image for image in images if image.name not in ready]
+        if missing:
+            builder.prepare(progress)
+        for number, image in enumerate(missing, start=1):
+            expected_s = _EXPECTED_AGAIN_S if archives.has_any(image.name) else _EXPECTED_FIRST_S
+            text = f"build image {image.name} ({number} of {len(missing)})"
+            with progress.step(text, expected_s=expected_s):
+                ready[image.name] = _built(builder, image, checkout)
+    return {image.name: ready[image.name] for image in images}
+
+
+def _built(builder: Builder, image: Image, checkout: Path) -> Path:
+    with tempfile.TemporaryDirectory(prefix="purpleflea-image-") as scratch:
+        sources = Path(scratch)
+        context.snapshot(image, checkout, sources)
+        key = keys.image_key(image, sources, builder.base_key)
+        with archives.published(image.name, key) as unfinished:
+            builder.build(image, sources, unfinished)
+    return archives.path(image.name, key)
+
+
+def _cached(
+    images: Sequence[Image], checkout: Path, builders: Sequence[Builder]
+) -> dict[str, Path]:
+    """What the cache holds, whichever builder made it: to look costs no process."""
+    ready: dict[str, Path] = {}
+    for image in images:
+        for builder in builders:
+            archive = archives.found(image.name, keys.image_key(image, checkout, builder.base_key))
+            if archive is not None:
+                ready.setdefault(image.name, archive)
+    return ready
+
+
+def _possible() -> tuple[Builder, ...]:
+    return (Docker(), Buildah()) if base.codename() else (Docker(),)
+
+
+def _usable(builders: Sequence[Builder]) -> Builder:
+    if docker.answers():
+        return Docker()
+    for builder in builders:
+        if isinstance(builder, Buildah) and sys.platform == "linux" and os.geteuid() == 0:
+            return builder
+    raise ImageError(
+        "images cannot be built here: that needs a Docker engine, or root on Debian or Ubuntu; "
+        "without images only a simulated cluster can run (its pods are pretended)"
+    )
+
+
+def references(names: Iterable[str] = ()) -> Mapping[str, str]:
+    """The reference that pods use for each image."""
+    return {image.name: image.reference for image in catalogue.chosen(names)}

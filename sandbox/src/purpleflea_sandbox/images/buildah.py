@@ -1,0 +1,143 @@
+"""Builds images without a Docker engine: buildah as root, in storage of our own below the cache, in a mount namespace
+of its own so that nothing stays mounted. Isolation is chroot: the steps are our own Dockerfiles."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from purpleflea_sandbox import paths
+from purpleflea_sandbox.cluster import packages
+from purpleflea_sandbox.cluster.progress import Progress
+from purpleflea_sandbox.images import archives, base, build_network, logged
+from purpleflea_sandbox.images.catalogue import Image
+
+PACKAGES = ("mmdebstrap", "buildah", "util-linux")
+STORE_LIMIT_BYTES = 8 * 1024**3
+# buildah keeps notes in these whatever storage it is given.
+_SYSTEM_FOLDERS = (Path("/var/lib/containers"), Path("/run/containers"))
+# Mounts end with the namespace of each command, so notes about them (the run root) must end with it too.
+_HIDE = 'while [ "$1" != -- ]; do mount -t tmpfs tmpfs "$1" || exit; shift; done; shift; exec "$@"'
+_BASE_RECIPE = """\
+FROM scratch
+ADD {tar} /
+ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8
+CMD ["python3"]
+"""
+
+
+class Buildah:
+    """The builder of machines without a Docker engine (Debian or a child of it, root)."""
+
+    def __init__(self) -> None:
+        self._store = paths.cache() / "buildah"
+
+    @property
+    def base_key(self) -> str:
+        return f"buildah-{base.key()}"
+
+    def prepare(self, progress: Progress) -> None:
+        packages.ensure(PACKAGES, progress)
+        if _size(self._store) > STORE_LIMIT_BYTES:
+            shutil.rmtree(self._store)
+        log = _fresh_log("image-base")
+        if archives.found(base.NAME, base.key()) is None:
+            with progress.step(
+                "make the base image from Debian packages", expected_s=base.EXPECTED_S
+            ):
+                base.make(log)
+        if not self._marker.exists():
+            with progress.step("take the base image into the build storage", expected_s=4):
+                self._take_base(log)
+
+    def forget_base(self) -> None:
+        archives.path(base.NAME, base.key()).unlink(missing_ok=True)
+        self._marker.unlink(missing_ok=True)
+
+    def build(self, image: Image, context: Path, archive: Path) -> None:
+        log = _fresh_log(f"image-{image.name}")
+        with tempfile.TemporaryDirectory() as scratch:
+            options = (
+                "--isolation=chroot",
+                "--layers",
+                "--pull-never",
+                # Equal inputs give equal layers: an archive built anew is no news to a cluster.
+                "--timestamp=0",
+                f"--build-arg=BASE_IMAGE={self._base_reference}",
+                *build_network.secrets(Path(scratch)).options(),
+                f"--tag={image.reference}",
+                f"--file={context / image.dockerfile}",
+                str(context),
+            )
+            self._buildah("bud", *options, log=log, doing=f"building the image {image.name}")
+        target = f"oci-archive:{archive}:{image.reference}"
+        self._buildah(
+            "push", "--quiet", image.reference, target, log=log, doing=f"writing {archive.name}"
+        )
+
+    @property
+    def _base_reference(self) -> str:
+        return f"localhost/purpleflea-base:{base.key()}"
+
+    @property
+    def _marker(self) -> Path:
+        return self._store / f"base-{base.key()}"
+
+    def _take_base(self, log: Path) -> None:
+        tar = base.make(log)
+        with tempfile.TemporaryDirectory() as scratch:
+            recipe = Path(scratch) / "Dockerfile"
+            recipe.write_text(_BASE_RECIPE.format(tar=tar.name))
+            options = (
+                "--isolation=chroot",
+                "--timestamp=0",
+                f"--tag={self._base_reference}",
+                f"--file={recipe}",
+                str(tar.parent),
+            )
+            self._buildah("bud", *options, log=log, doing="making the base image")
+        self._marker.touch()
+
+    def _buildah(self, command: str, *arguments: str, log: Path, doing: str) -> None:
+        run_root = self._store / "run"
+        run_root.mkdir(parents=True, exist_ok=True)
+        argv = [
+            *(packages.program("unshare"), "--mount", "--propagation", "private"),
+            *("sh", "-c", _HIDE, "sh", *map(str, (*_SYSTEM_FOLDERS, run_root)), "--"),
+            *(packages.program("buildah"), "--root", str(self._store), "--runroot", str(run_root)),
+            *(command, *arguments),
+        ]
+        with _present(_SYSTEM_FOLDERS):
+            driver = os.environ.get("STORAGE_DRIVER", "overlay")
+            logged.run(argv, log=log, doing=doing, env={"STORAGE_DRIVER": driver})
+
+
+@contextmanager
+def _present(folders: tuple[Path, ...]) -> Iterator[None]:
+    """Folders to mount on; those that were missing go away again."""
+    made = [folder for folder in folders if not folder.exists()]
+    for folder in made:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _fresh_log(name: str) -> Path:
+    log = logged.log_file(name)
+    log.unlink(missing_ok=True)
+    return log
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total

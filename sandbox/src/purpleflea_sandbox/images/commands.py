@@ -1,0 +1,47 @@
+"""The command line of the images. Says what was built and where it is; the work is in the other modules."""
+
+import time
+from pathlib import Path
+
+import click
+
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.progress import Terminal, spoken
+from purpleflea_sandbox.images import build, catalogue
+
+
+@click.group()
+def images() -> None:
+    """Container images of the demo, built here without a registry."""
+
+
+@images.command(name="build")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Make the base image anew too (security updates), and rebuild on it.",
+)
+def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
+    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their archives."""
+    began = time.monotonic()
+    try:
+        archives = build.ensure(names, Terminal(), fresh=fresh)
+    except ClusterError as error:
+        raise click.ClickException(str(error)) from None
+    references = build.references(archives)
+    for name, archive in archives.items():
+        click.echo(f"{references[name]}  {archive}  {_size(archive)}")
+    counted = "1 image" if len(archives) == 1 else f"{len(archives)} images"
+    click.echo(f"{counted} ready in {spoken(time.monotonic() - began)}", err=True)
+
+
+@images.command(name="list")
+def list_command() -> None:
+    """Name the images and the references that pods use."""
+    for image in catalogue.IMAGES:
+        click.echo(f"{image.name}  {image.reference}  {image.dockerfile}")
+
+
+def _size(archive: Path) -> str:
+    return f"{archive.stat().st_size / 1e6:.0f} MB"

@@ -1,0 +1,67 @@
+"""Builds images with a Docker engine, in the ordinary way: docker build and docker save. The base is the one the
+Dockerfiles name."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from purpleflea_sandbox.cluster.progress import Progress
+from purpleflea_sandbox.images import build_network, logged
+from purpleflea_sandbox.images.catalogue import Image
+
+_ANSWER_TIMEOUT_S = 2.0
+
+
+class Docker:
+    """The builder of machines where a Docker engine answers."""
+
+    def __init__(self) -> None:
+        self._fresh = False
+
+    @property
+    def base_key(self) -> str:
+        # The Dockerfiles name the base, and they are part of every key.
+        return "docker"
+
+    def prepare(self, progress: Progress) -> None:
+        del progress
+
+    def forget_base(self) -> None:
+        self._fresh = True
+
+    def build(self, image: Image, context: Path, archive: Path) -> None:
+        log = logged.log_file(f"image-{image.name}")
+        log.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            options = (
+                *(("--pull",) if self._fresh else ()),
+                *build_network.secrets(Path(scratch)).options(),
+                f"--tag={image.reference}",
+                f"--file={context / image.dockerfile}",
+                str(context),
+            )
+            logged.run(
+                ["docker", "build", "--progress=plain", *options],
+                log=log,
+                doing=f"building the image {image.name}",
+                env={"DOCKER_BUILDKIT": "1"},
+            )
+        save = ["docker", "save", f"--output={archive}", image.reference]
+        logged.run(save, log=log, doing=f"writing {archive.name}")
+
+
+def answers() -> bool:
+    """Say whether a Docker engine can be reached."""
+    if shutil.which("docker") is None:
+        return False
+    try:
+        done = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            timeout=_ANSWER_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0

@@ -1,0 +1,97 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from purpleflea_sandbox.__main__ import main
+from purpleflea_sandbox.cluster import records
+from purpleflea_sandbox.cluster.identity import identify
+from purpleflea_sandbox.cluster.records import Record
+
+
+@pytest.fixture(autouse=True)
+def _own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "checkout" / "sandbox").mkdir(parents=True)
+    (tmp_path / "checkout" / "sandbox" / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path / "checkout")
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["cluster", *arguments])
+    return result.exit_code, result.output
+
+
+def test_the_status_of_no_cluster_says_stopped_and_fails() -> None:
+    code, output = run("status", "--provider", "simulated")
+
+    assert code == 1
+    assert "stopped, not ready" in output
+
+
+def test_the_kubeconfig_of_no_cluster_is_one_line_with_a_remedy() -> None:
+    code, output = run("kubeconfig", "--provider", "simulated")
+
+    assert code == 1
+    assert output.startswith("Error: there is no kubeconfig")
+    assert "run 'cluster up --name demo' first" in output
+    assert output.count("\n") == 1
+
+
+def test_the_path_of_a_kubeconfig_is_all_that_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "checkout" / ".sandbox" / "kubeconfig"
+    path.parent.mkdir()
+    path.touch()
+
+    assert run("kubeconfig", "--provider", "simulated") == (0, f"{path}\n")
+
+
+def test_taking_down_no_cluster_succeeds() -> None:
+    assert run("down", "--provider", "simulated") == (0, "there is no cluster demo\n")
+
+
+def test_a_bad_name_is_one_line() -> None:
+    code, output = run("up", "--name", "No/Name")
+
+    assert code == 1
+    assert output.startswith("Error: 'No/Name' cannot be a cluster name")
+
+
+def test_a_crashed_cluster_is_shown_as_stale() -> None:
+    state = identify("demo").state
+    records.claim(state, "simulated")
+    records.save(state, Record(server="https://127.0.0.1:1", audit=True, kubectl="/k"))
+
+    code, output = run("status")
+
+    assert code == 1
+    assert "stale, not ready" in output
+    assert "audit.jsonl" in output
+
+
+def test_help_of_the_whole_imports_no_part() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from purpleflea_sandbox.__main__ import main;"
+        "r = CliRunner().invoke(main, ['--help']); import json;"
+        "print(json.dumps([r.output, [m for m in sys.modules if m.startswith('purpleflea_sandbox.')]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    output, modules = json.loads(done.stdout)
+    assert all(group in output for group in ("cluster", "images", "demo"))
+    assert modules == ["purpleflea_sandbox.__main__"]
+
+
+@pytest.mark.parametrize(
+    "module", ["supervisor", "await_api", "local.node_setup", "local.relay", "local.sweep"]
+)
+def test_what_runs_inside_a_plane_stays_light(module: str) -> None:
+    code = f"import sys, purpleflea_sandbox.cluster.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    heavy = {"kubernetes", "cryptography", "rich", "click", "yaml", "pydantic"}
+    assert not heavy & set(done.stdout.split())

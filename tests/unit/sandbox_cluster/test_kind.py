@@ -1,0 +1,158 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from purpleflea_sandbox.cluster.errors import ClusterError
+from purpleflea_sandbox.cluster.identity import Identity, identify
+from purpleflea_sandbox.cluster.kind.configuration import cluster_configuration
+from purpleflea_sandbox.cluster.kind.provider import Kind
+from purpleflea_sandbox.cluster.kind.runner import Said
+from purpleflea_sandbox.cluster.port import Options
+from purpleflea_sandbox.cluster.progress import Progress, Silent
+
+QUIET = Silent()
+
+
+class Engine:
+    """A machine on which kind works: remembers the clusters it was told to make."""
+
+    def __init__(self) -> None:
+        self.clusters: list[str] = []
+        self.loaded: list[tuple[str, str]] = []
+        self.commands: list[tuple[str, ...]] = []
+        self.broken = False
+
+    def run(self, argv: Sequence[str]) -> Said:
+        self.commands.append(tuple(argv))
+        program, *words = argv
+        if self.broken:
+            return Said(code=1, err="cannot connect to the Docker daemon")
+        if program == "/bin/kind":
+            return self._kind(words)
+        return self._kubectl(words)
+
+    def _kind(self, words: list[str]) -> Said:
+        match words:
+            case ["create", "cluster", "--name", name, *_]:
+                self.clusters.append(name)
+            case ["delete", "cluster", "--name", name, "--kubeconfig", _]:
+                self.clusters = [each for each in self.clusters if each != name]
+            case ["get", "clusters"]:
+                return Said(code=0, out="\n".join(self.clusters))
+            case ["load", "image-archive", archive, "--name", name]:
+                self.loaded.append((archive, name))
+            case ["export", "kubeconfig", "--name", _, "--kubeconfig", path]:
+                Path(path).write_text("{}")
+            case _:
+                return Said(code=1, err=f"unknown command {words}")
+        return Said(code=0)
+
+    def _kubectl(self, words: list[str]) -> Said:
+        if "/version" in words:
+            return Said(code=0, out='{"gitVersion": "v1.37.0"}')
+        if "config" in words:
+            return Said(code=0, out="https://127.0.0.1:40000")
+        return Said(code=0 if self.clusters else 1, out="ok")
+
+
+def programs(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
+    del progress
+    return {name: Path("/bin") / name for name in names}
+
+
+@pytest.fixture
+def where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Identity:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return identify("demo", tmp_path / "checkout")
+
+
+def test_up_makes_a_cluster_with_a_name_of_this_checkout(where: Identity) -> None:
+    engine = Engine()
+
+    seen = Kind(where, engine, programs).up(Options(), QUIET)
+
+    assert engine.clusters == [f"purpleflea-{where.id}"]
+    assert seen.ready
+    assert seen.versions == {"kubernetes": "v1.37.0"}
+    assert seen.api == "https://127.0.0.1:40000"
+    assert seen.kubeconfig.is_file()
+    assert (where.sandbox / "bin" / "kubectl").readlink() == Path("/bin/kubectl")
+
+
+def test_up_again_makes_no_second_cluster(where: Identity) -> None:
+    engine = Engine()
+    kind = Kind(where, engine, programs)
+    kind.up(Options(), QUIET)
+
+    kind.up(Options(), QUIET)
+
+    assert engine.clusters == [f"purpleflea-{where.id}"]
+
+
+def test_a_cluster_that_vanished_with_its_engine_is_made_again(where: Identity) -> None:
+    engine = Engine()
+    kind = Kind(where, engine, programs)
+    kind.up(Options(), QUIET)
+    engine.clusters.clear()
+
+    assert kind.up(Options(), QUIET).ready
+
+
+def test_an_audit_log_cannot_be_added_to_a_running_cluster(where: Identity) -> None:
+    kind = Kind(where, Engine(), programs)
+    kind.up(Options(), QUIET)
+
+    with pytest.raises(ClusterError, match="take it down first"):
+        kind.up(Options(audit=True), QUIET)
+
+
+def test_down_removes_the_cluster_and_may_be_repeated(where: Identity) -> None:
+    engine = Engine()
+    kind = Kind(where, engine, programs)
+    kind.up(Options(audit=True), QUIET)
+    assert kind.audit_log == where.state / "logs" / "audit.jsonl"
+
+    assert kind.down(QUIET)
+    assert not kind.down(QUIET)
+
+    assert engine.clusters == []
+    assert kind.status().state == "stopped"
+    assert not kind.kubeconfig.exists()
+
+
+def test_archives_are_loaded_into_the_cluster(where: Identity) -> None:
+    engine = Engine()
+
+    Kind(where, engine, programs).load_images([Path("/images/agent.tar")], QUIET)
+
+    assert engine.loaded == [("/images/agent.tar", f"purpleflea-{where.id}")]
+
+
+def test_a_failure_of_kind_is_one_line_with_its_words(where: Identity) -> None:
+    engine = Engine()
+    engine.broken = True
+
+    with pytest.raises(ClusterError, match="failed: cannot connect to the Docker daemon"):
+        Kind(where, engine, programs).up(Options(), QUIET)
+
+
+def test_the_audit_log_is_configured_in_the_terms_of_kind_and_kubeadm() -> None:
+    config = json.loads(cluster_configuration(policy=Path("/p"), audit_folder=Path("/logs")))
+
+    [node] = config["nodes"]
+    patches = [json.loads(patch) for patch in node["kubeadmConfigPatches"]]
+    [api] = [patch["apiServer"] for patch in patches if patch["kind"] == "ClusterConfiguration"]
+    flags = {flag["name"]: flag["value"] for flag in api["extraArgs"]}
+    mounted = {mount["containerPath"] for mount in node["extraMounts"]}
+    assert flags["audit-policy-file"] in mounted
+    assert str(Path(flags["audit-log-path"]).parent) in mounted
+    assert {volume["mountPath"] for volume in api["extraVolumes"]} == mounted
+
+
+def test_without_audit_nothing_of_the_machine_is_mounted() -> None:
+    config = json.loads(cluster_configuration(policy=None, audit_folder=None))
+
+    assert config["nodes"][0]["extraMounts"] == []

@@ -1,0 +1,40 @@
+import json
+import socket
+
+from purpleflea_sandbox.cluster.simulated import ports, stages
+
+
+def test_reserved_ports_are_distinct_and_can_be_listened_on() -> None:
+    reserved = ports.reserve(5)
+
+    assert len(set(reserved)) == 5
+    for port in reserved:
+        with socket.create_server((ports.HOST, port)):
+            pass
+
+
+def test_a_reserved_port_is_given_to_nobody_who_asks_for_any() -> None:
+    reserved = set(ports.reserve(3))
+    given = set()
+    for _ in range(200):
+        with socket.create_server((ports.HOST, 0)) as server:
+            given.add(server.getsockname()[1])
+
+    assert not reserved & given
+
+
+def test_pods_and_nodes_have_stages_of_their_own_names() -> None:
+    documents = [json.loads(text) for text in stages.documents().split("\n---\n")]
+
+    kinds = [document["spec"]["resourceRef"]["kind"] for document in documents]
+    assert len({document["metadata"]["name"] for document in documents}) == len(documents)
+    assert kinds.count("Pod") == 3
+    assert kinds.count("Node") == 1
+
+
+def test_a_simulated_node_says_so() -> None:
+    node = stages.node("simulated-1")
+
+    [condition] = node["status"]["conditions"]
+    assert condition == {"type": "Ready", "status": "True", "reason": "Simulated"}
+    assert node["status"]["nodeInfo"]["containerRuntimeVersion"] == "simulated"

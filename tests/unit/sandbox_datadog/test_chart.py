@@ -1,0 +1,212 @@
+"""The stand-in's chart: the objects of Datadog's chart, by the same names, for the same values."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+CHART = Path(__file__).parents[3] / "sandbox" / "charts" / "datadog"
+HELM = Path(sys.executable).with_name("helm")
+VALUES_OF_THE_PAGE = {
+    "datadog": {
+        "apiKeyExistingSecret": "datadog-secret",
+        "appKeyExistingSecret": "datadog-secret",
+        "site": "datadoghq.com",
+        "clusterName": "pf-prod",
+        "tags": ["team:trading"],
+        "apm": {"socketEnabled": True, "portEnabled": True, "port": 8126},
+        "dogstatsd": {"useHostPort": True, "originDetection": True},
+        "logs": {"enabled": True, "containerCollectAll": False},
+        "processAgent": {"processCollection": True},
+        "kubeStateMetricsEnabled": False,
+        "operator": {"enabled": False},
+    },
+    "clusterAgent": {"replicas": 2, "admissionController": {"configMode": "hostip"}},
+    "agents": {"priorityClassCreate": True, "tolerations": [{"operator": "Exists"}]},
+}
+
+Objects = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def rendered(values: Mapping[str, Any] | None = None, release: str = "datadog-agent") -> Objects:
+    command = [str(HELM), "template", release, str(CHART), "--namespace=datadog", "--values=-"]
+    done = subprocess.run(
+        command, input=yaml.safe_dump(values or {}), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    return {(one["kind"], one["metadata"]["name"]): one for one in objects}
+
+
+def containers(objects: Objects) -> Mapping[str, Mapping[str, Any]]:
+    daemonset = objects["DaemonSet", "datadog-agent"]
+    return {one["name"]: one for one in daemonset["spec"]["template"]["spec"]["containers"]}
+
+
+def environment(container: Mapping[str, Any]) -> Mapping[str, str]:
+    return {one["name"]: one.get("value", "") for one in container["env"]}
+
+
+def with_datadog(**values: Any) -> Objects:
+    return rendered({"datadog": values})
+
+
+def test_the_chart_is_clean() -> None:
+    done = subprocess.run(
+        [str(HELM), "lint", "--strict", str(CHART)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("values", [{}, VALUES_OF_THE_PAGE], ids=["defaults", "the page"])
+def test_every_object_is_valid(values: Mapping[str, Any]) -> None:
+    for one in rendered(values).values():
+        kubernetes_validate.validate(one, "1.37", strict=True)
+
+
+def test_the_daemonset_is_found_as_datadogs_own() -> None:
+    objects = rendered()
+    daemonset = objects["DaemonSet", "datadog-agent"]
+
+    assert daemonset["metadata"]["labels"] == {
+        "helm.sh/chart": "datadog-3.240.0",
+        "app.kubernetes.io/name": "datadog-agent",
+        "app.kubernetes.io/instance": "datadog-agent-agent",
+        "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/part-of": "datadog-datadog--agent",
+        "app.kubernetes.io/component": "agent",
+        "agent.datadoghq.com/component": "agent",
+        "app.kubernetes.io/version": "7",
+    }
+    assert daemonset["spec"]["selector"] == {"matchLabels": {"app": "datadog-agent"}}
+    pod = daemonset["spec"]["template"]
+    assert pod["metadata"]["labels"]["admission.datadoghq.com/enabled"] == "false"
+    assert "tolerations" not in pod["spec"]
+    for container in containers(objects).values():
+        path, _, tag = container["image"].rpartition(":")
+        assert (path.endswith("/agent"), tag) == (True, "7.81.1")
+
+
+def test_by_default_there_are_both_containers_and_no_host_port() -> None:
+    both = containers(rendered())
+
+    assert {name: one["ports"] for name, one in both.items()} == {
+        "agent": [{"name": "dogstatsdport", "containerPort": 8125, "protocol": "UDP"}],
+        "trace-agent": [{"name": "traceport", "containerPort": 8126, "protocol": "TCP"}],
+    }
+    seen = environment(both["agent"])
+    assert {
+        "DD_DOGSTATSD_SOCKET": "/var/run/datadog/dsd.socket",
+        "DD_DOGSTATSD_NON_LOCAL_TRAFFIC": "true",
+        "DD_DOGSTATSD_TAG_CARDINALITY": "low",
+        "DD_LOGS_ENABLED": "false",
+        "DD_APM_ENABLED": "true",
+    }.items() <= seen.items()
+    traces = environment(both["trace-agent"])
+    assert traces["DD_APM_RECEIVER_SOCKET"] == "/var/run/datadog/apm.socket"
+    assert traces["DD_APM_NON_LOCAL_TRAFFIC"] == "true"
+
+
+def test_the_local_service_is_always_there() -> None:
+    for values in ({}, {"apm": {"socketEnabled": False}}):
+        spec = with_datadog(**values)["Service", "datadog-agent"]["spec"]
+        assert spec["internalTrafficPolicy"] == "Local"
+        assert [(one["port"], one["protocol"]) for one in spec["ports"]] == [
+            (8125, "UDP"),
+            (8126, "TCP"),
+        ]
+
+
+def test_ports_of_the_host_are_opened_only_when_asked_for() -> None:
+    both = containers(
+        with_datadog(
+            apm={"portEnabled": True, "port": 8226}, dogstatsd={"useHostPort": True, "port": 8225}
+        )
+    )
+
+    assert both["agent"]["ports"][0]["hostPort"] == 8225
+    assert both["trace-agent"]["ports"][0]["hostPort"] == 8226
+    assert environment(both["agent"])["DD_DOGSTATSD_PORT"] == "8225"
+    assert "--port=8226" in both["trace-agent"]["args"]
+
+
+def test_on_the_network_of_the_host_no_host_port_is_named() -> None:
+    objects = rendered(
+        {"agents": {"useHostNetwork": True}, "datadog": {"apm": {"portEnabled": True}}}
+    )
+    spec = objects["DaemonSet", "datadog-agent"]["spec"]["template"]["spec"]
+
+    assert spec["hostNetwork"] is True
+    assert all("hostPort" not in one["ports"][0] for one in containers(objects).values())
+
+
+def test_without_traces_there_is_no_trace_agent() -> None:
+    both = containers(with_datadog(apm={"socketEnabled": False, "portEnabled": False}))
+
+    assert list(both) == ["agent"]
+    assert environment(both["agent"])["DD_APM_ENABLED"] == "false"
+
+
+def test_logs_bring_the_folder_of_the_pods() -> None:
+    objects = with_datadog(logs={"enabled": True, "containerCollectAll": True})
+    spec = objects["DaemonSet", "datadog-agent"]["spec"]["template"]["spec"]
+    volumes = {one["name"]: one for one in spec["volumes"]}
+
+    assert volumes["logpodpath"]["hostPath"]["path"] == "/var/log/pods"
+    assert "pointerdir" in volumes
+    assert (
+        environment(containers(objects)["agent"])["DD_LOGS_CONFIG_CONTAINER_COLLECT_ALL"] == "true"
+    )
+
+
+def test_variables_of_users_come_last_and_so_win() -> None:
+    objects = with_datadog(
+        envDict={"DD_DOGSTATSD_TAG_CARDINALITY": "high"}, env=[{"name": "A", "value": "b"}]
+    )
+    names = [one["name"] for one in containers(objects)["agent"]["env"]]
+
+    assert names[-2:] == ["A", "DD_DOGSTATSD_TAG_CARDINALITY"]
+    assert environment(containers(objects)["agent"])["DD_DOGSTATSD_TAG_CARDINALITY"] == "high"
+
+
+def test_an_existing_secret_replaces_the_made_up_key() -> None:
+    objects = rendered(VALUES_OF_THE_PAGE)
+
+    assert not [kind for kind, _ in objects if kind == "Secret"]
+    key = containers(objects)["agent"]["env"][0]["valueFrom"]["secretKeyRef"]
+    assert key == {"name": "datadog-secret", "key": "api-key"}
+
+
+def test_a_release_of_another_name_gets_datadog_appended() -> None:
+    assert ("DaemonSet", "watch-datadog") in rendered(release="watch")
+
+
+def test_the_rights_are_those_that_are_used() -> None:
+    assert rendered()["ClusterRole", "datadog-agent"]["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+    ]
+
+
+def test_the_intake_meets_the_restricted_pod_security_and_is_no_node_agent() -> None:
+    pod = rendered()["Deployment", "datadog-intake"]["spec"]["template"]
+
+    assert "agent.datadoghq.com/component" not in pod["metadata"]["labels"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    context = pod["spec"]["containers"][0]["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
+
+
+def test_a_node_port_makes_the_intake_reachable_from_outside() -> None:
+    spec = rendered({"sandbox": {"intake": {"nodePort": 30080}}})["Service", "datadog-intake"][
+        "spec"
+    ]
+
+    assert (spec["type"], spec["ports"][0]["nodePort"]) == ("NodePort", 30080)

@@ -1,0 +1,128 @@
+"""An exchange with a clock that the test turns, in memory or served on loopback."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from purpleflea_sandbox.exchange.core.markets import MARKETS
+from purpleflea_sandbox.exchange.core.orders import NewOrder, Order, OrderType, Side
+from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.server import running
+from purpleflea_sandbox.exchange.settings import Settings
+from purpleflea_sandbox.exchange.storage.accounts import Account
+from purpleflea_sandbox.exchange.venue import cashier, trading
+from purpleflea_sandbox.exchange.venue.place import Terms
+
+KEY = "pf_paper_" + "1" * 32
+OTHER_KEY = "pf_paper_" + "2" * 32
+ADMIN_TOKEN = "let-me-in"
+
+
+@dataclass
+class TurnedClock:
+    """Stands still until the test turns it."""
+
+    now_ms: int = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def turn(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+
+@dataclass
+class Floor:
+    """A house and one account in it, spoken to without HTTP."""
+
+    house: House
+    clock: TurnedClock
+    account: Account
+    _placed: int = 0
+
+    def order(self, side: str, size: str, market: str = "BTC-USD", **more: Any) -> Order:
+        """Place an order under a key of its own, or under the one given."""
+        self._placed += 1
+        price = more.get("price")
+        request = NewOrder(
+            idempotency_key=more.get("key", f"order-{self._placed}"),
+            market=MARKETS[market],
+            side=Side(side),
+            size=Decimal(size),
+            type=OrderType.MARKET if price is None else OrderType.LIMIT,
+            price=None if price is None else Decimal(price),
+        )
+        account_id = more.get("account_id", self.account.account_id)
+        return trading.place(self.house.venue, account_id, request)[0]
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"# the fleet\n{KEY} fleet\n\n{OTHER_KEY}\n")
+    return path
+
+
+@pytest.fixture
+def open_house(keys_file: Path, clock: TurnedClock) -> Iterator[Callable[..., House]]:
+    with ExitStack() as stack:
+
+        def opened(**settings: Any) -> House:
+            terms = settings.pop("terms", Terms())
+            house = House.opened(
+                Settings(keys_file=keys_file, admin_token=ADMIN_TOKEN, terms=terms, **settings),
+                clock,
+            )
+            stack.callback(house.close)
+            return house
+
+        yield opened
+
+
+@pytest.fixture
+def floor(open_house: Callable[..., House], clock: TurnedClock) -> Floor:
+    house = open_house()
+    return Floor(
+        house=house, clock=clock, account=cashier.account(house.venue, "fleet", "momentum-0")
+    )
+
+
+@pytest.fixture
+async def serve(open_house: Callable[..., House]) -> AsyncIterator[Callable[..., Any]]:
+    """Serves a house; gives a client that speaks as agent momentum-0."""
+    async with AsyncExitStack() as stack:
+
+        async def served(**settings: Any) -> httpx.AsyncClient:
+            url = await stack.enter_async_context(running(open_house(**settings)))
+            headers = {"Authorization": f"Bearer {KEY}", "X-Agent-Id": "momentum-0"}
+            return await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, headers=headers, timeout=10)
+            )
+
+        yield served
+
+
+@pytest.fixture
+async def client(serve: Callable[..., Any]) -> httpx.AsyncClient:
+    return await serve()
+
+
+@pytest.fixture
+def admin() -> dict[str, str]:
+    return {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+
+
+@pytest.fixture
+def buy() -> dict[str, str]:
+    return {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "market"}

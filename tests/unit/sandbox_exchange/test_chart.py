@@ -1,0 +1,100 @@
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "sandbox" / "charts" / "exchange"
+HELM = shutil.which("helm") or str(Path(sys.executable).with_name("helm"))
+KEY = "pf_paper_" + "1" * 32
+
+
+def _helm(*arguments):
+    return subprocess.run(
+        [HELM, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def _rendered(*settings):
+    flags = [part for setting in settings for part in ("--set", setting)]
+    answer = _helm("template", "exchange", str(CHART), "--namespace", "sandbox", *flags)
+    assert answer.returncode == 0, answer.stderr
+    return {found["kind"]: found for found in yaml.safe_load_all(answer.stdout) if found}
+
+
+def test_the_chart_has_no_lint():
+    answer = _helm("lint", "--strict", str(CHART))
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        (f"keys={{{KEY} fleet}}", "adminToken=let-me-in"),
+        ("service.type=NodePort", "service.nodePort=30080"),
+        ("existingSecret.name=mine",),
+    ],
+)
+def test_every_manifest_is_valid_kubernetes(settings):
+    for manifest in _rendered(*settings).values():
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+def test_the_pod_is_hardened():
+    pod = _rendered()["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["image"] == "localhost/purpleflea-exchange:0.1.0"
+
+
+def test_the_service_sends_port_80_to_the_container():
+    found = _rendered("service.type=NodePort", "service.nodePort=30080")
+    (port,) = found["Service"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"], port["nodePort"]) == (80, "http", 30080)
+    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert found["Service"]["spec"]["selector"].items() <= labels.items()
+
+
+def test_a_secret_of_ones_own_replaces_the_charts():
+    found = _rendered("existingSecret.name=mine", "existingSecret.keysEntry=exchange-keys")
+    assert "Secret" not in found
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "keys"]
+    assert volume["secret"]["secretName"] == "mine"
+    assert volume["secret"]["items"] == [{"key": "exchange-keys", "path": "keys"}]
+
+
+def test_no_secret_value_is_outside_the_secret():
+    found = _rendered(f"keys={{{KEY}}}", "adminToken=let-me-in")
+    assert found.pop("Secret")["stringData"] == {"keys": KEY, "admin-token": "let-me-in"}
+    assert not re.search(f"{KEY}|let-me-in", yaml.safe_dump_all(found.values()))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "bogus=1",
+        "keys={sk_live_x}",
+        "settings.seed=-1",
+        "service.type=LoadBalancer",
+        "adminToken=x",
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_schema(setting):
+    answer = _helm("template", "exchange", str(CHART), "--set", setting)
+    assert answer.returncode != 0
+    assert "schema" in answer.stderr

@@ -1,0 +1,137 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from purpleflea_sandbox.cluster.progress import Progress, Silent
+from purpleflea_sandbox.images import archives, build, catalogue, keys
+from purpleflea_sandbox.images.catalogue import Image
+from purpleflea_sandbox.images.commands import images
+from purpleflea_sandbox.images.errors import ImageError
+
+
+class Builder:
+    """Builds archives that hold the text they were built from; fails for the images it is told to."""
+
+    base_key = "base"
+
+    def __init__(self, failing: Sequence[str] = ()) -> None:
+        self.built: list[str] = []
+        self.prepared = 0
+        self.forgotten = 0
+        self._failing = failing
+
+    def prepare(self, progress: Progress) -> None:
+        del progress
+        self.prepared += 1
+
+    def forget_base(self) -> None:
+        self.forgotten += 1
+
+    def build(self, image: Image, context: Path, archive: Path) -> None:
+        archive.write_text((context / image.name / "src/package/module.py").read_text())
+        if image.name in self._failing:
+            raise ImageError(f"building the image {image.name} failed")
+        self.built.append(image.name)
+
+
+def run(builder: Builder, *names: str, fresh: bool = False) -> dict[str, Path]:
+    return build.build_with(builder, catalogue.chosen(names), Silent(), fresh=fresh)
+
+
+def test_without_names_every_image_is_built(checkout: Path) -> None:
+    made = run(Builder())
+    assert list(made) == ["operator", "agent", "exchange", "datadog"]
+    assert all(path.read_text() == f"NAME = '{name}'\n" for name, path in made.items())
+
+
+def test_what_is_built_is_not_built_again(checkout: Path) -> None:
+    first = run(Builder())
+    again = Builder()
+    assert run(again) == first
+    assert again.built == []
+    assert again.prepared == 0
+
+
+def test_only_the_image_whose_source_changed_is_built(checkout: Path) -> None:
+    first = run(Builder())
+    (checkout / "agent/src/package/module.py").write_text("NAME = 'changed'\n")
+    again = Builder()
+    second = run(again)
+    assert again.built == ["agent"]
+    assert second["agent"].read_text() == "NAME = 'changed'\n"
+    assert {name for name in first if first[name] != second[name]} == {"agent"}
+
+
+def test_a_build_that_fails_leaves_nothing_that_looks_finished(checkout: Path) -> None:
+    with pytest.raises(ImageError, match="building the image agent failed"):
+        run(Builder(failing=["agent"]))
+    assert [path.name.split("-")[0] for path in archives.folder().glob("*.tar*")] == ["operator"]
+    again = Builder()
+    run(again)
+    assert again.built == ["agent", "exchange", "datadog"]
+
+
+def test_an_edit_during_a_build_does_not_enter_the_archive_of_the_old_sources(
+    checkout: Path,
+) -> None:
+    module = checkout / "operator/src/package/module.py"
+
+    class EditedMeanwhile(Builder):
+        def build(self, image: Image, context: Path, archive: Path) -> None:
+            module.write_text("NAME = 'edited'\n")
+            super().build(image, context, archive)
+
+    assert run(EditedMeanwhile(), "operator")["operator"].read_text() == "NAME = 'operator'\n"
+    assert run(Builder(), "operator")["operator"].read_text() == "NAME = 'edited'\n"
+
+
+def test_fresh_builds_on_a_new_base(checkout: Path) -> None:
+    run(Builder())
+    again = Builder()
+    run(again, "operator", fresh=True)
+    assert again.forgotten == 1
+    assert again.built == ["operator"]
+
+
+def test_only_the_archives_used_last_are_kept(checkout: Path) -> None:
+    module = checkout / "operator/src/package/module.py"
+    made = []
+    for number in range(3):
+        module.write_text(f"N = {number}\n")
+        made.append(run(Builder(), "operator")["operator"])
+    assert [path.exists() for path in made] == [False, True, True]
+
+
+def test_a_use_keeps_an_archive(checkout: Path) -> None:
+    module = checkout / "operator/src/package/module.py"
+    made = []
+    for text in ("N = 0\n", "N = 1\n", "N = 0\n", "N = 2\n"):
+        module.write_text(text)
+        made.append(run(Builder(), "operator")["operator"])
+    assert made[0] == made[2]
+    assert [path.exists() for path in made] == [True, False, True, True]
+
+
+def test_ready_archives_are_found_without_any_builder(checkout: Path) -> None:
+    for image in catalogue.IMAGES:
+        with archives.published(
+            image.name, keys.image_key(image, checkout, "docker")
+        ) as unfinished:
+            unfinished.write_text("archive")
+    ready = build.ensure([], Silent())
+    assert {path.read_text() for path in ready.values()} == {"archive"}
+
+
+def test_an_unknown_name_is_one_clear_line() -> None:
+    result = CliRunner().invoke(images, ["build", "operatr"])
+    assert result.exit_code == 1
+    assert (
+        result.stderr
+        == "Error: there is no image 'operatr'; the images are: operator, agent, exchange, datadog\n"
+    )
+
+
+def test_references_are_what_pods_use() -> None:
+    assert build.references(["datadog"]) == {"datadog": "localhost/purpleflea-datadog/agent:7.81.1"}
