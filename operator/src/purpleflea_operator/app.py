@@ -5,10 +5,11 @@ import contextlib
 import logging
 import random
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -94,6 +95,8 @@ async def _kopf(informer: Informer, connect: Connect, stop: Stop) -> None:
         settings=handlers.select(handlers.settings()),
         clusterwide=True,
         standalone=True,
+        # By default kopf asks for the user's name, and in a container there is no such user.
+        identity=cast(Any, socket.gethostname()),
         stop_flag=stop,
     )
 

@@ -232,7 +232,7 @@ def test_a_turn_is_written_at_once():
     assert status.write_after_s(old, new, since_write_s=0) == 0.0
 
 
-@pytest.mark.parametrize(("since", "after"), [(0.0, 5.0), (3.0, 2.0), (9.0, 0.0)])
+@pytest.mark.parametrize(("since", "after"), [(0.0, 15.0), (3.0, 12.0), (19.0, 0.0)])
 def test_counts_alone_wait_until_things_have_settled(since, after):
     old = next_of(a_world(a_stateful_set(ready=1)))
     new = next_of(a_world(a_stateful_set(ready=2)), old)

@@ -10,26 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from purpleflea_contract import kubernetes
 from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.kinds import Ref, ref_of
 from purpleflea_operator.cluster.port import Cluster
-from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, connection
 from purpleflea_operator.detect.facts import DatadogFacts
-from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile import checks, plan, status, transitions
+from purpleflea_operator.reconcile.diagnosis import Diagnosis, look_again_after_s
 from purpleflea_operator.reconcile.events import event
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World, pod, stuck_pod
-from purpleflea_operator.render import remembered
+from purpleflea_operator.reconcile.gather import is_owned, world_of
+from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 
 logger = logging.getLogger(__name__)
-
-STUCK_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +52,7 @@ class Reconciler:
         self._facts = facts
         self._now = now
         self._written: dict[Key, datetime] = {}
+        self._diagnosis = Diagnosis(cluster, now=now)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one agent closer to what its spec says.
@@ -68,35 +64,15 @@ class Reconciler:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             # Owner references take the children away.
             self._written.pop(key, None)
+            self._diagnosis.forget(key)
             return Result()
         try:
-            world = await self._act(self._gather(key, resource))
+            world = await self._act(world_of(self._cache, key, resource, self._facts()))
         except OwnerGoneError:
             self._cache.drop(kinds.AGENT, resource["metadata"]["uid"])
             return Result()
-        world = await self._diagnose(world, key)
+        world = await self._diagnosis.explained(world, key)
         return await self._report(key, resource, world)
-
-    def _gather(self, key: Key, resource: dict[str, Any]) -> World:
-        uid = resource["metadata"]["uid"]
-        agent, invalid = _parsed(resource)
-        live = {
-            plan.child_id(item): item
-            for kind in kinds.CHILDREN
-            for item in self._cache.owned(kind, key)
-            if _is_owned(item, uid)
-        }
-        found = self._facts()
-        pods = tuple(pod(item) for item in self._cache.owned(kinds.POD, key))
-        world = World(
-            agent=agent,
-            generation=resource["metadata"]["generation"],
-            invalid=invalid,
-            children=live,
-            pods=pods,
-            datadog=found,
-        )
-        return replace(world, connection=_connection(world))
 
     async def _act(self, world: World) -> World:
         """Perform the planned writes; a refusal by the server becomes part of the world."""
@@ -146,7 +122,7 @@ class Reconciler:
     async def _create(self, manifest: kinds.Manifest, agent: Agent, live: dict[Any, Any]) -> None:
         """Apply a child that the cache does not know, but never over an object of somebody else."""
         existing = await self._cluster.get(ref_of(manifest))
-        if existing is not None and not _is_owned(existing, agent.uid):
+        if existing is not None and not is_owned(existing, agent.uid):
             raise NameTakenError(
                 f"{manifest['kind']} {agent.name} exists and belongs to somebody else; "
                 "rename the agent or remove that object"
@@ -170,16 +146,6 @@ class Reconciler:
             },
         )
 
-    async def _diagnose(self, world: World, key: Key) -> World:
-        """Ask for the events of a pod that hangs: a missing Secret shows nowhere else."""
-        stuck = stuck_pod(world.pods, self._now(), after_s=STUCK_AFTER_S)
-        if stuck is None:
-            return world
-        ref = Ref(kind=kinds.POD, namespace=key.namespace, name=stuck.name)
-        found = await self._cluster.pod_events(ref, uid=stuck.uid)
-        messages = [item["message"] for item in found if item.get("reason") == "FailedMount"]
-        return replace(world, pod_events=tuple(messages[-1:]))
-
     async def _report(self, key: Key, resource: dict[str, Any], world: World) -> Result:
         now = self._now()
         current = resource.get("status", {})
@@ -192,7 +158,7 @@ class Reconciler:
             await self._write_status(key, resource, wanted)
             await self._announce(resource, current, wanted)
             after = None
-        return Result(again_after_s=after if after is not None else self._look_again(world))
+        return Result(again_after_s=after if after is not None else look_again_after_s(world))
 
     async def _write_status(
         self, key: Key, resource: dict[str, Any], wanted: status.Status
@@ -225,11 +191,6 @@ class Reconciler:
             )
             await self._cluster.create_event(event(resource, turn, self._now()))
 
-    def _look_again(self, world: World) -> float | None:
-        """A pod that hangs sends no event when its cause is found: look again."""
-        waits = any(not item.ready and not item.deleting for item in world.pods)
-        return STUCK_AFTER_S * 2 if waits else None
-
 
 class OwnerGoneError(Exception):
     """The agent was deleted; the cache has not heard of it yet."""
@@ -237,42 +198,6 @@ class OwnerGoneError(Exception):
 
 class NameTakenError(Exception):
     """An object of that name belongs to somebody else."""
-
-
-def _parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
-    """The agent, or why its spec is invalid (naming the field)."""
-    metadata = resource["metadata"]
-    try:
-        spec = AgentSpec.model_validate(resource.get("spec", {}))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in ("spec", *first["loc"]))
-        return None, f"{field}: {first['msg']}"
-    agent = Agent(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata["generation"],
-        spec=spec,
-    )
-    return agent, ""
-
-
-def _connection(world: World) -> Connection:
-    """The connection to inject: what is found now, else what was injected before."""
-    if world.agent is None:
-        return NO_CONNECTION
-    wanted = world.agent.spec.datadog.connection
-    found = connection(world.datadog.node_agent, wanted)
-    if world.datadog.node_agent is not None or wanted == "Disabled":
-        return found
-    known = remembered.connection(dict(world.stateful_set or {}))
-    return known or found
-
-
-def _is_owned(manifest: kinds.Manifest, uid: str) -> bool:
-    references = manifest["metadata"].get("ownerReferences", [])
-    return any(item.get("uid") == uid and item.get("controller") for item in references)
 
 
 def _log(message: str, agent: Agent, manifest: kinds.Manifest) -> None:

@@ -12,7 +12,7 @@ from purpleflea_operator.render.identity import selector
 
 Status = dict[str, Any]
 
-SETTLE_S = 5.0
+SETTLE_S = 15.0
 """Counts alone are written at most this often: a burst of pod events must not become a burst of writes."""
 
 

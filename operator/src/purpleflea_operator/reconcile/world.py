@@ -29,6 +29,8 @@ class Pod:
     deleting: bool
     mode: str | None
     scheduled: bool
+    started: bool
+    """Whether the container was ever started."""
     waiting: str = ""
     """Reason why the container waits, as the kubelet says it."""
     message: str = ""
@@ -76,6 +78,11 @@ def pod(manifest: Manifest) -> Pod:
         deleting="deletionTimestamp" in metadata,
         mode=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
+        started=any(
+            state in container.get("state", {})
+            for container in status.get("containerStatuses", [])
+            for state in ("running", "terminated")
+        ),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
     )
@@ -89,6 +96,12 @@ def _waiting(status: Manifest) -> Manifest:
     return {}
 
 
+def is_being_created(candidate: Pod) -> bool:
+    """Whether the pod is on its node, and its container neither runs nor says why it does not."""
+    silent = candidate.waiting in ("", "ContainerCreating")
+    return candidate.scheduled and silent and not candidate.started and not candidate.deleting
+
+
 def stuck_pod(pods: Sequence[Pod], now: datetime, *, after_s: float) -> Pod | None:
     """The first pod that has been on its node for a while and whose container is still being created.
 
@@ -96,7 +109,6 @@ def stuck_pod(pods: Sequence[Pod], now: datetime, *, after_s: float) -> Pod | No
     """
     for candidate in sorted(pods, key=lambda item: item.name):
         young = (now - candidate.created).total_seconds() < after_s
-        creating = candidate.scheduled and candidate.waiting in ("", "ContainerCreating")
-        if creating and not candidate.ready and not candidate.deleting and not young:
+        if is_being_created(candidate) and not young:
             return candidate
     return None

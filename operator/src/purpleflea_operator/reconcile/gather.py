@@ -1,0 +1,75 @@
+"""The cache -> the world of one agent. No request is made, nothing is decided."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from purpleflea_operator.cluster import kinds
+from purpleflea_operator.cluster.cache import Cache, Key
+from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, connection
+from purpleflea_operator.detect.facts import DatadogFacts
+from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.reconcile import plan
+from purpleflea_operator.reconcile.world import World, pod
+from purpleflea_operator.render import remembered
+from purpleflea_operator.render.identity import Agent
+
+
+def world_of(cache: Cache, key: Key, resource: dict[str, Any], found: DatadogFacts) -> World:
+    """What the cache knows about one agent; children of a former incarnation do not count."""
+    uid = resource["metadata"]["uid"]
+    agent, invalid = parsed(resource)
+    live = {
+        plan.child_id(item): item
+        for kind in kinds.CHILDREN
+        for item in cache.owned(kind, key)
+        if is_owned(item, uid)
+    }
+    stateful_set = next((item for (kind, _), item in live.items() if kind == "StatefulSet"), None)
+    return World(
+        agent=agent,
+        generation=resource["metadata"]["generation"],
+        invalid=invalid,
+        children=live,
+        pods=tuple(pod(item) for item in cache.owned(kinds.POD, key)),
+        datadog=found,
+        connection=_connection(agent, found, stateful_set),
+    )
+
+
+def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
+    """The agent, or why its spec is invalid (naming the field)."""
+    metadata = resource["metadata"]
+    try:
+        spec = AgentSpec.model_validate(resource.get("spec", {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return None, f"{field}: {first['msg']}"
+    agent = Agent(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=spec,
+    )
+    return agent, ""
+
+
+def _connection(
+    agent: Agent | None, found: DatadogFacts, stateful_set: dict[str, Any] | None
+) -> Connection:
+    """The connection to inject: what is found now, else what was injected before."""
+    if agent is None:
+        return NO_CONNECTION
+    wanted = agent.spec.datadog.connection
+    current = connection(found.node_agent, wanted)
+    if found.node_agent is not None or wanted == "Disabled":
+        return current
+    return remembered.connection(stateful_set) or current
+
+
+def is_owned(manifest: kinds.Manifest, uid: str) -> bool:
+    """Whether `manifest` is controlled by the agent of this uid."""
+    references = manifest["metadata"].get("ownerReferences", [])
+    return any(item.get("uid") == uid and item.get("controller") for item in references)
