@@ -12,6 +12,7 @@ lock() {
         "$@" --output-file "$out"
 }
 lock requirements/go.txt requirements/go.in "$@"
+lock requirements/uv.txt requirements/uv.in "$@"
 lock requirements/dev.txt requirements/dev.in contract/pyproject.toml operator/pyproject.toml agent_image/pyproject.toml \
     sandbox/pyproject.toml --extra cluster --extra exchange --extra datadog "$@"
 lock operator/requirements.txt operator/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"

@@ -1,0 +1,120 @@
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from purpleflea_sandbox.cluster import locks, providers
+from purpleflea_sandbox.cluster.port import Options, Provider
+from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.observed import World
+from purpleflea_sandbox.demo.secrets import Keys, keys
+from purpleflea_sandbox.demo.tools import Tools
+from purpleflea_sandbox.images import build
+from support.audit import AuditLog
+from support.waiting import until
+
+NAME = "e2e"
+OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A cluster with Datadog's stand-in, the exchange and the operator."""
+
+    provider: Provider
+    tools: Tools
+    keys: Keys
+    world: World
+    checkout: Path
+
+    @property
+    def audit(self) -> AuditLog:
+        return AuditLog(file=self.provider.audit_log)
+
+    def namespace(self, name: str, *, with_key: bool = True) -> str:
+        installation.namespace(self.tools, name)
+        if with_key:
+            installation.api_key(self.tools, name, self.keys)
+        return name
+
+    def apply_example(self, namespace: str, example: str = "momentum.yaml") -> None:
+        file = self.checkout / "examples" / example
+        self.tools.kubectl("apply", f"--namespace={namespace}", f"--filename={file}")
+
+    def patch(self, namespace: str, agent: str, change: str) -> None:
+        self.tools.kubectl(
+            "patch", f"pfa/{agent}", f"--namespace={namespace}", "--type=merge", f"--patch={change}"
+        )
+
+    def agent(self, namespace: str, name: str = "momentum") -> dict:
+        return self.tools.get("pfa", name, f"--namespace={namespace}")
+
+    def conditions(self, namespace: str, name: str = "momentum") -> dict[str, dict]:
+        found = self.agent(namespace, name).get("status", {}).get("conditions", [])
+        return {item["type"]: item for item in found}
+
+    def wait_ready(self, namespace: str, name: str = "momentum", *, timeout_s: float = 90) -> None:
+        def ready() -> bool:
+            agent = self.agent(namespace, name)
+            status = agent.get("status", {})
+            current = status.get("observedGeneration") == agent["metadata"]["generation"]
+            turned = {item["type"]: item["status"] for item in status.get("conditions", [])}
+            return current and turned.get("Ready") == turned.get("TelemetryReady") == "True"
+
+        until(ready, timeout_s=timeout_s)
+
+    def pods(self, namespace: str) -> dict[str, dict]:
+        items = self.tools.get("pods", f"--namespace={namespace}").get("items", [])
+        return {item["metadata"]["name"]: item for item in items}
+
+
+@pytest.fixture(scope="session")
+def sandbox(repository, tmp_path_factory):
+    if os.geteuid() != 0 and providers.provider(NAME, "auto").name == "simulated":
+        pytest.skip(
+            "no real cluster without root or a Docker engine; `make demo` shows what is left"
+        )
+    progress = Terminal()
+    with locks.held(repository / ".sandbox" / "e2e.lock", timeout_s=1, what="another test run"):
+        archives = build.ensure((), progress)
+        provider = providers.provider(NAME, "auto")
+        provider.down(progress)
+        provider.up(Options(audit=True), progress)
+        try:
+            provider.load_images(tuple(archives.values()), progress)
+            yield installed(provider, repository, tmp_path_factory.mktemp("keys"))
+        finally:
+            provider.down(progress)
+
+
+def installed(provider: Provider, repository: Path, folder: Path) -> Sandbox:
+    tools = Tools(
+        kubeconfig=provider.kubeconfig, kubectl_program=repository / ".sandbox" / "bin" / "kubectl"
+    )
+    secrets = keys(folder / "keys.json")
+    charts = repository / "sandbox" / "charts"
+    installation.datadog(tools, charts, secrets)
+    installation.exchange(tools, charts, secrets)
+    installation.operator(tools, repository / "charts" / "purpleflea-operator")
+    installation.wait_for(
+        tools, installation.DATADOG, "daemonset/datadog-agent", "deployment/datadog-intake"
+    )
+    installation.wait_for(tools, installation.EXCHANGE, "deployment/exchange")
+    installation.wait_for(tools, installation.OPERATOR, "deployment/purpleflea-operator")
+    world = World(
+        exchange=provider.publish(installation.EXCHANGE_PORT),
+        exchange_token=secrets.exchange_admin_token,
+        intake=provider.publish(installation.INTAKE_PORT),
+    )
+    return Sandbox(provider=provider, tools=tools, keys=secrets, world=world, checkout=repository)
+
+
+@pytest.fixture(scope="session")
+def figures():
+    """Numbers that the run shows at its end."""
+    found: dict[str, str] = {}
+    yield found
+    if found:
+        print("\n" + "\n".join(f"  {what}: {value}" for what, value in found.items()))

@@ -1,0 +1,200 @@
+import json
+import time
+import urllib.request
+
+import pytest
+
+from purpleflea_sandbox.demo import installation
+from support.waiting import until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
+NAMES = ["momentum-0", "momentum-1", "momentum-2"]
+UNIFIED = {"env": "sandbox", "service": "purpleflea-trading-agent", "version": "1.0.0"}
+
+
+@pytest.fixture(scope="module")
+def fleet(sandbox, figures):
+    """The example, applied and heard: namespace, and what it cost."""
+    namespace = sandbox.namespace("fleet")
+    point, began = sandbox.audit.end(), time.monotonic()
+    sandbox.apply_example(namespace)
+    sandbox.wait_ready(namespace)
+    sandbox.world.wait_until_heard(NAMES, timeout_s=60)
+    took = time.monotonic() - began
+    counts = sandbox.audit.counts(since=point, user=OPERATOR)
+    figures["agents applied, Ready, trading and heard"] = f"{took:.1f} s"
+    figures["requests of the operator for them"] = str(dict(counts))
+    return namespace, counts
+
+
+def received(sandbox, path):
+    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+        return json.load(response)
+
+
+def tags_of(series):
+    return dict(tag.split(":", 1) for tag in series["tags"])
+
+
+def test_three_pods_are_ready_under_the_restricted_profile(sandbox, fleet):
+    namespace, _ = fleet
+    pods = sandbox.pods(namespace)
+    assert sorted(pods) == NAMES
+    labels = sandbox.tools.get("namespace", namespace)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_a_new_agent_costs_at_most_five_writes(fleet):
+    _, counts = fleet
+    writes = {
+        key: number for key, number in counts.items() if key[0] in ("create", "patch", "delete")
+    }
+    assert sum(writes.values()) <= 5, writes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_metric_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
+    found = until(
+        lambda: received(sandbox, f"metrics?name=agent.order.latency_ms&tag=agent_id:{name}")[
+            "series"
+        ]
+    )
+    expected = {**UNIFIED, "agent_id": name, "strategy": "momentum"}
+    for series in found:
+        assert expected.items() <= tags_of(series).items()
+        assert series["type"] == "distribution"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
+    path = f"traces?name=agent.order.execute&tag=agent_id:{name}&limit=1"
+    (trace,) = until(lambda: received(sandbox, path)["traces"])
+    span = next(item for item in trace["spans"] if item["name"] == "agent.order.execute")
+    assert span["service"] == UNIFIED["service"]
+    meta = span["meta"]
+    assert (meta["agent_id"], meta["strategy"]) == (name, "momentum")
+    root = [item["meta"] for item in trace["spans"]]
+    assert {item.get("env") for item in root} >= {"sandbox"}
+    assert {item.get("version") for item in root} >= {"1.0.0"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_log_and_trace_of_one_order_share_their_trace_id(sandbox, fleet, name):
+    path = f"logs?attribute=event_type:trade_executed&attribute=agent_id:{name}&limit=5"
+    lines = until(lambda: received(sandbox, path)["logs"])
+    line = lines[-1]
+    attributes = line["attributes"]
+    assert (attributes["agent_id"], attributes["strategy"]) == (name, "momentum")
+    tags = dict(tag.split(":", 1) for tag in line["tags"])
+    assert {**UNIFIED}.items() <= {**tags, "service": line["service"]}.items()
+
+    def order_span():
+        traces = received(
+            sandbox, f"traces?name=agent.order.execute&tag=agent_id:{name}&limit=1000"
+        )
+        spans = [
+            (trace["trace_id"], span)
+            for trace in traces["traces"]
+            for span in trace["spans"]
+            if span["meta"].get("order_id") == attributes["order_id"]
+        ]
+        return spans[0] if spans else None
+
+    trace_id, _ = until(order_span)
+    assert trace_id == attributes["dd.trace_id"]
+
+
+def test_nothing_that_was_sent_holds_a_key(sandbox, fleet):
+    for path in ("logs?limit=1000", "traces?limit=1000"):
+        text = json.dumps(received(sandbox, path))
+        assert sandbox.keys.exchange_key not in text
+
+
+def test_a_minute_of_idling_costs_no_write_and_no_list(sandbox, fleet, figures):
+    point = sandbox.audit.end()
+    until(lambda: sandbox.audit.seconds_since(point) >= 60, timeout_s=120, every_s=2)
+    counts = sandbox.audit.counts(since=point, user=OPERATOR)
+    figures["requests of the operator in 60 s of idling"] = str(dict(counts))
+    assert {verb for verb, _ in counts} <= {"watch", "get"}, counts
+
+
+def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
+    point = sandbox.audit.end()
+    arguments = (f"--namespace={installation.OPERATOR}", "deployment/purpleflea-operator")
+    sandbox.tools.kubectl("rollout", "restart", *arguments)
+    installation.wait_for(sandbox.tools, installation.OPERATOR, "deployment/purpleflea-operator")
+    # The last thing a start does are the sweeps: the third list of each kind.
+    until(lambda: sandbox.audit.counts(since=point, user=OPERATOR)["list", "daemonsets"] >= 3)
+    entries = list(sandbox.audit.entries(since=point, user=OPERATOR))
+    assert [entry for entry in entries if entry.is_write] == []
+    figures["requests of a second start"] = str(len(entries))
+
+
+def test_scaling_to_five_and_back_adds_and_removes_identities_only(sandbox, fleet):
+    namespace, _ = fleet
+    before = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
+    scale = ("scale", "pfa/momentum", f"--namespace={namespace}")
+    sandbox.tools.kubectl(*scale, "--replicas=5")
+    sandbox.wait_ready(namespace)
+    assert sorted(sandbox.pods(namespace)) == [*NAMES, "momentum-3", "momentum-4"]
+    sandbox.tools.kubectl(*scale, "--replicas=3")
+    until(lambda: sorted(sandbox.pods(namespace)) == NAMES, timeout_s=60)
+    after = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
+    assert after == before
+
+
+def test_halting_stops_orders_and_restarts_nobody(sandbox, fleet):
+    namespace, _ = fleet
+    before = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
+    sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Halted"}}}')
+    path = "logs?attribute=event_type:control_changed&attribute=mode:Halted&limit=100"
+    agents = lambda: {item["attributes"]["agent_id"] for item in received(sandbox, path)["logs"]}  # noqa: E731
+    until(lambda: set(NAMES) <= agents(), timeout_s=30)
+    orders = sum(item.orders for item in sandbox.world.identities(NAMES))
+    beats = heartbeats(sandbox)
+    until(lambda: heartbeats(sandbox) >= beats + 9, timeout_s=30)
+    assert sum(item.orders for item in sandbox.world.identities(NAMES)) == orders
+    sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Active"}}}')
+    until(lambda: sum(item.orders for item in sandbox.world.identities(NAMES)) > orders)
+    assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
+
+
+def heartbeats(sandbox):
+    series = received(sandbox, "metrics?name=agent.heartbeat")["series"]
+    return sum(value for item in series for _, value in item["points"])
+
+
+def test_without_a_node_agent_the_agents_run_on_and_its_return_turns_the_status(sandbox, fleet):
+    namespace, _ = fleet
+    before = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
+    sandbox.tools.kubectl(
+        "delete", "daemonset/datadog-agent", f"--namespace={installation.DATADOG}"
+    )
+    until(lambda: sandbox.conditions(namespace)["TelemetryReady"]["reason"] == "NodeAgentMissing")
+    installed = sandbox.conditions(namespace)["DatadogInstalled"]
+    assert "helm install datadog-agent datadog/datadog" in installed["message"]
+    assert sandbox.conditions(namespace)["Ready"]["status"] == "True"
+    events = sandbox.tools.get("events", f"--namespace={namespace}")["items"]
+    assert "DatadogInstalledNotFound" in [item["reason"] for item in events]
+    charts = sandbox.checkout / "sandbox" / "charts"
+    installation.datadog(sandbox.tools, charts, sandbox.keys)
+    sandbox.wait_ready(namespace)
+    assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
+
+
+def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
+    namespace, _ = fleet
+    sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
+    kinds = "pods,statefulsets,configmaps,networkpolicies,persistentvolumeclaims,services"
+
+    def left():
+        items = sandbox.tools.get(kinds, f"--namespace={namespace}")["items"]
+        return [
+            item["metadata"]["name"]
+            for item in items
+            if item["metadata"]["name"] != "kube-root-ca.crt"
+        ]
+
+    until(lambda: left() == [], timeout_s=60)

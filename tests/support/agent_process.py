@@ -1,0 +1,194 @@
+"""The agent as a real process, started as its image starts it, with its standard output captured line by line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from support.exchange_double import ExchangeDouble
+from support.receivers.waiting import wait_for
+
+TOKEN = "operator-token-0123456789"
+START_TIMEOUT_S = 30.0
+INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
+
+
+def settings(exchange: ExchangeDouble, **more: Any) -> dict[str, Any]:
+    """settings.json of an agent that trades one market every second, whatever the signal."""
+    return {
+        "strategy": "momentum",
+        "markets": ["BTC-USD"],
+        "api": {"endpoints": exchange.endpoints},
+        "trading": {"interval": "1s", "orderSize": "0.01", "signalThreshold": "0"},
+        **more,
+    }
+
+
+class AgentFolder:
+    """Everything that is mounted into an agent's pod."""
+
+    def __init__(self, root: Path, exchange: ExchangeDouble, **more: Any) -> None:
+        self.root = root
+        self.config = root / "config"
+        self.state = root / "state"
+        self.key_file = root / "api-key"
+        self.token_file = root / "token"
+        self.config.mkdir(parents=True)
+        self.config.joinpath("settings.json").write_text(json.dumps(settings(exchange, **more)))
+        self.set_mode("Active")
+        self.key_file.write_text(exchange.key + "\n")
+        self.token_file.write_text(TOKEN)
+
+    def set_mode(self, mode: str) -> None:
+        """Write control.json as the kubelet does: a new file takes the old one's place."""
+        written = self.config / "control.new"
+        written.write_text(json.dumps({"mode": mode, "generation": 7}))
+        written.replace(self.config / "control.json")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the operator sets, without Datadog's."""
+        return {
+            "PURPLEFLEA_AGENT_ID": "momentum-0",
+            "PURPLEFLEA_CONFIG_DIR": str(self.config),
+            "PURPLEFLEA_STATE_DIR": str(self.state),
+            "PURPLEFLEA_API_KEY_FILE": str(self.key_file),
+            "PURPLEFLEA_API_TOKEN_FILE": str(self.token_file),
+            "PURPLEFLEA_HTTP_HOST": "127.0.0.1",
+            "PURPLEFLEA_HTTP_PORT": "0",
+        }
+
+
+class AgentProcess:
+    """A running agent. Use it as a context manager."""
+
+    def __init__(self, folder: AgentFolder, environment: Mapping[str, str]) -> None:
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        self._process = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("ddtrace-run")),
+                sys.executable,
+                "-m",
+                "purpleflea_agent",
+            ],
+            env={**inherited, "PYTHONUNBUFFERED": "1", **folder.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.stdout: list[str] = []
+        self.stderr: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=parts, daemon=True)
+            for parts in (
+                (self._process.stdout, self.stdout),
+                (self._process.stderr, self.stderr),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+        self._client: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """Everything the process printed."""
+        return "\n".join([*self.stdout, *self.stderr])
+
+    @property
+    def http(self) -> httpx.Client:
+        """A client of the agent's own endpoints, waiting for it to listen."""
+        if self._client is None:
+            port = wait_for(self._port, what="the agent's port", timeout_s=START_TIMEOUT_S)
+            self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=15)
+        return self._client
+
+    def lines(self, event_type: str | None = None) -> list[dict[str, Any]]:
+        """Log lines, or those of one event."""
+        parsed = [json.loads(line) for line in tuple(self.stdout)]
+        return [line for line in parsed if event_type in (None, line.get("event_type"))]
+
+    def wait_for_line(self, event_type: str, timeout_s: float = START_TIMEOUT_S) -> dict[str, Any]:
+        """The first log line of an event, waiting for it."""
+        what = f"a line {event_type}"
+        return wait_for(lambda: self.lines(event_type), what=what, timeout_s=timeout_s)[0]
+
+    def wait_until_ready(self) -> None:
+        """Wait for /readyz."""
+        wait_for(lambda: self.probe("/readyz") == 200, what="readiness", timeout_s=START_TIMEOUT_S)
+
+    def probe(self, path: str) -> int | None:
+        """Status code of a path, or None while nobody listens."""
+        try:
+            return self.http.get(path).status_code
+        except httpx.TransportError:
+            return None
+
+    def terminate(self, timeout_s: float = 20.0) -> int:
+        """SIGTERM, as the kubelet sends it; the exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(timeout_s)
+        for reader in self._readers:
+            reader.join(timeout_s)
+        return code
+
+    def wait(self, timeout_s: float = START_TIMEOUT_S) -> int:
+        """Wait for the process to end by itself; its exit code."""
+        code = self._process.wait(timeout_s)
+        for reader in self._readers:
+            reader.join(timeout_s)
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL: the crash."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it, whatever it is doing."""
+        if self._client is not None:
+            self._client.close()
+        if self._process.poll() is None:
+            self.kill()
+        for reader, stream in zip(
+            self._readers, (self._process.stdout, self._process.stderr), strict=True
+        ):
+            reader.join(5)
+            if stream is not None:
+                stream.close()
+
+    def _port(self) -> int | None:
+        if self._process.poll() is not None:
+            raise AssertionError(f"the agent ended with {self._process.returncode}: {self.output}")
+        for line in self.lines():
+            if "http_port" in line:
+                return int(line["http_port"])
+        return None
+
+    @staticmethod
+    def _read(stream: Any, into: list[str]) -> None:
+        for line in stream:
+            into.append(line.rstrip("\n"))  # noqa: PERF401 - readers look meanwhile

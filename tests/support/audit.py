@@ -1,0 +1,79 @@
+"""The audit log of a real API server: who asked for what, and when."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One request."""
+
+    at: datetime
+    user: str
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    code: int
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it may have changed something."""
+        return self.verb in WRITES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLog:
+    """The log, as far as it is written."""
+
+    file: Path
+
+    def end(self) -> int:
+        """Where the log ends now; entries after this point are later ones."""
+        return self.file.stat().st_size
+
+    def entries(self, *, since: int = 0, user: str = "") -> Iterator[Entry]:
+        """Requests after a point of the log, of users whose name contains `user`. A watch counts when it starts."""
+        with self.file.open("rb") as stream:
+            stream.seek(since)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                entry = _entry(json.loads(line))
+                if entry is not None and user in entry.user:
+                    yield entry
+
+    def counts(self, *, since: int = 0, user: str = "") -> Counter[tuple[str, str]]:
+        """Requests by verb and resource."""
+        return Counter(
+            (entry.verb, entry.resource) for entry in self.entries(since=since, user=user)
+        )
+
+    def seconds_since(self, point: int) -> float:
+        """The time between the first and the last request after a point."""
+        times = [entry.at for entry in self.entries(since=point)]
+        return (times[-1] - times[0]).total_seconds() if times else 0.0
+
+
+def _entry(line: dict[str, Any]) -> Entry | None:
+    verb, stage = line["verb"], line["stage"]
+    if stage != ("ResponseStarted" if verb == "watch" else "ResponseComplete"):
+        return None
+    what = line.get("objectRef", {})
+    resource = "/".join(part for part in (what.get("resource"), what.get("subresource")) if part)
+    return Entry(
+        at=datetime.fromisoformat(line["stageTimestamp"]),
+        user=line["user"]["username"],
+        verb=verb,
+        resource=resource,
+        namespace=what.get("namespace", ""),
+        name=what.get("name", ""),
+        code=line.get("responseStatus", {}).get("code", 0),
+    )

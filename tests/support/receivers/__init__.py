@@ -1,0 +1,1 @@
+"""Real receivers of telemetry on loopback: a DogStatsD server, and Datadog's own test agent for traces."""

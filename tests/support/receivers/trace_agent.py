@@ -1,0 +1,109 @@
+"""Datadog's own test agent (ddapm-test-agent) as a child process on a free port of loopback: the trace intake."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from support.receivers.waiting import wait_for
+
+START_TIMEOUT_S = 30.0
+
+JsonSpan = dict[str, Any]
+
+
+class TraceAgent:
+    """A running test agent. Use it as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = (folder / "trace-agent.log").open("wb")
+        command = [
+            str(Path(sys.executable).with_name("ddapm-test-agent")),
+            f"--port={self.port}",
+            f"--otlp-http-port={_free_port()}",
+            f"--otlp-grpc-port={_free_port()}",
+        ]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, cwd=folder)
+        self._client = httpx.Client(base_url=self.url, timeout=5)
+        try:
+            wait_for(self._answers, what="the trace agent's answer", timeout_s=START_TIMEOUT_S)
+        except AssertionError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an agent's environment must say to reach this server."""
+        return {"DD_TRACE_AGENT_URL": self.url}
+
+    def traces(self) -> list[list[JsonSpan]]:
+        """All traces heard since the last clear."""
+        answer: list[list[JsonSpan]] = self._client.get("/test/session/traces").json()
+        return answer
+
+    def spans(self, name: str | None = None) -> list[JsonSpan]:
+        """All spans heard since the last clear, or those of one name."""
+        return [span for trace in self.traces() for span in trace if name in (None, span["name"])]
+
+    def wait_for(
+        self,
+        name: str,
+        matches: Callable[[JsonSpan], bool] = lambda _: True,
+        *,
+        timeout_s: float = 15.0,
+    ) -> JsonSpan:
+        """The first span of a name that matches, waiting for it."""
+        found = wait_for(
+            lambda: [span for span in self.spans(name) if matches(span)],
+            what=f"a span {name}",
+            timeout_s=timeout_s,
+        )
+        return found[0]
+
+    def clear(self) -> None:
+        """Forget what was heard."""
+        self._client.get("/test/session/clear").raise_for_status()
+
+    def close(self) -> None:
+        """Stop the process."""
+        self._client.close()
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            raise AssertionError(f"the trace agent ended: {Path(self._log.name).read_text()}")
+        try:
+            return self._client.get("/info").is_success
+        except httpx.TransportError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
