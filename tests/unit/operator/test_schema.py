@@ -64,6 +64,14 @@ def test_a_one_value_literal_becomes_an_enum():
     assert dialect["enum"] == ["Seed"]
 
 
+def test_a_quantity_may_be_a_number_and_keeps_its_pattern():
+    pod = ROOT_SCHEMA["properties"]["spec"]["properties"]["pod"]["properties"]
+    quantity = pod["resources"]["properties"]["limits"]["additionalProperties"]
+    assert quantity["x-kubernetes-int-or-string"] is True
+    assert quantity["pattern"].startswith("^[0-9]")
+    assert "type" not in quantity
+
+
 def test_a_union_of_types_is_refused_with_the_path_of_the_field():
     class Model(BaseModel):
         either: int | str

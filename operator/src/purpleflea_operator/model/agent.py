@@ -20,12 +20,13 @@ DnsName = Annotated[
 ]
 Quantity = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
     Field(
         pattern="^[0-9]{1,15}([.][0-9]{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
         max_length=24,
         json_schema_extra={"x-kubernetes-int-or-string": True},
     ),
+    # Last, so outermost: a number becomes text before the pattern is looked at.
+    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
 ]
 ResourceList = Annotated[dict[str, Quantity], Field(max_length=8)]
 Text = Annotated[str, Field(max_length=1024)]

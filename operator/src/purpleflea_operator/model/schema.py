@@ -79,7 +79,7 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
         # The fields inside have defaults of their own; saying them twice would let them drift apart.
         schema["default"] = {}
     if schema.get("x-kubernetes-int-or-string"):
-        # Such a field must have no type, and a pattern would be applied to strings only: kept on purpose.
+        # Such a field must have no type; its pattern is applied to strings only.
         schema.pop("type", None)
     return schema
 
