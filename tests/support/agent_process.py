@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from support.exchange_double import ExchangeDouble
+from support.exchange_double import KEY
 from support.receivers.waiting import wait_for
 
 TOKEN = "operator-token-0123456789"
@@ -21,12 +21,12 @@ START_TIMEOUT_S = 30.0
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
-def settings(exchange: ExchangeDouble, **more: Any) -> dict[str, Any]:
+def settings(endpoints: dict[str, str], **more: Any) -> dict[str, Any]:
     """settings.json of an agent that trades one market every second, whatever the signal."""
     return {
         "strategy": "momentum",
         "markets": ["BTC-USD"],
-        "api": {"endpoints": exchange.endpoints},
+        "api": {"endpoints": endpoints},
         "trading": {"interval": "1s", "orderSize": "0.01", "signalThreshold": "0"},
         **more,
     }
@@ -35,16 +35,16 @@ def settings(exchange: ExchangeDouble, **more: Any) -> dict[str, Any]:
 class AgentFolder:
     """Everything that is mounted into an agent's pod."""
 
-    def __init__(self, root: Path, exchange: ExchangeDouble, **more: Any) -> None:
+    def __init__(self, root: Path, endpoints: dict[str, str], **more: Any) -> None:
         self.root = root
         self.config = root / "config"
         self.state = root / "state"
         self.key_file = root / "api-key"
         self.token_file = root / "token"
         self.config.mkdir(parents=True)
-        self.config.joinpath("settings.json").write_text(json.dumps(settings(exchange, **more)))
+        self.config.joinpath("settings.json").write_text(json.dumps(settings(endpoints, **more)))
         self.set_mode("Active")
-        self.key_file.write_text(exchange.key + "\n")
+        self.key_file.write_text(KEY + "\n")
         self.token_file.write_text(TOKEN)
 
     def set_mode(self, mode: str) -> None:

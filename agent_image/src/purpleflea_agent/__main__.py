@@ -1,0 +1,64 @@
+"""Run the agent: `ddtrace-run python -m purpleflea_agent`. One process, one event loop, exit 0 on SIGTERM.
+
+What the user got wrong ends it at once with one clear line and exit code 2.
+"""
+
+import logging
+import signal
+import sys
+from types import FrameType
+
+import uvicorn
+
+from purpleflea_agent import logs, metrics, services, tracing
+from purpleflea_agent.app import application
+from purpleflea_agent.emitter import emitter_of
+from purpleflea_agent.journal import JournalError
+from purpleflea_agent.settings import SettingsError, read_environment
+from purpleflea_agent.trading.strategies import UnknownStrategy
+
+OPEN_REQUESTS_TIMEOUT_S = 5
+UNUSABLE = 2
+
+
+def main() -> int:
+    """Serve until told to stop; the exit code of the process."""
+    try:
+        environment = read_environment()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return UNUSABLE
+    logs.configure(environment)
+    try:
+        agent = services.assemble(environment)
+    except (SettingsError, JournalError, UnknownStrategy) as error:
+        logging.getLogger("purpleflea.agent").critical(str(error))
+        return UNUSABLE
+    metrics.install(emitter_of(environment))
+    tracing.install(environment)
+    # uvicorn stops gracefully and then raises the signal again: without a handler of ours that would kill us.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _already_stopped)
+    config = uvicorn.Config(
+        application(agent),
+        host=environment.http_host,
+        port=environment.http_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=OPEN_REQUESTS_TIMEOUT_S,
+    )
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    logging.getLogger("purpleflea.agent").info(
+        "Listening", extra={"http_port": listener.getsockname()[1]}
+    )
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _already_stopped(number: int, frame: FrameType | None) -> None:
+    """Nothing is left to do."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Endpoints that move money: closed unless a bearer token is mounted, bounded, and repeatable by Idempotency-Key."""
+
+import hmac
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from purpleflea_agent.api.bodies import EscrowAnswer, EscrowBody, TradeAnswer, TradeBody
+from purpleflea_agent.api.problems import Problem
+from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.services import Services
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", pattern="^[A-Za-z0-9._:-]+$", max_length=128)
+]
+EscrowId = Annotated[str, Path(pattern="^[A-Za-z0-9._-]+$", max_length=128)]
+
+_bearer = HTTPBearer(auto_error=False, description="Content of the mounted token file.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def router(services: Services) -> APIRouter:
+    """Routes over a running agent."""
+
+    async def authorized(credentials: Credentials) -> None:
+        token = services.token_file.key() if services.token_file else None
+        if token is None:
+            raise Problem(403, "closed", "no API token is mounted: this endpoint is closed")
+        given = credentials.credentials if credentials else ""
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise Problem(
+                401,
+                "unauthorized",
+                "the bearer token is missing or wrong",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(authorized)])
+
+    @routes.post("/trade", status_code=201)
+    async def trade(body: TradeBody, idempotency_key: IdempotencyKey = None) -> TradeAnswer:
+        """Send an order, within the limits of spec.risk."""
+        return _trade_answer(await _trade(services, body, idempotency_key))
+
+    @routes.post("/escrow/create", status_code=201)
+    async def create(body: EscrowBody, idempotency_key: IdempotencyKey = None) -> EscrowAnswer:
+        """Open an escrow."""
+        request = EscrowRequest(
+            idempotency_key=idempotency_key or str(uuid.uuid4()),
+            counterparty_id=body.counterparty_id,
+            amount_usd=body.amount_usd,
+            description=body.description,
+        )
+        return _escrow_answer(await services.escrows.create(request))
+
+    @routes.post("/escrow/{escrow_id}/release")
+    async def release(escrow_id: EscrowId) -> EscrowAnswer:
+        """Pay an escrow out to its counterparty."""
+        return _escrow_answer(await services.escrows.release(escrow_id))
+
+    @routes.post("/escrow/{escrow_id}/cancel")
+    async def cancel(escrow_id: EscrowId) -> EscrowAnswer:
+        """Take an escrow back."""
+        return _escrow_answer(await services.escrows.cancel(escrow_id))
+
+    return routes
+
+
+async def _trade(services: Services, body: TradeBody, idempotency_key: str | None) -> Order:
+    # Only the agent's own markets: they are what its limits, and its metrics, are made for.
+    if body.market not in services.settings.markets:
+        known = ", ".join(services.settings.markets)
+        raise Problem(422, "unknown_market", f"{body.market} is not traded here: one of {known}")
+    request = OrderRequest(
+        idempotency_key=idempotency_key or str(uuid.uuid4()),
+        market=body.market,
+        side=body.side,
+        size=body.size,
+        type=body.type,
+        price=body.price,
+    )
+    interval = services.settings.trading.interval
+    closes = await services.exchange.closes(body.market, interval=interval, limit=1)
+    if not closes:
+        raise Problem(502, "no_price", f"the exchange has no price of {body.market}")
+    return await services.desk.place(request, reference_price=closes[-1])
+
+
+def _trade_answer(order: Order) -> TradeAnswer:
+    return TradeAnswer(
+        order_id=order.order_id,
+        idempotency_key=order.idempotency_key,
+        market=order.market,
+        side=order.side,
+        size=order.size,
+        type=order.type,
+        status=order.status.value,
+        price=order.price,
+        filled_size=order.filled_size,
+        fee_usd=order.fee_usd,
+        realized_pnl_usd=order.realized_pnl_usd,
+        reject_reason=order.reject_reason,
+    )
+
+
+def _escrow_answer(escrow: Escrow) -> EscrowAnswer:
+    return EscrowAnswer(
+        escrow_id=escrow.escrow_id,
+        status=escrow.status,
+        counterparty_id=escrow.counterparty_id,
+        amount_usd=escrow.amount_usd,
+    )

@@ -1,0 +1,102 @@
+"""Errors as RFC 9457 problem details, from whatever was raised to one clear answer without secrets."""
+
+import logging
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from purpleflea_agent import masking
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.journal import JournalError
+from purpleflea_agent.trading.orders import KeyReused, OrderRefused, OrderUnsettled
+
+logger = logging.getLogger("purpleflea.api")
+
+ROUTING_ERRORS = (404, 405)
+"""Raised below FastAPI, as an exception that it does not export."""
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(Exception):  # noqa: N818 - named by what it means
+    """An answer that is an error; `code` is its machine-readable name."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+
+
+def problem_of(error: Exception) -> Problem:
+    """The answer to an error."""
+    match error:
+        case Problem():
+            return error
+        case OrderRefused():
+            return Problem(409, error.reason, str(error))
+        case KeyReused():
+            return Problem(409, "idempotency_conflict", str(error))
+        case OrderUnsettled():
+            return Problem(504, "unsettled", f"{error}: ask again with the same Idempotency-Key")
+        case OutcomeUnknown(error_type="timeout"):
+            return Problem(504, "upstream_timeout", str(error))
+        case Refused(status=404):
+            return Problem(404, "not_found", str(error))
+        case Refused(status=409):
+            return Problem(409, "upstream_conflict", str(error))
+        case Refused() | NeverSent() | OutcomeUnknown() | ExchangeError():
+            return Problem(502, "upstream", str(error))
+        case JournalError():
+            return Problem(503, "journal", "the journal cannot be written: no money is moved")
+        case RequestValidationError():
+            return Problem(422, "invalid", _first_problem(error))
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):  # the framework's own
+        return Problem(status, "http", str(getattr(error, "detail", "")))
+    logger.error("Request failed", exc_info=error)
+    return Problem(500, "internal", "the agent failed; its log says why")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem."""
+
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        problem = problem_of(error)
+        body = {
+            "type": "about:blank",
+            "title": problem.code.replace("_", " "),
+            "status": problem.status,
+            "detail": masking.mask(problem.detail),
+            "code": problem.code,
+        }
+        return JSONResponse(
+            body, status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON
+        )
+
+    for kind in (
+        Problem,
+        OrderRefused,
+        KeyReused,
+        OrderUnsettled,
+        ExchangeError,
+        JournalError,
+        HTTPException,
+        RequestValidationError,
+        Exception,
+        *ROUTING_ERRORS,
+    ):
+        app.add_exception_handler(kind, answer)
+
+
+def _first_problem(error: RequestValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -1,0 +1,88 @@
+"""The trading mode: follows control.json, which the operator changes while the agent runs.
+
+It polls the content, because a mounted ConfigMap is replaced by a symlink and inotify on it is unreliable. What
+cannot be read never starts trading: the last known mode stays, and at the start that is Halted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from purpleflea_agent import logs
+from purpleflea_contract.control import Control, Mode
+from purpleflea_contract.events import CONTROL_CHANGED
+
+POLL_INTERVAL_S = 0.25
+
+logger = logging.getLogger("purpleflea.control")
+
+
+class ControlFile:
+    """control.json and what it last said."""
+
+    def __init__(
+        self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._path = path
+        self._now = now
+        self._text: bytes | None = None
+        self._control = Control(mode=Mode.HALTED)
+        self._since = now()
+        self._read(first=True)
+
+    @property
+    def control(self) -> Control:
+        """What control.json last said."""
+        return self._control
+
+    @property
+    def since(self) -> datetime:
+        """When the mode last changed, as seen here."""
+        return self._since
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether no order may be sent."""
+        return self._control.mode is not Mode.ACTIVE
+
+    def refresh(self) -> None:
+        """Look at the file now."""
+        self._read(first=False)
+
+    async def follow(self) -> None:
+        """Look at the file for ever."""
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            self.refresh()
+
+    def _read(self, *, first: bool) -> None:
+        try:
+            text = self._path.read_bytes()
+        except FileNotFoundError:
+            # Without an operator there is no file: then the agent is free to trade. One that vanishes says nothing.
+            if first:
+                self._control = Control()
+            return
+        except OSError as error:
+            logger.warning("%s cannot be read (%s); the mode stays", self._path, error.strerror)
+            return
+        if text != self._text:
+            self._text = text
+            self._take(text, first=first)
+
+    def _take(self, text: bytes, *, first: bool) -> None:
+        try:
+            control = Control.model_validate_json(text)
+        except ValidationError:
+            logger.error("%s is not valid; the mode stays %s", self._path, self._control.mode)
+            return
+        changed = control.mode is not self._control.mode
+        self._control = control
+        if changed:
+            self._since = self._now()
+        if (changed and not first) or (first and self.is_halted):
+            logs.log_event(CONTROL_CHANGED, {"mode": control.mode.value, "reason": "control.json"})

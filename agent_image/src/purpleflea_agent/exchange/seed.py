@@ -1,0 +1,220 @@
+"""The Seed dialect: the HTTP contract of the published integration page, as an adapter of the port.
+
+It turns answers into the port's words and failures into exchange.errors, and counts every call. It decides nothing
+and repeats nothing, save once after a 401 when the key file holds another key than the one refused.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from purpleflea_agent import masking, metrics
+from purpleflea_agent.exchange import wire
+from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.key_file import KeyFile
+from purpleflea_agent.exchange.port import (
+    Balance,
+    Escrow,
+    EscrowRequest,
+    Order,
+    OrderRequest,
+    Portfolio,
+)
+from purpleflea_contract.settings import Endpoints
+
+TIMEOUT = httpx.Timeout(6.0, connect=3.0)
+UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+LONGEST_DETAIL = 300
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class SeedExchange:
+    """The Purple Flea services in the Seed dialect."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        *,
+        key_file: KeyFile,
+        agent_id: str,
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> None:
+        self._endpoints = endpoints
+        self._key_file = key_file
+        self._client = httpx.AsyncClient(timeout=timeout, headers={"X-Agent-Id": agent_id})
+
+    async def closes(self, market: str, *, interval: str, limit: int) -> Sequence[Decimal]:
+        """Closing prices of the last candles, oldest first."""
+        answer = await self._call(
+            "GET",
+            f"{self._endpoints.trading}/v1/markets/{market}/candles",
+            endpoint="/v1/markets/:market/candles",
+            query={"interval": interval, "limit": str(limit)},
+        )
+        return [candle.close for candle in _parsed(wire.Candles, answer).candles]
+
+    async def place_order(self, request: OrderRequest) -> Order:
+        """Send an order."""
+        body = {
+            "market": request.market,
+            "side": request.side,
+            "size": f"{request.size:f}",
+            "type": request.type,
+        }
+        if request.price is not None:
+            body["price"] = f"{request.price:f}"
+        answer = await self._call(
+            "POST",
+            f"{self._endpoints.trading}/v1/orders",
+            endpoint="/v1/orders",
+            body=body,
+            idempotency_key=request.idempotency_key,
+        )
+        return _parsed(wire.OrderBody, answer).order()
+
+    async def find_order(self, idempotency_key: str) -> Order | None:
+        """The order of a key, or None where the exchange has none."""
+        answer = await self._call(
+            "GET",
+            f"{self._endpoints.trading}/v1/orders",
+            endpoint="/v1/orders",
+            query={"idempotency_key": idempotency_key},
+        )
+        found = [body.order() for body in _parsed(wire.Orders, answer).orders]
+        return next((order for order in found if order.idempotency_key == idempotency_key), None)
+
+    async def portfolio(self) -> Portfolio:
+        """Positions and equity."""
+        url = f"{self._endpoints.trading}/v1/positions"
+        answer = await self._call("GET", url, endpoint="/v1/positions")
+        return _parsed(wire.Positions, answer).portfolio()
+
+    async def balances(self) -> tuple[Balance, ...]:
+        """Balances of the wallet."""
+        url = f"{self._endpoints.wallet}/v1/balance"
+        answer = await self._call("GET", url, endpoint="/v1/balance")
+        return _parsed(wire.Balances, answer).all()
+
+    async def create_escrow(self, request: EscrowRequest) -> Escrow:
+        """Open an escrow."""
+        body = {
+            "counterparty_id": request.counterparty_id,
+            "amount_usd": f"{request.amount_usd:f}",
+        }
+        if request.description is not None:
+            body["description"] = request.description
+        answer = await self._call(
+            "POST",
+            f"{self._endpoints.escrow}/v1/escrow",
+            endpoint="/v1/escrow",
+            body=body,
+            idempotency_key=request.idempotency_key,
+        )
+        return _parsed(wire.EscrowBody, answer).escrow()
+
+    async def escrow(self, escrow_id: str) -> Escrow:
+        """The state of an escrow."""
+        url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}"
+        answer = await self._call("GET", url, endpoint="/v1/escrow/:id")
+        return _parsed(wire.EscrowBody, answer).escrow()
+
+    async def release_escrow(self, escrow_id: str) -> Escrow:
+        """Pay an escrow out to the counterparty."""
+        return await self._move_escrow(escrow_id, "release")
+
+    async def cancel_escrow(self, escrow_id: str) -> Escrow:
+        """Take an escrow back."""
+        return await self._move_escrow(escrow_id, "cancel")
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._client.aclose()
+
+    async def _move_escrow(self, escrow_id: str, verb: str) -> Escrow:
+        url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}/{verb}"
+        answer = await self._call("POST", url, endpoint=f"/v1/escrow/:id/{verb}")
+        return _parsed(wire.EscrowBody, answer).escrow()
+
+    async def _call(  # noqa: PLR0913 - the parts of a request, all but two by name
+        self,
+        method: str,
+        url: str,
+        *,
+        endpoint: str,
+        query: dict[str, str] | None = None,
+        body: dict[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> bytes:
+        key = self._key_file.key()
+        if key is None:
+            raise NeverSent(f"no API key: {self._key_file.path} is missing or empty")
+        request = self._client.build_request(method, url, params=query, json=body)
+        if idempotency_key is not None:
+            request.headers["Idempotency-Key"] = idempotency_key
+        response = await self._send(request, key, endpoint)
+        if response.status_code == 401:
+            self._key_file.forget()
+            newer = self._key_file.key()
+            if newer is not None and newer != key:
+                response = await self._send(request, newer, endpoint)
+        return _content(response)
+
+    async def _send(self, request: httpx.Request, key: str, endpoint: str) -> httpx.Response:
+        request.headers["Authorization"] = f"Bearer {key}"
+        code = 0
+        try:
+            response = await self._client.send(request)
+            code = response.status_code
+        except UNREACHED as error:
+            raise NeverSent(f"{request.url.host} cannot be reached: {_text(error)}") from error
+        except httpx.TimeoutException as error:
+            raise OutcomeUnknown(f"{endpoint}: no answer in time", error_type="timeout") from error
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(
+                f"{endpoint}: connection lost: {_text(error)}", error_type="connection"
+            ) from error
+        finally:
+            metrics.record_api_call(endpoint, request.method, code)
+        return response
+
+
+def _content(response: httpx.Response) -> bytes:
+    if response.is_success:
+        return response.content
+    detail = masking.mask(f"{response.status_code}: {_problem_detail(response)}")
+    if response.is_client_error:
+        raise Refused(detail, status=response.status_code, retry_after_s=_retry_after(response))
+    raise OutcomeUnknown(detail, error_type="upstream")
+
+
+def _problem_detail(response: httpx.Response) -> str:
+    try:
+        problem = wire.Problem.model_validate_json(response.content)
+    except ValidationError:
+        return response.reason_phrase
+    return (problem.detail or problem.title or response.reason_phrase)[:LONGEST_DETAIL]
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        return float(response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _parsed(model: type[M], content: bytes) -> M:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise OutcomeUnknown(
+            f"the answer is no {model.__name__}: {error.error_count()} problems",
+            error_type="upstream",
+        ) from error
+
+
+def _text(error: httpx.HTTPError) -> str:
+    return masking.mask(str(error) or type(error).__name__)

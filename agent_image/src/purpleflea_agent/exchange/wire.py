@@ -1,0 +1,136 @@
+"""Bodies of the Seed dialect, as they stand in HTTP answers, and what they mean in the port's words.
+
+Unknown fields are ignored: services may add some. Numbers arrive as decimal strings and become Decimal exactly.
+"""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from purpleflea_agent.exchange.port import (
+    Balance,
+    Escrow,
+    Order,
+    OrderStatus,
+    OrderType,
+    Portfolio,
+    Position,
+    Side,
+)
+
+Number = Annotated[Decimal, Field(allow_inf_nan=False)]
+Zero = Decimal(0)
+
+
+class Body(BaseModel):
+    """Base of all bodies."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Problem(Body):
+    """RFC 9457 problem details."""
+
+    title: str | None = None
+    detail: str | None = None
+
+
+class CandleBody(Body):
+    """One candle; only its close is of interest."""
+
+    close: Number
+
+
+class Candles(Body):
+    """Candles of a market, oldest first."""
+
+    candles: list[CandleBody]
+
+
+class OrderBody(Body):
+    """An order."""
+
+    order_id: str
+    idempotency_key: str
+    market: str
+    side: Side
+    size: Number
+    type: OrderType
+    status: OrderStatus
+    price: Number | None = None
+    filled_size: Number = Zero
+    fee_usd: Number = Zero
+    realized_pnl_usd: Number = Zero
+    reject_reason: str | None = None
+
+    def order(self) -> Order:
+        """In the port's words."""
+        return Order(**dict(self))
+
+
+class Orders(Body):
+    """A list of orders."""
+
+    orders: list[OrderBody]
+
+
+class PositionBody(Body):
+    """A position."""
+
+    market: str
+    size: Number
+    mark_price: Number
+    notional_usd: Number
+    unrealized_pnl_usd: Number
+    realized_pnl_usd: Number
+
+    def position(self) -> Position:
+        """In the port's words."""
+        return Position(**dict(self))
+
+
+class Positions(Body):
+    """All positions."""
+
+    positions: list[PositionBody]
+    equity_usd: Number
+
+    def portfolio(self) -> Portfolio:
+        """In the port's words."""
+        return Portfolio(
+            positions=tuple(item.position() for item in self.positions), equity_usd=self.equity_usd
+        )
+
+
+class BalanceBody(Body):
+    """Balance of one currency."""
+
+    amount: Number
+    usd_value: Number
+
+
+class Balances(Body):
+    """Balances by currency."""
+
+    balances: dict[str, BalanceBody]
+
+    def all(self) -> tuple[Balance, ...]:
+        """In the port's words."""
+        return tuple(
+            Balance(currency=currency, amount=body.amount, usd_value=body.usd_value)
+            for currency, body in self.balances.items()
+        )
+
+
+class EscrowBody(Body):
+    """An escrow."""
+
+    escrow_id: str
+    status: str
+    counterparty_id: str
+    amount_usd: Number
+
+    def escrow(self) -> Escrow:
+        """In the port's words."""
+        return Escrow(**dict(self))

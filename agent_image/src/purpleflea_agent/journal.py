@@ -1,0 +1,103 @@
+"""The trade journal: what the agent meant to do, on disk before it is done, and what came of it.
+
+This is the event loop's side: one thread of its own does the disk's work, so that a slow disk never stops the loop.
+What to do about an unsettled order is the order desk's business.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.journal_store import Entry, JournalStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FILE_NAME = "journal.sqlite3"
+
+
+class JournalError(Exception):
+    """The journal cannot be opened or written; the text says why and what to do."""
+
+
+class Journal:
+    """The journal of one agent."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = folder / FILE_NAME
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        try:
+            self._store = JournalStore(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(
+                f"the journal {self._path} cannot be opened ({error}): check that its volume is"
+                " writable, has room, and that no other agent uses it"
+            ) from error
+
+    async def write(self, request: OrderRequest) -> None:
+        """Put an order on disk, before it is sent."""
+        await self._run(self._store.write, request, self._clock())
+
+    async def settle(self, order: Order) -> None:
+        """Note what the exchange says of an order."""
+        await self._run(self._store.settle, order)
+
+    async def fail(self, idempotency_key: str, reason: str) -> None:
+        """Note that an order had no effect."""
+        await self._run(self._store.fail, idempotency_key, reason)
+
+    async def entry(self, idempotency_key: str) -> Entry | None:
+        """The order of a key."""
+        return await self._run(self._store.entry, idempotency_key)
+
+    async def unfinished(self) -> list[Entry]:
+        """Orders whose outcome is unknown, and those that rest at the exchange; oldest first."""
+        return await self._run(self._store.unfinished)
+
+    async def orders_since(self, moment: float) -> int:
+        """How many orders were written after `moment` (seconds since the epoch)."""
+        return await self._run(self._store.orders_since, moment)
+
+    async def counts(self) -> dict[str, int]:
+        """How many orders there are of each status."""
+        return await self._run(self._store.counts)
+
+    async def raise_peak(self, equity_usd: Decimal) -> Decimal:
+        """The highest equity ever, this one included."""
+        return await self._run(self._store.raise_peak, equity_usd)
+
+    async def realized_pnl(self, told: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Realized profit of every market: the exchange tells it with a position, and a closed one is none."""
+        return await self._run(self._store.realized_pnl, told)
+
+    async def write_escrow(self, request: EscrowRequest) -> None:
+        """Put an escrow on disk, before it is opened."""
+        await self._run(self._store.write_escrow, request, self._clock())
+
+    async def open_escrow(self, escrow: Escrow, idempotency_key: str) -> None:
+        """Note what the exchange says of an escrow that was just opened."""
+        await self._run(self._store.open_escrow, escrow, idempotency_key)
+
+    async def move_escrow(self, escrow: Escrow) -> None:
+        """Note the state that an escrow reached."""
+        await self._run(self._store.move_escrow, escrow)
+
+    async def close(self) -> None:
+        """Finish what is queued and close the file."""
+        await self._run(self._store.close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = self._thread.submit(work, *args, **kwargs)
+        try:
+            # Shielded: a write that has begun is finished, whoever was waiting for it.
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {self._path} cannot be used: {error}") from error

@@ -1,0 +1,229 @@
+"""One JSON line per log record on standard output, and the log events of the published integration.
+
+Event time is the record's, in milliseconds; trace correlation is what ddtrace put on the record; secrets are masked;
+no value, however odd, loses a line. Collecting and shipping lines is the node agent's business.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import TextIO
+
+from purpleflea_agent import masking
+from purpleflea_agent.settings import Environment, read_environment, strategy_name
+from purpleflea_contract import events
+from purpleflea_contract.events import LogEvent
+
+STOCK_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+RESERVED = frozenset(
+    {
+        "timestamp",
+        "level",
+        "logger",
+        "status",
+        "severity",
+        "service",
+        "host",
+        "source",
+        "env",
+        "version",
+    }
+)
+"""Top-level keys that have a meaning of their own, here or at Datadog; callers' values move under `extra.`."""
+OUTSIDE_OF_SPANS = (None, "", "0", 0)
+
+_configured = False
+
+
+class JsonLines(logging.Formatter):
+    """Formats records as JSON lines with the contract's fields."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__()
+        self._identity = {
+            "agent_id": environment.agent_id,
+            "strategy": strategy_name(environment.settings_file),
+        }
+        self._unified_service = {
+            "dd.service": environment.dd_service,
+            "dd.env": environment.dd_env,
+            "dd.version": environment.dd_version,
+        }
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, object] = {
+            "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _message(record),
+            **self._identity,
+            **self._correlation(record),
+        }
+        for name, value in vars(record).items():
+            if name not in STOCK_ATTRIBUTES and not name.startswith("dd."):
+                line[f"extra.{name}" if name in RESERVED else name] = value
+        line.update(_error(record))
+        return masking.mask(_dumps(line))
+
+    def _correlation(self, record: logging.LogRecord) -> dict[str, object]:
+        found = {
+            name: getattr(record, name, None) or value
+            for name, value in self._unified_service.items()
+        }
+        for name in ("dd.trace_id", "dd.span_id"):
+            value = getattr(record, name, None)
+            if value not in OUTSIDE_OF_SPANS:
+                found[name] = value
+        return {name: value for name, value in found.items() if value}
+
+
+def configure(environment: Environment, stream: TextIO | None = None) -> None:
+    """Send every record of the process, and every uncaught exception, to one JSON stream."""
+    global _configured
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(JsonLines(environment))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "ddtrace"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+    for name in ("httpx", "httpcore", "uvicorn", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    _configured = True
+
+
+def get_logger(name: str) -> logging.Logger:
+    """A logger whose lines are JSON; the first call sets the process up from the environment."""
+    if not _configured:
+        configure(read_environment())
+    return logging.getLogger(name)
+
+
+def log_event(event: LogEvent, attributes: Mapping[str, object]) -> None:
+    """Log an event of the contract."""
+    unknown = attributes.keys() - set(event.attributes)
+    if unknown:
+        raise ValueError(f"the log event {event.name} has no attributes {sorted(unknown)}")
+    extra = {events.EVENT_TYPE: event.name, **attributes}
+    level = logging.getLevelNamesMapping()[event.level]
+    get_logger("purpleflea.agent").log(level, event.message, extra=extra)
+
+
+def log_trade_execution(  # noqa: PLR0913 - the published signature
+    market: str,
+    side: str,
+    size: float | Decimal,
+    price: float | Decimal,
+    latency_ms: float,
+    order_id: str,
+) -> None:
+    """Log an order that was filled; call it inside the order's span, so that both share a trace."""
+    log_event(
+        events.TRADE_EXECUTED,
+        {
+            "market": market,
+            "side": side,
+            "size": size,
+            "price": price,
+            "latency_ms": round(latency_ms, 2),
+            "order_id": order_id,
+        },
+    )
+
+
+def log_signal_generated(market: str, signal: float | Decimal, strategy: str) -> None:
+    """Log the value of a trading signal."""
+    log_event(
+        events.SIGNAL_GENERATED,
+        {"market": market, "signal_value": round(signal, 6), "strategy": strategy},
+    )
+
+
+def log_escrow_event(
+    counterparty: str, amount_usd: float | Decimal, status: str, escrow_id: str
+) -> None:
+    """Log the state that an escrow reached."""
+    log_event(
+        events.ESCROW_TRANSACTION,
+        {
+            "counterparty": counterparty,
+            "amount_usd": amount_usd,
+            "escrow.status": status,
+            "escrow_id": escrow_id,
+        },
+    )
+
+
+def log_balance_alert(
+    currency: str, balance_usd: float | Decimal, threshold_usd: float | Decimal
+) -> None:
+    """Log that a balance is below its threshold."""
+    log_event(
+        events.BALANCE_ALERT,
+        {"currency": currency, "balance_usd": balance_usd, "threshold_usd": threshold_usd},
+    )
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:
+        return f"{record.msg!s} (arguments do not fit: {type(error).__name__})"
+
+
+def _error(record: logging.LogRecord) -> dict[str, str]:
+    if not record.exc_info or record.exc_info[1] is None:
+        return {}
+    kind, error, trace = record.exc_info
+    return {
+        "error.kind": kind.__qualname__ if kind else "",
+        "error.message": str(error),
+        "error.stack": "".join(traceback.format_exception(kind, error, trace)),
+    }
+
+
+def _dumps(line: dict[str, object]) -> str:
+    try:
+        return json.dumps(line, default=_plain, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        # Not a number, a circular reference, an odd key: only the value at fault becomes text.
+        return json.dumps({name: _safe(value) for name, value in line.items()})
+
+
+def _safe(value: object) -> object:
+    try:
+        return json.loads(json.dumps(value, default=_plain, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return _text(value)
+
+
+def _plain(value: object) -> object:
+    # Numbers stay numbers: Datadog's measures (latency, amounts) are made of them.
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return object.__repr__(value)
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    logging.getLogger("purpleflea.agent").critical(
+        "Uncaught exception", exc_info=(kind, error, trace)
+    )

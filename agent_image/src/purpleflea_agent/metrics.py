@@ -1,0 +1,153 @@
+"""The metrics of the published integration, under its function names, plus those our own agent adds.
+
+Each function says what happened; names, types and tags come from the contract, and sending is the emitter's business.
+Values that could grow without bound (ids, error texts) are mapped to a class here: keep them in spans and logs.
+"""
+
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from purpleflea_agent.emitter import Emitter, Value, emitter_of
+from purpleflea_agent.settings import read_environment
+from purpleflea_contract import metrics as contract
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+AGENT_PREFIXES = ("agent", "ag_")
+"""How ids of other Purple Flea agents begin."""
+
+_emitter: Emitter | None = None
+
+
+def install(emitter: Emitter) -> None:
+    """Make `emitter` the one that the functions below use."""
+    global _emitter
+    _emitter = emitter
+
+
+def emitter() -> Emitter:
+    """The emitter in use; the first call makes it from the environment."""
+    if _emitter is None:
+        install(emitter_of(read_environment()))
+    assert _emitter is not None  # noqa: S101 - for the type checker
+    return _emitter
+
+
+def record_pnl(market: str, pnl_usd: Value, realized: bool = False) -> None:
+    """Record the profit and loss of a market; after each change of the position."""
+    emitter().send(contract.PNL, pnl_usd, market=market, realized="true" if realized else "false")
+
+
+def record_drawdown(drawdown_pct: Value) -> None:
+    """Record how far the equity is below its peak, in percent."""
+    emitter().send(contract.DRAWDOWN, drawdown_pct)
+
+
+def record_open_positions(market: str, count: int) -> None:
+    """Record the open positions of a market."""
+    emitter().send(contract.OPEN_POSITIONS, count, market=market)
+
+
+def record_order_latency(market: str, order_type: str, latency_ms: Value) -> None:
+    """Record the time from sending an order to its answer."""
+    emitter().send(contract.ORDER_LATENCY, latency_ms, market=market, order_type=order_type)
+
+
+def record_signal_compute_time(duration_seconds: Value, model_version: str = "v1") -> None:
+    """Record how long a signal took to compute."""
+    emitter().send(contract.SIGNAL_COMPUTE, duration_seconds, model_version=model_version)
+
+
+def record_order_execution(market: str, error_type: str | None = None) -> None:
+    """Count an order: a success, or a failure of the class `error_type`."""
+    if error_type is None:
+        emitter().send(contract.ORDER_EXECUTIONS, market=market, status="success")
+    else:
+        emitter().send(
+            contract.ORDER_EXECUTIONS, market=market, status="error", error_type=error_type
+        )
+
+
+def timed_order_execution(
+    market: str, order_type: str = "market"
+) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    """Decorate an async function that sends one order: records its latency and its outcome."""
+
+    def decorator(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        @functools.wraps(function)
+        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            started = time.monotonic()
+            try:
+                result = await function(*args, **kwargs)
+            except Exception as error:
+                record_order_execution(market, error_class(error))
+                raise
+            record_order_latency(market, order_type, (time.monotonic() - started) * 1000)
+            record_order_execution(market)
+            return result
+
+        return wrapper
+
+    return decorator
+
+
+def record_wallet_balance(currency: str, balance_usd: Value, wallet_type: str = "trading") -> None:
+    """Record the balance of a wallet, in US dollars."""
+    emitter().send(contract.WALLET_BALANCE, balance_usd, currency=currency, wallet_type=wallet_type)
+
+
+def record_api_call(endpoint: str, method: str, status_code: int) -> None:
+    """Count a call to the Purple Flea API; `endpoint` is its route template, 0 the code where no answer came."""
+    emitter().send(
+        contract.API_REQUESTS,
+        endpoint=endpoint,
+        method=method,
+        status_code=str(status_code),
+        success="true" if 200 <= status_code < 300 else "false",
+    )
+
+
+def record_escrow_transaction(counterparty: str, status: str, amount_usd: Value = 0) -> None:
+    """Count an escrow transaction by the state it reached, and the amount of a completed one."""
+    party = counterparty_class(counterparty)
+    emitter().send(contract.ESCROW_TRANSACTIONS, counterparty=party, status=status)
+    if status == "completed" and amount_usd > 0:
+        emitter().send(contract.ESCROW_AMOUNT, amount_usd, counterparty=party, status=status)
+
+
+def record_faucet_claim(status: str) -> None:
+    """Count a faucet claim."""
+    emitter().send(contract.FAUCET_CLAIMS, status=status)
+
+
+def record_risk_refusal(reason: str) -> None:
+    """Count an order that a risk limit or a halt forbade."""
+    emitter().send(contract.RISK_REFUSALS, reason=reason)
+
+
+def record_heartbeat() -> None:
+    """Count a completed trading interval, and report telemetry lost meanwhile."""
+    emitter().send(contract.HEARTBEAT)
+    emitter().report_drops()
+
+
+def counterparty_class(counterparty: str) -> str:
+    """The class of an escrow counterparty: its id would be a tag without bound."""
+    if not counterparty or counterparty == "unknown":
+        return "other"
+    return "agent" if counterparty.startswith(AGENT_PREFIXES) else "external"
+
+
+def error_class(error: BaseException) -> str:
+    """The class of a failure: what the error says of itself, else what its type suggests."""
+    declared = getattr(error, "error_type", None)
+    if isinstance(declared, str):
+        return declared
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return "timeout"
+    if isinstance(error, ConnectionError) or "Connect" in type(error).__name__:
+        return "connection"
+    return "other"

@@ -1,0 +1,125 @@
+"""The parts of a running agent, made once from its environment, and how they start and stop together.
+
+Nothing here decides anything; the HTTP surface is the api package.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from purpleflea_agent import metrics
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.key_file import KeyFile
+from purpleflea_agent.exchange.port import Exchange
+from purpleflea_agent.exchange.seed import SeedExchange
+from purpleflea_agent.journal import Journal
+from purpleflea_agent.settings import Environment, read_settings
+from purpleflea_agent.trading import strategies
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.escrows import EscrowDesk
+from purpleflea_agent.trading.loop import TradingLoop
+from purpleflea_agent.trading.orders import OrderDesk
+from purpleflea_contract import quantities
+from purpleflea_contract.settings import Settings
+
+STOP_TIMEOUT_S = 12.0
+"""Time for an order on its way to be answered (6 s) or asked for (4 s); a pod's grace period is 30 s by default."""
+
+logger = logging.getLogger("purpleflea.agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """A running agent."""
+
+    environment: Environment
+    settings: Settings
+    control: ControlFile
+    key_file: KeyFile
+    token_file: KeyFile | None
+    exchange: Exchange
+    journal: Journal
+    account: Account
+    desk: OrderDesk
+    escrows: EscrowDesk
+    loop: TradingLoop
+
+    async def run(self, started: asyncio.Event) -> None:
+        """Trade until cancelled; then settle what is under way, hand over telemetry, and close."""
+        self._say_what_is_missing()
+        follower = asyncio.create_task(self.control.follow(), name="control")
+        trader = asyncio.create_task(self.loop.run(), name="trading")
+        started.set()
+        try:
+            # Not gather: its cancellation would cancel an order on its way.
+            ended, _ = await asyncio.wait({follower, trader}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+        finally:
+            follower.cancel()
+            await self._stop(trader)
+
+    async def _stop(self, trader: asyncio.Task[None]) -> None:
+        self.loop.stop()
+        _, late = await asyncio.wait({trader}, timeout=STOP_TIMEOUT_S)
+        if late:
+            logger.warning("An order is not settled; the journal keeps it for the next start")
+            trader.cancel()
+            await asyncio.wait({trader}, timeout=1)
+        await self.exchange.close()
+        await self.journal.close()
+        await asyncio.to_thread(metrics.emitter().close)
+        logger.info("Stopped")
+
+    def _say_what_is_missing(self) -> None:
+        if not (
+            self.environment.metrics_have_a_receiver or self.environment.traces_have_a_receiver
+        ):
+            logger.warning(
+                "No Datadog agent in the environment (DD_AGENT_HOST, DD_DOGSTATSD_URL, DD_TRACE_AGENT_URL):"
+                " metrics and traces go nowhere"
+            )
+        if self.key_file.key() is None:
+            logger.warning(
+                "No API key yet: waiting for it, and not ready", extra={"file": self.key_file.path}
+            )
+
+
+def assemble(environment: Environment) -> Services:
+    """Make all parts; what the user got wrong is raised as one clear line."""
+    settings = read_settings(environment.settings_file)
+    strategy = strategies.find(settings.strategy)
+    key_file = KeyFile(environment.api_key_file)
+    exchange = SeedExchange(
+        settings.api.endpoints, key_file=key_file, agent_id=environment.agent_id
+    )
+    control = ControlFile(environment.control_file)
+    journal = Journal(environment.state_dir)
+    account = Account(
+        exchange=exchange,
+        journal=journal,
+        markets=settings.markets,
+        balance_threshold_usd=quantities.decimal(settings.risk.min_balance_usd),
+    )
+    desk = OrderDesk(
+        exchange=exchange,
+        journal=journal,
+        account=account,
+        control=control,
+        limits=settings.risk,
+    )
+    return Services(
+        environment=environment,
+        settings=settings,
+        control=control,
+        key_file=key_file,
+        token_file=KeyFile(environment.api_token_file) if environment.api_token_file else None,
+        exchange=exchange,
+        journal=journal,
+        account=account,
+        desk=desk,
+        escrows=EscrowDesk(exchange=exchange, journal=journal, control=control),
+        loop=TradingLoop(
+            settings, strategy=strategy, exchange=exchange, account=account, desk=desk
+        ),
+    )

@@ -1,0 +1,108 @@
+"""What the agent is told: its environment and settings.json. Nothing else reads the environment.
+
+The names are those of the contract; the trading mode and the API key are not here, as they change while the agent
+runs (see control and exchange.key_file).
+"""
+
+import platform
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from purpleflea_contract import environment as names
+from purpleflea_contract.settings import Settings
+
+UNKNOWN_STRATEGY = "unknown"
+
+
+class SettingsError(Exception):
+    """What the user gave cannot be used; the text names it and says what to do."""
+
+
+class Environment(BaseSettings):
+    """The environment variables that the agent reads. An empty one counts as absent."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
+    )
+
+    agent_id: Annotated[str, Field(validation_alias=names.AGENT_ID)] = platform.node() or "agent"
+    """Identity; outside Kubernetes the host's name."""
+    config_dir: Annotated[Path, Field(validation_alias=names.CONFIG_DIR)] = Path(
+        names.DEFAULT_CONFIG_DIR
+    )
+    state_dir: Annotated[Path, Field(validation_alias=names.STATE_DIR)] = Path(
+        names.DEFAULT_STATE_DIR
+    )
+    api_key_file: Annotated[Path, Field(validation_alias=names.API_KEY_FILE)] = (
+        Path(names.DEFAULT_API_KEY_DIR) / "api-key"
+    )
+    api_token_file: Annotated[Path | None, Field(validation_alias=names.API_TOKEN_FILE)] = None
+    http_host: Annotated[str, Field(validation_alias=names.HTTP_HOST)] = names.DEFAULT_HTTP_HOST
+    http_port: Annotated[int, Field(validation_alias=names.HTTP_PORT_VARIABLE, ge=0, le=65535)] = (
+        names.HTTP_PORT
+    )
+    dd_agent_host: Annotated[str | None, Field(validation_alias=names.DD_AGENT_HOST)] = None
+    dd_dogstatsd_url: Annotated[str | None, Field(validation_alias=names.DD_DOGSTATSD_URL)] = None
+    dd_trace_agent_url: Annotated[str | None, Field(validation_alias=names.DD_TRACE_AGENT_URL)] = (
+        None
+    )
+    dd_trace_enabled: Annotated[bool, Field(validation_alias=names.DD_TRACE_ENABLED)] = True
+    dd_env: Annotated[str | None, Field(validation_alias=names.DD_ENV)] = None
+    dd_service: Annotated[str | None, Field(validation_alias=names.DD_SERVICE)] = None
+    dd_version: Annotated[str | None, Field(validation_alias=names.DD_VERSION)] = None
+
+    @property
+    def metrics_have_a_receiver(self) -> bool:
+        """Whether the environment says where a DogStatsD server is."""
+        return bool(self.dd_agent_host or self.dd_dogstatsd_url)
+
+    @property
+    def traces_have_a_receiver(self) -> bool:
+        """Whether the environment says where a trace agent is, and tracing is not switched off."""
+        return self.dd_trace_enabled and bool(self.dd_agent_host or self.dd_trace_agent_url)
+
+    @property
+    def settings_file(self) -> Path:
+        """The mounted settings.json."""
+        return self.config_dir / names.SETTINGS_FILE
+
+    @property
+    def control_file(self) -> Path:
+        """The mounted control.json."""
+        return self.config_dir / names.CONTROL_FILE
+
+
+def read_environment() -> Environment:
+    """The environment of this process."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        raise SettingsError(f"environment: {_first_problem(error)}") from error
+
+
+def read_settings(path: Path) -> Settings:
+    """settings.json, checked."""
+    try:
+        return Settings.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_first_problem(error)}") from error
+    except OSError as error:
+        remedy = f"mount the agent's ConfigMap there, or set {names.CONFIG_DIR}"
+        raise SettingsError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+
+
+def strategy_name(path: Path) -> str:
+    """The strategy that settings.json names, for tags only: never an error."""
+    try:
+        return read_settings(path).strategy
+    except SettingsError:
+        return UNKNOWN_STRATEGY
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    return f"{field}: {problem['msg']}"

@@ -1,0 +1,108 @@
+"""Spans of the contract, on top of what ddtrace instruments by itself.
+
+It makes them measured, tags them with the agent's identity and flags errors; where they go is ddtrace's business,
+told by the environment. Names and allowed tags are the contract's.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from decimal import Decimal
+
+from ddtrace.trace import Span as TracerSpan
+from ddtrace.trace import TraceFilter, tracer
+
+from purpleflea_agent import masking
+from purpleflea_agent.settings import Environment, read_environment, strategy_name
+from purpleflea_contract import spans as contract
+
+TagValue = str | int | float | Decimal
+
+PROBES = ("GET /healthz", "GET /readyz")
+"""Resources of no interest: the kubelet asks for them every few seconds."""
+
+_identity: dict[str, str] = {}
+
+
+class ActiveSpan:
+    """A span that is open: takes tags of its kind, and failures that do not leave it."""
+
+    def __init__(self, kind: contract.Span, span: TracerSpan) -> None:
+        self._kind = kind
+        self._span = span
+
+    def set(self, **tags: TagValue) -> None:
+        """Add tags that are known only now."""
+        _check(self._kind, tags)
+        for name, value in tags.items():
+            number = float(value) if isinstance(value, Decimal) else value
+            self._span.set_tag(name, number)
+
+    def fail(self, error: BaseException) -> None:
+        """Flag the span as failed by an error that is handled inside it."""
+        self._span.set_exc_info(type(error), error, error.__traceback__)
+        if error.__traceback__ is None:  # set_exc_info ignores an error that was never raised
+            self._span.error = 1
+            self._span.set_tag("error.type", type(error).__qualname__)
+            self._span.set_tag("error.message", str(error))
+
+
+class ProbeFilter(TraceFilter):  # type: ignore[misc] # ddtrace is not followed by the type checker
+    """Drops traces of the kubelet's probes."""
+
+    def process_trace(self, trace: list[TracerSpan]) -> list[TracerSpan] | None:
+        """The trace, or nothing where it is a probe's."""
+        return None if trace and trace[0].resource in PROBES else trace
+
+
+class MaskingFilter(TraceFilter):  # type: ignore[misc] # as above
+    """Masks secrets in the texts of errors, whichever integration wrote them."""
+
+    def process_trace(self, trace: list[TracerSpan]) -> list[TracerSpan] | None:
+        """The trace without secrets."""
+        for span in trace:
+            if span.error:
+                for name in ("error.message", "error.stack"):
+                    text = span.get_tag(name)
+                    if text:
+                        span.set_tag(name, masking.mask(text))
+        return trace
+
+
+def install(environment: Environment) -> None:
+    """Set identity and filters; without a receiver nothing is traced."""
+    _identify(environment)
+    tracer.configure(trace_processors=[ProbeFilter(), MaskingFilter()])
+    if not environment.traces_have_a_receiver:
+        tracer.enabled = False
+        # ddtrace-run has started its own background senders before us; they would complain forever.
+        logging.getLogger("ddtrace").setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
+    """Open a span of the contract around a block; an error that leaves the block flags the span."""
+    if not _identity:
+        _identify(read_environment())
+    _check(kind, tags)
+    resource = kind.resource.format_map({**_identity, **tags})
+    with tracer.trace(kind.name, resource=resource) as opened:
+        for name, value in _identity.items():
+            opened.set_tag(name, value)
+        if kind.measured:
+            opened.set_tag(contract.MEASURED_TAG, 1)
+        active = ActiveSpan(kind, opened)
+        active.set(**tags)
+        yield active
+
+
+def _identify(environment: Environment) -> None:
+    _identity.update(
+        agent_id=environment.agent_id, strategy=strategy_name(environment.settings_file)
+    )
+
+
+def _check(kind: contract.Span, tags: dict[str, TagValue]) -> None:
+    unknown = tags.keys() - set(kind.tags) - set(contract.EVERY_SPAN)
+    if unknown:
+        raise ValueError(f"the span {kind.name} has no tags {sorted(unknown)}")

@@ -1,0 +1,1 @@
+"""Trading: pure decisions (signals, sizing, risk) and the parts that act on them (orders, account, loop)."""

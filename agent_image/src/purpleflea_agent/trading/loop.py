@@ -1,0 +1,150 @@
+"""The trading loop: once per interval look at the account, then at each market, and order where the signal says so.
+
+Nothing ends it but being stopped: what fails is logged and tried again at the next interval. Limits and sending are
+the desk's business.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+from purpleflea_agent import logs, metrics, tracing
+from purpleflea_agent.exchange.errors import ExchangeError
+from purpleflea_agent.exchange.port import Exchange, OrderRequest
+from purpleflea_agent.journal import JournalError
+from purpleflea_agent.trading import sizing
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.orders import OrderDesk, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.sizing import Sizing
+from purpleflea_agent.trading.strategies import Strategy
+from purpleflea_contract import quantities, spans
+from purpleflea_contract.settings import Settings
+
+CANDLES = 50
+RETRY_INTERVAL = timedelta(seconds=1)
+"""Pause while the exchange was never reached: the first interval is not wasted on a late neighbour."""
+
+logger = logging.getLogger("purpleflea.trading")
+
+
+class TradingLoop:
+    """Trades one strategy on its markets."""
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        settings: Settings,
+        *,
+        strategy: Strategy,
+        exchange: Exchange,
+        account: Account,
+        desk: OrderDesk,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._strategy = strategy
+        self._exchange = exchange
+        self._account = account
+        self._desk = desk
+        self._monotonic = monotonic
+        self._interval = quantities.duration(settings.trading.interval)
+        self._stopping = asyncio.Event()
+        self._is_running = False
+        self._sizing = Sizing(
+            order_size=quantities.decimal(settings.trading.order_size),
+            signal_threshold=quantities.decimal(settings.trading.signal_threshold),
+            max_order_usd=quantities.decimal(settings.risk.max_order_usd),
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it trades; false before the start and after the end, however it came."""
+        return self._is_running
+
+    def stop(self) -> None:
+        """Let the present interval finish, and begin no other."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Trade until stopped."""
+        self._is_running = True
+        try:
+            while not self._stopping.is_set():
+                started = self._monotonic()
+                await self.trade_once()
+                spent = timedelta(seconds=self._monotonic() - started)
+                period = self._interval if self._account.is_known else RETRY_INTERVAL
+                await self._pause(period - spent)
+        finally:
+            self._is_running = False
+
+    async def trade_once(self) -> None:
+        """One interval over all markets."""
+        with tracing.span(spans.INTERVAL) as span:
+            try:
+                await self._trade()
+            except (ExchangeError, JournalError) as error:
+                span.fail(error)
+                logger.warning(
+                    "Interval cut short",
+                    extra={"error.kind": type(error).__name__, "error.message": str(error)},
+                )
+            except Exception as error:  # the edge: a mistake in a strategy must not end the agent
+                span.fail(error)
+                logger.exception("Interval failed")
+        metrics.record_heartbeat()
+
+    async def _trade(self) -> None:
+        await self._account.refresh()
+        await self._desk.settle_unfinished()
+        for market in self._settings.markets:
+            if self._stopping.is_set():
+                return
+            try:
+                await self._trade_market(market)
+            except ExchangeError as error:
+                logger.warning(
+                    "Market passed over",
+                    extra={"market": market, "error.message": str(error)},
+                )
+
+    async def _trade_market(self, market: str) -> None:
+        trading = self._settings.trading
+        closes = await self._exchange.closes(market, interval=trading.interval, limit=CANDLES)
+        if not closes:
+            return
+        signal = self._signal(market, list(closes))
+        step = sizing.next_step(
+            signal,
+            position=self._account.portfolio.size_of(market),
+            price=closes[-1],
+            sizing=self._sizing,
+        )
+        if step is not None:
+            request = OrderRequest(
+                idempotency_key=str(uuid.uuid4()), market=market, side=step.side, size=step.size
+            )
+            # What goes wrong with an order is counted and logged by the desk.
+            with contextlib.suppress(OrderRefused, OrderUnsettled, ExchangeError):
+                await self._desk.place(request, reference_price=closes[-1])
+
+    def _signal(self, market: str, closes: list[Decimal]) -> Decimal:
+        with tracing.span(spans.SIGNAL_COMPUTE, market=market, price_count=len(closes)) as span:
+            started = time.perf_counter()
+            signal = self._strategy(closes)
+            took_s = time.perf_counter() - started
+            span.set(signal_value=round(signal, 6))
+        metrics.record_signal_compute_time(took_s, self._settings.trading.model_version)
+        logs.log_signal_generated(market, signal, self._settings.strategy)
+        return signal
+
+    async def _pause(self, rest: timedelta) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, rest.total_seconds())):
+                await self._stopping.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,269 @@
+"""The order desk: the only place from which an order leaves, one at a time.
+
+    refused? -> journal -> send -> answer -> journal
+                             `-> no answer: ask by idempotency key, now and at later intervals, never send again
+
+Every order is counted once, when its outcome is known. When to order is the loop's or the caller's business.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
+
+from purpleflea_agent import logs, metrics, tracing
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
+from purpleflea_agent.journal import Journal
+from purpleflea_agent.journal_store import Entry
+from purpleflea_agent.tracing import ActiveSpan
+from purpleflea_agent.trading import risk
+from purpleflea_agent.trading.account import Account
+from purpleflea_contract import events, spans
+from purpleflea_contract.settings import Risk
+
+ASK_AFTER_S = (0.1, 0.4, 1.0, 2.0)
+"""Waits before each question for an order whose answer was lost."""
+ASK_FOR_S = 8.0
+LOST_AFTER_S = 30.0
+"""Age from which an order that the exchange does not know never arrived: five times the longest request."""
+HALTED, ORDER_PENDING = "halted", "order_pending"
+
+logger = logging.getLogger("purpleflea.orders")
+
+
+class OrderRefused(Exception):  # noqa: N818 - named by what it means
+    """We refuse to send the order; nothing was written or sent."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the order is refused: {reason}")
+        self.reason = reason
+
+
+class OrderRejected(Exception):  # noqa: N818 - named by what it means
+    """The exchange took the order and rejected it."""
+
+    error_type = "rejected"
+
+
+class OrderUnsettled(Exception):  # noqa: N818 - named by what it means
+    """The order was sent, and nobody knows yet what came of it; the desk goes on asking."""
+
+    error_type = "timeout"
+
+    def __init__(self, idempotency_key: str) -> None:
+        super().__init__(f"the outcome of the order {idempotency_key} is not known yet")
+
+
+class KeyReused(Exception):  # noqa: N818 - named by what it means
+    """The idempotency key belongs to another order."""
+
+
+class OrderDesk:
+    """Sends orders within the limits, and settles every one that was sent."""
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        *,
+        exchange: Exchange,
+        journal: Journal,
+        account: Account,
+        control: ControlFile,
+        limits: Risk,
+        ask_after_s: Sequence[float] = ASK_AFTER_S,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exchange = exchange
+        self._journal = journal
+        self._account = account
+        self._control = control
+        self._limits = limits
+        self._ask_after_s = ask_after_s
+        self._clock = clock
+        self._monotonic = monotonic
+        self._refusals: dict[str, str] = {}
+        # Two orders at once would each pass a check that only one of them may pass.
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an order is on its way."""
+        return self._turn.locked()
+
+    async def place(self, request: OrderRequest, *, reference_price: Decimal) -> Order:
+        """Send an order; a key that was used for the same order before gives that order again."""
+        async with self._turn:
+            known = await self._journal.entry(request.idempotency_key)
+            if known is not None:
+                return _repeated(known, request)
+            reason = await self._objection(request, reference_price)
+            if reason is not None:
+                self._refuse(request, reason)
+            self._refusals.pop(request.market, None)
+            order = await self._execute(request)
+            if order.filled_size:
+                await self._refresh_portfolio()
+            return order
+
+    async def settle_unfinished(self) -> None:
+        """Ask for the orders of unknown outcome and for those that rest at the exchange."""
+        async with self._turn:
+            for entry in await self._journal.unfinished():
+                order = await self._exchange.find_order(entry.request.idempotency_key)
+                if entry.is_unsettled or (order and order.status is not OrderStatus.OPEN):
+                    await self._settle(entry, order)
+
+    async def _objection(self, request: OrderRequest, reference_price: Decimal) -> str | None:
+        if self._is_halted():
+            return HALTED
+        await self._account.ensure_fresh()
+        unfinished = await self._journal.unfinished()
+        if any(item.is_unsettled and item.request.market == request.market for item in unfinished):
+            return ORDER_PENDING
+        prospect = risk.Prospect(
+            market=request.market,
+            notional_usd=request.size * (request.price or reference_price),
+            equity_usd=self._account.portfolio.equity_usd,
+            peak_equity_usd=self._account.peak_equity_usd,
+            balance_usd=self._account.balance_usd,
+            open_markets=self._account.open_markets,
+            orders_last_minute=await self._journal.orders_since(self._clock() - 60),
+        )
+        objection = risk.refusal(prospect, self._limits)
+        if objection is None and self._is_halted():  # the last look before the order leaves
+            return HALTED
+        return objection
+
+    def _is_halted(self) -> bool:
+        self._control.refresh()
+        return self._control.is_halted
+
+    def _refuse(self, request: OrderRequest, reason: str) -> None:
+        metrics.record_risk_refusal(reason)
+        if self._refusals.get(request.market) != reason:  # not again at every interval
+            self._refusals[request.market] = reason
+            attributes = {**_described(request), "reason": reason}
+            logs.log_event(events.ORDER_REFUSED, attributes)
+        raise OrderRefused(reason)
+
+    async def _execute(self, request: OrderRequest) -> Order:
+        with _order_span(request) as span:
+            await self._journal.write(request)
+            started = self._monotonic()
+            try:
+                order = await self._send(request)
+            except (NeverSent, Refused) as error:
+                if isinstance(error, Refused):
+                    span.set(status_code=error.status)
+                await self._fail(request, error)
+                raise
+            await self._finish(order, span, latency_ms=(self._monotonic() - started) * 1000)
+            return order
+
+    async def _send(self, request: OrderRequest) -> Order:
+        try:
+            return await self._exchange.place_order(request)
+        except OutcomeUnknown as error:
+            logger.warning(
+                "No answer to an order; asking for it",
+                extra={**_described(request), "error.message": str(error)},
+            )
+            order = await self._ask(request.idempotency_key)
+            if order is None:
+                raise OrderUnsettled(request.idempotency_key) from error
+            return order
+
+    async def _ask(self, idempotency_key: str) -> Order | None:
+        try:
+            async with asyncio.timeout(ASK_FOR_S):
+                for wait_s in self._ask_after_s:
+                    await asyncio.sleep(wait_s)
+                    try:
+                        order = await self._exchange.find_order(idempotency_key)
+                    except ExchangeError:
+                        continue
+                    if order is not None:
+                        return order
+        except TimeoutError:
+            pass
+        return None
+
+    async def _settle(self, entry: Entry, order: Order | None) -> None:
+        age_s = self._clock() - entry.written_at
+        if order is not None:
+            with _order_span(entry.request) as span:
+                await self._finish(order, span, latency_ms=age_s * 1000, was_answered=False)
+        elif age_s > LOST_AFTER_S:
+            lost = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
+            with _order_span(entry.request) as span:
+                span.fail(lost)
+                await self._fail(entry.request, lost)
+
+    async def _finish(
+        self, order: Order, span: ActiveSpan, *, latency_ms: float, was_answered: bool = True
+    ) -> None:
+        """Note the outcome everywhere; inside the order's span, so that the log line shares its trace."""
+        await self._journal.settle(order)
+        span.set(order_id=order.order_id, latency_ms=round(latency_ms, 2))
+        if was_answered:
+            metrics.record_order_latency(order.market, order.type, latency_ms)
+        if order.status is OrderStatus.REJECTED:
+            error = OrderRejected(order.reject_reason or "no reason given")
+            span.fail(error)
+            self._log_failure(order.market, error, side=order.side, size=order.size)
+            metrics.record_order_execution(order.market, error.error_type)
+            return
+        metrics.record_order_execution(order.market)
+        if order.filled_size and order.price is not None:
+            logs.log_trade_execution(
+                order.market,
+                order.side,
+                order.filled_size,
+                order.price,
+                latency_ms,
+                order.order_id,
+            )
+
+    async def _fail(self, request: OrderRequest, error: ExchangeError) -> None:
+        await self._journal.fail(request.idempotency_key, str(error))
+        metrics.record_order_execution(request.market, error.error_type)
+        self._log_failure(request.market, error, side=request.side, size=request.size)
+
+    async def _refresh_portfolio(self) -> None:
+        try:
+            await self._account.refresh_portfolio()
+        except ExchangeError as error:
+            logger.warning("Positions unknown after a fill", extra={"error.message": str(error)})
+
+    @staticmethod
+    def _log_failure(market: str, error: Exception, *, side: str, size: Decimal) -> None:
+        attributes = {
+            "market": market,
+            "side": side,
+            "size": size,
+            "error.kind": type(error).__name__,
+            "error.message": str(error),
+        }
+        logs.log_event(events.ORDER_FAILED, attributes)
+
+
+def _order_span(request: OrderRequest) -> AbstractContextManager[ActiveSpan]:
+    return tracing.span(spans.ORDER_EXECUTE, **_described(request), order_type=request.type)
+
+
+def _described(request: OrderRequest) -> dict[str, str | Decimal]:
+    return {"market": request.market, "side": request.side, "size": request.size}
+
+
+def _repeated(known: Entry, request: OrderRequest) -> Order:
+    if known.request != request:
+        raise KeyReused(f"the idempotency key {request.idempotency_key} belongs to another order")
+    if known.order is not None:
+        return known.order
+    if known.is_unsettled:
+        raise OrderUnsettled(request.idempotency_key)
+    raise NeverSent(known.reason or "the order had no effect")

@@ -1,0 +1,65 @@
+"""Receivers, the exchange double and agents for the tests of the agent."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ddtrace.trace import tracer
+
+from purpleflea_agent import metrics
+from purpleflea_agent.emitter import Emitter, emitter_of
+from purpleflea_agent.settings import read_environment
+from support.agent_process import AgentFolder
+from support.exchange_double import ExchangeDouble
+from support.receivers.dogstatsd import DogStatsdSink
+from support.receivers.trace_agent import TraceAgent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_traces_from_the_tests_themselves() -> None:
+    tracer.enabled = False
+
+
+@pytest.fixture(scope="session")
+def trace_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TraceAgent]:
+    with TraceAgent(tmp_path_factory.mktemp("trace-agent")) as agent:
+        yield agent
+
+
+@pytest.fixture
+def exchange() -> Iterator[ExchangeDouble]:
+    with ExchangeDouble() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, exchange: ExchangeDouble) -> AgentFolder:
+    """What is mounted into an agent that finds the exchange double."""
+    return AgentFolder(tmp_path / "agent", exchange.endpoints)
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> AgentFolder:
+    """What is mounted into an agent that finds no exchange."""
+    return AgentFolder(tmp_path / "mounts", {})
+
+
+@pytest.fixture
+def sink() -> Iterator[DogStatsdSink]:
+    with DogStatsdSink() as running:
+        yield running
+
+
+@pytest.fixture
+def emitter(
+    sink: DogStatsdSink, mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Emitter]:
+    """An emitter to the sink, installed as the process's own."""
+    unified = {"DD_ENV": "test", "DD_SERVICE": "pf-agent", "DD_VERSION": "1.2.3"}
+    for name, value in {**mounts.environment, **sink.environment, **unified}.items():
+        monkeypatch.setenv(name, value)
+    running = emitter_of(read_environment())
+    metrics.install(running)
+    yield running
+    running.close()
+    metrics.install(Emitter(None))

@@ -1,0 +1,104 @@
+"""The journal on a real disk."""
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from purpleflea_agent.exchange.port import (
+    Escrow,
+    EscrowRequest,
+    Order,
+    OrderRequest,
+    OrderStatus,
+)
+from purpleflea_agent.journal import FILE_NAME, Journal, JournalError
+
+REQUEST = OrderRequest(idempotency_key="k1", market="BTC-USD", side="buy", size=Decimal("0.0100"))
+
+
+def filled(profit: str) -> Order:
+    return Order(
+        order_id="o1",
+        idempotency_key="k1",
+        market="BTC-USD",
+        side="buy",
+        size=Decimal("0.0100"),
+        type="market",
+        status=OrderStatus.FILLED,
+        price=Decimal(60000),
+        filled_size=Decimal("0.01"),
+        realized_pnl_usd=Decimal(profit),
+    )
+
+
+async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+    first = Journal(tmp_path, clock=lambda: 1000.0)
+    await first.write(REQUEST)
+    await first.raise_peak(Decimal("10000.123456"))
+    await first.close()
+    second = Journal(tmp_path, clock=lambda: 2000.0)
+    (entry,) = await second.unfinished()
+    assert (entry.request, entry.written_at, entry.is_unsettled) == (REQUEST, 1000.0, True)
+    await second.settle(filled("1.5"))
+    found = await second.entry("k1")
+    assert found is not None
+    assert found.order == filled("1.5")
+    assert await second.unfinished() == []
+    assert await second.raise_peak(Decimal(1)) == Decimal("10000.123456")
+    await second.close()
+
+
+async def test_realized_profit_is_the_exchanges_else_counted_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    await journal.write(REQUEST)
+    await journal.settle(filled("1.5"))
+    await journal.settle(filled("1.5"))  # the same news twice adds nothing
+    assert await journal.realized_pnl({}) == {"BTC-USD": Decimal("1.5")}
+    assert await journal.realized_pnl({"BTC-USD": Decimal(-4)}) == {"BTC-USD": Decimal(-4)}
+    assert await journal.realized_pnl({}) == {"BTC-USD": Decimal(-4)}
+    await journal.close()
+
+
+async def test_a_key_is_written_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    await journal.write(REQUEST)
+    with pytest.raises(JournalError, match="UNIQUE"):
+        await journal.write(REQUEST)
+    await journal.close()
+
+
+async def test_an_escrow_is_kept_from_opening_to_its_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    request = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
+    await journal.write_escrow(request)
+    await journal.write_escrow(request)
+    escrow = Escrow(
+        escrow_id="esc_1", status="created", counterparty_id="agent_b", amount_usd=Decimal(25)
+    )
+    await journal.open_escrow(escrow, "e1")
+    await journal.move_escrow(
+        Escrow(
+            escrow_id="esc_1", status="released", counterparty_id="agent_b", amount_usd=Decimal(25)
+        )
+    )
+    await journal.close()
+    database = sqlite3.connect(tmp_path / FILE_NAME)
+    assert database.execute("SELECT escrow_id, status FROM escrows").fetchall() == [
+        ("esc_1", "released")
+    ]
+    database.close()
+
+
+async def test_a_second_owner_is_turned_away_with_the_remedy(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    with pytest.raises(JournalError, match="no other agent uses it"):
+        Journal(tmp_path)
+    await journal.close()
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"this is no database" * 1000)
+    with pytest.raises(JournalError, match=FILE_NAME):
+        Journal(tmp_path)

@@ -1,0 +1,127 @@
+"""The agent as a process: starting, stopping, crashing, and waiting for what is missing."""
+
+import json
+import os
+import sqlite3
+
+from purpleflea_contract import metrics
+from support.agent_process import AgentFolder, AgentProcess
+from support.exchange_double import KEY, ExchangeDouble
+from support.receivers.dogstatsd import DogStatsdSink
+from support.receivers.waiting import wait_for
+
+
+def test_without_datadog_it_trades_and_says_once_that_telemetry_goes_nowhere(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    with AgentProcess(folder, {}) as agent:
+        agent.wait_until_ready()
+        wait_for(lambda: len(exchange.orders) >= 2, what="two orders")
+        assert not _udp_sockets(agent.pid)
+        assert agent.terminate() == 0
+        said = [line for line in agent.lines() if "go nowhere" in line["message"]]
+        assert len(said) == 1
+        assert not [line for line in agent.lines() if line["logger"].startswith("ddtrace")]
+        assert agent.stderr == []
+
+
+def test_a_missing_key_is_waited_for_and_said_and_never_crashes(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    folder.key_file.unlink()
+    with AgentProcess(folder, {}) as agent:
+        wait_for(lambda: agent.probe("/healthz") == 200, what="a live process")
+        refused = agent.http.get("/readyz")
+        assert refused.status_code == 503
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert str(folder.key_file) in refused.json()["detail"]
+        assert exchange.requests == []
+        folder.key_file.write_text(KEY)
+        agent.wait_until_ready()
+
+
+def test_a_crash_between_commit_and_answer_ends_in_one_order(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_answers_after_commit = 1
+    with AgentProcess(folder, {}) as agent:
+        wait_for(lambda: exchange.orders, what="an order at the exchange", timeout_s=30)
+        agent.kill()
+    folder.set_mode("Halted")  # so that nothing but the old order can be settled
+    with AgentProcess(folder, {}) as agent:
+        agent.wait_until_ready()
+        wait_for(
+            lambda: agent.http.get("/v1/status").json()["orders"] == {"filled": 1},
+            what="the old order settled",
+        )
+    assert len(exchange.orders) == 1
+    assert exchange.count("POST", "/v1/orders") == 1
+
+
+def test_sigterm_waits_for_the_answer_to_an_order_on_its_way(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.answer_after_s = 1.0
+    with AgentProcess(folder, {}) as agent:
+        wait_for(lambda: exchange.orders, what="an order at the exchange", timeout_s=30)
+        assert agent.terminate() == 0
+        assert len(agent.lines("trade_executed")) == 1
+    database = sqlite3.connect(folder.state / "journal.sqlite3")
+    assert database.execute("SELECT status FROM orders").fetchall() == [("filled",)]
+    database.close()
+
+
+def test_metrics_reach_a_unix_socket_that_was_replaced_meanwhile(folder: AgentFolder) -> None:
+    path = folder.root / "dsd.socket"
+    with DogStatsdSink(path) as first, AgentProcess(folder, first.environment) as agent:
+        first.wait_for(metrics.HEARTBEAT.name, timeout_s=30)
+        first.close()
+        with DogStatsdSink(path) as second:
+            second.wait_for(metrics.HEARTBEAT.name)
+        assert agent.probe("/healthz") == 200
+
+
+def test_wrong_settings_end_it_with_one_clear_line(folder: AgentFolder) -> None:
+    path = folder.config / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "strategy": "crystal-ball"}))
+    with AgentProcess(folder, {}) as agent:
+        assert agent.wait() == 2
+        (line,) = agent.lines()
+        assert "there is no strategy 'crystal-ball': use one of" in line["message"]
+        assert agent.stderr == []
+
+
+def test_an_absent_exchange_keeps_it_alive_and_not_ready(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    exchange.close()
+    with AgentProcess(folder, {}) as agent:
+        wait_for(lambda: agent.probe("/healthz") == 200, what="a live process")
+        wait_for(
+            lambda: [line for line in agent.lines() if line["message"] == "Interval cut short"],
+            what="a failed interval",
+        )
+        assert agent.probe("/readyz") == 503
+        assert agent.terminate() == 0
+
+
+def _udp_sockets(pid: int) -> list[str]:
+    """UDP sockets of a process that are connected to somebody."""
+    with open(f"/proc/{pid}/net/udp", encoding="ascii") as table:
+        inodes = {line.split()[9] for line in table.readlines()[1:]}
+    held = set()
+    for link in _links(pid):
+        if link.startswith("socket:["):
+            held.add(link.removeprefix("socket:[").removesuffix("]"))
+    return sorted(inodes & held)
+
+
+def _links(pid: int) -> list[str]:
+    folder = f"/proc/{pid}/fd"
+    found = []
+    for name in os.listdir(folder):
+        try:
+            found.append(os.readlink(f"{folder}/{name}"))
+        except OSError:
+            continue
+    return found

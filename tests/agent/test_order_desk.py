@@ -1,0 +1,256 @@
+"""The order desk against a real HTTP exchange that misbehaves, with a real journal and a clock of our own."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.emitter import Emitter
+from purpleflea_agent.exchange.errors import NeverSent, Refused
+from purpleflea_agent.exchange.key_file import KeyFile
+from purpleflea_agent.exchange.port import OrderRequest, OrderStatus
+from purpleflea_agent.exchange.seed import SeedExchange
+from purpleflea_agent.journal import Journal
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.orders import LOST_AFTER_S, OrderDesk, OrderRefused, OrderUnsettled
+from purpleflea_contract import metrics
+from purpleflea_contract.settings import Endpoints, Risk
+from support.agent_process import AgentFolder
+from support.exchange_double import ExchangeDouble
+from support.receivers.dogstatsd import DogStatsdSink, Point
+
+PRICE = Decimal(64900)
+NEW_KEY = "pf_paper_abcdefabcdefabcdefabcdefabcdefab"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(kw_only=True)
+class Parts:
+    desk: OrderDesk
+    journal: Journal
+    account: Account
+    clock: Clock
+    folder: AgentFolder
+    emitter: Emitter
+    sink: DogStatsdSink
+
+    async def buy(self, key: str, *, market: str = "BTC-USD", size: str = "0.01") -> OrderStatus:
+        order = await self.desk.place(request(key, market=market, size=size), reference_price=PRICE)
+        return order.status
+
+    def sent(self, metric: metrics.Metric) -> list[Point]:
+        """Points of a metric so far."""
+        self.emitter.flush()
+        self.sink.catch_up()
+        return self.sink.of(metric.name)
+
+
+def request(key: str, *, market: str = "BTC-USD", size: str = "0.01") -> OrderRequest:
+    return OrderRequest(idempotency_key=key, market=market, side="buy", size=Decimal(size))
+
+
+@pytest.fixture
+def limits() -> Risk:
+    return Risk()
+
+
+@pytest.fixture
+async def parts(
+    exchange: ExchangeDouble,
+    folder: AgentFolder,
+    emitter: Emitter,
+    sink: DogStatsdSink,
+    limits: Risk,
+) -> AsyncIterator[Parts]:
+    clock = Clock()
+    adapter = SeedExchange(
+        Endpoints(**exchange.endpoints),
+        key_file=KeyFile(folder.key_file),
+        agent_id="momentum-0",
+        timeout=httpx.Timeout(0.4),
+    )
+    journal = Journal(folder.state, clock=clock)
+    account = Account(
+        exchange=adapter, journal=journal, markets=["BTC-USD"], balance_threshold_usd=Decimal(0)
+    )
+    desk = OrderDesk(
+        exchange=adapter,
+        journal=journal,
+        account=account,
+        control=ControlFile(folder.config / "control.json"),
+        limits=limits,
+        ask_after_s=(0.0, 0.05),
+        clock=clock,
+    )
+    yield Parts(
+        desk=desk,
+        journal=journal,
+        account=account,
+        clock=clock,
+        folder=folder,
+        emitter=emitter,
+        sink=sink,
+    )
+    await adapter.close()
+    await journal.close()
+
+
+async def test_an_answer_lost_after_commit_ends_in_one_filled_order(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_answers_after_commit = 1
+    assert await parts.buy("k1") is OrderStatus.FILLED
+    assert await parts.journal.counts() == {"filled": 1}
+    assert list(exchange.orders) == ["k1"]
+    assert exchange.count("POST", "/v1/orders") == 1
+    (counted,) = parts.sent(metrics.ORDER_EXECUTIONS)
+    assert counted.tag("status") == "success"
+
+
+async def test_an_order_without_trace_is_never_sent_again_and_given_up_when_old(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_requests = 1
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    with pytest.raises(OrderRefused, match="order_pending"):
+        await parts.buy("k2")
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    await parts.desk.settle_unfinished()
+    assert await parts.journal.counts() == {"written": 1}
+    parts.clock.now += LOST_AFTER_S + 1
+    await parts.desk.settle_unfinished()
+    assert await parts.journal.counts() == {"failed": 1}
+    assert exchange.count("POST", "/v1/orders") == 1
+    assert exchange.orders == {}
+    (counted,) = parts.sent(metrics.ORDER_EXECUTIONS)
+    assert (counted.tag("status"), counted.tag("error_type")) == ("error", "timeout")
+    assert await parts.buy("k3") is OrderStatus.FILLED
+
+
+async def test_an_order_that_the_exchange_shows_late_is_settled_later(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_answers_after_commit = 1
+    exchange.faults.hide_orders = True
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    exchange.faults.hide_orders = False
+    await parts.desk.settle_unfinished()
+    assert await parts.journal.counts() == {"filled": 1}
+    assert exchange.count("POST", "/v1/orders") == 1
+
+
+async def test_a_server_error_is_asked_about_and_not_repeated(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.status_before_commit = [500]
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    assert exchange.count("POST", "/v1/orders") == 1
+    assert exchange.count("GET", "/v1/orders") == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"), [(422, "rejected"), (429, "rate_limited"), (403, "rejected")]
+)
+async def test_a_refused_order_had_no_effect_and_is_counted_by_class(
+    parts: Parts, exchange: ExchangeDouble, status: int, error_type: str
+) -> None:
+    exchange.faults.status_before_commit = [status]
+    with pytest.raises(Refused):
+        await parts.buy("k1")
+    assert await parts.journal.counts() == {"failed": 1}
+    (counted,) = parts.sent(metrics.ORDER_EXECUTIONS)
+    assert counted.tag("error_type") == error_type
+
+
+async def test_an_unreachable_exchange_is_known_to_have_no_order(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.account.refresh()
+    exchange.close()
+    with pytest.raises(NeverSent):
+        await parts.buy("k1")
+    assert await parts.journal.counts() == {"failed": 1}
+
+
+async def test_a_rotated_key_is_read_again_without_a_restart(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.account.refresh()
+    exchange.key = NEW_KEY
+    parts.folder.key_file.write_text(NEW_KEY)
+    assert await parts.buy("k1") is OrderStatus.FILLED
+
+
+@pytest.mark.parametrize(
+    ("limits", "equity", "size", "reason"),
+    [
+        (Risk(max_order_usd="100"), "10000", "0.01", "max_order"),
+        (Risk(max_drawdown_pct=10), "9000", "0.01", "max_drawdown"),
+        (Risk(min_balance_usd="10001"), "10000", "0.01", "min_balance"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_order_past_a_limit_is_refused_and_counted(
+    parts: Parts, exchange: ExchangeDouble, equity: str, size: str, reason: str
+) -> None:
+    await parts.account.refresh()
+    exchange.equity_usd = Decimal(equity)
+    await parts.account.refresh()
+    with pytest.raises(OrderRefused, match=reason):
+        await parts.buy("k1", size=size)
+    assert exchange.orders == {}
+    (refused,) = parts.sent(metrics.RISK_REFUSALS)
+    assert refused.tag("reason") == reason
+
+
+@pytest.mark.parametrize("limits", [Risk(max_orders_per_minute=2)])
+async def test_orders_per_minute_are_limited_over_restarts(parts: Parts) -> None:
+    await parts.buy("k1")
+    await parts.buy("k2")
+    with pytest.raises(OrderRefused, match="max_orders_per_minute"):
+        await parts.buy("k3")
+    parts.clock.now += 61
+    assert await parts.buy("k4") is OrderStatus.FILLED
+
+
+@pytest.mark.parametrize("limits", [Risk(max_open_positions=1)])
+async def test_a_position_too_many_is_refused_and_a_known_one_may_grow(parts: Parts) -> None:
+    await parts.buy("k1")
+    with pytest.raises(OrderRefused, match="max_open_positions"):
+        await parts.buy("k2", market="ETH-USD")
+    assert await parts.buy("k3") is OrderStatus.FILLED
+
+
+async def test_a_halt_counts_from_the_moment_it_is_written(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.buy("k1")
+    parts.folder.set_mode("Halted")
+    with pytest.raises(OrderRefused, match="halted"):
+        await parts.buy("k2")
+    assert list(exchange.orders) == ["k1"]
+
+
+async def test_drawdown_is_measured_from_a_peak_that_survives(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.account.refresh()
+    exchange.equity_usd = Decimal(9500)
+    await parts.account.refresh()
+    assert parts.account.drawdown_pct == Decimal(5)
+    assert [point.values for point in parts.sent(metrics.DRAWDOWN)][-1] == (5.0,)
+    assert await parts.journal.raise_peak(Decimal(1)) == Decimal(10000)

@@ -1,0 +1,91 @@
+"""What the agent is told: environment, settings.json, control.json."""
+
+from pathlib import Path
+
+import pytest
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.settings import SettingsError, read_environment, read_settings
+from purpleflea_contract.control import Mode
+
+HALTED = '{"mode": "Halted", "generation": 3}'
+ACTIVE = '{"mode": "Active"}'
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PURPLEFLEA_CONFIG_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("environment", "metrics", "traces"),
+    [
+        ({}, False, False),
+        ({"DD_AGENT_HOST": "10.0.0.1"}, True, True),
+        ({"DD_AGENT_HOST": ""}, False, False),
+        ({"DD_AGENT_HOST": "10.0.0.1", "DD_TRACE_ENABLED": "false"}, True, False),
+        ({"DD_DOGSTATSD_URL": "unix:///dsd.socket"}, True, False),
+        ({"DD_TRACE_AGENT_URL": "http://10.0.0.1:8126"}, False, True),
+    ],
+)
+def test_the_environment_says_where_telemetry_goes(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], metrics: bool, traces: bool
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    told = read_environment()
+    assert (told.metrics_have_a_receiver, told.traces_have_a_receiver) == (metrics, traces)
+
+
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PURPLEFLEA_HTTP_PORT", "http")
+    with pytest.raises(SettingsError, match="PURPLEFLEA_HTTP_PORT"):
+        read_environment()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"strategy": "momentum", "markets": []}', "markets:"),
+        ('{"strategy": "momentum", "markets": ["BTC-USD"], "risk": {"maxDrawdownPct": 0}}', "risk"),
+        ("{", "the whole:"),
+        (None, "mount the agent's ConfigMap there"),
+    ],
+)
+def test_unusable_settings_are_one_line_with_the_field(
+    config: Path, text: str | None, says: str
+) -> None:
+    path = config / "settings.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError, match=says) as caught:
+        read_settings(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("texts", "mode"),
+    [
+        ([], Mode.ACTIVE),
+        ([HALTED], Mode.HALTED),
+        ([ACTIVE], Mode.ACTIVE),
+        (["nonsense"], Mode.HALTED),
+        ([ACTIVE, "nonsense"], Mode.ACTIVE),
+        ([HALTED, '{"mode": "Maybe"}'], Mode.HALTED),
+        ([ACTIVE, HALTED], Mode.HALTED),
+        ([HALTED, None], Mode.HALTED),
+    ],
+)
+def test_what_cannot_be_read_never_starts_trading(
+    config: Path, texts: list[str | None], mode: Mode
+) -> None:
+    path = config / "control.json"
+    if texts and texts[0] is not None:
+        path.write_text(texts[0])
+    control = ControlFile(path)
+    for text in texts[1:]:
+        path.unlink() if text is None else path.write_text(text)
+        control.refresh()
+    assert control.control.mode is mode

@@ -1,0 +1,210 @@
+"""One real agent, started as its image starts it, heard by real receivers."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from purpleflea_contract import metrics, spans
+from purpleflea_contract.events import LINE_FIELDS
+from support.agent_process import AgentFolder, AgentProcess
+from support.exchange_double import ExchangeDouble
+from support.receivers.dogstatsd import DogStatsdSink
+from support.receivers.trace_agent import JsonSpan, TraceAgent
+from support.receivers.waiting import wait_for
+
+UNIFIED = {"DD_ENV": "demo", "DD_SERVICE": "purpleflea-trading-agent", "DD_VERSION": "1.2.3"}
+ORIGIN = {"DD_ENTITY_ID": "uid-1", "DD_EXTERNAL_ENV": "it-false,cn-agent,pu-uid-1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    agent: AgentProcess
+    folder: AgentFolder
+    exchange: ExchangeDouble
+    sink: DogStatsdSink
+    traces: TraceAgent
+
+
+@pytest.fixture(scope="module")
+def observed(
+    tmp_path_factory: pytest.TempPathFactory, trace_agent: TraceAgent
+) -> Iterator[Observed]:
+    trace_agent.clear()
+    with ExchangeDouble() as exchange, DogStatsdSink() as sink:
+        folder = AgentFolder(tmp_path_factory.mktemp("observed") / "agent", exchange.endpoints)
+        environment = {**UNIFIED, **ORIGIN, **sink.environment, **trace_agent.environment}
+        with AgentProcess(folder, environment) as agent:
+            agent.wait_until_ready()
+            agent.wait_for_line("trade_executed")
+            yield Observed(
+                agent=agent, folder=folder, exchange=exchange, sink=sink, traces=trace_agent
+            )
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.PNL,
+        metrics.DRAWDOWN,
+        metrics.OPEN_POSITIONS,
+        metrics.ORDER_LATENCY,
+        metrics.SIGNAL_COMPUTE,
+        metrics.WALLET_BALANCE,
+        metrics.API_REQUESTS,
+        metrics.HEARTBEAT,
+    ],
+    ids=lambda metric: metric.name,
+)
+def test_a_metric_arrives_with_the_contracts_type_and_exactly_its_tags(
+    observed: Observed, metric: metrics.Metric
+) -> None:
+    point = observed.sink.wait_for(metric.name)
+    assert point.type == metric.type
+    expected = [*metric.tag_names, "env", "service", "version", "dd.internal.entity_id"]
+    assert point.tag_names == sorted(expected)
+
+
+def test_a_successful_order_is_counted_without_an_error_type(observed: Observed) -> None:
+    point = observed.sink.wait_for(metrics.ORDER_EXECUTIONS.name)
+    assert "error_type" not in point.tag_names
+    assert (point.tag("market"), point.tag("status")) == ("btc-usd", "success")
+
+
+def test_identity_and_origin_are_the_operators(observed: Observed) -> None:
+    point = observed.sink.wait_for(metrics.HEARTBEAT.name)
+    told = {name: point.tag(name) for name in ("agent_id", "strategy", "env", "service", "version")}
+    assert told == {
+        "agent_id": "momentum-0",
+        "strategy": "momentum",
+        "env": "demo",
+        "service": "purpleflea-trading-agent",
+        "version": "1.2.3",
+    }
+    assert point.external_data == "it-false,cn-agent,pu-uid-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource"),
+    [
+        (spans.INTERVAL, "momentum"),
+        (spans.SIGNAL_COMPUTE, "momentum/BTC-USD"),
+        (spans.ORDER_EXECUTE, "market/BTC-USD/buy"),
+        (spans.WALLET_BALANCE_FETCH, "GET /v1/balance"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_span_is_measured_and_tagged_as_the_contract_says(
+    observed: Observed, kind: spans.Span, resource: str
+) -> None:
+    span = observed.traces.wait_for(kind.name, lambda span: span["resource"] == resource)
+    assert span["metrics"][spans.MEASURED_TAG] == 1
+    assert span["error"] == 0
+    assert span["service"] == "purpleflea-trading-agent"
+    meta = span["meta"]
+    assert (meta["env"], meta["version"]) == ("demo", "1.2.3")
+    assert (meta["agent_id"], meta["strategy"]) == ("momentum-0", "momentum")
+    present = {*meta, *span["metrics"]}
+    assert set(kind.tags) - {"status_code"} <= present
+
+
+def test_one_trace_leads_from_the_interval_to_the_fill(observed: Observed) -> None:
+    order = observed.traces.wait_for(spans.ORDER_EXECUTE.name)
+    trace = next(t for t in observed.traces.traces() if order in t)
+    by_id = {span["span_id"]: span for span in trace}
+    assert by_id[order["parent_id"]]["name"] == spans.INTERVAL.name
+    sent = [span for span in trace if span.get("parent_id") == order["span_id"]]
+    assert [span["name"] for span in sent] == ["http.request"]
+    assert sent[0]["meta"]["http.method"] == "POST"
+    names = Counter(span["name"] for span in trace)
+    assert names[spans.INTERVAL.name] == 1
+    assert names[spans.SIGNAL_COMPUTE.name] == 1
+    assert not any(name.startswith("sqlite") for name in names)
+
+
+def test_the_log_line_of_an_order_and_its_span_share_the_trace_id(observed: Observed) -> None:
+    line = observed.agent.wait_for_line("trade_executed")
+    span = observed.traces.wait_for(
+        spans.ORDER_EXECUTE.name, lambda span: span["meta"].get("order_id") == line["order_id"]
+    )
+    assert len(line["dd.trace_id"]) == 32
+    assert line["dd.trace_id"] == _trace_id(observed, span)
+    assert line["dd.span_id"] == str(span["span_id"])
+
+
+def test_every_line_is_json_with_the_contracts_fields(observed: Observed) -> None:
+    observed.agent.wait_for_line("trade_executed")
+    for line in observed.agent.lines():
+        assert set(LINE_FIELDS) - {"dd.trace_id", "dd.span_id"} <= line.keys()
+        assert line["timestamp"].endswith("Z")
+        assert len(line["timestamp"]) == len("2026-01-01T00:00:00.000Z")
+    trade = observed.agent.lines("trade_executed")[0]
+    assert set(LINE_FIELDS) <= trade.keys()
+    assert trade["dd.service"] == "purpleflea-trading-agent"
+    assert (trade["size"], trade["side"]) == (0.01, "buy")
+
+
+def test_probes_leave_no_traces_and_requests_leave_one_span_each(observed: Observed) -> None:
+    for _ in range(3):
+        assert observed.agent.http.get("/healthz").is_success
+    assert observed.agent.http.get("/v1/control").is_success
+    request = observed.traces.wait_for(
+        "fastapi.request", lambda span: span["resource"] == "GET /v1/control"
+    )
+    assert request["error"] == 0
+    served = [span["resource"] for span in observed.traces.spans("fastapi.request")]
+    assert "GET /healthz" not in served
+    assert not observed.traces.spans("asgi.request")
+
+
+def test_the_key_is_in_no_packet_no_trace_and_no_line(observed: Observed) -> None:
+    observed.traces.wait_for(spans.ORDER_EXECUTE.name)
+    key = observed.exchange.key
+    assert key not in observed.agent.output
+    assert key not in json.dumps(observed.traces.traces())
+    assert not any(key.encode() in packet for packet in observed.sink.packets)
+
+
+def test_the_agent_names_itself_to_the_exchange(observed: Observed) -> None:
+    assert observed.exchange.agent_ids == {"momentum-0"}
+
+
+def test_halting_stops_orders_within_a_second_and_is_acknowledged(observed: Observed) -> None:
+    agent, exchange = observed.agent, observed.exchange
+    observed.folder.set_mode("Halted")
+    agent.wait_for_line("control_changed", timeout_s=1)
+    acknowledged = agent.http.get("/v1/control").json()
+    assert (acknowledged["mode"], acknowledged["generation"]) == ("Halted", 7)
+    wait_for(lambda: not agent.http.get("/v1/control").json()["sending"], what="rest", timeout_s=1)
+    orders = len(exchange.orders)
+    refused = observed.sink.wait_for(metrics.RISK_REFUSALS.name, timeout_s=5)
+    assert refused.tag("reason") == "halted"
+    assert agent.probe("/readyz") == 200
+    assert len(exchange.orders) == orders
+    observed.folder.set_mode("Active")
+    wait_for(lambda: len(exchange.orders) > orders, what="trading resumed", timeout_s=5)
+
+
+def test_sigterm_flushes_every_metric_and_exits_0(observed: Observed) -> None:
+    code = observed.agent.terminate()
+    assert code == 0
+    orders = len(observed.exchange.orders)
+    assert orders > 0
+
+    def all_counted() -> bool:
+        points = observed.sink.of(metrics.ORDER_EXECUTIONS.name)
+        return sum(sum(point.values) for point in points) == orders
+
+    wait_for(all_counted, what="a count of every order", timeout_s=5)
+    last_order = list(observed.exchange.orders.values())[-1]["order_id"]
+    traced = [span["meta"].get("order_id") for span in observed.traces.spans("agent.order.execute")]
+    assert last_order in traced
+
+
+def _trace_id(observed: Observed, span: JsonSpan) -> str:
+    """128 bits: the upper half stands on the first span of the trace's chunk."""
+    trace = next(t for t in observed.traces.traces() if span in t)
+    upper = next(s["meta"]["_dd.p.tid"] for s in trace if "_dd.p.tid" in s["meta"])
+    return f"{upper}{span['trace_id']:016x}"
