@@ -12,7 +12,7 @@ from purpleflea_agent.settings import read_environment
 from purpleflea_contract import metrics as contract
 from support.agent_process import AgentFolder
 from support.receivers.dogstatsd import DogStatsdSink, Point
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 
 def heard(emitter: Emitter, sink: DogStatsdSink) -> list[Point]:

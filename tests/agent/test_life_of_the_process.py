@@ -8,7 +8,7 @@ from purpleflea_contract import metrics
 from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import KEY, ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 
 def test_without_datadog_it_trades_and_says_once_that_telemetry_goes_nowhere(

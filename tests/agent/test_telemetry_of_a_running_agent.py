@@ -13,7 +13,7 @@ from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
 from support.receivers.trace_agent import JsonSpan, TraceAgent
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 UNIFIED = {"DD_ENV": "demo", "DD_SERVICE": "purpleflea-trading-agent", "DD_VERSION": "1.2.3"}
 ORIGIN = {"DD_ENTITY_ID": "uid-1", "DD_EXTERNAL_ENV": "it-false,cn-agent,pu-uid-1"}

@@ -1,3 +1,4 @@
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from purpleflea_sandbox.demo.observed import World
 from purpleflea_sandbox.demo.secrets import Keys, keys
 from purpleflea_sandbox.demo.tools import Tools
 from purpleflea_sandbox.images import build
+from support import waiting
 from support.audit import AuditLog
-from support.waiting import until
 
 NAME = "e2e"
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
 
 
@@ -63,7 +66,7 @@ class Sandbox:
             turned = {item["type"]: item["status"] for item in status.get("conditions", [])}
             return current and turned.get("Ready") == turned.get("TelemetryReady") == "True"
 
-        until(ready, timeout_s=timeout_s)
+        wait_for(ready, what=f"{namespace}/{name} Ready and heard", timeout_s=timeout_s)
 
     def pods(self, namespace: str) -> dict[str, dict]:
         items = self.tools.get("pods", f"--namespace={namespace}").get("items", [])

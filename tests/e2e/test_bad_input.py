@@ -1,11 +1,14 @@
+import functools
 import json
 
 import pytest
 
 from purpleflea_sandbox.demo.errors import DemoError
+from support import waiting
 from support.builders import a_spec
-from support.waiting import until
 
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 
@@ -66,7 +69,9 @@ def condition_of(sandbox, namespace, name):
 def test_a_missing_secret_is_named_and_its_creation_heals(sandbox):
     namespace = sandbox.namespace("no-secret", with_key=False)
     sandbox.apply_example(namespace)
-    until(lambda: condition_of(sandbox, namespace, "momentum")[0] == "SecretNotFound", timeout_s=60)
+    wait_for(
+        lambda: condition_of(sandbox, namespace, "momentum")[0] == "SecretNotFound", timeout_s=60
+    )
     message = condition_of(sandbox, namespace, "momentum")[1]
     assert 'secret "purpleflea-api-key" not found' in message
     assert "spec.api.keySecretRef" in message
@@ -82,7 +87,7 @@ def test_a_missing_image_stops_the_rollout_and_a_good_spec_heals(sandbox):
     before = sandbox.pods(namespace)
     image = '{"repository":"localhost/nowhere","tag":"1","pullPolicy":"Never"}'
     sandbox.patch(namespace, "momentum", f'{{"spec":{{"image":{image}}}}}')
-    until(
+    wait_for(
         lambda: condition_of(sandbox, namespace, "momentum")[0] == "ImagePullFailed", timeout_s=90
     )
     assert "spec.image" in condition_of(sandbox, namespace, "momentum")[1]

@@ -1,3 +1,4 @@
+import functools
 import json
 import time
 import urllib.request
@@ -5,8 +6,10 @@ import urllib.request
 import pytest
 
 from purpleflea_sandbox.demo import installation
-from support.waiting import until
+from support import waiting
 
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
@@ -56,7 +59,7 @@ def test_a_new_agent_costs_at_most_five_writes(fleet):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_metric_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
-    found = until(
+    found = wait_for(
         lambda: received(sandbox, f"metrics?name=agent.order.latency_ms&tag=agent_id:{name}")[
             "series"
         ]
@@ -70,7 +73,7 @@ def test_a_metric_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trace_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
     path = f"traces?name=agent.order.execute&tag=agent_id:{name}&limit=1"
-    (trace,) = until(lambda: received(sandbox, path)["traces"])
+    (trace,) = wait_for(lambda: received(sandbox, path)["traces"])
     span = next(item for item in trace["spans"] if item["name"] == "agent.order.execute")
     assert span["service"] == UNIFIED["service"]
     meta = span["meta"]
@@ -83,7 +86,7 @@ def test_a_trace_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_log_and_trace_of_one_order_share_their_trace_id(sandbox, fleet, name):
     path = f"logs?attribute=event_type:trade_executed&attribute=agent_id:{name}&limit=5"
-    lines = until(lambda: received(sandbox, path)["logs"])
+    lines = wait_for(lambda: received(sandbox, path)["logs"])
     line = lines[-1]
     attributes = line["attributes"]
     assert (attributes["agent_id"], attributes["strategy"]) == (name, "momentum")
@@ -102,7 +105,7 @@ def test_log_and_trace_of_one_order_share_their_trace_id(sandbox, fleet, name):
         ]
         return spans[0] if spans else None
 
-    trace_id, _ = until(order_span)
+    trace_id, _ = wait_for(order_span)
     assert trace_id == attributes["dd.trace_id"]
 
 
@@ -114,7 +117,7 @@ def test_nothing_that_was_sent_holds_a_key(sandbox, fleet):
 
 def test_a_minute_of_idling_costs_no_write_and_no_list(sandbox, fleet, figures):
     point = sandbox.audit.end()
-    until(lambda: sandbox.audit.seconds_since(point) >= 60, timeout_s=120, every_s=2)
+    wait_for(lambda: sandbox.audit.seconds_since(point) >= 60, timeout_s=120, every_s=2)
     counts = sandbox.audit.counts(since=point, user=OPERATOR)
     figures["requests of the operator in 60 s of idling"] = str(dict(counts))
     assert {verb for verb, _ in counts} <= {"watch", "get"}, counts
@@ -126,7 +129,7 @@ def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
     sandbox.tools.kubectl("rollout", "restart", *arguments)
     installation.wait_for(sandbox.tools, installation.OPERATOR, "deployment/purpleflea-operator")
     # The last thing a start does are the sweeps: the third list of each kind.
-    until(lambda: sandbox.audit.counts(since=point, user=OPERATOR)["list", "daemonsets"] >= 3)
+    wait_for(lambda: sandbox.audit.counts(since=point, user=OPERATOR)["list", "daemonsets"] >= 3)
     entries = list(sandbox.audit.entries(since=point, user=OPERATOR))
     assert [entry for entry in entries if entry.is_write] == []
     figures["requests of a second start"] = str(len(entries))
@@ -140,7 +143,7 @@ def test_scaling_to_five_and_back_adds_and_removes_identities_only(sandbox, flee
     sandbox.wait_ready(namespace)
     assert sorted(sandbox.pods(namespace)) == [*NAMES, "momentum-3", "momentum-4"]
     sandbox.tools.kubectl(*scale, "--replicas=3")
-    until(lambda: sorted(sandbox.pods(namespace)) == NAMES, timeout_s=60)
+    wait_for(lambda: sorted(sandbox.pods(namespace)) == NAMES, timeout_s=60)
     after = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
     assert after == before
 
@@ -151,13 +154,13 @@ def test_halting_stops_orders_and_restarts_nobody(sandbox, fleet):
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Halted"}}}')
     path = "logs?attribute=event_type:control_changed&attribute=mode:Halted&limit=100"
     agents = lambda: {item["attributes"]["agent_id"] for item in received(sandbox, path)["logs"]}  # noqa: E731
-    until(lambda: set(NAMES) <= agents(), timeout_s=30)
+    wait_for(lambda: set(NAMES) <= agents(), timeout_s=30)
     orders = sum(item.orders for item in sandbox.world.identities(NAMES))
     beats = heartbeats(sandbox)
-    until(lambda: heartbeats(sandbox) >= beats + 9, timeout_s=30)
+    wait_for(lambda: heartbeats(sandbox) >= beats + 9, timeout_s=30)
     assert sum(item.orders for item in sandbox.world.identities(NAMES)) == orders
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Active"}}}')
-    until(lambda: sum(item.orders for item in sandbox.world.identities(NAMES)) > orders)
+    wait_for(lambda: sum(item.orders for item in sandbox.world.identities(NAMES)) > orders)
     assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
 
 
@@ -172,7 +175,9 @@ def test_without_a_node_agent_the_agents_run_on_and_its_return_turns_the_status(
     sandbox.tools.kubectl(
         "delete", "daemonset/datadog-agent", f"--namespace={installation.DATADOG}"
     )
-    until(lambda: sandbox.conditions(namespace)["TelemetryReady"]["reason"] == "NodeAgentMissing")
+    wait_for(
+        lambda: sandbox.conditions(namespace)["TelemetryReady"]["reason"] == "NodeAgentMissing"
+    )
     installed = sandbox.conditions(namespace)["DatadogInstalled"]
     assert "helm install datadog-agent datadog/datadog" in installed["message"]
     assert sandbox.conditions(namespace)["Ready"]["status"] == "True"
@@ -197,4 +202,4 @@ def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
             if item["metadata"]["name"] != "kube-root-ca.crt"
         ]
 
-    until(lambda: left() == [], timeout_s=60)
+    wait_for(lambda: left() == [], timeout_s=60)

@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 
 from support.exchange_double import KEY
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 TOKEN = "operator-token-0123456789"
 START_TIMEOUT_S = 30.0

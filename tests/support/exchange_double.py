@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 KEY = "pf_paper_0123456789abcdef0123456789abcdef"
 RISING = tuple(str(60000 + 100 * step) for step in range(50))

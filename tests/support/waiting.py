@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline: the only kind of waiting that tests do."""
+"""Waiting for something to become true, with a deadline: tests never sleep for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,18 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+POLL_S = 0.02
 
-def until(claim: Callable[[], T], *, timeout_s: float = 30.0, every_s: float = 0.2) -> T:
-    """Wait until `claim` holds; what it returned. Fails with what it said last."""
+
+def wait_for(
+    look: Callable[[], T], *, what: str = "it", timeout_s: float = 15.0, every_s: float = POLL_S
+) -> T:
+    """The first truthy result of `look`; an AssertionError naming `what`, with the last result, where none comes."""
     deadline = time.monotonic() + timeout_s
-    while not (found := claim()):
+    while True:
+        found = look()
+        if found:
+            return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not so within {timeout_s:g} s; last: {found!r}")
+            raise AssertionError(f"{what} did not come true within {timeout_s:g} s: {found!r}")
         time.sleep(every_s)
-    return found

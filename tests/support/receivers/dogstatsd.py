@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 TYPES = {
     "g": "gauge",

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from support.receivers.waiting import wait_for
+from support.waiting import wait_for
 
 START_TIMEOUT_S = 30.0
 

@@ -31,13 +31,17 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(Panel(Text(outcome.agents.rstrip()), title="kubectl get pfa -A", expand=False))
     if outcome.identities:
         console.print(_fleet(outcome.identities))
-    console.print(_pairs("Addresses", outcome.addresses))
+    console.print(_pairs("Addresses", outcome.addresses), soft_wrap=True, crop=False)
     console.print(_pairs("Seconds", [(what, f"{took:.1f}") for what, took in outcome.timings]))
     if outcome.operator_mib is not None:
         console.print(f"operator memory: {outcome.operator_mib:.0f} MiB")
-    console.print(f"[bold]real[/]       {'; '.join(outcome.cluster.real)}")
-    console.print(f"[bold]simulated[/]  {'; '.join(outcome.cluster.simulated)}")
-    console.print(Panel(Text(_next(outcome)), title="Next", expand=False))
+    console.print(_pairs("What is real", [("real", item) for item in outcome.cluster.real]))
+    console.print(
+        _pairs("What is not", [("simulated", item) for item in outcome.cluster.simulated])
+    )
+    console.rule("next", align="left")
+    # Lines to copy: no frame, no folding.
+    console.print(_next(outcome), soft_wrap=True, markup=False)
 
 
 def _fleet(identities: Sequence[Identity]) -> Table:
@@ -56,9 +60,11 @@ def _fleet(identities: Sequence[Identity]) -> Table:
 
 
 def _pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    # One line each, however long: addresses are to be clicked.
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ignore")
+    table.add_row(f"[underline]{title}[/]")
     for row in rows:
         table.add_row(*row)
     return table
@@ -67,7 +73,8 @@ def _pairs(title: str, rows: Sequence[tuple[str, str]]) -> Table:
 def _next(outcome: Outcome) -> str:
     return "\n".join(
         (
-            f"export KUBECONFIG={outcome.cluster.kubeconfig} PATH={outcome.kubectl.parent}:$PATH",
+            f"export KUBECONFIG={outcome.cluster.kubeconfig}",
+            f"export PATH={outcome.kubectl.parent}:$PATH",
             "kubectl -n trading get pfa,pods",
             "kubectl -n trading scale pfa/momentum --replicas=5",
             'kubectl -n trading patch pfa/momentum --type=merge -p \'{"spec":{"trading":{"mode":"Halted"}}}\'',
