@@ -57,7 +57,17 @@ class Fleet:
             world, identities = self._trade(tools, archives)
         self._timings.append(("all", time.monotonic() - began))
         return Outcome(
-            cluster=cluster,
+            kubeconfig=cluster.kubeconfig,
+            real=(
+                *cluster.real,
+                "operator and agents, in containers",
+                "Datadog's own trace intake",
+            ),
+            simulated=(
+                *cluster.simulated,
+                "Datadog: a stand-in receives what the node agent would send on",
+                "Purple Flea: a paper exchange, no real money",
+            ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
             identities=identities,
             addresses=_addresses(world),

@@ -56,7 +56,13 @@ class Simulation:
                 "--timeout=60s",
             )
         return Outcome(
-            cluster=cluster,
+            kubeconfig=cluster.kubeconfig,
+            real=(*cluster.real, "operator, as a process of this machine"),
+            simulated=(
+                *cluster.simulated,
+                "so nothing trades and nothing is heard: READY and Connected above are pretended",
+                "root or a Docker engine brings the real thing: sudo make demo",
+            ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
             identities=(),
             addresses=[("operator log", str(_log()))],
