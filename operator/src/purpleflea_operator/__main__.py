@@ -1,6 +1,7 @@
 """python -m purpleflea_operator: run the operator; exit 1 with one line where it cannot start."""
 
 import asyncio
+import signal
 import sys
 
 import uvloop
@@ -20,6 +21,8 @@ def main() -> int:
         print(f"purpleflea-operator: PURPLEFLEA_OPERATOR_{name}: {first['msg']}", file=sys.stderr)
         return 1
     logs.configure(settings.log_level)
+    # As process 1 of a container a default action does nothing; kopf takes over once it runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.run(settings))

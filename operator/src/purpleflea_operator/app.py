@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -39,12 +38,11 @@ Connect = Callable[[], kopf.ConnectionInfo]
 async def run(
     settings: Settings, *, stop: Stop | None = None, connect: Connect = connection.credentials
 ) -> None:
-    """Run the operator until it is told to stop (by default: SIGTERM, SIGINT).
+    """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT (kopf listens for them).
 
     Raises:
         StartError: No cluster, no rights, or no CRD.
     """
-    stop = stop or _stop_on_signals()
     probes = health.Health()
     async with contextlib.AsyncExitStack() as stack:
         if settings.health_port:
@@ -87,7 +85,7 @@ async def _work(
             logger.info("stopped")
 
 
-async def _kopf(informer: Informer, connect: Connect, stop: Stop) -> None:
+async def _kopf(informer: Informer, connect: Connect, stop: Stop | None) -> None:
     registry = kopf.OperatorRegistry()
     handlers.register(registry, informer, connect)
     await kopf.operator(
@@ -130,11 +128,3 @@ async def _prime(informer: Informer) -> None:
 
 def _defaults(settings: Settings) -> Defaults:
     return Defaults(image=settings.agent_image, image_pull_policy=settings.agent_image_pull_policy)
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop

@@ -5,14 +5,16 @@ from rich.console import Console
 
 from purpleflea_sandbox.cluster import providers
 from purpleflea_sandbox.cluster.errors import ClusterError
-from purpleflea_sandbox.cluster.identity import DEFAULT_NAME
+from purpleflea_sandbox.cluster.identity import DEFAULT_NAME, identify
 from purpleflea_sandbox.cluster.progress import Terminal
 from purpleflea_sandbox.demo.errors import DemoError
+from purpleflea_sandbox.demo.files import Files
 from purpleflea_sandbox.demo.fleet import Fleet
 from purpleflea_sandbox.demo.screen import show
 from purpleflea_sandbox.demo.simulation import Simulation
 from purpleflea_sandbox.images.errors import ImageError
 
+_name = click.option("--name", default=DEFAULT_NAME, show_default=True, help="Name of the cluster.")
 _provider = click.option(
     "--provider",
     "choice",
@@ -39,21 +41,25 @@ def demo() -> None:
 
 
 @demo.command()
+@_name
 @_provider
-def up(choice: providers.Choice) -> None:
+def up(name: str, choice: providers.Choice) -> None:
     """Set up cluster, stand-ins, operator and three agents; repeat to go on from what is there."""
-    provider = providers.provider(DEFAULT_NAME, choice)
+    provider = providers.provider(name, choice)
     terminal = Terminal()
     run = Simulation if provider.name == "simulated" else Fleet
-    show(Console(highlight=False), run(provider, terminal).up())
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    show(console, run(provider, Files(identity=identify(name)), terminal).up())
 
 
 @demo.command()
+@_name
 @_provider
-def down(choice: providers.Choice) -> None:
+def down(name: str, choice: providers.Choice) -> None:
     """Remove everything that the demo made; safe to repeat."""
     terminal = Terminal()
-    provider = providers.provider(DEFAULT_NAME, choice)
-    Simulation.end_operator()
-    if not provider.down(terminal):
+    Files(identity=identify(name)).end_operator()
+    if not providers.provider(name, choice).down(terminal):
         terminal.note("there is nothing to remove")

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster.port import Options, Provider
 from purpleflea_sandbox.cluster.progress import Progress
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.errors import DemoError
+from purpleflea_sandbox.demo.files import Files
 from purpleflea_sandbox.demo.observed import World
 from purpleflea_sandbox.demo.screen import Outcome
 from purpleflea_sandbox.demo.secrets import keys
@@ -31,11 +31,10 @@ HEARD_TIMEOUT_S = 120
 class Fleet:
     """One run of the demo on one cluster."""
 
-    def __init__(self, provider: Provider, progress: Progress) -> None:
+    def __init__(self, provider: Provider, files: Files, progress: Progress) -> None:
         self._provider = provider
+        self._files = files
         self._progress = progress
-        self._checkout = paths.checkout()
-        self._sandbox = self._checkout / ".sandbox"
         self._timings: list[tuple[str, float]] = []
 
     def up(self) -> Outcome:
@@ -49,7 +48,7 @@ class Fleet:
             self._provider.load_images(tuple(archives.values()), self._progress)
         tools = Tools(
             kubeconfig=self._provider.kubeconfig,
-            kubectl_program=self._sandbox / "bin" / "kubectl",
+            kubectl_program=self._files.kubectl,
         )
         with self._timed("install Datadog's stand-in, exchange, operator"):
             self._install(tools, archives)
@@ -77,7 +76,7 @@ class Fleet:
         )
 
     def _install(self, tools: Tools, archives: dict[str, Path]) -> None:
-        charts, secrets = self._checkout / "sandbox" / "charts", self._keys()
+        charts, secrets = self._files.charts, self._keys()
         with (
             self._progress.step(
                 "install Datadog's stand-in, the exchange, the operator", expected_s=15
@@ -87,9 +86,7 @@ class Fleet:
             tasks = [
                 pool.submit(installation.datadog, tools, charts, secrets),
                 pool.submit(installation.exchange, tools, charts, secrets),
-                pool.submit(
-                    installation.operator, tools, self._checkout / "charts" / "purpleflea-operator"
-                ),
+                pool.submit(installation.operator, tools, self._files.operator_chart),
             ]
             for task in tasks:
                 task.result()
@@ -110,7 +107,7 @@ class Fleet:
         installation.namespace(tools, TRADING)
         installation.api_key(tools, TRADING, self._keys())
         world = self._world()
-        example = self._checkout / EXAMPLE
+        example = self._files.checkout / EXAMPLE
         wanted = yaml.safe_load(example.read_text(encoding="utf-8"))
         name, replicas = wanted["metadata"]["name"], wanted["spec"]["replicas"]
         with self._progress.step(f"apply {EXAMPLE}; agents start, trade, are heard", expected_s=20):
@@ -135,7 +132,7 @@ class Fleet:
         )
 
     def _keys(self) -> Any:
-        return keys(self._sandbox / "keys.json")
+        return keys(self._files.keys)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import processes
 from purpleflea_sandbox.cluster.port import Options, Provider
 from purpleflea_sandbox.cluster.progress import Progress
 from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.files import Files
 from purpleflea_sandbox.demo.fleet import EXAMPLE, TRADING
 from purpleflea_sandbox.demo.screen import Outcome
 from purpleflea_sandbox.demo.secrets import keys
@@ -23,30 +22,27 @@ from purpleflea_sandbox.demo.tools import Tools
 class Simulation:
     """One run of the demo on a simulated cluster."""
 
-    def __init__(self, provider: Provider, progress: Progress) -> None:
+    def __init__(self, provider: Provider, files: Files, progress: Progress) -> None:
         self._provider = provider
+        self._files = files
         self._progress = progress
-        self._checkout = paths.checkout()
 
     def up(self) -> Outcome:
         """Set everything up; what it came to."""
         began = time.monotonic()
         cluster = self._provider.up(Options(), self._progress)
-        sandbox = self._checkout / ".sandbox"
-        tools = Tools(
-            kubeconfig=self._provider.kubeconfig, kubectl_program=sandbox / "bin" / "kubectl"
-        )
+        tools = Tools(kubeconfig=self._provider.kubeconfig, kubectl_program=self._files.kubectl)
         with self._progress.step("install Datadog's stand-in and the custom resource"):
-            secrets = keys(sandbox / "keys.json")
-            installation.datadog(tools, self._checkout / "sandbox" / "charts", secrets)
-            tools.kubectl("apply", "--server-side", f"--filename={self._checkout / 'crds'}")
+            secrets = keys(self._files.keys)
+            installation.datadog(tools, self._files.charts, secrets)
+            tools.kubectl("apply", "--server-side", f"--filename={self._files.checkout / 'crds'}")
             installation.namespace(tools, TRADING)
             installation.api_key(tools, TRADING, secrets)
         with self._progress.step("start the operator on this machine and apply the example"):
-            self.end_operator()
+            self._files.end_operator()
             self._start_operator()
             tools.kubectl(
-                "apply", f"--namespace={TRADING}", f"--filename={self._checkout / EXAMPLE}"
+                "apply", f"--namespace={TRADING}", f"--filename={self._files.checkout / EXAMPLE}"
             )
             tools.kubectl(
                 "wait",
@@ -65,7 +61,7 @@ class Simulation:
             ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
             identities=(),
-            addresses=[("operator log", str(_log()))],
+            addresses=[("operator log", str(self._files.operator_log))],
             timings=[("all", time.monotonic() - began)],
             operator_mib=None,
             kubectl=tools.kubectl_program,
@@ -77,7 +73,7 @@ class Simulation:
             "KUBECONFIG": str(self._provider.kubeconfig),
             "PURPLEFLEA_OPERATOR_HEALTH_PORT": "0",
         }
-        with _log().open("ab") as log:
+        with self._files.operator_log.open("ab") as log:
             started = subprocess.Popen(
                 [sys.executable, "-m", "purpleflea_operator"],
                 env=environment,
@@ -88,20 +84,4 @@ class Simulation:
             )
         handle = processes.handle(started.pid)
         if handle is not None:
-            handle.save(_pid_file())
-
-    @staticmethod
-    def end_operator() -> None:
-        """End the operator process of an earlier run, if it lives."""
-        handle = processes.load(_pid_file())
-        if handle is not None and handle.is_alive():
-            handle.kill()
-        _pid_file().unlink(missing_ok=True)
-
-
-def _pid_file() -> Path:
-    return paths.checkout() / ".sandbox" / "operator.pid"
-
-
-def _log() -> Path:
-    return paths.checkout() / ".sandbox" / "operator.log"
+            handle.save(self._files.operator_process)
