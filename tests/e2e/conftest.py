@@ -114,10 +114,18 @@ def installed(provider: Provider, repository: Path, folder: Path) -> Sandbox:
     return Sandbox(provider=provider, tools=tools, keys=secrets, world=world, checkout=repository)
 
 
+FIGURES = pytest.StashKey[dict[str, str]]()
+
+
 @pytest.fixture(scope="session")
-def figures():
+def figures(pytestconfig):
     """Numbers that the run shows at its end."""
-    found: dict[str, str] = {}
-    yield found
+    return pytestconfig.stash.setdefault(FIGURES, {})
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    found = config.stash.get(FIGURES, {})
     if found:
-        print("\n" + "\n".join(f"  {what}: {value}" for what, value in found.items()))
+        terminalreporter.section("figures")
+    for what, value in found.items():
+        terminalreporter.write_line(f"{what}: {value}")

@@ -97,6 +97,36 @@ def test_the_ready_node_agent_comes_first():
     assert facts_of(broken, a_datadog_daemon_set()).node_agent.name == "datadog-agent"
 
 
+def test_a_daemon_set_without_the_named_ports_receives_nothing():
+    item = a_datadog_daemon_set()
+    for container in item["spec"]["template"]["spec"]["containers"]:
+        container["ports"] = []
+    found = facts_of(item).node_agent
+    assert (found.dogstatsd, found.apm) == (None, None)
+
+
+def test_a_daemon_set_without_a_container_of_that_name_is_no_node_agent():
+    item = a_datadog_daemon_set()
+    for container in item["spec"]["template"]["spec"]["containers"]:
+        container["name"] = "other"
+    assert facts_of(item).node_agent is None
+
+
+def test_the_single_container_of_the_operator_is_a_node_agent():
+    item = a_datadog_daemon_set(labels=OPERATOR_LABELS)
+    containers = item["spec"]["template"]["spec"]["containers"]
+    containers[0]["ports"] += containers.pop()["ports"]
+    containers[0]["name"] = "unprivileged-single-agent"
+    found = facts_of(item).node_agent
+    assert (found.dogstatsd.number, found.apm.number) == (8125, 8126)
+
+
+def test_a_chart_whose_agent_container_is_missing_is_no_node_agent():
+    item = a_datadog_daemon_set()
+    item["spec"]["template"]["spec"]["containers"].pop(0)
+    assert facts_of(item).node_agent is None
+
+
 def how(item, wanted="Auto", services=SERVICE):
     return connection(facts_of(item, services=services).node_agent, wanted)
 

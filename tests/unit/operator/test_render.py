@@ -217,3 +217,48 @@ def test_a_connection_is_remembered_on_the_workload(way):
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Carrier pigeon"}'])
 def test_what_cannot_be_remembered_is_forgotten(text):
     assert remembered.connection({"metadata": {"annotations": {remembered.KEY: text}}}) is None
+
+
+def test_the_pod_is_placed_as_the_spec_says():
+    spec = template(
+        pod={
+            "nodeSelector": {"pool": "trading"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+            "priorityClassName": "high",
+            "terminationGracePeriodSeconds": 60,
+        },
+        image={"repository": "acme/agent", "tag": "1", "pullSecrets": ["registry"]},
+    )["spec"]
+    assert spec["nodeSelector"] == {"pool": "trading"}
+    assert spec["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
+    assert spec["priorityClassName"] == "high"
+    assert spec["terminationGracePeriodSeconds"] == 60
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_a_token_for_the_agents_own_endpoints_is_mounted_where_one_is_named():
+    api = {"keySecretRef": {"name": "key"}, "tokenSecretRef": "token"}
+    spec = template(api=api)["spec"]
+    assert {"name": "api-token", "secret": {"secretName": "token"}} in spec["volumes"]
+    assert variables(api=api)["PURPLEFLEA_API_TOKEN_FILE"] == "/var/run/purpleflea/api-token/token"
+    assert "PURPLEFLEA_API_TOKEN_FILE" not in variables()
+
+
+def test_a_claim_asks_for_the_storage_class_that_is_named():
+    storage = {"size": "1Gi", "storageClassName": "fast"}
+    (claim,) = rendered(storage=storage)["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "fast"
+
+
+def test_traces_off_open_no_port_for_them():
+    way = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
+    policy = rendered(way)["NetworkPolicy"]["spec"]
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert 8126 not in ports
+    assert variables(way)["DD_TRACE_ENABLED"] == "false"
+
+
+def test_without_a_connection_no_port_of_a_node_agent_is_open():
+    policy = rendered(NO_CONNECTION)["NetworkPolicy"]["spec"]
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert ports == {53, 1}

@@ -3,7 +3,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field
 
-from purpleflea_operator.model.crd import FILE, agent_crd, crd_text
+from purpleflea_operator.model.crd import FILE, agent_crd, crd_text, main
 from purpleflea_operator.model.schema import UnsupportedSchemaError, structural
 
 ROOT_SCHEMA = agent_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -92,3 +92,10 @@ def test_an_unknown_keyword_is_refused_with_its_name():
 def test_the_checked_in_crd_is_what_the_models_say(repository, folder):
     written = (repository / folder / FILE).read_text()
     assert written == crd_text(), "stale: run `make crds`"
+
+
+def test_the_command_writes_the_crd_into_each_folder(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    main([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert (tmp_path / "a" / FILE).read_text() == (tmp_path / "b" / FILE).read_text() == crd_text()

@@ -156,6 +156,16 @@ def test_a_pod_that_fits_no_node_says_why():
     assert "0/1 nodes are available" in message(world, "WorkloadAvailable")
 
 
+def test_a_pod_that_waits_for_its_turn_to_be_scheduled_is_no_problem_yet():
+    world = a_world(a_stateful_set(ready=0), pods=[a_pod(ready=False, node="")])
+    assert outcome(world)["WorkloadAvailable"] == ("False", "Progressing")
+
+
+def test_telemetry_waits_for_a_workload_that_is_not_there():
+    world = a_world(daemon_set=a_datadog_daemon_set(host_ports=True))
+    assert outcome(world)["TelemetryReady"] == ("Unknown", "WaitingForAgents")
+
+
 def test_a_missing_secret_is_named_from_the_events_of_the_pod():
     text = 'MountVolume.SetUp failed for volume "api-key" : secret "pf" not found'
     hanging = a_pod(ready=False, waiting="ContainerCreating")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import kopf
+import yaml
 
 from purpleflea_operator import __version__
 
@@ -18,6 +19,9 @@ TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 TOKEN_AGE_S = 60.0
 POOL_SIZE = 32
 USER_AGENT = f"purpleflea-operator/{__version__}"
+
+_UNREADABLE = (kopf.LoginError, OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What reading a kubeconfig that is none can raise."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +68,11 @@ def credentials() -> kopf.ConnectionInfo:
         ) or kopf.login_with_kubeconfig(logger=logger, settings=settings)
     except FileNotFoundError as error:
         raise NotConnectedError(missing) from error
-    except (kopf.LoginError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise NotConnectedError(f"the kubeconfig cannot be read: {error!r}") from error
+    except (*_UNREADABLE, yaml.YAMLError) as error:
+        words = " ".join(str(error).split())
+        raise NotConnectedError(
+            f"the kubeconfig cannot be read: {type(error).__name__}: {words}"
+        ) from error
     if info is None:
         raise NotConnectedError(missing)
     return info

@@ -29,11 +29,8 @@ def network_policy(agent: Agent, connection: Connection) -> Manifest:
 def _to_node_agent(connection: Connection) -> list[Manifest]:
     if connection.mode is Mode.NONE:
         return []
-    ports: list[Manifest] = []
-    if connection.dogstatsd_port:
-        ports.append({"protocol": "UDP", "port": connection.dogstatsd_port})
-    if connection.apm_port:
-        ports.append({"protocol": "TCP", "port": connection.apm_port})
+    receivers = (("UDP", connection.dogstatsd_port), ("TCP", connection.apm_port))
+    ports = [{"protocol": protocol, "port": port} for protocol, port in receivers if port]
     return [{"ports": ports}]
 
 

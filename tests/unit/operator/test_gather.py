@@ -1,0 +1,58 @@
+from purpleflea_operator.cluster.cache import Cache, Key
+from purpleflea_operator.detect.connection import Connection, Mode, connection
+from purpleflea_operator.detect.facts import NO_DATADOG
+from purpleflea_operator.detect.node_agent import datadog_facts
+from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.reconcile.gather import world_of
+from purpleflea_operator.render.children import children
+from purpleflea_operator.render.identity import Agent, Defaults
+from support.builders import a_datadog_daemon_set, a_pod, a_spec, an_agent
+
+KEY = Key("trading", "momentum")
+HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+
+
+def a_cache(*, owner="agent-uid", way=HOST_IP):
+    spec = AgentSpec.model_validate(a_spec())
+    agent = Agent(namespace="trading", name="momentum", uid=owner, generation=1, spec=spec)
+    cache = Cache()
+    for number, item in enumerate(children(agent, Defaults(image="agent:1"), way)):
+        identity = {"uid": f"child-{number}", "resourceVersion": "1"}
+        cache.put({**item, "metadata": {**item["metadata"], **identity}})
+    cache.put(a_pod())
+    return cache
+
+
+def test_the_world_holds_the_children_and_pods_of_the_agent():
+    world = world_of(a_cache(), KEY, an_agent(), NO_DATADOG)
+    assert sorted(kind for kind, _ in world.children) == [
+        "ConfigMap",
+        "NetworkPolicy",
+        "StatefulSet",
+    ]
+    assert [pod.name for pod in world.pods] == ["momentum-0"]
+
+
+def test_children_of_a_former_incarnation_do_not_count():
+    assert world_of(a_cache(owner="older"), KEY, an_agent(), NO_DATADOG).children == {}
+
+
+def test_an_invalid_spec_names_the_field():
+    world = world_of(a_cache(), KEY, an_agent(markets=[]), NO_DATADOG)
+    assert world.agent is None
+    assert world.invalid.startswith("spec.markets")
+
+
+def test_the_connection_is_what_is_found_now():
+    found = datadog_facts([a_datadog_daemon_set()], frozenset({("datadog", "datadog-agent")}))
+    world = world_of(a_cache(), KEY, an_agent(), found)
+    assert world.connection == connection(found.node_agent, "Auto")
+
+
+def test_the_connection_is_remembered_while_no_node_agent_is_there():
+    assert world_of(a_cache(), KEY, an_agent(), NO_DATADOG).connection == HOST_IP
+
+
+def test_a_disabled_connection_is_not_remembered():
+    agent = an_agent(datadog={"connection": "Disabled"})
+    assert world_of(a_cache(), KEY, agent, NO_DATADOG).connection.mode is Mode.NONE

@@ -1,0 +1,86 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.apiserver.server import ApiServer
+
+
+def start(**environment):
+    """Run the operator as its container does, until it gives up."""
+    plain = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("KUBE", "PURPLEFLEA"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "purpleflea_operator"],
+        env={**plain, "PURPLEFLEA_OPERATOR_HEALTH_PORT": "0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def kubeconfig(folder, url):
+    file = folder / "kubeconfig"
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    file.write_text(json.dumps(content))
+    return str(file)
+
+
+def the_one_line(done):
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("purpleflea-operator: ")
+    return line
+
+
+def test_without_a_kubeconfig_it_ends_with_one_line(tmp_path):
+    line = the_one_line(start(KUBECONFIG=str(tmp_path / "nowhere")))
+    assert "no kubeconfig at" in line
+
+
+def test_with_an_unreadable_kubeconfig_it_ends_with_one_line(tmp_path):
+    file = tmp_path / "kubeconfig"
+    file.write_text("not: [a kubeconfig")
+    assert "the kubeconfig cannot be read" in the_one_line(start(KUBECONFIG=str(file)))
+
+
+def test_without_a_server_it_ends_with_one_line(tmp_path):
+    line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, "http://127.0.0.1:9")))
+    assert "the API server cannot be reached" in line
+
+
+def test_without_the_crd_it_ends_with_one_line(tmp_path):
+    with ApiServer() as server:
+        server.unregister("PurpleFleaAgent")
+        line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, server.url)))
+    assert "purplefleaagents.purpleflea.com is not installed" in line
+
+
+def test_without_rights_it_ends_with_one_line(tmp_path):
+    with ApiServer() as server:
+        server.fail_next(
+            verb="list", resource="configmaps", status=403, message="configmaps is forbidden"
+        )
+        line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, server.url)))
+    assert "a right is missing: configmaps is forbidden" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WORKERS", "0"), ("WORKERS", "many"), ("LOG_LEVEL", "loud")]
+)
+def test_a_wrong_setting_ends_with_one_line_that_names_it(name, value):
+    line = the_one_line(start(**{f"PURPLEFLEA_OPERATOR_{name}": value}))
+    assert f"PURPLEFLEA_OPERATOR_{name}" in line
