@@ -92,6 +92,13 @@ def test_a_status_of_an_older_generation_counts_as_not_ready():
     assert not facts_of(item).node_agent.is_ready
 
 
+def test_node_agents_that_come_and_go_do_not_change_the_facts_until_the_last():
+    rolling = [facts_of(a_datadog_daemon_set(desired=60, ready=ready)) for ready in (10, 40, 59)]
+    assert rolling[0] == rolling[1] == rolling[2]
+    assert rolling[0] != facts_of(a_datadog_daemon_set(desired=60, ready=60))
+    assert facts_of(a_datadog_daemon_set(desired=60, ready=60)) == facts_of(a_datadog_daemon_set())
+
+
 def test_the_ready_node_agent_comes_first():
     broken = a_datadog_daemon_set("a-datadog", desired=5, ready=0)
     assert facts_of(broken, a_datadog_daemon_set()).node_agent.name == "datadog-agent"

@@ -1,6 +1,6 @@
 """What is known about the Datadog node agent: values only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -40,15 +40,12 @@ class NodeAgent:
     dogstatsd: Port | None = None
     apm: Port | None = None
     logs: Switch = Switch.UNKNOWN
-    desired: int = 0
-    ready: int = 0
+    is_ready: bool = False
+    """Whether every node that the DaemonSet wants has a ready node agent."""
+    nodes: int = field(default=0, compare=False)
+    """Nodes that the DaemonSet wants. No part of the facts: each new node would concern every agent."""
     service: bool = False
     """Whether the node-local Service of the same name exists."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether every node that the DaemonSet wants has a ready node agent."""
-        return self.desired > 0 and self.ready >= self.desired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ def datadog_facts(
 
 
 def _preference(agent: NodeAgent) -> tuple[bool, int, str, str]:
-    return (not agent.is_ready, -agent.desired, agent.namespace, agent.name)
+    return (not agent.is_ready, -agent.nodes, agent.namespace, agent.name)
 
 
 def installer_of(daemon_set: Manifest) -> Installer | None:
@@ -56,6 +56,7 @@ def node_agent(daemon_set: Manifest, services: frozenset[tuple[str, str]]) -> No
     labels = metadata.get("labels", {})
     chart = CHART.match(labels.get("helm.sh/chart", ""))
     current = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    wanted = status.get("desiredNumberScheduled", 0)
     return NodeAgent(
         installer=installer,
         name=metadata["name"],
@@ -66,8 +67,8 @@ def node_agent(daemon_set: Manifest, services: frozenset[tuple[str, str]]) -> No
         dogstatsd=_port(daemon_set, DOGSTATSD_PORT),
         apm=_port(daemon_set, TRACE_PORT) if _apm_container(daemon_set) else None,
         logs=_logs(daemon_set),
-        desired=status.get("desiredNumberScheduled", 0),
-        ready=status.get("numberReady", 0) if current else 0,
+        is_ready=current and 0 < wanted <= status.get("numberReady", 0),
+        nodes=wanted,
         service=(metadata["namespace"], metadata["name"]) in services,
     )
 

@@ -90,7 +90,8 @@ def telemetry_ready(world: World) -> Finding:
     if world.connection.refused:
         return _finding(kind, "False", "NoConnection", f"{world.connection.refused}")
     if not found.is_ready:
-        message = f"{found.ready}/{found.desired} node agents are ready: kubectl -n {found.namespace} get pods"
+        # No counts: each node that comes and goes would become a write per agent.
+        message = f"not every node agent is ready: kubectl -n {found.namespace} get pods"
         return _finding(kind, "False", "NodeAgentNotReady", message)
     missing = _missing_signal(world)
     if missing is not None:
