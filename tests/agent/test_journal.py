@@ -73,7 +73,6 @@ async def test_an_escrow_is_kept_from_opening_to_its_end(tmp_path: Path) -> None
     journal = Journal(tmp_path)
     request = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
     await journal.write_escrow(request)
-    await journal.write_escrow(request)
     escrow = Escrow(
         escrow_id="esc_1", status="created", counterparty_id="agent_b", amount_usd=Decimal(25)
     )

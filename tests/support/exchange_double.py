@@ -36,6 +36,10 @@ class Faults:
     answer_after_s: float = 0.0
     hide_orders: bool = False
     echo_key: bool = False
+    lose_escrow_answers: int = 0
+    lose_escrow_requests: int = 0
+    hide_escrows: bool = False
+    faucet_retry_after_s: int = 0
 
 
 class ExchangeDouble:
@@ -49,6 +53,7 @@ class ExchangeDouble:
         self.requests: list[tuple[str, str]] = []
         self.agent_ids: set[str | None] = set()
         self.escrows: dict[str, dict[str, Any]] = {}
+        self.claims = 0
         self.balance_usd = START_CASH
         self.equity_usd = START_CASH
         config = uvicorn.Config(
@@ -96,9 +101,13 @@ class ExchangeDouble:
             Route("/v1/markets/{market}/candles", self._candles),
             Route("/v1/orders", self._order, methods=["POST"]),
             Route("/v1/orders", self._find),
+            Route("/v1/orders/{id}", self._cancel, methods=["DELETE"]),
             Route("/v1/positions", self._positions),
             Route("/v1/balance", self._balance),
             Route("/v1/escrow", self._escrow, methods=["POST"]),
+            Route("/v1/escrow", self._find_escrow),
+            Route("/v1/escrow/{id}", self._get_escrow),
+            Route("/faucet/claim", self._claim, methods=["POST"]),
             Route("/v1/escrow/{id}/{verb}", self._move_escrow, methods=["POST"]),
         ]
         return Starlette(
@@ -142,14 +151,14 @@ class ExchangeDouble:
         return JSONResponse(order, status_code=201)
 
     def _filled(self, key: str, body: dict[str, str]) -> dict[str, Any]:
-        status = "filled"
+        status = "open" if body["type"] == "limit" else "filled"
         if self.faults.reject:
             self.faults.reject -= 1
             status = "rejected"
         return {
             "order_id": f"ord_{len(self.orders) + 1}",
             "idempotency_key": key,
-            **body,
+            **{name: body[name] for name in ("market", "side", "size", "type")},
             "status": status,
             "price": self.closes[-1] if status == "filled" else None,
             "filled_size": body["size"] if status == "filled" else "0",
@@ -195,10 +204,45 @@ class ExchangeDouble:
         balances = {"USDC": {"amount": amount, "usd_value": amount}}
         return JSONResponse({"balances": balances, "equity_usd": str(self.equity_usd)})
 
+    async def _cancel(self, request: Request) -> Response:
+        wanted = request.path_params["id"]
+        order = next((o for o in self.orders.values() if o["order_id"] == wanted), None)
+        if order is None or order["status"] != "open":
+            return _problem(409, "not open")
+        order["status"] = "cancelled"
+        return JSONResponse(order)
+
+    async def _claim(self, request: Request) -> Response:
+        if self.faults.faucet_retry_after_s:
+            headers = {"Retry-After": str(self.faults.faucet_retry_after_s)}
+            return _problem(429, "the faucet has paid already", headers=headers)
+        self.claims += 1
+        self.balance_usd += 100
+        return JSONResponse({"claim_id": f"clm_{self.claims}", "credited_usd": "100"})
+
+    async def _find_escrow(self, request: Request) -> Response:
+        key = request.query_params["idempotency_key"]
+        found = [item for item in self.escrows.values() if item["idempotency_key"] == key]
+        return JSONResponse({"escrows": [] if self.faults.hide_escrows else found})
+
+    async def _get_escrow(self, request: Request) -> Response:
+        escrow = self.escrows.get(request.path_params["id"])
+        return JSONResponse(escrow) if escrow else _problem(404, "no such escrow")
+
     async def _escrow(self, request: Request) -> Response:
-        body = await request.json()
-        escrow = {"escrow_id": f"esc_{len(self.escrows) + 1}", "status": "created", **body}
+        if self.faults.lose_escrow_requests:
+            self.faults.lose_escrow_requests -= 1
+            return await self._silence(request)
+        escrow = {
+            "escrow_id": f"esc_{len(self.escrows) + 1}",
+            "status": "created",
+            "idempotency_key": request.headers["Idempotency-Key"],
+            **await request.json(),
+        }
         self.escrows[escrow["escrow_id"]] = escrow
+        if self.faults.lose_escrow_answers:
+            self.faults.lose_escrow_answers -= 1
+            return await self._silence(request)
         return JSONResponse(escrow, status_code=201)
 
     async def _move_escrow(self, request: Request) -> Response:
@@ -209,9 +253,14 @@ class ExchangeDouble:
             return _problem(409, f"the escrow is {escrow['status']}")
         verb = request.path_params["verb"]
         escrow["status"] = {"release": "released", "cancel": "cancelled"}[verb]
+        if self.faults.lose_escrow_answers:
+            self.faults.lose_escrow_answers -= 1
+            return await self._silence(request)
         return JSONResponse(escrow)
 
 
-def _problem(status: int, detail: str) -> JSONResponse:
+def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
     body = {"type": "about:blank", "title": "error", "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+    return JSONResponse(
+        body, status_code=status, headers=headers, media_type="application/problem+json"
+    )

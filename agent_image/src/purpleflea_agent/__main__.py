@@ -4,20 +4,21 @@ What the user got wrong ends it at once with one clear line and exit code 2.
 """
 
 import logging
+import math
 import signal
 import sys
 from types import FrameType
 
 import uvicorn
 
-from purpleflea_agent import logs, metrics, services, tracing
+from purpleflea_agent import logs, metrics, receivers, services, tracing
+from purpleflea_agent.api.slow_clients import MOST_CONNECTIONS, PatientProtocol
 from purpleflea_agent.app import application
 from purpleflea_agent.emitter import emitter_of
 from purpleflea_agent.journal import JournalError
 from purpleflea_agent.settings import SettingsError, read_environment
 from purpleflea_agent.trading.strategies import UnknownStrategy
 
-OPEN_REQUESTS_TIMEOUT_S = 5
 UNUSABLE = 2
 
 
@@ -34,6 +35,7 @@ def main() -> int:
     except (SettingsError, JournalError, UnknownStrategy) as error:
         logging.getLogger("purpleflea.agent").critical(str(error))
         return UNUSABLE
+    receivers.say_if_there_are_none(environment)
     metrics.install(emitter_of(environment))
     tracing.install(environment)
     # uvicorn stops gracefully and then raises the signal again: without a handler of ours that would kill us.
@@ -45,7 +47,9 @@ def main() -> int:
         port=environment.http_port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=OPEN_REQUESTS_TIMEOUT_S,
+        http=PatientProtocol,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
     )
     server = uvicorn.Server(config)
     listener = config.bind_socket()

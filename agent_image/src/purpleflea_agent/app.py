@@ -11,6 +11,7 @@ from importlib import metadata
 from fastapi import FastAPI
 
 from purpleflea_agent.api import money, probes, problems
+from purpleflea_agent.api.slow_clients import BodyLimit
 from purpleflea_agent.services import Services
 
 
@@ -37,4 +38,5 @@ def application(services: Services) -> FastAPI:
     app.include_router(probes.router(services))
     app.include_router(money.router(services))
     problems.install(app)
+    app.add_middleware(BodyLimit)
     return app

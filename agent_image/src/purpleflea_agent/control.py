@@ -49,6 +49,16 @@ class ControlFile:
         """Whether no order may be sent."""
         return self._control.mode is not Mode.ACTIVE
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the agent shall come to rest for good."""
+        return self._control.mode is Mode.STOPPED
+
+    @property
+    def objection(self) -> str | None:
+        """Why no money may leave, as the contract's tag `reason` says it; None while Active."""
+        return self._control.mode.value.lower() if self.is_halted else None
+
     def refresh(self) -> None:
         """Look at the file now."""
         self._read(first=False)

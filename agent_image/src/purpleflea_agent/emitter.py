@@ -7,10 +7,14 @@ cannot be handed over is counted. What is measured, and when, is not its busines
 import logging
 import math
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from datadog.dogstatsd.base import DogStatsd
 
+from purpleflea_agent import losses
+from purpleflea_agent.exposition import Exposition, Record
 from purpleflea_agent.settings import Environment, strategy_name
 from purpleflea_contract import tags
 from purpleflea_contract.metrics import TELEMETRY_DROPPED, Metric, MetricType
@@ -29,15 +33,37 @@ class ContractViolation(ValueError):  # noqa: N818 - named by what it means
     """A metric was sent with tags that the contract does not give it: a mistake in the code."""
 
 
-class Emitter:
-    """Sends metrics of the contract, all with the agent's identity. Without a client it checks and discards."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One metric with one set of tag values: where its points go."""
 
-    def __init__(self, client: DogStatsd | None) -> None:
+    tags: list[str]
+    record: Record
+
+
+class Emitter:
+    """Sends metrics of the contract, all with the agent's identity, and keeps their values for /metrics.
+
+    Without a client it checks and keeps.
+    """
+
+    def __init__(
+        self,
+        client: DogStatsd | None,
+        *,
+        identity: Mapping[str, str] | None = None,
+        legacy_histograms: bool = False,
+    ) -> None:
         self._client = client
-        self._tag_lists: dict[tuple[object, ...], list[str]] = {}
+        self._legacy_histograms = legacy_histograms
+        self._exposition = Exposition(
+            identity or dict.fromkeys((tag.name for tag in tags.EVERY_METRIC), "")
+        )
+        self._series: dict[tuple[object, ...], Series] = {}
         self._seen: dict[str, set[str]] = {}
         self._unusable = 0
-        self._reported = 0
+        self._reported: dict[str, int] = {}
+        losses.watch("metrics", self.dropped)
 
     @property
     def has_receiver(self) -> bool:
@@ -47,36 +73,44 @@ class Emitter:
     def send(self, metric: Metric, value: Value = 1, /, **tag_values: str) -> None:
         """Send one point of `metric`."""
         key = (metric.name, *tag_values.items())
-        tag_list = self._tag_lists.get(key)
-        if tag_list is None:
-            tag_list = self._tag_list(metric, tag_values)
+        series = self._series.get(key)
+        if series is None:
+            series = self._new_series(metric, tag_values)
             # Bounded: the values in it are, save those that become `other`, which are not kept.
-            if not any(tag.endswith(f":{OTHER}") for tag in tag_list):
-                self._tag_lists[key] = tag_list
+            if not any(tag.endswith(f":{OTHER}") for tag in series.tags):
+                self._series[key] = series
         number = float(value)
         if not math.isfinite(number):
             self._unusable += 1
-        elif self._client is not None:
-            _send(self._client, metric, number, tag_list)
+            return
+        series.record(number)
+        if self._client is not None:
+            self._send(self._client, metric, number, series.tags)
 
     def dropped(self) -> int:
-        """Packets and points lost since the start."""
+        """Packets and points of metrics lost since the start."""
         if self._client is None:
             return self._unusable
         return self._unusable + int(self._client.packets_dropped)
 
     def report_drops(self) -> None:
-        """Send the count of what was lost since the last report, if anything was."""
-        dropped = self.dropped()
-        if dropped > self._reported:
-            lost = dropped - self._reported
-            self.send(TELEMETRY_DROPPED, lost, signal="metrics")
-            if self._reported == 0:
+        """Send the counts of what was lost since the last report, of every signal."""
+        for signal, dropped in losses.counted().items():
+            before = self._reported.get(signal, 0)
+            if dropped > before or signal not in self._reported:
+                self._reported[signal] = dropped
+                # A zero once: no series at all would look like no losses that anybody counts.
+                self.send(TELEMETRY_DROPPED, dropped - before, signal=signal)
+            if dropped > before == 0:
                 logger.warning(
-                    "Metrics are being dropped: the node agent does not take them",
-                    extra={"dropped": lost},
+                    "Telemetry is being dropped: nobody takes it",
+                    extra={"signal": signal, "dropped": dropped},
                 )
-            self._reported = dropped
+
+    def exposed(self, accept: str) -> tuple[bytes, str]:
+        """The present values as a page for /metrics, and its content type."""
+        self.report_drops()
+        return self._exposition.text(accept)
 
     def flush(self) -> None:
         """Hand over all that is buffered; blocks no longer than CLOSE_TIMEOUT_S."""
@@ -91,14 +125,18 @@ class Emitter:
             self.flush()
             self._client.stop(CLOSE_TIMEOUT_S)
 
-    def _tag_list(self, metric: Metric, tag_values: dict[str, str]) -> list[str]:
+    def _new_series(self, metric: Metric, tag_values: dict[str, str]) -> Series:
         known = {tag.name: tag for tag in metric.tags}
         required = known.keys() - {tag.name for tag in metric.optional}
         if not required <= tag_values.keys() <= known.keys():
             raise ContractViolation(
                 f"{metric.name} carries the tags {sorted(known)}, not {sorted(tag_values)}"
             )
-        return [f"{name}:{self._bounded(known[name], value)}" for name, value in tag_values.items()]
+        bounded = {name: self._bounded(known[name], value) for name, value in tag_values.items()}
+        return Series(
+            tags=[f"{name}:{value}" for name, value in bounded.items()],
+            record=self._exposition.record(metric, bounded),
+        )
 
     def _bounded(self, tag: Tag, value: str) -> str:
         bounded = tag.bounded(value)
@@ -111,19 +149,33 @@ class Emitter:
             seen.add(bounded)
         return bounded
 
+    def _send(self, client: DogStatsd, metric: Metric, number: float, tag_list: list[str]) -> None:
+        match metric.type:
+            case MetricType.GAUGE:
+                client.gauge(metric.name, number, tags=tag_list)
+            case MetricType.COUNT:
+                client.increment(metric.name, number, tags=tag_list)
+            case MetricType.DISTRIBUTION if self._legacy_histograms:
+                client.histogram(metric.name, number, tags=tag_list)
+            case MetricType.DISTRIBUTION:
+                client.distribution(metric.name, number, tags=tag_list)
+
 
 def emitter_of(environment: Environment) -> Emitter:
     """The emitter that the environment asks for; DD_ENV, DD_SERVICE and DD_VERSION are read by the client itself."""
+    identity = {
+        tag.name: tag.bounded(value)
+        for tag, value in (
+            (tags.AGENT_ID, environment.agent_id),
+            (tags.STRATEGY, strategy_name(environment.settings_file)),
+        )
+    }
     if not environment.metrics_have_a_receiver:
-        return Emitter(None)
+        return Emitter(None, identity=identity)
     # One warning per lost packet would flood the log; losses are counted and reported instead.
     logging.getLogger("datadog.dogstatsd").setLevel(logging.CRITICAL)
-    identity = {
-        tags.AGENT_ID: environment.agent_id,
-        tags.STRATEGY: strategy_name(environment.settings_file),
-    }
     client = DogStatsd(
-        constant_tags=[f"{tag.name}:{tag.bounded(value)}" for tag, value in identity.items()],
+        constant_tags=[f"{name}:{value}" for name, value in identity.items()],
         disable_buffering=False,
         disable_aggregation=False,
         flush_interval=FLUSH_INTERVAL_S,
@@ -134,14 +186,4 @@ def emitter_of(environment: Environment) -> Emitter:
         # The client's own telemetry resets the counters of drops that we report.
         telemetry_min_flush_interval=sys.maxsize,
     )
-    return Emitter(client)
-
-
-def _send(client: DogStatsd, metric: Metric, number: float, tag_list: list[str]) -> None:
-    match metric.type:
-        case MetricType.GAUGE:
-            client.gauge(metric.name, number, tags=tag_list)
-        case MetricType.COUNT:
-            client.increment(metric.name, number, tags=tag_list)
-        case MetricType.DISTRIBUTION:
-            client.distribution(metric.name, number, tags=tag_list)
+    return Emitter(client, identity=identity, legacy_histograms=environment.legacy_histograms)

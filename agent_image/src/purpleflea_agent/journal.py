@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.journal_escrows import EscrowEntry
 from purpleflea_agent.journal_store import Entry, JournalStore
 
 P = ParamSpec("P")
@@ -77,17 +78,41 @@ class Journal:
         """Realized profit of every market: the exchange tells it with a position, and a closed one is none."""
         return await self._run(self._store.realized_pnl, told)
 
+    async def fact(self, name: str) -> str | None:
+        """What was last noted under a name."""
+        return await self._run(self._store.fact, name)
+
+    async def set_fact(self, name: str, value: str) -> None:
+        """Note something under a name."""
+        await self._run(self._store.set_fact, name, value)
+
     async def write_escrow(self, request: EscrowRequest) -> None:
         """Put an escrow on disk, before it is opened."""
-        await self._run(self._store.write_escrow, request, self._clock())
+        await self._run(self._store.escrows.write, request, self._clock())
 
-    async def open_escrow(self, escrow: Escrow, idempotency_key: str) -> None:
-        """Note what the exchange says of an escrow that was just opened."""
-        await self._run(self._store.open_escrow, escrow, idempotency_key)
+    async def open_escrow(self, escrow: Escrow, idempotency_key: str) -> bool:
+        """Note that an escrow was opened; False where that was known."""
+        return await self._run(self._store.escrows.open, escrow, idempotency_key)
 
-    async def move_escrow(self, escrow: Escrow) -> None:
-        """Note the state that an escrow reached."""
-        await self._run(self._store.move_escrow, escrow)
+    async def fail_escrow(self, idempotency_key: str) -> bool:
+        """Note that an escrow had no effect; False where its outcome was known."""
+        return await self._run(self._store.escrows.fail, idempotency_key)
+
+    async def move_escrow(self, escrow: Escrow) -> bool:
+        """Note the state that an escrow reached; False where that was known."""
+        return await self._run(self._store.escrows.move, escrow)
+
+    async def escrow(self, idempotency_key: str) -> EscrowEntry | None:
+        """The escrow of a key."""
+        return await self._run(self._store.escrows.entry, idempotency_key)
+
+    async def unfinished_escrows(self) -> list[EscrowEntry]:
+        """Escrows whose outcome is unknown, and open ones; oldest first."""
+        return await self._run(self._store.escrows.unfinished)
+
+    async def escrow_counts(self) -> dict[str, int]:
+        """How many escrows there are of each status."""
+        return await self._run(self._store.escrows.counts)
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest, OrderStatus
+from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
+from purpleflea_agent.journal_escrows import EscrowTable
 
 WRITTEN = "written"
 """The order is on disk and may have been sent; its outcome is unknown."""
@@ -37,14 +38,6 @@ CREATE TABLE IF NOT EXISTS orders (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS orders_by_status ON orders (status);
 CREATE INDEX IF NOT EXISTS orders_by_time ON orders (written_at);
-CREATE TABLE IF NOT EXISTS escrows (
-    idempotency_key TEXT PRIMARY KEY,
-    counterparty_id TEXT NOT NULL,
-    amount_usd TEXT NOT NULL,
-    status TEXT NOT NULL,
-    escrow_id TEXT UNIQUE,
-    written_at REAL NOT NULL
-) STRICT;
 CREATE TABLE IF NOT EXISTS realized (market TEXT PRIMARY KEY, pnl_usd TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
@@ -81,6 +74,7 @@ class JournalStore:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(SCHEMA)
+            self.escrows = EscrowTable(self._database)
         except sqlite3.Error:
             self._database.close()
             raise
@@ -160,15 +154,24 @@ class JournalStore:
 
     def raise_peak(self, equity_usd: Decimal) -> Decimal:
         """The highest equity ever, this one included."""
-        rows = self._rows("SELECT value FROM facts WHERE name = ?", PEAK_EQUITY)
-        peak = Decimal(rows[0]["value"]) if rows else ZERO
+        known = self.fact(PEAK_EQUITY)
+        peak = Decimal(known) if known else ZERO
         if equity_usd <= peak:
             return peak
+        self.set_fact(PEAK_EQUITY, str(equity_usd))
+        return equity_usd
+
+    def fact(self, name: str) -> str | None:
+        """What was last noted under a name."""
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
+        return rows[0]["value"] if rows else None
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Note something under a name."""
         self._database.execute(
             "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (PEAK_EQUITY, str(equity_usd)),
+            (name, value),
         )
-        return equity_usd
 
     def realized_pnl(self, told: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Realized profit of every market: as the exchange tells, else as last told plus the fills since."""
@@ -178,33 +181,6 @@ class JournalStore:
             if known.get(market) != value:
                 self._set_realized(market, value)
         return {**known, **told}
-
-    def write_escrow(self, request: EscrowRequest, now: float) -> None:
-        """Put an escrow on disk, before it is opened; a repetition of the same key is fine."""
-        self._database.execute(
-            "INSERT INTO escrows (idempotency_key, counterparty_id, amount_usd, status, written_at)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (
-                request.idempotency_key,
-                request.counterparty_id,
-                str(request.amount_usd),
-                WRITTEN,
-                now,
-            ),
-        )
-
-    def open_escrow(self, escrow: Escrow, idempotency_key: str) -> None:
-        """Note what the exchange says of an escrow that was just opened."""
-        self._database.execute(
-            "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ?",
-            (escrow.status, escrow.escrow_id, idempotency_key),
-        )
-
-    def move_escrow(self, escrow: Escrow) -> None:
-        """Note the state that an escrow reached."""
-        self._database.execute(
-            "UPDATE escrows SET status = ? WHERE escrow_id = ?", (escrow.status, escrow.escrow_id)
-        )
 
     def close(self) -> None:
         """Close the file."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TextIO
 
-from purpleflea_agent import masking
+from purpleflea_agent import losses, masking
 from purpleflea_agent.settings import Environment, read_environment, strategy_name
 from purpleflea_contract import events
 from purpleflea_contract.events import LogEvent
@@ -84,10 +84,23 @@ class JsonLines(logging.Formatter):
         return {name: value for name, value in found.items() if value}
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines; counts those that the stream does not take, instead of printing about them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Called while an error of writing is handled."""
+        self.lost += 1
+
+
 def configure(environment: Environment, stream: TextIO | None = None) -> None:
     """Send every record of the process, and every uncaught exception, to one JSON stream."""
     global _configured
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler = LineHandler(stream or sys.stdout)
+    losses.watch("logs", lambda: handler.lost)
     handler.setFormatter(JsonLines(environment))
     root = logging.getLogger()
     root.handlers = [handler]

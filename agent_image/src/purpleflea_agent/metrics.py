@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
+from purpleflea_agent import receivers
 from purpleflea_agent.emitter import Emitter, Value, emitter_of
 from purpleflea_agent.settings import read_environment
 from purpleflea_contract import metrics as contract
@@ -31,7 +32,9 @@ def install(emitter: Emitter) -> None:
 def emitter() -> Emitter:
     """The emitter in use; the first call makes it from the environment."""
     if _emitter is None:
-        install(emitter_of(read_environment()))
+        environment = read_environment()
+        receivers.say_if_there_are_none(environment)
+        install(emitter_of(environment))
     assert _emitter is not None  # noqa: S101 - for the type checker
     return _emitter
 

@@ -17,13 +17,12 @@ from purpleflea_agent.settings import Environment, read_settings
 from purpleflea_agent.trading import strategies
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.escrows import EscrowDesk
+from purpleflea_agent.trading.faucet import FaucetDesk
 from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.orders import OrderDesk
+from purpleflea_agent.trading.rest import Rest
 from purpleflea_contract import quantities
 from purpleflea_contract.settings import Settings
-
-STOP_TIMEOUT_S = 12.0
-"""Time for an order on its way to be answered (6 s) or asked for (4 s); a pod's grace period is 30 s by default."""
 
 logger = logging.getLogger("purpleflea.agent")
 
@@ -42,43 +41,49 @@ class Services:
     account: Account
     desk: OrderDesk
     escrows: EscrowDesk
+    faucet: FaucetDesk
+    rest: Rest
     loop: TradingLoop
 
     async def run(self, started: asyncio.Event) -> None:
         """Trade until cancelled; then settle what is under way, hand over telemetry, and close."""
         self._say_what_is_missing()
         follower = asyncio.create_task(self.control.follow(), name="control")
+        watcher = asyncio.create_task(self.rest.watch(self.control), name="rest")
         trader = asyncio.create_task(self.loop.run(), name="trading")
         started.set()
         try:
             # Not gather: its cancellation would cancel an order on its way.
-            ended, _ = await asyncio.wait({follower, trader}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(
+                {follower, watcher, trader}, return_when=asyncio.FIRST_COMPLETED
+            )
             for task in ended:
                 logger.critical("%s ended", task.get_name(), exc_info=task.exception())
         finally:
             follower.cancel()
-            await self._stop(trader)
+            await self._stop(trader, watcher)
 
-    async def _stop(self, trader: asyncio.Task[None]) -> None:
+    async def _stop(self, trader: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
         self.loop.stop()
-        _, late = await asyncio.wait({trader}, timeout=STOP_TIMEOUT_S)
+        await self.faucet.stop()
+        end = asyncio.create_task(self._come_to_rest(trader, watcher), name="end")
+        _, late = await asyncio.wait({end}, timeout=self.environment.rest_timeout_s)
         if late:
-            logger.warning("An order is not settled; the journal keeps it for the next start")
-            trader.cancel()
-            await asyncio.wait({trader}, timeout=1)
+            logger.warning("Not at rest in time; the journal keeps what is open for the next start")
+            for task in (end, trader, watcher):
+                task.cancel()
+            await asyncio.wait({end, trader, watcher}, timeout=1)
         await self.exchange.close()
         await self.journal.close()
         await asyncio.to_thread(metrics.emitter().close)
         logger.info("Stopped")
 
+    async def _come_to_rest(self, trader: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
+        await asyncio.wait({trader})
+        await self.rest.come_at_the_end(self.control)
+        watcher.cancel()
+
     def _say_what_is_missing(self) -> None:
-        if not (
-            self.environment.metrics_have_a_receiver or self.environment.traces_have_a_receiver
-        ):
-            logger.warning(
-                "No Datadog agent in the environment (DD_AGENT_HOST, DD_DOGSTATSD_URL, DD_TRACE_AGENT_URL):"
-                " metrics and traces go nowhere"
-            )
         if self.key_file.key() is None:
             logger.warning(
                 "No API key yet: waiting for it, and not ready", extra={"file": self.key_file.path}
@@ -101,6 +106,8 @@ def assemble(environment: Environment) -> Services:
         markets=settings.markets,
         balance_threshold_usd=quantities.decimal(settings.risk.min_balance_usd),
     )
+    escrows = EscrowDesk(exchange=exchange, journal=journal, control=control)
+    faucet = FaucetDesk(settings.faucet, exchange=exchange, journal=journal, control=control)
     desk = OrderDesk(
         exchange=exchange,
         journal=journal,
@@ -118,8 +125,22 @@ def assemble(environment: Environment) -> Services:
         journal=journal,
         account=account,
         desk=desk,
-        escrows=EscrowDesk(exchange=exchange, journal=journal, control=control),
+        escrows=escrows,
+        faucet=faucet,
+        rest=Rest(
+            desk=desk,
+            journal=journal,
+            account=account,
+            flatten=settings.trading.flatten_on_stop,
+            limit_s=environment.rest_timeout_s,
+        ),
         loop=TradingLoop(
-            settings, strategy=strategy, exchange=exchange, account=account, desk=desk
+            settings,
+            strategy=strategy,
+            exchange=exchange,
+            account=account,
+            desk=desk,
+            escrows=escrows,
+            faucet=faucet,
         ),
     )

@@ -44,6 +44,11 @@ class Environment(BaseSettings):
     http_port: Annotated[int, Field(validation_alias=names.HTTP_PORT_VARIABLE, ge=0, le=65535)] = (
         names.HTTP_PORT
     )
+    grace_period_s: Annotated[
+        float, Field(validation_alias=names.GRACE_PERIOD_S, ge=1, le=3600)
+    ] = names.DEFAULT_GRACE_PERIOD_S
+    """Time from SIGTERM to SIGKILL."""
+    legacy_histograms: Annotated[bool, Field(validation_alias=names.LEGACY_HISTOGRAMS)] = False
     dd_agent_host: Annotated[str | None, Field(validation_alias=names.DD_AGENT_HOST)] = None
     dd_dogstatsd_url: Annotated[str | None, Field(validation_alias=names.DD_DOGSTATSD_URL)] = None
     dd_trace_agent_url: Annotated[str | None, Field(validation_alias=names.DD_TRACE_AGENT_URL)] = (
@@ -63,6 +68,16 @@ class Environment(BaseSettings):
     def traces_have_a_receiver(self) -> bool:
         """Whether the environment says where a trace agent is, and tracing is not switched off."""
         return self.dd_trace_enabled and bool(self.dd_agent_host or self.dd_trace_agent_url)
+
+    @property
+    def requests_timeout_s(self) -> float:
+        """The share of the grace period that open HTTP requests get."""
+        return self.grace_period_s / 6
+
+    @property
+    def rest_timeout_s(self) -> float:
+        """The share of the grace period for resolving orders and closing positions; telemetry gets the rest."""
+        return self.grace_period_s / 2
 
     @property
     def settings_file(self) -> Path:

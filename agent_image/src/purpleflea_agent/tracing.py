@@ -12,7 +12,7 @@ from decimal import Decimal
 from ddtrace.trace import Span as TracerSpan
 from ddtrace.trace import TraceFilter, tracer
 
-from purpleflea_agent import masking
+from purpleflea_agent import losses, masking, receivers
 from purpleflea_agent.settings import Environment, read_environment, strategy_name
 from purpleflea_contract import spans as contract
 
@@ -71,7 +71,9 @@ class MaskingFilter(TraceFilter):  # type: ignore[misc] # as above
 
 def install(environment: Environment) -> None:
     """Set identity and filters; without a receiver nothing is traced."""
+    receivers.say_if_there_are_none(environment)
     _identify(environment)
+    _count_losses()
     tracer.configure(trace_processors=[ProbeFilter(), MaskingFilter()])
     if not environment.traces_have_a_receiver:
         tracer.enabled = False
@@ -83,7 +85,7 @@ def install(environment: Environment) -> None:
 def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
     """Open a span of the contract around a block; an error that leaves the block flags the span."""
     if not _identity:
-        _identify(read_environment())
+        install(read_environment())
     _check(kind, tags)
     resource = kind.resource.format_map({**_identity, **tags})
     with tracer.trace(kind.name, resource=resource) as opened:
@@ -94,6 +96,34 @@ def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
         active = ActiveSpan(kind, opened)
         active.set(**tags)
         yield active
+
+
+class LossCounter(logging.Filter):
+    """Counts dropped traces by what ddtrace's writer says of them: it keeps no counter that could be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes."""
+        if isinstance(record.msg, str) and "dropping" in record.msg:
+            lost = record.args[0] if isinstance(record.args, tuple) and record.args else 1
+            counts = "dropping %d traces" in record.msg and isinstance(lost, int)
+            self.lost += int(str(lost)) if counts else 1
+        return True
+
+
+_losses = LossCounter()
+
+
+def _count_losses() -> None:
+    writer = logging.getLogger("ddtrace.internal.writer.writer")
+    if _losses not in writer.filters:
+        writer.filters.insert(
+            0, _losses
+        )  # before ddtrace's own filter, which lets one a minute pass
+    losses.watch("traces", lambda: _losses.lost)
 
 
 def _identify(environment: Environment) -> None:

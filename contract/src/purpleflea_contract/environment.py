@@ -4,20 +4,17 @@ Nothing else reads or writes these names. The DD_ names are those that ddtrace 4
 (found in their sources): DD_DOGSTATSD_HOST, for one, is read by no DogStatsD client.
 """
 
+from dataclasses import dataclass
+
 AGENT_ID = "PURPLEFLEA_AGENT_ID"
-"""Identity of the agent: metadata.name of its pod."""
 CONFIG_DIR = "PURPLEFLEA_CONFIG_DIR"
-"""Folder of settings.json and control.json (the mounted ConfigMap)."""
 API_KEY_FILE = "PURPLEFLEA_API_KEY_FILE"
-"""File with the Purple Flea API key; re-read when it changes."""
 API_TOKEN_FILE = "PURPLEFLEA_API_TOKEN_FILE"  # noqa: S105 - the name of a variable
-"""File with the bearer token of the agent's own money-moving endpoints; absent or empty = they are closed."""
 STATE_DIR = "PURPLEFLEA_STATE_DIR"
-"""Folder of the trade journal."""
+GRACE_PERIOD_S = "PURPLEFLEA_GRACE_PERIOD_S"
+LEGACY_HISTOGRAMS = "PURPLEFLEA_LEGACY_HISTOGRAMS"
 HTTP_HOST = "PURPLEFLEA_HTTP_HOST"
-"""Address that the agent's HTTP server binds; all of them unless set."""
 HTTP_PORT_VARIABLE = "PURPLEFLEA_HTTP_PORT"
-"""Port that the agent's HTTP server binds; HTTP_PORT unless set (in a pod it is never set)."""
 
 DD_AGENT_HOST = "DD_AGENT_HOST"
 DD_DOGSTATSD_PORT = "DD_DOGSTATSD_PORT"
@@ -42,8 +39,146 @@ DEFAULT_CONFIG_DIR = "/etc/purpleflea"
 DEFAULT_STATE_DIR = "/var/lib/purpleflea"
 DEFAULT_API_KEY_DIR = "/var/run/purpleflea/api-key"
 DEFAULT_API_TOKEN_DIR = "/var/run/purpleflea/api-token"  # noqa: S105 - a folder
+TEMPORARY_DIR = "/tmp"  # noqa: S108 - a volume in the container
 
 DEFAULT_HTTP_HOST = "0.0.0.0"  # noqa: S104 - the kubelet and the operator must reach it
+DEFAULT_GRACE_PERIOD_S = 30
 HTTP_PORT = 8000
 DOGSTATSD_PORT = 8125
 TRACE_PORT = 8126
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A variable, when the operator sets it, and what it means to an agent."""
+
+    name: str
+    set: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A folder that the operator mounts into an agent's container."""
+
+    path: str
+    mounted: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable(
+        name=AGENT_ID,
+        set="always",
+        meaning="Identity of the agent: the name of its pod. Goes into X-Agent-Id and the tag agent_id.",
+    ),
+    Variable(name=CONFIG_DIR, set="always", meaning="Folder of settings.json and control.json."),
+    Variable(name=STATE_DIR, set="always", meaning="Folder of the trade journal."),
+    Variable(
+        name=API_KEY_FILE,
+        set="always",
+        meaning="File with the Purple Flea API key; read it again when it changes and after a 401.",
+    ),
+    Variable(
+        name=API_TOKEN_FILE,
+        set="with spec.api.tokenSecretRef",
+        meaning="File with the bearer token of the agent's own money-moving endpoints; without it they are closed.",
+    ),
+    Variable(
+        name=GRACE_PERIOD_S,
+        set="always",
+        meaning="Seconds from SIGTERM to SIGKILL (spec.pod.terminationGracePeriodSeconds).",
+    ),
+    Variable(
+        name=LEGACY_HISTOGRAMS,
+        set="with spec.datadog.legacyHistograms",
+        meaning="true sends distributions as histograms.",
+    ),
+    Variable(
+        name=HTTP_HOST, set="never", meaning=f"Address to bind; {DEFAULT_HTTP_HOST} unless set."
+    ),
+    Variable(
+        name=HTTP_PORT_VARIABLE, set="never", meaning=f"Port to bind; {HTTP_PORT} unless set."
+    ),
+    Variable(
+        name=DD_AGENT_HOST,
+        set="where a node agent is found",
+        meaning="Host of the node agent, for metrics and traces.",
+    ),
+    Variable(
+        name=DD_DOGSTATSD_PORT,
+        set=f"where it is not {DOGSTATSD_PORT}",
+        meaning="UDP port of the node agent's DogStatsD server.",
+    ),
+    Variable(
+        name=DD_DOGSTATSD_URL,
+        set="never yet",
+        meaning="Address of the DogStatsD server, such as unix:///var/run/datadog/dsd.socket.",
+    ),
+    Variable(
+        name=DD_TRACE_AGENT_URL,
+        set=f"where the port is not {TRACE_PORT}",
+        meaning="Address of the node agent's trace intake.",
+    ),
+    Variable(
+        name=DD_TRACE_ENABLED,
+        set="false where no trace intake is found",
+        meaning="Whether traces are made.",
+    ),
+    Variable(name=DD_ENV, set="always", meaning="Unified service tag env."),
+    Variable(name=DD_SERVICE, set="always", meaning="Unified service tag service."),
+    Variable(name=DD_VERSION, set="always", meaning="Unified service tag version."),
+    Variable(name=DD_ENTITY_ID, set="always", meaning="UID of the pod: origin of its metrics."),
+    Variable(
+        name=DD_INTERNAL_POD_UID, set="always", meaning="UID of the pod, for the next variable."
+    ),
+    Variable(
+        name=DD_EXTERNAL_ENV, set="always", meaning="Origin of metrics and traces by container."
+    ),
+    Variable(
+        name=DD_LOGS_INJECTION,
+        set="never",
+        meaning="Trace ids on log records; on by default in ddtrace 4.",
+    ),
+    Variable(
+        name=DD_TRACE_SAMPLING_RULES,
+        set="with spec.datadog.apm.sampleRate",
+        meaning="Share of traces that are kept.",
+    ),
+    Variable(
+        name=DD_RUNTIME_METRICS_ENABLED,
+        set="with spec.datadog.apm.runtimeMetrics",
+        meaning="Metrics of the Python runtime.",
+    ),
+    Variable(
+        name=DD_PROFILING_ENABLED,
+        set="with spec.datadog.apm.profiling",
+        meaning="Continuous profiling.",
+    ),
+)
+
+MOUNTS = (
+    Mount(
+        path=DEFAULT_CONFIG_DIR,
+        mounted="always, read-only",
+        meaning="ConfigMap: settings.json and control.json.",
+    ),
+    Mount(
+        path=DEFAULT_API_KEY_DIR,
+        mounted="always, read-only",
+        meaning="Secret: the API key, a file.",
+    ),
+    Mount(
+        path=DEFAULT_API_TOKEN_DIR,
+        mounted="with spec.api.tokenSecretRef, read-only",
+        meaning="Secret: the bearer token, a file.",
+    ),
+    Mount(
+        path=DEFAULT_STATE_DIR,
+        mounted="always",
+        meaning="Journal: a volume claim with spec.storage, else a folder that lives as long as the pod.",
+    ),
+    Mount(
+        path=TEMPORARY_DIR, mounted="always", meaning="Scratch; the root file system is read-only."
+    ),
+)

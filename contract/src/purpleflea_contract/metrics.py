@@ -39,6 +39,14 @@ class Metric:
     emitted: str
 
     @property
+    def exposed_name(self) -> str:
+        """Its name on the agent's /metrics page; OpenMetrics wants counts to end in _total."""
+        name = self.name.replace(".", "_")
+        if self.type is MetricType.COUNT:
+            return f"{name.removesuffix('_total')}_total"
+        return name
+
+    @property
     def tag_names(self) -> tuple[str, ...]:
         """Names of all tags of the metric, those of every metric first."""
         return tuple(tag.name for tag in (*tags.EVERY_METRIC, *self.tags))
@@ -113,7 +121,7 @@ ESCROW_TRANSACTIONS = Metric(
     type=MetricType.COUNT,
     unit="transaction",
     tags=(tags.COUNTERPARTY, tags.STATUS),
-    description="Escrow transactions by the state they reached.",
+    description="Escrow transactions by the state they reached: created, completed (released), cancelled, failed.",
     emitted="per change of state",
 )
 ESCROW_AMOUNT = Metric(
@@ -122,7 +130,7 @@ ESCROW_AMOUNT = Metric(
     unit="dollar",
     tags=(tags.COUNTERPARTY, tags.STATUS),
     description="Amount of completed escrow transactions.",
-    emitted="when an escrow is released",
+    emitted="when an escrow is released (status completed)",
 )
 FAUCET_CLAIMS = Metric(
     name="agent.faucet.claims_total",
@@ -152,7 +160,7 @@ TELEMETRY_DROPPED = Metric(
     type=MetricType.COUNT,
     unit="packet",
     tags=(tags.SIGNAL,),
-    description="Telemetry packets that the agent could not hand over.",
+    description="Telemetry that the agent could not hand over: packets, traces or log lines.",
     emitted="after each trading interval in which some were dropped",
 )
 

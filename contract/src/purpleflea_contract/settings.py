@@ -60,6 +60,10 @@ class Trading(SpecModel):
     """Strength of the signal from which on an order is sent, as a fraction (0.001 is 0.1 percent)."""
     model_version: Annotated[str, Field(pattern="^[a-zA-Z0-9._-]+$", max_length=63)] = "v1"
     """Version of the signal model; becomes the tag model_version."""
+    flatten_on_stop: bool = False
+    """Whether an agent that stops (mode Stopped, or the end of its pod, also in a rolling update) first cancels its
+    resting orders and closes its positions at market price, within half of the pod's grace period. A Halted agent
+    never does."""
 
 
 class Risk(SpecModel):
@@ -77,6 +81,15 @@ class Risk(SpecModel):
     """Most orders in any 60 seconds (1 to 600)."""
 
 
+class Faucet(SpecModel):
+    """When the agents claim from the faucet."""
+
+    auto_claim: bool = True
+    """Whether an agent claims when its balance is low, at most once per window of the faucet."""
+    below_usd: DecimalString = "50"
+    """Wallet balance in US dollars below which an agent claims."""
+
+
 class Settings(SpecModel):
     """The whole of settings.json."""
 
@@ -90,3 +103,5 @@ class Settings(SpecModel):
     """How to trade."""
     risk: Risk = Risk()
     """Limits past which no order is sent."""
+    faucet: Faucet = Faucet()
+    """When to claim from the faucet."""

@@ -154,7 +154,7 @@ COUNTERPARTY = Tag(
 )
 REASON = Tag(
     name="reason",
-    description="What refused an order: a limit named as in spec.risk, an unsettled order, or a halt.",
+    description="What refused an order: a limit named as in spec.risk, an unsettled order, or the mode.",
     values=(
         "max_drawdown",
         "min_balance",
@@ -163,6 +163,7 @@ REASON = Tag(
         "max_orders_per_minute",
         "order_pending",
         "halted",
+        "stopped",
         OTHER,
     ),
 )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,22 @@ Usd = Annotated[Decimal, Field(gt=0, le=10**7, max_digits=12, decimal_places=2)]
 Id = Annotated[str, Field(pattern="^[A-Za-z0-9._:-]+$", max_length=128)]
 
 
+ORDER = {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "market"}
+POSITION = {
+    "market": "BTC-USD",
+    "size": "0.01",
+    "mark_price": "60000.00",
+    "notional_usd": "600.00",
+    "unrealized_pnl_usd": "12.50",
+    "realized_pnl_usd": "-3.25",
+}
+
+
+def example(*examples: dict[str, Any]) -> ConfigDict:
+    """Examples of a body, for the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": list(examples)})
+
+
 class Body(BaseModel):
     """Base of all bodies: what is not known is refused."""
 
@@ -23,15 +39,17 @@ class Body(BaseModel):
 class TradeBody(Body):
     """An order by hand."""
 
+    model_config = example(ORDER, {**ORDER, "type": "limit", "price": "59000.00"})
+
     market: Market
     """One of the agent's markets, such as BTC-USD."""
     side: Literal["buy", "sell"]
     """Direction."""
-    size: Annotated[Size, Field(examples=["0.01"])]
+    size: Size
     """Size in units of the base currency, as a decimal string."""
     type: Literal["market", "limit"] = "market"
     """Type of the order."""
-    price: Annotated[Size | None, Field(examples=[None])] = None
+    price: Size | None = None
     """Limit price in US dollars; with type limit, and only then."""
 
     @model_validator(mode="after")
@@ -43,6 +61,20 @@ class TradeBody(Body):
 
 class TradeAnswer(Body):
     """What came of an order."""
+
+    model_config = example(
+        {
+            **ORDER,
+            "order_id": "ord_1",
+            "idempotency_key": "8f14e45f",
+            "status": "filled",
+            "price": "60000.00",
+            "filled_size": "0.01",
+            "fee_usd": "0.60",
+            "realized_pnl_usd": "0",
+            "reject_reason": None,
+        }
+    )
 
     order_id: str
     idempotency_key: str
@@ -61,9 +93,13 @@ class TradeAnswer(Body):
 class EscrowBody(Body):
     """An escrow to open."""
 
+    model_config = example(
+        {"counterparty_id": "agent_7", "amount_usd": "25.00", "description": "a report"}
+    )
+
     counterparty_id: Id
     """Who is to be paid."""
-    amount_usd: Annotated[Usd, Field(examples=["25.00"])]
+    amount_usd: Usd
     """Amount in US dollars, as a decimal string."""
     description: Annotated[str, Field(max_length=500)] | None = None
     """What it is for."""
@@ -71,6 +107,15 @@ class EscrowBody(Body):
 
 class EscrowAnswer(Body):
     """An escrow."""
+
+    model_config = example(
+        {
+            "escrow_id": "esc_1",
+            "status": "created",
+            "counterparty_id": "agent_7",
+            "amount_usd": "25.00",
+        }
+    )
 
     escrow_id: str
     status: str
@@ -81,6 +126,17 @@ class EscrowAnswer(Body):
 class ControlAnswer(Body):
     """The trading mode that the agent acts on."""
 
+    model_config = example(
+        {
+            "mode": "Stopped",
+            "generation": 7,
+            "since": "2026-01-01T00:00:00Z",
+            "sending": False,
+            "at_rest": True,
+            "left_undone": None,
+        }
+    )
+
     mode: Mode
     """Mode last read from control.json; a Halted one sends no order from that moment on."""
     generation: int
@@ -88,11 +144,18 @@ class ControlAnswer(Body):
     since: datetime
     """When the agent saw the mode change."""
     sending: bool
-    """Whether an order is on its way at this moment; halted and not sending means at rest."""
+    """Whether an order is on its way at this moment."""
+    at_rest: bool
+    """Whether the mode is reached. Halted: nothing is on its way. Stopped: orders are resolved and, with
+    spec.trading.flattenOnStop, positions closed, or the time for it is up. Active: never."""
+    left_undone: str | None
+    """What a Stopped agent could not do in time, in words."""
 
 
 class PositionAnswer(Body):
     """A position."""
+
+    model_config = example(POSITION)
 
     market: str
     size: Decimal
@@ -104,6 +167,25 @@ class PositionAnswer(Body):
 
 class StatusAnswer(Body):
     """The agent at a glance."""
+
+    model_config = example(
+        {
+            "agent_id": "momentum-0",
+            "strategy": "momentum",
+            "mode": "Active",
+            "markets": ["BTC-USD"],
+            "positions": [POSITION],
+            "realized_pnl_usd": {"BTC-USD": "-3.25"},
+            "equity_usd": "10000.00",
+            "peak_equity_usd": "10050.00",
+            "drawdown_pct": "0.4975",
+            "balance_usd": "9400.00",
+            "orders": {"filled": 3},
+            "escrows": {"released": 1},
+            "telemetry_dropped": 0,
+            "telemetry_dropped_by_signal": {"logs": 0, "metrics": 0, "traces": 0},
+        }
+    )
 
     agent_id: str
     strategy: str
@@ -117,5 +199,17 @@ class StatusAnswer(Body):
     balance_usd: Decimal
     orders: dict[str, int]
     """Orders in the journal by status; `written` ones have an unknown outcome."""
+    escrows: dict[str, int]
+    """Escrows in the journal by status; `written` ones have an unknown outcome."""
     telemetry_dropped: int
-    """Packets and points of telemetry that could not be handed over."""
+    """Packets, traces and log lines that could not be handed over."""
+    telemetry_dropped_by_signal: dict[str, int]
+    """The same for each of metrics, traces and logs."""
+
+
+class HealthAnswer(Body):
+    """A probe's answer."""
+
+    model_config = example({"status": "ok"})
+
+    status: Literal["ok", "ready", "halted", "stopped"]

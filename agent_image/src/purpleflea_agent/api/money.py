@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from purpleflea_agent.api.bodies import EscrowAnswer, EscrowBody, TradeAnswer, TradeBody
-from purpleflea_agent.api.problems import Problem
+from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
 from purpleflea_agent.services import Services
 
@@ -37,7 +37,11 @@ def router(services: Services) -> APIRouter:
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(authorized)])
+    routes = APIRouter(
+        prefix="/v1",
+        dependencies=[Depends(authorized)],
+        responses=documented(401, 403, 408, 409, 413, 422, 502, 503, 504),
+    )
 
     @routes.post("/trade", status_code=201)
     async def trade(body: TradeBody, idempotency_key: IdempotencyKey = None) -> TradeAnswer:
@@ -55,12 +59,12 @@ def router(services: Services) -> APIRouter:
         )
         return _escrow_answer(await services.escrows.create(request))
 
-    @routes.post("/escrow/{escrow_id}/release")
+    @routes.post("/escrow/{escrow_id}/release", responses=documented(404))
     async def release(escrow_id: EscrowId) -> EscrowAnswer:
         """Pay an escrow out to its counterparty."""
         return _escrow_answer(await services.escrows.release(escrow_id))
 
-    @routes.post("/escrow/{escrow_id}/cancel")
+    @routes.post("/escrow/{escrow_id}/cancel", responses=documented(404))
     async def cancel(escrow_id: EscrowId) -> EscrowAnswer:
         """Take an escrow back."""
         return _escrow_answer(await services.escrows.cancel(escrow_id))

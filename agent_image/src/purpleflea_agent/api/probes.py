@@ -1,31 +1,50 @@
 """Probes and views: process health, readiness, status, trading mode. Open to all: they say no secrets."""
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
 
-from purpleflea_agent import metrics
-from purpleflea_agent.api.bodies import ControlAnswer, PositionAnswer, StatusAnswer
-from purpleflea_agent.api.problems import Problem
+from fastapi import APIRouter, Header, Response
+
+from purpleflea_agent import losses, metrics
+from purpleflea_agent.api.bodies import (
+    ControlAnswer,
+    HealthAnswer,
+    PositionAnswer,
+    StatusAnswer,
+)
+from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.services import Services
+from purpleflea_contract.control import Mode
+
+METRICS_EXAMPLE = """\
+# HELP agent_positions_open_count Open positions of the market.
+# TYPE agent_positions_open_count gauge
+agent_positions_open_count{agent_id="momentum-0",market="btc-usd",strategy="momentum"} 1.0
+"""
+_MODES: dict[Mode, Literal["ready", "halted", "stopped"]] = {
+    Mode.ACTIVE: "ready",
+    Mode.HALTED: "halted",
+    Mode.STOPPED: "stopped",
+}
 
 
 def router(services: Services) -> APIRouter:
     """Routes over a running agent."""
     routes = APIRouter()
 
-    @routes.get("/healthz")
-    async def healthz() -> dict[str, str]:
+    @routes.get("/healthz", responses=documented(503))
+    async def healthz() -> HealthAnswer:
         """The process answers and its trading loop runs."""
         if not services.loop.is_running:
             raise Problem(503, "not_running", "the trading loop does not run: restart the process")
-        return {"status": "ok"}
+        return HealthAnswer(status="ok")
 
-    @routes.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        """The agent can trade, or is halted on purpose."""
+    @routes.get("/readyz", responses=documented(503))
+    async def readyz() -> HealthAnswer:
+        """The agent can trade, or rests on purpose."""
         obstacle = _obstacle(services)
         if obstacle is not None:
             raise Problem(503, "not_ready", obstacle)
-        return {"status": "halted" if services.control.is_halted else "ready"}
+        return HealthAnswer(status=_MODES[services.control.control.mode])
 
     @routes.get("/v1/control")
     async def control() -> ControlAnswer:
@@ -37,14 +56,33 @@ def router(services: Services) -> APIRouter:
             generation=word.generation,
             since=services.control.since,
             sending=services.desk.is_sending,
+            at_rest=_is_at_rest(services),
+            left_undone=services.rest.left_undone,
         )
 
-    @routes.get("/v1/status")
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"example": METRICS_EXAMPLE}}}},
+    )
+    async def exposed(accept: Annotated[str, Header()] = "") -> Response:
+        """Every metric of the contract, as OpenMetrics where the reader asks for it, else as Prometheus text."""
+        page, content_type = metrics.emitter().exposed(accept)
+        return Response(page, headers={"Content-Type": content_type})
+
+    @routes.get("/v1/status", responses=documented(503))
     async def status() -> StatusAnswer:
         """Positions, profit, orders and losses of telemetry."""
         return await _status(services)
 
     return routes
+
+
+def _is_at_rest(services: Services) -> bool:
+    control = services.control
+    if not control.is_halted or services.desk.is_sending:
+        return False
+    return services.rest.is_reached or not control.is_stopped
 
 
 def _obstacle(services: Services) -> str | None:
@@ -59,6 +97,7 @@ def _obstacle(services: Services) -> str | None:
 
 async def _status(services: Services) -> StatusAnswer:
     account = services.account
+    lost = losses.counted()
     positions = tuple(
         PositionAnswer(
             market=item.market,
@@ -82,5 +121,7 @@ async def _status(services: Services) -> StatusAnswer:
         drawdown_pct=round(account.drawdown_pct, 4),
         balance_usd=account.balance_usd,
         orders=await services.journal.counts(),
-        telemetry_dropped=metrics.emitter().dropped(),
+        escrows=await services.journal.escrow_counts(),
+        telemetry_dropped=sum(lost.values()),
+        telemetry_dropped_by_signal=lost,
     )

@@ -1,14 +1,18 @@
 """Errors as RFC 9457 problem details, from whatever was raised to one clear answer without secrets."""
 
+import http
 import logging
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from purpleflea_agent import masking
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.journal import JournalError
+from purpleflea_agent.trading.escrows import EscrowUnsettled
 from purpleflea_agent.trading.orders import KeyReused, OrderRefused, OrderUnsettled
 
 logger = logging.getLogger("purpleflea.api")
@@ -16,6 +20,38 @@ logger = logging.getLogger("purpleflea.api")
 ROUTING_ERRORS = (404, 405)
 """Raised below FastAPI, as an exception that it does not export."""
 PROBLEM_JSON = "application/problem+json"
+EXAMPLE: dict[str, JsonValue] = {
+    "type": "about:blank",
+    "title": "max order",
+    "status": 409,
+    "detail": "the order is refused: max_order",
+    "code": "max_order",
+}
+_EXAMPLE_CODES = {
+    401: "unauthorized",
+    403: "closed",
+    404: "not_found",
+    408: "too_slow",
+    409: "max_order",
+    413: "body_too_large",
+    422: "invalid",
+    500: "internal",
+    502: "upstream",
+    503: "not_ready",
+    504: "unsettled",
+}
+
+
+class ProblemBody(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
 
 
 class Problem(Exception):  # noqa: N818 - named by what it means
@@ -45,7 +81,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(409, error.reason, str(error))
         case KeyReused():
             return Problem(409, "idempotency_conflict", str(error))
-        case OrderUnsettled():
+        case OrderUnsettled() | EscrowUnsettled():
             return Problem(504, "unsettled", f"{error}: ask again with the same Idempotency-Key")
         case OutcomeUnknown(error_type="timeout"):
             return Problem(504, "upstream_timeout", str(error))
@@ -66,27 +102,50 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "internal", "the agent failed; its log says why")
 
 
+def problem_response(problem: Problem) -> JSONResponse:
+    """A problem as an HTTP answer."""
+    body = ProblemBody(
+        title=problem.code.replace("_", " "),
+        status=problem.status,
+        detail=masking.mask(problem.detail),
+        code=problem.code,
+    )
+    return JSONResponse(
+        body.model_dump(),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=PROBLEM_JSON,
+    )
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of the problems that an operation may answer with."""
+    return {
+        status: {
+            "description": http.HTTPStatus(status).phrase,
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": ProblemBody.model_json_schema(),
+                    "example": {**EXAMPLE, "status": status, "code": _EXAMPLE_CODES[status]},
+                }
+            },
+        }
+        for status in statuses
+    }
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem."""
 
     async def answer(_: Request, error: Exception) -> JSONResponse:
-        problem = problem_of(error)
-        body = {
-            "type": "about:blank",
-            "title": problem.code.replace("_", " "),
-            "status": problem.status,
-            "detail": masking.mask(problem.detail),
-            "code": problem.code,
-        }
-        return JSONResponse(
-            body, status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON
-        )
+        return problem_response(problem_of(error))
 
     for kind in (
         Problem,
         OrderRefused,
         KeyReused,
         OrderUnsettled,
+        EscrowUnsettled,
         ExchangeError,
         JournalError,
         HTTPException,

@@ -105,6 +105,14 @@ class Escrow:
     amount_usd: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A payment of the faucet."""
+
+    claim_id: str
+    credited_usd: Decimal
+
+
 class Exchange(Protocol):
     """The Purple Flea services, seen from one agent."""
 
@@ -117,6 +125,9 @@ class Exchange(Protocol):
     async def find_order(self, idempotency_key: str) -> Order | None:
         """The order of a key, or None where the exchange has none."""
 
+    async def cancel_order(self, order_id: str) -> Order:
+        """Take an open limit order back."""
+
     async def portfolio(self) -> Portfolio:
         """Positions and equity."""
 
@@ -126,6 +137,9 @@ class Exchange(Protocol):
     async def create_escrow(self, request: EscrowRequest) -> Escrow:
         """Open an escrow."""
 
+    async def find_escrow(self, idempotency_key: str) -> Escrow | None:
+        """The escrow of a key, or None where the exchange has none."""
+
     async def escrow(self, escrow_id: str) -> Escrow:
         """The state of an escrow."""
 
@@ -134,6 +148,9 @@ class Exchange(Protocol):
 
     async def cancel_escrow(self, escrow_id: str) -> Escrow:
         """Take an escrow back."""
+
+    async def claim_faucet(self) -> Claim:
+        """Claim from the faucet; inside its window it is Refused with retry_after_s."""
 
     async def close(self) -> None:
         """Close connections."""

@@ -17,6 +17,7 @@ from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import (
     Balance,
+    Claim,
     Escrow,
     EscrowRequest,
     Order,
@@ -87,6 +88,12 @@ class SeedExchange:
         found = [body.order() for body in _parsed(wire.Orders, answer).orders]
         return next((order for order in found if order.idempotency_key == idempotency_key), None)
 
+    async def cancel_order(self, order_id: str) -> Order:
+        """Take an open limit order back."""
+        url = f"{self._endpoints.trading}/v1/orders/{order_id}"
+        answer = await self._call("DELETE", url, endpoint="/v1/orders/:id")
+        return _parsed(wire.OrderBody, answer).order()
+
     async def portfolio(self) -> Portfolio:
         """Positions and equity."""
         url = f"{self._endpoints.trading}/v1/positions"
@@ -116,6 +123,19 @@ class SeedExchange:
         )
         return _parsed(wire.EscrowBody, answer).escrow()
 
+    async def find_escrow(self, idempotency_key: str) -> Escrow | None:
+        """The escrow of a key, or None where the exchange has none."""
+        answer = await self._call(
+            "GET",
+            f"{self._endpoints.escrow}/v1/escrow",
+            endpoint="/v1/escrow",
+            query={"idempotency_key": idempotency_key},
+        )
+        bodies = _parsed(wire.Escrows, answer).escrows
+        return next(
+            (body.escrow() for body in bodies if body.idempotency_key == idempotency_key), None
+        )
+
     async def escrow(self, escrow_id: str) -> Escrow:
         """The state of an escrow."""
         url = f"{self._endpoints.escrow}/v1/escrow/{escrow_id}"
@@ -129,6 +149,12 @@ class SeedExchange:
     async def cancel_escrow(self, escrow_id: str) -> Escrow:
         """Take an escrow back."""
         return await self._move_escrow(escrow_id, "cancel")
+
+    async def claim_faucet(self) -> Claim:
+        """Claim from the faucet."""
+        url = f"{self._endpoints.faucet}/faucet/claim"
+        answer = await self._call("POST", url, endpoint="/faucet/claim")
+        return _parsed(wire.ClaimBody, answer).claim()
 
     async def close(self) -> None:
         """Close connections."""

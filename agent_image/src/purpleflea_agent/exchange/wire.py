@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from purpleflea_agent.exchange.port import (
     Balance,
+    Claim,
     Escrow,
     Order,
     OrderStatus,
@@ -130,7 +131,30 @@ class EscrowBody(Body):
     status: str
     counterparty_id: str
     amount_usd: Number
+    idempotency_key: str | None = None
 
     def escrow(self) -> Escrow:
         """In the port's words."""
-        return Escrow(**dict(self))
+        return Escrow(
+            escrow_id=self.escrow_id,
+            status=self.status,
+            counterparty_id=self.counterparty_id,
+            amount_usd=self.amount_usd,
+        )
+
+
+class Escrows(Body):
+    """A list of escrows."""
+
+    escrows: list[EscrowBody]
+
+
+class ClaimBody(Body):
+    """A payment of the faucet."""
+
+    claim_id: str
+    credited_usd: Number
+
+    def claim(self) -> Claim:
+        """In the port's words."""
+        return Claim(**dict(self))

@@ -19,6 +19,8 @@ from purpleflea_agent.exchange.port import Exchange, OrderRequest
 from purpleflea_agent.journal import JournalError
 from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.escrows import EscrowDesk
+from purpleflea_agent.trading.faucet import FaucetDesk
 from purpleflea_agent.trading.orders import OrderDesk, OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
@@ -43,6 +45,8 @@ class TradingLoop:
         exchange: Exchange,
         account: Account,
         desk: OrderDesk,
+        escrows: EscrowDesk,
+        faucet: FaucetDesk,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -50,6 +54,8 @@ class TradingLoop:
         self._exchange = exchange
         self._account = account
         self._desk = desk
+        self._escrows = escrows
+        self._faucet = faucet
         self._monotonic = monotonic
         self._interval = quantities.duration(settings.trading.interval)
         self._stopping = asyncio.Event()
@@ -100,7 +106,9 @@ class TradingLoop:
 
     async def _trade(self) -> None:
         await self._account.refresh()
+        self._faucet.consider(self._account.balance_usd)
         await self._desk.settle_unfinished()
+        await self._settle_escrows()
         for market in self._settings.markets:
             if self._stopping.is_set():
                 return
@@ -111,6 +119,12 @@ class TradingLoop:
                     "Market passed over",
                     extra={"market": market, "error.message": str(error)},
                 )
+
+    async def _settle_escrows(self) -> None:
+        try:
+            await self._escrows.settle_unfinished()
+        except ExchangeError as error:  # another service than the one that takes orders
+            logger.warning("Escrows not asked for", extra={"error.message": str(error)})
 
     async def _trade_market(self, market: str) -> None:
         trading = self._settings.trading

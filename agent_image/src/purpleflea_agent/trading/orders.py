@@ -9,6 +9,7 @@ Every order is counted once, when its outcome is known. When to order is the loo
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
@@ -30,7 +31,7 @@ ASK_AFTER_S = (0.1, 0.4, 1.0, 2.0)
 ASK_FOR_S = 8.0
 LOST_AFTER_S = 30.0
 """Age from which an order that the exchange does not know never arrived: five times the longest request."""
-HALTED, ORDER_PENDING = "halted", "order_pending"
+ORDER_PENDING = "order_pending"
 
 logger = logging.getLogger("purpleflea.orders")
 
@@ -109,6 +110,28 @@ class OrderDesk:
                 await self._refresh_portfolio()
             return order
 
+    async def close_position(self, market: str, size: Decimal) -> Order:
+        """Close a position of signed `size` at market price, whatever the mode and the limits: it only lowers risk."""
+        request = OrderRequest(
+            idempotency_key=str(uuid.uuid4()),
+            market=market,
+            side="sell" if size > 0 else "buy",
+            size=abs(size),
+        )
+        async with self._turn:
+            return await self._execute(request)
+
+    async def cancel_resting(self) -> None:
+        """Take back the limit orders that rest at the exchange; what filled meanwhile stays filled."""
+        async with self._turn:
+            for entry in await self._journal.unfinished():
+                if entry.order is not None and not entry.is_unsettled:
+                    try:
+                        order = await self._exchange.cancel_order(entry.order.order_id)
+                    except Refused:  # it is done already: settling tells how
+                        continue
+                    await self._settle(entry, order)
+
     async def settle_unfinished(self) -> None:
         """Ask for the orders of unknown outcome and for those that rest at the exchange."""
         async with self._turn:
@@ -118,8 +141,8 @@ class OrderDesk:
                     await self._settle(entry, order)
 
     async def _objection(self, request: OrderRequest, reference_price: Decimal) -> str | None:
-        if self._is_halted():
-            return HALTED
+        if (mode := self._mode_objection()) is not None:
+            return mode
         await self._account.ensure_fresh()
         unfinished = await self._journal.unfinished()
         if any(item.is_unsettled and item.request.market == request.market for item in unfinished):
@@ -134,13 +157,11 @@ class OrderDesk:
             orders_last_minute=await self._journal.orders_since(self._clock() - 60),
         )
         objection = risk.refusal(prospect, self._limits)
-        if objection is None and self._is_halted():  # the last look before the order leaves
-            return HALTED
-        return objection
+        return objection or self._mode_objection()  # the last look before the order leaves
 
-    def _is_halted(self) -> bool:
+    def _mode_objection(self) -> str | None:
         self._control.refresh()
-        return self._control.is_halted
+        return self._control.objection
 
     def _refuse(self, request: OrderRequest, reason: str) -> None:
         metrics.record_risk_refusal(reason)
@@ -211,6 +232,8 @@ class OrderDesk:
         span.set(order_id=order.order_id, latency_ms=round(latency_ms, 2))
         if was_answered:
             metrics.record_order_latency(order.market, order.type, latency_ms)
+        if order.status is OrderStatus.OPEN:  # it rests: counted when it is done
+            return
         if order.status is OrderStatus.REJECTED:
             error = OrderRejected(order.reject_reason or "no reason given")
             span.fail(error)

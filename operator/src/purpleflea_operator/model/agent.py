@@ -95,7 +95,22 @@ class Trading(settings.Trading):
     """How the agents trade, and whether they may."""
 
     mode: Mode = Mode.ACTIVE
-    """Active trades. Halted keeps the agents running and sends no order; no restart is needed either way."""
+    """Active trades. Halted keeps the agents running and sends no order; no restart is needed either way. Stopped
+    sends no order, resolves those on their way, and closes positions where flattenOnStop says so."""
+
+
+class Apm(SpecModel):
+    """What the agents trace."""
+
+    sample_rate: (
+        Annotated[str, Field(pattern="^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$", max_length=8)] | None
+    ) = None
+    """Share of the traces that are kept, as a decimal string from 0 to 1, such as 0.25. Left out, the node agent
+    decides."""
+    runtime_metrics: bool = False
+    """Whether the agents send metrics of their Python runtime (runtime.python.*)."""
+    profiling: bool = False
+    """Whether the agents are profiled continuously; costs a few percent of CPU."""
 
 
 class Datadog(SpecModel):
@@ -114,6 +129,11 @@ class Datadog(SpecModel):
     connection: Literal["Auto", "HostIP", "Service", "Disabled"] = "Auto"
     """How agents reach the Datadog node agent: HostIP (a port of the node), Service (the node-local Service),
     Auto (whichever the installation offers, HostIP first) or Disabled (send nothing)."""
+    apm: Apm = Apm()
+    """What the agents trace."""
+    legacy_histograms: bool = False
+    """Whether latencies and amounts are sent as histograms, as older dashboards expect them, instead of
+    distributions. A histogram has percentiles per host only, and other names: agent.order.latency_ms.95percentile."""
     when_missing: Literal["Warn"] = "Warn"
     """What happens where no node agent is found: Warn runs the agents and reports it."""
 
@@ -203,6 +223,8 @@ class AgentSpec(SpecModel):
     """How the agents trade."""
     risk: settings.Risk = settings.Risk()
     """Limits past which an agent refuses to send an order."""
+    faucet: settings.Faucet = settings.Faucet()
+    """When the agents claim from the faucet."""
     datadog: Datadog = Datadog()
     """How the agents are observed in Datadog."""
     storage: Storage | None = None
@@ -227,6 +249,6 @@ class AgentSpec(SpecModel):
     def settings(self) -> settings.Settings:
         """The part of the spec that the agent reads."""
         picked: dict[str, Any] = self.model_dump(
-            include={"strategy", "markets", "api", "trading", "risk"}
+            include={"strategy", "markets", "api", "trading", "risk", "faucet"}
         )
         return settings.Settings.model_validate(picked)

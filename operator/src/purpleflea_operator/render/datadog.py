@@ -31,9 +31,14 @@ def annotations(agent: Agent) -> dict[str, str]:
     }
 
 
-def environment(connection: Connection) -> list[Manifest]:
+def environment(agent: Agent, connection: Connection) -> list[Manifest]:
     """Environment of the agent container, in an order in which $(VAR) references work."""
-    return [*_unified_service_tags(), *_origin(), *_receivers(connection)]
+    return [
+        *_unified_service_tags(),
+        *_origin(),
+        *_receivers(connection),
+        *_features(agent, connection),
+    ]
 
 
 def _log_source(agent: Agent) -> Manifest:
@@ -88,6 +93,23 @@ def _receivers(connection: Connection) -> list[Manifest]:
     elif connection.apm_port != env.TRACE_PORT:
         url = f"http://$({env.DD_AGENT_HOST}):{connection.apm_port}"
         found.append(_value(env.DD_TRACE_AGENT_URL, url))
+    return found
+
+
+def _features(agent: Agent, connection: Connection) -> list[Manifest]:
+    if connection.mode is Mode.NONE:
+        return []
+    datadog = agent.spec.datadog
+    found: list[Manifest] = []
+    if datadog.apm.sample_rate is not None:
+        rules = [{"sample_rate": float(datadog.apm.sample_rate)}]
+        found.append(_value(env.DD_TRACE_SAMPLING_RULES, _json(rules)))
+    if datadog.apm.runtime_metrics:
+        found.append(_value(env.DD_RUNTIME_METRICS_ENABLED, "true"))
+    if datadog.apm.profiling:
+        found.append(_value(env.DD_PROFILING_ENABLED, "true"))
+    if datadog.legacy_histograms:
+        found.append(_value(env.LEGACY_HISTOGRAMS, "true"))
     return found
 
 

@@ -6,7 +6,7 @@ Never a Deployment: it surges, and replaces pods of unreachable nodes, and so wo
 import hashlib
 
 from purpleflea_contract import environment as env
-from purpleflea_contract import kubernetes
+from purpleflea_contract import kubernetes, routes
 from purpleflea_operator.detect.connection import Connection
 from purpleflea_operator.render import datadog, remembered
 from purpleflea_operator.render.config import settings_text
@@ -94,16 +94,16 @@ def _container(agent: Agent, defaults: Defaults, connection: Connection) -> Mani
         "image": image_of(agent, defaults),
         "imagePullPolicy": policy,
         "ports": [{"name": "http", "containerPort": env.HTTP_PORT, "protocol": "TCP"}],
-        "env": [*_environment(agent), *datadog.environment(connection)],
+        "env": [*_environment(agent), *datadog.environment(agent, connection)],
         "resources": {"requests": dict(resources.requests), "limits": dict(resources.limits)},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "startupProbe": _probe("/healthz", period=1, failures=60),
-        "livenessProbe": _probe("/healthz", period=10, failures=3),
-        "readinessProbe": _probe("/readyz", period=2, failures=3),
+        "startupProbe": _probe(routes.HEALTH.path, period=1, failures=60),
+        "livenessProbe": _probe(routes.HEALTH.path, period=10, failures=3),
+        "readinessProbe": _probe(routes.READY.path, period=2, failures=3),
         "volumeMounts": _mounts(agent),
     }
 
@@ -124,6 +124,10 @@ def _environment(agent: Agent) -> list[Manifest]:
         {"name": env.CONFIG_DIR, "value": env.DEFAULT_CONFIG_DIR},
         {"name": env.STATE_DIR, "value": env.DEFAULT_STATE_DIR},
         {"name": env.API_KEY_FILE, "value": key_file},
+        {
+            "name": env.GRACE_PERIOD_S,
+            "value": str(agent.spec.pod.termination_grace_period_seconds),
+        },
     ]
     if agent.spec.api.token_secret_ref:
         token_file = f"{env.DEFAULT_API_TOKEN_DIR}/token"
@@ -150,7 +154,7 @@ def _mounts(agent: Agent) -> list[Manifest]:
         {"name": CONFIG, "mountPath": env.DEFAULT_CONFIG_DIR, "readOnly": True},
         {"name": API_KEY, "mountPath": env.DEFAULT_API_KEY_DIR, "readOnly": True},
         {"name": STATE, "mountPath": env.DEFAULT_STATE_DIR},
-        {"name": TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 - a volume in the container
+        {"name": TEMPORARY, "mountPath": env.TEMPORARY_DIR},
     ]
     if agent.spec.api.token_secret_ref:
         token = {"name": API_TOKEN, "mountPath": env.DEFAULT_API_TOKEN_DIR, "readOnly": True}

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from purpleflea_sandbox.exchange.api import views
 from purpleflea_sandbox.exchange.api.decimals import text
@@ -17,12 +17,14 @@ from purpleflea_sandbox.exchange.api.models import (
     BalanceView,
     ClaimView,
     EscrowBody,
+    EscrowsView,
     EscrowView,
     KeyView,
 )
 from purpleflea_sandbox.exchange.api.problems import documented
 from purpleflea_sandbox.exchange.core.escrows import NewEscrow
 from purpleflea_sandbox.exchange.errors import InvalidError
+from purpleflea_sandbox.exchange.storage import escrows
 from purpleflea_sandbox.exchange.venue import access, cashier, escrow
 
 router = APIRouter(responses=documented(401, 422, 429))
@@ -66,6 +68,15 @@ async def create_escrow(
     created, is_new = escrow.create(at, caller, request)
     response.status_code = 201 if is_new else 200
     return views.escrow_view(created)
+
+
+@router.get("/v1/escrow", tags=["escrow"])
+async def find_escrow(
+    idempotency_key: Annotated[str, Query(max_length=128)], at: AtVenue, caller: Caller
+) -> EscrowsView:
+    """What became of a request whose answer was lost: the escrow of its key, or none."""
+    known = escrows.find_by_idempotency_key(at.database, caller.account_id, idempotency_key)
+    return EscrowsView(escrows=[views.escrow_view(known)] if known else [])
 
 
 @router.get("/v1/escrow/{escrow_id}", tags=["escrow"], responses=documented(404))

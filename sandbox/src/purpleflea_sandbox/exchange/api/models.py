@@ -119,12 +119,17 @@ class BalanceView(Answer):
 
 class EscrowView(Answer):
     escrow_id: str
+    idempotency_key: str
     status: EscrowStatus
     counterparty_id: str
     amount_usd: DecimalOutput
     description: str
     created_at: Timestamp
     updated_at: Timestamp
+
+
+class EscrowsView(Answer):
+    escrows: list[EscrowView]
 
 
 class ClaimView(Answer):

@@ -77,6 +77,7 @@ def balance_view(holdings: Holdings) -> BalanceView:
 def escrow_view(escrow: Escrow) -> EscrowView:
     return EscrowView(
         escrow_id=escrow.escrow_id,
+        idempotency_key=escrow.request.idempotency_key,
         status=escrow.status,
         counterparty_id=escrow.request.counterparty_id,
         amount_usd=text(escrow.request.amount_usd),

@@ -1,0 +1,145 @@
+"""The escrows of the journal: each written before it is opened, and every state it reaches noted exactly once.
+
+A transition that two of us learn of (an answer, and a later question) succeeds for one: whoever gets True observes
+it. The open file, and the thread it is used in, are the journal's.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from decimal import Decimal
+
+from purpleflea_agent.exchange.port import Escrow, EscrowRequest
+
+WRITTEN = "written"
+"""On disk, and may have been sent; its outcome is unknown."""
+FAILED = "failed"
+"""It had no effect: refused, or never arrived."""
+OPEN = "created"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS escrows (
+    idempotency_key TEXT PRIMARY KEY,
+    counterparty_id TEXT NOT NULL,
+    amount_usd TEXT NOT NULL,
+    status TEXT NOT NULL,
+    escrow_id TEXT UNIQUE,
+    written_at REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS escrows_by_status ON escrows (status);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowEntry:
+    """An escrow as the journal knows it."""
+
+    request: EscrowRequest
+    status: str
+    written_at: float
+    escrow_id: str | None
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether nobody knows yet what came of it."""
+        return self.status == WRITTEN
+
+    @property
+    def escrow(self) -> Escrow | None:
+        """In the exchange's words, where it was ever opened."""
+        if self.escrow_id is None:
+            return None
+        return Escrow(
+            escrow_id=self.escrow_id,
+            status=self.status,
+            counterparty_id=self.request.counterparty_id,
+            amount_usd=self.request.amount_usd,
+        )
+
+
+class EscrowTable:
+    """The table of escrows in an open journal."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._database.executescript(SCHEMA)
+
+    def write(self, request: EscrowRequest, now: float) -> None:
+        """Put an escrow on disk, before it is opened."""
+        self._database.execute(
+            "INSERT INTO escrows (idempotency_key, counterparty_id, amount_usd, status, written_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (
+                request.idempotency_key,
+                request.counterparty_id,
+                str(request.amount_usd),
+                WRITTEN,
+                now,
+            ),
+        )
+
+    def open(self, escrow: Escrow, idempotency_key: str) -> bool:
+        """Note that the exchange opened it; False where that was known."""
+        return self._changed(
+            "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ? AND status = ?",
+            escrow.status,
+            escrow.escrow_id,
+            idempotency_key,
+            WRITTEN,
+        )
+
+    def fail(self, idempotency_key: str) -> bool:
+        """Note that it had no effect; False where its outcome was known."""
+        return self._changed(
+            "UPDATE escrows SET status = ? WHERE idempotency_key = ? AND status = ?",
+            FAILED,
+            idempotency_key,
+            WRITTEN,
+        )
+
+    def move(self, escrow: Escrow) -> bool:
+        """Note the state that it reached; False where that was known. One that we did not open is news."""
+        known = self._rows("SELECT status FROM escrows WHERE escrow_id = ?", escrow.escrow_id)
+        if not known:
+            return True
+        return self._changed(
+            "UPDATE escrows SET status = ? WHERE escrow_id = ? AND status <> ?",
+            escrow.status,
+            escrow.escrow_id,
+            escrow.status,
+        )
+
+    def entry(self, idempotency_key: str) -> EscrowEntry | None:
+        """The escrow of a key."""
+        rows = self._rows("SELECT * FROM escrows WHERE idempotency_key = ?", idempotency_key)
+        return _entry(rows[0]) if rows else None
+
+    def unfinished(self) -> list[EscrowEntry]:
+        """Escrows whose outcome is unknown, and open ones; oldest first."""
+        rows = self._rows(
+            "SELECT * FROM escrows WHERE status IN (?, ?) ORDER BY written_at", WRITTEN, OPEN
+        )
+        return [_entry(row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many escrows there are of each status."""
+        rows = self._rows("SELECT status, count(*) AS n FROM escrows GROUP BY status")
+        return {row["status"]: int(row["n"]) for row in rows}
+
+    def _changed(self, statement: str, *values: object) -> bool:
+        return self._database.execute(statement, values).rowcount > 0
+
+    def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        return self._database.execute(statement, values).fetchall()
+
+
+def _entry(row: sqlite3.Row) -> EscrowEntry:
+    return EscrowEntry(
+        request=EscrowRequest(
+            idempotency_key=row["idempotency_key"],
+            counterparty_id=row["counterparty_id"],
+            amount_usd=Decimal(row["amount_usd"]),
+        ),
+        status=row["status"],
+        written_at=row["written_at"],
+        escrow_id=row["escrow_id"],
+    )

@@ -1,0 +1,110 @@
+"""Coming to rest, for the mode Stopped and for the end of the process: orders on their way are resolved, and where
+the user says so, resting orders are taken back and positions closed.
+
+It is bounded in time: what is not done by then stays in the journal, or open at the exchange, and is said. Which
+mode it is, and acknowledging it, are others' business.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.errors import ExchangeError
+from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.orders import OrderDesk, OrderUnsettled
+
+PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+"""Waits between the tries; the last one repeats."""
+WATCH_INTERVAL_S = 0.25
+
+logger = logging.getLogger("purpleflea.agent")
+
+
+class Rest:
+    """The way of one agent to rest."""
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        *,
+        desk: OrderDesk,
+        journal: Journal,
+        account: Account,
+        flatten: bool,
+        limit_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desk = desk
+        self._journal = journal
+        self._account = account
+        self._flatten = flatten
+        self._limit_s = limit_s
+        self._monotonic = monotonic
+        # Two at once would close a position twice.
+        self._turn = asyncio.Lock()
+        self.is_reached = False
+        self.left_undone: str | None = None
+        """What could not be done in time."""
+
+    async def watch(self, control: ControlFile) -> None:
+        """Come to rest whenever the mode is Stopped, for ever."""
+        while True:
+            if not control.is_stopped:
+                self.is_reached, self.left_undone = False, None
+            else:
+                await self._come(flatten=self._flatten, is_wanted=lambda: control.is_stopped)
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    async def come_at_the_end(self, control: ControlFile) -> None:
+        """Come to rest before the process ends. Halted means no order at all: then nothing is closed."""
+        may_order = control.is_stopped or not control.is_halted
+        await self._come(flatten=self._flatten and may_order, is_wanted=lambda: True)
+
+    async def _come(self, *, flatten: bool, is_wanted: Callable[[], bool]) -> None:
+        """Try until at rest, out of time, or no longer wanted; nothing where that is done."""
+        async with self._turn:
+            deadline = self._monotonic() + self._limit_s
+            tries = 0
+            while is_wanted() and not self.is_reached:
+                undone = await self._undone(flatten=flatten)
+                pause_s = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
+                if undone is None or self._monotonic() + pause_s > deadline:
+                    self._conclude(undone)
+                else:
+                    tries += 1
+                    await asyncio.sleep(pause_s)
+
+    def _conclude(self, undone: str | None) -> None:
+        self.is_reached, self.left_undone = True, undone
+        if undone is not None:
+            logger.warning("Not all is done, and the time is up", extra={"left_undone": undone})
+
+    async def _undone(self, *, flatten: bool) -> str | None:
+        """Do what can be done now; what is still to do."""
+        try:
+            await self._desk.settle_unfinished()
+            unsettled = {
+                entry.request.market
+                for entry in await self._journal.unfinished()
+                if entry.is_unsettled
+            }
+            if flatten:
+                await self._desk.cancel_resting()
+                await self._close_positions(unsettled)
+        except (ExchangeError, JournalError, OrderUnsettled) as error:
+            return str(error)
+        if unsettled:
+            return f"orders of unknown outcome: {', '.join(sorted(unsettled))}"
+        still_open = sorted(self._account.open_markets) if flatten else []
+        return f"open positions: {', '.join(still_open)}" if still_open else None
+
+    async def _close_positions(self, unsettled: set[str]) -> None:
+        # Where an order may still arrive, closing what is seen now would be a guess.
+        await self._account.refresh_portfolio()
+        for position in self._account.portfolio.positions:
+            if position.size and position.market not in unsettled:
+                await self._desk.close_position(position.market, position.size)
+        if self._account.open_markets:
+            await self._account.refresh_portfolio()

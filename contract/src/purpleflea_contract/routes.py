@@ -1,0 +1,84 @@
+"""HTTP paths of an agent: what the kubelet, the operator, Datadog and people may ask an agent for.
+
+Those marked `required` are what the operator relies on: an agent of your own must serve them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One path."""
+
+    method: str
+    path: str
+    who: str
+    meaning: str
+    required: bool = False
+
+
+HEALTH = Route(
+    method="GET",
+    path="/healthz",
+    who="kubelet: startup and liveness",
+    meaning="200 while the process works; anything else restarts it.",
+    required=True,
+)
+READY = Route(
+    method="GET",
+    path="/readyz",
+    who="kubelet: readiness",
+    meaning="200 when it can trade, or rests on purpose (Halted, Stopped); else 503 with the reason.",
+    required=True,
+)
+CONTROL = Route(
+    method="GET",
+    path="/v1/control",
+    who="operator",
+    meaning="The mode that the agent acts on, and whether it is at rest: the acknowledgement of control.json.",
+    required=True,
+)
+STATUS = Route(
+    method="GET",
+    path="/v1/status",
+    who="people, the Datadog check",
+    meaning="Positions, profit, balance, orders, escrows, telemetry lost.",
+)
+METRICS = Route(
+    method="GET",
+    path="/metrics",
+    who="Prometheus, Datadog's openmetrics check",
+    meaning="Every metric of the contract in OpenMetrics or Prometheus text.",
+)
+OPENAPI = Route(
+    method="GET", path="/openapi.json", who="people", meaning="The OpenAPI document of all paths."
+)
+TRADE = Route(method="POST", path="/v1/trade", who="token", meaning="Sends an order by hand.")
+ESCROW_CREATE = Route(
+    method="POST", path="/v1/escrow/create", who="token", meaning="Opens an escrow."
+)
+ESCROW_RELEASE = Route(
+    method="POST",
+    path="/v1/escrow/{escrow_id}/release",
+    who="token",
+    meaning="Pays an escrow out.",
+)
+ESCROW_CANCEL = Route(
+    method="POST",
+    path="/v1/escrow/{escrow_id}/cancel",
+    who="token",
+    meaning="Takes an escrow back.",
+)
+
+ROUTES = (
+    HEALTH,
+    READY,
+    CONTROL,
+    STATUS,
+    METRICS,
+    OPENAPI,
+    TRADE,
+    ESCROW_CREATE,
+    ESCROW_RELEASE,
+    ESCROW_CANCEL,
+)
