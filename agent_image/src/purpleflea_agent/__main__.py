@@ -11,6 +11,7 @@ from types import FrameType
 import uvicorn
 
 from purpleflea_agent import logs, metrics, services, tracing
+from purpleflea_agent.api.intake import PatientProtocol
 from purpleflea_agent.app import application
 from purpleflea_agent.emitter import emitter_of
 from purpleflea_agent.journal import JournalError
@@ -43,6 +44,7 @@ def main() -> int:
         application(agent),
         host=environment.http_host,
         port=environment.http_port,
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=OPEN_REQUESTS_TIMEOUT_S,

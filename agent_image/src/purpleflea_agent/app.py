@@ -11,6 +11,7 @@ from importlib import metadata
 from fastapi import FastAPI
 
 from purpleflea_agent.api import money, probes, problems
+from purpleflea_agent.api.intake import WholeBody
 from purpleflea_agent.services import Services
 
 
@@ -36,5 +37,6 @@ def application(services: Services) -> FastAPI:
     )
     app.include_router(probes.router(services))
     app.include_router(money.router(services))
+    app.add_middleware(WholeBody)
     problems.install(app)
     return app

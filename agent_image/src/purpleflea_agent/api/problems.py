@@ -13,7 +13,7 @@ from purpleflea_agent.trading.orders import KeyReused, OrderRefused, OrderUnsett
 
 logger = logging.getLogger("purpleflea.api")
 
-ROUTING_ERRORS = (404, 405)
+ROUTING_ERRORS = (400, 404, 405)
 """Raised below FastAPI, as an exception that it does not export."""
 PROBLEM_JSON = "application/problem+json"
 
@@ -56,7 +56,8 @@ def problem_of(error: Exception) -> Problem:
         case Refused() | NeverSent() | OutcomeUnknown() | ExchangeError():
             return Problem(502, "upstream", str(error))
         case JournalError():
-            return Problem(503, "journal", "the journal cannot be written: no money is moved")
+            remedy = "repeat with the same Idempotency-Key when its volume is in order"
+            return Problem(503, "journal", f"the journal cannot be used: {remedy}")
         case RequestValidationError():
             return Problem(422, "invalid", _first_problem(error))
     status = getattr(error, "status_code", None)
@@ -66,21 +67,25 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "internal", "the agent failed; its log says why")
 
 
+def problem_response(problem: Problem) -> JSONResponse:
+    """A problem as an HTTP answer."""
+    body = {
+        "type": "about:blank",
+        "title": problem.code.replace("_", " "),
+        "status": problem.status,
+        "detail": masking.mask(problem.detail),
+        "code": problem.code,
+    }
+    return JSONResponse(
+        body, status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON
+    )
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem."""
 
     async def answer(_: Request, error: Exception) -> JSONResponse:
-        problem = problem_of(error)
-        body = {
-            "type": "about:blank",
-            "title": problem.code.replace("_", " "),
-            "status": problem.status,
-            "detail": masking.mask(problem.detail),
-            "code": problem.code,
-        }
-        return JSONResponse(
-            body, status_code=problem.status, headers=problem.headers, media_type=PROBLEM_JSON
-        )
+        return problem_response(problem_of(error))
 
     for kind in (
         Problem,
