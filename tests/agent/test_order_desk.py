@@ -14,8 +14,9 @@ from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, OrderStatus
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
+from purpleflea_agent.trading.absences import LOST_AFTER_NOES, LOST_AFTER_S
 from purpleflea_agent.trading.account import Account
-from purpleflea_agent.trading.orders import LOST_AFTER_S, OrderDesk, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.orders import OrderDesk, OrderRefused, OrderUnsettled
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Endpoints, Risk
 from support.agent_process import AgentFolder
@@ -91,6 +92,7 @@ async def parts(
         limits=limits,
         ask_after_s=(0.0, 0.05),
         clock=clock,
+        monotonic=clock,
     )
     yield Parts(
         desk=desk,
@@ -130,7 +132,8 @@ async def test_an_order_without_trace_is_never_sent_again_and_given_up_when_old(
     await parts.desk.settle_unfinished()
     assert await parts.journal.counts() == {"written": 1}
     parts.clock.now += LOST_AFTER_S + 1
-    await parts.desk.settle_unfinished()
+    for _ in range(LOST_AFTER_NOES - 1):
+        await parts.desk.settle_unfinished()
     assert await parts.journal.counts() == {"failed": 1}
     assert exchange.count("POST", "/v1/orders") == 1
     assert exchange.orders == {}

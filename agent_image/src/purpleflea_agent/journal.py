@@ -37,10 +37,7 @@ class Journal:
         try:
             self._store = JournalStore(self._path)
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(
-                f"the journal {self._path} cannot be opened ({error}): check that its volume is"
-                " writable, has room, and that no other agent uses it"
-            ) from error
+            raise JournalError(_why_unusable(self._path, error)) from error
 
     async def write(self, request: OrderRequest) -> None:
         """Put an order on disk, before it is sent."""
@@ -62,9 +59,9 @@ class Journal:
         """Orders whose outcome is unknown, and those that rest at the exchange; oldest first."""
         return await self._run(self._store.unfinished)
 
-    async def orders_since(self, moment: float) -> int:
-        """How many orders were written after `moment` (seconds since the epoch)."""
-        return await self._run(self._store.orders_since, moment)
+    async def orders_between(self, after: float, until: float) -> int:
+        """How many orders were written in a span of time (seconds since the epoch)."""
+        return await self._run(self._store.orders_between, after, until)
 
     async def counts(self) -> dict[str, int]:
         """How many orders there are of each status."""
@@ -126,3 +123,15 @@ class Journal:
             return await asyncio.shield(asyncio.wrap_future(future))
         except sqlite3.Error as error:
             raise JournalError(f"the journal {self._path} cannot be used: {error}") from error
+
+
+def _why_unusable(path: Path, error: Exception) -> str:
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return (
+            f"the journal {path} is damaged ({error}): restore it, or look at the exchange for orders it may have"
+            " held and move it aside"
+        )
+    return (
+        f"the journal {path} cannot be opened ({error}): check that its volume is writable, has room, and that no"
+        " other agent uses it"
+    )

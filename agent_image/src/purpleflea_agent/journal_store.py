@@ -73,6 +73,7 @@ class JournalStore:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
+            self._check()
             self._database.executescript(SCHEMA)
             self.escrows = EscrowTable(self._database)
         except sqlite3.Error:
@@ -142,9 +143,14 @@ class JournalStore:
         )
         return [_entry(row) for row in rows]
 
-    def orders_since(self, moment: float) -> int:
-        """How many orders were written after `moment` (seconds since the epoch)."""
-        rows = self._rows("SELECT count(*) AS n FROM orders WHERE written_at > ?", moment)
+    def orders_between(self, after: float, until: float) -> int:
+        """How many orders were written in a span of time (seconds since the epoch)."""
+        # With an end: after a clock stepped back, a whole day of orders would count as just written.
+        rows = self._rows(
+            "SELECT count(*) AS n FROM orders WHERE written_at > ? AND written_at <= ?",
+            after,
+            until,
+        )
         return int(rows[0]["n"])
 
     def counts(self) -> dict[str, int]:
@@ -185,6 +191,12 @@ class JournalStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _check(self) -> None:
+        # Damage found at an order's turn would be found between its sending and its noting.
+        ((verdict, *_), *_) = self._rows("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
 
     def _set_realized(self, market: str, value: Decimal) -> None:
         self._database.execute(

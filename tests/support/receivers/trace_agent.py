@@ -20,8 +20,9 @@ JsonSpan = dict[str, Any]
 class TraceAgent:
     """A running test agent. Use it as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        """Listen on a free port, or where another one was."""
+        self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "trace-agent.log").open("wb")
         command = [

@@ -17,7 +17,7 @@ from purpleflea_agent.trading.orders import KeyReused, OrderRefused, OrderUnsett
 
 logger = logging.getLogger("purpleflea.api")
 
-ROUTING_ERRORS = (404, 405)
+ROUTING_ERRORS = (400, 404, 405)
 """Raised below FastAPI, as an exception that it does not export."""
 PROBLEM_JSON = "application/problem+json"
 EXAMPLE: dict[str, JsonValue] = {
@@ -92,7 +92,8 @@ def problem_of(error: Exception) -> Problem:
         case Refused() | NeverSent() | OutcomeUnknown() | ExchangeError():
             return Problem(502, "upstream", str(error))
         case JournalError():
-            return Problem(503, "journal", "the journal cannot be written: no money is moved")
+            remedy = "repeat with the same Idempotency-Key when its volume is in order"
+            return Problem(503, "journal", f"the journal cannot be used: {remedy}")
         case RequestValidationError():
             return Problem(422, "invalid", _first_problem(error))
     status = getattr(error, "status_code", None)

@@ -16,7 +16,8 @@ MOST_DRAINED_BYTES = 16 * 1024 * 1024
 """What is read and thrown away of a body that is too long: a client that is cut off never sees why."""
 HEAD_TIMEOUT_S = 5.0
 BODY_TIMEOUT_S = 10.0
-MOST_CONNECTIONS = 500
+MOST_CONNECTIONS = 256
+"""Far below the usual limit of 1024 open files: the journal and the exchange need some too."""
 
 
 class PatientProtocol(H11Protocol):
@@ -27,6 +28,9 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+            return
         self._expect_a_head()
 
     def data_received(self, data: bytes) -> None:

@@ -18,10 +18,11 @@ from purpleflea_agent import logs, metrics, tracing
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
-from purpleflea_agent.journal import Journal
+from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal_store import Entry
 from purpleflea_agent.tracing import ActiveSpan
 from purpleflea_agent.trading import risk
+from purpleflea_agent.trading.absences import Absences
 from purpleflea_agent.trading.account import Account
 from purpleflea_contract import events, spans
 from purpleflea_contract.settings import Risk
@@ -29,8 +30,6 @@ from purpleflea_contract.settings import Risk
 ASK_AFTER_S = (0.1, 0.4, 1.0, 2.0)
 """Waits before each question for an order whose answer was lost."""
 ASK_FOR_S = 8.0
-LOST_AFTER_S = 30.0
-"""Age from which an order that the exchange does not know never arrived: five times the longest request."""
 ORDER_PENDING = "order_pending"
 
 logger = logging.getLogger("purpleflea.orders")
@@ -86,6 +85,7 @@ class OrderDesk:
         self._ask_after_s = ask_after_s
         self._clock = clock
         self._monotonic = monotonic
+        self._absences = Absences(monotonic=monotonic)
         self._refusals: dict[str, str] = {}
         # Two orders at once would each pass a check that only one of them may pass.
         self._turn = asyncio.Lock()
@@ -147,6 +147,7 @@ class OrderDesk:
         unfinished = await self._journal.unfinished()
         if any(item.is_unsettled and item.request.market == request.market for item in unfinished):
             return ORDER_PENDING
+        now = self._clock()
         prospect = risk.Prospect(
             market=request.market,
             notional_usd=request.size * (request.price or reference_price),
@@ -154,7 +155,7 @@ class OrderDesk:
             peak_equity_usd=self._account.peak_equity_usd,
             balance_usd=self._account.balance_usd,
             open_markets=self._account.open_markets,
-            orders_last_minute=await self._journal.orders_since(self._clock() - 60),
+            orders_last_minute=await self._journal.orders_between(now - 60, now),
         )
         objection = risk.refusal(prospect, self._limits)
         return objection or self._mode_objection()  # the last look before the order leaves
@@ -182,7 +183,12 @@ class OrderDesk:
                     span.set(status_code=error.status)
                 await self._fail(request, error)
                 raise
-            await self._finish(order, span, latency_ms=(self._monotonic() - started) * 1000)
+            latency_ms = (self._monotonic() - started) * 1000
+            try:
+                await self._finish(order, span, latency_ms=latency_ms)
+            except JournalError as error:
+                logger.exception("An order is done and cannot be noted; it will be asked for")
+                raise OrderUnsettled(request.idempotency_key) from error
             return order
 
     async def _send(self, request: OrderRequest) -> Order:
@@ -195,6 +201,7 @@ class OrderDesk:
             )
             order = await self._ask(request.idempotency_key)
             if order is None:
+                self._absences.begin(request.idempotency_key)
                 raise OrderUnsettled(request.idempotency_key) from error
             return order
 
@@ -214,11 +221,14 @@ class OrderDesk:
         return None
 
     async def _settle(self, entry: Entry, order: Order | None) -> None:
-        age_s = self._clock() - entry.written_at
+        key = entry.request.idempotency_key
+        age_s = max(0.0, self._clock() - entry.written_at)
         if order is not None:
+            self._absences.end(key)
             with _order_span(entry.request) as span:
                 await self._finish(order, span, latency_ms=age_s * 1000, was_answered=False)
-        elif age_s > LOST_AFTER_S:
+        elif self._absences.is_lost(key, wall_age_s=age_s):
+            self._absences.end(key)
             lost = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
             with _order_span(entry.request) as span:
                 span.fail(lost)
@@ -259,7 +269,7 @@ class OrderDesk:
     async def _refresh_portfolio(self) -> None:
         try:
             await self._account.refresh_portfolio()
-        except ExchangeError as error:
+        except (ExchangeError, JournalError) as error:
             logger.warning("Positions unknown after a fill", extra={"error.message": str(error)})
 
     @staticmethod

@@ -1,0 +1,41 @@
+"""The paper exchange and agents for the faults. How long the lists are is set by PURPLEFLEA_FAULTS=full."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ddtrace.trace import tracer
+
+from support.agent_process import AgentFolder
+from support.paper_exchange import PaperExchange
+
+MARKETS = ["BTC-USD", "ETH-USD", "SOL-USD"]
+GENEROUS = {
+    "maxOrderUsd": "1000000",
+    "maxDrawdownPct": 100,
+    "maxOrdersPerMinute": 600,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_traces_from_the_tests_themselves() -> None:
+    tracer.enabled = False
+
+
+@pytest.fixture(scope="session")
+def is_full_run() -> bool:
+    """Whether the long lists are run (make test-faults)."""
+    return os.environ.get("PURPLEFLEA_FAULTS") == "full"
+
+
+@pytest.fixture
+def exchange() -> Iterator[PaperExchange]:
+    with PaperExchange() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, exchange: PaperExchange) -> AgentFolder:
+    """What is mounted into an agent that trades three markets every second, whatever the signal."""
+    return AgentFolder(tmp_path / "agent", exchange.endpoints, risk=GENEROUS, markets=MARKETS)

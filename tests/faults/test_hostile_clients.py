@@ -1,0 +1,130 @@
+"""Clients that send too much, nonsense, or too slowly: a clear answer, and an agent that trades on."""
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from support.agent_process import TOKEN, AgentFolder, AgentProcess
+from support.paper_exchange import PaperExchange
+from support.waiting import wait_for
+
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+TEN_MEGABYTES = 10 * 1024 * 1024
+SLOW_CLIENTS = 400
+HEAD = b"POST /v1/trade HTTP/1.1\r\nHost: agent\r\nAuthorization: Bearer " + TOKEN.encode()
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[PaperExchange]:
+    with PaperExchange() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def agent(
+    tmp_path_factory: pytest.TempPathFactory, exchange: PaperExchange
+) -> Iterator[AgentProcess]:
+    folder = AgentFolder(tmp_path_factory.mktemp("mounts") / "agent", exchange.endpoints)
+    with AgentProcess(folder, {}) as running:
+        running.wait_until_ready()
+        yield running
+        assert running.stderr == []
+        assert not [line for line in running.lines() if line["level"] in ("ERROR", "CRITICAL")]
+
+
+def trades_on(agent: AgentProcess, exchange: PaperExchange) -> bool:
+    """Whether the agent is alive, and its orders go on arriving."""
+    before = exchange.order_count()
+    wait_for(lambda: exchange.order_count() > before, what="another order")
+    return agent.probe("/healthz") == 200
+
+
+def raw_connection(agent: AgentProcess) -> socket.socket:
+    url = agent.http.base_url
+    return socket.create_connection((url.host, url.port or 0), timeout=30)
+
+
+def test_ten_megabytes_are_refused(agent: AgentProcess, exchange: PaperExchange) -> None:
+    answer = agent.http.post("/v1/trade", content=b"x" * TEN_MEGABYTES, headers=AUTHORIZED)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert trades_on(agent, exchange)
+
+
+def test_ten_megabytes_without_an_announced_length_are_refused(agent: AgentProcess) -> None:
+    parts = (b"x" * 65_536 for _ in range(TEN_MEGABYTES // 65_536))
+    answer = agent.http.post("/v1/trade", content=parts, headers=AUTHORIZED)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"\xff\xfe{}",
+        b"[" * 50_000,
+        b'{"market": "BTC-USD", "side": "buy", "size": "NaN"}',
+        b'{"market": "BTC-USD", "side": "buy", "size": 1e400}',
+        b'{"market": "BTC-USD", "side": "buy", "size": "1e-400000"}',
+        b'{"market": "BTC-USD", "side": "buy", "size": "0.01", "extra": 1}',
+        b'{"market": "BTC\\u0000USD", "side": "buy", "size": "0.01"}',
+    ],
+    ids=lambda body: body[:48].decode(errors="replace"),
+)
+def test_nonsense_is_the_clients_fault_and_said_so(agent: AgentProcess, body: bytes) -> None:
+    answer = agent.http.post("/v1/trade", content=body, headers=AUTHORIZED)
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_is_not_http_is_hung_up_on(agent: AgentProcess) -> None:
+    with raw_connection(agent) as connection:
+        connection.sendall(b"\x16\x03\x01\x00\xa5 this is no HTTP\r\n\r\n")
+        assert b" 400 " in connection.recv(1024)
+
+
+def test_heads_that_never_end_are_hung_up_on_and_hold_nobody_up(
+    agent: AgentProcess, exchange: PaperExchange
+) -> None:
+    slow = [raw_connection(agent) for _ in range(SLOW_CLIENTS)]
+    try:
+        for connection in slow:
+            _try_to_send(connection, b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+        before = exchange.order_count()
+        wait_for(lambda: exchange.order_count() >= before + 2, what="two orders meanwhile")
+        assert all(_is_hung_up(connection) for connection in slow)
+        with httpx.Client(base_url=agent.http.base_url) as another:
+            assert another.get("/healthz").status_code == 200
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_a_body_that_never_ends_is_answered_and_holds_nobody_up(
+    agent: AgentProcess, exchange: PaperExchange
+) -> None:
+    with raw_connection(agent) as connection:
+        connection.sendall(
+            HEAD + b"\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{"
+        )
+        assert trades_on(agent, exchange)
+        assert b" 408 " in connection.recv(1024)
+
+
+def _try_to_send(connection: socket.socket, data: bytes) -> None:
+    try:
+        connection.sendall(data)
+    except OSError:
+        return  # one too many: hung up on at once
+
+
+def _is_hung_up(connection: socket.socket) -> bool:
+    """Whether the other side ends the connection, waiting for it."""
+    try:
+        return connection.recv(1024) == b""
+    except ConnectionResetError:
+        return True

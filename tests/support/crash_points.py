@@ -1,0 +1,69 @@
+"""Dies at a chosen point of an order's life, by SIGKILL: no clean-up of any kind runs.
+
+The points are not listed anywhere: a profile hook sees every call and return of the journal's and the exchange
+adapter's functions, every SQL statement and every read and write of a socket, from the moment an order is written or
+an old one is asked for until its outcome is noted. The n-th of them is where the process dies; so the points stay
+complete as the code changes.
+"""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import purpleflea_agent
+from purpleflea_agent.exchange.seed import SeedExchange
+from purpleflea_agent.journal_store import JournalStore
+
+PACKAGE = Path(purpleflea_agent.__file__).parent
+WATCHED = {str(PACKAGE / name) for name in ("journal.py", "journal_store.py", "exchange/seed.py")}
+BEGINNINGS = (JournalStore.write.__code__, SeedExchange.find_order.__code__)
+ENDS = [("return", store.__code__) for store in (JournalStore.settle, JournalStore.fail)]
+PYTHON = ("call", "return")
+OUTSIDE = {
+    "execute": sqlite3.Connection,
+    "send": socket.socket,
+    "recv": socket.socket,
+    "recv_into": socket.socket,
+}
+
+
+class CrashPoint:
+    """The n-th step after an order's life began."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+        self._has_begun = False
+        self._lock = threading.Lock()
+
+    def arm(self) -> None:
+        """Watch every thread from now on."""
+        threading.setprofile(self._see)
+        sys.setprofile(self._see)
+
+    def _see(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event.startswith("c_"):
+            kind = OUTSIDE.get(argument.__name__)
+            if kind is None or not isinstance(argument.__self__, kind):
+                return
+        elif frame.f_code.co_filename not in WATCHED:
+            return
+        elif event == "call" and frame.f_code in BEGINNINGS:
+            self._has_begun = True
+        if self._has_begun:
+            self._has_begun = (event, frame.f_code) not in ENDS
+            name = frame.f_code.co_qualname if event in PYTHON else argument.__qualname__
+            self._count(f"{event} {name}")
+
+    def _count(self, step: str) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left < 0:
+                os.write(1, json.dumps({"died_at": step}).encode() + b"\n")
+                os.kill(os.getpid(), signal.SIGKILL)

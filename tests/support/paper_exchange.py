@@ -1,0 +1,125 @@
+"""The whole paper exchange of the sandbox, on loopback in a thread of its own, with its faults and sent orders.
+
+What a test asks of it goes over HTTP, as an agent's requests do; only the record of sent orders is kept beside it.
+"""
+
+import asyncio
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.server import EmbeddedServer, configuration, listener
+from purpleflea_sandbox.exchange.settings import Settings
+from purpleflea_sandbox.exchange.venue.place import Terms
+from support.exchange_double import KEY
+from support.waiting import wait_for
+
+ADMIN_TOKEN = "let-me-in-please"
+UNLIMITED = 10_000_000
+RICH = Decimal(10) ** 10
+MOST_LISTED = 10_000
+
+
+class PaperExchange:
+    """A running paper exchange with one rich account per agent. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self.sent: Counter[str] = Counter()
+        """How often an order was sent under each idempotency key, whatever came of it."""
+        self._socket = listener("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server: EmbeddedServer | None = None
+        self._thread = threading.Thread(target=self._serve, name="paper-exchange", daemon=True)
+        self._thread.start()
+        wait_for(lambda: self._server and self._server.started, what="the exchange's start")
+        self._admin = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=30
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._admin.close()
+        if self._server is not None:
+            self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """The endpoints of settings.json."""
+        return dict.fromkeys(("trading", "wallet", "escrow", "faucet"), self.url)
+
+    def break_with(self, faults: Sequence[dict[str, Any]]) -> None:
+        """Replace all faults, in the words of the switchboard."""
+        self._admin.put("/faults", json=list(faults)).raise_for_status()
+
+    def mend(self) -> int:
+        """Remove all faults; how often they struck."""
+        struck = sum(int(fault["hits"]) for fault in self._admin.get("/faults").json())
+        self._admin.delete("/faults").raise_for_status()
+        return struck
+
+    def order_count(self) -> int:
+        """How many orders there are, over all agents."""
+        return int(self._admin.get("/admin/orders", params={"limit": 0}).json()["count"])
+
+    def orders(self) -> list[dict[str, Any]]:
+        """All orders, of all agents."""
+        answer = self._admin.get("/admin/orders", params={"limit": MOST_LISTED}).json()
+        assert answer["count"] == len(answer["orders"])
+        listed: list[dict[str, Any]] = answer["orders"]
+        return listed
+
+    def positions(self) -> dict[str, Decimal]:
+        """Signed size of every market's position, over all agents."""
+        accounts = self._admin.get("/admin/accounts").json()["accounts"]
+        found: dict[str, Decimal] = {}
+        for position in (each for account in accounts for each in account["positions"]):
+            market = position["market"]
+            found[market] = found.get(market, Decimal(0)) + Decimal(position["size"])
+        return found
+
+    def _serve(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            keys = Path(folder, "keys")
+            keys.write_text(f"{KEY} fleet\n")
+            house = House.opened(
+                Settings(
+                    keys_file=keys,
+                    admin_token=ADMIN_TOKEN,
+                    rate_limit_per_minute=UNLIMITED,
+                    terms=Terms(start_balance_usd=RICH),
+                )
+            )
+            config = configuration(house)
+            config.app = self._recorded(config.app)  # type: ignore[arg-type]
+            self._server = EmbeddedServer(config)
+            asyncio.run(self._server.serve([self._socket]))
+
+    def _recorded(self, app: ASGIApp) -> ASGIApp:
+        async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and (scope["method"], scope["path"]) == (
+                "POST",
+                "/v1/orders",
+            ):
+                self.sent[Headers(scope=scope)["Idempotency-Key"]] += 1
+            await app(scope, receive, send)
+
+        return recorded
