@@ -63,7 +63,7 @@ def test_every_example_is_valid(repository):
 
     from purpleflea_operator.model.agent import AgentSpec
 
-    for path in Path(repository, "examples").glob("*.yaml"):
+    for path in Path(repository, "examples").rglob("*.yaml"):
         for manifest in yaml.safe_load_all(path.read_text()):
             if manifest["kind"] == "PurpleFleaAgent":
                 AgentSpec.model_validate(manifest["spec"], extra="forbid")

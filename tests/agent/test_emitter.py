@@ -130,6 +130,22 @@ async def test_the_decorator_counts_outcomes_and_times_answers(
     assert outcomes == {None, "timeout", "connection", "upstream"}
 
 
+def test_a_setting_turns_distributions_back_into_histograms(
+    sink: DogStatsdSink, mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"PURPLEFLEA_LEGACY_HISTOGRAMS": "true"}
+    for name, value in {**mounts.environment, **sink.environment, **asked}.items():
+        monkeypatch.setenv(name, value)
+    legacy = emitter_of(read_environment())
+    legacy.send(contract.ORDER_LATENCY, 12.5, market="BTC-USD", order_type="market")
+    legacy.send(contract.HEARTBEAT)
+    points = {point.name: point for point in heard(legacy, sink)}
+    assert points[contract.ORDER_LATENCY.name].type == "histogram"
+    assert points[contract.ORDER_LATENCY.name].values == (12.5,)
+    assert points[contract.HEARTBEAT.name].type == "count"
+    legacy.close()
+
+
 def test_without_a_receiver_metrics_are_checked_and_discarded(
     mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.parser import text_string_to_metric_families
 
 from purpleflea_contract import metrics
+from purpleflea_contract.routes import OPENAPI, ROUTES
 from support.agent_process import TOKEN, AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble, Faults
 from support.receivers.dogstatsd import DogStatsdSink
@@ -196,17 +200,82 @@ def test_an_upstream_failure_is_a_502_without_upstream_secrets(running: Running)
     assert running.post("/v1/trade", ORDER).status_code == 201
 
 
-def test_the_openapi_document_describes_every_endpoint(running: Running) -> None:
+def test_the_openapi_document_describes_exactly_the_contracts_routes(running: Running) -> None:
     paths = running.agent.http.get("/openapi.json").json()["paths"]
-    assert set(paths) >= {
-        "/healthz",
-        "/readyz",
-        "/v1/control",
-        "/v1/status",
-        "/v1/trade",
-        "/v1/escrow/create",
-        "/v1/escrow/{escrow_id}/release",
-        "/v1/escrow/{escrow_id}/cancel",
-    }
+    served = {(method.upper(), path) for path, verbs in paths.items() for method in verbs}
+    routes = {(route.method, route.path) for route in ROUTES}
+    assert served == routes - {("GET", OPENAPI.path)}
     unknown = running.agent.http.get("/nowhere")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "http")
+
+
+def test_every_body_in_the_openapi_document_has_an_example_that_is_valid(running: Running) -> None:
+    document = running.agent.http.get("/openapi.json").json()
+    seen = 0
+    for path, verbs in document["paths"].items():
+        for method, operation in verbs.items():
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for kind, media in [m for b in bodies for m in b.get("content", {}).items()]:
+                schema = media.get("schema", {})
+                name = schema.get("$ref", "").rpartition("/")[2]
+                found = document["components"]["schemas"].get(name, schema)
+                examples = [media["example"]] if "example" in media else found.get("examples", [])
+                assert examples, f"{method} {path}: no example of {name or kind}"
+                for example in examples:
+                    jsonschema.validate(example, {**document, **found})
+                    seen += 1
+    assert seen >= 50
+
+
+def test_the_metrics_page_has_every_metric_under_the_contracts_names(running: Running) -> None:
+    running.post("/v1/trade", ORDER)
+    page = running.agent.http.get("/metrics")
+    families = {f.name: f for f in text_string_to_metric_families(page.text)}
+    kinds = {"gauge": "gauge", "count": "counter", "distribution": "histogram"}
+    for metric in metrics.METRICS:
+        family = families[metric.exposed_name.removesuffix("_total")]
+        assert family.type == kinds[metric.type]
+        assert family.documentation == metric.description
+    latency = families["agent_order_latency_ms"].samples[0].labels
+    assert latency["agent_id"] == "momentum-0"
+    assert set(latency) - {"le"} == set(metrics.ORDER_LATENCY.tag_names)
+    dropped = families["agent_telemetry_dropped"].samples
+    assert {(s.labels["signal"], s.value) for s in dropped} == {
+        ("logs", 0),
+        ("metrics", 0),
+        ("traces", 0),
+    }
+    openmetrics = running.agent.http.get(
+        "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+    assert openmetrics.text.endswith("# EOF\n")
+    parsed = openmetrics_parser.text_string_to_metric_families(openmetrics.text)
+    assert {f.name for f in parsed} >= set(families) - {"agent_telemetry_dropped"}
+
+
+def test_a_body_of_10_mib_is_refused_and_the_agent_lives(running: Running) -> None:
+    for content in (b"[" * 10 * 2**20, (b"[" * 2**16 for _ in range(160))):
+        refused = running.agent.http.post("/v1/trade", content=content)
+        assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+        assert refused.headers["content-type"] == "application/problem+json"
+    assert running.agent.probe("/healthz") == 200
+
+
+def test_malformed_json_is_a_problem(running: Running) -> None:
+    refused = running.agent.http.post(
+        "/v1/trade",
+        content=b'{"market": "BTC-USD", ',
+        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
+def test_the_same_idempotency_key_gives_the_same_escrow(running: Running) -> None:
+    body = {"counterparty_id": "agent_9", "amount_usd": "1.00"}
+    first = running.post("/v1/escrow/create", body, key="escrow-key")
+    second = running.post("/v1/escrow/create", body, key="escrow-key")
+    assert first.json() == second.json()
+    assert running.agent.http.get("/v1/status").json()["escrows"]["created"] >= 1
+    other = running.post("/v1/escrow/create", {**body, "amount_usd": "2.00"}, key="escrow-key")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from decimal import Decimal
 
 from purpleflea_contract import metrics
 from support.agent_process import AgentFolder, AgentProcess
@@ -71,13 +72,53 @@ def test_sigterm_waits_for_the_answer_to_an_order_on_its_way(
     database.close()
 
 
+def test_stopped_is_acknowledged_when_flat_and_undone_by_active_and_sigterm_flattens_too(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    path = folder.config / "settings.json"
+    settings = json.loads(path.read_text())
+    settings["trading"]["flattenOnStop"] = True
+    path.write_text(json.dumps(settings))
+    with AgentProcess(folder, {"PURPLEFLEA_GRACE_PERIOD_S": "20"}) as agent:
+        wait_for(lambda: exchange.orders, what="an order at the exchange", timeout_s=30)
+        assert agent.http.get("/v1/control").json()["at_rest"] is False
+        folder.set_mode("Stopped")
+        wait_for(lambda: agent.http.get("/v1/control").json()["at_rest"], what="rest", timeout_s=5)
+        acknowledged = agent.http.get("/v1/control").json()
+        assert (acknowledged["mode"], acknowledged["generation"]) == ("Stopped", 7)
+        assert acknowledged["left_undone"] is None
+        assert net_size(exchange) == 0
+        assert agent.http.get("/readyz").json() == {"status": "stopped"}
+        orders = len(exchange.orders)
+        agent.wait_for_line("order_refused")
+        assert len(exchange.orders) == orders
+        folder.set_mode("Active")
+        wait_for(lambda: net_size(exchange) != 0, what="trading resumed", timeout_s=5)
+        assert agent.terminate() == 0
+    assert net_size(exchange) == 0
+
+
+def net_size(exchange: ExchangeDouble) -> Decimal:
+    orders = tuple(exchange.orders.values())
+    signed = (Decimal(o["filled_size"]) * (1 if o["side"] == "buy" else -1) for o in orders)
+    return sum(signed, Decimal(0))
+
+
 def test_metrics_reach_a_unix_socket_that_was_replaced_meanwhile(folder: AgentFolder) -> None:
     path = folder.root / "dsd.socket"
-    with DogStatsdSink(path) as first, AgentProcess(folder, first.environment) as agent:
+    nobody = {"DD_TRACE_AGENT_URL": "http://127.0.0.1:9"}
+    with DogStatsdSink(path) as first, AgentProcess(folder, first.environment | nobody) as agent:
         first.wait_for(metrics.HEARTBEAT.name, timeout_s=30)
         first.close()
         with DogStatsdSink(path) as second:
             second.wait_for(metrics.HEARTBEAT.name)
+            lost = second.wait_for(
+                metrics.TELEMETRY_DROPPED.name,
+                lambda point: point.tag("signal") == "traces" and point.values[0] > 0,
+                timeout_s=20,
+            )
+        status = agent.http.get("/v1/status").json()
+        assert status["telemetry_dropped_by_signal"]["traces"] >= lost.values[0]
         assert agent.probe("/healthz") == 200
 
 

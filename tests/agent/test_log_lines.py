@@ -1,5 +1,6 @@
 """The JSON lines: fields, odd values, exceptions, secrets."""
 
+import io
 import json
 import logging
 import sys
@@ -90,6 +91,20 @@ def test_a_circular_value_loses_nothing_else(environment: Environment) -> None:
     circle.append(circle)
     told = line(environment, odd=circle, amounts=[Decimal(1)])
     assert told["amounts"] == [1.0]
+
+
+def test_a_line_that_the_stream_does_not_take_is_counted_and_harms_nobody(
+    environment: Environment,
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    handler = logs.LineHandler(Full())
+    handler.setFormatter(logs.JsonLines(environment))
+    for _ in range(3):
+        handler.handle(logging.makeLogRecord({"msg": "said"}))
+    assert handler.lost == 3
 
 
 def test_arguments_that_do_not_fit_do_not_lose_the_line(environment: Environment) -> None:

@@ -34,7 +34,11 @@ def observed(
 ) -> Iterator[Observed]:
     trace_agent.clear()
     with ExchangeDouble() as exchange, DogStatsdSink() as sink:
-        folder = AgentFolder(tmp_path_factory.mktemp("observed") / "agent", exchange.endpoints)
+        folder = AgentFolder(
+            tmp_path_factory.mktemp("observed") / "agent",
+            exchange.endpoints,
+            faucet={"belowUsd": "10001"},
+        )
         environment = {**UNIFIED, **ORIGIN, **sink.environment, **trace_agent.environment}
         with AgentProcess(folder, environment) as agent:
             agent.wait_until_ready()
@@ -54,7 +58,9 @@ def observed(
         metrics.SIGNAL_COMPUTE,
         metrics.WALLET_BALANCE,
         metrics.API_REQUESTS,
+        metrics.FAUCET_CLAIMS,
         metrics.HEARTBEAT,
+        metrics.TELEMETRY_DROPPED,
     ],
     ids=lambda metric: metric.name,
 )
@@ -93,6 +99,7 @@ def test_identity_and_origin_are_the_operators(observed: Observed) -> None:
         (spans.SIGNAL_COMPUTE, "momentum/BTC-USD"),
         (spans.ORDER_EXECUTE, "market/BTC-USD/buy"),
         (spans.WALLET_BALANCE_FETCH, "GET /v1/balance"),
+        (spans.FAUCET_CLAIM, "POST /faucet/claim"),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -108,6 +115,18 @@ def test_a_span_is_measured_and_tagged_as_the_contract_says(
     assert (meta["agent_id"], meta["strategy"]) == ("momentum-0", "momentum")
     present = {*meta, *span["metrics"]}
     assert set(kind.tags) - {"status_code"} <= present
+
+
+def test_a_low_balance_is_said_and_claimed_for_once_in_a_trace_of_its_own(
+    observed: Observed,
+) -> None:
+    claim = observed.traces.wait_for(spans.FAUCET_CLAIM.name)
+    alert = observed.agent.wait_for_line("balance_alert")
+    assert (alert["balance_usd"], alert["threshold_usd"]) == (10000, 10001)
+    assert claim["metrics"]["amount_usd"] == 100
+    assert not claim.get("parent_id")
+    assert observed.sink.wait_for(metrics.FAUCET_CLAIMS.name).tag("status") == "claimed"
+    assert observed.exchange.claims == 1
 
 
 def test_one_trace_leads_from_the_interval_to_the_fill(observed: Observed) -> None:

@@ -46,6 +46,17 @@ class ExchangeDouble:
     """A running exchange. Use it as a context manager."""
 
     def __init__(self) -> None:
+        self.reset()
+        config = uvicorn.Config(
+            self._application(), host="127.0.0.1", port=0, log_config=None, lifespan="off"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="exchange", daemon=True)
+        self._thread.start()
+        wait_for(lambda: self._server.started, what="the exchange double's start")
+
+    def reset(self) -> None:
+        """Forget everything: as new, for the next test."""
         self.key = KEY
         self.closes: tuple[str, ...] = RISING
         self.faults = Faults()
@@ -56,13 +67,11 @@ class ExchangeDouble:
         self.claims = 0
         self.balance_usd = START_CASH
         self.equity_usd = START_CASH
-        config = uvicorn.Config(
-            self._application(), host="127.0.0.1", port=0, log_config=None, lifespan="off"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, name="exchange", daemon=True)
-        self._thread.start()
-        wait_for(lambda: self._server.started, what="the exchange double's start")
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it serves no more."""
+        return not self._thread.is_alive()
 
     def __enter__(self) -> Self:
         return self

@@ -152,7 +152,7 @@ RISK_REFUSALS = Metric(
     type=MetricType.COUNT,
     unit="order",
     tags=(tags.REASON,),
-    description="Orders not sent because a limit of spec.risk, or a halt, forbade them.",
+    description="Orders not sent because a limit of spec.risk, or the mode, forbade them.",
     emitted="per refused order",
 )
 TELEMETRY_DROPPED = Metric(
@@ -161,7 +161,7 @@ TELEMETRY_DROPPED = Metric(
     unit="packet",
     tags=(tags.SIGNAL,),
     description="Telemetry that the agent could not hand over: packets, traces or log lines.",
-    emitted="after each trading interval in which some were dropped",
+    emitted="zero at the start, then after each trading interval in which some were dropped",
 )
 
 METRICS = (

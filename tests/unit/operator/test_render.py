@@ -262,3 +262,50 @@ def test_without_a_connection_no_port_of_a_node_agent_is_open():
     policy = rendered(NO_CONNECTION)["NetworkPolicy"]["spec"]
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert ports == {53, 1}
+
+
+def test_the_agent_is_told_its_grace_period():
+    assert variables()["PURPLEFLEA_GRACE_PERIOD_S"] == "30"
+    assert variables(pod={"terminationGracePeriodSeconds": 90})["PURPLEFLEA_GRACE_PERIOD_S"] == "90"
+
+
+def test_tracing_and_histograms_are_as_datadog_decides_unless_asked_for():
+    asked = {
+        "DD_TRACE_SAMPLING_RULES": '[{"sample_rate":0.25}]',
+        "DD_RUNTIME_METRICS_ENABLED": "true",
+        "DD_PROFILING_ENABLED": "true",
+        "PURPLEFLEA_LEGACY_HISTOGRAMS": "true",
+    }
+    assert not asked.keys() & variables().keys()
+    apm = {"sampleRate": "0.25", "runtimeMetrics": True, "profiling": True}
+    datadog = {"apm": apm, "legacyHistograms": True}
+    assert asked.items() <= variables(datadog=datadog).items()
+    assert not asked.keys() & variables(NO_CONNECTION, datadog=datadog).keys()
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "1.0", "0.000001"])
+def test_a_share_from_0_to_1_is_a_sample_rate(rate):
+    rules = variables(datadog={"apm": {"sampleRate": rate}})["DD_TRACE_SAMPLING_RULES"]
+    assert json.loads(rules) == [{"sample_rate": float(rate)}]
+
+
+@pytest.mark.parametrize("rate", ["1.1", "-0.5", "25%", "2", "", "0.", "NaN"])
+def test_anything_else_is_none(rate):
+    with pytest.raises(ValueError, match="sampleRate"):
+        AgentSpec.model_validate(a_spec(datadog={"apm": {"sampleRate": rate}}))
+
+
+def test_faucet_and_flattening_reach_the_settings_file():
+    found = rendered(
+        faucet={"belowUsd": "75.50", "autoClaim": False}, trading={"flattenOnStop": True}
+    )
+    settings = Settings.model_validate_json(found["ConfigMap"]["data"]["settings.json"])
+    assert (settings.faucet.auto_claim, settings.faucet.below_usd) == (False, "75.50")
+    assert settings.trading.flatten_on_stop is True
+
+
+def test_stopping_changes_the_control_file_and_not_the_pod_template():
+    stopped = rendered(trading={"mode": "Stopped"})
+    control = Control.model_validate_json(stopped["ConfigMap"]["data"]["control.json"])
+    assert control.mode == "Stopped"
+    assert rendered()["StatefulSet"] == stopped["StatefulSet"]

@@ -71,6 +71,16 @@ async def test_markets_and_candles_agree_on_the_price(client):
     assert found["candles"][-1]["close"] == markets[0]["price"]
 
 
+async def test_an_escrow_is_found_by_its_key(client):
+    body = {"counterparty_id": "agent-2", "amount_usd": "25.00"}
+    made = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})
+    assert made.json()["idempotency_key"] == "e"
+    for key, escrows in (("e", [made.json()]), ("f", [])):
+        found = await client.get("/v1/escrow", params={"idempotency_key": key})
+        assert found.json() == {"escrows": escrows}
+    assert (await client.get("/v1/escrow")).status_code == 422
+
+
 async def test_an_escrow_is_made_shown_and_released(client):
     body = {"counterparty_id": "momentum-1", "amount_usd": "25.50", "description": "data"}
     made = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})

@@ -72,7 +72,6 @@ class TradeAnswer(Body):
             "filled_size": "0.01",
             "fee_usd": "0.60",
             "realized_pnl_usd": "0",
-            "reject_reason": None,
         }
     )
 
@@ -83,11 +82,11 @@ class TradeAnswer(Body):
     size: Decimal
     type: str
     status: str
-    price: Decimal | None
+    price: Decimal | None = None
     filled_size: Decimal
     fee_usd: Decimal
     realized_pnl_usd: Decimal
-    reject_reason: str | None
+    reject_reason: str | None = None
 
 
 class EscrowBody(Body):
@@ -133,7 +132,6 @@ class ControlAnswer(Body):
             "since": "2026-01-01T00:00:00Z",
             "sending": False,
             "at_rest": True,
-            "left_undone": None,
         }
     )
 
@@ -148,7 +146,7 @@ class ControlAnswer(Body):
     at_rest: bool
     """Whether the mode is reached. Halted: nothing is on its way. Stopped: orders are resolved and, with
     spec.trading.flattenOnStop, positions closed, or the time for it is up. Active: never."""
-    left_undone: str | None
+    left_undone: str | None = None
     """What a Stopped agent could not do in time, in words."""
 
 

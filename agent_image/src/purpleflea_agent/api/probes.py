@@ -1,8 +1,8 @@
 """Probes and views: process health, readiness, status, trading mode. Open to all: they say no secrets."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Request, Response
 
 from purpleflea_agent import losses, metrics
 from purpleflea_agent.api.bodies import (
@@ -65,9 +65,9 @@ def router(services: Services) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"text/plain": {"example": METRICS_EXAMPLE}}}},
     )
-    async def exposed(accept: Annotated[str, Header()] = "") -> Response:
+    async def exposed(request: Request) -> Response:
         """Every metric of the contract, as OpenMetrics where the reader asks for it, else as Prometheus text."""
-        page, content_type = metrics.emitter().exposed(accept)
+        page, content_type = metrics.emitter().exposed(request.headers.get("accept", ""))
         return Response(page, headers={"Content-Type": content_type})
 
     @routes.get("/v1/status", responses=documented(503))

@@ -23,6 +23,7 @@ MOST_CONNECTIONS = 256
 class PatientProtocol(H11Protocol):
     """uvicorn's protocol, but a connection that does not finish the head of a request in time is closed."""
 
+    head_timeout_s = HEAD_TIMEOUT_S
     _too_late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -48,7 +49,7 @@ class PatientProtocol(H11Protocol):
 
     def _expect_a_head(self) -> None:
         if self._too_late is None:
-            self._too_late = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+            self._too_late = self.loop.call_later(self.head_timeout_s, self.transport.close)
 
     def _expect_nothing(self) -> None:
         if self._too_late is not None:
@@ -59,8 +60,9 @@ class PatientProtocol(H11Protocol):
 class BodyLimit:
     """ASGI middleware: 413 for a body that is too long, 408 for one that takes too long."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, timeout_s: float = BODY_TIMEOUT_S) -> None:
         self._app = app
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the whole body first: everything behind this sees it at once."""
@@ -68,7 +70,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await _body(scope, receive)
+            body = await _body(scope, receive, self._timeout_s)
         except Problem as problem:
             await problem_response(problem)(scope, receive, send)
             return
@@ -76,13 +78,13 @@ class BodyLimit:
             await self._app(scope, _replay(body, receive), send)
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
+async def _body(scope: Scope, receive: Receive, timeout_s: float) -> bytes | None:
     """The body, or None where the client went away."""
     announced = Headers(scope=scope).get("content-length", "0")
     too_large = announced.isdigit() and int(announced) > MOST_BODY_BYTES
     body, heard = bytearray(), 0
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -97,7 +99,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
         raise Problem(
             408,
             "too_slow",
-            f"the body did not come within {BODY_TIMEOUT_S:g} s",
+            f"the body did not come within {timeout_s:g} s",
             headers={"Connection": "close"},
         ) from error
     if too_large:

@@ -1,0 +1,65 @@
+"""The example of an agent of one's own, as a process at real receivers; and the library without any Datadog.
+
+Its image is a layer on the agent's; building it belongs to the tier with a cluster.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from purpleflea_contract import metrics, spans
+from purpleflea_contract.routes import ROUTES
+from support.agent_process import AgentFolder, AgentProcess
+from support.receivers.dogstatsd import DogStatsdSink
+from support.receivers.trace_agent import TraceAgent
+
+UNIFIED = {"DD_ENV": "demo", "DD_SERVICE": "custom", "DD_VERSION": "1.0.0"}
+USES_THE_LIBRARY = """
+from purpleflea_agent import logs, metrics, tracing
+from purpleflea_contract import spans
+
+logs.get_logger("mine").info("before")
+with tracing.span(spans.SIGNAL_COMPUTE, market="BTC-USD"):
+    metrics.record_pnl("BTC-USD", 1.5)
+    metrics.record_heartbeat()
+metrics.emitter().close()
+"""
+
+
+def test_the_example_is_observed_halted_and_ended_like_our_own(
+    repository: Path, mounts: AgentFolder, sink: DogStatsdSink, trace_agent: TraceAgent
+) -> None:
+    trace_agent.clear()
+    script = str(repository / "examples" / "custom-agent" / "agent.py")
+    environment = {**UNIFIED, **sink.environment, **trace_agent.environment}
+    with AgentProcess(mounts, environment, program=[script]) as agent:
+        agent.wait_until_ready()
+        for route in ROUTES:
+            if route.required:
+                assert agent.probe(route.path) == 200
+        beat = sink.wait_for(metrics.HEARTBEAT.name)
+        assert (beat.tag("agent_id"), beat.tag("service")) == ("momentum-0", "custom")
+        span = trace_agent.wait_for(spans.SIGNAL_COMPUTE.name)
+        assert (span["meta"]["agent_id"], span["service"]) == ("momentum-0", "custom")
+        line = agent.wait_for_line("signal_generated")
+        assert len(line["dd.trace_id"]) == 32
+        assert agent.http.get("/v1/control").json()["at_rest"] is False
+        mounts.set_mode("Halted")
+        halted = agent.http.get("/v1/control").json()
+        assert (halted["mode"], halted["at_rest"]) == ("Halted", True)
+        assert agent.terminate() == 0
+        assert agent.stderr == []
+
+
+def test_the_library_runs_without_datadog_and_says_so_once(mounts: AgentFolder) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", USES_THE_LIBRARY],
+        env={"PATH": "/usr/bin:/bin", **mounts.environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.count("go nowhere") == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == ""

@@ -1,0 +1,122 @@
+"""Coming to rest: resolving orders, closing positions, and giving up in time."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from purpleflea_agent.emitter import Emitter
+from purpleflea_agent.trading.orders import OrderUnsettled
+from purpleflea_contract import metrics
+from support.agent_parts import PRICE, Parts, running_parts
+from support.agent_process import AgentFolder
+from support.exchange_double import ExchangeDouble
+from support.receivers.dogstatsd import DogStatsdSink
+
+
+@pytest.fixture
+def flatten() -> bool:
+    return True
+
+
+@pytest.fixture
+async def parts(
+    exchange: ExchangeDouble,
+    folder: AgentFolder,
+    emitter: Emitter,
+    sink: DogStatsdSink,
+    flatten: bool,
+) -> AsyncIterator[Parts]:
+    async with running_parts(
+        folder, emitter, sink, endpoints=exchange.endpoints, flatten=flatten
+    ) as running:
+        yield running
+
+
+def position(exchange: ExchangeDouble) -> Decimal:
+    filled = [item for item in exchange.orders.values() if item["status"] == "filled"]
+    return sum(
+        (Decimal(o["filled_size"]) * (1 if o["side"] == "buy" else -1) for o in filled), Decimal(0)
+    )
+
+
+async def test_positions_are_closed_and_resting_orders_taken_back(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    await parts.buy("k1")
+    await parts.buy("k2", limit=PRICE)
+    folder.set_mode("Stopped")
+    parts.control.refresh()
+    await parts.rest.come_at_the_end(parts.control)
+    assert (parts.rest.is_reached, parts.rest.left_undone) == (True, None)
+    assert position(exchange) == 0
+    assert exchange.orders["k2"]["status"] == "cancelled"
+    assert await parts.journal.counts() == {"filled": 2, "cancelled": 1}
+
+
+@pytest.mark.parametrize("flatten", [False])
+async def test_positions_stay_where_the_user_does_not_say_otherwise(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.buy("k1")
+    await parts.rest.come_at_the_end(parts.control)
+    assert parts.rest.left_undone is None
+    assert position(exchange) == Decimal("0.01")
+
+
+async def test_a_halted_agent_ends_without_a_single_order(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    await parts.buy("k1")
+    folder.set_mode("Halted")
+    parts.control.refresh()
+    await parts.rest.come_at_the_end(parts.control)
+    assert len(exchange.orders) == 1
+
+
+async def test_an_order_of_unknown_outcome_is_resolved_before_positions_are_closed(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_answers_after_commit = 1
+    exchange.faults.hide_orders = True
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    exchange.faults.hide_orders = False
+    await parts.rest.come_at_the_end(parts.control)
+    assert parts.rest.left_undone is None
+    assert position(exchange) == 0
+    assert await parts.journal.counts() == {"filled": 2}
+
+
+async def test_what_cannot_be_resolved_is_said_when_the_time_is_up(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_requests = 1
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    await parts.rest.come_at_the_end(parts.control)
+    assert parts.rest.is_reached
+    assert parts.rest.left_undone == "orders of unknown outcome: BTC-USD"
+    assert await parts.journal.counts() == {"written": 1}
+
+
+async def test_an_exchange_out_of_reach_does_not_hold_the_end_up(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.buy("k1")
+    exchange.close()
+    await parts.rest.come_at_the_end(parts.control)
+    assert parts.rest.is_reached
+    assert "cannot be reached" in str(parts.rest.left_undone)
+
+
+@pytest.mark.parametrize("flatten", [False])
+async def test_a_resting_order_is_counted_once_when_it_is_done(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.buy("k1", limit=PRICE)
+    assert parts.sent(metrics.ORDER_EXECUTIONS) == []
+    exchange.orders["k1"] |= {"status": "filled", "filled_size": "0.01", "price": str(PRICE)}
+    await parts.orders.settle_unfinished()
+    (counted,) = parts.sent(metrics.ORDER_EXECUTIONS)
+    assert (counted.values, counted.tag("status")) == ((1.0,), "success")

@@ -1,0 +1,138 @@
+"""The agent's desks inside the test's process: a real journal, real HTTP to the exchange double, a clock of our own."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import httpx
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.emitter import Emitter
+from purpleflea_agent.exchange.key_file import KeyFile
+from purpleflea_agent.exchange.port import OrderRequest
+from purpleflea_agent.exchange.seed import SeedExchange
+from purpleflea_agent.journal import Journal
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.escrows import EscrowDesk
+from purpleflea_agent.trading.faucet import FaucetDesk
+from purpleflea_agent.trading.orders import OrderDesk
+from purpleflea_agent.trading.rest import Rest
+from purpleflea_contract.metrics import Metric
+from purpleflea_contract.settings import Endpoints, Faucet, Risk
+from support.agent_process import AgentFolder
+from support.receivers.dogstatsd import DogStatsdSink, Point
+
+PRICE = Decimal(64900)
+ANSWER_TIMEOUT_S = 0.4
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.now
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """All desks of one agent."""
+
+    journal: Journal
+    account: Account
+    control: ControlFile
+    orders: OrderDesk
+    escrows: EscrowDesk
+    faucet: FaucetDesk
+    rest: Rest
+    clock: Clock
+    emitter: Emitter
+    sink: DogStatsdSink
+
+    async def buy(self, key: str, *, limit: Decimal | None = None) -> None:
+        """Buy a little."""
+        request = OrderRequest(
+            idempotency_key=key,
+            market="BTC-USD",
+            side="buy",
+            size=Decimal("0.01"),
+            type="limit" if limit else "market",
+            price=limit,
+        )
+        await self.orders.place(request, reference_price=PRICE)
+
+    def sent(self, metric: Metric) -> list[Point]:
+        """Points of a metric so far."""
+        self.emitter.flush()
+        self.sink.catch_up()
+        return self.sink.of(metric.name)
+
+
+@contextlib.asynccontextmanager
+async def running_parts(
+    folder: AgentFolder,
+    emitter: Emitter,
+    sink: DogStatsdSink,
+    *,
+    endpoints: dict[str, str],
+    clock: Clock | None = None,
+    flatten: bool = True,
+    faucet: Faucet | None = None,
+) -> AsyncIterator[Parts]:
+    """Open the desks over a folder's journal; entering again is a restart."""
+    clock = clock or Clock()
+    exchange = SeedExchange(
+        Endpoints(**endpoints),
+        key_file=KeyFile(folder.key_file),
+        agent_id="momentum-0",
+        timeout=httpx.Timeout(ANSWER_TIMEOUT_S),
+    )
+    journal = Journal(folder.state, clock=clock)
+    control = ControlFile(folder.config / "control.json")
+    account = Account(
+        exchange=exchange, journal=journal, markets=["BTC-USD"], balance_threshold_usd=Decimal(0)
+    )
+    orders = OrderDesk(
+        exchange=exchange,
+        journal=journal,
+        account=account,
+        control=control,
+        limits=Risk(),
+        ask_after_s=(0.0, 0.05),
+        clock=clock,
+    )
+    escrows = EscrowDesk(
+        exchange=exchange,
+        journal=journal,
+        control=control,
+        ask_after_s=(0.0, 0.05),
+        clock=clock,
+        monotonic=clock,
+    )
+    faucets = FaucetDesk(
+        faucet or Faucet(below_usd="20000"),
+        exchange=exchange,
+        journal=journal,
+        control=control,
+        clock=clock,
+    )
+    rest = Rest(desk=orders, journal=journal, account=account, flatten=flatten, limit_s=1.0)
+    yield Parts(
+        journal=journal,
+        account=account,
+        control=control,
+        orders=orders,
+        escrows=escrows,
+        faucet=faucets,
+        rest=rest,
+        clock=clock,
+        emitter=emitter,
+        sink=sink,
+    )
+    await faucets.stop()
+    await exchange.close()
+    await journal.close()
