@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -70,15 +70,19 @@ class AgentFolder:
 class AgentProcess:
     """A running agent. Use it as a context manager."""
 
-    def __init__(self, folder: AgentFolder, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: AgentFolder,
+        environment: Mapping[str, str],
+        *,
+        is_traced: bool = True,
+        program: Sequence[str] = ("-m", "purpleflea_agent"),
+    ) -> None:
+        """Start it as its image does, or without ddtrace-run, or as another program around it."""
+        tracing = [str(Path(sys.executable).with_name("ddtrace-run"))] if is_traced else []
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("ddtrace-run")),
-                sys.executable,
-                "-m",
-                "purpleflea_agent",
-            ],
+            [*tracing, sys.executable, *program],
             env={**inherited, "PYTHONUNBUFFERED": "1", **folder.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

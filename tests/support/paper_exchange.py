@@ -1,4 +1,4 @@
-"""The whole paper exchange of the sandbox, on loopback in a thread of its own, with its faults and a record of sent orders.
+"""The sandbox's whole paper exchange, on loopback in a thread of its own, with its faults and a record of sent orders.
 
 What a test asks of it goes over HTTP, as an agent's requests do; only the record of sent orders is kept beside it.
 """
@@ -119,7 +119,7 @@ class PaperExchange:
                 "POST",
                 "/v1/orders",
             ):
-                self.sent[Headers(scope=scope)["Idempotency-Key"]] += 1
+                self.sent[Headers(scope=scope).get("Idempotency-Key", "")] += 1
             await app(scope, receive, send)
 
         return recorded
