@@ -7,7 +7,7 @@ PYTEST := $(PY) -m pytest -q
 SOURCES := contract/src operator/src agent_image/src sandbox/src tests
 LOCKS := $(wildcard requirements/*.txt) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-agent test-e2e lint format crds docs chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-agent test-e2e test-faults bench-agent lint format crds docs chart images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -31,11 +31,17 @@ test-unit: setup ## Run the tests that need no cluster and no server (under 60 s
 test-wire: setup ## Run operator and client against a fake API server
 	@$(PYTEST) tests/wire
 
-test-agent: setup ## Run the agent against real receivers: DogStatsD sockets, Datadog's test agent
-	@$(PYTEST) tests/agent
+test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
+	@$(PYTEST) tests/agent tests/faults
 
 test-e2e: setup ## Run everything on a real cluster of its own
 	@$(PYTEST) tests/e2e
+
+test-faults: setup ## Run every fault at full length: 300 kills, 10,000 orders (about 15 minutes)
+	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults
+
+bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)
+	@PYTHONPATH=tests $(PY) -m benchmarks.agent
 
 lint: setup ## Check style, types, layers and the chart
 	@.venv/bin/ruff check .

@@ -42,6 +42,7 @@ def test_every_metric_of_the_contract_has_a_function_and_exactly_its_tags(
 ) -> None:
     say_everything()
     emitter.send(contract.RISK_REFUSALS, float("nan"), reason="max_order")
+    emitter.flush()
     emitter.report_drops()
     points = {point.name: point for point in heard(emitter, sink)}
     assert set(points) == {metric.name for metric in contract.METRICS}
@@ -171,7 +172,10 @@ def test_what_a_dead_socket_loses_is_counted_and_reported_when_it_is_back(
         orphan.send(contract.SIGNAL_COMPUTE, 0.001, model_version="v" * 60)
     wait_for(lambda: orphan.dropped() > 0, what="a counted loss")
     lost = orphan.dropped()
+    orphan.report_drops()  # not while it would be lost as well
     with DogStatsdSink(path) as sink:
+        orphan.send(contract.HEARTBEAT)
+        sink.wait_for(contract.HEARTBEAT.name)
         orphan.report_drops()
         point = sink.wait_for(contract.TELEMETRY_DROPPED.name)
         assert point.values[0] >= lost

@@ -43,8 +43,7 @@ def test_metrics_resume_after_the_node_agent_was_away_and_its_socket_replaced(
     orders_go_on(exchange)
     with DogStatsdSink(socket_path) as second:
         second.wait_for(metrics.HEARTBEAT.name)
-        second.wait_for(metrics.TELEMETRY_DROPPED.name)
-    assert agent.http.get("/v1/status").json()["telemetry_dropped"] > 0
+        second.wait_for(metrics.OPEN_POSITIONS.name)
     assert agent.stderr == []
 
 

@@ -23,8 +23,6 @@ def _shifted() -> float:
 
 # Before the agent is imported: its parts take the clock as a default argument.
 time.time = _shifted
-# The image has none, and a socket's reads and writes are visible only in the standard library's loop.
-sys.modules["uvloop"] = None  # type: ignore[assignment]
 
 from purpleflea_agent.__main__ import main  # noqa: E402
 from support.crash_points import CrashPoint  # noqa: E402

@@ -18,6 +18,7 @@ from support.waiting import wait_for
 
 TOKEN = "operator-token-0123456789"
 START_TIMEOUT_S = 30.0
+AS_IN_THE_IMAGE = {"PYTHONUNBUFFERED": "1", "DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false"}
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
@@ -75,16 +76,15 @@ class AgentProcess:
         folder: AgentFolder,
         environment: Mapping[str, str],
         *,
+        is_traced: bool = True,
         program: Sequence[str] = ("-m", "purpleflea_agent"),
     ) -> None:
+        """Start it as its image does, or without ddtrace-run, or as another program around it."""
+        tracing = [str(Path(sys.executable).with_name("ddtrace-run"))] if is_traced else []
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("ddtrace-run")),
-                sys.executable,
-                *program,
-            ],
-            env={**inherited, "PYTHONUNBUFFERED": "1", **folder.environment, **environment},
+            [*tracing, sys.executable, *program],
+            env={**inherited, **AS_IN_THE_IMAGE, **folder.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

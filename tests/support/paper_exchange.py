@@ -119,7 +119,7 @@ class PaperExchange:
                 "POST",
                 "/v1/orders",
             ):
-                self.sent[Headers(scope=scope)["Idempotency-Key"]] += 1
+                self.sent[Headers(scope=scope).get("Idempotency-Key", "")] += 1
             await app(scope, receive, send)
 
         return recorded

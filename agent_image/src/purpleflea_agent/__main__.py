@@ -45,6 +45,7 @@ def main() -> int:
         application(agent),
         host=environment.http_host,
         port=environment.http_port,
+        loop="asyncio",  # as in the image, which has no other one
         log_config=None,
         access_log=False,
         http=PatientProtocol,

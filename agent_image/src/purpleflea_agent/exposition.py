@@ -5,13 +5,16 @@ Distributions are histograms here, as the text format knows no others. What is m
 bounded, is the emitter's business.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
-from purpleflea_contract.metrics import METRICS, Metric, MetricType
+from purpleflea_agent import losses
+from purpleflea_contract.metrics import METRICS, TELEMETRY_DROPPED, Metric, MetricType
 
 BUCKETS = {
     "millisecond": (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000),
@@ -23,6 +26,24 @@ BUCKETS = {
 Record = Callable[[float], None]
 
 
+class _Losses(Collector):
+    """Losses as they stand: reports of them get lost when they matter most."""
+
+    def __init__(self, identity: Mapping[str, str]) -> None:
+        self._identity = dict(identity)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The family of the losses."""
+        metric = TELEMETRY_DROPPED
+        family = CounterMetricFamily(
+            metric.exposed_name, metric.description, labels=metric.tag_names
+        )
+        for signal, dropped in losses.counted().items():
+            labels = {**self._identity, "signal": signal}
+            family.add_metric([labels[name] for name in metric.tag_names], dropped)
+        yield family
+
+
 class Exposition:
     """The last values of every metric of the contract, under the agent's identity."""
 
@@ -30,10 +51,17 @@ class Exposition:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._identity = dict(identity)
         self._registry = CollectorRegistry()
-        self._families = {metric.name: self._family(metric) for metric in METRICS}
+        self._families = {
+            metric.name: self._family(metric)
+            for metric in METRICS
+            if metric is not TELEMETRY_DROPPED
+        }
+        self._registry.register(_Losses(self._identity))
 
     def record(self, metric: Metric, tag_values: Mapping[str, str]) -> Record:
         """What takes the values of one series of `metric`."""
+        if metric is TELEMETRY_DROPPED:
+            return _ignore
         family = self._families[metric.name]
         labels = {name: tag_values.get(name, "") for name in metric.tag_names} | self._identity
         series = family.labels(**labels)
@@ -56,3 +84,7 @@ class Exposition:
             case MetricType.DISTRIBUTION:
                 buckets = BUCKETS[metric.unit]
                 return Histogram(name, help_text, labels, buckets=buckets, registry=self._registry)
+
+
+def _ignore(_: float) -> None:
+    """Reports of losses are not counted again."""

@@ -87,6 +87,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(504, "upstream_timeout", str(error))
         case Refused(status=404):
             return Problem(404, "not_found", str(error))
+        case Refused(status=400 | 422):
+            return Problem(422, "refused_upstream", str(error))
         case Refused(status=409):
             return Problem(409, "upstream_conflict", str(error))
         case Refused() | NeverSent() | OutcomeUnknown() | ExchangeError():

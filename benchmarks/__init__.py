@@ -1,0 +1,1 @@
+"""Measurements, run by hand or by make: figures and ratios, never a test's verdict."""

@@ -1,0 +1,169 @@
+"""What instrumentation costs an order, how long a start takes, and what 10,000 orders do to the memory.
+
+Agents, exchange and receivers are processes of their own. The agent's limit of 600 orders a minute stays: where more
+are needed, its wall clock runs a hundred times as fast.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.sink import SinkProcess
+from support.agent_process import TOKEN, AgentFolder, AgentProcess
+from support.exchange_double import KEY
+from support.receivers.trace_agent import TraceAgent
+
+ORDERS = 250
+"""Per turn; two turns stay below the limit of 600 a minute."""
+TURNS = 3
+WARM_UP = 30
+BODY = {"market": "BTC-USD", "side": "buy", "size": "0.00001"}
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+FAST_CLOCK = """
+import sys, time
+wall, began = time.time, time.time()
+time.time = lambda: began + (wall() - began) * 100
+from purpleflea_agent.__main__ import main
+sys.exit(main())
+"""
+UNLIMITED = {
+    "risk": {"maxOrderUsd": "1000000", "maxDrawdownPct": 100, "maxOrdersPerMinute": 600},
+    "trading": {"interval": "1h", "orderSize": "0.00001", "signalThreshold": "1000"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trading:
+    """Orders by hand, one after the other."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Resident set over many orders, in MiB."""
+
+    at_start: float
+    halfway: float
+    at_end: float
+    orders: int
+
+
+@contextlib.contextmanager
+def exchange(folder: Path) -> Iterator[dict[str, str]]:
+    """A paper exchange; gives the endpoints of settings.json."""
+    keys = folder / "keys"
+    keys.write_text(f"{KEY} fleet\n")
+    given = {
+        "EXCHANGE_HOST": "127.0.0.1",
+        "EXCHANGE_PORT": "0",
+        "EXCHANGE_KEYS_FILE": str(keys),
+        "EXCHANGE_START_BALANCE_USD": "1000000000",
+        "EXCHANGE_RATE_LIMIT_PER_MINUTE": "10000000",
+    }
+    command = [sys.executable, "-m", "purpleflea_sandbox.exchange"]
+    with (
+        (folder / "exchange.log").open("wb") as log,
+        subprocess.Popen(command, env={**os.environ, **given}, stdout=log, stderr=log) as process,
+    ):
+        try:
+            yield dict.fromkeys(("trading", "wallet", "escrow", "faucet"), _url(folder))
+        finally:
+            process.terminate()
+
+
+def _url(folder: Path) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        line = (folder / "exchange.log").read_text().partition("\n")
+        if line[1]:
+            return f"http://127.0.0.1:{json.loads(line[0])['port']}"
+        time.sleep(0.05)
+    raise RuntimeError("the exchange did not start")
+
+
+def with_and_without() -> tuple[Trading, Trading]:
+    """Fully instrumented and not at all, in turns."""
+    spent: tuple[list[float], list[float]] = ([], [])
+    with _stage() as (root, endpoints, telemetry):
+        for turn in range(TURNS):
+            for number, (environment, is_traced) in enumerate(((telemetry, True), ({}, False))):
+                folder = AgentFolder(root / f"{turn}-{number}", endpoints, **UNLIMITED)
+                with AgentProcess(folder, environment, is_traced=is_traced) as agent:
+                    agent.wait_until_ready()
+                    _spend(agent, WARM_UP)
+                    spent[number].extend(_spend(agent, ORDERS))
+    return _trading(spent[0]), _trading(spent[1])
+
+
+def seconds_to_ready(times: int = 5) -> float:
+    """Median time from the start of the process to /readyz saying so, fully instrumented."""
+    took = []
+    with _stage() as (root, endpoints, telemetry):
+        for number in range(times):
+            folder = AgentFolder(root / f"start-{number}", endpoints, **UNLIMITED)
+            started = time.monotonic()
+            with AgentProcess(folder, telemetry) as agent:
+                agent.wait_until_ready()
+                took.append(time.monotonic() - started)
+    return statistics.median(took)
+
+
+def memory(orders: int) -> Memory:
+    """The resident set of a fully instrumented agent."""
+    sizes = []
+    with _stage() as (root, endpoints, telemetry):
+        folder = AgentFolder(root / "memory", endpoints, **UNLIMITED)
+        with AgentProcess(folder, telemetry, program=("-c", FAST_CLOCK)) as agent:
+            agent.wait_until_ready()
+            sizes.append(_resident_mib(agent.pid))
+            for _ in range(2):
+                _spend(agent, orders // 2)
+                sizes.append(_resident_mib(agent.pid))
+    return Memory(at_start=sizes[0], halfway=sizes[1], at_end=sizes[2], orders=orders)
+
+
+@contextlib.contextmanager
+def _stage() -> Iterator[tuple[Path, dict[str, str], dict[str, str]]]:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        exchange(Path(name)) as endpoints,
+        SinkProcess() as sink,
+        TraceAgent(Path(name)) as traces,
+    ):
+        metrics = {"DD_DOGSTATSD_URL": f"udp://127.0.0.1:{sink.port}"}
+        yield Path(name), endpoints, {**metrics, **traces.environment}
+
+
+def _spend(agent: AgentProcess, orders: int) -> list[float]:
+    """Seconds of each order."""
+    spent = []
+    for _ in range(orders):
+        started = time.perf_counter()
+        answer = agent.http.post("/v1/trade", json=BODY, headers=AUTHORIZED)
+        spent.append(time.perf_counter() - started)
+        if answer.status_code != 201:
+            raise RuntimeError(f"an order failed: {answer.text}")
+    return spent
+
+
+def _trading(spent: list[float]) -> Trading:
+    cuts = statistics.quantiles(spent, n=100)
+    return Trading(per_s=len(spent) / sum(spent), p50_ms=cuts[49] * 1000, p99_ms=cuts[98] * 1000)
+
+
+def _resident_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("the process is gone")
