@@ -1,5 +1,6 @@
 """The emitter and the metric functions, against a real DogStatsD server."""
 
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -105,6 +106,20 @@ def test_every_sample_of_a_distribution_is_sent(emitter: Emitter, sink: DogStats
         metrics.record_order_latency("BTC-USD", "market", number)
     points = [p for p in heard(emitter, sink) if p.name == contract.ORDER_LATENCY.name]
     assert sorted(value for point in points for value in point.values) == list(range(200))
+
+
+def test_points_of_many_threads_are_all_counted(emitter: Emitter, sink: DogStatsdSink) -> None:
+    def claim() -> None:
+        for _ in range(5000):
+            metrics.record_faucet_claim("claimed")
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        emitter.flush()
+    points = [p for p in heard(emitter, sink) if p.name == contract.FAUCET_CLAIMS.name]
+    assert sum(sum(point.values) for point in points) == 20_000
 
 
 async def test_the_decorator_counts_outcomes_and_times_answers(

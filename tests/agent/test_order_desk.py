@@ -165,6 +165,30 @@ async def test_a_server_error_is_asked_about_and_not_repeated(
     assert exchange.count("GET", "/v1/orders") == 2
 
 
+async def test_an_order_that_cannot_be_noted_is_told_as_unsettled_and_asked_for_later(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    sql = parts.journal._store._database.execute
+    sql("CREATE TRIGGER full BEFORE UPDATE ON orders BEGIN SELECT RAISE(FAIL, 'no room'); END")
+    with pytest.raises(OrderUnsettled):
+        await parts.buy("k1")
+    assert await parts.journal.counts() == {"written": 1}
+    sql("DROP TRIGGER full")
+    await parts.desk.settle_unfinished()
+    assert await parts.journal.counts() == {"filled": 1}
+    assert exchange.count("POST", "/v1/orders") == 1
+
+
+async def test_a_clock_that_steps_back_does_not_spend_the_limit_of_orders_per_minute(
+    parts: Parts,
+) -> None:
+    for number in range(Risk().max_orders_per_minute):
+        await parts.journal.write(request(f"old-{number}"))
+        await parts.journal.fail(f"old-{number}", "not sent")
+    parts.clock.now -= 3600
+    assert await parts.buy("k1") is OrderStatus.FILLED
+
+
 @pytest.mark.parametrize(
     ("status", "error_type"), [(422, "rejected"), (429, "rate_limited"), (403, "rejected")]
 )
