@@ -88,7 +88,7 @@ def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
         install(read_environment())
     _check(kind, tags)
     resource = kind.resource.format_map({**_identity, **tags})
-    with tracer.trace(kind.name, resource=resource) as opened:
+    with _opened(kind, resource) as opened:
         for name, value in _identity.items():
             opened.set_tag(name, value)
         if kind.measured:
@@ -96,6 +96,13 @@ def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
         active = ActiveSpan(kind, opened)
         active.set(**tags)
         yield active
+
+
+def _opened(kind: contract.Span, resource: str) -> TracerSpan:
+    if kind.is_root:
+        # ddtrace hands the context of whoever made a task on to it, even to one with a context of its own.
+        return tracer.start_span(kind.name, resource=resource, child_of=None, activate=True)
+    return tracer.trace(kind.name, resource=resource)
 
 
 class LossCounter(logging.Filter):

@@ -18,6 +18,8 @@ class Span:
     tags: tuple[str, ...]
     description: str
     measured: bool = True
+    is_root: bool = False
+    """Whether it begins a trace of its own, whatever was going on when it began."""
 
 
 INTERVAL = Span(
@@ -67,6 +69,7 @@ FAUCET_CLAIM = Span(
     resource="POST /faucet/claim",
     tags=("amount_usd",),
     description="Claiming from the faucet.",
+    is_root=True,
 )
 
 EVERY_SPAN = ("agent_id", "strategy")
