@@ -24,7 +24,11 @@ STATUS_ROUTE = "/v1/status"
 OTHER = "other"
 """Tag value of what the lists below do not name: a tag value is a time series, and those are paid for."""
 MODES = ("active", "halted", "stopped", OTHER)
-ORDER_STATUSES = ("written", "open", "filled", "rejected", "cancelled", "refused", "failed", OTHER)
+SIGNALS = ("metrics", "traces", "logs")
+STATUSES = {
+    "order": ("written", "open", "filled", "rejected", "cancelled", "refused", "failed"),
+    "escrow": ("written", "created", "released", "completed", "cancelled", "refused", "failed"),
+}
 
 MOST_MARKETS = 32
 """As many as spec.markets may have."""
@@ -133,14 +137,15 @@ def parsed(body: bytes, url: str) -> Mapping[str, Any]:
 def points(status: Mapping[str, Any]) -> Iterator[Point]:
     """All points of a status. What an older or newer agent does not say is left out, never made up."""
     yield from _numbers("gauge", "", status, FIGURES)
-    yield from _numbers("count", "", status, ("telemetry_dropped",))
+    yield from _dropped(status)
     mode = status.get("mode")
     if isinstance(mode, str):
         current = mode.lower() if mode.lower() in MODES else OTHER
         for known in MODES:
             # All modes, so that the one just left goes to 0 instead of staying at its last value.
             yield "gauge", "mode", float(known == current), [f"mode:{known}"]
-    yield from _orders(status.get("orders"))
+    for kind, known_statuses in STATUSES.items():
+        yield from _by_status(kind, status.get(f"{kind}s"), known_statuses)
     yield from _positions(status.get("positions"))
     realized = status.get("realized_pnl_usd")
     if isinstance(realized, Mapping):
@@ -149,15 +154,26 @@ def points(status: Mapping[str, Any]) -> Iterator[Point]:
             yield from _numbers("gauge", "", one, tuple(one), market)
 
 
-def _orders(orders: Any) -> Iterator[Point]:
-    if not isinstance(orders, Mapping):
+def _dropped(status: Mapping[str, Any]) -> Iterator[Point]:
+    by_signal = status.get("telemetry_dropped_by_signal")
+    if not isinstance(by_signal, Mapping):
+        yield from _numbers("count", "", status, ("telemetry_dropped",))
+        return
+    for signal in SIGNALS:
+        value = _number(by_signal.get(signal))
+        if value is not None:
+            yield "count", "telemetry_dropped", value, [f"signal:{signal}"]
+
+
+def _by_status(kind: str, written: Any, known_statuses: tuple[str, ...]) -> Iterator[Point]:
+    if not isinstance(written, Mapping):
         return
     counts: dict[str, float] = {}
-    for status, count in orders.items():
-        known = status if status in ORDER_STATUSES else OTHER
+    for status, count in written.items():
+        known = status if status in known_statuses else OTHER
         counts[known] = counts.get(known, 0.0) + (_number(count) or 0.0)
     for status, count in counts.items():
-        yield "gauge", "orders", count, [f"order_status:{status}"]
+        yield "gauge", f"{kind}s", count, [f"{kind}_status:{status}"]
 
 
 def _positions(positions: Any) -> Iterator[Point]:

@@ -41,7 +41,6 @@ def test_the_figures_are_those_of_the_status(agent, aggregator, dd_run_check):
         ("peak_equity_usd", 10100),
         ("drawdown_pct", 0.948),
         ("positions", 1),
-        ("telemetry_dropped", 7),
     ):
         aggregator.assert_metric(f"purpleflea.agent.{name}", value=value, tags=tags, count=1)
     for mode, value in (("active", 0), ("halted", 1), ("stopped", 0), ("other", 0)):
@@ -49,6 +48,14 @@ def test_the_figures_are_those_of_the_status(agent, aggregator, dd_run_check):
     for status, value in (("filled", 41), ("rejected", 2), ("written", 1)):
         aggregator.assert_metric(
             "purpleflea.agent.orders", value, [*tags, f"order_status:{status}"]
+        )
+    for status, value in (("created", 2), ("released", 1)):
+        aggregator.assert_metric(
+            "purpleflea.agent.escrows", value, [*tags, f"escrow_status:{status}"]
+        )
+    for signal, value in (("metrics", 6), ("traces", 0), ("logs", 1)):
+        aggregator.assert_metric(
+            "purpleflea.agent.telemetry_dropped", value, [*tags, f"signal:{signal}"]
         )
     bitcoin = [*tags, "market:btc-usd"]
     aggregator.assert_metric("purpleflea.agent.realized_pnl_usd", 12.5, bitcoin)
@@ -115,10 +122,20 @@ def test_what_the_status_does_not_say_is_left_out(agent, aggregator, dd_run_chec
     aggregator.assert_service_check(CAN_CONNECT, AgentCheck.OK, count=1)
 
 
+def test_an_agent_that_counts_its_losses_in_one_number_is_understood(
+    agent, aggregator, dd_run_check
+):
+    del agent.status["telemetry_dropped_by_signal"]
+    dd_run_check(check_of(agent.url))
+
+    aggregator.assert_metric("purpleflea.agent.telemetry_dropped", value=7, tags=TAGS, count=1)
+
+
 def test_whatever_the_status_holds_the_number_of_series_is_bounded(agent, aggregator, dd_run_check):
     agent.status |= {
         "mode": "Confused",
         "orders": {f"status-{number}": 1 for number in range(500)},
+        "telemetry_dropped_by_signal": {f"signal-{number}": 1 for number in range(500)},
         "positions": [{"market": f"M{number}-USD", "notional_usd": 1} for number in range(500)],
         "realized_pnl_usd": {f"M{number}-USD": "1" for number in range(500)},
     }
@@ -128,6 +145,7 @@ def test_whatever_the_status_holds_the_number_of_series_is_bounded(agent, aggreg
     assert len(aggregator.metrics("purpleflea.agent.position.notional_usd")) == 32
     aggregator.assert_metric("purpleflea.agent.orders", 500, [*TAGS, "order_status:other"], count=1)
     aggregator.assert_metric("purpleflea.agent.mode", 1, [*TAGS, "mode:other"], count=1)
+    assert not aggregator.metrics("purpleflea.agent.telemetry_dropped")
 
 
 @pytest.mark.parametrize(

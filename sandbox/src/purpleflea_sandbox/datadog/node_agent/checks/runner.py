@@ -5,9 +5,12 @@ do there cannot hurt the node agent: a run that fails, hangs or takes the proces
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,10 @@ _AT_ONCE = check_runner.AT_ONCE
 
 class RunError(Exception):
     """A run that brought nothing; the text says why."""
+
+
+class ProcessEnded(RunError):  # noqa: N818 - named by what happened
+    """The process went during the run: by this check, or by one that ran beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,27 +61,41 @@ class CheckRunner:
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._alone = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._owed: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
 
     async def run(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer to one request. Raises RunError."""
-        async with self._room:
-            process = await self._running()
-            number = next(self._numbers)
-            answer = self._owed[number] = asyncio.get_running_loop().create_future()
-            try:
-                await self._send(process, {**request, "number": number})
-                return await asyncio.wait_for(answer, self._timeout_s)
-            except TimeoutError:
-                self._counters.add("checks.timeouts")
-                # One thread of it hangs for good: only a new process brings it back.
-                await self._stop(process)
-                raise RunError(f"it did not end within {self._timeout_s:g} s") from None
-            finally:
-                self._owed.pop(number, None)
+        """The answer to one request. Raises RunError.
+
+        Who was in the process when it ended runs once more, alone: so only the check that ends it fails.
+        """
+        try:
+            async with self._room:
+                return await self._once(request)
+        except ProcessEnded:
+            async with self._alone, contextlib.AsyncExitStack() as whole_room:
+                for _ in range(_AT_ONCE):
+                    await whole_room.enter_async_context(self._room)
+                return await self._once(request)
+
+    async def _once(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        process = await self._running()
+        number = next(self._numbers)
+        answer = self._owed[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(process, {**request, "number": number})
+            return await asyncio.wait_for(answer, self._timeout_s)
+        except TimeoutError:
+            self._counters.add("checks.timeouts")
+            # One thread of it hangs for good: only a new process brings it back.
+            self._owed.pop(number)
+            await self._stop(process)
+            raise RunError(f"it did not end within {self._timeout_s:g} s") from None
+        finally:
+            self._owed.pop(number, None)
 
     async def forget(self, check_id: str) -> None:
         """Let go of the check object of an instance that runs no more."""
@@ -108,12 +129,12 @@ class CheckRunner:
 
     async def _send(self, process: asyncio.subprocess.Process, message: Mapping[str, Any]) -> None:
         if process.stdin is None or process.stdin.is_closing():
-            raise RunError("the process of the checks ended")
+            raise ProcessEnded("the process of the checks ended")
         try:
             process.stdin.write(json.dumps(message).encode() + b"\n")
             await process.stdin.drain()
         except (ConnectionError, OSError) as error:
-            raise RunError(f"the process of the checks ended: {error}") from error
+            raise ProcessEnded(f"the process of the checks ended: {error}") from error
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Hand out answers until the process ends; then nobody waits for it any longer."""
@@ -126,18 +147,21 @@ class CheckRunner:
                     owed.set_result(answer)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             logger.error("the process of the checks speaks nonsense, it is ended: %s", error)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            for owed in self._owed.values():
-                if not owed.done():
-                    owed.set_exception(RunError("the process of the checks ended during the run"))
+            _kill(process)
+        await process.wait()
+        for owed in self._owed.values():
+            if not owed.done():
+                owed.set_exception(ProcessEnded("the process of the checks ended during the run"))
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
-        if process.returncode is None:
-            process.kill()
+        _kill(process)
         if self._reader is not None:
-            await asyncio.wait(
-                {self._reader}
-            )  # an await of the task itself would hand on our own cancellation
+            # An await of the task itself would hand on our own cancellation.
+            await asyncio.wait({self._reader})
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Not by process.kill(): that reaps a process that has just ended, and the loop would not learn how it ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
