@@ -20,3 +20,4 @@ lock operator/requirements.txt operator/pyproject.toml requirements/build.in -c 
 lock agent_image/requirements.txt agent_image/pyproject.toml requirements/build.in -c requirements/dev.txt "$@"
 lock sandbox/requirements-exchange.txt sandbox/pyproject.toml requirements/build.in --extra exchange -c requirements/dev.txt "$@"
 lock sandbox/requirements-datadog.txt sandbox/pyproject.toml requirements/build.in --extra datadog -c requirements/dev.txt "$@"
+lock sandbox/requirements-checks.txt requirements/check-image.in -c requirements/check.txt "$@"
