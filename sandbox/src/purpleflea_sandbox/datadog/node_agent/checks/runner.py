@@ -119,6 +119,7 @@ class CheckRunner:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     limit=_LONGEST_ANSWER,
+                    start_new_session=True,
                     env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
                 )
             except OSError as error:
@@ -148,7 +149,7 @@ class CheckRunner:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             logger.error("the process of the checks speaks nonsense, it is ended: %s", error)
             _kill(process)
-        await process.wait()
+        await _ended(process)
         for owed in self._owed.values():
             if not owed.done():
                 owed.set_exception(ProcessEnded("the process of the checks ended during the run"))
@@ -160,8 +161,19 @@ class CheckRunner:
             await asyncio.wait({self._reader})
 
 
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a process whose output is of no interest any more, and close its pipes."""
+    if process.stdin is not None:
+        process.stdin.close()
+        with contextlib.suppress(ConnectionError):
+            await process.stdin.wait_closed()
+    while process.stdout is not None and await process.stdout.read(65_536):
+        pass
+    await process.wait()
+
+
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """Not by process.kill(): that reaps a process that has just ended, and the loop would not learn how it ended."""
+    """With all that it started. Not by process.kill(): that reaps, and the loop would not learn how it ended."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
