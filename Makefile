@@ -5,9 +5,9 @@ PY := .venv/bin/python
 SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q
 SOURCES := contract/src operator/src agent_image/src sandbox/src tests
-LOCKS := $(wildcard requirements/*.txt) $(wildcard */pyproject.toml)
+LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-agent test-e2e test-faults bench-agent lint format crds docs chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-agent test-check test-e2e test-faults bench-agent lint format crds docs chart images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ demo: setup ## Set up a cluster, the exchange, Datadog's stand-in, the operator 
 down: setup ## Remove everything that the demo made; safe to repeat
 	@$(SANDBOX) demo down
 
-test: lint test-unit test-wire test-agent test-e2e ## Run everything: lint, types, layers and all tiers of tests
+test: lint test-unit test-wire test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
 
 test-unit: setup ## Run the tests that need no cluster and no server (under 60 s)
 	@$(PYTEST) tests/unit tests/test_repository.py
@@ -33,6 +33,13 @@ test-wire: setup ## Run operator and client against a fake API server
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
 	@$(PYTEST) tests/agent tests/faults
+
+.venv-check/.ready: .venv/.ready requirements/check.txt requirements/setup-check.sh
+	@requirements/setup-check.sh
+
+test-check: .venv-check/.ready ## Run the Agent check in Datadog's own base classes, and in the stand-in's node agent
+	@.venv-check/bin/python -m pytest -q tests/check
+	@$(PYTEST) tests/stand_in
 
 test-e2e: setup ## Run everything on a real cluster of its own
 	@$(PYTEST) tests/e2e
@@ -67,4 +74,4 @@ images: setup ## Build all images
 	@$(SANDBOX) images build
 
 clean: down ## Remove the cluster, .venv and everything generated here
-	@rm -rf .venv .sandbox dist
+	@rm -rf .venv .venv-check .sandbox dist

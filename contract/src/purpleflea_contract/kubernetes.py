@@ -26,6 +26,13 @@ DD_LABEL_VERSION = "tags.datadoghq.com/version"
 DD_ANNOTATION_TAGS = "ad.datadoghq.com/tags"
 DD_ANNOTATION_LOGS = f"ad.datadoghq.com/{CONTAINER}.logs"
 DD_ANNOTATION_CHECKS = f"ad.datadoghq.com/{CONTAINER}.checks"
+DD_ANNOTATION_TOLERATE_UNREADY = "ad.datadoghq.com/tolerate-unready"
+"""With "true", checks also run on a pod that is not ready: without it, none when they are needed."""
+
+CHECK_NAME = "purpleflea_agent"
+"""Name of the Agent check of an agent: its file in checks.d, its key in the annotation."""
+OPENMETRICS_NAMESPACE = "purpleflea"
+"""First part of the names of metrics that the node agent reads from an agent's /metrics."""
 
 ANNOTATION_DESIRED_HASH = f"{GROUP}/desired-hash"
 """On each child: hash of what the operator last wanted it to be."""

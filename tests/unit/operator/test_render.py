@@ -10,6 +10,8 @@ from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.render import remembered
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_sandbox.datadog.node_agent.checks.configuration import check_instances
+from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
 from support.builders import a_spec
 
 DEFAULTS = Defaults(image="localhost/purpleflea-agent:0.1.0")
@@ -145,6 +147,67 @@ def test_the_annotations_tag_everything_and_opt_in_to_logs_with_masking():
     (source,) = json.loads(annotations["ad.datadoghq.com/agent.logs"])
     assert (source["source"], source["service"]) == ("python", "purpleflea-trading-agent")
     assert {rule["type"] for rule in source["log_processing_rules"]} == {"mask_sequences"}
+
+
+def annotations(**datadog):
+    return template(datadog=datadog)["metadata"]["annotations"]
+
+
+def test_no_check_runs_unless_it_is_asked_for():
+    found = annotations()
+    assert kubernetes.DD_ANNOTATION_CHECKS not in found
+    assert kubernetes.DD_ANNOTATION_TOLERATE_UNREADY not in found
+    assert annotations(check={"enabled": False}, openMetrics={"enabled": False}) == found
+
+
+def test_the_check_asks_each_pod_for_its_status_ready_or_not():
+    found = annotations(check={"enabled": True, "intervalSeconds": 30})
+    assert json.loads(found["ad.datadoghq.com/agent.checks"]) == {
+        "purpleflea_agent": {
+            "instances": [
+                {
+                    "url": "http://%%host%%:8000",
+                    "tags": ["agent_id:%%kube_pod_name%%"],
+                    "min_collection_interval": 30,
+                }
+            ]
+        }
+    }
+    assert found["ad.datadoghq.com/tolerate-unready"] == "true"
+
+
+def test_open_metrics_are_read_in_datadogs_own_way_besides_the_check():
+    found = annotations(check={"enabled": True}, openMetrics={"enabled": True, "metrics": ["a.*"]})
+    checks = json.loads(found["ad.datadoghq.com/agent.checks"])
+    assert list(checks) == ["openmetrics", "purpleflea_agent"]
+    (instance,) = checks["openmetrics"]["instances"]
+    assert instance["openmetrics_endpoint"] == "http://%%host%%:8000/metrics"
+    assert (instance["namespace"], instance["metrics"]) == ("purpleflea", ["a.*"])
+
+
+def test_disabled_runs_no_check():
+    found = annotations(connection="Disabled", check={"enabled": True})
+    assert kubernetes.DD_ANNOTATION_CHECKS not in found
+
+
+def test_the_stand_in_reads_the_annotation_as_it_is_written():
+    found = annotations(check={"enabled": True}, openMetrics={"enabled": True})
+    container = Container(name="agent", id="c0ffee")
+    pod = Pod(
+        uid="u",
+        namespace="trading",
+        name="momentum-0",
+        annotations=found,
+        containers=(container,),
+        address="10.0.0.7",
+    )
+    instances, problems = check_instances(pod)
+    assert problems == ()
+    addresses = {
+        one.instance.get("url") or one.instance["openmetrics_endpoint"] for one in instances
+    }
+    assert addresses == {"http://10.0.0.7:8000", "http://10.0.0.7:8000/metrics"}
+    assert all("agent_id:momentum-0" in one.instance["tags"] for one in instances)
 
 
 def test_disabled_collects_no_logs():

@@ -165,6 +165,45 @@ def test_logs_bring_the_folder_of_the_pods() -> None:
     )
 
 
+def test_custom_checks_and_their_configuration_are_where_the_agent_looks() -> None:
+    checks = {
+        "checksd": {"purpleflea_agent.py": "import x\n"},
+        "confd": {"a.yaml": "instances: []"},
+    }
+    objects = with_datadog(**checks)
+    template = objects["DaemonSet", "datadog-agent"]["spec"]["template"]
+    volumes = {one["name"]: one for one in template["spec"]["volumes"]}
+    mounts = {one["name"]: one for one in containers(objects)["agent"]["volumeMounts"]}
+
+    for kind, folder in (("checksd", "checks.d"), ("confd", "conf.d")):
+        assert objects["ConfigMap", f"datadog-agent-{kind}"]["data"] == checks[kind]
+        assert volumes[kind]["configMap"]["name"] == f"datadog-agent-{kind}"
+        assert mounts[kind]["mountPath"] == f"/etc/datadog-agent/{folder}"
+        # Checks are loaded once: another file is another pod.
+        assert template["metadata"]["annotations"][f"checksum/{kind}-config"]
+    for one in objects.values():
+        kubernetes_validate.validate(one, "1.37", strict=True)
+
+
+def test_without_custom_checks_nothing_is_mounted_for_them() -> None:
+    objects = rendered()
+
+    assert not [name for _, name in objects if name.endswith(("-checksd", "-confd"))]
+    assert not [
+        one for one in containers(objects)["agent"]["volumeMounts"] if "agent/c" in one["mountPath"]
+    ]
+
+
+def test_the_check_gets_there_by_the_command_of_its_readme(tmp_path: Path) -> None:
+    check = Path(__file__).parents[3] / "agent_check" / "purpleflea_agent.py"
+    option = f"--set-file=datadog.checksd.purpleflea_agent\\.py={check}"
+    command = [str(HELM), "template", "datadog-agent", str(CHART), option]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    maps = [one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "ConfigMap"]
+    assert {"purpleflea_agent.py": check.read_text()} in [one["data"] for one in maps]
+
+
 def test_variables_of_users_come_last_and_so_win() -> None:
     objects = with_datadog(
         envDict={"DD_DOGSTATSD_TAG_CARDINALITY": "high"}, env=[{"name": "A", "value": "b"}]

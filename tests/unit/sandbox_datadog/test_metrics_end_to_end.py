@@ -72,7 +72,8 @@ async def test_events_and_service_checks_arrive(start_agent, intake, eventually)
 
     assert intake.store.events[0]["title"] == "rollout"
     assert intake.store.events[0]["aggregation_key"] == "k"
-    assert (intake.store.checks[0]["check"], intake.store.checks[0]["status"]) == ("exchange.up", 2)
+    (check,) = intake.store.checks.find("exchange.up")
+    assert (check.status, check.message) == (2, "gone")
 
 
 async def test_what_is_in_memory_at_the_end_is_still_sent(start_agent, intake, eventually) -> None:

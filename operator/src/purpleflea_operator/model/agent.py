@@ -113,6 +113,31 @@ class Apm(SpecModel):
     """Whether the agents are profiled continuously; costs a few percent of CPU."""
 
 
+class Check(SpecModel):
+    """The Agent check `purpleflea_agent`, run by the Datadog node agent."""
+
+    enabled: bool = False
+    """Whether the node agent asks each agent for its status, so that one that sends nothing any more is still seen.
+    It costs custom metrics, and the check has to be installed in the node agent (Helm: datadog.checksd)."""
+    interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
+    """Seconds between two runs (5 to 3600)."""
+
+
+class OpenMetrics(SpecModel):
+    """Datadog's check `openmetrics`, run by the Datadog node agent on the agents' /metrics."""
+
+    enabled: bool = False
+    """Whether the node agent also reads each agent's /metrics, as purpleflea.agent_...; what agents send by DogStatsD
+    is then there twice, and paid for twice. Meant for images that only expose Prometheus metrics."""
+    interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
+    """Seconds between two runs (5 to 3600)."""
+    metrics: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        Field(min_length=1, max_length=64),
+    ] = (".+",)
+    """Names of the metrics to read, as regular expressions (1 to 64)."""
+
+
 class Datadog(SpecModel):
     """How the agents are observed in Datadog."""
 
@@ -134,6 +159,10 @@ class Datadog(SpecModel):
     legacy_histograms: bool = False
     """Whether latencies and amounts are sent as histograms, as older dashboards expect them, instead of
     distributions. A histogram has percentiles per host only, and other names: agent.order.latency_ms.95percentile."""
+    check: Check = Check()
+    """The Agent check of the agents' status."""
+    open_metrics: OpenMetrics = OpenMetrics()
+    """Reading the agents' /metrics as well."""
     when_missing: Literal["Warn"] = "Warn"
     """What happens where no node agent is found: Warn runs the agents and reports it."""
 

@@ -8,6 +8,7 @@ import orjson
 
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
+from purpleflea_contract import tags as metric_tags
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.render.identity import Agent, Manifest
 
@@ -28,6 +29,7 @@ def annotations(agent: Agent) -> dict[str, str]:
     return {
         kubernetes.DD_ANNOTATION_TAGS: _json(tags),
         kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)]),
+        **_check_annotations(agent),
     }
 
 
@@ -55,6 +57,33 @@ def _log_source(agent: Agent) -> Manifest:
         "source": "python",
         "service": agent.spec.datadog.service,
         "log_processing_rules": rules,
+    }
+
+
+def _check_annotations(agent: Agent) -> dict[str, str]:
+    """What the node agent is to run on each pod: nothing unless it is asked for."""
+    checks: Manifest = {}
+    address = f"http://%%host%%:{env.HTTP_PORT}"
+    # An agent is called as its pod. Said here too, so that the alarm of one that never answered names it.
+    tags = [f"{metric_tags.AGENT_ID.name}:%%kube_pod_name%%"]
+    check, open_metrics = agent.spec.datadog.check, agent.spec.datadog.open_metrics
+    if check.enabled:
+        every = {"min_collection_interval": check.interval_seconds}
+        checks[kubernetes.CHECK_NAME] = {"instances": [{"url": address, "tags": tags, **every}]}
+    if open_metrics.enabled:
+        instance = {
+            "openmetrics_endpoint": f"{address}/metrics",
+            "namespace": kubernetes.OPENMETRICS_NAMESPACE,
+            "metrics": list(open_metrics.metrics),
+            "tags": tags,
+            "min_collection_interval": open_metrics.interval_seconds,
+        }
+        checks["openmetrics"] = {"instances": [instance]}
+    if not checks:
+        return {}
+    return {
+        kubernetes.DD_ANNOTATION_CHECKS: _json(checks),
+        kubernetes.DD_ANNOTATION_TOLERATE_UNREADY: "true",
     }
 
 

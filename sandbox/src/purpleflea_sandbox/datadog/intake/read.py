@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from purpleflea_sandbox.datadog.intake import summary
+from purpleflea_sandbox.datadog.intake.check_store import Check
 from purpleflea_sandbox.datadog.intake.log_store import Log
 from purpleflea_sandbox.datadog.intake.series import Series, statistics
 from purpleflea_sandbox.datadog.intake.store import Store
@@ -27,6 +28,7 @@ def add_routes(app: web.Application, store: Store) -> None:
     app.router.add_get("/received/traces/{trace_id}", reader.trace)
     app.router.add_get("/received/logs", reader.logs)
     app.router.add_get("/received/events", reader.events)
+    app.router.add_get("/received/checks", reader.checks)
     app.router.add_get("/received/summary", reader.agents)
     app.router.add_get("/healthz", reader.health)
 
@@ -66,11 +68,12 @@ class _Reader:
         return web.json_response({"logs": [shown_log(one) for one in found]})
 
     async def events(self, request: web.Request) -> web.Response:
-        newest_first = {
-            "events": list(self._store.events)[::-1],
-            "checks": list(self._store.checks)[::-1],
-        }
-        return web.json_response(newest_first)
+        return web.json_response({"events": list(self._store.events)[::-1]})
+
+    async def checks(self, request: web.Request) -> web.Response:
+        name, tags = request.query.get("name", ""), request.query.getall("tag", [])
+        found = self._store.checks.find(name, tags)[: _limit(request)]
+        return web.json_response({"checks": [shown_check(one) for one in found]})
 
     async def agents(self, request: web.Request) -> web.Response:
         return web.json_response(summary.summary(self._store))
@@ -130,6 +133,20 @@ def shown_log(log: Log) -> Mapping[str, Any]:
         "host": log.host,
         "tags": list(log.tags),
         "attributes": dict(log.attributes),
+    }
+
+
+def shown_check(check: Check) -> Mapping[str, Any]:
+    """One service check as JSON: 0 OK, 1 warning, 2 critical, 3 unknown; its changes are [time, status]."""
+    return {
+        "check": check.check,
+        "status": check.status,
+        "message": check.message,
+        "timestamp": check.timestamp,
+        "host": check.host,
+        "tags": list(check.tags),
+        "count": check.count,
+        "changes": [list(change) for change in check.changes],
     }
 
 

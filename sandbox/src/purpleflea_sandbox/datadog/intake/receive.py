@@ -90,7 +90,8 @@ def take_event(store: Store, document: Mapping[str, Any]) -> None:
 
 
 def take_checks(store: Store, document: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
-    store.checks.extend([document] if isinstance(document, Mapping) else document)
+    for one in [document] if isinstance(document, Mapping) else document:
+        store.checks.add(one)
 
 
 def _handler(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from purpleflea_sandbox.datadog.intake.check_store import CheckStore
 from purpleflea_sandbox.datadog.intake.log_store import LogStore
 from purpleflea_sandbox.datadog.intake.series import SeriesStore
 from purpleflea_sandbox.datadog.intake.trace_store import TraceStore
@@ -27,4 +28,4 @@ class Store:
     traces: TraceStore = field(default_factory=TraceStore)
     logs: LogStore = field(default_factory=LogStore)
     events: deque[Mapping[str, Any]] = field(default_factory=_ring)
-    checks: deque[Mapping[str, Any]] = field(default_factory=_ring)
+    checks: CheckStore = field(default_factory=CheckStore)

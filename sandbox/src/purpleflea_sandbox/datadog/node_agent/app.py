@@ -25,6 +25,9 @@ from purpleflea_sandbox.datadog.node_agent import (
     trace_agent,
     traces,
 )
+from purpleflea_sandbox.datadog.node_agent.checks import conf_d
+from purpleflea_sandbox.datadog.node_agent.checks.collector import CheckCollector, Sinks
+from purpleflea_sandbox.datadog.node_agent.checks.runner import CheckRunner, Interpreter
 from purpleflea_sandbox.datadog.node_agent.counters import Counters
 from purpleflea_sandbox.datadog.node_agent.origin import Tagger
 from purpleflea_sandbox.datadog.node_agent.outgoing import Outgoing
@@ -76,6 +79,7 @@ class NodeAgent:
             host_tags=settings.host_tags,
         )
         self._collector = self._log_collector() if settings.logs_enabled else None
+        self._check_collector = self._checks_of_pods()
         self._watch = self._pod_watch()
         self._is_listening = False
 
@@ -112,6 +116,8 @@ class NodeAgent:
             jobs["pods"] = self._watch.run()
         if self._collector is not None:
             jobs["logs"] = self._collector.run()
+        if self._check_collector is not None:
+            jobs["checks"] = self._check_collector.run()
         if self._settings.apm_enabled:
             care = trace_agent.TraceAgentCare(
                 self._session, url=self._settings.trace_agent_url, sink=self._sink
@@ -165,6 +171,21 @@ class NodeAgent:
             counters=self.counters,
         )
 
+    def _checks_of_pods(self) -> CheckCollector | None:
+        settings = self._settings
+        if settings.checks_python is None:
+            return None
+        interpreter = Interpreter(
+            python=settings.checks_python, checks_d=settings.checks_d, hostname=settings.hostname
+        )
+        return CheckCollector(
+            pods=self._memory,
+            runner=CheckRunner(interpreter, self.counters),
+            sinks=Sinks(aggregator=self._aggregator, on_other=self._forward_other),
+            counters=self.counters,
+            by_image=conf_d.templates(settings.conf_d),
+        )
+
     def _pod_watch(self) -> kubernetes.PodWatch | None:
         settings = self._settings
         if not (settings.kubernetes_url and settings.node_name):
@@ -194,6 +215,7 @@ class NodeAgent:
             "counters": self.counters.snapshot(),
             "forwarder": self.forwarder.state(),
             "logs": self._collector.state() if self._collector else {},
+            "checks": self._check_collector.state() if self._check_collector else {},
         }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod, PodMemory
+from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod, PodMemory, Port
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,8 @@ class PodWatch:
 
 def parsed_pod(item: Mapping[str, Any]) -> Pod:
     """The part of a pod that is needed, from its JSON."""
-    metadata = item["metadata"]
+    metadata, status = item["metadata"], item.get("status", {})
+    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
     owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
     owner = owners[0] if owners else {}
     return Pod(
@@ -157,6 +158,8 @@ def parsed_pod(item: Mapping[str, Any]) -> Pod:
         containers=_containers(item),
         owner_kind=owner.get("kind", ""),
         owner_name=owner.get("name", ""),
+        address=status.get("podIP", ""),
+        is_ready=conditions.get("Ready") == "True",
     )
 
 
@@ -166,6 +169,14 @@ def _containers(item: Mapping[str, Any]) -> tuple[Container, ...]:
     ids = {state["name"]: state.get("containerID", "").rpartition("/")[2] for state in states}
     spec = item["spec"]
     return tuple(
-        Container(name=c["name"], id=ids.get(c["name"], ""), image=c.get("image", ""))
+        Container(
+            name=c["name"],
+            id=ids.get(c["name"], ""),
+            image=c.get("image", ""),
+            ports=tuple(
+                Port(number=one["containerPort"], name=one.get("name", ""))
+                for one in c.get("ports", ())
+            ),
+        )
         for c in (*spec.get("initContainers", ()), *spec["containers"])
     )

@@ -13,17 +13,26 @@ _REMEMBERED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A port that a container declares; most have no name."""
+
+    number: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container of a pod; the id is empty until it runs."""
 
     name: str
     id: str = ""
     image: str = ""
+    ports: tuple[Port, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """The part of a pod that tags and log collection need."""
+    """The part of a pod that tags, log collection and checks need."""
 
     uid: str
     namespace: str
@@ -33,6 +42,8 @@ class Pod:
     containers: tuple[Container, ...] = ()
     owner_kind: str = ""
     owner_name: str = ""
+    address: str = ""
+    is_ready: bool = False
 
 
 class PodSource(Protocol):

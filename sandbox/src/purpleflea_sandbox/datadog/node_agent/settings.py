@@ -33,6 +33,10 @@ class Settings:
     collect_all_logs: bool = False
     pod_logs: Path = Path("/var/log/pods")
     run_dir: Path = Path("/opt/datadog-agent/run")
+    checks_python: Path | None = None
+    """The interpreter with Datadog's base classes; None runs no checks."""
+    checks_d: Path = Path("/etc/datadog-agent/checks.d")
+    conf_d: Path = Path("/etc/datadog-agent/conf.d")
     health_port: int = 5555
     flush_interval_s: float = 2.0
     last_flush_s: float = 2.0
@@ -45,7 +49,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     read = _Reader(environment)
     node = read.text("SANDBOX_NODE_NAME")
     port = read.port("DD_APM_RECEIVER_PORT", 8126)
-    socket = read.text("DD_DOGSTATSD_SOCKET")
+    socket, checks_python = read.text("DD_DOGSTATSD_SOCKET"), read.text("SANDBOX_CHECKS_PYTHON")
     return Settings(
         intake_url=read.required("DD_DD_URL").rstrip("/"),
         api_key=read.required("DD_API_KEY"),
@@ -66,6 +70,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         collect_all_logs=read.flag("DD_LOGS_CONFIG_CONTAINER_COLLECT_ALL"),
         pod_logs=Path(read.text("SANDBOX_POD_LOGS") or "/var/log/pods"),
         run_dir=Path(read.text("DD_RUN_PATH") or "/opt/datadog-agent/run"),
+        checks_python=Path(checks_python) if checks_python else None,
+        checks_d=Path(read.text("DD_ADDITIONAL_CHECKSD") or "/etc/datadog-agent/checks.d"),
+        conf_d=Path(read.text("DD_CONFD_PATH") or "/etc/datadog-agent/conf.d"),
         health_port=read.port("DD_HEALTH_PORT", 5555),
         flush_interval_s=read.seconds("SANDBOX_FLUSH_INTERVAL", 2.0),
         kubernetes_url=_api_server(read),

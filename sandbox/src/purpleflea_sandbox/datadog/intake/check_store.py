@@ -1,0 +1,68 @@
+"""Service checks in memory: of each one (name, host, tags) its state now and the last changes of it.
+
+As Datadog shows them: a check that is OK for a day is one line, not 5,760.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from purpleflea_sandbox.datadog import tags as tagging
+
+Key = tuple[str, str, tuple[str, ...]]
+
+_CHANGES = 50
+
+
+@dataclass(slots=True, kw_only=True)
+class Check:
+    """One service check. `changes` are (timestamp, status), the newest last."""
+
+    check: str
+    host: str
+    tags: tuple[str, ...]
+    status: int = 3
+    message: str = ""
+    timestamp: int = 0
+    count: int = 0
+    changes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_CHANGES))
+
+
+class CheckStore:
+    """All service checks, the least recently reported one first to go."""
+
+    def __init__(self, *, most_checks: int = 20_000) -> None:
+        self._most_checks = most_checks
+        self._checks: OrderedDict[Key, Check] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def add(self, reported: Mapping[str, Any]) -> None:
+        """Take one report. Raises KeyError, ValueError or TypeError where it is none."""
+        name, status = str(reported["check"]), int(reported["status"])
+        if not name or status not in range(4):
+            raise ValueError(f"{name!r} with status {status} is no service check")
+        host = str(reported.get("host_name", ""))
+        key = (name, host, tagging.normalised_all(reported.get("tags") or ()))
+        timestamp, message = int(reported.get("timestamp") or 0), str(reported.get("message") or "")
+        check = self._checks.get(key)
+        if check is None:
+            while len(self._checks) >= self._most_checks:
+                self._checks.popitem(last=False)
+            check = self._checks[key] = Check(check=name, host=host, tags=key[2])
+        if not check.changes or check.status != status:
+            check.changes.append((timestamp, status))
+        check.status, check.message, check.timestamp = status, message, timestamp
+        check.count += 1
+        self._checks.move_to_end(key)
+
+    def find(self, name: str = "", tags: Iterable[str] = ()) -> Sequence[Check]:
+        """Checks of that name with all those tags, the most recently reported first; without either, all."""
+        wanted = set(tagging.normalised_all(tags))
+        return [
+            check
+            for check in reversed(self._checks.values())
+            if (not name or check.check == name) and wanted <= {*check.tags, f"host:{check.host}"}
+        ]

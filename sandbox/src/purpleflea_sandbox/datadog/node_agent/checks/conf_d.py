@@ -1,0 +1,43 @@
+"""The files of conf.d: check templates for containers of certain images (ad_identifiers).
+
+Read once, at the start, as the Agent does. A file that cannot be used is reported and skipped; one without
+ad_identifiers is for the host itself, which a stand-in in a cluster has nothing to say about, and is skipped too.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from purpleflea_sandbox.datadog.node_agent.checks import configuration
+from purpleflea_sandbox.datadog.node_agent.checks.configuration import (
+    CheckTemplate,
+    ConfigurationError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def templates(folder: Path) -> Mapping[str, Sequence[CheckTemplate]]:
+    """Templates by the short name of the image, from <check>.yaml and <check>.d/*.yaml."""
+    found: dict[str, list[CheckTemplate]] = {}
+    for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.d/*.yaml"))):
+        check = path.stem if path.parent == folder else path.parent.name.removesuffix(".d")
+        try:
+            identifiers, template = _template(check, path.read_text())
+        except (OSError, yaml.YAMLError, ConfigurationError) as error:
+            logger.warning("%s is not used: %s", path, error)
+            continue
+        for identifier in identifiers:
+            found.setdefault(identifier, []).append(template)
+    return found
+
+
+def _template(check: str, text: str) -> tuple[Sequence[str], CheckTemplate]:
+    document = yaml.safe_load(text)
+    template = configuration.template(check, document)
+    identifiers = document.get("ad_identifiers")
+    if not (isinstance(identifiers, list) and identifiers):
+        raise ConfigurationError("it names no ad_identifiers (short names of images)")
+    return [str(one) for one in identifiers], template
