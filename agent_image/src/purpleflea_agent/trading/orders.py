@@ -11,20 +11,19 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from decimal import Decimal
 
-from purpleflea_agent import logs, metrics, tracing
+from purpleflea_agent import logs, metrics
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal_store import Entry
 from purpleflea_agent.tracing import ActiveSpan
-from purpleflea_agent.trading import risk
+from purpleflea_agent.trading import order_reports, risk
 from purpleflea_agent.trading.absences import Absences
 from purpleflea_agent.trading.account import Account
-from purpleflea_contract import events, spans
+from purpleflea_contract import events
 from purpleflea_contract.settings import Risk
 
 ASK_AFTER_S = (0.1, 0.4, 1.0, 2.0)
@@ -168,12 +167,12 @@ class OrderDesk:
         metrics.record_risk_refusal(reason)
         if self._refusals.get(request.market) != reason:  # not again at every interval
             self._refusals[request.market] = reason
-            attributes = {**_described(request), "reason": reason}
+            attributes = {**order_reports.described(request), "reason": reason}
             logs.log_event(events.ORDER_REFUSED, attributes)
         raise OrderRefused(reason)
 
     async def _execute(self, request: OrderRequest) -> Order:
-        with _order_span(request) as span:
+        with order_reports.span(request) as span:
             await self._journal.write(request)
             started = self._monotonic()
             try:
@@ -197,7 +196,7 @@ class OrderDesk:
         except OutcomeUnknown as error:
             logger.warning(
                 "No answer to an order; asking for it",
-                extra={**_described(request), "error.message": str(error)},
+                extra={**order_reports.described(request), "error.message": str(error)},
             )
             order = await self._ask(request.idempotency_key)
             if order is None:
@@ -225,12 +224,12 @@ class OrderDesk:
         age_s = max(0.0, self._clock() - entry.written_at)
         if order is not None:
             self._absences.end(key)
-            with _order_span(entry.request) as span:
+            with order_reports.span(entry.request) as span:
                 await self._finish(order, span, latency_ms=age_s * 1000, was_answered=False)
         elif self._absences.is_lost(key, wall_age_s=age_s):
             self._absences.end(key)
             lost = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
-            with _order_span(entry.request) as span:
+            with order_reports.span(entry.request) as span:
                 span.fail(lost)
                 await self._fail(entry.request, lost)
 
@@ -247,7 +246,7 @@ class OrderDesk:
         if order.status is OrderStatus.REJECTED:
             error = OrderRejected(order.reject_reason or "no reason given")
             span.fail(error)
-            self._log_failure(order.market, error, side=order.side, size=order.size)
+            order_reports.log_failure(order.market, error, side=order.side, size=order.size)
             metrics.record_order_execution(order.market, error.error_type)
             return
         metrics.record_order_execution(order.market)
@@ -264,32 +263,13 @@ class OrderDesk:
     async def _fail(self, request: OrderRequest, error: ExchangeError) -> None:
         await self._journal.fail(request.idempotency_key, str(error))
         metrics.record_order_execution(request.market, error.error_type)
-        self._log_failure(request.market, error, side=request.side, size=request.size)
+        order_reports.log_failure(request.market, error, side=request.side, size=request.size)
 
     async def _refresh_portfolio(self) -> None:
         try:
             await self._account.refresh_portfolio()
         except (ExchangeError, JournalError) as error:
             logger.warning("Positions unknown after a fill", extra={"error.message": str(error)})
-
-    @staticmethod
-    def _log_failure(market: str, error: Exception, *, side: str, size: Decimal) -> None:
-        attributes = {
-            "market": market,
-            "side": side,
-            "size": size,
-            "error.kind": type(error).__name__,
-            "error.message": str(error),
-        }
-        logs.log_event(events.ORDER_FAILED, attributes)
-
-
-def _order_span(request: OrderRequest) -> AbstractContextManager[ActiveSpan]:
-    return tracing.span(spans.ORDER_EXECUTE, **_described(request), order_type=request.type)
-
-
-def _described(request: OrderRequest) -> dict[str, str | Decimal]:
-    return {"market": request.market, "side": request.side, "size": request.size}
 
 
 def _repeated(known: Entry, request: OrderRequest) -> Order:
