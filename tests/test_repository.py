@@ -42,7 +42,7 @@ def test_modules_are_short_and_say_what_they_are_for(repository, folder):
 
 
 def test_lock_files_pin_by_hash_and_name_no_index(repository):
-    for path in tracked(repository, "requirements*.txt", "dev.txt", "go.txt"):
+    for path in tracked(repository, "requirements*.txt", "dev.txt", "check.txt", "go.txt"):
         text = path.read_text()
         assert "--hash=sha256:" in text, path
         assert not re.search(r"https?://|--index-url|--find-links", text), path
