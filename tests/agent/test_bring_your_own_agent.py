@@ -14,6 +14,8 @@ from support.receivers.dogstatsd import DogStatsdSink
 from support.receivers.trace_agent import TraceAgent
 
 UNIFIED = {"DD_ENV": "demo", "DD_SERVICE": "custom", "DD_VERSION": "1.0.0"}
+IMAGE = {"DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false"}
+"""What the base image sets."""
 USES_THE_LIBRARY = """
 from purpleflea_agent import logs, metrics, tracing
 from purpleflea_contract import spans
@@ -31,7 +33,7 @@ def test_the_example_is_observed_halted_and_ended_like_our_own(
 ) -> None:
     trace_agent.clear()
     script = str(repository / "examples" / "custom-agent" / "agent.py")
-    environment = {**UNIFIED, **sink.environment, **trace_agent.environment}
+    environment = {**IMAGE, **UNIFIED, **sink.environment, **trace_agent.environment}
     with AgentProcess(mounts, environment, program=[script]) as agent:
         agent.wait_until_ready()
         for route in ROUTES:

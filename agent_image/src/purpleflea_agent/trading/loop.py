@@ -108,7 +108,6 @@ class TradingLoop:
         await self._account.refresh()
         self._faucet.consider(self._account.balance_usd)
         await self._desk.settle_unfinished()
-        await self._settle_escrows()
         for market in self._settings.markets:
             if self._stopping.is_set():
                 return
@@ -119,11 +118,12 @@ class TradingLoop:
                     "Market passed over",
                     extra={"market": market, "error.message": str(error)},
                 )
+        await self._settle_escrows()  # last: another service, whose silence must not hold orders up
 
     async def _settle_escrows(self) -> None:
         try:
             await self._escrows.settle_unfinished()
-        except ExchangeError as error:  # another service than the one that takes orders
+        except ExchangeError as error:
             logger.warning("Escrows not asked for", extra={"error.message": str(error)})
 
     async def _trade_market(self, market: str) -> None:
