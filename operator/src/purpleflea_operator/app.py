@@ -85,12 +85,15 @@ class _Operator:
     async def run(self, stop: lifetime.Stop) -> None:
         """Stand by, lead, stop."""
         stopping = asyncio.create_task(lifetime.until(stop), name="stop")
+        # Whatever told us, kopf gets an event of this loop: for another's it would leave a thread waiting.
+        told = asyncio.Event()
+        stopping.add_done_callback(lambda _: told.set())
         self._stack.callback(stopping.cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)
         elector = await self._elector() if self._settings.lease_namespace else None
-        lead = await self._prepared(elector, stop, stopping)
+        lead = await self._prepared(elector, told, stopping)
         if elector is None:
             await lead()
         elif await lifetime.unless(stopping, _acquired(elector)):
@@ -119,7 +122,7 @@ class _Operator:
         return elector
 
     async def _prepared(
-        self, elector: Elector | None, stop: lifetime.Stop, stopping: asyncio.Task[None]
+        self, elector: Elector | None, told: asyncio.Event, stopping: asyncio.Task[None]
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         """All parts, put together; the result leads when it is called."""
         cluster, cache = await self._cluster(), Cache()
@@ -135,7 +138,7 @@ class _Operator:
                 return
             self._watch_over(passes)
             self._probes.ready = str
-            serve = _kopf(informer, self._watching, stop)
+            serve = _kopf(informer, self._watching, told)
             await _work(self._settings, informer, self._queue, passes, serve)
 
         return lead
@@ -210,7 +213,7 @@ async def _work(
 
 
 async def _kopf(
-    informer: Informer, watching: Callable[[], kopf.AiohttpSession], stop: lifetime.Stop
+    informer: Informer, watching: Callable[[], kopf.AiohttpSession], told: asyncio.Event
 ) -> None:
     registry = kopf.OperatorRegistry()
     handlers.register(registry, informer, watching)
@@ -221,7 +224,7 @@ async def _kopf(
         standalone=True,
         # By default kopf asks for the user's name, and in a container there is no such user.
         identity=cast(Any, socket.gethostname()),
-        stop_flag=stop,
+        stop_flag=told,
     )
 
 
