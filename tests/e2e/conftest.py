@@ -17,6 +17,7 @@ from support import waiting
 from support.audit import AuditLog
 
 NAME = "e2e"
+OPERATOR_NAME = "purpleflea-operator"
 # Each look at the cluster is a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
@@ -67,6 +68,11 @@ class Sandbox:
             return current and turned.get("Ready") == turned.get("TelemetryReady") == "True"
 
         wait_for(ready, what=f"{namespace}/{name} Ready and heard", timeout_s=timeout_s)
+
+    def leader(self) -> str:
+        """The pod of the operator that holds the lease; empty where none does."""
+        lease = self.tools.get("lease", OPERATOR_NAME, f"--namespace={installation.OPERATOR}")
+        return lease.get("spec", {}).get("holderIdentity", "").rpartition("_")[0]
 
     def pods(self, namespace: str) -> dict[str, dict]:
         items = self.tools.get("pods", f"--namespace={namespace}").get("items", [])

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+POD_NAME = "authentication.kubernetes.io/pod-name"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
@@ -22,6 +23,8 @@ class Entry:
     namespace: str
     name: str
     code: int
+    pod: str = ""
+    """The pod whose ServiceAccount token was used."""
 
     @property
     def is_write(self) -> bool:
@@ -76,4 +79,5 @@ def _entry(line: dict[str, Any]) -> Entry | None:
         namespace=what.get("namespace", ""),
         name=what.get("name", ""),
         code=line.get("responseStatus", {}).get("code", 0),
+        pod=next(iter(line["user"].get("extra", {}).get(POD_NAME, ())), ""),
     )

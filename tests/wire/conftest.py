@@ -25,11 +25,11 @@ def server_without_pods():
 def an_operator(server):
     """Starts operators against a fake API server; each is a context manager."""
 
-    def start(against=server):
+    def start(against=server, *, clock=None, **settings):
         def connect():
             return kopf.ConnectionInfo(server=against.url)
 
-        settings = Settings(health_port=0)
-        return KopfThread(lambda stop: app.run(settings, stop=stop, connect=connect))
+        chosen = Settings(**{"health_port": 0, **settings})
+        return KopfThread(lambda stop: app.run(chosen, stop=stop, connect=connect, clock=clock))
 
     return start

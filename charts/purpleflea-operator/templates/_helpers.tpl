@@ -28,3 +28,22 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "purpleflea-operator.serviceAccountName" -}}
 {{- default (include "purpleflea-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
+
+{{/* Datadog's unified service tags of the operator itself. */}}
+{{- define "purpleflea-operator.unified" -}}
+tags.datadoghq.com/service: purpleflea-operator
+tags.datadoghq.com/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.datadog.env }}
+tags.datadoghq.com/env: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* The node agent scrapes /metrics as purpleflea_operator.* and names the source of the logs. The check takes the
+     prefix off before it looks at the list of metrics. */}}
+{{- define "purpleflea-operator.datadogAnnotations" -}}
+{{- $instance := dict "openmetrics_endpoint" "http://%%host%%:8080/metrics" "namespace" "purpleflea_operator"
+  "raw_metric_prefix" "purpleflea_operator_" "metrics" (list ".+") }}
+{{- $logs := dict "source" "purpleflea-operator" "service" "purpleflea-operator" }}
+ad.datadoghq.com/operator.checks: {{ dict "openmetrics" (dict "init_config" dict "instances" (list $instance)) | toJson | quote }}
+ad.datadoghq.com/operator.logs: {{ list $logs | toJson | quote }}
+{{- end -}}

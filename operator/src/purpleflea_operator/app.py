@@ -1,77 +1,204 @@
-"""Composition root: settings -> session -> cluster -> cache, queue, workers -> kopf."""
+"""Composition root: settings -> sessions -> cluster -> cache, queue, workers -> lease -> kopf."""
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import socket
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+import uuid
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import kopf
 
-from purpleflea_operator import handlers
-from purpleflea_operator.cluster import connection, errors, kinds
+from purpleflea_operator import __version__, handlers
+from purpleflea_operator.cluster import connection, errors, kinds, traffic
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
+from purpleflea_operator.cluster.lease import LeaseObject
 from purpleflea_operator.reconcile.reconciler import Reconciler
 from purpleflea_operator.render.identity import Defaults
-from purpleflea_operator.runtime import health
-from purpleflea_operator.runtime.informer import Informer
+from purpleflea_operator.runtime import health, lifetime, vitals
+from purpleflea_operator.runtime.election import Terms
+from purpleflea_operator.runtime.elector import Elector
+from purpleflea_operator.runtime.informer import WATCHED, Informer
+from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.workers import work
 from purpleflea_operator.settings import Settings
+from purpleflea_operator.telemetry.metrics import Metrics, Sources
 
 logger = logging.getLogger(__name__)
+
+STANDBY_BLIND_S = 30.0
+"""A standby that has not seen the lease for so long would not notice that it is needed."""
 
 
 class StartError(Exception):
     """The operator cannot start; the text is one line that says why and what to do."""
 
 
-Stop = asyncio.Event | threading.Event
 Connect = Callable[[], kopf.ConnectionInfo]
 
 
 async def run(
-    settings: Settings, *, stop: Stop | None = None, connect: Connect = connection.credentials
+    settings: Settings,
+    *,
+    stop: lifetime.Stop | None = None,
+    connect: Connect = connection.credentials,
+    clock: lifetime.Clock | None = None,
 ) -> None:
-    """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT (kopf listens for them).
+    """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
 
     Raises:
         StartError: No cluster, no rights, or no CRD.
+        LeaseLostError: Another replica may lead by now; this one has stopped.
     """
-    probes = health.Health()
     async with contextlib.AsyncExitStack() as stack:
-        if settings.health_port:
-            runner = await health.serve(probes, settings.health_port)
-            stack.push_async_callback(runner.cleanup)
-        cluster = await stack.enter_async_context(_cluster(connect))
-        cache, queue = Cache(), Queue[Key](jitter=random.random)
-        stack.callback(queue.close)
-        informer = Informer(cluster, cache, queue)
-        await _prime(informer)
-        probes.primed = True
-        reconciler = Reconciler(
-            cluster, cache, _defaults(settings), facts=informer.facts, now=lambda: datetime.now(UTC)
+        operator = _Operator(settings, connect, clock or lifetime.running_clock(), stack)
+        await operator.run(stop if stop is not None else lifetime.stop_on_signals())
+
+
+class _Operator:
+    """One replica: all parts are made at once and do nothing until it leads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Connect,
+        clock: lifetime.Clock,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._clock = clock
+        self._stack = stack
+        self._metrics = Metrics(version=__version__)
+        self._traces = [traffic.told(self._metrics.request)]
+        self._streams = traffic.Streams(clock=clock)
+        self._probes = health.Health(self._metrics.text)
+        self._queue = Queue[Key](jitter=random.random, clock=clock)
+        stack.callback(self._queue.close)
+
+    async def run(self, stop: lifetime.Stop) -> None:
+        """Stand by, lead, stop."""
+        stopping = asyncio.create_task(lifetime.until(stop), name="stop")
+        # Whatever told us, kopf gets an event of this loop: for another's it would leave a thread waiting.
+        told = asyncio.Event()
+        stopping.add_done_callback(lambda _: told.set())
+        self._stack.callback(stopping.cancel)
+        if self._settings.health_port:
+            runner = await health.serve(self._probes, self._settings.health_port)
+            self._stack.push_async_callback(runner.cleanup)
+        elector = await self._elector() if self._settings.lease_namespace else None
+        lead = await self._prepared(elector, told, stopping)
+        if elector is None:
+            await lead()
+        elif await lifetime.unless(stopping, _acquired(elector)):
+            await lifetime.while_held(elector, lead())
+
+    async def _elector(self) -> Elector:
+        # A session of its own: renewing never waits for a connection behind other requests.
+        leases = LeaseObject(
+            await self._cluster(),
+            namespace=self._settings.lease_namespace,
+            name=self._settings.lease_name,
         )
-        await _work(settings, informer, queue, reconciler, _kopf(informer, connect, stop))
+        elector = Elector(
+            leases,
+            # A container that starts again in its pod is another one than before.
+            Terms(
+                identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
+                lease_s=self._settings.lease_s,
+            ),
+            clock=self._clock,
+            now=_now,
+            jitter=random.random,
+        )
+        self._probes.ready = functools.partial(_standby, elector)
+        self._traces.append(traffic.guarded(elector.guard))
+        return elector
+
+    async def _prepared(
+        self, elector: Elector | None, told: asyncio.Event, stopping: asyncio.Task[None]
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """All parts, put together; the result leads when it is called."""
+        cluster, cache = await self._cluster(), Cache()
+        informer = Informer(cluster, cache, self._queue)
+        reconciler = Reconciler(
+            cluster, cache, _defaults(self._settings), facts=informer.facts, now=_now
+        )
+        passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)
+        self._metrics.read(self._sources(elector, informer))
+
+        async def lead() -> None:
+            if not await lifetime.unless(stopping, _primed(informer)):
+                return
+            self._watch_over(passes)
+            self._probes.ready = str
+            serve = _kopf(informer, self._watching, told)
+            await _work(self._settings, informer, self._queue, passes, serve)
+
+        return lead
+
+    def _watch_over(self, passes: Passes) -> None:
+        """From now on watches must be heard and passes must end."""
+        for kind in WATCHED:
+            self._streams.expect(f"{kind.prefix}/{kind.plural}")
+        limit_s = self._settings.watch_silence_s
+        self._probes.add(
+            lambda: vitals.deafness(self._streams.silent_s(), limit_s=limit_s),
+            lambda: vitals.stuck(
+                waiting_s=self._queue.oldest_s(),
+                still_s=passes.still_s(),
+                longest_s=passes.longest_s(),
+            ),
+        )
+
+    def _sources(self, elector: Elector | None, informer: Informer) -> Sources:
+        tally = informer.tally
+        return Sources(
+            is_leading=lambda: elector is None or elector.is_leading,
+            queue_depth=lambda: len(self._queue),
+            queue_oldest_s=self._queue.oldest_s,
+            watch_silence_s=self._streams.silent_s,
+            agents=lambda: len(tally),
+            conditions=lambda: tally.conditions,
+            replicas=lambda: (tally.replicas, tally.ready, tally.observed),
+        )
+
+    async def _cluster(self) -> HttpCluster:
+        try:
+            info = self._connect()
+            session = connection.session(info, traces=self._traces)
+        except connection.NotConnectedError as error:
+            raise StartError(str(error)) from error
+        await self._stack.enter_async_context(session)
+        return HttpCluster(info.server, session)
+
+    def _watching(self) -> kopf.AiohttpSession:
+        """The session for kopf, which watches."""
+        info = self._connect()
+        agent = f"{connection.USER_AGENT} kopf"
+        traces = [*self._traces, self._streams.trace()]
+        session = connection.session(info, user_agent=agent, traces=traces)
+        return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
 async def _work(
     settings: Settings,
     informer: Informer,
     queue: Queue[Key],
-    reconciler: Reconciler,
+    passes: Passes,
     serve: Coroutine[Any, Any, None],
 ) -> None:
     """Workers and kopf side by side. kopf cancels tasks that start after it, so it starts last."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(informer.run(), name="informer")]
         tasks += [
-            group.create_task(work(queue, reconciler.reconcile), name=f"worker-{number}")
+            group.create_task(work(queue, passes.reconcile), name=f"worker-{number}")
             for number in range(settings.workers)
         ]
         # A task gets its turn only once this one waits; then kopf may look which tasks exist.
@@ -85,9 +212,11 @@ async def _work(
             logger.info("stopped")
 
 
-async def _kopf(informer: Informer, connect: Connect, stop: Stop | None) -> None:
+async def _kopf(
+    informer: Informer, watching: Callable[[], kopf.AiohttpSession], told: asyncio.Event
+) -> None:
     registry = kopf.OperatorRegistry()
-    handlers.register(registry, informer, connect)
+    handlers.register(registry, informer, watching)
     await kopf.operator(
         registry=registry,
         settings=handlers.select(handlers.settings()),
@@ -95,22 +224,11 @@ async def _kopf(informer: Informer, connect: Connect, stop: Stop | None) -> None
         standalone=True,
         # By default kopf asks for the user's name, and in a container there is no such user.
         identity=cast(Any, socket.gethostname()),
-        stop_flag=stop,
+        stop_flag=told,
     )
 
 
-@contextlib.asynccontextmanager
-async def _cluster(connect: Connect) -> AsyncIterator[HttpCluster]:
-    try:
-        info = connect()
-        session = connection.session(info)
-    except connection.NotConnectedError as error:
-        raise StartError(str(error)) from error
-    async with session:
-        yield HttpCluster(info.server, session)
-
-
-async def _prime(informer: Informer) -> None:
+async def _primed(informer: Informer) -> None:
     try:
         await informer.prime()
     except errors.NotFound as error:
@@ -124,6 +242,31 @@ async def _prime(informer: Informer) -> None:
         ) from error
     except errors.ApiError as error:
         raise StartError(f"the API server cannot be reached: {error}") from error
+
+
+async def _acquired(elector: Elector) -> None:
+    try:
+        await elector.acquire()
+    except errors.Forbidden as error:
+        raise StartError(
+            f"a right is missing: {error}; install the chart's Role (helm upgrade --install)"
+        ) from error
+    except errors.ApiError as error:
+        raise StartError(
+            f"the lease is refused: {error}; check PURPLEFLEA_OPERATOR_LEASE_NAMESPACE"
+        ) from error
+
+
+def _standby(elector: Elector) -> str:
+    if elector.is_leading:
+        return "the first lists are not read yet"
+    if elector.looked_s > STANDBY_BLIND_S:
+        return "the lease cannot be read"
+    return ""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _defaults(settings: Settings) -> Defaults:

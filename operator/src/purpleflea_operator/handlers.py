@@ -10,7 +10,6 @@ from typing import Any
 
 import kopf
 
-from purpleflea_operator.cluster import connection
 from purpleflea_operator.cluster.kinds import Kind
 from purpleflea_operator.runtime.informer import SELECTOR, WATCHED, Informer
 
@@ -80,15 +79,13 @@ def settings() -> kopf.OperatorSettings:
 def register(
     registry: kopf.OperatorRegistry,
     informer: Informer,
-    connect: Callable[[], kopf.ConnectionInfo],
+    watching: Callable[[], kopf.AiohttpSession],
 ) -> None:
     """Register the login and one event handler per watched kind."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        info = connect()
-        session = connection.session(info, user_agent=f"{connection.USER_AGENT} kopf")
-        return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
+        return watching()
 
     for kind in WATCHED:
         _register(registry, informer, kind)

@@ -24,6 +24,16 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Agents reconciled at once."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    """Port of /livez and /readyz; 0 starts no server."""
+    """Port of /livez, /readyz and /metrics; 0 starts no server."""
+    lease_namespace: Annotated[str, Field(max_length=63)] = ""
+    """Namespace of the Lease by which replicas agree who works; empty: there is only this one."""
+    lease_name: Annotated[
+        str, Field(pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
+    ] = "purpleflea-operator"
+    """Name of that Lease."""
+    lease_s: Annotated[int, Field(ge=1, le=300)] = 15
+    """Seconds after which a leader that is not heard of is replaced."""
+    watch_silence_s: Annotated[float, Field(gt=0, le=3600)] = 180.0
+    """Seconds without event or bookmark after which a watch counts as deaf; API servers send a bookmark a minute."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least severe level that is logged."""

@@ -7,6 +7,7 @@ about once an hour.
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -78,7 +79,12 @@ def credentials() -> kopf.ConnectionInfo:
     return info
 
 
-def session(info: kopf.ConnectionInfo, *, user_agent: str = USER_AGENT) -> aiohttp.ClientSession:
+def session(
+    info: kopf.ConnectionInfo,
+    *,
+    user_agent: str = USER_AGENT,
+    traces: Sequence[aiohttp.TraceConfig] = (),
+) -> aiohttp.ClientSession:
     """A session with a bounded pool of connections to the API server."""
     headers = {"User-Agent": user_agent}
     middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
@@ -93,4 +99,5 @@ def session(info: kopf.ConnectionInfo, *, user_agent: str = USER_AGENT) -> aioht
         ),
         headers=headers,
         middlewares=middlewares,
+        trace_configs=list(traces),
     )

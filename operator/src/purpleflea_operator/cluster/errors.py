@@ -6,6 +6,7 @@ ApiError
 │   ├── Conflict         409: the world moved on; read it again
 │   └── Unavailable      5xx, no connection, no answer in time
 ├── NotFound             404
+├── Fenced               not sent: another replica may lead by now
 ├── Forbidden            401, 403: a right is missing; a person must act
 └── Invalid              400, 422 and the rest of 4xx: the request itself is wrong; a person must act
 """
@@ -37,6 +38,10 @@ class Unavailable(Transient):
 
 class NotFound(ApiError):  # noqa: N818
     """The object, or its kind, does not exist."""
+
+
+class Fenced(ApiError):  # noqa: N818
+    """The request was not sent: this replica may not write any more."""
 
 
 class Forbidden(ApiError):  # noqa: N818

@@ -47,6 +47,23 @@ class HttpCluster:
             if not query["continue"]:
                 return found, page["metadata"]["resourceVersion"]
 
+    async def create(self, ref: Ref, manifest: Manifest) -> Manifest:
+        """Make an object; returns it as stored.
+
+        Raises:
+            Conflict: It exists.
+        """
+        collection = ref.path.rpartition("/")[0]
+        return await self._request("POST", collection, body=manifest)
+
+    async def replace(self, ref: Ref, manifest: Manifest) -> Manifest:
+        """Replace exactly the version of an object that the manifest names; returns it as stored.
+
+        Raises:
+            Conflict: That version is not the newest.
+        """
+        return await self._request("PUT", ref.path, body=manifest)
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply, forced, with our field manager; returns the object as stored."""
         return await self._apply(ref_of(manifest).path, manifest)

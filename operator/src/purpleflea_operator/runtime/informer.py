@@ -16,6 +16,7 @@ from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.detect.node_agent import datadog_facts, installer_of
 from purpleflea_operator.runtime.queue import Queue
+from purpleflea_operator.runtime.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Informer:
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
+        self.tally = Tally()
         self._facts = NO_DATADOG
         self._services: dict[str, bool] = {}
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
@@ -50,6 +52,7 @@ class Informer:
             found, _ = await self._cluster.list_all(kind, selector=_selector(kind))
             for manifest in found:
                 self._cache.put(manifest)
+                self._count(kind, manifest)
         await self._observe_datadog()
         for key in self._cache.agent_keys():
             self._queue.add(key)
@@ -59,8 +62,12 @@ class Informer:
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
         if event_type == "DELETED":
+            self.tally.drop(manifest["metadata"]["uid"])
             self._concern(kind, self._cache.drop(kind, manifest["metadata"]["uid"]))
-        elif self._cache.put(manifest):
+            return
+        # Also what the cache knows already: our own writes come by here only as their echo.
+        self._count(kind, manifest)
+        if self._cache.put(manifest):
             self._concern(kind, owner_of(manifest))
 
     async def run(self) -> None:
@@ -68,6 +75,10 @@ class Informer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_datadog(), name="datadog")
             group.create_task(self._sweep_forever(), name="sweeps")
+
+    def _count(self, kind: Kind, manifest: Manifest) -> None:
+        if kind is kinds.AGENT:
+            self.tally.note(manifest)
 
     def _concern(self, kind: Kind, key: Key | None) -> None:
         if kind is kinds.DAEMON_SET:
@@ -120,6 +131,8 @@ class Informer:
                     self.on_event(kind, "MODIFIED", manifest)
                 for key in self._cache.sweep(kind, alive, version=int(version)):
                     self._concern(kind, key)
+                if kind is kinds.AGENT:
+                    self.tally.keep_only(alive)
                 if kind is kinds.DAEMON_SET:
                     self._datadog_changed.set()
             except errors.ApiError as error:

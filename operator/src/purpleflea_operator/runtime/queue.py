@@ -5,6 +5,7 @@ arrives during a pass is never lost.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -16,12 +17,15 @@ BACKOFF_LIMIT_S = 60.0
 
 
 class Queue(Generic[K]):
-    """The queue; `jitter` yields numbers in [0, 1)."""
+    """The queue; `jitter` yields numbers in [0, 1), `clock` seconds."""
 
-    def __init__(self, *, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, *, jitter: Callable[[], float], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._jitter = jitter
+        self._clock = clock
         self._line: deque[K] = deque()
-        self._waiting: set[K] = set()
+        self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._dirty: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -32,6 +36,10 @@ class Queue(Generic[K]):
         """Keys in line."""
         return len(self._line)
 
+    def oldest_s(self) -> float:
+        """For how long the key at the head of the line has waited."""
+        return self._clock() - self._waiting[self._line[0]] if self._line else 0.0
+
     def add(self, key: K) -> None:
         """Put a key in line, now; a delay it had is over."""
         timer = self._timers.pop(key, None)
@@ -40,7 +48,7 @@ class Queue(Generic[K]):
         if key in self._working:
             self._dirty.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = self._clock()
             self._line.append(key)
             self._wake()
 
@@ -77,7 +85,7 @@ class Queue(Generic[K]):
             finally:
                 self._wakers.discard(waker)
         key = self._line.popleft()
-        self._waiting.discard(key)
+        del self._waiting[key]
         self._working.add(key)
         return key
 

@@ -1,0 +1,74 @@
+"""When things begin and end: told to stop, by flag or signal; led only while the lease is held.
+
+Knows nothing of what it runs.
+"""
+
+import asyncio
+import functools
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from purpleflea_operator.runtime.elector import Elector
+
+Stop = asyncio.Event | threading.Event
+Clock = Callable[[], float]
+LOOK_S = 0.05
+"""How often the flag of another thread is looked at; only tests have one."""
+
+
+async def while_held(elector: Elector, leading: Coroutine[Any, Any, None]) -> None:
+    """Lead, and renew the lease, until either ends; then neither goes on, and the lease is free."""
+    # Both tasks exist before kopf starts: it cancels those that start after it.
+    tasks = (
+        asyncio.create_task(elector.keep(), name="lease"),
+        asyncio.create_task(leading, name="leading"),
+    )
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await elector.release()
+
+
+async def unless(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None]) -> bool:
+    """Do it, unless told to stop meanwhile; whether it was done."""
+    task = asyncio.create_task(doing)
+    try:
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT. kopf has handlers of its own while it runs, to the same end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def until(stop: Stop) -> None:
+    """Wait for the order to stop."""
+    if isinstance(stop, asyncio.Event):
+        await stop.wait()
+        return
+    while not stop.is_set():  # noqa: ASYNC110 - no event of another thread can be awaited
+        await asyncio.sleep(LOOK_S)
+
+
+def running_clock() -> Clock:
+    """Seconds that also pass while the machine sleeps, where there is such a clock: leases end meanwhile, too."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic if boot is None else functools.partial(time.clock_gettime, boot)

@@ -1,0 +1,128 @@
+import functools
+import os
+import signal
+from datetime import UTC, datetime
+
+import pytest
+
+from purpleflea_sandbox.demo import installation
+from support import waiting
+from support.pod_processes import pid_of, resident_mib
+
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+USER = f"{installation.OPERATOR}:purpleflea-operator"
+NAMESPACE = installation.OPERATOR
+PROGRAM = "purpleflea_operator"
+
+
+@pytest.fixture
+def replicas(sandbox):
+    """The pods of the operator, both ready, one of them leading: the leader's name and the pods by name."""
+
+    def found():
+        pods = sandbox.pods(NAMESPACE)
+        leader = sandbox.leader()
+        return (leader, pods) if len(pods) == 2 and all_ready(pods) and leader in pods else None
+
+    return wait_for(found, timeout_s=90, what="a leader and a standby")
+
+
+def all_ready(pods):
+    return all(
+        container["ready"]
+        for pod in pods.values()
+        for container in pod["status"].get("containerStatuses", [{"ready": False}])
+    )
+
+
+def process(pods, name):
+    pid = pid_of(pods[name]["metadata"]["uid"], PROGRAM)
+    if pid is None:
+        pytest.skip("the processes of the node are not to be seen from here")
+    return pid
+
+
+def takeover(sandbox, point, old):
+    """The request by which another pod than the old leader took the lease."""
+    entries = sandbox.audit.entries(since=point, user=USER)
+    taken = [
+        item
+        for item in entries
+        if (item.verb, item.resource) == ("update", "leases") and item.pod != old
+    ]
+    return next((item for item in taken if item.code == 200), None)
+
+
+def test_one_replica_leads_and_the_other_holds_no_watch(sandbox, replicas, figures):
+    leader, pods = replicas
+    (standby,) = set(pods) - {leader}
+    requests = [item for item in sandbox.audit.entries(user=USER) if item.pod == standby]
+    if not any(item.is_write for item in requests):
+        assert {(item.verb, item.resource) for item in requests} == {("get", "leases")}
+    for role, name in (("leader", leader), ("standby", standby)):
+        figures[f"memory of the operator, {role}"] = f"{resident_mib(process(pods, name)):.0f} MiB"
+
+
+def test_leader_and_standby_tell_their_metrics(sandbox, replicas):
+    leader, pods = replicas
+    for name in pods:
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics"
+        text = sandbox.tools.kubectl("get", "--raw", path)
+        assert f"purpleflea_operator_leader {float(name == leader)}" in text
+
+
+def test_after_an_orderly_end_the_standby_leads_within_3_s(sandbox, replicas, figures):
+    leader, pods = replicas
+    pid, point = process(pods, leader), sandbox.audit.end()
+    began = datetime.now(UTC)
+    os.kill(pid, signal.SIGTERM)
+    taken = wait_for(lambda: takeover(sandbox, point, leader))
+    took = (taken.at - began).total_seconds()
+    figures["takeover after SIGTERM"] = f"{took:.1f} s"
+    assert took <= 3.0
+
+
+def test_after_kill_9_the_standby_leads_within_20_s(sandbox, replicas, figures):
+    leader, pods = replicas
+    pid, point = process(pods, leader), sandbox.audit.end()
+    began = datetime.now(UTC)
+    os.kill(pid, signal.SIGKILL)
+    taken = wait_for(lambda: takeover(sandbox, point, leader))
+    took = (taken.at - began).total_seconds()
+    figures["takeover after kill -9"] = f"{took:.1f} s"
+    assert took <= 20.0
+
+
+def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_wakes(sandbox, replicas, figures):
+    leader, pods = replicas
+    pid = process(pods, leader)
+    restarts = restarts_of(sandbox, leader)
+    namespace = sandbox.namespace("frozen")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        point = sandbox.audit.end()
+        sandbox.apply_example(namespace)
+        wait_for(lambda: takeover(sandbox, point, leader))
+        sandbox.wait_ready(namespace)
+        # Something to do for one who wakes and believes that it still leads.
+        sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={namespace}", "--replicas=1")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: restarts_of(sandbox, leader) > restarts, what="its end", timeout_s=60)
+    sandbox.wait_ready(namespace)
+    entries = list(sandbox.audit.entries(since=point, user=USER))
+    assert [item for item in entries if item.is_write and item.pod == leader] == []
+    others = [item for item in entries if item.is_write and item.resource != "leases"]
+    assert others
+    figures["writes of a leader that woke after its lease"] = "0"
+    log = sandbox.tools.kubectl("logs", "--previous", leader, f"--namespace={NAMESPACE}")
+    assert '"message":"lease lost"' in log
+    sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
+
+
+def restarts_of(sandbox, name):
+    (status,) = sandbox.pods(NAMESPACE)[name]["status"]["containerStatuses"]
+    return status["restartCount"]

@@ -1,0 +1,137 @@
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from support.builders import a_datadog_daemon_set, an_agent
+from support.waiting import wait_for
+
+NS, NAME = "trading", "momentum"
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def ask(port):
+    """Asks the operator's own HTTP server; code and text."""
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except urllib.error.URLError as error:
+            return 0, str(error)
+
+    return get
+
+
+def is_ready(server, name=NAME):
+    status = server.get("PurpleFleaAgent", NS, name).get("status", {})
+    conditions = {item["type"]: item["status"] for item in status.get("conditions", [])}
+    return conditions.get("Ready") == "True"
+
+
+def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, ask, port):
+    from support.apiserver.server import ApiServer
+
+    with (
+        ApiServer(bookmark_interval_s=0.2) as server,
+        an_operator(server, health_port=port, watch_silence_s=2.0),
+    ):
+        server.wait_until(lambda: server.open_watches() == 6)
+        wait_for(lambda: ask("/livez") == (200, "ok"))
+        server.silence_watches("pods", new_too=True)
+        code, words = wait_for(lambda: found if (found := ask("/livez"))[0] != 200 else None)
+        assert code == 500
+        assert words.startswith("deaf watch: nothing heard of pods for ")
+        # A stream that is opened anew, and is deaf again, heals nothing.
+        server.drop_watches("pods")
+        server.wait_until(lambda: server.open_watches() == 6)
+        assert ask("/livez")[0] == 500
+        server.hear_new_watches()
+        server.drop_watches("pods")
+        wait_for(lambda: ask("/livez") == (200, "ok"))
+
+
+def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
+    from support.apiserver.server import ApiServer
+
+    with (
+        ApiServer(bookmark_interval_s=0.2) as server,
+        an_operator(server, health_port=port, watch_silence_s=1.0),
+    ):
+        server.wait_until(lambda: server.open_watches() == 6)
+        silence = "purpleflea_operator_watch_silence_seconds "
+        seen = []
+
+        def heard_again():
+            text = ask("/metrics")[1]
+            (line,) = [line for line in text.splitlines() if line.startswith(silence)]
+            seen.append(float(line.removeprefix(silence)))
+            return len(seen) > 100
+
+        wait_for(heard_again)
+        assert max(seen[10:]) < 1.0
+        assert ask("/livez") == (200, "ok")
+
+
+def test_an_api_server_that_is_away_is_no_reason_to_die(an_operator, ask, port):
+    from support.apiserver.server import ApiServer
+
+    with (
+        ApiServer(bookmark_interval_s=0.2) as server,
+        an_operator(server, health_port=port, watch_silence_s=6.0),
+    ):
+        server.wait_until(lambda: server.open_watches() == 6)
+        refused = server.fail_next(verb="watch", status=503, times=None)
+        server.drop_watches(cut=True)
+        server.wait_until(lambda: refused.hits > 12, timeout=30)
+        assert ask("/livez") == (200, "ok")
+
+
+def test_leader_and_standby_are_ready_and_tell_who_leads(server, an_operator, ask, port):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    elected = {"lease_namespace": "system", "lease_s": 3}
+    with an_operator(**elected) as other:
+        server.wait_until(lambda: is_ready(server))
+        with an_operator(health_port=port, **elected):
+            wait_for(lambda: ask("/readyz") == (200, "ok"))
+            assert "purpleflea_operator_leader 0.0" in ask("/metrics")[1]
+            other.stop()
+            wait_for(lambda: "purpleflea_operator_leader 1.0" in ask("/metrics")[1])
+            wait_for(lambda: ask("/readyz") == (200, "ok"))
+
+
+def test_a_standby_that_cannot_see_the_lease_is_not_ready_but_lives(server, an_operator, ask, port):
+    server.fail_next(resource="leases", status=503, times=None)
+    with an_operator(health_port=port, lease_namespace="system"):
+        wait_for(lambda: ask("/readyz") == (503, "the lease cannot be read"))
+        assert ask("/livez") == (200, "ok")
+
+
+def test_the_metrics_count_requests_passes_and_agents(server, an_operator, ask, port):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    with an_operator(health_port=port):
+        server.wait_until(lambda: is_ready(server))
+        expected = {
+            'purpleflea_operator_agent_conditions{condition="Ready",status="True"} 1.0',
+            "purpleflea_operator_telemetry_coverage_ratio 1.0",
+            'purpleflea_operator_api_requests_total{code="200",resource="pods",verb="watch"} 1.0',
+            'purpleflea_operator_api_requests_total{code="201",resource="statefulsets",verb="patch"} 1.0',
+            "purpleflea_operator_leader 1.0",
+            "purpleflea_operator_queue_depth 0.0",
+            "purpleflea_operator_agents 1.0",
+        }
+        wait_for(lambda: expected <= set(ask("/metrics")[1].splitlines()))
+        assert ask("/readyz") == ask("/livez") == (200, "ok")
