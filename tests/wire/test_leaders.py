@@ -1,3 +1,8 @@
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -38,21 +43,16 @@ def but_leases(server):
     return [request for request in server.writes() if request.resource != "leases"]
 
 
-LISTED = ("purplefleaagents", "daemonsets")
-
-
 def test_one_of_two_leads_and_the_other_only_looks_at_the_lease(a_world, a_replica):
     server = a_world
     with a_replica() as leader:
         server.wait_until(lambda: is_made(server, status="True") and server.open_watches() == 6)
-        # The last thing a start does are the sweeps: a third list of what was there at the start.
-        server.wait_until(lambda: all(server.lists(resource=kind)[2:] for kind in LISTED))
         first = holder(server)
         server.clear()
         with a_replica() as standby:
             server.wait_until(lambda: server.requests(verb="get", resource="leases")[4:])
-            assert server.watches() == but_leases(server) == []
-            assert [request for request in server.lists() if request.resource in LISTED] == []
+            # Lists may still be the leader's: it sweeps some seconds after its start.
+            assert server.requests(user_agent="kopf") == but_leases(server) == []
             assert server.open_watches() == 6
             assert holder(server) == first
             assert leader.is_alive
@@ -66,6 +66,35 @@ def test_after_an_orderly_end_the_other_leads_at_once(a_world, a_replica):
     leases = server.writes(resource="leases")
     assert holder(server) == ""
     assert {request.verb for request in leases} == {"create", "update"}
+
+
+def test_sigterm_frees_the_lease_before_kopf_would_have_ended(a_world, tmp_path):
+    server = a_world
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(kubeconfig(server.url)))
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(file),
+        "PURPLEFLEA_OPERATOR_HEALTH_PORT": "0",
+        "PURPLEFLEA_OPERATOR_LEASE_NAMESPACE": "system",
+    }
+    command = [sys.executable, "-m", "purpleflea_operator"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        server.wait_until(lambda: server.open_watches() == 6, timeout=20)
+        process.send_signal(signal.SIGTERM)
+        server.wait_until(lambda: holder(server) == "", timeout=3)
+        assert process.wait(timeout=10) == 0
+
+
+def kubeconfig(url):
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+    }
 
 
 def test_a_standby_takes_over_what_happens_after_an_orderly_end(a_world, a_replica):

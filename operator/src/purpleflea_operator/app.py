@@ -58,7 +58,13 @@ async def run(
     """
     async with contextlib.AsyncExitStack() as stack:
         operator = _Operator(settings, connect, clock or lifetime.running_clock(), stack)
-        await operator.run(stop if stop is not None else lifetime.stop_on_signals())
+        if stop is not None:
+            await operator.run(stop)
+            return
+        signalled = asyncio.Event()
+        lifetime.listen(signalled)
+        # kopf, once it runs, has put its own handlers in place of ours; its way to stop takes 5 s and more.
+        await operator.run(signalled, on_kopf=functools.partial(lifetime.listen, signalled))
 
 
 class _Operator:
@@ -82,18 +88,15 @@ class _Operator:
         self._queue = Queue[Key](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
 
-    async def run(self, stop: lifetime.Stop) -> None:
-        """Stand by, lead, stop."""
+    async def run(self, stop: lifetime.Stop, *, on_kopf: Callable[[], None] = lambda: None) -> None:
+        """Stand by, lead, stop; `on_kopf` is called when kopf runs."""
         stopping = asyncio.create_task(lifetime.until(stop), name="stop")
-        # Whatever told us, kopf gets an event of this loop: for another's it would leave a thread waiting.
-        told = asyncio.Event()
-        stopping.add_done_callback(lambda _: told.set())
         self._stack.callback(stopping.cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)
         elector = await self._elector() if self._settings.lease_namespace else None
-        lead = await self._prepared(elector, told, stopping)
+        lead = await self._prepared(elector, stopping, on_kopf)
         if elector is None:
             await lead()
         elif await lifetime.unless(stopping, _acquired(elector)):
@@ -122,7 +125,10 @@ class _Operator:
         return elector
 
     async def _prepared(
-        self, elector: Elector | None, told: asyncio.Event, stopping: asyncio.Task[None]
+        self,
+        elector: Elector | None,
+        stopping: asyncio.Task[None],
+        on_kopf: Callable[[], None],
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         """All parts, put together; the result leads when it is called."""
         cluster, cache = await self._cluster(), Cache()
@@ -138,8 +144,9 @@ class _Operator:
                 return
             self._watch_over(passes)
             self._probes.ready = str
-            serve = _kopf(informer, self._watching, told)
-            await _work(self._settings, informer, self._queue, passes, serve)
+            serve = _kopf(informer, self._watching, on_kopf)
+            work_on = _work(self._settings, informer, self._queue, passes, serve)
+            await lifetime.unless(stopping, work_on)
 
         return lead
 
@@ -213,19 +220,24 @@ async def _work(
 
 
 async def _kopf(
-    informer: Informer, watching: Callable[[], kopf.AiohttpSession], told: asyncio.Event
+    informer: Informer,
+    watching: Callable[[], kopf.AiohttpSession],
+    on_kopf: Callable[[], None],
 ) -> None:
+    """Watch until cancelled."""
     registry = kopf.OperatorRegistry()
     handlers.register(registry, informer, watching)
-    await kopf.operator(
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=handlers.select(handlers.settings()),
         clusterwide=True,
         standalone=True,
         # By default kopf asks for the user's name, and in a container there is no such user.
         identity=cast(Any, socket.gethostname()),
-        stop_flag=told,
     )
+    on_kopf()
+    await kopf.run_tasks(tasks, ignored=ours)
 
 
 async def _primed(informer: Informer) -> None:

@@ -50,13 +50,11 @@ async def unless(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None])
         await asyncio.gather(task, return_exceptions=True)
 
 
-def stop_on_signals() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT. kopf has handlers of its own while it runs, to the same end."""
-    stop = asyncio.Event()
+def listen(stop: asyncio.Event) -> None:
+    """Have SIGTERM and SIGINT set `stop`, in place of whatever they did before."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 async def until(stop: Stop) -> None:
