@@ -50,7 +50,7 @@ def _live(birth: dict[str, Any]) -> None:
         os.environ.update(birth["environment"])
         _ahead_s = float(birth["ahead_s"])
         if birth["dies_at"] is not None:
-            CrashPoint(int(birth["dies_at"])).arm()
+            CrashPoint(birth["dies_at"]).arm()
         code = main()
     finally:
         sys.stdout.flush()

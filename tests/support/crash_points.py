@@ -35,10 +35,11 @@ OUTSIDE = {
 
 
 class CrashPoint:
-    """The n-th step after an order's life began."""
+    """The n-th step after an order's life began, or the first one of a name."""
 
-    def __init__(self, number: int) -> None:
-        self._left = number
+    def __init__(self, step: int | str) -> None:
+        self._name = step if isinstance(step, str) else None
+        self._left = step if isinstance(step, int) else 0
         self._has_begun = False
         self._lock = threading.Lock()
 
@@ -62,6 +63,8 @@ class CrashPoint:
             self._count(f"{event} {name}")
 
     def _count(self, step: str) -> None:
+        if self._name not in (None, step):
+            return
         with self._lock:
             self._left -= 1
             if self._left < 0:

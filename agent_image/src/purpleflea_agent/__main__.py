@@ -3,6 +3,7 @@
 What the user got wrong ends it at once with one clear line and exit code 2.
 """
 
+import gc
 import logging
 import math
 import signal
@@ -58,6 +59,9 @@ def main() -> int:
     logging.getLogger("purpleflea.agent").info(
         "Listening", extra={"http_port": listener.getsockname()[1]}
     )
+    # What is there now stays for ever: else the collector goes through it again and again, while an order waits.
+    gc.collect()
+    gc.freeze()
     server.run(sockets=[listener])
     return 0 if server.started else 1
 
