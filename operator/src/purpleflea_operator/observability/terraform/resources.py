@@ -80,7 +80,7 @@ def _monitor(body: Body) -> list[Any]:
 
 
 def _slo(body: Body) -> list[Any]:
-    items = _some(body, "name", "description", "type", "tags")
+    items = _some(body, "name", "type", "tags")
     items += [None, *_some(body, "timeframe", "target_threshold", "warning_threshold")]
     items += _block("query", *body["query"].items())
     for threshold in body["thresholds"]:
