@@ -7,10 +7,10 @@ PYTEST := $(PY) -m pytest -q
 SOURCES := contract/src operator/src agent_image/src sandbox/src tests
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-agent test-check test-e2e test-faults bench-agent lint format crds docs chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-agent test-check test-e2e test-faults bench-agent lint format crds docs observability chart images clean
 
 help: ## Show this list
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
 
 .venv/.ready: $(LOCKS) requirements/setup.sh
 	@requirements/setup.sh
@@ -69,6 +69,9 @@ crds: setup ## Generate the CRDs from the models
 
 docs: setup ## Generate the tables of docs/ from the contract
 	@$(PY) -m purpleflea_contract.docs docs
+
+observability: setup ## Generate monitors, dashboard, SLO, pipeline, Terraform module from the contract
+	@$(PY) -m purpleflea_operator.observability.export observability
 
 chart: crds ## Package the Helm chart into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator

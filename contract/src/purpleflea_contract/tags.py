@@ -176,3 +176,5 @@ SIGNAL = Tag(
 
 EVERY_METRIC = (AGENT_ID, STRATEGY)
 """Tags that every metric of an agent carries, besides env, service and version."""
+UNIFIED = ("env", "service", "version")
+"""Unified service tags: on everything an agent sends, put there by the Datadog libraries and the node agent."""
