@@ -171,7 +171,8 @@ def _verdict(row: Row) -> str:
 
 
 def _write(rows: list[Row]) -> None:
-    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
+    load = os.getloadavg()[1]
+    machine = f"{os.cpu_count()} processors (load {load:.1f}), Python {platform.python_version()}"
     lines = [
         "# The agent, measured",
         "",
