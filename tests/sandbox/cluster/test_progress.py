@@ -6,10 +6,10 @@ from rich.console import Console
 from purpleflea_sandbox.cluster.progress import Silent, Terminal, spoken
 
 
-def said_by(work: object = None, *, heartbeat_s: float = 60.0) -> tuple[Terminal, io.StringIO]:
-    del work
+def said_by(*, heartbeat_s: float = 60.0) -> tuple[Terminal, io.StringIO]:
     out = io.StringIO()
-    return Terminal(Console(file=out, width=40), heartbeat_s=heartbeat_s), out
+    console = Console(file=out, width=40)
+    return Terminal(console, heartbeat_s=heartbeat_s, clock=lambda: 0.0), out
 
 
 def test_plain_output_tells_begin_with_expectation_and_end() -> None:

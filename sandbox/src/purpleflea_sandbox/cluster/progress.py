@@ -4,7 +4,7 @@ the work it reports on."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -43,21 +43,28 @@ class Silent:
 class Terminal:
     """Words for people, on standard error so that standard output stays usable in pipes."""
 
-    def __init__(self, console: Console | None = None, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console = console or Console(stderr=True, highlight=False)
         self._heartbeat_s = heartbeat_s
+        self._clock = clock
 
     def note(self, text: str) -> None:
         self._console.print(escape(text), soft_wrap=True)
 
     @contextmanager
     def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
-        began = time.monotonic()
+        began = self._clock()
         shown = text if expected_s is None else f"{text} (expect {spoken(expected_s)})"
         around = self._live(shown) if self._console.is_terminal else self._lines(text, shown, began)
         with around:
             yield
-        self.note(f"{text}: {spoken(time.monotonic() - began)}")
+        self.note(f"{text}: {spoken(self._clock() - began)}")
 
     @contextmanager
     def _live(self, shown: str) -> Iterator[None]:
@@ -73,7 +80,7 @@ class Terminal:
         def beat() -> None:
             self_text = f"{text} ..."
             while not done.wait(self._heartbeat_s):
-                self.note(f"{self_text} {spoken(time.monotonic() - began)} so far")
+                self.note(f"{self_text} {spoken(self._clock() - began)} so far")
 
         if shown != text:
             self.note(f"{shown} ...")
