@@ -4,7 +4,6 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q
-SOURCES := contract/src operator/src agent_image/src sandbox/src tests
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
 .PHONY: help setup demo down test test-unit test-wire test-sandbox test-agent test-check test-e2e test-faults bench-agent lint format crds docs observability chart images clean

@@ -106,9 +106,8 @@ def telemetry_ready(world: World) -> Finding:
     return _finding(kind, "True", "Connected", message)
 
 
-def summary(world: World, findings: tuple[Finding, ...]) -> Finding:
+def summary(findings: tuple[Finding, ...]) -> Finding:
     """Can all identities do their work? Telemetry is a matter of its own: whenMissing is Warn."""
-    del world
     for finding in findings:
         decisive = finding.type in (ConditionType.SPEC_VALID, ConditionType.WORKLOAD_AVAILABLE)
         if decisive and finding.status != "True":
@@ -122,7 +121,7 @@ CHECKS: tuple[Check, ...] = (spec_valid, workload_available, datadog_installed, 
 def findings(world: World) -> tuple[Finding, ...]:
     """The outcome of all checks, the summary first."""
     found = tuple(check(world) for check in CHECKS)
-    return (summary(world, found), *found)
+    return (summary(found), *found)
 
 
 def _finding(kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Finding:

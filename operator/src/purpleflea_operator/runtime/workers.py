@@ -36,9 +36,7 @@ async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
             result = await reconcile(key)
     except errors.Throttled as error:
         _again(queue, key, error, at_least_s=error.retry_after_s)
-    except (errors.Transient, TimeoutError) as error:
-        _again(queue, key, error)
-    except errors.ApiError as error:
+    except (errors.ApiError, TimeoutError) as error:
         _again(queue, key, error)
     except Exception:
         delay = queue.retry(key)

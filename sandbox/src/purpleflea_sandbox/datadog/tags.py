@@ -4,7 +4,7 @@ Pure. It does not know where tags come from.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 _LONGEST = 200
 _FORBIDDEN = re.compile(r"[^\w:./\-]+")
@@ -29,7 +29,3 @@ def split(tag: str) -> tuple[str, str]:
 def merged(*groups: Iterable[str]) -> tuple[str, ...]:
     """All tags in the order of their first appearance, each once."""
     return tuple(dict.fromkeys(tag for group in groups for tag in group if tag))
-
-
-def from_mapping(values: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{name}:{value}" for name, value in values.items())
