@@ -185,7 +185,8 @@ class Clock:
 def test_a_leader_that_wakes_after_its_lease_writes_nothing(a_world, a_replica):
     server, clock = a_world, Clock()
     replica = a_replica(clock=clock).start()
-    server.wait_until(lambda: is_made(server) and server.open_watches() == 6)
+    # Ready is the last thing it has to say: whatever is written later is written too late.
+    server.wait_until(lambda: is_made(server, status="True") and server.open_watches() == 6)
     server.clear()
     clock.frozen_s = 60.0
     for number in range(20):
