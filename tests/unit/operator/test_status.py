@@ -6,7 +6,8 @@ import pytest
 from purpleflea_operator.detect.connection import connection
 from purpleflea_operator.detect.node_agent import datadog_facts
 from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import checks, status
+from purpleflea_operator.reconcile import status
+from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.transitions import transitions
 from purpleflea_operator.reconcile.world import World, pod, stuck_pod
 from purpleflea_operator.render.identity import Agent
@@ -51,11 +52,11 @@ def a_world(stateful_set=None, *, pods=(), daemon_set=None, spec=None, **changes
 
 
 def outcome(world):
-    return {item.type: (item.status, item.reason) for item in checks.findings(world)}
+    return {item.type: (item.status, item.reason) for item in conditions.findings(world)}
 
 
 def message(world, kind):
-    return next(item.message for item in checks.findings(world) if item.type == kind)
+    return next(item.message for item in conditions.findings(world) if item.type == kind)
 
 
 def test_all_is_well():
@@ -196,7 +197,7 @@ def test_only_a_pod_that_hangs_for_a_while_is_asked_about():
 
 def next_of(world, current=None, now=NOW):
     return status.next_status(
-        current or {}, world, checks.findings(world), name="momentum", now=now
+        current or {}, world, conditions.findings(world), name="momentum", now=now
     )
 
 

@@ -16,7 +16,8 @@ from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.kinds import Ref, ref_of
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.detect.facts import DatadogFacts
-from purpleflea_operator.reconcile import checks, plan, status, transitions
+from purpleflea_operator.reconcile import plan, status, transitions
+from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.diagnosis import Diagnosis, look_again_after_s
 from purpleflea_operator.reconcile.events import event
 from purpleflea_operator.reconcile.gather import is_owned, world_of
@@ -149,7 +150,7 @@ class Reconciler:
     async def _report(self, key: Key, resource: dict[str, Any], world: World) -> Result:
         now = self._now()
         current = resource.get("status", {})
-        found = checks.findings(world)
+        found = conditions.findings(world)
         wanted = status.next_status(current, world, found, name=key.name, now=now)
         written = self._written.get(key)
         since = (now - written).total_seconds() if written else status.SETTLE_S

@@ -6,7 +6,7 @@ from typing import Any
 
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.detect.facts import NodeAgent
-from purpleflea_operator.reconcile.checks import Finding
+from purpleflea_operator.reconcile.checks.finding import Finding
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.identity import selector
 

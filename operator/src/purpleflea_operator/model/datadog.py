@@ -1,0 +1,76 @@
+"""PurpleFleaAgent v1alpha1: spec.datadog, how the agents are observed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from purpleflea_contract.settings import SpecModel
+from purpleflea_operator.model.values import TagValue
+
+
+class Apm(SpecModel):
+    """What the agents trace."""
+
+    sample_rate: (
+        Annotated[str, Field(pattern="^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$", max_length=8)] | None
+    ) = None
+    """Share of the traces that are kept, as a decimal string from 0 to 1, such as 0.25. Left out, the node agent
+    decides."""
+    runtime_metrics: bool = False
+    """Whether the agents send metrics of their Python runtime (runtime.python.*)."""
+    profiling: bool = False
+    """Whether the agents are profiled continuously; costs a few percent of CPU."""
+
+
+class Check(SpecModel):
+    """The Agent check `purpleflea_agent`, run by the Datadog node agent."""
+
+    enabled: bool = False
+    """Whether the node agent asks each agent for its status, so that one that sends nothing any more is still seen.
+    It costs custom metrics, and the check has to be installed in the node agent (Helm: datadog.checksd)."""
+    interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
+    """Seconds between two runs (5 to 3600)."""
+
+
+class OpenMetrics(SpecModel):
+    """Datadog's check `openmetrics`, run by the Datadog node agent on the agents' /metrics."""
+
+    enabled: bool = False
+    """Whether the node agent also reads each agent's /metrics, as purpleflea.agent_...; what agents send by DogStatsD
+    is then there twice, and paid for twice. Meant for images that only expose Prometheus metrics."""
+    interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
+    """Seconds between two runs (5 to 3600)."""
+    metrics: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        Field(min_length=1, max_length=64),
+    ] = (".+",)
+    """Names of the metrics to read, as regular expressions (1 to 64)."""
+
+
+class Datadog(SpecModel):
+    """How the agents are observed in Datadog."""
+
+    env: TagValue = "production"
+    """Unified service tag env of everything the agents send."""
+    service: TagValue = "purpleflea-trading-agent"
+    """Unified service tag service of everything the agents send."""
+    version: TagValue | None = None
+    """Unified service tag version. Left out, it is the tag of the image."""
+    team: TagValue | None = None
+    """Tag team of everything the agents send."""
+    tags: Annotated[dict[str, TagValue], Field(max_length=16)] = {}
+    """More tags of everything the agents send, such as desk: crypto (at most 16)."""
+    connection: Literal["Auto", "HostIP", "Service", "Disabled"] = "Auto"
+    """How agents reach the Datadog node agent: HostIP (a port of the node), Service (the node-local Service),
+    Auto (whichever the installation offers, HostIP first) or Disabled (send nothing)."""
+    apm: Apm = Apm()
+    """What the agents trace."""
+    legacy_histograms: bool = False
+    """Whether latencies and amounts are sent as histograms, as older dashboards expect them, instead of
+    distributions. A histogram has percentiles per host only, and other names: agent.order.latency_ms.95percentile."""
+    check: Check = Check()
+    """The Agent check of the agents' status."""
+    open_metrics: OpenMetrics = OpenMetrics()
+    """Reading the agents' /metrics as well."""
+    when_missing: Literal["Warn"] = "Warn"
+    """What happens where no node agent is found: Warn runs the agents and reports it."""

@@ -1,0 +1,37 @@
+"""The world -> findings: one per condition, with reason, message and what to do next. Pure."""
+
+from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile.checks.finding import Check, Finding, finding
+from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
+from purpleflea_operator.reconcile.checks.workload import workload_available
+from purpleflea_operator.reconcile.world import World
+
+
+def spec_valid(world: World) -> Finding:
+    """Is the spec one that can be rendered?"""
+    if world.agent is None:
+        return finding(
+            ConditionType.SPEC_VALID,
+            "False",
+            "Invalid",
+            f"{world.invalid}; the last valid version keeps running. Correct the field and apply again",
+        )
+    return finding(ConditionType.SPEC_VALID, "True", "Valid", "the spec is valid")
+
+
+def summary(findings: tuple[Finding, ...]) -> Finding:
+    """Can all identities do their work? Telemetry is a matter of its own: whenMissing is Warn."""
+    for item in findings:
+        decisive = item.type in (ConditionType.SPEC_VALID, ConditionType.WORKLOAD_AVAILABLE)
+        if decisive and item.status != "True":
+            return finding(ConditionType.READY, "False", item.reason, item.message)
+    return finding(ConditionType.READY, "True", "Ready", "all agents are ready")
+
+
+CHECKS: tuple[Check, ...] = (spec_valid, workload_available, datadog_installed, telemetry_ready)
+
+
+def findings(world: World) -> tuple[Finding, ...]:
+    """The outcome of all checks, the summary first."""
+    found = tuple(check(world) for check in CHECKS)
+    return (summary(found), *found)

@@ -1,0 +1,82 @@
+"""Do all identities run, and if not, why does the first one not? Pure."""
+
+from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.world import Pod, World
+
+
+def workload_available(world: World) -> Finding:
+    """Do all identities run the current spec and answer their readiness probe?"""
+    kind = ConditionType.WORKLOAD_AVAILABLE
+    if world.failure:
+        return finding(kind, "False", world.failure_reason, world.failure)
+    stateful_set = world.stateful_set
+    if stateful_set is None:
+        return finding(kind, "False", "Progressing", "the workload is being created")
+    replicas = stateful_set["spec"].get("replicas", 1)
+    if replicas == 0:
+        return finding(kind, "True", "ScaledToZero", "no agents are wanted")
+    ready, current = progress(world)
+    if current and ready == replicas:
+        return finding(kind, "True", "AllReady", f"{ready}/{replicas} agents are ready")
+    problem = _problem(world)
+    state = f"{ready}/{replicas} agents are ready"
+    if problem is None:
+        return finding(kind, "False", "Progressing", state)
+    reason, text = problem
+    return finding(kind, "False", reason, f"{state}; {text}")
+
+
+def progress(world: World) -> tuple[int, bool]:
+    """Ready pods, and whether all pods that are wanted run the current revision and are ready."""
+    stateful_set = world.stateful_set
+    if stateful_set is None:
+        return 0, False
+    status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
+    ready = status.get("readyReplicas", 0)
+    observed = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
+    updated = status.get("updatedReplicas", 0) >= replicas
+    return ready, observed and updated and ready >= replicas and status.get("replicas") == replicas
+
+
+def _problem(world: World) -> tuple[str, str] | None:
+    """Why the first pod that does not start does not: reason, and explanation with a remedy."""
+    for pod in sorted(world.pods, key=lambda item: item.name):
+        if pod.ready or pod.deleting:
+            continue
+        problem = _pod_problem(pod)
+        if problem is not None:
+            return problem
+    if world.pod_events:
+        return _event_problem(world.pod_events[0])
+    return None
+
+
+_REMEDIES = {
+    "ErrImagePull": ("ImagePullFailed", "check spec.image and spec.image.pullSecrets"),
+    "ImagePullBackOff": ("ImagePullFailed", "check spec.image and spec.image.pullSecrets"),
+    "ErrImageNeverPull": ("ImagePullFailed", "the image is not on the node: check spec.image"),
+    "InvalidImageName": ("ImagePullFailed", "check spec.image"),
+    "CreateContainerConfigError": ("ConfigurationMissing", "make what the message names"),
+    "CreateContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
+    "RunContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
+    "CrashLoopBackOff": ("CrashLooping", "see kubectl logs --previous"),
+}
+
+
+def _pod_problem(pod: Pod) -> tuple[str, str] | None:
+    if not pod.scheduled:
+        if not pod.message:
+            return None
+        return "Unschedulable", f"{pod.name} fits no node: {pod.message}; check spec.pod"
+    if pod.waiting not in _REMEDIES:
+        return None
+    reason, remedy = _REMEDIES[pod.waiting]
+    return reason, f"{pod.name} does not start: {pod.message or pod.waiting}; {remedy}"
+
+
+def _event_problem(message: str) -> tuple[str, str]:
+    if "secret" in message and "not found" in message:
+        remedy = "create the Secret that spec.api.keySecretRef names (in this namespace)"
+        return "SecretNotFound", f"{message}; {remedy}"
+    return "VolumeNotMounted", message
