@@ -1,9 +1,7 @@
 """An agent of one's own: it only watches, but it is run, halted, observed and ended like any other."""
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import AsyncIterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,35 +10,24 @@ from purpleflea_agent import logs, metrics, tracing
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.settings import read_environment, read_settings
 from purpleflea_contract import spans
+from purpleflea_contract.control import Acknowledgement
 
 environment = read_environment()
-settings = read_settings(environment.settings_file)
+market = read_settings(environment.settings_file).markets[0]
 control = ControlFile(environment.control_file)
-log = logs.get_logger("custom")
+app = FastAPI()
 
 
-async def trade() -> None:
+async def watch() -> None:
     while True:
         control.refresh()
-        market = settings.markets[0]
         with tracing.span(spans.SIGNAL_COMPUTE, market=market, price_count=1) as span:
             span.set(signal_value=0.01)
-            logs.log_signal_generated(market, 0.01, settings.strategy)
+            logs.log_signal_generated(market, 0.01, "custom")
         if not control.is_halted:
-            log.info("Here an order would be sent", extra={"market": market})
+            logs.get_logger("custom").info("Here an order would be sent")
         metrics.record_heartbeat()
         await asyncio.sleep(1)
-
-
-@contextlib.asynccontextmanager
-async def life(_: FastAPI) -> AsyncIterator[None]:
-    trading = asyncio.create_task(trade())
-    yield
-    trading.cancel()
-    metrics.emitter().close()
-
-
-app = FastAPI(lifespan=life)
 
 
 @app.get("/healthz")
@@ -50,17 +37,19 @@ async def healthy() -> dict[str, str]:
 
 
 @app.get("/v1/control")
-async def acknowledge() -> dict[str, object]:
+async def acknowledge() -> Acknowledgement:
     control.refresh()
-    state = {"since": control.since, "sending": False, "at_rest": control.is_halted}
-    return {**control.control.model_dump(), **state}
+    return control.acknowledged(at_rest=control.is_halted)
+
+
+async def main() -> None:
+    address = {"host": environment.http_host, "port": environment.http_port}
+    watching = asyncio.create_task(watch())
+    await uvicorn.Server(uvicorn.Config(app, **address, log_config=None)).serve()
+    watching.cancel()
+    metrics.emitter().close()
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops, then raises the signal again
-    config = uvicorn.Config(
-        app, host=environment.http_host, port=environment.http_port, log_config=None
-    )
-    listener = config.bind_socket()
-    log.info("Listening", extra={"http_port": listener.getsockname()[1]})
-    uvicorn.Server(config).run(sockets=[listener])
+    asyncio.run(main())

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from purpleflea_contract import metrics, spans
+from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_contract.routes import ROUTES
 from support.agent_process import AgentFolder, AgentProcess
 from support.receivers.dogstatsd import DogStatsdSink
-from support.receivers.trace_agent import TraceAgent
+from support.receivers.trace_agent import TraceAgent, free_port
 
 UNIFIED = {"DD_ENV": "demo", "DD_SERVICE": "custom", "DD_VERSION": "1.0.0"}
 IMAGE = {"DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false"}
@@ -33,7 +34,8 @@ def test_the_example_is_observed_halted_and_ended_like_our_own(
 ) -> None:
     trace_agent.clear()
     script = str(repository / "examples" / "custom-agent" / "agent.py")
-    environment = {**IMAGE, **UNIFIED, **sink.environment, **trace_agent.environment}
+    receivers = {**sink.environment, **trace_agent.environment}
+    environment = {**IMAGE, **UNIFIED, **receivers, "PURPLEFLEA_HTTP_PORT": str(free_port())}
     with AgentProcess(mounts, environment, program=[script]) as agent:
         agent.wait_until_ready()
         for route in ROUTES:
@@ -45,12 +47,16 @@ def test_the_example_is_observed_halted_and_ended_like_our_own(
         assert (span["meta"]["agent_id"], span["service"]) == ("momentum-0", "custom")
         line = agent.wait_for_line("signal_generated")
         assert len(line["dd.trace_id"]) == 32
-        assert agent.http.get("/v1/control").json()["at_rest"] is False
+        assert acknowledged(agent).at_rest is False
         mounts.set_mode("Halted")
-        halted = agent.http.get("/v1/control").json()
-        assert (halted["mode"], halted["at_rest"]) == ("Halted", True)
+        assert (acknowledged(agent).mode, acknowledged(agent).at_rest) == (Mode.HALTED, True)
         assert agent.terminate() == 0
         assert agent.stderr == []
+
+
+def acknowledged(agent: AgentProcess) -> Acknowledgement:
+    """What the operator reads."""
+    return Acknowledgement.model_validate_json(agent.http.get("/v1/control").content)
 
 
 def test_the_library_runs_without_datadog_and_says_so_once(mounts: AgentFolder) -> None:

@@ -1,5 +1,6 @@
 """Coming to rest: resolving orders, closing positions, and giving up in time."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -10,8 +11,9 @@ from purpleflea_agent.trading.orders import OrderUnsettled
 from purpleflea_contract import metrics
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import AgentFolder
-from support.exchange_double import ExchangeDouble
+from support.exchange_double import KEY, ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
+from support.waiting import wait_for
 
 
 @pytest.fixture
@@ -49,6 +51,7 @@ async def test_positions_are_closed_and_resting_orders_taken_back(
     parts.control.refresh()
     await parts.rest.come_at_the_end(parts.control)
     assert (parts.rest.is_reached, parts.rest.left_undone) == (True, None)
+    assert parts.rest.flattened is True
     assert position(exchange) == 0
     assert exchange.orders["k2"]["status"] == "cancelled"
     assert await parts.journal.counts() == {"filled": 2, "cancelled": 1}
@@ -60,7 +63,7 @@ async def test_positions_stay_where_the_user_does_not_say_otherwise(
 ) -> None:
     await parts.buy("k1")
     await parts.rest.come_at_the_end(parts.control)
-    assert parts.rest.left_undone is None
+    assert (parts.rest.left_undone, parts.rest.flattened) == (None, None)
     assert position(exchange) == Decimal("0.01")
 
 
@@ -120,3 +123,54 @@ async def test_a_resting_order_is_counted_once_when_it_is_done(
     await parts.orders.settle_unfinished()
     (counted,) = parts.sent(metrics.ORDER_EXECUTIONS)
     assert (counted.values, counted.tag("status")) == ((1.0,), "success")
+
+
+@pytest.fixture
+async def stopped_without_the_exchange(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> AsyncIterator[Parts]:
+    """Holds a position, shall stop, and ran out of time: the exchange knows its key no more."""
+    await parts.buy("k1")
+    exchange.key = "another"
+    folder.set_mode("Stopped")
+    parts.control.refresh()
+    watching = asyncio.create_task(parts.rest.watch(parts.control))
+    await asyncio.to_thread(wait_for, lambda: parts.rest.is_reached, what="the time to be up")
+    yield parts
+    watching.cancel()
+
+
+async def test_a_stopped_agent_goes_on_trying_what_it_could_not_do_in_time(
+    stopped_without_the_exchange: Parts, exchange: ExchangeDouble
+) -> None:
+    rest = stopped_without_the_exchange.rest
+    assert (rest.flattened, rest.left_undone) == (False, "401: bad key")
+    exchange.key = KEY
+    await asyncio.to_thread(wait_for, lambda: rest.flattened, what="another try")
+    assert (rest.is_reached, rest.left_undone) == (True, None)
+    assert position(exchange) == 0
+
+
+async def test_trading_again_takes_back_what_was_said_of_the_stop(
+    stopped_without_the_exchange: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    parts = stopped_without_the_exchange
+    folder.set_mode("Active")
+    parts.control.refresh()
+    await asyncio.to_thread(wait_for, lambda: not parts.rest.is_reached, what="the reset")
+    assert (parts.rest.flattened, parts.rest.left_undone) == (None, None)
+
+
+async def test_the_end_of_the_process_tries_once_more(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    await parts.buy("k1")
+    exchange.key = "another"
+    folder.set_mode("Stopped")
+    parts.control.refresh()
+    await parts.rest.come_at_the_end(parts.control)
+    assert parts.rest.flattened is False
+    exchange.key = KEY
+    await parts.rest.come_at_the_end(parts.control)
+    assert (parts.rest.flattened, parts.rest.left_undone) == (True, None)
+    assert position(exchange) == 0

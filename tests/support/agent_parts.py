@@ -120,7 +120,9 @@ async def running_parts(
         control=control,
         clock=clock,
     )
-    rest = Rest(desk=orders, journal=journal, account=account, flatten=flatten, limit_s=1.0)
+    rest = Rest(
+        desk=orders, journal=journal, account=account, flatten=flatten, limit_s=1.0, retry_s=0.0
+    )
     yield Parts(
         journal=journal,
         account=account,

@@ -82,9 +82,15 @@ class AgentProcess:
         """Start it as its image does, or without ddtrace-run, or as another program around it."""
         tracing = [str(Path(sys.executable).with_name("ddtrace-run"))] if is_traced else []
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        self._environment = {
+            **inherited,
+            **AS_IN_THE_IMAGE,
+            **folder.environment,
+            **environment,
+        }
         self._process = subprocess.Popen(
             [*tracing, sys.executable, *program],
-            env={**inherited, **AS_IN_THE_IMAGE, **folder.environment, **environment},
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -188,6 +194,9 @@ class AgentProcess:
     def _port(self) -> int | None:
         if self._process.poll() is not None:
             raise AssertionError(f"the agent ended with {self._process.returncode}: {self.output}")
+        told = int(self._environment["PURPLEFLEA_HTTP_PORT"])
+        if told:
+            return told
         for line in self.lines():
             if "http_port" in line:
                 return int(line["http_port"])

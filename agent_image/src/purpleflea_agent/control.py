@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from purpleflea_agent import logs
-from purpleflea_contract.control import Control, Mode
+from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_contract.events import CONTROL_CHANGED
 
 POLL_INTERVAL_S = 0.25
@@ -58,6 +58,25 @@ class ControlFile:
     def objection(self) -> str | None:
         """Why no money may leave, as the contract's tag `reason` says it; None while Active."""
         return self._control.mode.value.lower() if self.is_halted else None
+
+    def acknowledged(
+        self,
+        *,
+        at_rest: bool,
+        sending: bool = False,
+        flattened: bool | None = None,
+        left_undone: str | None = None,
+    ) -> Acknowledgement:
+        """The answer to GET /v1/control, from what the caller knows of its orders."""
+        return Acknowledgement(
+            mode=self._control.mode,
+            generation=self._control.generation,
+            since=self._since,
+            sending=sending,
+            at_rest=at_rest,
+            flattened=flattened,
+            left_undone=left_undone,
+        )
 
     def refresh(self) -> None:
         """Look at the file now."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from purpleflea_contract import environment, events, metrics, routes, spans, tags
+from purpleflea_contract import control, environment, events, metrics, routes, spans, tags
 from purpleflea_contract.metrics import MetricType
 from purpleflea_contract.tags import Tag
 
@@ -114,6 +114,19 @@ def routes_table() -> str:
     return _table(("path", "required", "asked by", "meaning"), rows)
 
 
+def acknowledgement_table() -> str:
+    """Every field of the answer of /v1/control."""
+    rows = [
+        (
+            _code(name),
+            "yes" if field.is_required() else "no",
+            " ".join((field.description or "").split()),
+        )
+        for name, field in control.Acknowledgement.model_fields.items()
+    ]
+    return _table(("field", "required", "meaning"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "exposed-names": exposed_names_table,
@@ -124,6 +137,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "environment": environment_table,
     "mounts": mounts_table,
     "routes": routes_table,
+    "acknowledgement": acknowledgement_table,
 }
 
 

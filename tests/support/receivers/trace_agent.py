@@ -22,14 +22,14 @@ class TraceAgent:
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         """Listen on a free port, or where another one was."""
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "trace-agent.log").open("wb")
         command = [
             str(Path(sys.executable).with_name("ddapm-test-agent")),
             f"--port={self.port}",
-            f"--otlp-http-port={_free_port()}",
-            f"--otlp-grpc-port={_free_port()}",
+            f"--otlp-http-port={free_port()}",
+            f"--otlp-grpc-port={free_port()}",
         ]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, cwd=folder)
         self._client = httpx.Client(base_url=self.url, timeout=5)
@@ -103,7 +103,7 @@ class TraceAgent:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

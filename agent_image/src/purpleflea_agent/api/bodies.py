@@ -1,6 +1,5 @@
 """Bodies of the agent's own endpoints: bounded, documented, with examples; decimal strings, never floats."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -120,34 +119,6 @@ class EscrowAnswer(Body):
     status: str
     counterparty_id: str
     amount_usd: Decimal
-
-
-class ControlAnswer(Body):
-    """The trading mode that the agent acts on."""
-
-    model_config = example(
-        {
-            "mode": "Stopped",
-            "generation": 7,
-            "since": "2026-01-01T00:00:00Z",
-            "sending": False,
-            "at_rest": True,
-        }
-    )
-
-    mode: Mode
-    """Mode last read from control.json; a Halted one sends no order from that moment on."""
-    generation: int
-    """Generation last read from control.json."""
-    since: datetime
-    """When the agent saw the mode change."""
-    sending: bool
-    """Whether an order is on its way at this moment."""
-    at_rest: bool
-    """Whether the mode is reached. Halted: nothing is on its way. Stopped: orders are resolved and, with
-    spec.trading.flattenOnStop, positions closed, or the time for it is up. Active: never."""
-    left_undone: str | None = None
-    """What a Stopped agent could not do in time, in words."""
 
 
 class PositionAnswer(Body):

@@ -6,14 +6,13 @@ from fastapi import APIRouter, Request, Response
 
 from purpleflea_agent import losses, metrics
 from purpleflea_agent.api.bodies import (
-    ControlAnswer,
     HealthAnswer,
     PositionAnswer,
     StatusAnswer,
 )
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.services import Services
-from purpleflea_contract.control import Mode
+from purpleflea_contract.control import Acknowledgement, Mode
 
 METRICS_EXAMPLE = """\
 # HELP agent_positions_open_count Open positions of the market.
@@ -47,17 +46,15 @@ def router(services: Services) -> APIRouter:
         return HealthAnswer(status=_MODES[services.control.control.mode])
 
     @routes.get("/v1/control")
-    async def control() -> ControlAnswer:
+    async def control() -> Acknowledgement:
         """The trading mode that the agent acts on: the acknowledgement of control.json."""
         services.control.refresh()
-        word = services.control.control
-        return ControlAnswer(
-            mode=word.mode,
-            generation=word.generation,
-            since=services.control.since,
-            sending=services.desk.is_sending,
+        rest = services.rest
+        return services.control.acknowledged(
             at_rest=_is_at_rest(services),
-            left_undone=services.rest.left_undone,
+            sending=services.desk.is_sending,
+            flattened=rest.flattened,
+            left_undone=rest.left_undone,
         )
 
     @routes.get(
