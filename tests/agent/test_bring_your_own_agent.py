@@ -1,6 +1,6 @@
 """The example of an agent of one's own, as a process at real receivers; and the library without any Datadog.
 
-Its image is a layer on the agent's; building it belongs to the tier with a cluster.
+Its image is built and run in the tier with a cluster.
 """
 
 import subprocess

@@ -24,6 +24,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         _write(root / image.dockerfile, RECIPE.format(name=image.name))
         _write(root / image.name / "requirements.txt", "thing==1\n")
         _write(root / image.name / "src" / "package" / "module.py", f"NAME = '{image.name}'\n")
+    example = root / "examples" / "custom-agent"
+    _write(example / "Dockerfile", "FROM ${BASE_IMAGE}\nCOPY agent.py /opt/agent/agent.py\n")
+    _write(example / "agent.py", "NAME = 'custom'\n")
     monkeypatch.chdir(root)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return root

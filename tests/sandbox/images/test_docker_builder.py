@@ -44,6 +44,19 @@ def test_an_engine_that_answers_builds_and_saves(
     assert saved.endswith(" localhost/purpleflea-datadog/agent:7.81.1")
 
 
+def test_an_engine_builds_an_example_on_the_agent_that_was_built(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = install(tmp_path, monkeypatch)
+    build.ensure(["agent"], Silent())
+    calls.unlink()
+    build.ensure(["custom-agent"], Silent())
+    _, loaded, built, _ = calls.read_text().splitlines()
+    assert loaded.startswith("load --input=")
+    assert "/agent-" in loaded
+    assert built.endswith("/examples/custom-agent")
+
+
 def test_a_failed_build_names_the_image_and_shows_the_end_of_its_log(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

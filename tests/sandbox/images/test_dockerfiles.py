@@ -145,3 +145,15 @@ def test_what_a_dockerfile_copies_is_let_into_the_build_context(image: catalogue
     assert "*" in rules
     for name in catalogue.copied((CHECKOUT / image.dockerfile).read_text()):
         assert name.split("/")[0] in allowed
+
+
+@pytest.mark.parametrize("image", catalogue.EXAMPLES, ids=lambda image: image.name)
+def test_an_example_is_a_layer_on_an_image_of_ours_and_keeps_its_user(
+    image: catalogue.Image,
+) -> None:
+    (base,) = catalogue.chosen([image.base])
+    first, *rest = instructions(image)
+    assert first == f"ARG BASE_IMAGE={base.reference}"
+    assert rest[0] == "FROM ${BASE_IMAGE}"
+    assert not [line for line in rest if line.startswith(("USER ", "RUN ", "ADD "))]
+    assert all(path.exists() for path in catalogue.inputs(image, CHECKOUT))

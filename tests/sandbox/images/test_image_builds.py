@@ -29,8 +29,14 @@ class Builder:
     def forget_base(self) -> None:
         self.forgotten += 1
 
-    def build(self, image: Image, context: Path, archive: Path) -> None:
-        archive.write_text((context / image.name / "src/package/module.py").read_text())
+    def build(
+        self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
+    ) -> None:
+        if base is None:
+            archive.write_text((sources / image.name / "src/package/module.py").read_text())
+        else:
+            own = (sources / image.folder / "agent.py").read_text()
+            archive.write_text(base.read_text() + own)
         if image.name in self._failing:
             raise ImageError(f"building the image {image.name} failed")
         self.built.append(image.name)
@@ -79,9 +85,11 @@ def test_an_edit_during_a_build_does_not_enter_the_archive_of_the_old_sources(
     module = checkout / "operator/src/package/module.py"
 
     class EditedMeanwhile(Builder):
-        def build(self, image: Image, context: Path, archive: Path) -> None:
+        def build(
+            self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
+        ) -> None:
             module.write_text("NAME = 'edited'\n")
-            super().build(image, context, archive)
+            super().build(image, sources, archive, base=base)
 
     assert run(EditedMeanwhile(), "operator")["operator"].read_text() == "NAME = 'operator'\n"
     assert run(Builder(), "operator")["operator"].read_text() == "NAME = 'edited'\n"
@@ -114,6 +122,27 @@ def test_a_use_keeps_an_archive(checkout: Path) -> None:
     assert [path.exists() for path in made] == [True, False, True, True]
 
 
+def test_an_example_is_built_on_the_agent_of_the_same_sources(checkout: Path) -> None:
+    builder = Builder()
+    first = run(builder, "custom-agent")
+    assert builder.built == ["agent", "custom-agent"]
+    assert list(first) == ["custom-agent"]
+    assert first["custom-agent"].read_text() == "NAME = 'agent'\nNAME = 'custom'\n"
+    (checkout / "agent/src/package/module.py").write_text("NAME = 'newer'\n")
+    again = Builder()
+    assert "newer" in run(again, "custom-agent")["custom-agent"].read_text()
+    assert again.built == ["agent", "custom-agent"]
+
+
+def test_an_example_that_changed_is_built_on_the_agent_there_is(checkout: Path) -> None:
+    run(Builder(), "agent")
+    (checkout / "examples/custom-agent/agent.py").write_text("NAME = 'changed'\n")
+    again = Builder()
+    run(again, "custom-agent")
+    assert again.built == ["custom-agent"]
+    assert run(Builder(), "custom-agent")["custom-agent"].read_text().endswith("'changed'\n")
+
+
 def test_ready_archives_are_found_without_any_builder(checkout: Path) -> None:
     for image in catalogue.IMAGES:
         with archives.published(
@@ -129,7 +158,7 @@ def test_an_unknown_name_is_one_clear_line() -> None:
     assert result.exit_code == 1
     assert (
         result.stderr
-        == "Error: there is no image 'operatr'; the images are: operator, agent, exchange, datadog\n"
+        == "Error: there is no image 'operatr'; the images are: operator, agent, exchange, datadog, custom-agent\n"
     )
 
 

@@ -17,6 +17,8 @@ INTAKE_PORT, EXCHANGE_PORT = 30080, 30081
 """Ports of the node at which the intake and the exchange are open."""
 KEY_SECRET = "purpleflea-api-key"  # noqa: S105 - the name of a Secret
 IMAGES_ANNOTATION = "purpleflea.com/image"
+CHECK = "agent_check/purpleflea_agent.py"
+"""The Agent check of our agents, inside the checkout."""
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -27,7 +29,7 @@ def namespace(tools: Tools, name: str, *, level: str = "restricted") -> None:
 
 
 def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
-    """Install Datadog's stand-in as one would install Datadog: by Helm, with the page's values."""
+    """Install Datadog's stand-in as one would install Datadog: by Helm, with the page's values and our check."""
     # The node agent reads the logs of all pods from a folder of the node.
     namespace(tools, DATADOG, level="privileged")
     settings = {
@@ -38,7 +40,10 @@ def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
         "sandbox.intake.nodePort": str(INTAKE_PORT),
         **values,
     }
-    _install(tools, "datadog-agent", charts / "datadog", DATADOG, settings)
+    # Helm takes a dot for a level of the values, unless it is escaped.
+    check = charts.parents[1] / CHECK
+    files = {f"datadog.checksd.{check.stem}\\{check.suffix}": check}
+    _install(tools, "datadog-agent", charts / "datadog", DATADOG, settings, files=files)
 
 
 def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
@@ -79,10 +84,17 @@ def renew(tools: Tools, name: str, image: str, workloads: str) -> bool:
     return True
 
 
-def _install(
-    tools: Tools, release: str, chart: Path, name: str, settings: Mapping[str, str]
+def _install(  # noqa: PLR0913 - what helm wants
+    tools: Tools,
+    release: str,
+    chart: Path,
+    name: str,
+    settings: Mapping[str, str],
+    *,
+    files: Mapping[str, Path] | None = None,
 ) -> None:
     sets = [f"--set={key}={value}" for key, value in settings.items()]
+    sets += [f"--set-file={key}={path}" for key, path in (files or {}).items()]
     tools.helm("upgrade", "--install", release, str(chart), f"--namespace={name}", *sets)
 
 

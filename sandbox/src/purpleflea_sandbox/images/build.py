@@ -47,25 +47,40 @@ def build_with(
         if fresh:
             builder.forget_base()
         ready = {} if fresh else _cached(images, checkout, [builder])
-        missing = [image for image in images if image.name not in ready]
+        needed = catalogue.with_bases(_missing(images, ready))
+        if not fresh:
+            ready |= _cached(needed, checkout, [builder])
+        missing = _missing(needed, ready)
         if missing:
             builder.prepare(progress)
         for number, image in enumerate(missing, start=1):
             expected_s = _EXPECTED_AGAIN_S if archives.has_any(image.name) else _EXPECTED_FIRST_S
             text = f"build image {image.name} ({number} of {len(missing)})"
             with progress.step(text, expected_s=expected_s):
-                ready[image.name] = _built(builder, image, checkout)
+                ready[image.name] = _built(builder, image, checkout, ready.get(image.base))
     return {image.name: ready[image.name] for image in images}
 
 
-def _built(builder: Builder, image: Image, checkout: Path) -> Path:
+def _missing(images: Sequence[Image], ready: Mapping[str, Path]) -> tuple[Image, ...]:
+    return tuple(image for image in images if image.name not in ready)
+
+
+def _built(builder: Builder, image: Image, checkout: Path, base: Path | None) -> Path:
     with tempfile.TemporaryDirectory(prefix="purpleflea-image-") as scratch:
         sources = Path(scratch)
         context.snapshot(image, checkout, sources)
-        key = keys.image_key(image, sources, builder.base_key)
+        key = keys.image_key(image, sources, _base_key(image, checkout, builder))
         with archives.published(image.name, key) as unfinished:
-            builder.build(image, sources, unfinished)
+            builder.build(image, sources, unfinished, base=base)
     return archives.path(image.name, key)
+
+
+def _base_key(image: Image, checkout: Path, builder: Builder) -> str:
+    """What the image stands on: the builder's base, or an image of ours with all that went into that."""
+    if not image.base:
+        return builder.base_key
+    (base,) = catalogue.chosen([image.base])
+    return keys.image_key(base, checkout, builder.base_key)
 
 
 def _cached(
@@ -75,7 +90,9 @@ def _cached(
     ready: dict[str, Path] = {}
     for image in images:
         for builder in builders:
-            archive = archives.found(image.name, keys.image_key(image, checkout, builder.base_key))
+            archive = archives.found(
+                image.name, keys.image_key(image, checkout, _base_key(image, checkout, builder))
+            )
             if archive is not None:
                 ready.setdefault(image.name, archive)
     return ready

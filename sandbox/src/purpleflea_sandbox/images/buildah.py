@@ -56,8 +56,14 @@ class Buildah:
         archives.path(base.NAME, base.key()).unlink(missing_ok=True)
         self._marker.unlink(missing_ok=True)
 
-    def build(self, image: Image, context: Path, archive: Path) -> None:
+    def build(
+        self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
+    ) -> None:
         log = _fresh_log(f"image-{image.name}")
+        if base is not None:
+            self._buildah(
+                "pull", "--quiet", f"oci-archive:{base}", log=log, doing=f"taking {base.name}"
+            )
         with tempfile.TemporaryDirectory() as scratch:
             options = (
                 "--isolation=chroot",
@@ -65,11 +71,12 @@ class Buildah:
                 "--pull-never",
                 # Equal inputs give equal layers: an archive built anew is no news to a cluster.
                 "--timestamp=0",
-                f"--build-arg=BASE_IMAGE={self._base_reference}",
+                # One on an image of ours names it by itself.
+                *(() if base else (f"--build-arg=BASE_IMAGE={self._base_reference}",)),
                 *build_network.secrets(Path(scratch)).options(),
                 f"--tag={image.reference}",
-                f"--file={context / image.dockerfile}",
-                str(context),
+                f"--file={sources / image.dockerfile}",
+                str(sources / image.folder),
             )
             self._buildah("bud", *options, log=log, doing=f"building the image {image.name}")
         target = f"oci-archive:{archive}:{image.reference}"

@@ -11,11 +11,16 @@ from purpleflea_sandbox.images.errors import ImageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image: the short name people say, the reference pods use, and its recipe inside the checkout."""
+    """One image: the short name people say, the reference pods use, and its recipe inside the checkout.
+
+    `folder` is its build context, the checkout unless told; `base` the image of ours that it starts from, if any.
+    """
 
     name: str
     reference: str
     dockerfile: str
+    folder: str = ""
+    base: str = ""
 
 
 IMAGES: tuple[Image, ...] = (
@@ -42,14 +47,31 @@ IMAGES: tuple[Image, ...] = (
     ),
 )
 
+EXAMPLES: tuple[Image, ...] = (
+    Image(
+        name="custom-agent",
+        reference="localhost/purpleflea-custom-agent:1.0.0",
+        dockerfile="examples/custom-agent/Dockerfile",
+        folder="examples/custom-agent",
+        base="agent",
+    ),
+)
+"""Images as users build them on ours; no part of the demo, built only by name."""
+
 
 def chosen(names: Iterable[str]) -> tuple[Image, ...]:
-    """The images of these names in the order of the catalogue; all of them when no name is given."""
-    known = {image.name: image for image in IMAGES}
-    wanted = set(names)
+    """The images of these names in the order of the catalogue; all but the examples when no name is given."""
+    known = {image.name: image for image in (*IMAGES, *EXAMPLES)}
+    wanted = set(names) or {image.name for image in IMAGES}
     if unknown := sorted(wanted - known.keys()):
         raise ImageError(f"there is no image '{unknown[0]}'; the images are: {', '.join(known)}")
-    return tuple(image for image in IMAGES if not wanted or image.name in wanted)
+    return tuple(image for image in known.values() if image.name in wanted)
+
+
+def with_bases(images: Iterable[Image]) -> tuple[Image, ...]:
+    """The images and those they start from, in the order in which they can be built."""
+    wanted = tuple(images)
+    return chosen({image.name for image in wanted} | {image.base for image in wanted if image.base})
 
 
 def inputs(image: Image, checkout: Path) -> tuple[Path, ...]:
@@ -59,7 +81,8 @@ def inputs(image: Image, checkout: Path) -> tuple[Path, ...]:
         raise ImageError(
             f"{recipe} is missing: images are built from a checkout of the project; run this inside one"
         )
-    found = (recipe, *(checkout / name for name in copied(recipe.read_text())))
+    context = checkout / image.folder
+    found = (recipe, *(context / name for name in copied(recipe.read_text())))
     for path in found:
         if not path.exists():
             raise ImageError(f"{image.dockerfile} copies {path}, which is not there")

@@ -23,7 +23,10 @@ def images() -> None:
     help="Make the base image anew too (security updates), and rebuild on it.",
 )
 def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
-    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their archives."""
+    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their archives.
+
+    Examples (custom-agent) are built when they are named.
+    """
     began = time.monotonic()
     try:
         archives = build.ensure(names, Terminal(), fresh=fresh)
@@ -39,7 +42,7 @@ def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
 @images.command(name="list")
 def list_command() -> None:
     """Name the images and the references that pods use."""
-    for image in catalogue.IMAGES:
+    for image in (*catalogue.IMAGES, *catalogue.EXAMPLES):
         click.echo(f"{image.name}  {image.reference}  {image.dockerfile}")
 
 

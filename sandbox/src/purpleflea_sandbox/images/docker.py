@@ -30,16 +30,20 @@ class Docker:
     def forget_base(self) -> None:
         self._fresh = True
 
-    def build(self, image: Image, context: Path, archive: Path) -> None:
+    def build(
+        self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
+    ) -> None:
         log = logged.log_file(f"image-{image.name}")
         log.unlink(missing_ok=True)
+        if base is not None:
+            logged.run(["docker", "load", f"--input={base}"], log=log, doing=f"loading {base.name}")
         with tempfile.TemporaryDirectory() as scratch:
             options = (
-                *(("--pull",) if self._fresh else ()),
+                *(("--pull",) if self._fresh and base is None else ()),
                 *build_network.secrets(Path(scratch)).options(),
                 f"--tag={image.reference}",
-                f"--file={context / image.dockerfile}",
-                str(context),
+                f"--file={sources / image.dockerfile}",
+                str(sources / image.folder),
             )
             logged.run(
                 ["docker", "build", "--progress=plain", *options],

@@ -23,6 +23,9 @@ class Builder(Protocol):
         """Drop what all images stand on, so that `prepare` makes it anew."""
         ...
 
-    def build(self, image: Image, context: Path, archive: Path) -> None:
-        """Build one image from the files below `context` and write it as an OCI archive."""
+    def build(
+        self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
+    ) -> None:
+        """Build one image from its files below `sources`, on the archive `base` where it names one, and write it as
+        an OCI archive."""
         ...
