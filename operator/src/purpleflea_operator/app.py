@@ -18,7 +18,7 @@ from purpleflea_operator.cluster import connection, errors, kinds, traffic
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.cluster.lease import LeaseObject
-from purpleflea_operator.reconcile.reconciler import Reconciler
+from purpleflea_operator.reconcile.reconciler import Reconciler, Times
 from purpleflea_operator.render.identity import Defaults
 from purpleflea_operator.runtime import health, lifetime, vitals
 from purpleflea_operator.runtime.election import Terms
@@ -134,7 +134,11 @@ class _Operator:
         cluster, cache = await self._cluster(), Cache()
         informer = Informer(cluster, cache, self._queue)
         reconciler = Reconciler(
-            cluster, cache, _defaults(self._settings), facts=informer.facts, now=_now
+            cluster,
+            cache,
+            _defaults(self._settings),
+            facts=informer.facts,
+            times=Times(now=_now, clock=self._clock),
         )
         passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)
         self._metrics.read(self._sources(elector, informer))

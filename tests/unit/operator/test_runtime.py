@@ -77,7 +77,41 @@ async def test_backoff_grows_to_its_limit_and_success_resets_it():
 
 async def test_the_server_may_ask_for_more_patience():
     queue = a_queue()
-    assert queue.retry("a", at_least_s=30) > 30
+    assert queue.retry("a", hold_s=30) > 30
+    queue.close()
+
+
+async def test_news_do_not_end_the_patience_that_the_server_asked_for():
+    now = [0.0]
+    queue = Queue(jitter=lambda: 1.0, clock=lambda: now[0])
+    queue.add("a")
+    await queue.take()
+    queue.add("a")
+    queue.retry("a", hold_s=30)
+    queue.finish("a")
+    queue.add("a")
+    assert len(queue) == 0
+    now[0] = 30.0
+    queue.add("a")
+    assert len(queue) == 1
+    queue.close()
+
+
+async def test_those_who_are_not_done_come_back_a_little_apart():
+    queue = a_queue()
+    assert queue.revisit("a", 100) == pytest.approx(110)
+    assert len(queue) == 0
+    queue.close()
+
+
+async def test_a_hold_ends_by_itself():
+    queue = a_queue()
+    queue.add("a")
+    await queue.take()
+    queue.retry("a", hold_s=0.01)
+    queue.finish("a")
+    queue.add("a")
+    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
     queue.close()
 
 
@@ -102,6 +136,11 @@ def test_throttling_carries_the_servers_patience(header, seconds):
     error = from_response(429, "slow down", header)
     assert isinstance(error, Throttled)
     assert error.retry_after_s == seconds
+
+
+def test_a_server_that_is_ill_may_ask_for_patience_too():
+    assert from_response(503, "shutting down", "5").retry_after_s == 5.0
+    assert from_response(503, "shutting down", None).retry_after_s == 0.0
 
 
 def versioned(manifest, version):

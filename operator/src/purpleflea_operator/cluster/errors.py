@@ -2,9 +2,9 @@
 
 ApiError
 ├── Transient            try again with backoff
-│   ├── Throttled        429: not before retry_after
+│   ├── Throttled        429: not before retry_after_s
 │   ├── Conflict         409: the world moved on; read it again
-│   └── Unavailable      5xx, no connection, no answer in time
+│   └── Unavailable      5xx, no connection, no answer in time; not before retry_after_s where the server says one
 ├── NotFound             404
 ├── Fenced               not sent: another replica may lead by now
 ├── Forbidden            401, 403: a right is missing; a person must act
@@ -14,6 +14,9 @@ ApiError
 
 class ApiError(Exception):
     """A request to the Kubernetes API failed; the text is the server's message."""
+
+    retry_after_s = 0.0
+    """For how long the server wants to be left alone."""
 
 
 class Transient(ApiError):  # noqa: N818 - named by what it means
@@ -35,6 +38,10 @@ class Conflict(Transient):
 class Unavailable(Transient):
     """The server did not answer, or answered with its own failure."""
 
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class NotFound(ApiError):  # noqa: N818
     """The object, or its kind, does not exist."""
@@ -54,6 +61,7 @@ class Invalid(ApiError):  # noqa: N818
 
 def from_response(status: int, message: str, retry_after: str | None) -> ApiError:
     """The error for an answer of status >= 400."""
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
     match status:
         case 404:
             return NotFound(message)
@@ -62,9 +70,8 @@ def from_response(status: int, message: str, retry_after: str | None) -> ApiErro
         case 409:
             return Conflict(message)
         case 429:
-            seconds = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
-            return Throttled(message, seconds)
+            return Throttled(message, 1.0 if seconds is None else seconds)
         case _ if status >= 500:
-            return Unavailable(message)
+            return Unavailable(message, seconds or 0.0)
         case _:
             return Invalid(message)

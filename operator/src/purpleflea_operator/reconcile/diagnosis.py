@@ -15,6 +15,8 @@ from purpleflea_operator.reconcile.world import World, is_being_created, stuck_p
 
 STUCK_AFTER_S = 5.0
 DIAGNOSE_AGAIN_S = 10.0
+REFUSED_AGAIN_S = 60.0
+"""A quota that has room again, or a name that is free again, sends no event."""
 
 
 class Diagnosis:
@@ -46,8 +48,8 @@ class Diagnosis:
 
 
 def look_again_after_s(world: World) -> float | None:
-    """A pod that hangs sends no event when the kubelet finds out why: look again."""
+    """A pod that hangs sends no event when the kubelet finds out why: look again. A refused write is tried again."""
     waits = any(is_being_created(item) for item in world.pods)
     if not waits:
-        return None
+        return REFUSED_AGAIN_S if world.failure else None
     return DIAGNOSE_AGAIN_S if world.pod_events else STUCK_AFTER_S

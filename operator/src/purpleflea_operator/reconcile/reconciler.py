@@ -21,6 +21,7 @@ from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.diagnosis import Diagnosis, look_again_after_s
 from purpleflea_operator.reconcile.events import event
 from purpleflea_operator.reconcile.gather import is_owned, world_of
+from purpleflea_operator.reconcile.pace import Pace
 from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
@@ -35,6 +36,14 @@ class Result:
     again_after_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """The time of day, for what people read, and seconds that never jump, for waiting."""
+
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+
+
 class Reconciler:
     """Reconciles agents of one cluster."""
 
@@ -45,15 +54,15 @@ class Reconciler:
         defaults: Defaults,
         *,
         facts: Callable[[], DatadogFacts],
-        now: Callable[[], datetime],
+        times: Times,
     ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._defaults = defaults
         self._facts = facts
-        self._now = now
-        self._written: dict[Key, datetime] = {}
-        self._diagnosis = Diagnosis(cluster, now=now)
+        self._now = times.now
+        self._pace = Pace(times.clock)
+        self._diagnosis = Diagnosis(cluster, now=times.now)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one agent closer to what its spec says.
@@ -64,7 +73,7 @@ class Reconciler:
         resource = self._cache.agent(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             # Owner references take the children away.
-            self._written.pop(key, None)
+            self._pace.forget(key)
             self._diagnosis.forget(key)
             return Result()
         try:
@@ -152,19 +161,21 @@ class Reconciler:
         current = resource.get("status", {})
         found = conditions.findings(world)
         wanted = status.next_status(current, world, found, name=key.name, now=now)
-        written = self._written.get(key)
-        since = (now - written).total_seconds() if written else status.SETTLE_S
+        since = self._pace.since_write_s(key)
         after = status.write_after_s(current, wanted, since_write_s=since)
         if after == 0.0:
-            await self._write_status(key, resource, wanted)
-            await self._announce(resource, current, wanted)
-            after = None
-        return Result(again_after_s=after if after is not None else look_again_after_s(world))
+            after = self._pace.wait_s(key) or None
+            if after is None:
+                await self._write_status(key, resource, wanted)
+                await self._announce(resource, current, wanted)
+        delays = [delay for delay in (after, look_again_after_s(world)) if delay is not None]
+        return Result(again_after_s=min(delays, default=None))
 
     async def _write_status(
         self, key: Key, resource: dict[str, Any], wanted: status.Status
     ) -> None:
         metadata = resource["metadata"]
+        self._pace.spend(key)
         stored = await self._cluster.apply_status(
             {
                 "apiVersion": kubernetes.API_VERSION,
@@ -175,7 +186,6 @@ class Reconciler:
             }
         )
         self._cache.put(stored)
-        self._written[key] = self._now()
 
     async def _announce(
         self, resource: dict[str, Any], current: dict[str, Any], wanted: status.Status

@@ -137,7 +137,7 @@ class Informer:
                     self._datadog_changed.set()
             except errors.ApiError as error:
                 logger.warning("sweeping is tried again", extra={"error": str(error)})
-                self._sweeps.retry(kind)
+                self._sweeps.retry(kind, hold_s=error.retry_after_s)
             finally:
                 self._sweeps.finish(kind)
 

@@ -1,7 +1,7 @@
 """A work queue: each key at most once in line and at most once in work, with delays and jittered backoff.
 
 It knows nothing of what a key means. A key that is added while it is in work is run again afterwards: a change that
-arrives during a pass is never lost.
+arrives during a pass is never lost. News ends a delay, but not a hold: that is what the API server asked for.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ class Queue(Generic[K]):
         self._working: set[K] = set()
         self._dirty: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._held_until: dict[K, float] = {}
         self._failures: dict[K, int] = {}
         self._wakers: set[asyncio.Future[None]] = set()
 
@@ -41,11 +42,14 @@ class Queue(Generic[K]):
         return self._clock() - self._waiting[self._line[0]] if self._line else 0.0
 
     def add(self, key: K) -> None:
-        """Put a key in line, now; a delay it had is over."""
+        """Put a key in line, now, or when its hold ends; a delay it had is over."""
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
-        if key in self._working:
+        held_s = self._held_s(key)
+        if held_s > 0:
+            self.add_after(key, held_s)
+        elif key in self._working:
             self._dirty.add(key)
         elif key not in self._waiting:
             self._waiting[key] = self._clock()
@@ -62,14 +66,32 @@ class Queue(Generic[K]):
             known.cancel()
         self._timers[key] = loop.call_later(delay_s, self.add, key)
 
-    def retry(self, key: K, *, at_least_s: float = 0.0) -> float:
-        """Put a key that failed in line again: later each time, never all at once. Returns the delay."""
+    def revisit(self, key: K, after_s: float) -> float:
+        """Put a key that is not done in line after a delay or a little later: never all at once. Returns the delay."""
+        delay = after_s * (1 + self._jitter() / 10)
+        self.add_after(key, delay)
+        return delay
+
+    def retry(self, key: K, *, hold_s: float = 0.0) -> float:
+        """Put a key that failed in line again: later each time, never all at once. Returns the delay.
+
+        For `hold_s` nothing else brings it into line either.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         ceiling = min(BACKOFF_LIMIT_S, BACKOFF_BASE_S * 2.0 ** min(failures, 16))
-        delay = max(at_least_s, 0.0) + ceiling * (0.5 + self._jitter() / 2)
+        delay = hold_s + ceiling * (0.5 + self._jitter() / 2)
+        if hold_s > 0:
+            self._held_until[key] = self._clock() + hold_s
         self.add_after(key, delay)
         return delay
+
+    def _held_s(self, key: K) -> float:
+        """For how long a key may not go into line."""
+        left = self._held_until.get(key, float("-inf")) - self._clock()
+        if left <= 0:
+            self._held_until.pop(key, None)
+        return left
 
     def succeed(self, key: K) -> None:
         """Forget the failures of a key."""

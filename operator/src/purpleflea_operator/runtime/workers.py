@@ -34,9 +34,9 @@ async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
     try:
         async with asyncio.timeout(PASS_TIMEOUT_S):
             result = await reconcile(key)
-    except errors.Throttled as error:
-        _again(queue, key, error, at_least_s=error.retry_after_s)
-    except (errors.ApiError, TimeoutError) as error:
+    except errors.ApiError as error:
+        _again(queue, key, error, hold_s=error.retry_after_s)
+    except TimeoutError as error:
         _again(queue, key, error)
     except Exception:
         delay = queue.retry(key)
@@ -44,11 +44,11 @@ async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
     else:
         queue.succeed(key)
         if result.again_after_s is not None:
-            queue.add_after(key, result.again_after_s)
+            queue.revisit(key, result.again_after_s)
 
 
-def _again(queue: Queue[Key], key: Key, error: Exception, *, at_least_s: float = 0.0) -> None:
-    delay = queue.retry(key, at_least_s=at_least_s)
+def _again(queue: Queue[Key], key: Key, error: Exception, *, hold_s: float = 0.0) -> None:
+    delay = queue.retry(key, hold_s=hold_s)
     logger.warning(
         "reconciling is tried again",
         extra={
