@@ -2,7 +2,7 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,10 @@ class LogStore:
         terms += [tagging.split(_ATTRIBUTE + attribute) for attribute in attributes]
         found = self._index.having(terms) if terms else self._logs.keys()
         return [self._logs[number] for number in heapq.nlargest(limit, found)]
+
+    def newest(self) -> Iterator[Log]:
+        """All logs, the last to arrive first."""
+        return reversed(self._logs.values())
 
     def about(self, name: str, value: str, *, limit: int) -> tuple[int, Sequence[Log]]:
         """How many logs say so by tag or by attribute, and the newest of them."""

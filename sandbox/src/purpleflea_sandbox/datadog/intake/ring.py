@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 Point = tuple[int, float]
 
+_DISORDER_S = 120
+"""Points come nearly in the order of their time: what is this much older ends a search."""
+
 
 class Ring:
     """Points in the order they were added; the oldest go when it is full."""
@@ -25,6 +28,17 @@ class Ring:
         for offset in range(len(self)):
             index = (start + offset) % self._size
             yield self._times[index], self._values[index]
+
+    def since(self, timestamp: float) -> list[Point]:
+        """The points from a moment on, oldest first; costs as much as there are, not as are kept."""
+        found: list[Point] = []
+        for back in range(1, len(self) + 1):
+            index = (self._next - back) % self._size
+            if self._times[index] < timestamp - _DISORDER_S:
+                break
+            if self._times[index] >= timestamp:
+                found.append((self._times[index], self._values[index]))
+        return found[::-1]
 
     def last(self) -> Point | None:
         """The newest point."""

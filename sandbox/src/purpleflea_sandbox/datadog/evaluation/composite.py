@@ -1,0 +1,48 @@
+"""The state of a composite out of its members' states, group by group. Pure.
+
+As in Datadog: Alert, Warn and No Data are true, OK is false; && gives the mildest of both sides, || the worst.
+"""
+
+from collections.abc import Mapping
+
+from purpleflea_sandbox.datadog.evaluation.frames import EVERYTHING, Group
+from purpleflea_sandbox.datadog.evaluation.states import SEVERITY, GroupState, Status
+from purpleflea_sandbox.datadog.evaluation.values import RefusedError
+from purpleflea_sandbox.datadog.queries import tree
+
+Members = Mapping[str, Mapping[Group, GroupState]]
+
+
+def statuses(condition: tree.CompositeCondition, members: Members) -> Mapping[Group, Status]:
+    """The status of every group that the members have in common; one without groups meets all of them."""
+    ids = _ids(condition)
+    if absent := [one for one in ids if one not in members]:
+        raise RefusedError(f"there is no monitor {', '.join(absent)}")
+    grouped = [set(members[one]) for one in ids if set(members[one]) - {EVERYTHING}]
+    common = set.intersection(*grouped) if grouped else {EVERYTHING}
+    return {group: _status(condition, members, group) for group in sorted(common)}
+
+
+def _ids(condition: tree.CompositeCondition) -> tuple[str, ...]:
+    match condition:
+        case tree.Member(one):
+            return (one,)
+        case tree.Negated(part):
+            return _ids(part)
+        case tree.Joined(_, left, right):
+            return (*_ids(left), *_ids(right))
+
+
+def _status(condition: tree.CompositeCondition, members: Members, group: Group) -> Status:
+    match condition:
+        case tree.Member(one):
+            states = members[one]
+            found = states.get(group) or states.get(EVERYTHING)
+            return found.status if found else Status.NO_DATA
+        case tree.Negated(part):
+            negated = _status(part, members, group)
+            return Status.ALERT if negated is Status.OK else Status.OK
+        case tree.Joined(operator, left, right):
+            sides = (_status(left, members, group), _status(right, members, group))
+            chosen = min if operator == "&&" else max
+            return chosen(sides, key=SEVERITY.index)

@@ -1,0 +1,138 @@
+"""Values on a grid of time buckets, per group of tags; the arithmetic of buckets. Pure.
+
+One bucket as long as a window is how a count or a percentile is reduced over it: first over time, then arithmetic.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+Group = tuple[tuple[str, str], ...]
+"""The values of the tags grouped by; empty where nothing is grouped by."""
+Values = Sequence[float | None]
+Frame = Mapping[Group, Values]
+"""Per group one value per bucket; None where there was no data."""
+
+EVERYTHING: Group = ()
+LONGEST_GAP_S = 300
+"""Gaps between two points of a gauge are filled by a line, up to this (Datadog's default interpolation)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """`count` buckets of `step_s` seconds; a point in time belongs to (start, end], as a window ends now."""
+
+    end: float
+    step_s: float
+    count: int
+
+    @property
+    def start(self) -> float:
+        return self.end - self.step_s * self.count
+
+    @property
+    def times(self) -> list[float]:
+        """The end of each bucket."""
+        return [self.end - self.step_s * back for back in range(self.count - 1, -1, -1)]
+
+    def bucket(self, timestamp: float) -> int | None:
+        """The bucket of a moment, None outside the grid."""
+        if not self.start < timestamp <= self.end:
+            return None
+        back = int((self.end - timestamp) / self.step_s)
+        return max(0, self.count - 1 - back)
+
+
+def whole(window_s: float, now: float) -> Grid:
+    """One bucket for the whole window."""
+    return Grid(end=now, step_s=window_s, count=1)
+
+
+def steps(window_s: float, now: float, *, most: int) -> Grid:
+    """Buckets of a round length, at most `most`, the last of them ending now."""
+    lengths = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+    length = next((one for one in lengths if window_s / one <= most), window_s / most)
+    return Grid(end=now, step_s=length, count=max(1, round(window_s / length)))
+
+
+REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "sum": sum,
+    "avg": lambda values: sum(values) / len(values),
+    "min": min,
+    "max": max,
+    "last": lambda values: values[-1],
+}
+
+
+def reduced(values: Iterable[float | None], how: str) -> float | None:
+    """One value out of those that are there."""
+    known = [value for value in values if value is not None]
+    return REDUCE[how](known) if known else None
+
+
+def interpolated(values: Values, step_s: float, hold_s: float = 0) -> Values:
+    """A gauge's gaps filled by lines, and its last value held for `hold_s`."""
+    filled = list(values)
+    known = [index for index, value in enumerate(values) if value is not None]
+    for left, right in itertools.pairwise(known):
+        if 1 < right - left <= LONGEST_GAP_S / step_s:
+            _fill_between(filled, left, right)
+    if known:
+        end = min(len(filled), known[-1] + 1 + int(hold_s / step_s))
+        filled[known[-1] : end] = [filled[known[-1]]] * (end - known[-1])
+    return filled
+
+
+def _fill_between(filled: list[float | None], left: int, right: int) -> None:
+    first, last = filled[left] or 0.0, filled[right] or 0.0
+    for index in range(left + 1, right):
+        filled[index] = first + (last - first) * (index - left) / (right - left)
+
+
+def across(tracks: Sequence[Values], how: str) -> Values:
+    """Bucket by bucket one value out of several tracks'."""
+    if len(tracks) == 1:
+        return tracks[0]
+    return [reduced(column, how) for column in zip(*tracks, strict=True)]
+
+
+def combined(operator: str, left: Frame, right: Frame, *, zero: bool) -> Frame:
+    """Both sides' groups, value by value. A side without groups meets every group of the other.
+
+    With `zero`, data missing on one side counts as 0: an agent that never failed has an error rate of 0.
+    """
+    nothing: Values = [None] * max((len(v) for v in (*left.values(), *right.values())), default=0)
+    groups: Iterable[Group] = dict.fromkeys((*left, *right))
+    if set(left) == {EVERYTHING} and right:
+        groups = right
+    elif set(right) == {EVERYTHING} and left:
+        groups = left
+    return {
+        group: [
+            _applied(operator, one, other, zero=zero)
+            for one, other in zip(
+                _of(left, group, nothing), _of(right, group, nothing), strict=True
+            )
+        ]
+        for group in groups
+    }
+
+
+def _of(frame: Frame, group: Group, nothing: Values) -> Values:
+    return frame.get(group, frame.get(EVERYTHING, nothing))
+
+
+def _applied(operator: str, left: float | None, right: float | None, *, zero: bool) -> float | None:
+    if zero and (left is None) != (right is None):
+        left, right = left or 0.0, right or 0.0
+    if left is None or right is None:
+        return None
+    match operator:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case _:
+            return left / right if right else None

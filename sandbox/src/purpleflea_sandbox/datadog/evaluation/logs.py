@@ -1,0 +1,96 @@
+"""Which logs a search means, and how many of a window there are per group. Pure.
+
+A plain key is a tag or one of the reserved fields; where a line carries no such tag, its attribute of that name says
+it: the pods of one StatefulSet share their annotations, so that a line says by an attribute whose it is.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from purpleflea_sandbox.datadog import tags as tagging
+from purpleflea_sandbox.datadog.evaluation.frames import Group
+from purpleflea_sandbox.datadog.evaluation.readings import Reading, Readings
+from purpleflea_sandbox.datadog.intake.log_store import Log, LogStore, flattened
+from purpleflea_sandbox.datadog.queries import tree
+
+_DISORDER_S = 120
+
+
+def readings(condition: tree.LogCondition, store: LogStore, now: float) -> Readings:
+    """Counts per group of the window."""
+    counts: Counter[Group] = Counter()
+    newest: dict[Group, float] = {}
+    for log in matching(condition.search, store, since=now - condition.window_s, until=now):
+        group = _group(log, condition.by)
+        if group is not None:
+            counts[group] += 1
+            newest[group] = max(newest.get(group, 0), log.timestamp / 1000)
+    return Readings(
+        groups={
+            group: Reading(value=float(count), newest=newest[group], oldest=0)
+            for group, count in counts.items()
+        },
+        zero_when_missing=True,
+        by=condition.by,
+    )
+
+
+def matching(
+    terms: Sequence[tree.Term], store: LogStore, *, since: float = 0, until: float = float("inf")
+) -> Iterator[Log]:
+    """Logs between two times (in seconds) that match every term, newest first."""
+    for log in store.newest():
+        moment = log.timestamp / 1000
+        if moment < since - _DISORDER_S:
+            return
+        if since < moment <= until and all(matches(log, term) for term in terms):
+            yield log
+
+
+def bound(terms: Iterable[tree.Term], variables: Mapping[str, str]) -> tuple[tree.Term, ...]:
+    """The terms with the values of template variables in place; "*" filters nothing."""
+    found = []
+    for term in terms:
+        if not term.variable:
+            found.append(term)
+        elif (value := variables.get(term.key, "*")) != "*":
+            found.append(tree.Term(key=term.key, value=value))
+    return tuple(found)
+
+
+def matches(log: Log, term: tree.Term) -> bool:
+    """Whether one term is true of a log."""
+    found = _attribute(log, term.key) if term.attribute else values(log, term.key)
+    wanted = term.value if term.attribute else tagging.normalised(term.value)
+    pattern = term.value if "*" in term.value else wanted
+    return any(_same(value, pattern) for value in found) != term.negated
+
+
+def values(log: Log, key: str) -> Sequence[str]:
+    """What a log says of a plain key."""
+    reserved = {"service": log.service, "host": log.host, "status": log.status}
+    if key in reserved:
+        return [tagging.normalised(reserved[key])]
+    tagged = [tag[len(key) + 1 :] for tag in log.tags if tag.startswith(f"{key}:")]
+    return tagged or [tagging.normalised(value) for value in _attribute(log, key)]
+
+
+def _attribute(log: Log, path: str) -> Sequence[str]:
+    if path in log.attributes and not isinstance(log.attributes[path], Mapping | list):
+        return [text for _, text in flattened({path: log.attributes[path]})]
+    return [text for found, text in flattened(log.attributes) if found == path]
+
+
+def _same(value: str, pattern: str) -> bool:
+    return fnmatchcase(value, pattern) if "*" in pattern else value == pattern
+
+
+def _group(log: Log, by: Sequence[str]) -> Group | None:
+    group = []
+    for name in by:
+        found = _attribute(log, name[1:]) if name.startswith("@") else values(log, name)
+        if not found:
+            return None
+        group.append((name, found[0]))
+    return tuple(group)

@@ -1,0 +1,113 @@
+"""Evaluates all monitors again and again, keeps their states, and hands on what there is to tell.
+
+One pass yields to the server between any two monitors: an intake with a thousand agents goes on answering.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from purpleflea_sandbox.datadog.evaluation import messages, monitors
+from purpleflea_sandbox.datadog.evaluation.conditions import Data
+from purpleflea_sandbox.datadog.evaluation.monitors import MonitorState, Notification
+from purpleflea_sandbox.datadog.evaluation.received import Received
+from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status
+from purpleflea_sandbox.datadog.intake.store import Store
+
+logger = logging.getLogger(__name__)
+
+_NEWEST = 1_000
+
+Definitions = Callable[[], Iterable[monitors.Definition]]
+Objectives = Callable[[], Mapping[str, Mapping[str, Any]]]
+
+
+class Monitoring:
+    """The states of all monitors, by id. `listeners` get every notification."""
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: Definitions,
+        objectives: Objectives,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._objectives = objectives
+        self._clock = clock
+        self.states: dict[str, MonitorState] = {}
+        self.notifications: deque[Notification] = deque(maxlen=_NEWEST)
+        self.listeners: list[Callable[[Notification], None]] = []
+        self.passes = 0
+
+    async def run(self, interval_s: float) -> None:
+        """Evaluate for ever."""
+        while True:
+            await self.once()
+            await asyncio.sleep(interval_s)
+
+    async def once(self) -> None:
+        """One pass over all monitors there are."""
+        now = self._clock()
+        wanted = list(monitors.in_order(self._definitions()))
+        data = Data(
+            metrics=Received(self._store), logs=self._store.logs, objectives=self._objectives()
+        )
+        for definition in wanted:
+            self._evaluate(definition, data, now)
+            await asyncio.sleep(0)
+        for gone in self.states.keys() - {str(one["id"]) for one in wanted}:
+            del self.states[gone]
+        self.passes += 1
+
+    def state(self, monitor_id: str) -> MonitorState:
+        """A monitor's state; before its first evaluation it has no data."""
+        return self.states.get(monitor_id, MonitorState())
+
+    def _evaluate(self, definition: monitors.Definition, data: Data, now: float) -> None:
+        one = str(definition["id"])
+        members = {key: state.groups for key, state in self.states.items()}
+        scene = monitors.Scene(data=data, now=now, members=members)
+        self.states[one], told = monitors.evaluated(definition, self.state(one), scene)
+        for note in told:
+            logger.info("%s: %s is %s", note.name, messages.scope(note.group), note.turn.after)
+            self.notifications.append(note)
+            for listener in self.listeners:
+                listener(note)
+
+
+def shown(state: MonitorState) -> Mapping[str, Any]:
+    """The fields that the API adds to a monitor."""
+    return {
+        "overall_state": str(state.status),
+        "overall_state_modified": state.changed or None,
+        "state": {
+            "groups": {
+                messages.scope(group): _shown_group(messages.scope(group), one)
+                for group, one in state.groups.items()
+            }
+        },
+    }
+
+
+def _shown_group(name: str, state: GroupState) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "status": str(state.status),
+        "last_triggered_ts": int(state.triggered) or None,
+        "last_resolved_ts": int(state.resolved) or None,
+        "last_nodata_ts": int(state.no_data) or None,
+        "last_notified_ts": int(state.notified) or None,
+        "last_data_ts": int(state.last_data) or None,
+    }
+
+
+def tally(states: Iterable[MonitorState]) -> Mapping[Status, int]:
+    """How many monitors are in which state."""
+    found = dict.fromkeys(Status, 0)
+    for state in states:
+        found[state.status] += 1
+    return found

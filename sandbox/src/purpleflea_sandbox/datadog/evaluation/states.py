@@ -1,0 +1,196 @@
+"""From a value to a state: thresholds with hysteresis, missing data, repeated notifications. Pure.
+
+A group is judged by itself; what its monitor shows is the worst of its groups.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from purpleflea_sandbox.datadog.evaluation.readings import Reading
+from purpleflea_sandbox.datadog.queries import tree
+
+
+class Status(StrEnum):
+    """States of a group, in Datadog's words."""
+
+    OK = "OK"
+    NO_DATA = "No Data"
+    WARN = "Warn"
+    ALERT = "Alert"
+
+
+_NEW_GROUP_DELAY_S = 60
+
+SEVERITY = (Status.OK, Status.NO_DATA, Status.WARN, Status.ALERT)
+"""From the mildest to the worst."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What a monitor says about its values. Lengths are in seconds."""
+
+    comparison: tree.Comparison
+    warning: float | None = None
+    critical_recovery: float | None = None
+    warning_recovery: float | None = None
+    window_s: float = 0
+    needs_full_window: bool = False
+    new_group_delay_s: float = 60
+    no_data_after_s: float | None = None
+    """None: missing data changes nothing, or counts as 0."""
+    resolves_when_missing: bool = False
+    renotify_s: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupState:
+    """A group as it stands. Times are in seconds; 0: never."""
+
+    status: Status
+    value: float | None
+    first_seen: float
+    last_data: float
+    changed: float
+    triggered: float = 0
+    resolved: float = 0
+    no_data: float = 0
+    notified: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A turn worth telling: from one state to another; the same twice is a reminder."""
+
+    before: Status
+    after: Status
+
+    @property
+    def is_reminder(self) -> bool:
+        return self.before is self.after
+
+
+def rule(comparison: tree.Comparison, window_s: float, options: Mapping[str, Any]) -> Rule:
+    """The rule of a monitor's options."""
+    thresholds = options.get("thresholds") or {}
+    missing = options.get("on_missing_data", "")
+    shows = bool(options.get("notify_no_data")) or missing.startswith("show_")
+    frame_min = options.get("no_data_timeframe") or max(2 * window_s / 60, 2)
+    return Rule(
+        comparison=comparison,
+        warning=thresholds.get("warning"),
+        critical_recovery=thresholds.get("critical_recovery"),
+        warning_recovery=thresholds.get("warning_recovery"),
+        window_s=window_s,
+        needs_full_window=bool(options.get("require_full_window", False)),
+        new_group_delay_s=options.get("new_group_delay", _NEW_GROUP_DELAY_S),
+        no_data_after_s=frame_min * 60 if shows else None,
+        resolves_when_missing=missing == "resolve",
+        renotify_s=(options.get("renotify_interval") or 0) * 60,
+    )
+
+
+def step(
+    one: Rule, before: GroupState | None, reading: Reading | None, now: float, *, zero: bool
+) -> GroupState | None:
+    """The group's next state; None while it is too new to be judged and has nothing to be remembered for."""
+    if before is None:
+        if reading is None:
+            return None
+        before = GroupState(
+            status=Status.OK, value=None, first_seen=now, last_data=reading.newest, changed=now
+        )
+    has_value = reading is not None and reading.value is not None
+    state = replace(before, last_data=max(before.last_data, reading.newest if reading else 0))
+    if now - state.first_seen < one.new_group_delay_s:
+        return replace(state, value=reading.value if reading else None)
+    if one.needs_full_window and reading and reading.oldest > now - one.window_s * 0.9:
+        return state
+    if has_value and reading is not None:
+        return _turned(replace(state, value=reading.value), judged(one, state, reading.value), now)
+    return _missing(one, state, now, zero=zero)
+
+
+def placed(before: GroupState | None, status: Status, now: float) -> GroupState:
+    """A group whose state is told by others: a composite's."""
+    new = GroupState(status=Status.OK, value=None, first_seen=now, last_data=now, changed=now)
+    return _turned(replace(before or new, last_data=now), status, now)
+
+
+def judged(one: Rule, state: GroupState, value: float | None) -> Status:
+    """Where a value stands, given where the group stood: leaving a state takes its recovery threshold."""
+    if value is None:
+        return state.status
+    critical = one.comparison.threshold
+    if _breaks(one, value, critical) or (
+        state.status is Status.ALERT and _holds(one, value, one.critical_recovery)
+    ):
+        return Status.ALERT
+    if one.warning is not None and _breaks(one, value, one.warning):
+        return Status.WARN
+    if state.status is Status.WARN and _holds(one, value, one.warning_recovery):
+        return Status.WARN
+    return Status.OK
+
+
+def transition(
+    one: Rule, before: GroupState | None, after: GroupState, now: float
+) -> Transition | None:
+    """What there is to tell about a step."""
+    past = before.status if before else Status.OK
+    if past is not after.status:
+        if after.status is Status.NO_DATA and one.no_data_after_s is None:
+            return None
+        return Transition(past, after.status)
+    due = one.renotify_s and after.notified and now - after.notified >= one.renotify_s
+    if due and after.status in (Status.ALERT, Status.NO_DATA):
+        return Transition(past, after.status)
+    return None
+
+
+def worst(statuses: Mapping[Any, GroupState]) -> Status:
+    """The state of a monitor; without any group there is no data."""
+    found = [state.status for state in statuses.values()]
+    return max(found, key=SEVERITY.index, default=Status.NO_DATA)
+
+
+def _missing(one: Rule, state: GroupState, now: float, *, zero: bool) -> GroupState:
+    if one.no_data_after_s is not None:
+        if now - state.last_data < one.no_data_after_s:
+            return replace(state, value=None)
+        return _turned(replace(state, value=None), Status.NO_DATA, now)
+    if one.resolves_when_missing:
+        return _turned(replace(state, value=None), Status.OK, now)
+    if zero:
+        return _turned(replace(state, value=0.0), judged(one, state, 0.0), now)
+    return replace(state, value=None)
+
+
+def _turned(state: GroupState, status: Status, now: float) -> GroupState:
+    if status is state.status:
+        return state
+    moment = {
+        Status.ALERT: "triggered",
+        Status.WARN: "triggered",
+        Status.OK: "resolved",
+        Status.NO_DATA: "no_data",
+    }[status]
+    return replace(state, status=status, changed=now, **{moment: now})
+
+
+def _breaks(one: Rule, value: float, threshold: float) -> bool:
+    match one.comparison.operator:
+        case ">":
+            return value > threshold
+        case ">=":
+            return value >= threshold
+        case "<":
+            return value < threshold
+        case _:
+            return value <= threshold
+
+
+def _holds(one: Rule, value: float, recovery: float | None) -> bool:
+    """Whether the value has not yet come back over the recovery threshold."""
+    return recovery is not None and _breaks(one, value, recovery)
