@@ -66,8 +66,9 @@ format: setup ## Format the code
 crds: setup ## Generate the CRDs from the models
 	@$(PY) -m purpleflea_operator.model.crd crds charts/purpleflea-operator/files/crds
 
-docs: setup ## Generate the tables of docs/ from the contract
+docs: setup ## Generate the tables of docs/ from the contract, and the exchange's OpenAPI document
 	@$(PY) -m purpleflea_contract.docs docs
+	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline, Terraform module from the contract
 	@$(PY) -m purpleflea_operator.observability.export observability

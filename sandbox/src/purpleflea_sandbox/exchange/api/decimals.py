@@ -1,6 +1,5 @@
-"""Decimals on the wire: always JSON strings in plain notation, in both directions.
-
-A JSON number has been through a binary float in most clients, so it is refused with the remedy in the message.
+"""Decimals on the wire: JSON strings in plain notation. Answers hold nothing else; requests may also hold a number, as
+the published page's client sends it, which counts as the shortest decimal that it stands for.
 """
 
 import re
@@ -22,17 +21,28 @@ def text(value: Decimal) -> str:
 
 
 def _parsed(value: object) -> Decimal:
-    if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    written = repr(value) if is_number else value
+    if not isinstance(written, str) or _DECIMAL.fullmatch(written) is None:
         raise PydanticCustomError(
-            "decimal_string",
-            'send a decimal string such as "0.01", not a number and without exponent',
+            "decimal",
+            'send a decimal string such as "0.01": not negative, without exponent, at most 12 digits before and after'
+            " the point",
         )
-    return Decimal(value)
+    return Decimal(written)
 
 
 DecimalInput = Annotated[
     Decimal,
     BeforeValidator(_parsed),
-    WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ["0.01"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": PATTERN},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 10**12},
+            ],
+            "examples": ["0.01"],
+        }
+    ),
 ]
 DecimalOutput = Annotated[str, Field(pattern=SIGNED_PATTERN, examples=["60000.00"])]

@@ -15,7 +15,7 @@ from purpleflea_sandbox.exchange.errors import ForbiddenError, TooManyError, Una
 from purpleflea_sandbox.exchange.house import House
 from purpleflea_sandbox.exchange.storage.accounts import Account
 from purpleflea_sandbox.exchange.venue import access, cashier
-from purpleflea_sandbox.exchange.venue.place import Venue
+from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
 
 STALE = "purpleflea.stale"
 
@@ -32,15 +32,24 @@ AgentId = Annotated[
         description="The sub-account under the key.",
     ),
 ]
-IdempotencyKey = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=128,
-        description="Names the intent: the same key and body never act twice.",
-    ),
-]
+
+
+async def idempotency_key(
+    given: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=128,
+            description="Names the intent: the same key and body never act twice. Left out, each request is one.",
+        ),
+    ] = None,
+) -> str:
+    """The caller's key, or one of our own: such a request cannot be repeated safely."""
+    return given or fresh_id("key")
+
+
+IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 
 async def house(request: Request) -> House:
