@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
 SETTLE_S = 15  # as in the operator: counts alone are written at most this often
-CHILDREN = ("configmaps", "networkpolicies", "statefulsets")
+CHILDREN = ("configmaps", "networkpolicies", "poddisruptionbudgets", "statefulsets")
 NAMES = ["momentum-0", "momentum-1", "momentum-2"]
 UNIFIED = {"env": "sandbox", "service": "purpleflea-trading-agent", "version": "1.0.0"}
 
@@ -56,7 +56,7 @@ def test_three_pods_are_ready_under_the_restricted_profile(sandbox, fleet):
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_a_new_agent_costs_three_children_and_two_statuses(fleet):
+def test_a_new_agent_costs_its_children_and_two_statuses(fleet):
     _, counts, took = fleet
     writes = {
         key: number
@@ -216,7 +216,10 @@ def test_without_a_node_agent_the_agents_run_on_and_its_return_turns_the_status(
 def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
     namespace, _, _ = fleet
     sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
-    kinds = "pods,statefulsets,configmaps,networkpolicies,persistentvolumeclaims,services"
+    kinds = (
+        "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,"
+        "persistentvolumeclaims,services"
+    )
 
     def left():
         items = sandbox.tools.get(kinds, f"--namespace={namespace}")["items"]

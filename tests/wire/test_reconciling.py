@@ -42,9 +42,9 @@ def with_datadog(server):
 @pytest.mark.usefixtures("with_datadog")
 def test_a_new_agent_costs_three_children_and_two_statuses(server, an_operator):
     with an_operator():
-        server.put(an_agent(replicas=3))
+        server.put(an_agent())
         server.wait_until(lambda: is_ready(server))
-    assert sorted(pod_uids(server)) == ["momentum-0", "momentum-1", "momentum-2"]
+    assert sorted(pod_uids(server)) == ["momentum-0"]
     assert writes(server) == {
         ("patch", "configmaps"): 1,
         ("patch", "networkpolicies"): 1,
@@ -52,6 +52,21 @@ def test_a_new_agent_costs_three_children_and_two_statuses(server, an_operator):
         ("patch", "purplefleaagents/status"): 2,
     }
     assert condition(server, "TelemetryReady")["reason"] == "Connected"
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_several_identities_cost_a_disruption_budget_more(server, an_operator):
+    with an_operator():
+        server.put(an_agent(replicas=3))
+        server.wait_until(lambda: is_ready(server))
+    assert sorted(pod_uids(server)) == ["momentum-0", "momentum-1", "momentum-2"]
+    assert writes(server) == {
+        ("patch", "configmaps"): 1,
+        ("patch", "networkpolicies"): 1,
+        ("patch", "poddisruptionbudgets"): 1,
+        ("patch", "statefulsets"): 1,
+        ("patch", "purplefleaagents/status"): 2,
+    }
 
 
 @pytest.mark.usefixtures("with_datadog")
@@ -69,12 +84,12 @@ def test_a_restart_writes_nothing(server, an_operator):
 
 @pytest.mark.usefixtures("with_datadog")
 def test_a_change_of_the_spec_costs_the_workload_and_the_status(server, an_operator):
-    server.put(an_agent())
+    server.put(an_agent(replicas=2))
     with an_operator():
         server.wait_until(lambda: is_ready(server))
         server.clear()
-        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"replicas": 2}})
-        server.wait_until(lambda: is_ready(server) and len(pod_uids(server)) == 2)
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"replicas": 3}})
+        server.wait_until(lambda: is_ready(server) and len(pod_uids(server)) == 3)
     found = writes(server)
     assert found["patch", "statefulsets"] == 1
     assert found["patch", "purplefleaagents/status"] <= 2
@@ -195,7 +210,7 @@ def test_deleting_the_agent_leaves_nothing(server, an_operator):
         server.clear()
         server.delete("PurpleFleaAgent", NS, NAME)
         server.wait_until(lambda: not server.objects("Pod"))
-    for kind in ("ConfigMap", "StatefulSet", "NetworkPolicy"):
+    for kind in ("ConfigMap", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget"):
         assert server.objects(kind) == []
     assert writes(server) == {}
 

@@ -21,6 +21,25 @@ SPECS = [
     {"image": {"repository": "acme/agent", "digest": "sha256:" + "ab" * 32, "pullSecrets": ["r"]}},
     {"pod": {"tolerations": [{"operator": "Exists"}], "nodeSelector": {"a": "b"}}},
     {"network": {"egressCidrs": []}},
+    {"replicas": 3, "network": {"egressPorts": [443]}, "pod": {"serviceAccount": {}}},
+    {
+        "pod": {
+            "affinity": {"podAntiAffinity": {}, "nodeAffinity": {}},
+            "topologySpreadConstraints": [{"topologyKey": "zone"}],
+            "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+            "envFrom": [{"secretRef": {"name": "s"}}],
+            "volumes": [{"name": "x", "emptyDir": {}}],
+            "volumeMounts": [{"name": "x", "mountPath": "/x"}],
+            "sidecars": [
+                {
+                    "name": "proxy",
+                    "image": "acme/proxy:1",
+                    "ports": [{"name": "p", "containerPort": 3128}],
+                    "readinessProbe": {"tcpSocket": {"port": 3128}},
+                }
+            ],
+        }
+    },
 ]
 
 

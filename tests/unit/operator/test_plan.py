@@ -53,6 +53,12 @@ def test_planning_after_applying_is_empty():
     assert planned(agent, live=deepcopy(desired_of(agent))) == ()
 
 
+def test_a_volume_that_is_mounted_twice_is_no_drift():
+    mounts = [{"name": "x", "mountPath": path} for path in ("/a", "/b")]
+    agent = an_agent_value(pod={"volumes": [{"name": "x", "emptyDir": {}}], "volumeMounts": mounts})
+    assert planned(agent, live=deepcopy(desired_of(agent))) == ()
+
+
 def test_defaults_that_the_server_added_are_nobodys_drift():
     agent = an_agent_value()
     live = deepcopy(desired_of(agent))

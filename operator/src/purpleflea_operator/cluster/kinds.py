@@ -42,8 +42,12 @@ DAEMON_SET = Kind(api_version="apps/v1", kind="DaemonSet", plural="daemonsets", 
 NETWORK_POLICY = Kind(
     api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
 )
+SERVICE_ACCOUNT = Kind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts")
+DISRUPTION_BUDGET = Kind(
+    api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets"
+)
 
-CHILDREN = (CONFIG_MAP, STATEFUL_SET, NETWORK_POLICY)
+CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
 """Kinds the operator makes for an agent, in the order in which they are applied."""
 
 _BY_NAME = {kind.kind: kind for kind in (AGENT, POD, SERVICE, EVENT, DAEMON_SET, *CHILDREN)}

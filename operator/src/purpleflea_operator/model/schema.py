@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
+FREE_FORM = "x-kubernetes-preserve-unknown-fields"
+
 KEPT = frozenset(
     {
         "type",
@@ -31,11 +33,11 @@ KEPT = frozenset(
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
         "x-kubernetes-int-or-string",
-        "x-kubernetes-preserve-unknown-fields",
+        FREE_FORM,
     }
 )
 IGNORED = frozenset({"title", "$defs", "additionalProperties", "uniqueItems", "propertyNames"})
-HANDLED = frozenset({"$ref", "anyOf", "allOf", "const", "properties", "items"})
+HANDLED = frozenset({"$ref", "anyOf", "allOf", "const", "properties", "items", "patternProperties"})
 
 
 class UnsupportedSchemaError(ValueError):
@@ -44,6 +46,8 @@ class UnsupportedSchemaError(ValueError):
 
 def structural(model: type[BaseModel]) -> Schema:
     """The structural schema of `model`, with camelCase names and every $ref inlined.
+
+    Fields marked as free of form say nothing of what is in them: it would be most of the CRD.
 
     Raises:
         UnsupportedSchemaError: A field cannot be expressed; the message names it.
@@ -64,6 +68,8 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
         schema["enum"] = [node["const"]]
     if "default" in schema and schema["default"] is None:
         del schema["default"]
+    if schema.get(FREE_FORM):
+        return {key: schema[key] for key in ("type", "description", FREE_FORM) if key in schema}
     if "properties" in node:
         schema["properties"] = {
             name: _converted(child, definitions, f"{path}.{name}")
@@ -71,10 +77,9 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
         }
     if "items" in node:
         schema["items"] = _converted(node["items"], definitions, f"{path}[]")
-    if isinstance(node.get("additionalProperties"), Mapping):
-        schema["additionalProperties"] = _converted(
-            node["additionalProperties"], definitions, f"{path}{{}}"
-        )
+    values = _values_of_map(node)
+    if values is not None:
+        schema["additionalProperties"] = _converted(values, definitions, f"{path}{{}}")
     if schema.get("properties") and "default" in schema:
         # The fields inside have defaults of their own; saying them twice would let them drift apart.
         schema["default"] = {}
@@ -82,6 +87,14 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
         # Such a field must have no type; its pattern is applied to strings only.
         schema.pop("type", None)
     return schema
+
+
+def _values_of_map(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema of the values of a map. A structural schema cannot say what keys look like: the models do."""
+    for found in node.get("patternProperties", {}).values():
+        return dict(found)
+    values = node.get("additionalProperties")
+    return values if isinstance(values, Mapping) else None
 
 
 def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Schema:

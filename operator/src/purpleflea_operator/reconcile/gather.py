@@ -9,6 +9,7 @@ from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, connection
 from purpleflea_operator.detect.facts import DatadogFacts
 from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.model.problems import first_problem
 from purpleflea_operator.reconcile import plan
 from purpleflea_operator.reconcile.world import World, pod
 from purpleflea_operator.render import remembered
@@ -41,11 +42,10 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     """The agent, or why its spec is invalid (naming the field)."""
     metadata = resource["metadata"]
     try:
-        spec = AgentSpec.model_validate(resource.get("spec", {}))
+        # Strict: a field that this version does not know may be a limit that somebody relies on.
+        spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in ("spec", *first["loc"]))
-        return None, f"{field}: {first['msg']}"
+        return None, first_problem(error)
     agent = Agent(
         namespace=metadata["namespace"],
         name=metadata["name"],

@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
-_LIST_KEYS = ("name", "uid", "containerPort")
+# A volume may be mounted twice: its mounts are told apart by path.
+_LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
 _SUFFIXES = {
     "m": Decimal("0.001"),
     "k": Decimal(10**3),

@@ -11,6 +11,9 @@ QUIET_REASONS = frozenset({"Progressing", "WaitingForAgents", "Disabled"})
 QUIET_TYPES = frozenset({"Ready"})
 """The summary repeats what another condition says."""
 
+WARNING_REASONS = frozenset({"OverrideIgnored"})
+"""Told even where the condition is True: not all is as the user wrote it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
@@ -30,9 +33,10 @@ def transitions(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[
         turned = (old.get("status"), old.get("reason")) != (item["status"], item["reason"])
         if not turned or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
             continue
-        if item["status"] == "True" and (not old or old["reason"] in QUIET_REASONS):
+        is_good = item["status"] == "True" and item["reason"] not in WARNING_REASONS
+        if is_good and (not old or old["reason"] in QUIET_REASONS):
             continue
-        kind: Literal["Normal", "Warning"] = "Normal" if item["status"] == "True" else "Warning"
+        kind: Literal["Normal", "Warning"] = "Normal" if is_good else "Warning"
         reason = f"{item['type']}{item['reason']}"
         found.append(Transition(type=kind, reason=reason, message=item["message"]))
     return tuple(found)

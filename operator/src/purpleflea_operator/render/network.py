@@ -10,13 +10,13 @@ from purpleflea_operator.render.identity import Agent, Manifest, manifest, selec
 
 
 def network_policy(agent: Agent, connection: Connection) -> Manifest:
-    """Default deny; in: the HTTP port; out: DNS, the node agent, the configured address ranges over TCP."""
+    """Default deny; in: the HTTP port and those of sidecars; out: DNS, the node agent, the configured ranges by TCP."""
     return {
         **manifest(agent, "networking.k8s.io/v1", "NetworkPolicy"),
         "spec": {
             "podSelector": {"matchLabels": selector(agent.name)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [{"protocol": "TCP", "port": env.HTTP_PORT}]}],
+            "ingress": [{"ports": _open_ports(agent)}],
             "egress": [
                 {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
                 *_to_node_agent(connection),
@@ -34,11 +34,17 @@ def _to_node_agent(connection: Connection) -> list[Manifest]:
     return [{"ports": ports}]
 
 
+def _open_ports(agent: Agent) -> list[Manifest]:
+    of_sidecars = [port for sidecar in agent.spec.pod.sidecars for port in sidecar.ports]
+    return [
+        {"protocol": "TCP", "port": env.HTTP_PORT},
+        *({"protocol": port.protocol, "port": port.container_port} for port in of_sidecars),
+    ]
+
+
 def _to_services(agent: Agent) -> list[Manifest]:
     ranges = [{"ipBlock": {"cidr": cidr}} for cidr in agent.spec.network.egress_cidrs]
+    ports = [{"protocol": "TCP", "port": port} for port in agent.spec.network.egress_ports]
+    every_port: list[Manifest] = [{"protocol": "TCP", "port": 1, "endPort": 65535}]
     # "from/to: []" would mean everywhere: no range must mean no rule.
-    return (
-        [{"to": ranges, "ports": [{"protocol": "TCP", "port": 1, "endPort": 65535}]}]
-        if ranges
-        else []
-    )
+    return [{"to": ranges, "ports": ports or every_port}] if ranges else []

@@ -2,21 +2,10 @@
 
 from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile.checks.finding import Check, Finding, finding
+from purpleflea_operator.reconcile.checks.spec import spec_valid
 from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
 from purpleflea_operator.reconcile.checks.workload import workload_available
 from purpleflea_operator.reconcile.world import World
-
-
-def spec_valid(world: World) -> Finding:
-    """Is the spec one that can be rendered?"""
-    if world.agent is None:
-        return finding(
-            ConditionType.SPEC_VALID,
-            "False",
-            "Invalid",
-            f"{world.invalid}; the last valid version keeps running. Correct the field and apply again",
-        )
-    return finding(ConditionType.SPEC_VALID, "True", "Valid", "the spec is valid")
 
 
 def summary(findings: tuple[Finding, ...]) -> Finding:

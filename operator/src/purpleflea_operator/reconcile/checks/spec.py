@@ -1,0 +1,30 @@
+"""Is the spec one that can be rendered, and does all of it take effect? Pure."""
+
+from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.world import World
+from purpleflea_operator.render.extras import extras
+
+SHOWN = 5
+"""Names of ignored fields in a message, at most."""
+
+
+def spec_valid(world: World) -> Finding:
+    """Is the spec one that can be rendered, and is nothing of it ignored?"""
+    kind = ConditionType.SPEC_VALID
+    if world.agent is None:
+        message = f"{world.invalid}; the last valid version keeps running. Correct the field and apply again"
+        return finding(kind, "False", "Invalid", message)
+    ignored = extras(world.agent).ignored
+    if ignored:
+        return finding(kind, "True", "OverrideIgnored", _ignored(ignored))
+    return finding(kind, "True", "Valid", "the spec is valid")
+
+
+def _ignored(fields: tuple[str, ...]) -> str:
+    more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
+    named = ", ".join(fields[:SHOWN])
+    return (
+        f"ignored, as the operator sets them itself: {named}{more}. "
+        "Remove them; what can be changed has a field of its own in the spec"
+    )

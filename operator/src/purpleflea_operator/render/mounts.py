@@ -1,0 +1,55 @@
+"""The operator's own volumes: their names, where the agent container sees them, and the journal's claim."""
+
+from purpleflea_contract import environment as env
+from purpleflea_operator.model.pod import Storage
+from purpleflea_operator.render.identity import Agent, Manifest
+
+CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY = "config", "api-key", "api-token", "state", "tmp"
+NAMES = frozenset({CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY})
+PATHS = (
+    env.DEFAULT_CONFIG_DIR,
+    env.DEFAULT_API_KEY_DIR,
+    env.DEFAULT_API_TOKEN_DIR,
+    env.DEFAULT_STATE_DIR,
+    env.TEMPORARY_DIR,
+)
+
+
+def volumes(agent: Agent) -> list[Manifest]:
+    """The operator's own volumes of the pod."""
+    found: list[Manifest] = [
+        {"name": CONFIG, "configMap": {"name": agent.name}},
+        {"name": API_KEY, "secret": {"secretName": agent.spec.api.key_secret_ref.name}},
+        {"name": TEMPORARY, "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    if agent.spec.api.token_secret_ref:
+        found.append({"name": API_TOKEN, "secret": {"secretName": agent.spec.api.token_secret_ref}})
+    if agent.spec.storage is None:
+        found.append({"name": STATE, "emptyDir": {"sizeLimit": "1Gi"}})
+    return found
+
+
+def mounts(agent: Agent) -> list[Manifest]:
+    """Where the agent container sees them."""
+    # Whole folders, never a subPath: only those follow a change of the ConfigMap or the Secret.
+    found: list[Manifest] = [
+        {"name": CONFIG, "mountPath": env.DEFAULT_CONFIG_DIR, "readOnly": True},
+        {"name": API_KEY, "mountPath": env.DEFAULT_API_KEY_DIR, "readOnly": True},
+        {"name": STATE, "mountPath": env.DEFAULT_STATE_DIR},
+        {"name": TEMPORARY, "mountPath": env.TEMPORARY_DIR},
+    ]
+    if agent.spec.api.token_secret_ref:
+        token = {"name": API_TOKEN, "mountPath": env.DEFAULT_API_TOKEN_DIR, "readOnly": True}
+        found.append(token)
+    return found
+
+
+def claim(storage: Storage) -> Manifest:
+    """The volume claim of a journal."""
+    spec: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": storage.size}},
+    }
+    if storage.storage_class_name:
+        spec["storageClassName"] = storage.storage_class_name
+    return {"metadata": {"name": STATE}, "spec": spec}

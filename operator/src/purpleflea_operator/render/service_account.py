@@ -1,0 +1,22 @@
+"""The ServiceAccount of an agent's own, made only where it is asked for; the operator gives it no rights."""
+
+from purpleflea_operator.render.identity import Agent, Manifest, manifest
+
+
+def service_account(agent: Agent) -> list[Manifest]:
+    """The ServiceAccount, where spec.pod.serviceAccount asks for one."""
+    wanted = agent.spec.pod.service_account
+    if wanted is None:
+        return []
+    found = manifest(agent, "v1", "ServiceAccount")
+    found["metadata"]["annotations"] = dict(wanted.annotations)
+    # Pods say for themselves whether they get a token.
+    return [{**found, "automountServiceAccountToken": False}]
+
+
+def identity_of_pods(agent: Agent) -> Manifest:
+    """What the pod says about its ServiceAccount."""
+    pod = agent.spec.pod
+    name = agent.name if pod.service_account is not None else pod.service_account_name
+    named = {"serviceAccountName": name} if name else {}
+    return {**named, "automountServiceAccountToken": pod.automount_service_account_token}

@@ -1,0 +1,95 @@
+import pytest
+
+from support.builders import a_datadog_daemon_set, a_spec, an_agent
+
+NS, NAME = "trading", "momentum"
+
+
+def condition(server, kind):
+    status = (server.get("PurpleFleaAgent", NS, NAME) or {}).get("status", {})
+    return next((item for item in status.get("conditions", []) if item["type"] == kind), {})
+
+
+def is_ready(server):
+    agent = server.get("PurpleFleaAgent", NS, NAME)
+    current = agent.get("status", {}).get("observedGeneration") == agent["metadata"]["generation"]
+    return current and condition(server, "Ready").get("status") == "True"
+
+
+def change(server, spec):
+    server.patch("PurpleFleaAgent", NS, NAME, {"spec": spec})
+    server.wait_until(lambda: is_ready(server))
+
+
+@pytest.fixture(autouse=True)
+def with_datadog(server):
+    server.put(a_datadog_daemon_set(host_ports=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"stopLoss": 5}, "spec.stopLoss"),
+        ({"risk": {"maxLossUsd": "5"}}, "spec.risk.maxLossUsd"),
+        ({"pod": {"affinity": {"nodeAffinity": {"required": []}}}}, "nodeAffinity.required"),
+    ],
+)
+def test_a_field_that_the_operator_does_not_know_is_refused_rather_than_overlooked(
+    server, an_operator, changes, field
+):
+    server.put(an_agent(spec={**a_spec(), **changes}))
+    with an_operator():
+        server.wait_until(lambda: condition(server, "SpecValid").get("status") == "False")
+    message = condition(server, "SpecValid")["message"]
+    assert f"{field}: unknown field; remove it" in message
+    assert server.objects("StatefulSet") == []
+
+
+def test_a_variable_that_gave_way_is_told_by_condition_and_event(server, an_operator):
+    server.put(an_agent(pod={"env": [{"name": "DD_ENV", "value": "mine"}]}))
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.wait_until(lambda: "SpecValidOverrideIgnored" in events(server))
+        found = condition(server, "SpecValid")
+        assert (found["status"], found["reason"]) == ("True", "OverrideIgnored")
+        assert "spec.pod.env[DD_ENV]" in events(server)["SpecValidOverrideIgnored"]
+        change(server, {"pod": {"env": []}})
+        server.wait_until(lambda: condition(server, "SpecValid")["reason"] == "Valid")
+
+
+def events(server):
+    return {item["reason"]: item["message"] for item in server.objects("events")}
+
+
+def test_children_come_and_go_with_what_asks_for_them(server, an_operator):
+    server.put(an_agent(replicas=2, pod={"serviceAccount": {}}))
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        assert server.get("ServiceAccount", NS, NAME) is not None
+        assert server.get("PodDisruptionBudget", NS, NAME) is not None
+        change(server, {"replicas": 1, "pod": {"serviceAccount": None}})
+        server.wait_until(lambda: server.get("ServiceAccount", NS, NAME) is None)
+        server.wait_until(lambda: server.get("PodDisruptionBudget", NS, NAME) is None)
+
+
+def test_removing_what_was_added_takes_it_from_the_pods_again(server, an_operator):
+    added = {
+        "labels": {"desk": "crypto"},
+        "env": [{"name": "A", "value": "b"}],
+        "volumes": [{"name": "x", "emptyDir": {}}],
+        "volumeMounts": [{"name": "x", "mountPath": "/x"}],
+    }
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        before = server.get("StatefulSet", NS, NAME)["spec"]["template"]
+        change(server, {"pod": added})
+        server.wait_until(lambda: has_label(server, "desk"))
+        change(server, {"pod": dict.fromkeys(added)})
+        server.wait_until(lambda: not has_label(server, "desk"))
+    assert server.get("StatefulSet", NS, NAME)["spec"]["template"] == before
+
+
+def has_label(server, key):
+    template = server.get("StatefulSet", NS, NAME)["spec"]["template"]
+    return key in template["metadata"]["labels"]
