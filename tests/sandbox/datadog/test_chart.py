@@ -222,6 +222,20 @@ def test_an_existing_secret_replaces_the_made_up_key() -> None:
     assert key == {"name": "datadog-secret", "key": "api-key"}
 
 
+def test_the_api_asks_for_an_application_key_only_where_there_is_one() -> None:
+    def key_of(objects: Objects) -> list[Mapping[str, Any]]:
+        pod = objects["Deployment", "datadog-intake"]["spec"]["template"]["spec"]
+        named = [one for one in pod["containers"][0]["env"] if one["name"] == "DD_APP_KEY"]
+        return [one["valueFrom"]["secretKeyRef"] for one in named]
+
+    given = with_datadog(appKey="made-up")
+
+    assert key_of(rendered()) == []
+    assert key_of(given) == [{"name": "datadog-agent-appkey", "key": "app-key"}]
+    assert given["Secret", "datadog-agent-appkey"]["data"] == {"app-key": "bWFkZS11cA=="}
+    assert key_of(rendered(VALUES_OF_THE_PAGE)) == [{"name": "datadog-secret", "key": "app-key"}]
+
+
 def test_a_release_of_another_name_gets_datadog_appended() -> None:
     assert ("DaemonSet", "watch-datadog") in rendered(release="watch")
 

@@ -40,6 +40,15 @@ agent.datadoghq.com/component: agent
 {{- .Values.datadog.apiKeyExistingSecret | default (include "datadog.fullname" .) -}}
 {{- end -}}
 
+{{/* Empty where no application key is asked for. */}}
+{{- define "datadog.appSecret" -}}
+{{- if .Values.datadog.appKeyExistingSecret -}}
+{{- .Values.datadog.appKeyExistingSecret -}}
+{{- else if .Values.datadog.appKey -}}
+{{- printf "%s-appkey" (include "datadog.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "datadog.serviceAccount" -}}
 {{- if .Values.agents.rbac.create -}}{{ include "datadog.fullname" . }}{{- else -}}{{ .Values.agents.rbac.serviceAccountName }}{{- end -}}
 {{- end -}}

@@ -25,6 +25,15 @@ _API_TYPES: Mapping[Any, MetricType] = {
 
 Take = Callable[[Store, Any], None]
 
+DATA_PATHS = (
+    "/api/v2/series",
+    "/api/v1/distribution_points",
+    "/api/v2/logs",
+    "/api/v0.2/traces",
+    "/api/v1/check_run",
+)
+"""The paths of what arrives all the time. Events are the API's."""
+
 
 def add_routes(app: web.Application, store: Store, api_key: str) -> None:
     """Mount the intake routes. An empty `api_key` accepts every key, but never none."""
@@ -36,14 +45,7 @@ def add_routes(app: web.Application, store: Store, api_key: str) -> None:
     route("/api/v1/distribution_points", take_distributions, 202, {"status": "ok"})
     route("/api/v2/logs", take_logs, 202, {})
     route("/api/v0.2/traces", take_traces, 200, {})
-    route("/api/v1/events", take_event, 202, {"status": "ok"})
     route("/api/v1/check_run", take_checks, 202, {"status": "ok"})
-
-    async def validate(request: web.Request) -> web.Response:
-        _check_key(request, api_key)
-        return web.json_response({"valid": True})
-
-    app.router.add_get("/api/v1/validate", validate)
 
 
 def take_series(store: Store, document: Mapping[str, Any]) -> None:
@@ -81,12 +83,6 @@ def take_traces(store: Store, document: Mapping[str, Any]) -> None:
     for payload in document["tracer_payloads"]:
         for chunk in payload["chunks"]:
             store.traces.add(chunk["spans"], [*payload.get("container_tags", ()), *host_tags])
-
-
-def take_event(store: Store, document: Mapping[str, Any]) -> None:
-    if not document.get("title"):
-        raise ValueError("an event needs a title")
-    store.events.append(document)
 
 
 def take_checks(store: Store, document: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:

@@ -1,0 +1,70 @@
+"""Routes that `pytest --ddtrace` talks to: results of tests (MessagePack), and the settings it asks for before.
+
+Everything that would make it skip or repeat tests is off.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from purpleflea_sandbox.datadog.api.errors import refused
+from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
+
+_SETTINGS = {
+    "code_coverage": False,
+    "tests_skipping": False,
+    "itr_enabled": False,
+    "require_git": False,
+    "flaky_test_retries_enabled": False,
+    "known_tests_enabled": False,
+    "early_flake_detection": {"enabled": False},
+    "test_management": {"enabled": False},
+}
+
+
+def routes() -> Iterable[Route]:
+    yield Route("POST", "/api/v2/citestcycle", take, None, "events")
+    settings = "/api/v2/libraries/tests/services/setting"
+    yield Route("POST", settings, tell_settings, None, "events")
+    commits = "/api/v2/git/repository/search_commits"
+    yield Route("POST", commits, known_commits, None, "events")
+    yield Route("POST", "/api/v2/git/repository/packfile", accept, None, "events")
+    yield Route("POST", "/api/v2/apmtelemetry", accept, None, "events")
+
+
+def take(call: Call) -> Answer:
+    """Keep the events of one payload, each with the metadata of its session."""
+    try:
+        payload = msgpack.unpackb(_plain(call.raw), strict_map_key=False)
+        metadata: Mapping[str, Any] = payload["metadata"]["*"]
+        events = [dict(event) for event in payload["events"]]
+    except (ValueError, KeyError, TypeError, OSError, msgpack.UnpackException) as error:
+        raise refused(400, f"Payload is not in the expected format: {error}") from error
+    for event in events:
+        call.organisation.tests.append(event | {"metadata": dict(metadata)})
+    return Answer(status=202, body={})
+
+
+def tell_settings(call: Call) -> Answer:
+    attributes = {"type": "ci_app_tracers_test_service_settings", "attributes": _SETTINGS}
+    return Answer(body={"data": {"id": "settings"} | attributes})
+
+
+def known_commits(call: Call) -> Answer:
+    """Says that it knows every commit, so that no history is uploaded."""
+    try:
+        asked = json.loads(_plain(call.raw))["data"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise refused(400, f"Payload is not in the expected format: {error}") from error
+    return Answer(body={"data": asked})
+
+
+def accept(call: Call) -> Answer:
+    return Answer(status=204)
+
+
+def _plain(raw: bytes) -> bytes:
+    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw

@@ -1,0 +1,80 @@
+"""Routes of DORA metrics: deployments. The sender's id makes a repeated one the same one."""
+
+from collections.abc import Iterable
+
+from purpleflea_sandbox.datadog.api import shapes
+from purpleflea_sandbox.datadog.api.errors import refused
+from purpleflea_sandbox.datadog.api.organisation import Document
+from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
+
+_SHORTEST_ID, _LONGEST_ID = 16, 128
+_TYPE = "dora_deployment"
+
+
+def routes() -> Iterable[Route]:
+    base = "/api/v2/dora"
+    yield Route("POST", f"{base}/deployment", create, None)
+    yield Route("POST", f"{base}/deployments", every, "dora_metrics_read")
+    yield Route("GET", f"{base}/deployments/{{id}}", one, "dora_metrics_read")
+    yield Route("DELETE", f"{base}/deployment/{{id}}", delete, "dora_metrics_write")
+
+
+def create(call: Call) -> Answer:
+    body = call.document()
+    if faults := shapes.faults(body, "v2.DORADeploymentRequest"):
+        raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
+    attributes: Document = dict(body["data"]["attributes"])
+    identifier = attributes.pop("id", None) or call.organisation.ids.uuid().replace("-", "")
+    if not _SHORTEST_ID <= len(identifier) <= _LONGEST_ID:
+        raise refused(400, f"id: it has {_SHORTEST_ID} to {_LONGEST_ID} characters")
+    for name in ("started_at", "finished_at"):
+        attributes[name] = _nanoseconds(attributes[name])
+    if attributes["finished_at"] < attributes["started_at"]:
+        raise refused(400, "finished_at is before started_at")
+    call.organisation.deployments[identifier] = attributes
+    call.organisation.forget_oldest_deployments()
+    return Answer(body={"data": {"id": identifier, "type": _TYPE}})
+
+
+def every(call: Call) -> Answer:
+    """Deployments, newest first; `query` takes tags such as service:name, all of which have to hold."""
+    body = call.document()
+    if faults := shapes.faults(body, "v2.DORAListDeploymentsRequest"):
+        raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
+    asked: Document = body["data"]["attributes"]
+    wanted = [term.partition(":") for term in asked.get("query", "").split()]
+    found = [
+        _shown(identifier, attributes)
+        for identifier, attributes in call.organisation.deployments.items()
+        if all(str(attributes.get(name)) == value for name, _, value in wanted)
+    ]
+    found.sort(key=lambda shown: -shown["attributes"]["finished_at"])
+    return Answer(body={"data": found[: asked.get("limit", 10)]})
+
+
+def one(call: Call) -> Answer:
+    return Answer(body={"data": _shown(call.parts["id"], _deployment(call))})
+
+
+def delete(call: Call) -> Answer:
+    _deployment(call)
+    del call.organisation.deployments[call.parts["id"]]
+    return Answer(status=202)
+
+
+def _deployment(call: Call) -> Document:
+    found = call.organisation.deployments.get(call.parts["id"])
+    if found is None:
+        raise refused(404, "Deployment not found")
+    return found
+
+
+def _shown(identifier: str, attributes: Document) -> Document:
+    return {"id": identifier, "type": _TYPE, "attributes": attributes}
+
+
+def _nanoseconds(time: int) -> int:
+    """Seconds, milliseconds and nanoseconds are told apart by their size."""
+    if time < 10**11:
+        return time * 10**9
+    return time * 10**6 if time < 10**14 else time

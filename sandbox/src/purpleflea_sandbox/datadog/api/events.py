@@ -1,0 +1,94 @@
+"""Routes of events. Version 1 is what node agents and scripts send; version 2 carries changes and alerts."""
+
+from collections.abc import Iterable
+
+from purpleflea_sandbox.datadog.api import shapes
+from purpleflea_sandbox.datadog.api.errors import refused
+from purpleflea_sandbox.datadog.api.organisation import Document, iso
+from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
+
+_LONGEST_TEXT = 4000
+
+
+def routes() -> Iterable[Route]:
+    yield Route("POST", "/api/v1/events", create, None, "events")
+    yield Route("GET", "/api/v1/events", every, "events_read")
+    yield Route("GET", "/api/v1/events/{id}", one, "events_read")
+    yield Route("POST", "/api/v2/events", create_v2, None, "events")
+    yield Route("GET", "/api/v2/events", every_v2, "events_read")
+
+
+def create(call: Call) -> Answer:
+    body = call.document()
+    if faults := shapes.faults(body, "v1.EventCreateRequest"):
+        raise refused(400, *(f"Payload is not in the expected format: {one}" for one in faults))
+    if len(body["text"]) > _LONGEST_TEXT:
+        raise refused(400, f"The text of an event has at most {_LONGEST_TEXT} characters")
+    now = int(call.organisation.now())
+    identifier = call.organisation.ids.number()
+    event = {"date_happened": now} | body | {"id": identifier, "id_str": str(identifier)}
+    call.organisation.data.events.append(event)
+    return Answer(status=202, body={"status": "ok", "event": event})
+
+
+def every(call: Call) -> Answer:
+    """Events of version 1 between two times; both are required."""
+    for name in ("start", "end"):
+        if name not in call.query:
+            raise refused(400, f"The parameter '{name}' is required")
+    start, end = call.number("start", 0), call.number("end", 0)
+    wanted = set(call.listed("tags"))
+    found = [
+        event
+        for event in reversed(call.organisation.data.events)
+        if "date_happened" in event
+        and start <= event["date_happened"] <= end
+        and wanted <= set(event.get("tags") or ())
+    ]
+    return Answer(body={"events": found})
+
+
+def one(call: Call) -> Answer:
+    for event in call.organisation.data.events:
+        if event.get("id_str") == call.parts["id"]:
+            return Answer(body={"event": event})
+    raise refused(404, "No event matches that event_id.")
+
+
+def create_v2(call: Call) -> Answer:
+    body = call.document()
+    if faults := shapes.faults(body, "v2.EventCreateRequestPayload"):
+        raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
+    identifier = call.organisation.ids.uuid()
+    attributes: Document = body["data"]["attributes"]
+    event = {"id": identifier, "type": "event", "received": call.organisation.now()}
+    call.organisation.data.events.append(event | {"attributes": attributes})
+    shown = {"attributes": {"evt": {"id": identifier}}}
+    return Answer(status=202, body={"data": {"type": "event", "attributes": shown}})
+
+
+def every_v2(call: Call) -> Answer:
+    """The newest events of both versions, newest first."""
+    limit = call.number("page[limit]", 10)
+    newest = [_shown(event) for event in reversed(call.organisation.data.events)]
+    return Answer(body={"data": newest[:limit], "meta": {"status": "done"}})
+
+
+def _shown(event: Document) -> Document:
+    if "attributes" in event:
+        attributes = event["attributes"]
+        inner = {"title": attributes.get("title"), "category": attributes.get("category")}
+        shown = {
+            "timestamp": iso(event["received"]),
+            "tags": attributes.get("tags", []),
+            "message": attributes.get("message", ""),
+            "attributes": attributes.get("attributes", {}) | inner,
+        }
+        return {"id": event["id"], "type": "event", "attributes": shown}
+    shown = {
+        "timestamp": iso(event.get("date_happened", 0)),
+        "tags": event.get("tags", []),
+        "message": event.get("text", ""),
+        "attributes": {"title": event.get("title", "")},
+    }
+    return {"id": event.get("id_str", ""), "type": "event", "attributes": shown}

@@ -1,0 +1,104 @@
+"""The fault switchboard: which made-up trouble, if any, a call runs into. Pure; `entrance` carries it out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+LONGEST_MS = 60_000
+
+
+class FaultKind(StrEnum):
+    """`_after_commit`: the call does its work, and the caller does not hear of it."""
+
+    DELAY = "delay"
+    STATUS = "status"
+    STATUS_AFTER_COMMIT = "status_after_commit"
+    RESET = "reset"
+    TIMEOUT_AFTER_COMMIT = "timeout_after_commit"
+    RATE_LIMIT = "rate_limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault: what it does, to which calls, after how many of them (`skip`), how often (`times`)."""
+
+    kind: FaultKind
+    method: str = ""
+    path_prefix: str = "/api/"
+    ms: int = 0
+    status: int = 503
+    reset_s: int = 1
+    skip: int = 0
+    times: int | None = None
+
+    def concerns(self, method: str, path: str) -> bool:
+        return self.method in ("", method) and path.startswith(self.path_prefix)
+
+
+@dataclass(slots=True, kw_only=True)
+class Installed:
+    """A fault, the calls it has seen, and those it has struck."""
+
+    fault: Fault
+    seen: int = 0
+    hits: int = 0
+
+    def strikes(self) -> bool:
+        """Whether this call of those it concerns is one to strike."""
+        self.seen += 1
+        spent = self.fault.times is not None and self.hits >= self.fault.times
+        if spent or self.seen <= self.fault.skip:
+            return False
+        self.hits += 1
+        return True
+
+
+class Switchboard:
+    """The faults in force, in order."""
+
+    def __init__(self) -> None:
+        self.installed: tuple[Installed, ...] = ()
+
+    def replace(self, faults: Iterable[Fault]) -> None:
+        self.installed = tuple(Installed(fault=fault) for fault in faults)
+
+    def strike(self, method: str, path: str) -> tuple[Fault, ...]:
+        """What this call meets: delays add up, the first fault of another kind ends the row."""
+        struck: list[Fault] = []
+        for item in self.installed:
+            if not item.fault.concerns(method, path) or not item.strikes():
+                continue
+            struck.append(item.fault)
+            if item.fault.kind is not FaultKind.DELAY:
+                break
+        return tuple(struck)
+
+
+_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "ms": (0, LONGEST_MS),
+    "status": (400, 599),
+    "reset_s": (1, 3600),
+    "skip": (0, 1_000_000),
+    "times": (1, 1_000_000),
+}
+
+
+def fault(document: Mapping[str, Any]) -> Fault:
+    """A fault from its JSON. Raises ValueError with what is wrong with it."""
+    values = dict(document)
+    try:
+        kind = FaultKind(values.pop("kind", None))
+    except ValueError as error:
+        raise ValueError(f"kind must be one of {', '.join(FaultKind)}") from error
+    texts: dict[str, Any] = {
+        name: str(values.pop(name)) for name in ("method", "path_prefix") if name in values
+    }
+    for name, value in values.items():
+        lowest, highest = _NUMBERS.get(name, (0, -1))
+        if name == "times" and value is None:
+            continue
+        if not isinstance(value, int) or not lowest <= value <= highest:
+            known = ", ".join((*_NUMBERS, "method", "path_prefix"))
+            raise ValueError(f"{name}: {value!r} is no value for it; a fault has {known}")
+    return Fault(kind=kind, **texts, **values)

@@ -1,0 +1,73 @@
+"""Rate limits: so many calls of a name per period, as Datadog counts them. The time comes from outside.
+
+The figures are no promise of Datadog's, who changes them; only that of log configurations was ever published.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How many calls a period allows."""
+
+    calls: int
+    period_s: int
+
+
+USUAL: Mapping[str, Limit] = {
+    "read": Limit(calls=1000, period_s=60),
+    "write": Limit(calls=300, period_s=60),
+    "logs_config_read": Limit(calls=84, period_s=60),
+    "logs_config_write": Limit(calls=2, period_s=60),
+    "events": Limit(calls=250_000, period_s=60),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a call stands within its limit."""
+
+    name: str
+    limit: Limit
+    remaining: int
+    reset_s: int
+    exceeded: bool
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self.limit.calls),
+            "X-RateLimit-Period": str(self.limit.period_s),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(self.reset_s),
+            "X-RateLimit-Name": self.name,
+        }
+
+
+class RateLimits:
+    """One window per name; all keys of an organisation share it."""
+
+    def __init__(self, limits: Mapping[str, Limit]) -> None:
+        self.limits = dict(limits)
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def count(self, name: str, now: float) -> Standing | None:
+        """Count a call; None where that name has no limit."""
+        limit = self.limits.get(name)
+        if limit is None:
+            return None
+        start, calls = self._windows.get(name, (now, 0))
+        if now - start >= limit.period_s:
+            start, calls = now, 0
+        exceeded = calls >= limit.calls
+        calls += not exceeded
+        self._windows[name] = (start, calls)
+        return Standing(
+            name=name,
+            limit=limit,
+            remaining=limit.calls - calls,
+            reset_s=max(1, math.ceil(start + limit.period_s - now)),
+            exceeded=exceeded,
+        )

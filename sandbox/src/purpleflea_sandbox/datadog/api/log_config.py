@@ -1,0 +1,152 @@
+"""Routes of /api/v1/logs/config: pipelines, indexes, and the order of both. Only the order decides what a log meets."""
+
+from collections.abc import Iterable
+
+from purpleflea_sandbox.datadog.api import shapes
+from purpleflea_sandbox.datadog.api.errors import log_config_refused, refused
+from purpleflea_sandbox.datadog.api.organisation import Document
+from purpleflea_sandbox.datadog.api.routing import Answer, Call, Handle, Route
+
+_READ, _PIPELINES, _INDEXES = (
+    "logs_read_config",
+    "logs_write_pipelines",
+    "logs_modify_indexes",
+)
+
+
+def routes() -> Iterable[Route]:
+    def route(method: str, path: str, handle: Handle, scope: str) -> Route:
+        limit = "logs_config_read" if method == "GET" else "logs_config_write"
+        return Route(method, f"/api/v1/logs/config/{path}", handle, scope, limit)
+
+    yield route("GET", "pipelines", pipelines, _READ)
+    yield route("POST", "pipelines", create_pipeline, _PIPELINES)
+    yield route("GET", "pipelines/{id}", pipeline, _READ)
+    yield route("PUT", "pipelines/{id}", update_pipeline, _PIPELINES)
+    yield route("DELETE", "pipelines/{id}", delete_pipeline, _PIPELINES)
+    yield route("GET", "pipeline-order", pipeline_order, _READ)
+    yield route("PUT", "pipeline-order", order_pipelines, _PIPELINES)
+    yield route("GET", "indexes", indexes, _READ)
+    yield route("POST", "indexes", create_index, _INDEXES)
+    yield route("GET", "indexes/{name}", index, _READ)
+    yield route("PUT", "indexes/{name}", update_index, _INDEXES)
+    yield route("DELETE", "indexes/{name}", delete_index, _INDEXES)
+    yield route("GET", "index-order", index_order, _READ)
+    yield route("PUT", "index-order", order_indexes, _INDEXES)
+
+
+def pipelines(call: Call) -> Answer:
+    return Answer(body=list(call.organisation.logs.pipelines.values()))
+
+
+def create_pipeline(call: Call) -> Answer:
+    body = _checked(call, "v1.LogsPipeline", "Invalid Pipeline")
+    identifier = call.organisation.ids.token()
+    call.organisation.logs.pipelines[identifier] = _stored_pipeline(body, identifier)
+    return Answer(body=call.organisation.logs.pipelines[identifier])
+
+
+def pipeline(call: Call) -> Answer:
+    return Answer(body=_pipeline(call))
+
+
+def update_pipeline(call: Call) -> Answer:
+    identifier = _pipeline(call)["id"]
+    stored = _stored_pipeline(_checked(call, "v1.LogsPipeline", "Invalid Pipeline"), identifier)
+    call.organisation.logs.pipelines[identifier] = stored
+    return Answer(body=stored)
+
+
+def delete_pipeline(call: Call) -> Answer:
+    del call.organisation.logs.pipelines[_pipeline(call)["id"]]
+    return Answer(body={})
+
+
+def pipeline_order(call: Call) -> Answer:
+    return Answer(body={"pipeline_ids": list(call.organisation.logs.pipelines)})
+
+
+def order_pipelines(call: Call) -> Answer:
+    """The order of all pipelines: it names each of them once, or nothing changes."""
+    wanted = _checked(call, "v1.LogsPipelinesOrder", "Invalid pipeline order")["pipeline_ids"]
+    stored = call.organisation.logs.pipelines
+    if sorted(wanted) != sorted(stored):
+        message = "Invalid pipeline order"
+        raise log_config_refused(message, "The list has to hold every pipeline once", status=422)
+    call.organisation.logs.pipelines = {one: stored[one] for one in wanted}
+    return Answer(body={"pipeline_ids": wanted})
+
+
+def indexes(call: Call) -> Answer:
+    return Answer(body={"indexes": list(call.organisation.logs.indexes.values())})
+
+
+def create_index(call: Call) -> Answer:
+    body = _checked(call, "v1.LogsIndex", "Invalid index")
+    if body["name"] in call.organisation.logs.indexes:
+        raise log_config_refused("Invalid index", f"Index {body['name']} already exists")
+    stored = {"exclusion_filters": [], "is_rate_limited": False} | body
+    call.organisation.logs.indexes[body["name"]] = stored
+    return Answer(body=stored)
+
+
+def index(call: Call) -> Answer:
+    return Answer(body=_index(call))
+
+
+def update_index(call: Call) -> Answer:
+    found = _index(call)
+    body = _checked(call, "v1.LogsIndexUpdateRequest", "Invalid index")
+    name = found["name"]
+    stored = {"exclusion_filters": [], "is_rate_limited": False, "name": name} | body
+    stored.pop("disable_daily_limit", None)
+    call.organisation.logs.indexes[name] = stored
+    return Answer(body=stored)
+
+
+def delete_index(call: Call) -> Answer:
+    found = _index(call)
+    del call.organisation.logs.indexes[found["name"]]
+    return Answer(body=found)
+
+
+def index_order(call: Call) -> Answer:
+    return Answer(body={"index_names": list(call.organisation.logs.indexes)})
+
+
+def order_indexes(call: Call) -> Answer:
+    """The order of all indexes: a log goes to the first that takes it."""
+    wanted = _checked(call, "v1.LogsIndexesOrder", "Invalid index order")["index_names"]
+    stored = call.organisation.logs.indexes
+    if sorted(wanted) != sorted(stored):
+        raise log_config_refused("Invalid index order", "The list has to hold every index once")
+    call.organisation.logs.indexes = {name: stored[name] for name in wanted}
+    return Answer(body={"index_names": wanted})
+
+
+def _checked(call: Call, shape: str, message: str) -> Document:
+    body = call.document()
+    if faults := shapes.faults(body, shape):
+        raise log_config_refused(message, *faults)
+    return body
+
+
+def _stored_pipeline(body: Document, identifier: str) -> Document:
+    defaults: Document = {"is_enabled": False, "processors": [], "description": "", "tags": []}
+    fixed = {"id": identifier, "type": "pipeline", "is_read_only": False}
+    return defaults | {"filter": {"query": ""}} | body | fixed
+
+
+def _pipeline(call: Call) -> Document:
+    """Of a pipeline that is not there the API says 400."""
+    found = call.organisation.logs.pipelines.get(call.parts["id"])
+    if found is None:
+        raise log_config_refused("Non existing pipeline", f"No pipeline {call.parts['id']}")
+    return found
+
+
+def _index(call: Call) -> Document:
+    found = call.organisation.logs.indexes.get(call.parts["name"])
+    if found is None:
+        raise refused(404, "Index not found")
+    return found

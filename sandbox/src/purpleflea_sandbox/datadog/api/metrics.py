@@ -1,0 +1,138 @@
+"""Routes of metrics: which tags they keep (Metrics without Limits), percentiles, and their metadata.
+
+Both exist only for metrics that have reported.
+"""
+
+from collections.abc import Iterable
+
+from purpleflea_sandbox.datadog.api import shapes
+from purpleflea_sandbox.datadog.api.errors import refused
+from purpleflea_sandbox.datadog.api.organisation import Document, Organisation, iso
+from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
+
+_METADATA = ("type", "description", "short_name", "unit", "per_unit", "statsd_interval")
+
+
+def routes() -> Iterable[Route]:
+    write = "metric_tags_write"
+    yield Route("GET", "/api/v2/metrics", every, "metrics_read")
+    tags = "/api/v2/metrics/{name}/tags"
+    yield Route("POST", tags, create, write)
+    yield Route("GET", tags, one, "metrics_read")
+    yield Route("PATCH", tags, update, write)
+    yield Route("DELETE", tags, delete, write)
+    yield Route("GET", "/api/v1/metrics/{name}", metadata, "metrics_read")
+    yield Route("PUT", "/api/v1/metrics/{name}", update_metadata, "metrics_metadata_write")
+
+
+def every(call: Call) -> Answer:
+    """Metrics and configurations; `filter[configured]` asks for one of both, a page has a cursor."""
+    configured = call.query.get("filter[configured]", "").lower()
+    stored = call.organisation.metric_tags
+    found = [stored[name] for name in sorted(stored)] if configured != "false" else []
+    if configured != "true":
+        names = sorted({one.metric for one in call.organisation.data.series.find()} - set(stored))
+        found += [{"type": "metrics", "id": name} for name in names]
+    size = call.number("page[size]", len(found))
+    start = call.number("page[cursor]", 0)
+    page = found[start : start + size] if size else []
+    following = str(start + size) if start + size < len(found) else None
+    pagination = {
+        "type": "cursor_limit",
+        "limit": size,
+        "cursor": call.query.get("page[cursor]"),
+        "next_cursor": following,
+    }
+    return Answer(body={"data": page, "meta": {"pagination": pagination}})
+
+
+def create(call: Call) -> Answer:
+    name = call.parts["name"]
+    attributes = _attributes(call, "v2.MetricTagConfigurationCreateRequest")
+    kind = _reported_type(call.organisation, name)
+    if kind is None:
+        raise refused(400, "Cannot configure tags on a metric that does not exist.")
+    if name in call.organisation.metric_tags:
+        raise refused(
+            409, f"New {kind} conflicts with existing tag configuration, use PATCH to update"
+        )
+    if (kind == "distribution") != (attributes["metric_type"] == "distribution"):
+        raise refused(400, f"Metric type {attributes['metric_type']} does not match {kind}")
+    _check_percentiles(attributes, attributes["metric_type"])
+    now = iso(call.organisation.now())
+    stored: Document = {"created_at": now, "modified_at": now, "tags": []} | attributes
+    if attributes["metric_type"] == "distribution":
+        stored.setdefault("include_percentiles", False)
+    document = {"type": "manage_tags", "id": name, "attributes": stored}
+    call.organisation.metric_tags[name] = document
+    return Answer(status=201, body={"data": document})
+
+
+def one(call: Call) -> Answer:
+    return Answer(body={"data": _configuration(call)})
+
+
+def update(call: Call) -> Answer:
+    document = _configuration(call)
+    attributes = _attributes(call, "v2.MetricTagConfigurationUpdateRequest")
+    _check_percentiles(attributes, document["attributes"]["metric_type"])
+    document["attributes"] |= attributes | {"modified_at": iso(call.organisation.now())}
+    return Answer(body={"data": document})
+
+
+def delete(call: Call) -> Answer:
+    del call.organisation.metric_tags[_configuration(call)["id"]]
+    return Answer(status=204)
+
+
+def metadata(call: Call) -> Answer:
+    return Answer(body=_metadata(call))
+
+
+def update_metadata(call: Call) -> Answer:
+    known, body = _metadata(call), call.document()
+    if faults := shapes.faults(body, "v1.MetricMetadata"):
+        raise refused(400, *faults)
+    known |= {name: body[name] for name in _METADATA if name in body}
+    call.organisation.metric_metadata[call.parts["name"]] = known
+    return Answer(body=known)
+
+
+def _attributes(call: Call, shape: str) -> Document:
+    body = call.document()
+    if faults := shapes.faults(body, shape):
+        raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
+    if body["data"]["id"] != call.parts["name"]:
+        raise refused(400, "The id of the payload is not the metric of the path")
+    attributes: Document = dict(body["data"].get("attributes") or {})
+    if not attributes:
+        raise refused(400, "Invalid payload: data.attributes: required")
+    if "tags" in attributes:
+        attributes["tags"] = sorted(set(attributes["tags"]))
+    return attributes
+
+
+def _check_percentiles(attributes: Document, kind: str) -> None:
+    if "include_percentiles" in attributes and kind != "distribution":
+        raise refused(400, "include_percentiles is only for distribution metrics")
+
+
+def _configuration(call: Call) -> Document:
+    found = call.organisation.metric_tags.get(call.parts["name"])
+    if found is None:
+        raise refused(404, f"No tag configuration found for metric {call.parts['name']}")
+    return found
+
+
+def _metadata(call: Call) -> Document:
+    name = call.parts["name"]
+    kind = _reported_type(call.organisation, name)
+    if kind is None:
+        raise refused(404, "metric_name not found")
+    defaults: Document = dict.fromkeys(_METADATA) | {"type": kind, "integration": None}
+    return defaults | call.organisation.metric_metadata.get(name, {})
+
+
+def _reported_type(organisation: Organisation, name: str) -> str | None:
+    series = organisation.data.series.find(name)
+    return series[0].type if series else None

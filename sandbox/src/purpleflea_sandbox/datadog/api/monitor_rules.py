@@ -1,0 +1,160 @@
+"""What a monitor has to be so that the API takes it, and what the server adds to it. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from purpleflea_sandbox.datadog import tags as tagging
+from purpleflea_sandbox.datadog.api import references, shapes
+from purpleflea_sandbox.datadog.api.errors import refused
+from purpleflea_sandbox.datadog.api.organisation import Document, Monitor, Organisation
+from purpleflea_sandbox.datadog.queries import read, tree
+
+OWNED = ("name", "type", "query", "message", "tags", "options", "priority", "restricted_roles")
+"""What users say of a monitor; all else in a body is the server's and is not taken from them."""
+_SERVERS = ("org_id", "created_at", "overall_state_modified", "matching_downtimes")
+"""Fields of answers that the schema does not have: a body that was read may be sent back."""
+
+_DEFAULT_OPTIONS: Mapping[str, Any] = {
+    "include_tags": True,
+    "notify_audit": False,
+    "silenced": {},
+    "locked": False,
+    "new_host_delay": 300,
+    "escalation_message": "",
+}
+_METRIC_OPTIONS: Mapping[str, Any] = {
+    "notify_no_data": False,
+    "no_data_timeframe": None,
+    "renotify_interval": None,
+    "require_full_window": True,
+    "timeout_h": None,
+}
+_RECOVERIES = ("critical_recovery", "warning_recovery")
+_METRIC = ("query alert", "metric alert")
+
+
+def definition(organisation: Organisation, body: Document) -> Document:
+    """The monitor as it is stored. Raises ApiError where the API would refuse it."""
+    if faults := shapes.faults(_sent(body), "v1.Monitor"):
+        raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
+    kind = "query alert" if body["type"] in _METRIC else body["type"]
+    condition = _condition(body["query"], kind)
+    _check_references(organisation, condition)
+    options = dict(body.get("options") or {})
+    _check_options(kind, condition, options)
+    defaults = {**_DEFAULT_OPTIONS, **(_METRIC_OPTIONS if kind in _METRIC else {})}
+    if "new_group_delay" in options:
+        del defaults["new_host_delay"]
+    comparison = getattr(condition, "comparison", None)
+    if comparison is not None:
+        given = options.get("thresholds") or {"critical": comparison.threshold}
+        options["thresholds"] = {name: _number(value) for name, value in given.items()}
+    return {
+        "name": body.get("name") or body["query"],
+        "type": kind,
+        "query": body["query"],
+        "message": body.get("message", ""),
+        "tags": list(tagging.normalised_all(body.get("tags") or ())),
+        "options": defaults | options,
+        "priority": body.get("priority"),
+        "restricted_roles": body.get("restricted_roles"),
+    }
+
+
+def changed(organisation: Organisation, monitor: Monitor, body: Document) -> Document:
+    """The stored definition after an update: what the body leaves out stays. Raises ApiError."""
+    if faults := shapes.faults(_sent(body), "v1.MonitorUpdateRequest"):
+        raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
+    merged = {name: monitor.definition[name] for name in OWNED}
+    merged |= {name: body[name] for name in OWNED if name in body}
+    merged = {name: value for name, value in merged.items() if value is not None}
+    found = definition(organisation, merged)
+    if found["type"] != monitor.definition["type"]:
+        raise refused(400, "The monitor type cannot be changed")
+    return found
+
+
+def duplicate(organisation: Organisation, found: Document) -> Monitor | None:
+    """A monitor that is the same already."""
+    return next(
+        (one for one in organisation.monitors.values() if one.definition == found),
+        None,
+    )
+
+
+def groups_by(condition: tree.Condition) -> tuple[str, ...]:
+    """The tags that a condition groups by; none: a simple alert."""
+    match condition:
+        case tree.MetricCondition():
+            leaves = tree.leaves(condition.expression)
+            return leaves[0].by if leaves else ()
+        case tree.LogCondition():
+            return condition.by
+        case _:
+            return ()
+
+
+def _sent(body: Document) -> Document:
+    return {name: value for name, value in body.items() if name not in _SERVERS}
+
+
+def _condition(query: str, kind: str) -> tree.Condition:
+    try:
+        return read.condition(query, kind)
+    except read.UnreadableError as error:
+        raise refused(
+            400, f"The value provided for parameter 'query' is invalid: {error}"
+        ) from error
+
+
+def _check_references(organisation: Organisation, condition: tree.Condition) -> None:
+    if isinstance(condition, tree.BurnRate) and condition.slo not in organisation.slos:
+        raise refused(400, f"SLO not found: {condition.slo}")
+    if isinstance(condition, tree.Member | tree.Negated | tree.Joined):
+        for member in references.members(condition):
+            found = organisation.monitors.get(member)
+            if found is None or found.definition["type"] == "composite":
+                raise refused(400, "Some monitor IDs are invalid")
+
+
+def _check_options(kind: str, condition: tree.Condition, options: Document) -> None:
+    comparison = getattr(condition, "comparison", None)
+    thresholds = options.get("thresholds") or {}
+    if comparison is None:
+        return
+    if thresholds and thresholds.get("critical") is None:
+        raise refused(400, "Alert status is required.")
+    critical = thresholds.get("critical", comparison.threshold)
+    if float(critical) != comparison.threshold:
+        raise refused(
+            400,
+            f"Alert threshold ({float(critical)}) does not match that used in the query "
+            f"({comparison.threshold}).",
+        )
+    wrong = [name for name in _RECOVERIES if thresholds.get(name) is not None]
+    if wrong and kind not in _METRIC:
+        raise refused(400, f"Invalid threshold statuses found: {', '.join(wrong)}.")
+    _check_order(comparison.operator, critical, thresholds)
+
+
+def _check_order(operator: str, critical: float, thresholds: Mapping[str, Any]) -> None:
+    """A level and its recovery must exclude each other; a warning comes before an alert."""
+    sign = 1 if operator.startswith(">") else -1
+    for name, level in (("alert", critical), ("warning", thresholds.get("warning"))):
+        recovery = thresholds.get("critical_recovery" if name == "alert" else "warning_recovery")
+        if level is None or recovery is None:
+            continue
+        if sign * (level - recovery) < 0:
+            raise refused(
+                400,
+                f"{name} and {name} recovery criteria are such that the monitor can be "
+                f"simultaneously in {name} and {name} recovery states",
+            )
+    warning = thresholds.get("warning")
+    if warning is not None and sign * (critical - warning) <= 0:
+        where = "above" if sign > 0 else "below"
+        raise refused(400, f"Alert threshold ({critical}) must be {where} warning ({warning}).")
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,110 @@
+"""One Datadog organisation: everything that was created in it, and the data that it received. No HTTP, no rules.
+
+The rules are beside it, one module per kind of object. Evaluation writes a monitor's state here; the page reads it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from purpleflea_sandbox.datadog.api.faults import Switchboard
+from purpleflea_sandbox.datadog.api.identifiers import Identifiers
+from purpleflea_sandbox.datadog.api.journal import Journal
+from purpleflea_sandbox.datadog.api.keys import KeyRing
+from purpleflea_sandbox.datadog.api.limits import USUAL, RateLimits
+from purpleflea_sandbox.datadog.intake.store import Store
+
+Document = dict[str, Any]
+
+NO_DATA = "No Data"
+HANDLE = "sandbox@purpleflea.invalid"
+AUTHOR = {"name": "Sandbox", "handle": HANDLE, "email": HANDLE}
+_MOST_TESTS = 20_000
+_MOST_DEPLOYMENTS = 5_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Monitor:
+    """A monitor: its definition as it was sent, what the server adds, and its state.
+
+    `groups` are the states of a multi-alert monitor by group (`agent_id:momentum-0`), as the API shows them.
+    """
+
+    id: int
+    definition: Document
+    created: float
+    modified: float
+    overall_state: str = NO_DATA
+    state_modified: float | None = None
+    groups: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def tags(self) -> list[str]:
+        tags: list[str] = self.definition["tags"]
+        return tags
+
+
+@dataclass(slots=True)
+class Scanner:
+    """The sensitive data scanner: groups in order, each with its rules in order."""
+
+    id: str
+    version: int = 1
+    groups: dict[str, Document] = field(default_factory=dict)
+    rules: dict[str, Document] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LogConfig:
+    """Pipelines and indexes; the order of the dictionaries is the order of the processing."""
+
+    pipelines: dict[str, Document] = field(default_factory=dict)
+    indexes: dict[str, Document] = field(
+        default_factory=lambda: {
+            "main": {"name": "main", "filter": {"query": "*"}, "num_retention_days": 15}
+        }
+    )
+
+
+class Organisation:
+    """The objects by their ids, beside the data they are about."""
+
+    def __init__(
+        self,
+        data: Store,
+        keys: KeyRing | None = None,
+        *,
+        limits: RateLimits | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.org_id = 1_000_001
+        self.data = data
+        self.keys = keys or KeyRing()
+        self.limits = limits or RateLimits(USUAL)
+        self.now = now
+        self.faults = Switchboard()
+        self.journal = Journal()
+        self.ids = Identifiers()
+        self.monitors: dict[int, Monitor] = {}
+        self.slos: dict[str, Document] = {}
+        self.dashboards: dict[str, Document] = {}
+        self.notebooks: dict[int, Document] = {}
+        self.logs = LogConfig()
+        self.metric_tags: dict[str, Document] = {}
+        self.metric_metadata: dict[str, Document] = {}
+        self.scanner = Scanner(id=self.ids.uuid())
+        self.deployments: dict[str, Document] = {}
+        self.tests: deque[Document] = deque(maxlen=_MOST_TESTS)
+
+    def forget_oldest_deployments(self) -> None:
+        """Keep the memory bounded."""
+        while len(self.deployments) > _MOST_DEPLOYMENTS:
+            del self.deployments[next(iter(self.deployments))]
+
+
+def iso(seconds: float) -> str:
+    """A time as most of the API writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,66 @@
+"""Which objects refer to which: what stands in the way of deleting one. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from purpleflea_sandbox.datadog.api.organisation import Document, Monitor, Organisation
+from purpleflea_sandbox.datadog.queries import read, tree
+
+
+def members(condition: tree.CompositeCondition) -> tuple[int, ...]:
+    """The monitors that a composite joins, from left to right."""
+    match condition:
+        case tree.Member(identifier):
+            return (int(identifier),)
+        case tree.Negated(part):
+            return members(part)
+        case tree.Joined(_, left, right):
+            return (*members(left), *members(right))
+
+
+def composites_of(organisation: Organisation, monitor_id: int) -> list[Monitor]:
+    """Composite monitors that have this one as a member."""
+    return [
+        monitor
+        for monitor in organisation.monitors.values()
+        if monitor.definition["type"] == "composite"
+        and monitor_id in members(read.condition(monitor.definition["query"], "composite"))  # type: ignore[arg-type]
+    ]
+
+
+def slos_of_monitor(organisation: Organisation, monitor_id: int) -> list[Document]:
+    """Objectives that are measured by this monitor."""
+    return [slo for slo in organisation.slos.values() if monitor_id in slo.get("monitor_ids", ())]
+
+
+def monitor_obstacles(organisation: Organisation, monitor: Monitor) -> list[str]:
+    """Why the monitor cannot be deleted, in the API's words."""
+    name = f"monitor [{monitor.id},{monitor.definition['name']}] is referenced in"
+    found = []
+    if composites := composites_of(organisation, monitor.id):
+        listed = ", ".join(f"{one.id},{one.definition['name']}" for one in composites)
+        found.append(f"{name} composite monitors: [{listed}]")
+    if slos := slos_of_monitor(organisation, monitor.id):
+        listed = ", ".join(f"{one['id']},{one['name']}" for one in slos)
+        found.append(f"{name} slos: [{listed}]")
+    return found
+
+
+def slo_obstacle(organisation: Organisation, slo_id: str) -> str:
+    """Why the objective cannot be deleted; empty where it can. Monitors of its burn rate are no reason."""
+    for dashboard in organisation.dashboards.values():
+        if slo_id in set(_values(dashboard["widgets"], "slo_id")):
+            return f"slo {slo_id} is referenced in dashboard_id: {dashboard['id']}"
+    return ""
+
+
+def _values(value: Any, key: str) -> Iterator[Any]:
+    """All values of a key, however deep."""
+    if isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for item in value.values():
+            yield from _values(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _values(item, key)

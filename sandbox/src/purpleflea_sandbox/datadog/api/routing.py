@@ -1,0 +1,72 @@
+"""What a route is: method, path, permission, limit, and a function from a call to an answer.
+
+The functions are synchronous: a call is done as a whole or not at all, whatever else happens at the same time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from purpleflea_sandbox.datadog.api.errors import refused
+from purpleflea_sandbox.datadog.api.keys import ANYBODY, ApplicationKey
+
+if TYPE_CHECKING:
+    from purpleflea_sandbox.datadog.api.organisation import Organisation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call. `parts` are the variable parts of the path; `body` is the JSON, None where there was none."""
+
+    organisation: "Organisation"
+    parts: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    raw: bytes = b""
+    key: ApplicationKey = ANYBODY
+
+    def flag(self, name: str) -> bool:
+        return self.query.get(name, "").lower() in ("true", "1")
+
+    def number(self, name: str, default: int) -> int:
+        """A number of the query. Raises ApiError where it is none."""
+        text = self.query.get(name, "")
+        if text and not text.isdigit():
+            raise refused(400, f"Invalid value for parameter '{name}': {text}")
+        return int(text) if text else default
+
+    def listed(self, name: str) -> list[str]:
+        """The items of a comma-separated parameter."""
+        return [item.strip() for item in self.query.get(name, "").split(",") if item.strip()]
+
+    def document(self) -> dict[str, Any]:
+        """The body as an object. Raises ApiError where it is none."""
+        if not isinstance(self.body, dict):
+            raise refused(400, "Invalid JSON: the body has to be an object")
+        return self.body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Status and JSON; no body at all where it is None."""
+
+    body: Any = None
+    status: int = 200
+
+
+Handle = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint. `scope` is the permission of the application key; None: the API key is enough."""
+
+    method: str
+    path: str
+    handle: Handle
+    scope: str | None
+    limit: str = ""
+
+    @property
+    def limit_name(self) -> str:
+        return self.limit or ("read" if self.method == "GET" else "write")
