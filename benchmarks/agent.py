@@ -97,7 +97,8 @@ def _no_reader() -> list[Row]:
 
 
 def _lag(load: metric_calls.Load) -> str:
-    return f"loop late by {load.lag_ms:.0f} ms at most (idle loop: {load.idle_lag_ms:.0f} ms)"
+    late = f"loop late by {load.lag_ms:.0f} ms at most, {load.own_lag_ms:.0f} ms by our own threads"
+    return f"{late} (idle loop: {load.idle_lag_ms:.0f} ms)"
 
 
 def _trading() -> list[Row]:

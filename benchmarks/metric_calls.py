@@ -5,7 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks import page
 from benchmarks.sink import SinkProcess
@@ -45,9 +45,21 @@ class Load:
     calls: int
     call_ns: float
     lag_ms: float
+    own_lag_ms: float
+    """The part of a lag in which threads of this process ran: the rest is the machine's."""
     idle_lag_ms: float
     counted: int
     lost: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Steady:
+    """What was seen of each tick of a steady rate: nanoseconds a call, seconds of lateness."""
+
+    calls: int = 0
+    costs: list[float] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+    own_lags: list[float] = field(default_factory=list)
 
 
 def cost() -> Cost:
@@ -67,20 +79,20 @@ def with_a_reader(seconds: int) -> Load:
     """Counts sent at a steady rate; lost is what the server has not heard of them."""
     with SinkProcess() as sink:
         emitter = _installed(f"udp://127.0.0.1:{sink.port}")
-        call_ns, lags, calls = asyncio.run(_steady(seconds))
+        steady = asyncio.run(_steady(seconds))
         emitter.close()
         heard = sink.heard()
     counted = int(heard[contract.FAUCET_CLAIMS.name]["sum"])
     counted += int(heard[contract.ORDER_LATENCY.name]["values"])
-    return _load(call_ns, lags, calls, counted)
+    return _load(steady, counted)
 
 
 def without_a_reader(seconds: int, url: str) -> Load:
     """The same, and nobody takes anything."""
     emitter = _installed(url)
-    call_ns, lags, calls = asyncio.run(_steady(seconds))
+    steady = asyncio.run(_steady(seconds))
     emitter.close()
-    return _load(call_ns, lags, calls, 0)
+    return _load(steady, 0)
 
 
 def _installed(url: str) -> Emitter:
@@ -97,24 +109,29 @@ def _timed(call: Call) -> float:
     return (time.perf_counter_ns() - started) / BATCH
 
 
-async def _steady(seconds: int) -> tuple[list[float], list[float], int]:
+async def _steady(seconds: int) -> Steady:
     counting = OURS[1:]
     per_tick = int(RATE_PER_S * TICK_S / len(counting))
-    costs: list[float] = []
-    lags: list[float] = []
-    calls = 0
+    found = Steady()
     due = time.perf_counter()
-    while calls < seconds * RATE_PER_S:
+    while found.calls < seconds * RATE_PER_S:
         due += TICK_S
+        others = _cpu_of_other_threads()
         await asyncio.sleep(due - time.perf_counter())
-        lags.append(time.perf_counter() - due)
+        late = time.perf_counter() - due
+        found.lags.append(late)
+        found.own_lags.append(min(late, _cpu_of_other_threads() - others))
         started = time.perf_counter_ns()
         for _ in range(per_tick):
             for call in counting:
                 call()
-        calls += per_tick * len(counting)
-        costs.append((time.perf_counter_ns() - started) / (per_tick * len(counting)))
-    return costs, lags, calls
+        found.calls += per_tick * len(counting)
+        found.costs.append((time.perf_counter_ns() - started) / (per_tick * len(counting)))
+    return found
+
+
+def _cpu_of_other_threads() -> float:
+    return time.process_time() - time.thread_time()
 
 
 async def _idle(seconds: float) -> list[float]:
@@ -127,12 +144,13 @@ async def _idle(seconds: float) -> list[float]:
     return lags
 
 
-def _load(costs: Sequence[float], lags: Sequence[float], calls: int, counted: int) -> Load:
+def _load(steady: Steady, counted: int) -> Load:
     return Load(
-        calls=calls,
-        call_ns=statistics.median(costs),
-        lag_ms=max(lags) * 1000,
+        calls=steady.calls,
+        call_ns=statistics.median(steady.costs),
+        lag_ms=max(steady.lags) * 1000,
+        own_lag_ms=max(steady.own_lags) * 1000,
         idle_lag_ms=max(asyncio.run(_idle(5))) * 1000,
         counted=counted,
-        lost=calls - counted,
+        lost=steady.calls - counted,
     )
