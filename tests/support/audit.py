@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 POD_NAME = "authentication.kubernetes.io/pod-name"
+DECISION = "authorization.k8s.io/decision"
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
@@ -25,6 +26,9 @@ class Entry:
     code: int
     pod: str = ""
     """The pod whose ServiceAccount token was used."""
+    group: str = ""
+    is_denied: bool = False
+    """Whether a right was missing; a refusal for another reason is none."""
 
     @property
     def is_write(self) -> bool:
@@ -80,4 +84,6 @@ def _entry(line: dict[str, Any]) -> Entry | None:
         name=what.get("name", ""),
         code=line.get("responseStatus", {}).get("code", 0),
         pod=next(iter(line["user"].get("extra", {}).get(POD_NAME, ())), ""),
+        group=what.get("apiGroup", ""),
+        is_denied=line.get("annotations", {}).get(DECISION) == "forbid",
     )

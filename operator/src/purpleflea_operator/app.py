@@ -18,12 +18,13 @@ from purpleflea_operator.cluster import connection, errors, kinds, traffic
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.cluster.lease import LeaseObject
+from purpleflea_operator.cluster.scope import Scope
 from purpleflea_operator.reconcile.reconciler import Reconciler, Times
 from purpleflea_operator.render.identity import Defaults
 from purpleflea_operator.runtime import health, lifetime, vitals
 from purpleflea_operator.runtime.election import Terms
 from purpleflea_operator.runtime.elector import Elector
-from purpleflea_operator.runtime.informer import WATCHED, Informer
+from purpleflea_operator.runtime.informer import Informer
 from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.workers import work
@@ -79,6 +80,7 @@ class _Operator:
     ) -> None:
         self._settings = settings
         self._connect = connect
+        self._scope = Scope(namespaces=settings.watch_namespaces)
         self._clock = clock
         self._stack = stack
         self._metrics = Metrics(version=__version__)
@@ -132,7 +134,7 @@ class _Operator:
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         """All parts, put together; the result leads when it is called."""
         cluster, cache = await self._cluster(), Cache()
-        informer = Informer(cluster, cache, self._queue)
+        informer = Informer(cluster, cache, self._queue, self._scope)
         reconciler = Reconciler(
             cluster,
             cache,
@@ -146,18 +148,19 @@ class _Operator:
         async def lead() -> None:
             if not await lifetime.unless(stopping, _primed(informer)):
                 return
-            self._watch_over(passes)
+            self._watch_over(informer, passes)
             self._probes.ready = str
-            serve = _kopf(informer, self._watching, on_kopf)
+            serve = _kopf(informer, self._settings.watch_namespaces, self._watching, on_kopf)
             work_on = _work(self._settings, informer, self._queue, passes, serve)
             await lifetime.unless(stopping, work_on)
 
         return lead
 
-    def _watch_over(self, passes: Passes) -> None:
+    def _watch_over(self, informer: Informer, passes: Passes) -> None:
         """From now on watches must be heard and passes must end."""
-        for kind in WATCHED:
-            self._streams.expect(f"{kind.prefix}/{kind.plural}")
+        for kind in informer.watched:
+            for path in self._scope.paths(kind):
+                self._streams.expect(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
             lambda: vitals.deafness(self._streams.silent_s(), limit_s=limit_s),
@@ -187,7 +190,7 @@ class _Operator:
         except connection.NotConnectedError as error:
             raise StartError(str(error)) from error
         await self._stack.enter_async_context(session)
-        return HttpCluster(info.server, session)
+        return HttpCluster(info.server, session, self._scope)
 
     def _watching(self) -> kopf.AiohttpSession:
         """The session for kopf, which watches."""
@@ -225,6 +228,7 @@ async def _work(
 
 async def _kopf(
     informer: Informer,
+    namespaces: tuple[str, ...],
     watching: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
 ) -> None:
@@ -235,7 +239,8 @@ async def _kopf(
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=handlers.select(handlers.settings()),
-        clusterwide=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
         standalone=True,
         # By default kopf asks for the user's name, and in a container there is no such user.
         identity=cast(Any, socket.gethostname()),
@@ -254,7 +259,7 @@ async def _primed(informer: Informer) -> None:
         ) from error
     except errors.Forbidden as error:
         raise StartError(
-            f"a right is missing: {error}; install the chart's ClusterRole (helm upgrade --install)"
+            f"a right is missing: {error}; install the chart's roles (helm upgrade --install)"
         ) from error
     except errors.ApiError as error:
         raise StartError(f"the API server cannot be reached: {error}") from error

@@ -87,7 +87,7 @@ def register(
     async def login(**_: Any) -> kopf.AiohttpSession:
         return watching()
 
-    for kind in WATCHED:
+    for kind in informer.watched:
         _register(registry, informer, kind)
 
 

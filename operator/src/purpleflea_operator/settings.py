@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from purpleflea_operator import __version__
+
+Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 
 class Settings(BaseSettings):
@@ -21,6 +23,8 @@ class Settings(BaseSettings):
         "IfNotPresent"
     )
     """When nodes pull that image."""
+    watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
+    """Namespaces the operator is bound to, with commas between; empty: the whole cluster."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Agents reconciled at once."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -37,3 +41,11 @@ class Settings(BaseSettings):
     """Seconds without event or bookmark after which a watch counts as deaf; API servers send a bookmark a minute."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least severe level that is logged."""
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Split what stands in the variable; a name that is there twice counts once."""
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))

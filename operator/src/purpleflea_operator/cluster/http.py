@@ -13,6 +13,7 @@ import orjson
 from purpleflea_operator.cluster import errors
 from purpleflea_operator.cluster.kinds import EVENT, Kind, Manifest, Ref, ref_of
 from purpleflea_operator.cluster.port import FIELD_MANAGER
+from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
 
 PAGE = 500
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
@@ -23,9 +24,12 @@ MERGE = "application/merge-patch+json"
 class HttpCluster:
     """A cluster behind an HTTP session."""
 
-    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, server: str, session: aiohttp.ClientSession, scope: Scope = CLUSTER_WIDE
+    ) -> None:
         self._server = server.rstrip("/")
         self._session = session
+        self._scope = scope
 
     async def get(self, ref: Ref) -> Manifest | None:
         """Read one object; None where it does not exist."""
@@ -35,11 +39,20 @@ class HttpCluster:
             return None
 
     async def list_all(self, kind: Kind, *, selector: str = "") -> tuple[list[Manifest], str]:
-        """Read all objects of a kind in all namespaces; with the resource version of the list."""
+        """Read all objects of a kind that the operator sees; with the resource version of the (oldest) list."""
+        found: list[Manifest] = []
+        versions = []
+        for path in self._scope.paths(kind):
+            items, version = await self._list(kind, path, selector=selector)
+            found += items
+            versions.append(version)
+        return found, min(versions, key=int)
+
+    async def _list(self, kind: Kind, path: str, *, selector: str) -> tuple[list[Manifest], str]:
         found: list[Manifest] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._request("GET", f"{kind.prefix}/{kind.plural}", query=query)
+            page = await self._request("GET", path, query=query)
             # Items of a list carry neither apiVersion nor kind.
             header = {"apiVersion": kind.api_version, "kind": kind.kind}
             found.extend({**header, **item} for item in page["items"])

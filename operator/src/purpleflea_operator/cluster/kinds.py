@@ -18,6 +18,8 @@ class Kind:
     plural: str
     labelled: bool = True
     """Whether the operator watches only objects that carry its managed-by label."""
+    elsewhere: bool = False
+    """Whether objects live outside the namespaces of agents, or in none: seen only where the operator sees all."""
 
     @property
     def prefix(self) -> str:
@@ -38,7 +40,13 @@ POD = Kind(api_version="v1", kind="Pod", plural="pods")
 SERVICE = Kind(api_version="v1", kind="Service", plural="services", labelled=False)
 EVENT = Kind(api_version="v1", kind="Event", plural="events", labelled=False)
 STATEFUL_SET = Kind(api_version="apps/v1", kind="StatefulSet", plural="statefulsets")
-DAEMON_SET = Kind(api_version="apps/v1", kind="DaemonSet", plural="daemonsets", labelled=False)
+DAEMON_SET = Kind(
+    api_version="apps/v1",
+    kind="DaemonSet",
+    plural="daemonsets",
+    labelled=False,
+    elsewhere=True,
+)
 NETWORK_POLICY = Kind(
     api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
 )

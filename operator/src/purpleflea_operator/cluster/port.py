@@ -15,7 +15,7 @@ class Cluster(Protocol):
         """Read one object; None where it does not exist."""
 
     async def list_all(self, kind: Kind, *, selector: str = "") -> tuple[list[Manifest], str]:
-        """Read all objects of a kind in all namespaces; with the resource version of the list."""
+        """Read all objects of a kind that the operator sees; with the resource version of the (oldest) list."""
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply, forced, with our field manager; returns the object as stored."""

@@ -13,6 +13,7 @@ from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key, owner_of
 from purpleflea_operator.cluster.kinds import Kind, Manifest, Ref
 from purpleflea_operator.cluster.port import Cluster
+from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.detect.node_agent import datadog_facts, installer_of
 from purpleflea_operator.runtime.queue import Queue
@@ -28,7 +29,10 @@ WATCHED = (kinds.AGENT, *kinds.CHILDREN, kinds.POD, kinds.DAEMON_SET)
 class Informer:
     """Keeps the cache and the Datadog facts current, and puts the agents concerned in line."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, queue: Queue[Key]) -> None:
+    def __init__(
+        self, cluster: Cluster, cache: Cache, queue: Queue[Key], scope: Scope = CLUSTER_WIDE
+    ) -> None:
+        self.watched = scope.seen(WATCHED)
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
@@ -48,7 +52,7 @@ class Informer:
         Raises:
             ApiError: A kind could not be listed.
         """
-        for kind in WATCHED:
+        for kind in self.watched:
             found, _ = await self._cluster.list_all(kind, selector=_selector(kind))
             for manifest in found:
                 self._cache.put(manifest)

@@ -12,8 +12,14 @@ STUCK_S = 180.0
 def deafness(silent_s: Mapping[str, float], *, limit_s: float) -> str:
     """Which watches have heard nothing, not even a bookmark, for longer than the limit."""
     deaf = sorted((path, seconds) for path, seconds in silent_s.items() if seconds > limit_s)
-    words = ", ".join(f"{path.rpartition('/')[2]} for {seconds:.0f} s" for path, seconds in deaf)
+    words = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in deaf)
     return f"deaf watch: nothing heard of {words}" if deaf else ""
+
+
+def _resource(path: str) -> str:
+    """The resource a watch is about, with its namespace where it is one of several."""
+    parts = path.split("/")
+    return parts[-1] if "namespaces" not in parts[:-1] else f"{parts[-1]} in {parts[-2]}"
 
 
 def stuck(*, waiting_s: float, still_s: float, longest_s: float) -> str:

@@ -1,0 +1,63 @@
+"""What the chart allows the operator, and what it does: both as plain sets, to be compared."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.audit import Entry
+
+HELM = Path(sys.executable).parent / "helm"
+CHART = Path(__file__).parents[2] / "charts" / "purpleflea-operator"
+RELEASE = "purpleflea-operator"
+ROLES = ("Role", "ClusterRole")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Right:
+    """One verb on one resource."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+def rendered(*values: str) -> list[dict[str, Any]]:
+    """All manifests of the chart with these values (as in --set)."""
+    sets = [f"--set={value}" for value in values]
+    command = [str(HELM), "template", RELEASE, str(CHART), "--namespace=purpleflea-system", *sets]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def roles(*values: str) -> list[dict[str, Any]]:
+    """All roles of the chart."""
+    return [item for item in rendered(*values) if item["kind"] in ROLES]
+
+
+def granted(found: Iterable[dict[str, Any]]) -> set[Right]:
+    """What roles allow."""
+    return {
+        Right(group, resource, verb)
+        for role in found
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(entries: Iterable[Entry]) -> set[Right]:
+    """What requests to a real API server take; discovery takes none."""
+    return {right for entry in entries if entry.resource for right in _taken(entry)}
+
+
+def _taken(entry: Entry) -> Iterator[Right]:
+    yield Right(entry.group, entry.resource, entry.verb)
+    if entry.verb == "patch" and entry.code == 201:
+        # An apply that makes an object takes the right to make it, too.
+        yield Right(entry.group, entry.resource, "create")

@@ -1,0 +1,46 @@
+import pytest
+
+from support.builders import a_datadog_daemon_set, a_pod, an_agent
+from support.rights import Right, granted, roles
+
+NS, NAME = "trading", "momentum"
+
+
+def turned(server, kind="Ready"):
+    status = server.get("PurpleFleaAgent", NS, NAME).get("status", {})
+    return {item["type"]: item["reason"] for item in status.get("conditions", [])}.get(kind)
+
+
+def used(server):
+    """The rights that the requests took."""
+    found = set()
+    for item in server.requests():
+        if not item.resource:
+            continue
+        found.add(Right(item.group, item.full_resource, item.verb))
+        if item.verb == "patch" and item.status == 201:
+            found.add(Right(item.group, item.full_resource, "create"))
+    return found
+
+
+@pytest.mark.parametrize("bound", [(), (NS,)], ids=["cluster-wide", "bound"])
+def test_the_life_of_an_agent_takes_no_right_that_the_chart_does_not_give(
+    server_without_pods, an_operator, bound
+):
+    server = server_without_pods
+    server.put(a_datadog_daemon_set())
+    server.put(an_agent())
+    with an_operator(server, watch_namespaces=bound, lease_namespace="purpleflea-system"):
+        server.wait_until(lambda: server.get("StatefulSet", NS, NAME) is not None)
+        # A pod that hangs (its events are asked for), a halt, a child that is no longer wanted.
+        server.put(a_pod(ready=False, waiting="ContainerCreating"))
+        server.wait_until(lambda: server.lists(resource="events"))
+        change = {"trading": {"mode": "Halted"}, "network": {"policy": "None"}}
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": change})
+        server.wait_until(lambda: server.writes(resource="pods"))
+        server.wait_until(lambda: server.get("NetworkPolicy", NS, NAME) is None)
+    values = [f"watchNamespaces={{{','.join(bound)}}}"] if bound else []
+    found = used(server)
+    assert found <= granted(roles(*values))
+    assert Right("networking.k8s.io", "networkpolicies", "delete") in found
+    assert Right("coordination.k8s.io", "leases", "create") in found
