@@ -63,11 +63,13 @@ format: setup ## Format the code
 	@.venv/bin/ruff check --fix --quiet .
 	@.venv/bin/ruff format --quiet .
 
-crds: setup ## Generate the CRDs from the models
+crds: setup ## Generate the CRDs and the schema for editors from the models
 	@$(PY) -m purpleflea_operator.model.crd crds charts/purpleflea-operator/files/crds
+	@$(PY) -m purpleflea_operator.model.editor crds/purplefleaagent.schema.json
 
-docs: setup ## Generate the tables of docs/ from the contract, and the exchange's OpenAPI document
+docs: setup ## Generate the tables of docs/ from the contract, the reference from the models, and the exchange's OpenAPI document
 	@$(PY) -m purpleflea_contract.docs docs
+	@$(PY) -m purpleflea_operator.model.reference docs/reference/purplefleaagent.md
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline, Terraform module from the contract

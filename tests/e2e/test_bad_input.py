@@ -23,6 +23,13 @@ def manifest(name="probe", **changes):
     )
 
 
+FROM_NODE = {"fieldRef": {"fieldPath": "spec.nodeName"}}
+
+
+def a_sidecar(**context):
+    return {"pod": {"sidecars": [{"name": "x", "image": "y", "securityContext": context}]}}
+
+
 @pytest.fixture(scope="module")
 def namespace(sandbox):
     return sandbox.namespace("bad-input")
@@ -45,6 +52,57 @@ def namespace(sandbox):
         ({"datadog": {"env": "no spaces allowed"}}, "spec.datadog.env"),
         ({"api": {}}, "spec.api.keySecretRef"),
         ({"pod": {"resources": {"limits": {"cpu": "lots"}}}}, "spec.pod.resources.limits"),
+        ({"trading": {"interval": "500ms"}}, "interval must be between 1s and 1h"),
+        ({"trading": {"interval": "61m"}}, "interval must be between 1s and 1h"),
+        ({"trading": {"orderSize": "0.00"}}, "orderSize must be greater than 0"),
+        ({"risk": {"minBalanceUsd": "50.01"}}, "faucet.belowUsd must not be less than"),
+        (
+            {"trading": {"flattenOnStop": True}, "pod": {"terminationGracePeriodSeconds": 19}},
+            "trading.flattenOnStop needs",
+        ),
+        (
+            {"pod": {"resources": {"requests": {"cpu": "1500m"}, "limits": {"cpu": "1"}}}},
+            "a request must not be larger than the limit",
+        ),
+        (
+            {"pod": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}},
+            "a request must not be larger than the limit",
+        ),
+        ({"pod": {"tolerations": [{"operator": "Equal"}]}}, "operator Equal needs a key"),
+        (
+            {"pod": {"tolerations": [{"operator": "Exists", "tolerationSeconds": 5}]}},
+            "tolerationSeconds needs effect NoExecute",
+        ),
+        (
+            {"pod": {"serviceAccountName": "a", "serviceAccount": {}}},
+            "set pod.serviceAccountName or pod.serviceAccount, not both",
+        ),
+        (
+            {"pod": {"automountServiceAccountToken": True}},
+            "automountServiceAccountToken needs pod.serviceAccountName",
+        ),
+        (
+            {"pod": {"env": [{"name": "A", "value": "x", "valueFrom": FROM_NODE}]}},
+            "set value or valueFrom, not both",
+        ),
+        (
+            {"pod": {"env": [{"name": "A", "valueFrom": {}}]}},
+            "set exactly one of secretKeyRef, configMapKeyRef, fieldRef, resourceFieldRef",
+        ),
+        ({"pod": {"env": [{"name": "A"}, {"name": "A"}]}}, "spec.pod.env[1]"),
+        ({"pod": {"envFrom": [{}]}}, "set exactly one of secretRef, configMapRef"),
+        ({"pod": {"volumes": [{"name": "x"}]}}, "set exactly one of secret, configMap"),
+        (
+            {"pod": {"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}},
+            'unknown field "spec.pod.volumes[0].hostPath"',
+        ),
+        ({"pod": {"affinity": {"near": {}}}}, 'unknown field "spec.pod.affinity.near"'),
+        (a_sidecar(privileged=True), 'supported values: "false"'),
+        (a_sidecar(allowPrivilegeEscalation=True), 'supported values: "false"'),
+        (a_sidecar(runAsUser=0), "securityContext.runAsUser"),
+        (a_sidecar(capabilities={"add": ["NET_ADMIN"]}), "unknown field"),
+        ({"network": {"egressPorts": [443, 443]}}, "spec.network.egressPorts[1]"),
+        ({"api": {"keySecretRef": {"name": "k"}, "dialect": "Public"}}, 'supported values: "Seed"'),
     ],
 )
 def test_the_api_server_refuses_a_wrong_field_and_names_it(sandbox, namespace, changes, words):
@@ -52,6 +110,21 @@ def test_the_api_server_refuses_a_wrong_field_and_names_it(sandbox, namespace, c
     with pytest.raises(DemoError) as refused:
         sandbox.tools.kubectl(*command, stdin=manifest(**changes))
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"risk": {"minBalanceUsd": "50.01"}, "faucet": {"autoClaim": False}},
+        {"risk": {"minBalanceUsd": "50"}},
+        {"trading": {"flattenOnStop": True}, "pod": {"terminationGracePeriodSeconds": 20}},
+        {"pod": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": "1000m"}}}},
+        {"pod": {"tolerations": [{"operator": "Exists", "effect": "NoExecute"}]}},
+    ],
+)
+def test_the_api_server_takes_what_stands_at_the_edge_of_a_rule(sandbox, namespace, changes):
+    command = ("create", f"--namespace={namespace}", "--filename=-", "--dry-run=server")
+    sandbox.tools.kubectl(*command, stdin=manifest(**changes))
 
 
 @pytest.mark.parametrize("name", ["9lives", "a" * 46, "with.dots"])

@@ -99,3 +99,8 @@ def test_the_command_writes_the_crd_into_each_folder(tmp_path):
         (tmp_path / folder).mkdir()
     main([str(tmp_path / "a"), str(tmp_path / "b")])
     assert (tmp_path / "a" / FILE).read_text() == (tmp_path / "b" / FILE).read_text() == crd_text()
+
+
+def test_no_rule_stands_where_the_api_server_would_hold_it_against_a_bare_default():
+    wrong = [p for p, s in FIELDS if s.get("default") == {} and "x-kubernetes-validations" in s]
+    assert wrong == []

@@ -13,7 +13,8 @@ from purpleflea_contract.control import Mode
 from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.model.datadog import Datadog
 from purpleflea_operator.model.pod import Image, Network, Pod, Storage
-from purpleflea_operator.model.values import DnsName, rule
+from purpleflea_operator.model.rules import SPEC
+from purpleflea_operator.model.values import DataKey, DnsName, rule
 
 
 class SecretKeyRef(SpecModel):
@@ -21,7 +22,7 @@ class SecretKeyRef(SpecModel):
 
     name: DnsName
     """Name of the Secret."""
-    key: Annotated[str, Field(pattern="^[-._a-zA-Z0-9]+$", max_length=253)] = "api-key"
+    key: DataKey = "api-key"
     """Key in the Secret whose value is the Purple Flea API key."""
 
 
@@ -85,7 +86,8 @@ class AgentSpec(SpecModel):
                     "has(self.storage) ? has(oldSelf.storage) && self.storage == oldSelf.storage"
                     " : !has(oldSelf.storage)",
                     "storage is immutable; make a new agent to change it",
-                )
+                ),
+                *SPEC,
             ]
         }
     }

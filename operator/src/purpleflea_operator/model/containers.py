@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from purpleflea_contract.settings import SpecModel
+from purpleflea_operator.model.rules import within_limits
 from purpleflea_operator.model.values import (
     FREE_FORM,
     DnsLabel,
@@ -16,18 +17,12 @@ from purpleflea_operator.model.values import (
     ResourceList,
     by_key,
     exactly_one,
-    rule,
     rules,
 )
 from purpleflea_operator.model.variables import Variable, VariablesFrom
 from purpleflea_operator.model.volumes import Mount
 
 Argument = Annotated[str, Field(max_length=1024)]
-WITHIN_LIMITS = rule(
-    "self.requests.all(name, !(name in self.limits) || "
-    "quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
-    "a request must not be larger than the limit of the same name",
-)
 
 
 class Resources(SpecModel):
@@ -38,8 +33,6 @@ class Resources(SpecModel):
     limits: ResourceList = {"cpu": "1", "memory": "320Mi"}
     """Most resources the container may use, by name (cpu, memory, ephemeral-storage)."""
 
-    model_config = rules(WITHIN_LIMITS)
-
 
 class SidecarResources(SpecModel):
     """Compute resources of a sidecar."""
@@ -48,8 +41,6 @@ class SidecarResources(SpecModel):
     """Least resources the container needs, by name (cpu, memory, ephemeral-storage)."""
     limits: ResourceList = {"cpu": "200m", "memory": "128Mi"}
     """Most resources the container may use, by name (cpu, memory, ephemeral-storage)."""
-
-    model_config = rules(WITHIN_LIMITS)
 
 
 class HttpGet(SpecModel):
@@ -164,6 +155,8 @@ class Sidecar(SpecModel):
     """When it is to be restarted."""
     readiness_probe: Annotated[Probe | None, Field(json_schema_extra=FREE_FORM)] = None
     """When it is ready; a pod is ready when all its containers are."""
+
+    model_config = rules(within_limits("self.resources", ".resources.requests"))
 
 
 class ServiceAccount(SpecModel):

@@ -124,17 +124,6 @@ class Pod(SpecModel):
     ] = ()
     """Containers beside the agent, by name (at most 8)."""
 
-    model_config = rules(
-        rule(
-            "!(has(self.serviceAccountName) && has(self.serviceAccount))",
-            "set serviceAccountName or serviceAccount, not both",
-        ),
-        rule(
-            "!self.automountServiceAccountToken || has(self.serviceAccountName) || has(self.serviceAccount)",
-            "automountServiceAccountToken needs serviceAccountName or serviceAccount",
-        ),
-    )
-
 
 Cidr = Annotated[str, Field(pattern="^[0-9a-fA-F:.]+/[0-9]{1,3}$", max_length=43)]
 

@@ -44,16 +44,24 @@ class UnsupportedSchemaError(ValueError):
     """A model uses something that a structural schema cannot say; the message names the path and the keyword."""
 
 
-def structural(model: type[BaseModel]) -> Schema:
+def structural(model: type[BaseModel], *, in_full: bool = False) -> Schema:
     """The structural schema of `model`, with camelCase names and every $ref inlined.
 
-    Fields marked as free of form say nothing of what is in them: it would be most of the CRD.
+    Fields marked as free of form say nothing of what is in them (it would be most of the CRD), save `in_full`.
 
     Raises:
         UnsupportedSchemaError: A field cannot be expressed; the message names it.
     """
     source = model.model_json_schema(by_alias=True, mode="validation")
+    if in_full:
+        source = _without_free_form(source)
     return _converted(source, source.get("$defs", {}), path=model.__name__)
+
+
+def _without_free_form(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _without_free_form(item) for key, item in node.items() if key != FREE_FORM}
+    return [_without_free_form(item) for item in node] if isinstance(node, list) else node
 
 
 def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Schema:
