@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from purpleflea_sandbox.datadog.api import shapes
 from purpleflea_sandbox.datadog.api.errors import refused
-from purpleflea_sandbox.datadog.api.organisation import Document
+from purpleflea_sandbox.datadog.api.organisation import Document, iso
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 
 _SHORTEST_ID, _LONGEST_ID = 16, 128
@@ -48,7 +48,7 @@ def every(call: Call) -> Answer:
         for identifier, attributes in call.organisation.deployments.items()
         if all(str(attributes.get(name)) == value for name, _, value in wanted)
     ]
-    found.sort(key=lambda shown: -shown["attributes"]["finished_at"])
+    found.sort(key=lambda shown: shown["attributes"]["finished_at"], reverse=True)
     return Answer(body={"data": found[: asked.get("limit", 10)]})
 
 
@@ -70,7 +70,8 @@ def _deployment(call: Call) -> Document:
 
 
 def _shown(identifier: str, attributes: Document) -> Document:
-    return {"id": identifier, "type": _TYPE, "attributes": attributes}
+    times = {name: iso(attributes[name] / 10**9) for name in ("started_at", "finished_at")}
+    return {"id": identifier, "type": _TYPE, "attributes": attributes | times}
 
 
 def _nanoseconds(time: int) -> int:

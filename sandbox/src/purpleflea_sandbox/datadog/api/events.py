@@ -75,20 +75,14 @@ def every_v2(call: Call) -> Answer:
 
 
 def _shown(event: Document) -> Document:
-    if "attributes" in event:
-        attributes = event["attributes"]
-        inner = {"title": attributes.get("title"), "category": attributes.get("category")}
-        shown = {
-            "timestamp": iso(event["received"]),
-            "tags": attributes.get("tags", []),
-            "message": attributes.get("message", ""),
-            "attributes": attributes.get("attributes", {}) | inner,
-        }
-        return {"id": event["id"], "type": "event", "attributes": shown}
+    """An event of either version as version 2 lists it."""
+    inner = event.get("attributes", event)
     shown = {
-        "timestamp": iso(event.get("date_happened", 0)),
-        "tags": event.get("tags", []),
-        "message": event.get("text", ""),
-        "attributes": {"title": event.get("title", "")},
+        "timestamp": iso(event.get("received") or event.get("date_happened", 0)),
+        "tags": inner.get("tags", []),
+        "message": inner.get("message") or inner.get("text", ""),
+        "attributes": {
+            name: inner[name] for name in ("title", "aggregation_key") if inner.get(name)
+        },
     }
-    return {"id": event.get("id_str", ""), "type": "event", "attributes": shown}
+    return {"id": str(event.get("id", "")), "type": "event", "attributes": shown}

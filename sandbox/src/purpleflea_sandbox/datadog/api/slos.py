@@ -44,7 +44,7 @@ def create(call: Call) -> Answer:
     identifier = call.organisation.ids.hexadecimal()
     slo = _stored(body) | {"id": identifier, "created_at": now, "modified_at": now}
     call.organisation.slos[identifier] = slo | {"creator": AUTHOR}
-    return Answer(body={"data": [call.organisation.slos[identifier]], "error": None})
+    return Answer(body={"data": [call.organisation.slos[identifier]]})
 
 
 def every(call: Call) -> Answer:
@@ -83,7 +83,7 @@ def update(call: Call) -> Answer:
     kept = {name: slo[name] for name in ("id", "created_at", "creator")}
     slo.clear()
     slo.update(_stored(body) | kept | {"modified_at": int(call.organisation.now())})
-    return Answer(body={"data": [slo], "error": None})
+    return Answer(body={"data": [slo]})
 
 
 def delete(call: Call) -> Answer:
@@ -92,7 +92,7 @@ def delete(call: Call) -> Answer:
     if obstacle and not call.flag("force"):
         raise ApiError(409, {"errors": obstacle, "data": None})
     del call.organisation.slos[slo["id"]]
-    return Answer(body={"data": [slo["id"]], "error": None})
+    return Answer(body={"data": [slo["id"]]})
 
 
 def can_delete(call: Call) -> Answer:
