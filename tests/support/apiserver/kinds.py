@@ -103,6 +103,15 @@ PURPLE_FLEA_AGENT = Kind(
     counts_generations=True,
     short_names=("pfa",),
 )
+PURPLE_FLEA_OBSERVABILITY = Kind(
+    group="purpleflea.com",
+    version="v1alpha1",
+    plural="purplefleaobservabilities",
+    kind="PurpleFleaObservability",
+    status=True,
+    counts_generations=True,
+    short_names=("pfo",),
+)
 STATEFUL_SET = Kind(
     group="apps",
     plural="statefulsets",
@@ -129,6 +138,7 @@ NAMESPACE = Kind(
 
 PRESET: tuple[Kind, ...] = (
     PURPLE_FLEA_AGENT,
+    PURPLE_FLEA_OBSERVABILITY,
     STATEFUL_SET,
     POD,
     NAMESPACE,

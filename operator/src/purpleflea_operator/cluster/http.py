@@ -4,7 +4,7 @@ It decides nothing: what to write is the reconciler's business. Each call is one
 and is not repeated here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -90,6 +90,19 @@ class HttpCluster:
         body = {"metadata": {"annotations": dict(annotations)}}
         query = {"fieldManager": FIELD_MANAGER}
         await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
+
+    async def set_finalizers(
+        self, ref: Ref, finalizers: Sequence[str], *, version: str
+    ) -> Manifest:
+        """Replace the finalizers of exactly this version of an object; returns it as stored.
+
+        Raises:
+            Conflict: That version is not the newest.
+        """
+        metadata = {"finalizers": list(finalizers), "resourceVersion": version}
+        query = {"fieldManager": FIELD_MANAGER}
+        body = {"metadata": metadata}
+        return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
     async def delete(self, ref: Ref, *, uid: str) -> None:
         """Delete exactly the object with this uid; one that is gone already is fine."""

@@ -55,10 +55,20 @@ DISRUPTION_BUDGET = Kind(
     api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets"
 )
 
+SECRET = Kind(api_version="v1", kind="Secret", plural="secrets", labelled=False)
+OBSERVABILITY = Kind(
+    api_version=kubernetes.API_VERSION,
+    kind="PurpleFleaObservability",
+    plural="purplefleaobservabilities",
+    labelled=False,
+)
+
 CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
 """Kinds the operator makes for an agent, in the order in which they are applied."""
 
-_BY_NAME = {kind.kind: kind for kind in (AGENT, POD, SERVICE, EVENT, DAEMON_SET, *CHILDREN)}
+_BY_NAME = {
+    kind.kind: kind for kind in (AGENT, OBSERVABILITY, POD, SERVICE, EVENT, DAEMON_SET, *CHILDREN)
+}
 
 
 def kind_of(manifest: Manifest) -> Kind:

@@ -1,6 +1,6 @@
 """What the reconciler needs of a cluster. The adapter is in http; tests bring one of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from purpleflea_operator.cluster.kinds import Kind, Manifest, Ref
@@ -25,6 +25,11 @@ class Cluster(Protocol):
 
     async def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
         """Merge annotations into an object."""
+
+    async def set_finalizers(
+        self, ref: Ref, finalizers: Sequence[str], *, version: str
+    ) -> Manifest:
+        """Replace the finalizers of exactly this version of an object; returns it as stored."""
 
     async def delete(self, ref: Ref, *, uid: str) -> None:
         """Delete exactly the object with this uid; one that is gone already is fine."""

@@ -24,7 +24,7 @@ def event(resource: Mapping[str, Any], turn: Transition, now: datetime) -> dict[
         "metadata": {"namespace": metadata["namespace"], "name": f"{metadata['name']}.{digest}"},
         "involvedObject": {
             "apiVersion": kubernetes.API_VERSION,
-            "kind": "PurpleFleaAgent",
+            "kind": resource["kind"],
             "namespace": metadata["namespace"],
             "name": metadata["name"],
             "uid": metadata["uid"],

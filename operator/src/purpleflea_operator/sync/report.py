@@ -1,0 +1,191 @@
+"""Pure: what came of a pass -> the next status, and the Events worth posting.
+
+Nothing in the status changes while nothing changes: no time of the last look stands there, so a look writes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from purpleflea_operator.model.observability_status import ObservabilityCondition, State
+from purpleflea_operator.reconcile.transitions import Transition
+from purpleflea_operator.sync.memory import Entry, Memory
+from purpleflea_operator.sync.outcome import Outcome
+
+Status = dict[str, Any]
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+NAMED = 3
+"""Most objects that a message names."""
+MESSAGE_LENGTH = 2048
+TEMPORARY = frozenset({"RateLimited", "Progressing"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One aspect: True, False or Unknown, why for programs and why for people."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
+
+
+VALID = Verdict(status="True", reason="Valid", message="Datadog accepts the keys.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a pass came. `halt` is why it ended early, if it did."""
+
+    generation: int
+    wanted: int = 0
+    keys: Verdict | None = None
+    halt: Verdict | None = None
+
+
+def next_status(
+    current: Mapping[str, Any], memory: Memory, standing: Standing, now: datetime
+) -> Status:
+    """The status that says how it stands; transition times are kept where nothing turned."""
+    known = {item["type"]: item for item in current.get("conditions") or ()}
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = []
+    for kind, verdict in _conditions(known, memory, standing).items():
+        old = known.get(kind, {})
+        turned = old.get("status") != verdict.status
+        conditions.append(
+            {
+                "type": str(kind),
+                "status": verdict.status,
+                "reason": verdict.reason,
+                "message": verdict.message[:MESSAGE_LENGTH],
+                "lastTransitionTime": moment if turned else old["lastTransitionTime"],
+                "observedGeneration": standing.generation,
+            }
+        )
+    return {
+        "observedGeneration": standing.generation,
+        "wanted": standing.wanted or int(current.get("wanted") or 0),
+        "inSync": sum(entry.state is State.IN_SYNC for entry in memory),
+        "conditions": conditions,
+        "objects": memory.shown(),
+    }
+
+
+def _conditions(
+    known: Mapping[str, Any], memory: Memory, standing: Standing
+) -> dict[ObservabilityCondition, Verdict]:
+    keys = standing.keys or _as_before(known.get(ObservabilityCondition.KEYS_VALID))
+    synced = standing.halt or _synced(memory, standing)
+    degraded = _degraded(memory, standing)
+    return {
+        ObservabilityCondition.READY: _ready(keys, synced, degraded),
+        ObservabilityCondition.KEYS_VALID: keys,
+        ObservabilityCondition.SYNCED: synced,
+        ObservabilityCondition.DEGRADED: degraded,
+    }
+
+
+def _as_before(condition: Mapping[str, Any] | None) -> Verdict:
+    if condition is None:
+        return Verdict(status="Unknown", reason="NotChecked", message="The keys are not checked.")
+    return Verdict(
+        status=condition["status"], reason=condition["reason"], message=condition["message"]
+    )
+
+
+def _synced(memory: Memory, standing: Standing) -> Verdict:
+    for state, reason, text in (
+        (State.FAILED, "ObjectsFailed", "Datadog refuses"),
+        (State.CREATING, "Progressing", "being made"),
+        (State.PLANNED, "Planned", "mode Plan, nothing is written; would change"),
+        (State.EDITED, "Edited", "edited by hand and kept"),
+    ):
+        found = [entry for entry in memory if entry.state is state]
+        if found:
+            message = f"{len(found)} of {standing.wanted} objects: {text}: {_named(found)}"
+            return Verdict(status="False", reason=reason, message=message)
+    waiting = sum(entry.state is State.WAITING for entry in memory)
+    more = f" {waiting} wait until their metric reports." if waiting else ""
+    return Verdict(
+        status="True",
+        reason="InSync",
+        message=f"{standing.wanted - waiting} objects are what the spec says.{more}",
+    )
+
+
+def _degraded(memory: Memory, standing: Standing) -> Verdict:
+    if standing.halt is not None and standing.halt.reason not in TEMPORARY:
+        return Verdict(status="True", reason=standing.halt.reason, message=standing.halt.message)
+    failed = [entry for entry in memory if entry.state is State.FAILED]
+    if failed:
+        reasons = "; ".join(_with_error(entry) for entry in failed[:NAMED])
+        more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        return Verdict(status="True", reason="ObjectsFailed", message=reasons + more)
+    return Verdict(status="False", reason="AsExpected", message="Nothing is refused.")
+
+
+def _ready(keys: Verdict, synced: Verdict, degraded: Verdict) -> Verdict:
+    if keys.status == "False":
+        return keys
+    if degraded.status == "True":
+        return Verdict(status="False", reason=degraded.reason, message=degraded.message)
+    if synced.reason in TEMPORARY or keys.status != "True":
+        return Verdict(status="False", reason=synced.reason, message=synced.message)
+    # Edits that are kept, and a plan, are as the spec asked for.
+    return Verdict(status="True", reason=synced.reason, message=synced.message)
+
+
+def _named(entries: list[Entry]) -> str:
+    names = ", ".join(_with_change(entry) for entry in entries[:NAMED])
+    return names + (f" and {len(entries) - NAMED} more" if len(entries) > NAMED else "")
+
+
+def _with_change(entry: Entry) -> str:
+    return f"{entry.kind}/{entry.key}" + (f" ({entry.change})" if entry.change else "")
+
+
+def _with_error(entry: Entry) -> str:
+    return f"{entry.kind}/{entry.key}: {entry.last_error}"
+
+
+def news(current: Mapping[str, Any], wanted: Status, outcome: Outcome | None) -> list[Transition]:
+    """The Events of a pass: turns of conditions, and what was done about edits by hand."""
+    old = {item["type"]: item for item in current.get("conditions") or ()}
+    new = {item["type"]: item for item in wanted["conditions"]}
+    found = []
+    for kind, good in (("KeysValid", "True"), ("Degraded", "False"), ("Synced", "True")):
+        before, after = old.get(kind), new[kind]
+        same = before is not None and (before["status"], before["reason"]) == (
+            after["status"],
+            after["reason"],
+        )
+        is_good = after["status"] == good
+        if same or after["status"] == "Unknown" or (is_good and kind != "Synced" and not before):
+            continue
+        if kind == "Synced" and (
+            after["reason"] in TEMPORARY or new["Degraded"]["status"] == "True"
+        ):
+            continue
+        found.append(_turn(kind, after, is_good=is_good or kind == "Synced"))
+    return found + list(_edits(outcome))
+
+
+def _turn(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Transition:
+    return Transition(
+        type="Normal" if is_good else "Warning",
+        reason=f"{kind}{condition['reason']}",
+        message=condition["message"],
+    )
+
+
+def _edits(outcome: Outcome | None) -> Iterable[Transition]:
+    if outcome is None:
+        return
+    for reason, text, names in (
+        ("EditsReverted", "edited by hand in Datadog, restored", outcome.restored),
+        ("ObjectsRemade", "deleted by hand in Datadog, made again", outcome.remade),
+    ):
+        if names:
+            yield Transition(type="Warning", reason=reason, message=f"{text}: {', '.join(names)}")

@@ -1,0 +1,188 @@
+"""One pass over one PurpleFleaObservability: spec, finalizer, keys, Datadog, status. It joins the parts.
+
+Each pass starts from the resource and a look at Datadog, so it may be cut off anywhere and simply be run again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from purpleflea_contract.quantities import duration
+from purpleflea_operator.cluster import errors as cluster_errors
+from purpleflea_operator.cluster.cache import Key
+from purpleflea_operator.cluster.port import Cluster
+from purpleflea_operator.datadog_api import errors
+from purpleflea_operator.datadog_api.organisation import Organisation
+from purpleflea_operator.datadog_api.transport import Keys
+from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.model.observability_status import State
+from purpleflea_operator.reconcile.reconciler import Result
+from purpleflea_operator.sync import ending, report
+from purpleflea_operator.sync.goals import Goal, goal
+from purpleflea_operator.sync.keys import KeysError, read_keys
+from purpleflea_operator.sync.memory import Memory, remembered
+from purpleflea_operator.sync.outcome import Outcome
+from purpleflea_operator.sync.parameters import api_url
+from purpleflea_operator.sync.report import VALID, Standing, Verdict
+from purpleflea_operator.sync.resources import Resources
+from purpleflea_operator.sync.run import Run
+from purpleflea_operator.sync.scribe import Scribe
+
+KEYS_AGAIN_S = 60.0
+"""A Secret is not watched: how soon one that does not work is read again."""
+EARLY = 0.9
+"""A look that is delayed at random still comes within the resync period."""
+
+Open = Callable[[str, Keys], Organisation]
+"""Takes the base URL of the API and the keys."""
+
+
+class Synchroniser:
+    """Keeps Datadog in sync with the PurpleFleaObservability resources of one cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resources: Resources,
+        open_organisation: Open,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._resources = resources
+        self._open = open_organisation
+        self._now = now
+        self._keys: dict[str, Keys] = {}
+
+    async def reconcile(self, key: Key) -> Result:
+        """Bring Datadog closer to what one resource says.
+
+        Raises:
+            ApiError: It is worth another try, not before the error's retry_after_s.
+        """
+        resource = self._resources.get(key)
+        if resource is None:
+            self._keys = {
+                uid: keys for uid, keys in self._keys.items() if uid in self._resources.uids()
+            }
+            return Result()
+        scribe = Scribe(self._cluster, self._resources, resource, now=self._now)
+        try:
+            spec = ObservabilitySpec.model_validate(resource["spec"])
+            wanted = goal(spec, scribe.uid)
+            url = api_url(spec)
+        except ValueError as error:
+            return await self._invalid(scribe, error)
+        if scribe.deleted_s() is not None:
+            return await self._end(scribe, spec, wanted, url)
+        await self._hold(scribe, spec)
+        return await self._sync(scribe, spec, wanted, url)
+
+    async def _invalid(self, scribe: Scribe, error: ValueError) -> Result:
+        if scribe.deleted_s() is not None:
+            return await ending.end(scribe, None, _nowhere)
+        halt = Verdict(status="False", reason="SpecInvalid", message=_in_a_line(error))
+        await self._report(scribe, remembered(scribe.status), _standing(scribe, halt=halt))
+        return Result()
+
+    async def _hold(self, scribe: Scribe, spec: ObservabilitySpec) -> None:
+        """Before anything is made in Datadog, the resource may not go without us."""
+        if spec.deletion_policy == "Retain":
+            await scribe.hold(wanted=False)
+        elif spec.mode == "Manage":
+            await scribe.hold(wanted=True)
+
+    async def _end(self, scribe: Scribe, spec: ObservabilitySpec, wanted: Goal, url: str) -> Result:
+        if spec.deletion_policy == "Retain":
+            return await ending.retain(scribe, "spec.deletionPolicy is Retain")
+        if spec.mode == "Plan":
+            return await ending.retain(scribe, "spec.mode is Plan")
+
+        async def connect() -> Organisation:
+            return await self._connect(scribe, spec, url)
+
+        return await ending.end(scribe, wanted, connect)
+
+    async def _connect(self, scribe: Scribe, spec: ObservabilitySpec, url: str) -> Organisation:
+        """The organisation, with keys that it accepts.
+
+        Where a whole namespace is deleted, its Secret may go first: then the keys of the last pass serve.
+        """
+        try:
+            keys = await read_keys(self._cluster, scribe.namespace, spec.keys_secret_ref)
+        except KeysError:
+            known = self._keys.get(scribe.uid)
+            if known is None or scribe.deleted_s() is None:
+                raise
+            keys = known
+        organisation = self._open(url, keys)
+        try:
+            await organisation.validate()
+        except errors.Forbidden as error:
+            raise KeysError(
+                "Rejected", f"{url} refuses the keys ({error}): check spec.site and the Secret"
+            ) from error
+        self._keys[scribe.uid] = keys
+        return organisation
+
+    async def _sync(
+        self, scribe: Scribe, spec: ObservabilitySpec, wanted: Goal, url: str
+    ) -> Result:
+        memory = remembered(scribe.status)
+        standing = _standing(scribe, wanted=len(wanted.wanted))
+        try:
+            organisation = await self._connect(scribe, spec, url)
+            standing = replace(standing, keys=VALID)
+
+            async def save() -> None:
+                await scribe.write(memory, standing)
+
+            outcome = await Run(organisation, memory, wanted, save).perform()
+        except KeysError as error:
+            keys = Verdict(status="False", reason=error.reason, message=str(error))
+            halt = replace(keys, reason="KeysInvalid")
+            await self._report(scribe, memory, replace(standing, keys=keys, halt=halt))
+            return Result(again_after_s=KEYS_AGAIN_S)
+        except errors.Throttled as error:
+            halt = Verdict(status="False", reason="RateLimited", message=str(error))
+            await self._report(scribe, memory, replace(standing, halt=halt))
+            raise cluster_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
+        except errors.DatadogError as error:
+            halt = Verdict(status="False", reason="Unreachable", message=str(error))
+            await self._report(scribe, memory, replace(standing, halt=halt))
+            raise _again(str(error), memory) from error
+        await self._report(scribe, memory, standing, outcome)
+        if outcome.unanswered:
+            raise _again("; ".join(outcome.unanswered), memory)
+        return Result(again_after_s=duration(spec.resync).total_seconds() * EARLY)
+
+    async def _report(
+        self, scribe: Scribe, memory: Memory, standing: Standing, outcome: Outcome | None = None
+    ) -> None:
+        before = scribe.status
+        await scribe.write(memory, standing)
+        await scribe.tell(report.news(before, scribe.status, outcome))
+
+
+async def _nowhere() -> Organisation:
+    raise KeysError("SpecInvalid", "the spec is invalid")
+
+
+def _standing(scribe: Scribe, *, wanted: int = 0, halt: Verdict | None = None) -> Standing:
+    generation = scribe.resource["metadata"].get("generation", 0)
+    return Standing(generation=generation, wanted=wanted, halt=halt)
+
+
+def _again(why: str, memory: Memory) -> cluster_errors.Unavailable:
+    """Another try; where a create has no answer, not before it is surely done or lost."""
+    is_open = any(entry.state is State.CREATING and not entry.id for entry in memory)
+    return cluster_errors.Unavailable(f"Datadog: {why}", ending.UNANSWERED_S if is_open else 0.0)
+
+
+def _in_a_line(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error)

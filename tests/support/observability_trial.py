@@ -1,0 +1,179 @@
+"""PurpleFleaObservability in process: the synchroniser between a fake API server and the stand-in of Datadog's API.
+
+An operator is made anew for each life; `dies_after` lets it end after the n-th answer it got, whoever gave it. Time is
+the test's.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from purpleflea_contract import kubernetes
+from purpleflea_contract.metrics import METRICS
+from purpleflea_operator.cluster import kinds
+from purpleflea_operator.cluster.cache import Key
+from purpleflea_operator.cluster.http import HttpCluster
+from purpleflea_operator.datadog_api.organisation import HttpOrganisation
+from purpleflea_operator.datadog_api.transport import Keys, Transport
+from purpleflea_operator.reconcile.reconciler import Result
+from purpleflea_operator.sync.resources import Resources
+from purpleflea_operator.sync.synchroniser import Synchroniser
+from purpleflea_sandbox.datadog.api.limits import Limit
+from support.apiserver.server import ApiServer
+from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
+
+NS, NAME, SECRET = "trading", "fleet", "datadog-keys"
+KEY = Key(NS, NAME)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TYPES = {"gauge": "gauge", "count": "count", "distribution": "distribution"}
+
+
+class Killed(BaseException):
+    """The process ends here; nothing may catch it."""
+
+
+class Life:
+    """How many answers an operator still lives to see; None for all."""
+
+    def __init__(self, answers: int | None) -> None:
+        self.left = answers
+        self.seen = 0
+
+    def trace(self) -> aiohttp.TraceConfig:
+        async def on_end(*_: object) -> None:
+            self.seen += 1
+            if self.left is not None:
+                self.left -= 1
+                if self.left <= 0:
+                    raise Killed
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(on_end)
+        return trace
+
+
+class Trial:
+    """One resource, one cluster, one organisation."""
+
+    def __init__(self, *, limits: Mapping[str, Limit] | None = None) -> None:
+        self.now = NOON
+        self.server = ApiServer(now=lambda: self.now)
+        self.datadog = DatadogApi(limits=limits, now=lambda: self.now.timestamp())
+
+    async def __aenter__(self) -> Self:
+        await self.server.__aenter__()
+        await self.datadog.__aenter__()
+        self.put_secret()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.datadog.__aexit__(kind, error, trace)
+        await self.server.__aexit__(kind, error, trace)
+
+    def put_secret(self, *, api: str = API_KEY, app: str = APPLICATION_KEY) -> None:
+        texts = {"api-key": api, "app-key": app}
+        data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+        metadata = {"name": SECRET, "namespace": NS, "uid": "secret-uid"}
+        self.server.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+    def put(self, *, uid: str = "pfo-uid", **spec: Any) -> None:
+        """Make the resource, or change its spec."""
+        known = self.server.get("PurpleFleaObservability", NS, NAME)
+        wanted = {
+            "keysSecretRef": {"name": SECRET},
+            "url": self.datadog.url,
+            "allowInsecureUrl": True,
+            **spec,
+        }
+        if known is not None:
+            self.server.patch("PurpleFleaObservability", NS, NAME, {"spec": wanted})
+            return
+        self.server.put(
+            {
+                "apiVersion": kubernetes.API_VERSION,
+                "kind": "PurpleFleaObservability",
+                "metadata": {"name": NAME, "namespace": NS, "uid": uid, "generation": 1},
+                "spec": wanted,
+            }
+        )
+
+    def report_metrics(self, names: Iterable[str] = ()) -> None:
+        """Let the agents' metrics have reported."""
+        wanted = set(names) or {metric.name for metric in METRICS}
+        for metric in METRICS:
+            if metric.name in wanted:
+                self.datadog.report(metric.name, TYPES[metric.type.value])
+
+    @property
+    def resource(self) -> dict[str, Any] | None:
+        return self.server.get("PurpleFleaObservability", NS, NAME)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found = self.resource
+        assert found is not None
+        status: dict[str, Any] = found.get("status", {})
+        return status
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return next(item for item in self.status["conditions"] if item["type"] == kind)
+
+    def entry(self, key: str, kind: str = "monitor") -> dict[str, Any]:
+        return next(
+            item for item in self.status["objects"] if (item["kind"], item["key"]) == (kind, key)
+        )
+
+    def events(self) -> dict[str, str]:
+        return {item["reason"]: item["message"] for item in self.server.objects("events")}
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    async def look(self, *, life: Life | None = None) -> Result:
+        """One pass of a new operator, which knows nothing but what the cluster and Datadog say."""
+        async with Operator(self, life or Life(None)) as operator:
+            return await operator.look()
+
+
+class Operator:
+    """One life of the operator."""
+
+    def __init__(self, trial: Trial, life: Life) -> None:
+        self._trial = trial
+        traces = [life.trace()]
+        self._kubernetes = aiohttp.ClientSession(
+            headers={"User-Agent": "purpleflea-operator"}, trace_configs=traces
+        )
+        self._datadog = aiohttp.ClientSession(trace_configs=[life.trace()])
+        self._cluster = HttpCluster(trial.server.url, self._kubernetes)
+        self._resources = Resources()
+        self._synchroniser = Synchroniser(
+            self._cluster, self._resources, self._open, now=lambda: trial.now
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._kubernetes.close()
+        await self._datadog.close()
+
+    async def look(self) -> Result:
+        """One pass."""
+        found, _ = await self._cluster.list_all(kinds.OBSERVABILITY)
+        for manifest in found:
+            self._resources.put(manifest)
+        self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)
+        return await self._synchroniser.reconcile(KEY)
+
+    def _open(self, url: str, keys: Keys) -> HttpOrganisation:
+        return HttpOrganisation(Transport(self._datadog, url, keys))

@@ -1,0 +1,160 @@
+"""The end of a resource: what it made goes, what it did not make stays, and nothing blocks its namespace."""
+
+from support.observability_trial import NAME, NS, Operator
+
+
+def delete(trial):
+    trial.server.delete("PurpleFleaObservability", NS, NAME)
+
+
+def held(organisation):
+    logs = organisation.logs
+    return [
+        len(found)
+        for found in (
+            organisation.monitors,
+            organisation.slos,
+            organisation.dashboards,
+            organisation.notebooks,
+            logs.pipelines,
+            organisation.metric_tags,
+            organisation.scanner.groups,
+            organisation.scanner.rules,
+        )
+    ]
+
+
+async def test_deleting_removes_exactly_what_it_made(trial, ask):
+    mine = {"name": "mine", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
+    _, made = await ask("POST", "/api/v1/monitor", {**mine, "message": "", "tags": ["team:us"]})
+    trial.put(features={"logIndex": True})
+    await trial.look()
+    delete(trial)
+    await trial.look()
+    assert trial.resource is None
+    assert list(trial.datadog.organisation.monitors) == [made["id"]]
+    assert held(trial.datadog.organisation)[1:] == [0] * 7
+    assert list(trial.datadog.organisation.logs.indexes) == ["main"]
+    assert trial.events()["Removed"] == "36 objects are removed from Datadog"
+
+
+async def test_two_resources_of_one_organisation_leave_each_other_alone(trial, ask):
+    trial.put(env="staging")
+    await trial.look()
+    stranger = next(iter(trial.datadog.organisation.monitors.values()))
+    stranger.definition["tags"] = [
+        tag.replace("pfo-uid", "other-uid") for tag in stranger.definition["tags"]
+    ]
+    delete(trial)
+    await trial.look()
+    assert list(trial.datadog.organisation.monitors) == [stranger.id]
+
+
+async def test_with_retain_nothing_is_removed_and_nothing_waits(trial):
+    trial.put(deletionPolicy="Retain")
+    await trial.look()
+    assert "finalizers" not in trial.resource["metadata"]
+    before = held(trial.datadog.organisation)
+    delete(trial)
+    await trial.look()
+    assert trial.resource is None
+    assert held(trial.datadog.organisation) == before
+
+
+async def test_retain_that_comes_late_lets_the_resource_go(trial):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    trial.put(deletionPolicy="Retain")
+    await trial.look()
+    assert trial.resource is None
+    assert len(trial.datadog.organisation.monitors) == 11
+    assert "deletionPolicy" in trial.events()["Retained"]
+
+
+async def test_while_datadog_is_away_the_resource_waits_and_says_so(trial, again):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    trial.datadog.fail({"kind": "status", "status": 503})
+    await again()
+    assert trial.condition("Synced")["reason"] == "Deleting"
+    trial.datadog.fail()
+    await trial.look()
+    assert trial.resource is None
+    assert held(trial.datadog.organisation) == [0] * 8
+
+
+async def test_after_ten_minutes_it_gives_up_loudly_rather_than_block_the_namespace(trial, again):
+    trial.put()
+    await trial.look()
+    identifier = trial.entry("drawdown")["id"]
+    delete(trial)
+    trial.datadog.fail({"kind": "status", "status": 503})
+    await again()
+    trial.pass_time(601)
+    await trial.look()
+    assert trial.resource is None
+    text = trial.events()["GaveUp"]
+    assert "purpleflea-uid:pfo-uid" in text
+    assert len(trial.datadog.organisation.monitors) == 11
+    assert int(identifier) in trial.datadog.organisation.monitors
+
+
+async def test_an_object_that_others_use_is_tried_again_and_the_rest_goes(trial, ask, again):
+    trial.put()
+    await trial.look()
+    members = [trial.entry(key)["id"] for key in ("drawdown", "heartbeat")]
+    theirs = {"name": "theirs", "type": "composite", "query": " && ".join(members)}
+    status, made = await ask("POST", "/api/v1/monitor", {**theirs, "message": ""})
+    assert status == 200
+    delete(trial)
+    await again()
+    left = {one.definition["name"] for one in trial.datadog.organisation.monitors.values()}
+    assert left == {"theirs", "Purple Flea agent: high drawdown", "Purple Flea agent: no heartbeat"}
+    await ask("DELETE", f"/api/v1/monitor/{made['id']}")
+    await trial.look()
+    assert trial.datadog.organisation.monitors == {}
+    assert trial.resource is None
+
+
+async def test_a_secret_that_went_first_does_not_stop_the_running_operator(trial, life):
+    async with Operator(trial, life) as operator:
+        trial.put()
+        await operator.look()
+        trial.server.delete("Secret", NS, "datadog-keys")
+        delete(trial)
+        await operator.look()
+    assert trial.resource is None
+    assert held(trial.datadog.organisation) == [0] * 8
+
+
+async def test_a_configuration_that_was_there_before_stays(trial, ask):
+    trial.put(mode="Plan")
+    await trial.look()
+    attributes = {
+        "metric_type": "gauge",
+        "tags": ["env", "service", "version", "agent_id", "strategy"],
+    }
+    path = "/api/v2/metrics/agent.risk.max_drawdown_pct/tags"
+    body = {"type": "manage_tags", "id": "agent.risk.max_drawdown_pct", "attributes": attributes}
+    status, _ = await ask("POST", path, {"data": body})
+    assert status == 201
+    trial.put(mode="Manage")
+    await trial.look()
+    assert trial.entry("agent.risk.max_drawdown_pct", "metric-tags")["adopted"] is True
+    delete(trial)
+    await trial.look()
+    assert list(trial.datadog.organisation.metric_tags) == ["agent.risk.max_drawdown_pct"]
+
+
+async def test_an_invalid_spec_does_not_block_the_namespace_for_ever(trial, again):
+    trial.put()
+    await trial.look()
+    trial.put(thresholds={"drawdown": {"critical": 1}})
+    delete(trial)
+    await again()
+    trial.pass_time(601)
+    await trial.look()
+    assert trial.resource is None
+    assert "the spec is invalid" in trial.events()["GaveUp"]
