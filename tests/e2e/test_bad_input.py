@@ -127,6 +127,27 @@ def test_the_api_server_takes_what_stands_at_the_edge_of_a_rule(sandbox, namespa
     sandbox.tools.kubectl(*command, stdin=manifest(**changes))
 
 
+def test_the_api_server_takes_every_example(sandbox, namespace):
+    examples = sorted((sandbox.checkout / "examples").glob("**/*.yaml"))
+    assert examples
+    for file in examples:
+        sandbox.tools.kubectl(
+            "apply",
+            f"--namespace={namespace}",
+            f"--filename={file}",
+            "--dry-run=server",
+            "--validate=strict",
+        )
+
+
+def test_kubectl_explains_the_spec(sandbox):
+    text = sandbox.tools.kubectl("explain", "pfa.spec", "--recursive")
+    for field in ("keySecretRef", "flattenOnStop", "topologySpreadConstraints", "sidecars"):
+        assert field in text
+    text = sandbox.tools.kubectl("explain", "pfa.spec.trading.mode")
+    assert "Halted keeps the agents running and sends no order" in text
+
+
 @pytest.mark.parametrize("name", ["9lives", "a" * 46, "with.dots"])
 def test_a_name_that_makes_no_pod_names_is_refused(sandbox, namespace, name):
     command = ("create", f"--namespace={namespace}", "--filename=-", "--dry-run=server")
