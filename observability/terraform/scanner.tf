@@ -17,7 +17,7 @@ resource "datadog_sensitive_data_scanner_rule" "api_keys" {
 
   group_id   = datadog_sensitive_data_scanner_group.agents[0].id
   name       = "Purple Flea API keys"
-  pattern    = "\\b(?:pf|sk|pk)_(?:live|paper|test|trade|sk)_[A-Za-z0-9]{8,}\\b"
+  pattern    = "\\b(?:pf|sk|pk)_(?:live|paper|test|trade|sk|pk)_[A-Za-z0-9]{8,}\\b"
   is_enabled = true
   priority   = 1
   tags       = ["sensitive_data:api-keys", "team:${var.team}"]

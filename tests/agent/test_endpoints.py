@@ -74,6 +74,8 @@ def test_a_trade_is_filled_observed_and_in_the_status(running: Running) -> None:
     status = running.agent.http.get("/v1/status").json()
     assert status["positions"][0]["market"] == "BTC-USD"
     assert status["orders"]["filled"] >= 1
+    assert status["today"]["filled"] >= 1
+    assert status["today"]["orders"] >= status["today"]["filled"]
 
 
 def test_the_same_idempotency_key_gives_the_same_order(running: Running) -> None:
@@ -161,6 +163,9 @@ def test_a_rejected_order_is_an_error_in_metric_span_and_log(running: Running) -
     assert counted.tag("error_type") == "rejected"
     span = running.traces.wait_for("agent.order.execute", lambda span: span["error"] == 1)
     assert span["meta"]["error.message"] == "insufficient_funds"
+    assert span["meta"]["error.type"] == "OrderRejected"
+    # Nobody raised it: the stack says where it was found.
+    assert "orders.py" in span["meta"]["error.stack"]
     line = running.agent.wait_for_line("order_failed")
     assert (line["error.kind"], line["level"]) == ("OrderRejected", "ERROR")
 

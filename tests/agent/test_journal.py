@@ -1,6 +1,8 @@
 """The journal on a real disk."""
 
 import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def filled(profit: str) -> Order:
         status=OrderStatus.FILLED,
         price=Decimal(60000),
         filled_size=Decimal("0.01"),
+        fee_usd=Decimal("0.30"),
         realized_pnl_usd=Decimal(profit),
     )
 
@@ -59,6 +62,47 @@ async def test_realized_profit_is_the_exchanges_else_counted_on(tmp_path: Path) 
     assert await journal.realized_pnl({"BTC-USD": Decimal(-4)}) == {"BTC-USD": Decimal(-4)}
     assert await journal.realized_pnl({}) == {"BTC-USD": Decimal(-4)}
     await journal.close()
+
+
+async def test_what_was_counted_of_a_day_survives_a_restart_and_ends_with_the_day(
+    tmp_path: Path,
+) -> None:
+    noon = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
+    first = Journal(tmp_path, clock=lambda: noon)
+    await first.write(REQUEST)
+    await first.settle(filled("1.5"))
+    await first.settle(filled("1.5"))  # the same news twice counts once
+    await first.write(replace(REQUEST, idempotency_key="k2"))
+    await first.fail("k2", "refused")
+    await first.close()
+    second = Journal(tmp_path, clock=lambda: noon + 11 * 3600)
+    assert await second.today() == (
+        "2026-01-31",
+        {
+            "orders": 2,
+            "filled": 1,
+            "failed": 1,
+            "fees_usd": Decimal("0.30"),
+            "realized_pnl_usd": Decimal("1.5"),
+        },
+    )
+    await second.close()
+    third = Journal(tmp_path, clock=lambda: noon + 12 * 3600)
+    day, counted = await third.today()
+    assert (day, set(counted.values())) == ("2026-02-01", {Decimal(0)})
+    await third.close()
+
+
+async def test_days_of_more_than_a_month_ago_are_forgotten(tmp_path: Path) -> None:
+    days = [datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (1, 2, 3)]
+    for number, day in enumerate(days):
+        journal = Journal(tmp_path, clock=lambda day=day: day)
+        await journal.write(replace(REQUEST, idempotency_key=f"k{number}"))
+        await journal.close()
+    database = sqlite3.connect(tmp_path / FILE_NAME)
+    kept = [day for (day,) in database.execute("SELECT day FROM days ORDER BY day")]
+    database.close()
+    assert kept == ["2026-02-01", "2026-03-01"]
 
 
 async def test_a_key_is_written_once(tmp_path: Path) -> None:

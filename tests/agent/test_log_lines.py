@@ -120,12 +120,32 @@ def test_an_exception_has_kind_message_and_stack(environment: Environment) -> No
     assert "test_log_lines.py" in told["error.stack"]
 
 
+def test_an_exception_without_a_text_and_an_attribute_without_a_name_lose_no_line(
+    environment: Environment,
+) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    told = line(environment, exc_info=(MuteError, MuteError(), None), market="BTC-USD")
+    assert (told["error.kind"].rpartition(".")[2], told["market"]) == ("MuteError", "BTC-USD")
+    record = logging.LogRecord("pf", logging.INFO, "file.py", 1, "said", None, None)
+    vars(record)[42] = "odd"  # type: ignore[index] # what callers of `extra` can do
+    assert json.loads(logs.JsonLines(environment).format(record))["42"] == "odd"
+
+
+def test_a_message_that_is_no_text_loses_no_line(environment: Environment) -> None:
+    told = line(environment, Hostile())  # type: ignore[arg-type] # what callers of logging can do
+    assert "arguments do not fit" in told["message"]
+
+
 @pytest.mark.parametrize(
     "secret",
     [
         "pf_live_0123456789abcdef",
         "pf_paper_0123456789abcdef0123456789abcdef",
         "sk_trade_0123456789abcdef",
+        "pf_sk_0123456789abcdef",
         PRIVATE_KEY,
     ],
 )
@@ -140,6 +160,16 @@ def test_secrets_are_masked_wherever_they_stand(environment: Environment, secret
 def test_a_key_of_any_shape_is_masked_once_it_is_known(environment: Environment) -> None:
     masking.conceal("correct-horse-battery")
     assert "horse" not in json.dumps(line(environment, "it is correct-horse-battery"))
+
+
+@pytest.mark.parametrize("secret", ['quo"ted\\secret', "unausgesprochen-ü", "tab\tsecret"])
+def test_a_known_secret_is_masked_however_json_writes_it(
+    environment: Environment, secret: str
+) -> None:
+    masking.conceal(secret)
+    told = line(environment, f"it is {secret}", header=secret)
+    assert told["message"] == "it is [masked]"
+    assert told["header"] == "[masked]"
 
 
 def test_every_event_of_the_page_has_its_function_and_attributes(

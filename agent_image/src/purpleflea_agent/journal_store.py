@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from purpleflea_agent import journal_days as days
 from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal_escrows import EscrowTable
 
@@ -76,37 +77,49 @@ class JournalStore:
             self._check()
             self._database.executescript(SCHEMA)
             self.escrows = EscrowTable(self._database)
+            self.days = days.DayTable(self._database)
         except sqlite3.Error:
             self._database.close()
             raise
 
     def write(self, request: OrderRequest, now: float) -> None:
         """Put an order on disk, before it is sent."""
-        self._database.execute(
-            "INSERT INTO orders (idempotency_key, market, side, size, type, price, status, written_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                request.idempotency_key,
-                request.market,
-                request.side,
-                str(request.size),
-                request.type,
-                None if request.price is None else str(request.price),
-                WRITTEN,
-                now,
-            ),
+        values = (
+            request.idempotency_key,
+            request.market,
+            request.side,
+            str(request.size),
+            request.type,
+            None if request.price is None else str(request.price),
+            WRITTEN,
+            now,
         )
-
-    def settle(self, order: Order) -> None:
-        """Note what the exchange says of an order, and add its profit to that of its market."""
         with self._transaction():
-            rows = self._rows(
-                "SELECT realized_pnl_usd FROM orders WHERE idempotency_key = ?",
-                order.idempotency_key,
+            self._database.execute(
+                "INSERT INTO orders (idempotency_key, market, side, size, type, price, status, written_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                values,
             )
-            before = (_decimal(rows[0]["realized_pnl_usd"]) if rows else None) or ZERO
-            known = self.realized_pnl({}).get(order.market, ZERO)
-            self._set_realized(order.market, known + order.realized_pnl_usd - before)
+            self.days.add(now, {days.ORDERS: 1})
+
+    def settle(self, order: Order, now: float) -> None:
+        """Note what the exchange says of an order, and add its profit to that of its market and of the day."""
+        with self._transaction():
+            before = self.entry(order.idempotency_key)
+            known = before.order if before else None
+            profit = order.realized_pnl_usd - (known.realized_pnl_usd if known else ZERO)
+            total = self.realized_pnl({}).get(order.market, ZERO)
+            self._set_realized(order.market, total + profit)
+            is_news = before is not None and before.status != order.status.value
+            self.days.add(
+                now,
+                {
+                    days.FILLED: int(is_news and order.status is OrderStatus.FILLED),
+                    days.FAILED: int(is_news and order.status is OrderStatus.REJECTED),
+                    days.FEES: order.fee_usd - (known.fee_usd if known else ZERO),
+                    days.REALIZED: profit,
+                },
+            )
             self._database.execute(
                 "UPDATE orders SET status = ?, order_id = ?, fill_price = ?, filled_size = ?,"
                 " fee_usd = ?, realized_pnl_usd = ?, reason = ? WHERE idempotency_key = ?",
@@ -122,12 +135,14 @@ class JournalStore:
                 ),
             )
 
-    def fail(self, idempotency_key: str, reason: str) -> None:
+    def fail(self, idempotency_key: str, reason: str, now: float) -> None:
         """Note that an order had no effect."""
-        self._database.execute(
-            "UPDATE orders SET status = ?, reason = ? WHERE idempotency_key = ?",
-            (FAILED, reason, idempotency_key),
-        )
+        with self._transaction():
+            self._database.execute(
+                "UPDATE orders SET status = ?, reason = ? WHERE idempotency_key = ?",
+                (FAILED, reason, idempotency_key),
+            )
+            self.days.add(now, {days.FAILED: 1})
 
     def entry(self, idempotency_key: str) -> Entry | None:
         """The order of a key."""

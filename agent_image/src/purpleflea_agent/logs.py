@@ -66,7 +66,8 @@ class JsonLines(logging.Formatter):
             **self._identity,
             **self._correlation(record),
         }
-        for name, value in vars(record).items():
+        for key, value in vars(record).items():
+            name = key if isinstance(key, str) else _text(key)
             if name not in STOCK_ATTRIBUTES and not name.startswith("dd."):
                 line[f"extra.{name}" if name in RESERVED else name] = value
         line.update(_error(record))
@@ -191,7 +192,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
-        return f"{record.msg!s} (arguments do not fit: {type(error).__name__})"
+        return f"{_text(record.msg)} (arguments do not fit: {type(error).__name__})"
 
 
 def _error(record: logging.LogRecord) -> dict[str, str]:
@@ -200,7 +201,7 @@ def _error(record: logging.LogRecord) -> dict[str, str]:
     kind, error, trace = record.exc_info
     return {
         "error.kind": kind.__qualname__ if kind else "",
-        "error.message": str(error),
+        "error.message": _text(error),
         "error.stack": "".join(traceback.format_exception(kind, error, trace)),
     }
 

@@ -6,6 +6,7 @@ told by the environment. Names and allowed tags are the contract's.
 
 import contextlib
 import logging
+import traceback
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -21,6 +22,9 @@ TagValue = str | int | float | Decimal
 PROBES = ("GET /healthz", "GET /readyz")
 """Resources of no interest: the kubelet asks for them every few seconds."""
 
+STACK_DEPTH = 12
+"""Frames told of an error that was never raised, and so has no stack of its own."""
+
 _identity: dict[str, str] = {}
 
 
@@ -35,8 +39,7 @@ class ActiveSpan:
         """Add tags that are known only now."""
         _check(self._kind, tags)
         for name, value in tags.items():
-            number = float(value) if isinstance(value, Decimal) else value
-            self._span.set_tag(name, number)
+            self._span.set_tag(name, _plain(value))
 
     def fail(self, error: BaseException) -> None:
         """Flag the span as failed by an error that is handled inside it."""
@@ -45,6 +48,8 @@ class ActiveSpan:
             self._span.error = 1
             self._span.set_tag("error.type", type(error).__qualname__)
             self._span.set_tag("error.message", str(error))
+            here = traceback.format_stack(limit=STACK_DEPTH)[:-1]
+            self._span.set_tag("error.stack", "".join([*here, *traceback.format_exception(error)]))
 
 
 class ProbeFilter(TraceFilter):  # type: ignore[misc] # ddtrace is not followed by the type checker
@@ -87,7 +92,7 @@ def span(kind: contract.Span, **tags: TagValue) -> Iterator[ActiveSpan]:
     if not _identity:
         install(read_environment())
     _check(kind, tags)
-    resource = kind.resource.format_map({**_identity, **tags})
+    resource = masking.mask(kind.resource.format_map({**_identity, **tags}))
     with _opened(kind, resource) as opened:
         for name, value in _identity.items():
             opened.set_tag(name, value)
@@ -139,7 +144,14 @@ def _identify(environment: Environment) -> None:
     )
 
 
+def _plain(value: TagValue) -> str | int | float:
+    """As the tracer takes it: numbers as numbers, and no secret in a text that somebody else gave (ids, names)."""
+    if isinstance(value, Decimal):
+        return float(value)
+    return masking.mask(value) if isinstance(value, str) else value
+
+
 def _check(kind: contract.Span, tags: dict[str, TagValue]) -> None:
-    unknown = tags.keys() - set(kind.tags) - set(contract.EVERY_SPAN)
+    unknown = sorted(tag for tag in tags if not kind.takes(tag))
     if unknown:
-        raise ValueError(f"the span {kind.name} has no tags {sorted(unknown)}")
+        raise ValueError(f"the span {kind.name} has no tags {unknown}")

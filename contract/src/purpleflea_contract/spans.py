@@ -3,15 +3,23 @@
 It names them; making them is the agent's tracing module.
 """
 
+import re
 from dataclasses import dataclass
 
 MEASURED_TAG = "_dd.measured"
 """Datadog computes trace metrics only from top-level and measured spans; a child span needs this tag set to 1."""
 
+EVERY_SPAN = ("agent_id", "strategy")
+"""Tags that every span below carries, besides env, service and version."""
+_PART = re.compile(r"\{\w+\}")
+_VALUE = "[A-Za-z0-9]{1,16}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One span kind. `resource` is a format string over the span's tags; measured ones yield trace.<name> metrics."""
+    """One span kind. `resource` is a format string over the span's tags; measured ones yield trace.<name> metrics.
+
+    A tag with a part in braces stands for one of each value of that part."""
 
     name: str
     resource: str
@@ -20,6 +28,12 @@ class Span:
     measured: bool = True
     is_root: bool = False
     """Whether it begins a trace of its own, whatever was going on when it began."""
+
+    def takes(self, tag: str) -> bool:
+        """Whether the span may carry a tag of this name."""
+        if tag in self.tags or tag in EVERY_SPAN:
+            return True
+        return any(re.fullmatch(_PART.sub(_VALUE, name), tag) for name in self.tags if "{" in name)
 
 
 INTERVAL = Span(
@@ -43,7 +57,7 @@ ORDER_EXECUTE = Span(
 WALLET_BALANCE_FETCH = Span(
     name="agent.wallet.balance_fetch",
     resource="GET /v1/balance",
-    tags=("balance_usd",),
+    tags=("balance_usd", "balance_{currency}_usd"),
     description="Reading the wallet balances.",
 )
 ESCROW_CREATE = Span(
@@ -71,9 +85,6 @@ FAUCET_CLAIM = Span(
     description="Claiming from the faucet.",
     is_root=True,
 )
-
-EVERY_SPAN = ("agent_id", "strategy")
-"""Tags that every span above carries, besides env, service and version."""
 
 SPANS = (
     INTERVAL,

@@ -1,5 +1,6 @@
 """Bodies of the agent's own endpoints: bounded, documented, with examples; decimal strings, never floats."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -134,6 +135,34 @@ class PositionAnswer(Body):
     realized_pnl_usd: Decimal
 
 
+TODAY = {
+    "day": "2026-01-31",
+    "orders": 4,
+    "filled": 3,
+    "failed": 1,
+    "fees_usd": "0.90",
+    "realized_pnl_usd": "-3.25",
+}
+
+
+class TodayAnswer(Body):
+    """What happened today; a restart loses none of it."""
+
+    model_config = example(TODAY)
+
+    day: date
+    """The day, in UTC."""
+    orders: int
+    """Orders written, whatever came of them."""
+    filled: int
+    """Orders that were filled."""
+    failed: int
+    """Orders that were refused, rejected or never arrived."""
+    fees_usd: Decimal
+    realized_pnl_usd: Decimal
+    """Before fees, by the fills."""
+
+
 class StatusAnswer(Body):
     """The agent at a glance."""
 
@@ -150,6 +179,7 @@ class StatusAnswer(Body):
             "drawdown_pct": "0.4975",
             "balance_usd": "9400.00",
             "orders": {"filled": 3},
+            "today": TODAY,
             "escrows": {"released": 1},
             "telemetry_dropped": 0,
             "telemetry_dropped_by_signal": {"logs": 0, "metrics": 0, "traces": 0},
@@ -168,6 +198,8 @@ class StatusAnswer(Body):
     balance_usd: Decimal
     orders: dict[str, int]
     """Orders in the journal by status; `written` ones have an unknown outcome."""
+    today: TodayAnswer
+    """The counters of the day."""
     escrows: dict[str, int]
     """Escrows in the journal by status; `written` ones have an unknown outcome."""
     telemetry_dropped: int

@@ -9,6 +9,7 @@ from purpleflea_agent.api.bodies import (
     HealthAnswer,
     PositionAnswer,
     StatusAnswer,
+    TodayAnswer,
 )
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.services import Services
@@ -106,6 +107,7 @@ async def _status(services: Services) -> StatusAnswer:
         )
         for item in account.portfolio.positions
     )
+    day, counted = await services.journal.today()
     return StatusAnswer(
         agent_id=services.environment.agent_id,
         strategy=services.settings.strategy,
@@ -118,6 +120,7 @@ async def _status(services: Services) -> StatusAnswer:
         drawdown_pct=round(account.drawdown_pct, 4),
         balance_usd=account.balance_usd,
         orders=await services.journal.counts(),
+        today=TodayAnswer.model_validate({"day": day, **counted}),
         escrows=await services.journal.escrow_counts(),
         telemetry_dropped=sum(lost.values()),
         telemetry_dropped_by_signal=lost,

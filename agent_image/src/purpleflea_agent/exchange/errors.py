@@ -32,6 +32,7 @@ class Refused(ExchangeError):  # noqa: N818 - named by what it means
 class OutcomeUnknown(ExchangeError):  # noqa: N818 - named by what it means
     """The request left and no usable answer came: timeout, reset, 5xx, or nonsense."""
 
-    def __init__(self, detail: str, *, error_type: str) -> None:
+    def __init__(self, detail: str, *, error_type: str, status: int | None = None) -> None:
         super().__init__(detail)
         self.error_type = error_type
+        self.status = status

@@ -4,7 +4,7 @@ Money, prices and sizes are Decimal. Every method raises exchange.errors.Exchang
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -50,6 +50,8 @@ class Order:
     fee_usd: Decimal = Decimal(0)
     realized_pnl_usd: Decimal = Decimal(0)
     reject_reason: str | None = None
+    status_code: int | None = field(default=None, compare=False)
+    """HTTP status of the answer to the order, where this is that answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

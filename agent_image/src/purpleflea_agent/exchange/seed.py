@@ -5,6 +5,7 @@ and repeats nothing, save once after a 401 when the key file holds another key t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -68,14 +69,15 @@ class SeedExchange:
         }
         if request.price is not None:
             body["price"] = f"{request.price:f}"
-        answer = await self._call(
+        answer = await self._answer(
             "POST",
             f"{self._endpoints.trading}/v1/orders",
             endpoint="/v1/orders",
             body=body,
             idempotency_key=request.idempotency_key,
         )
-        return _parsed(wire.OrderBody, answer).order()
+        order = _parsed(wire.OrderBody, _content(answer)).order()
+        return replace(order, status_code=answer.status_code)
 
     async def find_order(self, idempotency_key: str) -> Order | None:
         """The order of a key, or None where the exchange has none."""
@@ -114,14 +116,14 @@ class SeedExchange:
         }
         if request.description is not None:
             body["description"] = request.description
-        answer = await self._call(
+        answer = await self._answer(
             "POST",
             f"{self._endpoints.escrow}/v1/escrow",
             endpoint="/v1/escrow",
             body=body,
             idempotency_key=request.idempotency_key,
         )
-        return _parsed(wire.EscrowBody, answer).escrow()
+        return _parsed(wire.EscrowBody, _content(answer)).escrow()
 
     async def find_escrow(self, idempotency_key: str) -> Escrow | None:
         """The escrow of a key, or None where the exchange has none."""
@@ -165,7 +167,12 @@ class SeedExchange:
         answer = await self._call("POST", url, endpoint=f"/v1/escrow/:id/{verb}")
         return _parsed(wire.EscrowBody, answer).escrow()
 
-    async def _call(  # noqa: PLR0913 - the parts of a request, all but two by name
+    async def _call(
+        self, method: str, url: str, *, endpoint: str, query: dict[str, str] | None = None
+    ) -> bytes:
+        return _content(await self._answer(method, url, endpoint=endpoint, query=query))
+
+    async def _answer(  # noqa: PLR0913 - the parts of a request, all but two by name
         self,
         method: str,
         url: str,
@@ -174,7 +181,7 @@ class SeedExchange:
         query: dict[str, str] | None = None,
         body: dict[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> bytes:
+    ) -> httpx.Response:
         key = self._key_file.key()
         if key is None:
             raise NeverSent(f"no API key: {self._key_file.path} is missing or empty")
@@ -187,7 +194,7 @@ class SeedExchange:
             newer = self._key_file.key()
             if newer is not None and newer != key:
                 response = await self._send(request, newer, endpoint)
-        return _content(response)
+        return response
 
     async def _send(self, request: httpx.Request, key: str, endpoint: str) -> httpx.Response:
         request.headers["Authorization"] = f"Bearer {key}"
@@ -214,7 +221,7 @@ def _content(response: httpx.Response) -> bytes:
     detail = masking.mask(f"{response.status_code}: {_problem_detail(response)}")
     if response.is_client_error:
         raise Refused(detail, status=response.status_code, retry_after_s=_retry_after(response))
-    raise OutcomeUnknown(detail, error_type="upstream")
+    raise OutcomeUnknown(detail, error_type="upstream", status=response.status_code)
 
 
 def _problem_detail(response: httpx.Response) -> str:

@@ -76,7 +76,7 @@ class Account:
         """Ask for the balances and record them."""
         with tracing.span(spans.WALLET_BALANCE_FETCH) as span:
             self.balances = await self._exchange.balances()
-            span.set(balance_usd=self.balance_usd)
+            span.set(balance_usd=self.balance_usd, **_by_currency(self.balances))
         for balance in self.balances:
             metrics.record_wallet_balance(balance.currency, balance.usd_value)
         is_low = self.balance_usd < self._threshold
@@ -101,3 +101,9 @@ class Account:
             metrics.record_pnl(market, unrealized, realized=False)
             metrics.record_pnl(market, realized, realized=True)
         metrics.record_drawdown(self.drawdown_pct)
+
+
+def _by_currency(balances: Sequence[Balance]) -> dict[str, Decimal]:
+    """The span's tags of single balances. What is no name of a currency is in the sum only."""
+    named = {f"balance_{item.currency}_usd": item.usd_value for item in balances}
+    return {tag: value for tag, value in named.items() if spans.WALLET_BALANCE_FETCH.takes(tag)}

@@ -176,12 +176,14 @@ class OrderDesk:
             await self._journal.write(request)
             started = self._monotonic()
             try:
-                order = await self._send(request)
+                order = await self._send(request, span)
             except (NeverSent, Refused) as error:
                 if isinstance(error, Refused):
                     span.set(status_code=error.status)
                 await self._fail(request, error)
                 raise
+            if order.status_code is not None:
+                span.set(status_code=order.status_code)
             latency_ms = (self._monotonic() - started) * 1000
             try:
                 await self._finish(order, span, latency_ms=latency_ms)
@@ -190,10 +192,12 @@ class OrderDesk:
                 raise OrderUnsettled(request.idempotency_key) from error
             return order
 
-    async def _send(self, request: OrderRequest) -> Order:
+    async def _send(self, request: OrderRequest, span: ActiveSpan) -> Order:
         try:
             return await self._exchange.place_order(request)
         except OutcomeUnknown as error:
+            if error.status is not None:
+                span.set(status_code=error.status)
             logger.warning(
                 "No answer to an order; asking for it",
                 extra={**order_reports.described(request), "error.message": str(error)},

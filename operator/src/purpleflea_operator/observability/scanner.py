@@ -5,6 +5,7 @@ The second net: the agents' log annotations mask on the node already (render.dat
 
 from dataclasses import dataclass
 
+from purpleflea_contract import secrets
 from purpleflea_operator.observability.objects import (
     ORGANISATION_SCANNER,
     Definition,
@@ -28,9 +29,11 @@ SECRETS = (
     Secret(
         key="api-keys",
         name="Purple Flea API keys",
-        pattern=r"\b(?:pf|sk|pk)_(?:live|paper|test|trade|sk)_[A-Za-z0-9]{8,}\b",
+        pattern=rf"\b{secrets.API_KEY}\b",
     ),
-    Secret(key="private-keys", name="Private keys of wallets", pattern=r"\b0x[0-9a-fA-F]{64}\b"),
+    Secret(
+        key="private-keys", name="Private keys of wallets", pattern=rf"\b{secrets.PRIVATE_KEY}\b"
+    ),
     Secret(
         key="ethereum-addresses",
         name="Wallet addresses (Ethereum and its kin)",

@@ -7,15 +7,14 @@ out, so that Datadog's admission webhook is not needed (and overrides nothing wh
 import orjson
 
 from purpleflea_contract import environment as env
-from purpleflea_contract import kubernetes
+from purpleflea_contract import kubernetes, secrets
 from purpleflea_contract import tags as metric_tags
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.render.identity import Agent, Manifest
 
 MASKING_RULES = (
-    # Purple Flea keys of every service, and 32-byte private keys.
-    ("mask_api_keys", r"(pf|sk|pk)_(live|paper|test|trade)_[A-Za-z0-9]{8,}"),
-    ("mask_private_keys", r"0x[0-9a-fA-F]{64}"),
+    ("mask_api_keys", secrets.API_KEY),
+    ("mask_private_keys", secrets.PRIVATE_KEY),
 )
 
 
