@@ -135,3 +135,24 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("figures")
     for what, value in found.items():
         terminalreporter.write_line(f"{what}: {value}")
+
+
+HERE = Path(__file__).parent
+LAST = "test_rights.py"
+WHOLE_TIER = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """What judges the whole run comes last in it."""
+    items.sort(key=lambda item: item.path == HERE / LAST)
+    narrowed = config.option.keyword or config.option.markexpr or config.option.lf
+    single = any("::" in argument for argument in config.args)
+    collected = {item.path for item in items}
+    config.stash[WHOLE_TIER] = not (narrowed or single) and set(HERE.glob("test_*.py")) <= collected
+
+
+@pytest.fixture(scope="session")
+def is_whole_tier(pytestconfig):
+    """Whether all tests on the cluster are part of this run."""
+    return pytestconfig.stash[WHOLE_TIER]

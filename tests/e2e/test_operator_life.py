@@ -1,6 +1,8 @@
 import functools
+import json
 import os
 import signal
+import urllib.request
 from datetime import UTC, datetime
 
 import pytest
@@ -72,6 +74,32 @@ def test_leader_and_standby_tell_their_metrics(sandbox, replicas):
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics"
         text = sandbox.tools.kubectl("get", "--raw", path)
         assert f"purpleflea_operator_leader {float(name == leader)}" in text
+
+
+OWN_METRICS = (
+    "queue_depth",
+    "queue_oldest_seconds",
+    "reconcile_duration_seconds.count",
+    "api_requests.count",
+    "agent_conditions",
+    "telemetry_coverage_ratio",
+    "leader",
+)
+
+
+@pytest.mark.parametrize("name", OWN_METRICS)
+def test_datadog_scrapes_the_operators_own_metrics(sandbox, replicas, name):
+    _, pods = replicas
+
+    def arrived():
+        url = f"{sandbox.world.intake}/received/metrics?name=purpleflea_operator.{name}"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            series = json.load(response)["series"]
+        told = {tag for item in series for tag in item["tags"]}
+        return told if {f"pod_name:{pod}" for pod in pods} <= told else None
+
+    told = wait_for(arrived, what=f"{name} of both pods", timeout_s=60)
+    assert "service:purpleflea-operator" in told
 
 
 def test_after_an_orderly_end_the_standby_leads(sandbox, replicas, figures):

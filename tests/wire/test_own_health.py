@@ -4,6 +4,7 @@ import urllib.request
 
 import pytest
 
+from purpleflea_operator.runtime.informer import WATCHED
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for
 
@@ -47,7 +48,7 @@ def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, as
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=2.0),
     ):
-        server.wait_until(lambda: server.open_watches() == 6)
+        server.wait_until(lambda: server.open_watches() == len(WATCHED))
         wait_for(lambda: ask("/livez") == (200, "ok"))
         server.silence_watches("pods", new_too=True)
         code, words = wait_for(lambda: found if (found := ask("/livez"))[0] != 200 else None)
@@ -55,7 +56,7 @@ def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, as
         assert words.startswith("deaf watch: nothing heard of pods for ")
         # A stream that is opened anew, and is deaf again, heals nothing.
         server.drop_watches("pods")
-        server.wait_until(lambda: server.open_watches() == 6)
+        server.wait_until(lambda: server.open_watches() == len(WATCHED))
         assert ask("/livez")[0] == 500
         server.hear_new_watches()
         server.drop_watches("pods")
@@ -69,7 +70,7 @@ def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=1.0),
     ):
-        server.wait_until(lambda: server.open_watches() == 6)
+        server.wait_until(lambda: server.open_watches() == len(WATCHED))
         silence = "purpleflea_operator_watch_silence_seconds "
         seen = []
 
@@ -91,7 +92,7 @@ def test_an_api_server_that_is_away_is_no_reason_to_die(an_operator, ask, port):
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=6.0),
     ):
-        server.wait_until(lambda: server.open_watches() == 6)
+        server.wait_until(lambda: server.open_watches() == len(WATCHED))
         refused = server.fail_next(verb="watch", status=503, times=None)
         server.drop_watches(cut=True)
         server.wait_until(lambda: refused.hits > 12, timeout=30)

@@ -2,10 +2,10 @@
 
 Objects are kept as JSON bytes (a third of the memory of parsed ones) without managedFields. It never asks the API
 server and decides nothing; a version older than the known one is ignored, so that an API server that lags cannot take
-us back in time.
+us back in time. What is told deleted stays so: the answer to a write may arrive after the news of the deletion.
 """
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NewType
@@ -16,6 +16,9 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator.cluster.kinds import AGENT, Kind, Manifest
 
 Uid = NewType("Uid", str)
+
+GRAVES = 10_000
+"""So many deleted objects are remembered; a late answer is late by seconds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,13 +55,20 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[str, dict[Uid, _Entry]] = defaultdict(dict)
         self._by_owner: dict[tuple[str, Key], set[Uid]] = defaultdict(set)
+        self._graves: OrderedDict[Uid, None] = OrderedDict()
+
+    def is_outdated(self, manifest: Manifest) -> bool:
+        """Whether something newer is known of this object, be it that it is deleted."""
+        uid = Uid(manifest["metadata"]["uid"])
+        known = self._objects[manifest["kind"]].get(uid)
+        return uid in self._graves or (known is not None and _version(manifest) < known.version)
 
     def put(self, manifest: Manifest) -> bool:
         """Remember `manifest`; False where it is known already, or older than what is known."""
         kind, uid = manifest["kind"], Uid(manifest["metadata"]["uid"])
         known = self._objects[kind].get(uid)
         version = _version(manifest)
-        if known is not None and version <= known.version:
+        if uid in self._graves or (known is not None and version <= known.version):
             return False
         owner = owner_of(manifest)
         if known is not None and known.owner != owner:
@@ -76,6 +86,13 @@ class Cache:
         self._unlink(kind.kind, Uid(uid), entry.owner)
         return entry.owner
 
+    def bury(self, kind: Kind, uid: str) -> Key | None:
+        """Forget an object that the API server has told deleted, for good; returns the agent it belonged to."""
+        self._graves[Uid(uid)] = None
+        if len(self._graves) > GRAVES:
+            self._graves.popitem(last=False)
+        return self.drop(kind, uid)
+
     def sweep(self, kind: Kind, alive: Iterable[str], *, version: int) -> list[Key]:
         """Forget objects that a list of `version` no longer shows; returns the agents they belonged to.
 
@@ -87,7 +104,7 @@ class Cache:
             for uid, entry in self._objects[kind.kind].items()
             if uid not in keep and entry.version <= version
         ]
-        owners = (self.drop(kind, uid) for uid in gone)
+        owners = (self.bury(kind, uid) for uid in gone)
         return [owner for owner in owners if owner is not None]
 
     def owned(self, kind: Kind, key: Key) -> list[dict[str, Any]]:

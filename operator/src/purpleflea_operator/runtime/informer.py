@@ -67,7 +67,9 @@ class Informer:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
         if event_type == "DELETED":
             self.tally.drop(manifest["metadata"]["uid"])
-            self._concern(kind, self._cache.drop(kind, manifest["metadata"]["uid"]))
+            self._concern(kind, self._cache.bury(kind, manifest["metadata"]["uid"]))
+            return
+        if self._cache.is_outdated(manifest):
             return
         # Also what the cache knows already: our own writes come by here only as their echo.
         self._count(kind, manifest)

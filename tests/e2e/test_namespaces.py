@@ -1,0 +1,88 @@
+"""A second installation, bound to one namespace, on the same cluster; the first one rests meanwhile."""
+
+import functools
+
+import pytest
+
+from purpleflea_sandbox.demo import installation
+from support import waiting
+
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+RELEASE, HOME = "bound-operator", "bound-system"
+USER = f"system:serviceaccount:{HOME}:{RELEASE}"
+FIRST = ("deployment/purpleflea-operator", f"--namespace={installation.OPERATOR}")
+
+
+@pytest.fixture(scope="module")
+def rest(sandbox):
+    """The first installation has no pods, as two operators would both serve the same agents."""
+    sandbox.tools.kubectl("scale", *FIRST, "--replicas=0")
+    wait_for(lambda: sandbox.pods(installation.OPERATOR) == {}, what="the first operator's end")
+    yield
+    sandbox.tools.kubectl("scale", *FIRST, "--replicas=2")
+    installation.wait_for(sandbox.tools, installation.OPERATOR, FIRST[0])
+
+
+@pytest.fixture(scope="module")
+def bound(sandbox, rest):
+    """An operator bound to the first of two namespaces with an agent each; both, and where the audit began."""
+    inside, outside = sandbox.namespace("bound-inside"), sandbox.namespace("bound-outside")
+    installation.namespace(sandbox.tools, HOME)
+    point = sandbox.audit.end()
+    chart = sandbox.checkout / "charts" / "purpleflea-operator"
+    values = (
+        f"--set=watchNamespaces={{{inside}}}",
+        f"--set=fullnameOverride={RELEASE}",
+        # They are there, and belong to the first release.
+        "--set=crds.install=false",
+    )
+    sandbox.tools.helm("upgrade", "--install", RELEASE, str(chart), f"--namespace={HOME}", *values)
+    installation.wait_for(sandbox.tools, HOME, f"deployment/{RELEASE}")
+    for namespace in (outside, inside):
+        sandbox.apply_example(namespace)
+    yield inside, outside, point
+    for namespace in (outside, inside):
+        sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
+    sandbox.tools.helm("uninstall", RELEASE, f"--namespace={HOME}", "--wait")
+
+
+def is_ready(sandbox, namespace):
+    return sandbox.conditions(namespace).get("Ready", {}).get("status") == "True"
+
+
+def requests(sandbox, point):
+    found = sandbox.audit.entries(since=point, user=USER)
+    return [entry for entry in found if entry.resource]
+
+
+def test_the_agent_in_its_namespace_is_ready_and_one_elsewhere_is_left_alone(sandbox, bound):
+    inside, outside, _ = bound
+    wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
+    sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={inside}", "--replicas=4")
+    wait_for(lambda: len(sandbox.pods(inside)) == 4, what="a fourth identity")
+    assert sandbox.conditions(outside) == {}
+    children = sandbox.tools.get("statefulsets,configmaps", f"--namespace={outside}")["items"]
+    assert [item["metadata"]["name"] for item in children] == ["kube-root-ca.crt"]
+
+
+def test_what_it_cannot_see_it_does_not_guess(sandbox, bound):
+    inside, _, _ = bound
+    wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
+    conditions = sandbox.conditions(inside)
+    assert conditions["DatadogInstalled"]["status"] == "Unknown"
+    assert "bound to namespaces" in conditions["DatadogInstalled"]["message"]
+
+
+def test_it_asks_for_nothing_outside_and_is_never_refused(sandbox, bound):
+    inside, _, point = bound
+    wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
+    found = requests(sandbox, point)
+    assert {entry.namespace for entry in found if entry.resource != "leases"} == {inside}
+    assert {entry.namespace for entry in found if entry.resource == "leases"} == {HOME}
+    assert [entry for entry in found if entry.is_denied] == []
+    kinds = "clusterroles,clusterrolebindings"
+    items = sandbox.tools.get(kinds)["items"]
+    assert [item for item in items if item["metadata"]["name"].startswith(RELEASE)] == []

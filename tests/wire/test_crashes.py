@@ -1,0 +1,118 @@
+"""The operator dies around every write it makes; another one ends up where nobody would have died."""
+
+import pytest
+
+from support.apiserver.server import ApiServer
+from support.builders import a_datadog_daemon_set, an_agent
+
+NS, NAME = "trading", "momentum"
+OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
+WRITES = range(9)
+"""More than creating, or changing, an agent takes: past the last one nobody dies."""
+pytestmark = pytest.mark.timeout(60)
+
+
+def is_settled(server):
+    agent = server.get("PurpleFleaAgent", NS, NAME)
+    status = agent.get("status", {})
+    turned = {item["type"]: item["status"] for item in status.get("conditions", [])}
+    return (
+        status.get("observedGeneration") == agent["metadata"]["generation"]
+        and status.get("readyReplicas") == agent["spec"]["replicas"]
+        and turned.get("Ready") == "True"
+        and all(mode_of(pod) == mode_wanted(agent) for pod in server.objects("Pod"))
+    )
+
+
+def mode_wanted(agent):
+    return agent["spec"].get("trading", {}).get("mode", "Active")
+
+
+def mode_of(pod):
+    return pod["metadata"].get("annotations", {}).get("purpleflea.com/mode", "Active")
+
+
+def end_state(server):
+    """All that is left in the end, but for what differs from run to run."""
+    children = {
+        kind: [(item["metadata"]["name"], item.get("spec"), item.get("data")) for item in items]
+        for kind in ("ConfigMap", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget")
+        if (items := server.objects(kind))
+    }
+    status = server.get("PurpleFleaAgent", NS, NAME)["status"]
+    turned = [(item["type"], item["status"], item["reason"]) for item in status["conditions"]]
+    return children, turned, sorted(pods(server))
+
+
+def pods(server):
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in server.objects("Pod")}
+
+
+def create(server):
+    server.put(an_agent(replicas=2))
+
+
+def change(server):
+    spec = {"replicas": 3, "trading": {"mode": "Halted"}, "network": {"policy": "None"}}
+    server.patch("PurpleFleaAgent", NS, NAME, {"spec": spec})
+
+
+def die_at(server, an_operator, number, *, is_done):
+    """Run an operator until its n-th write, done or not, which is never answered."""
+    lost = server.lose_reply(skip=number, times=1, **OURS) if is_done else None
+    stuck = server.hang(skip=number + 1 if is_done else number, times=None, **OURS)
+    with an_operator():
+        server.wait_until(
+            lambda: stuck.hits or (lost is not None and lost.hits) or is_settled(server), timeout=20
+        )
+    server.clear_faults()
+
+
+_EXPECTED = {}
+
+
+def expected(an_operator, *steps):
+    """The end state of a run in which nobody dies."""
+    if steps not in _EXPECTED:
+        with ApiServer(runs_statefulsets=True) as server:
+            server.put(a_datadog_daemon_set(host_ports=True))
+            with an_operator(server):
+                for step in steps:
+                    step(server)
+                    server.wait_until(lambda: is_settled(server), timeout=20)
+            _EXPECTED[steps] = end_state(server)
+    return _EXPECTED[steps]
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", WRITES)
+def test_an_operator_that_dies_while_it_makes_an_agent_leaves_it_to_the_next(
+    server, an_operator, number, is_done
+):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    create(server)
+    die_at(server, an_operator, number, is_done=is_done)
+    before = pods(server)
+    with an_operator():
+        server.wait_until(lambda: is_settled(server), timeout=20)
+    assert end_state(server) == expected(an_operator, create)
+    assert before.items() <= pods(server).items()
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", WRITES)
+def test_an_operator_that_dies_while_it_changes_an_agent_leaves_it_to_the_next(
+    server, an_operator, number, is_done
+):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    create(server)
+    with an_operator():
+        server.wait_until(lambda: is_settled(server), timeout=20)
+    before = pods(server)
+    change(server)
+    die_at(server, an_operator, number, is_done=is_done)
+    with an_operator():
+        server.wait_until(lambda: is_settled(server), timeout=20)
+    assert end_state(server) == expected(an_operator, create, change)
+    # Nobody was started anew, let alone twice.
+    assert before.items() <= pods(server).items()
