@@ -9,7 +9,7 @@ import socket
 import uuid
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import kopf
 
@@ -19,12 +19,14 @@ from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.cluster.lease import LeaseObject
 from purpleflea_operator.cluster.scope import Scope
+from purpleflea_operator.datadog_api import transport
 from purpleflea_operator.reconcile.reconciler import Reconciler, Times
 from purpleflea_operator.render.identity import Defaults
 from purpleflea_operator.runtime import health, lifetime, vitals
 from purpleflea_operator.runtime.election import Terms
 from purpleflea_operator.runtime.elector import Elector
 from purpleflea_operator.runtime.informer import Informer
+from purpleflea_operator.runtime.observing import Observing, Telling, assembled
 from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.workers import work
@@ -143,22 +145,37 @@ class _Operator:
             times=Times(now=_now, clock=self._clock),
         )
         passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)
+        observing = await self._observing(cluster, elector)
         self._metrics.read(self._sources(elector, informer))
 
         async def lead() -> None:
-            if not await lifetime.unless(stopping, _primed(informer)):
+            if not await lifetime.unless(stopping, _primed(informer, observing)):
                 return
-            self._watch_over(informer, passes)
+            self._watch_over(informer, observing, passes)
             self._probes.ready = str
-            serve = _kopf(informer, self._settings.watch_namespaces, self._watching, on_kopf)
-            work_on = _work(self._settings, informer, self._queue, passes, serve)
+            listeners = (informer, observing)
+            spaces = self._settings.watch_namespaces
+            serve = handlers.watch(listeners, spaces, self._watching, on_kopf)
+            work_on = _work(self._settings, listeners, self._queue, passes, serve)
             await lifetime.unless(stopping, work_on)
 
         return lead
 
-    def _watch_over(self, informer: Informer, passes: Passes) -> None:
+    async def _observing(self, cluster: HttpCluster, elector: Elector | None) -> Observing:
+        """What Datadog should hold: the guard of the lease holds back writes to it, too."""
+        traces = [traffic.guarded(elector.guard)] if elector is not None else []
+        session = transport.session(traces, user_agent=connection.USER_AGENT)
+        await self._stack.enter_async_context(session)
+        telling = Telling(
+            request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
+        )
+        found = assembled(cluster, session, telling, clock=self._clock, now=_now)
+        self._stack.callback(found.close)
+        return found
+
+    def _watch_over(self, informer: Informer, observing: Observing, passes: Passes) -> None:
         """From now on watches must be heard and passes must end."""
-        for kind in informer.watched:
+        for kind in (*informer.watched, *observing.watched):
             for path in self._scope.paths(kind):
                 self._streams.expect(path)
         limit_s = self._settings.watch_silence_s
@@ -167,7 +184,7 @@ class _Operator:
             lambda: vitals.stuck(
                 waiting_s=self._queue.oldest_s(),
                 still_s=passes.still_s(),
-                longest_s=passes.longest_s(),
+                longest_s=max(passes.longest_s(), observing.passes.longest_s()),
             ),
         )
 
@@ -203,14 +220,18 @@ class _Operator:
 
 async def _work(
     settings: Settings,
-    informer: Informer,
+    listeners: tuple[Informer, Observing],
     queue: Queue[Key],
     passes: Passes,
     serve: Coroutine[Any, Any, None],
 ) -> None:
     """Workers and kopf side by side. kopf cancels tasks that start after it, so it starts last."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(informer.run(), name="informer")]
+        informer, observing = listeners
+        tasks = [
+            group.create_task(informer.run(), name="informer"),
+            group.create_task(observing.run(), name="observing"),
+        ]
         tasks += [
             group.create_task(work(queue, passes.reconcile), name=f"worker-{number}")
             for number in range(settings.workers)
@@ -226,32 +247,10 @@ async def _work(
             logger.info("stopped")
 
 
-async def _kopf(
-    informer: Informer,
-    namespaces: tuple[str, ...],
-    watching: Callable[[], kopf.AiohttpSession],
-    on_kopf: Callable[[], None],
-) -> None:
-    """Watch until cancelled."""
-    registry = kopf.OperatorRegistry()
-    handlers.register(registry, informer, watching)
-    ours = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(
-        registry=registry,
-        settings=handlers.select(handlers.settings()),
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        standalone=True,
-        # By default kopf asks for the user's name, and in a container there is no such user.
-        identity=cast(Any, socket.gethostname()),
-    )
-    on_kopf()
-    await kopf.run_tasks(tasks, ignored=ours)
-
-
-async def _primed(informer: Informer) -> None:
+async def _primed(informer: Informer, observing: Observing) -> None:
     try:
         await informer.prime()
+        await observing.prime()
     except errors.NotFound as error:
         crd = f"{kinds.AGENT.plural}.{kinds.AGENT.api_version.partition('/')[0]}"
         raise StartError(

@@ -4,16 +4,27 @@ kopf is the watch, auth and lifecycle layer. With null storages it writes nothin
 and state are ours (kopf never retries an on.event handler).
 """
 
+import asyncio
 import random
-from collections.abc import Callable, Iterator
-from typing import Any
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, cast
 
 import kopf
 
-from purpleflea_operator.cluster.kinds import Kind
-from purpleflea_operator.runtime.informer import SELECTOR, WATCHED, Informer
+from purpleflea_operator.cluster.kinds import Kind, Manifest
+from purpleflea_operator.runtime.informer import SELECTOR, WATCHED
 
 BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
+
+
+class Listener(Protocol):
+    """Who takes in watch events."""
+
+    watched: tuple[Kind, ...]
+
+    def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
+        """Take in one, at O(1)."""
 
 
 class _JitteredBackoffs:
@@ -78,7 +89,7 @@ def settings() -> kopf.OperatorSettings:
 
 def register(
     registry: kopf.OperatorRegistry,
-    informer: Informer,
+    listeners: Iterable[Listener],
     watching: Callable[[], kopf.AiohttpSession],
 ) -> None:
     """Register the login and one event handler per watched kind."""
@@ -87,18 +98,19 @@ def register(
     async def login(**_: Any) -> kopf.AiohttpSession:
         return watching()
 
-    for kind in informer.watched:
-        _register(registry, informer, kind)
+    for listener in listeners:
+        for kind in listener.watched:
+            _register(registry, listener, kind)
 
 
-def _register(registry: kopf.OperatorRegistry, informer: Informer, kind: Kind) -> None:
+def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: Kind) -> None:
     group, _, version = kind.api_version.rpartition("/")
 
     @kopf.on.event(group, version, kind.plural, registry=registry, id=f"on-{kind.plural}")
     async def on_event(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
         # An item of a list carries neither apiVersion nor kind.
         manifest = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
-        informer.on_event(kind, type, manifest)
+        listener.on_event(kind, type, manifest)
 
 
 def select(found: kopf.OperatorSettings) -> kopf.OperatorSettings:
@@ -108,3 +120,26 @@ def select(found: kopf.OperatorSettings) -> kopf.OperatorSettings:
             group, _, version = kind.api_version.rpartition("/")
             found.watching.label_selectors[group, version, kind.plural] = SELECTOR
     return found
+
+
+async def watch(
+    listeners: Iterable[Listener],
+    namespaces: tuple[str, ...],
+    watching: Callable[[], kopf.AiohttpSession],
+    on_kopf: Callable[[], None],
+) -> None:
+    """Run kopf until cancelled."""
+    registry = kopf.OperatorRegistry()
+    register(registry, listeners, watching)
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=select(settings()),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        standalone=True,
+        # By default kopf asks for the user's name, and in a container there is no such user.
+        identity=cast(Any, socket.gethostname()),
+    )
+    on_kopf()
+    await kopf.run_tasks(tasks, ignored=ours)

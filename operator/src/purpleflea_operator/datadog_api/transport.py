@@ -75,7 +75,7 @@ class Transport:
         headers = {"DD-API-KEY": self._keys.api, "DD-APPLICATION-KEY": self._keys.app}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        family = "/".join(path.split("/")[3:5])
+        family = path.split("/")[3]
         try:
             async with self._session.request(
                 method,

@@ -49,6 +49,19 @@ class Metrics:
             buckets=PASS_BUCKETS_S,
             registry=self._registry,
         )
+        self._datadog_requests = Counter(
+            f"{PREFIX}_datadog_requests",
+            "Requests to Datadog's API by method, endpoint and code (or kind of failure).",
+            ("method", "endpoint", "code"),
+            registry=self._registry,
+        )
+        self._syncs = Histogram(
+            f"{PREFIX}_datadog_sync_duration_seconds",
+            "Duration of passes over one PurpleFleaObservability, by how they ended.",
+            ("result",),
+            buckets=PASS_BUCKETS_S,
+            registry=self._registry,
+        )
         build = Gauge(
             f"{PREFIX}_build_info",
             "Always 1; the version is a label.",
@@ -64,6 +77,14 @@ class Metrics:
     def reconciled(self, result: str, seconds: float) -> None:
         """Count a pass."""
         self._passes.labels(result).observe(seconds)
+
+    def datadog_request(self, method: str, endpoint: str, code: str) -> None:
+        """Count a request to Datadog's API."""
+        self._datadog_requests.labels(method, endpoint, code).inc()
+
+    def synchronised(self, result: str, seconds: float) -> None:
+        """Count a pass over what Datadog should hold."""
+        self._syncs.labels(result).observe(seconds)
 
     def read(self, sources: Sources) -> None:
         """Read the gauges from these sources from now on."""
