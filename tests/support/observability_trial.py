@@ -28,8 +28,32 @@ from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 
 NS, NAME, SECRET = "trading", "fleet", "datadog-keys"
 KEY = Key(NS, NAME)
+KIND = kinds.OBSERVABILITY.kind
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TYPES = {"gauge": "gauge", "count": "count", "distribution": "distribution"}
+
+
+def a_secret(*, api: str = API_KEY, app: str = APPLICATION_KEY) -> dict[str, Any]:
+    """The Secret with the keys."""
+    texts = {"api-key": api, "app-key": app}
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    metadata = {"name": SECRET, "namespace": NS, "uid": "secret-uid"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+
+def a_resource(url: str, /, *, uid: str = "pfo-uid", **spec: Any) -> dict[str, Any]:
+    """A PurpleFleaObservability that asks Datadog at this address; keywords are fields of its spec."""
+    return {
+        "apiVersion": kubernetes.API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": NAME, "namespace": NS, "uid": uid, "generation": 1},
+        "spec": {
+            "keysSecretRef": {"name": SECRET},
+            "url": url,
+            "allowInsecureUrl": True,
+            **spec,
+        },
+    }
 
 
 class Killed(BaseException):
@@ -80,31 +104,15 @@ class Trial:
         await self.server.__aexit__(kind, error, trace)
 
     def put_secret(self, *, api: str = API_KEY, app: str = APPLICATION_KEY) -> None:
-        texts = {"api-key": api, "app-key": app}
-        data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
-        metadata = {"name": SECRET, "namespace": NS, "uid": "secret-uid"}
-        self.server.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+        self.server.put(a_secret(api=api, app=app))
 
     def put(self, *, uid: str = "pfo-uid", **spec: Any) -> None:
         """Make the resource, or change its spec."""
-        known = self.server.get("PurpleFleaObservability", NS, NAME)
-        wanted = {
-            "keysSecretRef": {"name": SECRET},
-            "url": self.datadog.url,
-            "allowInsecureUrl": True,
-            **spec,
-        }
-        if known is not None:
-            self.server.patch("PurpleFleaObservability", NS, NAME, {"spec": wanted})
-            return
-        self.server.put(
-            {
-                "apiVersion": kubernetes.API_VERSION,
-                "kind": "PurpleFleaObservability",
-                "metadata": {"name": NAME, "namespace": NS, "uid": uid, "generation": 1},
-                "spec": wanted,
-            }
-        )
+        wanted = a_resource(self.datadog.url, uid=uid, **spec)
+        if self.resource is None:
+            self.server.put(wanted)
+        else:
+            self.server.patch(KIND, NS, NAME, {"spec": wanted["spec"]})
 
     def report_metrics(self, names: Iterable[str] = ()) -> None:
         """Let the agents' metrics have reported."""
@@ -115,7 +123,7 @@ class Trial:
 
     @property
     def resource(self) -> dict[str, Any] | None:
-        return self.server.get("PurpleFleaObservability", NS, NAME)
+        return self.server.get(KIND, NS, NAME)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -171,7 +179,7 @@ class Operator:
         """One pass."""
         found, _ = await self._cluster.list_all(kinds.OBSERVABILITY)
         for manifest in found:
-            self._resources.put(manifest)
+            self._resources.see(manifest)
         self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)
         return await self._synchroniser.reconcile(KEY)
 

@@ -11,6 +11,9 @@ from purpleflea_operator.runtime.elector import LeaseLostError
 from purpleflea_operator.runtime.informer import WATCHED
 from support.builders import a_datadog_daemon_set, an_agent
 
+# All kinds of the agents, and PurpleFleaObservability.
+WATCHES = len(WATCHED) + 1
+
 NS, NAME = "trading", "momentum"
 LEASE = ("Lease", "system", "purpleflea-operator")
 ELECTED = {"lease_namespace": "system", "lease_s": 3}
@@ -48,7 +51,7 @@ def test_one_of_two_leads_and_the_other_only_looks_at_the_lease(a_world, a_repli
     server = a_world
     with a_replica() as leader:
         server.wait_until(
-            lambda: is_made(server, status="True") and server.open_watches() == len(WATCHED)
+            lambda: is_made(server, status="True") and server.open_watches() == WATCHES
         )
         first = holder(server)
         server.clear()
@@ -56,7 +59,7 @@ def test_one_of_two_leads_and_the_other_only_looks_at_the_lease(a_world, a_repli
             server.wait_until(lambda: server.requests(verb="get", resource="leases")[4:])
             # Lists may still be the leader's: it sweeps some seconds after its start.
             assert server.requests(user_agent="kopf") == but_leases(server) == []
-            assert server.open_watches() == len(WATCHED)
+            assert server.open_watches() == WATCHES
             assert holder(server) == first
             assert leader.is_alive
             assert standby.is_alive
@@ -83,7 +86,7 @@ def test_sigterm_frees_the_lease_before_kopf_would_have_ended(a_world, tmp_path)
     }
     command = [sys.executable, "-m", "purpleflea_operator"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        server.wait_until(lambda: server.open_watches() == len(WATCHED), timeout=20)
+        server.wait_until(lambda: server.open_watches() == WATCHES, timeout=20)
         process.send_signal(signal.SIGTERM)
         server.wait_until(lambda: holder(server) == "", timeout=3)
         assert process.wait(timeout=10) == 0
@@ -189,9 +192,7 @@ def test_a_leader_that_wakes_after_its_lease_writes_nothing(a_world, a_replica):
     server, clock = a_world, Clock()
     replica = a_replica(clock=clock).start()
     # Ready is the last thing it has to say: whatever is written later is written too late.
-    server.wait_until(
-        lambda: is_made(server, status="True") and server.open_watches() == len(WATCHED)
-    )
+    server.wait_until(lambda: is_made(server, status="True") and server.open_watches() == WATCHES)
     server.clear()
     clock.frozen_s = 60.0
     for number in range(20):

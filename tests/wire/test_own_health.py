@@ -8,6 +8,9 @@ from purpleflea_operator.runtime.informer import WATCHED
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for
 
+# All kinds of the agents, and PurpleFleaObservability.
+WATCHES = len(WATCHED) + 1
+
 NS, NAME = "trading", "momentum"
 
 
@@ -48,7 +51,7 @@ def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, as
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=2.0),
     ):
-        server.wait_until(lambda: server.open_watches() == len(WATCHED))
+        server.wait_until(lambda: server.open_watches() == WATCHES)
         wait_for(lambda: ask("/livez") == (200, "ok"))
         server.silence_watches("pods", new_too=True)
         code, words = wait_for(lambda: found if (found := ask("/livez"))[0] != 200 else None)
@@ -56,7 +59,7 @@ def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, as
         assert words.startswith("deaf watch: nothing heard of pods for ")
         # A stream that is opened anew, and is deaf again, heals nothing.
         server.drop_watches("pods")
-        server.wait_until(lambda: server.open_watches() == len(WATCHED))
+        server.wait_until(lambda: server.open_watches() == WATCHES)
         assert ask("/livez")[0] == 500
         server.hear_new_watches()
         server.drop_watches("pods")
@@ -70,7 +73,7 @@ def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=1.0),
     ):
-        server.wait_until(lambda: server.open_watches() == len(WATCHED))
+        server.wait_until(lambda: server.open_watches() == WATCHES)
         silence = "purpleflea_operator_watch_silence_seconds "
         seen = []
 
@@ -92,7 +95,7 @@ def test_an_api_server_that_is_away_is_no_reason_to_die(an_operator, ask, port):
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=6.0),
     ):
-        server.wait_until(lambda: server.open_watches() == len(WATCHED))
+        server.wait_until(lambda: server.open_watches() == WATCHES)
         refused = server.fail_next(verb="watch", status=503, times=None)
         server.drop_watches(cut=True)
         server.wait_until(lambda: refused.hits > 12, timeout=30)

@@ -75,7 +75,7 @@ class Observing:
         if event_type == "DELETED":
             self._resources.drop(key, metadata["uid"])
             self._queue.add(key)
-        elif self._resources.put(manifest):
+        elif self._resources.see(manifest):
             self._queue.add(key)
 
     async def run(self) -> None:

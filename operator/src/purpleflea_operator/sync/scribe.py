@@ -133,4 +133,4 @@ class Scribe:
     def _keep(self, stored: Any) -> None:
         header = {"apiVersion": kubernetes.API_VERSION, "kind": kinds.OBSERVABILITY.kind}
         self.resource = {**header, **stored}
-        self._resources.put(self.resource)
+        self._resources.keep(self.resource)
