@@ -9,6 +9,7 @@ import pytest
 
 from purpleflea_sandbox.demo import installation
 from support import waiting
+from support.builders import a_spec
 from support.pod_processes import pid_of, resident_mib
 
 # Each look at the cluster is a process.
@@ -87,19 +88,31 @@ OWN_METRICS = (
 )
 
 
+@pytest.fixture(scope="module")
+def metered(sandbox):
+    """An agent without identities, so that there is something to tell."""
+    namespace = sandbox.namespace("metered", with_key=False)
+    metadata = {"name": "metered", "namespace": namespace}
+    kind = {"apiVersion": "purpleflea.com/v1alpha1", "kind": "PurpleFleaAgent"}
+    sandbox.tools.apply({**kind, "metadata": metadata, "spec": a_spec(replicas=0)})
+    yield
+    sandbox.tools.kubectl("delete", "pfa/metered", f"--namespace={namespace}")
+
+
+@pytest.mark.usefixtures("metered")
 @pytest.mark.parametrize("name", OWN_METRICS)
 def test_datadog_scrapes_the_operators_own_metrics(sandbox, replicas, name):
-    _, pods = replicas
+    leader, pods = replicas
+    endpoint = f"endpoint:http://{pods[leader]['status']['podIP']}:8080/metrics"
 
     def arrived():
         url = f"{sandbox.world.intake}/received/metrics?name=purpleflea_operator.{name}"
         with urllib.request.urlopen(url, timeout=10) as response:
-            series = json.load(response)["series"]
-        told = {tag for item in series for tag in item["tags"]}
-        return told if {f"pod_name:{pod}" for pod in pods} <= told else None
+            found = [set(item["tags"]) for item in json.load(response)["series"]]
+        return [tags for tags in found if endpoint in tags]
 
-    told = wait_for(arrived, what=f"{name} of both pods", timeout_s=60)
-    assert "service:purpleflea-operator" in told
+    for tags in wait_for(arrived, what=f"{name} of the leader", timeout_s=90):
+        assert {"service:purpleflea-operator", "kube_namespace:purpleflea-system"} <= tags
 
 
 def test_after_an_orderly_end_the_standby_leads(sandbox, replicas, figures):

@@ -5,6 +5,7 @@ import urllib.request
 import pytest
 
 from purpleflea_operator.runtime.informer import WATCHED
+from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for
 
@@ -45,8 +46,6 @@ def is_ready(server, name=NAME):
 
 
 def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, ask, port):
-    from support.apiserver.server import ApiServer
-
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=2.0),
@@ -66,9 +65,44 @@ def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, as
         wait_for(lambda: ask("/livez") == (200, "ok"))
 
 
-def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
-    from support.apiserver.server import ApiServer
+def test_a_stuck_queue_ends_the_life_of_the_operator(server, an_operator, ask, port):
+    now = [0.0]
+    server.put(an_agent())
+    stuck = server.hang(verb="patch", resource="configmaps", times=None)
+    settings = {"health_port": port, "workers": 1, "watch_silence_s": 3600}
+    with an_operator(clock=lambda: now[0], **settings):
+        server.wait_until(lambda: stuck.hits == 1)
+        server.put(an_agent("next", uid="uid-next"))
+        wait_for(lambda: "purpleflea_operator_queue_depth 1.0" in ask("/metrics")[1])
+        now[0] += 170
+        assert ask("/livez") == (200, "ok")
+        now[0] += 11
+        assert ask("/livez") == (500, "stuck queue: a pass has run for 181 s")
+        assert "purpleflea_operator_queue_oldest_seconds 181.0" in ask("/metrics")[1]
+        stuck.cancel()
+        server.wait_until(lambda: is_ready(server, "next"))
+        assert ask("/livez") == (200, "ok")
 
+
+def test_a_watch_that_is_cut_off_without_a_word_is_deaf(an_operator, ask, port):
+    now = [0.0]
+    with (
+        ApiServer(bookmark_interval_s=0.2) as server,
+        an_operator(server, health_port=port, clock=lambda: now[0]),
+    ):
+        server.wait_until(lambda: server.open_watches() == len(WATCHED))
+        server.silence_watches(new_too=True)
+
+        def deaf():
+            # What was on its way when the streams were cut off counts as heard when it is asked for.
+            now[0] += 181
+            code, words = ask("/livez")
+            return words if code == 500 and words.count(" for 181 s") == len(WATCHED) else None
+
+        assert "purplefleaagents for 181 s" in wait_for(deaf)
+
+
+def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=1.0),
@@ -89,8 +123,6 @@ def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
 
 
 def test_an_api_server_that_is_away_is_no_reason_to_die(an_operator, ask, port):
-    from support.apiserver.server import ApiServer
-
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=6.0),

@@ -6,7 +6,14 @@ It decides nothing, and nothing waits for it. Each instance has a registry of it
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
@@ -34,6 +41,8 @@ class Metrics:
     """All metrics of one operator."""
 
     def __init__(self, *, version: str) -> None:
+        # A time of creation per series doubles what Datadog bills, and nobody looks at it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(namespace=PREFIX, registry=self._registry)
         self._requests = Counter(
