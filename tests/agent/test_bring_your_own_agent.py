@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from purpleflea_contract import metrics, spans
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_contract.routes import ROUTES
@@ -59,15 +61,25 @@ def acknowledged(agent: AgentProcess) -> Acknowledgement:
     return Acknowledgement.model_validate_json(agent.http.get("/v1/control").content)
 
 
-def test_the_library_runs_without_datadog_and_says_so_once(mounts: AgentFolder) -> None:
+@pytest.mark.parametrize(
+    ("environment", "lost"),
+    [
+        ({}, "metrics and traces go nowhere"),
+        ({"DD_TRACE_AGENT_URL": "http://127.0.0.1:9"}, ": metrics go nowhere"),
+        ({"DD_TRACE_ENABLED": "false"}, ": metrics go nowhere"),
+    ],
+)
+def test_the_library_runs_without_a_receiver_and_says_so_once(
+    mounts: AgentFolder, environment: dict[str, str], lost: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", USES_THE_LIBRARY],
-        env={"PATH": "/usr/bin:/bin", **mounts.environment},
+        env={"PATH": "/usr/bin:/bin", **mounts.environment, **environment},
         capture_output=True,
         text=True,
         timeout=30,
         check=True,
     )
-    assert done.stdout.count("go nowhere") == 1
-    assert len(done.stdout.splitlines()) == 2
+    assert done.stdout.count("go nowhere") == done.stdout.count(lost) == 1
+    assert done.stdout.count('"before"') == 1
     assert done.stderr == ""

@@ -2,11 +2,15 @@
 
 import json
 import os
+import socket
 import sqlite3
+from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from purpleflea_agent.api import probes
 from purpleflea_contract import metrics
 from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import KEY, ExchangeDouble
@@ -61,6 +65,42 @@ def test_a_crash_between_commit_and_answer_ends_in_one_order(
         )
     assert len(exchange.orders) == 1
     assert exchange.count("POST", "/v1/orders") == 1
+
+
+def test_a_trace_agent_that_takes_and_never_answers_does_not_hold_the_end_up(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        environment = {"DD_TRACE_AGENT_URL": url, "PURPLEFLEA_GRACE_PERIOD_S": "6"}
+        with AgentProcess(folder, environment) as agent:
+            agent.wait_until_ready()
+            wait_for(lambda: len(exchange.orders) >= 2, what="two orders")
+            # By itself ddtrace takes 40 s here.
+            assert agent.terminate(timeout_s=25) == 0
+            assert "leaving without it" in agent.lines()[-1]["message"]
+            assert agent.stderr == []
+
+
+def test_a_signal_that_comes_while_it_starts_is_not_lost(folder: AgentFolder) -> None:
+    with AgentProcess(folder, {}) as agent:
+        wait_for(folder.state.exists, what="the journal's folder", timeout_s=30)
+        assert agent.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "said"),
+    [
+        (None, "the exchange was not reached yet"),
+        (0.0, None),
+        (50.0, None),
+        (51.0, "the exchange has not told about the account for 51 s"),
+    ],
+)
+def test_an_exchange_that_is_silent_for_long_is_no_exchange_to_trade_at(
+    silent_s: float | None, said: str | None
+) -> None:
+    assert probes.silence(silent_s, interval=timedelta(seconds=10)) == said
 
 
 def test_sigterm_waits_for_the_answer_to_an_order_on_its_way(

@@ -13,7 +13,7 @@ from types import FrameType
 
 import uvicorn
 
-from purpleflea_agent import logs, metrics, receivers, services, tracing
+from purpleflea_agent import ending, logs, metrics, receivers, services, tracing
 from purpleflea_agent.api.slow_clients import MOST_CONNECTIONS, PatientProtocol
 from purpleflea_agent.app import application
 from purpleflea_agent.emitter import emitter_of
@@ -24,8 +24,27 @@ from purpleflea_agent.trading.strategies import UnknownStrategy
 UNUSABLE = 2
 
 
+class Server(uvicorn.Server):
+    """uvicorn, which from the signal on has only so much time."""
+
+    def __init__(self, config: uvicorn.Config, *, leave_s: float) -> None:
+        super().__init__(config)
+        self._leave_s = leave_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the end."""
+        if not self.should_exit:
+            ending.leave_within(self._leave_s)
+        super().handle_exit(sig, frame)
+
+
 def main() -> int:
     """Serve until told to stop; the exit code of the process."""
+    told_to_stop: list[int] = []
+    # As the first process of a container we would be deaf to a signal that nobody handles. And uvicorn, which stops
+    # gracefully, raises it again in the end: that would kill us elsewhere.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda sig, _: told_to_stop.append(sig))
     try:
         environment = read_environment()
     except SettingsError as error:
@@ -40,9 +59,6 @@ def main() -> int:
     receivers.say_if_there_are_none(environment)
     metrics.install(emitter_of(environment))
     tracing.install(environment)
-    # uvicorn stops gracefully and then raises the signal again: without a handler of ours that would kill us.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _already_stopped)
     config = uvicorn.Config(
         application(agent),
         host=environment.http_host,
@@ -54,7 +70,7 @@ def main() -> int:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
     )
-    server = uvicorn.Server(config)
+    server = Server(config, leave_s=environment.leave_timeout_s)
     listener = _listener(config)
     logging.getLogger("purpleflea.agent").info(
         "Listening", extra={"http_port": listener.getsockname()[1]}
@@ -62,6 +78,8 @@ def main() -> int:
     # What is there now stays for ever: else the collector goes through it again and again, while an order waits.
     gc.collect()
     gc.freeze()
+    if told_to_stop:
+        return 0
     server.run(sockets=[listener])
     return 0 if server.started else 1
 
@@ -72,10 +90,6 @@ def _listener(config: uvicorn.Config) -> socket.socket:
     # without it the kernel holds back the second half of an answer for 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def _already_stopped(number: int, frame: FrameType | None) -> None:
-    """Nothing is left to do."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Says once where telemetry goes, if that is nowhere: to whoever runs our agent, and to whoever uses the library."""
+"""Says once what telemetry goes nowhere: to whoever runs our agent, and to whoever uses the library."""
 
 import logging
 
@@ -8,12 +8,19 @@ _said = False
 
 
 def say_if_there_are_none(environment: Environment) -> None:
-    """Warn, once in the life of the process, that metrics and traces have no receiver."""
+    """Warn, once in the life of the process, where metrics or traces have no receiver. Traces that are switched off
+    need none."""
     global _said
-    if _said or environment.metrics_have_a_receiver or environment.traces_have_a_receiver:
+    wanted = {
+        "metrics": environment.metrics_have_a_receiver,
+        "traces": environment.traces_have_a_receiver or not environment.dd_trace_enabled,
+    }
+    lost = [signal for signal, is_heard in wanted.items() if not is_heard]
+    if _said or not lost:
         return
     _said = True
     logging.getLogger("purpleflea.telemetry").warning(
         "No Datadog agent in the environment (DD_AGENT_HOST, DD_DOGSTATSD_URL, DD_TRACE_AGENT_URL):"
-        " metrics and traces go nowhere"
+        " %s go nowhere",
+        " and ".join(lost),
     )

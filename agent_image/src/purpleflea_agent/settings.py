@@ -80,6 +80,11 @@ class Environment(BaseSettings):
         return self.grace_period_s / 2
 
     @property
+    def leave_timeout_s(self) -> float:
+        """From SIGTERM to leaving at any rate: all shares are spent then, and SIGKILL would be next."""
+        return self.grace_period_s * 5 / 6
+
+    @property
     def settings_file(self) -> Path:
         """The mounted settings.json."""
         return self.config_dir / names.SETTINGS_FILE

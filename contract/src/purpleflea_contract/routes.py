@@ -28,7 +28,7 @@ READY = Route(
     method="GET",
     path="/readyz",
     who="kubelet: readiness",
-    meaning="200 when it can trade, or rests on purpose (Halted, Stopped); else 503 with the reason.",
+    meaning="200 when it can trade, or rests on purpose (Halted, Stopped); else 503 and why.",
     required=True,
 )
 CONTROL = Route(

@@ -1,5 +1,6 @@
 """Probes and views: process health, readiness, status, trading mode. Open to all: they say no secrets."""
 
+from datetime import timedelta
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,7 @@ from purpleflea_agent.api.bodies import (
 )
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.services import Services
+from purpleflea_contract import quantities
 from purpleflea_contract.control import Acknowledgement, Mode
 
 METRICS_EXAMPLE = """\
@@ -20,6 +22,9 @@ METRICS_EXAMPLE = """\
 # TYPE agent_positions_open_count gauge
 agent_positions_open_count{agent_id="momentum-0",market="btc-usd",strategy="momentum"} 1.0
 """
+MISSED_INTERVALS = 2
+PATIENCE_S = 30.0
+"""An exchange that is silent for that long, beyond the intervals, is no exchange to trade at."""
 _MODES: dict[Mode, Literal["ready", "halted", "stopped"]] = {
     Mode.ACTIVE: "ready",
     Mode.HALTED: "halted",
@@ -88,8 +93,16 @@ def _obstacle(services: Services) -> str | None:
         return None
     if services.key_file.key() is None:
         return f"the API key file {services.key_file.path} is missing or empty"
-    if not services.account.is_known:
+    interval = quantities.duration(services.settings.trading.interval)
+    return silence(services.account.silent_s, interval=interval)
+
+
+def silence(silent_s: float | None, *, interval: timedelta) -> str | None:
+    """What to say of an exchange that last told about the account so long ago (None: never); None where all is well."""
+    if silent_s is None:
         return "the exchange was not reached yet"
+    if silent_s > MISSED_INTERVALS * interval.total_seconds() + PATIENCE_S:
+        return f"the exchange has not told about the account for {silent_s:.0f} s"
     return None
 
 

@@ -47,6 +47,11 @@ class Account:
         return self._refreshed_at is not None
 
     @property
+    def silent_s(self) -> float | None:
+        """Seconds since the exchange last told about the account; None before it ever did."""
+        return None if self._refreshed_at is None else self._monotonic() - self._refreshed_at
+
+    @property
     def balance_usd(self) -> Decimal:
         """What the wallet holds, in US dollars."""
         return sum((item.usd_value for item in self.balances), Decimal(0))
