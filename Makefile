@@ -6,7 +6,7 @@ SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-agent test-check test-e2e test-faults bench-agent lint format crds docs observability chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent lint format crds docs observability chart images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ demo: setup ## Set up a cluster, the exchange, Datadog's stand-in, the operator 
 down: setup ## Remove everything that the demo made; safe to repeat
 	@$(SANDBOX) demo down
 
-test: lint test-unit test-wire test-sandbox test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
+test: lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
 
 test-unit: setup ## Run the tests that need no cluster and no server (under 60 s)
 	@$(PYTEST) tests/unit tests/test_repository.py
@@ -32,6 +32,9 @@ test-wire: setup ## Run operator and client against a fake API server (itself te
 
 test-sandbox: setup ## Run exchange, Datadog's stand-in, images and clusters by themselves
 	@$(PYTEST) tests/sandbox
+
+test-web: setup ## Look at the fleet page with a headless browser (installs Debian's chromium); pictures in test-results/web
+	@$(PYTEST) tests/web
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
 	@$(PYTEST) tests/agent tests/faults

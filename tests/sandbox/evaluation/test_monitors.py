@@ -3,7 +3,6 @@ import json
 import pytest
 
 from purpleflea_sandbox.datadog.evaluation import messages
-from purpleflea_sandbox.datadog.evaluation.runner import shown, tally
 from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status, Transition
 
 
@@ -165,23 +164,14 @@ async def test_a_dead_agent_is_no_data_for_its_heartbeat_and_zero_for_its_errors
     assert [monitoring.state(one).status for one in "12"] == [Status.NO_DATA, Status.OK]
 
 
-async def test_the_api_shows_the_worst_state_and_every_group(world):
-    world.monitors = [drawdown()]
+async def test_another_query_starts_from_nothing(world):
+    world.monitors = [drawdown(thresholds={"critical": 15, "critical_recovery": 1})]
     monitoring = world.monitoring()
-    assert shown(monitoring.state("1"))["overall_state"] == "No Data"
     world.gauge("drawdown", 20, "agent_id:a")
-    world.gauge("drawdown", 2, "agent_id:b")
     await monitoring.once()
-    found = shown(monitoring.state("1"))
-    groups = found["state"]["groups"]
-    assert found["overall_state"] == "Alert"
-    assert {name: one["status"] for name, one in groups.items()} == {
-        "agent_id:a": "Alert",
-        "agent_id:b": "OK",
-    }
-    assert groups["agent_id:a"]["last_triggered_ts"] == int(world.now)
-    assert groups["agent_id:b"]["last_triggered_ts"] is None
-    assert tally(monitoring.states.values())[Status.ALERT] == 1
+    world.monitors = [world.monitors[0] | {"query": "max(last_5m):max:drawdown{*} > 50"}]
+    await monitoring.once()
+    assert states(monitoring, 1) == {"*": Status.OK}
 
 
 async def test_every_monitor_of_this_project_is_evaluated(world, generated):
@@ -242,3 +232,11 @@ def test_a_message_says_what_is_meant_for_the_turn(text, turn, expected):
 )
 def test_the_handles_of_a_message_are_found(text, handles):
     assert messages.handles(text) == handles
+
+
+async def test_without_any_log_a_log_monitor_is_fine_and_without_any_metric_there_is_no_data(world):
+    logs = 'logs("service:s").index("*").rollup("count").by("agent_id").last("10m") > 5'
+    world.monitors = [drawdown(1), monitor(2, logs, "log alert")]
+    monitoring = world.monitoring()
+    await monitoring.once()
+    assert [monitoring.state(one).status for one in "12"] == [Status.NO_DATA, Status.OK]

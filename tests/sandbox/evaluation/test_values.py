@@ -105,6 +105,13 @@ def test_a_picture_holds_the_last_value_of_a_gauge_for_a_while(world):
     assert found == {"": [None, 3, 3, 3, None, None]}
 
 
+def test_a_picture_bridges_the_gaps_of_a_distribution(world):
+    for ago, value in ((40, 1.0), (0, 5.0)):
+        world.spread("latency", [value], ago=ago)
+    assert frame(world, "p95:latency{*}", hold_s=60) == {"": [None, 1, 2, 3, 4, 5]}
+    assert frame(world, "p95:latency{*}") == {"": [None, 1, None, None, None, 5]}
+
+
 def test_a_rate_counts_as_what_it_is_per_interval(world):
     world.send("calls", "rate", 2.0)
     assert frame(world, "sum:calls{*}.as_count()", window=10) == {"": [20]}

@@ -19,6 +19,7 @@ from purpleflea_sandbox.datadog.queries import read, tree
 Definition = Mapping[str, Any]
 Groups = Mapping[Group, GroupState]
 COMPOSITE = "composite"
+_LOGS = "log alert"
 _NO_COMPARISON = tree.Comparison(">", 0)
 _GROUP_RETENTION_S = 24 * 3600
 """A group without data for that long is forgotten."""
@@ -43,6 +44,9 @@ class Notification:
 class MonitorState:
     """A monitor as it stands; `refusal` says why it is not evaluated."""
 
+    query: str = ""
+    idle: Status = Status.NO_DATA
+    """Its state while there is no group: no log is a count of zero, no metric is no data."""
     groups: Groups = field(default_factory=dict)
     refusal: str = ""
     evaluated: float = 0
@@ -50,7 +54,7 @@ class MonitorState:
 
     @property
     def status(self) -> Status:
-        return states.worst(self.groups)
+        return states.worst(self.groups.values(), idle=self.idle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +77,13 @@ def evaluated(
     before: MonitorState,
     scene: Scene,
 ) -> tuple[MonitorState, list[Notification]]:
-    """The next state of one monitor and what there is to tell."""
+    """The next state of one monitor and what there is to tell. Another query starts from nothing."""
+    query = monitor["query"]
+    if before.query != query:
+        is_count_of_logs = monitor["type"] == _LOGS
+        before = MonitorState(query=query, idle=Status.OK if is_count_of_logs else Status.NO_DATA)
     try:
-        condition = parsed(monitor["query"], monitor["type"])
+        condition = parsed(query, monitor["type"])
         one, groups = _stepped(monitor, condition, before.groups, scene)
     except (read.UnreadableError, RefusedError, KeyError) as error:
         return replace(before, refusal=str(error), evaluated=scene.now), []
@@ -83,7 +91,7 @@ def evaluated(
     told = list(_told(monitor, one, before.groups, groups, now))
     for note in told:
         groups[note.group] = note.state
-    after = MonitorState(groups=groups, evaluated=now, changed=before.changed)
+    after = replace(before, groups=groups, refusal="", evaluated=now)
     return (after if after.status is before.status else replace(after, changed=now)), told
 
 

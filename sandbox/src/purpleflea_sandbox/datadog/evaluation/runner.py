@@ -13,7 +13,7 @@ from purpleflea_sandbox.datadog.evaluation import messages, monitors
 from purpleflea_sandbox.datadog.evaluation.conditions import Data
 from purpleflea_sandbox.datadog.evaluation.monitors import MonitorState, Notification
 from purpleflea_sandbox.datadog.evaluation.received import Received
-from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status
+from purpleflea_sandbox.datadog.evaluation.states import GroupState
 from purpleflea_sandbox.datadog.intake.store import Store
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ Objectives = Callable[[], Mapping[str, Mapping[str, Any]]]
 
 
 class Monitoring:
-    """The states of all monitors, by id. `listeners` get every notification."""
+    """The states of all monitors, by id. `listeners` get every notification, `kept` every state."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Monitoring:
         self.states: dict[str, MonitorState] = {}
         self.notifications: deque[Notification] = deque(maxlen=_NEWEST)
         self.listeners: list[Callable[[Notification], None]] = []
+        self.kept: list[Callable[[str, MonitorState], None]] = []
         self.passes = 0
 
     async def run(self, interval_s: float) -> None:
@@ -72,6 +73,8 @@ class Monitoring:
         members = {key: state.groups for key, state in self.states.items()}
         scene = monitors.Scene(data=data, now=now, members=members)
         self.states[one], told = monitors.evaluated(definition, self.state(one), scene)
+        for keep in self.kept:
+            keep(one, self.states[one])
         for note in told:
             logger.info("%s: %s is %s", note.name, messages.scope(note.group), note.turn.after)
             self.notifications.append(note)
@@ -79,23 +82,13 @@ class Monitoring:
                 listener(note)
 
 
-def shown(state: MonitorState) -> Mapping[str, Any]:
-    """The fields that the API adds to a monitor."""
-    return {
-        "overall_state": str(state.status),
-        "overall_state_modified": state.changed or None,
-        "state": {
-            "groups": {
-                messages.scope(group): _shown_group(messages.scope(group), one)
-                for group, one in state.groups.items()
-            }
-        },
-    }
+def shown_groups(state: MonitorState) -> Mapping[str, Mapping[str, Any]]:
+    """The groups of a monitor as the API shows them, by name."""
+    return {messages.scope(group): _shown(one) for group, one in state.groups.items()}
 
 
-def _shown_group(name: str, state: GroupState) -> Mapping[str, Any]:
+def _shown(state: GroupState) -> Mapping[str, Any]:
     return {
-        "name": name,
         "status": str(state.status),
         "last_triggered_ts": int(state.triggered) or None,
         "last_resolved_ts": int(state.resolved) or None,
@@ -103,11 +96,3 @@ def _shown_group(name: str, state: GroupState) -> Mapping[str, Any]:
         "last_notified_ts": int(state.notified) or None,
         "last_data_ts": int(state.last_data) or None,
     }
-
-
-def tally(states: Iterable[MonitorState]) -> Mapping[Status, int]:
-    """How many monitors are in which state."""
-    found = dict.fromkeys(Status, 0)
-    for state in states:
-        found[state.status] += 1
-    return found

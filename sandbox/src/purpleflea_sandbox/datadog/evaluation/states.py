@@ -3,7 +3,7 @@
 A group is judged by itself; what its monitor shows is the worst of its groups.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -149,10 +149,9 @@ def transition(
     return None
 
 
-def worst(statuses: Mapping[Any, GroupState]) -> Status:
-    """The state of a monitor; without any group there is no data."""
-    found = [state.status for state in statuses.values()]
-    return max(found, key=SEVERITY.index, default=Status.NO_DATA)
+def worst(groups: Iterable[GroupState], *, idle: Status) -> Status:
+    """The state of a monitor; without any group it is `idle`."""
+    return max((state.status for state in groups), key=SEVERITY.index, default=idle)
 
 
 def _missing(one: Rule, state: GroupState, now: float, *, zero: bool) -> GroupState:

@@ -32,7 +32,7 @@ class Evaluator:
     source: Source
     grid: Grid
     hold_s: float = 0
-    """How long a gauge's last value stands at the right edge: for pictures, never for alerts."""
+    """For pictures, never for alerts: how long a gauge's last value stands at the right edge; and gaps are bridged."""
     newest: dict[Group, float] = field(default_factory=dict)
     oldest: dict[Group, float] = field(default_factory=dict)
 
@@ -77,7 +77,8 @@ class Evaluator:
     def _group(self, query: tree.Series, tracks: Sequence[Track]) -> Values:
         spreads = [track for track in tracks if track.type == "distribution"]
         if spreads:
-            return _spread_values(query.aggregator, spreads, self.grid)
+            values = _spread_values(query.aggregator, spreads, self.grid)
+            return frames.interpolated(values, self.grid.step_s) if self.hold_s else values
         how = query.aggregator
         if how not in frames.REDUCE:
             return [None] * self.grid.count  # percentiles are for distributions

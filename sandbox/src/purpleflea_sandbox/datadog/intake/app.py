@@ -1,9 +1,9 @@
-"""The composition root of the intake and the API: one store, one organisation, one server."""
+"""The composition root of intake, API and page: one store, one organisation, one server."""
 
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from purpleflea_sandbox.datadog.api.keys import ApplicationKey, KeyRing
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.intake import read, receive
 from purpleflea_sandbox.datadog.intake.store import Store
+from purpleflea_sandbox.datadog.observing import EVERY_S, Observing
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Settings:
     port: int = 8080
     api_key: str = ""
     application_key: str = ""
+    webhooks: Mapping[str, str] = field(default_factory=dict)
+    evaluate_every_s: float = EVERY_S
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -37,7 +40,17 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         port=int(port),
         api_key=environment.get("DD_API_KEY", ""),
         application_key=environment.get("DD_APP_KEY", ""),
+        webhooks=_webhooks(environment.get("SANDBOX_WEBHOOKS", "")),
     )
+
+
+def _webhooks(text: str) -> Mapping[str, str]:
+    """name=address, separated by spaces."""
+    pairs = [one.partition("=") for one in text.split()]
+    for name, _, address in pairs:
+        if not name or not address.startswith(("http://", "https://")):
+            raise ValueError(f"SANDBOX_WEBHOOKS is {text!r}; it must be name=http://address ...")
+    return {name: address for name, _, address in pairs}
 
 
 def organisation(settings: Settings, store: Store) -> Organisation:
@@ -48,11 +61,16 @@ def organisation(settings: Settings, store: Store) -> Organisation:
 
 
 def application(
-    store: Store, api_key: str = "", org: Organisation | None = None
+    store: Store,
+    api_key: str = "",
+    org: Organisation | None = None,
+    observing: Observing | None = None,
 ) -> web.Application:
     """The server on a given store, and on a given organisation where there is one."""
     app = web.Application(client_max_size=_LARGEST_BODY)
-    add_routes(app, org or organisation(Settings(api_key=api_key), store), receive.DATA_PATHS)
+    org = org or organisation(Settings(api_key=api_key), store)
+    add_routes(app, org, receive.DATA_PATHS)
+    (observing or Observing(org, {})).add_routes(app)
     receive.add_routes(app, store, api_key)
     read.add_routes(app, store)
     return app
@@ -61,7 +79,12 @@ def application(
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     store = Store()
-    app = application(store, settings.api_key, organisation(settings, store))
-    async with servers.served(app, settings.host, settings.port) as port:
+    org = organisation(settings, store)
+    observing = Observing(org, settings.webhooks)
+    app = application(store, settings.api_key, org, observing)
+    async with (
+        servers.served(app, settings.host, settings.port) as port,
+        observing.running(settings.evaluate_every_s),
+    ):
         logger.info("intake listens on port %d", port)
         await stop.wait()

@@ -1,0 +1,89 @@
+"""Ties the organisation to evaluation and page: gives them its definitions, writes monitors' states back into it.
+
+The only module that knows all three; it decides nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+from purpleflea_sandbox.datadog.api.organisation import Organisation
+from purpleflea_sandbox.datadog.evaluation.monitors import MonitorState
+from purpleflea_sandbox.datadog.evaluation.runner import Monitoring, shown_groups
+from purpleflea_sandbox.datadog.evaluation.webhooks import Webhooks
+from purpleflea_sandbox.datadog.web import app as page
+from purpleflea_sandbox.datadog.web.definitions import Body
+
+EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definitions:
+    """An organisation's definitions, as evaluation and page ask for them."""
+
+    organisation: Organisation
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def all_dashboards(self) -> Iterable[Body]:
+        return self.organisation.dashboards.values()
+
+    def all_monitors(self) -> Iterable[Body]:
+        return [{"id": one.id, **one.definition} for one in self.organisation.monitors.values()]
+
+    def all_objectives(self) -> Mapping[str, Body]:
+        return self.organisation.slos
+
+    def webhooks(self) -> Mapping[str, str]:
+        return self.addresses
+
+
+class Observing:
+    """Evaluation of one organisation, and the page about it."""
+
+    def __init__(self, organisation: Organisation, webhooks: Mapping[str, str]) -> None:
+        self._organisation = organisation
+        self.definitions = Definitions(organisation=organisation, addresses=webhooks)
+        self.monitoring = Monitoring(
+            organisation.data,
+            self.definitions.all_monitors,
+            self.definitions.all_objectives,
+            self._now,
+        )
+        self.webhooks = Webhooks(self.definitions.webhooks)
+        self.monitoring.listeners.append(self.webhooks.tell)
+        self.monitoring.kept.append(self._write)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Mount the page."""
+        organisation = self._organisation
+        page.add_routes(app, organisation.data, self.definitions, self.monitoring, organisation.now)
+
+    @asynccontextmanager
+    async def running(self, every_s: float = EVERY_S) -> AsyncIterator[None]:
+        """Evaluate and notify for as long as the block runs."""
+        async with aiohttp.ClientSession() as session:
+            tasks = [
+                asyncio.create_task(self.monitoring.run(every_s)),
+                asyncio.create_task(self.webhooks.run(session)),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    def _now(self) -> float:
+        return self._organisation.now()
+
+    def _write(self, monitor_id: str, state: MonitorState) -> None:
+        monitor = self._organisation.monitors.get(int(monitor_id))
+        if monitor is not None:
+            monitor.overall_state = str(state.status)
+            monitor.state_modified = state.changed or None
+            monitor.groups = dict(shown_groups(state))

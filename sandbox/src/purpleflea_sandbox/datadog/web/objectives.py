@@ -1,0 +1,30 @@
+"""How an objective stands, over what the stand-in has kept of its time frame. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from purpleflea_sandbox.datadog.evaluation import burn
+from purpleflea_sandbox.datadog.evaluation.tracks import Source
+from purpleflea_sandbox.datadog.queries import read
+
+
+def shown(objective: Mapping[str, Any], source: Source, now: float) -> Mapping[str, Any]:
+    """Success, target and the error budget that is left, in percent; None without data."""
+    threshold = objective["thresholds"][0]
+    share, _ = burn.success(objective, source, read.seconds(threshold["timeframe"]), now)
+    target = float(threshold["target"])
+    left = None if share is None else (share - target) / (100 - target) * 100
+    return {
+        "name": objective["name"],
+        "timeframe": threshold["timeframe"],
+        "target": target,
+        "success": share,
+        "budget_left": left,
+        "tone": "" if share is None else _tone(share, target, threshold.get("warning")),
+    }
+
+
+def _tone(share: float, target: float, warning: float | None) -> str:
+    if share < target:
+        return "bad"
+    return "warn" if warning is not None and share < warning else "good"

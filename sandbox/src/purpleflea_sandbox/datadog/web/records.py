@@ -1,0 +1,150 @@
+"""Traces and logs as lists, and one trace as a picture: its spans in place, and the logs that belong to it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from purpleflea_sandbox.datadog import tags as tagging
+from purpleflea_sandbox.datadog.evaluation import logs as searching
+from purpleflea_sandbox.datadog.intake.log_store import Log, flattened
+from purpleflea_sandbox.datadog.intake.store import Store
+from purpleflea_sandbox.datadog.intake.trace_store import Span, Trace
+from purpleflea_sandbox.datadog.queries import tree
+
+TRACE_ID = "dd.trace_id"
+_AGENT = "agent_id"
+_MOST = 50
+_MOST_LOGS_OF_TRACE = 200
+
+Variables = Mapping[str, str]
+
+
+def recent_traces(store: Store, variables: Variables, now: float, window_s: float) -> list[Any]:
+    """The newest traces with all of the chosen tags that they can have."""
+    wanted = [f"{k}:{v}" for k, v in variables.items() if k != "market" and v != "*"]
+    found = store.traces.find(tags=wanted, limit=_MOST)
+    shown = [shown_trace(trace) for trace in found]
+    recent = [one for one in shown if one["start"] >= (now - window_s) * 1000]
+    return sorted(recent, key=lambda one: one["start"], reverse=True)
+
+
+def recent_logs(store: Store, variables: Variables, now: float, window_s: float) -> list[Any]:
+    """The newest logs of the chosen variables; the market stands on few lines only, and filters none."""
+    terms = [tree.Term(key=k, value=v) for k, v in variables.items() if k != "market" and v != "*"]
+    found = []
+    for log in searching.matching(terms, store.logs, since=now - window_s):
+        found.append(shown_log(log))
+        if len(found) == _MOST:
+            break
+    return found
+
+
+def whole_trace(store: Store, trace_id: str) -> Mapping[str, Any] | None:
+    """A trace, its spans as rows of a picture, and its logs in order; None where it is not kept."""
+    trace = store.traces.get(trace_id)
+    if trace is None:
+        return None
+    found = store.logs.find(attributes=[f"{TRACE_ID}:{trace_id}"], limit=_MOST_LOGS_OF_TRACE)
+    ordered = sorted(found, key=lambda log: log.timestamp)
+    return {
+        **shown_trace(trace),
+        "rows": _rows(trace),
+        "logs": [shown_log(log) for log in ordered],
+    }
+
+
+def shown_trace(trace: Trace) -> Mapping[str, Any]:
+    """One line about a trace; times are in milliseconds."""
+    spans = list(trace.spans.values())
+    first = min(span["start"] for span in spans)
+    last = max(span["start"] + span["duration"] for span in spans)
+    root = next((one for one in spans if not one.get("parent_id")), min(spans, key=_start))
+    return {
+        "trace_id": trace.trace_id,
+        "name": root["name"],
+        "resource": root.get("resource") or "",
+        "service": root.get("service") or "",
+        "agent_id": _agent(trace),
+        "start": first / 1e6,
+        "duration": (last - first) / 1e6,
+        "spans": len(spans),
+        "errors": sum(bool(span.get("error")) for span in spans),
+    }
+
+
+def shown_log(log: Log) -> Mapping[str, Any]:
+    return {
+        "timestamp": log.timestamp,
+        "status": log.status,
+        "service": log.service,
+        "message": log.message,
+        "agent_id": field(log, _AGENT),
+        "trace_id": _trace_id(log),
+    }
+
+
+def field(log: Log, name: str) -> str:
+    """What a column of a log list shows."""
+    match name:
+        case "status_line":
+            return log.status
+        case "timestamp":
+            return str(log.timestamp)
+        case "content":
+            return log.message
+    if name.startswith("@"):
+        return next((text for path, text in flattened(log.attributes) if path == name[1:]), "")
+    return next(iter(searching.values(log, name)), "")
+
+
+def _trace_id(log: Log) -> str:
+    """Outside of any span the id is 0."""
+    text = field(log, f"@{TRACE_ID}")
+    return text if text.strip("0") else ""
+
+
+def _agent(trace: Trace) -> str:
+    found = [value for name, value in sorted(trace.terms) if name == _AGENT]
+    return found[0] if found else ""
+
+
+def _rows(trace: Trace) -> Sequence[Mapping[str, Any]]:
+    """Spans depth first, as a person reads a call tree; those whose parent is not kept start a tree."""
+    children: dict[int, list[Span]] = {}
+    for span in sorted(trace.spans.values(), key=_start):
+        parent = span.get("parent_id") or 0
+        children.setdefault(parent if parent in trace.spans else 0, []).append(span)
+    first = min(span["start"] for span in trace.spans.values())
+    rows, waiting = [], [(span, 0) for span in reversed(children.get(0, ()))]
+    while waiting:
+        span, depth = waiting.pop()
+        rows.append(_row(span, depth, first))
+        below = children.get(span["span_id"], ()) if span["span_id"] else ()
+        waiting += [(child, depth + 1) for child in reversed(below)]
+    return rows
+
+
+def _row(span: Span, depth: int, first: int) -> Mapping[str, Any]:
+    meta = span.get("meta") or {}
+    return {
+        "name": span["name"],
+        "resource": span.get("resource") or "",
+        "service": span.get("service") or "",
+        "depth": depth,
+        "offset": (span["start"] - first) / 1e6,
+        "duration": span["duration"] / 1e6,
+        "error": bool(span.get("error")),
+        "message": str(meta.get("error.message") or meta.get("error.msg") or ""),
+    }
+
+
+def _start(span: Span) -> int:
+    return int(span["start"])
+
+
+def known_values(store: Store, name: str) -> Sequence[str]:
+    """All values that a template variable can have, out of metrics, traces and logs."""
+    found = {
+        *store.series.tag_values(name),
+        *(tagging.normalised(value) for value in store.traces.tag_values(name)),
+    }
+    return sorted(value for value in found if value)

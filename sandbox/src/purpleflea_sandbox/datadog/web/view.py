@@ -1,0 +1,43 @@
+"""What a visitor looks at: a stretch of time and the values of the template variables. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from purpleflea_sandbox.datadog.evaluation.frames import Grid, steps
+
+WINDOWS_S = (300, 900, 3600, 7200)
+DEFAULT_WINDOW_S = 900
+_PREFIX = "tpl_var_"
+_LEAST_STEP_S = 20
+"""Node agents send every 10 s: in shorter buckets counts would come and go."""
+_MOST_STEPS = 60
+_ALIGN_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One look. `variables` without an entry have their default."""
+
+    window_s: int = DEFAULT_WINDOW_S
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def grid(self, now: float) -> Grid:
+        """The buckets of the charts; they move in steps, so that a picture does not flicker."""
+        end = math.ceil(now / _ALIGN_S) * _ALIGN_S
+        found = steps(self.window_s, end, most=min(_MOST_STEPS, self.window_s // _LEAST_STEP_S))
+        return Grid(end=end, step_s=found.step_s, count=found.count)
+
+
+def from_query(query: Mapping[str, str]) -> View:
+    """The view that an address asks for. Raises ValueError for a window that is not offered."""
+    text = query.get("window", str(DEFAULT_WINDOW_S))
+    if not text.isdigit() or int(text) not in WINDOWS_S:
+        offered = ", ".join(map(str, WINDOWS_S))
+        raise ValueError(f"window is {text!r}; it must be one of {offered} (seconds)")
+    variables = {
+        name.removeprefix(_PREFIX): value
+        for name, value in query.items()
+        if name.startswith(_PREFIX) and value
+    }
+    return View(window_s=int(text), variables=variables)

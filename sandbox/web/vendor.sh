@@ -1,0 +1,14 @@
+#!/bin/sh
+# Renews the chart library that the fleet page ships: exactly the files of the package that package-lock.json pins by
+# hash. Nobody needs npm to use the page. Usage: sandbox/web/vendor.sh
+set -eu
+cd "$(dirname "$0")"
+target=../src/purpleflea_sandbox/datadog/web/static/vendor
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp package.json package-lock.json "$work"
+(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+source=$work/node_modules/echarts
+mkdir -p "$target"
+cp "$source/dist/echarts.min.js" "$source/LICENSE" "$source/licenses/LICENSE-d3" "$source/NOTICE" "$target"
+(cd "$target" && sha256sum LICENSE LICENSE-d3 NOTICE echarts.min.js >SHA256SUMS)

@@ -1,0 +1,172 @@
+"""A headless browser, and a stand-in with a fleet in it: the same organisation that the API serves."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+
+from purpleflea_sandbox.cluster import packages
+from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.datadog import servers
+from purpleflea_sandbox.datadog.api.organisation import Monitor, Organisation
+from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog.intake.store import Store
+from purpleflea_sandbox.datadog.observing import Observing
+from support.fleet_data import FleetData
+
+ACROSS_MS = 60_000
+"""How long a condition on the page may take: machines differ."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The program of Debian's chromium, installed where it is missing."""
+    packages.ensure(("chromium",), Terminal())
+    return packages.program("chromium")
+
+
+@pytest.fixture(scope="session")
+def artefacts(repository: Path) -> Path:
+    folder = repository / "test-results" / "web"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield started
+        await started.close()
+
+
+@dataclass(kw_only=True)
+class Sandbox:
+    """A running stand-in and the organisation in it."""
+
+    url: str
+    organisation: Organisation
+    observing: Observing
+
+    def pass_time(self, seconds: float) -> None:
+        later = self.organisation.now() + seconds
+        self.organisation.now = lambda: later
+
+    @property
+    def store(self) -> Store:
+        return self.organisation.data
+
+    async def evaluate(self) -> None:
+        await self.observing.monitoring.once()
+
+
+@dataclass(kw_only=True)
+class Visit:
+    """One page that was opened, and what its console said."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def heard(self, said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            self.complaints.append(said.text)
+
+    def failed(self, error: Error) -> None:
+        self.complaints.append(str(error))
+
+    async def settled(self) -> None:
+        """Wait until data that was asked for after now has been shown."""
+        seen = await self.page.evaluate("Number(document.body.dataset.refreshed ?? 0)")
+        await self.page.wait_for_function(
+            "seen => Number(document.body.dataset.refreshed ?? 0) > seen",
+            arg=seen,
+            timeout=ACROSS_MS,
+        )
+
+
+Serving = Callable[[Organisation], AbstractAsyncContextManager[Sandbox]]
+
+
+@pytest.fixture
+def serving() -> Serving:
+    return _serving
+
+
+@asynccontextmanager
+async def _serving(organisation: Organisation) -> AsyncIterator[Sandbox]:
+    observing = Observing(organisation, {})
+    app = intake_app.application(organisation.data, "", organisation, observing)
+    async with servers.served(app, "127.0.0.1", 0) as port:
+        yield Sandbox(
+            url=f"http://127.0.0.1:{port}", organisation=organisation, observing=observing
+        )
+
+
+def define(organisation: Organisation, folder: Path) -> None:
+    """What this project generates, as if it had been posted; references are resolved to ids."""
+
+    def body(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((folder / name).read_text())
+        return found
+
+    organisation.dashboards["fleet"] = {"id": "fleet", **body("dashboard.json")}
+    organisation.slos["slo"] = {"id": "slo", **body("slo.json")}
+    paths = sorted(path for path in folder.glob("monitors/*.json") if "anomaly" not in path.name)
+    ids = {path.stem: number for number, path in enumerate(paths, 1)}
+    for path in (*paths, *sorted(folder.glob("monitors/by-reference/*.json"))):
+        definition = json.loads(path.read_text())
+        for name, number in ids.items():
+            definition["query"] = definition["query"].replace(f"<monitor:{name}>", str(number))
+        definition["query"] = definition["query"].replace("<slo:api-success>", "slo")
+        definition["options"]["new_group_delay"] = 0
+        number = len(organisation.monitors) + 1
+        organisation.monitors[number] = Monitor(
+            id=number, definition=definition, created=0, modified=0
+        )
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sandbox(repository: Path) -> AsyncIterator[Sandbox]:
+    """A fleet of three with everything that this project generates, evaluated once."""
+    now = float(int(time.time()))
+    organisation = Organisation(Store(), now=lambda: now)
+    FleetData(organisation.data, now).fill(3600)
+    define(organisation, repository / "observability")
+    async with _serving(organisation) as running:
+        await running.evaluate()
+        yield running
+
+
+Visiting = Callable[..., AbstractAsyncContextManager[Visit]]
+
+
+@pytest.fixture
+def visiting(browser: Browser) -> Visiting:
+    """Open a page; at its end its console must have been silent."""
+
+    @asynccontextmanager
+    async def visit(url: str, *, silent: bool = True, **settings: Any) -> AsyncIterator[Visit]:
+        wanted: dict[str, Any] = {"viewport": {"width": 1440, "height": 1000}, **settings}
+        context = await browser.new_context(**wanted)
+        context.set_default_timeout(ACROSS_MS)
+        page = await context.new_page()
+        visit = Visit(page=page)
+        page.on("console", visit.heard)
+        page.on("pageerror", visit.failed)
+        await page.goto(url)
+        await page.wait_for_function("document.body.dataset.refreshed", timeout=ACROSS_MS)
+        yield visit
+        await context.close()
+        if silent:
+            assert visit.complaints == []
+
+    return visit
