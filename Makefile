@@ -4,6 +4,10 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q
+# With a key of Datadog in the environment the results of the tests go there (Test Optimization, formerly CI Visibility).
+ifdef DD_API_KEY
+PYTEST := DD_CIVISIBILITY_AGENTLESS_ENABLED=1 DD_SERVICE=$(or $(DD_SERVICE),purpleflea-operator) DD_ENV=$(or $(DD_ENV),ci) $(PYTEST) --ddtrace
+endif
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
 .PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent lint format crds docs observability chart images clean

@@ -1,6 +1,6 @@
 """Puts all routes of the API into an aiohttp application, and those by which tests and people handle the stand-in.
 
-The latter (/faults, /keys, /calls) need no key: they are reachable on this machine only.
+The latter (/faults, /keys, /calls, /received) need no key: they are reachable on this machine only.
 """
 
 import json
@@ -62,6 +62,8 @@ def add_routes(app: web.Application, organisation: Organisation, data_paths: Ite
     app.router.add_put("/keys", handle.replace_keys)
     app.router.add_get("/calls", handle.calls)
     app.router.add_delete("/calls", handle.forget_calls)
+    app.router.add_get("/received/tests", handle.tests)
+    app.router.add_get("/received/deployments", handle.deployments)
 
 
 class _Handling:
@@ -106,6 +108,15 @@ class _Handling:
             for e in entries
         ]
         return web.json_response({"calls": shown})
+
+    async def tests(self, request: web.Request) -> web.Response:
+        """Results of tests, oldest first: sessions, modules, suites and tests."""
+        return web.json_response({"tests": list(self._organisation.tests)})
+
+    async def deployments(self, request: web.Request) -> web.Response:
+        """Deployments, oldest first."""
+        stored = self._organisation.deployments.items()
+        return web.json_response({"deployments": [{"id": one, **rest} for one, rest in stored]})
 
     async def forget_calls(self, request: web.Request) -> web.Response:
         self._organisation.journal.clear()
