@@ -1,3 +1,5 @@
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,3 +8,12 @@ import pytest
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_datadog_is_inherited() -> Iterator[None]:
+    """What is set for sending the results of the tests must not reach the programs that are tested."""
+    ours = ("DD_", "_DD_")
+    found = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith(ours)}
+    yield
+    os.environ.update(found)
