@@ -17,7 +17,7 @@ Strategy = Callable[[Sequence[Decimal]], Decimal]
 
 
 class UnknownStrategy(Exception):  # noqa: N818 - named by what it means
-    """No strategy has this name; the text lists those there are."""
+    """No strategy has this name, or it cannot be loaded; the text says which there are, or why not."""
 
 
 def momentum(closes: Sequence[Decimal]) -> Decimal:
@@ -42,8 +42,7 @@ def find(name: str) -> Strategy:
     """The strategy of a name; an entry point goes before a built-in one."""
     registered = metadata.entry_points(group=ENTRY_POINTS)
     if name in registered.names:
-        strategy: Strategy = registered[name].load()
-        return strategy
+        return _loaded(registered[name])
     # Kubernetes names allow no underscore, users write either.
     built_in = BUILT_IN.get(name.replace("-", "_"))
     if built_in is None:
@@ -53,3 +52,14 @@ def find(name: str) -> Strategy:
             f" with an entry point of the group {ENTRY_POINTS}"
         )
     return built_in
+
+
+def _loaded(entry_point: metadata.EntryPoint) -> Strategy:
+    try:
+        strategy: Strategy = entry_point.load()
+    except Exception as error:  # the edge: it is somebody else's code
+        raise UnknownStrategy(
+            f"the strategy {entry_point.name!r} ({entry_point.value}) cannot be loaded:"
+            f" {type(error).__name__}: {error}"
+        ) from error
+    return strategy
