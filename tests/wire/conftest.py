@@ -5,6 +5,7 @@ from purpleflea_operator import app
 from purpleflea_operator.settings import Settings
 from support.apiserver.server import ApiServer
 from support.kopf_thread import KopfThread
+from support.paper_agents import PaperAgents
 
 
 @pytest.fixture
@@ -25,11 +26,15 @@ def server_without_pods():
 def an_operator(server):
     """Starts operators against a fake API server; each is a context manager."""
 
-    def start(against=server, *, clock=None, **settings):
+    def start(against=server, *, clock=None, agents=None, **settings):
+        asked = agents or PaperAgents(against)
+
         def connect():
             return kopf.ConnectionInfo(server=against.url)
 
         chosen = Settings(**{"health_port": 0, **settings})
-        return KopfThread(lambda stop: app.run(chosen, stop=stop, connect=connect, clock=clock))
+        return KopfThread(
+            lambda stop: app.run(chosen, stop=stop, connect=connect, clock=clock, agents=asked)
+        )
 
     return start

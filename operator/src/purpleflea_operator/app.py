@@ -14,13 +14,16 @@ from typing import Any
 import kopf
 
 from purpleflea_operator import __version__, handlers
+from purpleflea_operator.agents.http import HttpAgents
+from purpleflea_operator.agents.http import session as asking
+from purpleflea_operator.agents.port import Agents
 from purpleflea_operator.cluster import connection, errors, kinds, traffic
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.cluster.lease import LeaseObject
 from purpleflea_operator.cluster.scope import Scope
 from purpleflea_operator.datadog_api import transport
-from purpleflea_operator.reconcile.reconciler import Reconciler, Times
+from purpleflea_operator.reconcile.reconciler import Reconciler, Surroundings, Times
 from purpleflea_operator.render.identity import Defaults
 from purpleflea_operator.runtime import health, lifetime, vitals
 from purpleflea_operator.runtime.election import Terms
@@ -52,6 +55,7 @@ async def run(
     stop: lifetime.Stop | None = None,
     connect: Connect = connection.credentials,
     clock: lifetime.Clock | None = None,
+    agents: Agents | None = None,
 ) -> None:
     """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
 
@@ -60,7 +64,8 @@ async def run(
         LeaseLostError: Another replica may lead by now; this one has stopped.
     """
     async with contextlib.AsyncExitStack() as stack:
-        operator = _Operator(settings, connect, clock or lifetime.running_clock(), stack)
+        asked = agents or HttpAgents(await stack.enter_async_context(asking()))
+        operator = _Operator(settings, connect, clock or lifetime.running_clock(), stack, asked)
         if stop is not None:
             await operator.run(stop)
             return
@@ -79,12 +84,14 @@ class _Operator:
         connect: Connect,
         clock: lifetime.Clock,
         stack: contextlib.AsyncExitStack,
+        agents: Agents,
     ) -> None:
         self._settings = settings
         self._connect = connect
         self._scope = Scope(namespaces=settings.watch_namespaces)
         self._clock = clock
         self._stack = stack
+        self._agents = agents
         self._metrics = Metrics(version=__version__)
         self._traces = [traffic.told(self._metrics.request)]
         self._streams = traffic.Streams(clock=clock)
@@ -141,7 +148,9 @@ class _Operator:
             cluster,
             cache,
             _defaults(self._settings),
-            facts=informer.facts,
+            around=Surroundings(
+                agents=self._agents, facts=informer.facts, rival=informer.identities.rival
+            ),
             times=Times(now=_now, clock=self._clock),
         )
         passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)

@@ -6,6 +6,7 @@ a new template) and reports its status. Pods become Ready when the test lets the
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import Callable
 
 import orjson
@@ -32,6 +33,7 @@ class StatefulSets:
         self._ready: Readiness = always_ready
         self._dirty: dict[tuple[str, str], None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._addresses = itertools.count()
 
     def start(self) -> None:
         self._store.subscribers.append(self._notice)
@@ -129,18 +131,28 @@ class StatefulSets:
             state |= {"ContainersReady": "False", "Ready": "False"}
         conditions = [{"type": k, "status": v, "lastTransitionTime": now} for k, v in state.items()]
         containers = [
-            {"name": c["name"], "ready": is_ready, "started": True, "restartCount": 0}
+            {
+                "name": c["name"],
+                "ready": is_ready,
+                "started": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": now}},
+            }
             for c in spec.get("containers", ())
         ]
         status = {
             "phase": "Running",
             "startTime": now,
             "hostIP": "10.0.0.1",
-            "podIP": "10.1.0.1",
+            "podIP": pod["status"].get("podIP") or self._next_address(),
             "conditions": conditions,
             "containerStatuses": containers,
         }
         return {**pod, "spec": spec, "status": status}
+
+    def _next_address(self) -> str:
+        number = next(self._addresses)
+        return f"10.1.{number // 250}.{number % 250 + 1}"
 
     def _nodes(self) -> list[Record]:
         kind = self._store.kinds.get(("", "v1", "nodes"))

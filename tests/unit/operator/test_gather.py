@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.connection import Connection, Mode, connection
 from purpleflea_operator.detect.facts import NO_DATADOG
@@ -9,6 +11,7 @@ from purpleflea_operator.render.identity import Agent, Defaults
 from support.builders import a_datadog_daemon_set, a_pod, a_spec, an_agent
 
 KEY = Key("trading", "momentum")
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
@@ -24,7 +27,7 @@ def a_cache(*, owner="agent-uid", way=HOST_IP):
 
 
 def test_the_world_holds_the_children_and_pods_of_the_agent():
-    world = world_of(a_cache(), KEY, an_agent(), NO_DATADOG)
+    world = world_of(a_cache(), KEY, an_agent(), NO_DATADOG, now=NOW)
     assert sorted(kind for kind, _ in world.children) == [
         "ConfigMap",
         "NetworkPolicy",
@@ -34,25 +37,25 @@ def test_the_world_holds_the_children_and_pods_of_the_agent():
 
 
 def test_children_of_a_former_incarnation_do_not_count():
-    assert world_of(a_cache(owner="older"), KEY, an_agent(), NO_DATADOG).children == {}
+    assert world_of(a_cache(owner="older"), KEY, an_agent(), NO_DATADOG, now=NOW).children == {}
 
 
 def test_an_invalid_spec_names_the_field():
-    world = world_of(a_cache(), KEY, an_agent(markets=[]), NO_DATADOG)
+    world = world_of(a_cache(), KEY, an_agent(markets=[]), NO_DATADOG, now=NOW)
     assert world.agent is None
     assert world.invalid.startswith("spec.markets")
 
 
 def test_the_connection_is_what_is_found_now():
     found = datadog_facts([a_datadog_daemon_set()], frozenset({("datadog", "datadog-agent")}))
-    world = world_of(a_cache(), KEY, an_agent(), found)
+    world = world_of(a_cache(), KEY, an_agent(), found, now=NOW)
     assert world.connection == connection(found.node_agent, "Auto")
 
 
 def test_the_connection_is_remembered_while_no_node_agent_is_there():
-    assert world_of(a_cache(), KEY, an_agent(), NO_DATADOG).connection == HOST_IP
+    assert world_of(a_cache(), KEY, an_agent(), NO_DATADOG, now=NOW).connection == HOST_IP
 
 
 def test_a_disabled_connection_is_not_remembered():
     agent = an_agent(datadog={"connection": "Disabled"})
-    assert world_of(a_cache(), KEY, agent, NO_DATADOG).connection.mode is Mode.NONE
+    assert world_of(a_cache(), KEY, agent, NO_DATADOG, now=NOW).connection.mode is Mode.NONE

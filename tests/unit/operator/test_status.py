@@ -67,6 +67,10 @@ def test_all_is_well():
         "WorkloadAvailable": ("True", "AllReady"),
         "DatadogInstalled": ("True", "Found"),
         "TelemetryReady": ("True", "Connected"),
+        "TradingActive": ("True", "Active"),
+        "Progressing": ("True", "Complete"),
+        "DuplicateIdentity": ("False", "Unique"),
+        "StorageReady": ("False", "Ephemeral"),
     }
 
 

@@ -1,12 +1,13 @@
 """What the watches have shown: the newest known version of every object, by owner.
 
-Objects are kept as JSON bytes (a third of the memory of parsed ones) without managedFields. It never asks the API
-server and decides nothing; a version older than the known one is ignored, so that an API server that lags cannot take
-us back in time. What is told deleted stays so: the answer to a write may arrive after the news of the deletion.
+Objects are kept as JSON bytes (a third of the memory of parsed ones) without managedFields; of an agent, who wrote its
+trading mode is kept. It never asks the API server and decides nothing; a version older than the known one is ignored,
+so that an API server that lags cannot take us back in time. What is told deleted stays so: the answer to a write may
+arrive after the news of the deletion.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NewType
 
@@ -136,4 +137,18 @@ class Cache:
 
 def _slim(manifest: Manifest) -> dict[str, Any]:
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    if manifest["kind"] == AGENT.kind:
+        writers = [
+            {"manager": entry.get("manager", ""), "time": entry.get("time", "")}
+            for entry in manifest["metadata"].get("managedFields", ())
+            if _owns_mode(entry)
+        ]
+        metadata.update({"managedFields": writers} if writers else {})
     return {**manifest, "metadata": metadata}
+
+
+def _owns_mode(entry: Mapping[str, Any]) -> bool:
+    fields: Any = entry.get("fieldsV1")
+    for name in ("f:spec", "f:trading", "f:mode"):
+        fields = fields.get(name) if isinstance(fields, Mapping) else None
+    return fields is not None

@@ -104,9 +104,19 @@ class HttpCluster:
         body = {"metadata": metadata}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
-    async def delete(self, ref: Ref, *, uid: str) -> None:
-        """Delete exactly the object with this uid; one that is gone already is fine."""
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    async def grow(self, ref: Ref, size: str) -> Manifest:
+        """Ask for a larger volume; returns the claim as stored."""
+        body = {"spec": {"resources": {"requests": {"storage": size}}}}
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
+
+    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> None:
+        """Delete exactly the object with this uid; one that is gone already is fine.
+
+        With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
+        """
+        policy = "Orphan" if orphan else "Background"
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": policy}
         try:
             await self._request("DELETE", ref.path, body=body)
         except errors.NotFound:

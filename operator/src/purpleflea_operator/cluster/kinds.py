@@ -37,6 +37,7 @@ AGENT = Kind(
 )
 CONFIG_MAP = Kind(api_version="v1", kind="ConfigMap", plural="configmaps")
 POD = Kind(api_version="v1", kind="Pod", plural="pods")
+CLAIM = Kind(api_version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims")
 SERVICE = Kind(api_version="v1", kind="Service", plural="services", labelled=False)
 EVENT = Kind(api_version="v1", kind="Event", plural="events", labelled=False)
 STATEFUL_SET = Kind(api_version="apps/v1", kind="StatefulSet", plural="statefulsets")
@@ -67,7 +68,8 @@ CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STAT
 """Kinds the operator makes for an agent, in the order in which they are applied."""
 
 _BY_NAME = {
-    kind.kind: kind for kind in (AGENT, OBSERVABILITY, POD, SERVICE, EVENT, DAEMON_SET, *CHILDREN)
+    kind.kind: kind
+    for kind in (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, *CHILDREN)
 }
 
 

@@ -31,8 +31,14 @@ class Cluster(Protocol):
     ) -> Manifest:
         """Replace the finalizers of exactly this version of an object; returns it as stored."""
 
-    async def delete(self, ref: Ref, *, uid: str) -> None:
-        """Delete exactly the object with this uid; one that is gone already is fine."""
+    async def grow(self, ref: Ref, size: str) -> Manifest:
+        """Ask for a larger volume; returns the claim as stored."""
+
+    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> None:
+        """Delete exactly the object with this uid; one that is gone already is fine.
+
+        With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
+        """
 
     async def pod_events(self, ref: Ref, *, uid: str) -> list[Manifest]:
         """Events about one pod (a diagnosis of a pod that does not start)."""

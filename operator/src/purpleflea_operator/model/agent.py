@@ -14,7 +14,7 @@ from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.model.datadog import Datadog
 from purpleflea_operator.model.pod import Image, Network, Pod, Storage
 from purpleflea_operator.model.rules import SPEC
-from purpleflea_operator.model.values import DataKey, DnsName, rule
+from purpleflea_operator.model.values import DataKey, DnsName
 
 
 class SecretKeyRef(SpecModel):
@@ -79,18 +79,7 @@ class AgentSpec(SpecModel):
     network: Network = Network()
     """What the pods may talk to."""
 
-    model_config = {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                rule(
-                    "has(self.storage) ? has(oldSelf.storage) && self.storage == oldSelf.storage"
-                    " : !has(oldSelf.storage)",
-                    "storage is immutable; make a new agent to change it",
-                ),
-                *SPEC,
-            ]
-        }
-    }
+    model_config = {"json_schema_extra": {"x-kubernetes-validations": [*SPEC]}}
 
     def settings(self) -> settings.Settings:
         """The part of the spec that the agent reads."""

@@ -72,5 +72,8 @@ class Datadog(SpecModel):
     """The Agent check of the agents' status."""
     open_metrics: OpenMetrics = OpenMetrics()
     """Reading the agents' /metrics as well."""
+    duplicate_identity: Literal["Refuse", "Allow"] = "Refuse"
+    """What happens where an older agent, of another namespace, has the same name, env and service, so that Datadog
+    cannot tell the two apart: Refuse starts no pod and reports it, Allow runs the agents and reports it."""
     when_missing: Literal["Warn"] = "Warn"
     """What happens where no node agent is found: Warn runs the agents and reports it."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from purpleflea_contract.control import Mode
 from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.model.agent import AgentSpec
 
@@ -22,6 +23,10 @@ class ConditionType(StrEnum):
     WORKLOAD_AVAILABLE = "WorkloadAvailable"
     DATADOG_INSTALLED = "DatadogInstalled"
     TELEMETRY_READY = "TelemetryReady"
+    TRADING_ACTIVE = "TradingActive"
+    PROGRESSING = "Progressing"
+    DUPLICATE_IDENTITY = "DuplicateIdentity"
+    STORAGE_READY = "StorageReady"
 
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -31,7 +36,8 @@ class Condition(SpecModel):
     """One aspect of the state of the resource (Kubernetes API conventions)."""
 
     type: Annotated[str, Field(max_length=63)]
-    """Aspect: Ready, SpecValid, WorkloadAvailable, DatadogInstalled or TelemetryReady."""
+    """Aspect: Ready, SpecValid, WorkloadAvailable, DatadogInstalled, TelemetryReady, TradingActive, Progressing,
+    DuplicateIdentity or StorageReady."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]*$", min_length=1, max_length=63)]
@@ -69,6 +75,25 @@ class DatadogStatus(SpecModel):
     """Whether container logs are collected: On, Off or Unknown."""
 
 
+class TradingStatus(SpecModel):
+    """The trading mode: who set it, and which agents have acknowledged it."""
+
+    mode: Mode = Mode.ACTIVE
+    """Mode that was passed on to the agents."""
+    since: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] = ""
+    """When it was set."""
+    changed_by: ShortText | None = None
+    """Field manager that set it, such as kubectl-edit."""
+    reason: ShortText | None = None
+    """Why, as the annotation purpleflea.com/reason says."""
+    running: Annotated[int, Field(ge=0)] = 0
+    """Agents that have to acknowledge it: all that run, while Halted or Stopped; those that were told, while Active."""
+    acknowledged: Annotated[int, Field(ge=0)] = 0
+    """Agents that have acknowledged it, and are at rest unless it is Active."""
+    undone: Annotated[tuple[ShortText, ...], Field(max_length=10)] = ()
+    """What stopped agents could not do in time, as <agent>: <what>."""
+
+
 class AgentStatus(SpecModel):
     """What the operator saw and did."""
 
@@ -93,6 +118,8 @@ class AgentStatus(SpecModel):
         ),
     ] = ()
     """Aspects of the state, one per type."""
+    trading: TradingStatus | None = None
+    """The trading mode, as acknowledged."""
     datadog: DatadogStatus | None = None
     """The Datadog node agent as found in the cluster."""
 

@@ -1,22 +1,34 @@
 """The cache -> the world of one agent. No request is made, nothing is decided."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from purpleflea_contract.control import Mode
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, connection
 from purpleflea_operator.detect.facts import DatadogFacts
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.model.problems import first_problem
+from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile import plan
+from purpleflea_operator.reconcile.authorship import trading_of
+from purpleflea_operator.reconcile.claims import claim
 from purpleflea_operator.reconcile.world import World, pod
 from purpleflea_operator.render import remembered
 from purpleflea_operator.render.identity import Agent
 
 
-def world_of(cache: Cache, key: Key, resource: dict[str, Any], found: DatadogFacts) -> World:
+def world_of(
+    cache: Cache,
+    key: Key,
+    resource: dict[str, Any],
+    found: DatadogFacts,
+    *,
+    now: datetime,
+) -> World:
     """What the cache knows about one agent; children of a former incarnation do not count."""
     uid = resource["metadata"]["uid"]
     agent, invalid = parsed(resource)
@@ -35,7 +47,20 @@ def world_of(cache: Cache, key: Key, resource: dict[str, Any], found: DatadogFac
         pods=tuple(pod(item) for item in cache.owned(kinds.POD, key)),
         datadog=found,
         connection=_connection(agent, found, stateful_set),
+        claims=tuple(claim(item) for item in cache.owned(kinds.CLAIM, key)),
+        now=now,
+        unavailable_since=_unavailable_since(resource),
+        trading=trading_of(
+            resource, Mode.HALTED if agent is None else agent.spec.trading.mode, now
+        ),
     )
+
+
+def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
+    for item in resource.get("status", {}).get("conditions", []):
+        if item["type"] == ConditionType.WORKLOAD_AVAILABLE and item["status"] != "True":
+            return datetime.fromisoformat(item["lastTransitionTime"])
+    return None
 
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
+from purpleflea_operator.reconcile.claims import Claim, must_be_made_anew, to_grow
 from purpleflea_operator.reconcile.standing import stands
 from purpleflea_operator.reconcile.world import ChildId, Manifest, Pod, World
 
@@ -36,6 +37,21 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recreate:
+    """Remove a child but leave its pods running: the next pass, after it is gone, makes it as it should be."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grow:
+    """Ask for a larger volume."""
+
+    claim: Claim
+    size: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nudge:
     """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
 
@@ -43,7 +59,7 @@ class Nudge:
     mode: Mode
 
 
-Action = Create | Apply | Delete | Nudge
+Action = Create | Apply | Recreate | Delete | Grow | Nudge
 
 
 def child_id(manifest: Mapping[str, Any]) -> ChildId:
@@ -65,11 +81,29 @@ def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
         live = world.children.get(child_id(manifest))
         if live is None:
             planned.append(Create(manifest=manifest))
+        elif "deletionTimestamp" in live["metadata"]:
+            continue  # Its end is an event, and then it is made anew.
+        elif must_be_made_anew(manifest, live):
+            planned.append(Recreate(manifest=live))
         elif not is_as_desired(manifest, live):
             planned.append(Apply(manifest=manifest))
     wanted = {child_id(manifest) for manifest in desired}
     planned += [Delete(manifest=live) for key, live in world.children.items() if key not in wanted]
-    return (*planned, *_nudges(world))
+    # An order to halt is through before anything else can fail.
+    first = [item for item in planned if _is_control(item)]
+    rest = [item for item in planned if not _is_control(item)]
+    return (*first, *_nudges(world), *rest, *_growths(world))
+
+
+def _is_control(action: Action) -> bool:
+    return isinstance(action, Create | Apply) and action.manifest["kind"] == "ConfigMap"
+
+
+def _growths(world: World) -> list[Grow]:
+    storage = None if world.agent is None else world.agent.spec.storage
+    if storage is None or world.growth_refused:
+        return []
+    return [Grow(claim=item, size=storage.size) for item in to_grow(world.claims, storage.size)]
 
 
 def _nudges(world: World) -> list[Nudge]:

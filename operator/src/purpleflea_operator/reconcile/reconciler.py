@@ -4,25 +4,32 @@ Each pass starts from nothing but the cache, so it may be cut off anywhere and s
 the queue gives each key to one worker at a time.
 """
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator.agents.port import Agents
 from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.kinds import Ref, ref_of
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.detect.facts import DatadogFacts
-from purpleflea_operator.reconcile import plan, status, transitions
+from purpleflea_operator.reconcile import plan, pods, status, transitions
+from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
 from purpleflea_operator.reconcile.checks import conditions
+from purpleflea_operator.reconcile.checks.progress import deadline
 from purpleflea_operator.reconcile.diagnosis import Diagnosis, look_again_after_s
 from purpleflea_operator.reconcile.events import event
 from purpleflea_operator.reconcile.gather import is_owned, world_of
+from purpleflea_operator.reconcile.growth import Growth
+from purpleflea_operator.reconcile.identities import Claim
 from purpleflea_operator.reconcile.pace import Pace
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World
+from purpleflea_operator.reconcile.scale import as_allowed, replicas
+from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 
@@ -44,6 +51,17 @@ class Times:
     clock: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What else there is, beside the agent resource and its children."""
+
+    agents: Agents
+    facts: Callable[[], DatadogFacts]
+    """What is known about the Datadog node agent."""
+    rival: Callable[[str], Claim | None]
+    """By uid of an agent resource: the oldest other one with the same identities in Datadog."""
+
+
 class Reconciler:
     """Reconciles agents of one cluster."""
 
@@ -53,16 +71,18 @@ class Reconciler:
         cache: Cache,
         defaults: Defaults,
         *,
-        facts: Callable[[], DatadogFacts],
+        around: Surroundings,
         times: Times,
     ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._defaults = defaults
-        self._facts = facts
+        self._around = around
         self._now = times.now
         self._pace = Pace(times.clock)
         self._diagnosis = Diagnosis(cluster, now=times.now)
+        self._acknowledgements = Acknowledgements(around.agents, now=times.now)
+        self._growth = Growth(cluster, cache, now=times.now)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one agent closer to what its spec says.
@@ -72,35 +92,68 @@ class Reconciler:
         """
         resource = self._cache.agent(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
-            # Owner references take the children away.
-            self._pace.forget(key)
-            self._diagnosis.forget(key)
+            self._forget(key)
+            if resource is None:
+                await pods.end_orphans(self._cluster, self._cache, key)
             return Result()
         try:
-            world = await self._act(world_of(self._cache, key, resource, self._facts()))
+            world = await self._act(self._seen(key, resource), key)
         except OwnerGoneError:
             self._cache.drop(kinds.AGENT, resource["metadata"]["uid"])
             return Result()
+        acted_on = world
+        world = await self._acknowledgements.heard(world, key)
         world = await self._diagnosis.explained(world, key)
-        return await self._report(key, resource, world)
+        after_s = await self._report(key, resource, world)
+        return Result(again_after_s=self._again_after_s(key, after_s, acted_on, world))
 
-    async def _act(self, world: World) -> World:
+    def _again_after_s(
+        self, key: Key, status_s: float | None, acted_on: World, world: World
+    ) -> float | None:
+        """When to look again without an event: the earliest of all reasons."""
+        if world.agent and replicas(world, world.agent) != replicas(acted_on, world.agent):
+            return 0.0
+        limit = deadline(world)
+        waits = (
+            status_s,
+            look_again_after_s(world),
+            self._acknowledgements.again_after_s(world, key),
+            self._growth.again_after_s(key),
+            (limit - self._now()).total_seconds() if limit else None,
+        )
+        # A deadline that has passed is told already.
+        return min((wait for wait in waits if wait is not None and wait >= 0.0), default=None)
+
+    def _forget(self, key: Key) -> None:
+        self._pace.forget(key)
+        self._diagnosis.forget(key)
+        self._acknowledgements.forget(key)
+        self._growth.forget(key)
+
+    def _seen(self, key: Key, resource: dict[str, Any]) -> World:
+        world = world_of(self._cache, key, resource, self._around.facts(), now=self._now())
+        rival = self._around.rival(resource["metadata"]["uid"])
+        if rival is not None:
+            world = replace(world, rival=f"{rival.namespace}/{rival.name}")
+        return self._growth.remembered(self._acknowledgements.remembered(world, key), key)
+
+    async def _act(self, world: World, key: Key) -> World:
         """Perform the planned writes; a refusal by the server becomes part of the world."""
         if world.agent is None:
             return world
-        desired = children(world.agent, self._defaults, world.connection)
+        allowed = as_allowed(world, world.agent)
+        desired = children(allowed, self._defaults, world.connection)
         live = dict(world.children)
         actions = plan.actions(desired, world)
         if any(isinstance(action, plan.Create) for action in actions):
             await self._confirm(world.agent)
         try:
-            for action in actions:
-                await self._perform(action, world.agent, live)
+            refused = await self._perform_all(actions, world.agent, live)
         except NameTakenError as error:
             return replace(world, children=live, failure=str(error), failure_reason="NameTaken")
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
             return replace(world, children=live, failure=f"the API server refuses: {error}")
-        return replace(world, children=live)
+        return replace(world, children=live, growth_refused=refused or world.growth_refused)
 
     async def _confirm(self, agent: Agent) -> None:
         """Ask whether the agent still lives before anything is made for it.
@@ -113,6 +166,22 @@ class Reconciler:
         if metadata.get("uid") != agent.uid or "deletionTimestamp" in metadata:
             raise OwnerGoneError
 
+    async def _perform_all(
+        self, actions: Sequence[plan.Action], agent: Agent, live: dict[Any, Any]
+    ) -> str:
+        """Perform writes in order; returns why volumes were not let grow, empty where nothing was refused."""
+        for kind, group in itertools.groupby(actions, key=type):
+            if kind is plan.Nudge:
+                nudges = [action for action in group if isinstance(action, plan.Nudge)]
+                await pods.nudge(self._cluster, agent.namespace, nudges)
+            elif kind is plan.Grow:
+                growths = [action for action in group if isinstance(action, plan.Grow)]
+                return await self._growth.grow(growths, Key(agent.namespace, agent.name))
+            else:
+                for action in group:
+                    await self._perform(action, agent, live)
+        return ""
+
     async def _perform(self, action: plan.Action, agent: Agent, live: dict[Any, Any]) -> None:
         match action:
             case plan.Create(manifest=manifest):
@@ -124,10 +193,11 @@ class Reconciler:
                 self._cache.drop(kinds.kind_of(manifest), manifest["metadata"]["uid"])
                 live.pop(plan.child_id(manifest))
                 _log("deleted", agent, manifest)
-            case plan.Nudge(pod=target, mode=mode):
-                ref = Ref(kind=kinds.POD, namespace=agent.namespace, name=target.name)
-                await self._cluster.annotate(ref, {CONTROL_ANNOTATION: mode})
-                logger.info("nudged", extra={"pod": target.name, "mode": str(mode)})
+            case plan.Recreate(manifest=manifest):
+                uid = manifest["metadata"]["uid"]
+                await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True)
+                live.pop(plan.child_id(manifest))
+                _log("to be made anew around its pods", agent, manifest)
 
     async def _create(self, manifest: kinds.Manifest, agent: Agent, live: dict[Any, Any]) -> None:
         """Apply a child that the cache does not know, but never over an object of somebody else."""
@@ -137,6 +207,8 @@ class Reconciler:
                 f"{manifest['kind']} {agent.name} exists and belongs to somebody else; "
                 "rename the agent or remove that object"
             )
+        if existing is not None and "deletionTimestamp" in existing["metadata"]:
+            raise errors.Conflict(f"{manifest['kind']} {agent.name} is still being deleted")
         if existing is not None and plan.is_as_desired(manifest, existing):
             self._cache.put(existing)
             live[plan.child_id(manifest)] = existing
@@ -156,7 +228,8 @@ class Reconciler:
             },
         )
 
-    async def _report(self, key: Key, resource: dict[str, Any], world: World) -> Result:
+    async def _report(self, key: Key, resource: dict[str, Any], world: World) -> float | None:
+        """Write the status if it is worth it; returns after how many seconds it will be."""
         now = self._now()
         current = resource.get("status", {})
         found = conditions.findings(world)
@@ -168,8 +241,7 @@ class Reconciler:
             if after is None:
                 await self._write_status(key, resource, wanted)
                 await self._announce(resource, current, wanted)
-        delays = [delay for delay in (after, look_again_after_s(world)) if delay is not None]
-        return Result(again_after_s=min(delays, default=None))
+        return after
 
     async def _write_status(
         self, key: Key, resource: dict[str, Any], wanted: status.Status

@@ -6,6 +6,7 @@ from typing import Any
 
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.detect.facts import NodeAgent
+from purpleflea_operator.reconcile import modes
 from purpleflea_operator.reconcile.checks.finding import Finding
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.identity import selector
@@ -35,6 +36,10 @@ def next_status(
         "selector": ",".join(f"{key}={value}" for key, value in selector(name).items()),
         "conditions": _conditions(current.get("conditions", []), findings, world.generation, now),
     }
+    if world.agent is not None:
+        status["trading"] = _trading(world, now)
+    elif "trading" in current:
+        status["trading"] = current["trading"]
     if found is not None:
         status["datadog"] = _datadog(found, world.connection)
     return status
@@ -62,6 +67,21 @@ def _conditions(
             }
         )
     return conditions
+
+
+def _trading(world: World, now: datetime) -> dict[str, Any]:
+    trading, concerned = world.trading, modes.concerned(world)
+    found = {
+        "mode": str(modes.mode_of(world)),
+        "since": _timestamp(trading.since or now),
+        "changedBy": trading.changed_by,
+        "reason": trading.why,
+        "running": len(concerned),
+        "acknowledged": len(concerned) - len(modes.missing(world)),
+        "undone": list(modes.undone(world)),
+    }
+    # What is empty is left out: the API server would not give it back.
+    return {key: value for key, value in found.items() if value}
 
 
 def _timestamp(moment: datetime) -> str:

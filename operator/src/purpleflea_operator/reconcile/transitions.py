@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-QUIET_REASONS = frozenset({"Progressing", "WaitingForAgents", "Disabled"})
-QUIET_TYPES = frozenset({"Ready"})
-"""The summary repeats what another condition says."""
+QUIET_REASONS = frozenset({"Progressing", "WaitingForAgents", "Disabled", "Ephemeral", "Expanding"})
+QUIET_TYPES = frozenset({"Ready", "Progressing"})
+"""They repeat what another condition says."""
+BAD_TYPES = frozenset({"DuplicateIdentity"})
+"""Conditions whose True is the bad news."""
 
 WARNING_REASONS = frozenset({"OverrideIgnored"})
 """Told even where the condition is True: not all is as the user wrote it."""
@@ -33,7 +35,8 @@ def transitions(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[
         turned = (old.get("status"), old.get("reason")) != (item["status"], item["reason"])
         if not turned or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
             continue
-        is_good = item["status"] == "True" and item["reason"] not in WARNING_REASONS
+        is_good = item["status"] == ("False" if item["type"] in BAD_TYPES else "True")
+        is_good = is_good and item["reason"] not in WARNING_REASONS
         if is_good and (not old or old["reason"] in QUIET_REASONS):
             continue
         kind: Literal["Normal", "Warning"] = "Normal" if is_good else "Warning"

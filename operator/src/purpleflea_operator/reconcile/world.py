@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from purpleflea_contract.control import Acknowledgement
 from purpleflea_operator.detect.connection import NO_CONNECTION, Connection
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
+from purpleflea_operator.reconcile.claims import Claim
 from purpleflea_operator.render.identity import Agent
 
 Manifest = Mapping[str, Any]
@@ -35,6 +37,28 @@ class Pod:
     """Reason why the container waits, as the kubelet says it."""
     message: str = ""
     """The kubelet's, or the scheduler's, explanation."""
+    address: str = ""
+    """IP address; empty while it has none."""
+    ready_since: datetime | None = None
+    """When its readiness last turned."""
+    is_controlled: bool = True
+    """Whether somebody makes it anew, and takes it away with the agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trading:
+    """What is known about the trading mode, beside what is wanted."""
+
+    since: datetime | None = None
+    """When the mode that is wanted was set."""
+    changed_by: str = ""
+    """The field manager that set it."""
+    why: str = ""
+    """What an annotation on the agent gives as reason."""
+    words: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    """What each agent last said, by the uid of its pod."""
+    undone: Sequence[str] = ()
+    """What agents that are gone by now left undone when they stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +77,17 @@ class World:
     failure_reason: str = "ApplyFailed"
     pod_events: Sequence[str] = ()
     """Messages of warning events about the first pod that does not start."""
+    now: datetime | None = None
+    """The moment; None where no deadline counts."""
+    unavailable_since: datetime | None = None
+    """Since when, by the status, not all identities are there; None where they were."""
+    claims: Sequence[Claim] = ()
+    """Volume claims of the identities, also of those that are gone."""
+    growth_refused: str = ""
+    """Why the API server lets no claim grow; empty where none was refused."""
+    trading: Trading = field(default_factory=Trading)
+    rival: str = ""
+    """The older agent, as namespace/name, that has the same identities in Datadog; empty where none has."""
 
     @property
     def stateful_set(self) -> Manifest | None:
@@ -85,7 +120,14 @@ def pod(manifest: Manifest) -> Pod:
         ),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
+        address=status.get("podIP", ""),
+        ready_since=_moment(conditions.get("Ready", {}).get("lastTransitionTime")),
+        is_controlled=any(item.get("controller") for item in metadata.get("ownerReferences", ())),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _waiting(status: Manifest) -> Manifest:

@@ -1,8 +1,9 @@
 """The operator's own volumes: their names, where the agent container sees them, and the journal's claim."""
 
 from purpleflea_contract import environment as env
+from purpleflea_contract import kubernetes
 from purpleflea_operator.model.pod import Storage
-from purpleflea_operator.render.identity import Agent, Manifest
+from purpleflea_operator.render.identity import Agent, Manifest, selector
 
 CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY = "config", "api-key", "api-token", "state", "tmp"
 NAMES = frozenset({CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY})
@@ -44,12 +45,13 @@ def mounts(agent: Agent) -> list[Manifest]:
     return found
 
 
-def claim(storage: Storage) -> Manifest:
-    """The volume claim of a journal."""
+def claim(agent: Agent, storage: Storage) -> Manifest:
+    """The volume claim of a journal; by its labels the operator sees it, and only ours."""
     spec: Manifest = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": storage.size}},
     }
     if storage.storage_class_name:
         spec["storageClassName"] = storage.storage_class_name
-    return {"metadata": {"name": STATE}, "spec": spec}
+    ours = {**selector(agent.name), kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY}
+    return {"metadata": {"name": STATE, "labels": ours}, "spec": spec}

@@ -31,7 +31,7 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
     }
     storage = agent.spec.storage
     if storage is not None:
-        spec["volumeClaimTemplates"] = [mounts.claim(storage)]
+        spec["volumeClaimTemplates"] = [mounts.claim(agent, storage)]
         spec["persistentVolumeClaimRetentionPolicy"] = {
             "whenDeleted": storage.when_deleted,
             "whenScaled": storage.when_scaled,

@@ -6,6 +6,7 @@ burst of events without a type, and what was deleted meanwhile is never reported
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from purpleflea_contract import kubernetes
@@ -16,6 +17,8 @@ from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.detect.node_agent import datadog_facts, installer_of
+from purpleflea_operator.reconcile.identities import Claim, Identities
+from purpleflea_operator.reconcile.world import pod
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.tally import Tally
 
@@ -23,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_DELAY_S = 3.0
 SELECTOR = f"{kubernetes.LABEL_MANAGED_BY}={kubernetes.MANAGED_BY}"
-WATCHED = (kinds.AGENT, *kinds.CHILDREN, kinds.POD, kinds.DAEMON_SET)
+WATCHED = (kinds.AGENT, *kinds.CHILDREN, kinds.POD, kinds.CLAIM, kinds.DAEMON_SET)
 
 
 class Informer:
@@ -37,6 +40,7 @@ class Informer:
         self._cache = cache
         self._queue = queue
         self.tally = Tally()
+        self.identities = Identities()
         self._facts = NO_DATADOG
         self._services: dict[str, bool] = {}
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
@@ -60,16 +64,21 @@ class Informer:
         await self._observe_datadog()
         for key in self._cache.agent_keys():
             self._queue.add(key)
+        for manifest in self._cache.all(kinds.POD):
+            # Left behind by an agent that was deleted while its StatefulSet was made anew.
+            if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
+                self._queue.add(owner)
 
     def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
         """Take in one watch event."""
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
         if event_type == "DELETED":
-            self.tally.drop(manifest["metadata"]["uid"])
+            self._forget(kind, manifest["metadata"]["uid"])
             self._concern(kind, self._cache.bury(kind, manifest["metadata"]["uid"]))
             return
         if self._cache.is_outdated(manifest):
+            return
             return
         # Also what the cache knows already: our own writes come by here only as their echo.
         self._count(kind, manifest)
@@ -85,6 +94,17 @@ class Informer:
     def _count(self, kind: Kind, manifest: Manifest) -> None:
         if kind is kinds.AGENT:
             self.tally.note(manifest)
+            self._call(self.identities.note(manifest))
+
+    def _forget(self, kind: Kind, uid: str) -> None:
+        if kind is kinds.AGENT:
+            self.tally.drop(uid)
+            self._call(self.identities.drop(uid))
+
+    def _call(self, claims: Iterable[Claim]) -> None:
+        """Put agents in line whose identities became free, or no longer are."""
+        for claim in claims:
+            self._queue.add(Key(claim.namespace, claim.name))
 
     def _concern(self, kind: Kind, key: Key | None) -> None:
         if kind is kinds.DAEMON_SET:
@@ -139,6 +159,7 @@ class Informer:
                     self._concern(kind, key)
                 if kind is kinds.AGENT:
                     self.tally.keep_only(alive)
+                    self._call(self.identities.keep_only(alive))
                 if kind is kinds.DAEMON_SET:
                     self._datadog_changed.set()
             except errors.ApiError as error:

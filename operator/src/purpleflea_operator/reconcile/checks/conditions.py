@@ -1,9 +1,13 @@
 """The world -> findings: one per condition, with reason, message and what to do next. Pure."""
 
 from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile.checks.duplicates import duplicate_identity
 from purpleflea_operator.reconcile.checks.finding import Check, Finding, finding
+from purpleflea_operator.reconcile.checks.progress import progressing
 from purpleflea_operator.reconcile.checks.spec import spec_valid
+from purpleflea_operator.reconcile.checks.storage import storage_ready
 from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
+from purpleflea_operator.reconcile.checks.trading import trading_active
 from purpleflea_operator.reconcile.checks.workload import workload_available
 from purpleflea_operator.reconcile.world import World
 
@@ -14,10 +18,21 @@ def summary(findings: tuple[Finding, ...]) -> Finding:
         decisive = item.type in (ConditionType.SPEC_VALID, ConditionType.WORKLOAD_AVAILABLE)
         if decisive and item.status != "True":
             return finding(ConditionType.READY, "False", item.reason, item.message)
+        if item.type is ConditionType.DUPLICATE_IDENTITY and item.reason == "NotStarted":
+            return finding(ConditionType.READY, "False", "DuplicateIdentity", item.message)
     return finding(ConditionType.READY, "True", "Ready", "all agents are ready")
 
 
-CHECKS: tuple[Check, ...] = (spec_valid, workload_available, datadog_installed, telemetry_ready)
+CHECKS: tuple[Check, ...] = (
+    spec_valid,
+    workload_available,
+    datadog_installed,
+    telemetry_ready,
+    trading_active,
+    progressing,
+    duplicate_identity,
+    storage_ready,
+)
 
 
 def findings(world: World) -> tuple[Finding, ...]:

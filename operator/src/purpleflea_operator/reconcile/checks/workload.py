@@ -1,5 +1,6 @@
 """Do all identities run, and if not, why does the first one not? Pure."""
 
+from purpleflea_contract.control import Mode
 from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.world import Pod, World
@@ -15,16 +16,21 @@ def workload_available(world: World) -> Finding:
         return finding(kind, "False", "Progressing", "the workload is being created")
     replicas = stateful_set["spec"].get("replicas", 1)
     if replicas == 0:
-        return finding(kind, "True", "ScaledToZero", "no agents are wanted")
+        return finding(kind, "True", "ScaledToZero", _why_none(world))
     ready, current = progress(world)
     if current and ready == replicas:
         return finding(kind, "True", "AllReady", f"{ready}/{replicas} agents are ready")
-    problem = _problem(world)
+    found = problem(world)
     state = f"{ready}/{replicas} agents are ready"
-    if problem is None:
+    if found is None:
         return finding(kind, "False", "Progressing", state)
-    reason, text = problem
+    reason, text = found
     return finding(kind, "False", reason, f"{state}; {text}")
+
+
+def _why_none(world: World) -> str:
+    is_stopped = world.agent is not None and world.agent.spec.trading.mode is Mode.STOPPED
+    return "the agents are stopped" if is_stopped else "no agents are wanted"
 
 
 def progress(world: World) -> tuple[int, bool]:
@@ -39,14 +45,14 @@ def progress(world: World) -> tuple[int, bool]:
     return ready, observed and updated and ready >= replicas and status.get("replicas") == replicas
 
 
-def _problem(world: World) -> tuple[str, str] | None:
+def problem(world: World) -> tuple[str, str] | None:
     """Why the first pod that does not start does not: reason, and explanation with a remedy."""
     for pod in sorted(world.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:
             continue
-        problem = _pod_problem(pod)
-        if problem is not None:
-            return problem
+        found = _pod_problem(pod)
+        if found is not None:
+            return found
     if world.pod_events:
         return _event_problem(world.pod_events[0])
     return None
@@ -62,6 +68,8 @@ _REMEDIES = {
     "RunContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
     "CrashLoopBackOff": ("CrashLooping", "see kubectl logs --previous"),
 }
+TERMINAL = frozenset(reason for reason, _ in _REMEDIES.values()) | {"SecretNotFound"}
+"""What does not mend itself: a person has to do something."""
 
 
 def _pod_problem(pod: Pod) -> tuple[str, str] | None:

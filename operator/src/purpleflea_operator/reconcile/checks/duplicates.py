@@ -1,0 +1,39 @@
+"""Is somebody else in Datadog under the same identities? Pure; who holds an identity first is decided in identities."""
+
+from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile import modes
+from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.world import World
+
+
+def is_refused(world: World) -> bool:
+    """Whether agents of this resource may not be started for the sake of an older one."""
+    return bool(
+        world.rival
+        and world.agent is not None
+        and world.agent.spec.datadog.duplicate_identity == "Refuse"
+    )
+
+
+def duplicate_identity(world: World) -> Finding:
+    """Do the agents have their names, env and service in Datadog for themselves?"""
+    kind = ConditionType.DUPLICATE_IDENTITY
+    if not world.rival or world.agent is None:
+        return finding(kind, "False", "Unique", "no older agent has these identities")
+    datadog = world.agent.spec.datadog
+    shared = (
+        f"{world.rival} is older and has the same name, env {datadog.env} and service "
+        f"{datadog.service}: in Datadog both would be one"
+    )
+    if not is_refused(world):
+        return finding(
+            kind, "True", "Allowed", f"{shared}; spec.datadog.duplicateIdentity allows it"
+        )
+    remedy = (
+        "change spec.datadog.env or spec.datadog.service, make the agent anew under another name, "
+        "or set spec.datadog.duplicateIdentity to Allow"
+    )
+    if modes.live_replicas(world):
+        text = f"{shared}; what runs is left alone, nothing more is started: {remedy}"
+        return finding(kind, "True", "AlreadyRunning", text)
+    return finding(kind, "True", "NotStarted", f"{shared}; nothing is started: {remedy}")

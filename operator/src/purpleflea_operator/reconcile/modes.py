@@ -1,0 +1,105 @@
+"""The trading mode from the wish to the proof: which agents must acknowledge it, which have, how many may run. Pure.
+
+An agent that started after the ConfigMap said so needs no question while Active: it is ready only when it can trade.
+One that was told to change, or that must not trade, has to say so itself.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from purpleflea_contract.control import Mode
+from purpleflea_operator.reconcile.world import Pod, World
+
+SHOWN = 5
+"""Names that a message shows at most."""
+UNDONE_LIMIT = 10
+
+
+def mode_of(world: World) -> Mode:
+    """The mode that is wanted; Halted where the spec cannot be read."""
+    return Mode.HALTED if world.agent is None else world.agent.spec.trading.mode
+
+
+def concerned(world: World) -> list[Pod]:
+    """The pods that have to acknowledge the mode, in the order of their names."""
+    is_active = mode_of(world) is Mode.ACTIVE
+    return sorted(
+        (pod for pod in world.pods if pod.started and not (is_active and pod.mode is None)),
+        key=lambda pod: pod.name,
+    )
+
+
+def has_acknowledged(world: World, pod: Pod) -> bool:
+    """Whether an agent says that it acts on the mode, and that nothing is on its way any more."""
+    word, mode = world.trading.words.get(pod.uid), mode_of(world)
+    return word is not None and word.mode is mode and (mode is Mode.ACTIVE or word.at_rest)
+
+
+def missing(world: World) -> list[Pod]:
+    """The pods that have not acknowledged the mode."""
+    return [pod for pod in concerned(world) if not has_acknowledged(world, pod)]
+
+
+def stop_deadline(world: World) -> datetime | None:
+    """When agents that are to stop are stopped whatever they say; None where none are."""
+    if world.agent is None or mode_of(world) is not Mode.STOPPED or world.trading.since is None:
+        return None
+    grace_s = world.agent.spec.pod.termination_grace_period_seconds
+    return world.trading.since + timedelta(seconds=grace_s)
+
+
+def is_overdue(world: World) -> bool:
+    """Whether the time for coming to rest is up."""
+    deadline = stop_deadline(world)
+    return deadline is not None and world.now is not None and world.now >= deadline
+
+
+def may_be_ended(world: World) -> bool:
+    """Whether the pods of a stopped agent may be ended: all are at rest, or their time is up."""
+    if mode_of(world) is not Mode.STOPPED:
+        return False
+    return live_replicas(world) == 0 or not missing(world) or is_overdue(world)
+
+
+def live_replicas(world: World) -> int:
+    """How many pods there are meant to be already.
+
+    While the StatefulSet is being made anew, only its pods tell.
+    """
+    stateful_set = world.stateful_set
+    if stateful_set is not None:
+        return int(stateful_set["spec"].get("replicas", 1))
+    return max((_ordinal(pod) + 1 for pod in world.pods if not pod.deleting), default=0)
+
+
+def _ordinal(pod: Pod) -> int:
+    text = pod.name.rpartition("-")[2]
+    return int(text) if text.isdecimal() else -1
+
+
+def undone(world: World) -> tuple[str, ...]:
+    """What stopped agents left undone: those that are gone as remembered, the others as they say."""
+    if mode_of(world) is not Mode.STOPPED:
+        return ()
+    found = dict(_by_agent(item) for item in world.trading.undone)
+    for pod in concerned(world):
+        word = world.trading.words.get(pod.uid)
+        if word is not None and has_acknowledged(world, pod):
+            found.pop(pod.name, None)
+            if word.left_undone:
+                found[pod.name] = word.left_undone
+        elif is_overdue(world) and not pod.deleting:
+            found[pod.name] = "did not say that it is at rest"
+    return tuple(f"{name}: {text}"[:253] for name, text in sorted(found.items()))[:UNDONE_LIMIT]
+
+
+def _by_agent(item: str) -> tuple[str, str]:
+    name, _, text = item.partition(": ")
+    return name, text
+
+
+def named(pods: Sequence[Pod]) -> str:
+    """Names of pods for a message, the first few."""
+    names = ", ".join(pod.name for pod in pods[:SHOWN])
+    more = len(pods) - SHOWN
+    return f"{names} and {more} more" if more > 0 else names

@@ -1,0 +1,51 @@
+"""Agents that are not there: they answer as their pods on the fake API server would.
+
+A pod has read the control file at its start, and again when it is nudged. Tests may silence some, let them need more
+time, or leave something undone. Nothing is sent over any network.
+"""
+
+import json
+import threading
+from collections import Counter
+
+from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator.agents.port import SilentError
+from support.apiserver.kinds import Obj
+from support.apiserver.server import ApiServer
+
+NUDGE = "purpleflea.com/mode"
+
+
+class PaperAgents:
+    """All agents on a fake API server; a pod is told by its address."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self._lock = threading.Lock()
+        self.asked: Counter[str] = Counter()
+        """Questions by name of the pod."""
+        self.silent: set[str] = set()
+        self.restless: set[str] = set()
+        self.undone: dict[str, str] = {}
+
+    async def control(self, address: str) -> Acknowledgement:
+        """What the agent of the pod with this address says."""
+        pods = self._server.objects("Pod")
+        pod = next((item for item in pods if item["status"].get("podIP") == address), None)
+        name = pod["metadata"]["name"] if pod else ""
+        with self._lock:
+            self.asked[name] += 1
+        if pod is None or name in self.silent:
+            raise SilentError("no answer: TimeoutError")
+        mode = self._mode(pod["metadata"]["namespace"], pod)
+        at_rest = mode is not Mode.ACTIVE and name not in self.restless
+        left = self.undone.get(name) if at_rest and mode is Mode.STOPPED else None
+        return Acknowledgement(mode=mode, at_rest=at_rest, left_undone=left)
+
+    def _mode(self, namespace: str, pod: Obj) -> Mode:
+        nudged = pod["metadata"].get("annotations", {}).get(NUDGE)
+        if nudged:
+            return Mode(nudged)
+        name = pod["metadata"]["name"].rpartition("-")[0]
+        found = self._server.get("ConfigMap", namespace, name)
+        return Mode(json.loads(found["data"]["control.json"])["mode"]) if found else Mode.ACTIVE
