@@ -17,7 +17,8 @@ def turned(server, namespace, kind="Ready", name=NAME):
 
 
 def an_agent_in(namespace):
-    return an_agent(namespace=namespace, uid=f"uid-{namespace}")
+    # One name in many namespaces: an env of its own keeps each apart in Datadog.
+    return an_agent(namespace=namespace, uid=f"uid-{namespace}", datadog={"env": namespace})
 
 
 def asked(server):
