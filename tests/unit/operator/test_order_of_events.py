@@ -1,6 +1,7 @@
 """Whatever order events arrive in, with stale and doubled ones among them: the same is known, and the same follows."""
 
 from copy import deepcopy
+from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from purpleflea_operator.runtime.informer import Informer
 from purpleflea_operator.runtime.queue import Queue
 from support.builders import a_pod, a_spec, an_agent
 
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = Key("trading", "momentum")
 KINDS = (kinds.AGENT, *kinds.CHILDREN, kinds.POD)
 DEFAULTS = Defaults(image="agent:1")
@@ -96,7 +98,7 @@ def actions(cache):
     resource = cache.agent(KEY)
     if resource is None:
         return ()
-    world = world_of(cache, KEY, resource, NO_DATADOG)
+    world = world_of(cache, KEY, resource, NO_DATADOG, now=NOW)
     found = plan.actions(children(world.agent, DEFAULTS, world.connection), world)
     return sorted(found, key=repr)
 

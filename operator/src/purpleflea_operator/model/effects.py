@@ -29,6 +29,7 @@ MEANINGS = {
 _EFFECTS = {
     "replicas": Effect.SCALE,
     "trading.mode": Effect.CONTROL,
+    "datadog.duplicateIdentity": Effect.REPORT,
     "network": Effect.BESIDE,
     "pod.serviceAccount.annotations": Effect.BESIDE,
     "storage": Effect.RENEW,

@@ -79,7 +79,6 @@ class Informer:
             return
         if self._cache.is_outdated(manifest):
             return
-            return
         # Also what the cache knows already: our own writes come by here only as their echo.
         self._count(kind, manifest)
         if self._cache.put(manifest):
