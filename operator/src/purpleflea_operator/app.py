@@ -38,9 +38,6 @@ from purpleflea_operator.telemetry.metrics import Metrics, Sources
 
 logger = logging.getLogger(__name__)
 
-STANDBY_BLIND_S = 30.0
-"""A standby that has not seen the lease for so long would not notice that it is needed."""
-
 
 class StartError(Exception):
     """The operator cannot start; the text is one line that says why and what to do."""
@@ -131,7 +128,7 @@ class _Operator:
             now=_now,
             jitter=random.random,
         )
-        self._probes.ready = functools.partial(_standby, elector)
+        self._probes.ready = functools.partial(lifetime.standing_by, elector)
         self._traces.append(traffic.guarded(elector.guard))
         return elector
 
@@ -284,14 +281,6 @@ async def _acquired(elector: Elector) -> None:
         raise StartError(
             f"the lease is refused: {error}; check PURPLEFLEA_OPERATOR_LEASE_NAMESPACE"
         ) from error
-
-
-def _standby(elector: Elector) -> str:
-    if elector.is_leading:
-        return "the first lists are not read yet"
-    if elector.looked_s > STANDBY_BLIND_S:
-        return "the lease cannot be read"
-    return ""
 
 
 def _now() -> datetime:

@@ -15,6 +15,8 @@ from purpleflea_operator.runtime.elector import Elector
 
 Stop = asyncio.Event | threading.Event
 Clock = Callable[[], float]
+STANDBY_BLIND_S = 30.0
+"""A standby that has not seen the lease for so long would not notice that it is needed."""
 LOOK_S = 0.05
 """How often the flag of another thread is looked at; only tests have one."""
 
@@ -70,3 +72,12 @@ def running_clock() -> Clock:
     """Seconds that also pass while the machine sleeps, where there is such a clock: leases end meanwhile, too."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic if boot is None else functools.partial(time.clock_gettime, boot)
+
+
+def standing_by(elector: Elector) -> str:
+    """Why a replica that does not lead yet is not ready; empty where it is."""
+    if elector.is_leading:
+        return "the first lists are not read yet"
+    if elector.looked_s > STANDBY_BLIND_S:
+        return "the lease cannot be read"
+    return ""
