@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from purpleflea_operator.datadog_api import errors, lists, shapes
+from purpleflea_operator.datadog_api.announcements import Announcements, HttpAnnouncements
 from purpleflea_operator.datadog_api.found import Found, Scope, Survey
 from purpleflea_operator.datadog_api.transport import Transport
 from purpleflea_operator.observability.objects import Body, Kind
@@ -29,6 +30,10 @@ READABLE = frozenset({Kind.MONITOR, Kind.SLO, Kind.DASHBOARD, Kind.NOTEBOOK})
 
 class Organisation(Protocol):
     """A Datadog organisation. Every call may raise `errors.DatadogError`."""
+
+    @property
+    def announcements(self) -> Announcements:
+        """Where deployments are told of."""
 
     async def validate(self) -> None:
         """Check both keys. Raises Forbidden where Datadog refuses them."""
@@ -54,6 +59,7 @@ class HttpOrganisation:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.announcements: Announcements = HttpAnnouncements(transport)
 
     async def validate(self) -> None:
         """Check both keys."""

@@ -54,7 +54,7 @@ class Notifications(SpecModel):
 
 
 class Features(SpecModel):
-    """Groups of objects that can be left out. Monitors, SLO, dashboard and log pipeline are always there."""
+    """What can be left out. Monitors, SLO, dashboard and log pipeline are always there."""
 
     metrics: bool = True
     """Whether percentiles are switched on and tags restricted, for every metric of the agents."""
@@ -66,6 +66,8 @@ class Features(SpecModel):
     """Whether there are anomaly monitors of profit and order latency."""
     log_index: bool = False
     """Whether the agents' logs have an index of their own; it is put before all others."""
+    deployments: bool = True
+    """Whether each version that all agents of the service run is marked: one DORA deployment and one event."""
 
 
 class LogIndex(SpecModel):
@@ -128,7 +130,7 @@ class ObservabilitySpec(SpecModel):
     notifications: Notifications = Notifications()
     """Who is told."""
     features: Features = Features()
-    """Groups of objects that can be left out."""
+    """What can be left out."""
     thresholds: Thresholds = Thresholds()
     """When monitors fire and recover."""
     objective: Objective = Objective()

@@ -15,6 +15,7 @@ from purpleflea_operator.model.status import Condition, ShortText
 ERROR_LENGTH = 512
 CHANGE_LENGTH = 512
 OBJECTS = 128
+DEPLOYMENTS = 20
 
 
 class ObservabilityCondition(StrEnum):
@@ -68,6 +69,23 @@ class ObjectStatus(SpecModel):
     """Why Datadog refused it."""
 
 
+class DeploymentStatus(SpecModel):
+    """One version that all agents of the service run, as marked in Datadog."""
+
+    version: ShortText
+    """Unified service tag version."""
+    id: ShortText
+    """Id of the DORA deployment; sending it again makes no second one."""
+    started_at: ShortText
+    """When the first pod of it was created."""
+    finished_at: ShortText
+    """When the last pod of it became ready."""
+    state: ShortText
+    """Pending or Marked."""
+    last_error: Annotated[str, Field(max_length=ERROR_LENGTH)] | None = None
+    """Why Datadog refused it."""
+
+
 class ObservabilityStatus(SpecModel):
     """What the operator saw and did."""
 
@@ -90,6 +108,8 @@ class ObservabilityStatus(SpecModel):
     """Aspects of the state, one per type: Ready, KeysValid, Synced, Degraded."""
     objects: Annotated[tuple[ObjectStatus, ...], Field(max_length=OBJECTS)] = ()
     """The objects in Datadog."""
+    deployments: Annotated[tuple[DeploymentStatus, ...], Field(max_length=DEPLOYMENTS)] = ()
+    """The versions that are rolled out (at most 20)."""
 
 
 class PurpleFleaObservability(SpecModel):

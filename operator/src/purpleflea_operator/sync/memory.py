@@ -1,4 +1,4 @@
-"""Pure: what the operator remembers of the objects it made, kept in status.objects.
+"""Pure: what the operator remembers of the objects it made and the deployments it marked, kept in the status.
 
 An entry is written down as Creating before the object is made: after a crash it tells that what is found may be ours.
 """
@@ -14,6 +14,8 @@ from purpleflea_operator.model.observability_status import (
     State,
 )
 from purpleflea_operator.observability.objects import Kind, Reference
+from purpleflea_operator.sync.deployments import Mark
+from purpleflea_operator.sync.deployments import remembered as marks
 
 FIELDS = {"id": "id", "link": "link", "hash": "hash", "version": "version", "change": "change"}
 
@@ -52,8 +54,9 @@ class Entry:
 class Memory:
     """The entries of one resource, in the order in which they were put."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[Entry] = (), deployments: Iterable[Mark] = ()) -> None:
         self._entries = {entry.reference: entry for entry in entries}
+        self.deployments = tuple(deployments)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -83,7 +86,7 @@ class Memory:
 def remembered(status: Mapping[str, Any]) -> Memory:
     """What a status tells; what cannot be read in it (somebody wrote there) is left out."""
     entries = (_entry(item) for item in status.get("objects") or ())
-    return Memory(entry for entry in entries if entry is not None)
+    return Memory((entry for entry in entries if entry is not None), marks(status))
 
 
 def _entry(item: Mapping[str, Any]) -> Entry | None:

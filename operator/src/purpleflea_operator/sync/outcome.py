@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from purpleflea_operator.reconcile.transitions import Transition
+
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
@@ -10,3 +12,4 @@ class Outcome:
     restored: list[str] = field(default_factory=list)
     remade: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
+    deployed: list[Transition] = field(default_factory=list)

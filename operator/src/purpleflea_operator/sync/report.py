@@ -64,12 +64,14 @@ def next_status(
                 "observedGeneration": standing.generation,
             }
         )
+    marks = [mark.shown() for mark in memory.deployments]
     return {
         "observedGeneration": standing.generation,
         "wanted": standing.wanted or int(current.get("wanted") or 0),
         "inSync": sum(entry.state is State.IN_SYNC for entry in memory),
         "conditions": conditions,
         "objects": memory.shown(),
+        **({"deployments": marks} if marks else {}),
     }
 
 
@@ -183,6 +185,7 @@ def _turn(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Transiti
 def _edits(outcome: Outcome | None) -> Iterable[Transition]:
     if outcome is None:
         return
+    yield from outcome.deployed
     for reason, text, names in (
         ("EditsReverted", "edited by hand in Datadog, restored", outcome.restored),
         ("ObjectsRemade", "deleted by hand in Datadog, made again", outcome.remade),

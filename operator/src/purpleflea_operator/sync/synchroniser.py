@@ -22,6 +22,7 @@ from purpleflea_operator.reconcile.reconciler import Result
 from purpleflea_operator.sync import ending, report
 from purpleflea_operator.sync.goals import Goal, goal
 from purpleflea_operator.sync.keys import KeysError, read_keys
+from purpleflea_operator.sync.marking import Fleet, Marking, NoFleet
 from purpleflea_operator.sync.memory import Memory, remembered
 from purpleflea_operator.sync.outcome import Outcome
 from purpleflea_operator.sync.parameters import api_url
@@ -49,7 +50,9 @@ class Synchroniser:
         open_organisation: Open,
         *,
         now: Callable[[], datetime],
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet = fleet or NoFleet()
         self._cluster = cluster
         self._resources = resources
         self._open = open_organisation
@@ -140,6 +143,9 @@ class Synchroniser:
                 await scribe.write(memory, standing)
 
             outcome = await Run(organisation, memory, wanted, save).perform()
+            marking = Marking(organisation.announcements, self._fleet, memory, now=self._now())
+            await marking.perform(spec, scribe.uid, save)
+            outcome.deployed += marking.turns
         except KeysError as error:
             keys = Verdict(status="False", reason=error.reason, message=str(error))
             halt = replace(keys, reason="KeysInvalid")

@@ -1,0 +1,137 @@
+"""Pure: the marks of deployments in Datadog: one DORA deployment and one event per version, not per pod.
+
+A mark is written down as Pending before it is sent. It stays while any agent wants its version: that a pod dies and
+comes back is no deployment, a version that returns after it was gone is one.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.model.observability_status import DEPLOYMENTS, ERROR_LENGTH
+from purpleflea_operator.observability.objects import Body
+from purpleflea_operator.sync.rollouts import Rollout, Span, View
+
+MARKED = "Marked"
+PENDING = "Pending"
+ID_LENGTH = 32
+LATEST_EVENT = timedelta(hours=17)
+"""Datadog takes no event that is older than 18 hours."""
+NAMED = 20
+"""Most agents that an event names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One deployment of a version."""
+
+    version: str
+    id: str
+    span: Span
+    sent: bool = False
+    last_error: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """The mark as the status shows it."""
+        found = {
+            "version": self.version,
+            "id": self.id,
+            "startedAt": _text(self.span.started),
+            "finishedAt": _text(self.span.finished),
+            "state": MARKED if self.sent else PENDING,
+        }
+        return found | ({"lastError": self.last_error[:ERROR_LENGTH]} if self.last_error else {})
+
+
+def remembered(status: Mapping[str, Any]) -> tuple[Mark, ...]:
+    """The marks that a status tells of; what cannot be read in it is left out."""
+    found = (_mark(item) for item in status.get("deployments") or ())
+    return tuple(mark for mark in found if mark is not None)
+
+
+def unmarked(view: View, marks: Iterable[Mark]) -> tuple[Rollout, ...]:
+    """Rollouts that are complete and have no mark."""
+    versions = {mark.version for mark in marks}
+    return tuple(item for item in view.complete if item.version not in versions)
+
+
+def kept(view: View, marks: Iterable[Mark]) -> tuple[Mark, ...]:
+    """The marks whose version is wanted still, the newest of them, oldest first."""
+    found = [mark for mark in marks if mark.version in view.wanted]
+    return tuple(sorted(found, key=lambda mark: mark.span.finished)[-DEPLOYMENTS:])
+
+
+def pending(uid: str, rollout: Rollout, span: Span) -> Mark:
+    """A new mark. Its id depends on nothing that a retry could change once it is written down."""
+    text = "\n".join((uid, rollout.version, _text(span.started), *rollout.agents))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Mark(version=rollout.version, id=digest[:ID_LENGTH], span=span)
+
+
+def deployment(spec: ObservabilitySpec, mark: Mark) -> Body:
+    """What is sent as a DORA deployment; times are in nanoseconds."""
+    attributes = {
+        "id": mark.id,
+        "service": spec.service,
+        "env": spec.env,
+        "version": mark.version,
+        "team": spec.team,
+        "started_at": _nanoseconds(mark.span.started),
+        "finished_at": _nanoseconds(mark.span.finished),
+    }
+    return {"data": {"attributes": attributes}}
+
+
+def event_tag(mark: Mark) -> str:
+    """By which the event of a deployment is found again."""
+    return f"deployment_id:{mark.id}"
+
+
+def event(
+    spec: ObservabilitySpec, mark: Mark, agents: tuple[str, ...], now: datetime
+) -> Body | None:
+    """What is sent as an event; None where it is too late for one."""
+    if now - mark.span.finished > LATEST_EVENT:
+        return None
+    named = ", ".join(agents[:NAMED])
+    more = f" and {len(agents) - NAMED} more" if len(agents) > NAMED else ""
+    return {
+        "title": f"{spec.service} {mark.version} is deployed to {spec.env}",
+        "text": f"All pods run it and are ready. Agents: {named}{more}.",
+        "date_happened": int(mark.span.finished.timestamp()),
+        "aggregation_key": mark.id,
+        "alert_type": "info",
+        "source_type_name": "kubernetes",
+        "tags": [
+            f"env:{spec.env}",
+            f"service:{spec.service}",
+            f"version:{mark.version}",
+            f"team:{spec.team}",
+            event_tag(mark),
+        ],
+    }
+
+
+def _mark(item: Mapping[str, Any]) -> Mark | None:
+    try:
+        moments = [datetime.fromisoformat(item[name]) for name in ("startedAt", "finishedAt")]
+        return Mark(
+            version=str(item["version"]),
+            id=str(item["id"]),
+            span=Span(started=moments[0], finished=moments[1]),
+            sent=item.get("state") == MARKED,
+            last_error=str(item.get("lastError") or ""),
+        )
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 10**9

@@ -1,0 +1,138 @@
+"""Marks the deployments of one resource's service in Datadog. It joins fleet, memory and announcements."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from purpleflea_operator.cluster import kinds
+from purpleflea_operator.cluster.cache import Cache, Key
+from purpleflea_operator.datadog_api import errors
+from purpleflea_operator.datadog_api.announcements import Announcements
+from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.reconcile.transitions import Transition
+from purpleflea_operator.sync import deployments, rollouts
+from purpleflea_operator.sync.deployments import Mark
+from purpleflea_operator.sync.memory import Memory
+from purpleflea_operator.sync.rollouts import Rollout, View
+
+logger = logging.getLogger(__name__)
+
+Save = Callable[[], Awaitable[None]]
+
+
+class Fleet(Protocol):
+    """The agents as the watches show them."""
+
+    def stateful_sets(self) -> Iterable[dict[str, Any]]:
+        """The workloads of all agents."""
+
+    def pods(self, agent: str) -> Iterable[dict[str, Any]]:
+        """The pods of an agent (namespace/name)."""
+
+
+class CachedFleet:
+    """The fleet in the cache."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def stateful_sets(self) -> Iterable[dict[str, Any]]:
+        """The workloads of all agents."""
+        return self._cache.all(kinds.STATEFUL_SET)
+
+    def pods(self, agent: str) -> Iterable[dict[str, Any]]:
+        """The pods of an agent (namespace/name)."""
+        namespace, _, name = agent.partition("/")
+        return self._cache.owned(kinds.POD, Key(namespace, name))
+
+
+class NoFleet:
+    """No agents are known."""
+
+    def stateful_sets(self) -> Iterable[dict[str, Any]]:
+        """None."""
+        return ()
+
+    def pods(self, agent: str) -> Iterable[dict[str, Any]]:
+        """None."""
+        return ()
+
+
+def is_due(spec: ObservabilitySpec, status: dict[str, Any], fleet: Fleet) -> bool:
+    """Whether a version is rolled out that has no mark. It asks nobody."""
+    if not wants_marks(spec):
+        return False
+    return bool(deployments.unmarked(_view(spec, fleet), deployments.remembered(status)))
+
+
+def wants_marks(spec: ObservabilitySpec) -> bool:
+    """Whether deployments are to be marked."""
+    return spec.features.deployments and spec.mode == "Manage"
+
+
+class Marking:
+    """One pass over the deployments of one resource."""
+
+    def __init__(
+        self, announcements: Announcements, fleet: Fleet, memory: Memory, *, now: datetime
+    ) -> None:
+        self._announcements = announcements
+        self._fleet = fleet
+        self._memory = memory
+        self._now = now
+        self.turns: list[Transition] = []
+
+    async def perform(self, spec: ObservabilitySpec, uid: str, save: Save) -> None:
+        """Mark what is rolled out and has no mark.
+
+        Raises:
+            DatadogError: Datadog is away or has had enough; the next pass goes on.
+        """
+        if not wants_marks(spec):
+            return
+        view = _view(spec, self._fleet)
+        before = deployments.kept(view, self._memory.deployments)
+        new = tuple(self._pending(uid, item) for item in deployments.unmarked(view, before))
+        self._memory.deployments = deployments.kept(view, (*before, *new))
+        if new:
+            await save()
+        for mark in self._memory.deployments:
+            if not mark.sent:
+                self._replace(await self._sent(spec, mark, view, first=mark in new))
+
+    def _pending(self, uid: str, rollout: Rollout) -> Mark:
+        pods = (pod for agent in rollout.agents for pod in self._fleet.pods(agent))
+        return deployments.pending(uid, rollout, rollouts.span(pods, now=self._now))
+
+    async def _sent(self, spec: ObservabilitySpec, mark: Mark, view: View, *, first: bool) -> Mark:
+        agents = next((item.agents for item in view.complete if item.version == mark.version), ())
+        try:
+            await self._announcements.deployment(deployments.deployment(spec, mark))
+            event = deployments.event(spec, mark, agents, self._now)
+            if event is not None and not (not first and await self._is_told(mark)):
+                await self._announcements.event(event)
+        except (errors.Forbidden, errors.Refused, errors.NotFound) as error:
+            if mark.last_error != str(error):
+                self._tell("Warning", "DeploymentNotMarked", f"{mark.version}: {error}")
+            return replace(mark, last_error=str(error))
+        self._tell("Normal", "DeploymentMarked", f"{spec.service} {mark.version} in {spec.env}")
+        return replace(mark, sent=True, last_error="")
+
+    async def _is_told(self, mark: Mark) -> bool:
+        """A mark of an earlier pass: its event may have gone out before that pass was cut off."""
+        now_s = int(self._now.timestamp())
+        return await self._announcements.has_event(deployments.event_tag(mark), now_s=now_s)
+
+    def _replace(self, mark: Mark) -> None:
+        self._memory.deployments = tuple(
+            mark if item.id == mark.id else item for item in self._memory.deployments
+        )
+
+    def _tell(self, kind: Any, reason: str, message: str) -> None:
+        self.turns.append(Transition(type=kind, reason=reason, message=message))
+
+
+def _view(spec: ObservabilitySpec, fleet: Fleet) -> View:
+    return rollouts.view(fleet.stateful_sets(), env=spec.env, service=spec.service)
