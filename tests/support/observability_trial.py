@@ -20,6 +20,7 @@ from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.datadog_api.organisation import HttpOrganisation
 from purpleflea_operator.datadog_api.transport import Keys, Transport
 from purpleflea_operator.reconcile.reconciler import Result
+from purpleflea_operator.sync.marking import Fleet, NoFleet
 from purpleflea_operator.sync.resources import Resources
 from purpleflea_operator.sync.synchroniser import Synchroniser
 from purpleflea_sandbox.datadog.api.limits import Limit
@@ -85,6 +86,7 @@ class Trial:
 
     def __init__(self, *, limits: Mapping[str, Limit] | None = None) -> None:
         self.now = NOON
+        self.fleet: Fleet = NoFleet()
         self.server = ApiServer(now=lambda: self.now)
         self.datadog = DatadogApi(limits=limits, now=lambda: self.now.timestamp())
 
@@ -165,7 +167,11 @@ class Operator:
         self._cluster = HttpCluster(trial.server.url, self._kubernetes)
         self._resources = Resources()
         self._synchroniser = Synchroniser(
-            self._cluster, self._resources, self._open, now=lambda: trial.now
+            self._cluster,
+            self._resources,
+            self._open,
+            now=lambda: trial.now,
+            fleet=trial.fleet,
         )
 
     async def __aenter__(self) -> Self:

@@ -34,6 +34,7 @@ from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.workers import work
 from purpleflea_operator.settings import Settings
+from purpleflea_operator.sync.marking import CachedFleet
 from purpleflea_operator.telemetry.metrics import Metrics, Sources
 
 logger = logging.getLogger(__name__)
@@ -151,7 +152,8 @@ class _Operator:
             times=Times(now=_now, clock=self._clock),
         )
         passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)
-        observing = await self._observing(cluster, elector)
+        observing = await self._observing(cluster, cache, elector)
+        informer.on_workload = observing.rollouts.note
         self._metrics.read(self._sources(elector, informer))
 
         async def lead() -> None:
@@ -167,7 +169,9 @@ class _Operator:
 
         return lead
 
-    async def _observing(self, cluster: HttpCluster, elector: Elector | None) -> Observing:
+    async def _observing(
+        self, cluster: HttpCluster, cache: Cache, elector: Elector | None
+    ) -> Observing:
         """What Datadog should hold: the guard of the lease holds back writes to it, too."""
         traces = [traffic.guarded(elector.guard)] if elector is not None else []
         session = transport.session(traces, user_agent=connection.USER_AGENT)
@@ -175,7 +179,8 @@ class _Operator:
         telling = Telling(
             request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
         )
-        found = assembled(cluster, session, telling, clock=self._clock, now=_now)
+        times = Times(now=_now, clock=self._clock)
+        found = assembled(cluster, session, telling, CachedFleet(cache), times)
         self._stack.callback(found.close)
         return found
 

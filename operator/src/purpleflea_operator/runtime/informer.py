@@ -6,7 +6,7 @@ burst of events without a type, and what was deleted meanwhile is never reported
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from purpleflea_contract import kubernetes
@@ -41,6 +41,8 @@ class Informer:
         self._queue = queue
         self.tally = Tally()
         self.identities = Identities()
+        self.on_workload: Callable[[], None] = lambda: None
+        """Called when the workload of an agent changed."""
         self._facts = NO_DATADOG
         self._services: dict[str, bool] = {}
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
@@ -110,6 +112,8 @@ class Informer:
             self._datadog_changed.set()
         elif key is not None:
             self._queue.add(key)
+        if kind is kinds.STATEFUL_SET:
+            self.on_workload()
 
     async def _follow_datadog(self) -> None:
         while True:

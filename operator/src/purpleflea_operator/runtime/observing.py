@@ -6,9 +6,7 @@ A slow or broken Datadog holds up nothing but this. What a pass does is the sync
 import asyncio
 import logging
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 import aiohttp
 
@@ -18,10 +16,13 @@ from purpleflea_operator.cluster.kinds import Kind, Manifest
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.datadog_api.organisation import HttpOrganisation
 from purpleflea_operator.datadog_api.transport import Keys, Told, Transport
+from purpleflea_operator.reconcile.reconciler import Times
 from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.passes import Told as PassTold
 from purpleflea_operator.runtime.queue import Queue
+from purpleflea_operator.runtime.rollouts import Rollouts
 from purpleflea_operator.runtime.workers import work
+from purpleflea_operator.sync.marking import Fleet
 from purpleflea_operator.sync.resources import Resources
 from purpleflea_operator.sync.synchroniser import Synchroniser
 
@@ -43,8 +44,14 @@ class Observing:
     """Keeps the resources current and works on them."""
 
     def __init__(
-        self, cluster: Cluster, resources: Resources, queue: Queue[Key], passes: Passes
+        self,
+        cluster: Cluster,
+        resources: Resources,
+        queue: Queue[Key],
+        passes: Passes,
+        fleet: Fleet,
     ) -> None:
+        self.rollouts = Rollouts(resources, fleet, queue)
         self.watched: tuple[Kind, ...] = (kinds.OBSERVABILITY,)
         self._cluster = cluster
         self._resources = resources
@@ -82,6 +89,7 @@ class Observing:
         """Work, and sweep, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep_forever(), name="observability-sweeps")
+            group.create_task(self.rollouts.run(), name="rollouts")
             for number in range(WORKERS):
                 working = work(self._queue, self.passes.reconcile)
                 group.create_task(working, name=f"observability-{number}")
@@ -114,9 +122,8 @@ def assembled(
     cluster: Cluster,
     session: aiohttp.ClientSession,
     telling: Telling,
-    *,
-    clock: Callable[[], float],
-    now: Callable[[], datetime],
+    fleet: Fleet,
+    times: Times,
 ) -> Observing:
     """All parts, put together; the session is the one that talks to Datadog."""
 
@@ -124,6 +131,7 @@ def assembled(
         return HttpOrganisation(Transport(session, url, keys, tell=telling.request))
 
     resources = Resources()
-    synchroniser = Synchroniser(cluster, resources, organisation, now=now)
-    passes = Passes(synchroniser.reconcile, clock=clock, tell=telling.end_of_pass)
-    return Observing(cluster, resources, Queue[Key](jitter=random.random, clock=clock), passes)
+    synchroniser = Synchroniser(cluster, resources, organisation, now=times.now, fleet=fleet)
+    passes = Passes(synchroniser.reconcile, clock=times.clock, tell=telling.end_of_pass)
+    queue = Queue[Key](jitter=random.random, clock=times.clock)
+    return Observing(cluster, resources, queue, passes, fleet)

@@ -64,6 +64,11 @@ def kept(view: View, marks: Iterable[Mark]) -> tuple[Mark, ...]:
     return tuple(sorted(found, key=lambda mark: mark.span.finished)[-DEPLOYMENTS:])
 
 
+def is_due(view: View, marks: tuple[Mark, ...]) -> bool:
+    """Whether a mark is missing, or one has outlived its version."""
+    return bool(unmarked(view, marks)) or any(mark.version not in view.wanted for mark in marks)
+
+
 def pending(uid: str, rollout: Rollout, span: Span) -> Mark:
     """A new mark. Its id depends on nothing that a retry could change once it is written down."""
     text = "\n".join((uid, rollout.version, _text(span.started), *rollout.agents))

@@ -61,10 +61,10 @@ class NoFleet:
 
 
 def is_due(spec: ObservabilitySpec, status: dict[str, Any], fleet: Fleet) -> bool:
-    """Whether a version is rolled out that has no mark. It asks nobody."""
+    """Whether there is something to mark, or to forget. It asks nobody."""
     if not wants_marks(spec):
         return False
-    return bool(deployments.unmarked(_view(spec, fleet), deployments.remembered(status)))
+    return deployments.is_due(_view(spec, fleet), deployments.remembered(status))
 
 
 def wants_marks(spec: ObservabilitySpec) -> bool:

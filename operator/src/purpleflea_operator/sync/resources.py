@@ -3,7 +3,7 @@
 A change of nothing but the status is our own echo, and none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from purpleflea_operator.cluster.cache import Key
@@ -18,6 +18,10 @@ class Resources:
     def __init__(self) -> None:
         self._known: dict[Key, Resource] = {}
         self._seen: dict[Key, tuple[Any, ...]] = {}
+
+    def __iter__(self) -> Iterator[Key]:
+        """All addresses, sorted."""
+        return iter(sorted(self._known))
 
     def get(self, key: Key) -> Resource | None:
         """A resource by its address."""
