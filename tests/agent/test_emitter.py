@@ -88,7 +88,7 @@ def test_values_without_bound_become_a_class(emitter: Emitter, sink: DogStatsdSi
     calls = [point for point in points if point.name == contract.API_REQUESTS.name]
     assert {
         (p.tag("endpoint"), p.tag("method"), p.tag("status_code"), p.tag("success")) for p in calls
-    } == {("other", "other", "other", "false")}
+    } == {("/v1/orders/:id", "other", "other", "false")}
     escrows = [point for point in points if point.name == contract.ESCROW_TRANSACTIONS.name]
     assert {(p.tag("counterparty"), p.tag("status")) for p in escrows} == {("external", "other")}
 

@@ -1,7 +1,7 @@
 """The metrics of the published integration, under its function names, plus those our own agent adds.
 
 Each function says what happened; names, types and tags come from the contract, and sending is the emitter's business.
-Values that could grow without bound (ids, error texts) are mapped to a class here: keep them in spans and logs.
+Values that could grow without bound (ids, error texts) are mapped to a class: keep them in spans and logs.
 """
 
 import functools
@@ -9,16 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from purpleflea_agent import receivers
+from purpleflea_agent import classes, receivers
 from purpleflea_agent.emitter import Emitter, Value, emitter_of
 from purpleflea_agent.settings import read_environment
 from purpleflea_contract import metrics as contract
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-AGENT_PREFIXES = ("agent", "ag_")
-"""How ids of other Purple Flea agents begin."""
 
 _emitter: Emitter | None = None
 
@@ -86,7 +83,7 @@ def timed_order_execution(
             try:
                 result = await function(*args, **kwargs)
             except Exception as error:
-                record_order_execution(market, error_class(error))
+                record_order_execution(market, classes.of_error(error))
                 raise
             record_order_latency(market, order_type, (time.monotonic() - started) * 1000)
             record_order_execution(market)
@@ -103,10 +100,10 @@ def record_wallet_balance(currency: str, balance_usd: Value, wallet_type: str = 
 
 
 def record_api_call(endpoint: str, method: str, status_code: int) -> None:
-    """Count a call to the Purple Flea API; `endpoint` is its route template, 0 the code where no answer came."""
+    """Count a call to the Purple Flea API; by path or route template; code 0 where no answer came."""
     emitter().send(
         contract.API_REQUESTS,
-        endpoint=endpoint,
+        endpoint=classes.of_endpoint(endpoint),
         method=method,
         status_code=str(status_code),
         success="true" if 200 <= status_code < 300 else "false",
@@ -115,7 +112,7 @@ def record_api_call(endpoint: str, method: str, status_code: int) -> None:
 
 def record_escrow_transaction(counterparty: str, status: str, amount_usd: Value = 0) -> None:
     """Count an escrow transaction by the state it reached, and the amount of a completed one."""
-    party = counterparty_class(counterparty)
+    party = classes.of_counterparty(counterparty)
     emitter().send(contract.ESCROW_TRANSACTIONS, counterparty=party, status=status)
     if status == "completed" and amount_usd > 0:
         emitter().send(contract.ESCROW_AMOUNT, amount_usd, counterparty=party, status=status)
@@ -135,22 +132,3 @@ def record_heartbeat() -> None:
     """Count a completed trading interval, and report telemetry lost meanwhile."""
     emitter().send(contract.HEARTBEAT)
     emitter().report_drops()
-
-
-def counterparty_class(counterparty: str) -> str:
-    """The class of an escrow counterparty: its id would be a tag without bound."""
-    if not counterparty or counterparty == "unknown":
-        return "other"
-    return "agent" if counterparty.startswith(AGENT_PREFIXES) else "external"
-
-
-def error_class(error: BaseException) -> str:
-    """The class of a failure: what the error says of itself, else what its type suggests."""
-    declared = getattr(error, "error_type", None)
-    if isinstance(declared, str):
-        return declared
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return "timeout"
-    if isinstance(error, ConnectionError) or "Connect" in type(error).__name__:
-        return "connection"
-    return "other"
