@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from ddtrace.internal.runtime.constants import DEFAULT_RUNTIME_METRICS
 
-from purpleflea_contract import metrics, spans
+from purpleflea_contract import cardinality, metrics, spans
 from purpleflea_contract.events import LINE_FIELDS
 from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble
@@ -71,6 +72,23 @@ def test_a_metric_arrives_with_the_contracts_type_and_exactly_its_tags(
     assert point.type == metric.type
     expected = [*metric.tag_names, "env", "service", "version", "dd.internal.entity_id"]
     assert point.tag_names == sorted(expected)
+
+
+def test_an_agent_costs_no_more_custom_metrics_than_the_contract_expects(
+    observed: Observed,
+) -> None:
+    # By then each part of an interval has been reported.
+    wait_for(lambda: len(observed.sink.of(metrics.HEARTBEAT.name)) >= 3, what="three intervals")
+    series = {(point.name, tuple(sorted(point.tags))) for point in observed.sink.points}
+    found = Counter(name for name, _ in series)
+    more = {
+        item.name: found[item.name] for item in metrics.METRICS if found[item.name] > item.usual
+    }
+    assert more == {}
+
+
+def test_an_expected_cost_of_the_runtime_is_what_ddtrace_sends() -> None:
+    assert len(DEFAULT_RUNTIME_METRICS) == cardinality.RUNTIME.fixed
 
 
 def test_a_successful_order_is_counted_without_an_error_type(observed: Observed) -> None:

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from purpleflea_contract.cardinality import Sending, per_agent
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.builders import a_spec
@@ -28,6 +29,14 @@ FROM_NODE = {"fieldRef": {"fieldPath": "spec.nodeName"}}
 
 def a_sidecar(**context):
     return {"pod": {"sidecars": [{"name": "x", "image": "y", "securityContext": context}]}}
+
+
+ONE_AGENT = per_agent(Sending(markets=1))
+
+
+def a_budget(budget, *, replicas=1, markets=("BTC-USD",), **datadog):
+    said = {"customMetricsBudget": budget, "budgetPolicy": "Enforce", **datadog}
+    return {"replicas": replicas, "markets": list(markets), "datadog": said}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +111,10 @@ def namespace(sandbox):
         (a_sidecar(runAsUser=0), "securityContext.runAsUser"),
         (a_sidecar(capabilities={"add": ["NET_ADMIN"]}), "unknown field"),
         ({"network": {"egressPorts": [443, 443]}}, "spec.network.egressPorts[1]"),
+        (a_budget(ONE_AGENT - 1), "would cost more custom metrics"),
+        (a_budget(ONE_AGENT, replicas=2), "would cost more custom metrics"),
+        (a_budget(ONE_AGENT, markets=["BTC-USD", "ETH-USD"]), "would cost more custom metrics"),
+        (a_budget(ONE_AGENT, check={"enabled": True}), "would cost more custom metrics"),
         ({"api": {"keySecretRef": {"name": "k"}, "dialect": "Public"}}, 'supported values: "Seed"'),
     ],
 )
@@ -117,6 +130,9 @@ def test_the_api_server_refuses_a_wrong_field_and_names_it(sandbox, namespace, c
     [
         {"risk": {"minBalanceUsd": "50.01"}, "faucet": {"autoClaim": False}},
         {"risk": {"minBalanceUsd": "50"}},
+        a_budget(ONE_AGENT),
+        a_budget(ONE_AGENT - 1, budgetPolicy="Warn"),
+        a_budget(1, connection="Disabled"),
         {"trading": {"flattenOnStop": True}, "pod": {"terminationGracePeriodSeconds": 20}},
         {"pod": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": "1000m"}}}},
         {"pod": {"tolerations": [{"operator": "Exists", "effect": "NoExecute"}]}},

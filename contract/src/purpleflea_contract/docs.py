@@ -9,7 +9,16 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from purpleflea_contract import control, environment, events, metrics, routes, spans, tags
+from purpleflea_contract import (
+    cardinality,
+    control,
+    environment,
+    events,
+    metrics,
+    routes,
+    spans,
+    tags,
+)
 from purpleflea_contract.metrics import MetricType
 from purpleflea_contract.tags import Tag
 
@@ -30,6 +39,21 @@ def metrics_table() -> str:
         for item in metrics.METRICS
     ]
     return _table(("metric", "type", "unit", "tags", "meaning", "sent"), rows)
+
+
+def custom_metrics_table() -> str:
+    """What each metric is to be expected to cost."""
+    rows = []
+    for item in metrics.METRICS:
+        counts = cardinality.AGGREGATES + cardinality.PERCENTILES
+        each = counts if item.type is MetricType.DISTRIBUTION else 1
+        per = "market" if cardinality.is_per_market(item) else "agent"
+        rows.append(
+            (_code(item.name), str(item.usual), str(each), f"{item.usual * each} per {per}")
+        )
+    total = cardinality.SENT
+    rows.append(("all", "", "", f"{total.fixed} per agent + {total.per_market} per market"))
+    return _table(("metric", "series", "each counts", "custom metrics"), rows)
 
 
 def exposed_names_table() -> str:
@@ -129,6 +153,7 @@ def acknowledgement_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics_table,
+    "custom-metrics": custom_metrics_table,
     "exposed-names": exposed_names_table,
     "tags": tags_table,
     "spans": spans_table,

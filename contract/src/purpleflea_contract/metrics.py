@@ -27,7 +27,8 @@ class MetricType(StrEnum):
 class Metric:
     """One metric. `unit` is a Datadog unit name; `tags` come on top of agent_id, strategy, env, service, version.
 
-    `optional` are those of `tags` that some points go without.
+    `optional` are those of `tags` that some points go without. `usual` is how many combinations of its tags, the market
+    apart, an agent shows in an hour of ordinary operation.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Metric:
     optional: tuple[Tag, ...] = ()
     description: str
     emitted: str
+    usual: int = 1
 
     @property
     def exposed_name(self) -> str:
@@ -59,6 +61,7 @@ PNL = Metric(
     tags=(tags.MARKET, tags.REALIZED),
     description="Current profit and loss of the market, realized and unrealized apart.",
     emitted="after each trading interval and each fill",
+    usual=2,  # realized and not
 )
 DRAWDOWN = Metric(
     name="agent.risk.max_drawdown_pct",
@@ -99,6 +102,7 @@ ORDER_EXECUTIONS = Metric(
     optional=(tags.ERROR_TYPE,),
     description="Orders attempted.",
     emitted="per order",
+    usual=2,  # success and one kind of error
 )
 WALLET_BALANCE = Metric(
     name="agent.wallet.balance_usd",
@@ -115,6 +119,7 @@ API_REQUESTS = Metric(
     tags=(tags.ENDPOINT, tags.METHOD, tags.STATUS_CODE, tags.SUCCESS),
     description="Calls to the Purple Flea API.",
     emitted="per call, with status code 0 where no answer came",
+    usual=8,  # six routes, two of them also with an error
 )
 ESCROW_TRANSACTIONS = Metric(
     name="agent.escrow.transactions_total",
@@ -123,6 +128,7 @@ ESCROW_TRANSACTIONS = Metric(
     tags=(tags.COUNTERPARTY, tags.STATUS),
     description="Escrow transactions by the state they reached: created, completed (released), cancelled, failed.",
     emitted="per change of state",
+    usual=2,  # created and completed
 )
 ESCROW_AMOUNT = Metric(
     name="agent.escrow.amount_usd",
@@ -139,6 +145,7 @@ FAUCET_CLAIMS = Metric(
     tags=(tags.STATUS,),
     description="Faucet claims attempted.",
     emitted="per claim",
+    usual=2,  # claimed and refused
 )
 HEARTBEAT = Metric(
     name="agent.heartbeat",
@@ -162,6 +169,7 @@ TELEMETRY_DROPPED = Metric(
     tags=(tags.SIGNAL,),
     description="Telemetry that the agent could not hand over: packets, traces or log lines.",
     emitted="zero at the start, then after each trading interval in which some were dropped",
+    usual=3,  # one for each signal
 )
 
 METRICS = (

@@ -77,3 +77,9 @@ class Datadog(SpecModel):
     cannot tell the two apart: Refuse starts no pod and reports it, Allow runs the agents and reports it."""
     when_missing: Literal["Warn"] = "Warn"
     """What happens where no node agent is found: Warn runs the agents and reports it."""
+    custom_metrics_budget: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Custom metrics that all agents of this resource together may be expected to cost (1 to 10000000). The estimate is
+    in status.customMetrics; the condition WithinBudget tells when it is larger."""
+    budget_policy: Literal["Warn", "Enforce"] = "Warn"
+    """What happens above customMetricsBudget: Warn tells by a condition, Enforce also refuses the change (and scaling)
+    in the first place."""

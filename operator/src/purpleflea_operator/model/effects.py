@@ -32,6 +32,8 @@ _EFFECTS = {
     "datadog.duplicateIdentity": Effect.REPORT,
     "network": Effect.BESIDE,
     "pod.serviceAccount.annotations": Effect.BESIDE,
+    "datadog.customMetricsBudget": Effect.REPORT,
+    "datadog.budgetPolicy": Effect.REPORT,
     "storage": Effect.RENEW,
     "storage.whenDeleted": Effect.BESIDE,
     "storage.whenScaled": Effect.BESIDE,

@@ -7,6 +7,8 @@ Amounts are decimal strings, which CEL compares as quantities.
 
 from pydantic import JsonValue
 
+from purpleflea_contract import cardinality
+from purpleflea_contract.cardinality import Share
 from purpleflea_operator.model.values import rule
 
 FLATTEN_GRACE_S = 20
@@ -22,6 +24,35 @@ def within_limits(resources: str, field: str) -> dict[str, JsonValue]:
         f"{request}.compareTo({limit}) <= 0)",
         "a request must not be larger than the limit of the same name",
         fieldPath=field,
+    )
+
+
+def _within_budget() -> dict[str, JsonValue]:
+    """The estimate of reconcile.budget, said in CEL."""
+    markets, datadog = "size(self.markets)", "self.datadog"
+
+    def share(of: Share) -> str:
+        return f"{of.fixed} + {of.per_market} * {markets}"
+
+    sent = (
+        f"({datadog}.legacyHistograms ? {share(cardinality.SENT_AS_HISTOGRAMS)}"
+        f" : {share(cardinality.SENT)})"
+    )
+    more = " + ".join(
+        f"({datadog}.{switch} ? {share(of)} : 0)"
+        for switch, of in (
+            ("apm.runtimeMetrics", cardinality.RUNTIME),
+            ("check.enabled", cardinality.CHECK),
+            ("openMetrics.enabled", cardinality.OPEN_METRICS),
+        )
+    )
+    return rule(
+        f"{datadog}.budgetPolicy == 'Warn' || !has({datadog}.customMetricsBudget)"
+        f" || {datadog}.connection == 'Disabled'"
+        f" || self.replicas * ({sent} + {more}) <= {datadog}.customMetricsBudget",
+        "the agents would cost more custom metrics than datadog.customMetricsBudget: fewer replicas or markets, or a "
+        "larger budget",
+        fieldPath=".datadog.customMetricsBudget",
     )
 
 
@@ -62,4 +93,5 @@ SPEC = (
         fieldPath=".pod.automountServiceAccountToken",
     ),
     within_limits("self.pod.resources", ".pod.resources.requests"),
+    _within_budget(),
 )

@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     DUPLICATE_IDENTITY = "DuplicateIdentity"
     STORAGE_READY = "StorageReady"
+    WITHIN_BUDGET = "WithinBudget"
 
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -94,6 +95,15 @@ class TradingStatus(SpecModel):
     """What stopped agents could not do in time, as <agent>: <what>."""
 
 
+class CustomMetrics(SpecModel):
+    """Custom metrics of all agents of this resource together."""
+
+    estimated: Annotated[int, Field(ge=0)] = 0
+    """Custom metrics to be expected in ordinary operation."""
+    budget: Annotated[int, Field(ge=1)] | None = None
+    """spec.datadog.customMetricsBudget, where it is set."""
+
+
 class AgentStatus(SpecModel):
     """What the operator saw and did."""
 
@@ -122,6 +132,8 @@ class AgentStatus(SpecModel):
     """The trading mode, as acknowledged."""
     datadog: DatadogStatus | None = None
     """The Datadog node agent as found in the cluster."""
+    custom_metrics: CustomMetrics | None = None
+    """Custom metrics that the agents are to be expected to cost."""
 
 
 class PurpleFleaAgent(SpecModel):

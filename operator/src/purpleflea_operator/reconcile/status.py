@@ -6,7 +6,7 @@ from typing import Any
 
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.detect.facts import NodeAgent
-from purpleflea_operator.reconcile import modes
+from purpleflea_operator.reconcile import budget, modes
 from purpleflea_operator.reconcile.checks.finding import Finding
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.identity import selector
@@ -38,8 +38,10 @@ def next_status(
     }
     if world.agent is not None:
         status["trading"] = _trading(world, now)
-    elif "trading" in current:
-        status["trading"] = current["trading"]
+        status["customMetrics"] = budget.status(world.agent.spec)
+    else:
+        # The last valid version keeps running.
+        status |= {key: current[key] for key in ("trading", "customMetrics") if key in current}
     if found is not None:
         status["datadog"] = _datadog(found, world.connection)
     return status

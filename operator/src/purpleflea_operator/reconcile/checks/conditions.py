@@ -1,6 +1,7 @@
 """The world -> findings: one per condition, with reason, message and what to do next. Pure."""
 
 from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile.checks.budget import within_budget
 from purpleflea_operator.reconcile.checks.duplicates import duplicate_identity
 from purpleflea_operator.reconcile.checks.finding import Check, Finding, finding
 from purpleflea_operator.reconcile.checks.progress import progressing
@@ -38,4 +39,4 @@ CHECKS: tuple[Check, ...] = (
 def findings(world: World) -> tuple[Finding, ...]:
     """The outcome of all checks, the summary first."""
     found = tuple(check(world) for check in CHECKS)
-    return (summary(found), *found)
+    return (summary(found), *found, *within_budget(world))

@@ -1,0 +1,195 @@
+"""All that the spec can add to the pods, for real: it runs, costs one write per child, and goes again."""
+
+import functools
+import json
+
+import pytest
+
+from purpleflea_sandbox.demo import installation
+from support import waiting
+
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
+KINDS = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,serviceaccounts"
+LISTEN = (
+    "import http.server as h; h.test(HandlerClass=h.SimpleHTTPRequestHandler, port=7000, bind='')"
+)
+
+
+def extended(namespace, image):
+    """An agent that uses every field of spec.pod, in the forms that the API server rewrites."""
+    endpoint = "http://exchange.exchange.svc.cluster.local"
+    sidecar = {
+        "name": "proxy",
+        "image": image,
+        "command": ["python", "-c", LISTEN],
+        "env": [{"name": "EMPTY", "value": ""}],
+        "ports": [{"name": "proxy", "containerPort": 7000}],
+        "resources": {"requests": {"cpu": 0.01, "memory": "32Mi"}, "limits": {"memory": "0.25Gi"}},
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": "/scratch", "readOnly": False},
+            {"name": "state", "mountPath": "/journal", "readOnly": True},
+        ],
+        "startupProbe": {"tcpSocket": {"port": 7000}, "periodSeconds": 1, "failureThreshold": 60},
+        "readinessProbe": {"httpGet": {"path": "/", "port": 7000}},
+    }
+    near = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": ""}}}
+    pod = {
+        "labels": {"acme.com/empty": "", "app.kubernetes.io/name": "mine"},
+        "annotations": {"acme.com/owner": "me"},
+        "env": [
+            {"name": "EMPTY", "value": ""},
+            {"name": "DD_ENV", "value": "mine"},
+            {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+            {
+                "name": "NONE",
+                "valueFrom": {"secretKeyRef": {"name": "none", "key": "k", "optional": True}},
+            },
+        ],
+        "envFrom": [{"configMapRef": {"name": "none", "optional": True}}],
+        "volumes": [
+            {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1024Ki"}},
+            {"name": "none", "secret": {"secretName": "none", "optional": True}},
+            {
+                "name": "token",
+                "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "a"}}]},
+            },
+        ],
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": "/scratch"},
+            {"name": "scratch", "mountPath": "/again", "subPath": "again"},
+            {"name": "token", "mountPath": "/token", "readOnly": True},
+        ],
+        "sidecars": [sidecar],
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 1, "podAffinityTerm": near}
+                ]
+            }
+        },
+        "topologySpreadConstraints": [{"topologyKey": "kubernetes.io/hostname"}],
+        "tolerations": [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
+        "serviceAccount": {"annotations": {"acme.com/role": "trader"}},
+    }
+    return {
+        "apiVersion": "purpleflea.com/v1alpha1",
+        "kind": "PurpleFleaAgent",
+        "metadata": {"name": "extended", "namespace": namespace},
+        "spec": {
+            "strategy": "momentum",
+            "replicas": 2,
+            "markets": ["BTC-USD"],
+            "api": {
+                "keySecretRef": {"name": "purpleflea-api-key"},
+                "endpoints": dict.fromkeys(("trading", "wallet", "escrow", "faucet"), endpoint),
+            },
+            "trading": {"interval": "2s"},
+            "pod": pod,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def running(sandbox):
+    """The namespace of the agent, and what its start cost."""
+    namespace = sandbox.namespace("extended")
+    operator = sandbox.tools.get(
+        "deployment", "purpleflea-operator", f"--namespace={installation.OPERATOR}"
+    )
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    image = next(
+        item["value"]
+        for item in container["env"]
+        if item["name"] == "PURPLEFLEA_OPERATOR_AGENT_IMAGE"
+    )
+    point = sandbox.audit.end()
+    text = json.dumps(extended(namespace, image))
+    sandbox.tools.kubectl("apply", "--filename=-", "--validate=strict", stdin=text)
+    sandbox.wait_ready(namespace, "extended")
+    yield namespace, sandbox.audit.counts(since=point, user=OPERATOR)
+    sandbox.tools.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_it_runs_under_the_restricted_profile_with_its_sidecar(sandbox, running):
+    namespace, _ = running
+    pods = sandbox.pods(namespace)
+    assert sorted(pods) == ["extended-0", "extended-1"]
+    for pod in pods.values():
+        (sidecar,) = pod["status"]["initContainerStatuses"]
+        assert (sidecar["name"], sidecar["ready"]) == ("proxy", True)
+        assert pod["spec"]["serviceAccountName"] == "extended"
+
+
+def test_nothing_that_the_api_server_rewrote_looks_like_drift(running):
+    _, counts = running
+    children = ("configmaps", "serviceaccounts", "networkpolicies", "poddisruptionbudgets")
+    writes = {kind: counts["patch", kind] for kind in (*children, "statefulsets")}
+    assert set(writes.values()) == {1}, counts
+
+
+def test_what_gave_way_is_named_by_condition_and_event(sandbox, running):
+    namespace, _ = running
+    found = sandbox.conditions(namespace, "extended")["SpecValid"]
+    assert (found["status"], found["reason"]) == ("True", "OverrideIgnored")
+    for field in ("spec.pod.env[DD_ENV]", "spec.pod.labels[app.kubernetes.io/name]"):
+        assert field in found["message"]
+
+    def told():
+        events = sandbox.tools.get("events", f"--namespace={namespace}")["items"]
+        return [item for item in events if item["reason"] == "SpecValidOverrideIgnored"]
+
+    assert wait_for(told)[0]["type"] == "Warning"
+
+
+def test_the_estimate_stands_in_the_status(sandbox, running):
+    namespace, _ = running
+    assert sandbox.agent(namespace, "extended")["status"]["customMetrics"]["estimated"] > 0
+
+
+def test_a_retired_child_goes_and_the_agents_that_stay_run_on(sandbox, running):
+    namespace, _ = running
+    before = sandbox.pods(namespace)["extended-0"]["metadata"]["uid"]
+    sandbox.patch(namespace, "extended", '{"spec":{"replicas":1}}')
+    name = f"--namespace={namespace}"
+    wait_for(lambda: not sandbox.tools.get("poddisruptionbudget", "extended", name))
+    sandbox.wait_ready(namespace, "extended")
+    assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
+
+
+def test_the_service_account_goes_with_the_field_that_asks_for_it(sandbox, running):
+    namespace, _ = running
+    sandbox.patch(namespace, "extended", '{"spec":{"pod":{"serviceAccount":null}}}')
+    name = f"--namespace={namespace}"
+    wait_for(lambda: not sandbox.tools.get("serviceaccount", "extended", name))
+    sandbox.wait_ready(namespace, "extended")
+
+
+def test_a_workload_that_the_api_server_refuses_leaves_what_runs(sandbox, running):
+    namespace, _ = running
+    before = sandbox.pods(namespace)["extended-0"]["metadata"]["uid"]
+    nowhere = '[{"name":"nowhere","mountPath":"/nowhere"}]'
+    sandbox.patch(namespace, "extended", f'{{"spec":{{"pod":{{"volumeMounts":{nowhere}}}}}}}')
+
+    def refused():
+        found = sandbox.conditions(namespace, "extended")["WorkloadAvailable"]
+        return found["reason"] == "ApplyFailed" and found["message"]
+
+    message = wait_for(refused)
+    assert "nowhere" in message
+    assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
+
+
+def test_deleting_it_leaves_nothing(sandbox, running):
+    namespace, _ = running
+    sandbox.tools.kubectl("delete", "pfa/extended", f"--namespace={namespace}")
+
+    def left():
+        items = sandbox.tools.get(KINDS, f"--namespace={namespace}").get("items", [])
+        return [item for item in items if item["metadata"]["name"].startswith("extended")]
+
+    wait_for(lambda: not left(), timeout_s=60)
