@@ -51,6 +51,14 @@ def spec_with(path: Path, value: Any) -> dict[str, Any]:
     return spec
 
 
+def full_spec() -> dict[str, Any]:
+    """A spec in which every field has a value, also those that exclude each other."""
+    spec = deepcopy(_FULL)
+    for path in paths():
+        _put(SPEC, spec, path, values(path)[-1])
+    return spec
+
+
 def _leaves(node: Schema, path: Path) -> Iterator[Path]:
     if "properties" in node:
         for key, child in node["properties"].items():
@@ -89,8 +97,7 @@ def _put(node: Schema, into: dict[str, Any], path: Path, value: Any) -> None:
     child = node["properties"][key]
     if rest[:1] == ["[]"]:
         child, rest = child["items"], rest[1:]
-        into[key] = [_least(child)]
-        inner = into[key][0]
+        inner = into.setdefault(key, [_least(child)])[0]
     elif rest:
         inner = into.setdefault(key, _least(child))
     if not rest:
