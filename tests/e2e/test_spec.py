@@ -28,7 +28,10 @@ def extended(namespace, image):
         "command": ["python", "-c", LISTEN],
         "env": [{"name": "EMPTY", "value": ""}],
         "ports": [{"name": "proxy", "containerPort": 7000}],
-        "resources": {"requests": {"cpu": 0.01, "memory": "32Mi"}, "limits": {"memory": "0.25Gi"}},
+        "resources": {
+            "requests": {"cpu": "0.01", "memory": "32Mi"},
+            "limits": {"memory": "0.25Gi"},
+        },
         "volumeMounts": [
             {"name": "scratch", "mountPath": "/scratch", "readOnly": False},
             {"name": "state", "mountPath": "/journal", "readOnly": True},

@@ -1,10 +1,12 @@
 from typing import Annotated
 
 import pytest
+import yaml
 from pydantic import BaseModel, Field
 
 from purpleflea_operator.model.crd import FILE, agent_crd, crd_text, main
 from purpleflea_operator.model.schema import UnsupportedSchemaError, structural
+from purpleflea_operator.model.values import rule, rules
 
 ROOT_SCHEMA = agent_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
@@ -101,6 +103,36 @@ def test_the_command_writes_the_crd_into_each_folder(tmp_path):
     assert (tmp_path / "a" / FILE).read_text() == (tmp_path / "b" / FILE).read_text() == crd_text()
 
 
-def test_no_rule_stands_where_the_api_server_would_hold_it_against_a_bare_default():
-    wrong = [p for p, s in FIELDS if s.get("default") == {} and "x-kubernetes-validations" in s]
-    assert wrong == []
+def test_a_default_is_written_out_where_a_rule_is_held_against_it():
+    class Inner(BaseModel):
+        low: int = 1
+        high: int = 2
+        note: str | None = None
+
+    class Ruled(Inner):
+        model_config = rules(rule("self.low < self.high", "low must be below high"))
+
+    class Outer(BaseModel):
+        plain: Inner = Inner()
+        ruled: Ruled = Ruled()
+        other: Inner = Inner(high=9)
+
+    class Model(BaseModel):
+        outer: Outer = Outer()
+
+    outer = structural(Model)["properties"]["outer"]
+    assert outer["default"] == {}
+    found = {name: child["default"] for name, child in outer["properties"].items()}
+    assert found == {
+        "plain": {},
+        "ruled": {"low": 1, "high": 2},
+        "other": {"low": 1, "high": 9},
+    }
+
+
+@pytest.mark.parametrize("folder", ["crds", "charts/purpleflea-operator/files/crds"])
+def test_no_rule_is_held_against_an_empty_default(repository, folder):
+    for file in (repository / folder).glob("*.yaml"):
+        (version,) = yaml.safe_load(file.read_text())["spec"]["versions"]
+        for path, schema in walk(version["schema"]["openAPIV3Schema"]):
+            assert not (schema.get("default") == {} and "x-kubernetes-validations" in schema), path

@@ -1,8 +1,6 @@
 """What must hold between fields of the spec, as CEL rules that the API server checks at every write.
 
-Rules on a class stand at the class, unless its field has a default: the API server holds the bare default {} against
-the rules of its class, before the defaults inside of it are filled in, and refuses the CRD. Those stand here, too.
-Amounts are decimal strings, which CEL compares as quantities.
+Rules within one class stand at the class. Amounts are decimal strings, which CEL compares as quantities.
 """
 
 from pydantic import JsonValue

@@ -89,12 +89,38 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
     if values is not None:
         schema["additionalProperties"] = _converted(values, definitions, f"{path}{{}}")
     if schema.get("properties") and "default" in schema:
-        # The fields inside have defaults of their own; saying them twice would let them drift apart.
-        schema["default"] = {}
+        schema["default"] = _default_of_object(schema)
     if schema.get("x-kubernetes-int-or-string"):
         # Such a field must have no type; its pattern is applied to strings only.
         schema.pop("type", None)
     return schema
+
+
+def _default_of_object(schema: Schema) -> Schema:
+    """{} where the defaults of the fields inside say it all; in full where it differs, or where there are rules.
+
+    The API server holds a default against the rules of its object before it fills in the fields inside.
+    """
+    inner = _filled_in(schema)
+    in_full = {**inner, **_without_null(schema["default"])}
+    return in_full if in_full != inner or "x-kubernetes-validations" in schema else {}
+
+
+def _filled_in(schema: Schema) -> Schema:
+    """What the API server makes of {}."""
+    return {
+        name: _filled_in(child)
+        if child["default"] == {} and "properties" in child
+        else child["default"]
+        for name, child in schema["properties"].items()
+        if "default" in child
+    }
+
+
+def _without_null(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without_null(item) for key, item in value.items() if item is not None}
 
 
 def _values_of_map(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
