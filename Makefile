@@ -80,7 +80,7 @@ docs: setup ## Generate the tables of docs/ from the contract, the reference fro
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline, Terraform module from the contract
-	@$(PY) -m purpleflea_operator.observability.export observability
+	@$(PY) -m purpleflea_operator.observability.export observability agent_check/purpleflea_agent.py
 
 chart: crds ## Package the Helm chart into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator

@@ -10,7 +10,8 @@ from purpleflea_operator.observability import export
 from purpleflea_operator.observability.parameters import Parameters
 
 HELM = Path(sys.executable).with_name("helm")
-FILES = export.files(Parameters())
+CHECK = (Path(__file__).parents[3] / "agent_check" / "purpleflea_agent.py").read_text()
+FILES = export.files(Parameters(), CHECK)
 
 
 def test_the_checked_in_files_are_what_make_observability_writes(repository):
@@ -28,7 +29,7 @@ def test_writing_removes_what_is_no_more(tmp_path):
     stale = tmp_path / "monitors" / "old.json"
     stale.parent.mkdir()
     stale.write_text("{}")
-    export.write(tmp_path, Parameters())
+    export.write(tmp_path, Parameters(), CHECK)
     assert not stale.exists()
     assert (tmp_path / "dashboard.json").is_file()
 
@@ -49,6 +50,14 @@ def test_the_values_hold_no_key_and_no_service(repository):
     assert not [tag for tag in values["datadog"]["tags"] if tag.startswith("service:")]
 
 
+def test_the_values_bring_the_check_that_the_operator_asks_for(repository):
+    text = FILES["datadog-values.yaml"]
+    values = yaml.safe_load(text)
+    assert values["datadog"]["checksd"] == {"purpleflea_agent.py": CHECK}
+    assert "    purpleflea_agent.py: |\n" in text
+    assert "confd" not in values["datadog"]
+
+
 def test_the_stand_ins_chart_takes_the_values(repository):
     chart = repository / "sandbox" / "charts" / "datadog"
     values = repository / "observability" / "datadog-values.yaml"
@@ -60,6 +69,8 @@ def test_the_stand_ins_chart_takes_the_values(repository):
     )
     assert done.returncode == 0, done.stderr
     objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+    (checks,) = (item for item in objects if item["metadata"]["name"] == "datadog-agent-checksd")
+    assert checks["data"] == {"purpleflea_agent.py": CHECK}
     pods = next(item for item in objects if item["kind"] == "DaemonSet")["spec"]["template"]["spec"]
     assert {"operator": "Exists"} in pods["tolerations"]
     ports = {

@@ -52,11 +52,26 @@ VALUES_HEAD = """\
 # Keys come from a Secret that you make, with the keys api-key and app-key; none stands here:
 #   kubectl create secret generic datadog-secret -n datadog --from-literal api-key=... --from-literal app-key=...
 #   helm install datadog-agent datadog/datadog -n datadog -f datadog-values.yaml
+# The check in datadog.checksd is agent_check/purpleflea_agent.py. It runs on pods that ask for it by annotation, which
+# the operator writes with spec.datadog.check.enabled; hence no datadog.confd: it would run on every agent, at a cost.
 """
+CHECK = "purpleflea_agent.py"
 
 
-def datadog_values(parameters: Parameters) -> str:
-    """datadog-values.yaml: APM, DogStatsD and logs for the agents, on every node."""
+class _Readable(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _text)
+
+
+def datadog_values(parameters: Parameters, check: str) -> str:
+    """datadog-values.yaml: APM, DogStatsD, logs and the check for the agents, on every node."""
     values: dict[str, Any] = {
         "datadog": {
             "apiKeyExistingSecret": "datadog-secret",
@@ -76,6 +91,7 @@ def datadog_values(parameters: Parameters) -> str:
             "logs": {"enabled": True, "containerCollectAll": False},
             "processAgent": {"processCollection": True},
             "kubeStateMetricsEnabled": False,
+            "checksd": {CHECK: check},
         },
         "clusterAgent": {
             "replicas": 2,
@@ -96,7 +112,7 @@ def datadog_values(parameters: Parameters) -> str:
             },
         },
     }
-    return VALUES_HEAD + yaml.safe_dump(values, sort_keys=False)
+    return VALUES_HEAD + yaml.dump(values, Dumper=_Readable, sort_keys=False)
 
 
 FACETS_TEXT = """\
