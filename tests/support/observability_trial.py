@@ -5,7 +5,7 @@ the test's.
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +17,7 @@ from purpleflea_contract.metrics import METRICS
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.datadog_api.organisation import HttpOrganisation
+from purpleflea_operator.datadog_api.organisation import HttpOrganisation, Organisation
 from purpleflea_operator.datadog_api.transport import Keys, Transport
 from purpleflea_operator.reconcile.reconciler import Result
 from purpleflea_operator.sync.marking import Fleet, NoFleet
@@ -87,6 +87,8 @@ class Trial:
     def __init__(self, *, limits: Mapping[str, Limit] | None = None) -> None:
         self.now = NOON
         self.fleet: Fleet = NoFleet()
+        self.seen_through: Callable[[Organisation], Organisation] = lambda found: found
+        """What stands between operator and Datadog."""
         self.server = ApiServer(now=lambda: self.now)
         self.datadog = DatadogApi(limits=limits, now=lambda: self.now.timestamp())
 
@@ -189,5 +191,5 @@ class Operator:
         self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)
         return await self._synchroniser.reconcile(KEY)
 
-    def _open(self, url: str, keys: Keys) -> HttpOrganisation:
-        return HttpOrganisation(Transport(self._datadog, url, keys))
+    def _open(self, url: str, keys: Keys) -> Organisation:
+        return self._trial.seen_through(HttpOrganisation(Transport(self._datadog, url, keys)))

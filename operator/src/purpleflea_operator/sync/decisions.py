@@ -134,6 +134,8 @@ def _is_ours(case: Case, found: Found) -> bool:
 def _was_there(case: Case, found: Found) -> bool:
     """Whether it existed before we came: then it is never removed."""
     entry = case.entry
+    if case.kind is Kind.LOG_INDEX_ORDER:
+        return False
     if entry is not None and entry.id:
         return entry.adopted
     if case.kind not in UNMARKED and mark_of(found) is not None:
