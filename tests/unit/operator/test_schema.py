@@ -1,5 +1,6 @@
 from typing import Annotated
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import BaseModel, Field
@@ -136,3 +137,15 @@ def test_no_rule_is_held_against_an_empty_default(repository, folder):
         (version,) = yaml.safe_load(file.read_text())["spec"]["versions"]
         for path, schema in walk(version["schema"]["openAPIV3Schema"]):
             assert not (schema.get("default") == {} and "x-kubernetes-validations" in schema), path
+
+
+@pytest.mark.parametrize("folder", ["crds", "charts/purpleflea-operator/files/crds"])
+def test_a_default_is_a_value_that_the_field_takes(repository, folder):
+    for file in (repository / folder).glob("*.yaml"):
+        (version,) = yaml.safe_load(file.read_text())["spec"]["versions"]
+        for path, schema in walk(version["schema"]["openAPIV3Schema"]):
+            if schema.get("default", {}) == {}:
+                continue
+            assert "format" not in schema, f"{path}: no default is known to be of a format"
+            required = {key: value for key, value in schema.items() if key != "required"}
+            assert jsonschema.Draft202012Validator(required).is_valid(schema["default"]), path

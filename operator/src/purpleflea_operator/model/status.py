@@ -81,7 +81,9 @@ class TradingStatus(SpecModel):
 
     mode: Mode = Mode.ACTIVE
     """Mode that was passed on to the agents."""
-    since: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] = ""
+    since: (
+        Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] | None
+    ) = None
     """When it was set."""
     changed_by: ShortText | None = None
     """Field manager that set it, such as kubectl-edit."""
