@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from purpleflea_sandbox.datadog.__main__ import main
+from purpleflea_sandbox.datadog.intake import app as intake_app
 from purpleflea_sandbox.datadog.node_agent.settings import SettingsError, from_environment
 
 LEAST = {"DD_DD_URL": "http://datadog-intake/", "DD_API_KEY": "k"}
@@ -54,7 +55,12 @@ def test_a_variable_that_cannot_be_used_is_named(name: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     ("role", "variables"),
-    [("node-agent", {"DD_DD_URL": None}), ("intake", {"SANDBOX_INTAKE_PORT": "x"})],
+    [
+        ("node-agent", {"DD_DD_URL": None}),
+        ("intake", {"SANDBOX_INTAKE_PORT": "x"}),
+        ("intake", {"SANDBOX_WEBHOOKS": "desk=ftp://x"}),
+        ("intake", {"SANDBOX_WEBHOOKS": "http://nameless"}),
+    ],
 )
 def test_a_wrong_environment_ends_with_one_line(
     role: str, variables: dict[str, str | None]
@@ -64,6 +70,11 @@ def test_a_wrong_environment_ends_with_one_line(
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
+
+
+def test_webhooks_are_named_addresses() -> None:
+    settings = intake_app.from_environment({"SANDBOX_WEBHOOKS": "a=http://x/1?b=c d=https://y"})
+    assert settings.webhooks == {"a": "http://x/1?b=c", "d": "https://y"}
 
 
 @pytest.mark.parametrize("role", ["node-agent", "intake"])

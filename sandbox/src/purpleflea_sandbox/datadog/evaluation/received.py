@@ -1,9 +1,10 @@
 """The stores of the intake as a source of tracks: metrics as received, and trace metrics computed from spans.
 
 As in Datadog, only top-level and measured spans yield trace.<name>, in seconds, and only some tags of them stay.
+Evaluation runs in threads: the lock is held for some hundred series at a time, so that whoever sends never waits long.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from purpleflea_sandbox.datadog.intake.trace_store import Trace
 TRACE_PREFIX = "trace."
 _TRACE_TAGS = ("env", "service", "version", "resource_name")
 """What trace metrics can be filtered and grouped by; a span's own tags are not among them."""
+_AT_ONCE = 200
 _DISTRIBUTION_SLACK_S = 120
 """Points arrive nearly in order: this much older than wanted, and the rest is older still."""
 
@@ -29,8 +31,15 @@ class Received:
     def tracks(self, metric: str, tags: Sequence[str], since: float) -> Iterable[Track]:
         if metric.startswith(TRACE_PREFIX):
             return _span_tracks(self.store, metric.removeprefix(TRACE_PREFIX), tags, since)
-        found = self.store.series.find(metric, tags)
-        return (track for series in found if (track := _track(series, since)) is not None)
+        return self._series_tracks(metric, tags, since)
+
+    def _series_tracks(self, metric: str, tags: Sequence[str], since: float) -> Iterator[Track]:
+        with self.store.lock:
+            found = self.store.series.find(metric, tags)
+        for start in range(0, len(found), _AT_ONCE):
+            with self.store.lock:
+                tracks = [_track(series, since) for series in found[start : start + _AT_ONCE]]
+            yield from (track for track in tracks if track is not None)
 
 
 def _track(series: Series, since: float) -> Track | None:
@@ -71,14 +80,20 @@ def _spreads(series: Series, since: float) -> Sequence[Spread]:
 def _span_tracks(store: Store, name: str, tags: Sequence[str], since: float) -> Iterable[Track]:
     wanted = set(tagging.normalised_all(tags))
     groups: dict[tuple[str, ...], list[Spread]] = {}
-    for trace in store.traces.find(name=name, limit=len(store.traces)):
-        for span in trace.spans.values():
-            if span["name"] != name or not _is_measured(span):
-                continue
-            ended = (span["start"] + span["duration"]) / 1e9
-            carried = _span_tags(span, trace)
-            if ended >= since and wanted <= set(carried):
-                groups.setdefault(carried, []).append(_spread(ended, span["duration"] / 1e9))
+    with store.lock:
+        found = [
+            (span, trace)
+            for trace in store.traces.find(name=name, limit=len(store.traces))
+            for span in trace.spans.values()
+            if span["name"] == name and _is_measured(span)
+        ]
+    for span, trace in found:
+        ended = (span["start"] + span["duration"]) / 1e9
+        if ended < since:
+            continue
+        carried = _span_tags(span, trace)
+        if wanted <= set(carried):
+            groups.setdefault(carried, []).append(_spread(ended, span["duration"] / 1e9))
     for carried, spreads in groups.items():
         yield Track(tags=carried, type="distribution", spreads=spreads)
 

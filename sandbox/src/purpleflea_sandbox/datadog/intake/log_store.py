@@ -2,7 +2,7 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +56,9 @@ class LogStore:
         found = self._index.having(terms) if terms else self._logs.keys()
         return [self._logs[number] for number in heapq.nlargest(limit, found)]
 
-    def newest(self) -> Iterator[Log]:
-        """All logs, the last to arrive first."""
-        return reversed(self._logs.values())
+    def newest(self) -> Sequence[Log]:
+        """All logs as they are now, the last to arrive first."""
+        return list(self._logs.values())[::-1]
 
     def about(self, name: str, value: str, *, limit: int) -> tuple[int, Sequence[Log]]:
         """How many logs say so by tag or by attribute, and the newest of them."""

@@ -96,7 +96,9 @@ def _handler(
     async def handle(request: web.Request) -> web.Response:
         _check_key(request, api_key)
         try:
-            take(store, json.loads(_decompressed(request, await request.read())))
+            document = json.loads(_decompressed(request, await request.read()))
+            with store.lock:
+                take(store, document)
         except (ValueError, KeyError, TypeError, AttributeError, zlib.error, OSError) as error:
             # Malformed bodies fail in as many ways as they are malformed; all are the sender's fault.
             return _errors(400, f"Payload is not in the expected format: {error}")

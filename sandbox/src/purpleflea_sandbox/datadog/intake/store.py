@@ -3,6 +3,7 @@
 It knows nothing of HTTP. What is built on it later (monitors, the fleet page) reads the same stores.
 """
 
+import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,10 +23,11 @@ def _ring() -> deque[Mapping[str, Any]]:
 
 @dataclass(slots=True, kw_only=True)
 class Store:
-    """One organisation's data."""
+    """One organisation's data. Who writes, and who reads outside the event loop's thread, holds the lock."""
 
     series: SeriesStore = field(default_factory=SeriesStore)
     traces: TraceStore = field(default_factory=TraceStore)
     logs: LogStore = field(default_factory=LogStore)
     events: deque[Mapping[str, Any]] = field(default_factory=_ring)
     checks: CheckStore = field(default_factory=CheckStore)
+    lock: threading.Lock = field(default_factory=threading.Lock)

@@ -1,6 +1,6 @@
 """Serves the fleet page: one document, its files, and its data as JSON. No inline code, nothing from elsewhere.
 
-Data of the same look is computed once in two seconds, however many look; between widgets the server answers others.
+Data of the same look is computed once in two seconds at most, however many look, and in a thread.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _FRESH_S = 2.0
+_REST = 3
+"""The page computes for at most a quarter of the time."""
 _MOST_KEPT = 32
 _STATIC = Path(str(resources.files(__package__))) / "static"
 
@@ -124,28 +126,30 @@ class _Page:
         scene = board.scene(dashboard, self._store, view, self._definitions, now)
         shown = []
         for position, placed in enumerate(dashboard["widgets"]):
-            shown.append(board.widget(position, placed, scene))
-            await asyncio.sleep(0)
+            shown.append(await asyncio.to_thread(board.widget, position, placed, scene))
         frame = board.frame(dashboard, self._store, view, self._definitions)
         return {"now": int(now * 1000), **frame, "widgets": shown}
 
     async def _monitors(self) -> Mapping[str, Any]:
         now = self._clock()
+        slos = await asyncio.to_thread(board.slos, self._definitions, self._store, now)
         return {
             "now": int(now * 1000),
             "monitors": board.monitors(self._definitions, self._monitoring.states),
-            "objectives": board.slos(self._definitions, self._store, now),
+            "objectives": slos,
             "told": board.told(self._monitoring.notifications),
         }
 
     async def _fresh(self, key: Key, make: Callable[[], Awaitable[Any]]) -> Any:
-        """What was computed a moment ago, else anew, one at a time."""
+        """What was computed a moment ago, else anew, one at a time; what is dear to compute is kept longer."""
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
-            made, value = self._kept.get(key, (float("-inf"), None))
-            if loop.time() - made > _FRESH_S:
+            stale, value = self._kept.get(key, (0.0, None))
+            if loop.time() >= stale:
+                began = loop.time()
                 value = await make()
-                self._kept[key] = (loop.time(), value)
+                took = loop.time() - began
+                self._kept[key] = (loop.time() + max(_FRESH_S, _REST * took), value)
                 while len(self._kept) > _MOST_KEPT:
                     self._kept.popitem(last=False)
             return value

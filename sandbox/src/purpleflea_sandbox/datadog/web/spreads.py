@@ -30,9 +30,7 @@ def distribution(found: Tracks, grid: Grid) -> Mapping[str, Any]:
         "edges": edges,
         "counts": counts,
         "total": round(math.fsum(weight for _, weight in samples)),
-        "percentiles": {f"p{rank}": percentile(samples, rank) for rank in _RANKS}
-        if samples
-        else {},
+        "percentiles": _percentiles(samples),
     }
 
 
@@ -48,6 +46,10 @@ def heat_map(found: Tracks, grid: Grid) -> Mapping[str, Any]:
     ]
     times = [int(moment * 1000) for moment in grid.times]
     return {"times": times, "edges": edges, "cells": counted}
+
+
+def _percentiles(samples: Sequence[Sample]) -> Mapping[str, float]:
+    return {f"p{rank}": percentile(samples, rank) for rank in _RANKS} if samples else {}
 
 
 def _samples(found: Tracks, grid: Grid) -> Sequence[Sequence[Sample]]:
