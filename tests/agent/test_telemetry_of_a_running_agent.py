@@ -141,7 +141,7 @@ def test_an_order_tells_the_status_of_its_answer_and_a_balance_is_told_by_curren
     order = observed.traces.wait_for(spans.ORDER_EXECUTE.name)
     assert order["metrics"]["status_code"] == 201
     fetched = observed.traces.wait_for(spans.WALLET_BALANCE_FETCH.name)["metrics"]
-    assert fetched["balance_USDC_usd"] == fetched["balance_usd"] == 10000
+    assert fetched["balance_USDC_usd"] == fetched["balance_usd"] > 0
 
 
 def test_a_low_balance_is_said_and_claimed_for_once_in_a_trace_of_its_own(
