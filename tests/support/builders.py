@@ -1,6 +1,6 @@
 """Builders of the objects that tests speak about. Each returns plain manifests with only what is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from purpleflea_contract import kubernetes
@@ -116,6 +116,36 @@ def a_datadog_daemon_set(
     }
 
 
+def a_local_service(
+    name: str = "datadog-agent",
+    *,
+    namespace: str = "datadog",
+    ports: Mapping[str, int] | None = None,
+    policy: str = "Local",
+) -> Manifest:
+    """The Service by which pods reach the node agent of their own node; `ports` by their names."""
+    found = {"dogstatsdport": 8125, "traceport": 8126} if ports is None else ports
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "internalTrafficPolicy": policy,
+            "ports": [{"name": key, "port": value} for key, value in found.items()],
+        },
+    }
+
+
+LOCAL_SERVICES = {("datadog", "datadog-agent"): a_local_service()}
+"""The Services that belong to the DaemonSet above, as they are found."""
+
+HOST_IP: Manifest = {
+    "name": "DD_AGENT_HOST",
+    "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}},
+}
+"""What a pod has that reaches its node agent by a port of its node."""
+
+
 def a_pod(
     name: str = "momentum-0",
     *,
@@ -128,6 +158,7 @@ def a_pod(
     annotations: Mapping[str, str] | None = None,
     created: str = CREATED,
     deleting: bool = False,
+    env: Sequence[Mapping[str, Any]] = (HOST_IP,),
 ) -> Manifest:
     """A pod of an agent."""
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
@@ -143,6 +174,7 @@ def a_pod(
         "labels": {
             kubernetes.LABEL_INSTANCE: instance,
             kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY,
+            kubernetes.LABEL_COMPONENT: "trading-agent",
             "controller-revision-hash": f"{instance}-1",
         },
         "annotations": dict(annotations or {}),
@@ -153,7 +185,10 @@ def a_pod(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,
-        "spec": {"nodeName": node} if node else {},
+        "spec": {
+            "containers": [{"name": kubernetes.CONTAINER, "env": list(env)}],
+            **({"nodeName": node} if node else {}),
+        },
         "status": {
             "conditions": conditions,
             "containerStatuses": [{"name": "agent", "state": state}] if node else [],

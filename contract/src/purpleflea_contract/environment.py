@@ -39,6 +39,8 @@ DEFAULT_CONFIG_DIR = "/etc/purpleflea"
 DEFAULT_STATE_DIR = "/var/lib/purpleflea"
 DEFAULT_API_KEY_DIR = "/var/run/purpleflea/api-key"
 DEFAULT_API_TOKEN_DIR = "/var/run/purpleflea/api-token"  # noqa: S105 - a folder
+SOCKETS_DIR = "/var/run/datadog"
+APM_SOCKETS_DIR = "/var/run/datadog-apm"
 TEMPORARY_DIR = "/tmp"  # noqa: S108 - a volume in the container
 
 DEFAULT_HTTP_HOST = "0.0.0.0"  # noqa: S104 - the kubelet and the operator must reach it
@@ -102,7 +104,7 @@ VARIABLES = (
     ),
     Variable(
         name=DD_AGENT_HOST,
-        set="where a node agent is found",
+        set="where a node agent is found, unless it is reached by sockets",
         meaning="Host of the node agent, for metrics and traces.",
     ),
     Variable(
@@ -112,12 +114,12 @@ VARIABLES = (
     ),
     Variable(
         name=DD_DOGSTATSD_URL,
-        set="never yet",
+        set="where it is a socket",
         meaning="Address of the DogStatsD server, such as unix:///var/run/datadog/dsd.socket.",
     ),
     Variable(
         name=DD_TRACE_AGENT_URL,
-        set=f"where the port is not {TRACE_PORT}",
+        set=f"where the port is not {TRACE_PORT}, or it is a socket",
         meaning="Address of the node agent's trace intake.",
     ),
     Variable(
@@ -177,6 +179,16 @@ MOUNTS = (
         path=DEFAULT_STATE_DIR,
         mounted="always",
         meaning="Journal: a volume claim with spec.storage, else a folder that lives as long as the pod.",
+    ),
+    Mount(
+        path=SOCKETS_DIR,
+        mounted="with spec.datadog.connection Socket or CSI, read-only",
+        meaning="Folder with the sockets of the node agent.",
+    ),
+    Mount(
+        path=APM_SOCKETS_DIR,
+        mounted="where the trace intake's socket lies in a folder of its own, read-only",
+        meaning="Folder with that socket.",
     ),
     Mount(
         path=TEMPORARY_DIR, mounted="always", meaning="Scratch; the root file system is read-only."

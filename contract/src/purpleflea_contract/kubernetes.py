@@ -11,6 +11,11 @@ API_VERSION = f"{GROUP}/{VERSION}"
 CONTAINER = "agent"
 """Name of the agent's container; Autodiscovery annotations carry it in their key."""
 
+HOLD_CONTAINER = "await-node-agent"
+"""Name of the init container that waits for the node agent (spec.datadog.whenMissing: Hold)."""
+HOLD_MODULE = "purpleflea_agent.hold"
+"""What it runs, of our own agent image whichever image the agent itself has."""
+
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
 LABEL_COMPONENT = "app.kubernetes.io/component"

@@ -22,6 +22,7 @@ from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.cluster.lease import LeaseObject
 from purpleflea_operator.cluster.scope import Scope
+from purpleflea_operator.cluster.terrain import Terrain
 from purpleflea_operator.datadog_api import transport
 from purpleflea_operator.reconcile.reconciler import Reconciler, Surroundings, Times
 from purpleflea_operator.render.identity import Defaults
@@ -141,13 +142,14 @@ class _Operator:
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         """All parts, put together; the result leads when it is called."""
         cluster, cache = await self._cluster(), Cache()
-        informer = Informer(cluster, cache, self._queue, self._scope)
+        terrain = Terrain(clock=self._clock, scope=self._scope)
+        informer = Informer(cluster, cache, self._queue, terrain)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
             around=Surroundings(
-                agents=self._agents, facts=informer.facts, rival=informer.identities.rival
+                agents=self._agents, terrain=terrain, rival=informer.identities.rival
             ),
             times=Times(now=_now, clock=self._clock),
         )

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import kopf
 
 from purpleflea_operator.cluster.kinds import Kind, Manifest
-from purpleflea_operator.runtime.informer import SELECTOR, WATCHED
+from purpleflea_operator.runtime.informer import WATCHED, selector_of
 
 BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
 
@@ -116,9 +116,10 @@ def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: Kind) -
 def select(found: kopf.OperatorSettings) -> kopf.OperatorSettings:
     """Have the API server filter: only objects that we made are sent to us."""
     for kind in WATCHED:
-        if kind.labelled:
+        selector = selector_of(kind)
+        if selector:
             group, _, version = kind.api_version.rpartition("/")
-            found.watching.label_selectors[group, version, kind.plural] = SELECTOR
+            found.watching.label_selectors[group, version, kind.plural] = selector
     return found
 
 

@@ -165,6 +165,7 @@ PRESET: tuple[Kind, ...] = (
     ),
     Kind(group="events.k8s.io", plural="events", kind="Event"),
     Kind(group="coordination.k8s.io", plural="leases", kind="Lease"),
+    Kind(group="storage.k8s.io", plural="csidrivers", kind="CSIDriver", namespaced=False),
     Kind(
         group="apiextensions.k8s.io",
         plural="customresourcedefinitions",

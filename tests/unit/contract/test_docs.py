@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from purpleflea_contract import docs, environment, events, metrics, routes, span
 from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.detect.connection import Connection
 from purpleflea_operator.detect.connection import Mode as ConnectionMode
+from purpleflea_operator.detect.facts import Socket
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
@@ -55,10 +57,17 @@ def test_every_variable_of_the_contract_has_a_row() -> None:
     assert constants == {variable.name for variable in environment.VARIABLES}
 
 
-def rendered(**changes: object) -> dict[str, object]:
+BY_PORT = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226)
+BY_SOCKET = Connection(
+    mode=ConnectionMode.SOCKET,
+    dogstatsd_socket=Socket(folder="/var/run/datadog", name="dsd.socket"),
+    apm_socket=Socket(folder="/var/run/elsewhere", name="apm.socket"),
+)
+
+
+def rendered(way: Connection = BY_PORT, **changes: object) -> dict[str, Any]:
     spec = AgentSpec.model_validate(a_spec(**changes))
     agent = Agent(namespace="trading", name="momentum", uid="uid", generation=1, spec=spec)
-    way = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226)
     found = {item["kind"]: item for item in children(agent, Defaults(image="i:1"), way)}
     container = found["StatefulSet"]["spec"]["template"]["spec"]["containers"][0]
     return dict(container)
@@ -76,10 +85,12 @@ def test_the_operator_sets_always_what_the_table_says_and_nothing_that_is_not_in
             "apm": {"sampleRate": "0.5", "runtimeMetrics": True, "profiling": True},
         },
     )
-    most = {item["name"] for item in everything["env"]}
+    by_socket = rendered(BY_SOCKET)
+    most = {item["name"] for item in (*everything["env"], *by_socket["env"])}
     never = {name for name, variable in known.items() if variable.set in NEVER}
     assert most == known.keys() - never - {environment.DD_TRACE_ENABLED}
-    mounts = {mount["mountPath"] for mount in everything["volumeMounts"]}
+    mounted = (*everything["volumeMounts"], *by_socket["volumeMounts"])
+    mounts = {mount["mountPath"] for mount in mounted}
     assert mounts == {mount.path for mount in environment.MOUNTS}
 
 

@@ -2,13 +2,13 @@ from datetime import UTC, datetime
 
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.connection import Connection, Mode, connection
-from purpleflea_operator.detect.facts import NO_DATADOG
 from purpleflea_operator.detect.node_agent import datadog_facts
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile.gather import world_of
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
-from support.builders import a_datadog_daemon_set, a_pod, a_spec, an_agent
+from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec, an_agent
+from support.installations import a_terrain
 
 KEY = Key("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ def a_cache(*, owner="agent-uid", way=HOST_IP):
 
 
 def test_the_world_holds_the_children_and_pods_of_the_agent():
-    world = world_of(a_cache(), KEY, an_agent(), NO_DATADOG, now=NOW)
+    world = world_of(a_cache(), KEY, an_agent(), a_terrain(), now=NOW)
     assert sorted(kind for kind, _ in world.children) == [
         "ConfigMap",
         "NetworkPolicy",
@@ -37,25 +37,25 @@ def test_the_world_holds_the_children_and_pods_of_the_agent():
 
 
 def test_children_of_a_former_incarnation_do_not_count():
-    assert world_of(a_cache(owner="older"), KEY, an_agent(), NO_DATADOG, now=NOW).children == {}
+    assert world_of(a_cache(owner="older"), KEY, an_agent(), a_terrain(), now=NOW).children == {}
 
 
 def test_an_invalid_spec_names_the_field():
-    world = world_of(a_cache(), KEY, an_agent(markets=[]), NO_DATADOG, now=NOW)
+    world = world_of(a_cache(), KEY, an_agent(markets=[]), a_terrain(), now=NOW)
     assert world.agent is None
     assert world.invalid.startswith("spec.markets")
 
 
 def test_the_connection_is_what_is_found_now():
-    found = datadog_facts([a_datadog_daemon_set()], frozenset({("datadog", "datadog-agent")}))
-    world = world_of(a_cache(), KEY, an_agent(), found, now=NOW)
-    assert world.connection == connection(found.node_agent, "Auto")
+    found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
+    world = world_of(a_cache(), KEY, an_agent(), a_terrain(found), now=NOW)
+    assert world.connection == connection(found, "Auto")
 
 
 def test_the_connection_is_remembered_while_no_node_agent_is_there():
-    assert world_of(a_cache(), KEY, an_agent(), NO_DATADOG, now=NOW).connection == HOST_IP
+    assert world_of(a_cache(), KEY, an_agent(), a_terrain(), now=NOW).connection == HOST_IP
 
 
 def test_a_disabled_connection_is_not_remembered():
     agent = an_agent(datadog={"connection": "Disabled"})
-    assert world_of(a_cache(), KEY, agent, NO_DATADOG, now=NOW).connection.mode is Mode.NONE
+    assert world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is Mode.NONE

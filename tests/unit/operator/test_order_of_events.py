@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import GRAVES, Cache, Key
+from purpleflea_operator.cluster.terrain import Terrain
 from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.detect.facts import NO_DATADOG
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile import plan
 from purpleflea_operator.reconcile.gather import world_of
@@ -18,6 +18,7 @@ from purpleflea_operator.render.identity import Agent, Defaults
 from purpleflea_operator.runtime.informer import Informer
 from purpleflea_operator.runtime.queue import Queue
 from support.builders import a_pod, a_spec, an_agent
+from support.installations import a_terrain
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = Key("trading", "momentum")
@@ -84,7 +85,8 @@ def worlds(draw):
 def after(events):
     """The cache, and how many agents stand how."""
     cache = Cache()
-    informer = Informer(NoCluster(), cache, Queue(jitter=lambda: 0.0))
+    around = Terrain(clock=lambda: 0.0)
+    informer = Informer(NoCluster(), cache, Queue(jitter=lambda: 0.0), around)
     for event_type, manifest in events:
         informer.on_event(kinds.kind_of(manifest), event_type, deepcopy(manifest))
     return cache, informer.tally
@@ -98,7 +100,7 @@ def actions(cache):
     resource = cache.agent(KEY)
     if resource is None:
         return ()
-    world = world_of(cache, KEY, resource, NO_DATADOG, now=NOW)
+    world = world_of(cache, KEY, resource, a_terrain(), now=NOW)
     found = plan.actions(children(world.agent, DEFAULTS, world.connection), world)
     return sorted(found, key=repr)
 

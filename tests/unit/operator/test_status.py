@@ -11,10 +11,9 @@ from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.transitions import transitions
 from purpleflea_operator.reconcile.world import World, pod, stuck_pod
 from purpleflea_operator.render.identity import Agent
-from support.builders import CREATED, a_datadog_daemon_set, a_pod, a_spec
+from support.builders import CREATED, LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SERVICE = frozenset({("datadog", "datadog-agent")})
 
 
 def a_stateful_set(*, replicas=3, ready=3, updated=3, generation=1, observed=1):
@@ -39,14 +38,14 @@ def a_world(stateful_set=None, *, pods=(), daemon_set=None, spec=None, **changes
         generation=1,
         spec=AgentSpec.model_validate(spec or a_spec(replicas=3)),
     )
-    found = datadog_facts([daemon_set] if daemon_set else [], SERVICE)
+    found = datadog_facts([daemon_set] if daemon_set else [], LOCAL_SERVICES)
     world = World(
         agent=agent,
         generation=1,
         children={} if stateful_set is None else {("StatefulSet", "momentum"): stateful_set},
         pods=[pod(item) for item in pods],
         datadog=found,
-        connection=connection(found.node_agent, agent.spec.datadog.connection),
+        connection=connection(found, agent.spec.datadog.connection),
     )
     return replace(world, **changes)
 
@@ -93,10 +92,9 @@ def test_a_missing_node_agent_does_not_stop_the_agents_and_says_how_to_install_i
 @pytest.mark.parametrize(
     ("daemon_set", "spec", "expected"),
     [
-        ({"ready": 1, "desired": 2}, {}, ("False", "NodeAgentNotReady")),
         ({"apm": False, "host_ports": True}, {}, ("False", "ApmOff")),
         ({"logs": "false", "host_ports": True}, {}, ("False", "LogsOff")),
-        ({"logs": None, "host_ports": True}, {}, ("True", "Connected")),
+        ({"logs": None, "host_ports": True}, {}, ("False", "LogsOff")),
         ({}, {"datadog": {"connection": "HostIP"}}, ("False", "NoConnection")),
         ({}, {"datadog": {"connection": "Disabled"}}, ("False", "Disabled")),
     ],
@@ -231,6 +229,7 @@ def test_the_status_says_how_the_node_agent_is_reached():
         "dogstatsd": "HostIP:8125",
         "apm": "HostIP:8126",
         "logs": "On",
+        "nodes": {"needed": 0, "covered": 0, "missing": []},
     }
     assert found["selector"] == (
         "app.kubernetes.io/name=purpleflea-agent,app.kubernetes.io/instance=momentum"

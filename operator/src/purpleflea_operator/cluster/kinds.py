@@ -63,14 +63,23 @@ OBSERVABILITY = Kind(
     plural="purplefleaobservabilities",
     labelled=False,
 )
+NODE = Kind(api_version="v1", kind="Node", plural="nodes", labelled=False, elsewhere=True)
+NAMESPACE = Kind(
+    api_version="v1", kind="Namespace", plural="namespaces", labelled=False, elsewhere=True
+)
+CSI_DRIVER = Kind(
+    api_version="storage.k8s.io/v1",
+    kind="CSIDriver",
+    plural="csidrivers",
+    labelled=False,
+    elsewhere=True,
+)
 
 CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
 """Kinds the operator makes for an agent, in the order in which they are applied."""
 
-_BY_NAME = {
-    kind.kind: kind
-    for kind in (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, *CHILDREN)
-}
+_KNOWN = (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, NODE, NAMESPACE, CSI_DRIVER)
+_BY_NAME = {kind.kind: kind for kind in (*_KNOWN, *CHILDREN)}
 
 
 def kind_of(manifest: Manifest) -> Kind:

@@ -1,20 +1,41 @@
-"""Node agent + what the user asked for -> the way by which agents reach it."""
+"""Node agents + what the user asked for -> the way by which agents reach the one of their node.
 
-from dataclasses import dataclass
+`Auto` takes what the installation offers, in the order HostIP, Service, Socket, CSI, the way that carries most signals
+first; and it keeps the way that agents already have for as long as that is still as good: each change restarts them.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from purpleflea_operator.detect.facts import NodeAgent, Port
+from purpleflea_operator.detect.facts import DatadogFacts, NodeAgent, PodSecurity, Socket
 
 CLUSTER_DOMAIN = "svc.cluster.local"
 
 
 class Mode(StrEnum):
-    """How agents reach the node agent."""
+    """How agents reach the node agent, in the order in which `Auto` prefers them."""
 
     HOST_IP = "HostIP"
     SERVICE = "Service"
+    SOCKET = "Socket"
+    CSI = "CSI"
     NONE = "None"
+
+
+Wanted = Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"]
+
+
+class Refusal(StrEnum):
+    """Why there is no connection although a node agent exists."""
+
+    NOT_OFFERED = "NotOffered"
+    """The installation has no such way."""
+    POD_SECURITY = "PodSecurity"
+    """The namespace allows no folder of the node."""
+    NOT_VISIBLE = "NotVisible"
+    """Whether the namespace allows it cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,58 +46,171 @@ class Connection:
     host: str = ""
     dogstatsd_port: int | None = None
     apm_port: int | None = None
+    dogstatsd_socket: Socket | None = None
+    apm_socket: Socket | None = None
     refused: str = ""
-    """Why there is no connection although a node agent exists."""
+    """Why what was asked for is not to be had; what agents had before is then kept."""
+    refusal: Refusal | None = None
+
+    @property
+    def carries_metrics(self) -> bool:
+        """Whether metrics have a way."""
+        return bool(self.dogstatsd_port or self.dogstatsd_socket)
+
+    @property
+    def carries_traces(self) -> bool:
+        """Whether traces have a way."""
+        return bool(self.apm_port or self.apm_socket)
 
 
 NO_CONNECTION = Connection(mode=Mode.NONE)
 
 
-def connection(
-    node_agent: NodeAgent | None, wanted: Literal["Auto", "HostIP", "Service", "Disabled"]
-) -> Connection:
-    """The connection to `node_agent`; mode None where there is none, with the reason in `refused`."""
-    if node_agent is None or wanted == "Disabled":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a namespace, and what agents have already, say about the choice."""
+
+    security: PodSecurity = PodSecurity.PRIVILEGED
+    had: Connection | None = None
+    """The connection that was injected last."""
+
+
+NO_LIMITS = Limits()
+
+
+def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) -> Connection:
+    """The connection to inject; mode None where there is none. `refused` says why it is not the one wanted."""
+    if wanted == "Disabled":
         return NO_CONNECTION
-    by_host, by_service = _by_host(node_agent), _by_service(node_agent)
-    if wanted == "HostIP":
-        return by_host or _refusal("no port of the node is open: set datadog.dogstatsd.useHostPort")
-    if wanted == "Service":
-        return by_service or _refusal(f"Service {node_agent.name} does not exist")
-    return (
-        (by_host if _is_complete(by_host, node_agent) else None)
-        or by_service
-        or by_host
-        or _refusal("neither a port of the node nor the node-local Service is open")
+    had = limits.had
+    if facts.node_agent is None:
+        return had or (NO_CONNECTION if facts.is_visible else _trusted(wanted))
+    offered = [
+        item
+        for agent in facts.node_agents
+        if agent.is_for_linux
+        for item in _offers(agent, facts)
+        if wanted in ("Auto", item.mode) and _is_allowed(item, limits.security, wanted)
+    ]
+    if offered:
+        best = min(offered, key=_cost)
+        return had if had in offered and _cost(had)[0] <= _cost(best)[0] else best
+    refusal, text = _refusal(facts, wanted, limits.security)
+    # A way that is gone for a while costs nothing; a rolling restart of trading agents does.
+    return replace(had or NO_CONNECTION, refusal=refusal, refused=text)
+
+
+def _trusted(wanted: Wanted) -> Connection:
+    """What was asked for by name where nothing can be seen, as Datadog's installers set it up by default."""
+    match wanted:
+        case "HostIP":
+            return Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+        case "Socket" | "CSI":
+            folder = "/var/run/datadog"
+            return Connection(
+                mode=Mode(wanted),
+                dogstatsd_socket=Socket(folder=folder, name="dsd.socket"),
+                apm_socket=Socket(folder=folder, name="apm.socket"),
+            )
+        case _:
+            return NO_CONNECTION
+
+
+def serves(agent: NodeAgent, way: Connection) -> bool:
+    """Whether the metrics of agents on the node of this node agent are heard by this way."""
+    return any(
+        _metrics_way(item) == _metrics_way(way)
+        for item in _offers(agent, DatadogFacts(csi_driver=True))
     )
 
 
-def _by_host(agent: NodeAgent) -> Connection | None:
-    dogstatsd, apm = _on_host(agent.dogstatsd), _on_host(agent.apm)
-    if dogstatsd is None:
-        return None
-    return Connection(mode=Mode.HOST_IP, dogstatsd_port=dogstatsd, apm_port=apm)
+def reached(facts: DatadogFacts, way: Connection) -> NodeAgent | None:
+    """The node agent that agents reach by this way; where none takes it, the one they would report to first."""
+    return next((item for item in facts.node_agents if serves(item, way)), facts.node_agent)
+
+
+def _metrics_way(item: Connection) -> tuple[object, ...]:
+    return item.mode, item.host, item.dogstatsd_port, item.dogstatsd_socket
+
+
+def _cost(item: Connection) -> tuple[int, int]:
+    """Signals that are left out, then the order of the modes."""
+    missing = (not item.carries_metrics) + (not item.carries_traces)
+    return missing, list(Mode).index(item.mode)
+
+
+def _offers(agent: NodeAgent, facts: DatadogFacts) -> Iterator[Connection]:
+    """The ways that carry at least metrics."""
+    found = [_by_host(agent), _by_service(agent), _by_socket(agent, Mode.SOCKET)]
+    if facts.csi_driver:
+        found.append(_by_socket(agent, Mode.CSI))
+    return (item for item in found if item is not None and item.carries_metrics)
+
+
+def _by_host(agent: NodeAgent) -> Connection:
+    dogstatsd, apm = agent.dogstatsd.port, agent.apm.port
+    return Connection(
+        mode=Mode.HOST_IP,
+        dogstatsd_port=dogstatsd.on_host if dogstatsd else None,
+        apm_port=apm.on_host if apm else None,
+    )
 
 
 def _by_service(agent: NodeAgent) -> Connection | None:
-    if not agent.service or agent.dogstatsd is None:
+    if agent.service is None:
         return None
+    # The Service lists its ports even where nothing listens behind them.
     return Connection(
         mode=Mode.SERVICE,
-        host=f"{agent.name}.{agent.namespace}.{CLUSTER_DOMAIN}",
-        dogstatsd_port=agent.dogstatsd.number,
-        apm_port=agent.apm.number if agent.apm else None,
+        host=f"{agent.service.name}.{agent.namespace}.{CLUSTER_DOMAIN}",
+        dogstatsd_port=agent.service.dogstatsd_port if agent.dogstatsd.port else None,
+        apm_port=agent.service.apm_port if agent.apm.port else None,
     )
 
 
-def _on_host(port: Port | None) -> int | None:
-    return port.on_host if port else None
+def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:
+    return Connection(
+        mode=mode, dogstatsd_socket=agent.dogstatsd.socket, apm_socket=agent.apm.socket
+    )
 
 
-def _is_complete(found: Connection | None, agent: NodeAgent) -> bool:
-    """Whether all that the node agent receives can be reached this way."""
-    return found is not None and (found.apm_port is not None or agent.apm is None)
+def _is_allowed(item: Connection, security: PodSecurity, wanted: Wanted) -> bool:
+    """A socket needs a folder of the node. Asked for by name it is tried where we cannot see; never by Auto."""
+    if item.mode is not Mode.SOCKET:
+        return True
+    allowed = security.allows_host_paths
+    return allowed is True or (allowed is None and wanted == "Socket")
 
 
-def _refusal(reason: str) -> Connection:
-    return Connection(mode=Mode.NONE, refused=reason)
+def _refusal(facts: DatadogFacts, wanted: Wanted, security: PodSecurity) -> tuple[Refusal, str]:
+    """Why there is no such way, and what to do."""
+    linux = [agent for agent in facts.node_agents if agent.is_for_linux]
+    has_socket = any(agent.dogstatsd.socket for agent in linux)
+    if has_socket and wanted in ("Auto", "Socket") and security.allows_host_paths is False:
+        return (
+            Refusal.POD_SECURITY,
+            f"the namespace's Pod Security level {security} forbids the sockets' hostPath volume",
+        )
+    if wanted == "CSI" and facts.csi_driver is None:
+        return Refusal.NOT_VISIBLE, "whether Datadog's CSI driver is registered cannot be seen"
+    if wanted == "Auto" and has_socket and security is PodSecurity.UNKNOWN:
+        return (
+            Refusal.NOT_VISIBLE,
+            "only sockets are offered, and whether the namespace allows them cannot be seen",
+        )
+    return Refusal.NOT_OFFERED, _missing(wanted, linux)
+
+
+def _missing(wanted: Wanted, agents: Iterable[NodeAgent]) -> str:
+    match wanted:
+        case "HostIP":
+            return "no port of the node takes metrics"
+        case "Service":
+            names = ", ".join(sorted(f"{agent.namespace}/{agent.name}" for agent in agents))
+            return f"no node-local Service of {names} takes metrics"
+        case "Socket":
+            return "no socket of the node agent lies in a folder of the node"
+        case "CSI":
+            return "Datadog's CSI driver is not registered"
+        case _:
+            return "no port of the node, node-local Service or socket takes metrics"

@@ -1,7 +1,13 @@
-"""What is known about the Datadog node agent: values only."""
+"""What is known about the Datadog node agents of a cluster: values only.
 
+`None` and `Switch.UNKNOWN` say that something cannot be seen from here; neither ever means "off".
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from purpleflea_operator.detect.placement import ANYWHERE, Placement
 
 
 class Installer(StrEnum):
@@ -28,24 +34,63 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Socket:
+    """A UNIX socket of the node agent: its folder on the node, and its name in there."""
+
+    folder: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """How one signal (metrics or traces) is taken in."""
+
+    state: Switch = Switch.OFF
+    port: Port | None = None
+    """Where it listens; None: nowhere, or only to its own pod."""
+    socket: Socket | None = None
+
+
+OFF = Receiver()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalService:
+    """The Service by which pods reach the node agent of their own node. None: it does not serve that signal."""
+
+    name: str
+    dogstatsd_port: int | None = None
+    apm_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAgent:
     """One DaemonSet of Datadog node agents."""
 
     installer: Installer
+    uid: str
     name: str
     namespace: str
     release: str
+    """Name of the Helm release, or of the DatadogAgent."""
     chart_version: str | None = None
     agent_version: str | None = None
-    dogstatsd: Port | None = None
-    apm: Port | None = None
+    dogstatsd: Receiver = OFF
+    apm: Receiver = OFF
     logs: Switch = Switch.UNKNOWN
+    service: LocalService | None = None
+    """The node-local Service, where it exists."""
+    placement: Placement = ANYWHERE
+    """Nodes that the DaemonSet may run on."""
     is_ready: bool = False
     """Whether every node that the DaemonSet wants has a ready node agent."""
     nodes: int = field(default=0, compare=False)
     """Nodes that the DaemonSet wants. No part of the facts: each new node would concern every agent."""
-    service: bool = False
-    """Whether the node-local Service of the same name exists."""
+
+    @property
+    def is_for_linux(self) -> bool:
+        """Whether it runs where agents run."""
+        return dict(self.placement.node_selector).get("kubernetes.io/os", "linux") == "linux"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +98,10 @@ class DatadogFacts:
     """All node agents found, the one that agents report to first. Empty: none is installed."""
 
     node_agents: tuple[NodeAgent, ...] = ()
+    csi_driver: bool | None = False
+    """Whether Datadog's CSI driver is registered; None: not to be seen."""
+    is_visible: bool = True
+    """Whether DaemonSets can be seen at all: if not, no node agent found does not mean that there is none."""
 
     @property
     def node_agent(self) -> NodeAgent | None:
@@ -61,3 +110,30 @@ class DatadogFacts:
 
 
 NO_DATADOG = DatadogFacts()
+
+
+class PodSecurity(StrEnum):
+    """What a namespace allows its pods."""
+
+    PRIVILEGED = "privileged"
+    BASELINE = "baseline"
+    RESTRICTED = "restricted"
+    UNKNOWN = "unknown"
+    """The namespace's labels cannot be seen."""
+
+    @property
+    def allows_host_paths(self) -> bool | None:
+        """Whether folders of the node may be mounted; None: not known."""
+        return None if self is PodSecurity.UNKNOWN else self is PodSecurity.PRIVILEGED
+
+
+ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
+
+
+def pod_security(labels: Mapping[str, str]) -> PodSecurity:
+    """What a namespace with these labels allows. Without a label, as with one that is no level, nothing is enforced
+    (an API server may be configured otherwise: then the refusal of a pod says so)."""
+    try:
+        return PodSecurity(labels.get(ENFORCE_LABEL, PodSecurity.PRIVILEGED))
+    except ValueError:
+        return PodSecurity.PRIVILEGED

@@ -8,35 +8,59 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from purpleflea_operator.detect.facts import DatadogFacts, Installer, NodeAgent, Port, Switch
+from purpleflea_operator.detect import containers
+from purpleflea_operator.detect.facts import (
+    OFF,
+    DatadogFacts,
+    Installer,
+    LocalService,
+    NodeAgent,
+    Receiver,
+    Switch,
+)
+from purpleflea_operator.detect.placement import daemon_set_placement
 
 Manifest = Mapping[str, Any]
+ServiceId = tuple[str, str]
+"""Namespace and name."""
+Services = Mapping[ServiceId, Manifest]
 
 CHART = re.compile(r"^datadog-(\d[\w.+-]*)$")
+AGENT_CONTAINERS = ("agent", "unprivileged-single-agent")
 TRACE_CONTAINERS = ("trace-agent", "unprivileged-single-agent")
 DOGSTATSD_PORT = "dogstatsdport"
 TRACE_PORT = "traceport"
+DOGSTATSD = (DOGSTATSD_PORT, "DD_DOGSTATSD_SOCKET", "DD_DOGSTATSD_NON_LOCAL_TRAFFIC")
+APM = (TRACE_PORT, "DD_APM_RECEIVER_SOCKET", "DD_APM_NON_LOCAL_TRAFFIC")
+DATADOG_AGENT = "agent.datadoghq.com/name"
+"""Label with the name of the DatadogAgent that a DaemonSet was made for."""
+CSI_DRIVER = "k8s.csi.datadoghq.com"
 
 
 def datadog_facts(
-    daemon_sets: Iterable[Manifest], services: frozenset[tuple[str, str]]
+    daemon_sets: Iterable[Manifest], services: Services, *, csi_driver: bool | None = False
 ) -> DatadogFacts:
-    """The node agents among `daemon_sets`; `services` are (namespace, name) of Services that exist."""
+    """The node agents among `daemon_sets`; `services` are those that exist of the ones `service_of` names."""
     found = [agent for item in daemon_sets if (agent := node_agent(item, services)) is not None]
-    return DatadogFacts(node_agents=tuple(sorted(found, key=_preference)))
+    return DatadogFacts(node_agents=tuple(sorted(found, key=_preference)), csi_driver=csi_driver)
 
 
-def _preference(agent: NodeAgent) -> tuple[bool, int, str, str]:
-    return (not agent.is_ready, -agent.nodes, agent.namespace, agent.name)
+def _preference(agent: NodeAgent) -> tuple[bool, bool, int, str, str]:
+    return (
+        not agent.is_for_linux,
+        not agent.is_ready,
+        -agent.nodes,
+        agent.namespace,
+        agent.name,
+    )
 
 
 def installer_of(daemon_set: Manifest) -> Installer | None:
     """What installed this DaemonSet; None where it is no Datadog node agent."""
     labels = daemon_set["metadata"].get("labels", {})
-    if _container(daemon_set, "agent") is None and _apm_container(daemon_set) is None:
+    if containers.container(daemon_set, *AGENT_CONTAINERS) is None:
         return None
-    managed_by = labels.get("app.kubernetes.io/managed-by")
-    if managed_by == "datadog-operator":
+    if labels.get("app.kubernetes.io/managed-by") == "datadog-operator":
         is_agent = labels.get("agent.datadoghq.com/component", "agent") == "agent"
         return Installer.OPERATOR if is_agent else None
     is_chart = CHART.match(labels.get("helm.sh/chart", "")) is not None
@@ -47,88 +71,93 @@ def installer_of(daemon_set: Manifest) -> Installer | None:
     return Installer.HELM if is_chart and is_agent and _has_agent_image(daemon_set) else None
 
 
-def node_agent(daemon_set: Manifest, services: frozenset[tuple[str, str]]) -> NodeAgent | None:
+def service_of(daemon_set: Manifest) -> ServiceId:
+    """Namespace and name of the node-local Service that belongs to a node agent, if there is one.
+
+    Profiles of a DatadogAgent have DaemonSets of their own and share its Service.
+    """
+    metadata = daemon_set["metadata"]
+    owner = metadata.get("labels", {}).get(DATADOG_AGENT)
+    is_operator = installer_of(daemon_set) is Installer.OPERATOR
+    name = f"{owner}-agent" if is_operator and owner else metadata["name"]
+    return metadata["namespace"], name
+
+
+def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
     """What is known about one DaemonSet; None where it is no Datadog node agent."""
     installer = installer_of(daemon_set)
     if installer is None:
         return None
     metadata, status = daemon_set["metadata"], daemon_set.get("status", {})
-    labels = metadata.get("labels", {})
-    chart = CHART.match(labels.get("helm.sh/chart", ""))
+    main = containers.container(daemon_set, *AGENT_CONTAINERS)
+    chart = CHART.match(metadata.get("labels", {}).get("helm.sh/chart", ""))
     current = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
     wanted = status.get("desiredNumberScheduled", 0)
     return NodeAgent(
         installer=installer,
+        uid=metadata["uid"],
         name=metadata["name"],
         namespace=metadata["namespace"],
         release=_release(metadata),
         chart_version=chart.group(1) if chart else None,
-        agent_version=_agent_version(daemon_set),
-        dogstatsd=_port(daemon_set, DOGSTATSD_PORT),
-        apm=_port(daemon_set, TRACE_PORT) if _apm_container(daemon_set) else None,
-        logs=_logs(daemon_set),
+        agent_version=containers.image_path(main)[1] or None,
+        dogstatsd=_dogstatsd(daemon_set),
+        apm=_apm(daemon_set),
+        logs=containers.switch(main or {}, "DD_LOGS_ENABLED", unset=Switch.OFF),
+        service=_local_service(services.get(service_of(daemon_set))),
+        placement=daemon_set_placement(daemon_set),
         is_ready=current and 0 < wanted <= status.get("numberReady", 0),
         nodes=wanted,
-        service=(metadata["namespace"], metadata["name"]) in services,
     )
 
 
 def _release(metadata: Manifest) -> str:
     annotated = metadata.get("annotations", {}).get("meta.helm.sh/release-name")
-    return str(
-        annotated or metadata.get("labels", {}).get("agent.datadoghq.com/name") or metadata["name"]
-    )
-
-
-def _containers(daemon_set: Manifest) -> list[Manifest]:
-    containers: list[Manifest] = daemon_set["spec"]["template"]["spec"].get("containers", [])
-    return containers
-
-
-def _container(daemon_set: Manifest, name: str) -> Manifest | None:
-    return next((item for item in _containers(daemon_set) if item["name"] == name), None)
-
-
-def _apm_container(daemon_set: Manifest) -> Manifest | None:
-    found = (_container(daemon_set, name) for name in TRACE_CONTAINERS)
-    return next((item for item in found if item is not None), None)
-
-
-def _image(container: Manifest) -> str:
-    """The image without digest."""
-    return str(container.get("image", "")).partition("@")[0]
+    return str(annotated or metadata.get("labels", {}).get(DATADOG_AGENT) or metadata["name"])
 
 
 def _has_agent_image(daemon_set: Manifest) -> bool:
-    """Registry hosts differ by site, so only the last part of the image's path counts."""
-    container = _container(daemon_set, "agent")
-    if container is None:
-        return False
-    return _image(container).rpartition("/")[2].partition(":")[0] == "agent"
+    main = containers.container(daemon_set, *AGENT_CONTAINERS)
+    return containers.image_path(main)[0] == "agent"
 
 
-def _agent_version(daemon_set: Manifest) -> str | None:
-    container = _container(daemon_set, "agent") or _apm_container(daemon_set)
-    image = _image(container) if container else ""
-    return image.rpartition("/")[2].partition(":")[2] or None
+def _dogstatsd(daemon_set: Manifest) -> Receiver:
+    owner = containers.owner_of_port(daemon_set, DOGSTATSD_PORT)
+    owner = owner or containers.container(daemon_set, *AGENT_CONTAINERS) or {}
+    state = containers.switch(owner, "DD_USE_DOGSTATSD", unset=Switch.ON)
+    return _receiver(daemon_set, owner, state, names=DOGSTATSD)
 
 
-def _port(daemon_set: Manifest, name: str) -> Port | None:
-    """The named port, whichever container owns it (DogStatsD moves to agent-data-plane)."""
-    host_network = bool(daemon_set["spec"]["template"]["spec"].get("hostNetwork"))
-    for container in _containers(daemon_set):
-        for port in container.get("ports", []):
-            if port.get("name") == name:
-                number = int(port["containerPort"])
-                on_host = number if host_network else port.get("hostPort")
-                return Port(number=number, on_host=on_host)
-    return None
+def _apm(daemon_set: Manifest) -> Receiver:
+    owner = containers.container(daemon_set, *TRACE_CONTAINERS)
+    if owner is None:
+        return OFF
+    state = containers.switch(owner, "DD_APM_ENABLED", unset=Switch.ON)
+    return _receiver(daemon_set, owner, state, names=APM)
 
 
-def _logs(daemon_set: Manifest) -> Switch:
-    container = _container(daemon_set, "agent") or _apm_container(daemon_set) or {}
-    # The last duplicate wins: the chart appends the user's variables.
-    values = [item for item in container.get("env", []) if item["name"] == "DD_LOGS_ENABLED"]
-    if not values or "value" not in values[-1]:
-        return Switch.UNKNOWN
-    return Switch.ON if str(values[-1]["value"]).lower() == "true" else Switch.OFF
+def _receiver(
+    daemon_set: Manifest, owner: Manifest, state: Switch, *, names: tuple[str, str, str]
+) -> Receiver:
+    """A receiver by its port's name, its socket's variable, and the one that opens it to other pods."""
+    port_name, socket, non_local = names
+    if state is Switch.OFF:
+        return OFF
+    is_closed = containers.switch(owner, non_local, unset=Switch.ON) is Switch.OFF
+    return Receiver(
+        state=state,
+        port=None if is_closed else containers.port(daemon_set, port_name),
+        socket=containers.socket(daemon_set, owner, socket),
+    )
+
+
+def _local_service(service: Manifest | None) -> LocalService | None:
+    """The Service, if it keeps to the node: another one would mix up the nodes' tags."""
+    if service is None or service.get("spec", {}).get("internalTrafficPolicy") != "Local":
+        return None
+    ports = {item.get("name"): item["port"] for item in service["spec"].get("ports", [])}
+    return LocalService(
+        name=service["metadata"]["name"],
+        dogstatsd_port=ports.get(DOGSTATSD_PORT),
+        apm_port=ports.get(TRACE_PORT),
+    )

@@ -60,9 +60,12 @@ class Datadog(SpecModel):
     """Tag team of everything the agents send."""
     tags: Annotated[dict[str, TagValue], Field(max_length=16)] = {}
     """More tags of everything the agents send, such as desk: crypto (at most 16)."""
-    connection: Literal["Auto", "HostIP", "Service", "Disabled"] = "Auto"
+    connection: Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"] = "Auto"
     """How agents reach the Datadog node agent: HostIP (a port of the node), Service (the node-local Service),
-    Auto (whichever the installation offers, HostIP first) or Disabled (send nothing)."""
+    Socket (UNIX sockets in a folder of the node; Pod Security levels baseline and restricted forbid it), CSI (the same
+    by Datadog's CSI driver, allowed everywhere), Auto (whichever the installation offers, in this order; agents keep
+    theirs while it is offered) or Disabled (send nothing). A way that is not to be had is refused in the condition
+    TelemetryReady."""
     apm: Apm = Apm()
     """What the agents trace."""
     legacy_histograms: bool = False
@@ -75,8 +78,9 @@ class Datadog(SpecModel):
     duplicate_identity: Literal["Refuse", "Allow"] = "Refuse"
     """What happens where an older agent, of another namespace, has the same name, env and service, so that Datadog
     cannot tell the two apart: Refuse starts no pod and reports it, Allow runs the agents and reports it."""
-    when_missing: Literal["Warn"] = "Warn"
-    """What happens where no node agent is found: Warn runs the agents and reports it."""
+    when_missing: Literal["Warn", "Hold"] = "Warn"
+    """What happens where no node agent hears an agent: Warn runs it and reports it; Hold starts no pod before the node
+    agent of its own node answers. A node agent that goes away later stops nobody."""
     custom_metrics_budget: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Custom metrics that all agents of this resource together may be expected to cost (1 to 10000000). The estimate is
     in status.customMetrics; the condition WithinBudget tells when it is larger."""

@@ -53,13 +53,33 @@ class Condition(SpecModel):
     """metadata.generation that this condition was computed from."""
 
 
+class MissingNode(SpecModel):
+    """A node whose agents nobody hears."""
+
+    node: ShortText
+    """Name of the node."""
+    reason: Annotated[str, Field(max_length=256)]
+    """Why no node agent hears them there."""
+
+
+class NodeCoverage(SpecModel):
+    """Nodes that run agents, or could run those that wait for one, and whether a node agent hears them there."""
+
+    needed: Annotated[int, Field(ge=0)] = 0
+    """Nodes that need a node agent."""
+    covered: Annotated[int, Field(ge=0)] = 0
+    """Nodes among them that have a ready one."""
+    missing: Annotated[tuple[MissingNode, ...], Field(max_length=10)] = ()
+    """The first of the others (at most 10), in the order of their names."""
+
+
 class DatadogStatus(SpecModel):
     """The Datadog node agent as found in the cluster."""
 
     installer: ShortText | None = None
     """What installed it: Helm, Operator or None."""
     release: ShortText | None = None
-    """Name of the DaemonSet of the node agent."""
+    """Name of the Helm release, or of the DatadogAgent."""
     namespace: ShortText | None = None
     """Namespace of the node agent."""
     chart_version: ShortText | None = None
@@ -67,13 +87,15 @@ class DatadogStatus(SpecModel):
     agent_version: ShortText | None = None
     """Version of the node agent, from the tag of its image."""
     connection: ShortText | None = None
-    """How the agents reach it: HostIP, Service or None."""
-    dogstatsd: ShortText | None = None
-    """Address for metrics, as host:port."""
-    apm: ShortText | None = None
-    """Address for traces, as host:port, or Off."""
+    """How the agents reach it: HostIP, Service, Socket, CSI or None."""
+    dogstatsd: Annotated[str, Field(max_length=512)] | None = None
+    """Address for metrics, as host:port or unix://path; Off where none are taken, Unknown where that is hidden."""
+    apm: Annotated[str, Field(max_length=512)] | None = None
+    """Address for traces, as host:port or unix://path; Off where none are taken, Unknown where that is hidden."""
     logs: ShortText | None = None
     """Whether container logs are collected: On, Off or Unknown."""
+    nodes: NodeCoverage | None = None
+    """How far the nodes of the agents have a node agent. Left out where nodes cannot be seen."""
 
 
 class TradingStatus(SpecModel):

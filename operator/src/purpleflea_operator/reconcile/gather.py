@@ -1,15 +1,23 @@
 """The cache -> the world of one agent. No request is made, nothing is decided."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, connection
-from purpleflea_operator.detect.facts import DatadogFacts
+from purpleflea_operator.detect.connection import (
+    NO_CONNECTION,
+    Connection,
+    Limits,
+    connection,
+)
+from purpleflea_operator.detect.coverage import Landscape, coverage
+from purpleflea_operator.detect.facts import DatadogFacts, PodSecurity
+from purpleflea_operator.detect.placement import placement
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.model.problems import first_problem
 from purpleflea_operator.model.status import ConditionType
@@ -21,11 +29,20 @@ from purpleflea_operator.render import remembered
 from purpleflea_operator.render.identity import Agent
 
 
+class Ground(Landscape, Protocol):
+    """What is known of the places where agents run."""
+
+    facts: DatadogFacts
+
+    def pod_security(self, namespace: str) -> PodSecurity:
+        """What a namespace allows its pods."""
+
+
 def world_of(
     cache: Cache,
     key: Key,
     resource: dict[str, Any],
-    found: DatadogFacts,
+    ground: Ground,
     *,
     now: datetime,
 ) -> World:
@@ -39,14 +56,18 @@ def world_of(
         if is_owned(item, uid)
     }
     stateful_set = next((item for (kind, _), item in live.items() if kind == "StatefulSet"), None)
+    found, security = ground.facts, ground.pod_security(key.namespace)
+    way = _connection(agent, found, stateful_set, security)
+    pods = cache.owned(kinds.POD, key)
     return World(
         agent=agent,
         generation=resource["metadata"]["generation"],
         invalid=invalid,
         children=live,
-        pods=tuple(pod(item) for item in cache.owned(kinds.POD, key)),
+        pods=tuple(pod(item) for item in pods),
         datadog=found,
-        connection=_connection(agent, found, stateful_set),
+        connection=way,
+        coverage=coverage(_nodes(pods, ground), found, way, ground),
         claims=tuple(claim(item) for item in cache.owned(kinds.CLAIM, key)),
         now=now,
         unavailable_since=_unavailable_since(resource),
@@ -61,6 +82,17 @@ def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
         if item["type"] == ConditionType.WORKLOAD_AVAILABLE and item["status"] != "True":
             return datetime.fromisoformat(item["lastTransitionTime"])
     return None
+
+
+def _nodes(pods: Iterable[dict[str, Any]], landscape: Landscape) -> Iterator[str]:
+    """Nodes that must have a node agent: where pods run, and where those that wait for a node could."""
+    for item in pods:
+        spec = item.get("spec", {})
+        if "nodeName" in spec:
+            yield spec["nodeName"]
+            continue
+        wanted = placement(spec)
+        yield from (node.name for node in landscape.nodes() if not wanted.obstacle(node))
 
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
@@ -82,16 +114,16 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
 
 
 def _connection(
-    agent: Agent | None, found: DatadogFacts, stateful_set: dict[str, Any] | None
+    agent: Agent | None,
+    found: DatadogFacts,
+    stateful_set: dict[str, Any] | None,
+    security: PodSecurity,
 ) -> Connection:
     """The connection to inject: what is found now, else what was injected before."""
     if agent is None:
         return NO_CONNECTION
-    wanted = agent.spec.datadog.connection
-    current = connection(found.node_agent, wanted)
-    if found.node_agent is not None or wanted == "Disabled":
-        return current
-    return remembered.connection(stateful_set) or current
+    limits = Limits(security=security, had=remembered.connection(stateful_set))
+    return connection(found, agent.spec.datadog.connection, limits)
 
 
 def is_owned(manifest: kinds.Manifest, uid: str) -> bool:

@@ -17,16 +17,16 @@ from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.kinds import Ref, ref_of
 from purpleflea_operator.cluster.port import Cluster
-from purpleflea_operator.detect.facts import DatadogFacts
 from purpleflea_operator.reconcile import plan, pods, status, transitions
 from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
 from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.checks.progress import deadline
 from purpleflea_operator.reconcile.diagnosis import Diagnosis, look_again_after_s
 from purpleflea_operator.reconcile.events import event
-from purpleflea_operator.reconcile.gather import is_owned, world_of
+from purpleflea_operator.reconcile.gather import Ground, is_owned, world_of
 from purpleflea_operator.reconcile.growth import Growth
 from purpleflea_operator.reconcile.identities import Claim
+from purpleflea_operator.reconcile.lag import Lag
 from purpleflea_operator.reconcile.pace import Pace
 from purpleflea_operator.reconcile.scale import as_allowed, replicas
 from purpleflea_operator.reconcile.world import World
@@ -56,8 +56,8 @@ class Surroundings:
     """What else there is, beside the agent resource and its children."""
 
     agents: Agents
-    facts: Callable[[], DatadogFacts]
-    """What is known about the Datadog node agent."""
+    terrain: Ground
+    """The places where agents run, and the Datadog node agents there."""
     rival: Callable[[str], Claim | None]
     """By uid of an agent resource: the oldest other one with the same identities in Datadog."""
 
@@ -80,6 +80,7 @@ class Reconciler:
         self._around = around
         self._now = times.now
         self._pace = Pace(times.clock)
+        self._lag = Lag(times.clock)
         self._diagnosis = Diagnosis(cluster, now=times.now)
         self._acknowledgements = Acknowledgements(around.agents, now=times.now)
         self._growth = Growth(cluster, cache, now=times.now)
@@ -126,12 +127,13 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._pace.forget(key)
+        self._lag.forget(key)
         self._diagnosis.forget(key)
         self._acknowledgements.forget(key)
         self._growth.forget(key)
 
     def _seen(self, key: Key, resource: dict[str, Any]) -> World:
-        world = world_of(self._cache, key, resource, self._around.facts(), now=self._now())
+        world = world_of(self._cache, key, resource, self._around.terrain, now=self._now())
         rival = self._around.rival(resource["metadata"]["uid"])
         if rival is not None:
             world = replace(world, rival=f"{rival.namespace}/{rival.name}")
@@ -237,7 +239,7 @@ class Reconciler:
         since = self._pace.since_write_s(key)
         after = status.write_after_s(current, wanted, since_write_s=since)
         if after == 0.0:
-            after = self._pace.wait_s(key) or None
+            after = self._lag.wait_s(key, world) or self._pace.wait_s(key) or None
             if after is None:
                 await self._write_status(key, resource, wanted)
                 await self._announce(resource, current, wanted)

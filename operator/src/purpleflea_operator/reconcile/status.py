@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from purpleflea_operator.detect.connection import Connection, Mode
-from purpleflea_operator.detect.facts import NodeAgent
 from purpleflea_operator.reconcile import budget, modes
 from purpleflea_operator.reconcile.checks.finding import Finding
+from purpleflea_operator.reconcile.datadog_status import datadog_status
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.identity import selector
 
@@ -27,7 +26,6 @@ def next_status(
 ) -> Status:
     """The status that says what was found; transition times are kept where nothing turned."""
     live = (world.stateful_set or {}).get("status", {})
-    found = world.datadog.node_agent
     status: Status = {
         "observedGeneration": world.generation,
         "replicas": live.get("replicas", 0),
@@ -42,8 +40,9 @@ def next_status(
     else:
         # The last valid version keeps running.
         status |= {key: current[key] for key in ("trading", "customMetrics") if key in current}
-    if found is not None:
-        status["datadog"] = _datadog(found, world.connection)
+    datadog = datadog_status(world)
+    if datadog is not None:
+        status["datadog"] = datadog
     return status
 
 
@@ -90,23 +89,6 @@ def _timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _datadog(agent: NodeAgent, connection: Connection) -> dict[str, str]:
-    # HostIP is written as such: each pod learns the address of its own node.
-    host = "HostIP" if connection.mode is Mode.HOST_IP else connection.host
-    status: dict[str, str | None] = {
-        "installer": agent.installer,
-        "release": agent.release,
-        "namespace": agent.namespace,
-        "chartVersion": agent.chart_version,
-        "agentVersion": agent.agent_version,
-        "connection": connection.mode,
-        "dogstatsd": f"{host}:{connection.dogstatsd_port}" if connection.dogstatsd_port else None,
-        "apm": f"{host}:{connection.apm_port}" if connection.apm_port else "Off",
-        "logs": agent.logs,
-    }
-    return {key: str(value) for key, value in status.items() if value is not None}
-
-
 def write_after_s(
     current: Mapping[str, Any], wanted: Mapping[str, Any], *, since_write_s: float
 ) -> float | None:
@@ -123,4 +105,5 @@ def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
     turns = [
         (item["type"], item["status"], item["reason"]) for item in status.get("conditions", [])
     ]
-    return turns, status.get("observedGeneration"), status.get("selector"), status.get("datadog")
+    datadog = {key: item for key, item in status.get("datadog", {}).items() if key != "nodes"}
+    return turns, status.get("observedGeneration"), status.get("selector"), datadog

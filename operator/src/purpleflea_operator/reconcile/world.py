@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement
 from purpleflea_operator.detect.connection import NO_CONNECTION, Connection
+from purpleflea_operator.detect.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.reconcile.claims import Claim
 from purpleflea_operator.render.identity import Agent
@@ -37,6 +39,12 @@ class Pod:
     """Reason why the container waits, as the kubelet says it."""
     message: str = ""
     """The kubelet's, or the scheduler's, explanation."""
+    node: str = ""
+    """The node it runs on; empty where it is not scheduled."""
+    environment: Sequence[Manifest] = ()
+    """Variables of the agent's container, as the live pod has them."""
+    held: bool = False
+    """Whether it waits for the node agent of its node."""
     address: str = ""
     """IP address; empty while it has none."""
     ready_since: datetime | None = None
@@ -72,6 +80,10 @@ class World:
     pods: Sequence[Pod] = ()
     datadog: DatadogFacts = NO_DATADOG
     connection: Connection = NO_CONNECTION
+    coverage: Coverage = ALL_COVERED
+    """How far the nodes of the agents have a node agent that hears them."""
+    hearing: Mapping[str, str] = field(default_factory=dict)
+    """What speaks against pods (by UID) being heard, found by asking them; pods without a finding are absent."""
     failure: str = ""
     """Why a child could not be written, for people; empty when all were."""
     failure_reason: str = "ApplyFailed"
@@ -120,9 +132,27 @@ def pod(manifest: Manifest) -> Pod:
         ),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
+        node=manifest.get("spec", {}).get("nodeName", ""),
+        environment=_environment(manifest),
+        held=_is_held(status),
         address=status.get("podIP", ""),
         ready_since=_moment(conditions.get("Ready", {}).get("lastTransitionTime")),
         is_controlled=any(item.get("controller") for item in metadata.get("ownerReferences", ())),
+    )
+
+
+def _environment(manifest: Manifest) -> Sequence[Manifest]:
+    for container in manifest.get("spec", {}).get("containers", []):
+        if container["name"] == kubernetes.CONTAINER:
+            found: Sequence[Manifest] = container.get("env", ())
+            return found
+    return ()
+
+
+def _is_held(status: Manifest) -> bool:
+    return any(
+        item["name"] == kubernetes.HOLD_CONTAINER and "running" in item.get("state", {})
+        for item in status.get("initContainerStatuses", [])
     )
 
 

@@ -10,6 +10,7 @@ from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, secrets
 from purpleflea_contract import tags as metric_tags
 from purpleflea_operator.detect.connection import Connection, Mode
+from purpleflea_operator.render import sockets
 from purpleflea_operator.render.identity import Agent, Manifest
 
 MASKING_RULES = (
@@ -37,7 +38,7 @@ def environment(agent: Agent, connection: Connection) -> list[Manifest]:
     return [
         *_unified_service_tags(),
         *_origin(),
-        *_receivers(connection),
+        *receivers(connection),
         *_features(agent, connection),
     ]
 
@@ -106,9 +107,26 @@ def _origin() -> list[Manifest]:
     ]
 
 
-def _receivers(connection: Connection) -> list[Manifest]:
+def receivers(connection: Connection) -> list[Manifest]:
+    """The variables that say where metrics and traces go."""
     if connection.mode is Mode.NONE:
         return [_value(env.DD_TRACE_ENABLED, "false")]
+    by_socket = connection.mode in (Mode.SOCKET, Mode.CSI)
+    addresses = _by_socket(connection) if by_socket else _by_port(connection)
+    if not connection.carries_traces:
+        addresses.append(_value(env.DD_TRACE_ENABLED, "false"))
+    return addresses
+
+
+def _by_socket(connection: Connection) -> list[Manifest]:
+    urls = {
+        env.DD_DOGSTATSD_URL: sockets.dogstatsd_url(connection),
+        env.DD_TRACE_AGENT_URL: sockets.apm_url(connection),
+    }
+    return [_value(name, url) for name, url in urls.items() if url is not None]
+
+
+def _by_port(connection: Connection) -> list[Manifest]:
     found = [
         _from_field(env.DD_AGENT_HOST, "status.hostIP")
         if connection.mode is Mode.HOST_IP
@@ -116,9 +134,7 @@ def _receivers(connection: Connection) -> list[Manifest]:
     ]
     if connection.dogstatsd_port not in (None, env.DOGSTATSD_PORT):
         found.append(_value(env.DD_DOGSTATSD_PORT, str(connection.dogstatsd_port)))
-    if connection.apm_port is None:
-        found.append(_value(env.DD_TRACE_ENABLED, "false"))
-    elif connection.apm_port != env.TRACE_PORT:
+    if connection.apm_port not in (None, env.TRACE_PORT):
         url = f"http://$({env.DD_AGENT_HOST}):{connection.apm_port}"
         found.append(_value(env.DD_TRACE_AGENT_URL, url))
     return found

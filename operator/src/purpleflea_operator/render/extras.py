@@ -13,7 +13,7 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator.model.containers import Sidecar
 from purpleflea_operator.model.variables import Variable
 from purpleflea_operator.model.volumes import Mount, Volume
-from purpleflea_operator.render import datadog, mounts
+from purpleflea_operator.render import datadog, mounts, sockets
 from purpleflea_operator.render.identity import Agent
 
 OWN_DOMAINS = (f"{kubernetes.GROUP}/", "apps.kubernetes.io/", "statefulset.kubernetes.io/")
@@ -89,11 +89,11 @@ def _is_own_variable(name: str) -> bool:
 
 
 def _is_own_volume(name: str) -> bool:
-    return name in mounts.NAMES
+    return name in mounts.NAMES or name in sockets.PATHS
 
 
 def _is_own_container(name: str) -> bool:
-    return name == kubernetes.CONTAINER
+    return name in (kubernetes.CONTAINER, kubernetes.HOLD_CONTAINER)
 
 
 def _is_own_path(path: str) -> bool:
@@ -101,5 +101,5 @@ def _is_own_path(path: str) -> bool:
     wanted = PurePosixPath(path)
     return any(
         wanted.is_relative_to(own) or PurePosixPath(own).is_relative_to(wanted)
-        for own in mounts.PATHS
+        for own in (*mounts.PATHS, *sockets.PATHS.values())
     )

@@ -31,7 +31,8 @@ def _to_node_agent(connection: Connection) -> list[Manifest]:
         return []
     receivers = (("UDP", connection.dogstatsd_port), ("TCP", connection.apm_port))
     ports = [{"protocol": protocol, "port": port} for protocol, port in receivers if port]
-    return [{"ports": ports}]
+    # Sockets need no rule, and a rule without ports would mean all of them.
+    return [{"ports": ports}] if ports else []
 
 
 def _open_ports(agent: Agent) -> list[Manifest]:

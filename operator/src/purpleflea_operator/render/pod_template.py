@@ -5,7 +5,7 @@ import hashlib
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, routes
 from purpleflea_operator.detect.connection import Connection
-from purpleflea_operator.render import datadog, mounts, service_account, sidecars
+from purpleflea_operator.render import datadog, hold, mounts, service_account, sidecars, sockets
 from purpleflea_operator.render.config import settings_text
 from purpleflea_operator.render.extras import Extras, extras
 from purpleflea_operator.render.identity import (
@@ -52,11 +52,20 @@ def _pod_spec(agent: Agent, defaults: Defaults, connection: Connection, added: E
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(agent, defaults, connection, added)],
-        "volumes": [*mounts.volumes(agent), *all_passed_on(added.volumes)],
+        "volumes": [
+            *mounts.volumes(agent),
+            *sockets.volumes(connection),
+            *all_passed_on(added.volumes),
+        ],
         **_placement(agent),
     }
-    if added.sidecars:
-        spec["initContainers"] = sidecars.containers(added.sidecars)
+    # Sidecars first: one that brings the network is needed to reach the node agent.
+    init_containers = [
+        *sidecars.containers(added.sidecars),
+        *hold.init_containers(agent, defaults, connection),
+    ]
+    if init_containers:
+        spec["initContainers"] = init_containers
     if agent.spec.image and agent.spec.image.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in agent.spec.image.pull_secrets]
     return spec
@@ -108,7 +117,11 @@ def _container(agent: Agent, defaults: Defaults, connection: Connection, added: 
         "startupProbe": _probe(routes.HEALTH.path, period=1, failures=60),
         "livenessProbe": _probe(routes.HEALTH.path, period=10, failures=3),
         "readinessProbe": _probe(routes.READY.path, period=2, failures=3),
-        "volumeMounts": [*mounts.mounts(agent), *all_passed_on(added.mounts)],
+        "volumeMounts": [
+            *mounts.mounts(agent),
+            *sockets.mounts(connection),
+            *all_passed_on(added.mounts),
+        ],
     }
     if agent.spec.pod.env_from:
         container["envFrom"] = all_passed_on(agent.spec.pod.env_from)

@@ -1,7 +1,7 @@
 """The connection that was last injected, kept as an annotation on the StatefulSet.
 
 When the node agent disappears, agents keep what they have: an address where nobody listens costs nothing, a rolling
-restart of trading agents does.
+restart of trading agents does. And a way that is still offered is kept when another one is added.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ import orjson
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.detect.connection import Connection, Mode
+from purpleflea_operator.detect.facts import Socket
 
 KEY = f"{kubernetes.GROUP}/datadog-connection"
 
@@ -24,6 +25,13 @@ def annotation(connection: Connection) -> dict[str, str]:
         "dogstatsd": connection.dogstatsd_port,
         "apm": connection.apm_port,
     }
+    sockets = {
+        "dogstatsdSocket": connection.dogstatsd_socket,
+        "apmSocket": connection.apm_socket,
+    }
+    value |= {
+        key: f"{item.folder}/{item.name}" for key, item in sockets.items() if item is not None
+    }
     return {KEY: orjson.dumps(value).decode()}
 
 
@@ -37,6 +45,15 @@ def connection(stateful_set: dict[str, Any] | None) -> Connection | None:
             host=value["host"],
             dogstatsd_port=value["dogstatsd"],
             apm_port=value["apm"],
+            dogstatsd_socket=_socket(value.get("dogstatsdSocket")),
+            apm_socket=_socket(value.get("apmSocket")),
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _socket(path: str | None) -> Socket | None:
+    if path is None:
+        return None
+    folder, _, name = path.rpartition("/")
+    return Socket(folder=folder, name=name)

@@ -7,16 +7,22 @@ burst of events without a type, and what was deleted meanwhile is never reported
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key, owner_of
 from purpleflea_operator.cluster.kinds import Kind, Manifest, Ref
+from purpleflea_operator.cluster.places import Places
 from purpleflea_operator.cluster.port import Cluster
-from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
-from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
-from purpleflea_operator.detect.node_agent import datadog_facts, installer_of
+from purpleflea_operator.cluster.terrain import KINDS, Change, Terrain
+from purpleflea_operator.detect.node_agent import (
+    ServiceId,
+    datadog_facts,
+    installer_of,
+    service_of,
+)
 from purpleflea_operator.reconcile.identities import Claim, Identities
 from purpleflea_operator.reconcile.world import pod
 from purpleflea_operator.runtime.queue import Queue
@@ -26,31 +32,29 @@ logger = logging.getLogger(__name__)
 
 SWEEP_DELAY_S = 3.0
 SELECTOR = f"{kubernetes.LABEL_MANAGED_BY}={kubernetes.MANAGED_BY}"
-WATCHED = (kinds.AGENT, *kinds.CHILDREN, kinds.POD, kinds.CLAIM, kinds.DAEMON_SET)
+WATCHED = (kinds.AGENT, *kinds.CHILDREN, kinds.POD, kinds.CLAIM, kinds.DAEMON_SET, *KINDS)
+# Pods of agents and of node agents: one watch per kind, and a selector cannot say "or" across labels.
+POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 
 
 class Informer:
     """Keeps the cache and the Datadog facts current, and puts the agents concerned in line."""
 
-    def __init__(
-        self, cluster: Cluster, cache: Cache, queue: Queue[Key], scope: Scope = CLUSTER_WIDE
-    ) -> None:
-        self.watched = scope.seen(WATCHED)
+    def __init__(self, cluster: Cluster, cache: Cache, queue: Queue[Key], terrain: Terrain) -> None:
+        self.watched = terrain.scope.seen(WATCHED)
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
+        self._terrain = terrain
+        self._places = Places()
         self.tally = Tally()
         self.identities = Identities()
         self.on_workload: Callable[[], None] = lambda: None
         """Called when the workload of an agent changed."""
-        self._facts = NO_DATADOG
-        self._services: dict[str, bool] = {}
+        self._services: dict[str, Manifest] = {}
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
+        self._losses: Queue[str] = Queue(jitter=lambda: 0.0)
         self._datadog_changed = asyncio.Event()
-
-    def facts(self) -> DatadogFacts:
-        """What is known about the Datadog node agent."""
-        return self._facts
 
     async def prime(self) -> None:
         """Fill the cache before anything is reconciled.
@@ -59,10 +63,13 @@ class Informer:
             ApiError: A kind could not be listed.
         """
         for kind in self.watched:
-            found, _ = await self._cluster.list_all(kind, selector=_selector(kind))
+            found, _ = await self._cluster.list_all(kind, selector=selector_of(kind))
             for manifest in found:
-                self._cache.put(manifest)
-                self._count(kind, manifest)
+                if _is_terrain(kind, manifest):
+                    self._terrain.note(kind, manifest)
+                else:
+                    self._cache.put(manifest)
+                    self._count(kind, manifest)
         await self._observe_datadog()
         for key in self._cache.agent_keys():
             self._queue.add(key)
@@ -75,9 +82,14 @@ class Informer:
         """Take in one watch event."""
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
-        if event_type == "DELETED":
-            self._forget(kind, manifest["metadata"]["uid"])
-            self._concern(kind, self._cache.bury(kind, manifest["metadata"]["uid"]))
+        uid, is_gone = manifest["metadata"]["uid"], event_type == "DELETED"
+        if _is_terrain(kind, manifest):
+            terrain = self._terrain
+            self._reach(terrain.forget(kind, uid) if is_gone else terrain.note(kind, manifest))
+            return
+        if is_gone:
+            self._forget(kind, uid)
+            self._concern(kind, self._cache.bury(kind, uid))
             return
         if self._cache.is_outdated(manifest):
             return
@@ -91,21 +103,48 @@ class Informer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_datadog(), name="datadog")
             group.create_task(self._sweep_forever(), name="sweeps")
+            group.create_task(self._follow_losses(), name="losses")
 
     def _count(self, kind: Kind, manifest: Manifest) -> None:
         if kind is kinds.AGENT:
             self.tally.note(manifest)
             self._call(self.identities.note(manifest))
+        if kind is kinds.POD:
+            self._places.note(manifest)
 
     def _forget(self, kind: Kind, uid: str) -> None:
         if kind is kinds.AGENT:
             self.tally.drop(uid)
             self._call(self.identities.drop(uid))
+        if kind is kinds.POD:
+            self._places.forget(uid)
 
     def _call(self, claims: Iterable[Claim]) -> None:
         """Put agents in line whose identities became free, or no longer are."""
         for claim in claims:
             self._queue.add(Key(claim.namespace, claim.name))
+
+    def _reach(self, change: Change | None) -> None:
+        """Put the agents in line that a change around them concerns."""
+        if change is None:
+            return
+        if change.everywhere:
+            self._datadog_changed.set()
+        if change.after_s:
+            self._losses.add_after(change.node, change.after_s)
+            return
+        keys = self._places.agents_on(change.node) if change.node else []
+        if change.namespace:
+            keys = [key for key in self._cache.agent_keys() if key.namespace == change.namespace]
+        for key in keys:
+            self._queue.add(key)
+
+    async def _follow_losses(self) -> None:
+        """Node agents that were lost a while ago: whether they came back is seen in the pass."""
+        while True:
+            name = await self._losses.take()
+            self._reach(Change(node=name))
+            self._losses.finish(name)
 
     def _concern(self, kind: Kind, key: Key | None) -> None:
         if kind is kinds.DAEMON_SET:
@@ -133,36 +172,47 @@ class Informer:
         candidates = [
             item for item in self._cache.all(kinds.DAEMON_SET) if installer_of(item) is not None
         ]
-        services = set()
+        services: dict[ServiceId, Manifest] = {}
         for item in candidates:
-            if await self._has_service(item):
-                services.add((item["metadata"]["namespace"], item["metadata"]["name"]))
-        facts = datadog_facts(candidates, frozenset(services))
-        changed, self._facts = facts != self._facts, facts
+            service = await self._service(item)
+            if service is not None:
+                services[service_of(item)] = service
+        terrain = self._terrain
+        found = datadog_facts(candidates, services, csi_driver=terrain.csi_driver)
+        facts = replace(found, is_visible=terrain.scope.sees(kinds.DAEMON_SET))
+        changed, terrain.facts = facts != terrain.facts, facts
         return changed
 
-    async def _has_service(self, daemon_set: dict[str, Any]) -> bool:
-        """Whether the node-local Service exists; asked once per version of the DaemonSet's spec."""
+    async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
+        """The node-local Service, if it exists; asked for once per version of the DaemonSet's spec."""
         metadata = daemon_set["metadata"]
         known = f"{metadata['uid']}/{metadata.get('generation', 0)}"
-        if not self._services.get(known, False):
-            ref = Ref(kind=kinds.SERVICE, namespace=metadata["namespace"], name=metadata["name"])
-            self._services[known] = await self._cluster.get(ref) is not None
+        if known not in self._services:
+            namespace, name = service_of(daemon_set)
+            ref = Ref(kind=kinds.SERVICE, namespace=namespace, name=name)
+            found = await self._cluster.get(ref)
+            if found is None:
+                return None
+            self._services[known] = found
         return self._services[known]
 
     async def _sweep_forever(self) -> None:
         while True:
             kind = await self._sweeps.take()
             try:
-                found, version = await self._cluster.list_all(kind, selector=_selector(kind))
+                found, version = await self._cluster.list_all(kind, selector=selector_of(kind))
                 alive = [item["metadata"]["uid"] for item in found]
                 for manifest in found:
                     self.on_event(kind, "MODIFIED", manifest)
                 for key in self._cache.sweep(kind, alive, version=int(version)):
                     self._concern(kind, key)
+                for change in self._terrain.sweep(kind, alive, version=int(version)):
+                    self._reach(change)
                 if kind is kinds.AGENT:
                     self.tally.keep_only(alive)
                     self._call(self.identities.keep_only(alive))
+                if kind is kinds.POD:
+                    self._places.sweep(alive)
                 if kind is kinds.DAEMON_SET:
                     self._datadog_changed.set()
             except errors.ApiError as error:
@@ -172,5 +222,15 @@ class Informer:
                 self._sweeps.finish(kind)
 
 
-def _selector(kind: Kind) -> str:
+def selector_of(kind: Kind) -> str:
+    """The objects of a kind that are watched; empty: all."""
+    if kind is kinds.POD:
+        return POD_SELECTOR
     return SELECTOR if kind.labelled else ""
+
+
+def _is_terrain(kind: Kind, manifest: Manifest) -> bool:
+    """Whether an object belongs to the places where agents run, not to agents."""
+    labels = manifest["metadata"].get("labels", {})
+    is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
+    return kind in KINDS or (kind is kinds.POD and not is_ours)

@@ -1,70 +1,243 @@
-"""Is there a Datadog node agent, and does all that the agents send have a way to it? Pure."""
+"""Is there a Datadog node agent, and is every agent heard by one, with all that it sends? Pure.
 
-from purpleflea_operator.detect.facts import Switch
-from purpleflea_operator.model.status import ConditionType
+The first shortcoming found is told, from the installation down to the single pod, each with the command that fixes it.
+"""
+
+from collections.abc import Callable, Sequence
+
+from purpleflea_operator.detect.connection import Mode, Refusal, reached
+from purpleflea_operator.detect.facts import NodeAgent, Switch
+from purpleflea_operator.model.status import ConditionStatus, ConditionType
+from purpleflea_operator.reconcile.checks import remedies
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
 from purpleflea_operator.reconcile.checks.workload import progress
-from purpleflea_operator.reconcile.world import World
+from purpleflea_operator.reconcile.world import Pod, World
+from purpleflea_operator.render.datadog import receivers
 
-INSTALL = (
-    "helm repo add datadog https://helm.datadoghq.com && helm install datadog-agent datadog/datadog "
-    "--namespace datadog --create-namespace --set datadog.apiKeyExistingSecret=datadog-secret "
-    "--set datadog.dogstatsd.useHostPort=true --set datadog.apm.portEnabled=true --set datadog.logs.enabled=true"
-)
-UPGRADE = (
-    "helm upgrade {release} datadog/datadog --namespace {namespace} --reuse-values --set {value}"
-)
+NAMED = 3
+"""So many nodes, pods or node agents a message names; the rest is counted."""
 
 
 def datadog_installed(world: World) -> Finding:
     """Is there a Datadog node agent in the cluster?"""
-    kind = ConditionType.DATADOG_INSTALLED
-    found = world.datadog.node_agent
+    kind, facts = ConditionType.DATADOG_INSTALLED, world.datadog
+    found = facts.node_agent
+    if found is None and not facts.is_visible:
+        message = (
+            "DaemonSets cannot be seen: the operator is bound to namespaces. "
+            "Name the connection in spec.datadog.connection, or bind it to the whole cluster"
+        )
+        return finding(kind, "Unknown", DatadogReason.NOT_VISIBLE, message)
     if found is None:
-        message = f"no Datadog node agent was found; agents run unobserved. Install it: {INSTALL}"
-        return finding(kind, "False", "NotFound", message)
+        message = (
+            "no Datadog node agent was found; agents run unobserved. "
+            f"Install it: {remedies.INSTALL}"
+        )
+        return finding(kind, "False", DatadogReason.NOT_FOUND, message)
+    if not found.is_for_linux:
+        message = (
+            f"{_named(found)} runs on no Linux node; agents run unobserved. "
+            f"Install one for Linux: {remedies.INSTALL}"
+        )
+        return finding(kind, "False", DatadogReason.NONE_FOR_LINUX, message)
     version = f" (chart {found.chart_version})" if found.chart_version else ""
-    message = f"DaemonSet {found.namespace}/{found.name}, installed by {found.installer}{version}"
-    return finding(kind, "True", "Found", message)
+    others = _some([_named(item) for item in facts.node_agents[1:]])
+    also = f"; also {others}" if others else ""
+    message = f"DaemonSet {_named(found)}, installed by {found.installer}{version}{also}"
+    return finding(kind, "True", DatadogReason.FOUND, message)
 
 
 def telemetry_ready(world: World) -> Finding:
     """Do metrics, traces and logs of every agent have a way to a ready node agent?"""
-    kind = ConditionType.TELEMETRY_READY
     if world.agent is not None and world.agent.spec.datadog.connection == "Disabled":
-        return finding(kind, "False", "Disabled", "spec.datadog.connection is Disabled")
-    found = world.datadog.node_agent
-    if found is None:
-        return finding(kind, "False", "NodeAgentMissing", "no Datadog node agent was found")
-    if world.connection.refused:
-        return finding(kind, "False", "NoConnection", f"{world.connection.refused}")
-    if not found.is_ready:
-        # No counts: each node that comes and goes would become a write per agent.
-        message = f"not every node agent is ready: kubectl -n {found.namespace} get pods"
-        return finding(kind, "False", "NodeAgentNotReady", message)
-    missing = _missing_signal(world)
-    if missing is not None:
-        return missing
-    ready, current = progress(world)
-    if not current:
-        message = "the agents are being started with the address of the node agent"
-        return finding(kind, "Unknown", "WaitingForAgents", message)
+        message = "spec.datadog.connection is Disabled"
+        return _telemetry("False", TelemetryReason.DISABLED, message)
+    found = reached(world.datadog, world.connection)
+    if found is None or not found.is_for_linux:
+        return _no_node_agent(world)
+    for check in _CHECKS:
+        problem = check(world, found)
+        if problem is not None:
+            return problem
+    unknown = [name for name, state in _signals(found).items() if state is Switch.UNKNOWN]
+    hidden = f"; cannot be seen: whether it takes {' and '.join(unknown)}" if unknown else ""
     message = (
-        f"{ready} agents reach their node agent by {world.connection.mode}: metrics, traces, logs"
+        f"{progress(world)[0]} agents reach their node agent by {world.connection.mode}: "
+        f"{', '.join(_signals(found))}{hidden}"
     )
-    return finding(kind, "True", "Connected", message)
+    return _telemetry("True", TelemetryReason.CONNECTED, message)
 
 
-def _missing_signal(world: World) -> Finding | None:
-    """Traces or logs that the installation does not take."""
-    found = world.datadog.node_agent
-    assert found is not None  # noqa: S101 - the caller has looked
-    if found.apm is None or world.connection.apm_port is None:
-        reason, name, value = "ApmOff", "traces", "datadog.apm.portEnabled=true"
-    elif found.logs is Switch.OFF:
-        reason, name, value = "LogsOff", "logs", "datadog.logs.enabled=true"
-    else:
+def _no_node_agent(world: World) -> Finding:
+    if not world.datadog.is_visible:
+        way = world.connection.mode
+        used = "agents send nothing" if way is Mode.NONE else f"agents use {way} unproven"
+        message = (
+            f"whether there is a Datadog node agent cannot be seen from these namespaces; {used}"
+        )
+        return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
+    held = [item for item in world.pods if item.held]
+    waiting = f"; {len(held)} agents wait for one (whenMissing: Hold)" if held else ""
+    message = f"no Datadog node agent was found{waiting}"
+    return _telemetry("False", TelemetryReason.NODE_AGENT_MISSING, message)
+
+
+def _signals(found: NodeAgent) -> dict[str, Switch]:
+    return {"metrics": found.dogstatsd.state, "traces": found.apm.state, "logs": found.logs}
+
+
+def _refused(world: World, found: NodeAgent) -> Finding | None:
+    way = world.connection
+    if not way.refused:
         return None
-    command = UPGRADE.format(release=found.release, namespace=found.namespace, value=value)
-    message = f"the node agent takes no {name}. Turn them on: {command}"
-    return finding(ConditionType.TELEMETRY_READY, "False", reason, message)
+    kept = "" if way.mode is Mode.NONE else f"; agents keep {way.mode} until then"
+    if found.dogstatsd.state is Switch.OFF:
+        command = remedies.METRICS.command(found)
+        message = f"the node agent takes no metrics. Turn them on: {command}"
+        return _telemetry("False", TelemetryReason.METRICS_OFF, message + kept)
+    if way.refusal is Refusal.NOT_VISIBLE:
+        return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, way.refused + kept)
+    if way.refusal is Refusal.POD_SECURITY:
+        command = remedies.METRICS.command(found)
+        message = f"{way.refused}. Open the node's ports: {command}, and set spec.datadog.connection to Auto"
+        return _telemetry("False", TelemetryReason.POD_SECURITY, message + kept)
+    wanted = world.agent.spec.datadog.connection if world.agent is not None else "Auto"
+    command = _OFFERS.get(wanted, remedies.METRICS).command(found)
+    message = f"{way.refused}. Offer it: {command}, or set spec.datadog.connection to Auto{kept}"
+    return _telemetry("False", TelemetryReason.NO_CONNECTION, message)
+
+
+_OFFERS = {"Socket": remedies.METRICS_SOCKET, "CSI": remedies.CSI}
+
+
+def _uncovered(world: World, found: NodeAgent) -> Finding | None:
+    missing = world.coverage.missing
+    if not missing:
+        return None
+    nodes = {item.node for item in missing}
+    heard = sum(1 for pod in world.pods if pod.node and pod.node not in nodes)
+    held = sum(1 for pod in world.pods if pod.held)
+    where = _some([f"{item.node} ({item.reason})" for item in missing])
+    waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
+    tainted = any(item.reason.startswith("taint ") for item in missing)
+    command = remedies.TOLERATE.command(found) if tainted else remedies.look(found)
+    step = "Let it run there" if tainted else "See"
+    message = f"{heard}/{len(world.pods)} agents are heard, missing on {where}{waiting}. {step}: {command}"
+    return _telemetry("False", TelemetryReason.NODES_UNCOVERED, message)
+
+
+def _signal_off(world: World, found: NodeAgent) -> Finding | None:
+    """Traces or logs that the installation does not take."""
+    by_socket = world.connection.mode in (Mode.SOCKET, Mode.CSI)
+    traces = remedies.TRACES_SOCKET if by_socket else remedies.TRACES
+    if found.apm.state is Switch.OFF:
+        message = f"the node agent takes no traces. Turn them on: {traces.command(found)}"
+        return _telemetry("False", TelemetryReason.APM_OFF, message)
+    if not world.connection.carries_traces:
+        message = (
+            f"traces have no way by {world.connection.mode}. Open one: {traces.command(found)}"
+        )
+        return _telemetry("False", TelemetryReason.TRACES_UNREACHABLE, message)
+    if found.logs is Switch.OFF:
+        command = remedies.LOGS.command(found)
+        message = f"the node agent takes no logs. Turn them on: {command}"
+        return _telemetry("False", TelemetryReason.LOGS_OFF, message)
+    return None
+
+
+def _waiting(world: World, _found: NodeAgent) -> Finding | None:
+    if progress(world)[1]:
+        return None
+    message = "the agents are being started with the address of the node agent"
+    return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, message)
+
+
+def _not_injected(world: World, _found: NodeAgent) -> Finding | None:
+    """Live pods that lack what was asked for: somebody else changed them on their way in."""
+    expected = receivers(world.connection)
+    bare = [pod for pod in world.pods if not pod.deleting and not _has(pod, expected)]
+    if not bare:
+        return None
+    wanted = ", ".join(str(item["name"]) for item in expected)
+    message = (
+        f"{_names(bare)} run without {wanted}: look for an admission webhook that takes them away, "
+        f"then delete these pods"
+    )
+    return _telemetry("False", TelemetryReason.NOT_INJECTED, message)
+
+
+def _has(pod: Pod, expected: Sequence[dict[str, object]]) -> bool:
+    present = {item["name"]: item for item in pod.environment}
+    return all(_is_set(item, present.get(str(item["name"]), {})) for item in expected)
+
+
+def _is_set(expected: object, live: object) -> bool:
+    """Whether a variable stands as wanted; what the API server added (an apiVersion) does not count."""
+    if not isinstance(expected, dict):
+        return expected == live
+    return isinstance(live, dict) and all(
+        _is_set(value, live.get(key)) for key, value in expected.items()
+    )
+
+
+def _unheard(world: World, _found: NodeAgent) -> Finding | None:
+    """Pods that were asked, and lose what they send, or do not answer."""
+    losing = [
+        pod for pod in world.pods if world.hearing.get(pod.uid) == TelemetryReason.TELEMETRY_LOST
+    ]
+    silent = [
+        pod for pod in world.pods if world.hearing.get(pod.uid) == TelemetryReason.AGENTS_SILENT
+    ]
+    if losing:
+        message = (
+            f"{_names(losing)} lose what they send although a node agent is there: see "
+            "telemetry_dropped_by_signal in their /v1/status, and the log of the node agent"
+        )
+        return _telemetry("False", TelemetryReason.TELEMETRY_LOST, message)
+    if silent:
+        message = (
+            f"{_names(silent)} do not answer the operator, so whether they lose what they send is not known: "
+            "let the operator's pods reach their HTTP port (NetworkPolicy)"
+        )
+        return _telemetry("Unknown", TelemetryReason.AGENTS_SILENT, message)
+    return None
+
+
+def _unseen(world: World, found: NodeAgent) -> Finding | None:
+    if world.coverage.is_visible:
+        return None
+    if not found.is_ready:
+        message = f"not every node agent is ready: {remedies.look(found)}"
+        return _telemetry("False", TelemetryReason.NODE_AGENT_NOT_READY, message)
+    message = "nodes cannot be seen, so whether each has a node agent is not known"
+    return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
+
+
+_CHECKS: tuple[Callable[[World, NodeAgent], Finding | None], ...] = (
+    _refused,
+    _uncovered,
+    _signal_off,
+    _waiting,
+    _not_injected,
+    _unheard,
+    _unseen,
+)
+
+
+def _telemetry(status: ConditionStatus, reason: TelemetryReason, message: str) -> Finding:
+    return finding(ConditionType.TELEMETRY_READY, status, reason, message)
+
+
+def _named(item: NodeAgent) -> str:
+    return f"{item.namespace}/{item.name}"
+
+
+def _names(pods: Sequence[Pod]) -> str:
+    return _some(sorted(item.name for item in pods))
+
+
+def _some(items: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    shown, more = ", ".join(items[:NAMED]), len(items) - NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

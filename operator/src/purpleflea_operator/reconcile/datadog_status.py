@@ -1,0 +1,52 @@
+"""What is known of the node agent -> status.datadog. Pure; absent fields are left out."""
+
+from typing import Any
+
+from purpleflea_operator.detect.connection import Connection, Mode, reached
+from purpleflea_operator.detect.coverage import Coverage
+from purpleflea_operator.detect.facts import Receiver, Switch
+from purpleflea_operator.reconcile.world import World
+from purpleflea_operator.render import sockets
+
+LISTED = 10
+"""Nodes without a node agent that the status lists; the rest is counted."""
+
+
+def datadog_status(world: World) -> dict[str, Any] | None:
+    """status.datadog; None where no node agent is known."""
+    way = world.connection
+    found = reached(world.datadog, way)
+    if found is None:
+        return None
+    status = {
+        "installer": str(found.installer),
+        "release": found.release,
+        "namespace": found.namespace,
+        "chartVersion": found.chart_version,
+        "agentVersion": found.agent_version,
+        "connection": str(way.mode),
+        "dogstatsd": _address(way, way.dogstatsd_port, sockets.dogstatsd_url(way), found.dogstatsd),
+        "apm": _address(way, way.apm_port, sockets.apm_url(way), found.apm),
+        "logs": str(found.logs),
+        "nodes": _nodes(world.coverage) if way.mode is not Mode.NONE else None,
+    }
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def _address(way: Connection, port: int | None, url: str | None, receiver: Receiver) -> str:
+    if url is not None:
+        return url
+    if port is not None:
+        # HostIP is written as such: each pod learns the address of its own node.
+        return f"{Mode.HOST_IP if way.mode is Mode.HOST_IP else way.host}:{port}"
+    return str(Switch.UNKNOWN if receiver.state is Switch.UNKNOWN else Switch.OFF)
+
+
+def _nodes(found: Coverage) -> dict[str, Any] | None:
+    if not found.is_visible:
+        return None
+    return {
+        "needed": found.needed,
+        "covered": found.needed - len(found.missing),
+        "missing": [{"node": item.node, "reason": item.reason} for item in found.missing[:LISTED]],
+    }

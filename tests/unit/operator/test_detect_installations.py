@@ -1,0 +1,594 @@
+"""Named installations: what is found, how agents are connected, what the conditions say, which command helps."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from purpleflea_operator.cluster import kinds
+from purpleflea_operator.cluster.terrain import Terrain
+from purpleflea_operator.detect.connection import Limits, Mode, connection
+from purpleflea_operator.detect.coverage import coverage
+from purpleflea_operator.detect.facts import PodSecurity
+from purpleflea_operator.detect.node_agent import datadog_facts
+from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
+from purpleflea_operator.reconcile.datadog_status import datadog_status
+from purpleflea_operator.reconcile.world import World, pod
+from purpleflea_operator.render.datadog import receivers
+from purpleflea_operator.render.identity import Agent
+from support.builders import a_local_service, a_pod, a_spec
+from support.installations import (
+    a_node,
+    a_node_agent,
+    datadog_operator,
+    from_secret,
+    helm,
+    variables,
+)
+
+NODES = ("node-1", "node-2", "node-3")
+LOCAL = {("datadog", "datadog-agent"): a_local_service()}
+RESTRICTED = PodSecurity.RESTRICTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An installation, and what is to come of it."""
+
+    name: str
+    daemon_sets: tuple[dict[str, Any], ...]
+    services: dict[Any, Any] = field(default_factory=lambda: LOCAL)
+    csi: bool | None = False
+    security: PodSecurity = RESTRICTED
+    wanted: str = "Auto"
+    nodes: tuple[dict[str, Any], ...] = tuple(a_node(name) for name in NODES)
+    node_agents: tuple[dict[str, Any], ...] | None = None
+    """By default a ready one of the first DaemonSet on each node."""
+
+    status: dict[str, Any]
+    """Fields of status.datadog."""
+    installed: str = "Found"
+    telemetry: str = "Connected"
+    says: str = ""
+    """What the message of TelemetryReady (or else of DatadogInstalled) contains: the command that helps."""
+
+
+HELM = helm(logs=True)
+GPU_TAINT = a_node("node-3", taints=["dedicated=gpu:NoSchedule"])
+AWAY = {"name": "config", "mountPath": "/etc/datadog-agent/datadog.yaml", "subPath": "datadog.yaml"}
+
+
+def configured_by_file():
+    found = helm()
+    for container in found["spec"]["template"]["spec"]["containers"]:
+        container["volumeMounts"] = [*container["volumeMounts"], AWAY]
+        kept = ("DD_DOGSTATSD_SOCKET", "DD_APM_RECEIVER_SOCKET")
+        container["env"] = [item for item in container["env"] if item["name"] in kept]
+    return found
+
+
+def required(*terms):
+    selector = {"nodeSelectorTerms": list(terms)}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": selector}}
+
+
+def sockets_moved():
+    found = helm(logs=True)
+    spec = found["spec"]["template"]["spec"]
+    spec["volumes"][0]["hostPath"]["path"] = "/opt/run/datadog"
+    return found
+
+
+def nothing_listens():
+    found = helm(logs=True, sockets=False)
+    for container in found["spec"]["template"]["spec"]["containers"]:
+        container["ports"] = []
+    return found
+
+
+CASES = (
+    Case(
+        name="the chart with defaults and logs, in a restricted namespace",
+        daemon_sets=(HELM,),
+        status={
+            "installer": "Helm",
+            "release": "datadog-agent",
+            "namespace": "datadog",
+            "chartVersion": "3.240.0",
+            "agentVersion": "7.81.1",
+            "connection": "Service",
+            "dogstatsd": "datadog-agent.datadog.svc.cluster.local:8125",
+            "apm": "datadog-agent.datadog.svc.cluster.local:8126",
+            "logs": "On",
+            "nodes": {"needed": 3, "covered": 3, "missing": []},
+        },
+    ),
+    Case(
+        name="the chart with defaults: no logs",
+        daemon_sets=(helm(),),
+        status={"logs": "Off", "connection": "Service"},
+        telemetry="LogsOff",
+        says="helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'datadog.logs.enabled=true'",
+    ),
+    Case(
+        name="the chart as the page wants it: open ports of the node",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True, apm_host_port=True),),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:8125", "apm": "HostIP:8126"},
+    ),
+    Case(
+        name="only the port for metrics is open on the node: the Service carries both",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True),),
+        status={"connection": "Service"},
+    ),
+    Case(
+        name="only the port for traces is open on the node",
+        daemon_sets=(helm(logs=True, apm_host_port=True),),
+        status={"connection": "Service"},
+    ),
+    Case(
+        name="only the port for metrics is open, and there is no Service",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True, sockets=False),),
+        services={},
+        status={"connection": "HostIP", "apm": "Off"},
+        telemetry="TracesUnreachable",
+        says="'datadog.apm.portEnabled=true'",
+    ),
+    Case(
+        name="the node's network and custom ports",
+        daemon_sets=(helm(logs=True, host_network=True, dogstatsd_port=8225, apm_port=8226),),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:8225", "apm": "HostIP:8226"},
+    ),
+    Case(
+        name="custom ports behind the Service",
+        daemon_sets=(helm(logs=True, dogstatsd_port=8225, apm_port=8226),),
+        services={
+            ("datadog", "datadog-agent"): a_local_service(
+                ports={"dogstatsdport": 8225, "traceport": 8226}
+            )
+        },
+        status={"dogstatsd": "datadog-agent.datadog.svc.cluster.local:8225"},
+    ),
+    Case(
+        name="another name of the release, as annotated by helm install",
+        daemon_sets=(helm("dd-datadog", namespace="monitoring", release="dd"),),
+        services={
+            ("monitoring", "dd-datadog"): a_local_service("dd-datadog", namespace="monitoring")
+        },
+        status={
+            "release": "dd",
+            "dogstatsd": "dd-datadog.monitoring.svc.cluster.local:8125",
+        },
+        telemetry="LogsOff",
+        says="helm upgrade dd datadog/datadog --namespace monitoring",
+    ),
+    Case(
+        name="an old chart: no label of Datadog's own, so that its pods are not found",
+        daemon_sets=(helm(chart="datadog-2.37.2", logs=True, dogstatsd_host_port=True),),
+        node_agents=(),
+        status={"chartVersion": "2.37.2", "nodes": {"needed": 3, "covered": 3, "missing": []}},
+    ),
+    Case(
+        name="an old chart that is still rolling out",
+        daemon_sets=(helm(chart="datadog-2.37.2", logs=True, ready=2),),
+        node_agents=(),
+        status={"nodes": {"needed": 3, "covered": 0}},
+        telemetry="NodesUncovered",
+        says="its node agent is being started",
+    ),
+    Case(
+        name="traces off",
+        daemon_sets=(helm(logs=True, apm=False, dogstatsd_host_port=True),),
+        status={"connection": "HostIP", "apm": "Off"},
+        telemetry="ApmOff",
+        says="'datadog.apm.portEnabled=true'",
+    ),
+    Case(
+        name="traces off by the user's own variable, which comes last",
+        daemon_sets=(helm(logs=True, env=variables(DD_APM_ENABLED="false")),),
+        status={"apm": "Off"},
+        telemetry="ApmOff",
+    ),
+    Case(
+        name="metrics off by the user's own variable",
+        daemon_sets=(helm(logs=True, env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"connection": "None", "dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="'datadog.dogstatsd.useHostPort=true'",
+    ),
+    Case(
+        name="logs from a Secret: unknown, never off",
+        daemon_sets=(helm(env=[from_secret("DD_LOGS_ENABLED")]),),
+        status={"logs": "Unknown"},
+        says="cannot be seen: whether it takes logs",
+    ),
+    Case(
+        name="logs by a reference to another variable: unknown",
+        daemon_sets=(helm(env=variables(DD_LOGS_ENABLED="$(LOGS)")),),
+        status={"logs": "Unknown"},
+    ),
+    Case(
+        name="configured by a mounted datadog.yaml: what is not said by variables is unknown",
+        daemon_sets=(configured_by_file(),),
+        status={"logs": "Unknown", "connection": "Service"},
+        says="cannot be seen: whether it takes metrics and traces and logs",
+    ),
+    Case(
+        name="DogStatsD in agent-data-plane",
+        daemon_sets=(
+            helm(logs=True, data_plane=True, dogstatsd_host_port=True, apm_host_port=True),
+        ),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:8125"},
+    ),
+    Case(
+        name="closed to other pods: only sockets are left",
+        daemon_sets=(
+            helm(
+                logs=True,
+                env=variables(
+                    DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false", DD_APM_NON_LOCAL_TRAFFIC="false"
+                ),
+            ),
+        ),
+        security=PodSecurity.PRIVILEGED,
+        status={
+            "connection": "Socket",
+            "dogstatsd": "unix:///var/run/datadog/dsd.socket",
+            "apm": "unix:///var/run/datadog/apm.socket",
+        },
+    ),
+    Case(
+        name="only sockets, and a namespace that forbids folders of the node",
+        daemon_sets=(HELM,),
+        services={},
+        status={"connection": "None", "dogstatsd": "Off"},
+        telemetry="PodSecurityForbids",
+        says="'datadog.dogstatsd.useHostPort=true'",
+    ),
+    Case(
+        name="only sockets, and a namespace that cannot be seen",
+        daemon_sets=(HELM,),
+        services={},
+        security=PodSecurity.UNKNOWN,
+        status={"connection": "None"},
+        telemetry="NotVisible",
+        says="cannot be seen",
+    ),
+    Case(
+        name="only sockets and the CSI driver, in a restricted namespace",
+        daemon_sets=(HELM,),
+        services={},
+        csi=True,
+        status={"connection": "CSI", "apm": "unix:///var/run/datadog/apm.socket"},
+    ),
+    Case(
+        name="sockets asked for where the namespace allows them, in a folder of one's own",
+        daemon_sets=(sockets_moved(),),
+        security=PodSecurity.PRIVILEGED,
+        wanted="Socket",
+        status={"connection": "Socket", "dogstatsd": "unix:///var/run/datadog/dsd.socket"},
+    ),
+    Case(
+        name="sockets asked for where the namespace forbids them",
+        daemon_sets=(HELM,),
+        wanted="Socket",
+        status={"connection": "None"},
+        telemetry="PodSecurityForbids",
+        says="restricted forbids",
+    ),
+    Case(
+        name="sockets asked for where the namespace cannot be seen: tried",
+        daemon_sets=(HELM,),
+        security=PodSecurity.UNKNOWN,
+        wanted="Socket",
+        status={"connection": "Socket"},
+    ),
+    Case(
+        name="sockets asked for of an installation without them",
+        daemon_sets=(helm(logs=True, sockets=False),),
+        security=PodSecurity.PRIVILEGED,
+        wanted="Socket",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="'datadog.dogstatsd.useSocketVolume=true'",
+    ),
+    Case(
+        name="ports of the node asked for of an installation without them",
+        daemon_sets=(HELM,),
+        wanted="HostIP",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="'datadog.dogstatsd.useHostPort=true'",
+    ),
+    Case(
+        name="the Service asked for where it does not keep to the node",
+        daemon_sets=(HELM,),
+        services={("datadog", "datadog-agent"): a_local_service(policy="Cluster")},
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="no node-local Service of datadog/datadog-agent takes metrics",
+    ),
+    Case(
+        name="CSI asked for without the driver",
+        daemon_sets=(HELM,),
+        wanted="CSI",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="'datadog.csi.enabled=true'",
+    ),
+    Case(
+        name="CSI asked for where drivers cannot be seen",
+        daemon_sets=(HELM,),
+        csi=None,
+        wanted="CSI",
+        status={"connection": "None"},
+        telemetry="NotVisible",
+        says="CSI driver",
+    ),
+    Case(
+        name="nothing listens anywhere",
+        daemon_sets=(nothing_listens(),),
+        services={},
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="no port of the node, node-local Service or socket takes metrics",
+    ),
+    Case(
+        name="the Datadog Operator with defaults",
+        daemon_sets=(datadog_operator(),),
+        status={
+            "installer": "Operator",
+            "release": "datadog",
+            "connection": "Service",
+            "logs": "Off",
+        },
+        telemetry="LogsOff",
+        says="kubectl --namespace datadog patch datadogagent datadog --type=merge --patch "
+        '\'{"spec":{"features":{"logCollection":{"enabled":true}}}}\'',
+    ),
+    Case(
+        name="the Datadog Operator with open ports, one container for everything",
+        daemon_sets=(
+            datadog_operator(single=True, host_ports=True, env=variables(DD_LOGS_ENABLED="true")),
+        ),
+        status={"connection": "HostIP", "apm": "HostIP:8126", "agentVersion": "7.81.1"},
+    ),
+    Case(
+        name="the Datadog Operator, one container, traces off",
+        daemon_sets=(
+            datadog_operator(single=True, apm=False, env=variables(DD_LOGS_ENABLED="true")),
+        ),
+        status={"apm": "Off"},
+        telemetry="ApmOff",
+        says='"features":{"apm":{"enabled":true',
+    ),
+    Case(
+        name="a profile of a DatadogAgent shares its Service",
+        daemon_sets=(
+            datadog_operator(env=variables(DD_LOGS_ENABLED="true")),
+            datadog_operator("spot-agent", env=variables(DD_LOGS_ENABLED="true"), desired=1),
+        ),
+        node_agents=(
+            a_node_agent("node-1", of=datadog_operator()),
+            a_node_agent("node-2", of=datadog_operator()),
+            a_node_agent("node-3", of=datadog_operator("spot-agent")),
+        ),
+        status={"connection": "Service", "nodes": {"needed": 3, "covered": 3, "missing": []}},
+    ),
+    Case(
+        name="one DaemonSet per operating system",
+        daemon_sets=(
+            helm("windows-datadog", logs=True, os="windows", desired=9),
+            helm("linux-datadog", logs=True, dogstatsd_host_port=True, apm_host_port=True),
+        ),
+        services={},
+        node_agents=tuple(a_node_agent(name, of=helm("linux-datadog")) for name in NODES),
+        status={"release": "linux-datadog", "connection": "HostIP"},
+    ),
+    Case(
+        name="only Windows nodes have a node agent",
+        daemon_sets=(helm("windows-datadog", os="windows"),),
+        services={},
+        node_agents=(),
+        status={"connection": "None"},
+        installed="NoneForLinux",
+        telemetry="NodeAgentMissing",
+        says="helm install",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second with another port",
+        daemon_sets=(
+            helm("a-datadog", logs=True, dogstatsd_host_port=True, apm_host_port=True),
+            helm("b-datadog", logs=True, dogstatsd_host_port=True, dogstatsd_port=8225, desired=1),
+        ),
+        services={},
+        node_agents=(
+            a_node_agent("node-1", of=helm("a-datadog")),
+            a_node_agent("node-2", of=helm("a-datadog")),
+            a_node_agent("node-3", of=helm("b-datadog")),
+        ),
+        status={"connection": "HostIP", "nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (its node agent datadog/b-datadog is not reached by this connection)",
+    ),
+    Case(
+        name="a node with a taint that the node agent does not tolerate: 48/48, and yet a gap",
+        daemon_sets=(helm(logs=True, desired=2),),
+        nodes=(a_node("node-1"), a_node("node-2"), GPU_TAINT),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={
+            "nodes": {
+                "needed": 3,
+                "covered": 2,
+                "missing": [
+                    {"node": "node-3", "reason": "taint dedicated=gpu:NoSchedule not tolerated"}
+                ],
+            }
+        },
+        telemetry="NodesUncovered",
+        says="2/3 agents are heard, missing on node-3 (taint dedicated=gpu:NoSchedule not tolerated). "
+        "Let it run there: helm upgrade datadog-agent datadog/datadog --namespace datadog "
+        "--reuse-values --set 'agents.tolerations[0].operator=Exists'",
+    ),
+    Case(
+        name="a node that the selector leaves out",
+        daemon_sets=(helm(logs=True, node_selector={"pool": "cpu"}, desired=2),),
+        nodes=(
+            a_node("node-1", labels={"pool": "cpu"}),
+            a_node("node-2", labels={"pool": "cpu"}),
+            a_node("node-3", labels={"pool": "gpu"}),
+        ),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (node selector pool=cpu does not match). See: kubectl --namespace datadog get pods",
+    ),
+    Case(
+        name="nodes that the affinity leaves out",
+        daemon_sets=(
+            helm(
+                logs=True,
+                affinity=required(
+                    {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["cpu"]}]}
+                ),
+                desired=1,
+            ),
+        ),
+        nodes=(a_node("node-1", labels={"pool": "cpu"}), a_node("node-2"), a_node("node-3")),
+        node_agents=(a_node_agent("node-1", of=HELM),),
+        status={"nodes": {"needed": 3, "covered": 1}},
+        telemetry="NodesUncovered",
+        says="1/3 agents are heard, missing on node-2 (required node affinity does not match), node-3",
+    ),
+    Case(
+        name="a node agent that crashes",
+        daemon_sets=(helm(logs=True, ready=2),),
+        node_agents=(
+            a_node_agent("node-1", of=HELM),
+            a_node_agent("node-2", of=HELM),
+            a_node_agent("node-3", of=HELM, ready=False, restarts=4),
+        ),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (its node agent is not ready (CrashLoopBackOff))",
+    ),
+    Case(
+        name="a node agent without its image",
+        daemon_sets=(helm(logs=True, ready=2),),
+        node_agents=(
+            a_node_agent("node-1", of=HELM),
+            a_node_agent("node-2", of=HELM),
+            a_node_agent("node-3", of=HELM, ready=False, waiting="ErrImagePull"),
+        ),
+        status={},
+        telemetry="NodesUncovered",
+        says="(ImagePullBackOff)",
+    ),
+    Case(
+        name="a new node whose node agent is on its way",
+        daemon_sets=(helm(logs=True, ready=2),),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={},
+        telemetry="NodesUncovered",
+        says="node-3 (its node agent is being started)",
+    ),
+    Case(
+        name="a node that is not ready",
+        daemon_sets=(helm(logs=True, ready=2),),
+        nodes=(a_node("node-1"), a_node("node-2"), a_node("node-3", ready=False)),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={},
+        telemetry="NodesUncovered",
+        says="node-3 (the node is not ready)",
+    ),
+    Case(
+        name="a node that is gone, with its pod still there",
+        daemon_sets=(helm(logs=True),),
+        nodes=(a_node("node-1"), a_node("node-2")),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={},
+        telemetry="NodesUncovered",
+        says="node-3 (the node is gone)",
+    ),
+    Case(
+        name="the Helm chart's cluster agent alone is no node agent",
+        daemon_sets=(datadog_operator(component="cluster-agent"),),
+        node_agents=(),
+        status={},
+        installed="NotFound",
+        telemetry="NodeAgentMissing",
+        says="helm install datadog-agent datadog/datadog",
+    ),
+    Case(
+        name="nothing at all",
+        daemon_sets=(),
+        node_agents=(),
+        status={},
+        installed="NotFound",
+        telemetry="NodeAgentMissing",
+        says="--namespace datadog --create-namespace",
+    ),
+    Case(
+        name="Disabled",
+        daemon_sets=(HELM,),
+        wanted="Disabled",
+        status={"connection": "None"},
+        telemetry="Disabled",
+    ),
+)
+
+
+def world_of(case):
+    facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
+    way = connection(facts, case.wanted, Limits(security=case.security))
+    around = Terrain(clock=lambda: 0.0)
+    for item in case.nodes:
+        around.note(kinds.NODE, item)
+    agents = case.node_agents
+    if agents is None:
+        agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
+    for item in agents:
+        around.note(kinds.POD, item)
+    spec = AgentSpec.model_validate(a_spec(replicas=3, datadog={"connection": case.wanted}))
+    counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 3)
+    stateful_set = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "momentum", "generation": 1},
+        "spec": {"replicas": 3},
+        "status": {**counts, "observedGeneration": 1},
+    }
+    pods = [a_pod(f"momentum-{i}", node=name, env=receivers(way)) for i, name in enumerate(NODES)]
+    return World(
+        agent=Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec),
+        generation=1,
+        children={("StatefulSet", "momentum"): stateful_set},
+        pods=[pod(item) for item in pods],
+        datadog=facts,
+        connection=way,
+        coverage=coverage(NODES, facts, way, around),
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_installation_is_understood(case):
+    world = world_of(case)
+    found = datadog_status(world) or {}
+    assert {key: found.get(key) for key in case.status if key != "nodes"} == {
+        key: value for key, value in case.status.items() if key != "nodes"
+    }
+    nodes = case.status.get("nodes", {})
+    assert nodes.items() <= found.get("nodes", {}).items()
+    installed, telemetry = datadog_installed(world), telemetry_ready(world)
+    assert (installed.reason, telemetry.reason) == (case.installed, case.telemetry)
+    assert case.says in f"{installed.message}\n{telemetry.message}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_agents_are_given_is_given_to_them_again(case):
+    """With the connection remembered, the same installation leads to the same one."""
+    facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
+    first = connection(facts, case.wanted, Limits(security=case.security))
+    had = None if first.mode is Mode.NONE else first
+    assert connection(facts, case.wanted, Limits(security=case.security, had=had)) == first
