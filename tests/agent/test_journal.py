@@ -16,6 +16,7 @@ from purpleflea_agent.exchange.port import (
     OrderStatus,
 )
 from purpleflea_agent.journal import FILE_NAME, Journal, JournalError
+from purpleflea_agent.journal_store import KEPT_S
 
 REQUEST = OrderRequest(idempotency_key="k1", market="BTC-USD", side="buy", size=Decimal("0.0100"))
 
@@ -103,6 +104,23 @@ async def test_days_of_more_than_a_month_ago_are_forgotten(tmp_path: Path) -> No
     kept = [day for (day,) in database.execute("SELECT day FROM days ORDER BY day")]
     database.close()
     assert kept == ["2026-02-01", "2026-03-01"]
+
+
+async def test_done_orders_of_more_than_a_month_ago_are_forgotten_and_open_ones_never(
+    tmp_path: Path,
+) -> None:
+    long_ago = Journal(tmp_path, clock=lambda: 1_000_000_000.0)
+    await long_ago.write(REQUEST)
+    await long_ago.settle(filled("1.5"))
+    await long_ago.write(replace(REQUEST, idempotency_key="of unknown outcome"))
+    await long_ago.close()
+    now = Journal(tmp_path, clock=lambda: 1_000_000_000.0 + KEPT_S + 1)
+    await now.write(replace(REQUEST, idempotency_key="new"))
+    assert await now.entry("k1") is None
+    unfinished = [entry.request.idempotency_key for entry in await now.unfinished()]
+    assert unfinished == ["of unknown outcome", "new"]
+    assert await now.realized_pnl({}) == {"BTC-USD": Decimal("1.5")}
+    await now.close()
 
 
 async def test_a_key_is_written_once(tmp_path: Path) -> None:

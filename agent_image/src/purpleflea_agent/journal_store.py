@@ -19,6 +19,15 @@ FAILED = "failed"
 """The order had no effect: it was refused, or never reached the exchange."""
 PEAK_EQUITY = "peak_equity_usd"
 ZERO = Decimal(0)
+KEPT_S = 31 * 24 * 3600.0
+"""Age from which an order that is done may be forgotten: the volume is finite, and the exchange keeps its own books."""
+FORGET = """
+DELETE FROM orders WHERE idempotency_key IN (
+    SELECT idempotency_key FROM orders WHERE written_at < ? AND status NOT IN (?, ?)
+    ORDER BY written_at LIMIT 2
+)
+"""
+"""Two for each new one: the journal shrinks to its size in a month, and no write ever takes long."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -101,6 +110,7 @@ class JournalStore:
                 values,
             )
             self.days.add(now, {days.ORDERS: 1})
+            self._database.execute(FORGET, (now - KEPT_S, WRITTEN, OrderStatus.OPEN.value))
 
     def settle(self, order: Order, now: float) -> None:
         """Note what the exchange says of an order, and add its profit to that of its market and of the day."""

@@ -197,7 +197,7 @@ class StatusAnswer(Body):
     drawdown_pct: Decimal
     balance_usd: Decimal
     orders: dict[str, int]
-    """Orders in the journal by status; `written` ones have an unknown outcome."""
+    """Orders in the journal (of the last 31 days) by status; `written` ones have an unknown outcome."""
     today: TodayAnswer
     """The counters of the day."""
     escrows: dict[str, int]
