@@ -10,7 +10,7 @@ PYTEST := DD_CIVISIBILITY_AGENTLESS_ENABLED=1 DD_SERVICE=$(or $(DD_SERVICE),purp
 endif
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent lint format crds docs observability chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator lint format crds docs observability chart images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ test-faults: setup ## Run every fault at full length: 300 kills, 10,000 orders (
 
 bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)
 	@PYTHONPATH=tests $(PY) -m benchmarks.agent
+
+bench-operator: setup ## Measure the operator and its writes; writes docs/benchmarks/operator.md (about 3 minutes)
+	@PYTHONPATH=tests $(PY) -m benchmarks.operator
 
 lint: setup ## Check style, types, layers and the chart
 	@.venv/bin/ruff check .

@@ -5,34 +5,19 @@
 A row says what was promised and what was seen; it exits 0 either way, as machines differ. Ratios are of one run.
 """
 
-import json
 import os
-import platform
 import tempfile
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import metric_calls, orders
+from benchmarks import metric_calls, orders, report
+from benchmarks.report import Row
 from purpleflea_sandbox.images import archives
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+TITLE = "The agent, measured"
 LOAD_S = int(os.environ.get("BENCH_LOAD_S", "30"))
 MEMORY_ORDERS = int(os.environ.get("BENCH_MEMORY_ORDERS", "10000"))
 MIB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One promise."""
-
-    what: str
-    promised: str
-    seen: str
-    kept: bool | None = None
-    """None where nothing was promised."""
 
 
 def main() -> None:
@@ -42,8 +27,8 @@ def main() -> None:
     for part in (_calls, _reader, _no_reader, _trading, _start, _memory, _image):
         with console.status(part.__name__.strip("_").replace("_", " ")):
             rows += part()
-    console.print(_table(rows))
-    _write(rows)
+    console.print(report.table(TITLE, rows))
+    report.write("agent", TITLE, rows)
 
 
 def _calls() -> list[Row]:
@@ -156,38 +141,6 @@ def _image() -> list[Row]:
     built = sorted(archives.folder().glob("agent-*.tar"), key=lambda path: path.stat().st_mtime)
     seen = f"{built[-1].stat().st_size / MIB:.0f} MiB" if built else "not built here: make images"
     return [Row(what="image, as an archive", promised="stated", seen=seen)]
-
-
-def _table(rows: list[Row]) -> Table:
-    table = Table(title="The agent, measured")
-    for column in ("what", "promised", "seen", ""):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(row.what, row.promised, row.seen, _verdict(row))
-    return table
-
-
-def _verdict(row: Row) -> str:
-    return {True: "kept", False: "MISSED", None: ""}[row.kept]
-
-
-def _write(rows: list[Row]) -> None:
-    load = os.getloadavg()[1]
-    machine = f"{os.cpu_count()} processors (load {load:.1f}), Python {platform.python_version()}"
-    lines = [
-        "# The agent, measured",
-        "",
-        f"By `make bench-agent`, in one run on {machine}, with other work on the machine."
-        " Ratios compare what ran in turns.",
-        "",
-        "| what | promised | seen | |",
-        "|---|---|---|---|",
-        *(f"| {row.what} | {row.promised} | {row.seen} | {_verdict(row)} |" for row in rows),
-    ]
-    DOCS.mkdir(parents=True, exist_ok=True)
-    DOCS.joinpath("agent.md").write_text("\n".join(lines) + "\n")
-    told = {"machine": machine, "rows": [asdict(row) for row in rows]}
-    DOCS.joinpath("agent.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

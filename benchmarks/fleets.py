@@ -1,0 +1,189 @@
+"""What many agents cost the operator: a process of its own against a fake API server whose StatefulSets get pods.
+
+The fake server shares the machine; the operator's processor time is its own.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import process
+from support.apiserver.server import ApiServer
+from support.builders import a_datadog_daemon_set, an_agent
+
+NAMESPACE = "trading"
+LOOK_S = 0.25
+LIMIT_S = 600.0
+SETTLE_S = 10.0
+IDLE_S = 20.0
+LISTS_OF_A_START = 3
+"""First list, kopf's, and the sweep after it: the last thing a start does."""
+DEPTH = re.compile(r"^purpleflea_operator_queue_depth (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """What one phase came to."""
+
+    seconds: float
+    cpu_s: float
+    writes: Counter[str]
+    reads: int
+    deepest: int
+    """Most agents in line at once, as seen."""
+    resident_mib: float
+    peak_mib: float
+
+
+class Operator:
+    """The operator as a process, with an address for its metrics."""
+
+    def __init__(self, server: ApiServer, folder: Path) -> None:
+        self._server = server
+        self._port = _free_port()
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(_kubeconfig(server.url, folder)),
+            "PURPLEFLEA_OPERATOR_HEALTH_PORT": str(self._port),
+            "PURPLEFLEA_OPERATOR_LOG_LEVEL": "WARNING",
+        }
+        command = [sys.executable, "-m", "purpleflea_operator"]
+        self._process = subprocess.Popen(command, env=environment)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def phase(
+        self, is_over: Callable[[], bool], *, begin: Callable[[], None] = lambda: None
+    ) -> Phase:
+        """Begin a phase and wait for its end; what was used meanwhile."""
+        began, cpu = time.monotonic(), process.cpu_s(self.pid)
+        self._server.clear()
+        begin()
+        deepest = 0
+        while not is_over():
+            if time.monotonic() - began > LIMIT_S:
+                raise TimeoutError(f"not over after {LIMIT_S:g} s")
+            deepest = max(deepest, self._depth())
+            time.sleep(LOOK_S)
+        return self._phase(began, cpu, deepest)
+
+    def idle(self, seconds: float) -> Phase:
+        """Do nothing, and look at nothing, for some seconds."""
+        began, cpu = time.monotonic(), process.cpu_s(self.pid)
+        self._server.clear()
+        time.sleep(seconds)
+        return self._phase(began, cpu, 0)
+
+    def _phase(self, began: float, cpu: float, deepest: int) -> Phase:
+        requests = self._server.requests()
+        return Phase(
+            seconds=time.monotonic() - began,
+            cpu_s=process.cpu_s(self.pid) - cpu,
+            writes=Counter(item.full_resource for item in requests if item.is_write),
+            reads=sum(item.verb == "get" for item in requests if item.resource),
+            deepest=deepest,
+            resident_mib=process.resident_mib(self.pid),
+            peak_mib=process.peak_mib(self.pid),
+        )
+
+    def _depth(self) -> int:
+        url = f"http://127.0.0.1:{self._port}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                found = DEPTH.search(response.read().decode())
+        except urllib.error.URLError:
+            return 0
+        return int(float(found.group(1))) if found else 0
+
+
+def measured(agents: int) -> dict[str, Phase]:
+    """All phases: made, idle, changed, restarted."""
+    found = {}
+    with ApiServer(runs_statefulsets=True, history_limit=100_000) as server:
+        server.put(a_datadog_daemon_set(host_ports=True))
+        for number in range(agents):
+            server.put(an_agent(f"agent-{number:05}", uid=f"uid-{number}"))
+        with _running(server) as operator:
+            found["made"] = operator.phase(lambda: _all_ready(server))
+            # The sweeps, some seconds later, still belong to the start.
+            time.sleep(SETTLE_S)
+            found["idle"] = operator.idle(IDLE_S)
+            found["changed"] = operator.phase(
+                lambda: _all_ready(server), begin=lambda: _change(server, agents)
+            )
+        with _running(server) as operator:
+            found["restarted"] = operator.phase(lambda: _has_started(server))
+    return found
+
+
+@contextmanager
+def _running(server: ApiServer) -> Iterator[Operator]:
+    with TemporaryDirectory() as folder:
+        operator = Operator(server, Path(folder))
+        try:
+            yield operator
+        finally:
+            operator.stop()
+
+
+def _all_ready(server: ApiServer) -> bool:
+    return all(_is_ready(item) for item in server.objects("PurpleFleaAgent"))
+
+
+def _is_ready(agent: dict[str, object]) -> bool:
+    metadata, status = agent["metadata"], agent.get("status") or {}
+    if status.get("observedGeneration") != metadata["generation"]:  # type: ignore[index, attr-defined]
+        return False
+    conditions = {item["type"]: item["status"] for item in status["conditions"]}  # type: ignore[index]
+    return conditions.get("Ready") == "True"
+
+
+def _has_started(server: ApiServer) -> bool:
+    return len(server.lists(resource="daemonsets")) >= LISTS_OF_A_START
+
+
+def _change(server: ApiServer, agents: int) -> None:
+    for number in range(agents):
+        change = {"spec": {"markets": ["BTC-USD", "ETH-USD"]}}
+        server.patch("PurpleFleaAgent", NAMESPACE, f"agent-{number:05}", change)
+
+
+def _kubeconfig(url: str, folder: Path) -> Path:
+    file = folder / "kubeconfig"
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    file.write_text(json.dumps(content))
+    return file
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,29 @@
+"""What a process used so far, read from /proc."""
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_MIB_KIB = 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time, its own and the system's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def peak_mib(pid: int) -> float:
+    """The largest resident set so far."""
+    return _status(pid, "VmHWM:")
+
+
+def resident_mib(pid: int) -> float:
+    """The resident set now."""
+    return _status(pid, "VmRSS:")
+
+
+def _status(pid: int, name: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(name))
+    return int(line.split()[1]) / _MIB_KIB
