@@ -219,7 +219,7 @@ def test_a_write_that_waits_for_its_connection_while_the_lease_ends_is_not_sent(
 
 
 def test_without_the_right_to_the_lease_the_operator_says_so(a_world, a_replica):
-    from purpleflea_operator.app import StartError
+    from purpleflea_operator.runtime.start import StartError
 
     a_world.fail_next(resource="leases", status=403, message="leases is forbidden", times=None)
     with pytest.raises(StartError, match="a right is missing: leases is forbidden"):

@@ -12,6 +12,7 @@ import uvloop
 from pydantic import ValidationError
 
 from purpleflea_operator import app, logs
+from purpleflea_operator.runtime import start
 from purpleflea_operator.runtime.elector import LeaseLostError
 from purpleflea_operator.settings import Settings
 
@@ -33,7 +34,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.run(settings))
-    except app.StartError as error:
+    except start.StartError as error:
         print(f"purpleflea-operator: {error}", file=sys.stderr)
         return 1
     except LeaseLostError as error:

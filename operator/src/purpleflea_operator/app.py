@@ -17,7 +17,7 @@ from purpleflea_operator import __version__, handlers
 from purpleflea_operator.agents.http import HttpAgents
 from purpleflea_operator.agents.http import session as asking
 from purpleflea_operator.agents.port import Agents
-from purpleflea_operator.cluster import connection, errors, kinds, traffic
+from purpleflea_operator.cluster import connection, traffic
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.cluster.lease import LeaseObject
@@ -26,7 +26,7 @@ from purpleflea_operator.cluster.terrain import Terrain
 from purpleflea_operator.datadog_api import transport
 from purpleflea_operator.reconcile.reconciler import Reconciler, Surroundings, Times
 from purpleflea_operator.render.identity import Defaults
-from purpleflea_operator.runtime import health, lifetime, vitals
+from purpleflea_operator.runtime import health, lifetime, start, vitals
 from purpleflea_operator.runtime.election import Terms
 from purpleflea_operator.runtime.elector import Elector
 from purpleflea_operator.runtime.informer import Informer
@@ -39,10 +39,6 @@ from purpleflea_operator.sync.marking import CachedFleet
 from purpleflea_operator.telemetry.metrics import Metrics, Sources
 
 logger = logging.getLogger(__name__)
-
-
-class StartError(Exception):
-    """The operator cannot start; the text is one line that says why and what to do."""
 
 
 Connect = Callable[[], kopf.ConnectionInfo]
@@ -59,7 +55,7 @@ async def run(
     """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
 
     Raises:
-        StartError: No cluster, no rights, or no CRD.
+        start.StartError: No cluster, no rights, or no CRD.
         LeaseLostError: Another replica may lead by now; this one has stopped.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -109,7 +105,7 @@ class _Operator:
         lead = await self._prepared(elector, stopping, on_kopf)
         if elector is None:
             await lead()
-        elif await lifetime.unless(stopping, _acquired(elector)):
+        elif await lifetime.unless(stopping, start.acquired(elector)):
             await lifetime.while_held(elector, lead())
 
     async def _elector(self) -> Elector:
@@ -159,7 +155,7 @@ class _Operator:
         self._metrics.read(self._sources(elector, informer))
 
         async def lead() -> None:
-            if not await lifetime.unless(stopping, _primed(informer, observing)):
+            if not await lifetime.unless(stopping, start.primed((informer.prime, observing.prime))):
                 return
             self._watch_over(informer, observing, passes)
             self._probes.ready = str
@@ -218,7 +214,7 @@ class _Operator:
             info = self._connect()
             session = connection.session(info, traces=self._traces)
         except connection.NotConnectedError as error:
-            raise StartError(str(error)) from error
+            raise start.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpCluster(info.server, session, self._scope)
 
@@ -258,36 +254,6 @@ async def _work(
             for task in tasks:
                 task.cancel()
             logger.info("stopped")
-
-
-async def _primed(informer: Informer, observing: Observing) -> None:
-    try:
-        await informer.prime()
-        await observing.prime()
-    except errors.NotFound as error:
-        crd = f"{kinds.AGENT.plural}.{kinds.AGENT.api_version.partition('/')[0]}"
-        raise StartError(
-            f"the custom resource {crd} is not installed: kubectl apply --server-side -f crds/"
-        ) from error
-    except errors.Forbidden as error:
-        raise StartError(
-            f"a right is missing: {error}; install the chart's roles (helm upgrade --install)"
-        ) from error
-    except errors.ApiError as error:
-        raise StartError(f"the API server cannot be reached: {error}") from error
-
-
-async def _acquired(elector: Elector) -> None:
-    try:
-        await elector.acquire()
-    except errors.Forbidden as error:
-        raise StartError(
-            f"a right is missing: {error}; install the chart's Role (helm upgrade --install)"
-        ) from error
-    except errors.ApiError as error:
-        raise StartError(
-            f"the lease is refused: {error}; check PURPLEFLEA_OPERATOR_LEASE_NAMESPACE"
-        ) from error
 
 
 def _now() -> datetime:
