@@ -90,14 +90,14 @@ def test_a_watch_that_is_cut_off_without_a_word_is_deaf(an_operator, ask, port):
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, clock=lambda: now[0]),
     ):
-        server.wait_until(lambda: server.open_watches() == len(WATCHED))
+        server.wait_until(lambda: server.open_watches() == WATCHES)
         server.silence_watches(new_too=True)
 
         def deaf():
             # What was on its way when the streams were cut off counts as heard when it is asked for.
             now[0] += 181
             code, words = ask("/livez")
-            return words if code == 500 and words.count(" for 181 s") == len(WATCHED) else None
+            return words if code == 500 and words.count(" for 181 s") == WATCHES else None
 
         assert "purplefleaagents for 181 s" in wait_for(deaf)
 
