@@ -11,10 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from purpleflea_agent.api import probes
-from purpleflea_contract import metrics
+from purpleflea_contract import metrics, spans
 from support.agent_process import AgentFolder, AgentProcess
 from support.exchange_double import KEY, ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
+from support.receivers.trace_agent import TraceAgent
 from support.waiting import wait_for
 
 
@@ -50,19 +51,25 @@ def test_a_missing_key_and_a_missing_trace_agent_are_said_and_never_crash_it(
 
 
 def test_a_crash_between_commit_and_answer_ends_in_one_order(
-    folder: AgentFolder, exchange: ExchangeDouble
+    folder: AgentFolder, exchange: ExchangeDouble, trace_agent: TraceAgent
 ) -> None:
     exchange.faults.lose_answers_after_commit = 1
     with AgentProcess(folder, {}) as agent:
         wait_for(lambda: exchange.orders, what="an order at the exchange", timeout_s=30)
         agent.kill()
     folder.set_mode("Halted")  # so that nothing but the old order can be settled
-    with AgentProcess(folder, {}) as agent:
+    trace_agent.clear()
+    with AgentProcess(folder, trace_agent.environment) as agent:
         agent.wait_until_ready()
         wait_for(
             lambda: agent.http.get("/v1/status").json()["orders"] == {"filled": 1},
             what="the old order settled",
         )
+        (order,) = exchange.orders.values()
+        settled = trace_agent.wait_for(spans.ORDER_SETTLE.name)
+        assert settled["meta"]["order_id"] == order["order_id"]
+        # It was sent by another process: here is nothing that could be taken for a second sending.
+        assert trace_agent.spans(spans.ORDER_EXECUTE.name) == []
     assert len(exchange.orders) == 1
     assert exchange.count("POST", "/v1/orders") == 1
 

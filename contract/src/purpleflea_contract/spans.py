@@ -54,6 +54,12 @@ ORDER_EXECUTE = Span(
     tags=("market", "side", "size", "order_type", "latency_ms", "status_code", "order_id"),
     description="An order from the journal to its answer.",
 )
+ORDER_SETTLE = Span(
+    name="agent.order.settle",
+    resource="{order_type}/{market}/{side}",
+    tags=("market", "side", "size", "order_type", "latency_ms", "order_id"),
+    description="What came of an order that rested, or whose answer was lost: learned later, by asking.",
+)
 WALLET_BALANCE_FETCH = Span(
     name="agent.wallet.balance_fetch",
     resource="GET /v1/balance",
@@ -90,6 +96,7 @@ SPANS = (
     INTERVAL,
     SIGNAL_COMPUTE,
     ORDER_EXECUTE,
+    ORDER_SETTLE,
     WALLET_BALANCE_FETCH,
     ESCROW_CREATE,
     ESCROW_RELEASE,

@@ -9,9 +9,11 @@ from purpleflea_agent.tracing import ActiveSpan
 from purpleflea_contract import events, spans
 
 
-def span(request: OrderRequest) -> AbstractContextManager[ActiveSpan]:
-    """The span of an order."""
-    return tracing.span(spans.ORDER_EXECUTE, **described(request), order_type=request.type)
+def span(
+    request: OrderRequest, kind: spans.Span = spans.ORDER_EXECUTE
+) -> AbstractContextManager[ActiveSpan]:
+    """The span of an order: of its sending, or of what was learned of it later."""
+    return tracing.span(kind, **described(request), order_type=request.type)
 
 
 def described(request: OrderRequest) -> dict[str, str | Decimal]:

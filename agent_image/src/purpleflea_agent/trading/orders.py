@@ -23,7 +23,7 @@ from purpleflea_agent.tracing import ActiveSpan
 from purpleflea_agent.trading import order_reports, risk
 from purpleflea_agent.trading.absences import Absences
 from purpleflea_agent.trading.account import Account
-from purpleflea_contract import events
+from purpleflea_contract import events, spans
 from purpleflea_contract.settings import Risk
 
 ASK_AFTER_S = (0.1, 0.4, 1.0, 2.0)
@@ -228,12 +228,12 @@ class OrderDesk:
         age_s = max(0.0, self._clock() - entry.written_at)
         if order is not None:
             self._absences.end(key)
-            with order_reports.span(entry.request) as span:
+            with order_reports.span(entry.request, spans.ORDER_SETTLE) as span:
                 await self._finish(order, span, latency_ms=age_s * 1000, was_answered=False)
         elif self._absences.is_lost(key, wall_age_s=age_s):
             self._absences.end(key)
             lost = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
-            with order_reports.span(entry.request) as span:
+            with order_reports.span(entry.request, spans.ORDER_SETTLE) as span:
                 span.fail(lost)
                 await self._fail(entry.request, lost)
 
