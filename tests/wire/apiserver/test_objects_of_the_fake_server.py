@@ -242,8 +242,15 @@ def test_kinds_are_discovered_registered_and_removed(
     groups = {group["name"] for group in http.get("/apis").json()["groups"]}
     assert {"purpleflea.com", "apps", "coordination.k8s.io"} <= groups
     names = {r["name"] for r in http.get("/apis/purpleflea.com/v1alpha1").json()["resources"]}
-    assert names == {"purplefleaagents", "purplefleaagents/status", "purplefleaagents/scale"}
+    assert names == {
+        "purplefleaagents",
+        "purplefleaagents/status",
+        "purplefleaagents/scale",
+        "purplefleaobservabilities",
+        "purplefleaobservabilities/status",
+    }
 
+    apiserver.unregister("PurpleFleaObservability")
     apiserver.unregister("PurpleFleaAgent")
     assert http.get(AGENTS).status_code == 404
     assert http.get("/apis/purpleflea.com/v1alpha1").status_code == 404

@@ -1,0 +1,179 @@
+import pytest
+
+from purpleflea_operator.datadog_api.found import Found, Survey
+from purpleflea_operator.datadog_api.shapes import owned, update
+from purpleflea_operator.model.observability_status import State
+from purpleflea_operator.observability import catalogue
+from purpleflea_operator.observability.objects import Definition, Kind, Reference
+from purpleflea_operator.observability.parameters import Feature, Parameters
+from purpleflea_operator.sync import bodies, holdings, links
+from purpleflea_operator.sync.marks import UNMARKED, Mark, mark_of
+from purpleflea_operator.sync.memory import Entry, Memory
+
+ALL = tuple(
+    bodies.wanted(item, "uid-1")
+    for item in catalogue.everything(Parameters(features=frozenset(Feature)))
+)
+
+
+def wanted(kind, key=""):
+    return next(item for item in ALL if item.kind is kind and key in ("", item.key))
+
+
+def as_found(item, identifier="7", **changes):
+    body = {**owned(item.kind, item.definition.body), **changes}
+    return Found(kind=item.kind, id=identifier, body=body)
+
+
+def an_entry(item, **fields):
+    return Entry(kind=item.kind, key=item.key, state=State.IN_SYNC, **fields)
+
+
+@pytest.mark.parametrize("item", ALL, ids=lambda item: f"{item.kind}/{item.key}")
+def test_every_object_says_whose_it_is_or_cannot(item):
+    mark = mark_of(as_found(item))
+    assert mark == (None if item.kind in UNMARKED else Mark(uid="uid-1", key=item.key))
+
+
+def test_a_dashboard_of_the_list_says_it_in_its_description():
+    item = wanted(Kind.DASHBOARD)
+    found = Found(kind=item.kind, id="a-b", body=None, text=item.definition.body["description"])
+    assert mark_of(found) == Mark(uid="uid-1", key="fleet")
+
+
+def test_marking_leaves_the_catalogue_as_it_was():
+    assert "purpleflea-uid" not in str(catalogue.everything(Parameters()))
+
+
+@pytest.mark.parametrize("tags", [[], ["purpleflea-uid:uid-1"], ["team:trading"]])
+def test_half_a_mark_is_none(tags):
+    assert mark_of(as_found(wanted(Kind.MONITOR, "drawdown"), tags=tags)) is None
+
+
+@pytest.mark.parametrize("item", ALL, ids=lambda item: f"{item.kind}/{item.key}")
+def test_every_object_has_a_page(item):
+    assert links.link("https://app", item.kind, "7").startswith("https://app/")
+
+
+def test_an_object_is_matched_by_its_mark_whatever_the_memory_says():
+    item = wanted(Kind.MONITOR, "drawdown")
+    survey = Survey(objects={Kind.MONITOR: (as_found(item, "10"), as_found(item, "9"))})
+    assert holdings.match(item, survey, None, ("uid-1",)).id == "9"
+    assert holdings.match(item, survey, an_entry(item, id="10"), ("uid-1",)).id == "10"
+    assert holdings.match(item, survey, None, ("uid-2",)) is None
+    assert holdings.match(item, survey, None, ("uid-2", "uid-1")).id == "9"
+
+
+def test_without_its_mark_it_is_matched_by_its_id_if_it_bears_the_name():
+    item = wanted(Kind.MONITOR, "drawdown")
+    bare = as_found(item, tags=[])
+    entry = an_entry(item, id="7")
+    found = Survey(objects={Kind.MONITOR: (bare,)})
+    assert holdings.match(item, found, entry, ("uid-1",)) == bare
+    stranger = as_found(item, tags=[], name="mine")
+    found = Survey(objects={Kind.MONITOR: (stranger,)})
+    assert holdings.match(item, found, entry, ("uid-1",)) is None
+
+
+def test_an_id_whose_object_is_marked_for_somebody_else_is_no_match():
+    item = wanted(Kind.MONITOR, "drawdown")
+    theirs = as_found(bodies.wanted(item.definition, "uid-2"), tags=[])
+    theirs.body["tags"] = ["purpleflea-uid:uid-2", "purpleflea-object:drawdown"]
+    survey = Survey(objects={Kind.MONITOR: (theirs,)})
+    assert holdings.match(item, survey, an_entry(item, id="7"), ("uid-1",)) is None
+
+
+def test_a_dashboard_whose_mark_was_taken_away_is_matched_by_its_id():
+    item = wanted(Kind.DASHBOARD)
+    bare = Found(kind=item.kind, id="a-b", body=None, text="my own words")
+    survey = Survey(objects={Kind.DASHBOARD: (bare,)})
+    assert holdings.match(item, survey, an_entry(item, id="a-b"), ("uid-1",)) == bare
+
+
+@pytest.mark.parametrize(
+    ("kind", "identifier"),
+    [
+        (Kind.METRIC_TAGS, "agent.heartbeat"),
+        (Kind.LOG_INDEX, "purpleflea-agents"),
+        (Kind.LOG_INDEX_ORDER, "organisation"),
+    ],
+)
+def test_what_has_a_name_is_matched_by_it(kind, identifier):
+    item = wanted(kind, "agent.heartbeat" if kind is Kind.METRIC_TAGS else "")
+    there = as_found(item, identifier)
+    assert holdings.match(item, Survey(objects={kind: (there,)}), None, ("uid-1",)) == there
+    assert holdings.match(item, Survey(), None, ("uid-1",)) is None
+
+
+def test_what_refers_to_others_is_removed_before_them():
+    names = ("notebook", "scanner-rule", "scanner-group", "slo", "metric-tags")
+    objects = {}
+    memory = Memory()
+    for item in ALL:
+        identifier = item.key if item.kind is Kind.METRIC_TAGS else f"{item.kind}-{item.key}"
+        objects.setdefault(item.kind, ())
+        objects[item.kind] += (as_found(item, identifier),)
+        memory.put(an_entry(item, id=identifier))
+    found = holdings.removals(Survey(objects=objects), memory, "uid-1", kept=())
+    order = [item.name for item in found]
+    assert len(found) == len(ALL) - 1
+    assert [kind for kind in dict.fromkeys(item.kind for item in found) if kind in names] == [
+        Kind(name) for name in names
+    ]
+    composite = next(n for n, name in enumerate(order) if "degraded" in name)
+    members = [n for n, name in enumerate(order) if "api-error-rate" in name]
+    burns = [n for n, name in enumerate(order) if "burn" in name]
+    slo = next(n for n, item in enumerate(found) if item.kind is Kind.SLO)
+    assert composite < min(members)
+    assert max(burns) < slo
+
+
+def test_nothing_is_removed_that_is_kept_of_somebody_else_or_was_there_before():
+    item, metric = wanted(Kind.MONITOR, "drawdown"), wanted(Kind.METRIC_TAGS)
+    survey = Survey(
+        objects={
+            Kind.MONITOR: (as_found(item, "1"), as_found(item, "2"), as_found(item, "3", tags=[])),
+            Kind.METRIC_TAGS: (as_found(metric, metric.key), as_found(metric, "theirs")),
+        }
+    )
+    memory = Memory([an_entry(item, id="2", adopted=True)])
+    found = holdings.removals(survey, memory, "uid-1", kept=[(Kind.MONITOR, "1")])
+    assert found == ()
+    assert holdings.removals(survey, memory, "uid-2", kept=()) == ()
+    memory.put(an_entry(metric, id=metric.key))
+    (only,) = holdings.removals(survey, memory, "uid-1", kept=[(Kind.MONITOR, "1")])
+    assert only.name == f"metric-tags/{metric.key} ({metric.key})"
+
+
+@pytest.mark.parametrize("item", ALL, ids=lambda item: f"{item.kind}/{item.key}")
+def test_an_update_says_what_is_owned_and_nothing_that_is_fixed(item):
+    body = item.definition.body
+    sent = update(item.kind, "7", body)
+    assert owned(item.kind, {**sent, "name": "x"} if item.kind is Kind.LOG_INDEX else sent) == (
+        owned(item.kind, body)
+    )
+    if item.kind in (Kind.SCANNER_GROUP, Kind.SCANNER_RULE):
+        assert (sent["data"]["id"], sent["meta"]) == ("7", {})
+        assert "relationships" not in sent["data"]
+    if item.kind is Kind.METRIC_TAGS:
+        assert "metric_type" not in sent["data"]["attributes"]
+
+
+def test_references_are_missing_until_their_ids_are_known():
+    composite = wanted(Kind.MONITOR, "degraded")
+    assert len(composite.missing({})) == 2
+    ids = {reference: str(n) for n, reference in enumerate(composite.definition.references)}
+    assert composite.missing(ids) == ()
+    assert composite.body(ids)["query"] == "0 && 1"
+    with pytest.raises(KeyError):
+        composite.body({Reference(kind=Kind.MONITOR, key="api-error-rate"): "1"})
+
+
+def test_the_index_goes_first_and_all_others_keep_their_place():
+    definition = Definition(
+        kind=Kind.LOG_INDEX_ORDER, key="organisation", body={"index_names": ["ours"]}
+    )
+    order = bodies.wanted(definition, "uid-1")
+    there = Found(kind=order.kind, id="organisation", body={"index_names": ["b", "ours", "a"]})
+    assert order.body({}, there)["index_names"] == ["ours", "b", "a"]
+    assert order.body({})["index_names"] == ["ours"]

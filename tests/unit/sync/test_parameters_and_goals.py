@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import pytest
+
+from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.observability import catalogue
+from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.observability.parameters import Feature, LogIndex, Parameters
+from purpleflea_operator.sync.goals import goal
+from purpleflea_operator.sync.parameters import api_url, page_url, parameters, target
+
+
+def a_spec(**fields):
+    return ObservabilitySpec.model_validate({"keysSecretRef": {"name": "keys"}, **fields})
+
+
+def test_the_defaults_of_the_spec_are_those_of_the_catalogue():
+    expected = replace(Parameters(), log_index=LogIndex(others=()))
+    assert parameters(a_spec()) == expected
+
+
+def test_every_choice_of_the_spec_reaches_the_catalogue():
+    chosen = parameters(
+        a_spec(
+            env="staging",
+            service="bots",
+            team="quants",
+            currency="usdt",
+            runbooksUrl="https://wiki.example.com/runbooks/",
+            renotifyMinutes=5,
+            features={"metrics": False, "anomalies": True, "logIndex": True},
+            thresholds={"escrowFailures": {"critical": 9, "window": "1h"}},
+            objective={"target": 98, "fastBurn": {"rate": 10}, "slowBurn": {"rate": 3}},
+            logIndex={"name": "bots", "retentionDays": 3, "dailyLimit": 7},
+        )
+    )
+    assert (chosen.env, chosen.service, chosen.team) == ("staging", "bots", "quants")
+    assert (chosen.currency, chosen.renotify_minutes) == ("usdt", 5)
+    assert chosen.runbooks_url == "https://wiki.example.com/runbooks"
+    assert Feature.ANOMALIES in chosen.features
+    assert Feature.METRICS not in chosen.features
+    assert (chosen.escrow_failures.critical, chosen.escrow_failures.window) == (9, "1h")
+    assert (chosen.objective.target, chosen.fast_burn.rate, chosen.slow_burn.rate) == (98, 10, 3)
+    assert chosen.log_index == LogIndex(name="bots", retention_days=3, daily_limit=7, others=())
+
+
+@pytest.mark.parametrize(
+    ("text", "handle"),
+    [
+        ("slack:alerts", "@slack-alerts"),
+        ("slack:acme/alerts", "@slack-acme-alerts"),
+        ("pagerduty:trading", "@pagerduty-trading"),
+        ("webhook:halt", "@webhook-halt"),
+        ("oncall:quants", "@oncall-quants"),
+        ("incident:sev1", "@incident-sev1"),
+        ("email:desk@example.com", "@desk@example.com"),
+    ],
+)
+def test_a_target_is_written_as_datadog_reads_it(text, handle):
+    assert target(text).handle == handle
+    told = a_spec(notifications={"trading": [text], "paging": [], "infrastructure": []})
+    assert parameters(told).notifications.trading[0].handle == handle
+
+
+@pytest.mark.parametrize(
+    ("fields", "api", "page"),
+    [
+        ({}, "https://api.datadoghq.com", "https://app.datadoghq.com"),
+        ({"site": "datadoghq.eu"}, "https://api.datadoghq.eu", "https://app.datadoghq.eu"),
+        (
+            {"site": "us5.datadoghq.com"},
+            "https://api.us5.datadoghq.com",
+            "https://us5.datadoghq.com",
+        ),
+        ({"url": "https://dd.example.com/"}, "https://dd.example.com/", "https://dd.example.com"),
+    ],
+)
+def test_a_site_has_an_address_for_programs_and_one_for_people(fields, api, page):
+    assert (api_url(a_spec(**fields)), page_url(a_spec(**fields))) == (api, page)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8080",
+        "http://127.0.0.1:1234",
+        "http://datadog-api.datadog.svc:8080",
+        "http://datadog-api.datadog.svc.cluster.local",
+    ],
+)
+def test_plain_http_needs_to_be_allowed_and_to_stay_inside(url):
+    assert api_url(a_spec(url=url, allowInsecureUrl=True)) == url
+    with pytest.raises(ValueError, match="must be https"):
+        api_url(a_spec(url=url))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "http://localhost.example.com", "http://a.svc.example.com"]
+)
+def test_plain_http_to_the_outside_is_never_allowed(url):
+    with pytest.raises(ValueError, match="must be https"):
+        api_url(a_spec(url=url, allowInsecureUrl=True))
+
+
+def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():
+    found = goal(a_spec(driftPolicy="Keep", mode="Plan", adoptFrom=["old"]), "uid-1")
+    assert len(found.wanted) == len(catalogue.wanted(Parameters()))
+    assert (found.keeps, found.plans, found.owners) == (True, True, ("uid-1", "old"))
+    assert found.scope.service == "purpleflea-trading-agent"
+    assert found.scope.notebook.startswith("Purple Flea agents")
+    monitors = [item for item in found.wanted if item.kind is Kind.MONITOR]
+    assert all("purpleflea-uid:uid-1" in item.definition.body["tags"] for item in monitors)
+
+
+def test_thresholds_that_contradict_each_other_make_no_goal():
+    with pytest.raises(ValueError, match="balance: critical"):
+        goal(a_spec(thresholds={"balance": {"critical": 300}}), "uid-1")
