@@ -3,7 +3,7 @@ import pytest
 
 from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, Mode
 from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.model.crd import agent_crd
+from purpleflea_operator.model.crd import agent_crd, observability_crd
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 from support.builders import a_spec
@@ -54,3 +54,4 @@ def test_every_child_is_valid_in_the_words_of_kubernetes(way, changes):
 
 def test_the_crd_is_valid_in_the_words_of_kubernetes():
     kubernetes_validate.validate(agent_crd(), "1.37", strict=True)
+    kubernetes_validate.validate(observability_crd(), "1.37", strict=True)

@@ -5,7 +5,13 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field
 
-from purpleflea_operator.model.crd import FILE, agent_crd, crd_text, main
+from purpleflea_operator.model.crd import (
+    FILE,
+    agent_crd,
+    crd_text,
+    main,
+    observability_crd,
+)
 from purpleflea_operator.model.schema import UnsupportedSchemaError, structural
 from purpleflea_operator.model.values import rule, rules
 
@@ -21,8 +27,12 @@ def walk(schema, path="."):
             yield from walk(schema[key], f"{path}{key}.")
 
 
+OTHER_SCHEMA = observability_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 FIELDS = [
-    (path, schema) for path, schema in walk(ROOT_SCHEMA) if path.startswith((".spec.", ".status."))
+    (f"{kind}{path}", schema)
+    for kind, root in (("", ROOT_SCHEMA), ("pfo", OTHER_SCHEMA))
+    for path, schema in walk(root)
+    if path.startswith((".spec.", ".status."))
 ]
 
 
@@ -53,7 +63,7 @@ def test_every_node_has_a_type_or_is_int_or_string():
 
 
 def test_optional_fields_carry_no_null():
-    assert "null" not in crd_text()
+    assert "null" not in crd_text() + crd_text(observability_crd())
 
 
 def test_conditions_are_a_list_map_by_type():
@@ -95,6 +105,8 @@ def test_an_unknown_keyword_is_refused_with_its_name():
 def test_the_checked_in_crd_is_what_the_models_say(repository, folder):
     written = (repository / folder / FILE).read_text()
     assert written == crd_text(), "stale: run `make crds`"
+    other = (repository / folder / OBSERVABILITY_FILE).read_text()
+    assert other == crd_text(observability_crd()), "stale: run `make crds`"
 
 
 def test_the_command_writes_the_crd_into_each_folder(tmp_path):

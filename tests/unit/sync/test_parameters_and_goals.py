@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from purpleflea_operator.model.observability import ObservabilitySpec
 from purpleflea_operator.observability import catalogue
@@ -110,6 +111,12 @@ def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():
     assert found.scope.notebook.startswith("Purple Flea agents")
     monitors = [item for item in found.wanted if item.kind is Kind.MONITOR]
     assert all("purpleflea-uid:uid-1" in item.definition.body["tags"] for item in monitors)
+
+
+def test_the_example_is_valid_nothing_of_it_is_ignored_and_it_says_the_defaults(repository):
+    text = (repository / "examples" / "observability.yaml").read_text()
+    spec = ObservabilitySpec.model_validate(yaml.safe_load(text)["spec"], extra="forbid")
+    assert spec == a_spec(keysSecretRef={"name": "datadog-keys"})
 
 
 def test_thresholds_that_contradict_each_other_make_no_goal():

@@ -89,7 +89,11 @@ class Scribe:
         self._keep(stored)
 
     async def hold(self, *, wanted: bool) -> None:
-        """Set the finalizer, or take it away."""
+        """Set the finalizer, or take it away.
+
+        Raises:
+            Conflict: A newer version is there than the one that is known; the watch brings it.
+        """
         if wanted == (FINALIZER in self.finalizers):
             return
         others = [item for item in self.finalizers if item != FINALIZER]
@@ -100,9 +104,6 @@ class Scribe:
             )
         except errors.NotFound:
             return
-        except errors.Conflict:
-            await self._refresh()
-            raise
         self._keep(stored)
 
     async def tell(self, turns: Iterable[Transition]) -> None:
@@ -124,11 +125,6 @@ class Scribe:
                 raise
             except errors.ApiError as error:
                 logger.warning("the Event is not posted", extra={"error": str(error)})
-
-    async def _refresh(self) -> None:
-        found = await self._cluster.get(self._ref)
-        if found is not None and found["metadata"]["uid"] == self.uid:
-            self._keep(found)
 
     def _keep(self, stored: Any) -> None:
         header = {"apiVersion": kubernetes.API_VERSION, "kind": kinds.OBSERVABILITY.kind}

@@ -1,0 +1,135 @@
+"""PurpleFleaObservability on a real cluster, against the stand-in of Datadog's API in it."""
+
+import base64
+import functools
+import json
+import urllib.request
+
+import pytest
+import yaml
+
+from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.errors import DemoError
+from support import waiting
+
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
+NS, SECRET = "observed", "datadog-keys"
+APP_KEY = "app-key-of-the-sandbox"
+URL = f"http://datadog-intake.{installation.DATADOG}.svc"
+
+
+def a_manifest(repository, **changes):
+    found = yaml.safe_load((repository / "examples" / "observability.yaml").read_text())
+    spec = {"url": URL, "allowInsecureUrl": True, "resync": "10s", "env": "sandbox"}
+    return {**found, "spec": {**found["spec"], **spec, **changes}}
+
+
+@pytest.fixture(scope="module")
+def namespace(sandbox, repository):
+    chart = repository / "charts" / "purpleflea-operator"
+    granted = [
+        f"observability.secrets[0].namespace={NS}",
+        f"observability.secrets[0].name={SECRET}",
+    ]
+    name = sandbox.namespace(NS, with_key=False)
+    sandbox.tools.helm(
+        "upgrade",
+        "purpleflea-operator",
+        str(chart),
+        f"--namespace={installation.OPERATOR}",
+        "--reuse-values",
+        *(f"--set={value}" for value in granted),
+    )
+    texts = {"api-key": sandbox.keys.datadog_key, "app-key": APP_KEY}
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    metadata = {"name": SECRET, "namespace": name}
+    sandbox.tools.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    return name
+
+
+@pytest.fixture
+def monitors(sandbox):
+    """Asks Datadog's stand-in for the monitors of a uid; or deletes one."""
+    headers = {"DD-API-KEY": sandbox.keys.datadog_key, "DD-APPLICATION-KEY": APP_KEY}
+
+    def ask(path, method="GET"):
+        address = sandbox.world.intake + path
+        request = urllib.request.Request(address, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.loads(response.read())
+
+    class Monitors:
+        def of(self, uid):
+            found = ask(f"/api/v1/monitor?monitor_tags=purpleflea-uid:{uid}")
+            return {item["name"]: item["id"] for item in found}
+
+        def delete(self, identifier):
+            ask(f"/api/v1/monitor/{identifier}", "DELETE")
+
+    return Monitors()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"allowInsecureUrl": False}, "url must be https"),
+        ({"url": "http://example.com"}, "url must be https"),
+        ({"resync": "1s"}, "resync must lie between"),
+        ({"site": "datadog.example"}, "spec.site"),
+        ({"thresholds": {"drawdown": {"critical": 5}}}, "levels must fall"),
+        ({"thresholds": {"balance": {"critical": 500}}}, "levels must rise"),
+        ({"objective": {"target": 99.9}}, "warning must lie above target"),
+        ({"notifications": {"paging": ["pigeon:home"]}}, "spec.notifications.paging[0]"),
+        ({"env": "Production"}, "spec.env"),
+        ({"colour": "blue"}, 'unknown field "spec.colour"'),
+    ],
+)
+def test_the_api_server_refuses_it_and_names_the_field(
+    sandbox, repository, namespace, changes, words
+):
+    manifest = json.dumps(a_manifest(repository, **changes))
+    arguments = ("--dry-run=server", "--filename=-", f"--namespace={namespace}")
+    with pytest.raises(DemoError) as refused:
+        sandbox.tools.kubectl("create", *arguments, stdin=manifest)
+    assert words in str(refused.value)
+
+
+def test_the_example_makes_everything_heals_and_goes_without_a_trace(
+    sandbox, repository, namespace, monitors
+):
+    tools = sandbox.tools
+
+    def resource():
+        return tools.get("pfo", "fleet", f"--namespace={namespace}")
+
+    def conditions():
+        found = resource().get("status", {}).get("conditions", [])
+        return {item["type"]: item["status"] for item in found}
+
+    arguments = ("--filename=-", f"--namespace={namespace}")
+    tools.kubectl("create", *arguments, stdin=json.dumps(a_manifest(repository)))
+    wait_for(lambda: conditions().get("Ready") == "True", what="fleet Ready")
+    uid = resource()["metadata"]["uid"]
+    made = monitors.of(uid)
+    assert len(made) == 11
+    status = resource()["status"]
+    assert {item["state"] for item in status["objects"]} <= {"InSync", "Waiting"}
+    assert APP_KEY not in json.dumps(resource())
+
+    gone = made["Purple Flea agent: high drawdown"]
+    monitors.delete(gone)
+    wait_for(
+        lambda: monitors.of(uid).get("Purple Flea agent: high drawdown", gone) != gone,
+        what="the monitor made again",
+    )
+    tools.kubectl("delete", "pfo/fleet", f"--namespace={namespace}", "--timeout=60s")
+    assert monitors.of(uid) == {}
+    read = {
+        entry.name
+        for entry in sandbox.audit.entries(user=OPERATOR_USER)
+        if entry.resource == "secrets"
+    }
+    assert read == {SECRET}
