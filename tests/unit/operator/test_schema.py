@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from purpleflea_operator.model.crd import (
     FILE,
+    OBSERVABILITY_FILE,
     agent_crd,
     crd_text,
     main,
