@@ -120,6 +120,16 @@ async def test_results_that_cannot_be_read_are_refused(ask) -> None:
         assert status == 400, body
 
 
+async def test_every_commit_is_known_so_that_no_history_is_uploaded(ask) -> None:
+    path = "/api/v2/git/repository/search_commits"
+    commits = [{"id": COMMIT, "type": "commit"}]
+
+    assert await ask("POST", path, {"data": commits}) == (200, {"data": commits})
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    pack = "/api/v2/git/repository/packfile"
+    assert (await ask("POST", pack, data=b"pack", headers=headers))[0] == 204
+
+
 async def test_the_settings_switch_off_whatever_would_skip_or_repeat_tests(ask) -> None:
     status, body = await ask("POST", "/api/v2/libraries/tests/services/setting", {"data": {}})
     attributes: dict[str, Any] = body["data"]["attributes"]

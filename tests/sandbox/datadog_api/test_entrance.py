@@ -166,6 +166,20 @@ async def test_keys_are_set_over_http(ask) -> None:
     assert (await ask("GET", "/api/v1/monitor"))[0] == 200
 
 
+async def test_without_application_keys_any_is_unscoped_but_none_is_none(api, ask) -> None:
+    await ask("PUT", "/keys", [])
+
+    assert (await ask("POST", "/api/v1/monitor", LOG_MONITOR))[0] == 200
+    nothing = {"DD-APPLICATION-KEY": ""}
+    assert (await ask("GET", "/api/v1/monitor", headers=nothing))[0] == 403
+
+
+async def test_a_fault_that_is_never_spent_says_so(ask) -> None:
+    status, shown = await ask("PUT", "/faults", [{"kind": "delay", "ms": 0, "times": None}])
+
+    assert (status, shown[0]["times"]) == (200, None)
+
+
 async def test_the_journal_counts_calls_but_not_data(api, ask) -> None:
     await ask("POST", "/api/v1/monitor", MONITOR)
     await ask("GET", "/api/v1/monitor?name=x")

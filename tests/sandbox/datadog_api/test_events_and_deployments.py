@@ -88,6 +88,19 @@ async def test_a_deployment_that_cannot_be_is_refused(ask, change) -> None:
     assert (await ask("POST", "/api/v2/dora/deployment", deployment(**change)))[0] == 400
 
 
+async def test_the_memory_of_deployments_is_bounded(api) -> None:
+    stored = api.organisation.deployments
+    for number in range(5_001):
+        stored[str(number)] = {}
+    api.organisation.forget_oldest_deployments()
+
+    assert (len(stored), next(iter(stored))) == (5_000, "1")
+
+
+async def test_a_list_of_deployments_needs_its_form(ask) -> None:
+    assert (await ask("POST", "/api/v2/dora/deployments", {"colour": "red"}))[0] == 400
+
+
 async def test_deployments_are_listed_newest_first(ask) -> None:
     for number, service in enumerate(("agents", "other", "agents")):
         times = dict.fromkeys(("started_at", "finished_at"), 1700000000 + number)

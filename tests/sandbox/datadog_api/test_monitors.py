@@ -111,7 +111,20 @@ async def test_the_type_stays(ask) -> None:
     number = await made(ask)
     body = {"type": "log alert", "query": LOGS}
 
-    assert (await ask("PUT", f"/api/v1/monitor/{number}", body))[0] == 400
+    assert await ask("PUT", f"/api/v1/monitor/{number}", body) == (
+        400,
+        {"errors": ["The monitor type cannot be changed"]},
+    )
+    assert (await ask("PUT", f"/api/v1/monitor/{number}", {"colour": "red"}))[0] == 400
+
+
+async def test_a_change_is_validated_without_being_made(ask) -> None:
+    number = await made(ask)
+    path = f"/api/v1/monitor/{number}/validate"
+
+    assert await ask("POST", path, monitor(name="other")) == (200, {})
+    assert (await ask("POST", path, monitor(query="nonsense")))[0] == 400
+    assert (await ask("GET", f"/api/v1/monitor/{number}"))[1]["name"] == "drawdown"
 
 
 async def test_a_new_query_forgets_the_state(api, ask) -> None:
@@ -222,3 +235,7 @@ async def test_the_search_understands_words_and_fields(ask, query, count) -> Non
     assert status == 200
     assert body["metadata"]["total_count"] == count
     assert len(body["monitors"]) == count
+
+
+async def test_a_search_with_an_open_quote_is_refused(ask) -> None:
+    assert (await ask("GET", "/api/v1/monitor/search", params={"query": '"open'}))[0] == 400

@@ -91,6 +91,24 @@ async def test_an_objective_that_cannot_be_is_refused(ask, change, status) -> No
     assert (await ask("POST", "/api/v1/slo", generated("slo.json") | change))[0] == status
 
 
+async def test_an_objective_without_a_warning_shows_none(ask) -> None:
+    body = generated("slo.json")
+    body["thresholds"] = [{"timeframe": "7d", "target": 95}]
+    created = (await made(ask, "/api/v1/slo", body))["data"][0]
+
+    assert created["thresholds"] == [{"timeframe": "7d", "target": 95, "target_display": "95.0"}]
+
+
+async def test_a_dashboard_without_the_objective_does_not_hold_it(ask) -> None:
+    slo = (await made(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
+    await made(ask, "/api/v1/dashboard", generated("dashboard.json"))
+
+    assert await ask("GET", f"/api/v1/slo/can_delete?ids={slo}") == (
+        200,
+        {"data": {"ok": [slo]}, "errors": None},
+    )
+
+
 async def test_the_type_of_an_objective_stays(ask) -> None:
     slo = (await made(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
     body = generated("slo.json") | {"type": "monitor", "monitor_ids": []}
@@ -158,6 +176,16 @@ async def test_a_dashboard_that_cannot_be_is_refused(ask, change) -> None:
     status, _ = await ask("POST", "/api/v1/dashboard", generated("dashboard.json") | change)
 
     assert status == 400
+
+
+async def test_widgets_inside_a_group_get_ids_too(ask) -> None:
+    note = {"definition": {"type": "note", "content": "hello"}}
+    group = {"definition": {"type": "group", "layout_type": "ordered", "widgets": [note]}}
+    body = {"title": "x", "layout_type": "ordered", "widgets": [group]}
+    created = await made(ask, "/api/v1/dashboard", body)
+
+    assert "id" in created["widgets"][0]["definition"]["widgets"][0]
+    assert (await ask("DELETE", "/api/v1/dashboard", {"data": "all"}))[0] == 400
 
 
 async def test_several_dashboards_go_together_or_not_at_all(ask) -> None:
@@ -304,6 +332,29 @@ async def test_a_configuration_of_another_type_is_refused(api, ask, metric_type,
     assert (await ask("POST", TAGS, body))[0] == 400
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"type": "manage_tags", "id": "another.metric", "attributes": {"tags": []}},
+        {"type": "manage_tags", "id": LATENCY},
+    ],
+)
+async def test_a_configuration_is_of_the_metric_in_the_path(api, ask, data) -> None:
+    api.report(LATENCY, "distribution")
+    body = generated(f"metrics/{LATENCY}.json")
+    await made(ask, TAGS, body, 201)
+
+    assert (await ask("PATCH", TAGS, {"data": data}))[0] == 400
+
+
+async def test_a_count_is_configured_without_percentiles(api, ask) -> None:
+    api.report("agent.heartbeat", "count")
+    body = generated("metrics/agent.heartbeat.json")
+    created = await made(ask, "/api/v2/metrics/agent.heartbeat/tags", body, 201)
+
+    assert "include_percentiles" not in created["data"]["attributes"]
+
+
 async def test_percentiles_are_for_distributions(api, ask) -> None:
     api.report("agent.heartbeat", "count")
     attributes = {"metric_type": "count", "tags": [], "include_percentiles": True}
@@ -411,6 +462,13 @@ async def test_the_order_of_groups_names_each_of_them(ask) -> None:
     assert (await ask("PATCH", SCANNER, order(second)))[0] == 400
     _, read = await ask("GET", SCANNER)
     assert [one["id"] for one in read["data"]["relationships"]["groups"]["data"]] == [second, first]
+
+
+async def test_a_group_without_a_filter_is_refused(ask) -> None:
+    body = generated("scanner/agents.json")
+    body["data"]["attributes"]["colour"] = "red"
+
+    assert (await ask("POST", f"{SCANNER}/groups", body))[0] == 400
 
 
 async def test_a_group_needs_the_configuration_and_a_rule_its_group(ask) -> None:

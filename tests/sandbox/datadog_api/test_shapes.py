@@ -69,6 +69,14 @@ def test_of_several_forms_the_one_of_the_right_type_is_complained_about() -> Non
     assert shapes.faults(body, "v1.Dashboard") == ["widgets[0].definition.requests: required"]
 
 
+def test_what_is_in_a_map_and_what_is_only_a_name_for_a_type_is_looked_at_too() -> None:
+    monitor = {"type": "query alert", "query": "x"}
+
+    assert shapes.faults(monitor | {"options": {"silenced": {"*": None}}}, "v1.Monitor") == []
+    assert shapes.faults(monitor | {"options": {"silenced": {"*": "x"}}}, "v1.Monitor")
+    assert shapes.faults(monitor | {"options": {"silenced": []}}, "v1.Monitor")
+
+
 def test_a_truth_value_is_no_number() -> None:
     body = {"type": "query alert", "query": "x", "priority": True}
 

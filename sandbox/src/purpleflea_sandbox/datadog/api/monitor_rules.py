@@ -37,7 +37,7 @@ def definition(organisation: Organisation, body: Document) -> Document:
     """The monitor as it is stored. Raises ApiError where the API would refuse it."""
     if faults := shapes.faults(_sent(body), "v1.Monitor"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
-    kind = "query alert" if body["type"] in _METRIC else body["type"]
+    kind = _kind(body["type"])
     condition = _condition(body["query"], kind)
     _check_references(organisation, condition)
     options = dict(body.get("options") or {})
@@ -68,10 +68,9 @@ def changed(organisation: Organisation, monitor: Monitor, body: Document) -> Doc
     merged = {name: monitor.definition[name] for name in OWNED}
     merged |= {name: body[name] for name in OWNED if name in body}
     merged = {name: value for name, value in merged.items() if value is not None}
-    found = definition(organisation, merged)
-    if found["type"] != monitor.definition["type"]:
+    if _kind(merged["type"]) != monitor.definition["type"]:
         raise refused(400, "The monitor type cannot be changed")
-    return found
+    return definition(organisation, merged)
 
 
 def duplicate(organisation: Organisation, found: Document) -> Monitor | None:
@@ -92,6 +91,11 @@ def groups_by(condition: tree.Condition) -> tuple[str, ...]:
             return condition.by
         case _:
             return ()
+
+
+def _kind(given: str) -> str:
+    """Datadog calls both kinds of metric monitors by one name."""
+    return "query alert" if given in _METRIC else given
 
 
 def _sent(body: Document) -> Document:

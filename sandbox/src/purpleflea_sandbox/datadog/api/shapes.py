@@ -35,24 +35,11 @@ def faults(body: Any, shape: str, *, partial: bool = False) -> list[str]:
     return found
 
 
-def variant(shape: str, kind: str) -> str | None:
-    """The one of several shapes whose `type` may have that value."""
-    for reference in _shapes()[shape]["one"]:
-        if kind in _allowed(_shapes()[reference]["fields"].get("type", "str")):
-            return str(reference)
-    return None
-
-
 @cache
 def _shapes() -> dict[str, Any]:
     text = resources.files(__package__).joinpath("shapes.json").read_text()
     shapes: dict[str, Any] = json.loads(text)
     return shapes
-
-
-def _allowed(reference: Reference) -> list[Any]:
-    shape = _shapes().get(reference, {}) if isinstance(reference, str) else {}
-    return list(shape.get("enum", ()))
 
 
 def _faults(value: Any, reference: Reference, path: str) -> Iterator[str]:
