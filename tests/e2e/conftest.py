@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from purpleflea_sandbox.cluster import locks, providers
 from purpleflea_sandbox.cluster.port import Options, Provider
@@ -43,9 +44,13 @@ class Sandbox:
             installation.api_key(self.tools, name, self.keys)
         return name
 
-    def apply_example(self, namespace: str, example: str = "momentum.yaml") -> None:
-        file = self.checkout / "examples" / example
-        self.tools.kubectl("apply", f"--namespace={namespace}", f"--filename={file}")
+    def apply_example(self, namespace: str, *, env: str = "sandbox") -> None:
+        """Apply the example; where another one may stand elsewhere, with an env of its own."""
+        file = self.checkout / "examples" / "momentum.yaml"
+        manifest = yaml.safe_load(file.read_text(encoding="utf-8"))
+        manifest["spec"]["datadog"]["env"] = env
+        text = yaml.safe_dump(manifest)
+        self.tools.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=text)
 
     def patch(self, namespace: str, agent: str, change: str) -> None:
         self.tools.kubectl(

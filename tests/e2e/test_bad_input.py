@@ -178,7 +178,7 @@ def condition_of(sandbox, namespace, name):
 
 def test_a_missing_secret_is_named_and_its_creation_heals(sandbox):
     namespace = sandbox.namespace("no-secret", with_key=False)
-    sandbox.apply_example(namespace)
+    sandbox.apply_example(namespace, env=namespace)
     wait_for(
         lambda: condition_of(sandbox, namespace, "momentum")[0] == "SecretNotFound", timeout_s=60
     )
@@ -192,7 +192,7 @@ def test_a_missing_secret_is_named_and_its_creation_heals(sandbox):
 
 def test_a_missing_image_stops_the_rollout_and_a_good_spec_heals(sandbox):
     namespace = sandbox.namespace("no-image")
-    sandbox.apply_example(namespace)
+    sandbox.apply_example(namespace, env=namespace)
     sandbox.wait_ready(namespace)
     before = sandbox.pods(namespace)
     image = '{"repository":"localhost/nowhere","tag":"1","pullPolicy":"Never"}'

@@ -143,7 +143,7 @@ def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_wakes(sandbox, re
     os.kill(pid, signal.SIGSTOP)
     try:
         point = sandbox.audit.end()
-        sandbox.apply_example(namespace)
+        sandbox.apply_example(namespace, env=namespace)
         wait_for(lambda: takeover(sandbox, point, leader))
         sandbox.wait_ready(namespace)
         # Something to do for one who wakes and believes that it still leads.
