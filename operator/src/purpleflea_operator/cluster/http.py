@@ -110,17 +110,18 @@ class HttpCluster:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
-    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> None:
-        """Delete exactly the object with this uid; one that is gone already is fine.
+    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> bool:
+        """Delete exactly the object with this uid; whether it is gone, now or already, and not only marked.
 
         With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
         """
         policy = "Orphan" if orphan else "Background"
         body = {"preconditions": {"uid": uid}, "propagationPolicy": policy}
         try:
-            await self._request("DELETE", ref.path, body=body)
+            answer = await self._request("DELETE", ref.path, body=body)
         except errors.NotFound:
-            return
+            return True
+        return answer.get("kind") == "Status"
 
     async def pod_events(self, ref: Ref, *, uid: str) -> list[Manifest]:
         """Events about one pod (a diagnosis of a pod that does not start)."""

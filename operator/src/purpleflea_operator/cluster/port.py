@@ -34,8 +34,8 @@ class Cluster(Protocol):
     async def grow(self, ref: Ref, size: str) -> Manifest:
         """Ask for a larger volume; returns the claim as stored."""
 
-    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> None:
-        """Delete exactly the object with this uid; one that is gone already is fine.
+    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> bool:
+        """Delete exactly the object with this uid; whether it is gone, now or already, and not only marked.
 
         With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
         """

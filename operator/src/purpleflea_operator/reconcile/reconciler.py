@@ -36,6 +36,10 @@ from purpleflea_operator.render.identity import Agent, Defaults
 logger = logging.getLogger(__name__)
 
 
+MAKE_ANEW_S = 0.5
+"""After a StatefulSet was removed around its pods: its end may be told before anybody watches."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """How a pass ended: nothing left to do, or to be run again after some seconds."""
@@ -121,6 +125,7 @@ class Reconciler:
             self._acknowledgements.again_after_s(world, key),
             self._growth.again_after_s(key),
             (limit - self._now()).total_seconds() if limit else None,
+            MAKE_ANEW_S if world.agent and not world.failure and not world.stateful_set else None,
         )
         # A deadline that has passed is told already.
         return min((wait for wait in waits if wait is not None and wait >= 0.0), default=None)
@@ -197,7 +202,8 @@ class Reconciler:
                 _log("deleted", agent, manifest)
             case plan.Recreate(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
-                await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True)
+                if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
+                    self._cache.bury(kinds.kind_of(manifest), uid)
                 live.pop(plan.child_id(manifest))
                 _log("to be made anew around its pods", agent, manifest)
 

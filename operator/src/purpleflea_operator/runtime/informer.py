@@ -100,6 +100,9 @@ class Informer:
 
     async def run(self) -> None:
         """Follow changes of the node agent, and sweep, until cancelled."""
+        for kind in self.watched:
+            # What went between the first list and kopf's own is never reported, if none of its kind is left.
+            self._sweeps.add_after(kind, SWEEP_DELAY_S)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_datadog(), name="datadog")
             group.create_task(self._sweep_forever(), name="sweeps")

@@ -1,0 +1,162 @@
+"""Other volume claims: the StatefulSet is made anew around its pods, whatever happens on the way."""
+
+import pytest
+
+from purpleflea_contract import kubernetes
+from support.builders import a_datadog_daemon_set, a_pod, an_agent
+
+NS, NAME = "trading", "momentum"
+OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
+WRITES = range(8)
+"""More than the change takes: past the last one nobody dies."""
+pytestmark = pytest.mark.timeout(120)
+
+
+def condition(server, kind):
+    conditions = server.get("PurpleFleaAgent", NS, NAME).get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), {})
+
+
+def is_ready(server):
+    agent = server.get("PurpleFleaAgent", NS, NAME)
+    status = agent.get("status", {})
+    current = status.get("observedGeneration") == agent["metadata"]["generation"]
+    ready = condition(server, "Ready").get("status") == "True"
+    return current and ready and status.get("readyReplicas") == agent["spec"]["replicas"]
+
+
+def uids(server):
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in server.objects("Pod")}
+
+
+def put_claims(server, size="1Gi"):
+    """As the StatefulSet controller makes them."""
+    for number in range(2):
+        labels = {
+            kubernetes.LABEL_INSTANCE: NAME,
+            kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY,
+        }
+        metadata = {"name": f"state-{NAME}-{number}", "namespace": NS, "labels": labels}
+        spec = {"resources": {"requests": {"storage": size}}, "storageClassName": "fast"}
+        server.put(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": metadata,
+                "spec": spec,
+            }
+        )
+
+
+def sizes(server):
+    claims = server.objects("PersistentVolumeClaim")
+    return [item["spec"]["resources"]["requests"]["storage"] for item in claims]
+
+
+def template_size(server):
+    found = server.get("StatefulSet", NS, NAME)
+    if found is None:
+        return None
+    (template,) = found["spec"]["volumeClaimTemplates"]
+    return template["spec"]["resources"]["requests"]["storage"]
+
+
+def enlarge(server, size="2Gi"):
+    server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"storage": {"size": size}}})
+
+
+def is_enlarged(server):
+    return template_size(server) == "2Gi" and sizes(server) == ["2Gi", "2Gi"] and is_ready(server)
+
+
+@pytest.fixture
+def kept(server, an_operator):
+    """Two agents with volumes, ready; nobody operates."""
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent(replicas=2, storage={"size": "1Gi"}))
+    put_claims(server)
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+    server.clear()
+    return server
+
+
+def test_volumes_grow_and_every_pod_runs_on(kept, an_operator):
+    before, made = uids(kept), kept.get("StatefulSet", NS, NAME)["metadata"]["uid"]
+    with an_operator():
+        enlarge(kept)
+        kept.wait_until(lambda: is_enlarged(kept), timeout=30)
+    assert uids(kept) == before
+    assert kept.get("StatefulSet", NS, NAME)["metadata"]["uid"] != made
+    (deleted,) = kept.writes(verb="delete")
+    assert deleted.body == {"preconditions": {"uid": made}, "propagationPolicy": "Orphan"}
+    kept.clear()
+    with an_operator():
+        # The sweeps after the first lists are the last thing that a start does.
+        kept.wait_until(lambda: len(kept.lists(resource="daemonsets")) >= 3)
+    assert kept.writes() == []
+
+
+@pytest.mark.parametrize("writes_before", WRITES)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_operator_that_dies_around_any_write_leaves_a_way_to_the_same_end(
+    kept, an_operator, writes_before, moment
+):
+    before = uids(kept)
+    enlarge(kept)
+    break_it = kept.cut if moment == "before" else kept.lose_reply
+    fault = break_it(skip=writes_before, times=None, **OURS)
+    with an_operator():
+        kept.wait_until(lambda: fault.hits or is_enlarged(kept), timeout=30)
+    fault.cancel()
+    with an_operator():
+        kept.wait_until(lambda: is_enlarged(kept), timeout=30)
+    assert uids(kept) == before
+
+
+def test_a_volume_that_may_not_grow_is_asked_once_and_named(kept, an_operator):
+    refusal = kept.fail_next(
+        verb="patch",
+        resource="persistentvolumeclaims",
+        status=403,
+        message="only dynamically provisioned pvc can be resized",
+        times=None,
+    )
+    with an_operator():
+        enlarge(kept)
+        kept.wait_until(
+            lambda: condition(kept, "StorageReady").get("reason") == "ExpansionRefused", timeout=30
+        )
+        kept.wait_until(lambda: is_ready(kept))
+        kept.patch("PurpleFleaAgent", NS, NAME, {"spec": {"replicas": 3}})
+        kept.wait_until(lambda: is_ready(kept), timeout=30)
+        assert refusal.hits == 1
+        assert "set allowVolumeExpansion" in condition(kept, "StorageReady")["message"]
+
+
+def test_what_is_being_deleted_is_neither_changed_nor_taken_over(kept, an_operator):
+    kept.patch("StatefulSet", NS, NAME, {"metadata": {"finalizers": ["example.com/slow"]}})
+    made = kept.get("StatefulSet", NS, NAME)["metadata"]["uid"]
+    with an_operator():
+        enlarge(kept)
+        kept.wait_until(
+            lambda: "deletionTimestamp" in kept.get("StatefulSet", NS, NAME)["metadata"]
+        )
+        kept.wait_until(lambda: sizes(kept) == ["2Gi", "2Gi"])
+        assert template_size(kept) == "1Gi"
+        assert kept.get("StatefulSet", NS, NAME)["metadata"]["uid"] == made
+        kept.patch("StatefulSet", NS, NAME, {"metadata": {"finalizers": None}})
+        kept.wait_until(lambda: is_enlarged(kept), timeout=30)
+
+
+def test_pods_that_an_agent_left_behind_are_ended_and_others_are_not(server, an_operator):
+    owned = a_pod("other-0", instance="other")
+    owned["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n", "controller": True}
+    ]
+    server.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "uid": "n"}})
+    server.put(owned)
+    server.put(a_pod("momentum-0"))
+    with an_operator():
+        server.wait_until(lambda: server.get("Pod", NS, "momentum-0") is None)
+    assert server.get("Pod", NS, "other-0") is not None
