@@ -1,0 +1,137 @@
+"""Every way to the node agent on a real cluster: what arrives, what is refused, who waits."""
+
+import functools
+import json
+import urllib.request
+
+import pytest
+import yaml
+
+from purpleflea_sandbox.demo import installation
+from support import waiting
+
+# Each look at the cluster is a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+DRIVER = "k8s.csi.datadoghq.com"
+NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": "yes"}}}}}
+EVERYWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": None}}}}}
+DAEMON_SET = ("daemonset/datadog-agent", f"--namespace={installation.DATADOG}")
+
+
+def an_agent(sandbox, name, *, level="restricted", **datadog):
+    """One agent of this name, in a namespace of its own."""
+    installation.namespace(sandbox.tools, name, level=level)
+    installation.api_key(sandbox.tools, name, sandbox.keys)
+    text = (sandbox.checkout / "examples" / "momentum.yaml").read_text()
+    manifest = yaml.safe_load(text)
+    manifest["metadata"] = {"name": name, "namespace": name}
+    manifest["spec"]["replicas"] = 1
+    manifest["spec"]["datadog"] |= datadog
+    sandbox.tools.apply(manifest)
+
+
+def telemetry(sandbox, name):
+    return sandbox.conditions(name, name).get("TelemetryReady", {})
+
+
+def reason(sandbox, name):
+    return telemetry(sandbox, name).get("reason")
+
+
+def received(sandbox, path):
+    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+        return json.load(response)
+
+
+def environment(sandbox, name):
+    (container,) = sandbox.pods(name)[f"{name}-0"]["spec"]["containers"]
+    return {item["name"]: item for item in container["env"]}
+
+
+@pytest.mark.parametrize(
+    ("mode", "level", "address"),
+    [
+        ("HostIP", "restricted", "HostIP:8125"),
+        ("Service", "restricted", "datadog-agent.datadog.svc.cluster.local:8125"),
+        ("Socket", "privileged", "unix:///var/run/datadog/dsd.socket"),
+    ],
+)
+def test_metrics_and_traces_arrive_by_each_way(sandbox, mode, level, address):
+    name = f"by-{mode.lower()}"
+    an_agent(sandbox, name, level=level, connection=mode)
+    sandbox.wait_ready(name, name)
+    found = sandbox.agent(name, name)["status"]["datadog"]
+    assert (found["connection"], found["dogstatsd"]) == (mode, address)
+    assert found["nodes"] == {"needed": 1, "covered": 1, "missing": []}
+    variables = environment(sandbox, name)
+    assert ("DD_DOGSTATSD_URL" in variables) is (mode == "Socket")
+    tag = f"tag=agent_id:{name}-0"
+    assert wait_for(lambda: received(sandbox, f"metrics?{tag}")["series"], what="metrics")
+    assert wait_for(lambda: received(sandbox, f"traces?{tag}&limit=1")["traces"], what="traces")
+
+
+def test_sockets_are_refused_where_the_namespace_forbids_folders_of_the_node(sandbox):
+    an_agent(sandbox, "forbidden", connection="Socket")
+    wait_for(lambda: reason(sandbox, "forbidden") == "PodSecurityForbids")
+    assert "helm upgrade datadog-agent" in telemetry(sandbox, "forbidden")["message"]
+    # The agent runs all the same: unheard, and said to be.
+    wait_for(lambda: sandbox.conditions("forbidden", "forbidden")["Ready"]["status"] == "True")
+
+
+def test_csi_is_refused_until_its_driver_is_registered(sandbox):
+    tools = sandbox.tools
+    an_agent(sandbox, "by-csi", connection="CSI")
+    wait_for(lambda: reason(sandbox, "by-csi") == "NoConnection")
+    assert "datadog.csi.enabled=true" in telemetry(sandbox, "by-csi")["message"]
+    driver = {"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": DRIVER}}
+    tools.apply({**driver, "spec": {"volumeLifecycleModes": ["Ephemeral"]}})
+    try:
+        # Nobody serves the driver here; that the pod is admitted and asks for the volume is what can be seen.
+        wait_for(lambda: csi_volumes(sandbox), what="a pod with the volume")
+        assert csi_volumes(sandbox)[0]["volumeAttributes"] == {"type": "DSDSocketDirectory"}
+    finally:
+        tools.kubectl("delete", "namespace/by-csi", "--wait=false")
+        tools.kubectl("delete", f"csidriver/{DRIVER}")
+
+
+def csi_volumes(sandbox):
+    pod = sandbox.pods("by-csi").get("by-csi-0", {"spec": {}})
+    return [item["csi"] for item in pod["spec"].get("volumes", []) if "csi" in item]
+
+
+@pytest.fixture
+def without_node_agent(sandbox):
+    """The node agent's DaemonSet fits no node until the test gives it back."""
+    tools = sandbox.tools
+
+    def give_back():
+        tools.kubectl("patch", *DAEMON_SET, "--type=merge", f"--patch={json.dumps(EVERYWHERE)}")
+
+    tools.kubectl("patch", *DAEMON_SET, "--type=merge", f"--patch={json.dumps(NOWHERE)}")
+    selector = "--selector=app.kubernetes.io/component=agent"
+    place = f"--namespace={installation.DATADOG}"
+    wait_for(lambda: not tools.get("pods", place, selector).get("items"), what="no node agent")
+    yield give_back
+    give_back()
+    installation.wait_for(tools, installation.DATADOG, "daemonset/datadog-agent")
+
+
+def test_a_held_agent_starts_when_the_node_agent_of_its_node_answers(sandbox, without_node_agent):
+    an_agent(sandbox, "held", whenMissing="Hold")
+
+    def waits():
+        pod = sandbox.pods("held").get("held-0", {"status": {}})
+        states = pod["status"].get("initContainerStatuses", [])
+        return any("running" in item["state"] for item in states)
+
+    wait_for(waits, what="the init container")
+    wait_for(lambda: reason(sandbox, "held") == "NodesUncovered")
+    message = telemetry(sandbox, "held")["message"]
+    assert "node selector purpleflea.com/nowhere=yes does not match" in message
+    assert "1 wait for it (whenMissing: Hold)" in message
+    uid = sandbox.pods("held")["held-0"]["metadata"]["uid"]
+    without_node_agent()
+    sandbox.wait_ready("held", "held")
+    assert sandbox.pods("held")["held-0"]["metadata"]["uid"] == uid
