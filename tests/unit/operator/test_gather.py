@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.connection import Connection, Mode, connection
 from purpleflea_operator.detect.node_agent import datadog_facts
@@ -8,7 +9,7 @@ from purpleflea_operator.reconcile.gather import world_of
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec, an_agent
-from support.installations import a_terrain
+from support.installations import a_node, a_terrain
 
 KEY = Key("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -59,3 +60,13 @@ def test_the_connection_is_remembered_while_no_node_agent_is_there():
 def test_a_disabled_connection_is_not_remembered():
     agent = an_agent(datadog={"connection": "Disabled"})
     assert world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is Mode.NONE
+
+
+def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land():
+    cache = a_cache()
+    cache.put(a_pod("momentum-1", node=""))
+    found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
+    terrain = a_terrain(found)
+    for item in (a_node("node-1"), a_node("node-2"), a_node("node-3", taints=["x:NoSchedule"])):
+        terrain.note(kinds.NODE, item)
+    assert world_of(cache, KEY, an_agent(), terrain, now=NOW).coverage.needed == 2
