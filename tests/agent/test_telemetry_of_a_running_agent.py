@@ -150,6 +150,7 @@ def test_a_low_balance_is_said_and_claimed_for_once_in_a_trace_of_its_own(
     claim = observed.traces.wait_for(spans.FAUCET_CLAIM.name)
     alert = observed.agent.wait_for_line("balance_alert")
     assert (alert["balance_usd"], alert["threshold_usd"]) == (10000, 10001)
+    assert alert["dd.trace_id"] == _trace_id(observed, claim)
     assert claim["metrics"]["amount_usd"] == 100
     assert not claim.get("parent_id")
     assert observed.sink.wait_for(metrics.FAUCET_CLAIMS.name).tag("status") == "claimed"

@@ -83,14 +83,14 @@ class FaucetDesk:
             if not await self._is_due():
                 return
             await self._pause(PAUSE_AFTER_FAILURE_S)
-            logs.log_balance_alert("USD", balance_usd, self._below_usd)
-            await self._pause(await self._claim())
+            await self._pause(await self._claim(balance_usd))
         except JournalError as error:
             logger.warning("No faucet claim", extra={"error.message": str(error)})
 
-    async def _claim(self) -> float:
+    async def _claim(self, balance_usd: Decimal) -> float:
         """Claim; seconds until the next claim may be made."""
         with tracing.span(spans.FAUCET_CLAIM) as span:
+            logs.log_balance_alert("USD", balance_usd, self._below_usd)
             try:
                 claim = await self._exchange.claim_faucet()
             except ExchangeError as error:
