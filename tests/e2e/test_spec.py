@@ -10,7 +10,7 @@ from support import waiting
 
 # Each look at the cluster is a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
 KINDS = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,serviceaccounts"

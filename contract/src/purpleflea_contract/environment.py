@@ -124,7 +124,7 @@ VARIABLES = (
     ),
     Variable(
         name=DD_TRACE_ENABLED,
-        set="false where no trace intake is found",
+        set="false where no trace intake is found, or spec.datadog.apm.enabled is false",
         meaning="Whether traces are made.",
     ),
     Variable(name=DD_ENV, set="always", meaning="Unified service tag env."),

@@ -72,6 +72,15 @@ def test_labels_and_annotations_are_added_to_the_pods_and_not_to_the_selector():
         ),
         ({"volumeMounts": [{"name": "x", "mountPath": "/tmp/a"}]}, "volumeMounts[/tmp/a]"),
         ({"sidecars": [{"name": "agent", "image": "x"}]}, "sidecars[agent]"),
+        (
+            {"sidecars": [{"name": "await-node-agent", "image": "x"}]},
+            "sidecars[await-node-agent]",
+        ),
+        ({"volumes": [{"name": "node-agent", "emptyDir": {}}]}, "volumes[node-agent]"),
+        (
+            {"volumeMounts": [{"name": "x", "mountPath": env.SOCKETS_DIR}]},
+            f"volumeMounts[{env.SOCKETS_DIR}]",
+        ),
     ],
 )
 def test_what_the_operator_needs_is_kept_and_the_field_that_gave_way_is_named(pod, field):

@@ -346,6 +346,26 @@ def test_tracing_and_histograms_are_as_datadog_decides_unless_asked_for():
     assert not asked.keys() & variables(NO_CONNECTION, datadog=datadog).keys()
 
 
+def test_agents_that_are_not_to_trace_are_told_so_once():
+    off = {"apm": {"enabled": False}}
+    container = template(datadog=off)["spec"]["containers"][0]
+    told = [item for item in container["env"] if item["name"] == "DD_TRACE_ENABLED"]
+    assert told == [{"name": "DD_TRACE_ENABLED", "value": "false"}]
+    way = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
+    container = template(way, datadog=off)["spec"]["containers"][0]
+    assert [item["name"] for item in container["env"]].count("DD_TRACE_ENABLED") == 1
+    assert "DD_TRACE_ENABLED" not in variables()
+
+
+def test_logs_may_stay_on_the_node_or_go_as_they_are():
+    found = annotations(logs={"enabled": False})
+    assert kubernetes.DD_ANNOTATION_LOGS not in found
+    assert found["ad.datadoghq.com/agent.logs_exclude"] == "true"
+    (source,) = json.loads(annotations(logs={"maskSecrets": False})["ad.datadoghq.com/agent.logs"])
+    assert "log_processing_rules" not in source
+    assert "ad.datadoghq.com/agent.logs_exclude" not in annotations()
+
+
 @pytest.mark.parametrize("rate", ["0", "1", "1.0", "0.000001"])
 def test_a_share_from_0_to_1_is_a_sample_rate(rate):
     rules = variables(datadog={"apm": {"sampleRate": rate}})["DD_TRACE_SAMPLING_RULES"]

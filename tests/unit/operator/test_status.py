@@ -108,6 +108,23 @@ def test_telemetry_is_ready_only_with_a_way_for_every_signal(daemon_set, spec, e
     assert outcome(world)["TelemetryReady"] == expected
 
 
+@pytest.mark.parametrize(
+    ("daemon_set", "datadog", "named"),
+    [
+        ({"apm": False}, {"apm": {"enabled": False}}, "metrics, logs"),
+        ({"logs": "false"}, {"logs": {"enabled": False}}, "metrics, traces"),
+    ],
+)
+def test_a_signal_that_the_agents_do_not_send_is_not_missed(daemon_set, datadog, named):
+    world = a_world(
+        a_stateful_set(),
+        daemon_set=a_datadog_daemon_set(host_ports=True, **daemon_set),
+        spec=a_spec(replicas=3, datadog=datadog),
+    )
+    assert outcome(world)["TelemetryReady"] == ("True", "Connected")
+    assert message(world, "TelemetryReady").endswith(f": {named}")
+
+
 def test_a_signal_that_is_off_comes_with_the_command_that_turns_it_on():
     world = a_world(a_stateful_set(), daemon_set=a_datadog_daemon_set(logs="false"))
     assert "helm upgrade datadog-agent" in message(world, "TelemetryReady")

@@ -11,6 +11,8 @@ from purpleflea_operator.model.values import TagValue
 class Apm(SpecModel):
     """What the agents trace."""
 
+    enabled: bool = True
+    """Whether the agents trace."""
     sample_rate: (
         Annotated[str, Field(pattern="^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$", max_length=8)] | None
     ) = None
@@ -20,6 +22,16 @@ class Apm(SpecModel):
     """Whether the agents send metrics of their Python runtime (runtime.python.*)."""
     profiling: bool = False
     """Whether the agents are profiled continuously; costs a few percent of CPU."""
+
+
+class Logs(SpecModel):
+    """What becomes of the agents' log lines."""
+
+    enabled: bool = True
+    """Whether the node agent collects them. If not, they stay on the node, also where it collects all containers."""
+    mask_secrets: bool = True
+    """Whether the node agent masks API keys and private keys. The agents mask what they log themselves; this is for
+    what a library of theirs logs."""
 
 
 class Check(SpecModel):
@@ -68,6 +80,8 @@ class Datadog(SpecModel):
     TelemetryReady."""
     apm: Apm = Apm()
     """What the agents trace."""
+    logs: Logs = Logs()
+    """What becomes of the agents' log lines."""
     legacy_histograms: bool = False
     """Whether latencies and amounts are sent as histograms, as older dashboards expect them, instead of
     distributions. A histogram has percentiles per host only, and other names: agent.order.latency_ms.95percentile."""

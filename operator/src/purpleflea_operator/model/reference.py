@@ -34,8 +34,8 @@ the operator renders. In this order, the first wins:
 
 1. what the operator needs: its labels (`app.kubernetes.io/...`, `purpleflea.com/...`, `tags.datadoghq.com/...`),
    the Datadog annotations it renders, the variables of [the contract](../telemetry.md) save `DD_LOGS_INJECTION`,
-   the volumes `config`, `api-key`, `api-token`, `state`, `tmp` and the paths they are mounted at,
-   the container `agent`;
+   the volumes `config`, `api-key`, `api-token`, `state`, `tmp`, `node-agent`, `node-agent-apm` and the paths they are
+   mounted at, the containers `agent` and `await-node-agent`;
 2. `env`, then `envFrom`, in the order of the list.
 
 What loses against the operator is ignored, and told: the condition SpecValid stays True with the reason OverrideIgnored

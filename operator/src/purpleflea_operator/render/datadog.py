@@ -28,7 +28,7 @@ def annotations(agent: Agent) -> dict[str, str]:
         return {}
     return {
         kubernetes.DD_ANNOTATION_TAGS: _json(tags),
-        kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)]),
+        **_log_annotations(agent),
         **_check_annotations(agent),
     }
 
@@ -43,21 +43,26 @@ def environment(agent: Agent, connection: Connection) -> list[Manifest]:
     ]
 
 
+def _log_annotations(agent: Agent) -> dict[str, str]:
+    """Opt in to collection, or out of it where the node agent collects all containers."""
+    if not agent.spec.datadog.logs.enabled:
+        return {kubernetes.DD_ANNOTATION_LOGS_EXCLUDE: "true"}
+    return {kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)])}
+
+
 def _log_source(agent: Agent) -> Manifest:
-    rules = [
-        {
-            "type": "mask_sequences",
-            "name": name,
-            "replace_placeholder": "[masked]",
-            "pattern": pattern,
-        }
-        for name, pattern in MASKING_RULES
-    ]
-    return {
-        "source": "python",
-        "service": agent.spec.datadog.service,
-        "log_processing_rules": rules,
-    }
+    source: Manifest = {"source": "python", "service": agent.spec.datadog.service}
+    if agent.spec.datadog.logs.mask_secrets:
+        source["log_processing_rules"] = [
+            {
+                "type": "mask_sequences",
+                "name": name,
+                "replace_placeholder": "[masked]",
+                "pattern": pattern,
+            }
+            for name, pattern in MASKING_RULES
+        ]
+    return source
 
 
 def _check_annotations(agent: Agent) -> dict[str, str]:
@@ -145,6 +150,8 @@ def _features(agent: Agent, connection: Connection) -> list[Manifest]:
         return []
     datadog = agent.spec.datadog
     found: list[Manifest] = []
+    if not datadog.apm.enabled and connection.carries_traces:
+        found.append(_value(env.DD_TRACE_ENABLED, "false"))
     if datadog.apm.sample_rate is not None:
         rules = [{"sample_rate": float(datadog.apm.sample_rate)}]
         found.append(_value(env.DD_TRACE_SAMPLING_RULES, _json(rules)))

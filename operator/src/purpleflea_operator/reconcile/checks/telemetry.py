@@ -60,11 +60,11 @@ def telemetry_ready(world: World) -> Finding:
         problem = check(world, found)
         if problem is not None:
             return problem
-    unknown = [name for name, state in _signals(found).items() if state is Switch.UNKNOWN]
+    unknown = [name for name, state in _signals(world, found).items() if state is Switch.UNKNOWN]
     hidden = f"; cannot be seen: whether it takes {' and '.join(unknown)}" if unknown else ""
     message = (
         f"{progress(world)[0]} agents reach their node agent by {world.connection.mode}: "
-        f"{', '.join(_signals(found))}{hidden}"
+        f"{', '.join(_signals(world, found))}{hidden}"
     )
     return _telemetry("True", TelemetryReason.CONNECTED, message)
 
@@ -83,8 +83,15 @@ def _no_node_agent(world: World) -> Finding:
     return _telemetry("False", TelemetryReason.NODE_AGENT_MISSING, message)
 
 
-def _signals(found: NodeAgent) -> dict[str, Switch]:
-    return {"metrics": found.dogstatsd.state, "traces": found.apm.state, "logs": found.logs}
+def _signals(world: World, found: NodeAgent) -> dict[str, Switch]:
+    """What the agents send, and whether the node agent takes it."""
+    takes = {"metrics": found.dogstatsd.state, "traces": found.apm.state, "logs": found.logs}
+    datadog = None if world.agent is None else world.agent.spec.datadog
+    off = {
+        "traces": datadog is not None and not datadog.apm.enabled,
+        "logs": datadog is not None and not datadog.logs.enabled,
+    }
+    return {signal: state for signal, state in takes.items() if not off.get(signal)}
 
 
 def _refused(world: World, found: NodeAgent) -> Finding | None:
@@ -131,15 +138,16 @@ def _signal_off(world: World, found: NodeAgent) -> Finding | None:
     """Traces or logs that the installation does not take."""
     by_socket = world.connection.mode in (Mode.SOCKET, Mode.CSI)
     traces = remedies.TRACES_SOCKET if by_socket else remedies.TRACES
-    if found.apm.state is Switch.OFF:
+    sent = _signals(world, found)
+    if sent.get("traces") is Switch.OFF:
         message = f"the node agent takes no traces. Turn them on: {traces.command(found)}"
         return _telemetry("False", TelemetryReason.APM_OFF, message)
-    if not world.connection.carries_traces:
+    if "traces" in sent and not world.connection.carries_traces:
         message = (
             f"traces have no way by {world.connection.mode}. Open one: {traces.command(found)}"
         )
         return _telemetry("False", TelemetryReason.TRACES_UNREACHABLE, message)
-    if found.logs is Switch.OFF:
+    if sent.get("logs") is Switch.OFF:
         command = remedies.LOGS.command(found)
         message = f"the node agent takes no logs. Turn them on: {command}"
         return _telemetry("False", TelemetryReason.LOGS_OFF, message)
