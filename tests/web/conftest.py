@@ -1,6 +1,5 @@
 """A headless browser, and a stand-in with a fleet in it: the same organisation that the API serves."""
 
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,10 +14,11 @@ from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_pla
 from purpleflea_sandbox.cluster import packages
 from purpleflea_sandbox.cluster.progress import Terminal
 from purpleflea_sandbox.datadog import servers
-from purpleflea_sandbox.datadog.api.organisation import Monitor, Organisation
+from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.intake import app as intake_app
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.observing import Observing
+from support.definitions import define
 from support.fleet_data import FleetData
 
 ACROSS_MS = 60_000
@@ -111,29 +111,6 @@ async def _serving(organisation: Organisation) -> AsyncIterator[Sandbox]:
         )
 
 
-def define(organisation: Organisation, folder: Path) -> None:
-    """What this project generates, as if it had been posted; references are resolved to ids."""
-
-    def body(name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((folder / name).read_text())
-        return found
-
-    organisation.dashboards["fleet"] = {"id": "fleet", **body("dashboard.json")}
-    organisation.slos["slo"] = {"id": "slo", **body("slo.json")}
-    paths = sorted(path for path in folder.glob("monitors/*.json") if "anomaly" not in path.name)
-    ids = {path.stem: number for number, path in enumerate(paths, 1)}
-    for path in (*paths, *sorted(folder.glob("monitors/by-reference/*.json"))):
-        definition = json.loads(path.read_text())
-        for name, number in ids.items():
-            definition["query"] = definition["query"].replace(f"<monitor:{name}>", str(number))
-        definition["query"] = definition["query"].replace("<slo:api-success>", "slo")
-        definition["options"]["new_group_delay"] = 0
-        number = len(organisation.monitors) + 1
-        organisation.monitors[number] = Monitor(
-            id=number, definition=definition, created=0, modified=0
-        )
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox(repository: Path) -> AsyncIterator[Sandbox]:
     """A fleet of three with everything that this project generates, evaluated once."""
@@ -141,6 +118,8 @@ async def sandbox(repository: Path) -> AsyncIterator[Sandbox]:
     organisation = Organisation(Store(), now=lambda: now)
     FleetData(organisation.data, now).fill(3600)
     define(organisation, repository / "observability")
+    for monitor in organisation.monitors.values():
+        monitor.definition["options"]["new_group_delay"] = 0
     async with _serving(organisation) as running:
         await running.evaluate()
         yield running

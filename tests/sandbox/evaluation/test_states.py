@@ -15,14 +15,12 @@ DRAWDOWN = Rule(
     warning=8,
     critical_recovery=8,
     warning_recovery=6,
-    new_group_delay_s=0,
 )
 BALANCE = Rule(
     comparison=Comparison("<", 50),
     warning=200,
     critical_recovery=60,
     warning_recovery=220,
-    new_group_delay_s=0,
 )
 MINUTE = 60
 
@@ -47,7 +45,7 @@ def walked(rule, values, *, zero=False):
         (BALANCE, [300, 199, 49, 55, 60, 210, 221], "OK W A A W W OK"),
         (replace(DRAWDOWN, comparison=Comparison(">=", 15)), [15, 8, 7], "A A OK"),
         (replace(BALANCE, comparison=Comparison("<=", 50)), [50, 60, 61], "A A W"),
-        (Rule(comparison=Comparison(">", 5), new_group_delay_s=0), [6, 5, 6], "A OK A"),
+        (Rule(comparison=Comparison(">", 5)), [6, 5, 6], "A OK A"),
     ],
 )
 def test_a_state_is_left_over_its_recovery_threshold(rule, values, expected):
@@ -171,12 +169,12 @@ def test_an_alert_is_told_again_after_the_interval(status, notified, is_told):
     [
         ({}, Rule(comparison=Comparison(">", 1), window_s=300)),
         (
-            {"notify_no_data": True, "no_data_timeframe": 10, "new_group_delay": 0},
+            {"notify_no_data": True, "no_data_timeframe": 10, "new_group_delay": 60},
             Rule(
                 comparison=Comparison(">", 1),
                 window_s=300,
+                new_group_delay_s=60,
                 no_data_after_s=600,
-                new_group_delay_s=0,
             ),
         ),
         (

@@ -21,8 +21,6 @@ class Status(StrEnum):
     ALERT = "Alert"
 
 
-_NEW_GROUP_DELAY_S = 60
-
 SEVERITY = (Status.OK, Status.NO_DATA, Status.WARN, Status.ALERT)
 """From the mildest to the worst."""
 
@@ -37,7 +35,7 @@ class Rule:
     warning_recovery: float | None = None
     window_s: float = 0
     needs_full_window: bool = False
-    new_group_delay_s: float = 60
+    new_group_delay_s: float = 0
     no_data_after_s: float | None = None
     """None: missing data changes nothing, or counts as 0."""
     resolves_when_missing: bool = False
@@ -84,7 +82,7 @@ def rule(comparison: tree.Comparison, window_s: float, options: Mapping[str, Any
         warning_recovery=thresholds.get("warning_recovery"),
         window_s=window_s,
         needs_full_window=bool(options.get("require_full_window", False)),
-        new_group_delay_s=options.get("new_group_delay", _NEW_GROUP_DELAY_S),
+        new_group_delay_s=options.get("new_group_delay") or 0,
         no_data_after_s=frame_min * 60 if shows else None,
         resolves_when_missing=missing == "resolve",
         renotify_s=(options.get("renotify_interval") or 0) * 60,
