@@ -3,7 +3,8 @@
 import pytest
 
 from purpleflea_sandbox.datadog.evaluation.frames import Grid
-from purpleflea_sandbox.datadog.evaluation.tracks import Spread, Track
+from purpleflea_sandbox.datadog.evaluation.received import Received
+from purpleflea_sandbox.datadog.evaluation.tracks import Remembered, Spread, Track
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.web import spreads, view, widgets
 from purpleflea_sandbox.datadog.web.definitions import Given
@@ -27,6 +28,7 @@ def shown(store, definition, objectives=None, **variables):
         view=View(),
         variables=variables,
         now=NOW,
+        source=Remembered(Received(store)),
     )
     return widgets.data(definition, scene)
 

@@ -4,9 +4,11 @@ One bucket as long as a window is how a count or a percentile is reduced over it
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+Point = TypeVar("Point")
 Group = tuple[tuple[str, str], ...]
 """The values of the tags grouped by; empty where nothing is grouped by."""
 Values = Sequence[float | None]
@@ -35,12 +37,12 @@ class Grid:
         """The end of each bucket."""
         return [self.end - self.step_s * back for back in range(self.count - 1, -1, -1)]
 
-    def bucket(self, timestamp: float) -> int | None:
-        """The bucket of a moment, None outside the grid."""
-        if not self.start < timestamp <= self.end:
-            return None
-        back = int((self.end - timestamp) / self.step_s)
-        return max(0, self.count - 1 - back)
+    def placed(self, points: Iterable[tuple[float, Point]]) -> Iterator[tuple[int, Point]]:
+        """What lies inside the grid, with its bucket."""
+        start, end, step, last = self.start, self.end, self.step_s, self.count - 1
+        for timestamp, value in points:
+            if start < timestamp <= end:
+                yield max(0, last - int((end - timestamp) / step)), value
 
 
 def whole(window_s: float, now: float) -> Grid:

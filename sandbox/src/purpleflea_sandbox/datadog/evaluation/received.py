@@ -57,6 +57,8 @@ def _track(series: Series, since: float) -> Track | None:
 
 
 def _spreads(series: Series, since: float) -> Sequence[Spread]:
+    if not series.distributions:
+        return ()
     found: list[Spread] = []
     for timestamp, point in reversed(series.distributions):
         if timestamp < since - _DISTRIBUTION_SLACK_S:

@@ -45,6 +45,21 @@ class Source(Protocol):
         """Tracks of the metric that carry all the tags, with their points from `since` on."""
 
 
+class Remembered:
+    """A source that is asked for the same only once: the widgets of one board share their metrics."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._found: dict[tuple[str, tuple[str, ...], float], Sequence[Track]] = {}
+
+    def tracks(self, metric: str, tags: Sequence[str], since: float) -> Sequence[Track]:
+        key = (metric, tuple(tags), since)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = tuple(self._source.tracks(metric, tags, since))
+        return found
+
+
 def chosen(source: Source, query: tree.Series, since: float) -> Iterable[Track]:
     """The tracks that a query's filters leave."""
     plain = [f"{f.tag}:{f.value}" for f in query.filters if not f.negated and "*" not in f.value]

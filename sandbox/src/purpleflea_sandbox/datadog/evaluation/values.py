@@ -89,10 +89,8 @@ class Evaluator:
         factor = (track.interval_s or 1) if track.type == "rate" and query.as_count else 1
         within = query.aggregator if query.aggregator in ("min", "max") else "avg"
         cells: list[list[float]] = [[] for _ in range(self.grid.count)]
-        for timestamp, value in track.points:
-            index = self.grid.bucket(timestamp)
-            if index is not None:
-                cells[index].append(value * factor)
+        for index, value in self.grid.placed(track.points):
+            cells[index].append(value * factor)
         values = [frames.reduced(cell, "sum" if counts else within) for cell in cells]
         return values if counts else frames.interpolated(values, self.grid.step_s, self.hold_s)
 
@@ -101,10 +99,8 @@ def spreads_by_bucket(tracks: Iterable[Track], grid: Grid) -> Sequence[Sequence[
     """All that distributions received, bucket by bucket."""
     cells: list[list[Spread]] = [[] for _ in range(grid.count)]
     for track in tracks:
-        for spread in track.spreads:
-            index = grid.bucket(spread.timestamp)
-            if index is not None:
-                cells[index].append(spread)
+        for index, spread in grid.placed((one.timestamp, one) for one in track.spreads):
+            cells[index].append(spread)
     return cells
 
 

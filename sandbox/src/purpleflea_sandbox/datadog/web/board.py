@@ -10,6 +10,7 @@ from purpleflea_sandbox.datadog.evaluation import messages
 from purpleflea_sandbox.datadog.evaluation.monitors import MonitorState, Notification
 from purpleflea_sandbox.datadog.evaluation.received import Received
 from purpleflea_sandbox.datadog.evaluation.states import SEVERITY
+from purpleflea_sandbox.datadog.evaluation.tracks import Remembered
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.web import objectives, records, widgets
 from purpleflea_sandbox.datadog.web.definitions import Body, Definitions
@@ -73,7 +74,14 @@ def scene(
 ) -> widgets.Scene:
     """What the dashboard's widgets are computed from."""
     values = {one["name"]: one["value"] for one in variables(dashboard, store, view)}
-    return widgets.Scene(store=store, definitions=definitions, view=view, variables=values, now=now)
+    return widgets.Scene(
+        store=store,
+        definitions=definitions,
+        view=view,
+        variables=values,
+        now=now,
+        source=Remembered(Received(store)),
+    )
 
 
 def widget(position: int, placed: Body, one: widgets.Scene) -> Mapping[str, Any]:

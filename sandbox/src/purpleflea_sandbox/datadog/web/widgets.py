@@ -9,8 +9,7 @@ from typing import Any
 
 from purpleflea_sandbox.datadog.evaluation import frames, logs
 from purpleflea_sandbox.datadog.evaluation.frames import EVERYTHING, Frame, Grid, Group
-from purpleflea_sandbox.datadog.evaluation.received import Received
-from purpleflea_sandbox.datadog.evaluation.tracks import bound
+from purpleflea_sandbox.datadog.evaluation.tracks import Source, bound
 from purpleflea_sandbox.datadog.evaluation.values import Counted, Evaluator, RefusedError
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.queries import read, tree
@@ -36,6 +35,7 @@ class Scene:
     view: View
     variables: Mapping[str, str]
     now: float
+    source: Source
 
     @property
     def grid(self) -> Grid:
@@ -126,7 +126,7 @@ def _slo(definition: Definition, scene: Scene) -> Shown:
     found = scene.definitions.all_objectives().get(definition["slo_id"])
     if found is None:
         raise RefusedError(f"there is no SLO {definition['slo_id']}")
-    return objectives.shown(found, Received(scene.store), scene.now)
+    return objectives.shown(found, scene.source, scene.now)
 
 
 _MAKERS: Mapping[str, Callable[[Definition, Scene], Shown]] = {
@@ -149,7 +149,7 @@ def _histogram(definition: Definition, scene: Scene) -> spreads.Tracks:
     query = bound(read.series(definition["requests"][0]["query"]["query"]), scene.variables)
     if not isinstance(query, tree.Series) or query.aggregator != "histogram":
         raise RefusedError("a distribution is drawn of histogram:<metric> alone")
-    return spreads.tracks(query, Received(scene.store), scene.grid)
+    return spreads.tracks(query, scene.source, scene.grid)
 
 
 def _queried(
@@ -185,7 +185,7 @@ def _at_once(query: Mapping[str, Any], scene: Scene) -> Frame:
 
 
 def _evaluator(scene: Scene, grid: Grid) -> Evaluator:
-    return Evaluator(source=Received(scene.store), grid=grid, hold_s=_HOLD_S)
+    return Evaluator(source=scene.source, grid=grid, hold_s=_HOLD_S)
 
 
 def _formulas(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
