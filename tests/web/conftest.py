@@ -1,5 +1,6 @@
 """A headless browser, and a stand-in with a fleet in it: the same organisation that the API serves."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -83,14 +84,21 @@ class Visit:
     def failed(self, error: Error) -> None:
         self.complaints.append(str(error))
 
+    async def refreshed(self) -> int:
+        """How often the page has shown data."""
+        return int(await self.page.evaluate("Number(document.body.dataset.refreshed ?? 0)"))
+
     async def settled(self) -> None:
-        """Wait until data that was asked for after now has been shown."""
-        seen = await self.page.evaluate("Number(document.body.dataset.refreshed ?? 0)")
-        await self.page.wait_for_function(
-            "seen => Number(document.body.dataset.refreshed ?? 0) > seen",
-            arg=seen,
-            timeout=ACROSS_MS,
-        )
+        """Wait until data has been shown anew."""
+        await self.shown(await self.refreshed() + 1)
+
+    async def shown(self, times: int) -> None:
+        # The page's policy forbids eval, by which playwright's own wait_for_function polls.
+        async with asyncio.timeout(ACROSS_MS / 1000):
+            while True:
+                if await self.refreshed() >= times:
+                    return
+                await asyncio.sleep(0.02)
 
 
 Serving = Callable[[Organisation], AbstractAsyncContextManager[Sandbox]]
@@ -142,7 +150,7 @@ def visiting(browser: Browser) -> Visiting:
         page.on("console", visit.heard)
         page.on("pageerror", visit.failed)
         await page.goto(url)
-        await page.wait_for_function("document.body.dataset.refreshed", timeout=ACROSS_MS)
+        await visit.shown(1)
         yield visit
         await context.close()
         if silent:
