@@ -7,6 +7,7 @@ time, or leave something undone. Nothing is sent over any network.
 import json
 import threading
 from collections import Counter
+from collections.abc import Mapping
 
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator.agents.port import SilentError
@@ -26,6 +27,7 @@ class PaperAgents:
         """Questions by name of the pod."""
         self.silent: set[str] = set()
         self.restless: set[str] = set()
+        self.lost: dict[str, dict[str, int]] = {}
         self.undone: dict[str, str] = {}
 
     async def control(self, address: str) -> Acknowledgement:
@@ -41,6 +43,15 @@ class PaperAgents:
         at_rest = mode is not Mode.ACTIVE and name not in self.restless
         left = self.undone.get(name) if at_rest and mode is Mode.STOPPED else None
         return Acknowledgement(mode=mode, at_rest=at_rest, left_undone=left)
+
+    async def losses(self, address: str) -> Mapping[str, int]:
+        """What the agent of the pod with this address lost."""
+        pods = self._server.objects("Pod")
+        pod = next((item for item in pods if item["status"].get("podIP") == address), None)
+        name = pod["metadata"]["name"] if pod else ""
+        if pod is None or name in self.silent:
+            raise SilentError("no answer: TimeoutError")
+        return dict(self.lost.get(name, {}))
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:
         nudged = pod["metadata"].get("annotations", {}).get(NUDGE)

@@ -12,12 +12,13 @@ from purpleflea_operator.agents.port import SilentError
 
 @pytest.fixture
 async def serve():
-    """Serves one handler at GET /v1/control; the adapter that asks it."""
+    """Serves one handler at the paths of an agent; the adapter that asks it."""
     runners, sessions = [], []
 
     async def start(handler):
         app = web.Application()
-        app.router.add_get("/v1/control", handler)
+        for path in ("/v1/control", "/v1/status"):
+            app.router.add_get(path, handler)
         runner = web.AppRunner(app)
         await runner.setup()
         runners.append(runner)
@@ -85,3 +86,30 @@ async def test_an_address_of_the_newer_kind_is_written_as_such():
     async with session() as asking:
         with pytest.raises(SilentError, match="no answer"):
             await HttpAgents(asking, port=1).control("::1")
+
+
+async def test_an_agent_says_what_it_lost(serve):
+    async def handler(request):
+        assert request.path == "/v1/status"
+        lost = {"metrics": 3, "traces": 0}
+        return web.json_response({"agent_id": "x", "telemetry_dropped_by_signal": lost})
+
+    agents = await serve(handler)
+    assert await agents.losses("127.0.0.1") == {"metrics": 3, "traces": 0}
+
+
+async def test_an_agent_that_counts_no_losses_has_none(serve):
+    async def handler(request):
+        raise web.HTTPNotFound
+
+    agents = await serve(handler)
+    assert await agents.losses("127.0.0.1") == {}
+
+
+async def test_losses_that_are_no_numbers_are_no_answer(serve):
+    async def handler(request):
+        return web.json_response({"telemetry_dropped_by_signal": {"metrics": -1}})
+
+    agents = await serve(handler)
+    with pytest.raises(SilentError, match="not understood"):
+        await agents.losses("127.0.0.1")

@@ -41,7 +41,7 @@ CONTROL = Route(
 STATUS = Route(
     method="GET",
     path="/v1/status",
-    who="people, the Datadog check",
+    who="people, operator (losses), the Datadog check",
     meaning="Positions, profit, balance, orders, escrows, telemetry lost.",
 )
 METRICS = Route(

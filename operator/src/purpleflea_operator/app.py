@@ -30,6 +30,7 @@ from purpleflea_operator.runtime import health, lifetime, start, vitals
 from purpleflea_operator.runtime.election import Terms
 from purpleflea_operator.runtime.elector import Elector
 from purpleflea_operator.runtime.informer import Informer
+from purpleflea_operator.runtime.listening import Listening
 from purpleflea_operator.runtime.observing import Observing, Telling, assembled
 from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.queue import Queue
@@ -139,13 +140,17 @@ class _Operator:
         """All parts, put together; the result leads when it is called."""
         cluster, cache = await self._cluster(), Cache()
         terrain = Terrain(clock=self._clock, scope=self._scope)
-        informer = Informer(cluster, cache, self._queue, terrain)
+        listening = Listening(self._agents, self._queue.add, jitter=random.random)
+        informer = Informer(cluster, cache, self._queue, terrain, listening)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
             around=Surroundings(
-                agents=self._agents, terrain=terrain, rival=informer.identities.rival
+                agents=self._agents,
+                terrain=terrain,
+                findings=listening.findings,
+                rival=informer.identities.rival,
             ),
             times=Times(now=_now, clock=self._clock),
         )

@@ -16,6 +16,7 @@ from purpleflea_operator.reconcile.gather import world_of
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 from purpleflea_operator.runtime.informer import Informer
+from purpleflea_operator.runtime.listening import Listening
 from purpleflea_operator.runtime.queue import Queue
 from support.builders import a_pod, a_spec, an_agent
 from support.installations import a_terrain
@@ -82,11 +83,18 @@ def worlds(draw):
     return happened, draw(st.permutations([*happened, *doubles]))
 
 
+class Nobody:
+    """Agents that are not asked."""
+
+
+NOBODY = Listening(Nobody(), lambda _: None, jitter=lambda: 0.0)
+
+
 def after(events):
     """The cache, and how many agents stand how."""
     cache = Cache()
     around = Terrain(clock=lambda: 0.0)
-    informer = Informer(NoCluster(), cache, Queue(jitter=lambda: 0.0), around)
+    informer = Informer(NoCluster(), cache, Queue(jitter=lambda: 0.0), around, NOBODY)
     for event_type, manifest in events:
         informer.on_event(kinds.kind_of(manifest), event_type, deepcopy(manifest))
     return cache, informer.tally

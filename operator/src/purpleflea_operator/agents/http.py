@@ -3,6 +3,7 @@
 An agent is not trusted: it may answer slowly, at length, or nonsense. It decides nothing and repeats nothing.
 """
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import aiohttp
@@ -12,7 +13,8 @@ from yarl import URL
 from purpleflea_contract import environment as env
 from purpleflea_contract import routes
 from purpleflea_contract.control import Acknowledgement
-from purpleflea_operator.agents.port import SilentError
+from purpleflea_contract.losses import Losses
+from purpleflea_operator.agents.port import SilentError, UnofferedError
 
 TIMEOUT = aiohttp.ClientTimeout(total=1.5)
 BODY_LIMIT = 64 * 1024
@@ -41,11 +43,21 @@ class HttpAgents:
         """What the agent at this IP address does about its trading mode."""
         return await self._ask(address, routes.CONTROL.path, Acknowledgement)
 
+    async def losses(self, address: str) -> Mapping[str, int]:
+        """Telemetry that the agent at this IP address lost, by signal; none where it does not count."""
+        try:
+            answer = await self._ask(address, routes.STATUS.path, Losses)
+        except UnofferedError:
+            return {}
+        return answer.telemetry_dropped_by_signal
+
     async def _ask(self, address: str, path: str, form: type[Answer]) -> Answer:
         url = URL.build(scheme="http", host=address, port=self._port, path=path)
         try:
             async with self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response:
                 body = await _bounded(response)
+                if response.status == 404:
+                    raise UnofferedError("it does not offer that")
                 if response.status != 200:
                     raise SilentError(f"it answers {response.status}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

@@ -6,7 +6,7 @@ the queue gives each key to one worker at a time.
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -61,7 +61,8 @@ class Surroundings:
 
     agents: Agents
     terrain: Ground
-    """The places where agents run, and the Datadog node agents there."""
+    findings: Callable[[Iterable[str]], Mapping[str, str]]
+    """What speaks against pods (by uid) being heard."""
     rival: Callable[[str], Claim | None]
     """By uid of an agent resource: the oldest other one with the same identities in Datadog."""
 
@@ -142,6 +143,7 @@ class Reconciler:
         rival = self._around.rival(resource["metadata"]["uid"])
         if rival is not None:
             world = replace(world, rival=f"{rival.namespace}/{rival.name}")
+        world = replace(world, hearing=self._around.findings(item.uid for item in world.pods))
         return self._growth.remembered(self._acknowledgements.remembered(world, key), key)
 
     async def _act(self, world: World, key: Key) -> World:

@@ -25,6 +25,7 @@ from purpleflea_operator.detect.node_agent import (
 )
 from purpleflea_operator.reconcile.identities import Claim, Identities
 from purpleflea_operator.reconcile.world import pod
+from purpleflea_operator.runtime.listening import Listening
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.tally import Tally
 
@@ -40,13 +41,21 @@ POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 class Informer:
     """Keeps the cache and the Datadog facts current, and puts the agents concerned in line."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, queue: Queue[Key], terrain: Terrain) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        queue: Queue[Key],
+        terrain: Terrain,
+        listening: Listening,
+    ) -> None:
         self.watched = terrain.scope.seen(WATCHED)
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
         self._terrain = terrain
         self._places = Places()
+        self._listening = listening
         self.tally = Tally()
         self.identities = Identities()
         self.on_workload: Callable[[], None] = lambda: None
@@ -107,6 +116,7 @@ class Informer:
             group.create_task(self._follow_datadog(), name="datadog")
             group.create_task(self._sweep_forever(), name="sweeps")
             group.create_task(self._follow_losses(), name="losses")
+            group.create_task(self._listening.run(), name="listening")
 
     def _count(self, kind: Kind, manifest: Manifest) -> None:
         if kind is kinds.AGENT:
@@ -114,6 +124,7 @@ class Informer:
             self._call(self.identities.note(manifest))
         if kind is kinds.POD:
             self._places.note(manifest)
+            self._listening.note(manifest)
 
     def _forget(self, kind: Kind, uid: str) -> None:
         if kind is kinds.AGENT:
@@ -121,6 +132,7 @@ class Informer:
             self._call(self.identities.drop(uid))
         if kind is kinds.POD:
             self._places.forget(uid)
+            self._listening.forget(uid)
 
     def _call(self, claims: Iterable[Claim]) -> None:
         """Put agents in line whose identities became free, or no longer are."""
@@ -216,6 +228,7 @@ class Informer:
                     self._call(self.identities.keep_only(alive))
                 if kind is kinds.POD:
                     self._places.sweep(alive)
+                    self._listening.sweep(alive)
                 if kind is kinds.DAEMON_SET:
                     self._datadog_changed.set()
             except errors.ApiError as error:

@@ -1,0 +1,14 @@
+"""What an agent tells at /v1/status about telemetry that it could not hand over; the rest there is for people."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+
+class Losses(BaseModel):
+    """The part of the answer that the operator reads."""
+
+    telemetry_dropped_by_signal: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]], Field(max_length=16)
+    ]
+    """Lost since the start of the process, for each of metrics, traces and logs."""
