@@ -158,3 +158,81 @@ async def test_an_invalid_spec_does_not_block_the_namespace_for_ever(trial, agai
     await trial.look()
     assert trial.resource is None
     assert "the spec is invalid" in trial.events()["GaveUp"]
+
+
+async def test_a_rate_limit_holds_the_removal_but_never_past_its_end(trial, again):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    trial.datadog.fail({"kind": "rate_limit", "method": "DELETE", "skip": 4, "reset_s": 3000})
+    assert await again() == 600
+    trial.pass_time(595)
+    assert await again() == 5
+    trial.datadog.fail()
+    await trial.look()
+    assert trial.resource is None
+    assert held(trial.datadog.organisation) == [0] * 8
+
+
+async def test_an_outage_in_the_middle_of_a_removal_ends_the_pass_soon(trial, again):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    trial.datadog.journal.clear()
+    trial.datadog.fail({"kind": "status", "status": 500, "method": "DELETE", "skip": 4})
+    await again()
+    assert len(trial.datadog.journal.writes()) == 7
+    trial.datadog.fail()
+    await trial.look()
+    assert held(trial.datadog.organisation) == [0] * 8
+
+
+async def test_what_a_revoked_scope_hides_is_named_and_not_forgotten(trial, again):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    scopes = ("monitors", "slos", "dashboards", "data_scanner")
+    trial.datadog.scope_key([f"{name}_{verb}" for name in scopes for verb in ("read", "write")])
+    await again()
+    assert trial.datadog.organisation.monitors == {}
+    words = trial.condition("Synced")["message"]
+    assert "metric-tags/agent.trade.pnl_usd" in words
+    assert "403" in words
+    trial.datadog.organisation.keys.replace([])
+    await trial.look()
+    assert trial.resource is None
+    assert held(trial.datadog.organisation) == [0] * 8
+
+
+async def test_a_create_that_is_still_open_is_waited_for_before_the_resource_goes(trial, again):
+    trial.put()
+    lost = {"kind": "reset", "method": "POST", "path_prefix": "/api/v1/dashboard", "times": 1}
+    trial.datadog.fail(lost)
+    await again()
+    delete(trial)
+    assert await again() == 10
+    assert "may still be made: dashboard/fleet" in trial.condition("Synced")["message"]
+    trial.pass_time(11)
+    await trial.look()
+    assert trial.resource is None
+
+
+async def test_deleted_in_mode_plan_nothing_is_written(trial):
+    trial.put()
+    await trial.look()
+    trial.put(mode="Plan")
+    delete(trial)
+    trial.datadog.journal.clear()
+    await trial.look()
+    assert trial.resource is None
+    assert trial.datadog.journal.entries == type(trial.datadog.journal.entries)()
+    assert "mode is Plan" in trial.events()["Retained"]
+
+
+async def test_a_namespace_that_takes_no_events_lets_the_resource_go_all_the_same(trial):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    trial.server.fail_next(verb="create", resource="events", status=403, times=None)
+    await trial.look()
+    assert trial.resource is None

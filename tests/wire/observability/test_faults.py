@@ -1,9 +1,14 @@
 """What goes wrong between the operator and Datadog, and the end state that each must lead to."""
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from purpleflea_operator.cluster import errors
-from purpleflea_operator.datadog_api.errors import DEFAULT_RESET_S, Duplicate
+from purpleflea_operator.cluster.traffic import guarded
+from purpleflea_operator.datadog_api.errors import DEFAULT_RESET_S, Duplicate, Refused
+from purpleflea_operator.datadog_api.organisation import HttpOrganisation
+from purpleflea_operator.datadog_api.transport import Keys, Transport, session
 from purpleflea_operator.observability.objects import Kind
 from purpleflea_sandbox.datadog.api.limits import USUAL
 from support.datadog_api import API_KEY, APPLICATION_KEY
@@ -357,3 +362,60 @@ async def test_what_datadog_echoes_of_the_keys_is_shown_nowhere(trial):
     found = str(trial.server.requests()) + str(trial.events())
     assert "wrong-key" not in found
     assert APPLICATION_KEY not in found
+
+
+async def test_what_cannot_be_removed_stays_known_and_is_told(trial):
+    trial.put()
+    await trial.look()
+    trial.datadog.scope_key([scope for scope in EVERYTHING if scope != "notebooks_write"])
+    trial.put(features={"notebook": False})
+    await trial.look()
+    entry = trial.entry("weekly-report", "notebook")
+    assert entry["state"] == "Failed"
+    assert entry["lastError"].startswith("not removed: 403")
+    trial.datadog.organisation.keys.replace([])
+    await trial.look()
+    assert trial.datadog.organisation.notebooks == {}
+    assert trial.condition("Ready")["status"] == "True"
+
+
+async def test_a_leader_that_may_no_longer_write_writes_nothing_to_datadog(trial):
+    may_write = []
+
+    def guard():
+        if not may_write:
+            raise errors.Fenced("the lease is no longer surely ours")
+
+    keys = Keys(api=API_KEY, app=APPLICATION_KEY)
+    async with session([guarded(guard)], user_agent="test") as fenced:
+        organisation = HttpOrganisation(Transport(fenced, trial.datadog.url, keys))
+        await organisation.validate()
+        definition = {"name": "n", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
+        for write in (
+            organisation.create(Kind.MONITOR, definition),
+            organisation.update(Kind.MONITOR, "1", definition),
+            organisation.delete(Kind.MONITOR, "1"),
+        ):
+            with pytest.raises(errors.Fenced):
+                await write
+        assert trial.datadog.journal.writes() == []
+        may_write.append(True)
+        await organisation.create(Kind.MONITOR, {**definition, "message": ""})
+        assert len(trial.datadog.journal.writes()) == 1
+
+
+async def test_keys_follow_no_redirect():
+    asked = []
+
+    async def elsewhere(request):
+        asked.append(request.path)
+        raise web.HTTPFound("/stolen")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", elsewhere)
+    async with TestServer(app) as server, session([], user_agent="test") as plain:
+        keys = Keys(api=API_KEY, app=APPLICATION_KEY)
+        organisation = HttpOrganisation(Transport(plain, str(server.make_url("/")), keys))
+        with pytest.raises(Refused, match="302"):
+            await organisation.validate()
+    assert asked == ["/api/v2/validate_keys"]
