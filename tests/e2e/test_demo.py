@@ -32,6 +32,7 @@ def test_the_demo_shows_a_fleet_that_trades_goes_on_when_repeated_and_leaves_not
         assert [row[0] for row in rows] == ["momentum-0", "momentum-1", "momentum-2"]
         assert all(int(row[1]) > 0 for row in rows)
         assert "simulated  Purple Flea: a paper exchange, no real money" in first.stdout
+        assert re.search(r"fleet page +http://127\.0\.0\.1:\d+/fleet\n", first.stdout)
         again = demo(repository, "up", name)
         assert again.returncode == 0, again.stderr
         assert "is up already" in again.stderr

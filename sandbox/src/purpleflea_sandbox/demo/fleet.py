@@ -14,7 +14,7 @@ import yaml
 
 from purpleflea_sandbox.cluster.port import Options, Provider
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo import definitions, installation
 from purpleflea_sandbox.demo.errors import DemoError
 from purpleflea_sandbox.demo.files import Files
 from purpleflea_sandbox.demo.observed import World
@@ -54,6 +54,8 @@ class Fleet:
             self._install(tools, archives)
         with self._timed("agents: applied, Ready, trading and heard"):
             world, identities = self._trade(tools, archives)
+        with self._timed("monitors, SLO and dashboard: made by the operator"):
+            self._observe(tools, world)
         self._timings.append(("all", time.monotonic() - began))
         return Outcome(
             kubeconfig=cluster.kubeconfig,
@@ -86,7 +88,12 @@ class Fleet:
             tasks = [
                 pool.submit(installation.datadog, tools, charts, secrets),
                 pool.submit(installation.exchange, tools, charts, secrets),
-                pool.submit(installation.operator, tools, self._files.operator_chart),
+                pool.submit(
+                    installation.operator,
+                    tools,
+                    self._files.operator_chart,
+                    **definitions.OPERATOR_VALUES,
+                ),
             ]
             for task in tasks:
                 task.result()
@@ -124,6 +131,11 @@ class Fleet:
             names = [f"{name}-{ordinal}" for ordinal in range(replicas)]
             return world, world.wait_until_heard(names, timeout_s=HEARD_TIMEOUT_S)
 
+    def _observe(self, tools: Tools, world: World) -> None:
+        with self._progress.step("let the operator make monitors and dashboard", expected_s=10):
+            definitions.apply(tools, self._keys())
+            world.wait_for_page(timeout_s=HEARD_TIMEOUT_S)
+
     def _world(self) -> World:
         return World(
             exchange=self._provider.publish(installation.EXCHANGE_PORT),
@@ -143,6 +155,7 @@ class Fleet:
 
 def _addresses(world: World) -> list[tuple[str, str]]:
     return [
+        ("fleet page", world.page),
         ("metrics received", f"{world.intake}/received/metrics?name=agent.trade.pnl_usd"),
         ("traces received", f"{world.intake}/received/traces?name=agent.order.execute"),
         ("logs received", f"{world.intake}/received/logs?attribute=event_type:trade_executed"),

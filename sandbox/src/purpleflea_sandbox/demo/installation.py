@@ -58,10 +58,10 @@ def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
     _install(tools, "exchange", charts / "exchange", EXCHANGE, settings)
 
 
-def operator(tools: Tools, chart: Path) -> None:
+def operator(tools: Tools, chart: Path, **values: str) -> None:
     """Install the operator as a user would."""
     namespace(tools, OPERATOR)
-    _install(tools, "purpleflea-operator", chart, OPERATOR, {})
+    _install(tools, "purpleflea-operator", chart, OPERATOR, values)
 
 
 def api_key(tools: Tools, name: str, keys: Keys) -> None:

@@ -74,6 +74,30 @@ class World:
                 raise DemoError(f"not seen after {timeout_s:g} s: {words}")
             time.sleep(INTERVAL_S)
 
+    @property
+    def page(self) -> str:
+        """Address of the fleet page."""
+        return f"{self.intake}/fleet"
+
+    def wait_for_page(self, *, timeout_s: float) -> None:
+        """Wait until the page has a dashboard, and monitors that were evaluated.
+
+        Raises:
+            DemoError: Not in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._has_dashboard():
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"no dashboard at {self.page} after {timeout_s:g} s: "
+                    "kubectl -n purpleflea-system describe pfo says why"
+                )
+            time.sleep(INTERVAL_S)
+
+    def _has_dashboard(self) -> bool:
+        monitors = self._read(f"{self.page}/data/monitors")["monitors"]
+        return bool(monitors) and not self._read(f"{self.page}/data/board").get("empty")
+
     def _read(self, url: str, token: str = "") -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - a loopback address of ours

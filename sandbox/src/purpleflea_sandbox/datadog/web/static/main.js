@@ -49,7 +49,7 @@ function showBoard(board) {
   span = board.window;
   document.title = `${board.title} · Purple Flea`;
   byId("title").textContent = board.title;
-  byId("description").textContent = board.description;
+  byId("description").textContent = board.description.split("\n")[0];
   byId("totals").textContent = `${figure(board.totals.series)} series · ${figure(board.totals.traces)} traces · ${figure(board.totals.logs)} logs kept`;
   showFilters(board.variables);
   showWindows(board.windows);

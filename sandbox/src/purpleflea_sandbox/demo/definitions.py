@@ -1,0 +1,50 @@
+"""What the demo defines in the stand-in: a PurpleFleaObservability, from which the operator makes all the rest."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.tools import Tools
+
+NAME = "fleet"
+KEYS_SECRET = "datadog-keys"  # noqa: S105 - the name of a Secret
+ENV = "sandbox"
+OPERATOR_VALUES: Mapping[str, str] = {
+    "observability.secrets[0].namespace": installation.OPERATOR,
+    "observability.secrets[0].name": KEYS_SECRET,
+}
+"""Values of the operator's chart: the one Secret that it may read."""
+
+
+def apply(tools: Tools, keys: Keys) -> None:
+    """Give the operator the keys, and tell it what to watch."""
+    tools.apply(_secret(keys))
+    tools.apply(_resource())
+
+
+def _secret(keys: Keys) -> dict[str, Any]:
+    # The stand-in takes any application key where it was given none.
+    values = {"api-key": keys.datadog_key, "app-key": "sandbox"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": KEYS_SECRET, "namespace": installation.OPERATOR},
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
+    }
+
+
+def _resource() -> dict[str, Any]:
+    return {
+        "apiVersion": "purpleflea.com/v1alpha1",
+        "kind": "PurpleFleaObservability",
+        "metadata": {"name": NAME, "namespace": installation.OPERATOR},
+        "spec": {
+            "keysSecretRef": {"name": KEYS_SECRET},
+            "url": f"http://datadog-intake.{installation.DATADOG}.svc",
+            "allowInsecureUrl": True,
+            "env": ENV,
+            "resync": "30s",
+        },
+    }
