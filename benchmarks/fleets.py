@@ -85,6 +85,8 @@ class Operator:
         begin()
         deepest = 0
         while not is_over():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the operator ended with {self._process.returncode}")
             if time.monotonic() - began > LIMIT_S:
                 raise TimeoutError(f"not over after {LIMIT_S:g} s")
             deepest = max(deepest, self._depth())

@@ -97,6 +97,20 @@ async def test_news_do_not_end_the_patience_that_the_server_asked_for():
     queue.close()
 
 
+async def test_news_that_come_while_a_key_rests_are_worked_on_together():
+    queue = a_queue()
+    queue.add("a")
+    assert await queue.take() == "a"
+    queue.finish_after("a", 0.01)
+    for _ in range(5):
+        queue.add("a")
+    assert len(queue) == 0
+    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
+    queue.finish("a")
+    assert len(queue) == 0
+    queue.close()
+
+
 async def test_those_who_are_not_done_come_back_a_little_apart():
     queue = a_queue()
     assert queue.revisit("a", 100) == pytest.approx(110)

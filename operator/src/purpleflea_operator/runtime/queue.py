@@ -30,6 +30,7 @@ class Queue(Generic[K]):
         self._dirty: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._held_until: dict[K, float] = {}
+        self._rests: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._wakers: set[asyncio.Future[None]] = set()
 
@@ -114,15 +115,21 @@ class Queue(Generic[K]):
     def finish(self, key: K) -> None:
         """End the work on a key; where it was added meanwhile, it goes in line again."""
         self._working.discard(key)
+        self._rests.pop(key, None)
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
 
+    def finish_after(self, key: K, rest_s: float) -> None:
+        """End the work on a key after a rest: news that come meanwhile are worked on together."""
+        self._rests[key] = asyncio.get_running_loop().call_later(rest_s, self.finish, key)
+
     def close(self) -> None:
-        """Cancel all delays."""
-        for timer in self._timers.values():
+        """Cancel all delays and rests."""
+        for timer in (*self._timers.values(), *self._rests.values()):
             timer.cancel()
         self._timers.clear()
+        self._rests.clear()
 
     def _wake(self) -> None:
         for waker in self._wakers:

@@ -16,18 +16,25 @@ from purpleflea_operator.runtime.queue import Queue
 logger = logging.getLogger(__name__)
 
 PASS_TIMEOUT_S = 120.0
+REST, REST_LIMIT_S = 2.0, 0.25
+"""A key rests for so many times as long as its pass took: passes over an agent with many pods are long, and in a burst
+each event would bring another one. News that come meanwhile cost one pass together."""
 
 Reconcile = Callable[[Key], Awaitable[Result]]
 
 
 async def work(queue: Queue[Key], reconcile: Reconcile) -> None:
     """Work until cancelled."""
+    loop = asyncio.get_running_loop()
     while True:
         key = await queue.take()
+        began = loop.time()
         try:
             await _pass(queue, reconcile, key)
-        finally:
+        except BaseException:
             queue.finish(key)
+            raise
+        queue.finish_after(key, min(REST_LIMIT_S, REST * (loop.time() - began)))
 
 
 async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
