@@ -251,7 +251,15 @@ def a_node_agent(
             "uid": f"{metadata['uid']}-{node}",
             "resourceVersion": str(version),
             "labels": {"app.kubernetes.io/component": "agent"},
-            "ownerReferences": [{"uid": metadata["uid"], "controller": True}],
+            "ownerReferences": [
+                {
+                    "apiVersion": "apps/v1",
+                    "kind": "DaemonSet",
+                    "name": metadata["name"],
+                    "uid": metadata["uid"],
+                    "controller": True,
+                }
+            ],
         },
         "spec": {"nodeName": node},
         "status": {

@@ -1,0 +1,73 @@
+"""Coverage of nodes as the watches tell of it."""
+
+import pytest
+
+from support.builders import a_datadog_daemon_set, an_agent
+from support.installations import a_node, a_node_agent
+
+NS, NAME = "trading", "momentum"
+OPEN = a_datadog_daemon_set(host_ports=True)
+
+
+def agent_of(server):
+    return server.get("PurpleFleaAgent", NS, NAME)
+
+
+def telemetry(server):
+    conditions = agent_of(server).get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == "TelemetryReady"), {})
+
+
+def has(server, reason):
+    return telemetry(server).get("reason") == reason
+
+
+def a_node_agent_on(server, name):
+    """A ready node agent on a node, of the DaemonSet as the server knows it."""
+    daemon_set = server.get("DaemonSet", "datadog", "datadog-agent")
+    server.put(a_node_agent(name, of=daemon_set))
+
+
+@pytest.fixture
+def gap(server):
+    """A node whose taint the node agent does not tolerate, and another one that is covered."""
+    server.put(OPEN)
+    a_node_agent_on(server, "elsewhere")
+    server.put(a_node("node-0", taints=["dedicated=gpu:NoSchedule"]))
+    server.put(an_agent())
+
+
+@pytest.mark.usefixtures("gap")
+def test_a_node_without_a_node_agent_is_named_until_it_has_one(server, an_operator):
+    with an_operator():
+        server.wait_until(lambda: has(server, "NodesUncovered"), timeout=30)
+        assert (
+            "node-0 (taint dedicated=gpu:NoSchedule not tolerated)" in telemetry(server)["message"]
+        )
+        assert agent_of(server)["status"]["datadog"]["nodes"]["covered"] == 0
+        a_node_agent_on(server, "node-0")
+        server.wait_until(lambda: has(server, "Connected"), timeout=30)
+        # The Event is posted after the status.
+        server.wait_until(
+            lambda: (
+                "TelemetryReadyConnected" in {item["reason"] for item in server.objects("events")}
+            ),
+            timeout=30,
+        )
+    reasons = [item["reason"] for item in server.objects("events")]
+    assert reasons.count("TelemetryReadyNodesUncovered") == 1
+
+
+@pytest.mark.usefixtures("gap")
+def test_the_beat_of_a_node_writes_nothing(server, an_operator):
+    a_node_agent_on(server, "node-0")
+    beat = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "again"}]}}
+    with an_operator():
+        server.wait_until(lambda: has(server, "Connected"), timeout=30)
+        server.clear()
+        server.patch("Node", "", "node-0", beat)
+        # Somebody else's news, later than the beat: when it is done, the beat was heard.
+        server.put(an_agent("other", uid="other"))
+        server.wait_until(lambda: server.get("StatefulSet", NS, "other") is not None, timeout=30)
+    ours = [item.path for item in server.writes() if NAME in item.path.split("/")]
+    assert ours == []
