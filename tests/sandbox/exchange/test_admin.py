@@ -47,3 +47,21 @@ async def test_the_accounts_show_cash_equity_and_positions(client, admin, buy):
     assert account["cash_usd"] == balance["balances"]["USDC"]["amount"]
     assert account["equity_usd"] == balance["equity_usd"]
     assert account["positions"][0]["size"] == "0.01"
+
+
+async def test_cash_is_set_by_an_entry_and_setting_it_again_changes_nothing(client, admin, buy):
+    await client.post("/v1/orders", json=buy, headers={"Idempotency-Key": "k"})
+    path = "/admin/accounts/fleet/momentum-0/cash"
+    for _ in range(2):
+        answer = await client.put(path, json={"cash_usd": "40.500000"}, headers=admin)
+        assert (answer.status_code, answer.json()["cash_usd"]) == (200, "40.500000")
+    balance = (await client.get("/v1/balance")).json()
+    assert balance["balances"]["USDC"]["amount"] == "40.500000"
+    assert float(balance["equity_usd"]) < 50
+
+
+async def test_cash_of_an_account_that_nobody_has_is_refused(client, admin):
+    for body, status in (({"cash_usd": "1"}, 404), ({"cash_usd": "-1"}, 422)):
+        answer = await client.put("/admin/accounts/fleet/nobody/cash", json=body, headers=admin)
+        assert answer.status_code == status
+    assert (await client.get("/admin/accounts", headers=admin)).json() == {"accounts": []}

@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field, model_validator
 
 from purpleflea_sandbox.exchange.api import views
-from purpleflea_sandbox.exchange.api.decimals import DecimalOutput, text
+from purpleflea_sandbox.exchange.api.decimals import DecimalInput, DecimalOutput, text
 from purpleflea_sandbox.exchange.api.entrance import Premises, admin
 from purpleflea_sandbox.exchange.api.models import Answer, Body, OrderView, PositionView
 from purpleflea_sandbox.exchange.api.problems import documented
 from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, Installed, Match
 from purpleflea_sandbox.exchange.core.orders import OrderStatus
 from purpleflea_sandbox.exchange.storage import orders
-from purpleflea_sandbox.exchange.venue import reports
+from purpleflea_sandbox.exchange.venue import cashier, reports
 from purpleflea_sandbox.exchange.venue.reports import Standing
 
 router = APIRouter(
@@ -27,6 +27,16 @@ class AccountView(Answer):
     cash_usd: DecimalOutput
     equity_usd: DecimalOutput
     positions: list[PositionView]
+
+
+class CashBody(Body):
+    cash_usd: DecimalInput = Field(description="What the account holds afterwards.")
+
+
+class CashView(Answer):
+    owner: str
+    agent_id: str
+    cash_usd: DecimalOutput
 
 
 class AccountsView(Answer):
@@ -98,6 +108,18 @@ class FaultView(FaultBody):
 async def accounts(premises: Premises) -> AccountsView:
     found = reports.standings(premises.venue)
     return AccountsView(accounts=[_account_view(standing) for standing in found])
+
+
+@router.put("/admin/accounts/{owner}/{agent_id}/cash", responses=documented(404))
+async def set_cash(
+    premises: Premises,
+    owner: Annotated[str, Path(max_length=64)],
+    agent_id: Annotated[str, Path(max_length=128)],
+    body: CashBody,
+) -> CashView:
+    """Set the cash of an account: a loss (drawdown), an empty wallet, a rescue. It becomes an entry of the account."""
+    found = cashier.adjust(premises.venue, owner, agent_id, body.cash_usd)
+    return CashView(owner=found.owner, agent_id=found.agent_id, cash_usd=text(found.cash_usd))
 
 
 @router.get("/admin/orders")

@@ -15,6 +15,7 @@ from purpleflea_sandbox.exchange.storage.database import Database
 class EntryKind(StrEnum):
     OPENING_DEPOSIT = "opening_deposit"
     FAUCET = "faucet"
+    ADJUSTMENT = "adjustment"
     REALIZED_PNL = "realized_pnl"
     FEE = "fee"
     ESCROW_LOCK = "escrow_lock"

@@ -1,4 +1,4 @@
-"""The cashier: where paper money comes from - the start balance of a new account, and the faucet.
+"""The cashier: where paper money comes from - the start balance of a new account, the faucet, the house itself.
 
 Every amount is an entry of the account, so its cash can always be explained.
 """
@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from decimal import Decimal
 
-from purpleflea_sandbox.exchange.errors import TooManyError
+from purpleflea_sandbox.exchange.errors import NotFoundError, TooManyError
 from purpleflea_sandbox.exchange.storage import accounts
 from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
 from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
@@ -49,6 +49,22 @@ def claim_faucet(venue: Venue, claimant: Account) -> Claim:
         accounts.post(venue.database, entry)
     logger.info("faucet claimed", extra={"agent_id": claimant.agent_id, "claim_id": claim.claim_id})
     return claim
+
+
+def adjust(venue: Venue, owner_name: str, agent_id: str, cash_usd: Decimal) -> Account:
+    """Set an account's cash, so that a loss, an empty wallet or a rescue can be tried; repeating it changes nothing."""
+    known = accounts.find(venue.database, owner_name, agent_id)
+    if known is None:
+        raise NotFoundError("unknown_account", "no such account; /admin/accounts lists them all")
+    change = cash_usd - known.cash_usd
+    if change:
+        entry = _credit(
+            known.account_id, EntryKind.ADJUSTMENT, change, fresh_id("adj"), venue.clock()
+        )
+        with venue.database.transaction():
+            accounts.post(venue.database, entry)
+        logger.info("cash adjusted", extra={"agent_id": agent_id, "owner": owner_name})
+    return accounts.get(venue.database, known.account_id)
 
 
 def _opened(venue: Venue, owner_name: str, agent_id: str) -> Account:
