@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
 KINDS = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,serviceaccounts"
 LISTEN = (
-    "import http.server as h; h.test(HandlerClass=h.SimpleHTTPRequestHandler, port=7000, bind='')"
+    "import http.server as h, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit());"
+    " h.test(HandlerClass=h.SimpleHTTPRequestHandler, port=7000, bind='0.0.0.0')"
 )
 
 
