@@ -10,10 +10,10 @@ from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile import plan
 from purpleflea_operator.reconcile.checks.storage import storage_ready
 from purpleflea_operator.reconcile.claims import claim
-from purpleflea_operator.reconcile.world import World
+from purpleflea_operator.reconcile.world import World, pod
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
-from support.builders import a_spec
+from support.builders import a_pod, a_spec
 
 
 def an_agent(storage):
@@ -156,6 +156,35 @@ def test_of_many_claims_the_first_are_named():
     many = [a_claim(f"state-{number}", size="2Gi") for number in range(7)]
     found = storage_ready(a_world(ONE_GI, claims=many))
     assert "state-4 and 2 more are larger" in found.message
+
+
+def old_pod(name, **changes):
+    found = a_pod(name, **changes)
+    found["spec"]["volumes"] = [{"name": "state", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+    return pod(found)
+
+
+@pytest.mark.parametrize(
+    ("pods", "ended"),
+    [
+        ([], []),
+        ([pod(a_pod("momentum-0"))], []),
+        ([old_pod("momentum-1"), old_pod("momentum-0")], ["momentum-0"]),
+        ([old_pod("momentum-10"), old_pod("momentum-9")], ["momentum-9"]),
+        ([old_pod("momentum-1"), pod(a_pod("momentum-0"))], ["momentum-1"]),
+        ([old_pod("momentum-1"), pod(a_pod("momentum-0", ready=False))], []),
+        ([old_pod("momentum-1"), pod(a_pod("momentum-0", deleting=True))], []),
+        ([old_pod("momentum-1"), old_pod("momentum-0", deleting=True)], []),
+    ],
+)
+def test_pods_from_before_a_volume_was_added_are_ended_one_at_a_time(pods, ended):
+    found = plan.actions(rendered(ONE_GI), replace(a_world(ONE_GI), pods=pods))
+    assert [item.pod.name for item in found if isinstance(item, plan.End)] == ended
+
+
+def test_pods_without_volume_are_left_alone_where_none_is_wanted():
+    world = replace(a_world(ONE_GI), agent=an_agent(None), children=as_stored(rendered(None)))
+    assert plan.actions(rendered(None), replace(world, pods=[old_pod("momentum-0")])) == ()
 
 
 def test_an_invalid_spec_says_nothing_of_the_volumes():

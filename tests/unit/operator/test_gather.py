@@ -70,3 +70,28 @@ def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land()
     for item in (a_node("node-1"), a_node("node-2"), a_node("node-3", taints=["x:NoSchedule"])):
         terrain.note(kinds.NODE, item)
     assert world_of(cache, KEY, an_agent(), terrain, now=NOW).coverage.needed == 2
+
+
+def test_the_world_knows_since_when_not_all_identities_are_there():
+    resource = an_agent()
+    ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T01:00:00Z"}
+    available = {
+        "type": "WorkloadAvailable",
+        "status": "False",
+        "lastTransitionTime": "2026-01-01T02:00:00Z",
+    }
+    resource["status"] = {"conditions": [ready, available]}
+    world = world_of(a_cache(), KEY, resource, a_terrain(), now=NOW)
+    assert world.unavailable_since == datetime(2026, 1, 1, 2, tzinfo=UTC)
+    available["status"] = "True"
+    assert world_of(a_cache(), KEY, resource, a_terrain(), now=NOW).unavailable_since is None
+
+
+def test_the_world_knows_the_claims_of_the_agent():
+    cache = a_cache()
+    labels = a_pod()["metadata"]["labels"]
+    metadata = {"name": "state-momentum-0", "namespace": "trading", "uid": "c", "labels": labels}
+    spec = {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "fast"}
+    cache.put({"kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    (found,) = world_of(cache, KEY, an_agent(), a_terrain(), now=NOW).claims
+    assert (found.name, found.requested, found.storage_class) == ("state-momentum-0", "1Gi", "fast")

@@ -184,6 +184,10 @@ def test_what_was_undone_and_then_done_is_forgotten():
     assert modes.undone(world) == ()
 
 
+def test_an_agent_that_still_has_time_has_left_nothing_undone():
+    assert modes.undone(a_world("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
+
+
 def test_an_agent_that_says_nothing_in_time_is_named():
     late = a_world("Stopped", at=NOW + timedelta(minutes=1), words=all_say(STOPPED, *NAMES[:2]))
     assert modes.undone(late) == ("momentum-2: did not say that it is at rest",)

@@ -94,6 +94,14 @@ def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
     assert (found[1].pod.name, found[1].mode) == ("momentum-0", "Halted")
 
 
+def test_an_order_to_halt_comes_before_everything_else():
+    live = deepcopy(desired_of(an_agent_value()))
+    changed = an_agent_value(trading={"mode": "Halted"}, replicas=2, network={"policy": "None"})
+    found = planned(changed, live, pods=[a_pod("momentum-0")])
+    assert [type(item) for item in found][:2] == [plan.Apply, plan.Nudge]
+    assert found[0].manifest["kind"] == "ConfigMap"
+
+
 def test_a_pod_that_was_nudged_is_left_alone():
     halted = an_agent_value(trading={"mode": "Halted"})
     live = deepcopy(desired_of(halted))

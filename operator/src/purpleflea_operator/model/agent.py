@@ -41,7 +41,9 @@ class Trading(settings.Trading):
 
     mode: Mode = Mode.ACTIVE
     """Active trades. Halted keeps the agents running and sends no order; no restart is needed either way. Stopped
-    sends no order, resolves those on their way, and closes positions where flattenOnStop says so."""
+    sends no order, resolves those on their way, closes positions where flattenOnStop says so, and ends the pods when
+    all are at rest or the grace period is over; Active starts them again. The annotation purpleflea.com/reason on the
+    resource says why."""
 
 
 class AgentSpec(SpecModel):

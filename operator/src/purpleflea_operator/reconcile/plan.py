@@ -52,6 +52,13 @@ class Grow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """End a pod that its StatefulSet cannot replace itself."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nudge:
     """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
 
@@ -59,7 +66,7 @@ class Nudge:
     mode: Mode
 
 
-Action = Create | Apply | Recreate | Delete | Grow | Nudge
+Action = Create | Apply | Recreate | Delete | Grow | End | Nudge
 
 
 def child_id(manifest: Mapping[str, Any]) -> ChildId:
@@ -92,11 +99,26 @@ def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
     # An order to halt is through before anything else can fail.
     first = [item for item in planned if _is_control(item)]
     rest = [item for item in planned if not _is_control(item)]
-    return (*first, *_nudges(world), *rest, *_growths(world))
+    return (*first, *_nudges(world), *rest, *_ends(world), *_growths(world))
 
 
 def _is_control(action: Action) -> bool:
     return isinstance(action, Create | Apply) and action.manifest["kind"] == "ConfigMap"
+
+
+def _ends(world: World) -> list[End]:
+    """Pods from before spec.storage was added, one at a time.
+
+    The StatefulSet controller tries in vain to give them a claim, lowest ordinal first, and replaces none meanwhile.
+    """
+    stateful_set = world.stateful_set
+    if stateful_set is None or not stateful_set["spec"].get("volumeClaimTemplates"):
+        return []
+    old = [pod for pod in world.pods if pod.has_passing_journal]
+    is_settled = all(pod.ready and not pod.deleting for pod in world.pods if pod not in old)
+    if not old or not is_settled or any(pod.deleting for pod in old):
+        return []
+    return [End(pod=min(old, key=lambda pod: (len(pod.name), pod.name)))]
 
 
 def _growths(world: World) -> list[Grow]:

@@ -1,6 +1,7 @@
-"""What the operator does to pods itself: it touches them when their control file changed, and ends those nobody owns.
+"""What the operator does to pods itself: it touches them when their control file changed, and ends those nobody else
+would end.
 
-It never makes one, and never ends one that has an owner: that is the StatefulSet's business.
+It never makes one, and ends one that has an owner only where the StatefulSet is not able to.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.kinds import Ref
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.reconcile.plan import Nudge
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, pod
+from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, Pod, pod
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,10 @@ async def end_orphans(cluster: Cluster, cache: Cache, key: Key) -> None:
     if not orphans or await cluster.get(agent) is not None:
         return
     for item in orphans:
-        ref = Ref(kind=kinds.POD, namespace=key.namespace, name=item.name)
-        await cluster.delete(ref, uid=item.uid)
-        logger.info("orphan ended", extra={"namespace": key.namespace, "pod": item.name})
+        await end(cluster, key.namespace, item)
+
+
+async def end(cluster: Cluster, namespace: str, item: Pod) -> None:
+    """End exactly this pod."""
+    await cluster.delete(Ref(kind=kinds.POD, namespace=namespace, name=item.name), uid=item.uid)
+    logger.info("pod ended", extra={"namespace": namespace, "pod": item.name})

@@ -201,13 +201,15 @@ class Reconciler:
                 await self._cluster.delete(ref_of(manifest), uid=manifest["metadata"]["uid"])
                 self._cache.drop(kinds.kind_of(manifest), manifest["metadata"]["uid"])
                 live.pop(plan.child_id(manifest))
-                _log("deleted", agent, manifest)
+                _log("deleted", manifest)
+            case plan.End(pod=old):
+                await pods.end(self._cluster, agent.namespace, old)
             case plan.Recreate(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
                 if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
                     self._cache.bury(kinds.kind_of(manifest), uid)
                 live.pop(plan.child_id(manifest))
-                _log("to be made anew around its pods", agent, manifest)
+                _log("to be made anew around its pods", manifest)
 
     async def _create(self, manifest: kinds.Manifest, agent: Agent, live: dict[Any, Any]) -> None:
         """Apply a child that the cache does not know, but never over an object of somebody else."""
@@ -229,14 +231,7 @@ class Reconciler:
         stored = await self._cluster.apply(manifest)
         self._cache.put(stored)
         live[plan.child_id(manifest)] = stored
-        logger.info(
-            "applied",
-            extra={
-                "kind": manifest["kind"],
-                "namespace": manifest["metadata"]["namespace"],
-                "object": manifest["metadata"]["name"],
-            },
-        )
+        _log("applied", manifest)
 
     async def _report(self, key: Key, resource: dict[str, Any], world: World) -> float | None:
         """Write the status if it is worth it; returns after how many seconds it will be."""
@@ -293,8 +288,7 @@ class NameTakenError(Exception):
     """An object of that name belongs to somebody else."""
 
 
-def _log(message: str, agent: Agent, manifest: kinds.Manifest) -> None:
-    logger.info(
-        message,
-        extra={"namespace": agent.namespace, "object": agent.name, "kind": manifest["kind"]},
-    )
+def _log(message: str, manifest: kinds.Manifest) -> None:
+    metadata, kind = manifest["metadata"], manifest["kind"]
+    where = {"namespace": metadata["namespace"], "object": metadata["name"]}
+    logger.info(message, extra={**where, "kind": kind})

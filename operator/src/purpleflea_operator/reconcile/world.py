@@ -11,12 +11,15 @@ from purpleflea_operator.detect.connection import NO_CONNECTION, Connection
 from purpleflea_operator.detect.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.reconcile.claims import Claim
+from purpleflea_operator.render import mounts
 from purpleflea_operator.render.identity import Agent
 
 Manifest = Mapping[str, Any]
 ChildId = tuple[str, str]
 """Kind and name of a child."""
 
+JOURNAL = mounts.STATE
+"""Volume of the trade journal."""
 CONTROL_ANNOTATION = "purpleflea.com/mode"
 """On a pod: the trading mode it was last nudged to. Absent means that it has read the file since its start."""
 
@@ -49,6 +52,8 @@ class Pod:
     """IP address; empty while it has none."""
     ready_since: datetime | None = None
     """When its readiness last turned."""
+    has_passing_journal: bool = False
+    """Whether its journal goes with it: on no volume claim."""
     is_controlled: bool = True
     """Whether somebody makes it anew, and takes it away with the agent."""
 
@@ -137,6 +142,10 @@ def pod(manifest: Manifest) -> Pod:
         held=_is_held(status),
         address=status.get("podIP", ""),
         ready_since=_moment(conditions.get("Ready", {}).get("lastTransitionTime")),
+        has_passing_journal=any(
+            volume["name"] == JOURNAL and "emptyDir" in volume
+            for volume in manifest.get("spec", {}).get("volumes", ())
+        ),
         is_controlled=any(item.get("controller") for item in metadata.get("ownerReferences", ())),
     )
 
