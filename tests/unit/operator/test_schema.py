@@ -1,3 +1,4 @@
+import json
 from typing import Annotated
 
 import jsonschema
@@ -162,3 +163,8 @@ def test_a_default_is_a_value_that_the_field_takes(repository, folder):
             assert "format" not in schema, f"{path}: no default is known to be of a format"
             required = {key: value for key, value in schema.items() if key != "required"}
             assert jsonschema.Draft202012Validator(required).is_valid(schema["default"]), path
+
+
+def test_the_crd_stays_compact():
+    # Every API server keeps it in memory per version and parses it at each change. A pod schema alone is over 400 kB.
+    assert len(json.dumps(agent_crd(), separators=(",", ":"))) < 64_000
