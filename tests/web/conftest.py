@@ -1,7 +1,6 @@
 """A headless browser, and a stand-in with a fleet in it: the same organisation that the API serves."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from purpleflea_sandbox.datadog.observing import Observing
 from support.definitions import define
 from support.fleet_data import FleetData
 
+NOW = 1_795_392_000.0
+"""The page shows the time of the stand-in: what is drawn does not depend on when it is tested."""
 ACROSS_MS = 60_000
 """How long a condition on the page may take: machines differ."""
 
@@ -122,7 +123,7 @@ async def _serving(organisation: Organisation) -> AsyncIterator[Sandbox]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox(repository: Path) -> AsyncIterator[Sandbox]:
     """A fleet of three with everything that this project generates, evaluated once."""
-    now = float(int(time.time()))
+    now = NOW
     organisation = Organisation(Store(), now=lambda: now)
     FleetData(organisation.data, now).fill(3600)
     define(organisation, repository / "observability")
