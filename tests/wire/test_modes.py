@@ -116,6 +116,9 @@ def test_an_operator_that_starts_while_agents_are_stopped_starts_none(fleet, an_
     wish(fleet, "Stopped")
     with an_operator():
         fleet.wait_until(turned(fleet, "TradingActive", "Stopped"))
+        # The last that a status has to say: the StatefulSet was heard of.
+        fleet.wait_until(turned(fleet, "Progressing", "Complete"))
+        fleet.wait_until(turned(fleet, "TelemetryReady", "Connected"))
     assert fleet.get("StatefulSet", NS, NAME)["spec"]["replicas"] == 0
     assert fleet.objects("Pod") == []
     fleet.clear()
