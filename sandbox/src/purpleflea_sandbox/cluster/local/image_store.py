@@ -17,6 +17,8 @@ from purpleflea_sandbox.cluster.errors import ClusterError
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _NAME = "io.containerd.image.name"
 _REFERENCE = "org.opencontainers.image.ref.name"
+_FORMER = "-former"
+_TRIES = 4
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -42,9 +44,33 @@ class ImageStore:
                 if present.get(name) != digest
             }
             if new:
-                self._ctr("images", "import", str(archive))
+                self._replace(archive, [name for name in new if name in present])
                 came.extend(new)
         return tuple(came)
+
+    def _replace(self, archive: Path, former: Sequence[str]) -> None:
+        """Import an archive; images of the same names stay until it is unpacked.
+
+        Otherwise containerd collects their layers while it unpacks those that the new images share with them, and
+        fails with a parent snapshot that does not exist.
+        """
+        for name in former:
+            self._ctr("images", "tag", "--force", name, f"{name}{_FORMER}")
+        try:
+            self._import(archive)
+        finally:
+            for name in former:
+                self._ctr("images", "remove", f"{name}{_FORMER}")
+
+    def _import(self, archive: Path) -> None:
+        for left in range(_TRIES - 1, -1, -1):
+            try:
+                self._ctr("images", "import", str(archive))
+                return
+            except ClusterError as error:
+                # What an import that was killed left behind is collected in the same way.
+                if not left or "does not exist" not in str(error):
+                    raise
 
     def _ctr(self, *arguments: str) -> str:
         argv = [packages.program("ctr"), "--address", str(self._socket), "--namespace", "k8s.io"]
