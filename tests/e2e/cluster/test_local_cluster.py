@@ -79,6 +79,19 @@ def image(first: Local, running: Cluster, tmp_path_factory: pytest.TempPathFacto
     return archive
 
 
+def test_an_image_takes_the_place_of_its_former_self(
+    first: Local, running: Cluster, tmp_path: Path
+) -> None:
+    name = "localhost/replaced:1"
+    for number in range(3):
+        program = tmp_path / f"program-{number}"
+        program.write_text(f"#!/bin/sh\n# {number}\n")
+        archive = tmp_path / f"{number}.tar"
+        single_program_image(program, archive, name=name)
+        assert first.load_images([archive], QUIET) == (name,)
+        assert first.load_images([archive], QUIET) == ()
+
+
 @pytest.fixture(scope="module")
 def web(kubectl: Kubectl, image: Path) -> None:
     kubectl.apply(
