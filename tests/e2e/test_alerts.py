@@ -1,0 +1,250 @@
+"""Trouble at the exchange sets off the right monitors for the right agents, and only those; they recover with
+hysteresis; deleting the resource removes what it made and nothing else."""
+
+import functools
+import json
+import urllib.request
+from decimal import Decimal
+
+import pytest
+import yaml
+
+from purpleflea_sandbox.demo import installation
+from support import waiting
+
+# Each look is a request to the stand-in, which evaluates every 5 s.
+wait_for = functools.partial(waiting.wait_for, every_s=2.0, timeout_s=240)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+NAMESPACE, SECRET, APP_KEY, ENV = "alerted", "datadog-keys", "any", "e2e-alerts"
+AGENTS = {"calm": 2, "failing": 1, "slow": 1, "sinking": 1, "drained": 1}
+MINUTE = {"window": "1m"}
+THRESHOLDS = {
+    "drawdown": MINUTE,
+    # What the faucet pays lies above the recovery.
+    "balance": {
+        **MINUTE, "critical": 50, "criticalRecovery": 60, "warning": 80, "warningRecovery": 90,
+    },
+    "errorRate": MINUTE,
+    "orderLatency": MINUTE,
+    "orderSpan": MINUTE,
+}  # fmt: skip
+
+
+class Datadog:
+    """Asks the stand-in of Datadog's API."""
+
+    def __init__(self, sandbox):
+        self._address = sandbox.world.intake
+        self._headers = {
+            "DD-API-KEY": sandbox.keys.datadog_key,
+            "DD-APPLICATION-KEY": APP_KEY,
+            "Content-Type": "application/json",
+        }
+
+    def ask(self, path, method="GET", document=None):
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(
+            self._address + path, data=body, headers=self._headers, method=method
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.loads(response.read())
+
+    def monitors(self):
+        return self.ask(f"/api/v1/monitor?monitor_tags=env:{ENV}&group_states=all")
+
+    def alerting(self):
+        """Names of monitors in Alert, with the agents they are about; `*` is the whole fleet."""
+        found = {}
+        for monitor in self.monitors():
+            groups = monitor["state"]["groups"]
+            loud = {_agent(name) for name, one in groups.items() if one["status"] == "Alert"}
+            if loud:
+                found[monitor["name"].removeprefix("Purple Flea agent: ")] = loud
+        return found
+
+    def value(self, monitor, agent):
+        """What a monitor last saw of an agent."""
+        for one in self.ask("/fleet/data/monitors")["monitors"]:
+            for group in one["groups"] if one["name"].endswith(monitor) else ():
+                if _agent(group["scope"]) == agent:
+                    return group["value"]
+        return None
+
+    def objects(self):
+        """Ids of everything that the resource could have made or removed."""
+        lists = {
+            "/api/v1/monitor": lambda found: found,
+            "/api/v1/slo": lambda found: found["data"],
+            "/api/v1/dashboard": lambda found: found["dashboards"],
+            "/api/v1/logs/config/pipelines": lambda found: found,
+            "/api/v1/notebooks": lambda found: found["data"],
+        }
+        return {
+            path: {str(item["id"]) for item in of(self.ask(path))} for path, of in lists.items()
+        }
+
+
+def _agent(scope):
+    return scope.removeprefix("agent_id:")
+
+
+class Exchange:
+    """Makes trouble at the paper exchange."""
+
+    def __init__(self, sandbox):
+        self._world = sandbox.world
+
+    def _ask(self, path, method="GET", document=None):
+        request = urllib.request.Request(
+            self._world.exchange + path,
+            data=None if document is None else json.dumps(document).encode(),
+            headers={
+                "Authorization": f"Bearer {self._world.exchange_token}",
+                "Content-Type": "application/json",
+            },
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.loads(response.read() or "null")
+
+    def faults(self, *faults):
+        self._ask("/faults", "PUT", list(faults))
+
+    def set_cash(self, agent_id, amount):
+        accounts = self._ask("/admin/accounts")["accounts"]
+        owner = next(one["owner"] for one in accounts if one["agent_id"] == agent_id)
+        body = {"cash_usd": f"{amount:f}"}
+        self._ask(f"/admin/accounts/{owner}/{agent_id}/cash", "PUT", body)
+
+    def cash(self, agent_id):
+        accounts = self._ask("/admin/accounts")["accounts"]
+        return Decimal(next(one["cash_usd"] for one in accounts if one["agent_id"] == agent_id))
+
+
+def an_agent(sandbox, name, replicas):
+    agent = yaml.safe_load((sandbox.checkout / "examples/momentum.yaml").read_text())
+    agent["metadata"] |= {"name": name, "namespace": NAMESPACE}
+    agent["spec"] |= {"replicas": replicas, "faucet": {"autoClaim": True, "belowUsd": "50"}}
+    agent["spec"]["datadog"] |= {"env": ENV}
+    agent["spec"]["risk"] |= {"maxDrawdownPct": 90, "minBalanceUsd": "20"}
+    return agent
+
+
+def an_observability():
+    return {
+        "apiVersion": "purpleflea.com/v1alpha1",
+        "kind": "PurpleFleaObservability",
+        "metadata": {"name": "alerts", "namespace": NAMESPACE},
+        "spec": {
+            "keysSecretRef": {"name": SECRET},
+            "url": f"http://datadog-intake.{installation.DATADOG}.svc",
+            "allowInsecureUrl": True,
+            "env": ENV,
+            "thresholds": THRESHOLDS,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def fleet(sandbox):
+    sandbox.namespace(NAMESPACE)
+    sandbox.tools.kubectl(
+        "create", "secret", "generic", SECRET, f"--namespace={NAMESPACE}",
+        f"--from-literal=api-key={sandbox.keys.datadog_key}", f"--from-literal=app-key={APP_KEY}",
+    )  # fmt: skip
+    sandbox.tools.helm(
+        "upgrade", "purpleflea-operator", str(sandbox.checkout / "charts/purpleflea-operator"),
+        f"--namespace={installation.OPERATOR}", "--reuse-values",
+        f"--set=observability.secrets[0].namespace={NAMESPACE}",
+        f"--set=observability.secrets[0].name={SECRET}",
+    )  # fmt: skip
+    sandbox.tools.apply(*(an_agent(sandbox, name, count) for name, count in AGENTS.items()))
+    for name in AGENTS:
+        sandbox.wait_ready(NAMESPACE, name)
+    yield sandbox
+    Exchange(sandbox).faults()
+    sandbox.tools.kubectl("delete", "pfo,pfa", "--all", f"--namespace={NAMESPACE}")
+
+
+def for_agent(name, kind, path="/", **more):
+    return {"match": {"agent_id": name, "path_prefix": path}, "kind": kind, **more}
+
+
+def wait_alerting(datadog, expected, what):
+    """Wait until exactly the expected monitors are in Alert, for exactly these agents."""
+    seen = []
+
+    def is_so():
+        seen[:] = [datadog.alerting()]
+        return seen == [expected]
+
+    try:
+        wait_for(is_so, what=what)
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {seen} instead of {expected}") from error
+
+
+SLOW_ORDERS = [
+    {**for_agent(name, "delay", "/v1/orders", ms=1500), "match": {
+        "agent_id": name, "path_prefix": "/v1/orders", "method": "POST",
+    }}
+    for name in ("failing-0", "slow-0")
+]  # fmt: skip
+
+
+def test_trouble_alerts_whom_it_concerns_and_no_one_else(fleet):
+    datadog, exchange = Datadog(fleet), Exchange(fleet)
+    names = [f"{name}-{number}" for name, count in AGENTS.items() for number in range(count)]
+    fleet.world.wait_until_heard(names, timeout_s=60)
+    by_hand = {"type": "metric alert", "name": "by hand", "tags": ["team:else"]}
+    query = f"max(last_5m):max:agent.trade.drawdown_pct{{env:{ENV}}} by {{agent_id}} > 99"
+    theirs = {**by_hand, "query": query, "message": "theirs"}
+    made = datadog.ask("/api/v1/monitor", "POST", theirs)["id"]
+    before = datadog.objects()
+    fleet.tools.apply(an_observability())
+    wait_for(lambda: len(datadog.monitors()) == 11, what="all monitors", timeout_s=90)
+    start = exchange.cash("sinking-0")
+
+    # Failing and slow at once, slow only, a loss, and a wallet that the faucet may not fill yet.
+    exchange.faults(
+        *SLOW_ORDERS,
+        for_agent("failing-0", "status", status=503, probability=0.25),
+        for_agent("drained-0", "status", "/faucet", status=503),
+    )
+    exchange.set_cash("sinking-0", start * Decimal("0.8"))
+    exchange.set_cash("drained-0", Decimal(40))
+    troubled = {
+        "high drawdown": {"sinking-0", "drained-0"},
+        "wallet balance low": {"drained-0"},
+        "API error rate high": {"failing-0"},
+        "order latency p95 high": {"failing-0", "slow-0"},
+        "order execution slow in APM": {"*"},
+        "degraded": {"failing-0"},
+    }
+    wait_alerting(datadog, troubled, "trouble is told")
+
+    # The trouble ends; the loss is halved: less than what alerts, more than what recovers.
+    exchange.faults()
+    exchange.set_cash("sinking-0", start * Decimal("0.9"))
+    losses = {"high drawdown": {"sinking-0", "drained-0"}}
+    wait_alerting(datadog, losses, "only the losses are left")
+    wait_for(
+        lambda: 8 < (datadog.value("high drawdown", "sinking-0") or 0) < 15, what="the loss halved"
+    )
+    assert datadog.alerting() == losses
+    assert exchange.cash("drained-0") > 60  # the agent's own claim
+
+    exchange.set_cash("sinking-0", start)
+    exchange.set_cash("drained-0", start)
+    wait_alerting(datadog, {}, "all have recovered")
+    told = {
+        (note["monitor"].removeprefix("Purple Flea agent: "), _agent(note["scope"]))
+        for note in datadog.ask("/fleet/data/monitors")["told"]
+        if note["status"] == "Alert" and note["monitor"].startswith("Purple Flea agent: ")
+    }
+    assert told >= {(name, agent) for name, agents in troubled.items() for agent in agents}
+
+    fleet.tools.kubectl("delete", "pfo", "alerts", f"--namespace={NAMESPACE}", "--timeout=90s")
+    assert datadog.objects() == before
+    datadog.ask(f"/api/v1/monitor/{made}", "DELETE")
