@@ -28,8 +28,9 @@ down: setup ## Remove everything that the demo made; safe to repeat
 
 test: lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
 
-test-unit: setup ## Run the tests that need no cluster and no server (under 60 s)
-	@$(PYTEST) tests/unit tests/test_repository.py
+test-unit: setup ## Run the tests that need no cluster and no server (about a minute); no branch of a pure layer goes untested
+	@$(PYTEST) tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
+		--cov-config=tests/pure_layers.coveragerc --cov-report=term
 
 test-wire: setup ## Run operator and client against a fake API server (itself tested here too)
 	@$(PYTEST) tests/wire

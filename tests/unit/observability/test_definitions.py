@@ -239,3 +239,17 @@ def test_the_scanner_finds_keys_and_addresses_and_leaves_ids_alone():
     assert re.search(patterns["bitcoin-addresses"], "bc1q" + "x" * 38)
     trace_id = "0123456789abcdef" * 2
     assert [key for key, text in patterns.items() if re.search(text, trace_id)] == []
+
+
+def test_a_rule_that_does_not_warn_colours_its_widget_by_one_level():
+    alert_only = Parameters(drawdown=Rule(critical=15, critical_recovery=8))
+    (board,) = dashboard.definitions(alert_only)
+    formats = [
+        query["conditional_formats"]
+        for widget in board.body["widgets"]
+        for query in widget["definition"].get("requests", ())
+        if "Max drawdown" in widget["definition"].get("title", "")
+    ]
+    assert [[(one["comparator"], one["value"]) for one in found] for found in formats] == [
+        [(">", 15)]
+    ]

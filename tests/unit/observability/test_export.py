@@ -29,7 +29,8 @@ def test_writing_removes_what_is_no_more(tmp_path):
     stale = tmp_path / "monitors" / "old.json"
     stale.parent.mkdir()
     stale.write_text("{}")
-    export.write(tmp_path, Parameters(), CHECK)
+    for _ in range(2):
+        export.write(tmp_path, Parameters(), CHECK)
     assert not stale.exists()
     assert (tmp_path / "dashboard.json").is_file()
 
