@@ -54,6 +54,8 @@ def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
         "adminToken": keys.exchange_admin_token,
         "service.type": "NodePort",
         "service.nodePort": str(EXCHANGE_PORT),
+        # All agents share one key here: scaled up, they would be refused, and the monitors would say so.
+        "settings.rateLimitPerMinute": "60000",
     }
     _install(tools, "exchange", charts / "exchange", EXCHANGE, settings)
 
