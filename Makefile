@@ -76,7 +76,7 @@ format: setup ## Format the code
 
 crds: setup ## Generate the CRDs and the schema for editors from the models
 	@$(PY) -m purpleflea_operator.model.crd crds charts/purpleflea-operator/files/crds
-	@$(PY) -m purpleflea_operator.model.editor crds/purplefleaagent.schema.json
+	@$(PY) -m purpleflea_operator.model.editor docs/reference/purplefleaagent.schema.json
 
 docs: setup ## Generate the tables of docs/ from the contract, the reference from the models, and the exchange's OpenAPI document
 	@$(PY) -m purpleflea_contract.docs docs

@@ -72,9 +72,9 @@ def test_a_new_agent_costs_its_children_and_two_statuses(fleet):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_metric_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
     found = wait_for(
-        lambda: received(sandbox, f"metrics?name=agent.order.latency_ms&tag=agent_id:{name}")[
-            "series"
-        ]
+        lambda: received(
+            sandbox, f"metrics?name=agent.order.latency_ms&tag=agent_id:{name}&tag=env:sandbox"
+        )["series"]
     )
     expected = {**UNIFIED, "agent_id": name, "strategy": "momentum"}
     for series in found:
@@ -84,7 +84,7 @@ def test_a_metric_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trace_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
-    path = f"traces?name=agent.order.execute&tag=agent_id:{name}&limit=1"
+    path = f"traces?name=agent.order.execute&tag=agent_id:{name}&tag=env:sandbox&limit=1"
     (trace,) = wait_for(lambda: received(sandbox, path)["traces"])
     span = next(item for item in trace["spans"] if item["name"] == "agent.order.execute")
     assert span["service"] == UNIFIED["service"]
@@ -97,7 +97,7 @@ def test_a_trace_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_log_and_trace_of_one_order_share_their_trace_id(sandbox, fleet, name):
-    path = f"logs?attribute=event_type:trade_executed&attribute=agent_id:{name}&limit=5"
+    path = f"logs?attribute=event_type:trade_executed&attribute=agent_id:{name}&tag=env:sandbox&limit=5"
     lines = wait_for(lambda: received(sandbox, path)["logs"])
     line = lines[-1]
     attributes = line["attributes"]
@@ -107,7 +107,8 @@ def test_log_and_trace_of_one_order_share_their_trace_id(sandbox, fleet, name):
 
     def order_span():
         traces = received(
-            sandbox, f"traces?name=agent.order.execute&tag=agent_id:{name}&limit=1000"
+            sandbox,
+            f"traces?name=agent.order.execute&tag=agent_id:{name}&tag=env:sandbox&limit=1000",
         )
         spans = [
             (trace["trace_id"], span)

@@ -197,3 +197,10 @@ def test_deleting_it_leaves_nothing(sandbox, running):
         return [item for item in items if item["metadata"]["name"].startswith("extended")]
 
     wait_for(lambda: not left(), timeout_s=60)
+
+
+def test_a_network_policy_that_is_not_wanted_any_more_is_removed(sandbox, running):
+    namespace, _ = running
+    sandbox.patch(namespace, "extended", '{"spec": {"network": {"policy": "None"}}}')
+    place = f"--namespace={namespace}"
+    wait_for(lambda: not sandbox.tools.get("networkpolicies", place).get("items"))

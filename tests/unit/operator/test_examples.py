@@ -46,7 +46,9 @@ def test_an_editor_finds_the_schema_by_the_first_line_of_an_example(file):
         return
     mark, _, schema = file.read_text().splitlines()[0].partition("$schema=")
     assert mark == "# yaml-language-server: "
-    assert (file.parent / schema).resolve() == CHECKOUT / "crds/purplefleaagent.schema.json"
+    assert (
+        file.parent / schema
+    ).resolve() == CHECKOUT / "docs/reference/purplefleaagent.schema.json"
 
 
 def test_every_field_of_every_group_is_shown_in_an_example():

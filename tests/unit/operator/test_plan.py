@@ -126,6 +126,7 @@ def test_an_invalid_spec_nudges_nobody():
         ({"limits": {"cpu": "0.5"}}, {"limits": {"cpu": "500m"}}),
         ({"requests": {"memory": "1024Mi"}}, {"requests": {"memory": "1Gi"}}),
         ({"requests": {"memory": "1k"}}, {"requests": {"memory": "1000"}}),
+        ({"sizeLimit": "1024Ki"}, {"sizeLimit": "1Mi"}),
     ],
 )
 def test_quantities_are_compared_by_value(desired, live):
@@ -163,3 +164,8 @@ def test_everything_stands_as_itself(value):
 @given(st.dictionaries(st.text(max_size=3), JSON, max_size=3), JSON)
 def test_more_fields_than_desired_do_not_matter(value, more):
     assert stands(value, {**value, "added by somebody": more})
+
+
+def test_an_empty_list_that_the_server_does_not_keep_is_no_drift():
+    assert stands({"volumeMounts": [], "name": "a"}, {"name": "a"})
+    assert not stands({"emptyDir": {}, "name": "a"}, {"name": "a"})

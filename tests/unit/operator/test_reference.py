@@ -12,7 +12,7 @@ from purpleflea_operator.model.reference import page
 from support.builders import a_spec, an_agent
 
 PAGE = "docs/reference/purplefleaagent.md"
-SCHEMA = "crds/purplefleaagent.schema.json"
+SCHEMA = "docs/reference/purplefleaagent.schema.json"
 
 
 def rows_of(heading):

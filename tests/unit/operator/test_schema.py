@@ -168,3 +168,10 @@ def test_a_default_is_a_value_that_the_field_takes(repository, folder):
 def test_the_crd_stays_compact():
     # Every API server keeps it in memory per version and parses it at each change. A pod schema alone is over 400 kB.
     assert len(json.dumps(agent_crd(), separators=(",", ":"))) < 64_000
+
+
+@pytest.mark.parametrize("make", [agent_crd, observability_crd])
+def test_the_api_server_adds_nothing_to_a_status(make):
+    (version,) = make()["spec"]["versions"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    assert "default:" not in yaml.safe_dump(status)

@@ -86,6 +86,7 @@ def _crd(
     columns: tuple[dict[str, Any], ...],
 ) -> dict[str, Any]:
     schema = structural(model)
+    schema["properties"]["status"] = _without_defaults(schema["properties"]["status"])
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -111,6 +112,13 @@ def _crd(
             "versions": [version],
         },
     }
+
+
+def _without_defaults(schema: Any) -> Any:
+    """A status is written by us: what the API server added by itself would never be what we meant to write."""
+    if isinstance(schema, dict):
+        return {key: _without_defaults(item) for key, item in schema.items() if key != "default"}
+    return schema
 
 
 def crd_text(crd: dict[str, Any] | None = None) -> str:

@@ -18,7 +18,7 @@ HEAD = """# PurpleFleaAgent
 
 Generated from the models by `make docs`; do not edit. In a cluster: `kubectl explain pfa.spec --recursive`.
 Examples, one per group, are in `examples/`. For completion and checks in an editor, start a manifest with
-`# yaml-language-server: $schema=https://.../crds/purplefleaagent.schema.json` (or a path to that file).
+`# yaml-language-server: $schema=https://.../docs/reference/purplefleaagent.schema.json` (or a path to that file).
 
 A field that is not here is refused: by the API server (`kubectl apply` validates strictly by default), and by the
 operator where it was stored all the same, with the condition SpecValid.

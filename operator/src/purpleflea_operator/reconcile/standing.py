@@ -32,8 +32,10 @@ def _stands(desired: Any, live: Any, *, quantities: bool) -> bool:
     match desired:
         case Mapping():
             return isinstance(live, Mapping) and all(
-                key in live
-                and _stands(value, live[key], quantities=quantities or key in _QUANTITY_KEYS)
+                _stands(value, live[key], quantities=quantities or key in _QUANTITY_KEYS)
+                if key in live
+                # The API server keeps no empty list.
+                else value in ([], ())
                 for key, value in desired.items()
             )
         case str() if quantities:
@@ -69,7 +71,7 @@ def _list_key(items: Sequence[Any]) -> str | None:
 def quantity(text: Any) -> Decimal | str:
     """The value of a Kubernetes quantity, so that 0.5 equals 500m; the text itself where it is none."""
     written = str(text)
-    number = written.rstrip("mkMGTi")
+    number = written.rstrip("mkKMGTi")
     try:
         return Decimal(number) * _SUFFIXES.get(written[len(number) :], Decimal(1))
     except InvalidOperation:
