@@ -84,8 +84,15 @@ class Sandbox:
         return {item["metadata"]["name"]: item for item in items}
 
 
+@pytest.fixture(scope="module")
+def sandbox(one_sandbox):
+    """The sandbox of the run; each module leaves it without agents."""
+    yield one_sandbox
+    one_sandbox.tools.kubectl("delete", "pfa,pfo", "--all", "--all-namespaces", "--timeout=60s")
+
+
 @pytest.fixture(scope="session")
-def sandbox(repository, tmp_path_factory):
+def one_sandbox(repository, tmp_path_factory):
     if os.geteuid() != 0 and providers.provider(NAME, "auto").name == "simulated":
         pytest.skip(
             "no real cluster without root or a Docker engine; `make demo` shows what is left"
@@ -151,7 +158,9 @@ WHOLE_TIER = pytest.StashKey[bool]()
 def pytest_collection_modifyitems(config, items):
     """What judges the whole run comes last in it."""
     items.sort(key=lambda item: item.path == HERE / LAST)
-    narrowed = config.option.keyword or config.option.markexpr or config.option.lf
+    narrowed = (
+        config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False)
+    )
     single = any("::" in argument for argument in config.args)
     collected = {item.path for item in items}
     config.stash[WHOLE_TIER] = not (narrowed or single) and set(HERE.glob("test_*.py")) <= collected
