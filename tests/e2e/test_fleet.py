@@ -206,7 +206,7 @@ def test_without_a_node_agent_the_agents_run_on_and_its_return_turns_the_status(
     installed = sandbox.conditions(namespace)["DatadogInstalled"]
     assert "helm install datadog-agent datadog/datadog" in installed["message"]
     assert sandbox.conditions(namespace)["Ready"]["status"] == "True"
-    events = sandbox.tools.get("events", f"--namespace={namespace}")["items"]
+    events = sandbox.tools.get("events", f"--namespace={namespace}").get("items", [])
     assert "DatadogInstalledNotFound" in [item["reason"] for item in events]
     charts = sandbox.checkout / "sandbox" / "charts"
     installation.datadog(sandbox.tools, charts, sandbox.keys)
@@ -223,7 +223,7 @@ def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
     )
 
     def left():
-        items = sandbox.tools.get(kinds, f"--namespace={namespace}")["items"]
+        items = sandbox.tools.get(kinds, f"--namespace={namespace}").get("items", [])
         return [
             item["metadata"]["name"]
             for item in items

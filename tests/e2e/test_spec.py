@@ -144,7 +144,7 @@ def test_what_gave_way_is_named_by_condition_and_event(sandbox, running):
         assert field in found["message"]
 
     def told():
-        events = sandbox.tools.get("events", f"--namespace={namespace}")["items"]
+        events = sandbox.tools.get("events", f"--namespace={namespace}").get("items", [])
         return [item for item in events if item["reason"] == "SpecValidOverrideIgnored"]
 
     assert wait_for(told)[0]["type"] == "Warning"
@@ -188,6 +188,13 @@ def test_a_workload_that_the_api_server_refuses_leaves_what_runs(sandbox, runnin
     assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
 
 
+def test_a_network_policy_that_is_not_wanted_any_more_is_removed(sandbox, running):
+    namespace, _ = running
+    sandbox.patch(namespace, "extended", '{"spec": {"network": {"policy": "None"}}}')
+    place = f"--namespace={namespace}"
+    wait_for(lambda: not sandbox.tools.get("networkpolicies", place).get("items"))
+
+
 def test_deleting_it_leaves_nothing(sandbox, running):
     namespace, _ = running
     sandbox.tools.kubectl("delete", "pfa/extended", f"--namespace={namespace}")
@@ -197,10 +204,3 @@ def test_deleting_it_leaves_nothing(sandbox, running):
         return [item for item in items if item["metadata"]["name"].startswith("extended")]
 
     wait_for(lambda: not left(), timeout_s=60)
-
-
-def test_a_network_policy_that_is_not_wanted_any_more_is_removed(sandbox, running):
-    namespace, _ = running
-    sandbox.patch(namespace, "extended", '{"spec": {"network": {"policy": "None"}}}')
-    place = f"--namespace={namespace}"
-    wait_for(lambda: not sandbox.tools.get("networkpolicies", place).get("items"))

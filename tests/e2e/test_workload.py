@@ -98,7 +98,7 @@ class Fleet:
         }
 
     def items(self, kinds):
-        found = self.sandbox.tools.get(kinds, f"--namespace={self.namespace}")["items"]
+        found = self.sandbox.tools.get(kinds, f"--namespace={self.namespace}").get("items", [])
         return [item for item in found if item["metadata"]["name"] != "kube-root-ca.crt"]
 
     def delete(self):
