@@ -80,7 +80,7 @@ def _fleet(found: dict[str, Phase]) -> list[Row]:
             promised="stated",
             seen=f"{idle.cpu_s / idle.seconds * 100:.2f} % of one",
         ),
-        _writes("settings of all agents changed: writes per agent", found["changed"], 4),
+        _writes("settings of all agents changed: writes per agent", found["changed"], 2),
         _spent("settings of all agents changed", found["changed"]),
         _writes("a restart: writes", found["restarted"], 0),
         _spent("a restart", found["restarted"]),

@@ -12,6 +12,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 NAME = "keeper"
 OPERATOR = ("deployment/purpleflea-operator", f"--namespace={installation.OPERATOR}")
+OPERATOR_USER = f"{installation.OPERATOR}:purpleflea-operator"
+UNDER_WAY_S = 15  # as in the operator
 EXCHANGE = "http://exchange.exchange.svc.cluster.local"
 KINDS = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,controllerrevisions"
 
@@ -230,6 +232,42 @@ def test_a_rollout_that_is_stuck_says_why_and_goes_on_when_mended(kept):
     )
     kept.ready()
     kept.turned("Progressing", "True", "Complete")
+
+
+def test_an_agent_that_starts_anew_beside_a_stuck_rollout_keeps_the_settings_of_its_revision(kept):
+    uid, restarts = kept.pods()[f"{NAME}-0"]
+    kept.patch(strategy="crystal-ball")
+    kept.turned("Progressing", "False", "CrashLooping")
+    assert kept.pods()[f"{NAME}-0"] == (uid, restarts)
+    # Its container comes back in the same pod.
+    kept.kubectl("exec", f"{NAME}-0", "--", "python", "-c", "import os; os.kill(1, 15)")
+
+    def back():
+        again = kept.sandbox.pods(kept.namespace)[f"{NAME}-0"]
+        (state,) = again["status"]["containerStatuses"]
+        return again["metadata"]["uid"] == uid and state["restartCount"] > restarts[0] and state
+
+    wait_for(lambda: (state := back()) and state["ready"], what="ready again, as before")
+    kept.patch(strategy="momentum")
+    kept.ready()
+
+
+def test_a_change_of_settings_costs_the_workload_and_a_status(kept, sandbox, figures):
+    point = sandbox.audit.end()
+    kept.patch(trading={"interval": "3s"})
+    kept.ready()
+    took = sandbox.audit.seconds_since(point)
+    counts = sandbox.audit.counts(since=point, user=OPERATOR_USER)
+    ours = {
+        kind: number
+        for (verb, kind), number in counts.items()
+        if verb not in ("get", "list", "watch") and kind not in ("leases", "events")
+    }
+    statuses = ours.pop("purplefleaagents/status")
+    figures["writes of a change of settings"] = f"{ours}, {statuses} statuses in {took:.0f} s"
+    assert ours == {"statefulsets": 1}
+    # A rollout that takes long says how far it is, once in a while.
+    assert statuses <= 1 + took // UNDER_WAY_S
 
 
 def test_the_younger_of_two_with_the_same_identities_is_not_started_until_told_apart(kept, sandbox):

@@ -163,7 +163,7 @@ MOUNTS = (
     Mount(
         path=DEFAULT_CONFIG_DIR,
         mounted="always, read-only",
-        meaning="ConfigMap: settings.json and control.json.",
+        meaning="settings.json (of the pod's own revision) and control.json (a ConfigMap's).",
     ),
     Mount(
         path=DEFAULT_API_KEY_DIR,

@@ -42,6 +42,17 @@ def field(path):
     return {"fieldRef": {"fieldPath": path}}
 
 
+def settings_of(found):
+    """What the agents read, by way of the pod template's annotation and the volume that shows it as a file."""
+    template = found["StatefulSet"]["spec"]["template"]
+    folder = next(item for item in template["spec"]["volumes"] if item["name"] == "config")
+    sources = folder["projected"]["sources"]
+    (item,) = next(source["downwardAPI"]["items"] for source in sources if "downwardAPI" in source)
+    assert item["path"] == "settings.json"
+    name = item["fieldRef"]["fieldPath"].removeprefix("metadata.annotations['").removesuffix("']")
+    return Settings.model_validate_json(template["metadata"]["annotations"][name])
+
+
 def test_an_agent_has_three_children_that_it_owns():
     found = rendered()
     assert list(found) == ["ConfigMap", "NetworkPolicy", "StatefulSet"]
@@ -50,14 +61,19 @@ def test_an_agent_has_three_children_that_it_owns():
 
 
 def test_the_settings_file_reads_back_as_the_spec_says():
-    data = rendered(trading={"interval": "5s", "orderSize": "0.5"})["ConfigMap"]["data"]
-    settings = Settings.model_validate_json(data["settings.json"])
+    settings = settings_of(rendered(trading={"interval": "5s", "orderSize": "0.5"}))
     assert (settings.trading.interval, settings.trading.order_size) == ("5s", "0.5")
     assert settings.markets == ("BTC-USD",)
 
 
 def test_the_settings_file_names_no_secret():
-    assert "purpleflea-api-key" not in rendered()["ConfigMap"]["data"]["settings.json"]
+    assert "purpleflea-api-key" not in settings_of(rendered()).model_dump_json()
+
+
+def test_each_revision_of_a_pod_has_settings_of_its_own():
+    slow, fast = rendered(trading={"interval": "9s"}), rendered(trading={"interval": "1s"})
+    assert slow["ConfigMap"] == fast["ConfigMap"]
+    assert slow["StatefulSet"]["spec"]["template"] != fast["StatefulSet"]["spec"]["template"]
 
 
 def test_halting_changes_the_control_file_and_not_the_pod_template():
@@ -382,7 +398,7 @@ def test_faucet_and_flattening_reach_the_settings_file():
     found = rendered(
         faucet={"belowUsd": "75.50", "autoClaim": False}, trading={"flattenOnStop": True}
     )
-    settings = Settings.model_validate_json(found["ConfigMap"]["data"]["settings.json"])
+    settings = settings_of(found)
     assert (settings.faucet.auto_claim, settings.faucet.below_usd) == (False, "75.50")
     assert settings.trading.flatten_on_stop is True
 

@@ -270,6 +270,44 @@ def test_counts_alone_wait_until_things_have_settled(since, after):
     assert status.write_after_s(old, new, since_write_s=since) == after
 
 
+def after_a_change(stateful_set, *, before=None, pods=(), **changes):
+    """The status that stood before a change of the spec, and the one wanted after it."""
+    old = next_of(before or a_world(a_stateful_set()))
+    return old, next_of(a_world(stateful_set, pods=pods, generation=2, **changes), old)
+
+
+ROLLING = a_stateful_set(ready=2, updated=1)
+CRASHING = a_pod(ready=False, waiting="CrashLoopBackOff")
+
+
+def test_that_a_change_of_the_spec_is_under_way_is_no_news():
+    assert status.is_under_way(*after_a_change(ROLLING))
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [
+        pytest.param(({}, next_of(a_world(ROLLING))), id="a new agent"),
+        pytest.param(after_a_change(a_stateful_set()), id="the change is done"),
+        pytest.param(
+            (next_of(a_world(a_stateful_set())), next_of(a_world(ROLLING))),
+            id="pods fail without a change",
+        ),
+        pytest.param(after_a_change(ROLLING, invalid="spec.x: no", agent=None), id="invalid"),
+        pytest.param(
+            after_a_change(ROLLING, pods=[CRASHING]),
+            id="its first pod crashes",
+        ),
+        pytest.param(
+            after_a_change(ROLLING, before=a_world(ROLLING, pods=[CRASHING])),
+            id="the change may be the cure",
+        ),
+    ],
+)
+def test_anything_else_is_news(statuses):
+    assert not status.is_under_way(*statuses)
+
+
 def reasons(old, new):
     return [(item.type, item.reason) for item in transitions(old, new)]
 

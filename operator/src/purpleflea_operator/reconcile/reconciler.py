@@ -17,7 +17,7 @@ from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.cluster.kinds import Ref, ref_of
 from purpleflea_operator.cluster.port import Cluster
-from purpleflea_operator.reconcile import plan, pods, status, transitions
+from purpleflea_operator.reconcile import patience, plan, pods, status, transitions
 from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
 from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.checks.progress import deadline
@@ -26,8 +26,8 @@ from purpleflea_operator.reconcile.events import event
 from purpleflea_operator.reconcile.gather import Ground, is_owned, world_of
 from purpleflea_operator.reconcile.growth import Growth
 from purpleflea_operator.reconcile.identities import Claim
-from purpleflea_operator.reconcile.lag import Lag
 from purpleflea_operator.reconcile.pace import Pace
+from purpleflea_operator.reconcile.patience import Patience
 from purpleflea_operator.reconcile.scale import as_allowed, replicas
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.children import children
@@ -85,7 +85,8 @@ class Reconciler:
         self._around = around
         self._now = times.now
         self._pace = Pace(times.clock)
-        self._lag = Lag(times.clock)
+        self._lag = Patience(times.clock, patience.LAG_S)
+        self._under_way = Patience(times.clock, patience.UNDER_WAY_S)
         self._diagnosis = Diagnosis(cluster, now=times.now)
         self._acknowledgements = Acknowledgements(around.agents, now=times.now)
         self._growth = Growth(cluster, cache, now=times.now)
@@ -134,6 +135,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._pace.forget(key)
         self._lag.forget(key)
+        self._under_way.forget(key)
         self._diagnosis.forget(key)
         self._acknowledgements.forget(key)
         self._growth.forget(key)
@@ -242,11 +244,23 @@ class Reconciler:
         since = self._pace.since_write_s(key)
         after = status.write_after_s(current, wanted, since_write_s=since)
         if after == 0.0:
-            after = self._lag.wait_s(key, world) or self._pace.wait_s(key) or None
+            after = self._held_up_s(key, world, current, wanted) or None
             if after is None:
                 await self._write_status(key, resource, wanted)
                 await self._announce(resource, current, wanted)
         return after
+
+    def _held_up_s(
+        self, key: Key, world: World, current: dict[str, Any], wanted: status.Status
+    ) -> float:
+        """Seconds until a status that is worth a write may go."""
+        lag_s = self._lag.left_s(key, waits=patience.pods_are_behind(world))
+        under_way = status.is_under_way(current, wanted)
+        return (
+            min(lag_s, patience.LOOK_AGAIN_S)
+            or self._under_way.left_s(key, waits=under_way)
+            or self._pace.wait_s(key)
+        )
 
     async def _write_status(
         self, key: Key, resource: dict[str, Any], wanted: status.Status

@@ -15,6 +15,9 @@ Status = dict[str, Any]
 SETTLE_S = 15.0
 """Counts alone are written at most this often: a burst of pod events must not become a burst of writes."""
 
+ON_THE_WAY = frozenset({"Progressing", "RollingOut"})
+"""Reasons that a rollout gives while it goes well."""
+
 
 def next_status(
     current: Mapping[str, Any],
@@ -98,6 +101,23 @@ def write_after_s(
     if _essence(current) != _essence(wanted):
         return 0.0
     return max(0.0, SETTLE_S - since_write_s)
+
+
+def is_under_way(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether `wanted` has no more to say than that a change of the spec, after all was well, is being carried out.
+
+    Who reads the status that stands sees that by its observedGeneration (`kubectl wait` does, too).
+    """
+    if current.get("observedGeneration") in (None, wanted["observedGeneration"]):
+        return False
+    known = {item["type"]: item for item in current.get("conditions", [])}
+    for item in wanted["conditions"]:
+        old = known.get(item["type"], {})
+        if (item["status"], item["reason"]) == (old.get("status"), old.get("reason")):
+            continue
+        if item["reason"] not in ON_THE_WAY or old.get("status") != "True":
+            return False
+    return any(item["reason"] in ON_THE_WAY for item in wanted["conditions"])
 
 
 def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The ConfigMap: settings.json (a change restarts the agents) and control.json (a change does not)."""
+"""What an agent is told by files: settings.json (a change restarts the agents) and control.json (a change does not)."""
 
 from purpleflea_contract import environment
 from purpleflea_contract.control import Control
@@ -16,11 +16,12 @@ def control_text(agent: Agent) -> str:
 
 
 def config_map(agent: Agent) -> Manifest:
-    """The ConfigMap that the agents mount."""
+    """The ConfigMap of the control file.
+
+    The settings are no part of it: they lie in the pod template. An agent that starts anew while a rollout is under
+    way, or stuck, has to start with what its own revision says, not with what the next one may die of.
+    """
     return {
         **manifest(agent, "v1", "ConfigMap"),
-        "data": {
-            environment.SETTINGS_FILE: settings_text(agent),
-            environment.CONTROL_FILE: control_text(agent),
-        },
+        "data": {environment.CONTROL_FILE: control_text(agent)},
     }

@@ -19,7 +19,7 @@ PATHS = (
 def volumes(agent: Agent) -> list[Manifest]:
     """The operator's own volumes of the pod."""
     found: list[Manifest] = [
-        {"name": CONFIG, "configMap": {"name": agent.name}},
+        {"name": CONFIG, "projected": {"sources": [_settings(), {"configMap": _control(agent)}]}},
         {"name": API_KEY, "secret": {"secretName": agent.spec.api.key_secret_ref.name}},
         {"name": TEMPORARY, "emptyDir": {"sizeLimit": "64Mi"}},
     ]
@@ -28,6 +28,16 @@ def volumes(agent: Agent) -> list[Manifest]:
     if agent.spec.storage is None:
         found.append({"name": STATE, "emptyDir": {"sizeLimit": "1Gi"}})
     return found
+
+
+def _settings() -> Manifest:
+    path = f"metadata.annotations['{kubernetes.ANNOTATION_SETTINGS}']"
+    file = {"path": env.SETTINGS_FILE, "fieldRef": {"fieldPath": path}}
+    return {"downwardAPI": {"items": [file]}}
+
+
+def _control(agent: Agent) -> Manifest:
+    return {"name": agent.name, "items": [{"key": env.CONTROL_FILE, "path": env.CONTROL_FILE}]}
 
 
 def mounts(agent: Agent) -> list[Manifest]:

@@ -1,7 +1,5 @@
 """The pod template: the agent container, hardened to Pod Security "restricted", and what users add to it."""
 
-import hashlib
-
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, routes
 from purpleflea_operator.detect.connection import Connection
@@ -31,7 +29,7 @@ def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
             "annotations": {
                 **added.annotations,
                 **datadog.annotations(agent),
-                kubernetes.ANNOTATION_SETTINGS_HASH: _digest(settings_text(agent)),
+                kubernetes.ANNOTATION_SETTINGS: settings_text(agent),
             },
         },
         "spec": _pod_spec(agent, defaults, connection, added),
@@ -157,7 +155,3 @@ def _environment(agent: Agent) -> list[Manifest]:
         found.append({"name": env.HTTP_HOST, "value": env.DEFAULT_HTTP_HOST})
         found.append({"name": env.HTTP_PORT_VARIABLE, "value": str(env.HTTP_PORT)})
     return found
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
