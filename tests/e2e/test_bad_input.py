@@ -143,6 +143,15 @@ def test_the_api_server_takes_what_stands_at_the_edge_of_a_rule(sandbox, namespa
     sandbox.tools.kubectl(*command, stdin=manifest(**changes))
 
 
+def test_the_journal_of_an_agent_that_runs_cannot_be_given_up(sandbox, namespace):
+    command = ("apply", f"--namespace={namespace}", "--filename=-")
+    sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0))
+    sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0, storage={"size": "1Gi"}))
+    with pytest.raises(DemoError, match="storage cannot be removed"):
+        sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0))
+    sandbox.tools.kubectl("delete", f"--namespace={namespace}", "pfa/kept")
+
+
 def test_the_api_server_takes_every_example(sandbox, namespace):
     examples = sorted((sandbox.checkout / "examples").glob("**/*.yaml"))
     assert examples

@@ -52,7 +52,8 @@ class Image(SpecModel):
 
 
 class Storage(SpecModel):
-    """The volume of the trade journal. Left out, the journal is lost when its pod leaves the node."""
+    """The volume of the trade journal. Left out, the journal is lost when its pod leaves the node. May be added to an
+    agent that runs, but not removed again."""
 
     size: Quantity = "1Gi"
     """Size of the volume claim of each agent."""

@@ -90,6 +90,13 @@ SPEC = (
         "pod.automountServiceAccountToken needs pod.serviceAccountName or pod.serviceAccount",
         fieldPath=".pod.automountServiceAccountToken",
     ),
+    # Only this is for good: a volume's size and class may be taken back where the storage class refuses them.
+    rule(
+        "!has(oldSelf.storage) || has(self.storage)",
+        "storage cannot be removed: the journals on it know the orders whose outcome is still open; to run without, "
+        "delete the agent and make it anew",
+        fieldPath=".storage",
+    ),
     within_limits("self.pod.resources", ".pod.resources.requests"),
     _within_budget(),
 )
