@@ -1,7 +1,7 @@
 """The order desk against a real HTTP exchange that misbehaves, with a real journal and a clock of our own."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import httpx
@@ -11,7 +11,7 @@ from purpleflea_agent.control import ControlFile
 from purpleflea_agent.emitter import Emitter
 from purpleflea_agent.exchange.errors import NeverSent, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
-from purpleflea_agent.exchange.port import OrderRequest, OrderStatus
+from purpleflea_agent.exchange.port import OrderRequest, OrderStatus, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.trading.absences import LOST_AFTER_NOES, LOST_AFTER_S
@@ -260,6 +260,29 @@ async def test_a_position_too_many_is_refused_and_a_known_one_may_grow(parts: Pa
     with pytest.raises(OrderRefused, match="max_open_positions"):
         await parts.buy("k2", market="ETH-USD")
     assert await parts.buy("k3") is OrderStatus.FILLED
+
+
+@pytest.mark.parametrize(
+    ("side", "price"), [("sell", "0.01"), ("buy", "0.01"), ("buy", "64901"), ("sell", "64901")]
+)
+@pytest.mark.parametrize("limits", [Risk(max_order_usd="649.01")])
+async def test_no_limit_price_makes_a_large_order_small(
+    parts: Parts, exchange: ExchangeDouble, side: Side, price: str
+) -> None:
+    order = OrderRequest(
+        idempotency_key="k1",
+        market="BTC-USD",
+        side=side,
+        size=Decimal("0.01"),
+        type="limit",
+        price=Decimal(price),
+    )
+    await parts.desk.place(order, reference_price=PRICE)
+    with pytest.raises(OrderRefused, match="max_order"):
+        await parts.desk.place(
+            replace(order, idempotency_key="k2", size=Decimal("0.0101")), reference_price=PRICE
+        )
+    assert list(exchange.orders) == ["k1"]
 
 
 async def test_a_halt_counts_from_the_moment_it_is_written(

@@ -149,7 +149,8 @@ class OrderDesk:
         now = self._clock()
         prospect = risk.Prospect(
             market=request.market,
-            notional_usd=request.size * (request.price or reference_price),
+            # The market's price bounds it too: a limit that is already crossed fills at a better one.
+            notional_usd=request.size * max(request.price or reference_price, reference_price),
             equity_usd=self._account.portfolio.equity_usd,
             peak_equity_usd=self._account.peak_equity_usd,
             balance_usd=self._account.balance_usd,
