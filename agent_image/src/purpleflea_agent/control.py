@@ -94,7 +94,7 @@ class ControlFile:
         except FileNotFoundError:
             # Without an operator there is no file: then the agent is free to trade. One that vanishes says nothing.
             if first:
-                self._control = Control()
+                self._control = Control(mode=Mode.ACTIVE)
             return
         except OSError as error:
             logger.warning("%s cannot be read (%s); the mode stays", self._path, error.strerror)

@@ -22,9 +22,9 @@ class Mode(StrEnum):
 
 
 class Control(SpecModel):
-    """The whole of control.json."""
+    """The whole of control.json. It must name a mode: one left out, or misspelt, would start trading."""
 
-    mode: Mode = Mode.ACTIVE
+    mode: Mode
     """Trading mode. Active sends orders; Halted sends none and keeps everything else running; Stopped sends none,
     resolves those on their way, closes positions if spec.trading.flattenOnStop says so, and waits to be ended."""
     generation: int = 0
