@@ -125,7 +125,7 @@ def parsed(body: bytes, url: str) -> Mapping[str, Any]:
     """The status in an answer. Raises StatusError where it is none."""
     try:
         status = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter where it is nested thousands of levels deep
         status = None
     if not isinstance(status, dict) or not all(
         isinstance(status.get(name), str) and status[name] for name in ("agent_id", "strategy")
@@ -179,7 +179,11 @@ def _by_status(kind: str, written: Any, known_statuses: tuple[str, ...]) -> Iter
 def _positions(positions: Any) -> Iterator[Point]:
     if not isinstance(positions, list):
         return
-    by_market = {one.get("market"): one for one in positions if isinstance(one, Mapping)}
+    by_market = {
+        one["market"]: one
+        for one in positions
+        if isinstance(one, Mapping) and isinstance(one.get("market"), str)
+    }
     yield (
         "gauge",
         "positions",
@@ -190,8 +194,8 @@ def _positions(positions: Any) -> Iterator[Point]:
         yield from _numbers("gauge", "position.", by_market[market], POSITION_FIGURES, market)
 
 
-def _first_markets(by_market: Mapping[Any, Any]) -> list[str]:
-    return sorted(market for market in by_market if isinstance(market, str))[:MOST_MARKETS]
+def _first_markets(by_market: Mapping[str, Any]) -> list[str]:
+    return sorted(by_market)[:MOST_MARKETS]
 
 
 def _numbers(

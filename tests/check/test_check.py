@@ -92,7 +92,17 @@ def test_an_agent_that_fell_silent_is_critical_with_the_tags_it_had(
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"{}", b'{"agent_id": 1, "strategy": "x"}', b"\xff", b"x" * 2**21],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"agent_id": 1, "strategy": "x"}',
+        b"\xff",
+        b"x" * 2**21,
+        b"[" * 100_000,
+    ],
+    ids=lambda body: body[:16].decode(errors="replace"),
 )
 def test_an_answer_that_is_no_status_is_critical_and_sends_no_figure(
     agent, aggregator, dd_run_check, body
@@ -120,6 +130,22 @@ def test_what_the_status_does_not_say_is_left_out(agent, aggregator, dd_run_chec
 
     assert not aggregator.metric_names
     aggregator.assert_service_check(CAN_CONNECT, AgentCheck.OK, count=1)
+
+
+def test_a_position_without_a_name_of_a_market_is_left_out_and_the_others_are_told(
+    agent, aggregator, dd_run_check
+):
+    agent.status["positions"] = [
+        {"market": ["BTC-USD"], "size": "1", "notional_usd": 1},
+        {"market": None, "size": "1", "notional_usd": 1},
+        {"market": "ETH-USD", "size": "1", "notional_usd": 7},
+    ]
+    dd_run_check(check_of(agent.url))
+
+    aggregator.assert_metric("purpleflea.agent.positions", value=1, tags=TAGS, count=1)
+    aggregator.assert_metric(
+        "purpleflea.agent.position.notional_usd", 7, [*TAGS, "market:eth-usd"], count=1
+    )
 
 
 def test_an_agent_that_counts_its_losses_in_one_number_is_understood(
