@@ -3,7 +3,7 @@
 import pytest
 
 from purpleflea_contract import kubernetes
-from support.builders import a_datadog_daemon_set, a_pod, an_agent
+from support.builders import a_datadog_daemon_set, a_local_service, a_pod, an_agent
 
 NS, NAME = "trading", "momentum"
 OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
@@ -95,6 +95,46 @@ def test_volumes_grow_and_every_pod_runs_on(kept, an_operator):
         # The sweeps after the first lists are the last thing that a start does.
         kept.wait_until(lambda: len(kept.lists(resource="daemonsets")) >= 3)
     assert kept.writes() == []
+
+
+def variables(server):
+    """Variables of the agent in the template of the StatefulSet."""
+    spec = server.get("StatefulSet", NS, NAME)["spec"]["template"]["spec"]
+    return {item["name"]: item for item in spec["containers"][0]["env"]}
+
+
+def test_volumes_grow_while_the_node_agent_is_away_and_every_pod_runs_on(kept, an_operator):
+    before = uids(kept)
+    with an_operator():
+        kept.delete("DaemonSet", "datadog", "datadog-agent")
+        kept.wait_until(
+            lambda: condition(kept, "TelemetryReady").get("reason") == "NodeAgentMissing",
+            timeout=30,
+        )
+        enlarge(kept)
+        kept.wait_until(lambda: is_enlarged(kept), timeout=30)
+    assert variables(kept)["DD_AGENT_HOST"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+    assert uids(kept) == before
+
+
+def test_volumes_grow_beside_a_better_way_to_the_node_agent_and_every_pod_runs_on(
+    server, an_operator
+):
+    server.put(a_datadog_daemon_set())
+    server.put(a_local_service())
+    server.put(an_agent(replicas=2, storage={"size": "1Gi"}))
+    put_claims(server)
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        before, by_service = uids(server), variables(server)["DD_AGENT_HOST"]
+        opened = a_datadog_daemon_set(host_ports=True)["spec"]
+        server.patch("DaemonSet", "datadog", "datadog-agent", {"spec": opened})
+    with an_operator():
+        enlarge(server)
+        server.wait_until(lambda: is_enlarged(server), timeout=30)
+    assert by_service["value"] == "datadog-agent.datadog.svc.cluster.local"
+    assert variables(server)["DD_AGENT_HOST"] == by_service
+    assert uids(server) == before
 
 
 @pytest.mark.parametrize("writes_before", WRITES)

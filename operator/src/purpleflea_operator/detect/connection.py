@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
+from purpleflea_contract import environment as env
 from purpleflea_operator.detect.facts import DatadogFacts, NodeAgent, PodSecurity, Socket
 
 CLUSTER_DOMAIN = "svc.cluster.local"
@@ -169,9 +170,14 @@ def _by_service(agent: NodeAgent) -> Connection | None:
 
 
 def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:
-    return Connection(
-        mode=mode, dogstatsd_socket=agent.dogstatsd.socket, apm_socket=agent.apm.socket
-    )
+    metrics, traces = agent.dogstatsd.socket, agent.apm.socket
+    if mode is Mode.CSI:
+        # Folders of the node are the driver's own affair; what counts is whether the sockets lie together.
+        is_shared = metrics and traces and metrics.folder == traces.folder
+        metrics = metrics and replace(metrics, folder=env.SOCKETS_DIR)
+        folder = env.SOCKETS_DIR if is_shared else env.APM_SOCKETS_DIR
+        traces = traces and replace(traces, folder=folder)
+    return Connection(mode=mode, dogstatsd_socket=metrics, apm_socket=traces)
 
 
 def _is_allowed(item: Connection, security: PodSecurity, wanted: Wanted) -> bool:

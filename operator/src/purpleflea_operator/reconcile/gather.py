@@ -25,7 +25,7 @@ from purpleflea_operator.reconcile import plan
 from purpleflea_operator.reconcile.authorship import trading_of
 from purpleflea_operator.reconcile.claims import claim
 from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render import remembered
+from purpleflea_operator.render import injected, remembered
 from purpleflea_operator.render.identity import Agent
 
 
@@ -57,8 +57,8 @@ def world_of(
     }
     stateful_set = next((item for (kind, _), item in live.items() if kind == "StatefulSet"), None)
     found, security = ground.facts, ground.pod_security(key.namespace)
-    way = _connection(agent, found, stateful_set, security)
     pods = cache.owned(kinds.POD, key)
+    way = _connection(agent, found, _had(agent, stateful_set, pods), security)
     return World(
         agent=agent,
         generation=resource["metadata"]["generation"],
@@ -114,16 +114,21 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
 
 
 def _connection(
-    agent: Agent | None,
-    found: DatadogFacts,
-    stateful_set: dict[str, Any] | None,
-    security: PodSecurity,
+    agent: Agent | None, found: DatadogFacts, had: Connection | None, security: PodSecurity
 ) -> Connection:
     """The connection to inject: what is found now, else what was injected before."""
     if agent is None:
-        return NO_CONNECTION
-    limits = Limits(security=security, had=remembered.connection(stateful_set))
-    return connection(found, agent.spec.datadog.connection, limits)
+        return had or NO_CONNECTION
+    return connection(found, agent.spec.datadog.connection, Limits(security=security, had=had))
+
+
+def _had(
+    agent: Agent | None, stateful_set: dict[str, Any] | None, pods: Iterable[dict[str, Any]]
+) -> Connection | None:
+    """The connection that was injected last."""
+    if stateful_set is not None:
+        return remembered.connection(stateful_set)
+    return injected.connection(pods, traces_wanted=agent is None or agent.spec.datadog.apm.enabled)
 
 
 def is_owned(manifest: kinds.Manifest, uid: str) -> bool:

@@ -1,7 +1,8 @@
 """The connection that was last injected, kept as an annotation on the StatefulSet.
 
 When the node agent disappears, agents keep what they have: an address where nobody listens costs nothing, a rolling
-restart of trading agents does. And a way that is still offered is kept when another one is added.
+restart of trading agents does. And a way that is still offered is kept when another one is added. Where there is no
+StatefulSet, `injected` reads it from the pods.
 """
 
 from typing import Any
@@ -35,9 +36,9 @@ def annotation(connection: Connection) -> dict[str, str]:
     return {KEY: orjson.dumps(value).decode()}
 
 
-def connection(stateful_set: dict[str, Any] | None) -> Connection | None:
+def connection(stateful_set: dict[str, Any]) -> Connection | None:
     """The connection that a StatefulSet remembers; None where it remembers none, or nothing readable."""
-    text = (stateful_set or {}).get("metadata", {}).get("annotations", {}).get(KEY, "")
+    text = stateful_set.get("metadata", {}).get("annotations", {}).get(KEY, "")
     try:
         value = orjson.loads(text)
         return Connection(
