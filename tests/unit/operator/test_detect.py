@@ -1,6 +1,7 @@
 import pytest
 
-from purpleflea_operator.detect.connection import Connection, Limits, Mode, connection, reached
+from purpleflea_operator.detect.connection import Connection, Limits, Mode, connection
+from purpleflea_operator.detect.coverage import ALL_COVERED, Heard, hearers
 from purpleflea_operator.detect.facts import (
     NO_DATADOG,
     DatadogFacts,
@@ -82,8 +83,22 @@ def test_node_agents_that_come_and_go_do_not_change_the_facts_until_the_last():
     assert facts_of(helm(desired=60)) == facts_of(helm())
 
 
-def test_the_ready_node_agent_comes_first():
-    assert facts_of(helm("a-datadog", ready=0), helm()).node_agent.name == "datadog-agent"
+def test_which_node_agent_comes_first_does_not_change_while_they_roll_out():
+    others = [helm("b-datadog", desired=60), helm("w-datadog", os="windows")]
+    for first in (helm("a-datadog", ready=0), helm("a-datadog", desired=1), helm("a-datadog")):
+        names = [item.name for item in facts_of(*others, first).node_agents]
+        assert names == ["a-datadog", "b-datadog", "w-datadog"]
+
+
+def test_a_node_agent_that_no_node_wants_comes_after_one_that_runs():
+    assert facts_of(helm("a-datadog", desired=0), helm()).node_agent.name == "datadog-agent"
+
+
+def test_of_several_node_pools_new_agents_take_the_way_of_the_largest():
+    names = ("a-datadog", "b-datadog")
+    services = {("datadog", name): a_local_service(name) for name in names}
+    found = facts_of(helm(names[0], desired=1), helm(names[1], desired=60), services=services)
+    assert connection(found, "Auto").host.startswith("b-datadog.")
 
 
 def test_the_service_of_a_profile_is_that_of_its_datadog_agent():
@@ -253,6 +268,7 @@ def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mo
 
 def test_the_node_agent_that_is_reached_is_told_of():
     facts = facts_of(helm("a-datadog", desired=9), helm("b-datadog", **OPEN), services={})
-    assert facts.node_agent.name == "a-datadog"
-    assert reached(facts, HOST_IP).name == "b-datadog"
-    assert reached(NO_DATADOG, HOST_IP) is None
+    first, second = facts.node_agents
+    assert hearers(facts, HOST_IP, ALL_COVERED) == (Heard(by=second),)
+    assert hearers(facts, Connection(mode=Mode.NONE), ALL_COVERED) == (Heard(by=first),)
+    assert hearers(NO_DATADOG, HOST_IP, ALL_COVERED) == ()

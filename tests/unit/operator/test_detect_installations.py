@@ -87,6 +87,20 @@ def nothing_listens():
     return found
 
 
+OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
+
+
+def pools(**changes):
+    """Node agents of two node pools with the same ports."""
+    return helm("a-datadog", **OPEN), helm("b-datadog", **{**OPEN, **changes})
+
+
+ON_POOLS = (
+    a_node_agent("node-1", of=helm("a-datadog")),
+    a_node_agent("node-2", of=helm("a-datadog")),
+    a_node_agent("node-3", of=helm("b-datadog")),
+)
+
 CASES = (
     Case(
         name="the chart with defaults and logs, in a restricted namespace",
@@ -412,6 +426,55 @@ CASES = (
         status={"connection": "HostIP", "nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
         says="node-3 (its node agent datadog/b-datadog is not reached by this connection)",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second without traces and logs",
+        daemon_sets=pools(apm=False, logs=False),
+        services={},
+        node_agents=ON_POOLS,
+        status={
+            "release": "a-datadog",
+            "logs": "Off",
+            "nodes": {"needed": 3, "covered": 3, "missing": []},
+        },
+        telemetry="ApmOff",
+        says="traces of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
+        "Change that: helm upgrade b-datadog datadog/datadog --namespace datadog "
+        "--reuse-values --set 'datadog.apm.portEnabled=true'",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second with its port for traces closed",
+        daemon_sets=pools(apm_host_port=False),
+        services={},
+        node_agents=ON_POOLS,
+        status={"apm": "HostIP:8126"},
+        telemetry="TracesUnreachable",
+        says="traces of 2/3 agents are taken by HostIP, missing on node-3 (datadog/b-datadog)",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second without logs",
+        daemon_sets=pools(logs=False),
+        services={},
+        node_agents=ON_POOLS,
+        status={"logs": "Off"},
+        telemetry="LogsOff",
+        says="logs of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
+        "Change that: helm upgrade b-datadog",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second with hidden settings of logs",
+        daemon_sets=pools(env=[from_secret("DD_LOGS_ENABLED")]),
+        services={},
+        node_agents=ON_POOLS,
+        status={"logs": "Unknown"},
+        says="cannot be seen: whether it takes logs",
+    ),
+    Case(
+        name="one DaemonSet per node pool, and agents on nodes of the second alone",
+        daemon_sets=(helm("a-datadog", **OPEN), helm("b-datadog", **OPEN, chart="datadog-3.1.0")),
+        services={},
+        node_agents=tuple(a_node_agent(name, of=helm("b-datadog")) for name in NODES),
+        status={"release": "b-datadog", "chartVersion": "3.1.0"},
     ),
     Case(
         name="a node with a taint that the node agent does not tolerate: 48/48, and yet a gap",

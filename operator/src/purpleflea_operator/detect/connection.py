@@ -1,7 +1,8 @@
 """Node agents + what the user asked for -> the way by which agents reach the one of their node.
 
-`Auto` takes what the installation offers, in the order HostIP, Service, Socket, CSI, the way that carries most signals
-first; and it keeps the way that agents already have for as long as that is still as good: each change restarts them.
+`Auto` takes what the installation offers, the way that carries most signals first, in the order HostIP, Service,
+Socket, CSI, then the one that most nodes have; and it keeps the way that agents already have for as long as that is
+still as good: each change restarts them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -94,7 +95,7 @@ def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) 
         if wanted in ("Auto", item.mode) and _is_allowed(item, limits.security, wanted)
     ]
     if offered:
-        best = min(offered, key=_cost)
+        best = min(offered, key=lambda item: (*_cost(item), -_nodes(facts, item)))
         return had if had in offered and _cost(had)[0] <= _cost(best)[0] else best
     refusal, text = _refusal(facts, wanted, limits.security)
     # A way that is gone for a while costs nothing; a rolling restart of trading agents does.
@@ -119,15 +120,28 @@ def _trusted(wanted: Wanted) -> Connection:
 
 def serves(agent: NodeAgent, way: Connection) -> bool:
     """Whether the metrics of agents on the node of this node agent are heard by this way."""
-    return any(
-        _metrics_way(item) == _metrics_way(way)
-        for item in _offers(agent, DatadogFacts(csi_driver=True))
+    return _offer(agent, way) is not None
+
+
+def takes_traces(agent: NodeAgent, way: Connection) -> bool:
+    """Whether the traces of agents on the node of this node agent are heard by this way."""
+    found = _offer(agent, way)
+    return (
+        found is not None
+        and way.carries_traces
+        and (found.apm_port, found.apm_socket) == (way.apm_port, way.apm_socket)
     )
 
 
-def reached(facts: DatadogFacts, way: Connection) -> NodeAgent | None:
-    """The node agent that agents reach by this way; where none takes it, the one they would report to first."""
-    return next((item for item in facts.node_agents if serves(item, way)), facts.node_agent)
+def _offer(agent: NodeAgent, way: Connection) -> Connection | None:
+    """What a node agent offers by the way that metrics take; None where it does not take them there."""
+    offers = _offers(agent, DatadogFacts(csi_driver=True))
+    return next((item for item in offers if _metrics_way(item) == _metrics_way(way)), None)
+
+
+def _nodes(facts: DatadogFacts, way: Connection) -> int:
+    """How many nodes have a node agent that takes this way: of several node pools the largest is the best guess."""
+    return sum(agent.nodes for agent in facts.node_agents if _offer(agent, way) == way)
 
 
 def _metrics_way(item: Connection) -> tuple[object, ...]:

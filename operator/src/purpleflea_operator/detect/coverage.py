@@ -56,12 +56,22 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One DaemonSet of node agents, and the nodes whose agents it hears."""
+
+    by: NodeAgent
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Nodes that the agents need, and those among them that have no node agent for them."""
 
     needed: int = 0
     missing: tuple[Missing, ...] = ()
     """In the order of their names."""
+    heard: tuple[Heard, ...] = ()
+    """Who hears the agents on the other nodes: node pools may have node agents of their own."""
     is_visible: bool = True
     """Whether nodes and node agents can be seen at all."""
 
@@ -100,24 +110,34 @@ def coverage(
         return NOT_VISIBLE
     needed = sorted(set(nodes))
     serving = [agent for agent in facts.node_agents if serves(agent, way)]
-    missing = [
-        Missing(node=name, reason=reason)
+    hearers = {name: _hearer(name, serving, landscape) for name in needed}
+    missing = tuple(
+        Missing(node=name, reason=_obstacle(name, facts, serving, landscape))
         for name in needed
-        if (reason := _obstacle(name, facts, serving, landscape))
-    ]
-    return Coverage(needed=len(needed), missing=tuple(missing))
+        if hearers[name] is None
+    )
+    heard = [(item, tuple(name for name in needed if hearers[name] is item)) for item in serving]
+    return Coverage(
+        needed=len(needed),
+        missing=missing,
+        heard=tuple(Heard(by=item, nodes=names) for item, names in heard if names),
+    )
+
+
+def _hearer(name: str, serving: Sequence[NodeAgent], landscape: Landscape) -> NodeAgent | None:
+    """The node agent that hears the agents on a node."""
+    node = landscape.node(name)
+    ready = {pod.daemon_set for pod in landscape.node_agents_on(name) if pod.is_ready}
+    seen = [item for item in serving if item.uid in ready]
+    return next(iter(seen or [item for item in serving if _claims(item, node, landscape)]), None)
 
 
 def _obstacle(
     name: str, facts: DatadogFacts, serving: Sequence[NodeAgent], landscape: Landscape
 ) -> str:
-    """Why nobody on the node hears; empty where somebody does."""
+    """Why nobody on the node hears."""
     pods, node = landscape.node_agents_on(name), landscape.node(name)
-    if any(_claims(item, node, landscape) for item in serving):
-        return ""
     hearing = [pod for pod in pods if any(pod.daemon_set == item.uid for item in serving)]
-    if any(pod.is_ready for pod in hearing):
-        return ""
     if hearing:
         why = next((f" ({pod.waiting})" for pod in hearing if pod.waiting), "")
         return f"its node agent is not ready{why}"
@@ -145,3 +165,11 @@ def _absence(node: Node | None, serving: Sequence[NodeAgent]) -> str:
     if not all(obstacles):
         return "its node agent is being started" if node.is_ready else "the node is not ready"
     return obstacles[0]
+
+
+def hearers(facts: DatadogFacts, way: Connection, found: Coverage) -> tuple[Heard, ...]:
+    """Who hears the agents; where that is not known by nodes, the node agent that is to; empty: there is none."""
+    if found.heard or facts.node_agent is None:
+        return found.heard
+    serving = (item for item in facts.node_agents if serves(item, way))
+    return (Heard(by=next(serving, facts.node_agent)),)

@@ -3,7 +3,7 @@
 `None` and `Switch.UNKNOWN` say that something cannot be seen from here; neither ever means "off".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -23,6 +23,12 @@ class Switch(StrEnum):
     ON = "On"
     OFF = "Off"
     UNKNOWN = "Unknown"
+
+
+def worst(states: Iterable[Switch]) -> Switch:
+    """What can be said of several together: one that is off is told before one that cannot be seen."""
+    found = set(states)
+    return next((item for item in (Switch.OFF, Switch.UNKNOWN) if item in found), Switch.ON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +101,7 @@ class NodeAgent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatadogFacts:
-    """All node agents found, the one that agents report to first. Empty: none is installed."""
+    """All node agents found, in an order that does not change with their state. Empty: none is installed."""
 
     node_agents: tuple[NodeAgent, ...] = ()
     csi_driver: bool | None = False
@@ -105,7 +111,7 @@ class DatadogFacts:
 
     @property
     def node_agent(self) -> NodeAgent | None:
-        """The node agent that agents report to."""
+        """The first of the node agents: the one to speak of where no node decides."""
         return self.node_agents[0] if self.node_agents else None
 
 

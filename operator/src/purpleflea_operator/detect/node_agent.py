@@ -45,14 +45,9 @@ def datadog_facts(
     return DatadogFacts(node_agents=tuple(sorted(found, key=_preference)), csi_driver=csi_driver)
 
 
-def _preference(agent: NodeAgent) -> tuple[bool, bool, int, str, str]:
-    return (
-        not agent.is_for_linux,
-        not agent.is_ready,
-        -agent.nodes,
-        agent.namespace,
-        agent.name,
-    )
+def _preference(agent: NodeAgent) -> tuple[bool, bool, str, str]:
+    # Neither readiness nor size: they change while node agents roll out, and what is told would change with them.
+    return not agent.is_for_linux, agent.nodes == 0, agent.namespace, agent.name
 
 
 def installer_of(daemon_set: Manifest) -> Installer | None:

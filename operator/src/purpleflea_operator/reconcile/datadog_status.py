@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from purpleflea_operator.detect.connection import Connection, Mode, reached
-from purpleflea_operator.detect.coverage import Coverage
-from purpleflea_operator.detect.facts import Receiver, Switch
+from purpleflea_operator.detect.connection import Connection, Mode
+from purpleflea_operator.detect.coverage import Coverage, hearers
+from purpleflea_operator.detect.facts import Switch, worst
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render import sockets
 
@@ -15,9 +15,12 @@ LISTED = 10
 def datadog_status(world: World) -> dict[str, Any] | None:
     """status.datadog; None where no node agent is known."""
     way = world.connection
-    found = reached(world.datadog, way)
-    if found is None:
+    heard = [item.by for item in hearers(world.datadog, way, world.coverage)]
+    if not heard:
         return None
+    found = heard[0]
+    metrics = worst(item.dogstatsd.state for item in heard)
+    traces = worst(item.apm.state for item in heard)
     status = {
         "installer": str(found.installer),
         "release": found.release,
@@ -25,21 +28,21 @@ def datadog_status(world: World) -> dict[str, Any] | None:
         "chartVersion": found.chart_version,
         "agentVersion": found.agent_version,
         "connection": str(way.mode),
-        "dogstatsd": _address(way, way.dogstatsd_port, sockets.dogstatsd_url(way), found.dogstatsd),
-        "apm": _address(way, way.apm_port, sockets.apm_url(way), found.apm),
-        "logs": str(found.logs),
+        "dogstatsd": _address(way, way.dogstatsd_port, sockets.dogstatsd_url(way), metrics),
+        "apm": _address(way, way.apm_port, sockets.apm_url(way), traces),
+        "logs": str(worst(item.logs for item in heard)),
         "nodes": _nodes(world.coverage) if way.mode is not Mode.NONE else None,
     }
     return {key: value for key, value in status.items() if value is not None}
 
 
-def _address(way: Connection, port: int | None, url: str | None, receiver: Receiver) -> str:
+def _address(way: Connection, port: int | None, url: str | None, state: Switch) -> str:
     if url is not None:
         return url
     if port is not None:
         # HostIP is written as such: each pod learns the address of its own node.
         return f"{Mode.HOST_IP if way.mode is Mode.HOST_IP else way.host}:{port}"
-    return str(Switch.UNKNOWN if receiver.state is Switch.UNKNOWN else Switch.OFF)
+    return str(Switch.UNKNOWN if state is Switch.UNKNOWN else Switch.OFF)
 
 
 def _nodes(found: Coverage) -> dict[str, Any] | None:

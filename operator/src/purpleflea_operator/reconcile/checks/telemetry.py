@@ -5,18 +5,18 @@ The first shortcoming found is told, from the installation down to the single po
 
 from collections.abc import Callable, Sequence
 
-from purpleflea_operator.detect.connection import Mode, Refusal, reached
+from purpleflea_operator.detect.connection import Mode, Refusal
+from purpleflea_operator.detect.coverage import hearers
 from purpleflea_operator.detect.facts import NodeAgent, Switch
 from purpleflea_operator.model.status import ConditionStatus, ConditionType
 from purpleflea_operator.reconcile.checks import remedies
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
+from purpleflea_operator.reconcile.checks.signals import signal_off, signals
+from purpleflea_operator.reconcile.checks.wording import named, some
 from purpleflea_operator.reconcile.checks.workload import progress
 from purpleflea_operator.reconcile.world import Pod, World
 from purpleflea_operator.render.datadog import receivers
-
-NAMED = 3
-"""So many nodes, pods or node agents a message names; the rest is counted."""
 
 
 def datadog_installed(world: World) -> Finding:
@@ -37,14 +37,14 @@ def datadog_installed(world: World) -> Finding:
         return finding(kind, "False", DatadogReason.NOT_FOUND, message)
     if not found.is_for_linux:
         message = (
-            f"{_named(found)} runs on no Linux node; agents run unobserved. "
+            f"{named(found)} runs on no Linux node; agents run unobserved. "
             f"Install one for Linux: {remedies.INSTALL}"
         )
         return finding(kind, "False", DatadogReason.NONE_FOR_LINUX, message)
     version = f" (chart {found.chart_version})" if found.chart_version else ""
-    others = _some([_named(item) for item in facts.node_agents[1:]])
+    others = some([named(item) for item in facts.node_agents[1:]])
     also = f"; also {others}" if others else ""
-    message = f"DaemonSet {_named(found)}, installed by {found.installer}{version}{also}"
+    message = f"DaemonSet {named(found)}, installed by {found.installer}{version}{also}"
     return finding(kind, "True", DatadogReason.FOUND, message)
 
 
@@ -53,18 +53,18 @@ def telemetry_ready(world: World) -> Finding:
     if world.agent is not None and world.agent.spec.datadog.connection == "Disabled":
         message = "spec.datadog.connection is Disabled"
         return _telemetry("False", TelemetryReason.DISABLED, message)
-    found = reached(world.datadog, world.connection)
-    if found is None or not found.is_for_linux:
+    heard = hearers(world.datadog, world.connection, world.coverage)
+    if not heard or not heard[0].by.is_for_linux:
         return _no_node_agent(world)
     for check in _CHECKS:
-        problem = check(world, found)
+        problem = check(world, heard[0].by)
         if problem is not None:
             return problem
-    unknown = [name for name, state in _signals(world, found).items() if state is Switch.UNKNOWN]
+    unknown = [name for name, state in signals(world).items() if state is Switch.UNKNOWN]
     hidden = f"; cannot be seen: whether it takes {' and '.join(unknown)}" if unknown else ""
     message = (
         f"{progress(world)[0]} agents reach their node agent by {world.connection.mode}: "
-        f"{', '.join(_signals(world, found))}{hidden}"
+        f"{', '.join(signals(world))}{hidden}"
     )
     return _telemetry("True", TelemetryReason.CONNECTED, message)
 
@@ -81,17 +81,6 @@ def _no_node_agent(world: World) -> Finding:
     waiting = f"; {len(held)} agents wait for one (whenMissing: Hold)" if held else ""
     message = f"no Datadog node agent was found{waiting}"
     return _telemetry("False", TelemetryReason.NODE_AGENT_MISSING, message)
-
-
-def _signals(world: World, found: NodeAgent) -> dict[str, Switch]:
-    """What the agents send, and whether the node agent takes it."""
-    takes = {"metrics": found.dogstatsd.state, "traces": found.apm.state, "logs": found.logs}
-    datadog = None if world.agent is None else world.agent.spec.datadog
-    off = {
-        "traces": datadog is not None and not datadog.apm.enabled,
-        "logs": datadog is not None and not datadog.logs.enabled,
-    }
-    return {signal: state for signal, state in takes.items() if not off.get(signal)}
 
 
 def _refused(world: World, found: NodeAgent) -> Finding | None:
@@ -125,33 +114,13 @@ def _uncovered(world: World, found: NodeAgent) -> Finding | None:
     nodes = {item.node for item in missing}
     heard = sum(1 for pod in world.pods if pod.node and pod.node not in nodes)
     held = sum(1 for pod in world.pods if pod.held)
-    where = _some([f"{item.node} ({item.reason})" for item in missing])
+    where = some([f"{item.node} ({item.reason})" for item in missing])
     waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
     tainted = any(item.reason.startswith("taint ") for item in missing)
     command = remedies.TOLERATE.command(found) if tainted else remedies.look(found)
     step = "Let it run there" if tainted else "See"
     message = f"{heard}/{len(world.pods)} agents are heard, missing on {where}{waiting}. {step}: {command}"
     return _telemetry("False", TelemetryReason.NODES_UNCOVERED, message)
-
-
-def _signal_off(world: World, found: NodeAgent) -> Finding | None:
-    """Traces or logs that the installation does not take."""
-    by_socket = world.connection.mode in (Mode.SOCKET, Mode.CSI)
-    traces = remedies.TRACES_SOCKET if by_socket else remedies.TRACES
-    sent = _signals(world, found)
-    if sent.get("traces") is Switch.OFF:
-        message = f"the node agent takes no traces. Turn them on: {traces.command(found)}"
-        return _telemetry("False", TelemetryReason.APM_OFF, message)
-    if "traces" in sent and not world.connection.carries_traces:
-        message = (
-            f"traces have no way by {world.connection.mode}. Open one: {traces.command(found)}"
-        )
-        return _telemetry("False", TelemetryReason.TRACES_UNREACHABLE, message)
-    if sent.get("logs") is Switch.OFF:
-        command = remedies.LOGS.command(found)
-        message = f"the node agent takes no logs. Turn them on: {command}"
-        return _telemetry("False", TelemetryReason.LOGS_OFF, message)
-    return None
 
 
 def _waiting(world: World, _found: NodeAgent) -> Finding | None:
@@ -225,7 +194,7 @@ def _unseen(world: World, found: NodeAgent) -> Finding | None:
 _CHECKS: tuple[Callable[[World, NodeAgent], Finding | None], ...] = (
     _refused,
     _uncovered,
-    _signal_off,
+    signal_off,
     _waiting,
     _not_injected,
     _unheard,
@@ -237,15 +206,5 @@ def _telemetry(status: ConditionStatus, reason: TelemetryReason, message: str) -
     return finding(ConditionType.TELEMETRY_READY, status, reason, message)
 
 
-def _named(item: NodeAgent) -> str:
-    return f"{item.namespace}/{item.name}"
-
-
 def _names(pods: Sequence[Pod]) -> str:
-    return _some(sorted(item.name for item in pods))
-
-
-def _some(items: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    shown, more = ", ".join(items[:NAMED]), len(items) - NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    return some(sorted(item.name for item in pods))
