@@ -71,3 +71,17 @@ def test_the_beat_of_a_node_writes_nothing(server, an_operator):
         server.wait_until(lambda: server.get("StatefulSet", NS, "other") is not None, timeout=30)
     ours = [item.path for item in server.writes() if NAME in item.path.split("/")]
     assert ours == []
+
+
+def test_a_spec_that_turns_invalid_leaves_what_is_said_of_telemetry(server, an_operator):
+    server.put(OPEN)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: has(server, "Connected"), timeout=30)
+        before = agent_of(server)["status"]["datadog"]
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"strategy": "Not Valid"}})
+        server.wait_until(
+            lambda: "SpecValidInvalid" in {item["reason"] for item in server.objects("events")}
+        )
+    assert has(server, "Connected")
+    assert agent_of(server)["status"]["datadog"] == before

@@ -57,6 +57,12 @@ def test_the_connection_is_remembered_while_no_node_agent_is_there():
     assert world_of(a_cache(), KEY, an_agent(), a_terrain(), now=NOW).connection == HOST_IP
 
 
+def test_an_invalid_spec_leaves_agents_the_connection_that_they_have():
+    found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
+    world = world_of(a_cache(), KEY, an_agent(markets=[]), a_terrain(found), now=NOW)
+    assert world.connection == HOST_IP
+
+
 def test_a_disabled_connection_is_not_remembered():
     agent = an_agent(datadog={"connection": "Disabled"})
     assert world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is Mode.NONE

@@ -8,7 +8,7 @@ import pytest
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.scope import Scope
 from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.connection import connection
+from purpleflea_operator.detect.connection import NO_CONNECTION, connection
 from purpleflea_operator.detect.coverage import NOT_VISIBLE, Coverage, Missing, coverage
 from purpleflea_operator.detect.facts import DatadogFacts
 from purpleflea_operator.detect.node_agent import datadog_facts
@@ -129,9 +129,24 @@ def test_a_refused_way_says_what_agents_keep_until_then():
     assert telemetry_ready(world).message.endswith("agents keep HostIP until then")
 
 
-def test_a_refusal_can_be_told_of_an_agent_whose_spec_is_invalid():
-    kept = replace(a_world().connection, refused="it is gone")
-    assert outcome(a_world(connection=kept, agent=None)) == ("False", "NoConnection")
+def test_agents_whose_spec_turned_invalid_are_judged_by_what_runs():
+    world = a_world(agent=None)
+    assert outcome(world) == ("True", "Connected")
+    assert datadog_status(world)["connection"] == "HostIP"
+    bare = a_world(agent=None, pods=[a_pod(env=[])])
+    assert outcome(bare) == ("False", "NotInjected")
+
+
+def test_an_invalid_spec_does_not_say_that_traces_and_logs_are_lost():
+    untraced = {"name": "DD_TRACE_ENABLED", "value": "false"}
+    pods = [a_pod(env=[HOST_IP, untraced])]
+    world = a_world(helm(dogstatsd_host_port=True, apm=False), pods=pods)
+    assert outcome(world) == ("False", "ApmOff")
+    assert outcome(replace(world, agent=None)) == ("True", "Connected")
+
+
+def test_of_an_invalid_spec_that_never_ran_nothing_is_known():
+    assert outcome(a_world(agent=None, connection=NO_CONNECTION)) == ("Unknown", "SpecInvalid")
 
 
 @pytest.mark.parametrize(

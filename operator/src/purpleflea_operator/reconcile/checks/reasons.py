@@ -18,6 +18,7 @@ class DatadogReason(StrEnum):
 class TelemetryReason(StrEnum):
     """Reasons of TelemetryReady, in the order in which they are looked for."""
 
+    SPEC_INVALID = "SpecInvalid"
     DISABLED = "Disabled"
     NODE_AGENT_MISSING = "NodeAgentMissing"
     METRICS_OFF = "MetricsOff"

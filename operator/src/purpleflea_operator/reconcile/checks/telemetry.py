@@ -49,7 +49,13 @@ def datadog_installed(world: World) -> Finding:
 
 
 def telemetry_ready(world: World) -> Finding:
-    """Do metrics, traces and logs of every agent have a way to a ready node agent?"""
+    """Do metrics, traces and logs of every agent have a way to a ready node agent?
+
+    Of an agent whose spec is invalid, what runs is judged: its last valid version.
+    """
+    if world.agent is None and world.connection.mode is Mode.NONE:
+        message = "the spec is invalid, and no connection of its last valid version is known"
+        return _telemetry("Unknown", TelemetryReason.SPEC_INVALID, message)
     if world.agent is not None and world.agent.spec.datadog.connection == "Disabled":
         message = "spec.datadog.connection is Disabled"
         return _telemetry("False", TelemetryReason.DISABLED, message)
