@@ -4,6 +4,7 @@ import pytest
 
 from support.builders import a_datadog_daemon_set, an_agent
 from support.installations import a_node, a_node_agent
+from support.paper_agents import PaperAgents
 
 NS, NAME = "trading", "momentum"
 OPEN = a_datadog_daemon_set(host_ports=True)
@@ -85,3 +86,35 @@ def test_a_spec_that_turns_invalid_leaves_what_is_said_of_telemetry(server, an_o
         )
     assert has(server, "Connected")
     assert agent_of(server)["status"]["datadog"] == before
+
+
+def test_what_spoke_against_agents_outlives_a_restart(server, an_operator):
+    server.put(OPEN)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: has(server, "Connected"), timeout=30)
+    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 lose"}
+    conditions = [
+        {**item, **(lost if item["type"] == "TelemetryReady" else {})}
+        for item in agent_of(server)["status"]["conditions"]
+    ]
+    server.patch("PurpleFleaAgent", NS, NAME, {"status": {"conditions": conditions}})
+    server.clear()
+    with an_operator():
+        # The sweeps after the first lists are the last thing that a start does.
+        server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
+    assert has(server, "TelemetryLost")
+    assert server.writes() == []
+
+
+def test_an_agent_that_nobody_hears_of_is_ready_and_not_connected(server, an_operator):
+    server.put(OPEN)
+    server.put(an_agent())
+    agents = PaperAgents(server)
+    agents.silent.add("momentum-0")
+    with an_operator(agents=agents):
+        server.wait_until(
+            lambda: agent_of(server).get("status", {}).get("readyReplicas") == 1, timeout=30
+        )
+        assert telemetry(server)["message"].startswith("0/1 agents are heard")
+        assert has(server, "WaitingForAgents")

@@ -1,9 +1,11 @@
+import asyncio
+
 import pytest
 
 from purpleflea_operator.agents.port import SilentError
 from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.runtime.listening import Listening
-from support.builders import a_pod
+from support.builders import a_pod, an_agent
 
 KEY, UID = Key("trading", "momentum"), "uid-momentum-0"
 
@@ -68,7 +70,8 @@ async def heard(listening, agents, *answers):
         ([{"metrics": 7}, {"metrics": 8}], "TelemetryLost"),
         ([{}, {"traces": 1}], "TelemetryLost"),
         ([{"metrics": 7}, {"metrics": 8}, {"metrics": 8}], None),
-        ([None], None),
+        ([], "New"),
+        ([None], "New"),
         ([None, None], "AgentsSilent"),
         ([None, None, {}], None),
         ([None, {}, None], None),
@@ -81,7 +84,8 @@ async def test_only_what_is_seen_twice_speaks_against_an_agent(listening, agents
 
 async def test_only_a_new_finding_is_worth_a_pass(listening, agents, concerned):
     await heard(listening, agents, {"metrics": 1}, {"metrics": 2}, {"metrics": 3}, {"metrics": 3})
-    assert concerned == [KEY, KEY]
+    # It is heard, it loses, it loses no more.
+    assert concerned == [KEY, KEY, KEY]
 
 
 @pytest.mark.parametrize(
@@ -115,5 +119,84 @@ async def test_an_agent_that_goes_while_it_is_asked_is_not_judged(agents, concer
 
     agents.losses = gone
     await listening.ask(UID)
-    assert (concerned, listening.findings([UID])) == ([], {})
+    assert (concerned, listening.findings([UID])) == ([KEY], {})
+    listening.close()
+
+
+# After a takeover
+
+
+def told(reason):
+    conditions = [{"type": "TelemetryReady", "status": "False", "reason": reason, "message": "m"}]
+    return {**an_agent(), "status": {"conditions": conditions}}
+
+
+async def heard_after(listening, agents, reason, *answers):
+    listening.recall(told(reason))
+    return await heard(listening, agents, *answers)
+
+
+async def test_agents_that_were_well_are_well_until_they_are_asked(listening, agents, concerned):
+    assert await heard_after(listening, agents, "Connected", {}) == {}
+    assert concerned == []
+
+
+@pytest.mark.parametrize("reason", ["TelemetryLost", "AgentsSilent"])
+@pytest.mark.parametrize(
+    ("answers", "finding"),
+    [
+        ([], "Doubted"),
+        ([{"metrics": 5}], "Doubted"),
+        ([None], "Doubted"),
+        ([{"metrics": 5}, {"metrics": 5}], None),
+        ([{"metrics": 5}, {"metrics": 6}], "TelemetryLost"),
+        ([None, None], "AgentsSilent"),
+        ([None, {"metrics": 5}, {"metrics": 5}], None),
+    ],
+)
+async def test_a_bad_word_holds_until_enough_was_heard(listening, agents, reason, answers, finding):
+    expected = {} if finding is None else {UID: finding}
+    assert await heard_after(listening, agents, reason, *answers) == expected
+
+
+async def test_agents_of_whom_nothing_was_proven_are_new(listening, agents):
+    assert await heard_after(listening, agents, "NodesUncovered") == {UID: "New"}
+    listening.recall(an_agent())
+    listening.recall({"kind": "Node", "metadata": {"name": "n"}})
+
+
+async def test_who_turns_ready_later_is_new_whatever_was_said_of_others(listening, agents):
+    listening.recall(told("Connected"))
+    running = asyncio.create_task(listening.run())
+    await asyncio.sleep(0)
+    agents.answers = [{}]
+    listening.note(a_ready_pod())
+    assert listening.findings([UID]) == {UID: "New"}
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize(
+    ("reason", "answers", "pause_s"),
+    [
+        ("", [None], 10.0),
+        ("", [{}], 30.0),
+        ("", [{}, {}], 900.0),
+        ("", [{}, {"metrics": 1}], 60.0),
+        ("", [{"metrics": 1}, {"metrics": 1}], 60.0),
+        ("", [{}, None], 60.0),
+        ("", [None, None, None], 900.0),
+        ("Connected", [{}], 900.0),
+        ("TelemetryLost", [{}], 60.0),
+        ("TelemetryLost", [{}, {}], 900.0),
+    ],
+)
+async def test_who_is_in_doubt_is_asked_again_sooner(agents, reason, answers, pause_s):
+    listening = Listening(agents, lambda key: None, jitter=lambda: 0.5)
+    *earlier, last = answers
+    await heard_after(listening, agents, reason, *earlier)
+    agents.answers = [last]
+    assert await listening.ask(UID) == pause_s
+    assert await listening.ask("somebody else") is None
     listening.close()

@@ -66,7 +66,7 @@ def outcome(world):
 def test_all_that_is_injected_covered_and_heard_is_ready():
     assert outcome(a_world()) == ("True", "Connected")
     assert telemetry_ready(a_world()).message == (
-        "3 agents reach their node agent by HostIP: metrics, traces, logs"
+        "3/3 agents reach their node agent by HostIP: metrics, traces, logs"
     )
 
 
@@ -74,7 +74,9 @@ def test_a_pod_whose_variables_were_taken_away_is_named():
     bare = a_pod("momentum-1", env=[])
     world = a_world(pods=[a_pod("momentum-0"), bare, a_pod("momentum-2")])
     assert outcome(world) == ("False", "NotInjected")
-    assert telemetry_ready(world).message.startswith("momentum-1 run without DD_AGENT_HOST")
+    assert telemetry_ready(world).message.startswith(
+        "2/3 agents have the address; momentum-1 run without DD_AGENT_HOST"
+    )
 
 
 def test_a_pod_with_another_address_is_not_injected():
@@ -91,7 +93,9 @@ def test_a_pod_that_is_on_its_way_out_need_not_be_injected():
 def test_only_the_first_of_many_are_named():
     pods = [a_pod(f"momentum-{number}", env=[]) for number in range(9)]
     text = telemetry_ready(a_world(pods=pods)).message
-    assert text.startswith("momentum-0, momentum-1, momentum-2 and 6 more run without")
+    assert text.startswith(
+        "0/9 agents have the address; momentum-0, momentum-1, momentum-2 and 6 more run without"
+    )
 
 
 def test_held_agents_are_counted_where_their_node_is_not_covered():
@@ -118,7 +122,61 @@ def test_agents_that_are_not_up_are_waited_for():
 def test_what_agents_say_themselves_counts_last(found, status):
     world = a_world(hearing={"uid-momentum-1": found})
     assert outcome(world) == (status, found)
-    assert telemetry_ready(world).message.startswith("momentum-1 ")
+    assert telemetry_ready(world).message.startswith("2/3 agents are heard; momentum-1 ")
+
+
+def test_a_pod_that_does_not_start_hides_nothing_of_the_others():
+    crashing = a_pod("momentum-0", ready=False, waiting="CrashLoopBackOff")
+    others = [a_pod("momentum-1"), a_pod("momentum-2")]
+    world = a_world(pods=[crashing, *others], ready=2)
+    assert outcome(world) == ("Unknown", "WaitingForAgents")
+    assert telemetry_ready(world).message.startswith("2/3 agents are heard; ")
+    assert outcome(replace(world, hearing={"uid-momentum-1": "TelemetryLost"})) == (
+        "False",
+        "TelemetryLost",
+    )
+    bare = a_world(pods=[crashing, others[0], a_pod("momentum-2", env=[])], ready=2)
+    assert outcome(bare) == ("False", "NotInjected")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"updateRevision": "momentum-2"}, "Connected"),
+        ({"updateRevision": "momentum-1"}, "NotInjected"),
+        ({"observedGeneration": 0}, "WaitingForAgents"),
+    ],
+)
+def test_pods_that_will_be_replaced_need_not_have_what_is_injected_now(status, reason):
+    world = a_world(pods=[a_pod(env=[])])
+    found = dict(world.stateful_set)
+    found["status"] = {**found["status"], **status}
+    assert outcome(replace(world, children={("StatefulSet", "momentum"): found}))[1] == reason
+
+
+# What a former operator said
+
+LOST_BEFORE = {"status": "False", "reason": "TelemetryLost", "message": "momentum-1 lose"}
+
+
+def test_what_spoke_against_an_agent_holds_until_enough_was_heard_to_say_otherwise():
+    world = a_world(hearing={"uid-momentum-1": "Doubted"}, telemetry=LOST_BEFORE)
+    assert outcome(world) == ("False", "TelemetryLost")
+    assert telemetry_ready(world).message == "momentum-1 lose"
+    assert outcome(replace(world, hearing={"uid-momentum-1": "AgentsSilent"}))[1] == "AgentsSilent"
+    assert outcome(replace(world, hearing={})) == ("True", "Connected")
+
+
+@pytest.mark.parametrize("before", [{}, {**LOST_BEFORE, "reason": "NodesUncovered"}])
+def test_where_the_status_turned_to_something_else_a_doubted_agent_is_waited_for(before):
+    world = a_world(hearing={"uid-momentum-1": "Doubted"}, telemetry=before)
+    assert outcome(world) == ("Unknown", "WaitingForAgents")
+
+
+def test_an_agent_is_not_connected_before_it_was_heard():
+    world = a_world(hearing={"uid-momentum-1": "New"})
+    assert outcome(world) == ("Unknown", "WaitingForAgents")
+    assert telemetry_ready(world).message.startswith("2/3 agents are heard; ")
 
 
 def test_a_refused_way_says_what_agents_keep_until_then():

@@ -70,11 +70,18 @@ def world_of(
         coverage=coverage(_nodes(pods, ground), found, way, ground),
         claims=tuple(claim(item) for item in cache.owned(kinds.CLAIM, key)),
         now=now,
+        telemetry=condition(resource, ConditionType.TELEMETRY_READY),
         unavailable_since=_unavailable_since(resource),
         trading=trading_of(
             resource, Mode.HALTED if agent is None else agent.spec.trading.mode, now
         ),
     )
+
+
+def condition(resource: kinds.Manifest, kind: ConditionType) -> dict[str, Any]:
+    """A condition as the status has it; empty where it has none of that type."""
+    found = resource.get("status", {}).get("conditions", [])
+    return next((item for item in found if item["type"] == kind), {})
 
 
 def _unavailable_since(resource: dict[str, Any]) -> datetime | None:

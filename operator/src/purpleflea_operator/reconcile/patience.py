@@ -1,12 +1,13 @@
 """How long something that will pass by itself may hold up a status. Pure but for its memory.
 
-Two things do. The watches of pods and StatefulSets tell of the same pods, and in no order: without a moment's wait a
-start would be told twice, as done, and again with the nodes of its pods. And a status that would only say that a change
-of the spec is under way says what its observedGeneration says already.
+Two things do. The watches of pods and StatefulSets tell of the same pods, and in no order, and who is ready is asked
+whether it is heard: without a moment's wait a start would be told twice, as done, and again as proven. And a status
+that would only say that a change of the spec is under way says what its observedGeneration says already.
 """
 
 from collections.abc import Callable, Hashable
 
+from purpleflea_operator.reconcile.checks.reasons import Hearing
 from purpleflea_operator.reconcile.world import World
 
 LAG_S = 1.0
@@ -38,6 +39,7 @@ class Patience:
 
 
 def pods_are_behind(world: World) -> bool:
-    """Whether the StatefulSet counts more ready pods than are known to be ready."""
+    """Whether the StatefulSet counts more ready pods than are known to be ready, or one was not asked yet."""
     counted = (world.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
-    return bool(counted > sum(pod.ready for pod in world.pods))
+    is_new = Hearing.NEW in world.hearing.values()
+    return is_new or bool(counted > sum(pod.ready for pod in world.pods))

@@ -89,6 +89,8 @@ class World:
     """How far the nodes of the agents have a node agent that hears them."""
     hearing: Mapping[str, str] = field(default_factory=dict)
     """What speaks against pods (by UID) being heard, found by asking them; pods without a finding are absent."""
+    telemetry: Manifest = field(default_factory=dict)
+    """The condition TelemetryReady as the status has it; empty where it has none."""
     failure: str = ""
     """Why a child could not be written, for people; empty when all were."""
     failure_reason: str = "ApplyFailed"

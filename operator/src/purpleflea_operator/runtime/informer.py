@@ -76,9 +76,11 @@ class Informer:
             for manifest in found:
                 if _is_terrain(kind, manifest):
                     self._terrain.note(kind, manifest)
-                else:
-                    self._cache.put(manifest)
-                    self._count(kind, manifest)
+                    continue
+                if kind is kinds.AGENT:
+                    self._listening.recall(manifest)
+                self._cache.put(manifest)
+                self._count(kind, manifest)
         await self._observe_datadog()
         for key in self._cache.agent_keys():
             self._queue.add(key)

@@ -1,7 +1,8 @@
-"""Asks running agents whether they lose what they send: once after they turn ready, then every quarter of an hour.
+"""Asks running agents whether they lose what they send: at once when ready, soon again, then every quarter of an hour.
 
-It asks beside the workers, a few at a time: an agent that does not answer holds up nobody. Agents that answer and lose
-nothing cost no pass, and no request to the API server ever. What speaks against an agent must be seen twice.
+It asks beside the workers, so many at a time: an agent that does not answer holds up nobody. Agents that answer and
+lose nothing cost one pass when they are new, and no request to the API server ever. What speaks against an agent must
+be seen twice. What a former operator said of it holds until then: a takeover is no proof that all is well.
 """
 
 import asyncio
@@ -11,15 +12,22 @@ from dataclasses import dataclass, field
 from purpleflea_operator.agents.port import Agents, SilentError
 from purpleflea_operator.cluster.cache import Key, owner_of
 from purpleflea_operator.cluster.kinds import Manifest
-from purpleflea_operator.reconcile.checks.reasons import TelemetryReason
+from purpleflea_operator.model.status import ConditionType
+from purpleflea_operator.reconcile.checks.hearing import DOUBTFUL
+from purpleflea_operator.reconcile.checks.reasons import Hearing, TelemetryReason
+from purpleflea_operator.reconcile.gather import condition
 from purpleflea_operator.reconcile.world import pod
 from purpleflea_operator.runtime.queue import Queue
 
-FIRST_AFTER_S = 30.0
+SOON_S = 30.0
+"""When it is looked again after the first answer; at a start, within what time those are asked that are well known."""
+UNANSWERED_S = 10.0
+"""When one is asked again that never answered yet: its network may not be there."""
 AGAIN_AFTER_S = 900.0
 SURE_AFTER_S = 60.0
 """When it is looked again while something is wrong."""
-AT_ONCE = 8
+AT_ONCE = 32
+"""Those who do not answer take seconds; 10,000 of them must not keep new ones waiting."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,9 +35,9 @@ class _Memory:
     key: Key
     address: str
     lost: Mapping[str, int] = field(default_factory=dict)
-    is_known: bool = False
+    answers: int = 0
     silent: int = 0
-    finding: TelemetryReason | None = None
+    finding: Hearing | None = Hearing.NEW
 
 
 class Listening:
@@ -42,6 +50,7 @@ class Listening:
         self._concern = concern
         self._jitter = jitter
         self._known: dict[str, _Memory] = {}
+        self._recalled: dict[Key, str] = {}
         self._due: Queue[str] = Queue(jitter=jitter)
 
     def findings(self, uids: Iterable[str]) -> Mapping[str, str]:
@@ -49,14 +58,22 @@ class Listening:
         known = {uid: self._known[uid].finding for uid in uids if uid in self._known}
         return {uid: finding for uid, finding in known.items() if finding is not None}
 
+    def recall(self, agent: Manifest) -> None:
+        """Take in what the status of an agent says before the first of its pods is noted."""
+        key, told = owner_of(agent), condition(agent, ConditionType.TELEMETRY_READY)
+        if key is not None and told:
+            self._recalled[key] = told["reason"]
+
     def note(self, manifest: Manifest) -> None:
         """Take in a pod of an agent as it is now: who is not ready is not asked."""
         found, key = pod(dict(manifest)), owner_of(manifest)
         if key is None or not found.ready or found.deleting or not found.address:
             self.forget(found.uid)
         elif found.uid not in self._known:
-            self._known[found.uid] = _Memory(key=key, address=found.address)
-            self._due.add_after(found.uid, FIRST_AFTER_S)
+            known = _Memory(key=key, address=found.address)
+            known.finding = _before(self._recalled.get(key))
+            self._known[found.uid] = known
+            self._due.add_after(found.uid, 0.0 if known.finding else SOON_S * self._jitter())
 
     def forget(self, uid: str) -> None:
         """Take in that a pod is gone."""
@@ -69,6 +86,8 @@ class Listening:
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        # Who turns ready from now on is new, whatever was said of others.
+        self._recalled.clear()
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(AT_ONCE):
@@ -88,31 +107,53 @@ class Listening:
             finally:
                 self._due.finish(uid)
 
-    async def ask(self, uid: str) -> None:
-        """Ask one agent, if it is still there."""
+    async def ask(self, uid: str) -> float | None:
+        """Ask one agent; returns after how many seconds it is asked again, None where it is gone."""
         known = self._known.get(uid)
         if known is None:
-            return
+            return None
         try:
             lost: Mapping[str, int] | None = await self._agents.losses(known.address)
         except SilentError:
             lost = None
         if self._known.get(uid) is not known:
-            return
+            return None
         before, known.finding = known.finding, _judged(known, lost)
         if known.finding is not before:
             self._concern(known.key)
-        calm = known.finding is None and not known.silent and not any(known.lost.values())
         # Spread out: agents that were started together need not be asked together.
-        pause_s = AGAIN_AFTER_S if calm or before is known.finding is not None else SURE_AFTER_S
-        self._due.add_after(uid, pause_s * (0.75 + self._jitter() / 2))
+        pause_s = _pause_s(known, before) * (0.75 + self._jitter() / 2)
+        self._due.add_after(uid, pause_s)
+        return pause_s
 
 
-def _judged(known: _Memory, lost: Mapping[str, int] | None) -> TelemetryReason | None:
+def _before(reason: str | None) -> Hearing | None:
+    """What to think of a pod that was there before, by what the status said of its agent."""
+    if reason in DOUBTFUL:
+        return Hearing.DOUBTED
+    return None if reason == TelemetryReason.CONNECTED else Hearing.NEW
+
+
+def _judged(known: _Memory, lost: Mapping[str, int] | None) -> Hearing | None:
     """What an answer, or none, comes to, with what is remembered."""
     if lost is None:
         known.silent += 1
-        return TelemetryReason.AGENTS_SILENT if known.silent > 1 else known.finding
-    grown = known.is_known and any(lost[name] > known.lost.get(name, 0) for name in lost)
-    known.lost, known.is_known, known.silent = dict(lost), True, 0
-    return TelemetryReason.TELEMETRY_LOST if grown else None
+        return Hearing.SILENT if known.silent > 1 else known.finding
+    grown = known.answers and any(lost[name] > known.lost.get(name, 0) for name in lost)
+    known.lost, known.silent = dict(lost), 0
+    known.answers += 1
+    if grown:
+        return Hearing.LOST
+    return Hearing.DOUBTED if known.finding is Hearing.DOUBTED and known.answers == 1 else None
+
+
+def _pause_s(known: _Memory, before: Hearing | None) -> float:
+    """How long to leave an agent alone after it was asked."""
+    now = known.finding
+    if now is Hearing.NEW:
+        return UNANSWERED_S
+    if before is Hearing.NEW and now is None:
+        return SOON_S
+    is_calm = now is None and not known.silent and not any(known.lost.values())
+    is_settled = before is now and now in (Hearing.LOST, Hearing.SILENT)
+    return AGAIN_AFTER_S if is_calm or is_settled else SURE_AFTER_S

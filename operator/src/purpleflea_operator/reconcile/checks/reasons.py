@@ -28,10 +28,23 @@ class TelemetryReason(StrEnum):
     APM_OFF = "ApmOff"
     TRACES_UNREACHABLE = "TracesUnreachable"
     LOGS_OFF = "LogsOff"
-    WAITING_FOR_AGENTS = "WaitingForAgents"
     NOT_INJECTED = "NotInjected"
     TELEMETRY_LOST = "TelemetryLost"
     AGENTS_SILENT = "AgentsSilent"
     NODE_AGENT_NOT_READY = "NodeAgentNotReady"
     NOT_VISIBLE = "NotVisible"
+    WAITING_FOR_AGENTS = "WaitingForAgents"
     CONNECTED = "Connected"
+
+
+class Hearing(StrEnum):
+    """What is known of a pod by asking it, where that is not simply that it is heard."""
+
+    LOST = "TelemetryLost"
+    """It counts losses."""
+    SILENT = "AgentsSilent"
+    """It does not answer."""
+    NEW = "New"
+    """It has not answered yet."""
+    DOUBTED = "Doubted"
+    """Something spoke against it before this operator began to ask; not enough was heard to say otherwise."""

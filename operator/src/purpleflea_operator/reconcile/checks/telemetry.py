@@ -3,7 +3,7 @@
 The first shortcoming found is told, from the installation down to the single pod, each with the command that fixes it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from purpleflea_operator.detect.connection import Mode, Refusal
 from purpleflea_operator.detect.coverage import hearers
@@ -11,12 +11,12 @@ from purpleflea_operator.detect.facts import NodeAgent, Switch
 from purpleflea_operator.model.status import ConditionStatus, ConditionType
 from purpleflea_operator.reconcile.checks import remedies
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.checks.hearing import not_injected, unheard, waiting
 from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
 from purpleflea_operator.reconcile.checks.signals import signal_off, signals
 from purpleflea_operator.reconcile.checks.wording import named, some
 from purpleflea_operator.reconcile.checks.workload import progress
-from purpleflea_operator.reconcile.world import Pod, World
-from purpleflea_operator.render.datadog import receivers
+from purpleflea_operator.reconcile.world import World
 
 
 def datadog_installed(world: World) -> Finding:
@@ -69,10 +69,15 @@ def telemetry_ready(world: World) -> Finding:
     unknown = [name for name, state in signals(world).items() if state is Switch.UNKNOWN]
     hidden = f"; cannot be seen: whether it takes {' and '.join(unknown)}" if unknown else ""
     message = (
-        f"{progress(world)[0]} agents reach their node agent by {world.connection.mode}: "
+        f"{_reached(world)} agents reach their node agent by {world.connection.mode}: "
         f"{', '.join(signals(world))}{hidden}"
     )
     return _telemetry("True", TelemetryReason.CONNECTED, message)
+
+
+def _reached(world: World) -> str:
+    wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", 0)
+    return f"{progress(world)[0]}/{wanted}"
 
 
 def _no_node_agent(world: World) -> Finding:
@@ -129,64 +134,6 @@ def _uncovered(world: World, found: NodeAgent) -> Finding | None:
     return _telemetry("False", TelemetryReason.NODES_UNCOVERED, message)
 
 
-def _waiting(world: World, _found: NodeAgent) -> Finding | None:
-    if progress(world)[1]:
-        return None
-    message = "the agents are being started with the address of the node agent"
-    return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, message)
-
-
-def _not_injected(world: World, _found: NodeAgent) -> Finding | None:
-    """Live pods that lack what was asked for: somebody else changed them on their way in."""
-    expected = receivers(world.connection)
-    bare = [pod for pod in world.pods if not pod.deleting and not _has(pod, expected)]
-    if not bare:
-        return None
-    wanted = ", ".join(str(item["name"]) for item in expected)
-    message = (
-        f"{_names(bare)} run without {wanted}: look for an admission webhook that takes them away, "
-        f"then delete these pods"
-    )
-    return _telemetry("False", TelemetryReason.NOT_INJECTED, message)
-
-
-def _has(pod: Pod, expected: Sequence[dict[str, object]]) -> bool:
-    present = {item["name"]: item for item in pod.environment}
-    return all(_is_set(item, present.get(str(item["name"]), {})) for item in expected)
-
-
-def _is_set(expected: object, live: object) -> bool:
-    """Whether a variable stands as wanted; what the API server added (an apiVersion) does not count."""
-    if not isinstance(expected, dict):
-        return expected == live
-    return isinstance(live, dict) and all(
-        _is_set(value, live.get(key)) for key, value in expected.items()
-    )
-
-
-def _unheard(world: World, _found: NodeAgent) -> Finding | None:
-    """Pods that were asked, and lose what they send, or do not answer."""
-    losing = [
-        pod for pod in world.pods if world.hearing.get(pod.uid) == TelemetryReason.TELEMETRY_LOST
-    ]
-    silent = [
-        pod for pod in world.pods if world.hearing.get(pod.uid) == TelemetryReason.AGENTS_SILENT
-    ]
-    if losing:
-        message = (
-            f"{_names(losing)} lose what they send although a node agent is there: see "
-            "telemetry_dropped_by_signal in their /v1/status, and the log of the node agent"
-        )
-        return _telemetry("False", TelemetryReason.TELEMETRY_LOST, message)
-    if silent:
-        message = (
-            f"{_names(silent)} do not answer the operator, so whether they lose what they send is not known: "
-            "let the operator's pods reach their HTTP port (NetworkPolicy)"
-        )
-        return _telemetry("Unknown", TelemetryReason.AGENTS_SILENT, message)
-    return None
-
-
 def _unseen(world: World, found: NodeAgent) -> Finding | None:
     if world.coverage.is_visible:
         return None
@@ -201,16 +148,12 @@ _CHECKS: tuple[Callable[[World, NodeAgent], Finding | None], ...] = (
     _refused,
     _uncovered,
     signal_off,
-    _waiting,
-    _not_injected,
-    _unheard,
+    not_injected,
+    unheard,
     _unseen,
+    waiting,
 )
 
 
 def _telemetry(status: ConditionStatus, reason: TelemetryReason, message: str) -> Finding:
     return finding(ConditionType.TELEMETRY_READY, status, reason, message)
-
-
-def _names(pods: Sequence[Pod]) -> str:
-    return some(sorted(item.name for item in pods))
