@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from purpleflea_operator.detect.connection import Connection, Limits, Mode, connection
+from purpleflea_operator.detect.connection import Connection, Limits, Mode, Refusal, connection
 from purpleflea_operator.detect.coverage import ALL_COVERED, Heard, hearers
 from purpleflea_operator.detect.facts import (
     NO_DATADOG,
@@ -239,6 +241,41 @@ def test_a_refused_way_keeps_what_agents_have_and_says_why():
     found = connection(facts_of(helm()), "HostIP", Limits(had=HOST_IP))
     assert (found.mode, found.dogstatsd_port) == (Mode.HOST_IP, 8125)
     assert found.refused == "no port of the node takes metrics"
+
+
+BY_SOCKET = Connection(
+    mode=Mode.SOCKET,
+    dogstatsd_socket=Socket(folder="/var/run/datadog", name="dsd.socket"),
+    apm_socket=Socket(folder="/var/run/datadog", name="apm.socket"),
+)
+
+
+@pytest.mark.parametrize("wanted", ["Auto", "Socket"])
+@pytest.mark.parametrize("level", [PodSecurity.BASELINE, PodSecurity.RESTRICTED])
+def test_sockets_that_a_namespace_came_to_forbid_are_given_up(wanted, level):
+    """A pod with a folder of the node could not be made again."""
+    limits = Limits(security=level, had=BY_SOCKET)
+    found = connection(facts_of(helm(), services={}), wanted, limits)
+    assert (found.mode, found.refusal) == (Mode.NONE, Refusal.POD_SECURITY)
+    assert connection(NO_DATADOG, wanted, limits).mode is Mode.NONE
+
+
+@pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=Mode.CSI)])
+def test_what_a_namespace_does_not_forbid_is_kept(had):
+    limits = Limits(security=PodSecurity.RESTRICTED, had=had)
+    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is had.mode
+
+
+@pytest.mark.parametrize("level", [PodSecurity.PRIVILEGED, PodSecurity.UNKNOWN])
+def test_sockets_that_may_be_allowed_are_kept(level):
+    limits = Limits(security=level, had=BY_SOCKET)
+    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is Mode.SOCKET
+
+
+def test_agents_that_would_wait_to_be_heard_keep_forbidden_sockets_while_they_run():
+    limits = Limits(security=PodSecurity.RESTRICTED, had=BY_SOCKET, must_be_heard=True)
+    found = connection(facts_of(helm(), services={}), "Auto", limits)
+    assert (found.mode, found.refusal) == (Mode.SOCKET, Refusal.POD_SECURITY)
 
 
 def test_no_socket_in_a_folder_of_the_node_is_said():

@@ -1,8 +1,11 @@
 from datetime import UTC, datetime
 
+import pytest
+
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.connection import Connection, Mode, connection
+from purpleflea_operator.detect.facts import Socket
 from purpleflea_operator.detect.node_agent import datadog_facts
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile.gather import world_of
@@ -66,6 +69,19 @@ def test_an_invalid_spec_leaves_agents_the_connection_that_they_have():
 def test_a_disabled_connection_is_not_remembered():
     agent = an_agent(datadog={"connection": "Disabled"})
     assert world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is Mode.NONE
+
+
+@pytest.mark.parametrize(("when_missing", "mode"), [("Warn", Mode.NONE), ("Hold", Mode.SOCKET)])
+def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wait(
+    when_missing, mode
+):
+    terrain = a_terrain()
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": "trading", "uid": "n", "labels": labels}
+    terrain.note(kinds.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
+    had = Connection(mode=Mode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
+    agent = an_agent(datadog={"whenMissing": when_missing})
+    assert world_of(a_cache(way=had), KEY, agent, terrain, now=NOW).connection.mode is mode
 
 
 def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land():

@@ -8,9 +8,9 @@ import pytest
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.scope import Scope
 from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.connection import NO_CONNECTION, connection
+from purpleflea_operator.detect.connection import NO_CONNECTION, Limits, connection
 from purpleflea_operator.detect.coverage import NOT_VISIBLE, Coverage, Missing, coverage
-from purpleflea_operator.detect.facts import DatadogFacts
+from purpleflea_operator.detect.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.detect.node_agent import datadog_facts
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
@@ -185,6 +185,19 @@ def test_a_refused_way_says_what_agents_keep_until_then():
     world = a_world(connection=kept, wanted="HostIP")
     assert outcome(world) == ("False", "NoConnection")
     assert telemetry_ready(world).message.endswith("agents keep HostIP until then")
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [(False, "; agents send nothing"), (True, "agents keep Socket until then; who ends does not")],
+)
+def test_forbidden_sockets_are_told_with_what_becomes_of_the_agents(kept, words):
+    facts = datadog_facts([helm(logs=True)], {})
+    had = connection(facts, "Auto")
+    limits = Limits(security=PodSecurity.RESTRICTED, had=had, must_be_heard=kept)
+    world = a_world(datadog=facts, connection=connection(facts, "Auto", limits))
+    assert outcome(world) == ("False", "PodSecurityForbids")
+    assert words in telemetry_ready(world).message
 
 
 def test_agents_whose_spec_turned_invalid_are_judged_by_what_runs():

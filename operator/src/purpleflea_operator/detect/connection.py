@@ -75,6 +75,19 @@ class Limits:
     security: PodSecurity = PodSecurity.PRIVILEGED
     had: Connection | None = None
     """The connection that was injected last."""
+    must_be_heard: bool = False
+    """Whether an agent without a connection would wait for one instead of trading."""
+
+    @property
+    def kept(self) -> Connection | None:
+        """The connection that was injected last, if agents may keep it.
+
+        Where the namespace has come to forbid sockets, no pod that mounts them can be made again: one restart, one at
+        a time and unheard, is better than identities that do not come back. Not where they would wait to be heard.
+        """
+        by_socket = self.had is not None and self.had.mode is Mode.SOCKET
+        is_forbidden = by_socket and self.security.allows_host_paths is False
+        return None if is_forbidden and not self.must_be_heard else self.had
 
 
 NO_LIMITS = Limits()
@@ -84,7 +97,7 @@ def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) 
     """The connection to inject; mode None where there is none. `refused` says why it is not the one wanted."""
     if wanted == "Disabled":
         return NO_CONNECTION
-    had = limits.had
+    had = limits.kept
     if facts.node_agent is None:
         return had or (NO_CONNECTION if facts.is_visible else _trusted(wanted))
     offered = [

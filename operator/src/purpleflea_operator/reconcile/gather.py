@@ -126,7 +126,10 @@ def _connection(
     """The connection to inject: what is found now, else what was injected before."""
     if agent is None:
         return had or NO_CONNECTION
-    return connection(found, agent.spec.datadog.connection, Limits(security=security, had=had))
+    wanted = agent.spec.datadog
+    must_be_heard = wanted.when_missing == "Hold"
+    limits = Limits(security=security, had=had, must_be_heard=must_be_heard)
+    return connection(found, wanted.connection, limits)
 
 
 def _had(

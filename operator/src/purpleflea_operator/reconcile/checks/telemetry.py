@@ -108,7 +108,12 @@ def _refused(world: World, found: NodeAgent) -> Finding | None:
     if way.refusal is Refusal.POD_SECURITY:
         command = remedies.METRICS.command(found)
         message = f"{way.refused}. Open the node's ports: {command}, and set spec.datadog.connection to Auto"
-        return _telemetry("False", TelemetryReason.POD_SECURITY, message + kept)
+        lasts = (
+            "; agents send nothing"
+            if way.mode is Mode.NONE
+            else f"{kept}; who ends does not return"
+        )
+        return _telemetry("False", TelemetryReason.POD_SECURITY, message + lasts)
     wanted = world.agent.spec.datadog.connection if world.agent is not None else "Auto"
     command = _OFFERS.get(wanted, remedies.METRICS).command(found)
     message = f"{way.refused}. Offer it: {command}, or set spec.datadog.connection to Auto{kept}"
