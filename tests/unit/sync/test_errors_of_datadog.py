@@ -41,8 +41,8 @@ def test_a_duplicate_names_the_monitor_that_is_the_same():
         ("soon", 60),
         ("-1", 60),
         ("nan", 60),
-        ("inf", 60),
-        ("99999", 60),
+        ("inf", 3600),
+        ("99999", 3600),
     ],
 )
 def test_a_rate_limit_says_when_it_resets(header, seconds):

@@ -81,4 +81,4 @@ def _reset_s(header: str) -> float:
     except ValueError:
         return DEFAULT_RESET_S
     # The comparison is also false for a NaN.
-    return seconds if 0 <= seconds <= LONGEST_RESET_S else DEFAULT_RESET_S
+    return min(seconds, LONGEST_RESET_S) if seconds >= 0 else DEFAULT_RESET_S
