@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from support import waiting
 
 # Each look is a request to the stand-in, which evaluates every 5 s.
@@ -138,7 +139,7 @@ def an_observability():
         "metadata": {"name": "alerts", "namespace": NAMESPACE},
         "spec": {
             "keysSecretRef": {"name": SECRET},
-            "url": f"http://datadog-intake.{installation.DATADOG}.svc",
+            "url": DATADOG_URL,
             "allowInsecureUrl": True,
             "env": ENV,
             "thresholds": THRESHOLDS,
@@ -158,6 +159,7 @@ def fleet(sandbox):
         f"--namespace={installation.OPERATOR}", "--reuse-values",
         f"--set=observability.secrets[0].namespace={NAMESPACE}",
         f"--set=observability.secrets[0].name={SECRET}",
+        f"--set=observability.urls[0]={DATADOG_URL}",
     )  # fmt: skip
     sandbox.tools.apply(*(an_agent(sandbox, name, count) for name, count in AGENTS.items()))
     for name in AGENTS:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
@@ -18,12 +19,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
 NS, SECRET = "observed", "datadog-keys"
 APP_KEY = "app-key-of-the-sandbox"
-URL = f"http://datadog-intake.{installation.DATADOG}.svc"
 
 
 def a_manifest(repository, **changes):
     found = yaml.safe_load((repository / "examples" / "observability.yaml").read_text())
-    spec = {"url": URL, "allowInsecureUrl": True, "resync": "10s", "env": "sandbox"}
+    spec = {"url": DATADOG_URL, "allowInsecureUrl": True, "resync": "10s", "env": "sandbox"}
     return {**found, "spec": {**found["spec"], **spec, **changes}}
 
 
@@ -33,6 +33,7 @@ def namespace(sandbox, repository):
     granted = [
         f"observability.secrets[0].namespace={NS}",
         f"observability.secrets[0].name={SECRET}",
+        f"observability.urls[0]={DATADOG_URL}",
     ]
     name = sandbox.namespace(NS, with_key=False)
     sandbox.tools.helm(
@@ -95,6 +96,25 @@ def test_the_api_server_refuses_it_and_names_the_field(
     with pytest.raises(DemoError) as refused:
         sandbox.tools.kubectl("create", *arguments, stdin=manifest)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"site": "datadoghq.eu"}, {"url": "http://localhost"}, {"url": None}]
+)
+def test_the_api_server_keeps_the_address(sandbox, repository, namespace, change):
+    arguments = ("--filename=-", f"--namespace={namespace}")
+    manifest = a_manifest(repository, mode="Plan")
+    manifest["metadata"]["name"] = "settled"
+    sandbox.tools.kubectl("create", *arguments, stdin=json.dumps(manifest))
+    try:
+        patch = json.dumps({"spec": change})
+        with pytest.raises(DemoError) as refused:
+            sandbox.tools.kubectl(
+                "patch", "pfo/settled", "--type=merge", f"--patch={patch}", arguments[1]
+            )
+        assert "site and url cannot be changed" in str(refused.value)
+    finally:
+        sandbox.tools.kubectl("delete", "pfo/settled", arguments[1])
 
 
 def test_the_example_makes_everything_heals_and_goes_without_a_trace(

@@ -14,7 +14,7 @@ import aiohttp
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.metrics import METRICS
-from purpleflea_operator.cluster import kinds
+from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.cluster.http import HttpCluster
 from purpleflea_operator.datadog_api.organisation import HttpOrganisation, Organisation
@@ -22,7 +22,7 @@ from purpleflea_operator.datadog_api.transport import Keys, Transport
 from purpleflea_operator.reconcile.reconciler import Result
 from purpleflea_operator.sync.marking import Fleet, NoFleet
 from purpleflea_operator.sync.resources import Resources
-from purpleflea_operator.sync.synchroniser import Synchroniser
+from purpleflea_operator.sync.synchroniser import Access, Synchroniser
 from purpleflea_sandbox.datadog.api.limits import Limit
 from support.apiserver.server import ApiServer
 from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
@@ -91,10 +91,13 @@ class Trial:
         """What stands between operator and Datadog."""
         self.server = ApiServer(now=lambda: self.now)
         self.datadog = DatadogApi(limits=limits, now=lambda: self.now.timestamp())
+        self.urls: list[str] = []
+        """Where the operator may send keys."""
 
     async def __aenter__(self) -> Self:
         await self.server.__aenter__()
         await self.datadog.__aenter__()
+        self.urls.append(self.datadog.url)
         self.put_secret()
         return self
 
@@ -150,10 +153,36 @@ class Trial:
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    async def look(self, *, life: Life | None = None) -> Result:
+    def change_organisation(self) -> None:
+        """From now on the keys are those of another organisation, which holds nothing of ours."""
+        found = self.datadog.organisation
+        for held in (
+            found.monitors,
+            found.slos,
+            found.dashboards,
+            found.notebooks,
+            found.logs.pipelines,
+            found.metric_tags,
+            found.scanner.groups,
+            found.scanner.rules,
+        ):
+            held.clear()
+
+    async def look(self, *, life: Life | None = None, key: Key = KEY) -> Result:
         """One pass of a new operator, which knows nothing but what the cluster and Datadog say."""
         async with Operator(self, life or Life(None)) as operator:
-            return await operator.look()
+            return await operator.look(key)
+
+    async def settle(self) -> None:
+        """Passes until none asks for another try, each as late as the one before it asked for."""
+        for _ in range(4):
+            try:
+                await self.look()
+            except errors.Transient as error:
+                self.pass_time(error.retry_after_s)
+            else:
+                return
+        raise AssertionError("it does not come to rest")
 
 
 class Operator:
@@ -171,7 +200,7 @@ class Operator:
         self._synchroniser = Synchroniser(
             self._cluster,
             self._resources,
-            self._open,
+            Access(open=self._open, urls=trial.urls),
             now=lambda: trial.now,
             fleet=trial.fleet,
         )
@@ -183,13 +212,13 @@ class Operator:
         await self._kubernetes.close()
         await self._datadog.close()
 
-    async def look(self) -> Result:
+    async def look(self, key: Key = KEY) -> Result:
         """One pass."""
         found, _ = await self._cluster.list_all(kinds.OBSERVABILITY)
         for manifest in found:
             self._resources.see(manifest)
         self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)
-        return await self._synchroniser.reconcile(KEY)
+        return await self._synchroniser.reconcile(key)
 
     def _open(self, url: str, keys: Keys) -> Organisation:
         return self._trial.seen_through(HttpOrganisation(Transport(self._datadog, url, keys)))

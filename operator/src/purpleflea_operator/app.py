@@ -31,7 +31,7 @@ from purpleflea_operator.runtime.election import Terms
 from purpleflea_operator.runtime.elector import Elector
 from purpleflea_operator.runtime.informer import Informer
 from purpleflea_operator.runtime.listening import Listening
-from purpleflea_operator.runtime.observing import Observing, Telling, assembled
+from purpleflea_operator.runtime.observing import Observing, Reach, Telling, assembled
 from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.workers import work
@@ -183,7 +183,8 @@ class _Operator:
             request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
         )
         times = Times(now=_now, clock=self._clock)
-        found = assembled(cluster, session, telling, CachedFleet(cache), times)
+        reach = Reach(session=session, urls=self._settings.datadog_urls)
+        found = assembled(cluster, reach, telling, CachedFleet(cache), times)
         self._stack.callback(found.close)
         return found
 

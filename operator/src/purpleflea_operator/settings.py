@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from purpleflea_operator import __version__
 
 Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Url = Annotated[str, Field(pattern="^https?://[^ ]+$", max_length=253)]
 
 
 class Settings(BaseSettings):
@@ -25,6 +26,8 @@ class Settings(BaseSettings):
     """When nodes pull that image."""
     watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
     """Namespaces the operator is bound to, with commas between; empty: the whole cluster."""
+    datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()
+    """Values of spec.url that keys for Datadog may be sent to, with commas between; Datadog's own sites are always."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Agents reconciled at once."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -42,7 +45,7 @@ class Settings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least severe level that is logged."""
 
-    @field_validator("watch_namespaces", mode="before")
+    @field_validator("watch_namespaces", "datadog_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Split what stands in the variable; a name that is there twice counts once."""

@@ -15,7 +15,7 @@ class Recorder:
         self.applied += manifests
 
 
-def test_the_demo_names_the_secret_that_the_operator_may_read_and_a_spec_that_is_valid():
+def test_the_demo_names_the_secret_and_the_address_that_the_operator_may_read_and_a_spec_that_is_valid():
     tools = Recorder()
     definitions.apply(tools, Keys(exchange_key="e", exchange_admin_token="a", datadog_key="d"))
     secret, resource = tools.applied
@@ -28,4 +28,5 @@ def test_the_demo_names_the_secret_that_the_operator_may_read_and_a_spec_that_is
     assert {
         "observability.secrets[0].namespace": place,
         "observability.secrets[0].name": secret["metadata"]["name"],
+        "observability.urls[0]": spec.url,
     } == definitions.OPERATOR_VALUES

@@ -115,13 +115,14 @@ def test_a_version_that_has_a_mark_gets_no_other():
     found = view(a_workload("one"), a_workload("two", "2.0.0"))
     missing = deployments.unmarked(found, [a_mark("1.0.0")])
     assert [item.version for item in missing] == ["2.0.0"]
+    assert len(deployments.unmarked(found, [a_mark(gone=True), a_mark("2.0.0")])) == 1
 
 
 def test_a_mark_stays_while_its_version_is_wanted_even_if_a_pod_is_away():
     away = view(a_workload(status={"readyReplicas": 1}))
     assert deployments.kept(away, [a_mark()]) == (a_mark(),)
     gone = view(a_workload(version="2.0.0"))
-    assert deployments.kept(gone, [a_mark()]) == ()
+    assert deployments.kept(gone, [a_mark()]) == (a_mark(gone=True),)
 
 
 def test_a_pass_is_due_for_a_mark_that_is_missing_and_for_one_that_has_outlived_its_version():
@@ -129,6 +130,7 @@ def test_a_pass_is_due_for_a_mark_that_is_missing_and_for_one_that_has_outlived_
     assert deployments.is_due(found, ())
     assert not deployments.is_due(found, (a_mark(),))
     assert deployments.is_due(found, (a_mark(), a_mark("0.9.0")))
+    assert not deployments.is_due(found, (a_mark(), a_mark("0.9.0", gone=True)))
     assert not deployments.is_due(view(a_workload(status={"readyReplicas": 1})), ())
 
 
@@ -143,6 +145,7 @@ def test_only_the_newest_marks_are_kept():
 
 def test_a_mark_survives_the_status():
     marks = (a_mark(), a_mark("2.0.0", sent=True), a_mark("3.0.0", last_error="403: no"))
+    marks = (*marks, a_mark("4.0.0", gone=True))
     status = {"deployments": [mark.shown() for mark in marks]}
     assert deployments.remembered(status) == marks
     assert deployments.remembered({}) == ()
@@ -155,21 +158,37 @@ def test_what_cannot_be_read_in_a_status_is_left_out(broken):
     assert deployments.remembered({"deployments": [broken, a_mark().shown()]}) == (a_mark(),)
 
 
-def test_the_id_is_the_same_for_the_same_rollout_and_another_for_any_other():
-    rollout = Rollout(version="1.0.0", agents=("trading/one",))
+def the_id(*marks, version="1.0.0", agents=("trading/one",), span=SPAN, spec=SPEC):
+    rollout = Rollout(version=version, agents=agents)
+    return deployments.with_pending(spec, marks, rollout, span)[-1].id
+
+
+def test_the_id_is_the_same_whoever_asks_and_when_and_whatever_became_of_the_pods():
     later = Span(started=NOON + timedelta(hours=1), finished=NOON + timedelta(hours=2))
     ids = {
-        deployments.pending(uid, item, span).id
-        for uid, item, span in (
-            ("uid", rollout, SPAN),
-            ("uid", rollout, SPAN),
-            ("other", rollout, SPAN),
-            ("uid", Rollout(version="2.0.0", agents=rollout.agents), SPAN),
-            ("uid", rollout, later),
-        )
+        the_id(),
+        the_id(span=later),
+        the_id(agents=("trading/one", "trading/two")),
+        the_id(a_mark("0.9.0", gone=True)),
     }
-    assert len(ids) == 4
+    assert len(ids) == 1
     assert all(16 <= len(one) <= 128 for one in ids)
+
+
+def test_the_id_is_another_for_another_version_service_or_environment():
+    others = [SPEC.model_copy(update={name: "other"}) for name in ("env", "service")]
+    assert len({the_id(), the_id(version="2.0.0"), *(the_id(spec=one) for one in others)}) == 4
+
+
+def test_a_version_that_returns_gets_another_id_each_time_and_takes_the_place_of_its_former_mark():
+    rollout = Rollout(version="1.0.0", agents=("trading/one",))
+    marks, ids = (a_mark("2.0.0"),), []
+    for _ in range(3):
+        marks = deployments.with_pending(SPEC, marks, rollout, SPAN)
+        ids.append(marks[-1].id)
+        marks = deployments.kept(view(a_workload(version="2.0.0")), marks)
+    assert len(set(ids)) == 3
+    assert [mark.version for mark in marks] == ["2.0.0", "1.0.0"]
 
 
 def test_a_deployment_names_service_version_and_times_in_nanoseconds():

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from purpleflea_operator.datadog_api.found import Found
@@ -16,6 +14,7 @@ from purpleflea_operator.sync.decisions import (
     Update,
     Wait,
     step,
+    was_there,
 )
 from purpleflea_operator.sync.memory import Entry
 
@@ -26,7 +25,7 @@ METRIC = {"data": {"type": "manage_tags", "id": "m", "attributes": {"tags": ["en
 
 
 def a_case(found=None, entry=None, **fields):
-    usual = {"kind": Kind.MONITOR, "key": "drawdown", "body": BODY, "uid": "uid-1"}
+    usual = {"kind": Kind.MONITOR, "key": "drawdown", "body": BODY, "owners": ("uid-1", "old")}
     return Case(found=found, entry=entry, **{**usual, "keeps": False, "reports": True, **fields})
 
 
@@ -60,7 +59,7 @@ def test_the_order_of_indexes_is_never_made():
 
 def test_what_is_right_is_left():
     assert step(a_case(there())) == Leave()
-    assert step(a_case(there(), known(adopted=True))) == Leave(adopted=True)
+    assert step(a_case(there(), known(adopted=True))) == Leave()
 
 
 @pytest.mark.parametrize("keeps", [False, True])
@@ -90,17 +89,37 @@ def test_a_configuration_of_somebody_else_is_not_touched():
     assert isinstance(step(a_metric(["region"], creating)), Refuse)
 
 
-def test_a_configuration_that_was_equal_before_is_adopted():
-    assert step(a_metric(["env"])) == Leave(adopted=True)
-    planned = Entry(kind=Kind.METRIC_TAGS, key="m", state=State.PLANNED)
-    assert step(a_metric(["env"], planned)) == Leave(adopted=True)
+def a_configuration(state=None, **fields):
+    """A configuration that is there, and what is remembered of it."""
+    found = Found(kind=Kind.METRIC_TAGS, id="m", body={"tags": ["env"]})
+    entry = Entry(kind=Kind.METRIC_TAGS, key="m", state=state, **fields) if state else None
+    return found, entry
+
+
+def test_a_configuration_that_was_there_before_is_adopted():
+    assert step(a_metric(["env"])) == Leave()
+    assert was_there(*a_configuration())
+    assert was_there(*a_configuration(State.PLANNED))
+    assert was_there(*a_configuration(State.IN_SYNC, id="m", adopted=True))
 
 
 def test_a_configuration_that_was_announced_and_is_there_was_made_by_us():
-    creating = Entry(kind=Kind.METRIC_TAGS, key="m", state=State.CREATING)
-    assert step(a_metric(["env"], creating)) == Leave(adopted=False)
-    ours = replace(creating, state=State.IN_SYNC, id="m")
+    assert not was_there(*a_configuration(State.CREATING))
+    assert not was_there(*a_configuration(State.IN_SYNC, id="m"))
+    ours = Entry(kind=Kind.METRIC_TAGS, key="m", state=State.IN_SYNC, id="m")
     assert step(a_metric(["region"], ours)) == Update(changes="tags", by_hand=False)
+
+
+def test_a_configuration_that_another_resource_made_is_made_by_us():
+    assert not was_there(*a_configuration(), is_shared=True)
+
+
+def test_a_mark_says_whether_an_object_was_there_whatever_is_remembered():
+    adopted = there(tags=[*TAGS, "purpleflea-adopted:true"])
+    assert was_there(adopted, None)
+    assert was_there(adopted, known())
+    assert not was_there(there(), None)
+    assert was_there(there(), known(adopted=True))
 
 
 def test_the_order_of_indexes_is_ours_to_change_and_never_ours():
@@ -109,12 +128,20 @@ def test_the_order_of_indexes_is_ours_to_change_and_never_ours():
     case = a_case(found, kind=Kind.LOG_INDEX_ORDER, body=body, keeps=True)
     assert step(case) == Update(changes="index_names", by_hand=False)
     right = Found(kind=Kind.LOG_INDEX_ORDER, id="organisation", body=body)
-    assert step(a_case(right, kind=Kind.LOG_INDEX_ORDER, body=body)) == Leave(adopted=False)
+    assert step(a_case(right, kind=Kind.LOG_INDEX_ORDER, body=body)) == Leave()
+    assert not was_there(right, None)
 
 
 def test_an_index_that_bears_our_name_and_no_mark_is_somebody_elses():
     body = {"name": "i", "filter": {"query": "a"}}
     found = Found(kind=Kind.LOG_INDEX, id="i", body={"filter": {"query": "b"}})
+    assert isinstance(step(a_case(found, kind=Kind.LOG_INDEX, body=body)), Refuse)
+
+
+def test_an_index_that_bears_our_name_and_the_mark_of_another_resource_is_its_own():
+    body = {"name": "i", "filter": {"query": "a"}, "tags": TAGS}
+    theirs = ["purpleflea-uid:uid-2", "purpleflea-object:drawdown"]
+    found = Found(kind=Kind.LOG_INDEX, id="i", body={"filter": {"query": "a"}, "tags": theirs})
     assert isinstance(step(a_case(found, kind=Kind.LOG_INDEX, body=body)), Refuse)
 
 

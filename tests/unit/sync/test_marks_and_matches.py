@@ -4,7 +4,7 @@ from purpleflea_operator.datadog_api.found import Found, Survey
 from purpleflea_operator.datadog_api.shapes import owned, update
 from purpleflea_operator.model.observability_status import State
 from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Definition, Kind, Reference
+from purpleflea_operator.observability.objects import Kind, Reference
 from purpleflea_operator.observability.parameters import Feature, Parameters
 from purpleflea_operator.sync import bodies, holdings, links
 from purpleflea_operator.sync.marks import UNMARKED, Mark, mark_of
@@ -75,6 +75,19 @@ def test_without_its_mark_it_is_matched_by_its_id_if_it_bears_the_name():
     assert holdings.match(item, found, entry, ("uid-1",)) is None
 
 
+def test_of_several_with_our_mark_the_one_with_our_name_is_the_original():
+    item = wanted(Kind.DASHBOARD)
+    text = item.definition.body["description"]
+    titles = {"a": "mine", "b": item.name, "c": "mine, too"}
+    found = [Found(kind=item.kind, id=n, body=None, text=text, title=titles[n]) for n in titles]
+    survey = Survey(objects={item.kind: tuple(found)})
+    assert holdings.match(item, survey, None, ("uid-1",)).id == "b"
+    gone = an_entry(item, id="b")
+    renamed = Survey(objects={item.kind: (found[0], found[2])})
+    assert holdings.match(item, renamed, gone, ("uid-1",)) is None
+    assert holdings.match(item, renamed, None, ("uid-1",)).id == "a"
+
+
 def test_an_id_whose_object_is_marked_for_somebody_else_is_no_match():
     item = wanted(Kind.MONITOR, "drawdown")
     theirs = as_found(bodies.wanted(item.definition, "uid-2"), tags=[])
@@ -105,16 +118,31 @@ def test_what_has_a_name_is_matched_by_it(kind, identifier):
     assert holdings.match(item, Survey(), None, ("uid-1",)) is None
 
 
+def a_proof(*made, uid="uid-1", adopted=(), shared=()):
+    would_be = {item.definition.reference: item.definition.body for item in ALL}
+    return holdings.Proof(
+        uid=uid,
+        made=frozenset(made),
+        adopted=frozenset(adopted),
+        bodies=would_be,
+        shared=frozenset(shared),
+    )
+
+
+def surplus_of(proof, *found, kept=()):
+    objects = {}
+    for item in found:
+        objects[item.kind] = (*objects.get(item.kind, ()), item)
+    return holdings.surplus(Survey(objects=objects), proof, kept)
+
+
 def test_what_refers_to_others_is_removed_before_them():
     names = ("notebook", "scanner-rule", "scanner-group", "slo", "metric-tags")
-    objects = {}
-    memory = Memory()
-    for item in ALL:
-        identifier = item.key if item.kind is Kind.METRIC_TAGS else f"{item.kind}-{item.key}"
-        objects.setdefault(item.kind, ())
-        objects[item.kind] += (as_found(item, identifier),)
-        memory.put(an_entry(item, id=identifier))
-    found = holdings.removals(Survey(objects=objects), memory, "uid-1", kept=())
+    there = [
+        as_found(item, item.key if item.kind is Kind.METRIC_TAGS else f"{item.kind}-{item.key}")
+        for item in ALL
+    ]
+    found = surplus_of(a_proof(*((one.kind, one.id) for one in there)), *there).removals
     order = [item.name for item in found]
     assert len(found) == len(ALL) - 1
     assert [kind for kind in dict.fromkeys(item.kind for item in found) if kind in names] == [
@@ -129,20 +157,70 @@ def test_what_refers_to_others_is_removed_before_them():
 
 
 def test_nothing_is_removed_that_is_kept_of_somebody_else_or_was_there_before():
-    item, metric = wanted(Kind.MONITOR, "drawdown"), wanted(Kind.METRIC_TAGS)
-    survey = Survey(
-        objects={
-            Kind.MONITOR: (as_found(item, "1"), as_found(item, "2"), as_found(item, "3", tags=[])),
-            Kind.METRIC_TAGS: (as_found(metric, metric.key), as_found(metric, "theirs")),
-        }
+    item = wanted(Kind.MONITOR, "drawdown")
+    adopted = [*item.definition.body["tags"], "purpleflea-adopted:true"]
+    there = (
+        as_found(item, "1"),
+        as_found(item, "2"),
+        as_found(item, "3", tags=[]),
+        as_found(item, "4", tags=adopted),
     )
-    memory = Memory([an_entry(item, id="2", adopted=True)])
-    found = holdings.removals(survey, memory, "uid-1", kept=[(Kind.MONITOR, "1")])
-    assert found == ()
-    assert holdings.removals(survey, memory, "uid-2", kept=()) == ()
-    memory.put(an_entry(metric, id=metric.key))
-    (only,) = holdings.removals(survey, memory, "uid-1", kept=[(Kind.MONITOR, "1")])
+    known = [(Kind.MONITOR, identifier) for identifier in "1234"]
+    proof = a_proof(*known, adopted=[(Kind.MONITOR, "2")])
+    assert surplus_of(proof, *there, kept=[(Kind.MONITOR, "1")]) == holdings.Surplus()
+    assert surplus_of(a_proof(*known, uid="uid-2"), *there) == holdings.Surplus()
+
+
+def test_a_configuration_is_removed_where_the_status_has_it_and_nobody_else_wants_it():
+    metric = wanted(Kind.METRIC_TAGS)
+    there = as_found(metric, metric.key), as_found(metric, "theirs")
+    mine = (Kind.METRIC_TAGS, metric.key)
+    (only,) = surplus_of(a_proof(mine), *there).removals
     assert only.name == f"metric-tags/{metric.key} ({metric.key})"
+    assert surplus_of(a_proof(mine, shared=[metric.key]), *there) == holdings.Surplus()
+
+
+def test_a_double_is_like_what_we_would_make_and_a_copy_is_not():
+    item = wanted(Kind.MONITOR, "drawdown")
+    double, renamed = as_found(item, "1"), as_found(item, "2", name="mine")
+    stricter = as_found(item, "3", query="another")
+    former = as_found(item, "4")
+    former.body["tags"] = [tag.replace("drawdown", "former") for tag in former.body["tags"]]
+    found = surplus_of(a_proof(), double, renamed, stricter, former)
+    assert [one.id for one in found.removals] == ["1"]
+    assert [one.id for one in found.copies] == ["2", "3", "4"]
+    assert len(surplus_of(a_proof((Kind.MONITOR, "4")), former).removals) == 1
+
+
+def test_a_dashboard_of_the_list_is_a_double_by_its_title():
+    item = wanted(Kind.DASHBOARD)
+    text = item.definition.body["description"]
+    double = Found(kind=item.kind, id="a", body=None, text=text, title=item.name)
+    copied = Found(kind=item.kind, id="b", body=None, text=text, title="mine")
+    found = surplus_of(a_proof(), double, copied)
+    assert ([one.id for one in found.removals], [one.id for one in found.copies]) == (["a"], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("state", "identifier", "changes", "known"),
+    [
+        (State.CREATING, "", {}, True),
+        (State.CREATING, "", {"tags": ["region"]}, False),
+        (State.FAILED, "", {}, False),
+        (State.IN_SYNC, "m", {}, True),
+    ],
+)
+def test_a_configuration_that_was_announced_and_is_exactly_there_was_made(
+    state, identifier, changes, known
+):
+    item = wanted(Kind.METRIC_TAGS)
+    memory = Memory([Entry(kind=item.kind, key=item.key, state=state, id=identifier)])
+    survey = Survey(objects={item.kind: (as_found(item, item.key, **changes),)})
+    holdings.settle(survey, memory, ALL)
+    assert bool(memory.get(item.definition.reference).id) is known
+    assert holdings.made(memory) == frozenset(
+        (entry.kind, entry.id) for entry in memory if entry.id
+    )
 
 
 @pytest.mark.parametrize("item", ALL, ids=lambda item: f"{item.kind}/{item.key}")
@@ -169,11 +247,36 @@ def test_references_are_missing_until_their_ids_are_known():
         composite.body({Reference(kind=Kind.MONITOR, key="api-error-rate"): "1"})
 
 
-def test_the_index_goes_first_and_all_others_keep_their_place():
-    definition = Definition(
-        kind=Kind.LOG_INDEX_ORDER, key="organisation", body={"index_names": ["ours"]}
+def test_an_adopted_object_says_so_where_its_kind_can():
+    assert (
+        "purpleflea-adopted:true"
+        in wanted(Kind.MONITOR, "drawdown").body({}, was_there=True)["tags"]
     )
-    order = bodies.wanted(definition, "uid-1")
-    there = Found(kind=order.kind, id="organisation", body={"index_names": ["b", "ours", "a"]})
-    assert order.body({}, there)["index_names"] == ["ours", "b", "a"]
-    assert order.body({})["index_names"] == ["ours"]
+    metric = wanted(Kind.METRIC_TAGS)
+    assert metric.body({}, was_there=True) == metric.body({})
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["b", "ours", "a"], ["ours", "b", "a"]),
+        (["a", "b"], ["ours", "a", "b"]),
+        (["theirs", "a", "ours"], ["theirs", "ours", "a"]),
+        (["theirs", "ours", "a"], ["theirs", "ours", "a"]),
+        (["ours", "theirs", "a"], ["ours", "theirs", "a"]),
+        ([], ["ours"]),
+    ],
+)
+def test_our_index_goes_before_all_that_no_resource_made_and_the_others_keep_their_place(
+    names, expected
+):
+    there = Found(kind=Kind.LOG_INDEX_ORDER, id="organisation", body={"index_names": names})
+    body = {"index_names": ["ours"]}
+    assert bodies.ordered(body, there, {"ours", "theirs"})["index_names"] == expected
+
+
+def test_indexes_of_all_resources_are_known_by_their_tag():
+    ours = as_found(wanted(Kind.LOG_INDEX), "ours")
+    survey = Survey(objects={Kind.LOG_INDEX: (ours, Found(kind=ours.kind, id="main", body={}))})
+    assert holdings.managed_indexes(survey) == {"ours"}
+    assert (Kind.LOG_INDEX, "main") in holdings.shown(survey)

@@ -73,11 +73,12 @@ def test_a_target_is_written_as_datadog_reads_it(text, handle):
             "https://api.us5.datadoghq.com",
             "https://us5.datadoghq.com",
         ),
-        ({"url": "https://dd.example.com/"}, "https://dd.example.com/", "https://dd.example.com"),
+        ({"url": "https://dd.example.com/"}, "https://dd.example.com", "https://dd.example.com"),
     ],
 )
 def test_a_site_has_an_address_for_programs_and_one_for_people(fields, api, page):
-    assert (api_url(a_spec(**fields)), page_url(a_spec(**fields))) == (api, page)
+    spec = a_spec(**fields)
+    assert (api_url(spec, ["https://dd.example.com"]), page_url(spec)) == (api, page)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +91,9 @@ def test_a_site_has_an_address_for_programs_and_one_for_people(fields, api, page
     ],
 )
 def test_plain_http_needs_to_be_allowed_and_to_stay_inside(url):
-    assert api_url(a_spec(url=url, allowInsecureUrl=True)) == url
+    assert api_url(a_spec(url=url, allowInsecureUrl=True), [f"{url}/"]) == url
     with pytest.raises(ValueError, match="must be https"):
-        api_url(a_spec(url=url))
+        api_url(a_spec(url=url), [url])
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,13 @@ def test_plain_http_needs_to_be_allowed_and_to_stay_inside(url):
 )
 def test_plain_http_to_the_outside_is_never_allowed(url):
     with pytest.raises(ValueError, match="must be https"):
-        api_url(a_spec(url=url, allowInsecureUrl=True))
+        api_url(a_spec(url=url, allowInsecureUrl=True), [url])
+
+
+@pytest.mark.parametrize("allowed", [[], ["https://dd.example.com.evil.example"]])
+def test_keys_go_nowhere_that_the_operator_was_not_told_of(allowed):
+    with pytest.raises(ValueError, match=r"observability\.urls"):
+        api_url(a_spec(url="https://dd.example.com"), allowed)
 
 
 def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():

@@ -111,6 +111,8 @@ def test_a_status_is_what_the_crd_takes():
             last_error="x" * 2000,
             change="y" * 2000,
             adopted=True,
+            unlisted=True,
+            since="2026-01-01T12:00:00+00:00",
             hash="h",
             version="v",
             link="l",
@@ -173,3 +175,28 @@ def test_edits_and_objects_made_again_are_told_by_name():
     assert [turn.reason for turn in found] == ["EditsReverted", "ObjectsRemade"]
     assert found[0].message.endswith("monitor/a (query)")
     assert list(news(good, good, Outcome())) == []
+
+
+def test_removals_and_what_is_left_are_told_by_name():
+    good = status(entries(State.IN_SYNC))
+    names = [f"monitor/m{number}" for number in range(20)]
+    found = news(good, good, Outcome(removed=names, left=["monitor/x"], vanished=["slo/b"]))
+    assert [(turn.type, turn.reason) for turn in found] == [
+        ("Warning", "AllObjectsGone"),
+        ("Normal", "ObjectsRemoved"),
+        ("Warning", "ObjectsLeft"),
+    ]
+    assert found[1].message.endswith("monitor/m11 and 8 more")
+
+
+def test_copies_are_named_and_are_no_fault():
+    found = status(entries(State.IN_SYNC), copies=("monitor/m0 (7)",))
+    assert verdicts(found)["Synced"] == ("True", "InSync")
+    (message,) = (one["message"] for one in found["conditions"] if one["type"] == "Synced")
+    assert message.endswith("copies made by hand: monitor/m0 (7).")
+
+
+def test_since_when_a_removal_is_tried_stays_in_the_status():
+    moment = "2026-01-01T12:00:00Z"
+    assert status(entries(), removal_since=moment)["removalStartedAt"] == moment
+    assert "removalStartedAt" not in status(entries())

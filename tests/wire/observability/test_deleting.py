@@ -101,6 +101,42 @@ async def test_after_ten_minutes_it_gives_up_loudly_rather_than_block_the_namesp
     assert int(identifier) in trial.datadog.organisation.monitors
 
 
+async def test_who_was_away_for_long_has_ten_minutes_still(trial, again):
+    trial.put()
+    await trial.look()
+    delete(trial)
+    trial.pass_time(3600)
+    trial.datadog.fail({"kind": "rate_limit", "reset_s": 5, "times": 1})
+    assert await again() == 5
+    trial.pass_time(5)
+    await trial.look()
+    assert trial.resource is None
+    assert held(trial.datadog.organisation) == [0] * 8
+    assert "GaveUp" not in trial.events()
+
+
+async def test_a_resource_whose_keys_never_worked_goes_at_once(trial):
+    trial.put_secret(app="a-wrong-application-key")
+    trial.put()
+    await trial.look()
+    delete(trial)
+    await trial.look()
+    assert trial.resource is None
+
+
+async def test_keys_of_another_organisation_are_told_of_at_the_end(trial):
+    trial.put()
+    await trial.look()
+    identifier = trial.entry("drawdown")["id"]
+    trial.change_organisation()
+    delete(trial)
+    await trial.look()
+    assert trial.resource is None
+    words = trial.events()["NothingFound"]
+    assert "keys are those of another organisation" in words
+    assert f"monitor/drawdown ({identifier})" in words
+
+
 async def test_an_object_that_others_use_is_tried_again_and_the_rest_goes(trial, ask, again):
     trial.put()
     await trial.look()

@@ -81,7 +81,8 @@ async def test_a_new_version_is_told_when_it_runs_and_an_old_one_that_comes_back
         ["1.0.0", "2.0.0", "1.0.0"],
         [title("1.0.0"), title("2.0.0"), title("1.0.0")],
     )
-    assert [mark["version"] for mark in trial.status["deployments"]] == ["1.0.0"]
+    marks = [(mark["version"], mark["state"]) for mark in trial.status["deployments"]]
+    assert marks == [("2.0.0", "Gone"), ("1.0.0", "Marked")]
 
 
 async def test_a_pod_that_dies_and_comes_back_is_no_deployment(trial, fleet):
@@ -99,6 +100,28 @@ async def test_where_it_is_not_wanted_nothing_is_told(trial, fleet, spec):
     await trial.look()
     assert told(trial) == ([], [])
     assert "deployments" not in trial.status
+
+
+async def test_with_the_status_lost_nothing_is_told_again_even_if_pods_came_back_meanwhile(
+    trial, fleet
+):
+    trial.put()
+    await trial.look()
+    trial.pass_time(3600)
+    trial.server.put({**trial.resource, "status": {}})
+    await trial.look()
+    assert told(trial) == (["1.0.0"], [title("1.0.0")])
+
+
+async def test_a_resource_that_is_made_anew_tells_nothing_again(trial, fleet):
+    trial.put()
+    await trial.look()
+    trial.server.delete(KIND, NS, NAME)
+    await trial.look()
+    trial.put(uid="second-uid")
+    await trial.look()
+    assert told(trial) == (["1.0.0"], [title("1.0.0")])
+    assert trial.status["deployments"][0]["state"] == "Marked"
 
 
 async def test_an_operator_that_dies_anywhere_tells_each_version_once(trial, fleet):
@@ -184,10 +207,10 @@ def test_the_running_operator_tells_each_version_of_a_fleet_once(server, an_oper
                     name, uid=f"uid-{name}", replicas=2, image={"repository": IMAGE, "tag": "1.0.0"}
                 )
             )
-        with an_operator():
-            server.wait_until(lambda: marked() == [("1.0.0", "Marked")])
+        with an_operator(datadog_urls=(datadog.url,)):
+            server.wait_until(lambda: ("1.0.0", "Marked") in marked())
             for name in names:
                 server.patch("PurpleFleaAgent", NS, name, {"spec": {"image": {"tag": "2.0.0"}}})
-            server.wait_until(lambda: marked() == [("2.0.0", "Marked")])
+            server.wait_until(lambda: ("2.0.0", "Marked") in marked())
         assert versions() == ["1.0.0", "2.0.0"]
         assert len(datadog.organisation.data.events) == 2

@@ -93,6 +93,7 @@ async def test_single_failures_hinder_no_other_object(trial, again, answer):
     assert len(trial.datadog.organisation.monitors) == 9
     assert len(trial.datadog.organisation.dashboards) == 1
     assert trial.entry("slo-fast-burn")["lastError"] == "waits for slo/api-success"
+    trial.pass_time(10)
     await trial.look()
     assert is_whole(trial)
 
@@ -105,6 +106,7 @@ async def test_an_outage_ends_the_pass_and_is_told(trial, again):
     assert trial.condition("Degraded")["status"] == "True"
     assert len(trial.datadog.journal.writes()) == 3
     trial.datadog.fail()
+    trial.pass_time(10)
     await trial.look()
     assert is_whole(trial)
 
@@ -145,6 +147,19 @@ async def test_an_update_without_an_answer_is_found_done(trial, again):
     assert trial.datadog.journal.writes() == []
     assert is_whole(trial)
     assert "EditsReverted" not in trial.events()
+
+
+async def test_keys_of_another_organisation_are_told_with_what_is_left_in_the_former_one(trial):
+    trial.put()
+    await trial.look()
+    before = trial.entry("drawdown")["id"]
+    trial.change_organisation()
+    await trial.look()
+    words = trial.events()["AllObjectsGone"]
+    assert "keys are those of another organisation" in words
+    assert f"monitor/drawdown ({before})" in words
+    assert "ObjectsRemade" not in trial.events()
+    assert is_whole(trial)
 
 
 async def test_wrong_keys_change_nothing_and_are_told_without_being_shown(trial):

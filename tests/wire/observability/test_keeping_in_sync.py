@@ -286,6 +286,16 @@ async def test_keys_never_travel_in_the_open_to_strangers(trial):
     assert len(trial.datadog.journal.entries) == 0
 
 
+async def test_keys_go_to_no_address_that_the_operator_was_not_told_of(trial):
+    trial.urls.clear()
+    trial.put()
+    await trial.look()
+    assert trial.condition("Synced")["reason"] == "SpecInvalid"
+    assert "chart value observability.urls" in trial.condition("Synced")["message"]
+    assert len(trial.datadog.journal.entries) == 0
+    assert "finalizers" not in trial.resource["metadata"]
+
+
 async def test_a_retained_organisation_is_taken_over_by_name_of_the_former_uid(trial):
     trial.put(deletionPolicy="Retain")
     await trial.look()

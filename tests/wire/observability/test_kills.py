@@ -85,7 +85,7 @@ async def killed_after(prepare, answers, judge):
             await trial.look(life=life)
         except Killed:
             died = True
-        await trial.look()
+        await trial.settle()
         judge(trial)
         return died, life.seen
 

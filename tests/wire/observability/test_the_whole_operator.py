@@ -40,7 +40,7 @@ def used(server):
 def test_from_the_manifest_to_datadog_and_away_again(server, an_operator, datadog, caplog):
     server.put(a_secret())
     server.put(a_resource(datadog.url))
-    with an_operator(lease_namespace="purpleflea-system"):
+    with an_operator(lease_namespace="purpleflea-system", datadog_urls=(datadog.url,)):
         server.wait_until(lambda: is_synced(server))
         assert len(datadog.organisation.monitors) == 11
         change = {"spec": {"thresholds": {"drawdown": {"critical": 25}}}}
@@ -64,11 +64,11 @@ def test_from_the_manifest_to_datadog_and_away_again(server, an_operator, datado
 def test_a_resource_that_is_right_is_left_alone_by_a_new_leader(server, an_operator, datadog):
     server.put(a_secret())
     server.put(a_resource(datadog.url))
-    with an_operator():
+    with an_operator(datadog_urls=(datadog.url,)):
         server.wait_until(lambda: is_synced(server))
     datadog.journal.clear()
     server.clear()
-    with an_operator():
+    with an_operator(datadog_urls=(datadog.url,)):
         # The sweep is the last thing that a start does.
         server.wait_until(lambda: len(server.lists(resource="purplefleaobservabilities")) >= 3)
         wait_for(lambda: len(datadog.journal.reads()) >= 9)

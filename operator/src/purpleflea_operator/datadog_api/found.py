@@ -16,6 +16,8 @@ class Found:
     version: str | None = None
     text: str = ""
     """Where marks stand of objects that take no tags and whose body is not shown."""
+    title: str = ""
+    """Name of an object whose body is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,6 +143,7 @@ def dashboard(item: dict[str, Any], *, body: Body | None) -> Found:
         body=body,
         version=item.get("modified_at"),
         text=item.get("description") or "",
+        title=item.get("title") or "",
     )
 
 

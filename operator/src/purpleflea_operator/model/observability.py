@@ -96,9 +96,10 @@ class ObservabilitySpec(SpecModel):
         "ap2.datadoghq.com",
         "ddog-gov.com",
     ] = "datadoghq.com"
-    """Datadog site of the organisation."""
+    """Datadog site of the organisation. It cannot be changed: what was made there would be left behind."""
     url: HttpUrl | None = None
-    """Base URL of the API in place of the site's, for a proxy or a stand-in. It must be https, see allowInsecureUrl."""
+    """Base URL of the API in place of the site's, for a proxy or a stand-in. The chart value observability.urls must
+    allow it, as keys are sent to it. It must be https, see allowInsecureUrl, and cannot be changed."""
     allow_insecure_url: bool = False
     """Whether url may be http. Even then only for loopback and for Services of this cluster
     (http://name.namespace.svc): keys are sent to it."""
@@ -146,6 +147,12 @@ class ObservabilitySpec(SpecModel):
                     "self.url.matches('^http://(localhost|127[.]0[.]0[.]1|[a-z0-9-]+([.][a-z0-9-]+)?[.]svc"
                     "([.]cluster[.]local)?)(:[0-9]+)?(/.*)?$'))",
                     "url must be https; with allowInsecureUrl also http, for loopback or a Service",
+                ),
+                rule(
+                    "self.site == oldSelf.site && has(self.url) == has(oldSelf.url) && "
+                    "(!has(self.url) || self.url == oldSelf.url)",
+                    "site and url cannot be changed: what was made there would be left behind. Delete the resource and "
+                    "make it anew; with deletionPolicy Retain and adoptFrom the objects stay",
                 ),
                 rule(
                     "duration(self.resync) >= duration('10s') && duration(self.resync) <= duration('24h')",

@@ -42,6 +42,8 @@ class State(StrEnum):
     """Mode Plan: it would be changed as `change` says."""
     FAILED = "Failed"
     """Datadog refused it; see lastError."""
+    LEFT = "Left"
+    """It is not wanted any more, but was there before: it stays."""
 
 
 class ObjectStatus(SpecModel):
@@ -56,13 +58,18 @@ class ObjectStatus(SpecModel):
     link: Annotated[str, Field(max_length=512)] | None = None
     """Where to see it."""
     state: ShortText
-    """Creating, InSync, Edited, Waiting, Planned or Failed."""
+    """Creating, InSync, Edited, Waiting, Planned, Failed or Left."""
     hash: ShortText | None = None
     """Hash of what was last written."""
     version: ShortText | None = None
     """When Datadog last saw it changed, for kinds whose lists show no more."""
     adopted: bool | None = None
     """Whether it was there before: such an object is never deleted."""
+    unlisted: bool | None = None
+    """Whether it is known by its id only: its tags were taken away, or it may not be read. One of these is asked for
+    at each look, in turn."""
+    since: ShortText | None = None
+    """Of an object that is being made: when the last attempt was surely over. It is not tried again within 10 s."""
     change: Annotated[str, Field(max_length=CHANGE_LENGTH)] | None = None
     """What differs: what mode Plan would do, or what was edited by hand."""
     last_error: Annotated[str, Field(max_length=ERROR_LENGTH)] | None = None
@@ -81,7 +88,7 @@ class DeploymentStatus(SpecModel):
     finished_at: ShortText
     """When the last pod of it became ready."""
     state: ShortText
-    """Pending or Marked."""
+    """Pending, Marked, or Gone: no agent wants it any more."""
     last_error: Annotated[str, Field(max_length=ERROR_LENGTH)] | None = None
     """Why Datadog refused it."""
 
@@ -109,7 +116,9 @@ class ObservabilityStatus(SpecModel):
     objects: Annotated[tuple[ObjectStatus, ...], Field(max_length=OBJECTS)] = ()
     """The objects in Datadog."""
     deployments: Annotated[tuple[DeploymentStatus, ...], Field(max_length=DEPLOYMENTS)] = ()
-    """The versions that are rolled out (at most 20)."""
+    """The versions that are rolled out, and former ones (at most 20)."""
+    removal_started_at: ShortText | None = None
+    """When the operator first tried to remove everything from Datadog; it gives up ten minutes later."""
 
 
 class PurpleFleaObservability(SpecModel):

@@ -24,12 +24,20 @@ from purpleflea_operator.runtime.rollouts import Rollouts
 from purpleflea_operator.runtime.workers import work
 from purpleflea_operator.sync.marking import Fleet
 from purpleflea_operator.sync.resources import Resources
-from purpleflea_operator.sync.synchroniser import Synchroniser
+from purpleflea_operator.sync.synchroniser import Access, Synchroniser
 
 logger = logging.getLogger(__name__)
 
 SWEEP_DELAY_S = 3.0
 WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The session that talks to Datadog, and the URLs besides Datadog's own that keys may be sent to."""
+
+    session: aiohttp.ClientSession
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,18 +128,19 @@ class Observing:
 
 def assembled(
     cluster: Cluster,
-    session: aiohttp.ClientSession,
+    reach: Reach,
     telling: Telling,
     fleet: Fleet,
     times: Times,
 ) -> Observing:
-    """All parts, put together; the session is the one that talks to Datadog."""
+    """All parts, put together."""
 
     def organisation(url: str, keys: Keys) -> HttpOrganisation:
-        return HttpOrganisation(Transport(session, url, keys, tell=telling.request))
+        return HttpOrganisation(Transport(reach.session, url, keys, tell=telling.request))
 
     resources = Resources()
-    synchroniser = Synchroniser(cluster, resources, organisation, now=times.now, fleet=fleet)
+    access = Access(open=organisation, urls=reach.urls)
+    synchroniser = Synchroniser(cluster, resources, access, now=times.now, fleet=fleet)
     passes = Passes(synchroniser.reconcile, clock=times.clock, tell=telling.end_of_pass)
     queue = Queue[Key](jitter=random.random, clock=times.clock)
     return Observing(cluster, resources, queue, passes, fleet)

@@ -4,8 +4,9 @@ Only what we set is compared: Datadog adds defaults and ids, reorders tags, and 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from purpleflea_operator.observability.objects import (
     Reference,
     resolved,
 )
-from purpleflea_operator.sync.marks import marked
+from purpleflea_operator.sync.marks import adopted, marked
 
 UNORDERED = frozenset({"tags"})
 SHOWN = 8
@@ -44,20 +45,40 @@ class Wanted:
         """The objects it refers to that have no id yet."""
         return tuple(item for item in self.definition.references if item not in ids)
 
-    def body(self, ids: Mapping[Reference, str], found: Found | None = None) -> Body:
-        """The body to send. Raises KeyError where an id is missing."""
+    @property
+    def name(self) -> str:
+        """What people read as its name."""
+        return name_of(owned(self.kind, self.definition.body))
+
+    def body(self, ids: Mapping[Reference, str], *, was_there: bool = False) -> Body:
+        """The body to send; `was_there`: it was adopted. Raises KeyError where an id is missing."""
         body = resolved(self.definition, ids)
-        if self.kind is Kind.LOG_INDEX_ORDER and found is not None:
-            # Datadog takes the order of all indexes or none: ours first, the others as they stand.
-            first = body["index_names"]
-            others = (found.body or {}).get("index_names") or ()
-            body["index_names"] = [*first, *(name for name in others if name not in first)]
-        return body
+        return adopted(self.kind, body) if was_there else body
 
 
 def wanted(definition: Definition, uid: str) -> Wanted:
     """A definition of the catalogue, to be made for the resource `uid`."""
     return Wanted(definition=replace(definition, body=marked(definition, uid)))
+
+
+def name_of(body: Body) -> str:
+    """The name or title in the owned part of a body."""
+    return str(body.get("name") or body.get("title"))
+
+
+def ordered(body: Body, found: Found, managed: Collection[str]) -> Body:
+    """The order of all indexes (Datadog takes no less), with ours before the first that could take its lines.
+
+    What stands first and is `managed`, made for another resource, takes only the lines of that one: were ours put
+    before it, the two resources would change places for ever.
+    """
+    (ours, *_) = body["index_names"]
+    names = list((found.body or {}).get("index_names") or ())
+    others = [name for name in names if name != ours]
+    first = len(list(takewhile(lambda name: name in managed, others)))
+    if ours in names and names.index(ours) <= first:
+        return {**body, "index_names": names}
+    return {**body, "index_names": [*others[:first], ours, *others[first:]]}
 
 
 def digest(kind: Kind, body: Body) -> str:

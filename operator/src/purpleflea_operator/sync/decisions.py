@@ -27,9 +27,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """It is as it should be. `adopted`: it was there before."""
-
-    adopted: bool = False
+    """It is as it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,8 @@ class Case:
     body: Body
     found: Found | None
     entry: Entry | None
-    uid: str
+    owners: tuple[str, ...]
+    """Uids whose objects count as ours; the first is the resource itself."""
     keeps: bool
     reports: bool
     """Whether the metric, if it is one, has reported."""
@@ -93,7 +92,7 @@ def step(case: Case) -> Step:
         return Keep(changes=entry.change) if entry.state is State.EDITED else Leave()
     paths = bodies.differences(case.kind, case.body, found.body)
     if not paths:
-        return Leave(adopted=_was_there(case, found))
+        return Leave()
     if not _is_ours(case, found):
         return Refuse(
             why="exists and belongs to somebody else: remove it there, or leave out its feature"
@@ -111,7 +110,7 @@ def _making(case: Case) -> Step:
 
 def _difference(case: Case, found: Found, digest: str, changes: str) -> Step:
     mark, entry = mark_of(found), case.entry
-    if mark is not None and mark.uid != case.uid:
+    if mark is not None and mark.uid != case.owners[0]:
         return Update(changes=changes, by_hand=False)
     if entry is None and case.kind is not Kind.LOG_INDEX_ORDER:
         # The memory is lost: whose change it is cannot be told.
@@ -125,19 +124,25 @@ def _difference(case: Case, found: Found, digest: str, changes: str) -> Step:
 
 
 def _is_ours(case: Case, found: Found) -> bool:
-    """Objects are matched by their marks; those that carry none are ours where the status has their id."""
-    if case.kind is Kind.LOG_INDEX_ORDER or mark_of(found) is not None:
+    """By their marks; those that carry none are ours where the status has their id."""
+    if case.kind is Kind.LOG_INDEX_ORDER:
         return True
+    mark = mark_of(found)
+    if mark is not None:
+        # An index is matched by its name, and may be that of another resource.
+        return mark.uid in case.owners
     return case.entry is not None and bool(case.entry.id)
 
 
-def _was_there(case: Case, found: Found) -> bool:
-    """Whether it existed before we came: then it is never removed."""
-    entry = case.entry
-    if case.kind is Kind.LOG_INDEX_ORDER:
+def was_there(found: Found, entry: Entry | None, *, is_shared: bool = False) -> bool:
+    """Whether it existed before we came: then it is never removed. `is_shared`: another resource here made it."""
+    mark = mark_of(found)
+    if mark is not None and mark.adopted:
+        return True
+    if found.kind is Kind.LOG_INDEX_ORDER or is_shared:
         return False
     if entry is not None and entry.id:
         return entry.adopted
-    if case.kind not in UNMARKED and mark_of(found) is not None:
+    if found.kind not in UNMARKED and mark is not None:
         return False
     return entry is None or entry.state is not State.CREATING

@@ -1,12 +1,14 @@
 """Pure: the marks of deployments in Datadog: one DORA deployment and one event per version, not per pod.
 
 A mark is written down as Pending before it is sent. It stays while any agent wants its version: that a pod dies and
-comes back is no deployment, a version that returns after it was gone is one.
+comes back is no deployment, a version that returns after it was gone is one. Hence marks of versions that are gone are
+kept for a while. The id names nothing that could be lost or differ: after a lost status, and for a resource that was
+made anew, the same rollout has the same id.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ from purpleflea_operator.sync.rollouts import Rollout, Span, View
 
 MARKED = "Marked"
 PENDING = "Pending"
+GONE = "Gone"
 ID_LENGTH = 32
 LATEST_EVENT = timedelta(hours=17)
 """Datadog takes no event that is older than 18 hours."""
@@ -32,6 +35,8 @@ class Mark:
     id: str
     span: Span
     sent: bool = False
+    gone: bool = False
+    """No agent wants the version any more."""
     last_error: str = ""
 
     def shown(self) -> dict[str, Any]:
@@ -41,7 +46,7 @@ class Mark:
             "id": self.id,
             "startedAt": _text(self.span.started),
             "finishedAt": _text(self.span.finished),
-            "state": MARKED if self.sent else PENDING,
+            "state": GONE if self.gone else MARKED if self.sent else PENDING,
         }
         return found | ({"lastError": self.last_error[:ERROR_LENGTH]} if self.last_error else {})
 
@@ -54,26 +59,33 @@ def remembered(status: Mapping[str, Any]) -> tuple[Mark, ...]:
 
 def unmarked(view: View, marks: Iterable[Mark]) -> tuple[Rollout, ...]:
     """Rollouts that are complete and have no mark."""
-    versions = {mark.version for mark in marks}
+    versions = {mark.version for mark in marks if not mark.gone}
     return tuple(item for item in view.complete if item.version not in versions)
 
 
 def kept(view: View, marks: Iterable[Mark]) -> tuple[Mark, ...]:
-    """The marks whose version is wanted still, the newest of them, oldest first."""
-    found = [mark for mark in marks if mark.version in view.wanted]
+    """The newest marks, oldest first; those whose version nobody wants are gone for good."""
+    found = [mark if mark.version in view.wanted else replace(mark, gone=True) for mark in marks]
     return tuple(sorted(found, key=lambda mark: mark.span.finished)[-DEPLOYMENTS:])
 
 
 def is_due(view: View, marks: tuple[Mark, ...]) -> bool:
     """Whether a mark is missing, or one has outlived its version."""
-    return bool(unmarked(view, marks)) or any(mark.version not in view.wanted for mark in marks)
+    return bool(unmarked(view, marks)) or any(
+        mark.version not in view.wanted for mark in marks if not mark.gone
+    )
 
 
-def pending(uid: str, rollout: Rollout, span: Span) -> Mark:
-    """A new mark. Its id depends on nothing that a retry could change once it is written down."""
-    text = "\n".join((uid, rollout.version, _text(span.started), *rollout.agents))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Mark(version=rollout.version, id=digest[:ID_LENGTH], span=span)
+def with_pending(
+    spec: ObservabilitySpec, marks: tuple[Mark, ...], rollout: Rollout, span: Span
+) -> tuple[Mark, ...]:
+    """The marks with a new one. Its id depends on what was there before only if the version was: then it is another
+    deployment of the same."""
+    before = [mark.id for mark in marks if mark.version == rollout.version]
+    text = "\n".join((spec.env, spec.service, rollout.version, *before))
+    identifier = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+    others = (mark for mark in marks if mark.version != rollout.version)
+    return (*others, Mark(version=rollout.version, id=identifier, span=span))
 
 
 def deployment(spec: ObservabilitySpec, mark: Mark) -> Body:
@@ -128,6 +140,7 @@ def _mark(item: Mapping[str, Any]) -> Mark | None:
             id=str(item["id"]),
             span=Span(started=moments[0], finished=moments[1]),
             sent=item.get("state") == MARKED,
+            gone=item.get("state") == GONE,
             last_error=str(item.get("lastError") or ""),
         )
     except (KeyError, ValueError, TypeError):

@@ -15,7 +15,7 @@ from purpleflea_operator.reconcile.transitions import Transition
 from purpleflea_operator.sync import deployments, rollouts
 from purpleflea_operator.sync.deployments import Mark
 from purpleflea_operator.sync.memory import Memory
-from purpleflea_operator.sync.rollouts import Rollout, View
+from purpleflea_operator.sync.rollouts import Rollout, Span, View
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Marking:
         self._now = now
         self.turns: list[Transition] = []
 
-    async def perform(self, spec: ObservabilitySpec, uid: str, save: Save) -> None:
+    async def perform(self, spec: ObservabilitySpec, save: Save) -> None:
         """Mark what is rolled out and has no mark.
 
         Raises:
@@ -93,25 +93,27 @@ class Marking:
         if not wants_marks(spec):
             return
         view = _view(spec, self._fleet)
-        before = deployments.kept(view, self._memory.deployments)
-        new = tuple(self._pending(uid, item) for item in deployments.unmarked(view, before))
-        self._memory.deployments = deployments.kept(view, (*before, *new))
+        marks = deployments.kept(view, self._memory.deployments)
+        new = deployments.unmarked(view, marks)
+        for rollout in new:
+            marks = deployments.with_pending(spec, marks, rollout, self._span(rollout))
+        self._memory.deployments = deployments.kept(view, marks)
         if new:
             await save()
         for mark in self._memory.deployments:
-            if not mark.sent:
-                self._replace(await self._sent(spec, mark, view, first=mark in new))
+            if not mark.sent and not mark.gone:
+                self._replace(await self._sent(spec, mark, view))
 
-    def _pending(self, uid: str, rollout: Rollout) -> Mark:
+    def _span(self, rollout: Rollout) -> Span:
         pods = (pod for agent in rollout.agents for pod in self._fleet.pods(agent))
-        return deployments.pending(uid, rollout, rollouts.span(pods, now=self._now))
+        return rollouts.span(pods, now=self._now)
 
-    async def _sent(self, spec: ObservabilitySpec, mark: Mark, view: View, *, first: bool) -> Mark:
+    async def _sent(self, spec: ObservabilitySpec, mark: Mark, view: View) -> Mark:
         agents = next((item.agents for item in view.complete if item.version == mark.version), ())
         try:
             await self._announcements.deployment(deployments.deployment(spec, mark))
             event = deployments.event(spec, mark, agents, self._now)
-            if event is not None and not (not first and await self._is_told(mark)):
+            if event is not None and not await self._is_told(mark):
                 await self._announcements.event(event)
         except (errors.Forbidden, errors.Refused, errors.NotFound) as error:
             if mark.last_error != str(error):
@@ -121,7 +123,7 @@ class Marking:
         return replace(mark, sent=True, last_error="")
 
     async def _is_told(self, mark: Mark) -> bool:
-        """A mark of an earlier pass: its event may have gone out before that pass was cut off."""
+        """Its event may have gone out: before an earlier pass was cut off, or before a status was lost."""
         now_s = int(self._now.timestamp())
         return await self._announcements.has_event(deployments.event_tag(mark), now_s=now_s)
 

@@ -16,6 +16,9 @@ from purpleflea_operator.observability.objects import Body, Definition, Kind
 MANAGED = f"managed-by:{kubernetes.MANAGED_BY}"
 UID = "purpleflea-uid"
 OBJECT = "purpleflea-object"
+ADOPTED = "purpleflea-adopted:true"
+"""On what was there before us. It goes on in the same request as the mark, so that no crash and no lost status makes
+a stranger's object ours to delete."""
 TAGGED = frozenset({Kind.MONITOR, Kind.SLO, Kind.LOG_PIPELINE, Kind.LOG_INDEX})
 DESCRIBED = frozenset({Kind.DASHBOARD, Kind.SCANNER_GROUP, Kind.SCANNER_RULE})
 UNMARKED = frozenset({Kind.METRIC_TAGS, Kind.LOG_INDEX_ORDER, Kind.SCANNER})
@@ -25,10 +28,14 @@ _LINE = re.compile(rf"{UID}:(?P<uid>[-A-Za-z0-9]+) {OBJECT}:(?P<key>[-.a-z0-9]+)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The uid of the resource an object was made for, and the object's key in the catalogue."""
+    """The uid of the resource an object was made for, and the object's key in the catalogue.
+
+    `adopted`: it was there before.
+    """
 
     uid: str
     key: str
+    adopted: bool = False
 
 
 def marked(definition: Definition, uid: str) -> Body:
@@ -47,6 +54,11 @@ def marked(definition: Definition, uid: str) -> Body:
     return body
 
 
+def adopted(kind: Kind, body: Body) -> Body:
+    """A marked body that also says that the object was there before us, where its kind can say so."""
+    return {**body, "tags": [*body["tags"], ADOPTED]} if kind in TAGGED else body
+
+
 def mark_of(found: Found) -> Mark | None:
     """The mark that an object carries."""
     if found.body is not None and found.kind in TAGGED:
@@ -59,7 +71,7 @@ def _of_tags(tags: Any) -> Mark | None:
     values = dict(tag.partition(":")[::2] for tag in tags)
     if UID not in values or OBJECT not in values:
         return None
-    return Mark(uid=values[UID], key=values[OBJECT])
+    return Mark(uid=values[UID], key=values[OBJECT], adopted=ADOPTED in tags)
 
 
 def _texts(found: Found) -> Iterator[str]:

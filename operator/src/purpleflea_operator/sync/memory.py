@@ -17,7 +17,8 @@ from purpleflea_operator.observability.objects import Kind, Reference
 from purpleflea_operator.sync.deployments import Mark
 from purpleflea_operator.sync.deployments import remembered as marks
 
-FIELDS = {"id": "id", "link": "link", "hash": "hash", "version": "version", "change": "change"}
+FIELDS = ("id", "link", "hash", "version", "change", "since")
+FLAGS = ("adopted", "unlisted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,10 @@ class Entry:
     change: str = ""
     last_error: str = ""
     adopted: bool = False
+    unlisted: bool = False
+    """Whether its list does not show it: it is known by its id only."""
+    since: str = ""
+    """When a create of it was surely over, done or lost."""
 
     @property
     def reference(self) -> Reference:
@@ -48,7 +53,7 @@ class Entry:
             "lastError": self.last_error[:ERROR_LENGTH],
         }
         found |= {name: text for name, text in texts.items() if text}
-        return found | ({"adopted": True} if self.adopted else {})
+        return found | {name: True for name in FLAGS if getattr(self, name)}
 
 
 class Memory:
@@ -95,12 +100,13 @@ def _entry(item: Mapping[str, Any]) -> Entry | None:
         key = str(item["key"])
     except (KeyError, ValueError):
         return None
-    texts = {name: str(item.get(name) or "") for name in FIELDS}
+    texts: dict[str, Any] = {name: str(item.get(name) or "") for name in FIELDS}
     return Entry(
         kind=kind,
         key=key,
         state=state,
         last_error=str(item.get("lastError") or ""),
         adopted=bool(item.get("adopted")),
+        unlisted=bool(item.get("unlisted")),
         **texts,
     )

@@ -1,6 +1,7 @@
 """Pure: spec of a PurpleFleaObservability -> parameters of the catalogue, and the address of Datadog."""
 
 import re
+from collections.abc import Collection
 
 from purpleflea_operator.model.observability import ObservabilitySpec
 from purpleflea_operator.model.thresholds import FastBurn, SlowBurn, Thresholds
@@ -102,21 +103,32 @@ def target(text: str) -> Target:
             return Email(address=name)
 
 
-def api_url(spec: ObservabilitySpec) -> str:
-    """Base URL of the API.
+def address(spec: ObservabilitySpec) -> str:
+    """Base URL of the API, as the spec has it."""
+    return f"https://api.{spec.site}" if spec.url is None else spec.url.rstrip("/")
+
+
+def api_url(spec: ObservabilitySpec, allowed: Collection[str]) -> str:
+    """Base URL of the API that keys may be sent to; `allowed` are the URLs other than Datadog's own.
 
     Raises:
-        ValueError: Keys would travel in the open; the API server lets no such resource in, but may be older than it.
+        ValueError: Keys would go to a stranger, or travel in the open.
     """
     if spec.url is None:
-        return f"https://api.{spec.site}"
+        return address(spec)
+    # The API server lets no such resource in, but its CRD may be older than the operator.
     if not spec.url.startswith("https://") and not (
         spec.allow_insecure_url and INSIDE.match(spec.url)
     ):
         raise ValueError(
             "spec.url must be https; with allowInsecureUrl also http, for loopback or a Service"
         )
-    return spec.url
+    if address(spec) not in {url.rstrip("/") for url in allowed}:
+        raise ValueError(
+            "spec.url: the operator may not send keys there: add it to the chart value"
+            " observability.urls, or leave it out for Datadog's own site"
+        )
+    return address(spec)
 
 
 def page_url(spec: ObservabilitySpec) -> str:

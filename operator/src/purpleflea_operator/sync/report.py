@@ -3,8 +3,8 @@
 Nothing in the status changes while nothing changes: no time of the last look stands there, so a look writes nothing.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,7 +18,14 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 NAMED = 3
 """Most objects that a message names."""
+LISTED = 12
+"""Most objects that an Event names."""
 MESSAGE_LENGTH = 2048
+ALL_GONE = (
+    "nothing that was made is there any more, all of it is made again. If the keys are those of another organisation"
+    " now, the former one still holds"
+)
+LEFT = "no longer wanted, but left in Datadog, as they no longer carry our mark"
 TEMPORARY = frozenset({"RateLimited", "Progressing"})
 
 
@@ -42,6 +49,10 @@ class Standing:
     wanted: int = 0
     keys: Verdict | None = None
     halt: Verdict | None = None
+    removal_since: str = ""
+    """When removing everything was first tried."""
+    copies: tuple[str, ...] = ()
+    """What carries our mark and was made by somebody else."""
 
 
 def next_status(
@@ -72,6 +83,7 @@ def next_status(
         "conditions": conditions,
         "objects": memory.shown(),
         **({"deployments": marks} if marks else {}),
+        **({"removalStartedAt": standing.removal_since} if standing.removal_since else {}),
     }
 
 
@@ -79,7 +91,7 @@ def _conditions(
     known: Mapping[str, Any], memory: Memory, standing: Standing
 ) -> dict[ObservabilityCondition, Verdict]:
     keys = standing.keys or _as_before(known.get(ObservabilityCondition.KEYS_VALID))
-    synced = standing.halt or _synced(memory, standing)
+    synced = standing.halt or _with_copies(_synced(memory, standing), standing.copies)
     degraded = _degraded(memory, standing)
     return {
         ObservabilityCondition.READY: _ready(keys, synced, degraded),
@@ -115,6 +127,21 @@ def _synced(memory: Memory, standing: Standing) -> Verdict:
         reason="InSync",
         message=f"{standing.wanted - waiting} objects are what the spec says.{more}",
     )
+
+
+def _with_copies(verdict: Verdict, copies: tuple[str, ...]) -> Verdict:
+    """Copies are no fault, and nothing of ours: they are only named."""
+    if not copies:
+        return verdict
+    return replace(
+        verdict, message=f"{verdict.message} Left alone, as copies made by hand: {listed(copies)}."
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, and how many more there are: an Event's message is short."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def _degraded(memory: Memory, standing: Standing) -> Verdict:
@@ -185,10 +212,14 @@ def _turn(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Transiti
 def _edits(outcome: Outcome | None) -> Iterable[Transition]:
     if outcome is None:
         return
+    kind: Literal["Normal", "Warning"]
     yield from outcome.deployed
-    for reason, text, names in (
-        ("EditsReverted", "edited by hand in Datadog, restored", outcome.restored),
-        ("ObjectsRemade", "deleted by hand in Datadog, made again", outcome.remade),
+    for kind, reason, text, names in (
+        ("Warning", "EditsReverted", "edited by hand in Datadog, restored", outcome.restored),
+        ("Warning", "ObjectsRemade", "deleted by hand in Datadog, made again", outcome.remade),
+        ("Warning", "AllObjectsGone", ALL_GONE, outcome.vanished),
+        ("Normal", "ObjectsRemoved", "no longer wanted, removed from Datadog", outcome.removed),
+        ("Warning", "ObjectsLeft", LEFT, outcome.left),
     ):
         if names:
-            yield Transition(type="Warning", reason=reason, message=f"{text}: {', '.join(names)}")
+            yield Transition(type=kind, reason=reason, message=f"{text}: {listed(names)}")

@@ -1,26 +1,28 @@
-"""One pass over all objects of one resource, in the catalogue's order: match, decide, act, remember.
+"""One pass over all objects of one resource, in the catalogue's order: decide, act, remember.
 
 It may be cut off anywhere and simply be run again: what was made carries our mark, and its id is saved before the next
-object is made. No create is repeated: after no answer, the next pass looks first.
+object is made. No create is repeated: after no answer, or after a pass that was cut off, it waits before it is tried
+again, and a look comes first.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from purpleflea_operator.datadog_api import errors
-from purpleflea_operator.datadog_api.found import Found, Survey
-from purpleflea_operator.datadog_api.lists import LOOKS
+from purpleflea_operator.datadog_api.found import Found
 from purpleflea_operator.datadog_api.organisation import Organisation
 from purpleflea_operator.model.observability_status import State
 from purpleflea_operator.observability.objects import Body, Kind, Reference
-from purpleflea_operator.sync import bodies, decisions, holdings, links
+from purpleflea_operator.sync import announcing, bodies, decisions, holdings, links, sight
 from purpleflea_operator.sync.bodies import Wanted
 from purpleflea_operator.sync.goals import Goal
 from purpleflea_operator.sync.marks import mark_of
 from purpleflea_operator.sync.memory import Entry, Memory
 from purpleflea_operator.sync.outcome import Outcome
-from purpleflea_operator.sync.pruning import prune
+from purpleflea_operator.sync.pruning import Pruning
+from purpleflea_operator.sync.sight import Sight
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +33,33 @@ UNSCOPED = "; log monitors need an application key without scopes"
 Save = Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """When a pass takes place. `turn`: see sight."""
+
+    now: Callable[[], datetime]
+    turn: int | None = None
+
+
 class Run:
     """One pass."""
 
-    def __init__(self, organisation: Organisation, memory: Memory, goal: Goal, save: Save) -> None:
+    def __init__(
+        self,
+        organisation: Organisation,
+        memory: Memory,
+        goal: Goal,
+        save: Save,
+        occasion: Occasion,
+    ) -> None:
         self._organisation = organisation
         self._memory = memory
         self._goal = goal
         self._save = save
-        self._survey = Survey()
+        self._occasion = occasion
+        self._made = holdings.made(memory)
+        self._sight = Sight()
         self._ids: dict[Reference, str] = {}
-        self._found: dict[Reference, Found | None] = {}
         self.outcome = Outcome()
 
     async def perform(self) -> Outcome:
@@ -51,67 +69,51 @@ class Run:
             Throttled: Not before its time.
             Unreachable: Datadog is away.
         """
-        kinds = {item.kind for item in self._goal.wanted} | {entry.kind for entry in self._memory}
-        self._survey = await self._organisation.look(
-            self._goal.scope, [kind for kind in LOOKS if kind in kinds]
-        )
-        for scanner in self._survey.of(Kind.SCANNER):
+        memory, goal = self._memory, self._goal
+        self._sight = await sight.sight(self._organisation, memory, goal, self._occasion.turn)
+        for scanner in self._sight.survey.of(Kind.SCANNER):
             self._ids[Reference(kind=Kind.SCANNER, key="organisation")] = scanner.id
-        for wanted in self._goal.wanted:
-            reference = wanted.definition.reference
-            self._found[reference] = await self._match(wanted, self._memory.get(reference))
-        await self._announce()
-        for wanted in self._goal.wanted:
-            await self._guarded(wanted)
-        await prune(self._organisation, self._survey, self._memory, self._goal, self._found)
+        self._tell_what_is_gone()
+        waiting = frozenset[Reference]()
+        if not goal.plans:
+            news, waiting = announcing.announce(memory, goal, self._sight, self._occasion.now())
+            self.outcome.pending += sorted(f"{one.kind}/{one.key}" for one in waiting)
+            if news:
+                await self._save()
+        try:
+            for wanted in goal.wanted:
+                if wanted.definition.reference not in waiting:
+                    await self._guarded(wanted)
+        except errors.DatadogError:
+            announcing.recall(memory, waiting)
+            raise
+        pruning = Pruning(self._organisation, memory, goal, self._sight, self.outcome)
+        await pruning.perform(self._made)
         return self.outcome
 
-    async def _match(self, wanted: Wanted, entry: Entry | None) -> Found | None:
-        """Which object is the wanted one; an id that no list shows is asked for."""
-        found = holdings.match(wanted, self._survey, entry, self._goal.owners)
-        if found is not None or entry is None or not entry.id or wanted.kind in self._survey.hidden:
-            return found
-        read = await self._organisation.read(wanted.kind, entry.id)
-        if read is not None and holdings.resembles(wanted, read, self._goal.owners):
-            return read
-        return None
-
-    async def _announce(self) -> None:
-        """Write down what is about to be made, before it is."""
-        new = False
-        for wanted in self._goal.wanted:
-            reference = wanted.definition.reference
-            entry = self._memory.get(reference)
-            if not self._will_make(wanted, entry):
-                continue
-            if entry is not None and entry.id and not self._goal.plans:
+    def _tell_what_is_gone(self) -> None:
+        """What was made and is there no more: some of it was deleted by hand, all of it was hardly."""
+        if self._goal.plans:
+            return
+        gone = sight.all_gone(self._memory, self._goal, self._sight)
+        self.outcome.vanished = [f"{entry.kind}/{entry.key} ({entry.id})" for entry in gone]
+        for wanted in () if gone else self._goal.wanted:
+            entry = self._memory.get(wanted.definition.reference)
+            if entry is not None and entry.id and announcing.can_be_made(wanted, self._sight):
                 self.outcome.remade.append(f"{wanted.kind}/{wanted.key}")
-            if not self._goal.plans:
-                new = True
-                self._memory.put(Entry(kind=wanted.kind, key=wanted.key, state=State.CREATING))
-        if new:
-            self._memory.arrange(item.definition.reference for item in self._goal.wanted)
-            await self._save()
-
-    def _will_make(self, wanted: Wanted, entry: Entry | None) -> bool:
-        if self._found[wanted.definition.reference] is not None:
-            return False
-        if wanted.kind in self._survey.hidden or wanted.kind is Kind.LOG_INDEX_ORDER:
-            return False
-        if wanted.kind is Kind.METRIC_TAGS and wanted.key not in self._survey.reporting:
-            return False
-        return entry is None or entry.state is not State.CREATING
 
     async def _guarded(self, wanted: Wanted) -> None:
         """One object; what Datadog refuses is remembered, and the others go on."""
         reference = wanted.definition.reference
-        hidden = self._survey.hidden.get(wanted.kind)
+        hidden = self._sight.survey.hidden.get(wanted.kind) or self._sight.barred.get(reference)
         try:
             if hidden is not None:
-                raise hidden
-            await self._one(wanted)
+                self._note(wanted, state=self._unless_open(wanted), last_error=str(hidden))
+            elif reference not in self._sight.resting:
+                await self._one(wanted)
         except errors.Unreachable as error:
-            self._note(wanted, state=self._state(wanted, State.FAILED), last_error=str(error))
+            self._note(wanted, state=self._unless_open(wanted), last_error=str(error))
+            self._date(reference)
             self.outcome.unanswered.append(f"{wanted.kind}/{wanted.key}: {error}")
             if len(self.outcome.unanswered) >= FAILURES:
                 raise
@@ -124,28 +126,47 @@ class Run:
         if entry is not None and entry.id:
             self._ids[reference] = entry.id
 
-    def _state(self, wanted: Wanted, otherwise: State) -> State:
+    def _unless_open(self, wanted: Wanted) -> State:
         """Creating stays so after no answer: it may have been made."""
         entry = self._memory.get(wanted.definition.reference)
-        return State.CREATING if entry and entry.state is State.CREATING else otherwise
+        return State.CREATING if entry is not None and announcing.is_open(entry) else State.FAILED
+
+    def _date(self, reference: Reference) -> None:
+        """A create that had no answer is over by now, done or lost."""
+        entry = self._memory.get(reference)
+        if entry is not None and announcing.is_open(entry):
+            self._memory.put(announcing.dated(entry, self._occasion.now()))
 
     async def _one(self, wanted: Wanted) -> None:
         missing = wanted.missing(self._ids)
-        found = self._found[wanted.definition.reference]
+        found = self._sight.found[wanted.definition.reference]
         if missing and self._goal.plans and found is None:
-            self._note(wanted, state=State.PLANNED, change="create")
+            self._plan_to_make(wanted)
             return
         if missing:
             names = ", ".join(f"{item.kind}/{item.key}" for item in missing)
             self._note(wanted, state=State.WAITING, last_error=f"waits for {names}")
             return
-        body = wanted.body(self._ids, found)
+        body = self._body(wanted, found)
         step = decisions.step(self._case(wanted, body, found))
         if isinstance(step, decisions.Read) and found is not None:
             read = await self._organisation.read(found.kind, found.id)
             found = replace(read, version=found.version) if read is not None else None
             step = decisions.step(self._case(wanted, body, found))
         await self._take(step, wanted, body, found)
+
+    def _body(self, wanted: Wanted, found: Found | None) -> Body:
+        body = wanted.body(self._ids, was_there=self._was_there(wanted, found))
+        if wanted.kind is Kind.LOG_INDEX_ORDER and found is not None:
+            return bodies.ordered(body, found, holdings.managed_indexes(self._sight.survey))
+        return body
+
+    def _was_there(self, wanted: Wanted, found: Found | None) -> bool:
+        if found is None:
+            return False
+        is_shared = wanted.kind is Kind.METRIC_TAGS and wanted.key in self._goal.neighbours.made
+        entry = self._memory.get(wanted.definition.reference)
+        return decisions.was_there(found, entry, is_shared=is_shared)
 
     def _case(self, wanted: Wanted, body: Body, found: Found | None) -> decisions.Case:
         return decisions.Case(
@@ -154,9 +175,9 @@ class Run:
             body=body,
             found=found,
             entry=self._memory.get(wanted.definition.reference),
-            uid=self._goal.uid,
+            owners=self._goal.owners,
             keeps=self._goal.keeps,
-            reports=wanted.key in self._survey.reporting,
+            reports=wanted.key in self._sight.survey.reporting,
         )
 
     async def _take(
@@ -164,22 +185,34 @@ class Run:
     ) -> None:
         match step:
             case decisions.Create() if self._goal.plans:
-                self._note(wanted, state=State.PLANNED, change="create")
+                self._plan_to_make(wanted)
             case decisions.Create():
                 await self._create(wanted, body)
             case decisions.Update(changes=changes) if found and self._goal.plans:
                 self._note(wanted, found, state=State.PLANNED, change=f"update {changes}")
             case decisions.Update() if found:
                 await self._update(wanted, body, found, step)
-            case decisions.Leave(adopted=adopted) if found:
-                self._right(wanted, body, found, adopted=adopted)
+            case decisions.Leave() if found:
+                self._right(wanted, body, found, adopted=self._was_there(wanted, found))
             case decisions.Keep(changes=changes) if found:
-                digest = bodies.digest(wanted.kind, body)
-                self._note(wanted, found, state=State.EDITED, change=changes, hash=digest)
+                self._note(
+                    wanted,
+                    found,
+                    state=State.EDITED,
+                    change=changes,
+                    hash=bodies.digest(wanted.kind, body),
+                    adopted=self._was_there(wanted, found),
+                )
             case decisions.Refuse(why=why):
                 self._note(wanted, state=State.FAILED, last_error=why)
             case decisions.Wait(why=why):
                 self._note(wanted, state=State.WAITING, last_error=why)
+
+    def _plan_to_make(self, wanted: Wanted) -> None:
+        """It is not there: were its id kept, each look would ask for it again."""
+        self._memory.put(
+            Entry(kind=wanted.kind, key=wanted.key, state=State.PLANNED, change="create")
+        )
 
     async def _create(self, wanted: Wanted, body: Body) -> None:
         try:
@@ -202,9 +235,12 @@ class Run:
                 f"monitor {twin.id} is the same and belongs to the resource with uid {mark.uid};"
                 " delete that, name its uid in spec.adoptFrom, or use another env"
             ) from error
+        was_there = mark is None or mark.adopted
+        if was_there:
+            body = wanted.body(self._ids, was_there=True)
         if mark is None or mark.uid != self._goal.uid:
             twin = await self._organisation.update(Kind.MONITOR, twin.id, body)
-        self._right(wanted, body, twin, adopted=mark is None)
+        self._right(wanted, body, twin, adopted=was_there)
 
     async def _update(
         self, wanted: Wanted, body: Body, found: Found, step: decisions.Update
@@ -218,13 +254,19 @@ class Run:
         logger.info("changed", extra={"object": name, "id": found.id, "fields": step.changes})
         if step.by_hand:
             self.outcome.restored.append(f"{name} ({step.changes})")
-        entry = self._memory.get(wanted.definition.reference)
-        adopted = entry is not None and entry.adopted
+        adopted = self._was_there(wanted, found)
         self._right(wanted, body, replace(changed, id=found.id), adopted=adopted)
 
     def _right(self, wanted: Wanted, body: Body, found: Found, *, adopted: bool = False) -> None:
-        digest = bodies.digest(wanted.kind, body)
-        self._note(wanted, found, state=State.IN_SYNC, hash=digest, adopted=adopted)
+        self._note(
+            wanted,
+            found,
+            state=State.IN_SYNC,
+            hash=bodies.digest(wanted.kind, body),
+            adopted=adopted,
+            unlisted=False,
+            since="",
+        )
 
     def _note(
         self, wanted: Wanted, found: Found | None = None, *, state: State, **fields: object

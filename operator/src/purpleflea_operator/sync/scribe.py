@@ -66,7 +66,16 @@ class Scribe:
         moment = self.resource["metadata"].get("deletionTimestamp")
         if moment is None:
             return None
-        return (self._now() - datetime.fromisoformat(moment)).total_seconds()
+        return self.passed_s(moment)
+
+    def removal_since(self) -> str:
+        """When removing everything was first tried: as the status says, else now."""
+        known = self.status.get("removalStartedAt")
+        return str(known) if known else self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def passed_s(self, since: str) -> float:
+        """Seconds since a moment in a manifest."""
+        return (self._now() - datetime.fromisoformat(since)).total_seconds()
 
     async def write(self, memory: Memory, standing: Standing) -> None:
         """Write the status, where it differs from what stands."""

@@ -3,8 +3,8 @@
 Each pass starts from the resource and a look at Datadog, so it may be cut off anywhere and simply be run again.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -17,18 +17,18 @@ from purpleflea_operator.datadog_api import errors
 from purpleflea_operator.datadog_api.organisation import Organisation
 from purpleflea_operator.datadog_api.transport import Keys
 from purpleflea_operator.model.observability import ObservabilitySpec
-from purpleflea_operator.model.observability_status import State
 from purpleflea_operator.reconcile.reconciler import Result
-from purpleflea_operator.sync import ending, report
+from purpleflea_operator.sync import announcing, ending, report
 from purpleflea_operator.sync.goals import Goal, goal
 from purpleflea_operator.sync.keys import KeysError, read_keys
 from purpleflea_operator.sync.marking import Fleet, Marking, NoFleet
 from purpleflea_operator.sync.memory import Memory, remembered
+from purpleflea_operator.sync.neighbours import neighbours
 from purpleflea_operator.sync.outcome import Outcome
 from purpleflea_operator.sync.parameters import api_url
 from purpleflea_operator.sync.report import VALID, Standing, Verdict
-from purpleflea_operator.sync.resources import Resources
-from purpleflea_operator.sync.run import Run
+from purpleflea_operator.sync.resources import Resource, Resources
+from purpleflea_operator.sync.run import Occasion, Run
 from purpleflea_operator.sync.scribe import Scribe
 
 KEYS_AGAIN_S = 60.0
@@ -40,6 +40,14 @@ Open = Callable[[str, Keys], Organisation]
 """Takes the base URL of the API and the keys."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How Datadog is reached. Keys are sent to its own sites and to `urls`, to no others."""
+
+    open: Open
+    urls: Collection[str] = ()
+
+
 class Synchroniser:
     """Keeps Datadog in sync with the PurpleFleaObservability resources of one cluster."""
 
@@ -47,15 +55,15 @@ class Synchroniser:
         self,
         cluster: Cluster,
         resources: Resources,
-        open_organisation: Open,
+        access: Access,
         *,
         now: Callable[[], datetime],
         fleet: Fleet | None = None,
     ) -> None:
         self._fleet = fleet or NoFleet()
+        self._access = access
         self._cluster = cluster
         self._resources = resources
-        self._open = open_organisation
         self._now = now
         self._keys: dict[str, Keys] = {}
 
@@ -74,28 +82,29 @@ class Synchroniser:
         scribe = Scribe(self._cluster, self._resources, resource, now=self._now)
         try:
             spec = ObservabilitySpec.model_validate(resource["spec"])
-            wanted = goal(spec, scribe.uid)
-            url = api_url(spec)
+            wanted = goal(spec, scribe.uid, neighbours(self._others(key), spec))
+            url = api_url(spec, self._access.urls)
         except ValueError as error:
             return await self._invalid(scribe, error)
         if scribe.deleted_s() is not None:
             return await self._end(scribe, spec, wanted, url)
-        await self._hold(scribe, spec)
+        if spec.deletion_policy == "Retain":
+            await scribe.hold(wanted=False)
         return await self._sync(scribe, spec, wanted, url)
+
+    def _others(self, key: Key) -> Iterator[Resource]:
+        for other in self._resources:
+            resource = self._resources.get(other)
+            if other != key and resource is not None:
+                yield resource
 
     async def _invalid(self, scribe: Scribe, error: ValueError) -> Result:
         if scribe.deleted_s() is not None:
-            return await ending.end(scribe, None, _nowhere)
+            why = f"the spec is invalid: {_in_a_line(error)}"
+            return await ending.end(scribe, _nowhere(why))
         halt = Verdict(status="False", reason="SpecInvalid", message=_in_a_line(error))
         await self._report(scribe, remembered(scribe.status), _standing(scribe, halt=halt))
         return Result()
-
-    async def _hold(self, scribe: Scribe, spec: ObservabilitySpec) -> None:
-        """Before anything is made in Datadog, the resource may not go without us."""
-        if spec.deletion_policy == "Retain":
-            await scribe.hold(wanted=False)
-        elif spec.mode == "Manage":
-            await scribe.hold(wanted=True)
 
     async def _end(self, scribe: Scribe, spec: ObservabilitySpec, wanted: Goal, url: str) -> Result:
         if spec.deletion_policy == "Retain":
@@ -103,10 +112,10 @@ class Synchroniser:
         if spec.mode == "Plan":
             return await ending.retain(scribe, "spec.mode is Plan")
 
-        async def connect() -> Organisation:
-            return await self._connect(scribe, spec, url)
+        async def connect() -> tuple[Organisation, Goal]:
+            return await self._connect(scribe, spec, url), wanted
 
-        return await ending.end(scribe, wanted, connect)
+        return await ending.end(scribe, connect)
 
     async def _connect(self, scribe: Scribe, spec: ObservabilitySpec, url: str) -> Organisation:
         """The organisation, with keys that it accepts.
@@ -120,7 +129,7 @@ class Synchroniser:
             if known is None or scribe.deleted_s() is None:
                 raise
             keys = known
-        organisation = self._open(url, keys)
+        organisation = self._access.open(url, keys)
         try:
             await organisation.validate()
         except errors.Forbidden as error:
@@ -138,13 +147,18 @@ class Synchroniser:
         try:
             organisation = await self._connect(scribe, spec, url)
             standing = replace(standing, keys=VALID)
+            if spec.deletion_policy == "Delete" and spec.mode == "Manage":
+                # Before anything is made, the resource may not go without us; while no key works, it may.
+                await scribe.hold(wanted=True)
 
             async def save() -> None:
                 await scribe.write(memory, standing)
 
-            outcome = await Run(organisation, memory, wanted, save).perform()
+            occasion = Occasion(now=self._now, turn=self._turn(scribe, spec))
+            outcome = await Run(organisation, memory, wanted, save, occasion).perform()
+            standing = replace(standing, copies=tuple(outcome.copies))
             marking = Marking(organisation.announcements, self._fleet, memory, now=self._now())
-            await marking.perform(spec, scribe.uid, save)
+            await marking.perform(spec, save)
             outcome.deployed += marking.turns
         except KeysError as error:
             keys = Verdict(status="False", reason=error.reason, message=str(error))
@@ -160,9 +174,16 @@ class Synchroniser:
             await self._report(scribe, memory, replace(standing, halt=halt))
             raise _again(str(error), memory) from error
         await self._report(scribe, memory, standing, outcome)
-        if outcome.unanswered:
-            raise _again("; ".join(outcome.unanswered), memory)
+        if outcome.unanswered or outcome.pending:
+            pending = [f"{name} may still be made" for name in outcome.pending]
+            raise _again("; ".join([*outcome.unanswered, *pending]), memory)
         return Result(again_after_s=duration(spec.resync).total_seconds() * EARLY)
+
+    def _turn(self, scribe: Scribe, spec: ObservabilitySpec) -> int | None:
+        """The number of this look; None for a look after the spec has changed."""
+        if scribe.status.get("observedGeneration") != scribe.resource["metadata"].get("generation"):
+            return None
+        return int(self._now().timestamp() // duration(spec.resync).total_seconds())
 
     async def _report(
         self, scribe: Scribe, memory: Memory, standing: Standing, outcome: Outcome | None = None
@@ -172,8 +193,11 @@ class Synchroniser:
         await scribe.tell(report.news(before, scribe.status, outcome))
 
 
-async def _nowhere() -> Organisation:
-    raise KeysError("SpecInvalid", "the spec is invalid")
+def _nowhere(why: str) -> ending.Connect:
+    async def connect() -> tuple[Organisation, Goal]:
+        raise KeysError("SpecInvalid", why)
+
+    return connect
 
 
 def _standing(scribe: Scribe, *, wanted: int = 0, halt: Verdict | None = None) -> Standing:
@@ -183,7 +207,7 @@ def _standing(scribe: Scribe, *, wanted: int = 0, halt: Verdict | None = None) -
 
 def _again(why: str, memory: Memory) -> cluster_errors.Unavailable:
     """Another try; where a create has no answer, not before it is surely done or lost."""
-    is_open = any(entry.state is State.CREATING and not entry.id for entry in memory)
+    is_open = any(announcing.is_open(entry) for entry in memory)
     return cluster_errors.Unavailable(f"Datadog: {why}", ending.UNANSWERED_S if is_open else 0.0)
 
 

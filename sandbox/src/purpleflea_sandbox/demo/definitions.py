@@ -11,11 +11,13 @@ from purpleflea_sandbox.demo.tools import Tools
 NAME = "fleet"
 KEYS_SECRET = "datadog-keys"  # noqa: S105 - the name of a Secret
 ENV = "sandbox"
+DATADOG_URL = f"http://datadog-intake.{installation.DATADOG}.svc"
 OPERATOR_VALUES: Mapping[str, str] = {
     "observability.secrets[0].namespace": installation.OPERATOR,
     "observability.secrets[0].name": KEYS_SECRET,
+    "observability.urls[0]": DATADOG_URL,
 }
-"""Values of the operator's chart: the one Secret that it may read."""
+"""Values of the operator's chart: the one Secret that it may read, and where it may send what is in it."""
 
 
 def apply(tools: Tools, keys: Keys) -> None:
@@ -42,7 +44,7 @@ def _resource() -> dict[str, Any]:
         "metadata": {"name": NAME, "namespace": installation.OPERATOR},
         "spec": {
             "keysSecretRef": {"name": KEYS_SECRET},
-            "url": f"http://datadog-intake.{installation.DATADOG}.svc",
+            "url": DATADOG_URL,
             "allowInsecureUrl": True,
             "env": ENV,
             "resync": "30s",
