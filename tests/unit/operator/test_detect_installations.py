@@ -87,6 +87,8 @@ def nothing_listens():
     return found
 
 
+CPU = {"example.com/pool": "cpu"}
+PLAN9 = {"kubernetes.io/os": "plan9"}
 OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
 
 
@@ -203,13 +205,58 @@ CASES = (
         daemon_sets=(helm(logs=True, env=variables(DD_APM_ENABLED="false")),),
         status={"apm": "Off"},
         telemetry="ApmOff",
+        says="--reuse-values --set-string agents.containers.traceAgent.envDict.DD_APM_ENABLED=true",
+    ),
+    Case(
+        name="traces closed to other pods by the user's own variable",
+        daemon_sets=(helm(**OPEN, env=variables(DD_APM_NON_LOCAL_TRAFFIC="false")),),
+        services={},
+        status={"apm": "Off", "connection": "HostIP"},
+        telemetry="TracesUnreachable",
+        says="--set-string agents.containers.traceAgent.envDict.DD_APM_NON_LOCAL_TRAFFIC=true",
+    ),
+    Case(
+        name="logs off by the user's own variable, though the installation has them on",
+        daemon_sets=(helm(**OPEN, env=variables(DD_LOGS_ENABLED="false")),),
+        status={"logs": "Off"},
+        telemetry="LogsOff",
+        says="--set-string agents.containers.agent.envDict.DD_LOGS_ENABLED=true",
     ),
     Case(
         name="metrics off by the user's own variable",
         daemon_sets=(helm(logs=True, env=variables(DD_USE_DOGSTATSD="false")),),
         status={"connection": "None", "dogstatsd": "Off"},
         telemetry="MetricsOff",
-        says="'datadog.dogstatsd.useHostPort=true'",
+        says="--reuse-values --set-string agents.containers.agent.envDict.DD_USE_DOGSTATSD=true",
+    ),
+    Case(
+        name="metrics off in agent-data-plane",
+        daemon_sets=(helm(logs=True, data_plane=True, env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="--set-string datadog.envDict.DD_USE_DOGSTATSD=true",
+    ),
+    Case(
+        name="metrics closed to other pods, in a restricted namespace",
+        daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false")),),
+        status={"connection": "None"},
+        telemetry="PodSecurityForbids",
+        says="agents.containers.agent.envDict.DD_DOGSTATSD_NON_LOCAL_TRAFFIC=true",
+    ),
+    Case(
+        name="metrics closed to other pods, where the Service is asked for",
+        daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false")),),
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="agents.containers.agent.envDict.DD_DOGSTATSD_NON_LOCAL_TRAFFIC=true",
+    ),
+    Case(
+        name="the Datadog Operator, metrics off by the user's own variable",
+        daemon_sets=(datadog_operator(env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="kubectl --namespace datadog edit datadogagent datadog (set DD_USE_DOGSTATSD to true)",
     ),
     Case(
         name="logs from a Secret: unknown, never off",
@@ -322,7 +369,18 @@ CASES = (
         wanted="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no node-local Service of datadog/datadog-agent takes metrics",
+        says="no node-local Service of datadog/datadog-agent takes metrics. Offer it: "
+        "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'agents.localService.forceLocalServiceEnabled=true'",
+    ),
+    Case(
+        name="the Service asked for of the Datadog Operator, where it is gone",
+        daemon_sets=(datadog_operator(),),
+        services={},
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says='{"spec":{"global":{"localService":{"forceEnableLocalService":true}}}}',
     ),
     Case(
         name="CSI asked for without the driver",
@@ -331,6 +389,17 @@ CASES = (
         status={"connection": "None"},
         telemetry="NoConnection",
         says="'datadog.csi.enabled=true'",
+    ),
+    Case(
+        name="CSI asked for with the driver, and without sockets",
+        daemon_sets=(helm(logs=True, sockets=False),),
+        csi=True,
+        wanted="CSI",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="no socket of the node agent lies in a folder of the node. Offer it: "
+        "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'datadog.dogstatsd.useSocketVolume=true'",
     ),
     Case(
         name="CSI asked for where drivers cannot be seen",
@@ -506,7 +575,39 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={"nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (node selector pool=cpu does not match). See: kubectl --namespace datadog get pods",
+        says="node-3 (node selector pool=cpu does not match). Let it run there: "
+        "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'agents.nodeSelector.pool=null'",
+    ),
+    Case(
+        name="the Datadog Operator, and a node that the selector leaves out",
+        daemon_sets=(datadog_operator(node_selector={"example.com/pool": "cpu"}),),
+        nodes=tuple(
+            a_node(name, labels={"example.com/pool": pool})
+            for name, pool in zip(NODES, ("cpu", "cpu", "gpu"), strict=True)
+        ),
+        node_agents=tuple(a_node_agent(name, of=datadog_operator()) for name in NODES[:2]),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says='{"spec":{"override":{"nodeAgent":{"nodeSelector":{"example.com/pool":null}}}}}',
+    ),
+    Case(
+        name="nodes of another system than the node agent's: the chart's own selector stays",
+        daemon_sets=(helm(logs=True, desired=2),),
+        nodes=(*(a_node(name) for name in NODES[:2]), a_node("node-3", labels=PLAN9)),
+        node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (node selector kubernetes.io/os=linux does not match). See: kubectl",
+    ),
+    Case(
+        name="a selector with dots in its key",
+        daemon_sets=(helm(logs=True, node_selector={"example.com/pool": "cpu"}, desired=2),),
+        nodes=(*(a_node(name, labels=CPU) for name in NODES[:2]), a_node("node-3")),
+        node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says=r"--set 'agents.nodeSelector.example\.com/pool=null'",
     ),
     Case(
         name="nodes that the affinity leaves out",
@@ -523,7 +624,9 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM),),
         status={"nodes": {"needed": 3, "covered": 1}},
         telemetry="NodesUncovered",
-        says="1/3 agents are heard, missing on node-2 (required node affinity does not match), node-3",
+        says="1/3 agents are heard, missing on node-2 (required node affinity does not match), node-3 "
+        "(required node affinity does not match). Let it run there: helm upgrade datadog-agent "
+        "datadog/datadog --namespace datadog --reuse-values --set 'agents.affinity=null'",
     ),
     Case(
         name="a node agent that crashes",

@@ -31,7 +31,7 @@ def a_world(*daemon_sets, pods=None, ready=3, wanted="Auto", **changes):
     found = [a_pod(f"momentum-{number}") for number in range(3)] if pods is None else pods
     stateful_set = {
         "kind": "StatefulSet",
-        "metadata": {"name": "momentum", "generation": 1},
+        "metadata": {"name": "momentum", "namespace": "trading", "generation": 1},
         "spec": {"replicas": 3},
         "status": {
             "replicas": 3,
@@ -137,6 +137,34 @@ def test_a_pod_that_does_not_start_hides_nothing_of_the_others():
     )
     bare = a_world(pods=[crashing, others[0], a_pod("momentum-2", env=[])], ready=2)
     assert outcome(bare) == ("False", "NotInjected")
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        (
+            {"pods": [a_pod(env=[])]},
+            "kubectl --namespace trading rollout restart statefulset/momentum",
+        ),
+        (
+            {"hearing": {"uid-momentum-1": "TelemetryLost"}},
+            "kubectl --namespace datadog rollout restart daemonset/datadog-agent",
+        ),
+        (
+            {"hearing": {"uid-momentum-1": "AgentsSilent"}},
+            "kubectl --namespace trading get networkpolicies",
+        ),
+        ({"ready": 2}, "kubectl --namespace trading get pods"),
+    ],
+)
+def test_what_is_wrong_with_single_pods_comes_with_a_command(changes, command):
+    assert command in telemetry_ready(a_world(**changes)).message
+    assert command in telemetry_ready(a_world(**changes, agent=None)).message
+
+
+def test_pods_of_a_workload_that_is_being_made_anew_are_not_looked_into():
+    world = a_world(pods=[a_pod(env=[])], children={})
+    assert outcome(world) == ("Unknown", "WaitingForAgents")
 
 
 @pytest.mark.parametrize(

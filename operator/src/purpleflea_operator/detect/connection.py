@@ -231,6 +231,8 @@ def _refusal(facts: DatadogFacts, wanted: Wanted, security: PodSecurity) -> tupl
             Refusal.NOT_VISIBLE,
             "only sockets are offered, and whether the namespace allows them cannot be seen",
         )
+    if wanted == "CSI" and facts.csi_driver:
+        wanted = "Socket"  # The driver is there; what it would pass on is not.
     return Refusal.NOT_OFFERED, _missing(wanted, linux)
 
 

@@ -48,6 +48,11 @@ def switch(owner: Manifest, name: str, *, unset: Switch) -> Switch:
     return Switch.ON if value.lower() in ("true", "1", "yes", "t") else Switch.OFF
 
 
+def is_overridden(owner: Manifest, name: str) -> bool:
+    """Whether a variable is set again by the user, after what the installation says."""
+    return len([item for item in owner.get("env", []) if item["name"] == name]) > 1
+
+
 def owner_of_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """The container that has the named port (DogStatsD moves to agent-data-plane)."""
     for item in containers(daemon_set):

@@ -48,6 +48,14 @@ class Socket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A variable of a container of the node agent."""
+
+    container: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """How one signal (metrics or traces) is taken in."""
 
@@ -55,6 +63,8 @@ class Receiver:
     port: Port | None = None
     """Where it listens; None: nowhere, or only to its own pod."""
     socket: Socket | None = None
+    barrier: Variable | None = None
+    """The user's own variable that turns it off, or closes it to other pods: no other setting opens it."""
 
 
 OFF = Receiver()
@@ -84,6 +94,8 @@ class NodeAgent:
     dogstatsd: Receiver = OFF
     apm: Receiver = OFF
     logs: Switch = Switch.UNKNOWN
+    logs_barrier: Variable | None = None
+    """The user's own variable that turns logs off in spite of the installation's."""
     service: LocalService | None = None
     """The node-local Service, where it exists."""
     placement: Placement = ANYWHERE

@@ -17,6 +17,7 @@ from purpleflea_operator.detect.facts import (
     NodeAgent,
     Receiver,
     Switch,
+    Variable,
 )
 from purpleflea_operator.detect.placement import daemon_set_placement
 
@@ -32,6 +33,7 @@ DOGSTATSD_PORT = "dogstatsdport"
 TRACE_PORT = "traceport"
 DOGSTATSD = (DOGSTATSD_PORT, "DD_DOGSTATSD_SOCKET", "DD_DOGSTATSD_NON_LOCAL_TRAFFIC")
 APM = (TRACE_PORT, "DD_APM_RECEIVER_SOCKET", "DD_APM_NON_LOCAL_TRAFFIC")
+LOGS = "DD_LOGS_ENABLED"
 DATADOG_AGENT = "agent.datadoghq.com/name"
 """Label with the name of the DatadogAgent that a DaemonSet was made for."""
 CSI_DRIVER = "k8s.csi.datadoghq.com"
@@ -84,7 +86,8 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
     if installer is None:
         return None
     metadata, status = daemon_set["metadata"], daemon_set.get("status", {})
-    main = containers.container(daemon_set, *AGENT_CONTAINERS)
+    main = containers.container(daemon_set, *AGENT_CONTAINERS) or {}
+    logs = containers.switch(main, LOGS, unset=Switch.OFF)
     chart = CHART.match(metadata.get("labels", {}).get("helm.sh/chart", ""))
     current = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
     wanted = status.get("desiredNumberScheduled", 0)
@@ -98,7 +101,8 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
         agent_version=containers.image_path(main)[1] or None,
         dogstatsd=_dogstatsd(daemon_set),
         apm=_apm(daemon_set),
-        logs=containers.switch(main or {}, "DD_LOGS_ENABLED", unset=Switch.OFF),
+        logs=logs,
+        logs_barrier=_logs_barrier(main, logs),
         service=_local_service(services.get(service_of(daemon_set))),
         placement=daemon_set_placement(daemon_set),
         is_ready=current and 0 < wanted <= status.get("numberReady", 0),
@@ -120,6 +124,9 @@ def _dogstatsd(daemon_set: Manifest) -> Receiver:
     owner = containers.owner_of_port(daemon_set, DOGSTATSD_PORT)
     owner = owner or containers.container(daemon_set, *AGENT_CONTAINERS) or {}
     state = containers.switch(owner, "DD_USE_DOGSTATSD", unset=Switch.ON)
+    if state is Switch.OFF:
+        # No installer sets this variable.
+        return Receiver(barrier=_variable(owner, "DD_USE_DOGSTATSD"))
     return _receiver(daemon_set, owner, state, names=DOGSTATSD)
 
 
@@ -128,6 +135,10 @@ def _apm(daemon_set: Manifest) -> Receiver:
     if owner is None:
         return OFF
     state = containers.switch(owner, "DD_APM_ENABLED", unset=Switch.ON)
+    if state is Switch.OFF:
+        # An installer that turns traces off leaves their port out.
+        is_users = containers.port(daemon_set, TRACE_PORT) is not None
+        return Receiver(barrier=_variable(owner, "DD_APM_ENABLED") if is_users else None)
     return _receiver(daemon_set, owner, state, names=APM)
 
 
@@ -136,14 +147,22 @@ def _receiver(
 ) -> Receiver:
     """A receiver by its port's name, its socket's variable, and the one that opens it to other pods."""
     port_name, socket, non_local = names
-    if state is Switch.OFF:
-        return OFF
     is_closed = containers.switch(owner, non_local, unset=Switch.ON) is Switch.OFF
     return Receiver(
         state=state,
         port=None if is_closed else containers.port(daemon_set, port_name),
         socket=containers.socket(daemon_set, owner, socket),
+        barrier=_variable(owner, non_local) if is_closed else None,
     )
+
+
+def _logs_barrier(main: Manifest, logs: Switch) -> Variable | None:
+    is_users = logs is Switch.OFF and containers.is_overridden(main, LOGS)
+    return _variable(main, LOGS) if is_users else None
+
+
+def _variable(owner: Manifest, name: str) -> Variable:
+    return Variable(container=owner["name"], name=name)
 
 
 def _local_service(service: Manifest | None) -> LocalService | None:

@@ -7,35 +7,39 @@ from collections.abc import Sequence
 
 from purpleflea_operator.detect.facts import NodeAgent
 from purpleflea_operator.model.status import ConditionStatus, ConditionType
+from purpleflea_operator.reconcile.checks import remedies
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.checks.reasons import Hearing, TelemetryReason
 from purpleflea_operator.reconcile.checks.wording import some
 from purpleflea_operator.reconcile.checks.workload import progress
-from purpleflea_operator.reconcile.world import Pod, World
+from purpleflea_operator.reconcile.world import Manifest, Pod, World
 from purpleflea_operator.render.datadog import receivers
 
 
 def not_injected(world: World, _found: NodeAgent) -> Finding | None:
     """Live pods that lack what was asked for: somebody else changed them on their way in."""
+    stateful_set = world.stateful_set
+    if stateful_set is None:
+        return None
     expected = receivers(world.connection)
-    current = [pod for pod in world.pods if _is_current(pod, world)]
+    current = [pod for pod in world.pods if _is_current(pod, stateful_set)]
     bare = [pod for pod in current if not _has(pod, expected)]
     if not bare:
         return None
     wanted = ", ".join(str(item["name"]) for item in expected)
     message = (
         f"{len(current) - len(bare)}/{len(current)} agents have the address; {_names(bare)} run without {wanted}: "
-        f"look for an admission webhook that takes them away, then delete these pods"
+        "an admission webhook takes them away. Find it: kubectl get mutatingwebhookconfigurations; "
+        f"then: {_kubectl(world)} rollout restart statefulset/{stateful_set['metadata']['name']}"
     )
     return _finding("False", TelemetryReason.NOT_INJECTED, message)
 
 
-def _is_current(pod: Pod, world: World) -> bool:
+def _is_current(pod: Pod, stateful_set: Manifest) -> bool:
     """Whether a pod was made from the template as it is now: others will be replaced."""
-    stateful_set = world.stateful_set or {}
     status = stateful_set.get("status", {})
     observed = status.get("observedGeneration", 0)
-    if pod.deleting or observed < stateful_set.get("metadata", {}).get("generation", 0):
+    if pod.deleting or observed < stateful_set["metadata"]["generation"]:
         return False
     return bool(status.get("updateRevision", pod.revision) == pod.revision)
 
@@ -54,19 +58,21 @@ def _is_set(expected: object, live: object) -> bool:
     )
 
 
-def unheard(world: World, _found: NodeAgent) -> Finding | None:
+def unheard(world: World, found: NodeAgent) -> Finding | None:
     """Pods that were asked, and lose what they send, or do not answer."""
     losing, silent = _pods(world, Hearing.LOST), _pods(world, Hearing.SILENT)
     if losing:
         message = (
-            f"{_heard(world)}; {_names(losing)} lose what they send although a node agent is there: see "
-            "telemetry_dropped_by_signal in their /v1/status, and the log of the node agent"
+            f"{_heard(world)}; {_names(losing)} lose what they send although a node agent is there "
+            "(telemetry_dropped_by_signal in their /v1/status). See what it says, and start it anew: "
+            f"{remedies.start_anew(found)}"
         )
         return _finding("False", TelemetryReason.TELEMETRY_LOST, message)
     if silent:
         message = (
             f"{_heard(world)}; {_names(silent)} do not answer the operator, so whether they lose what they send "
-            "is not known: let the operator's pods reach their HTTP port (NetworkPolicy)"
+            "is not known. Let the operator's pods reach their HTTP port; what may forbid that: "
+            f"{_kubectl(world)} get networkpolicies"
         )
         return _finding("Unknown", TelemetryReason.AGENTS_SILENT, message)
     return _doubted(world)
@@ -89,7 +95,10 @@ def waiting(world: World, _found: NodeAgent) -> Finding | None:
     unproven = [*_pods(world, Hearing.NEW), *_pods(world, Hearing.DOUBTED)]
     if progress(world)[1] and not unproven:
         return None
-    message = f"{_heard(world)}; the others start, or have not answered yet"
+    message = (
+        f"{_heard(world)}; the others start, or have not answered yet. See: "
+        f"{_kubectl(world)} get pods"
+    )
     return _finding("Unknown", TelemetryReason.WAITING_FOR_AGENTS, message)
 
 
@@ -98,6 +107,12 @@ def _heard(world: World) -> str:
     wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", len(world.pods))
     heard = sum(pod.ready and pod.uid not in world.hearing for pod in world.pods)
     return f"{heard}/{wanted} agents are heard"
+
+
+def _kubectl(world: World) -> str:
+    metadata = (world.stateful_set or {}).get("metadata", {})
+    namespace = metadata.get("namespace") if world.agent is None else world.agent.namespace
+    return f"kubectl --namespace {namespace}"
 
 
 def _pods(world: World, what: Hearing) -> list[Pod]:

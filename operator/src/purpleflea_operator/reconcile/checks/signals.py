@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from purpleflea_operator.detect.connection import Mode, takes_traces
 from purpleflea_operator.detect.coverage import Heard, hearers
@@ -31,7 +32,7 @@ def signal_off(world: World, _found: NodeAgent) -> Finding | None:
     for gap in _gaps(world):
         lacking = [item for item in heard if gap.signal in sent and gap.lacks(item.by)]
         if lacking:
-            step = gap.remedy.command(lacking[0].by)
+            step = gap.remedy(lacking[0].by)
             message = f"{_extent(world, heard, lacking, gap)}. Change that: {step}"
             return finding(ConditionType.TELEMETRY_READY, "False", gap.reason, message)
     return None
@@ -48,14 +49,14 @@ class _Gap:
     signal: str
     reason: TelemetryReason
     lacks: Callable[[NodeAgent], bool]
-    remedy: remedies.Remedy
+    remedy: Callable[[NodeAgent], str]
     way: str = ""
 
 
 def _gaps(world: World) -> tuple[_Gap, ...]:
     way = world.connection
     by_socket = way.mode in (Mode.SOCKET, Mode.CSI)
-    traces = remedies.TRACES_SOCKET if by_socket else remedies.TRACES
+    traces = partial(remedies.traces, by_socket=by_socket)
     return (
         _Gap(
             signal="traces",
@@ -74,7 +75,7 @@ def _gaps(world: World) -> tuple[_Gap, ...]:
             signal="logs",
             reason=TelemetryReason.LOGS_OFF,
             lacks=lambda item: item.logs is Switch.OFF,
-            remedy=remedies.LOGS,
+            remedy=remedies.logs,
         ),
     )
 

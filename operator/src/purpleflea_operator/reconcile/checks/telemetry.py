@@ -3,10 +3,10 @@
 The first shortcoming found is told, from the installation down to the single pod, each with the command that fixes it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from purpleflea_operator.detect.connection import Mode, Refusal
-from purpleflea_operator.detect.coverage import hearers
+from purpleflea_operator.detect.connection import Mode, Refusal, serves
+from purpleflea_operator.detect.coverage import Missing, hearers
 from purpleflea_operator.detect.facts import NodeAgent, Switch
 from purpleflea_operator.model.status import ConditionStatus, ConditionType
 from purpleflea_operator.reconcile.checks import remedies
@@ -100,14 +100,15 @@ def _refused(world: World, found: NodeAgent) -> Finding | None:
         return None
     kept = "" if way.mode is Mode.NONE else f"; agents keep {way.mode} until then"
     if found.dogstatsd.state is Switch.OFF:
-        command = remedies.METRICS.command(found)
-        message = f"the node agent takes no metrics. Turn them on: {command}"
+        message = f"the node agent takes no metrics. Turn them on: {remedies.metrics(found)}"
         return _telemetry("False", TelemetryReason.METRICS_OFF, message + kept)
     if way.refusal is Refusal.NOT_VISIBLE:
         return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, way.refused + kept)
     if way.refusal is Refusal.POD_SECURITY:
-        command = remedies.METRICS.command(found)
-        message = f"{way.refused}. Open the node's ports: {command}, and set spec.datadog.connection to Auto"
+        message = (
+            f"{way.refused}. Open the node's ports: {remedies.metrics(found)}, "
+            "and set spec.datadog.connection to Auto"
+        )
         lasts = (
             "; agents send nothing"
             if way.mode is Mode.NONE
@@ -115,12 +116,9 @@ def _refused(world: World, found: NodeAgent) -> Finding | None:
         )
         return _telemetry("False", TelemetryReason.POD_SECURITY, message + lasts)
     wanted = world.agent.spec.datadog.connection if world.agent is not None else "Auto"
-    command = _OFFERS.get(wanted, remedies.METRICS).command(found)
+    command = remedies.offer(found, wanted, csi_driver=bool(world.datadog.csi_driver))
     message = f"{way.refused}. Offer it: {command}, or set spec.datadog.connection to Auto{kept}"
     return _telemetry("False", TelemetryReason.NO_CONNECTION, message)
-
-
-_OFFERS = {"Socket": remedies.METRICS_SOCKET, "CSI": remedies.CSI}
 
 
 def _uncovered(world: World, found: NodeAgent) -> Finding | None:
@@ -132,11 +130,18 @@ def _uncovered(world: World, found: NodeAgent) -> Finding | None:
     held = sum(1 for pod in world.pods if pod.held)
     where = some([f"{item.node} ({item.reason})" for item in missing])
     waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
-    tainted = any(item.reason.startswith("taint ") for item in missing)
-    command = remedies.TOLERATE.command(found) if tainted else remedies.look(found)
-    step = "Let it run there" if tainted else "See"
+    # What keeps node agents away is told of the first that serves.
+    serving = (item for item in world.datadog.node_agents if serves(item, world.connection))
+    command = remedies.let_on(next(serving, found), _told(missing))
+    step = "See" if " get pods " in command else "Let it run there"
     message = f"{heard}/{len(world.pods)} agents are heard, missing on {where}{waiting}. {step}: {command}"
     return _telemetry("False", TelemetryReason.NODES_UNCOVERED, message)
+
+
+def _told(missing: Sequence[Missing]) -> str:
+    """The first reason that a command mends, else the first."""
+    mended = [item.reason for item in missing if item.reason.startswith(remedies.MENDED)]
+    return (mended or [item.reason for item in missing])[0]
 
 
 def _unseen(world: World, found: NodeAgent) -> Finding | None:
