@@ -13,6 +13,7 @@ from purpleflea_operator.detect.coverage import NOT_VISIBLE, Coverage, Missing, 
 from purpleflea_operator.detect.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.detect.node_agent import datadog_facts
 from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.model.status import DatadogStatus
 from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
 from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
 from purpleflea_operator.reconcile.datadog_status import LISTED, datadog_status
@@ -281,6 +282,13 @@ def test_the_list_of_nodes_is_bounded():
     missing = tuple(Missing(node=f"node-{n:03}", reason="r") for n in range(50))
     found = datadog_status(a_world(coverage=Coverage(needed=60, missing=missing)))["nodes"]
     assert (found["needed"], found["covered"], len(found["missing"])) == (60, 10, LISTED)
+
+
+def test_a_reason_that_is_longer_than_the_status_takes_is_cut():
+    """The API server would refuse the whole status."""
+    missing = Missing(node="node-1", reason="taint " + "k" * 253 + "=v:NoSchedule not tolerated")
+    found = datadog_status(a_world(coverage=Coverage(needed=1, missing=(missing,))))
+    assert DatadogStatus.model_validate(found).nodes.missing[0].reason == missing.reason[:256]
 
 
 def test_hidden_metrics_without_an_address_are_unknown():

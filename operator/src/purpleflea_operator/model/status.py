@@ -15,6 +15,10 @@ from purpleflea_operator.model.agent import AgentSpec
 ShortText = Annotated[str, Field(max_length=253)]
 
 
+REASON_LIMIT = 256
+"""Length of the reason for which a node has no node agent; taints and selectors may be longer."""
+
+
 class ConditionType(StrEnum):
     """Types of conditions, in the order in which they are shown."""
 
@@ -58,7 +62,7 @@ class MissingNode(SpecModel):
 
     node: ShortText
     """Name of the node."""
-    reason: Annotated[str, Field(max_length=256)]
+    reason: Annotated[str, Field(max_length=REASON_LIMIT)]
     """Why no node agent hears them there."""
 
 

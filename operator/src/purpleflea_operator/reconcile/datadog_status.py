@@ -5,6 +5,7 @@ from typing import Any
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.detect.coverage import Coverage, hearers
 from purpleflea_operator.detect.facts import Switch, worst
+from purpleflea_operator.model.status import REASON_LIMIT
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render import sockets
 
@@ -51,5 +52,8 @@ def _nodes(found: Coverage) -> dict[str, Any] | None:
     return {
         "needed": found.needed,
         "covered": found.needed - len(found.missing),
-        "missing": [{"node": item.node, "reason": item.reason} for item in found.missing[:LISTED]],
+        "missing": [
+            {"node": item.node, "reason": item.reason[:REASON_LIMIT]}
+            for item in found.missing[:LISTED]
+        ],
     }
