@@ -3,7 +3,10 @@
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -172,11 +175,49 @@ def test_a_known_secret_is_masked_however_json_writes_it(
     assert told["header"] == "[masked]"
 
 
+def test_what_nobody_catches_is_one_line_wherever_it_happens(mounts: AgentFolder) -> None:
+    program = """
+import threading
+from purpleflea_agent import logs, masking
+from purpleflea_agent.settings import read_environment
+logs.configure(read_environment())
+masking.conceal("correct-horse-battery")
+
+class Falling:
+    def __del__(self):
+        raise ValueError("correct-horse-battery")
+
+def fall():
+    raise KeyError("correct-horse-battery")
+
+Falling()
+thread = threading.Thread(target=fall, name="worker")
+thread.start()
+thread.join()
+raise RuntimeError("correct-horse-battery")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **mounts.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    told = [json.loads(text) for text in ended.stdout.splitlines()]
+    assert [line["error.kind"] for line in told] == ["ValueError", "KeyError", "RuntimeError"]
+    assert [line["level"] for line in told] == ["ERROR", "CRITICAL", "CRITICAL"]
+    assert "worker" in told[1]["message"]
+    assert all("[masked]" in line["error.message"] for line in told)
+    assert "horse" not in ended.stdout
+
+
 def test_every_event_of_the_page_has_its_function_and_attributes(
     environment: Environment, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = logging.getLogger()
-    before, hook, level = root.handlers[:], sys.excepthook, root.level
+    before, level = root.handlers[:], root.level
+    hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
     logs.configure(environment)
     root.handlers = [caplog.handler]
     try:
@@ -186,7 +227,8 @@ def test_every_event_of_the_page_has_its_function_and_attributes(
         logs.log_balance_alert("USDC", 12.5, 50)
     finally:
         logging.captureWarnings(False)
-        root.handlers, sys.excepthook = before, hook
+        root.handlers = before
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
         root.setLevel(level)
     told = {record.__dict__["event_type"]: vars(record) for record in caplog.records}
     for event in (

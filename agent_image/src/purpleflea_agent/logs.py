@@ -7,6 +7,7 @@ no value, however odd, loses a line. Collecting and shipping lines is the node a
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -113,6 +114,8 @@ def configure(environment: Environment, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_a_thread
+    sys.unraisablehook = _log_unraisable
     _configured = True
 
 
@@ -138,10 +141,14 @@ def log_trade_execution(  # noqa: PLR0913 - the published signature
     side: str,
     size: float | Decimal,
     price: float | Decimal,
-    latency_ms: float,
+    latency_ms: float | None,
     order_id: str,
 ) -> None:
-    """Log an order that was filled; call it inside the order's span, so that both share a trace."""
+    """Log an order that was filled; call it inside the order's span, so that both share a trace.
+
+    `latency_ms` is the time from sending to the answer; None where the fill was learned of later, and is left out then.
+    """
+    latency = {} if latency_ms is None else {"latency_ms": round(latency_ms, 2)}
     log_event(
         events.TRADE_EXECUTED,
         {
@@ -149,7 +156,7 @@ def log_trade_execution(  # noqa: PLR0913 - the published signature
             "side": side,
             "size": size,
             "price": price,
-            "latency_ms": round(latency_ms, 2),
+            **latency,
             "order_id": order_id,
         },
     )
@@ -240,4 +247,25 @@ def _log_uncaught(
 ) -> None:
     logging.getLogger("purpleflea.agent").critical(
         "Uncaught exception", exc_info=(kind, error, trace)
+    )
+
+
+def _log_uncaught_in_a_thread(args: threading.ExceptHookArgs) -> None:
+    if (
+        args.exc_type is SystemExit or args.exc_value is None
+    ):  # as threading itself: that is no failure
+        return
+    name = args.thread.name if args.thread else "unknown"
+    logging.getLogger("purpleflea.agent").critical(
+        "Uncaught exception in the thread %s",
+        name,
+        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+    )
+
+
+def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
+    what = args.err_msg or "Exception ignored in"
+    error = args.exc_value or args.exc_type()
+    logging.getLogger("purpleflea.agent").error(
+        "%s: %s", what, _text(args.object), exc_info=(args.exc_type, error, args.exc_traceback)
     )
