@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from purpleflea_contract import metrics
 from purpleflea_contract.routes import OPENAPI, ROUTES
 from support.agent_process import TOKEN, AgentFolder, AgentProcess
-from support.exchange_double import ExchangeDouble, Faults
+from support.exchange_double import KEY, ExchangeDouble, Faults
 from support.receivers.dogstatsd import DogStatsdSink
 from support.receivers.trace_agent import TraceAgent
 
@@ -82,6 +82,10 @@ def test_the_same_idempotency_key_gives_the_same_order(running: Running) -> None
     first = running.post("/v1/trade", ORDER, key="same-key")
     second = running.post("/v1/trade", ORDER, key="same-key")
     assert first.json() == second.json()
+    running.exchange.key = "another"  # what is known is told, also while the exchange tells nothing
+    third = running.post("/v1/trade", ORDER, key="same-key")
+    running.exchange.key = KEY
+    assert (third.status_code, third.json()) == (201, first.json())
     other = running.post("/v1/trade", {**ORDER, "side": "sell"}, key="same-key")
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
     assert [o["side"] for o in running.exchange.orders.values()].count("sell") == 0
@@ -199,10 +203,27 @@ def test_an_upstream_failure_is_a_502_without_upstream_secrets(running: Running)
     finally:
         running.folder.key_file.write_text(running.exchange.key)
     assert (failed.status_code, failed.json()["code"]) == (502, "upstream")
-    assert "[masked]" in failed.json()["detail"]
-    assert "ffffffff" not in failed.text
+    assert failed.json()["detail"] == "401: Unauthorized"
     assert "ffffffff" not in running.agent.output
+    said = [line for line in running.agent.lines() if line["message"] == "The exchange failed"]
+    assert said[-1]["error.message"] == "401: bad key Bearer [masked]"
     assert running.post("/v1/trade", ORDER).status_code == 201
+
+
+@pytest.mark.parametrize(("status", "shown"), [(403, "403: Forbidden"), (422, "422: made to fail")])
+def test_words_of_the_exchange_are_told_only_where_they_are_about_the_order(
+    running: Running, status: int, shown: str
+) -> None:
+    for _ in range(2):  # the second answer is the journal's
+        running.exchange.faults.status_before_commit = [status]
+        failed = running.post("/v1/trade", ORDER, key=f"told-{status}")
+        assert failed.json()["detail"] == shown
+
+
+def test_words_of_an_exchange_that_failed_are_not_told(running: Running) -> None:
+    running.exchange.faults.candles_fail = 1
+    failed = running.post("/v1/trade", ORDER)
+    assert (failed.status_code, failed.json()["detail"]) == (502, "500: Internal Server Error")
 
 
 def test_the_openapi_document_describes_exactly_the_contracts_routes(running: Running) -> None:

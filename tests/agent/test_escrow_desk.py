@@ -9,8 +9,9 @@ import pytest
 from purpleflea_agent.emitter import Emitter
 from purpleflea_agent.exchange.errors import NeverSent
 from purpleflea_agent.exchange.port import EscrowRequest
-from purpleflea_agent.trading.escrows import LOOK_EVERY_S, LOST_AFTER_S, EscrowUnsettled
-from purpleflea_agent.trading.orders import KeyReused, OrderRefused
+from purpleflea_agent.trading.absences import LOST_AFTER_NOES, LOST_AFTER_S
+from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
+from purpleflea_agent.trading.escrows import LOOK_EVERY_S
 from purpleflea_contract import metrics
 from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
@@ -66,6 +67,10 @@ async def test_an_opening_that_never_arrived_fails_when_old_and_is_never_sent_ag
             await parts.escrows.create(request())
     await parts.escrows.settle_unfinished()
     assert await parts.journal.escrow_counts() == {"written": 1}
+    parts.clock.set_by = 3600.0  # the wall clock proves nothing
+    for _ in range(LOST_AFTER_NOES):
+        await parts.escrows.settle_unfinished()
+    assert await parts.journal.escrow_counts() == {"written": 1}
     parts.clock.now += LOST_AFTER_S + 1
     await parts.escrows.settle_unfinished()
     assert await parts.journal.escrow_counts() == {"failed": 1}
@@ -73,6 +78,24 @@ async def test_an_opening_that_never_arrived_fails_when_old_and_is_never_sent_ag
     with pytest.raises(NeverSent):
         await parts.escrows.create(request())
     assert counted(parts) == {"failed": 1}
+
+
+async def test_one_no_gives_up_no_escrow_however_old_it_is(
+    start: Start, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_escrow_answers = 1
+    exchange.faults.hide_escrows = True
+    async with start() as before:
+        with pytest.raises(EscrowUnsettled):
+            await before.escrows.create(request())
+        before.clock.now += 100 * LOST_AFTER_S
+        await before.escrows.settle_unfinished()
+    async with start() as after:
+        await after.escrows.settle_unfinished()
+        exchange.faults.hide_escrows = False
+        await after.escrows.settle_unfinished()
+        assert await after.journal.escrow_counts() == {"created": 1}
+        assert counted(after) == {"created": 1}
 
 
 async def test_an_unknown_outcome_is_settled_after_a_restart(

@@ -122,6 +122,23 @@ async def test_a_clock_that_was_far_ahead_does_not_end_claiming(
         assert exchange.count(*CLAIM) == 2
 
 
+async def test_money_of_the_faucet_makes_up_for_no_loss_and_makes_none(
+    start: Start, exchange: ExchangeDouble
+) -> None:
+    async with start() as parts:
+        await parts.account.refresh()
+        exchange.equity_usd -= 1000
+        await parts.account.refresh()
+        assert parts.account.drawdown_pct == 10
+        await consider(parts)
+        await parts.account.refresh()
+        assert parts.account.peak_equity_usd == 10_100
+        assert parts.account.portfolio.equity_usd == 9_100
+    async with start() as after:
+        await after.account.refresh()
+        assert after.account.peak_equity_usd == 10_100
+
+
 async def test_considering_returns_before_the_faucet_answers(
     start: Start, exchange: ExchangeDouble
 ) -> None:

@@ -16,6 +16,7 @@ from purpleflea_agent.exchange.port import (
     OrderStatus,
 )
 from purpleflea_agent.journal import FILE_NAME, Journal, JournalError
+from purpleflea_agent.journal_markets import Told
 from purpleflea_agent.journal_store import KEPT_S
 
 REQUEST = OrderRequest(idempotency_key="k1", market="BTC-USD", side="buy", size=Decimal("0.0100"))
@@ -59,9 +60,77 @@ async def test_realized_profit_is_the_exchanges_else_counted_on(tmp_path: Path) 
     await journal.write(REQUEST)
     await journal.settle(filled("1.5"))
     await journal.settle(filled("1.5"))  # the same news twice adds nothing
-    assert await journal.realized_pnl({}) == {"BTC-USD": Decimal("1.5")}
-    assert await journal.realized_pnl({"BTC-USD": Decimal(-4)}) == {"BTC-USD": Decimal(-4)}
-    assert await journal.realized_pnl({}) == {"BTC-USD": Decimal(-4)}
+    assert (await journal.reckon({})).realized == {"BTC-USD": Decimal("1.5")}
+    told = {"BTC-USD": Told(size=Decimal("0.01"), realized_pnl_usd=Decimal(-4))}
+    assert (await journal.reckon(told)).realized == {"BTC-USD": Decimal(-4)}
+    assert (await journal.reckon({})).realized == {"BTC-USD": Decimal(-4)}
+    await journal.close()
+
+
+async def test_a_word_that_is_older_than_our_fills_changes_neither_size_nor_profit(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    old = {"BTC-USD": Told(size=Decimal("0.02"), realized_pnl_usd=Decimal(3))}
+    await journal.reckon(old)
+    await journal.write(REQUEST)
+    await journal.settle(filled("1.5"))
+    for _ in range(2):
+        reckoned = await journal.reckon(old)
+        assert reckoned.realized == {"BTC-USD": Decimal("4.5")}
+        assert reckoned.holdings["BTC-USD"].size == Decimal("0.03")
+    await journal.close()
+    after = Journal(tmp_path)
+    assert (await after.reckon(old)).holdings["BTC-USD"].size == Decimal("0.03")
+    await after.close()
+
+
+async def test_a_position_is_adopted_only_where_no_open_order_may_explain_it(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    await journal.reckon({"BTC-USD": Told(size=Decimal(1))})
+    await journal.write(REQUEST)
+    assert not await journal.adopt("BTC-USD", Decimal(2))
+    assert await journal.adopt("ETH-USD", Decimal(2))
+    await journal.fail("k1", "refused")
+    assert await journal.adopt("BTC-USD", Decimal(2))
+    assert (await journal.reckon({})).holdings["BTC-USD"].size == Decimal(2)
+    await journal.close()
+
+
+async def test_an_escrow_that_came_to_its_end_is_never_open_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    request = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
+    await journal.write_escrow(request)
+    escrow = Escrow(
+        escrow_id="esc_1", status="created", counterparty_id="agent_b", amount_usd=Decimal(25)
+    )
+    assert await journal.open_escrow(escrow, "e1")
+    assert await journal.move_escrow(replace(escrow, status="cancelled"))
+    assert not await journal.move_escrow(escrow)  # an answer from before
+    assert await journal.escrow_counts() == {"cancelled": 1}
+    await journal.close()
+
+
+async def test_what_keeps_the_journal_from_being_written_is_known_until_a_write_succeeds(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    await journal.write(REQUEST)
+    with pytest.raises(JournalError):
+        await journal.write(REQUEST)  # the row is there: the disk is well
+    assert journal.trouble is None
+    sql = journal._store._database.execute
+    sql(f"PRAGMA max_page_count = {sql('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(JournalError, match="full"):
+        await journal.write(replace(REQUEST, idempotency_key="k" * 100_000))
+    assert "full" in str(journal.trouble)
+    await journal.counts()
+    assert journal.trouble is not None
+    sql("PRAGMA max_page_count = 1000000")
+    await journal.prove()
+    assert journal.trouble is None
     await journal.close()
 
 
@@ -119,7 +188,7 @@ async def test_done_orders_of_more_than_a_month_ago_are_forgotten_and_open_ones_
     assert await now.entry("k1") is None
     unfinished = [entry.request.idempotency_key for entry in await now.unfinished()]
     assert unfinished == ["of unknown outcome", "new"]
-    assert await now.realized_pnl({}) == {"BTC-USD": Decimal("1.5")}
+    assert (await now.reckon({})).realized == {"BTC-USD": Decimal("1.5")}
     await now.close()
 
 

@@ -2,21 +2,27 @@
 
 import json
 import os
+import signal
 import socket
 import sqlite3
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from purpleflea_agent.api import probes
+from purpleflea_agent.exchange.port import EscrowRequest, OrderRequest
+from purpleflea_agent.journal import Journal
 from purpleflea_contract import metrics, spans
-from support.agent_process import AgentFolder, AgentProcess
+from support.agent_process import TOKEN, AgentFolder, AgentProcess
 from support.exchange_double import KEY, ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
 from support.receivers.trace_agent import TraceAgent
 from support.waiting import wait_for
+
+TRADE = b'{"market": "BTC-USD", "side": "buy", "size": "0.01"}'
 
 
 def test_without_datadog_it_trades_and_says_once_that_telemetry_goes_nowhere(
@@ -121,6 +127,99 @@ def test_sigterm_waits_for_the_answer_to_an_order_on_its_way(
     database = sqlite3.connect(folder.state / "journal.sqlite3")
     assert database.execute("SELECT status FROM orders").fetchall() == [("filled",)]
     database.close()
+
+
+def test_from_the_signal_on_no_new_order_leaves_while_requests_are_waited_for(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    with AgentProcess(folder, {"PURPLEFLEA_GRACE_PERIOD_S": "24"}) as agent:
+        agent.wait_until_ready()
+        wait_for(lambda: exchange.orders, what="an order at the exchange")
+        with half_a_request(agent), half_a_request(agent) as finished:
+            # A whole one after them: then both halves were read, and are waited for.
+            assert agent.probe("/healthz") == 200
+            orders = len(exchange.orders)
+            os.kill(agent.pid, signal.SIGTERM)
+            wait_for(lambda: not _accepts(agent), what="no more connections")
+            finished.sendall(TRADE[-1:])
+            assert b'"code":"stopped"' in finished.makefile("rb").read()
+            assert agent.wait() == 0
+        # One may have been on its way at that moment; the next ones were due every second.
+        assert len(exchange.orders) <= orders + 1
+
+
+def half_a_request(agent: AgentProcess) -> socket.socket:
+    """A connection on which all of an order but its last byte was sent."""
+    url = agent.http.base_url
+    connection = socket.create_connection((url.host, url.port or 0), timeout=30)
+    head = (
+        f"POST /v1/trade HTTP/1.1\r\nHost: agent\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(TRADE)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + TRADE[:-1])
+    return connection
+
+
+def _accepts(agent: AgentProcess) -> bool:
+    url = agent.http.base_url
+    try:
+        socket.create_connection((url.host, url.port or 0)).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+async def test_what_is_open_is_settled_soon_whatever_the_trading_interval_and_until_then_is_no_rest(
+    folder: AgentFolder, exchange: ExchangeDouble
+) -> None:
+    path = folder.config / "settings.json"
+    settings = json.loads(path.read_text())
+    settings["trading"]["interval"] = "1h"
+    path.write_text(json.dumps(settings))
+    folder.set_mode("Halted")
+    order = OrderRequest(idempotency_key="k1", market="BTC-USD", side="buy", size=Decimal("0.01"))
+    escrow = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
+    journal = Journal(folder.state)
+    await journal.write(order)
+    await journal.write_escrow(escrow)
+    await journal.close()
+    with AgentProcess(folder, {}) as agent:
+        agent.wait_until_ready()
+        wait_for(lambda: exchange.count("GET", "/v1/orders") >= 1, what="the first question")
+        exchange.orders["k1"] = exchange.filled(
+            "k1", {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "market"}
+        )
+        wait_for(lambda: status(agent)["orders"] == {"filled": 1}, what="the order settled")
+        assert agent.http.get("/v1/control").json()["at_rest"] is False
+        exchange.escrows["esc_1"] = {
+            "escrow_id": "esc_1",
+            "status": "created",
+            "idempotency_key": "e1",
+            "counterparty_id": "agent_b",
+            "amount_usd": "25",
+        }
+        wait_for(lambda: status(agent)["escrows"] == {"created": 1}, what="the escrow settled")
+        wait_for(lambda: agent.http.get("/v1/control").json()["at_rest"], what="rest")
+
+
+def status(agent: AgentProcess) -> dict[str, Any]:
+    answer: dict[str, Any] = agent.http.get("/v1/status").json()
+    return answer
+
+
+def test_an_environment_that_cannot_be_used_is_said_in_one_line_of_json(
+    folder: AgentFolder,
+) -> None:
+    with AgentProcess(folder, {"PURPLEFLEA_HTTP_PORT": "http", "DD_SERVICE": "pf"}) as agent:
+        assert agent.wait() == 2
+        (line,) = agent.lines()
+        assert "PURPLEFLEA_HTTP_PORT" in line["message"]
+        assert (line["level"], line["agent_id"], line["dd.service"]) == (
+            "CRITICAL",
+            "momentum-0",
+            "pf",
+        )
+        assert agent.stderr == []
 
 
 def test_stopped_is_acknowledged_when_flat_and_undone_by_active_and_sigterm_flattens_too(

@@ -9,14 +9,15 @@ import pytest
 
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.emitter import Emitter
-from purpleflea_agent.exchange.errors import NeverSent, Refused
+from purpleflea_agent.exchange.errors import NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, OrderStatus, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.trading.absences import LOST_AFTER_NOES, LOST_AFTER_S
 from purpleflea_agent.trading.account import Account
-from purpleflea_agent.trading.orders import OrderDesk, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.orders import MOST_RESTING, OrderDesk
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Endpoints, Risk
 from support.agent_process import AgentFolder
@@ -283,6 +284,76 @@ async def test_no_limit_price_makes_a_large_order_small(
             replace(order, idempotency_key="k2", size=Decimal("0.0101")), reference_price=PRICE
         )
     assert list(exchange.orders) == ["k1"]
+
+
+@pytest.mark.parametrize("limits", [Risk(max_open_positions=1)])
+async def test_an_order_that_may_fill_at_any_moment_is_a_position_to_the_limit(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    resting = replace(request("k1"), type="limit", price=PRICE)
+    await parts.desk.place(resting, reference_price=PRICE)
+    with pytest.raises(OrderRefused, match="max_open_positions"):
+        await parts.buy("k2", market="ETH-USD")
+    assert await parts.buy("k3") is OrderStatus.FILLED
+    assert list(exchange.orders) == ["k1", "k3"]
+
+
+@pytest.mark.parametrize("limits", [Risk(max_open_positions=1)])
+async def test_a_fill_makes_the_account_stale_also_where_it_cannot_be_asked_for(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.account.refresh()
+    exchange.faults.positions_fail = 1
+    await parts.buy("k1")
+    with pytest.raises(OrderRefused, match="max_open_positions"):
+        await parts.buy("k2", market="ETH-USD")
+    exchange.faults.positions_fail = 2
+    await parts.buy("k3")
+    with pytest.raises(OutcomeUnknown):
+        await parts.buy("k4")
+    assert list(exchange.orders) == ["k1", "k3"]
+
+
+@pytest.mark.parametrize("limits", [Risk(min_balance_usd="9500")])
+async def test_the_balance_is_asked_for_after_a_fill(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    def pay() -> None:
+        exchange.balance_usd -= 600
+
+    exchange.when_ordered = pay
+    await parts.buy("k1")
+    with pytest.raises(OrderRefused, match="min_balance"):
+        await parts.buy("k2")
+    assert list(exchange.orders) == ["k1"]
+
+
+async def test_open_orders_are_asked_for_in_turns_a_few_at_a_time(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    for number in range(MOST_RESTING + 2):
+        resting = replace(request(f"k{number}"), type="limit", price=PRICE)
+        await parts.desk.place(resting, reference_price=PRICE)
+    for order in exchange.orders.values():
+        order |= {"status": "filled", "filled_size": "0.01", "price": str(PRICE)}
+    await parts.desk.settle_unfinished()
+    assert await parts.journal.counts() == {"filled": MOST_RESTING, "open": 2}
+    assert exchange.count("GET", "/v1/orders") == MOST_RESTING
+    await parts.desk.settle_unfinished()
+    assert await parts.journal.counts() == {"filled": MOST_RESTING + 2}
+
+
+async def test_what_was_filled_of_a_resting_order_so_far_is_held(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.account.refresh()
+    await parts.desk.place(replace(request("k1"), type="limit", price=PRICE), reference_price=PRICE)
+    exchange.orders["k1"]["filled_size"] = "0.004"
+    await parts.desk.settle_unfinished()
+    await parts.account.refresh()
+    assert parts.account.closable("BTC-USD") == Decimal("0.004")
+    assert await parts.journal.counts() == {"open": 1}
+    assert parts.sent(metrics.ORDER_EXECUTIONS) == []
 
 
 async def test_a_halt_counts_from_the_moment_it_is_written(

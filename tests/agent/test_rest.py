@@ -7,13 +7,17 @@ from decimal import Decimal
 import pytest
 
 from purpleflea_agent.emitter import Emitter
-from purpleflea_agent.trading.orders import OrderUnsettled
+from purpleflea_agent.exchange.port import EscrowRequest
+from purpleflea_agent.trading.errors import EscrowUnsettled, OrderRefused, OrderUnsettled
 from purpleflea_contract import metrics
 from support.agent_parts import PRICE, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import KEY, ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
 from support.waiting import wait_for
+
+MARKETS = ("BTC-USD", "ETH-USD", "SOL-USD")
+ESCROW = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
 
 
 @pytest.fixture
@@ -30,7 +34,12 @@ async def parts(
     flatten: bool,
 ) -> AsyncIterator[Parts]:
     async with running_parts(
-        folder, emitter, sink, endpoints=exchange.endpoints, flatten=flatten
+        folder,
+        emitter,
+        sink,
+        endpoints=exchange.endpoints,
+        markets=MARKETS,
+        flatten=flatten,
     ) as running:
         yield running
 
@@ -49,7 +58,7 @@ async def test_positions_are_closed_and_resting_orders_taken_back(
     await parts.buy("k2", limit=PRICE)
     folder.set_mode("Stopped")
     parts.control.refresh()
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert (parts.rest.is_reached, parts.rest.left_undone) == (True, None)
     assert parts.rest.flattened is True
     assert position(exchange) == 0
@@ -62,19 +71,105 @@ async def test_positions_stay_where_the_user_does_not_say_otherwise(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.buy("k1")
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert (parts.rest.left_undone, parts.rest.flattened) == (None, None)
     assert position(exchange) == Decimal("0.01")
 
 
-async def test_a_halted_agent_ends_without_a_single_order(
+async def test_an_agent_that_was_halted_a_moment_ago_ends_without_a_single_order(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     await parts.buy("k1")
+    await parts.buy("k2", limit=PRICE)
     folder.set_mode("Halted")
+    await parts.rest.come_at_the_end()
+    assert len(exchange.orders) == 2
+    assert exchange.orders["k2"]["status"] == "open"
+    assert (parts.rest.is_reached, parts.rest.flattened) == (True, None)
+
+
+@pytest.mark.parametrize("mode", ["Halted", "Active"])
+async def test_a_stop_that_is_taken_back_ends_the_closing_at_once(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder, mode: str
+) -> None:
+    for number, market in enumerate(MARKETS):
+        await parts.buy(f"k{number}", market=market)
+    exchange.when_ordered = lambda: folder.set_mode(mode)
+    folder.set_mode("Stopped")
     parts.control.refresh()
-    await parts.rest.come_at_the_end(parts.control)
-    assert len(exchange.orders) == 1
+    watching = asyncio.create_task(parts.rest.watch())
+    closed = len(MARKETS) + 1
+    await asyncio.to_thread(wait_for, lambda: len(exchange.orders) == closed, what="one closing")
+    await asyncio.to_thread(wait_for, lambda: not parts.control.is_stopped, what=mode)
+    folder.set_mode("Stopped")  # it goes on where it was, and the same thing happens
+    parts.control.refresh()
+    await asyncio.to_thread(wait_for, lambda: len(exchange.orders) > closed, what="another closing")
+    await asyncio.to_thread(wait_for, lambda: not parts.control.is_stopped, what=mode)
+    watching.cancel()
+    assert len(exchange.orders) == closed + 1
+
+
+async def test_a_halt_at_the_end_of_the_process_stops_the_closing(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    for number, market in enumerate(MARKETS):
+        await parts.buy(f"k{number}", market=market)
+    exchange.when_ordered = lambda: folder.set_mode("Halted")
+    await parts.rest.come_at_the_end()
+    assert len(exchange.orders) == len(MARKETS) + 1
+
+
+async def test_no_new_order_leaves_once_the_process_ends(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    parts.control.end()
+    with pytest.raises(OrderRefused, match="stopped"):
+        await parts.buy("k1")
+    with pytest.raises(OrderRefused, match="stopped"):
+        await parts.escrows.create(ESCROW)
+    assert (exchange.orders, exchange.escrows) == ({}, {})
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+async def test_an_order_that_cannot_be_taken_back_is_said_and_tried_again(
+    parts: Parts, exchange: ExchangeDouble, status: int
+) -> None:
+    await parts.buy("k1", limit=PRICE)
+    await parts.buy("k2")
+    exchange.faults.cancels_refused_with = status
+    await parts.rest.come_at_the_end()
+    assert parts.rest.flattened is False
+    assert "resting orders: BTC-USD" in str(parts.rest.left_undone)
+    assert position(exchange) == 0  # that one was refused closes no position
+    exchange.faults.cancels_refused_with = 0
+    await parts.rest.come_at_the_end()
+    assert (parts.rest.flattened, parts.rest.left_undone) == (True, None)
+    assert exchange.orders["k1"]["status"] == "cancelled"
+
+
+async def test_an_order_that_is_said_to_be_done_counts_as_such_when_it_is_shown_so(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    await parts.buy("k1", limit=PRICE)
+    exchange.faults.cancels_refused_with = 409
+    exchange.faults.hide_orders = True
+    await parts.rest.come_at_the_end()
+    assert parts.rest.left_undone == "resting orders: BTC-USD"
+    exchange.faults.hide_orders = False
+    exchange.orders["k1"] |= {"status": "filled", "filled_size": "0.01", "price": str(PRICE)}
+    await parts.rest.come_at_the_end()
+    assert (parts.rest.flattened, parts.rest.left_undone) == (True, None)
+    assert position(exchange) == 0
+
+
+async def test_an_escrow_of_unknown_outcome_is_said_too(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
+    exchange.faults.lose_escrow_requests = 1
+    with pytest.raises(EscrowUnsettled):
+        await parts.escrows.create(ESCROW)
+    await parts.rest.come_at_the_end()
+    assert parts.rest.left_undone == "escrows of unknown outcome, to: agent_b"
 
 
 async def test_an_order_of_unknown_outcome_is_resolved_before_positions_are_closed(
@@ -85,7 +180,7 @@ async def test_an_order_of_unknown_outcome_is_resolved_before_positions_are_clos
     with pytest.raises(OrderUnsettled):
         await parts.buy("k1")
     exchange.faults.hide_orders = False
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert parts.rest.left_undone is None
     assert position(exchange) == 0
     assert await parts.journal.counts() == {"filled": 2}
@@ -97,7 +192,7 @@ async def test_what_cannot_be_resolved_is_said_when_the_time_is_up(
     exchange.faults.lose_requests = 1
     with pytest.raises(OrderUnsettled):
         await parts.buy("k1")
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert parts.rest.is_reached
     assert parts.rest.left_undone == "orders of unknown outcome: BTC-USD"
     assert await parts.journal.counts() == {"written": 1}
@@ -108,14 +203,14 @@ async def test_an_exchange_out_of_reach_does_not_hold_the_end_up(
 ) -> None:
     await parts.buy("k1")
     exchange.close()
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert parts.rest.is_reached
     assert "cannot be reached" in str(parts.rest.left_undone)
 
 
 @pytest.mark.parametrize("flatten", [False])
-async def test_a_resting_order_is_counted_once_when_it_is_done(
-    parts: Parts, exchange: ExchangeDouble
+async def test_a_resting_order_is_counted_once_when_it_is_done_and_its_age_is_no_latency(
+    parts: Parts, exchange: ExchangeDouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     await parts.buy("k1", limit=PRICE)
     assert parts.sent(metrics.ORDER_EXECUTIONS) == []
@@ -123,6 +218,8 @@ async def test_a_resting_order_is_counted_once_when_it_is_done(
     await parts.orders.settle_unfinished()
     (counted,) = parts.sent(metrics.ORDER_EXECUTIONS)
     assert (counted.values, counted.tag("status")) == ((1.0,), "success")
+    (executed,) = [record for record in caplog.records if record.message == "Trade executed"]
+    assert not hasattr(executed, "latency_ms")
 
 
 @pytest.fixture
@@ -134,7 +231,7 @@ async def stopped_without_the_exchange(
     exchange.key = "another"
     folder.set_mode("Stopped")
     parts.control.refresh()
-    watching = asyncio.create_task(parts.rest.watch(parts.control))
+    watching = asyncio.create_task(parts.rest.watch())
     await asyncio.to_thread(wait_for, lambda: parts.rest.is_reached, what="the time to be up")
     yield parts
     watching.cancel()
@@ -144,7 +241,10 @@ async def test_a_stopped_agent_goes_on_trying_what_it_could_not_do_in_time(
     stopped_without_the_exchange: Parts, exchange: ExchangeDouble
 ) -> None:
     rest = stopped_without_the_exchange.rest
-    assert (rest.flattened, rest.left_undone) == (False, "401: bad key")
+    assert (rest.flattened, rest.left_undone) == (
+        False,
+        "401: Unauthorized; open positions: BTC-USD",
+    )
     exchange.key = KEY
     await asyncio.to_thread(wait_for, lambda: rest.flattened, what="another try")
     assert (rest.is_reached, rest.left_undone) == (True, None)
@@ -168,9 +268,9 @@ async def test_the_end_of_the_process_tries_once_more(
     exchange.key = "another"
     folder.set_mode("Stopped")
     parts.control.refresh()
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert parts.rest.flattened is False
     exchange.key = KEY
-    await parts.rest.come_at_the_end(parts.control)
+    await parts.rest.come_at_the_end()
     assert (parts.rest.flattened, parts.rest.left_undone) == (True, None)
     assert position(exchange) == 0

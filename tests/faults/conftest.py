@@ -1,14 +1,18 @@
 """The paper exchange and agents for the faults. How long the lists are is set by PURPLEFLEA_FAULTS=full."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from ddtrace.trace import tracer
 
+from purpleflea_agent.emitter import Emitter
+from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.paper_exchange import PaperExchange
+from support.receivers.dogstatsd import DogStatsdSink
 
 MARKETS = ["BTC-USD", "ETH-USD", "SOL-USD"]
 GENEROUS = {
@@ -39,3 +43,19 @@ def exchange() -> Iterator[PaperExchange]:
 def folder(tmp_path: Path, exchange: PaperExchange) -> AgentFolder:
     """What is mounted into an agent that trades three markets every second, whatever the signal."""
     return AgentFolder(tmp_path / "agent", exchange.endpoints, risk=GENEROUS, markets=MARKETS)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def start(
+    folder: AgentFolder, exchange: PaperExchange, clock: Clock
+) -> Iterator[Callable[[], AbstractAsyncContextManager[Parts]]]:
+    """Opens an agent's desks over one journal in the test's process; the second time is a restart."""
+    with DogStatsdSink() as sink:
+        yield lambda: running_parts(
+            folder, Emitter(None), sink, endpoints=exchange.endpoints, clock=clock, markets=MARKETS
+        )

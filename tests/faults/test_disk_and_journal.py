@@ -53,6 +53,9 @@ def test_a_full_disk_sends_nothing_says_so_and_trades_again_when_there_is_room(
         )
         assert refused.status_code == 503, refused.text
         assert refused.json()["code"] == "journal"
+        unready = agent.http.get("/readyz")
+        assert unready.status_code == 503
+        assert "no order can be written" in unready.json()["detail"]
         before = exchange.order_count()
         said = len(complaints(agent))
         wait_for(lambda: len(complaints(agent)) >= said + 2, what="two intervals cut short")
@@ -60,6 +63,7 @@ def test_a_full_disk_sends_nothing_says_so_and_trades_again_when_there_is_room(
         assert agent.probe("/healthz") == 200
         make_room(agent)
         wait_for(lambda: exchange.order_count() >= before + 3, what="orders again")
+        agent.wait_until_ready()
         assert agent.terminate() == 0
     assert journal_keys(folder) == {order["idempotency_key"] for order in exchange.orders()}
     assert set(exchange.sent.values()) == {1}

@@ -16,24 +16,15 @@ from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.trading.absences import LOST_AFTER_S
 from purpleflea_agent.trading.account import Account
-from purpleflea_agent.trading.orders import OrderDesk, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.orders import OrderDesk
 from purpleflea_contract.settings import Endpoints, Risk
 from support.agent_process import AgentFolder
+from support.fault_kinds import mixed
 from support.paper_exchange import PaperExchange
 
 MARKETS = ("BTC-USD", "ETH-USD", "SOL-USD")
 SHARE = 0.2
-KINDS = (
-    {"kind": "delay", "ms": 20},
-    {"kind": "delay", "ms": 150},
-    {"kind": "status", "status": 500},
-    {"kind": "status", "status": 503},
-    {"kind": "reset"},
-    {"kind": "timeout_after_commit"},
-    {"kind": "stale"},
-    {"kind": "rate_limit"},
-)
-MIXED = [{**kind, "probability": SHARE / len(KINDS)} for kind in KINDS]
 TIMEOUT = httpx.Timeout(0.1)
 INTERVAL_S = 5.0
 
@@ -150,7 +141,7 @@ async def test_a_stale_answer_about_an_old_order_is_not_believed(
 async def test_orders_under_mixed_faults_are_neither_doubled_nor_left_open(
     trader: Trader, exchange: PaperExchange, is_full_run: bool
 ) -> None:
-    exchange.break_with(MIXED)
+    exchange.break_with(mixed(SHARE))
     while trader.sent < (10_000 if is_full_run else 500):
         await trader.interval()
     struck = exchange.mend()

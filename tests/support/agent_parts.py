@@ -1,7 +1,7 @@
 """The agent's desks inside the test's process: a real journal, real HTTP to the exchange double, a clock of our own."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ import httpx
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.emitter import Emitter
 from purpleflea_agent.exchange.key_file import KeyFile
-from purpleflea_agent.exchange.port import OrderRequest
+from purpleflea_agent.exchange.port import OrderRequest, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.trading.account import Account
@@ -28,13 +28,18 @@ ANSWER_TIMEOUT_S = 0.4
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A wall clock and a monotonic one. Time passes for both when told; only the wall's can be set."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
+        self.set_by = 0.0
 
     def __call__(self) -> float:
-        """Now."""
+        """Now, on the wall."""
+        return self.now + self.set_by
+
+    def monotonic(self) -> float:
+        """Seconds that have passed."""
         return self.now
 
 
@@ -53,12 +58,14 @@ class Parts:
     emitter: Emitter
     sink: DogStatsdSink
 
-    async def buy(self, key: str, *, limit: Decimal | None = None) -> None:
-        """Buy a little."""
+    async def buy(
+        self, key: str, *, market: str = "BTC-USD", side: Side = "buy", limit: Decimal | None = None
+    ) -> None:
+        """Buy (or sell) a little."""
         request = OrderRequest(
             idempotency_key=key,
-            market="BTC-USD",
-            side="buy",
+            market=market,
+            side=side,
             size=Decimal("0.01"),
             type="limit" if limit else "market",
             price=limit,
@@ -80,10 +87,12 @@ async def running_parts(
     *,
     endpoints: dict[str, str],
     clock: Clock | None = None,
+    markets: Sequence[str] = ("BTC-USD",),
+    limits: Risk | None = None,
     flatten: bool = True,
     faucet: Faucet | None = None,
 ) -> AsyncIterator[Parts]:
-    """Open the desks over a folder's journal; entering again is a restart."""
+    """Open the desks over a folder's journal; entering again is a restart. The clock is the wall's, and moves both."""
     clock = clock or Clock()
     exchange = SeedExchange(
         Endpoints(**endpoints),
@@ -94,16 +103,21 @@ async def running_parts(
     journal = Journal(folder.state, clock=clock)
     control = ControlFile(folder.config / "control.json")
     account = Account(
-        exchange=exchange, journal=journal, markets=["BTC-USD"], balance_threshold_usd=Decimal(0)
+        exchange=exchange,
+        journal=journal,
+        markets=markets,
+        balance_threshold_usd=Decimal(0),
+        monotonic=clock.monotonic,
     )
     orders = OrderDesk(
         exchange=exchange,
         journal=journal,
         account=account,
         control=control,
-        limits=Risk(),
+        limits=limits or Risk(),
         ask_after_s=(0.0, 0.05),
         clock=clock,
+        monotonic=clock.monotonic,
     )
     escrows = EscrowDesk(
         exchange=exchange,
@@ -111,7 +125,7 @@ async def running_parts(
         control=control,
         ask_after_s=(0.0, 0.05),
         clock=clock,
-        monotonic=clock,
+        monotonic=clock.monotonic,
     )
     faucets = FaucetDesk(
         faucet or Faucet(below_usd="20000"),
@@ -121,7 +135,14 @@ async def running_parts(
         clock=clock,
     )
     rest = Rest(
-        desk=orders, journal=journal, account=account, flatten=flatten, limit_s=1.0, retry_s=0.0
+        desk=orders,
+        escrows=escrows,
+        journal=journal,
+        account=account,
+        control=control,
+        flatten=flatten,
+        limit_s=1.0,
+        retry_s=0.0,
     )
     yield Parts(
         journal=journal,

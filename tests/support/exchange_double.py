@@ -6,6 +6,7 @@ exchange is part of the sandbox; this one only lets tests of the agent break thi
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import TracebackType
@@ -40,6 +41,9 @@ class Faults:
     lose_escrow_requests: int = 0
     hide_escrows: bool = False
     faucet_retry_after_s: int = 0
+    positions_fail: int = 0
+    candles_fail: int = 0
+    cancels_refused_with: int = 0
 
 
 class ExchangeDouble:
@@ -67,6 +71,8 @@ class ExchangeDouble:
         self.claims = 0
         self.balance_usd = START_CASH
         self.equity_usd = START_CASH
+        self.when_ordered: Callable[[], None] = lambda: None
+        """What happens elsewhere in the moment in which an order arrives."""
 
     @property
     def is_closed(self) -> bool:
@@ -137,6 +143,9 @@ class ExchangeDouble:
         return guarded
 
     async def _candles(self, request: Request) -> Response:
+        if self.faults.candles_fail:
+            self.faults.candles_fail -= 1
+            return _problem(500, "made to fail")
         limit = int(request.query_params["limit"])
         closes = self.closes[-limit:]
         candles = [{"time": "2026-01-01T00:00:00.000Z", "close": close} for close in closes]
@@ -152,14 +161,16 @@ class ExchangeDouble:
         if self.faults.lose_requests:
             self.faults.lose_requests -= 1
             return await self._silence(request)
-        self.orders[key] = order = self._filled(key, body)
+        self.orders[key] = order = self.filled(key, body)
+        self.when_ordered()
         if self.faults.lose_answers_after_commit:
             self.faults.lose_answers_after_commit -= 1
             return await self._silence(request)
         await asyncio.sleep(self.faults.answer_after_s)
         return JSONResponse(order, status_code=201)
 
-    def _filled(self, key: str, body: dict[str, str]) -> dict[str, Any]:
+    def filled(self, key: str, body: dict[str, str]) -> dict[str, Any]:
+        """An order as it stands after it arrived."""
         status = "open" if body["type"] == "limit" else "filled"
         if self.faults.reject:
             self.faults.reject -= 1
@@ -189,6 +200,9 @@ class ExchangeDouble:
         return JSONResponse({"orders": found})
 
     async def _positions(self, request: Request) -> Response:
+        if self.faults.positions_fail:
+            self.faults.positions_fail -= 1
+            return _problem(500, "made to fail")
         sizes: dict[str, Decimal] = {}
         for order in self.orders.values():
             signed = Decimal(order["filled_size"]) * (1 if order["side"] == "buy" else -1)
@@ -214,6 +228,8 @@ class ExchangeDouble:
         return JSONResponse({"balances": balances, "equity_usd": str(self.equity_usd)})
 
     async def _cancel(self, request: Request) -> Response:
+        if self.faults.cancels_refused_with:
+            return _problem(self.faults.cancels_refused_with, "not now")
         wanted = request.path_params["id"]
         order = next((o for o in self.orders.values() if o["order_id"] == wanted), None)
         if order is None or order["status"] != "open":
@@ -226,7 +242,7 @@ class ExchangeDouble:
             headers = {"Retry-After": str(self.faults.faucet_retry_after_s)}
             return _problem(429, "the faucet has paid already", headers=headers)
         self.claims += 1
-        self.balance_usd += 100
+        self._move_cash(Decimal(100))
         return JSONResponse({"claim_id": f"clm_{self.claims}", "credited_usd": "100"})
 
     async def _find_escrow(self, request: Request) -> Response:
@@ -249,10 +265,15 @@ class ExchangeDouble:
             **await request.json(),
         }
         self.escrows[escrow["escrow_id"]] = escrow
+        self._move_cash(-Decimal(escrow["amount_usd"]))
         if self.faults.lose_escrow_answers:
             self.faults.lose_escrow_answers -= 1
             return await self._silence(request)
         return JSONResponse(escrow, status_code=201)
+
+    def _move_cash(self, amount_usd: Decimal) -> None:
+        self.balance_usd += amount_usd
+        self.equity_usd += amount_usd
 
     async def _move_escrow(self, request: Request) -> Response:
         escrow = self.escrows.get(request.path_params["id"])
@@ -262,6 +283,8 @@ class ExchangeDouble:
             return _problem(409, f"the escrow is {escrow['status']}")
         verb = request.path_params["verb"]
         escrow["status"] = {"release": "released", "cancel": "cancelled"}[verb]
+        if verb == "cancel":
+            self._move_cash(Decimal(escrow["amount_usd"]))
         if self.faults.lose_escrow_answers:
             self.faults.lose_escrow_answers -= 1
             return await self._silence(request)

@@ -18,23 +18,25 @@ from purpleflea_agent.api.slow_clients import MOST_CONNECTIONS, PatientProtocol
 from purpleflea_agent.app import application
 from purpleflea_agent.emitter import emitter_of
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.settings import SettingsError, read_environment
+from purpleflea_agent.services import Services
+from purpleflea_agent.settings import SettingsError, read_environment, readable_environment
 from purpleflea_agent.trading.strategies import UnknownStrategy
 
 UNUSABLE = 2
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which from the signal on has only so much time."""
+    """uvicorn, which from the signal on has only so much time, and whose agent sends no new order."""
 
-    def __init__(self, config: uvicorn.Config, *, leave_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, *, agent: Services) -> None:
         super().__init__(config)
-        self._leave_s = leave_s
+        self._agent = agent
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end."""
+        """Begin the end: at once, as uvicorn may wait long for requests before it tells the agent."""
         if not self.should_exit:
-            ending.leave_within(self._leave_s)
+            ending.leave_within(self._agent.environment.leave_timeout_s)
+            self._agent.end()
         super().handle_exit(sig, frame)
 
 
@@ -48,7 +50,8 @@ def main() -> int:
     try:
         environment = read_environment()
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        logs.configure(readable_environment())
+        logging.getLogger("purpleflea.agent").critical(str(error))
         return UNUSABLE
     logs.configure(environment)
     try:
@@ -70,7 +73,7 @@ def main() -> int:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
     )
-    server = Server(config, leave_s=environment.leave_timeout_s)
+    server = Server(config, agent=agent)
     listener = _listener(config)
     logging.getLogger("purpleflea.agent").info(
         "Listening", extra={"http_port": listener.getsockname()[1]}

@@ -32,6 +32,7 @@ class ControlFile:
         self._text: bytes | None = None
         self._control = Control(mode=Mode.HALTED)
         self._since = now()
+        self._is_ending = False
         self._read(first=True)
 
     @property
@@ -55,9 +56,20 @@ class ControlFile:
         return self._control.mode is Mode.STOPPED
 
     @property
+    def may_close(self) -> bool:
+        """Whether positions may be closed: the agent is Stopped, or its process ends, and it is not Halted."""
+        return self.is_stopped or (self._is_ending and not self.is_halted)
+
+    @property
     def objection(self) -> str | None:
         """Why no money may leave, as the contract's tag `reason` says it; None while Active."""
-        return self._control.mode.value.lower() if self.is_halted else None
+        if self.is_halted:
+            return self._control.mode.value.lower()
+        return Mode.STOPPED.value.lower() if self._is_ending else None
+
+    def end(self) -> None:
+        """The process ends: whatever the file says, no more money leaves. Safe in a handler of signals."""
+        self._is_ending = True
 
     def acknowledged(
         self,

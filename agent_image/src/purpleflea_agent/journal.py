@@ -5,17 +5,19 @@ What to do about an unsettled order is the order desk's business.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.exchange.port import Claim, Escrow, EscrowRequest, Order, OrderRequest
 from purpleflea_agent.journal_days import day_of
 from purpleflea_agent.journal_escrows import EscrowEntry
+from purpleflea_agent.journal_markets import Reckoning, Told
 from purpleflea_agent.journal_store import Entry, JournalStore
 
 P = ParamSpec("P")
@@ -39,18 +41,28 @@ class Journal:
             self._store = JournalStore(self._path)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(_why_unusable(self._path, error)) from error
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written: what the last write failed of; None where it did not."""
+        return self._trouble
+
+    async def prove(self) -> None:
+        """Write something, to learn whether it can be done again."""
+        await self._note(self._store.prove)
 
     async def write(self, request: OrderRequest) -> None:
         """Put an order on disk, before it is sent."""
-        await self._run(self._store.write, request, self._clock())
+        await self._note(self._store.write, request, self._clock())
 
     async def settle(self, order: Order) -> None:
         """Note what the exchange says of an order."""
-        await self._run(self._store.settle, order, self._clock())
+        await self._note(self._store.settle, order, self._clock())
 
     async def fail(self, idempotency_key: str, reason: str) -> None:
         """Note that an order had no effect."""
-        await self._run(self._store.fail, idempotency_key, reason, self._clock())
+        await self._note(self._store.fail, idempotency_key, reason, self._clock())
 
     async def entry(self, idempotency_key: str) -> Entry | None:
         """The order of a key."""
@@ -74,36 +86,53 @@ class Journal:
         return day_of(now), await self._run(self._store.days.of, now)
 
     async def raise_peak(self, equity_usd: Decimal) -> Decimal:
-        """The highest equity ever, this one included."""
-        return await self._run(self._store.raise_peak, equity_usd)
+        """The highest equity ever, this one included, as if money beside trading had always come and gone."""
+        return await self._run(self._store.raise_peak, equity_usd, self._clock())
 
-    async def realized_pnl(self, told: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Realized profit of every market: the exchange tells it with a position, and a closed one is none."""
-        return await self._run(self._store.realized_pnl, told)
+    async def reckon(self, told: Mapping[str, Told]) -> Reckoning:
+        """What is held and was gained in all markets, now that the exchange told this of them."""
+        return await self._run(self._store.reckon, told)
+
+    async def adopt(self, market: str, size: Decimal) -> bool:
+        """Take the exchange's word on a position; False while an order of the market is open and may explain it."""
+        return await self._run(self._store.adopt, market, size)
+
+    @contextlib.contextmanager
+    def awaiting_credit(self) -> Iterator[None]:
+        """While a payment may arrive whose amount is not known yet."""
+        self._store.flows.awaited += 1
+        try:
+            yield
+        finally:
+            self._store.flows.awaited -= 1
+
+    async def credit(self, claim: Claim) -> None:
+        """Note a payment of the faucet: no profit."""
+        await self._note(self._store.credit, claim, self._clock())
 
     async def fact(self, name: str) -> str | None:
         """What was last noted under a name."""
-        return await self._run(self._store.fact, name)
+        return await self._run(self._store.facts.get, name)
 
     async def set_fact(self, name: str, value: str) -> None:
         """Note something under a name."""
-        await self._run(self._store.set_fact, name, value)
+        await self._note(self._store.facts.set, name, value)
 
     async def write_escrow(self, request: EscrowRequest) -> None:
         """Put an escrow on disk, before it is opened."""
-        await self._run(self._store.escrows.write, request, self._clock())
+        await self._note(self._store.escrows.write, request, self._clock())
 
     async def open_escrow(self, escrow: Escrow, idempotency_key: str) -> bool:
         """Note that an escrow was opened; False where that was known."""
-        return await self._run(self._store.escrows.open, escrow, idempotency_key)
+        return await self._note(self._store.open_escrow, escrow, idempotency_key, self._clock())
 
     async def fail_escrow(self, idempotency_key: str) -> bool:
         """Note that an escrow had no effect; False where its outcome was known."""
-        return await self._run(self._store.escrows.fail, idempotency_key)
+        return await self._note(self._store.escrows.fail, idempotency_key)
 
     async def move_escrow(self, escrow: Escrow) -> bool:
-        """Note the state that an escrow reached; False where that was known."""
-        return await self._run(self._store.escrows.move, escrow)
+        """Note the end that an escrow reached; False where that was known."""
+        return await self._note(self._store.move_escrow, escrow, self._clock())
 
     async def escrow(self, idempotency_key: str) -> EscrowEntry | None:
         """The escrow of a key."""
@@ -121,6 +150,18 @@ class Journal:
         """Finish what is queued and close the file."""
         await self._run(self._store.close)
         self._thread.shutdown(wait=False)
+
+    async def _note(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Write, and remember whether that can be done."""
+        try:
+            done = await self._run(work, *args, **kwargs)
+        except JournalError as error:
+            # A row that is there already is no trouble of the disk.
+            if not isinstance(error.__cause__, sqlite3.IntegrityError):
+                self._trouble = str(error.__cause__)
+            raise
+        self._trouble = None
+        return done
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         future = self._thread.submit(work, *args, **kwargs)

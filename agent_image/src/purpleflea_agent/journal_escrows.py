@@ -15,6 +15,7 @@ WRITTEN = "written"
 FAILED = "failed"
 """It had no effect: refused, or never arrived."""
 OPEN = "created"
+CANCELLED = "cancelled"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS escrows (
@@ -96,17 +97,28 @@ class EscrowTable:
             WRITTEN,
         )
 
+    def is_known(self, escrow_id: str) -> bool:
+        """Whether it was opened here."""
+        return bool(self._rows("SELECT 1 FROM escrows WHERE escrow_id = ?", escrow_id))
+
     def move(self, escrow: Escrow) -> bool:
-        """Note the state that it reached; False where that was known. One that we did not open is news."""
-        known = self._rows("SELECT status FROM escrows WHERE escrow_id = ?", escrow.escrow_id)
-        if not known:
-            return True
-        return self._changed(
-            "UPDATE escrows SET status = ? WHERE escrow_id = ? AND status <> ?",
+        """Note the end that it reached; False where that was known, or it is open as before.
+
+        An end is final: an answer that calls it open is older than the one that told of its end.
+        """
+        return escrow.status != OPEN and self._changed(
+            "UPDATE escrows SET status = ? WHERE escrow_id = ? AND status = ?",
             escrow.status,
             escrow.escrow_id,
-            escrow.status,
+            OPEN,
         )
+
+    def unknown_flows(self) -> list[Decimal]:
+        """What each may have moved without our knowing: one that is written may be paid, an open one may be back."""
+        rows = self._rows(
+            "SELECT amount_usd, status FROM escrows WHERE status IN (?, ?)", WRITTEN, OPEN
+        )
+        return [Decimal(row["amount_usd"]) * (1 if row["status"] == OPEN else -1) for row in rows]
 
     def entry(self, idempotency_key: str) -> EscrowEntry | None:
         """The escrow of a key."""

@@ -10,14 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 
 from purpleflea_agent import journal_days as days
-from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
-from purpleflea_agent.journal_escrows import EscrowTable
+from purpleflea_agent.exchange.port import Claim, Escrow, Order, OrderRequest, OrderStatus
+from purpleflea_agent.journal_escrows import CANCELLED, EscrowTable
+from purpleflea_agent.journal_facts import FactTable
+from purpleflea_agent.journal_flows import FlowTable
+from purpleflea_agent.journal_markets import MarketTable, Reckoning, Told
 
 WRITTEN = "written"
 """The order is on disk and may have been sent; its outcome is unknown."""
 FAILED = "failed"
 """The order had no effect: it was refused, or never reached the exchange."""
-PEAK_EQUITY = "peak_equity_usd"
 ZERO = Decimal(0)
 KEPT_S = 31 * 24 * 3600.0
 """Age from which an order that is done may be forgotten: the volume is finite, and the exchange keeps its own books."""
@@ -48,8 +50,6 @@ CREATE TABLE IF NOT EXISTS orders (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS orders_by_status ON orders (status);
 CREATE INDEX IF NOT EXISTS orders_by_time ON orders (written_at);
-CREATE TABLE IF NOT EXISTS realized (market TEXT PRIMARY KEY, pnl_usd TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 
 
@@ -68,6 +68,11 @@ class Entry:
         """Whether nobody knows yet what came of it."""
         return self.status == WRITTEN
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether it waits at the exchange for its price."""
+        return self.status == OrderStatus.OPEN.value
+
 
 class JournalStore:
     """The open file. Exclusive: a second process fails to open it."""
@@ -85,7 +90,10 @@ class JournalStore:
             self._database.execute("PRAGMA synchronous = FULL")
             self._check()
             self._database.executescript(SCHEMA)
+            self.facts = FactTable(self._database)
+            self.markets = MarketTable(self._database)
             self.escrows = EscrowTable(self._database)
+            self.flows = FlowTable(self._database, self.facts)
             self.days = days.DayTable(self._database)
         except sqlite3.Error:
             self._database.close()
@@ -93,33 +101,25 @@ class JournalStore:
 
     def write(self, request: OrderRequest, now: float) -> None:
         """Put an order on disk, before it is sent."""
-        values = (
-            request.idempotency_key,
-            request.market,
-            request.side,
-            str(request.size),
-            request.type,
-            None if request.price is None else str(request.price),
-            WRITTEN,
-            now,
-        )
+        price = None if request.price is None else str(request.price)
+        what = (request.market, request.side, str(request.size), request.type, price)
         with self._transaction():
             self._database.execute(
                 "INSERT INTO orders (idempotency_key, market, side, size, type, price, status, written_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                values,
+                (request.idempotency_key, *what, WRITTEN, now),
             )
             self.days.add(now, {days.ORDERS: 1})
             self._database.execute(FORGET, (now - KEPT_S, WRITTEN, OrderStatus.OPEN.value))
 
     def settle(self, order: Order, now: float) -> None:
-        """Note what the exchange says of an order, and add its profit to that of its market and of the day."""
+        """Note what the exchange says of an order, and add what is new of it to its market and the day."""
         with self._transaction():
             before = self.entry(order.idempotency_key)
             known = before.order if before else None
             profit = order.realized_pnl_usd - (known.realized_pnl_usd if known else ZERO)
-            total = self.realized_pnl({}).get(order.market, ZERO)
-            self._set_realized(order.market, total + profit)
+            filled = order.filled_size - (known.filled_size if known else ZERO)
+            self.markets.fill(order.market, filled if order.side == "buy" else -filled, profit)
             is_news = before is not None and before.status != order.status.value
             self.days.add(
                 now,
@@ -183,35 +183,51 @@ class JournalStore:
         rows = self._rows("SELECT status, count(*) AS n FROM orders GROUP BY status")
         return {row["status"]: int(row["n"]) for row in rows}
 
-    def raise_peak(self, equity_usd: Decimal) -> Decimal:
-        """The highest equity ever, this one included."""
-        known = self.fact(PEAK_EQUITY)
-        peak = Decimal(known) if known else ZERO
-        if equity_usd <= peak:
-            return peak
-        self.set_fact(PEAK_EQUITY, str(equity_usd))
-        return equity_usd
+    def reckon(self, told: Mapping[str, Told]) -> Reckoning:
+        """What is held and was gained in all markets, now that the exchange told this of them."""
+        with self._transaction():
+            return self.markets.reckon(told)
 
-    def fact(self, name: str) -> str | None:
-        """What was last noted under a name."""
-        rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
-        return rows[0]["value"] if rows else None
+    def adopt(self, market: str, size: Decimal) -> bool:
+        """Take the exchange's word on a position; False while an order of the market is open and may explain it."""
+        with self._transaction():
+            if any(entry.request.market == market for entry in self.unfinished()):
+                return False
+            self.markets.adopt(market, size)
+            return True
 
-    def set_fact(self, name: str, value: str) -> None:
-        """Note something under a name."""
-        self._database.execute(
-            "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
+    def raise_peak(self, equity_usd: Decimal, now: float) -> Decimal:
+        """The highest equity ever, this one included; see journal_flows."""
+        with self._transaction():
+            return self.flows.raise_peak(equity_usd, self.escrows.unknown_flows(), now)
 
-    def realized_pnl(self, told: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Realized profit of every market: as the exchange tells, else as last told plus the fills since."""
-        rows = self._rows("SELECT market, pnl_usd FROM realized")
-        known = {row["market"]: Decimal(row["pnl_usd"]) for row in rows}
-        for market, value in told.items():
-            if known.get(market) != value:
-                self._set_realized(market, value)
-        return {**known, **told}
+    def open_escrow(self, escrow: Escrow, idempotency_key: str, now: float) -> bool:
+        """Note that an escrow was opened, and that its amount left; False where that was known."""
+        with self._transaction():
+            opened = self.escrows.open(escrow, idempotency_key)
+            if opened and escrow.status != CANCELLED:
+                self.flows.add(f"escrow {escrow.escrow_id}", -escrow.amount_usd, now)
+            return opened
+
+    def move_escrow(self, escrow: Escrow, now: float) -> bool:
+        """Note the end of an escrow; False where that was known. One that was not opened here is news, but no flow."""
+        with self._transaction():
+            if not self.escrows.is_known(escrow.escrow_id):
+                return True
+            moved = self.escrows.move(escrow)
+            if moved and escrow.status == CANCELLED:
+                self.flows.add(f"escrow {escrow.escrow_id} back", escrow.amount_usd, now)
+            return moved
+
+    def credit(self, claim: Claim, now: float) -> None:
+        """Note a payment of the faucet."""
+        with self._transaction():
+            self.flows.add(f"claim {claim.claim_id}", claim.credited_usd, now)
+
+    def prove(self) -> None:
+        """Write something: raises where nothing can be written."""
+        with self._transaction():
+            self.facts.set("written", "yes")
 
     def close(self) -> None:
         """Close the file."""
@@ -223,13 +239,6 @@ class JournalStore:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
 
-    def _set_realized(self, market: str, value: Decimal) -> None:
-        self._database.execute(
-            "INSERT INTO realized VALUES (?, ?)"
-            " ON CONFLICT (market) DO UPDATE SET pnl_usd = excluded.pnl_usd",
-            (market, str(value)),
-        )
-
     def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
         return self._database.execute(statement, values).fetchall()
 
@@ -239,7 +248,8 @@ class JournalStore:
         try:
             yield
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk rolls back by itself
+                self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
 

@@ -21,6 +21,7 @@ from purpleflea_agent.trading.faucet import FaucetDesk
 from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.orders import OrderDesk
 from purpleflea_agent.trading.rest import Rest
+from purpleflea_agent.trading.settling import Settling
 from purpleflea_contract import quantities
 from purpleflea_contract.settings import Settings
 
@@ -43,45 +44,54 @@ class Services:
     escrows: EscrowDesk
     faucet: FaucetDesk
     rest: Rest
+    settling: Settling
     loop: TradingLoop
 
     async def run(self, started: asyncio.Event) -> None:
         """Trade until cancelled; then settle what is under way, hand over telemetry, and close."""
         self._say_what_is_missing()
-        follower = asyncio.create_task(self.control.follow(), name="control")
-        watcher = asyncio.create_task(self.rest.watch(self.control), name="rest")
         trader = asyncio.create_task(self.loop.run(), name="trading")
+        # Until the very end: a Halted that comes while positions are being closed stops that too.
+        others = {
+            asyncio.create_task(self.control.follow(), name="control"),
+            asyncio.create_task(self.rest.watch(), name="rest"),
+            asyncio.create_task(self.settling.run(), name="settling"),
+        }
         started.set()
         try:
             # Not gather: its cancellation would cancel an order on its way.
-            ended, _ = await asyncio.wait(
-                {follower, watcher, trader}, return_when=asyncio.FIRST_COMPLETED
-            )
+            ended, _ = await asyncio.wait({trader, *others}, return_when=asyncio.FIRST_COMPLETED)
+            if ended == {trader} and self.loop.is_stopping:
+                # It was told to; what requests still need stays open until we are cancelled.
+                ended, _ = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 logger.critical("%s ended", task.get_name(), exc_info=task.exception())
         finally:
-            follower.cancel()
-            await self._stop(trader, watcher)
+            await self._stop(trader, others)
 
-    async def _stop(self, trader: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
+    def end(self) -> None:
+        """Begin the end: from this moment no money leaves. Safe in a handler of signals; run() then does the rest."""
+        self.control.end()
         self.loop.stop()
+
+    async def _stop(self, trader: asyncio.Task[None], others: set[asyncio.Task[None]]) -> None:
+        self.end()
         await self.faucet.stop()
-        end = asyncio.create_task(self._come_to_rest(trader, watcher), name="end")
+        end = asyncio.create_task(self._come_to_rest(trader), name="end")
         _, late = await asyncio.wait({end}, timeout=self.environment.rest_timeout_s)
         if late:
             logger.warning("Not at rest in time; the journal keeps what is open for the next start")
-            for task in (end, trader, watcher):
-                task.cancel()
-            await asyncio.wait({end, trader, watcher}, timeout=1)
+        for task in (end, trader, *others):
+            task.cancel()
+        await asyncio.wait({end, trader, *others}, timeout=1)
         await self.exchange.close()
         await self.journal.close()
         await asyncio.to_thread(metrics.emitter().close)
         logger.info("Stopped")
 
-    async def _come_to_rest(self, trader: asyncio.Task[None], watcher: asyncio.Task[None]) -> None:
+    async def _come_to_rest(self, trader: asyncio.Task[None]) -> None:
         await asyncio.wait({trader})
-        await self.rest.come_at_the_end(self.control)
-        watcher.cancel()
+        await self.rest.come_at_the_end()
 
     def _say_what_is_missing(self) -> None:
         if self.key_file.key() is None:
@@ -129,18 +139,20 @@ def assemble(environment: Environment) -> Services:
         faucet=faucet,
         rest=Rest(
             desk=desk,
+            escrows=escrows,
             journal=journal,
             account=account,
+            control=control,
             flatten=settings.trading.flatten_on_stop,
             limit_s=environment.rest_timeout_s,
         ),
+        settling=Settling(desk=desk, escrows=escrows, journal=journal),
         loop=TradingLoop(
             settings,
             strategy=strategy,
             exchange=exchange,
             account=account,
             desk=desk,
-            escrows=escrows,
             faucet=faucet,
         ),
     )

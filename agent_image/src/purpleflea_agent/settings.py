@@ -4,6 +4,7 @@ The names are those of the contract; the trading mode and the API key are not he
 runs (see control and exchange.key_file).
 """
 
+import os
 import platform
 from pathlib import Path
 from typing import Annotated
@@ -101,6 +102,21 @@ def read_environment() -> Environment:
         return Environment()
     except ValidationError as error:
         raise SettingsError(f"environment: {_first_problem(error)}") from error
+
+
+def readable_environment() -> Environment:
+    """As much of an unusable environment as a log line needs to say whose it is."""
+    told = {
+        field: os.environ[name]
+        for field, name in (
+            ("agent_id", names.AGENT_ID),
+            ("dd_env", names.DD_ENV),
+            ("dd_service", names.DD_SERVICE),
+            ("dd_version", names.DD_VERSION),
+        )
+        if os.environ.get(name)
+    }
+    return Environment.model_construct(**told)  # type: ignore[arg-type] # those four are texts
 
 
 def read_settings(path: Path) -> Settings:

@@ -61,10 +61,11 @@ class Acknowledgement(BaseModel):
     since: datetime | None = None
     """When the agent saw the mode change."""
     sending: bool = False
-    """Whether an order is on its way at this moment."""
+    """Whether an order or a payment into an escrow is on its way at this moment."""
     at_rest: bool
-    """Whether the mode is reached. Halted: nothing is on its way. Stopped: orders are resolved and, with
-    spec.trading.flattenOnStop, positions closed, or the time for it is up. Active: never."""
+    """Whether the mode is reached. Halted: nothing is on its way, and the outcome of all orders and escrows that were
+    sent is known. Stopped: that too and, with spec.trading.flattenOnStop, positions are closed, or the time for it is
+    up. Active: never."""
     flattened: bool | None = None
     """What came of spec.trading.flattenOnStop once a Stopped agent is at rest: true where no position and no resting
     order is left, false where some may be; null where it was not asked for, or is not at rest."""

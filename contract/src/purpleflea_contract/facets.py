@@ -44,7 +44,7 @@ FACETS = (
         path="latency_ms",
         type=FacetType.NUMBER,
         unit="millisecond",
-        description="Time from sending an order to its answer.",
+        description="Time from sending an order to its answer; left out where the fill was learned of later.",
     ),
     Facet(path="signal_value", type=FacetType.NUMBER, description="Strength of the signal."),
     Facet(

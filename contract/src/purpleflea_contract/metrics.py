@@ -67,8 +67,8 @@ DRAWDOWN = Metric(
     name="agent.risk.max_drawdown_pct",
     type=MetricType.GAUGE,
     unit="percent",
-    description="Fall of the equity from its peak so far, in percent of the peak (0 to 100).",
-    emitted="after each trading interval",
+    description="Present fall of the equity from its peak, in percent of it (0 to 100), escrows and faucet left out.",
+    emitted="after each trading interval and each fill",
 )
 OPEN_POSITIONS = Metric(
     name="agent.positions.open_count",
@@ -76,7 +76,7 @@ OPEN_POSITIONS = Metric(
     unit="position",
     tags=(tags.MARKET,),
     description="Open positions of the market.",
-    emitted="after each trading interval",
+    emitted="after each trading interval and each fill",
 )
 ORDER_LATENCY = Metric(
     name="agent.order.latency_ms",
@@ -110,7 +110,7 @@ WALLET_BALANCE = Metric(
     unit="dollar",
     tags=(tags.CURRENCY, tags.WALLET_TYPE),
     description="Wallet balance in US dollars.",
-    emitted="after each trading interval",
+    emitted="after each trading interval and each fill",
 )
 API_REQUESTS = Metric(
     name="agent.api.requests_total",

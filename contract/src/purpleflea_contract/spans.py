@@ -57,7 +57,7 @@ ORDER_EXECUTE = Span(
 ORDER_SETTLE = Span(
     name="agent.order.settle",
     resource="{order_type}/{market}/{side}",
-    tags=("market", "side", "size", "order_type", "latency_ms", "order_id"),
+    tags=("market", "side", "size", "order_type", "order_id"),
     description="What came of an order that rested, or whose answer was lost: learned later, by asking.",
 )
 WALLET_BALANCE_FETCH = Span(

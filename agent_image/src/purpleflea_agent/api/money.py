@@ -85,6 +85,10 @@ async def _trade(services: Services, body: TradeBody, idempotency_key: str | Non
         type=body.type,
         price=body.price,
     )
+    # Before the price: what became of an order can be told while the exchange is unwell.
+    repeated = await services.desk.repeated(request)
+    if repeated is not None:
+        return repeated
     interval = services.settings.trading.interval
     closes = await services.exchange.closes(body.market, interval=interval, limit=1)
     if not closes:

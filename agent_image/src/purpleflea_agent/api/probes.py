@@ -13,6 +13,7 @@ from purpleflea_agent.api.bodies import (
     TodayAnswer,
 )
 from purpleflea_agent.api.problems import Problem, documented
+from purpleflea_agent.journal import JournalError
 from purpleflea_agent.services import Services
 from purpleflea_contract import quantities
 from purpleflea_contract.control import Acknowledgement, Mode
@@ -57,8 +58,8 @@ def router(services: Services) -> APIRouter:
         services.control.refresh()
         rest = services.rest
         return services.control.acknowledged(
-            at_rest=_is_at_rest(services),
-            sending=services.desk.is_sending,
+            at_rest=await _is_at_rest(services),
+            sending=_is_sending(services),
             flattened=rest.flattened,
             left_undone=rest.left_undone,
         )
@@ -81,11 +82,27 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _is_at_rest(services: Services) -> bool:
+def _is_sending(services: Services) -> bool:
+    return services.desk.is_sending or services.escrows.is_sending
+
+
+async def _is_at_rest(services: Services) -> bool:
     control = services.control
-    if not control.is_halted or services.desk.is_sending:
+    if not control.is_halted or _is_sending(services):
         return False
-    return services.rest.is_reached or not control.is_stopped
+    return services.rest.is_reached if control.is_stopped else await _nothing_is_open(services)
+
+
+async def _nothing_is_open(services: Services) -> bool:
+    """Whether the outcome of everything that was sent is known; not while nobody can tell."""
+    try:
+        orders = await services.journal.unfinished()
+        escrows = await services.journal.unfinished_escrows()
+    except JournalError:
+        return False
+    return not any(entry.is_unsettled for entry in orders) and not any(
+        entry.is_unsettled for entry in escrows
+    )
 
 
 def _obstacle(services: Services) -> str | None:
@@ -93,6 +110,8 @@ def _obstacle(services: Services) -> str | None:
         return None
     if services.key_file.key() is None:
         return f"the API key file {services.key_file.path} is missing or empty"
+    if services.journal.trouble is not None:
+        return f"no order can be written to the journal: {services.journal.trouble}"
     interval = quantities.duration(services.settings.trading.interval)
     return silence(services.account.silent_s, interval=interval)
 

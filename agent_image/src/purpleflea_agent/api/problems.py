@@ -12,8 +12,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from purpleflea_agent import masking
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.trading.escrows import EscrowUnsettled
-from purpleflea_agent.trading.orders import KeyReused, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.errors import (
+    EscrowUnsettled,
+    KeyReused,
+    OrderRefused,
+    OrderUnsettled,
+)
 
 logger = logging.getLogger("purpleflea.api")
 
@@ -74,6 +78,8 @@ class Problem(Exception):  # noqa: N818 - named by what it means
 
 def problem_of(error: Exception) -> Problem:
     """The answer to an error."""
+    if isinstance(error, ExchangeError) and error.in_public != str(error):
+        logger.warning("The exchange failed", extra={"error.message": str(error)})
     match error:
         case Problem():
             return error
@@ -84,15 +90,15 @@ def problem_of(error: Exception) -> Problem:
         case OrderUnsettled() | EscrowUnsettled():
             return Problem(504, "unsettled", f"{error}: ask again with the same Idempotency-Key")
         case OutcomeUnknown(error_type="timeout"):
-            return Problem(504, "upstream_timeout", str(error))
+            return Problem(504, "upstream_timeout", error.in_public)
         case Refused(status=404):
-            return Problem(404, "not_found", str(error))
+            return Problem(404, "not_found", error.in_public)
         case Refused(status=400 | 422):
-            return Problem(422, "refused_upstream", str(error))
+            return Problem(422, "refused_upstream", error.in_public)
         case Refused(status=409):
-            return Problem(409, "upstream_conflict", str(error))
+            return Problem(409, "upstream_conflict", error.in_public)
         case Refused() | NeverSent() | OutcomeUnknown() | ExchangeError():
-            return Problem(502, "upstream", str(error))
+            return Problem(502, "upstream", error.in_public)
         case JournalError():
             remedy = "repeat with the same Idempotency-Key when its volume is in order"
             return Problem(503, "journal", f"the journal cannot be used: {remedy}")

@@ -218,10 +218,23 @@ class SeedExchange:
 def _content(response: httpx.Response) -> bytes:
     if response.is_success:
         return response.content
-    detail = masking.mask(f"{response.status_code}: {_problem_detail(response)}")
-    if response.is_client_error:
-        raise Refused(detail, status=response.status_code, retry_after_s=_retry_after(response))
-    raise OutcomeUnknown(detail, error_type="upstream", status=response.status_code)
+    status = response.status_code
+    detail = masking.mask(f"{status}: {_problem_detail(response)}")
+    if not response.is_client_error:
+        bare = _bare(status)
+        raise OutcomeUnknown(detail, error_type="upstream", status=status, in_public=bare)
+    is_about_us = status in (401, 403)
+    raise Refused(
+        detail,
+        status=status,
+        retry_after_s=_retry_after(response),
+        in_public=_bare(status) if is_about_us else None,
+    )
+
+
+def _bare(status: int) -> str:
+    # Not the reason of the answer: it is the service's own words too.
+    return f"{status}: {httpx.codes.get_reason_phrase(status) or 'no known status'}"
 
 
 def _problem_detail(response: httpx.Response) -> str:

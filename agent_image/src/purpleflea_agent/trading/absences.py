@@ -1,7 +1,7 @@
-"""When an order that the exchange does not show may be given up as never arrived.
+"""When an order or an escrow that the exchange does not show may be given up as never arrived.
 
 One "no such order" is no proof: a read may be stale, and a wall clock may step. It keeps what it saw in memory only;
-after a restart the waiting begins anew, and the market of the order stays closed meanwhile.
+after a restart the waiting begins anew, and the market of an order stays closed meanwhile.
 """
 
 import time
@@ -21,14 +21,14 @@ class _Absence:
 
 
 class Absences:
-    """Orders of unknown outcome, and how often and how long the exchange has not shown them."""
+    """Orders or escrows of unknown outcome, and how often and how long the exchange has not shown them."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._known: dict[str, _Absence] = {}
 
     def begin(self, idempotency_key: str) -> None:
-        """An order was just sent by this process, and not answered."""
+        """It was just sent by this process, and not answered."""
         self._known[idempotency_key] = _Absence(since=self._monotonic(), was_sent_here=True)
 
     def is_lost(self, idempotency_key: str, *, wall_age_s: float) -> bool:

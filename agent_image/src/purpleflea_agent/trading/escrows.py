@@ -15,7 +15,8 @@ from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUn
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Exchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal_escrows import EscrowEntry
-from purpleflea_agent.trading.orders import KeyReused, OrderRefused
+from purpleflea_agent.trading.absences import Absences
+from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
 from purpleflea_contract import spans
 
 STATUS_TAGS = {"released": "completed"}
@@ -23,19 +24,10 @@ STATUS_TAGS = {"released": "completed"}
 ASK_AFTER_S = (0.1, 0.4, 1.0, 2.0)
 """Waits before each question for an escrow whose answer was lost."""
 ASK_FOR_S = 8.0
-LOST_AFTER_S = 30.0
-"""Age from which an escrow that the exchange does not know never arrived: five times the longest request."""
 LOOK_EVERY_S = 60.0
 """Time between two questions for an open escrow."""
 MOST_LOOKS = 20
-"""Open escrows asked for at once: bounds what a trading interval spends on them."""
-
-
-class EscrowUnsettled(Exception):  # noqa: N818 - named by what it means
-    """The escrow was sent, and nobody knows yet what came of it; the desk goes on asking."""
-
-    def __init__(self, idempotency_key: str) -> None:
-        super().__init__(f"the outcome of the escrow {idempotency_key} is not known yet")
+"""Escrows asked for in one go: bounds what they cost the exchange, however many there are."""
 
 
 class EscrowDesk:
@@ -57,8 +49,15 @@ class EscrowDesk:
         self._ask_after_s = ask_after_s
         self._clock = clock
         self._monotonic = monotonic
+        self._absences = Absences(monotonic=monotonic)
         self._looked_at: dict[str, float] = {}
         self._sending: set[str] = set()
+        self._releasing = 0
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether money is on its way, or about to be."""
+        return bool(self._sending or self._releasing)
 
     async def create(self, request: EscrowRequest) -> Escrow:
         """Open an escrow; a key that was used for the same one before gives that one again."""
@@ -78,7 +77,11 @@ class EscrowDesk:
     async def release(self, escrow_id: str) -> Escrow:
         """Pay an escrow out to its counterparty."""
         self._refuse_unless_active()
-        return await self._move(escrow_id, spans.ESCROW_RELEASE, self._exchange.release_escrow)
+        self._releasing += 1
+        try:
+            return await self._move(escrow_id, spans.ESCROW_RELEASE, self._exchange.release_escrow)
+        finally:
+            self._releasing -= 1
 
     async def cancel(self, escrow_id: str) -> Escrow:
         """Take an escrow back."""
@@ -86,13 +89,23 @@ class EscrowDesk:
 
     async def settle_unfinished(self) -> None:
         """Ask for the escrows of unknown outcome, and for open ones that were not asked for lately."""
-        unfinished = await self._journal.unfinished_escrows()
-        for entry in unfinished:
-            if entry.escrow_id is None and entry.request.idempotency_key not in self._sending:
-                await self._settle(entry)
-        for escrow_id in self._due([entry.escrow_id for entry in unfinished if entry.escrow_id]):
+        await self.settle_sent()
+        open_ones = [entry.escrow_id for entry in await self._journal.unfinished_escrows()]
+        for escrow_id in self._due([name for name in open_ones if name], every_s=LOOK_EVERY_S):
             self._looked_at[escrow_id] = self._monotonic()
             await self._look_at(escrow_id)
+
+    async def settle_sent(self) -> None:
+        """Ask for the escrows of unknown outcome."""
+        unknown = {
+            entry.request.idempotency_key: entry
+            for entry in await self._journal.unfinished_escrows()
+            if entry.is_unsettled
+        }
+        for key in self._due(list(unknown), every_s=0.0):
+            if key not in self._sending:
+                self._looked_at[key] = self._monotonic()
+                await self._settle(unknown[key])
 
     async def _open(self, request: EscrowRequest) -> Escrow:
         with tracing.span(
@@ -115,6 +128,7 @@ class EscrowDesk:
         except OutcomeUnknown as error:
             escrow = await self._ask(lambda: self._exchange.find_escrow(request.idempotency_key))
             if escrow is None:
+                self._absences.begin(request.idempotency_key)
                 raise EscrowUnsettled(request.idempotency_key) from error
             return escrow
 
@@ -123,8 +137,15 @@ class EscrowDesk:
         escrow = await self._exchange.find_escrow(key)
         if escrow is not None:
             await self._opened(escrow, key)
-        elif self._clock() - entry.written_at > LOST_AFTER_S:
+            return
+        age_s = max(0.0, self._clock() - entry.written_at)
+        if self._absences.is_lost(key, wall_age_s=age_s):
+            self._done_with(key)
             await self._failed(entry.request)
+
+    def _done_with(self, idempotency_key: str) -> None:
+        self._absences.end(idempotency_key)
+        self._looked_at.pop(idempotency_key, None)
 
     async def _look_at(self, escrow_id: str) -> None:
         try:
@@ -165,7 +186,9 @@ class EscrowDesk:
         return None
 
     async def _opened(self, escrow: Escrow, idempotency_key: str) -> None:
-        if not await self._journal.open_escrow(escrow, idempotency_key):
+        is_news = await self._journal.open_escrow(escrow, idempotency_key)
+        self._done_with(idempotency_key)
+        if not is_news:
             return
         self._looked_at[escrow.escrow_id] = self._monotonic()
         _observe(escrow, "created")
@@ -182,11 +205,11 @@ class EscrowDesk:
             metrics.record_escrow_transaction(request.counterparty_id, "failed")
             logs.log_escrow_event(request.counterparty_id, request.amount_usd, "failed", "")
 
-    def _due(self, escrow_ids: Sequence[str]) -> list[str]:
+    def _due(self, names: Sequence[str], *, every_s: float) -> list[str]:
         """Those never asked for since the start, then those asked for longest ago."""
-        before = self._monotonic() - LOOK_EVERY_S
-        looked_at = {name: self._looked_at.get(name, float("-inf")) for name in escrow_ids}
-        due = [name for name in escrow_ids if looked_at[name] <= before]
+        before = self._monotonic() - every_s
+        looked_at = {name: self._looked_at.get(name, float("-inf")) for name in names}
+        due = [name for name in names if looked_at[name] <= before]
         return sorted(due, key=lambda name: looked_at[name])[:MOST_LOOKS]
 
     def _refuse_unless_active(self) -> None:

@@ -83,7 +83,9 @@ class FaucetDesk:
             if not await self._is_due():
                 return
             await self._pause(PAUSE_AFTER_FAILURE_S)
-            await self._pause(await self._claim(balance_usd))
+            with self._journal.awaiting_credit():
+                pause_s = await self._claim(balance_usd)
+            await self._pause(pause_s)
         except JournalError as error:
             logger.warning("No faucet claim", extra={"error.message": str(error)})
 
@@ -102,6 +104,7 @@ class FaucetDesk:
                     extra={"error.kind": type(error).__name__, "error.message": str(error)},
                 )
                 return _pause_after(error)
+            await self._journal.credit(claim)
             span.set(amount_usd=claim.credited_usd)
         metrics.record_faucet_claim("claimed")
         logger.info("Faucet claimed", extra={"amount_usd": claim.credited_usd})

@@ -1,7 +1,7 @@
 """The trading loop: once per interval look at the account, then at each market, and order where the signal says so.
 
 Nothing ends it but being stopped: what fails is logged and tried again at the next interval. Limits and sending are
-the desk's business.
+the desk's business, and what came of orders is asked for elsewhere (trading.settling).
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from purpleflea_agent.exchange.port import Exchange, OrderRequest
 from purpleflea_agent.journal import JournalError
 from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
-from purpleflea_agent.trading.escrows import EscrowDesk
+from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.faucet import FaucetDesk
-from purpleflea_agent.trading.orders import OrderDesk, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.orders import OrderDesk
 from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
 from purpleflea_contract import quantities, spans
@@ -45,7 +45,6 @@ class TradingLoop:
         exchange: Exchange,
         account: Account,
         desk: OrderDesk,
-        escrows: EscrowDesk,
         faucet: FaucetDesk,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,7 +53,6 @@ class TradingLoop:
         self._exchange = exchange
         self._account = account
         self._desk = desk
-        self._escrows = escrows
         self._faucet = faucet
         self._monotonic = monotonic
         self._interval = quantities.duration(settings.trading.interval)
@@ -71,8 +69,13 @@ class TradingLoop:
         """Whether it trades; false before the start and after the end, however it came."""
         return self._is_running
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
-        """Let the present interval finish, and begin no other."""
+        """Let the present interval finish, and begin no other. Safe in a handler of signals: it runs in our thread."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -107,7 +110,6 @@ class TradingLoop:
     async def _trade(self) -> None:
         await self._account.refresh()
         self._faucet.consider(self._account.balance_usd)
-        await self._desk.settle_unfinished()
         for market in self._settings.markets:
             if self._stopping.is_set():
                 return
@@ -118,13 +120,6 @@ class TradingLoop:
                     "Market passed over",
                     extra={"market": market, "error.message": str(error)},
                 )
-        await self._settle_escrows()  # last: another service, whose silence must not hold orders up
-
-    async def _settle_escrows(self) -> None:
-        try:
-            await self._escrows.settle_unfinished()
-        except ExchangeError as error:
-            logger.warning("Escrows not asked for", extra={"error.message": str(error)})
 
     async def _trade_market(self, market: str) -> None:
         trading = self._settings.trading
