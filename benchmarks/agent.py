@@ -18,6 +18,9 @@ TITLE = "The agent, measured"
 LOAD_S = int(os.environ.get("BENCH_LOAD_S", "30"))
 MEMORY_ORDERS = int(os.environ.get("BENCH_MEMORY_ORDERS", "10000"))
 MIB = 1024 * 1024
+MOST_OWN_LAG_MS = 20
+"""What counts as never blocked: a few turns of another thread of ours at the interpreter, of 5 ms each. Lateness in which
+no thread of ours ran is the machine's, and only told."""
 
 
 def main() -> None:
@@ -73,9 +76,9 @@ def _no_reader() -> list[Row]:
             rows.append(
                 Row(
                     what=f"metric call without a reader ({name}), 20,000/s",
-                    promised="<= 5 µs, loop free",
+                    promised=f"<= 5 µs, loop never blocked by us for {MOST_OWN_LAG_MS} ms",
                     seen=f"{load.call_ns / 1000:.2f} µs; {_lag(load)}",
-                    kept=load.call_ns <= 5000,
+                    kept=load.call_ns <= 5000 and load.own_lag_ms <= MOST_OWN_LAG_MS,
                 )
             )
     return rows
