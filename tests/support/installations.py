@@ -197,7 +197,9 @@ def _daemon_set(
         "status": {
             "observedGeneration": observed,
             "desiredNumberScheduled": desired,
+            "updatedNumberScheduled": desired,
             "numberReady": ready,
+            "numberMisscheduled": 0,
         },
     }
 
@@ -238,6 +240,7 @@ def a_node_agent(
     waiting: str = "",
     restarts: int = 0,
     version: int = 1,
+    owner: str = "DaemonSet",
 ) -> Manifest:
     """The pod of a node agent on a node."""
     metadata = of["metadata"]
@@ -254,7 +257,7 @@ def a_node_agent(
             "ownerReferences": [
                 {
                     "apiVersion": "apps/v1",
-                    "kind": "DaemonSet",
+                    "kind": owner,
                     "name": metadata["name"],
                     "uid": metadata["uid"],
                     "controller": True,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.builders import a_datadog_daemon_set, an_agent
+from support.builders import a_datadog_daemon_set, a_local_service, an_agent
 from support.installations import a_node, a_node_agent
 from support.paper_agents import PaperAgents
 
@@ -118,3 +118,15 @@ def test_an_agent_that_nobody_hears_of_is_ready_and_not_connected(server, an_ope
         )
         assert telemetry(server)["message"].startswith("0/1 agents are heard")
         assert has(server, "WaitingForAgents")
+
+
+def test_a_service_that_could_not_be_asked_for_is_asked_for_again(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: has(server, "NodeAgentMissing"), timeout=30)
+        server.put(a_local_service())
+        fault = server.fail_next(verb="get", resource="services", status=500, times=2)
+        server.put(a_datadog_daemon_set())
+        server.wait_until(lambda: has(server, "Connected"), timeout=30)
+    assert fault.hits == 2
+    assert agent_of(server)["status"]["datadog"]["connection"] == "Service"

@@ -74,6 +74,16 @@ def test_a_node_agent_that_is_rolling_out_is_not_ready(generation, observed, rea
     assert not facts_of(item).node_agent.is_ready
 
 
+@pytest.mark.parametrize(
+    "counts", [{"updatedNumberScheduled": 2}, {"numberMisscheduled": 1}, {"numberReady": 2}]
+)
+def test_old_pods_and_pods_on_nodes_that_should_have_none_are_no_ready_node_agent(counts):
+    item = helm()
+    assert facts_of(item).node_agent.is_ready
+    item["status"] |= counts
+    assert not facts_of(item).node_agent.is_ready
+
+
 def test_a_node_agent_without_nodes_is_not_ready():
     assert not facts_of(helm(desired=0)).node_agent.is_ready
 

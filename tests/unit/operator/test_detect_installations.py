@@ -87,6 +87,7 @@ def nothing_listens():
     return found
 
 
+MOVED = variables(DD_DOGSTATSD_PORT="9125", DD_APM_RECEIVER_PORT="9126")
 CPU = {"example.com/pool": "cpu"}
 PLAN9 = {"kubernetes.io/os": "plan9"}
 OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
@@ -165,6 +166,37 @@ CASES = (
             )
         },
         status={"dogstatsd": "datadog-agent.datadog.svc.cluster.local:8225"},
+    ),
+    Case(
+        name="the node's network, and ports that the user's own variables move",
+        daemon_sets=(helm(logs=True, host_network=True, env=MOVED),),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:9125", "apm": "HostIP:9126"},
+    ),
+    Case(
+        name="the node's network and moved ports, where the Service is asked for: it goes by what is declared",
+        daemon_sets=(helm(logs=True, host_network=True, env=MOVED),),
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+    ),
+    Case(
+        name="open ports behind which nothing listens any more, as the user's own variable moved it",
+        daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_PORT="9125")),),
+        status={"connection": "None"},
+        telemetry="PodSecurityForbids",
+        says="--set-string agents.containers.agent.envDict.DD_DOGSTATSD_PORT=8125",
+    ),
+    Case(
+        name="the port for traces closed by the user's own variable",
+        daemon_sets=(helm(**OPEN, host_network=True, env=variables(DD_APM_RECEIVER_PORT="0")),),
+        status={"connection": "HostIP", "apm": "Off"},
+        telemetry="TracesUnreachable",
+        says="--set-string agents.containers.traceAgent.envDict.DD_APM_RECEIVER_PORT=8126",
+    ),
+    Case(
+        name="a port from a Secret: what is declared counts",
+        daemon_sets=(helm(**OPEN, env=[from_secret("DD_DOGSTATSD_PORT")]),),
+        status={"dogstatsd": "HostIP:8125"},
     ),
     Case(
         name="another name of the release, as annotated by helm install",

@@ -271,6 +271,19 @@ def test_bound_to_namespaces_the_installation_is_unknown_not_missing(wanted, wor
     assert (installed.status, installed.reason) == ("Unknown", "NotVisible")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [("HostIP", "agents use HostIP unproven"), ("Auto", "agents send nothing")],
+)
+def test_node_agents_of_an_extended_daemon_set_are_told_and_unknown(wanted, words):
+    world = a_world(datadog=DatadogFacts(is_extended=True), wanted=wanted)
+    installed = datadog_installed(world)
+    assert (installed.status, installed.reason) == ("Unknown", "ExtendedDaemonSet")
+    assert "supportExtendedDaemonset=false" in installed.message
+    assert outcome(world) == ("Unknown", "NotVisible")
+    assert words in telemetry_ready(world).message
+
+
 def test_other_node_agents_are_mentioned():
     others = [helm(f"{letter}-datadog", **OPEN) for letter in "abcdef"]
     assert datadog_installed(a_world(*others)).message.endswith(

@@ -51,6 +51,7 @@ class Terrain:
         self._on_node: dict[str, set[str]] = defaultdict(set)
         self._lost: dict[str, dict[str, float]] = defaultdict(dict)
         self._owners: Counter[str] = Counter()
+        self._extended: set[str] = set()
 
     @property
     def is_visible(self) -> bool:
@@ -61,6 +62,11 @@ class Terrain:
     def csi_driver(self) -> bool | None:
         """Whether Datadog's CSI driver is registered; None where that cannot be seen."""
         return CSI_DRIVER in self._drivers if self.scope.sees(kinds.CSI_DRIVER) else None
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether there are node agents of an ExtendedDaemonSet."""
+        return bool(self._extended)
 
     def pod_security(self, namespace: str) -> PodSecurity:
         """What a namespace allows its pods."""
@@ -98,7 +104,7 @@ class Terrain:
             return None
         self._names[kind][uid], self._versions[uid] = name, version
         if kind is kinds.POD:
-            return self._note_pod(uid, node_agent_pod(manifest))
+            return self._note_extended(uid, node_agent_pod(manifest))
         if kind is kinds.NODE:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
             return None if known == self._nodes[name] else Change(node=name)
@@ -119,7 +125,7 @@ class Terrain:
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
         if kind is kinds.POD:
-            return self._note_pod(uid, None)
+            return self._note_extended(uid, None)
         if kind is kinds.NODE:
             return Change(node=name) if self._nodes.pop(name, None) else None
         if kind is kinds.NAMESPACE:
@@ -135,6 +141,18 @@ class Terrain:
         ]
         changes = [self.forget(kind, uid) for uid in gone]
         return [change for change in changes if change is not None]
+
+    def _note_extended(self, uid: str, found: NodeAgentPod | None) -> Change | None:
+        """Take in a pod; the first and the last of an ExtendedDaemonSet change what is installed."""
+        before = self.is_extended
+        if found is not None and found.is_extended:
+            self._extended.add(uid)
+        else:
+            self._extended.discard(uid)
+        change = self._note_pod(uid, found)
+        if before is self.is_extended:
+            return change
+        return replace(change or Change(), everywhere=True)
 
     def _note_pod(self, uid: str, found: NodeAgentPod | None) -> Change | None:
         known = self._pods.pop(uid, None)

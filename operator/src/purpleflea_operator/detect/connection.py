@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from purpleflea_contract import environment as env
-from purpleflea_operator.detect.facts import DatadogFacts, NodeAgent, PodSecurity, Socket
+from purpleflea_operator.detect.facts import DatadogFacts, NodeAgent, PodSecurity, Port, Socket
 
 CLUSTER_DOMAIN = "svc.cluster.local"
 
@@ -99,7 +99,7 @@ def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) 
         return NO_CONNECTION
     had = limits.kept
     if facts.node_agent is None:
-        return had or (NO_CONNECTION if facts.is_visible else _trusted(wanted))
+        return had or (NO_CONNECTION if facts.are_complete else _trusted(wanted))
     offered = [
         item
         for agent in facts.node_agents
@@ -191,9 +191,14 @@ def _by_service(agent: NodeAgent) -> Connection | None:
     return Connection(
         mode=Mode.SERVICE,
         host=f"{agent.service.name}.{agent.namespace}.{CLUSTER_DOMAIN}",
-        dogstatsd_port=agent.service.dogstatsd_port if agent.dogstatsd.port else None,
-        apm_port=agent.service.apm_port if agent.apm.port else None,
+        dogstatsd_port=agent.service.dogstatsd_port if _is_behind(agent.dogstatsd.port) else None,
+        apm_port=agent.service.apm_port if _is_behind(agent.apm.port) else None,
     )
+
+
+def _is_behind(port: Port | None) -> bool:
+    """Whether a Service leads to the port."""
+    return port is not None and port.is_declared
 
 
 def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:

@@ -61,15 +61,35 @@ def owner_of_port(daemon_set: Manifest, name: str) -> Manifest | None:
     return None
 
 
-def port(daemon_set: Manifest, name: str) -> Port | None:
-    """The named port."""
-    host_network = bool(daemon_set["spec"]["template"]["spec"].get("hostNetwork"))
-    for item in (owner_of_port(daemon_set, name) or {}).get("ports", []):
-        if item.get("name") == name:
-            number = int(item["containerPort"])
-            # With the node's network there is no hostPort field, and every port is the node's.
-            return Port(number=number, on_host=number if host_network else item.get("hostPort"))
-    return None
+def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
+    """The named port, as the template has it."""
+    ports: list[Manifest] = (owner_of_port(daemon_set, name) or {}).get("ports", [])
+    return next((item for item in ports if item.get("name") == name), None)
+
+
+def port(daemon_set: Manifest, owner: Manifest, name: str, number: str) -> Port | None:
+    """Where the receiver of the named port listens; `number` is the variable that says so.
+
+    None where that leads nowhere: what is declared is mapped to the node, and found by a Service, not what listens.
+    """
+    item = declared_port(daemon_set, name)
+    if item is None:
+        return None
+    declared = int(item["containerPort"])
+    said = _listening_port(owner, number)
+    listens = declared if said is None else said
+    if not listens:
+        return None
+    if daemon_set["spec"]["template"]["spec"].get("hostNetwork"):
+        # There is no hostPort field, and every port is the node's.
+        return Port(on_host=listens, is_declared=listens == declared)
+    return Port(on_host=item.get("hostPort")) if listens == declared else None
+
+
+def _listening_port(owner: Manifest, number: str) -> int | None:
+    """The port that a variable says; None where it does not, or cannot be read."""
+    value = variable(owner, number) or ""
+    return int(value) if value.isdecimal() else None
 
 
 def socket(daemon_set: Manifest, owner: Manifest, name: str) -> Socket | None:

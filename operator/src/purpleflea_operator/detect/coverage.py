@@ -8,6 +8,9 @@ from purpleflea_operator.detect.connection import Connection, Mode, serves
 from purpleflea_operator.detect.facts import DatadogFacts, NodeAgent
 from purpleflea_operator.detect.placement import Node
 
+EXTENDED = "ExtendedDaemonSetReplicaSet"
+"""Kind that the pods of an ExtendedDaemonSet belong to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAgentPod:
@@ -17,6 +20,8 @@ class NodeAgentPod:
     """UID of its DaemonSet."""
     node: str
     is_ready: bool
+    is_extended: bool = False
+    """Whether it belongs to an ExtendedDaemonSet, whose settings cannot be seen."""
     waiting: str = ""
     """Why a container of it waits, as the kubelet says it."""
 
@@ -25,9 +30,11 @@ def node_agent_pod(manifest: Mapping[str, Any]) -> NodeAgentPod:
     """The pod of a node agent that `manifest` describes."""
     metadata, status = manifest["metadata"], manifest.get("status", {})
     owners = metadata.get("ownerReferences", [])
+    owner: Mapping[str, Any] = next((item for item in owners if item.get("controller")), {})
     conditions = status.get("conditions", [])
     return NodeAgentPod(
-        daemon_set=next((item["uid"] for item in owners if item.get("controller")), ""),
+        daemon_set=owner.get("uid", ""),
+        is_extended=owner.get("kind") == EXTENDED,
         node=manifest.get("spec", {}).get("nodeName", ""),
         is_ready=any(item["type"] == "Ready" and item["status"] == "True" for item in conditions),
         waiting=_waiting(status.get("containerStatuses", [])),

@@ -33,10 +33,12 @@ def worst(states: Iterable[Switch]) -> Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """One receiver of the node agent: its number in the cluster, and on the node where it is open there."""
+    """Where a receiver of the node agent listens."""
 
-    number: int
     on_host: int | None = None
+    """Its number on the node, where it is open there."""
+    is_declared: bool = True
+    """Whether it is the one of its name in the pod: a Service goes by that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Variable:
 
     container: str
     name: str
+    value: str = "true"
+    """What it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,8 @@ class Receiver:
     """Where it listens; None: nowhere, or only to its own pod."""
     socket: Socket | None = None
     barrier: Variable | None = None
-    """The user's own variable that turns it off, or closes it to other pods: no other setting opens it."""
+    """The user's own variable that turns it off, closes it to other pods, or moves it from its declared port: no other
+    setting opens it."""
 
 
 OFF = Receiver()
@@ -119,7 +124,14 @@ class DatadogFacts:
     csi_driver: bool | None = False
     """Whether Datadog's CSI driver is registered; None: not to be seen."""
     is_visible: bool = True
-    """Whether DaemonSets can be seen at all: if not, no node agent found does not mean that there is none."""
+    """Whether DaemonSets can be seen at all."""
+    is_extended: bool = False
+    """Whether there are node agents of an ExtendedDaemonSet: they are seen, their settings are not."""
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether no node agent found means that there is none."""
+        return self.is_visible and not self.is_extended
 
     @property
     def node_agent(self) -> NodeAgent | None:

@@ -6,6 +6,7 @@ do CRDs or a running Datadog operator: the Helm chart brings both by default.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.detect import containers
@@ -31,8 +32,31 @@ AGENT_CONTAINERS = ("agent", "unprivileged-single-agent")
 TRACE_CONTAINERS = ("trace-agent", "unprivileged-single-agent")
 DOGSTATSD_PORT = "dogstatsdport"
 TRACE_PORT = "traceport"
-DOGSTATSD = (DOGSTATSD_PORT, "DD_DOGSTATSD_SOCKET", "DD_DOGSTATSD_NON_LOCAL_TRAFFIC")
-APM = (TRACE_PORT, "DD_APM_RECEIVER_SOCKET", "DD_APM_NON_LOCAL_TRAFFIC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What a receiver is told by: the name of its port, and variables."""
+
+    port: str
+    number: str
+    socket: str
+    non_local: str
+    """Opens it to other pods."""
+
+
+DOGSTATSD = Names(
+    port=DOGSTATSD_PORT,
+    number="DD_DOGSTATSD_PORT",
+    socket="DD_DOGSTATSD_SOCKET",
+    non_local="DD_DOGSTATSD_NON_LOCAL_TRAFFIC",
+)
+APM = Names(
+    port=TRACE_PORT,
+    number="DD_APM_RECEIVER_PORT",
+    socket="DD_APM_RECEIVER_SOCKET",
+    non_local="DD_APM_NON_LOCAL_TRAFFIC",
+)
 LOGS = "DD_LOGS_ENABLED"
 DATADOG_AGENT = "agent.datadoghq.com/name"
 """Label with the name of the DatadogAgent that a DaemonSet was made for."""
@@ -89,7 +113,6 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
     main = containers.container(daemon_set, *AGENT_CONTAINERS) or {}
     logs = containers.switch(main, LOGS, unset=Switch.OFF)
     chart = CHART.match(metadata.get("labels", {}).get("helm.sh/chart", ""))
-    current = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
     wanted = status.get("desiredNumberScheduled", 0)
     return NodeAgent(
         installer=installer,
@@ -105,8 +128,20 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
         logs_barrier=_logs_barrier(main, logs),
         service=_local_service(services.get(service_of(daemon_set))),
         placement=daemon_set_placement(daemon_set),
-        is_ready=current and 0 < wanted <= status.get("numberReady", 0),
+        is_ready=_is_ready(metadata, status),
         nodes=wanted,
+    )
+
+
+def _is_ready(metadata: Manifest, status: Manifest) -> bool:
+    """Whether each node that a DaemonSet wants runs a ready pod of its present version, and no other node runs one."""
+    wanted = status.get("desiredNumberScheduled", 0)
+    counts = (status.get(name, 0) for name in ("updatedNumberScheduled", "numberReady"))
+    return (
+        status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+        and wanted > 0
+        and all(count >= wanted for count in counts)
+        and not status.get("numberMisscheduled", 0)
     )
 
 
@@ -137,22 +172,26 @@ def _apm(daemon_set: Manifest) -> Receiver:
     state = containers.switch(owner, "DD_APM_ENABLED", unset=Switch.ON)
     if state is Switch.OFF:
         # An installer that turns traces off leaves their port out.
-        is_users = containers.port(daemon_set, TRACE_PORT) is not None
+        is_users = containers.declared_port(daemon_set, TRACE_PORT) is not None
         return Receiver(barrier=_variable(owner, "DD_APM_ENABLED") if is_users else None)
     return _receiver(daemon_set, owner, state, names=APM)
 
 
-def _receiver(
-    daemon_set: Manifest, owner: Manifest, state: Switch, *, names: tuple[str, str, str]
-) -> Receiver:
-    """A receiver by its port's name, its socket's variable, and the one that opens it to other pods."""
-    port_name, socket, non_local = names
-    is_closed = containers.switch(owner, non_local, unset=Switch.ON) is Switch.OFF
+def _receiver(daemon_set: Manifest, owner: Manifest, state: Switch, *, names: Names) -> Receiver:
+    is_closed = containers.switch(owner, names.non_local, unset=Switch.ON) is Switch.OFF
+    port = containers.port(daemon_set, owner, names.port, names.number)
+    declared = containers.declared_port(daemon_set, names.port)
+    if is_closed:
+        barrier = _variable(owner, names.non_local)
+    elif port is None and declared is not None:
+        barrier = _variable(owner, names.number, value=str(declared["containerPort"]))
+    else:
+        barrier = None
     return Receiver(
         state=state,
-        port=None if is_closed else containers.port(daemon_set, port_name),
-        socket=containers.socket(daemon_set, owner, socket),
-        barrier=_variable(owner, non_local) if is_closed else None,
+        port=None if is_closed else port,
+        socket=containers.socket(daemon_set, owner, names.socket),
+        barrier=barrier,
     )
 
 
@@ -161,8 +200,8 @@ def _logs_barrier(main: Manifest, logs: Switch) -> Variable | None:
     return _variable(main, LOGS) if is_users else None
 
 
-def _variable(owner: Manifest, name: str) -> Variable:
-    return Variable(container=owner["name"], name=name)
+def _variable(owner: Manifest, name: str, *, value: str = "true") -> Variable:
+    return Variable(container=owner["name"], name=name, value=value)
 
 
 def _local_service(service: Manifest | None) -> LocalService | None:

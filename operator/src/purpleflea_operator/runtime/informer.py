@@ -7,24 +7,17 @@ burst of events without a type, and what was deleted meanwhile is never reported
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key, owner_of
-from purpleflea_operator.cluster.kinds import Kind, Manifest, Ref
+from purpleflea_operator.cluster.kinds import Kind, Manifest
 from purpleflea_operator.cluster.places import Places
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.cluster.terrain import KINDS, Change, Terrain
-from purpleflea_operator.detect.node_agent import (
-    ServiceId,
-    datadog_facts,
-    installer_of,
-    service_of,
-)
 from purpleflea_operator.reconcile.identities import Claim, Identities
 from purpleflea_operator.reconcile.world import pod
+from purpleflea_operator.runtime.installation import Installation
 from purpleflea_operator.runtime.listening import Listening
 from purpleflea_operator.runtime.queue import Queue
 from purpleflea_operator.runtime.tally import Tally
@@ -39,7 +32,7 @@ POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 
 
 class Informer:
-    """Keeps the cache and the Datadog facts current, and puts the agents concerned in line."""
+    """Keeps the cache current, and puts the agents concerned in line."""
 
     def __init__(
         self,
@@ -60,10 +53,9 @@ class Informer:
         self.identities = Identities()
         self.on_workload: Callable[[], None] = lambda: None
         """Called when the workload of an agent changed."""
-        self._services: dict[str, Manifest] = {}
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
         self._losses: Queue[str] = Queue(jitter=lambda: 0.0)
-        self._datadog_changed = asyncio.Event()
+        self._installation = Installation(cluster, cache, terrain)
 
     async def prime(self) -> None:
         """Fill the cache before anything is reconciled.
@@ -81,9 +73,8 @@ class Informer:
                     self._listening.recall(manifest)
                 self._cache.put(manifest)
                 self._count(kind, manifest)
-        await self._observe_datadog()
-        for key in self._cache.agent_keys():
-            self._queue.add(key)
+        await self._installation.observe()
+        self._call_all()
         for manifest in self._cache.all(kinds.POD):
             # Left behind by an agent that was deleted while its StatefulSet was made anew.
             if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
@@ -115,7 +106,7 @@ class Informer:
             # What went between the first list and kopf's own is never reported, if none of its kind is left.
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_datadog(), name="datadog")
+            group.create_task(self._installation.follow(self._call_all), name="datadog")
             group.create_task(self._sweep_forever(), name="sweeps")
             group.create_task(self._follow_losses(), name="losses")
             group.create_task(self._listening.run(), name="listening")
@@ -146,7 +137,7 @@ class Informer:
         if change is None:
             return
         if change.everywhere:
-            self._datadog_changed.set()
+            self._installation.note()
         if change.after_s:
             self._losses.add_after(change.node, change.after_s)
             return
@@ -165,53 +156,15 @@ class Informer:
 
     def _concern(self, kind: Kind, key: Key | None) -> None:
         if kind is kinds.DAEMON_SET:
-            self._datadog_changed.set()
+            self._installation.note()
         elif key is not None:
             self._queue.add(key)
         if kind is kinds.STATEFUL_SET:
             self.on_workload()
 
-    async def _follow_datadog(self) -> None:
-        while True:
-            await self._datadog_changed.wait()
-            self._datadog_changed.clear()
-            try:
-                changed = await self._observe_datadog()
-            except errors.ApiError as error:
-                logger.warning("the node agent's Service is unknown", extra={"error": str(error)})
-                changed = False
-            if changed:
-                for key in self._cache.agent_keys():
-                    self._queue.add(key)
-
-    async def _observe_datadog(self) -> bool:
-        """Compute the facts again; whether they changed."""
-        candidates = [
-            item for item in self._cache.all(kinds.DAEMON_SET) if installer_of(item) is not None
-        ]
-        services: dict[ServiceId, Manifest] = {}
-        for item in candidates:
-            service = await self._service(item)
-            if service is not None:
-                services[service_of(item)] = service
-        terrain = self._terrain
-        found = datadog_facts(candidates, services, csi_driver=terrain.csi_driver)
-        facts = replace(found, is_visible=terrain.scope.sees(kinds.DAEMON_SET))
-        changed, terrain.facts = facts != terrain.facts, facts
-        return changed
-
-    async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
-        """The node-local Service, if it exists; asked for once per version of the DaemonSet's spec."""
-        metadata = daemon_set["metadata"]
-        known = f"{metadata['uid']}/{metadata.get('generation', 0)}"
-        if known not in self._services:
-            namespace, name = service_of(daemon_set)
-            ref = Ref(kind=kinds.SERVICE, namespace=namespace, name=name)
-            found = await self._cluster.get(ref)
-            if found is None:
-                return None
-            self._services[known] = found
-        return self._services[known]
+    def _call_all(self) -> None:
+        for key in self._cache.agent_keys():
+            self._queue.add(key)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -232,7 +185,7 @@ class Informer:
                     self._places.sweep(alive)
                     self._listening.sweep(alive)
                 if kind is kinds.DAEMON_SET:
-                    self._datadog_changed.set()
+                    self._installation.note()
             except errors.ApiError as error:
                 logger.warning("sweeping is tried again", extra={"error": str(error)})
                 self._sweeps.retry(kind, hold_s=error.retry_after_s)

@@ -12,6 +12,7 @@ class DatadogReason(StrEnum):
     FOUND = "Found"
     NOT_FOUND = "NotFound"
     NONE_FOR_LINUX = "NoneForLinux"
+    EXTENDED_DAEMON_SET = "ExtendedDaemonSet"
     NOT_VISIBLE = "NotVisible"
 
 

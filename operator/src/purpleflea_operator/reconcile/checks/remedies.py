@@ -12,6 +12,11 @@ INSTALL = (
     "--set datadog.dogstatsd.useHostPort=true --set datadog.apm.portEnabled=true --set datadog.logs.enabled=true"
 )
 
+NO_EXTENDED = (
+    "helm upgrade datadog-operator datadog/datadog-operator --reuse-values "
+    "--set-string supportExtendedDaemonset=false"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
@@ -116,11 +121,11 @@ def _switched_on(agent: NodeAgent, variable: Variable) -> str:
     if agent.installer is Installer.HELM:
         # Of several of one name the last counts, and the chart writes these last.
         place = _CHARTS_CONTAINERS.get(variable.container, "datadog")
-        return _helm(agent, f"--set-string {place}.envDict.{variable.name}=true")
+        return _helm(agent, f"--set-string {place}.envDict.{variable.name}={variable.value}")
     # A patch would replace the whole list of variables.
     return (
         f"kubectl --namespace {agent.namespace} edit datadogagent {agent.release} "
-        f"(set {variable.name} to true)"
+        f"(set {variable.name} to {variable.value})"
     )
 
 

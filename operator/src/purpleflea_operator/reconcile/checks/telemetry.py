@@ -29,6 +29,12 @@ def datadog_installed(world: World) -> Finding:
             "Name the connection in spec.datadog.connection, or bind it to the whole cluster"
         )
         return finding(kind, "Unknown", DatadogReason.NOT_VISIBLE, message)
+    if found is None and facts.is_extended:
+        message = (
+            "node agents of an ExtendedDaemonSet are there, whose settings cannot be read: name the connection in "
+            f"spec.datadog.connection, or have them made by a DaemonSet: {remedies.NO_EXTENDED}"
+        )
+        return finding(kind, "Unknown", DatadogReason.EXTENDED_DAEMON_SET, message)
     if found is None:
         message = (
             "no Datadog node agent was found; agents run unobserved. "
@@ -81,12 +87,10 @@ def _reached(world: World) -> str:
 
 
 def _no_node_agent(world: World) -> Finding:
-    if not world.datadog.is_visible:
+    if not world.datadog.are_complete:
         way = world.connection.mode
         used = "agents send nothing" if way is Mode.NONE else f"agents use {way} unproven"
-        message = (
-            f"whether there is a Datadog node agent cannot be seen from these namespaces; {used}"
-        )
+        message = f"what the node agent takes cannot be seen; {used}"
         return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
     held = [item for item in world.pods if item.held]
     waiting = f"; {len(held)} agents wait for one (whenMissing: Hold)" if held else ""
