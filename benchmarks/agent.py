@@ -19,8 +19,8 @@ LOAD_S = int(os.environ.get("BENCH_LOAD_S", "30"))
 MEMORY_ORDERS = int(os.environ.get("BENCH_MEMORY_ORDERS", "10000"))
 MIB = 1024 * 1024
 MOST_OWN_LAG_MS = 20
-"""What counts as never blocked: a few turns of another thread of ours at the interpreter, of 5 ms each. Lateness in which
-no thread of ours ran is the machine's, and only told."""
+"""What counts as never blocked: a few turns of another thread of ours at the interpreter, of 5 ms each. Lateness in
+which no thread of ours ran is the machine's, and only told."""
 
 
 def main() -> None:
