@@ -19,6 +19,19 @@ resource "datadog_logs_custom_pipeline" "agents" {
 
   processor {
     attribute_remapper {
+      name                 = "Agent of the line, as a tag"
+      is_enabled           = true
+      source_type          = "attribute"
+      sources              = ["agent_id"]
+      target_type          = "tag"
+      target               = "agent_id"
+      preserve_source      = true
+      override_on_conflict = false
+    }
+  }
+
+  processor {
+    attribute_remapper {
       name                 = "Event type of agents that call it event"
       is_enabled           = true
       source_type          = "attribute"

@@ -8,9 +8,10 @@ from purpleflea_sandbox.datadog.api.organisation import Monitor, Organisation
 
 
 def define(organisation: Organisation, folder: Path) -> dict[str, int]:
-    """Dashboard, SLO and monitors of a folder as `make observability` writes it; ids of the monitors by their key."""
+    """What is in a folder as `make observability` writes it; ids of the monitors by their key."""
     organisation.dashboards["fleet"] = {"id": "fleet", **_body(folder / "dashboard.json")}
     organisation.slos["slo"] = {"id": "slo", **_body(folder / "slo.json")}
+    organisation.logs.pipelines["agents"] = {"id": "agents", **_body(folder / "pipeline.json")}
     paths = [path for path in sorted(folder.glob("monitors/*.json")) if "anomaly" not in path.name]
     paths += sorted(folder.glob("monitors/by-reference/*.json"))
     ids = {path.stem: number for number, path in enumerate(paths, 1)}

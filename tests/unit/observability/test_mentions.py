@@ -9,12 +9,13 @@ from purpleflea_operator.observability import catalogue
 from purpleflea_operator.observability.objects import Kind
 from purpleflea_operator.observability.parameters import Parameters
 from purpleflea_sandbox.datadog.queries import read, tree
+from support import log_tags
 
 METRICS = {metric.name: metric for metric in metrics.METRICS}
 MEASURED = {f"trace.{span.name}" for span in spans.SPANS if span.measured}
 TRACE_TAGS = {"env", "service", "resource_name"}
 ATTRIBUTES = {name for event in events.EVENTS for name in event.attributes} | {events.EVENT_TYPE}
-LOG_TAGS = {"env", "service", "version", "agent_id", "strategy"}
+LOG_TAGS = log_tags.of_pods() | log_tags.of_pipeline()
 EVENT_NAMES = {event.name for event in events.EVENTS}
 EVERYTHING = catalogue.everything(Parameters())
 WIDGETS = [
@@ -124,6 +125,23 @@ def test_a_log_search_mentions_only_what_log_lines_carry(term):
             assert term.value in tags.STATUS.values
     else:
         assert term.key in LOG_TAGS
+
+
+@pytest.mark.parametrize(
+    "name", [name for one in CONDITIONS if isinstance(one, tree.LogCondition) for name in one.by]
+)
+def test_a_log_monitor_groups_by_a_tag_that_log_lines_carry(name):
+    assert name in LOG_TAGS
+
+
+def test_whose_line_it_is_only_the_pipeline_makes_a_tag():
+    """The pods of one StatefulSet share their annotations."""
+    assert "agent_id" in log_tags.of_pipeline() - log_tags.of_pods()
+    assert {"env", "service", "version", "strategy"} <= log_tags.of_pods()
+
+
+def test_what_becomes_a_tag_stands_in_every_line():
+    assert log_tags.of_pipeline() <= set(events.LINE_FIELDS)
 
 
 def test_every_facet_is_an_attribute_or_a_field_of_the_line():

@@ -1,10 +1,10 @@
 """The log pipeline, and the optional log index with its place in the order.
 
 JSON lines are parsed before pipelines, and timestamp, message and dd.trace_id are read by their default names: what is
-left to a pipeline is the level, and the field name of agents written after the published page.
+left to a pipeline is the level, whose line it is, and the field name of agents written after the published page.
 """
 
-from purpleflea_contract import facets
+from purpleflea_contract import facets, tags
 from purpleflea_operator.observability.objects import Definition, Kind
 from purpleflea_operator.observability.parameters import Feature, Parameters
 
@@ -29,6 +29,18 @@ def _pipeline(parameters: Parameters) -> Definition:
                 "name": "Level of the line",
                 "is_enabled": True,
                 "sources": ["level"],
+            },
+            {
+                # The pods of a StatefulSet share their annotations, so no tag says it; monitors group by it.
+                "type": "attribute-remapper",
+                "name": "Agent of the line, as a tag",
+                "is_enabled": True,
+                "source_type": "attribute",
+                "sources": [tags.AGENT_ID.name],
+                "target_type": "tag",
+                "target": tags.AGENT_ID.name,
+                "preserve_source": True,
+                "override_on_conflict": False,
             },
             {
                 "type": "attribute-remapper",

@@ -15,6 +15,7 @@ from purpleflea_sandbox.datadog.api.identifiers import Identifiers
 from purpleflea_sandbox.datadog.api.journal import Journal
 from purpleflea_sandbox.datadog.api.keys import KeyRing
 from purpleflea_sandbox.datadog.api.limits import USUAL, RateLimits
+from purpleflea_sandbox.datadog.evaluation.pipelines import processed
 from purpleflea_sandbox.datadog.intake.store import Store
 
 Document = dict[str, Any]
@@ -93,6 +94,7 @@ class Organisation:
         self.dashboards: dict[str, Document] = {}
         self.notebooks: dict[int, Document] = {}
         self.logs = LogConfig()
+        data.logs.process = lambda log: processed(log, self.logs.pipelines.values())
         self.metric_tags: dict[str, Document] = {}
         self.metric_metadata: dict[str, Document] = {}
         self.scanner = Scanner(id=self.ids.uuid())

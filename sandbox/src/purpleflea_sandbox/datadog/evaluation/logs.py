@@ -1,7 +1,7 @@
 """Which logs a search means, and how many of a window there are per group. Pure.
 
-A plain key is a tag or one of the reserved fields; where a line carries no such tag, its attribute of that name says
-it: the pods of one StatefulSet share their annotations, so that a line says by an attribute whose it is.
+A plain key is a tag or one of the reserved fields, never an attribute: what a line says of itself becomes a tag by a
+pipeline alone.
 """
 
 from collections import Counter
@@ -61,7 +61,7 @@ def bound(terms: Iterable[tree.Term], variables: Mapping[str, str]) -> tuple[tre
 
 def matches(log: Log, term: tree.Term) -> bool:
     """Whether one term is true of a log."""
-    found = _attribute(log, term.key) if term.attribute else values(log, term.key)
+    found = attribute(log, term.key) if term.attribute else values(log, term.key)
     wanted = term.value if term.attribute else tagging.normalised(term.value)
     pattern = term.value if "*" in term.value else wanted
     return any(_same(value, pattern) for value in found) != term.negated
@@ -72,11 +72,11 @@ def values(log: Log, key: str) -> Sequence[str]:
     reserved = {"service": log.service, "host": log.host, "status": log.status}
     if key in reserved:
         return [tagging.normalised(reserved[key])]
-    tagged = [tag[len(key) + 1 :] for tag in log.tags if tag.startswith(f"{key}:")]
-    return tagged or [tagging.normalised(value) for value in _attribute(log, key)]
+    return [tag[len(key) + 1 :] for tag in log.tags if tag.startswith(f"{key}:")]
 
 
-def _attribute(log: Log, path: str) -> Sequence[str]:
+def attribute(log: Log, path: str) -> Sequence[str]:
+    """The values of an attribute."""
     if path in log.attributes and not isinstance(log.attributes[path], Mapping | list):
         return [text for _, text in flattened({path: log.attributes[path]})]
     return [text for found, text in flattened(log.attributes) if found == path]
@@ -89,7 +89,7 @@ def _same(value: str, pattern: str) -> bool:
 def _group(log: Log, by: Sequence[str]) -> Group | None:
     group = []
     for name in by:
-        found = _attribute(log, name[1:]) if name.startswith("@") else values(log, name)
+        found = attribute(log, name[1:]) if name.startswith("@") else values(log, name)
         if not found:
             return None
         group.append((name, found[0]))

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +35,14 @@ class LogStore:
         self._logs: OrderedDict[int, Log] = OrderedDict()
         self._index: TagIndex[int] = TagIndex()
         self._arrived = 0
+        self.process: Callable[[Log], Log] = lambda log: log
+        """What the log pipelines make of a log before it is stored."""
 
     def __len__(self) -> int:
         return len(self._logs)
 
     def add(self, log: Log) -> None:
+        log = self.process(log)
         while len(self._logs) >= self._most_logs:
             number, old = self._logs.popitem(last=False)
             self._index.remove(number, _terms(old))

@@ -1,0 +1,64 @@
+"""What the log pipelines of an organisation make of a log as it arrives. Pure.
+
+Of the processors it knows attribute-remappers, from an attribute to an attribute or a tag: of those that we generate,
+the others change nothing that is searched or counted here. A log that came before its pipeline stays as it was.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from purpleflea_sandbox.datadog import tags as tagging
+from purpleflea_sandbox.datadog.evaluation import logs
+from purpleflea_sandbox.datadog.intake.log_store import Log
+from purpleflea_sandbox.datadog.queries import read, tree
+
+Pipeline = Mapping[str, Any]
+REMAPPER = "attribute-remapper"
+
+
+def processed(log: Log, pipelines: Iterable[Pipeline]) -> Log:
+    """The log after all pipelines that take it, one after the other."""
+    for pipeline in pipelines:
+        terms = _filter(pipeline["filter"]["query"]) if pipeline["is_enabled"] else None
+        if terms is None or not all(logs.matches(log, term) for term in terms):
+            continue
+        for processor in pipeline["processors"]:
+            if processor["type"] == REMAPPER and processor.get("is_enabled"):
+                log = _remapped(log, processor)
+    return log
+
+
+@lru_cache(maxsize=256)
+def _filter(query: str) -> tuple[tree.Term, ...] | None:
+    """None for a filter that cannot be read here: such a pipeline takes nothing."""
+    if query in ("", "*"):
+        return ()
+    try:
+        return read.search(query)
+    except read.UnreadableError:
+        return None
+
+
+def _remapped(log: Log, remapper: Pipeline) -> Log:
+    sources, target = remapper["sources"], remapper["target"]
+    found = [value for name in sources for value in logs.attribute(log, name)]
+    if remapper.get("source_type") != "attribute" or not found:
+        return log
+    may_replace = remapper.get("override_on_conflict", False)
+    if remapper.get("target_type") == "tag":
+        log = _tagged(log, target, found[0], may_replace=may_replace)
+    elif may_replace or not logs.attribute(log, target):
+        log = replace(log, attributes={**log.attributes, target: found[0]})
+    if remapper.get("preserve_source"):
+        return log
+    rest = {name: value for name, value in log.attributes.items() if name not in sources}
+    return replace(log, attributes=rest)
+
+
+def _tagged(log: Log, name: str, value: str, *, may_replace: bool) -> Log:
+    others = [tag for tag in log.tags if tagging.split(tag)[0] != name]
+    if len(others) < len(log.tags) and not may_replace:
+        return log
+    return replace(log, tags=tagging.normalised_all([*others, f"{name}:{value}"]))

@@ -1,0 +1,72 @@
+"""What is sent to Datadog, as it is sent: marked, and once as a create and once as an update."""
+
+import importlib
+from dataclasses import replace
+
+import pytest
+
+from purpleflea_operator.datadog_api import shapes
+from purpleflea_operator.observability import catalogue
+from purpleflea_operator.observability.objects import Definition, Kind, resolved
+from purpleflea_operator.observability.parameters import Feature, Parameters
+from purpleflea_operator.sync import marks
+from support import datadog_models
+
+UID = "11111111-2222-3333-4444-555555555555"
+CREATED = {
+    Kind.MONITOR: "v1.monitor.Monitor",
+    Kind.SLO: "v1.service_level_objective_request.ServiceLevelObjectiveRequest",
+    Kind.DASHBOARD: "v1.dashboard.Dashboard",
+    Kind.LOG_PIPELINE: "v1.logs_pipeline.LogsPipeline",
+    Kind.LOG_INDEX: "v1.logs_index.LogsIndex",
+    Kind.LOG_INDEX_ORDER: "v1.logs_indexes_order.LogsIndexesOrder",
+    Kind.METRIC_TAGS: "v2.metric_tag_configuration_create_request.MetricTagConfigurationCreateRequest",
+    Kind.SCANNER_GROUP: "v2.sensitive_data_scanner_group_create_request.SensitiveDataScannerGroupCreateRequest",
+    Kind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_create_request.SensitiveDataScannerRuleCreateRequest",
+    Kind.NOTEBOOK: "v1.notebook_create_request.NotebookCreateRequest",
+}
+UPDATED = CREATED | {
+    Kind.MONITOR: "v1.monitor_update_request.MonitorUpdateRequest",
+    Kind.SLO: "v1.service_level_objective.ServiceLevelObjective",
+    Kind.LOG_INDEX: "v1.logs_index_update_request.LogsIndexUpdateRequest",
+    Kind.METRIC_TAGS: "v2.metric_tag_configuration_update_request.MetricTagConfigurationUpdateRequest",
+    Kind.SCANNER_GROUP: "v2.sensitive_data_scanner_group_update_request.SensitiveDataScannerGroupUpdateRequest",
+    Kind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_update_request.SensitiveDataScannerRuleUpdateRequest",
+    Kind.NOTEBOOK: "v1.notebook_update_request.NotebookUpdateRequest",
+}
+EVERYTHING = catalogue.everything(Parameters(features=frozenset(Feature)))
+
+
+def by_name(item):
+    return f"{item.kind}-{item.key}" if isinstance(item, Definition) else None
+
+
+def model(path):
+    module, _, name = path.rpartition(".")
+    return getattr(
+        importlib.import_module(f"datadog_api_client.{module[:2]}.model{module[2:]}"), name
+    )
+
+
+def sent(definition):
+    marked = replace(definition, body=marks.marked(definition, UID))
+    return resolved(marked, dict.fromkeys(definition.references, "1234567"))
+
+
+@pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
+def test_datadogs_models_know_every_key_of_what_is_made(definition):
+    assert datadog_models.faults(sent(definition), model(CREATED[definition.kind])) == []
+
+
+@pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
+def test_datadogs_models_know_every_key_of_what_is_changed(definition):
+    body = shapes.update(definition.kind, "1234567", sent(definition))
+    assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []
+
+
+@pytest.mark.parametrize(
+    "definition", [item for item in EVERYTHING if item.kind is Kind.MONITOR], ids=by_name
+)
+def test_datadogs_models_know_every_key_of_what_is_adopted(definition):
+    body = marks.adopted(definition.kind, sent(definition))
+    assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []
