@@ -30,6 +30,7 @@ from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 NS, NAME, SECRET = "trading", "fleet", "datadog-keys"
 KEY = Key(NS, NAME)
 KIND = kinds.OBSERVABILITY.kind
+SERVICE = "purpleflea-trading-agent"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TYPES = {"gauge": "gauge", "count": "count", "distribution": "distribution"}
 
@@ -121,12 +122,13 @@ class Trial:
         else:
             self.server.patch(KIND, NS, NAME, {"spec": wanted["spec"]})
 
-    def report_metrics(self, names: Iterable[str] = ()) -> None:
+    def report_metrics(self, names: Iterable[str] = (), *, service: str = SERVICE) -> None:
         """Let the agents' metrics have reported."""
         wanted = set(names) or {metric.name for metric in METRICS}
         for metric in METRICS:
             if metric.name in wanted:
-                self.datadog.report(metric.name, TYPES[metric.type.value])
+                tags = [f"service:{service}"]
+                self.datadog.report(metric.name, TYPES[metric.type.value], tags)
 
     @property
     def resource(self) -> dict[str, Any] | None:

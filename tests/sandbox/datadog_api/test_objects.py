@@ -308,6 +308,39 @@ async def test_a_configuration_lives(api, ask) -> None:
     assert (await ask("GET", TAGS))[0] == 404
 
 
+async def found(ask, query) -> list[str]:
+    status, body = await ask("GET", f"/api/v2/metrics?{query}")
+    assert status == 200
+    return [one["id"] for one in body["data"]]
+
+
+async def test_metrics_are_found_by_what_was_sent_with_a_tag_of_late(api, ask) -> None:
+    api.report("a.a", tags=["service:one"])
+    api.report("b.b", tags=["service:two"])
+    api.report(LATENCY, "distribution", tags=["service:one"])
+    await made(ask, TAGS, generated(f"metrics/{LATENCY}.json"), 201)
+
+    assert await found(ask, "filter[tags]=service:one") == [LATENCY, "a.a"]
+    assert await found(ask, "filter[tags]=service:none") == []
+    now = api.organisation.now()
+    api.organisation.now = lambda: now + 7200
+    assert await found(ask, "filter[tags]=service:one") == []
+    assert await found(ask, "filter[tags]=service:one&window[seconds]=86400") == [LATENCY, "a.a"]
+    assert len(await found(ask, "")) == 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "filter[tags]=service:one&filter[configured]=true",
+        "filter[tags]=service:one%20OR%20service:two",
+        "filter[tags]=service:one&window[seconds]=long",
+    ],
+)
+async def test_a_search_of_metrics_that_cannot_be_read_is_refused(ask, query) -> None:
+    assert (await ask("GET", f"/api/v2/metrics?{query}"))[0] == 400
+
+
 async def test_metrics_come_in_pages(api, ask) -> None:
     for name in ("a.a", "b.b", "c.c"):
         api.report(name)

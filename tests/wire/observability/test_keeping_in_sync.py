@@ -117,6 +117,20 @@ async def test_a_metric_that_has_not_reported_waits_and_is_configured_once_it_ha
         assert stored["attributes"]["include_percentiles"] is True
 
 
+async def test_metrics_of_another_service_or_of_long_ago_have_not_reported():
+    async with Trial() as trial:
+        trial.report_metrics(["agent.heartbeat"], service="somebody-elses")
+        trial.report_metrics(["agent.order.latency_ms"])
+        trial.pass_time(2 * 86_400)
+        trial.put()
+        await trial.look()
+        states = {item["state"] for item in trial.status["objects"] if "metric" in item["kind"]}
+        assert states == {"Waiting"}
+        trial.report_metrics(["agent.heartbeat"])
+        await trial.look()
+        assert list(trial.datadog.organisation.metric_tags) == ["agent.heartbeat"]
+
+
 async def test_a_feature_that_is_left_out_again_is_removed(trial):
     trial.put(features={"anomalies": True})
     await trial.look()

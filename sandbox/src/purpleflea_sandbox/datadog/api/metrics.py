@@ -3,6 +3,7 @@
 Both exist only for metrics that have reported.
 """
 
+import re
 from collections.abc import Iterable
 
 from purpleflea_sandbox.datadog.api import shapes
@@ -10,6 +11,8 @@ from purpleflea_sandbox.datadog.api.errors import refused
 from purpleflea_sandbox.datadog.api.organisation import Document, Organisation, iso
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 
+_WINDOW_S = 3600
+_TAG = re.compile(r"[\w./-]+:[\w./-]+")
 _METADATA = ("type", "description", "short_name", "unit", "per_unit", "statsd_interval")
 
 
@@ -26,12 +29,21 @@ def routes() -> Iterable[Route]:
 
 
 def every(call: Call) -> Answer:
-    """Metrics and configurations; `filter[configured]` asks for one of both, a page has a cursor."""
+    """Metrics and configurations; `filter[configured]` asks for one of both, a page has a cursor.
+
+    `filter[tags]` asks for what was sent with a tag, within a window that is an hour long unless it is told.
+    """
     configured = call.query.get("filter[configured]", "").lower()
+    wanted_tag = call.query.get("filter[tags]", "")
     stored = call.organisation.metric_tags
+    if wanted_tag and configured:
+        raise refused(400, "filter[tags] cannot be combined with filter[configured]")
+    reported = _reported(call, wanted_tag)
     found = [stored[name] for name in sorted(stored)] if configured != "false" else []
+    if wanted_tag:
+        found = [document for document in found if document["id"] in reported]
     if configured != "true":
-        names = sorted({one.metric for one in call.organisation.data.series.find()} - set(stored))
+        names = sorted(reported - set(stored))
         found += [{"type": "metrics", "id": name} for name in names]
     size = call.number("page[size]", len(found))
     start = call.number("page[cursor]", 0)
@@ -44,6 +56,18 @@ def every(call: Call) -> Answer:
         "next_cursor": following,
     }
     return Answer(body={"data": page, "meta": {"pagination": pagination}})
+
+
+def _reported(call: Call, tag: str) -> set[str]:
+    """Metrics that have reported, with that tag and of late where one is asked for."""
+    series = call.organisation.data.series
+    if not tag:
+        return {one.metric for one in series.find()}
+    if not _TAG.fullmatch(tag):
+        raise refused(400, f"This stand-in reads no tag expressions but key:value, not {tag!r}")
+    window_s = call.number("window[seconds]", _WINDOW_S)
+    since = call.organisation.now() - window_s
+    return {one.metric for one in series.find(tags=[tag]) if one.newest() >= since}
 
 
 def create(call: Call) -> Answer:

@@ -47,6 +47,13 @@ class Series:
     distributions: deque[tuple[int, Distribution]] = field(default_factory=deque)
     total: float = 0.0
 
+    def newest(self) -> float:
+        """The time of the newest point; minus infinity where there is none."""
+        last = self.points.last()
+        times = [last[0]] if last is not None else []
+        times += [timestamp for timestamp, _ in list(self.distributions)[-1:]]
+        return max(times, default=float("-inf"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
