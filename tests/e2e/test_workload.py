@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -270,11 +271,33 @@ def test_a_change_of_settings_costs_the_workload_and_a_status(kept, sandbox, fig
     assert statuses <= 1 + took // UNDER_WAY_S
 
 
+def test_a_key_that_is_replaced_is_used_without_a_restart(kept, sandbox):
+    before = kept.pods()
+
+    def replace(keys):
+        installation.api_key(sandbox.tools, kept.namespace, keys)
+        # A pod that is touched has its mounts refreshed at once; the kubelet alone takes a minute or so.
+        text = keys.exchange_key[-8:]
+        kept.kubectl("annotate", "pods", "--all", f"tests.purpleflea.com/key={text}", "--overwrite")
+
+    def ready_pods():
+        found = sandbox.pods(kept.namespace).values()
+        conditions = [item for pod in found for item in pod["status"]["conditions"]]
+        return sum(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+    replace(dataclasses.replace(sandbox.keys, exchange_key="pf_paper_" + "0" * 32))
+    wait_for(lambda: ready_pods() == 0, what="agents whose key is refused")
+    replace(sandbox.keys)
+    wait_for(lambda: ready_pods() == len(before), what="agents with a key that is good")
+    kept.ready()
+    assert kept.pods() == before
+
+
 def test_the_younger_of_two_with_the_same_identities_is_not_started_until_told_apart(kept, sandbox):
     other = Fleet(sandbox, "kept-twice")
     other.kubectl("apply", "--filename=-", stdin=json.dumps(keeper(env="kept")))
     text = other.turned("DuplicateIdentity", "True", "NotStarted")["message"]
-    assert "kept/keeper is older" in text
+    assert "kept/keeper has the same name" in text
     assert other.turned("Ready", "False", "DuplicateIdentity")
     assert other.pods() == {}
     assert kept.conditions()["DuplicateIdentity"]["status"] == "False"

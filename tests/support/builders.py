@@ -159,6 +159,7 @@ def a_pod(
     created: str = CREATED,
     deleting: bool = False,
     env: Sequence[Mapping[str, Any]] = (HOST_IP,),
+    restarts: int = 0,
 ) -> Manifest:
     """A pod of an agent."""
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
@@ -191,6 +192,8 @@ def a_pod(
         },
         "status": {
             "conditions": conditions,
-            "containerStatuses": [{"name": "agent", "state": state}] if node else [],
+            "containerStatuses": [{"name": "agent", "state": state, "restartCount": restarts}]
+            if node
+            else [],
         },
     }

@@ -4,6 +4,7 @@ A pod has read the control file at its start, and again when it is nudged. Tests
 time, or leave something undone. Nothing is sent over any network.
 """
 
+import asyncio
 import json
 import threading
 from collections import Counter
@@ -26,6 +27,10 @@ class PaperAgents:
         self.asked: Counter[str] = Counter()
         """Questions by name of the pod."""
         self.silent: set[str] = set()
+        self.deaf: set[str] = set()
+        """Their kubelets take the first nudge before they hear of the ConfigMap."""
+        self.hanging = False
+        """Whether no question is ever answered."""
         self.restless: set[str] = set()
         self.lost: dict[str, dict[str, int]] = {}
         self.undone: dict[str, str] = {}
@@ -37,6 +42,8 @@ class PaperAgents:
         name = pod["metadata"]["name"] if pod else ""
         with self._lock:
             self.asked[name] += 1
+        if self.hanging:
+            await asyncio.Event().wait()
         if pod is None or name in self.silent:
             raise SilentError("no answer: TimeoutError")
         mode = self._mode(pod["metadata"]["namespace"], pod)
@@ -55,8 +62,10 @@ class PaperAgents:
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:
         nudged = pod["metadata"].get("annotations", {}).get(NUDGE)
+        if pod["metadata"]["name"] in self.deaf and "." not in (nudged or ""):
+            return Mode.ACTIVE
         if nudged:
-            return Mode(nudged)
+            return Mode(nudged.partition(".")[0])
         name = pod["metadata"]["name"].rpartition("-")[0]
         found = self._server.get("ConfigMap", namespace, name)
         return Mode(json.loads(found["data"]["control.json"])["mode"]) if found else Mode.ACTIVE

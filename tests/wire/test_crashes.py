@@ -20,6 +20,7 @@ def is_settled(server):
         status.get("observedGeneration") == agent["metadata"]["generation"]
         and status.get("readyReplicas") == agent["spec"]["replicas"]
         and turned.get("Ready") == "True"
+        and turned.get("TradingActive") != "Unknown"
         and all(mode_of(pod) == mode_wanted(agent) for pod in server.objects("Pod"))
     )
 

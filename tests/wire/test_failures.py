@@ -83,6 +83,33 @@ def test_a_missing_secret_is_named_in_the_condition(server_without_pods, an_oper
     assert "spec.api.keySecretRef" in condition(server, NAME, "WorkloadAvailable")["message"]
 
 
+def test_pods_that_may_not_be_made_are_explained_by_the_events_of_the_workload(
+    server_without_pods, an_operator
+):
+    server = server_without_pods
+    server.put(an_agent())
+    with an_operator(server):
+        server.wait_until(lambda: server.get("StatefulSet", NS, NAME) is not None)
+        workload = server.get("StatefulSet", NS, NAME)["metadata"]["uid"]
+        refusal = 'create Pod momentum-0 failed: serviceaccount "x" not found'
+        server.put(failed_mount() | {
+            "metadata": {"name": "create", "namespace": NS},
+            "involvedObject": {"uid": workload, "name": NAME},
+            "reason": "FailedCreate",
+            "message": refusal,
+        })  # fmt: skip
+        server.wait_until(lambda: reason(server, "Progressing") == "PodsRefused", timeout=30)
+    assert refusal in condition(server, NAME, "WorkloadAvailable")["message"]
+
+
+def test_an_event_that_cannot_be_posted_holds_up_nothing(server, an_operator):
+    server.fail_next(verb="create", resource="events", status=403, message="no", times=None)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.wait_until(lambda: reason(server, "DatadogInstalled") == "NotFound")
+
+
 def reason(server, kind):
     return (condition(server, NAME, kind) or {}).get("reason")
 

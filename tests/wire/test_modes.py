@@ -139,6 +139,86 @@ def test_an_order_to_halt_reaches_the_agents_though_the_workload_is_refused(flee
         assert condition(fleet, "Progressing")["reason"] == "ApplyFailed"
 
 
+@pytest.mark.parametrize("mode", ["Halted", "Stopped"])
+def test_an_order_to_stop_reaches_the_agents_though_the_spec_is_invalid(fleet, an_operator, mode):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        before = uids(fleet)
+        change = {"spec": {"trading": {"mode": mode}, "strategy": "Not Valid"}}
+        fleet.patch("PurpleFleaAgent", NS, NAME, change)
+        fleet.wait_until(turned(fleet, "TradingActive", mode))
+        assert condition(fleet, "SpecValid")["status"] == "False"
+        assert mode in fleet.get("ConfigMap", NS, NAME)["data"]["control.json"]
+        assert uids(fleet) == before
+        fleet.clear()
+        fleet.patch("PurpleFleaAgent", NS, NAME, {"spec": {"strategy": "momentum"}})
+        fleet.wait_until(turned(fleet, "SpecValid", "Valid"))
+    assert fleet.writes(resource="configmaps") == []
+
+
+def test_an_order_to_halt_is_told_and_proven_though_the_server_fails_for_good(fleet, an_operator):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        broken = fleet.fail_next(
+            verb="patch", resource="statefulsets", status=500, message="webhook", times=None
+        )
+        change = {"spec": {"trading": {"mode": "Halted"}, "strategy": "mean_reversion"}}
+        fleet.patch("PurpleFleaAgent", NS, NAME, change)
+        fleet.wait_until(turned(fleet, "WorkloadAvailable", "ApplyFailed"), timeout=40)
+        fleet.wait_until(turned(fleet, "TradingActive", "Halted"), timeout=40)
+        assert "webhook" in condition(fleet, "Progressing")["message"]
+        broken.cancel()
+        fleet.wait_until(turned(fleet, "WorkloadAvailable", "AllReady"), timeout=60)
+
+
+def test_a_pod_whose_kubelet_was_too_quick_is_told_again(fleet, an_operator):
+    agents = PaperAgents(fleet)
+    agents.deaf.add("momentum-1")
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.clear()
+        wish(fleet, "Halted")
+        fleet.wait_until(turned(fleet, "TradingActive", "Halted"), timeout=40)
+    told = [item.name for item in fleet.writes(resource="pods")]
+    assert sorted(told) == ["momentum-0", "momentum-1", "momentum-1", "momentum-2"]
+
+
+def test_agents_that_never_answer_hold_up_no_order_to_others(server, an_operator):
+    names = [f"agent-{number}" for number in range(30)]
+    for name in names:
+        server.put(an_agent(name, uid=f"uid-{name}"))
+    agents = PaperAgents(server)
+    agents.hanging = True
+
+    def all_are(mode):
+        found = [server.get("ConfigMap", NS, name) for name in names]
+        return all(item and mode in item["data"]["control.json"] for item in found)
+
+    with an_operator(agents=agents):
+        server.wait_until(lambda: len(server.objects("Pod")) == len(names), timeout=40)
+        for name in names:
+            server.patch("PurpleFleaAgent", NS, name, {"spec": {"trading": {"mode": "Halted"}}})
+        # Were a worker to wait for an answer, eight orders would be the last. And many come while a status is written:
+        # the answer to that write holds them.
+        server.wait_until(lambda: all_are("Halted"), timeout=40)
+
+
+def test_of_two_made_in_the_same_second_one_runs(server, an_operator):
+    server.put(an_agent(uid="z"))
+    with an_operator():
+        server.wait_until(lambda: len(server.objects("Pod", NS)) == 1)
+        server.put(an_agent(namespace="other", uid="a"))
+
+        def of_twin():
+            status = server.get("PurpleFleaAgent", "other", NAME).get("status", {})
+            found = {item["type"]: item["reason"] for item in status.get("conditions", [])}
+            return found.get("DuplicateIdentity")
+
+        server.wait_until(lambda: of_twin() == "NotStarted")
+    assert server.objects("Pod", "other") == []
+    assert condition(server, "DuplicateIdentity")["reason"] == "Unique"
+
+
 def test_a_younger_twin_in_another_namespace_is_started_only_when_told_apart(fleet, an_operator):
     twin = an_agent(namespace="other", uid="younger")
     twin["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"

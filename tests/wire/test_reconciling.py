@@ -200,6 +200,52 @@ def test_an_object_of_somebody_else_is_never_taken_over(server, an_operator):
 
 
 @pytest.mark.usefixtures("with_datadog")
+def test_an_agent_made_again_under_its_name_waits_for_the_end_of_its_former_self(
+    server, an_operator
+):
+    former = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": NAME,
+            "namespace": NS,
+            "ownerReferences": [
+                {
+                    "apiVersion": "purpleflea.com/v1alpha1",
+                    "kind": "PurpleFleaAgent",
+                    "name": NAME,
+                    "uid": "former",
+                    "controller": True,
+                }
+            ],
+        },
+        "data": {"control.json": "{}"},
+    }
+    server.put(former)
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(
+            lambda: len(server.requests(verb="get", resource="configmaps", name=NAME)) >= 2
+        )
+        assert server.get("StatefulSet", NS, NAME) is None
+        server.delete("ConfigMap", NS, NAME)
+        server.wait_until(lambda: is_ready(server), timeout=40)
+    told = [item["reason"] for item in server.objects("Event")]
+    assert not [reason for reason in told if "NameTaken" in reason]
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_policy_that_was_made_to_guard_other_pods_is_repaired(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        wanted = server.get("NetworkPolicy", NS, NAME)["spec"]
+        spoiled = {"spec": {"podSelector": {"matchLabels": {"x": "y"}}}}
+        server.patch("NetworkPolicy", NS, NAME, spoiled, manager="them")
+        server.wait_until(lambda: server.get("NetworkPolicy", NS, NAME)["spec"] == wanted)
+
+
+@pytest.mark.usefixtures("with_datadog")
 def test_a_spec_that_turns_invalid_leaves_the_workload_as_it_was(server, an_operator):
     server.put(an_agent())
     with an_operator():

@@ -24,6 +24,7 @@ from purpleflea_operator.cluster.lease import LeaseObject
 from purpleflea_operator.cluster.scope import Scope
 from purpleflea_operator.cluster.terrain import Terrain
 from purpleflea_operator.datadog_api import transport
+from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
 from purpleflea_operator.reconcile.reconciler import Reconciler, Surroundings, Times
 from purpleflea_operator.render.identity import Defaults
 from purpleflea_operator.runtime import health, lifetime, start, vitals
@@ -142,15 +143,18 @@ class _Operator:
         terrain = Terrain(clock=self._clock, scope=self._scope)
         listening = Listening(self._agents, self._queue.add, jitter=random.random)
         informer = Informer(cluster, cache, self._queue, terrain, listening)
+        words = Acknowledgements(self._agents, self._queue.add, now=_now)
+        self._stack.callback(words.close)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
             around=Surroundings(
-                agents=self._agents,
+                acknowledgements=words,
                 terrain=terrain,
                 findings=listening.findings,
                 rival=informer.identities.rival,
+                sees_all=not self._scope.namespaces,
             ),
             times=Times(now=_now, clock=self._clock),
         )

@@ -1,5 +1,6 @@
 """Asking agents, letting volumes grow and touching pods: how often, how many, and what is remembered."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -39,9 +40,12 @@ class Listed:
     def __init__(self):
         self.words = {}
         self.asked = []
+        self.hangs = None
 
     async def control(self, address):
         self.asked.append(address)
+        if self.hangs:
+            await self.hangs.wait()
         if address not in self.words:
             raise SilentError("no answer")
         return self.words[address]
@@ -58,8 +62,16 @@ def agents():
 
 
 @pytest.fixture
-def heard(agents, clock):
-    return Acknowledgements(agents, now=clock)
+def concerned():
+    """Who is told of answers."""
+    return []
+
+
+@pytest.fixture
+async def heard(agents, clock, concerned):
+    found = Acknowledgements(agents, concerned.append, now=clock)
+    yield found
+    found.close()
 
 
 def an_agent(**changes):
@@ -87,7 +99,11 @@ def resting(mode=Mode.HALTED):
 
 
 async def ask(heard, world):
-    return await heard.heard(heard.remembered(world, KEY), KEY)
+    """The world of the next pass, after all who were asked have answered."""
+    heard.ask(heard.remembered(world, KEY), KEY)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    return heard.remembered(world, KEY)
 
 
 async def test_each_agent_is_asked_until_it_has_said_so_and_never_again(heard, agents, clock):
@@ -139,11 +155,50 @@ async def test_a_pod_that_is_gone_is_forgotten_and_so_is_an_agent(heard, agents)
     assert heard.remembered(a_world(count=1), KEY).trading.words == {}
 
 
-async def test_one_pass_asks_so_many_and_the_next_ones_the_rest(heard, agents):
-    await ask(heard, a_world(count=AT_ONCE + 3))
+async def test_whoever_does_not_answer_holds_up_no_pass_and_no_more_than_its_share(
+    heard, agents, concerned
+):
+    agents.hangs = asyncio.Event()
+    world = a_world(count=AT_ONCE + 3)
+    heard.ask(heard.remembered(world, KEY), KEY)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     assert len(agents.asked) == AT_ONCE
-    await ask(heard, a_world(count=AT_ONCE + 3))
+    assert heard.again_after_s(world, KEY) is None
+    heard.ask(heard.remembered(world, KEY), KEY)
+    await asyncio.sleep(0)
+    assert (len(agents.asked), concerned) == (AT_ONCE, [])
+    agents.hangs.set()
+    await ask(heard, world)
     assert len(agents.asked) == AT_ONCE + 3
+    assert concerned == [KEY] * (AT_ONCE + 3)
+
+
+async def test_an_agent_that_is_gone_is_asked_no_more(heard, agents, concerned):
+    agents.hangs = asyncio.Event()
+    heard.ask(heard.remembered(a_world(count=1), KEY), KEY)
+    await asyncio.sleep(0)
+    heard.forget(KEY)
+    agents.hangs.set()
+    await asyncio.sleep(0)
+    assert concerned == []
+
+
+async def test_who_still_speaks_of_another_mode_after_a_while_is_told_apart(heard, agents, clock):
+    agents.words["10.0.0.0"] = resting(Mode.ACTIVE)
+    deaf = []
+    for _ in range(5):
+        deaf.append((await ask(heard, a_world(count=2))).trading.deaf)
+        clock.pass_by(8)
+    assert deaf == [{}, {}, {}, {"uid-momentum-0": 4}, {"uid-momentum-0": 5}]
+
+
+async def test_a_fault_in_a_question_is_told_and_ends_nothing_else(heard, agents, caplog):
+    agents.words["10.0.0.0"] = None
+    del agents.asked
+    world = await ask(heard, a_world(count=1))
+    assert world.trading.words == {}
+    assert "asking failed" in caplog.text
 
 
 async def test_pods_that_are_ending_or_have_no_address_are_not_asked(heard, agents):
@@ -230,7 +285,7 @@ async def test_a_claim_that_is_gone_needs_no_growth(cluster, growth):
 
 
 def nudges():
-    return [Nudge(pod=pod(a_pod(f"momentum-{n}")), mode=Mode.HALTED) for n in range(3)]
+    return [Nudge(pod=pod(a_pod(f"momentum-{n}")), word="Halted") for n in range(3)]
 
 
 async def test_every_pod_is_told_though_one_is_gone(cluster):

@@ -1,7 +1,13 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.reconcile.diagnosis import (
     DIAGNOSE_AGAIN_S,
     REFUSED_AGAIN_S,
     STUCK_AFTER_S,
+    Diagnosis,
     look_again_after_s,
 )
 from purpleflea_operator.reconcile.world import World, pod
@@ -25,3 +31,65 @@ def test_a_pod_that_hangs_is_looked_at_again_and_less_often_once_it_is_known_why
     assert look_again_after_s(a_world(hanging)) == STUCK_AFTER_S
     known = a_world(hanging, pod_events=("secret not found",), failure="no")
     assert look_again_after_s(known) == DIAGNOSE_AGAIN_S
+
+
+KEY = Key("trading", "momentum")
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Told:
+    """A cluster of which only events are asked."""
+
+    def __init__(self, *events):
+        self.events = list(events)
+        self.asked = []
+
+    async def events_about(self, namespace, *, uid):
+        self.asked.append((namespace, uid))
+        return self.events
+
+
+def an_event(reason="FailedCreate", message="exceeded quota", at="2026-01-01T11:59:50Z"):
+    return {"reason": reason, "message": message, "lastTimestamp": at}
+
+
+def missing(**changes):
+    stateful_set = {"metadata": {"uid": "set"}, "spec": {"replicas": 2}, "kind": "StatefulSet"}
+    more = {"unavailable_since": NOW - timedelta(seconds=20), **changes}
+    return a_world(children={("StatefulSet", "momentum"): stateful_set}, **more)
+
+
+async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldom():
+    cluster, now = Told(an_event()), [NOW]
+    diagnosis = Diagnosis(cluster, now=lambda: now[0])
+    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+    now[0] += timedelta(seconds=DIAGNOSE_AGAIN_S - 1)
+    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+    assert cluster.asked == [("trading", "set")]
+    now[0] += timedelta(seconds=1)
+    cluster.events.clear()
+    assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
+    assert len(cluster.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [an_event("SuccessfulCreate"), an_event(at="2026-01-01T10:00:00Z")],
+    ids=["good news", "of a trouble that is over"],
+)
+async def test_what_does_not_explain_it_is_not_told(event):
+    diagnosis = Diagnosis(Told(event), now=lambda: NOW)
+    assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
+
+
+async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_asked_about():
+    cluster = Told(an_event())
+    world = missing(unavailable_since=None)
+    assert await Diagnosis(cluster, now=lambda: NOW).explained(world, KEY) is world
+    assert cluster.asked == []
+    assert look_again_after_s(world) == STUCK_AFTER_S
+
+
+def test_missing_pods_are_looked_at_again_and_less_often_once_it_is_known_why():
+    assert look_again_after_s(missing()) == STUCK_AFTER_S
+    assert look_again_after_s(missing(pods_refused="exceeded quota")) == DIAGNOSE_AGAIN_S

@@ -50,6 +50,23 @@ def test_an_invalid_spec_names_the_field():
     assert world.invalid.startswith("spec.markets")
 
 
+@pytest.mark.parametrize(
+    ("trading", "order"),
+    [
+        ({"mode": "Halted"}, "Halted"),
+        ({"mode": "Stopped"}, "Stopped"),
+        ({"mode": "Active"}, None),
+        ({"mode": ["Halted"]}, None),
+        ("Halted", None),
+        (None, None),
+    ],
+)
+def test_only_an_order_to_stop_is_read_from_an_invalid_spec(trading, order):
+    resource = an_agent(markets=[])
+    resource["spec"]["trading"] = trading
+    assert world_of(a_cache(), KEY, resource, a_terrain(), now=NOW).stop_order == order
+
+
 def test_the_connection_is_what_is_found_now():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
     world = world_of(a_cache(), KEY, an_agent(), a_terrain(found), now=NOW)

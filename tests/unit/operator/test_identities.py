@@ -29,23 +29,41 @@ def spaces(claims):
     return [claim.namespace for claim in claims]
 
 
+def an_index(*running):
+    """An index; the agents of these namespaces run."""
+    return Identities(lambda claim: claim.namespace in running)
+
+
 def rival(index, namespace):
     found = index.rival(f"uid-{namespace}")
     return found.namespace if found else None
 
 
-def test_the_younger_of_two_has_a_rival_and_the_older_none():
-    index = Identities()
+def test_of_two_that_do_not_run_the_younger_has_a_rival_and_the_older_none():
+    index = an_index()
     assert index.note(an_agent_in("young")) == []
-    assert spaces(index.note(an_agent_in("old", age=5))) == ["young"]
+    assert index.note(an_agent_in("old", age=5)) == []
     assert (rival(index, "young"), rival(index, "old")) == ("old", None)
 
 
-def test_of_two_made_in_the_same_second_the_uid_decides():
-    index = Identities()
+def test_who_may_start_keeps_the_identities_whoever_comes_later():
+    index = an_index()
     index.note(an_agent_in("one", uid="b"))
-    index.note(an_agent_in("two", uid="a"))
-    assert index.rival("b").namespace == "two"
+    assert index.rival("b") is None
+    assert index.note(an_agent_in("same-second", uid="a")) == []
+    assert index.note(an_agent_in("old", age=5)) == []
+    assert [index.rival(uid) and index.rival(uid).namespace for uid in ("b", "a", "uid-old")] == [
+        None,
+        "one",
+        "one",
+    ]
+
+
+def test_after_a_restart_who_runs_has_them_whatever_the_ages():
+    index = an_index("young")
+    index.note(an_agent_in("old", age=5))
+    index.note(an_agent_in("young"))
+    assert (rival(index, "old"), rival(index, "young")) == ("young", None)
 
 
 @pytest.mark.parametrize(
@@ -59,57 +77,59 @@ def test_of_two_made_in_the_same_second_the_uid_decides():
     ],
 )
 def test_another_name_env_or_service_or_no_identity_at_all_is_no_duplicate(apart):
-    index = Identities()
+    index = an_index()
     index.note(an_agent_in("old", age=5))
     index.note(an_agent_in("young", **apart))
     assert rival(index, "young") is None
 
 
 def test_what_is_left_out_is_the_default():
-    index = Identities()
+    index = an_index()
     written = {"env": "production", "service": "purpleflea-trading-agent"}
     index.note(an_agent_in("old", age=5, datadog=written))
     index.note(an_agent_in("young"))
     assert rival(index, "young") == "old"
 
 
-def test_those_behind_are_called_when_the_first_goes_or_moves():
-    index = Identities()
+def test_the_others_are_called_when_the_one_that_has_them_goes_or_moves():
+    index = an_index()
     for age, namespace in ((5, "first"), (4, "second"), (3, "third")):
         index.note(an_agent_in(namespace, age=age))
+    assert rival(index, "third") == "first"
     moved = an_agent_in("first", age=5, datadog={"env": "staging"})
     assert spaces(index.note(moved)) == ["second", "third"]
-    assert (rival(index, "second"), rival(index, "third")) == (None, "second")
+    assert (rival(index, "third"), rival(index, "second")) == ("second", None)
     assert spaces(index.drop("uid-second")) == ["third"]
     assert index.drop("uid-second") == []
     assert rival(index, "third") is None
 
 
 def test_one_behind_that_goes_concerns_nobody():
-    index = Identities()
+    index = an_index()
     index.note(an_agent_in("first", age=5))
     index.note(an_agent_in("second"))
     assert index.drop("uid-second") == []
 
 
 def test_an_unchanged_agent_concerns_nobody():
-    index = Identities()
+    index = an_index()
     index.note(an_agent_in("first", age=5))
     index.note(an_agent_in("second"))
     assert index.note(an_agent_in("first", age=5)) == []
 
 
 def test_a_sweep_forgets_those_that_are_gone():
-    index = Identities()
+    index = an_index()
     index.note(an_agent_in("first", age=5))
     index.note(an_agent_in("second"))
+    assert rival(index, "second") == "first"
     assert spaces(index.keep_only(["uid-second"])) == ["second"]
     assert rival(index, "second") is None
 
 
 @given(st.permutations(range(6)), st.sets(st.integers(0, 5)))
 def test_the_order_in_which_agents_are_heard_of_decides_nothing(order, gone):
-    index = Identities()
+    index = an_index()
     for number in order:
         index.note(an_agent_in(f"n{number}", age=number))
     for number in gone:
@@ -166,11 +186,21 @@ def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(world, condition
     assert as_allowed(world, world.agent).spec.replicas == replicas
 
 
+def test_what_lies_outside_the_watched_namespaces_is_not_guessed():
+    bound = duplicate_identity(replace(a_world(rival=""), sees_all=False))
+    assert (bound.status, bound.reason) == ("Unknown", "NotVisible")
+    assert duplicate_identity(replace(a_world(), sees_all=False)).reason == "NotStarted"
+    unseen = status.next_status(
+        {}, replace(a_world(rival="", live=3), sees_all=False), (bound,), name="m", now=NOW
+    )
+    assert transitions({}, unseen) == ()
+
+
 def test_one_that_is_not_started_is_not_ready_and_says_what_to_do():
     found = {item.type: item for item in conditions.findings(a_world(live=0))}
     ready = found["Ready"]
     assert (ready.status, ready.reason) == ("False", "DuplicateIdentity")
-    assert "old/momentum is older" in ready.message
+    assert "old/momentum has the same name" in ready.message
     assert "spec.datadog.duplicateIdentity" in ready.message
 
 

@@ -72,6 +72,9 @@ def outcome(world):
     return found.status, found.reason
 
 
+BEFORE = datetime(2025, 12, 31, tzinfo=UTC)
+"""Before the pods were made."""
+CRASHED = a_pod(ready=False, waiting="CrashLoopBackOff", restarts=3)
 RESTING = a_word(Mode.HALTED)
 STOPPED = a_word(Mode.STOPPED)
 
@@ -79,7 +82,10 @@ STOPPED = a_word(Mode.STOPPED)
 @pytest.mark.parametrize(
     ("world", "expected"),
     [
-        (a_world("Active"), ("True", "Active")),
+        (a_world("Active", since=BEFORE), ("True", "Active")),
+        (a_world("Active"), ("Unknown", "Resuming")),
+        (a_world("Active", words=all_say(a_word(Mode.ACTIVE))), ("True", "Active")),
+        (a_world("Halted", pods=[CRASHED]), ("Unknown", "Halting")),
         (a_world("Active", pods=[]), ("True", "Active")),
         (a_world("Halted"), ("Unknown", "Halting")),
         (a_world("Halted", words=all_say(RESTING, *NAMES[:2])), ("Unknown", "Halting")),
@@ -132,6 +138,7 @@ def test_of_many_missing_agents_the_first_are_named():
 def test_an_invalid_spec_says_nothing_of_the_mode():
     world = replace(a_world("Active"), agent=None, invalid="spec.x: no")
     assert outcome(world) == ("Unknown", "SpecInvalid")
+    assert modes.concerned(world) == []
     assert not modes.may_be_ended(world)
     assert modes.stop_deadline(world) is None
 
@@ -159,6 +166,31 @@ def replicas_of(world):
 )
 def test_stopped_agents_are_ended_at_rest_or_when_their_time_is_up(world, expected):
     assert replicas_of(world) == expected
+
+
+def test_the_time_for_coming_to_rest_counts_from_when_the_order_was_passed_on():
+    at, delivered = NOW + timedelta(seconds=45), NOW + timedelta(seconds=40)
+    assert replicas_of(a_world("Stopped", at=at, delivered=delivered)) == 3
+    assert replicas_of(a_world("Stopped", at=at, delivered=NOW - timedelta(hours=1))) == 0
+
+
+def test_an_agent_that_crashes_is_given_its_time_and_then_named():
+    crashed = {"pods": [CRASHED], "delivered": NOW}
+    assert replicas_of(a_world("Stopped", **crashed)) == 3
+    late = a_world("Stopped", at=NOW + timedelta(seconds=30), **crashed)
+    assert replicas_of(late) == 0
+    assert modes.undone(late) == ("momentum-0: did not say that it is at rest",)
+
+
+def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
+    halted = replace(a_world("Active", words=all_say(RESTING)), agent=None, stop_order=Mode.HALTED)
+    assert outcome(halted) == ("False", "Halted")
+    stopped = replace(
+        a_world("Active", words=all_say(STOPPED)), agent=None, stop_order=Mode.STOPPED
+    )
+    assert outcome(stopped) == ("False", "Stopped")
+    assert modes.stop_deadline(stopped) is None
+    assert status.next_status({}, halted, (), name="m", now=NOW)["trading"]["mode"] == "Halted"
 
 
 def test_pods_of_strange_names_do_not_count_while_the_workload_is_made_anew():
@@ -217,7 +249,7 @@ def test_halting_is_an_event_and_so_is_going_on():
     def written(world, before):
         return status.next_status(before, world, conditions.findings(world), name="m", now=NOW)
 
-    active = written(a_world("Active"), {})
+    active = written(a_world("Active", since=BEFORE), {})
     halting = written(a_world("Halted"), active)
     halted = written(a_world("Halted", words=all_say(RESTING)), halting)
     told = [(item.type, item.reason) for item in transitions(halting, halted)]
@@ -259,7 +291,11 @@ def test_the_newest_field_manager_of_the_mode_set_it():
 
 def test_nobody_is_named_for_a_mode_that_nobody_wrote():
     found = trading_of(a_resource(), Mode.ACTIVE, NOW)
-    assert (found.changed_by, found.since) == ("", NOW)
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    assert (found.changed_by, found.since) == ("", created)
+    changed = a_resource(trading={"mode": "Halted", "since": "2026-01-01T09:00:00Z"})
+    assert trading_of(changed, Mode.ACTIVE, NOW).since == NOW
+    assert trading_of(a_resource(), None, NOW).since is None
 
 
 def test_who_set_a_mode_stays_while_the_same_manager_writes_other_things():

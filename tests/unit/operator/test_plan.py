@@ -1,15 +1,17 @@
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from purpleflea_contract.control import Mode
 from purpleflea_operator.detect.connection import NO_CONNECTION
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.reconcile import plan
 from purpleflea_operator.reconcile.standing import quantity, stands
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World, pod
+from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, Trading, World, pod
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 from support.builders import a_pod, a_spec
@@ -29,13 +31,15 @@ def desired_of(agent):
     return children(agent, Defaults(image="agent:1"), NO_CONNECTION)
 
 
-def a_world(agent, live=(), pods=()):
+def a_world(agent, live=(), pods=(), **more):
     stored = {plan.child_id(item): item for item in live}
-    return World(agent=agent, generation=1, children=stored, pods=[pod(item) for item in pods])
+    return World(
+        agent=agent, generation=1, children=stored, pods=[pod(item) for item in pods], **more
+    )
 
 
-def planned(agent, live=(), pods=()):
-    return plan.actions(desired_of(agent), a_world(agent, live, pods))
+def planned(agent, live=(), pods=(), **more):
+    return plan.actions(desired_of(agent), a_world(agent, live, pods, **more))
 
 
 def test_children_that_are_not_known_are_created_in_order():
@@ -91,7 +95,7 @@ def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
     halted = an_agent_value(trading={"mode": "Halted"})
     found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
     assert [type(item) for item in found] == [plan.Apply, plan.Nudge]
-    assert (found[1].pod.name, found[1].mode) == ("momentum-0", "Halted")
+    assert (found[1].pod.name, found[1].word) == ("momentum-0", "Halted")
 
 
 def test_an_order_to_halt_comes_before_everything_else():
@@ -106,6 +110,72 @@ def test_a_pod_that_was_nudged_is_left_alone():
     halted = an_agent_value(trading={"mode": "Halted"})
     live = deepcopy(desired_of(halted))
     assert planned(halted, live, pods=[a_pod(annotations={CONTROL_ANNOTATION: "Halted"})]) == ()
+
+
+def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_question():
+    halted = an_agent_value(trading={"mode": "Halted"})
+    live, deaf = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
+    told = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
+    (again,) = planned(halted, live, pods=[told], trading=Trading(deaf=deaf))
+    assert (again.pod.name, again.word) == ("momentum-0", "Halted.4")
+    told = a_pod(annotations={CONTROL_ANNOTATION: "Halted.4"})
+    assert planned(halted, live, pods=[told], trading=Trading(deaf=deaf)) == ()
+    assert planned(halted, live, pods=[told]) == ()
+
+
+def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to_halt():
+    agent = an_agent_value()
+    live, since = deepcopy(desired_of(agent)), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    pods = [
+        a_pod("momentum-0", created="2026-01-01T11:00:00Z"),
+        a_pod("momentum-1", created="2026-01-01T12:00:00Z"),
+    ]
+    found = planned(agent, live, pods=pods, trading=Trading(since=since))
+    assert [(item.pod.name, item.word) for item in found] == [("momentum-0", "Active")]
+
+
+@pytest.mark.parametrize("order", ["Halted", "Stopped"])
+def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(order):
+    live = {plan.child_id(item): item for item in deepcopy(desired_of(an_agent_value()))}
+    world = World(
+        agent=None,
+        generation=2,
+        invalid="spec.x: no",
+        stop_order=Mode(order),
+        children=live,
+        pods=[pod(a_pod())],
+    )
+    written, nudged = plan.stop_actions(world)
+    assert written.manifest["data"] == {"control.json": f'{{"mode":"{order}","generation":0}}'}
+    # What a valid spec with this mode will want is this very object.
+    valid = desired_of(an_agent_value(trading={"mode": order}))[0]
+    assert written.manifest == valid
+    assert (nudged.pod.name, nudged.word) == ("momentum-0", order)
+    done = {**live, plan.child_id(valid): valid}
+    told = pod(a_pod(annotations={CONTROL_ANNOTATION: order}))
+    assert plan.stop_actions(replace(world, children=done, pods=[told])) == ()
+
+
+def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
+    world = World(agent=None, generation=2, children={}, pods=[pod(a_pod())])
+    assert plan.stop_actions(world) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("NetworkPolicy", lambda spec: spec["podSelector"]["matchLabels"].update(x="y")),
+        ("NetworkPolicy", lambda spec: spec["egress"].append({})),
+        ("NetworkPolicy", lambda spec: spec["egress"][0]["ports"][0].update(endPort=65535)),
+        ("PodDisruptionBudget", lambda spec: spec["selector"]["matchLabels"].update(x="y")),
+        ("StatefulSet", lambda spec: spec["template"]["spec"]["nodeSelector"].update(x="y")),
+    ],
+)
+def test_what_is_owned_as_a_whole_may_hold_nothing_more(kind, spoil):
+    agent = an_agent_value(replicas=2, pod={"nodeSelector": {"disk": "fast"}})
+    live = deepcopy(desired_of(agent))
+    spoil(next(item for item in live if item["kind"] == kind)["spec"])
+    assert [item.manifest["kind"] for item in planned(agent, live)] == [kind]
 
 
 def test_a_child_that_is_no_longer_wanted_is_deleted():

@@ -104,8 +104,8 @@ def carried_out(actions, world):
                 live[plan.child_id(manifest)] = with_defaults(manifest)
             case plan.Delete(manifest=manifest):
                 del live[plan.child_id(manifest)]
-            case plan.Nudge(pod=target, mode=mode):
-                pods[target.name] = replace(target, mode=mode)
+            case plan.Nudge(pod=target, word=word):
+                pods[target.name] = replace(target, told=word)
     return replace(world, children=live, pods=tuple(pods.values()))
 
 

@@ -130,5 +130,6 @@ def test_the_reasons_that_do_not_mend_themselves_are_few():
         "ConfigurationMissing",
         "ContainerNotCreated",
         "CrashLooping",
+        "PodsRefused",
         "SecretNotFound",
     } == TERMINAL

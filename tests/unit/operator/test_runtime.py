@@ -152,6 +152,12 @@ def test_throttling_carries_the_servers_patience(header, seconds):
     assert error.retry_after_s == seconds
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_nobody_can_make_an_agent_deaf_for_longer_than_half_a_minute(status):
+    assert from_response(status, "come back tomorrow", "86400").retry_after_s == 30.0
+    assert from_response(status, "never", "9" * 400).retry_after_s == 30.0
+
+
 def test_a_server_that_is_ill_may_ask_for_patience_too():
     assert from_response(503, "shutting down", "5").retry_after_s == 5.0
     assert from_response(503, "shutting down", None).retry_after_s == 0.0

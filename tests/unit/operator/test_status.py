@@ -169,6 +169,58 @@ def test_a_pod_that_does_not_start_gives_its_reason_and_a_remedy(waiting, reason
     assert remedy in text
 
 
+def a_crashing_pod(*, state=None, restarts=2, exit_code=137, at="2026-01-01T11:55:00Z"):
+    found = a_pod("momentum-2", ready=False, restarts=restarts)
+    (container,) = found["status"]["containerStatuses"]
+    last = {"exitCode": exit_code, "reason": "OOMKilled", "finishedAt": at}
+    container |= {"state": state or {"running": {}}, "lastState": {"terminated": last}}
+    return found
+
+
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s of momentum_uid-1"}}
+
+
+def test_a_crashing_pod_says_the_same_in_each_of_its_moments():
+    texts = set()
+    for state in ({"running": {}}, BACK_OFF, {"terminated": {"exitCode": 0}}):
+        world = a_world(a_stateful_set(ready=2), pods=[a_crashing_pod(state=state)], now=NOW)
+        assert outcome(world)["WorkloadAvailable"] == ("False", "CrashLooping")
+        texts.add(message(world, "WorkloadAvailable"))
+    (text,) = texts
+    assert "its last run ended with OOMKilled (exit code 137)" in text
+    assert "back-off" not in text
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [a_crashing_pod(restarts=1), a_crashing_pod(at="2026-01-01T11:40:00Z")],
+    ids=["once", "long ago"],
+)
+def test_a_pod_that_crashed_once_or_long_ago_is_starting(pod):
+    world = a_world(a_stateful_set(ready=2), pods=[pod], now=NOW)
+    assert outcome(world)["WorkloadAvailable"] == ("False", "Progressing")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reason"),
+    [("ImagePullBackOff", "ImagePullFailed"), ("CrashLoopBackOff", "CrashLooping")],
+)
+def test_a_sidecar_that_does_not_start_is_told_though_the_agent_only_waits(waiting, reason):
+    found = a_pod(ready=False, waiting="PodInitializing")
+    found["status"]["initContainerStatuses"] = [
+        {"name": "proxy", "state": {"waiting": {"reason": waiting}}}
+    ]
+    world = a_world(a_stateful_set(ready=2), pods=[found])
+    assert outcome(world)["WorkloadAvailable"] == ("False", reason)
+
+
+def test_pods_that_may_not_be_made_are_explained_in_the_servers_words():
+    world = a_world(a_stateful_set(ready=0), pods_refused='serviceaccount "x" not found', now=NOW)
+    assert outcome(world)["WorkloadAvailable"] == ("False", "PodsRefused")
+    assert outcome(world)["Progressing"] == ("False", "PodsRefused")
+    assert 'serviceaccount "x" not found' in message(world, "WorkloadAvailable")
+
+
 def test_a_pod_that_fits_no_node_says_why():
     pending = a_pod(ready=False, node="", message="0/1 nodes are available")
     world = a_world(a_stateful_set(ready=0), pods=[pending])
@@ -212,6 +264,14 @@ def test_only_a_pod_that_hangs_for_a_while_is_asked_about():
     assert stuck_pod(hanging, created + timedelta(seconds=4), after_s=5) is None
     assert stuck_pod(hanging, created + timedelta(seconds=6), after_s=5).name == "momentum-0"
     assert stuck_pod([pod(a_pod())], NOW, after_s=5) is None
+
+
+def test_a_pod_whose_sidecar_runs_already_has_its_volumes_and_is_not_asked_about():
+    waiting = a_pod(ready=False, waiting="PodInitializing")
+    late = datetime.fromisoformat(CREATED) + timedelta(hours=1)
+    assert stuck_pod([pod(waiting)], late, after_s=5) is not None
+    waiting["status"]["initContainerStatuses"] = [{"name": "hold", "state": {"running": {}}}]
+    assert stuck_pod([pod(waiting)], late, after_s=5) is None
 
 
 def next_of(world, current=None, now=NOW):
@@ -306,6 +366,16 @@ def test_that_a_change_of_the_spec_is_under_way_is_no_news():
 )
 def test_anything_else_is_news(statuses):
     assert not status.is_under_way(*statuses)
+
+
+def test_a_recovery_is_told_though_it_passed_through_what_is_no_news():
+    bad = next_of(a_world(a_stateful_set(ready=2), pods=[CRASHING]))
+    better = next_of(a_world(a_stateful_set(ready=2)), bad)
+    good = next_of(a_world(a_stateful_set()), better)
+    assert transitions(bad, better) == ()
+    assert transitions(better, good) == ()
+    (told,) = transitions(better, good, troubled={"WorkloadAvailable"})
+    assert (told.type, told.reason) == ("Normal", "WorkloadAvailableAllReady")
 
 
 def reasons(old, new):

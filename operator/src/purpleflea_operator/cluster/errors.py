@@ -11,6 +11,10 @@ ApiError
 └── Invalid              400, 422 and the rest of 4xx: the request itself is wrong; a person must act
 """
 
+LONGEST_RETRY_AFTER_S = 30.0
+"""Longer is not waited, whoever asks for it: a proxy or a webhook that says an hour must not make an agent deaf to an
+order to halt."""
+
 
 class ApiError(Exception):
     """A request to the Kubernetes API failed; the text is the server's message."""
@@ -61,7 +65,7 @@ class Invalid(ApiError):  # noqa: N818
 
 def from_response(status: int, message: str, retry_after: str | None) -> ApiError:
     """The error for an answer of status >= 400."""
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    seconds = _seconds(retry_after)
     match status:
         case 404:
             return NotFound(message)
@@ -75,3 +79,9 @@ def from_response(status: int, message: str, retry_after: str | None) -> ApiErro
             return Unavailable(message, seconds or 0.0)
         case _:
             return Invalid(message)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    if not retry_after or not retry_after.isdecimal():
+        return None
+    return min(float(retry_after), LONGEST_RETRY_AFTER_S)

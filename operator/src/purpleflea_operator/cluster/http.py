@@ -123,9 +123,9 @@ class HttpCluster:
             return True
         return answer.get("kind") == "Status"
 
-    async def pod_events(self, ref: Ref, *, uid: str) -> list[Manifest]:
-        """Events about one pod (a diagnosis of a pod that does not start)."""
-        path = f"{EVENT.prefix}/namespaces/{ref.namespace}/{EVENT.plural}"
+    async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
+        """Events about one object (a diagnosis of what does not start)."""
+        path = f"{EVENT.prefix}/namespaces/{namespace}/{EVENT.plural}"
         query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
         events: list[Manifest] = (await self._request("GET", path, query=query))["items"]
         return events

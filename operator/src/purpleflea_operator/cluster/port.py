@@ -40,8 +40,8 @@ class Cluster(Protocol):
         With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
         """
 
-    async def pod_events(self, ref: Ref, *, uid: str) -> list[Manifest]:
-        """Events about one pod (a diagnosis of a pod that does not start)."""
+    async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
+        """Events about one object (a diagnosis of what does not start)."""
 
     async def create_event(self, event: Manifest) -> None:
         """Post an Event."""

@@ -11,7 +11,7 @@ from purpleflea_operator.reconcile.world import Trading
 WHY_LIMIT = 253
 
 
-def trading_of(resource: Mapping[str, Any], mode: Mode, now: datetime) -> Trading:
+def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) -> Trading:
     """What is known about the mode that is wanted.
 
     Once it is in the status it stays: the time of a field manager's entry moves with all that this manager writes.
@@ -25,9 +25,13 @@ def trading_of(resource: Mapping[str, Any], mode: Mode, now: datetime) -> Tradin
             why=why,
             undone=tuple(known.get("undone", ())),
         )
+    if mode is None:
+        return Trading()
     entry = _last_writer(metadata)
+    # A mode that was never another one is as old as the agent.
+    told = entry.get("time") or (None if known.get("mode") else metadata.get("creationTimestamp"))
     return Trading(
-        since=min(datetime.fromisoformat(entry["time"]), now) if entry.get("time") else now,
+        since=min(datetime.fromisoformat(told), now) if told else now,
         changed_by=entry.get("manager", ""),
         why=why,
     )

@@ -1,17 +1,22 @@
-"""Why a pod hangs whose status does not say: a missing Secret or ConfigMap shows only in the pod's events.
+"""Why pods hang, or are not made, where their status does not say: it shows only in events.
 
-They are asked for only while a pod hangs, and at most every DIAGNOSE_AGAIN_S per agent.
+A missing Secret is told about the pod, a missing ServiceAccount, a quota or a refused security context about the
+StatefulSet. They are asked for only while something hangs, and at most every DIAGNOSE_AGAIN_S per agent.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.cluster.kinds import Ref
+from purpleflea_operator.cluster.kinds import Manifest
 from purpleflea_operator.cluster.port import Cluster
-from purpleflea_operator.reconcile.world import World, is_being_created, stuck_pod
+from purpleflea_operator.reconcile.world import (
+    World,
+    is_being_created,
+    pods_are_missing,
+    stuck_pod,
+)
 
 STUCK_AFTER_S = 5.0
 DIAGNOSE_AGAIN_S = 10.0
@@ -25,31 +30,48 @@ class Diagnosis:
     def __init__(self, cluster: Cluster, *, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._now = now
-        self._known: dict[Key, tuple[datetime, tuple[str, ...]]] = {}
+        self._known: dict[Key, tuple[datetime, str, str]] = {}
 
     def forget(self, key: Key) -> None:
         """Forget what was found about an agent."""
         self._known.pop(key, None)
 
     async def explained(self, world: World, key: Key) -> World:
-        """The world with the events of the first pod that hangs."""
+        """The world with what the events say about the first pod that hangs, else about those that are missing."""
         now = self._now()
         stuck = stuck_pod(world.pods, now, after_s=STUCK_AFTER_S)
-        if stuck is None:
-            self.forget(key)
-            return world
+        if stuck is not None:
+            text = await self._told(key, stuck.uid, "FailedMount")
+            return replace(world, pod_events=(text,) if text else ())
+        since = world.unavailable_since
+        if world.stateful_set is not None and since is not None and pods_are_missing(world):
+            # What was told before belongs to a trouble that is over.
+            uid = world.stateful_set["metadata"]["uid"]
+            text = await self._told(key, uid, "FailedCreate", since=since)
+            return replace(world, pods_refused=text)
+        self.forget(key)
+        return world
+
+    async def _told(self, key: Key, uid: str, reason: str, *, since: datetime | None = None) -> str:
+        """The newest message about an object for this reason; empty where there is none."""
+        now = self._now()
         known = self._known.get(key)
-        if known is None or (now - known[0]).total_seconds() >= DIAGNOSE_AGAIN_S:
-            ref = Ref(kind=kinds.POD, namespace=key.namespace, name=stuck.name)
-            found = await self._cluster.pod_events(ref, uid=stuck.uid)
-            messages = [item["message"] for item in found if item.get("reason") == "FailedMount"]
-            known = self._known[key] = (now, tuple(messages[-1:]))
-        return replace(world, pod_events=known[1])
+        if known is None or known[1] != uid or (now - known[0]).total_seconds() >= DIAGNOSE_AGAIN_S:
+            found = await self._cluster.events_about(key.namespace, uid=uid)
+            told = [item["message"] for item in found if _counts(item, reason, since)]
+            known = self._known[key] = (now, uid, told[-1] if told else "")
+        return known[2]
+
+
+def _counts(item: Manifest, reason: str, since: datetime | None) -> bool:
+    last = item.get("lastTimestamp")
+    is_old = since is not None and last is not None and datetime.fromisoformat(last) < since
+    return item.get("reason") == reason and not is_old
 
 
 def look_again_after_s(world: World) -> float | None:
-    """A pod that hangs sends no event when the kubelet finds out why: look again. A refused write is tried again."""
-    waits = any(is_being_created(item) for item in world.pods)
-    if not waits:
+    """What hangs sends no event when it is found out why: look again. A refused write is tried again."""
+    hangs = any(is_being_created(item) for item in world.pods)
+    if not hangs and not pods_are_missing(world):
         return REFUSED_AGAIN_S if world.failure else None
-    return DIAGNOSE_AGAIN_S if world.pod_events else STUCK_AFTER_S
+    return DIAGNOSE_AGAIN_S if world.pod_events or world.pods_refused else STUCK_AFTER_S

@@ -49,6 +49,7 @@ def world_of(
     """What the cache knows about one agent; children of a former incarnation do not count."""
     uid = resource["metadata"]["uid"]
     agent, invalid = parsed(resource)
+    order = stop_order(resource) if agent is None else None
     live = {
         plan.child_id(item): item
         for kind in kinds.CHILDREN
@@ -72,9 +73,8 @@ def world_of(
         now=now,
         telemetry=condition(resource, ConditionType.TELEMETRY_READY),
         unavailable_since=_unavailable_since(resource),
-        trading=trading_of(
-            resource, Mode.HALTED if agent is None else agent.spec.trading.mode, now
-        ),
+        stop_order=order,
+        trading=trading_of(resource, order if agent is None else agent.spec.trading.mode, now),
     )
 
 
@@ -118,6 +118,13 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
         spec=spec,
     )
     return agent, ""
+
+
+def stop_order(resource: dict[str, Any]) -> Mode | None:
+    """The order to stop in a spec that need not be valid."""
+    trading = resource.get("spec", {}).get("trading")
+    mode = trading.get("mode") if isinstance(trading, dict) else None
+    return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
 
 
 def _connection(

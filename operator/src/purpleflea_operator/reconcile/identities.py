@@ -1,11 +1,14 @@
 """Who has which identities in Datadog: an index over all agent resources, at O(log n) per change, none per look. Pure.
 
+The first of several that is asked for has them, and keeps them until it goes: whoever comes later, however old, must
+not start beside it. Where none was asked for yet, one that runs comes before one that does not, and then the older one.
+
 An agent is its pod's name, env and service there. The pods of an agent are <name>-<ordinal>, and the last dash parts
 the two, so agents of different names never share a pod's name; those of one name share that of ordinal 0.
 """
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +29,12 @@ class Claim:
 
 
 class Identities:
-    """The claims of all agents, oldest first in each slot."""
+    """The claims of all agents, oldest first in each slot; `runs` says whether the pods of one are wanted already."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Callable[[Claim], bool]) -> None:
+        self._runs = runs
         self._slots: dict[Slot, list[Claim]] = {}
+        self._holders: dict[Slot, Claim] = {}
         self._held: dict[str, tuple[Slot, Claim]] = {}
 
     def note(self, manifest: Mapping[str, Any]) -> list[Claim]:
@@ -48,10 +53,9 @@ class Identities:
             metadata["namespace"],
             metadata["name"],
         )
-        line = self._slots.setdefault(wanted, [])
-        bisect.insort(line, claim)
+        bisect.insort(self._slots.setdefault(wanted, []), claim)
         self._held[claim.uid] = (wanted, claim)
-        return [*freed, *(line[1:] if line[0] == claim else ())]
+        return freed
 
     def drop(self, uid: str) -> list[Claim]:
         """Forget an agent; returns those for whom that changes something."""
@@ -60,23 +64,29 @@ class Identities:
             return []
         slot, claim = held
         line = self._slots[slot]
-        was_first = line[0] == claim
         line.remove(claim)
         if not line:
             del self._slots[slot]
-        return list(line) if was_first else []
+        if self._holders.get(slot) != claim:
+            return []
+        del self._holders[slot]
+        return list(line)
 
     def keep_only(self, uids: Iterable[str]) -> list[Claim]:
         """Forget all agents but these; returns those for whom that changes something."""
         return [claim for uid in self._held.keys() - set(uids) for claim in self.drop(uid)]
 
     def rival(self, uid: str) -> Claim | None:
-        """The oldest agent with the same identities, unless that is this one."""
+        """The agent that has the same identities, unless that is this one."""
         held = self._held.get(uid)
         if held is None:
             return None
-        first = self._slots[held[0]][0]
-        return None if first.uid == uid else first
+        slot = held[0]
+        if slot not in self._holders:
+            line = self._slots[slot]
+            self._holders[slot] = min(line, key=lambda claim: (not self._runs(claim), claim))
+        holder = self._holders[slot]
+        return None if holder.uid == uid else holder
 
 
 def _slot(manifest: Mapping[str, Any]) -> Slot | None:

@@ -15,18 +15,29 @@ SHOWN = 5
 UNDONE_LIMIT = 10
 
 
-def mode_of(world: World) -> Mode:
-    """The mode that is wanted; Halted where the spec cannot be read."""
-    return Mode.HALTED if world.agent is None else world.agent.spec.trading.mode
+def mode_of(world: World) -> Mode | None:
+    """The mode that is wanted; None where the spec is invalid and does not say to stop: then nothing changes."""
+    return world.stop_order if world.agent is None else world.agent.spec.trading.mode
 
 
 def concerned(world: World) -> list[Pod]:
-    """The pods that have to acknowledge the mode, in the order of their names."""
-    is_active = mode_of(world) is Mode.ACTIVE
-    return sorted(
-        (pod for pod in world.pods if pod.started and not (is_active and pod.mode is None)),
-        key=lambda pod: pod.name,
-    )
+    """The pods that have to acknowledge the mode, in the order of their names.
+
+    One that ran once and does not run now counts: it may have positions, and nobody said that it is at rest.
+    """
+    mode = mode_of(world)
+    if mode is None:
+        return []
+    found = (pod for pod in world.pods if pod.started or pod.restarts)
+    if mode is Mode.ACTIVE:
+        found = (pod for pod in found if was_told_otherwise(world, pod))
+    return sorted(found, key=lambda pod: pod.name)
+
+
+def was_told_otherwise(world: World, pod: Pod) -> bool:
+    """Whether a pod has, or may have, read another mode than Active since it started."""
+    since = world.trading.since
+    return pod.told is not None or (since is not None and pod.created < since)
 
 
 def has_acknowledged(world: World, pod: Pod) -> bool:
@@ -41,11 +52,16 @@ def missing(world: World) -> list[Pod]:
 
 
 def stop_deadline(world: World) -> datetime | None:
-    """When agents that are to stop are stopped whatever they say; None where none are."""
-    if world.agent is None or mode_of(world) is not Mode.STOPPED or world.trading.since is None:
+    """When agents that are to stop are stopped whatever they say; None where none are.
+
+    Their time counts from when the order reached them: nobody may have operated when it was given.
+    """
+    trading = world.trading
+    if world.agent is None or mode_of(world) is not Mode.STOPPED or trading.since is None:
         return None
     grace_s = world.agent.spec.pod.termination_grace_period_seconds
-    return world.trading.since + timedelta(seconds=grace_s)
+    given = trading.since if trading.delivered is None else max(trading.since, trading.delivered)
+    return given + timedelta(seconds=grace_s)
 
 
 def is_overdue(world: World) -> bool:

@@ -11,8 +11,10 @@ from typing import Any
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.reconcile.claims import Claim, must_be_made_anew, to_grow
+from purpleflea_operator.reconcile.modes import mode_of, was_told_otherwise
 from purpleflea_operator.reconcile.standing import stands
 from purpleflea_operator.reconcile.world import ChildId, Manifest, Pod, World
+from purpleflea_operator.render.config import with_mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class Nudge:
     """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
 
     pod: Pod
-    mode: Mode
+    word: str
+    """The mode; with a number where it is not the first time."""
 
 
 Action = Create | Apply | Recreate | Delete | Grow | End | Nudge
@@ -78,6 +81,9 @@ def is_as_desired(desired: Manifest, live: Manifest) -> bool:
     """Whether the live child needs no write: nothing to change, nothing to remove."""
     key = kubernetes.ANNOTATION_DESIRED_HASH
     wanted = desired["metadata"]["annotations"][key]
+    if desired["kind"] == "NetworkPolicy" and desired["spec"] != live.get("spec"):
+        # A rule, a peer or a port more lets more through; the API server adds nothing of its own.
+        return False
     return live["metadata"].get("annotations", {}).get(key) == wanted and stands(desired, live)
 
 
@@ -100,6 +106,24 @@ def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
     first = [item for item in planned if _is_control(item)]
     rest = [item for item in planned if not _is_control(item)]
     return (*first, *_nudges(world), *rest, *_ends(world), *_growths(world))
+
+
+def stop_actions(world: World) -> tuple[Action, ...]:
+    """What an order to stop takes where the rest of the spec is invalid: the control file, and nudges."""
+    order = world.stop_order
+    if order is None:
+        return ()
+    wanted = [
+        with_mode(dict(item), order)
+        for (kind, _), item in world.children.items()
+        if kind == "ConfigMap"
+    ]
+    written = [
+        Apply(manifest=item)
+        for item in wanted
+        if not is_as_desired(item, world.children[child_id(item)])
+    ]
+    return (*written, *_nudges(world))
 
 
 def _is_control(action: Action) -> bool:
@@ -129,11 +153,18 @@ def _growths(world: World) -> list[Grow]:
 
 
 def _nudges(world: World) -> list[Nudge]:
-    if world.agent is None:
+    """The pods that are not known to have the mode that is wanted.
+
+    The kubelet may take a nudge before it hears of the ConfigMap: who still speaks of another mode is nudged again.
+    """
+    mode, deaf = mode_of(world), world.trading.deaf
+    if mode is None:
         return []
-    mode = world.agent.spec.trading.mode
-    return [
-        Nudge(pod=pod, mode=mode)
-        for pod in world.pods
-        if not pod.deleting and (pod.mode or Mode.ACTIVE) != mode
-    ]
+    found = []
+    for pod in world.pods:
+        word = f"{mode}.{deaf[pod.uid]}" if pod.uid in deaf else str(mode)
+        has_it = pod.told == word if pod.uid in deaf else (pod.told or "").split(".")[0] == mode
+        started_with_it = mode is Mode.ACTIVE and not was_told_otherwise(world, pod)
+        if not pod.deleting and not has_it and not started_with_it:
+            found.append(Nudge(pod=pod, word=word))
+    return found

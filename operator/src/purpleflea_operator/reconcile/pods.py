@@ -29,10 +29,10 @@ async def nudge(cluster: Cluster, namespace: str, actions: Sequence[Nudge]) -> N
         ref = Ref(kind=kinds.POD, namespace=namespace, name=action.pod.name)
         async with turns:
             try:
-                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.mode})
+                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.word})
             except errors.NotFound:
                 return
-        logger.info("nudged", extra={"pod": action.pod.name, "mode": str(action.mode)})
+        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.word})
 
     for result in await asyncio.gather(*map(one, actions), return_exceptions=True):
         if isinstance(result, BaseException):

@@ -1,43 +1,39 @@
-"""One pass over one agent: gather, plan, act, check, write the status. The only place where effects happen.
+"""One pass over one agent: gather, plan, act, check, write the status.
 
 Each pass starts from nothing but the cache, so it may be cut off anywhere and simply be run again. It holds no locks:
 the queue gives each key to one worker at a time.
 """
 
-import itertools
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.agents.port import Agents
 from purpleflea_operator.cluster import errors, kinds
 from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.cluster.kinds import Ref, ref_of
 from purpleflea_operator.cluster.port import Cluster
-from purpleflea_operator.reconcile import patience, plan, pods, status, transitions
+from purpleflea_operator.reconcile import patience, plan, pods, status
 from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
+from purpleflea_operator.reconcile.announcing import Announcer
 from purpleflea_operator.reconcile.checks import conditions
 from purpleflea_operator.reconcile.checks.progress import deadline
 from purpleflea_operator.reconcile.diagnosis import Diagnosis, look_again_after_s
-from purpleflea_operator.reconcile.events import event
-from purpleflea_operator.reconcile.gather import Ground, is_owned, world_of
+from purpleflea_operator.reconcile.gather import Ground, world_of
 from purpleflea_operator.reconcile.growth import Growth
 from purpleflea_operator.reconcile.identities import Claim
 from purpleflea_operator.reconcile.pace import Pace
 from purpleflea_operator.reconcile.patience import Patience
-from purpleflea_operator.reconcile.scale import as_allowed, replicas
+from purpleflea_operator.reconcile.performing import NameTakenError, OwnerGoneError, Performer, Work
+from purpleflea_operator.reconcile.scale import as_allowed
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
-
-logger = logging.getLogger(__name__)
-
+from purpleflea_operator.render.identity import Defaults
 
 MAKE_ANEW_S = 0.5
 """After a StatefulSet was removed around its pods: its end may be told before anybody watches."""
+TOLD_AFTER = 3
+"""Passes that stumble in a row, within some two seconds: a conflict or a lost connection is no news, what lasts is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +55,14 @@ class Times:
 class Surroundings:
     """What else there is, beside the agent resource and its children."""
 
-    agents: Agents
+    acknowledgements: Acknowledgements
     terrain: Ground
     findings: Callable[[Iterable[str]], Mapping[str, str]]
     """What speaks against pods (by uid) being heard."""
     rival: Callable[[str], Claim | None]
-    """By uid of an agent resource: the oldest other one with the same identities in Datadog."""
+    """By uid of an agent resource: the other one that has the same identities in Datadog already."""
+    sees_all: bool = True
+    """Whether agents of all namespaces are seen."""
 
 
 class Reconciler:
@@ -88,8 +86,11 @@ class Reconciler:
         self._lag = Patience(times.clock, patience.LAG_S)
         self._under_way = Patience(times.clock, patience.UNDER_WAY_S)
         self._diagnosis = Diagnosis(cluster, now=times.now)
-        self._acknowledgements = Acknowledgements(around.agents, now=times.now)
+        self._acknowledgements = around.acknowledgements
         self._growth = Growth(cluster, cache, now=times.now)
+        self._performer = Performer(cluster, cache, self._growth)
+        self._announcer = Announcer(cluster, now=times.now)
+        self._stumbles: dict[Key, int] = {}
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one agent closer to what its spec says.
@@ -103,23 +104,21 @@ class Reconciler:
             if resource is None:
                 await pods.end_orphans(self._cluster, self._cache, key)
             return Result()
+        work = Work(key=key, uid=resource["metadata"]["uid"], live={})
         try:
-            world = await self._act(self._seen(key, resource), key)
+            acted_on = await self._act(self._seen(key, resource), work)
         except OwnerGoneError:
-            self._cache.drop(kinds.AGENT, resource["metadata"]["uid"])
+            self._cache.drop(kinds.AGENT, work.uid)
             return Result()
-        acted_on = world
-        world = await self._acknowledgements.heard(world, key)
-        world = await self._diagnosis.explained(world, key)
+        self._acknowledgements.ask(acted_on, key)
+        world = await self._diagnosis.explained(acted_on, key)
         after_s = await self._report(key, resource, world)
-        return Result(again_after_s=self._again_after_s(key, after_s, acted_on, world))
+        if work.stumbles:
+            raise work.stumbles[0]
+        return Result(again_after_s=self._again_after_s(key, after_s, world))
 
-    def _again_after_s(
-        self, key: Key, status_s: float | None, acted_on: World, world: World
-    ) -> float | None:
+    def _again_after_s(self, key: Key, status_s: float | None, world: World) -> float | None:
         """When to look again without an event: the earliest of all reasons."""
-        if world.agent and replicas(world, world.agent) != replicas(acted_on, world.agent):
-            return 0.0
         limit = deadline(world)
         waits = (
             status_s,
@@ -133,107 +132,59 @@ class Reconciler:
         return min((wait for wait in waits if wait is not None and wait >= 0.0), default=None)
 
     def _forget(self, key: Key) -> None:
-        self._pace.forget(key)
-        self._lag.forget(key)
-        self._under_way.forget(key)
-        self._diagnosis.forget(key)
-        self._acknowledgements.forget(key)
-        self._growth.forget(key)
+        for memory in (
+            self._pace,
+            self._lag,
+            self._under_way,
+            self._diagnosis,
+            self._acknowledgements,
+            self._growth,
+            self._announcer,
+        ):
+            memory.forget(key)
+        self._stumbles.pop(key, None)
 
     def _seen(self, key: Key, resource: dict[str, Any]) -> World:
-        world = world_of(self._cache, key, resource, self._around.terrain, now=self._now())
-        rival = self._around.rival(resource["metadata"]["uid"])
-        if rival is not None:
-            world = replace(world, rival=f"{rival.namespace}/{rival.name}")
-        world = replace(world, hearing=self._around.findings(item.uid for item in world.pods))
+        around = self._around
+        world = world_of(self._cache, key, resource, around.terrain, now=self._now())
+        rival = around.rival(resource["metadata"]["uid"])
+        world = replace(
+            world,
+            rival=f"{rival.namespace}/{rival.name}" if rival is not None else "",
+            sees_all=around.sees_all,
+            hearing=around.findings(item.uid for item in world.pods),
+        )
         return self._growth.remembered(self._acknowledgements.remembered(world, key), key)
 
-    async def _act(self, world: World, key: Key) -> World:
-        """Perform the planned writes; a refusal by the server becomes part of the world."""
-        if world.agent is None:
-            return world
-        allowed = as_allowed(world, world.agent)
-        desired = children(allowed, self._defaults, world.connection)
-        live = dict(world.children)
-        actions = plan.actions(desired, world)
-        if any(isinstance(action, plan.Create) for action in actions):
-            await self._confirm(world.agent)
+    async def _act(self, world: World, work: Work) -> World:
+        """Perform the planned writes; what the server will not have becomes part of the world."""
+        work.live.update(world.children)
         try:
-            refused = await self._perform_all(actions, world.agent, live)
+            await self._performer.perform(self._planned(world), work)
         except NameTakenError as error:
-            return replace(world, children=live, failure=str(error), failure_reason="NameTaken")
+            world = replace(world, failure=str(error), failure_reason="NameTaken")
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
-            return replace(world, children=live, failure=f"the API server refuses: {error}")
-        return replace(world, children=live, growth_refused=refused or world.growth_refused)
+            world = replace(world, failure=f"the API server refuses: {error}")
+        except errors.Transient as error:
+            world = self._stumbled(world, work, error)
+        if not work.stumbles:
+            self._stumbles.pop(work.key, None)
+        refused = work.growth_refused or world.growth_refused
+        return replace(world, children=work.live, growth_refused=refused)
 
-    async def _confirm(self, agent: Agent) -> None:
-        """Ask whether the agent still lives before anything is made for it.
+    def _planned(self, world: World) -> tuple[plan.Action, ...]:
+        if world.agent is None:
+            return plan.stop_actions(world)
+        allowed = as_allowed(world, world.agent)
+        return plan.actions(children(allowed, self._defaults, world.connection), world)
 
-        Its children may be seen gone before it is: making them anew would start pods of a deleted agent.
-        """
-        ref = Ref(kind=kinds.AGENT, namespace=agent.namespace, name=agent.name)
-        found = await self._cluster.get(ref)
-        metadata = {} if found is None else found["metadata"]
-        if metadata.get("uid") != agent.uid or "deletionTimestamp" in metadata:
-            raise OwnerGoneError
-
-    async def _perform_all(
-        self, actions: Sequence[plan.Action], agent: Agent, live: dict[Any, Any]
-    ) -> str:
-        """Perform writes in order; returns why volumes were not let grow, empty where nothing was refused."""
-        for kind, group in itertools.groupby(actions, key=type):
-            if kind is plan.Nudge:
-                nudges = [action for action in group if isinstance(action, plan.Nudge)]
-                await pods.nudge(self._cluster, agent.namespace, nudges)
-            elif kind is plan.Grow:
-                growths = [action for action in group if isinstance(action, plan.Grow)]
-                return await self._growth.grow(growths, Key(agent.namespace, agent.name))
-            else:
-                for action in group:
-                    await self._perform(action, agent, live)
-        return ""
-
-    async def _perform(self, action: plan.Action, agent: Agent, live: dict[Any, Any]) -> None:
-        match action:
-            case plan.Create(manifest=manifest):
-                await self._create(manifest, agent, live)
-            case plan.Apply(manifest=manifest):
-                await self._apply(manifest, live)
-            case plan.Delete(manifest=manifest):
-                await self._cluster.delete(ref_of(manifest), uid=manifest["metadata"]["uid"])
-                self._cache.drop(kinds.kind_of(manifest), manifest["metadata"]["uid"])
-                live.pop(plan.child_id(manifest))
-                _log("deleted", manifest)
-            case plan.End(pod=old):
-                await pods.end(self._cluster, agent.namespace, old)
-            case plan.Recreate(manifest=manifest):
-                uid = manifest["metadata"]["uid"]
-                if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
-                    self._cache.bury(kinds.kind_of(manifest), uid)
-                live.pop(plan.child_id(manifest))
-                _log("to be made anew around its pods", manifest)
-
-    async def _create(self, manifest: kinds.Manifest, agent: Agent, live: dict[Any, Any]) -> None:
-        """Apply a child that the cache does not know, but never over an object of somebody else."""
-        existing = await self._cluster.get(ref_of(manifest))
-        if existing is not None and not is_owned(existing, agent.uid):
-            raise NameTakenError(
-                f"{manifest['kind']} {agent.name} exists and belongs to somebody else; "
-                "rename the agent or remove that object"
-            )
-        if existing is not None and "deletionTimestamp" in existing["metadata"]:
-            raise errors.Conflict(f"{manifest['kind']} {agent.name} is still being deleted")
-        if existing is not None and plan.is_as_desired(manifest, existing):
-            self._cache.put(existing)
-            live[plan.child_id(manifest)] = existing
-            return
-        await self._apply(manifest, live)
-
-    async def _apply(self, manifest: kinds.Manifest, live: dict[Any, Any]) -> None:
-        stored = await self._cluster.apply(manifest)
-        self._cache.put(stored)
-        live[plan.child_id(manifest)] = stored
-        _log("applied", manifest)
+    def _stumbled(self, world: World, work: Work, error: errors.Transient) -> World:
+        """The world with a failure that lasts; one that may pass ends the pass."""
+        count = self._stumbles[work.key] = self._stumbles.get(work.key, 0) + 1
+        if count < TOLD_AFTER or isinstance(error, errors.Throttled):
+            raise error
+        work.stumbles.append(error)
+        return replace(world, failure=f"the API server fails: {error}")
 
     async def _report(self, key: Key, resource: dict[str, Any], world: World) -> float | None:
         """Write the status if it is worth it; returns after how many seconds it will be."""
@@ -246,8 +197,10 @@ class Reconciler:
         if after == 0.0:
             after = self._held_up_s(key, world, current, wanted) or None
             if after is None:
-                await self._write_status(key, resource, wanted)
-                await self._announce(resource, current, wanted)
+                stored = await self._write_status(key, resource, wanted)
+                await self._announcer.announce(resource, current, wanted)
+                # The answer holds what was changed meanwhile, and makes the news of it old: nobody else will tell.
+                after = 0.0 if _wish(stored) != _wish(resource) else None
         return after
 
     def _held_up_s(
@@ -264,7 +217,7 @@ class Reconciler:
 
     async def _write_status(
         self, key: Key, resource: dict[str, Any], wanted: status.Status
-    ) -> None:
+    ) -> kinds.Manifest:
         metadata = resource["metadata"]
         self._pace.spend(key)
         stored = await self._cluster.apply_status(
@@ -277,32 +230,10 @@ class Reconciler:
             }
         )
         self._cache.put(stored)
-
-    async def _announce(
-        self, resource: dict[str, Any], current: dict[str, Any], wanted: status.Status
-    ) -> None:
-        for turn in transitions.transitions(current, wanted):
-            logger.info(
-                "condition turned",
-                extra={
-                    "namespace": resource["metadata"]["namespace"],
-                    "agent": resource["metadata"]["name"],
-                    "reason": turn.reason,
-                    "detail": turn.message,
-                },
-            )
-            await self._cluster.create_event(event(resource, turn, self._now()))
+        return stored
 
 
-class OwnerGoneError(Exception):
-    """The agent was deleted; the cache has not heard of it yet."""
-
-
-class NameTakenError(Exception):
-    """An object of that name belongs to somebody else."""
-
-
-def _log(message: str, manifest: kinds.Manifest) -> None:
-    metadata, kind = manifest["metadata"], manifest["kind"]
-    where = {"namespace": metadata["namespace"], "object": metadata["name"]}
-    logger.info(message, extra={**where, "kind": kind})
+def _wish(resource: kinds.Manifest) -> tuple[Any, ...]:
+    """What people say of an agent: its spec, by its generation, and what they note beside it."""
+    metadata = resource["metadata"]
+    return metadata["generation"], metadata.get("annotations", {}), "deletionTimestamp" in metadata

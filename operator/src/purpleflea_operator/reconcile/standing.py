@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+_WHOLE_KEYS = frozenset({"podSelector", "selector", "matchLabels", "nodeSelector"})
+"""Maps that belong to one owner as a whole: one entry more, and a policy guards other pods, or none."""
 _QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
 # A volume may be mounted twice: its mounts are told apart by path.
 _LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
@@ -32,10 +34,7 @@ def _stands(desired: Any, live: Any, *, quantities: bool) -> bool:
     match desired:
         case Mapping():
             return isinstance(live, Mapping) and all(
-                _stands(value, live[key], quantities=quantities or key in _QUANTITY_KEYS)
-                if key in live
-                # The API server keeps no empty list.
-                else value in ([], ())
+                _field_stands(key, value, live, quantities=quantities)
                 for key, value in desired.items()
             )
         case str() if quantities:
@@ -44,6 +43,15 @@ def _stands(desired: Any, live: Any, *, quantities: bool) -> bool:
             return isinstance(live, list) and _list_stands(desired, live, quantities=quantities)
         case _:
             return bool(desired == live)
+
+
+def _field_stands(key: str, desired: Any, live: Mapping[str, Any], *, quantities: bool) -> bool:
+    if key not in live:
+        # The API server keeps no empty list.
+        return desired in ([], ())
+    if key in _WHOLE_KEYS and desired.keys() != live[key].keys():
+        return False
+    return _stands(desired, live[key], quantities=quantities or key in _QUANTITY_KEYS)
 
 
 def _list_stands(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:

@@ -37,12 +37,12 @@ def next_status(
         "selector": ",".join(f"{key}={value}" for key, value in selector(name).items()),
         "conditions": _conditions(current.get("conditions", []), findings, world.generation, now),
     }
-    if world.agent is not None:
+    # Where the spec is invalid the last valid version keeps running.
+    status |= {key: current[key] for key in ("trading", "customMetrics") if key in current}
+    if modes.mode_of(world) is not None:
         status["trading"] = _trading(world, now)
+    if world.agent is not None:
         status["customMetrics"] = budget.status(world.agent.spec)
-    else:
-        # The last valid version keeps running.
-        status |= {key: current[key] for key in ("trading", "customMetrics") if key in current}
     datadog = datadog_status(world)
     if datadog is not None:
         status["datadog"] = datadog

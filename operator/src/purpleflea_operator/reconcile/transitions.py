@@ -3,11 +3,13 @@
 Events tell of turns only; what is on its way is no news, and a first True neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-QUIET_REASONS = frozenset({"Progressing", "WaitingForAgents", "Disabled", "Ephemeral", "Expanding"})
+QUIET_REASONS = frozenset(
+    {"Progressing", "WaitingForAgents", "Disabled", "Ephemeral", "Expanding", "NotVisible"}
+)
 QUIET_TYPES = frozenset({"Ready", "Progressing"})
 """They repeat what another condition says."""
 BAD_TYPES = frozenset({"DuplicateIdentity"})
@@ -24,10 +26,17 @@ class Transition:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    condition: str = ""
+    """The type of the condition; empty where the news are about none."""
 
 
-def transitions(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Transition, ...]:
-    """The turns from one status to the next that people should hear of."""
+def transitions(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], *, troubled: Collection[str] = ()
+) -> tuple[Transition, ...]:
+    """The turns from one status to the next that people should hear of.
+
+    `troubled` are types of conditions whose last news were bad: a recovery passes through quiet reasons, and is news.
+    """
     known = {item["type"]: item for item in current.get("conditions", [])}
     found = []
     for item in wanted.get("conditions", []):
@@ -37,9 +46,15 @@ def transitions(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[
             continue
         is_good = item["status"] == ("False" if item["type"] in BAD_TYPES else "True")
         is_good = is_good and item["reason"] not in WARNING_REASONS
-        if is_good and (not old or old["reason"] in QUIET_REASONS):
+        was_quiet = not old or old["reason"] in QUIET_REASONS
+        if is_good and was_quiet and item["type"] not in troubled:
             continue
-        kind: Literal["Normal", "Warning"] = "Normal" if is_good else "Warning"
-        reason = f"{item['type']}{item['reason']}"
-        found.append(Transition(type=kind, reason=reason, message=item["message"]))
+        found.append(
+            Transition(
+                type="Normal" if is_good else "Warning",
+                condition=item["type"],
+                reason=f"{item['type']}{item['reason']}",
+                message=item["message"],
+            )
+        )
     return tuple(found)

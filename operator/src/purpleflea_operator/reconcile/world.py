@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from purpleflea_contract import kubernetes
-from purpleflea_contract.control import Acknowledgement
+from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator.detect.connection import NO_CONNECTION, Connection
 from purpleflea_operator.detect.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
@@ -21,7 +21,11 @@ ChildId = tuple[str, str]
 JOURNAL = mounts.STATE
 """Volume of the trade journal."""
 CONTROL_ANNOTATION = "purpleflea.com/mode"
-"""On a pod: the trading mode it was last nudged to. Absent means that it has read the file since its start."""
+"""On a pod: the trading mode it was last nudged to, and where once was not enough the number of the try. Absent means
+that it has read the file since its start."""
+
+SILENT = ("", "ContainerCreating", "PodInitializing")
+"""What a container says that waits for others, or for what only the events tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +38,18 @@ class Pod:
     ready: bool
     revision: str
     deleting: bool
-    mode: str | None
+    told: str | None
+    """The trading mode it was last nudged to, with a number where it had to be told again."""
     scheduled: bool
     started: bool
-    """Whether the container was ever started."""
+    """Whether the container runs, or has ended and is not yet waited for."""
+    initializing: bool = False
+    """Whether one of its init containers, or a sidecar, was started."""
+    restarts: int = 0
+    """How often the container was started again."""
+    ended: str = ""
+    """How its last run ended, such as OOMKilled (exit code 137); empty where none did."""
+    ended_at: datetime | None = None
     waiting: str = ""
     """Reason why the container waits, as the kubelet says it."""
     message: str = ""
@@ -68,8 +80,12 @@ class Trading:
     """The field manager that set it."""
     why: str = ""
     """What an annotation on the agent gives as reason."""
+    delivered: datetime | None = None
+    """Since when this process has passed the mode on; None where it has not."""
     words: Mapping[str, Acknowledgement] = field(default_factory=dict)
     """What each agent last said, by the uid of its pod."""
+    deaf: Mapping[str, int] = field(default_factory=dict)
+    """Pods, by uid, that still speak of another mode, and how often they were asked."""
     undone: Sequence[str] = ()
     """What agents that are gone by now left undone when they stopped."""
 
@@ -81,6 +97,8 @@ class World:
     agent: Agent | None
     generation: int
     invalid: str = ""
+    stop_order: Mode | None = None
+    """Halted or Stopped where a spec that is invalid otherwise says so: an order to stop is never ignored."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
     pods: Sequence[Pod] = ()
     datadog: DatadogFacts = NO_DATADOG
@@ -96,6 +114,8 @@ class World:
     failure_reason: str = "ApplyFailed"
     pod_events: Sequence[str] = ()
     """Messages of warning events about the first pod that does not start."""
+    pods_refused: str = ""
+    """Why pods that are missing could not be made, in the API server's words; empty where none was refused."""
     now: datetime | None = None
     """The moment; None where no deadline counts."""
     unavailable_since: datetime | None = None
@@ -105,8 +125,10 @@ class World:
     growth_refused: str = ""
     """Why the API server lets no claim grow; empty where none was refused."""
     trading: Trading = field(default_factory=Trading)
+    sees_all: bool = True
+    """Whether agents of all namespaces are seen."""
     rival: str = ""
-    """The older agent, as namespace/name, that has the same identities in Datadog; empty where none has."""
+    """The agent, as namespace/name, that has the same identities in Datadog already; empty where none has."""
 
     @property
     def stateful_set(self) -> Manifest | None:
@@ -120,7 +142,7 @@ def pod(manifest: Manifest) -> Pod:
     """The pod that `manifest` describes."""
     metadata, status = manifest["metadata"], manifest.get("status", {})
     conditions = {item["type"]: item for item in status.get("conditions", [])}
-    waiting = _waiting(status)
+    waiting, last = _waiting(status), _last_run(status)
     unscheduled = conditions.get("PodScheduled", {})
     scheduled = bool(manifest.get("spec", {}).get("nodeName"))
     return Pod(
@@ -130,13 +152,16 @@ def pod(manifest: Manifest) -> Pod:
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
         deleting="deletionTimestamp" in metadata,
-        mode=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
+        told=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
-        started=any(
-            state in container.get("state", {})
-            for container in status.get("containerStatuses", [])
-            for state in ("running", "terminated")
+        started=_has_run(status.get("containerStatuses", ())),
+        initializing=_has_run(status.get("initContainerStatuses", ())),
+        restarts=max(
+            (item.get("restartCount", 0) for item in status.get("containerStatuses", [])),
+            default=0,
         ),
+        ended=f"{last['reason']} (exit code {last['exitCode']})" if last else "",
+        ended_at=_moment(last.get("finishedAt")),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
         node=manifest.get("spec", {}).get("nodeName", ""),
@@ -171,18 +196,46 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def _has_run(containers: Sequence[Manifest]) -> bool:
+    return any(
+        state in item.get("state", {}) for item in containers for state in ("running", "terminated")
+    )
+
+
 def _waiting(status: Manifest) -> Manifest:
-    for container in status.get("containerStatuses", []):
-        if "waiting" in container.get("state", {}):
-            waiting: Manifest = container["state"]["waiting"]
-            return waiting
-    return {}
+    """What the first container waits for that waits for something itself.
+
+    While a sidecar or the hold does not run, all that the agent's container says is that it waits for them.
+    """
+    containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    found = [item["state"]["waiting"] for item in containers if "waiting" in item.get("state", {})]
+    telling = [item for item in found if item.get("reason") not in SILENT]
+    return next(iter(telling or found), {})
+
+
+def _last_run(status: Manifest) -> Manifest:
+    """How the container that ended last did."""
+    containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    runs = [
+        state["terminated"]
+        for item in containers
+        for state in (item.get("state", {}), item.get("lastState", {}))
+        # An init container that is done has ended well.
+        if state.get("terminated", {}).get("exitCode")
+    ]
+    return max(runs, key=lambda run: str(run.get("finishedAt")), default={})
 
 
 def is_being_created(candidate: Pod) -> bool:
     """Whether the pod is on its node, and its container neither runs nor says why it does not."""
-    silent = candidate.waiting in ("", "ContainerCreating")
-    return candidate.scheduled and silent and not candidate.started and not candidate.deleting
+    has_begun = candidate.started or candidate.initializing or candidate.deleting
+    return candidate.scheduled and candidate.waiting in SILENT and not has_begun
+
+
+def pods_are_missing(world: World) -> bool:
+    """Whether there are fewer pods than are wanted."""
+    wanted = (world.stateful_set or {"spec": {"replicas": 0}})["spec"].get("replicas", 1)
+    return bool(wanted > sum(not pod.deleting for pod in world.pods))
 
 
 def stuck_pod(pods: Sequence[Pod], now: datetime, *, after_s: float) -> Pod | None:

@@ -1,14 +1,9 @@
 """All children of an agent, each with the hash of what it should be."""
 
-import hashlib
-
-import orjson
-
-from purpleflea_contract import kubernetes
 from purpleflea_operator.detect.connection import Connection
 from purpleflea_operator.render.config import config_map
 from purpleflea_operator.render.disruption import disruption_budget
-from purpleflea_operator.render.identity import Agent, Defaults, Manifest
+from purpleflea_operator.render.identity import Agent, Defaults, Manifest, hashed
 from purpleflea_operator.render.network import network_policy
 from purpleflea_operator.render.service_account import service_account
 from purpleflea_operator.render.workload import stateful_set
@@ -20,14 +15,4 @@ def children(agent: Agent, defaults: Defaults, connection: Connection) -> tuple[
     if agent.spec.network.policy == "Enforce":
         found.append(network_policy(agent, connection))
     found += [*disruption_budget(agent), stateful_set(agent, defaults, connection)]
-    return tuple(_hashed(item) for item in found)
-
-
-def _hashed(item: Manifest) -> Manifest:
-    text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
-    digest = hashlib.sha256(text).hexdigest()[:16]
-    annotations = {
-        **item["metadata"].get("annotations", {}),
-        kubernetes.ANNOTATION_DESIRED_HASH: digest,
-    }
-    return {**item, "metadata": {**item["metadata"], "annotations": annotations}}
+    return tuple(hashed(item) for item in found)

@@ -1,8 +1,8 @@
 """What an agent is told by files: settings.json (a change restarts the agents) and control.json (a change does not)."""
 
 from purpleflea_contract import environment
-from purpleflea_contract.control import Control
-from purpleflea_operator.render.identity import Agent, Manifest, manifest
+from purpleflea_contract.control import Control, Mode
+from purpleflea_operator.render.identity import LABELS, Agent, Manifest, hashed, manifest
 
 
 def settings_text(agent: Agent) -> str:
@@ -10,9 +10,26 @@ def settings_text(agent: Agent) -> str:
     return agent.spec.settings().model_dump_json(by_alias=True)
 
 
-def control_text(agent: Agent) -> str:
-    """control.json of the agent. It carries no generation: only a change of mode may change it."""
-    return Control(mode=agent.spec.trading.mode).model_dump_json(by_alias=True)
+def _control(mode: Mode) -> str:
+    """control.json. It carries no generation: only a change of mode may change it."""
+    return Control(mode=mode).model_dump_json(by_alias=True)
+
+
+def with_mode(live: Manifest, mode: Mode) -> Manifest:
+    """A ConfigMap as it was made, but for the mode: for a spec that cannot be rendered."""
+    metadata = live["metadata"]
+    ours = {key: text for key, text in metadata["labels"].items() if key in LABELS}
+    frame = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": ours,
+            "ownerReferences": metadata["ownerReferences"],
+        },
+    }
+    return hashed({**frame, "data": {environment.CONTROL_FILE: _control(mode)}})
 
 
 def config_map(agent: Agent) -> Manifest:
@@ -23,5 +40,5 @@ def config_map(agent: Agent) -> Manifest:
     """
     return {
         **manifest(agent, "v1", "ConfigMap"),
-        "data": {environment.CONTROL_FILE: control_text(agent)},
+        "data": {environment.CONTROL_FILE: _control(agent.spec.trading.mode)},
     }

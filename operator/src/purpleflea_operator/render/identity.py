@@ -1,8 +1,11 @@
 """Who an agent is: its names, labels and owner reference. Selectors never contain what can change."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.model.agent import AgentSpec
@@ -59,6 +62,19 @@ def labels(agent: Agent) -> dict[str, str]:
     }
 
 
+LABELS = frozenset(
+    {
+        kubernetes.LABEL_NAME,
+        kubernetes.LABEL_INSTANCE,
+        kubernetes.LABEL_COMPONENT,
+        kubernetes.LABEL_PART_OF,
+        kubernetes.LABEL_MANAGED_BY,
+        kubernetes.LABEL_STRATEGY,
+    }
+)
+"""The keys of the labels of every child."""
+
+
 def unified_service_labels(agent: Agent, defaults: Defaults) -> dict[str, str]:
     """The three labels of Datadog's unified service tagging."""
     return {
@@ -90,3 +106,14 @@ def manifest(
             ],
         },
     }
+
+
+def hashed(item: Manifest) -> Manifest:
+    """A child with the hash of what it should be."""
+    text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+    digest = hashlib.sha256(text).hexdigest()[:16]
+    annotations = {
+        **item["metadata"].get("annotations", {}),
+        kubernetes.ANNOTATION_DESIRED_HASH: digest,
+    }
+    return {**item, "metadata": {**item["metadata"], "annotations": annotations}}

@@ -15,6 +15,7 @@ from purpleflea_operator.cluster.kinds import Kind, Manifest
 from purpleflea_operator.cluster.places import Places
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.cluster.terrain import KINDS, Change, Terrain
+from purpleflea_operator.reconcile.gather import is_owned
 from purpleflea_operator.reconcile.identities import Claim, Identities
 from purpleflea_operator.reconcile.world import pod
 from purpleflea_operator.runtime.installation import Installation
@@ -50,7 +51,7 @@ class Informer:
         self._places = Places()
         self._listening = listening
         self.tally = Tally()
-        self.identities = Identities()
+        self.identities = Identities(self._runs)
         self.on_workload: Callable[[], None] = lambda: None
         """Called when the workload of an agent changed."""
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
@@ -126,6 +127,13 @@ class Informer:
         if kind is kinds.POD:
             self._places.forget(uid)
             self._listening.forget(uid)
+
+    def _runs(self, claim: Claim) -> bool:
+        """Whether pods of an agent are wanted already."""
+        return any(
+            is_owned(item, claim.uid) and item["spec"].get("replicas", 1) > 0
+            for item in self._cache.owned(kinds.STATEFUL_SET, Key(claim.namespace, claim.name))
+        )
 
     def _call(self, claims: Iterable[Claim]) -> None:
         """Put agents in line whose identities became free, or no longer are."""

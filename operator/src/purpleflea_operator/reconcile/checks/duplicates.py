@@ -7,7 +7,7 @@ from purpleflea_operator.reconcile.world import World
 
 
 def is_refused(world: World) -> bool:
-    """Whether agents of this resource may not be started for the sake of an older one."""
+    """Whether agents of this resource may not be started for the sake of another's."""
     return bool(
         world.rival
         and world.agent is not None
@@ -18,12 +18,17 @@ def is_refused(world: World) -> bool:
 def duplicate_identity(world: World) -> Finding:
     """Do the agents have their names, env and service in Datadog for themselves?"""
     kind = ConditionType.DUPLICATE_IDENTITY
+    if not world.rival and not world.sees_all:
+        text = (
+            "only the agents of the watched namespaces are seen; none of them has these identities"
+        )
+        return finding(kind, "Unknown", "NotVisible", text)
     if not world.rival or world.agent is None:
-        return finding(kind, "False", "Unique", "no older agent has these identities")
+        return finding(kind, "False", "Unique", "no other agent has these identities")
     datadog = world.agent.spec.datadog
     shared = (
-        f"{world.rival} is older and has the same name, env {datadog.env} and service "
-        f"{datadog.service}: in Datadog both would be one"
+        f"{world.rival} has the same name, env {datadog.env} and service {datadog.service} already: "
+        "in Datadog both would be one"
     )
     if not is_refused(world):
         return finding(

@@ -1,7 +1,8 @@
 """May the agents trade, and have they said so? Pure.
 
-True and False are proven: every agent that runs has acknowledged the mode. Until then, and while an agent cannot be
-asked, the answer is Unknown: it may still trade.
+False is proven: every agent that runs, or ran and may come back, has said that it is at rest. So is a True after
+another mode; who started under Active need not say so, it is ready only when it can trade. Until then, and while an
+agent cannot be asked, the answer is Unknown: it may still trade.
 """
 
 from purpleflea_contract.control import Mode
@@ -16,7 +17,7 @@ _ON_THE_WAY = {Mode.ACTIVE: "Resuming", Mode.HALTED: "Halting", Mode.STOPPED: "S
 def trading_active(world: World) -> Finding:
     """Do the agents act on the trading mode that is wanted?"""
     kind, mode = ConditionType.TRADING_ACTIVE, modes.mode_of(world)
-    if world.agent is None:
+    if mode is None:
         return finding(kind, "Unknown", "SpecInvalid", "the mode is that of the last valid version")
     concerned, missing = modes.concerned(world), modes.missing(world)
     count = f"{len(concerned) - len(missing)}/{len(concerned)} acknowledged"

@@ -1,5 +1,7 @@
 """Do all identities run, and if not, why does the first one not? Pure."""
 
+from datetime import datetime, timedelta
+
 from purpleflea_contract.control import Mode
 from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
@@ -28,6 +30,10 @@ def workload_available(world: World) -> Finding:
     return finding(kind, "False", reason, f"{state}; {text}")
 
 
+CRASHES = 2
+CRASH_MEMORY = timedelta(minutes=10)
+
+
 def _why_none(world: World) -> str:
     is_stopped = world.agent is not None and world.agent.spec.trading.mode is Mode.STOPPED
     return "the agents are stopped" if is_stopped else "no agents are wanted"
@@ -50,11 +56,13 @@ def problem(world: World) -> tuple[str, str] | None:
     for pod in sorted(world.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:
             continue
-        found = _pod_problem(pod)
+        found = _pod_problem(pod, world.now)
         if found is not None:
             return found
     if world.pod_events:
         return _event_problem(world.pod_events[0])
+    if world.pods_refused:
+        return "PodsRefused", f"{world.pods_refused}; make room for the pods, or change spec.pod"
     return None
 
 
@@ -66,21 +74,40 @@ _REMEDIES = {
     "CreateContainerConfigError": ("ConfigurationMissing", "make what the message names"),
     "CreateContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
     "RunContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
-    "CrashLoopBackOff": ("CrashLooping", "see kubectl logs --previous"),
 }
-TERMINAL = frozenset(reason for reason, _ in _REMEDIES.values()) | {"SecretNotFound"}
+TERMINAL = frozenset(reason for reason, _ in _REMEDIES.values()) | {
+    "SecretNotFound",
+    "CrashLooping",
+    "PodsRefused",
+}
 """What does not mend itself: a person has to do something."""
 
 
-def _pod_problem(pod: Pod) -> tuple[str, str] | None:
+def _pod_problem(pod: Pod, now: datetime | None) -> tuple[str, str] | None:
     if not pod.scheduled:
         if not pod.message:
             return None
         return "Unschedulable", f"{pod.name} fits no node: {pod.message}; check spec.pod"
+    if _crashes(pod, now):
+        # Neither the kubelet's pauses nor the pod's uid, which its own message names: both change with every round.
+        ended = f": its last run ended with {pod.ended}" if pod.ended else ""
+        return (
+            "CrashLooping",
+            f"{pod.name} ends again and again{ended}; see kubectl logs --previous",
+        )
     if pod.waiting not in _REMEDIES:
         return None
     reason, remedy = _REMEDIES[pod.waiting]
     return reason, f"{pod.name} does not start: {pod.message or pod.waiting}; {remedy}"
+
+
+def _crashes(pod: Pod, now: datetime | None) -> bool:
+    """Whether a pod is in the loop, also while it runs for a moment: the kubelet forgets after ten minutes, too."""
+    if pod.waiting == "CrashLoopBackOff":
+        return True
+    if pod.restarts < CRASHES or now is None or pod.ended_at is None:
+        return False
+    return now - pod.ended_at < CRASH_MEMORY
 
 
 def _event_problem(message: str) -> tuple[str, str]:

@@ -1,0 +1,147 @@
+"""Performs planned writes, in order, and keeps the cache true to what was stored. It decides nothing but what the API
+server alone knows: whether the owner still lives, and whose a name is.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from purpleflea_operator.cluster import errors, kinds
+from purpleflea_operator.cluster.cache import Cache, Key
+from purpleflea_operator.cluster.kinds import Ref, ref_of
+from purpleflea_operator.cluster.port import Cluster
+from purpleflea_operator.reconcile import plan, pods
+from purpleflea_operator.reconcile.gather import is_owned
+from purpleflea_operator.reconcile.growth import Growth
+
+logger = logging.getLogger(__name__)
+
+
+class OwnerGoneError(Exception):
+    """The agent was deleted; the cache has not heard of it yet."""
+
+
+class NameTakenError(Exception):
+    """An object of that name belongs to somebody else."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What is done for one agent resource in one pass, and how far it came."""
+
+    key: Key
+    uid: str
+    live: dict[Any, Any]
+    """Its children as they stand; kept current."""
+    growth_refused: str = ""
+    stumbles: list[errors.Transient] = field(default_factory=list)
+    """What failed and did not keep the rest from being done."""
+
+
+class Performer:
+    """Turns actions into requests."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, growth: Growth) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._growth = growth
+
+    async def perform(self, actions: Sequence[plan.Action], work: Work) -> None:
+        """Perform all actions.
+
+        Raises:
+            OwnerGoneError: Nothing may be made any more.
+            NameTakenError: A child cannot be made.
+            ApiError: A write failed; those after it were not tried.
+        """
+        if any(isinstance(action, plan.Create) for action in actions):
+            await self._confirm(work)
+        for kind, group in itertools.groupby(actions, key=type):
+            if kind is plan.Nudge:
+                await self._nudge(group, work)
+            elif kind is plan.Grow:
+                growths = [action for action in group if isinstance(action, plan.Grow)]
+                work.growth_refused = await self._growth.grow(growths, work.key)
+            else:
+                for action in group:
+                    await self._perform(action, work)
+
+    async def _nudge(self, group: Iterable[plan.Action], work: Work) -> None:
+        nudges = [action for action in group if isinstance(action, plan.Nudge)]
+        try:
+            await pods.nudge(self._cluster, work.key.namespace, nudges)
+        except errors.Transient as error:
+            # One pod that cannot be touched keeps neither the others nor the workload from being told.
+            work.stumbles.append(error)
+
+    async def _confirm(self, work: Work) -> None:
+        """Ask whether the agent still lives before anything is made for it.
+
+        Its children may be seen gone before it is: making them anew would start pods of a deleted agent.
+        """
+        ref = Ref(kind=kinds.AGENT, namespace=work.key.namespace, name=work.key.name)
+        found = await self._cluster.get(ref)
+        metadata = {} if found is None else found["metadata"]
+        if metadata.get("uid") != work.uid or "deletionTimestamp" in metadata:
+            raise OwnerGoneError
+
+    async def _perform(self, action: plan.Action, work: Work) -> None:
+        match action:
+            case plan.Create(manifest=manifest):
+                await self._create(manifest, work)
+            case plan.Apply(manifest=manifest):
+                await self._apply(manifest, work)
+            case plan.Delete(manifest=manifest):
+                await self._cluster.delete(ref_of(manifest), uid=manifest["metadata"]["uid"])
+                self._cache.drop(kinds.kind_of(manifest), manifest["metadata"]["uid"])
+                work.live.pop(plan.child_id(manifest))
+                _log("deleted", manifest)
+            case plan.End(pod=old):
+                await pods.end(self._cluster, work.key.namespace, old)
+            case plan.Recreate(manifest=manifest):
+                uid = manifest["metadata"]["uid"]
+                if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
+                    self._cache.bury(kinds.kind_of(manifest), uid)
+                work.live.pop(plan.child_id(manifest))
+                _log("to be made anew around its pods", manifest)
+
+    async def _create(self, manifest: kinds.Manifest, work: Work) -> None:
+        """Apply a child that the cache does not know, but never over an object of somebody else."""
+        existing = await self._cluster.get(ref_of(manifest))
+        if existing is not None:
+            _check(existing, work)
+            if plan.is_as_desired(manifest, existing):
+                self._cache.put(existing)
+                work.live[plan.child_id(manifest)] = existing
+                return
+        await self._apply(manifest, work)
+
+    async def _apply(self, manifest: kinds.Manifest, work: Work) -> None:
+        stored = await self._cluster.apply(manifest)
+        self._cache.put(stored)
+        work.live[plan.child_id(manifest)] = stored
+        _log("applied", manifest)
+
+
+def _check(existing: kinds.Manifest, work: Work) -> None:
+    """See that an object of a child's name may be applied over."""
+    what = f"{existing['kind']} {existing['metadata']['name']}"
+    if "deletionTimestamp" in existing["metadata"]:
+        raise errors.Conflict(f"{what} is still being deleted")
+    if is_owned(existing, work.uid):
+        return
+    owners = existing["metadata"].get("ownerReferences", [])
+    if any((item["kind"], item["name"]) == (kinds.AGENT.kind, work.key.name) for item in owners):
+        # Deleted and made again under its name: the garbage collector is on its way.
+        raise errors.Conflict(f"{what} of the agent's former self is not removed yet")
+    raise NameTakenError(
+        f"{what} exists and belongs to somebody else; rename the agent or remove that object"
+    )
+
+
+def _log(message: str, manifest: kinds.Manifest) -> None:
+    metadata, kind = manifest["metadata"], manifest["kind"]
+    where = {"namespace": metadata["namespace"], "object": metadata["name"]}
+    logger.info(message, extra={**where, "kind": kind})
