@@ -85,6 +85,21 @@ async def test_a_word_that_is_older_than_our_fills_changes_neither_size_nor_prof
     await after.close()
 
 
+async def test_a_word_that_is_newer_than_what_we_know_counts_no_profit_twice(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    await journal.reckon({"BTC-USD": Told(size=Decimal("0.02"), realized_pnl_usd=Decimal(3))})
+    sold = replace(REQUEST, side="sell")
+    await journal.write(sold)
+    newer = {"BTC-USD": Told(size=Decimal("0.01"), realized_pnl_usd=Decimal("4.5"))}
+    assert (await journal.reckon(newer)).realized == {"BTC-USD": Decimal(3)}
+    await journal.settle(replace(filled("1.5"), side="sell"))
+    assert (await journal.reckon({})).realized == {"BTC-USD": Decimal("4.5")}
+    assert (await journal.reckon(newer)).realized == {"BTC-USD": Decimal("4.5")}
+    await journal.close()
+
+
 async def test_a_position_is_adopted_only_where_no_open_order_may_explain_it(
     tmp_path: Path,
 ) -> None:
@@ -127,7 +142,10 @@ async def test_what_keeps_the_journal_from_being_written_is_known_until_a_write_
         await journal.write(replace(REQUEST, idempotency_key="k" * 100_000))
     assert "full" in str(journal.trouble)
     await journal.counts()
+    await journal.set_fact("small", "enough to find room")
     assert journal.trouble is not None
+    with pytest.raises(JournalError, match="full"):
+        await journal.prove()
     sql("PRAGMA max_page_count = 1000000")
     await journal.prove()
     assert journal.trouble is None

@@ -45,16 +45,18 @@ class Journal:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written: what the last write failed of; None where it did not."""
+        """What a write failed of, until an order, or as much as one, was written again; None where all is well."""
         return self._trouble
 
     async def prove(self) -> None:
-        """Write something, to learn whether it can be done again."""
+        """Write as much as an order, to learn whether it can be done again."""
         await self._note(self._store.prove)
+        self._trouble = None
 
     async def write(self, request: OrderRequest) -> None:
         """Put an order on disk, before it is sent."""
         await self._note(self._store.write, request, self._clock())
+        self._trouble = None
 
     async def settle(self, order: Order) -> None:
         """Note what the exchange says of an order."""
@@ -152,16 +154,14 @@ class Journal:
         self._thread.shutdown(wait=False)
 
     async def _note(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Write, and remember whether that can be done."""
+        """Write, and remember what it failed of. Success proves little: a full disk may have room for a page."""
         try:
-            done = await self._run(work, *args, **kwargs)
+            return await self._run(work, *args, **kwargs)
         except JournalError as error:
             # A row that is there already is no trouble of the disk.
             if not isinstance(error.__cause__, sqlite3.IntegrityError):
                 self._trouble = str(error.__cause__)
             raise
-        self._trouble = None
-        return done
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         future = self._thread.submit(work, *args, **kwargs)
