@@ -1,5 +1,6 @@
 """Escrows from their opening to their end: lost answers, restarts, and what the other side does."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
@@ -17,7 +18,9 @@ from support.agent_parts import Clock, Parts, running_parts
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
+from support.waiting import wait_for
 
+PATHS = {False: "/v1/escrow", True: "/v1/escrow/esc_1/release"}
 Start = Callable[[], AbstractAsyncContextManager[Parts]]
 
 
@@ -78,6 +81,25 @@ async def test_an_opening_that_never_arrived_fails_when_old_and_is_never_sent_ag
     with pytest.raises(NeverSent):
         await parts.escrows.create(request())
     assert counted(parts) == {"failed": 1}
+
+
+@pytest.mark.parametrize("is_release", [False, True])
+async def test_money_is_on_its_way_until_its_outcome_is_known(
+    parts: Parts, exchange: ExchangeDouble, is_release: bool
+) -> None:
+    if is_release:
+        await parts.escrows.create(request("e0"))
+    arrived = exchange.count("POST", PATHS[is_release])
+    exchange.faults.lose_escrow_answers = 1
+    sending = asyncio.create_task(
+        parts.escrows.release("esc_1") if is_release else parts.escrows.create(request())
+    )
+    await asyncio.to_thread(
+        wait_for, lambda: exchange.count("POST", PATHS[is_release]) > arrived, what="the money"
+    )
+    assert parts.escrows.is_sending
+    await sending
+    assert not parts.escrows.is_sending
 
 
 async def test_one_no_gives_up_no_escrow_however_old_it_is(

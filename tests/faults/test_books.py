@@ -17,6 +17,7 @@ from support.paper_exchange import RICH, PaperExchange
 Start = Callable[[], AbstractAsyncContextManager[Parts]]
 LOST_ANSWER = {"kind": "timeout_after_commit", "times": 1}
 ORDERS, ESCROWS = {"path_prefix": "/v1/orders"}, {"path_prefix": "/v1/escrow"}
+STALE_POSITIONS = {"kind": "stale", "match": {"path_prefix": "/v1/positions"}}
 QUARTER = RICH / 4
 DAY_S = 86_400.0
 
@@ -75,8 +76,8 @@ async def test_money_paid_by_escrow_is_no_loss_and_money_back_no_gain(
     assert exchange.order_count() == 1
 
 
-async def test_an_escrow_is_no_loss_before_anybody_knows_of_it_and_while_the_equity_told_is_old(
-    parts: Parts, exchange: PaperExchange, clock: Clock
+async def test_an_escrow_that_nobody_knows_the_outcome_of_is_no_loss(
+    parts: Parts, exchange: PaperExchange
 ) -> None:
     await parts.account.refresh()
     exchange.break_with(
@@ -89,16 +90,29 @@ async def test_an_escrow_is_no_loss_before_anybody_knows_of_it_and_while_the_equ
         await parts.escrows.create(escrow("e1", QUARTER))
     await parts.account.refresh()
     assert parts.account.drawdown_pct == 0
-    exchange.break_with([{"kind": "stale", "match": {"path_prefix": "/v1/positions"}}])
+    exchange.mend()
     await parts.escrows.settle_unfinished()
-    await parts.escrows.cancel((await parts.escrows.create(escrow("e1", QUARTER))).escrow_id)
+    await parts.account.refresh()
+    assert parts.account.drawdown_pct == 0
+
+
+async def test_an_equity_told_from_before_an_escrow_raises_no_peak_and_one_from_before_its_end_is_no_loss(
+    parts: Parts, exchange: PaperExchange, clock: Clock
+) -> None:
+    await parts.account.refresh()
+    exchange.break_with([STALE_POSITIONS])
+    opened = await parts.escrows.create(escrow("e1", QUARTER))
+    await parts.account.refresh()
+    exchange.break_with([STALE_POSITIONS])
+    await parts.account.refresh()
+    assert (parts.account.drawdown_pct, parts.account.peak_equity_usd) == (0, RICH - QUARTER)
+    await parts.escrows.cancel(opened.escrow_id)
     await parts.account.refresh()
     assert parts.account.drawdown_pct == 0
     exchange.mend()
-    for _ in range(2):
-        await parts.account.refresh()
-        assert (parts.account.drawdown_pct, parts.account.peak_equity_usd) == (0, RICH)
-        clock.now += LOST_AFTER_S + 1
+    clock.now += 2 * LOST_AFTER_S
+    await parts.account.refresh()
+    assert (parts.account.drawdown_pct, parts.account.peak_equity_usd) == (0, RICH)
 
 
 async def test_a_stale_answer_gives_up_no_escrow_not_even_where_the_clock_steps(
