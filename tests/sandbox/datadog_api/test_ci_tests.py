@@ -55,15 +55,21 @@ def ci_environment(api: DatadogApi) -> dict[str, str]:
 
 def recipe(repository: Path, environment: Mapping[str, str]) -> str:
     """The command with which `make test-wire` starts pytest."""
+    return recipes(repository, environment, "test-wire")[0]
+
+
+def recipes(repository: Path, environment: Mapping[str, str], target: str) -> list[str]:
+    """The commands with which a target starts pytest."""
+    ready = ("--old-file=.venv/.ready", "--old-file=.venv-check/.ready")
     done = subprocess.run(
-        ["make", "--dry-run", "--silent", "--old-file=.venv/.ready", "test-wire"],
+        ["make", "--dry-run", "--silent", *ready, target],
         cwd=repository,
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return next(line for line in done.stdout.splitlines() if "-m pytest" in line)
+    return [line for line in done.stdout.splitlines() if "-m pytest" in line]
 
 
 def results(api: DatadogApi) -> Counter[tuple[str, str]]:
@@ -106,6 +112,16 @@ def test_without_a_key_make_sends_nothing(repository: Path) -> None:
 
     assert "--ddtrace" not in line
     assert "DD_" not in line
+
+
+def test_every_tier_of_make_test_sends_its_results(repository: Path) -> None:
+    lines = recipes(repository, clean_environment(DD_API_KEY="x"), "test")
+    folders = {path.name for path in (repository / "tests").iterdir() if path.is_dir()}
+    tiers = folders - {"data", "support", "__pycache__"}
+
+    assert {tier for tier in tiers if any(f"tests/{tier}" in line for line in lines)} == tiers
+    assert all("DD_CIVISIBILITY_AGENTLESS_ENABLED=1" in line for line in lines)
+    assert all("--ddtrace" in line for line in lines)
 
 
 def test_service_and_environment_may_be_chosen(repository: Path) -> None:
