@@ -10,12 +10,12 @@ NS, NAME = "trading", "momentum"
 OPEN = a_datadog_daemon_set(host_ports=True)
 
 
-def agent_of(server):
-    return server.get("PurpleFleaAgent", NS, NAME)
+def agent_of(server, name=NAME):
+    return server.get("PurpleFleaAgent", NS, name)
 
 
-def telemetry(server):
-    conditions = agent_of(server).get("status", {}).get("conditions", [])
+def telemetry(server, name=NAME):
+    conditions = agent_of(server, name).get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == "TelemetryReady"), {})
 
 
@@ -130,3 +130,35 @@ def test_a_service_that_could_not_be_asked_for_is_asked_for_again(server, an_ope
         server.wait_until(lambda: has(server, "Connected"), timeout=30)
     assert fault.hits == 2
     assert agent_of(server)["status"]["datadog"]["connection"] == "Service"
+
+
+def test_a_port_that_moves_restarts_one_agent_after_the_other(server, an_operator):
+    """Of few agents: more than one at a time would be a fleet that stands still together."""
+    names = [f"agent-{number}" for number in range(4)]
+    server.put(OPEN)
+    for name in names:
+        server.put(an_agent(name, uid=name))
+    with an_operator():
+        server.wait_until(
+            lambda: all(is_heard_by(server, name, 8125) for name in names), timeout=30
+        )
+        before = {pod["metadata"]["uid"] for pod in server.objects("Pod")}
+        # Pods that are made from now on do not come up before the test lets them.
+        server.statefulsets.let_ready(lambda pod: pod["metadata"]["uid"] in before)
+        moved = a_datadog_daemon_set(host_ports=True, dogstatsd_port=8225)["spec"]
+        rolled_out = {"spec": moved, "status": {"observedGeneration": 9}}
+        server.patch("DaemonSet", "datadog", "datadog-agent", rolled_out)
+        server.wait_until(
+            lambda: sum(telemetry(server, name).get("status") != "True" for name in names) == 4,
+            timeout=30,
+        )
+        assert sum("8225" in str(item["spec"]) for item in server.objects("StatefulSet")) == 1
+        server.statefulsets.let_ready(lambda pod: True)
+        server.wait_until(
+            lambda: all(is_heard_by(server, name, 8225) for name in names), timeout=30
+        )
+
+
+def is_heard_by(server, name, port):
+    found = agent_of(server, name).get("status", {}).get("datadog", {}).get("dogstatsd")
+    return found == f"HostIP:{port}" and telemetry(server, name).get("status") == "True"

@@ -4,15 +4,22 @@ import pytest
 
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.detect.connection import Connection, Mode, connection
+from purpleflea_operator.detect.connection import (
+    NO_CONNECTION,
+    Connection,
+    Mode,
+    Refusal,
+    connection,
+)
 from purpleflea_operator.detect.facts import Socket
 from purpleflea_operator.detect.node_agent import datadog_facts
 from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.reconcile.checks.telemetry import telemetry_ready
 from purpleflea_operator.reconcile.gather import world_of
 from purpleflea_operator.render.children import children
 from purpleflea_operator.render.identity import Agent, Defaults
 from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec, an_agent
-from support.installations import a_node, a_terrain
+from support.installations import a_node, a_terrain, helm
 
 KEY = Key("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -99,6 +106,76 @@ def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wa
     had = Connection(mode=Mode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
     agent = an_agent(datadog={"whenMissing": when_missing})
     assert world_of(a_cache(way=had), KEY, agent, terrain, now=NOW).connection.mode is mode
+
+
+MOVED = datadog_facts([helm(dogstatsd_host_port=True, dogstatsd_port=8225)], {})
+OTHER = Key("trading", "other")
+
+
+def a_settled_agent(generation=1, **changes):
+    return {**an_agent(**changes), "status": {"observedGeneration": generation}}
+
+
+def a_terrain_where_another_agent_restarts():
+    found = a_terrain(MOVED)
+    found.turns.take(OTHER)
+    return found
+
+
+def test_another_connection_waits_for_its_turn():
+    terrain = a_terrain_where_another_agent_restarts()
+    called = []
+    terrain.turns.concern = called.append
+    world = world_of(a_cache(), KEY, a_settled_agent(), terrain, now=NOW)
+    assert (world.connection.dogstatsd_port, world.connection.refusal) == (8125, Refusal.TURN)
+    finding = telemetry_ready(world)
+    assert (finding.status, finding.reason) == ("Unknown", "WaitingForAgents")
+    terrain.turns.leave(OTHER)
+    assert called == [KEY]
+    world = world_of(a_cache(), KEY, a_settled_agent(), terrain, now=NOW)
+    assert world.connection.dogstatsd_port == 8225
+
+
+@pytest.mark.parametrize(
+    ("status", "generation", "is_over"),
+    [
+        ({}, 1, False),
+        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}, 1, True),
+        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}, 2, False),
+        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 0}, 1, False),
+        ({"observedGeneration": 1, "updatedReplicas": 0, "readyReplicas": 1}, 1, False),
+    ],
+)
+def test_a_turn_is_over_when_all_pods_are_back(status, generation, is_over):
+    terrain = a_terrain(MOVED)
+    cache = a_cache(way=connection(MOVED, "HostIP"))
+    (found,) = cache.owned(kinds.STATEFUL_SET, KEY)
+    metadata = {**found["metadata"], "generation": generation, "resourceVersion": "2"}
+    cache.put({**found, "metadata": metadata, "status": status})
+    terrain.turns.take(KEY)
+    world_of(cache, KEY, a_settled_agent(), terrain, now=NOW)
+    assert terrain.turns.take(OTHER) is is_over
+
+
+@pytest.mark.parametrize(
+    ("agent", "way"),
+    [
+        pytest.param(a_settled_agent(generation=0), HOST_IP, id="changed by the user"),
+        pytest.param(
+            a_settled_agent(datadog={"whenMissing": "Hold"}), NO_CONNECTION, id="held without one"
+        ),
+    ],
+)
+def test_who_need_not_wait_for_a_turn(agent, way):
+    terrain = a_terrain_where_another_agent_restarts()
+    world = world_of(a_cache(way=way), KEY, agent, terrain, now=NOW)
+    assert world.connection.dogstatsd_port == 8225
+
+
+def test_agents_without_a_connection_get_one_in_turn():
+    terrain = a_terrain_where_another_agent_restarts()
+    world = world_of(a_cache(way=NO_CONNECTION), KEY, a_settled_agent(), terrain, now=NOW)
+    assert world.connection.refusal is Refusal.TURN
 
 
 def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land():

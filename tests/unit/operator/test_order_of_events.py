@@ -141,3 +141,15 @@ def test_of_the_dead_only_so_many_are_remembered():
     )
     assert cache.put(first)
     assert not cache.put(last)
+
+
+def test_an_agent_that_is_gone_holds_no_turn_to_restart():
+    around, queue = Terrain(clock=lambda: 0.0), Queue(jitter=lambda: 0.0)
+    informer = Informer(NoCluster(), Cache(), queue, around, NOBODY)
+    other = Key("trading", "other")
+    informer.on_event(kinds.AGENT, "ADDED", an_agent())
+    assert around.turns.take(KEY)
+    assert not around.turns.take(other)
+    informer.on_event(kinds.AGENT, "DELETED", an_agent())
+    assert len(queue) == 2
+    assert around.turns.take(other)

@@ -13,6 +13,7 @@ from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import GRAVES
 from purpleflea_operator.cluster.kinds import Kind, Manifest
 from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
+from purpleflea_operator.cluster.turns import Turns
 from purpleflea_operator.detect.coverage import NodeAgentPod, node_agent_pod
 from purpleflea_operator.detect.facts import NO_DATADOG, PodSecurity, pod_security
 from purpleflea_operator.detect.node_agent import CSI_DRIVER
@@ -40,6 +41,8 @@ class Terrain:
         self.scope = scope
         self.facts = replace(NO_DATADOG, is_visible=scope.sees(kinds.DAEMON_SET))
         """What is known about the Datadog node agents."""
+        self.turns = Turns(clock=clock)
+        """Who may take on another connection now."""
         self._clock = clock
         self._names: dict[Kind, dict[str, str]] = defaultdict(dict)
         self._versions: dict[str, int] = {}

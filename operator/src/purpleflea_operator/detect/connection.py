@@ -38,6 +38,8 @@ class Refusal(StrEnum):
     """The namespace allows no folder of the node."""
     NOT_VISIBLE = "NotVisible"
     """Whether the namespace allows it cannot be seen."""
+    TURN = "Turn"
+    """Agents of other resources restart for theirs first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

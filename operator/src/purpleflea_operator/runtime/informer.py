@@ -50,6 +50,7 @@ class Informer:
         self._terrain = terrain
         self._places = Places()
         self._listening = listening
+        terrain.turns.concern = queue.add
         self.tally = Tally()
         self.identities = Identities(self._runs)
         self.on_workload: Callable[[], None] = lambda: None
@@ -92,7 +93,7 @@ class Informer:
             return
         if is_gone:
             self._forget(kind, uid)
-            self._concern(kind, self._cache.bury(kind, uid))
+            self._leave(kind, self._cache.bury(kind, uid))
             return
         if self._cache.is_outdated(manifest):
             return
@@ -162,6 +163,12 @@ class Informer:
             self._reach(Change(node=name))
             self._losses.finish(name)
 
+    def _leave(self, kind: Kind, key: Key | None) -> None:
+        """Put the agent in line that an object is gone from."""
+        if kind is kinds.AGENT and key is not None:
+            self._terrain.turns.leave(key)
+        self._concern(kind, key)
+
     def _concern(self, kind: Kind, key: Key | None) -> None:
         if kind is kinds.DAEMON_SET:
             self._installation.note()
@@ -183,7 +190,7 @@ class Informer:
                 for manifest in found:
                     self.on_event(kind, "MODIFIED", manifest)
                 for key in self._cache.sweep(kind, alive, version=int(version)):
-                    self._concern(kind, key)
+                    self._leave(kind, key)
                 for change in self._terrain.sweep(kind, alive, version=int(version)):
                     self._reach(change)
                 if kind is kinds.AGENT:

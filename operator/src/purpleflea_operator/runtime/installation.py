@@ -98,6 +98,8 @@ class Installation:
         is_visible = terrain.scope.sees(kinds.DAEMON_SET)
         facts = replace(found, is_visible=is_visible, is_extended=terrain.is_extended)
         changed, terrain.facts = facts != terrain.facts, facts
+        # Of who never came back nobody tells.
+        terrain.turns.call()
         return changed
 
     async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:

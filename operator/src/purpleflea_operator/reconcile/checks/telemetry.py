@@ -103,6 +103,8 @@ def _refused(world: World, found: NodeAgent) -> Finding | None:
     if not way.refused:
         return None
     kept = "" if way.mode is Mode.NONE else f"; agents keep {way.mode} until then"
+    if way.refusal is Refusal.TURN:
+        return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, way.refused + kept)
     if found.dogstatsd.state is Switch.OFF:
         message = f"the node agent takes no metrics. Turn them on: {remedies.metrics(found)}"
         return _telemetry("False", TelemetryReason.METRICS_OFF, message + kept)
