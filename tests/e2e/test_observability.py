@@ -12,6 +12,7 @@ from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
+from support.datadog_objects import held
 
 # Each look at the cluster is a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
@@ -53,7 +54,7 @@ def namespace(sandbox, repository):
 
 @pytest.fixture
 def monitors(sandbox):
-    """Asks Datadog's stand-in for the monitors of a uid; or deletes one."""
+    """Asks Datadog's stand-in for the monitors of a uid, or for anything; or deletes one."""
     headers = {"DD-API-KEY": sandbox.keys.datadog_key, "DD-APPLICATION-KEY": APP_KEY}
 
     def ask(path, method="GET"):
@@ -63,6 +64,8 @@ def monitors(sandbox):
             return json.loads(response.read())
 
     class Monitors:
+        ask = staticmethod(ask)
+
         def of(self, uid):
             found = ask(f"/api/v1/monitor?monitor_tags=purpleflea-uid:{uid}")
             return {item["name"]: item["id"] for item in found}
@@ -129,6 +132,7 @@ def test_the_example_makes_everything_heals_and_goes_without_a_trace(
         found = resource().get("status", {}).get("conditions", [])
         return {item["type"]: item["status"] for item in found}
 
+    before = held(monitors.ask)
     arguments = ("--filename=-", f"--namespace={namespace}")
     tools.kubectl("create", *arguments, stdin=json.dumps(a_manifest(repository)))
     wait_for(lambda: conditions().get("Ready") == "True", what="fleet Ready")
@@ -136,7 +140,13 @@ def test_the_example_makes_everything_heals_and_goes_without_a_trace(
     made = monitors.of(uid)
     assert len(made) == 11
     status = resource()["status"]
-    assert {item["state"] for item in status["objects"]} <= {"InSync", "Waiting"}
+    standing = held(monitors.ask)
+    for item in status["objects"]:
+        # A metric that no agent of this cluster has reported yet.
+        is_waiting = (item["kind"], item["state"]) == ("metric-tags", "Waiting")
+        assert is_waiting or item["id"] in standing[item["kind"]], item
+        assert is_waiting or item["state"] == "InSync", item
+    assert status["wanted"] == len(status["objects"]) == 35
     assert APP_KEY not in json.dumps(resource())
 
     gone = made["Purple Flea agent: high drawdown"]
@@ -147,6 +157,7 @@ def test_the_example_makes_everything_heals_and_goes_without_a_trace(
     )
     tools.kubectl("delete", "pfo/fleet", f"--namespace={namespace}", "--timeout=60s")
     assert monitors.of(uid) == {}
+    assert held(monitors.ask) == before
     read = {
         entry.name
         for entry in sandbox.audit.entries(user=OPERATOR_USER)
