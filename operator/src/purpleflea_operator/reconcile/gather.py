@@ -1,7 +1,6 @@
 """The cache -> the world of one agent. No request is made, nothing is decided."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,16 +9,7 @@ from pydantic import ValidationError
 from purpleflea_contract.control import Mode
 from purpleflea_operator.cluster import kinds
 from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.cluster.turns import Turns
-from purpleflea_operator.detect.connection import (
-    NO_CONNECTION,
-    Connection,
-    Limits,
-    Refusal,
-    connection,
-)
 from purpleflea_operator.detect.coverage import Landscape, coverage
-from purpleflea_operator.detect.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.detect.placement import placement
 from purpleflea_operator.model.agent import AgentSpec
 from purpleflea_operator.model.problems import first_problem
@@ -27,20 +17,13 @@ from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile import plan
 from purpleflea_operator.reconcile.authorship import trading_of
 from purpleflea_operator.reconcile.claims import claim
+from purpleflea_operator.reconcile.connecting import Offer, connection_of
 from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render import injected, remembered, sockets
-from purpleflea_operator.render.datadog import receivers
 from purpleflea_operator.render.identity import Agent
 
 
-class Ground(Landscape, Protocol):
+class Ground(Landscape, Offer, Protocol):
     """What is known of the places where agents run."""
-
-    facts: DatadogFacts
-    turns: Turns
-
-    def pod_security(self, namespace: str) -> PodSecurity:
-        """What a namespace allows its pods."""
 
 
 def world_of(
@@ -62,23 +45,18 @@ def world_of(
         if is_owned(item, uid)
     }
     stateful_set = next((item for (kind, _), item in live.items() if kind == "StatefulSet"), None)
-    found, security = ground.facts, ground.pod_security(key.namespace)
     pods = cache.owned(kinds.POD, key)
-    had = _had(agent, stateful_set, pods)
-    way = _connection(agent, found, had, security)
-    if agent is not None and stateful_set is not None:
-        seen = resource.get("status", {}).get("observedGeneration")
-        if seen == agent.generation:
-            way = _in_turn(ground.turns, agent, stateful_set, (had or NO_CONNECTION, way))
+    seen = resource.get("status", {}).get("observedGeneration")
+    way = connection_of(agent, stateful_set, pods, ground, seen_generation=seen)
     return World(
         agent=agent,
         generation=resource["metadata"]["generation"],
         invalid=invalid,
         children=live,
         pods=tuple(pod(item) for item in pods),
-        datadog=found,
+        datadog=ground.facts,
         connection=way,
-        coverage=coverage(_nodes(pods, ground), found, way, ground),
+        coverage=coverage(_nodes(pods, ground), ground.facts, way, ground),
         claims=tuple(claim(item) for item in cache.owned(kinds.CLAIM, key)),
         now=now,
         telemetry=condition(resource, ConditionType.TELEMETRY_READY),
@@ -135,61 +113,6 @@ def stop_order(resource: dict[str, Any]) -> Mode | None:
     trading = resource.get("spec", {}).get("trading")
     mode = trading.get("mode") if isinstance(trading, dict) else None
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
-
-
-def _connection(
-    agent: Agent | None, found: DatadogFacts, had: Connection | None, security: PodSecurity
-) -> Connection:
-    """The connection to inject: what is found now, else what was injected before."""
-    if agent is None:
-        return had or NO_CONNECTION
-    wanted = agent.spec.datadog
-    must_be_heard = wanted.when_missing == "Hold"
-    limits = Limits(security=security, had=had, must_be_heard=must_be_heard)
-    return connection(found, wanted.connection, limits)
-
-
-def _had(
-    agent: Agent | None, stateful_set: dict[str, Any] | None, pods: Iterable[dict[str, Any]]
-) -> Connection | None:
-    """The connection that was injected last."""
-    if stateful_set is not None:
-        return remembered.connection(stateful_set)
-    return injected.connection(pods, traces_wanted=agent is None or agent.spec.datadog.apm.enabled)
-
-
-def _in_turn(
-    turns: Turns,
-    agent: Agent,
-    stateful_set: dict[str, Any],
-    ways: tuple[Connection, Connection],
-) -> Connection:
-    """Of the connection that agents have and the one that they are to have, the one for now.
-
-    Only where the installation changed: what users change in a spec they do not do to all at once.
-    """
-    key, (had, way) = Key(agent.namespace, agent.name), ways
-    if _injected(had) == _injected(way):
-        turns.leave(key, restarts=_is_rolling(stateful_set))
-        return way
-    # Who is held does not trade.
-    is_held = not had.carries_metrics and agent.spec.datadog.when_missing == "Hold"
-    if is_held or turns.take(key):
-        return way
-    text = "agents of other resources restart for the node agent first"
-    return replace(had, refusal=Refusal.TURN, refused=text)
-
-
-def _injected(way: Connection) -> tuple[object, ...]:
-    return receivers(way), sockets.volumes(way)
-
-
-def _is_rolling(stateful_set: dict[str, Any]) -> bool:
-    """Whether pods are being replaced, or are not back yet."""
-    status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
-    counts = (status.get(name, 0) for name in ("updatedReplicas", "readyReplicas"))
-    is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
-    return not is_seen or any(count < replicas for count in counts)
 
 
 def is_owned(manifest: kinds.Manifest, uid: str) -> bool:

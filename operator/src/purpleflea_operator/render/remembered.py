@@ -5,6 +5,7 @@ restart of trading agents does. And a way that is still offered is kept when ano
 StatefulSet, `injected` reads it from the pods.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -36,7 +37,7 @@ def annotation(connection: Connection) -> dict[str, str]:
     return {KEY: orjson.dumps(value).decode()}
 
 
-def connection(stateful_set: dict[str, Any]) -> Connection | None:
+def connection(stateful_set: Mapping[str, Any]) -> Connection | None:
     """The connection that a StatefulSet remembers; None where it remembers none, or nothing readable."""
     text = stateful_set.get("metadata", {}).get("annotations", {}).get(KEY, "")
     try:
