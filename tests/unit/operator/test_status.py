@@ -344,6 +344,13 @@ def test_that_a_change_of_the_spec_is_under_way_is_no_news():
     assert status.is_under_way(*after_a_change(ROLLING))
 
 
+def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news():
+    connected = {"daemon_set": a_datadog_daemon_set(host_ports=True)}
+    before = a_world(a_stateful_set(), **connected)
+    assert outcome(before)["TelemetryReady"] == ("True", "Connected")
+    assert status.is_under_way(*after_a_change(ROLLING, before=before, **connected))
+
+
 @pytest.mark.parametrize(
     "statuses",
     [

@@ -15,7 +15,7 @@ Status = dict[str, Any]
 SETTLE_S = 15.0
 """Counts alone are written at most this often: a burst of pod events must not become a burst of writes."""
 
-ON_THE_WAY = frozenset({"Progressing", "RollingOut"})
+ON_THE_WAY = frozenset({"Progressing", "RollingOut", "WaitingForAgents"})
 """Reasons that a rollout gives while it goes well."""
 
 
