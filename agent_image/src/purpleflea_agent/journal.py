@@ -89,15 +89,15 @@ class Journal:
 
     async def raise_peak(self, equity_usd: Decimal) -> Decimal:
         """The highest equity ever, this one included, as if money beside trading had always come and gone."""
-        return await self._run(self._store.raise_peak, equity_usd, self._clock())
+        return await self._note(self._store.raise_peak, equity_usd, self._clock())
 
     async def reckon(self, told: Mapping[str, Told]) -> Reckoning:
         """What is held and was gained in all markets, now that the exchange told this of them."""
-        return await self._run(self._store.reckon, told)
+        return await self._note(self._store.reckon, told)
 
     async def adopt(self, market: str, size: Decimal) -> bool:
         """Take the exchange's word on a position; False while an order of the market is open and may explain it."""
-        return await self._run(self._store.adopt, market, size)
+        return await self._note(self._store.adopt, market, size)
 
     @contextlib.contextmanager
     def awaiting_credit(self) -> Iterator[None]:

@@ -112,20 +112,11 @@ class OrderDesk:
 
     async def cancel_resting(self) -> None:
         """Take back the limit orders that rest at the exchange. Raises the first refusal when all were tried."""
-        refusals: list[Refused] = []
-        for key in [entry.request.idempotency_key for entry in await self._journal.unfinished()]:
-            async with self._turn:
-                self._refuse_unless_closing()
-                entry = await self._journal.entry(key)
-                if entry is not None and entry.is_resting:
-                    try:
-                        await self._courier.take_back(entry)
-                    except Refused as error:
-                        if error.status == RATE_LIMITED:
-                            raise
-                        refusals.append(error)
-        if refusals:
-            raise refusals[0]
+        unfinished = await self._journal.unfinished()
+        refusals = [await self._take_back(entry.request.idempotency_key) for entry in unfinished]
+        for refusal in refusals:
+            if refusal is not None:
+                raise refusal
 
     async def settle_unfinished(self) -> None:
         """Ask for orders of unknown outcome and for those that rest: each time for those asked for longest ago."""
@@ -133,11 +124,25 @@ class OrderDesk:
             async with self._turn:  # one by one: in between an order may leave
                 entry = await self._journal.entry(key)
                 if entry is not None and (entry.is_unsettled or entry.is_resting):
+                    # Noted before the answer: one that always fails must not come first again.
                     self._questions += 1
-                    self._asked[key] = (
-                        self._questions
-                    )  # before the answer: one that fails must not come first again
+                    self._asked[key] = self._questions
                     await self._courier.ask_for(entry)
+
+    async def _take_back(self, key: str) -> Refused | None:
+        """Take an order back; the refusal where it is about this order, so that another may still be taken back."""
+        async with self._turn:
+            self._refuse_unless_closing()
+            entry = await self._journal.entry(key)
+            if entry is None or not entry.is_resting:
+                return None
+            try:
+                await self._courier.take_back(entry)
+            except Refused as error:
+                if error.status == RATE_LIMITED:
+                    raise
+                return error
+            return None
 
     def _due(self, unfinished: Sequence[Entry]) -> list[str]:
         keys = [entry.request.idempotency_key for entry in unfinished]
