@@ -3,11 +3,15 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from purpleflea_operator.datadog_api.found import Found, Survey
 from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.model.observability_status import State
 from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.observability.objects import Kind, Reference
 from purpleflea_operator.observability.parameters import Feature, LogIndex, Parameters
 from purpleflea_operator.sync.goals import goal
+from purpleflea_operator.sync.memory import Entry, Memory
+from purpleflea_operator.sync.neighbours import Neighbours
 from purpleflea_operator.sync.parameters import api_url, page_url, parameters, target
 
 
@@ -118,6 +122,30 @@ def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():
     assert found.scope.notebook.startswith("Purple Flea agents")
     monitors = [item for item in found.wanted if item.kind is Kind.MONITOR]
     assert all("purpleflea-uid:uid-1" in item.definition.body["tags"] for item in monitors)
+
+
+def test_what_proves_an_object_ours_are_the_ids_remembered_and_those_that_a_look_shows():
+    """After a lost status composites can be told from copies still: their members are seen."""
+    found = goal(a_spec(), "uid-1", Neighbours(wanted=frozenset({"agent.heartbeat"})))
+    composite = Reference(kind=Kind.MONITOR, key="degraded")
+    rate, latency = next(
+        item.definition.references
+        for item in found.wanted
+        if item.definition.reference == composite
+    )
+    seen = next(item for item in found.wanted if item.definition.reference == latency)
+    survey = Survey(
+        objects={
+            Kind.MONITOR: (Found(kind=seen.kind, id="8", body=seen.definition.body),),
+            Kind.SCANNER: (Found(kind=Kind.SCANNER, id="org", body={}),),
+        }
+    )
+    known = Entry(kind=rate.kind, key=rate.key, state=State.IN_SYNC, id="7", adopted=True)
+    proof = found.proof(Memory([known]), survey, made=frozenset({(Kind.MONITOR, "7")}))
+    assert proof.bodies[composite]["query"] == "7 && 8"
+    assert Reference(kind=Kind.MONITOR, key="slo-fast-burn") not in proof.bodies
+    assert Reference(kind=Kind.SCANNER_GROUP, key="agents") in proof.bodies
+    assert (proof.adopted, proof.shared) == ({(Kind.MONITOR, "7")}, {"agent.heartbeat"})
 
 
 def test_the_example_is_valid_nothing_of_it_is_ignored_and_it_says_the_defaults(repository):
