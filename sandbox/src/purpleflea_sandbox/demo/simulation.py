@@ -56,7 +56,7 @@ class Simulation:
             real=(*cluster.real, "operator, as a process of this machine"),
             simulated=(
                 *cluster.simulated,
-                "so nothing trades and nothing is heard: READY and Connected above are pretended",
+                "so nothing trades and nothing is heard: READY above is pretended",
                 "root or a Docker engine brings the real thing: sudo make demo",
             ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
