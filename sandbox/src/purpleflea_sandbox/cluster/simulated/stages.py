@@ -10,7 +10,8 @@ from purpleflea_sandbox.cluster.recipes import KUBERNETES
 Manifest = Mapping[str, Any]
 
 NODES = ("simulated-1", "simulated-2", "simulated-3")
-POD_RANGE = "10.128.0.0/14"
+POD_RANGE = "127.128.0.0/14"
+"""Of the loopback: the operator, a process of this machine, asks pretended agents too, and nothing may leave it."""
 _HEARTBEAT_MS = 300_000
 
 _POD_RUNNING = """\
