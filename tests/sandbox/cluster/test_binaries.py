@@ -16,6 +16,7 @@ from purpleflea_sandbox.cluster.recipes import (
     SIMULATED,
     Recipe,
 )
+from purpleflea_sandbox.images.catalogue import PROGRAMS
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def program(path: Path) -> Path:
 
 
 def test_every_provider_names_known_programs_with_pinned_sources() -> None:
-    for name in (*LOCAL, *SIMULATED, *KIND):
+    for name in (*LOCAL, *SIMULATED, *KIND, *(image.program for image in PROGRAMS)):
         folder = RECIPES[name].folder
         assert (folder / "go.mod").is_file(), name
         assert (folder / "go.sum").is_file() or (folder / "main.go").is_file(), name

@@ -64,7 +64,11 @@ def test_the_chart_is_clean() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("values", [{}, VALUES_OF_THE_PAGE], ids=["defaults", "the page"])
+@pytest.mark.parametrize(
+    "values",
+    [{}, VALUES_OF_THE_PAGE, {"datadog": {"csi": {"enabled": True}}}],
+    ids=["defaults", "the page", "csi"],
+)
 def test_every_object_is_valid(values: Mapping[str, Any]) -> None:
     for one in rendered(values).values():
         kubernetes_validate.validate(one, "1.37", strict=True)
@@ -263,3 +267,27 @@ def test_a_node_port_makes_the_intake_reachable_from_outside() -> None:
     ]
 
     assert (spec["type"], spec["ports"][0]["nodePort"]) == ("NodePort", 30080)
+
+
+def test_the_csi_driver_is_there_only_where_it_is_asked_for_and_mounts_the_folders_of_the_sockets() -> (
+    None
+):
+    name = "datadog-csi-driver-node-server"
+    assert ("DaemonSet", name) not in rendered()
+    split = {"hostSocketPath": "/run/apm", "socketPath": "/var/run/datadog/apm.socket"}
+    objects = with_datadog(csi={"enabled": True}, apm=split)
+
+    driver = objects["CSIDriver", "k8s.csi.datadoghq.com"]
+    assert driver["spec"] == {"volumeLifecycleModes": ["Persistent", "Ephemeral"]}
+    assert environment(containers(objects)["agent"])["DD_CSI_ENABLED"] == "true"
+    pod = objects["DaemonSet", name]["spec"]["template"]["spec"]
+    node, registrar = pod["containers"]
+    assert (node["name"], registrar["name"]) == ("csi-node-driver", "csi-node-driver-registrar")
+    assert node["args"][1:] == [
+        "--apm-host-socket-path=/run/apm/apm.socket",
+        "--dsd-host-socket-path=/var/run/datadog/dsd.socket",
+    ]
+    mounted = {one["mountPath"]: one.get("mountPropagation") for one in node["volumeMounts"]}
+    folders = {"/csi", "/run/apm", "/var/run/datadog", "/var/lib/kubelet/pods"}
+    assert mounted.keys() == folders
+    assert mounted["/var/lib/kubelet/pods"] == "Bidirectional"

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from purpleflea_sandbox.cluster.local.image_store import contents
 from purpleflea_sandbox.cluster.progress import Progress, Silent
 from purpleflea_sandbox.images import archives, build, catalogue, keys
 from purpleflea_sandbox.images.catalogue import Image
@@ -153,12 +154,28 @@ def test_ready_archives_are_found_without_any_builder(checkout: Path) -> None:
     assert {path.read_text() for path in ready.values()} == {"archive"}
 
 
+def test_an_image_of_one_program_needs_no_builder_and_is_made_again_only_for_another_program(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = checkout / "programs" / "csi-driver"
+    program.parent.mkdir()
+    monkeypatch.setenv("PURPLEFLEA_KUBE_BIN", str(program.parent))
+    made = []
+    for text in ("#!/bin/sh\n", "#!/bin/sh\n", "#!/bin/sh\n# newer\n"):
+        program.write_text(text)
+        program.chmod(0o755)
+        made.append(build.ensure(["csi-driver"], Silent())["csi-driver"])
+    assert made[0] == made[1] != made[2]
+    assert list(contents(made[2])) == ["localhost/purpleflea-datadog/csi-driver:1.2.0"]
+
+
 def test_an_unknown_name_is_one_clear_line() -> None:
     result = CliRunner().invoke(images, ["build", "operatr"])
     assert result.exit_code == 1
     assert (
         result.stderr
-        == "Error: there is no image 'operatr'; the images are: operator, agent, exchange, datadog, custom-agent\n"
+        == "Error: there is no image 'operatr'; the images are: operator, agent, exchange, datadog, custom-agent, "
+        "csi-driver\n"
     )
 
 

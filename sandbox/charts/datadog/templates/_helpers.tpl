@@ -101,6 +101,10 @@ agent.datadoghq.com/component: agent
   value: {{ .Values.datadog.apm.socketPath | quote }}
 {{- end }}
 {{- end }}
+{{- if .Values.datadog.csi.enabled }}
+- name: DD_CSI_ENABLED
+  value: "true"
+{{- end }}
 {{- if .Values.datadog.dogstatsd.useSocketVolume }}
 - name: DD_DOGSTATSD_SOCKET
   value: {{ .Values.datadog.dogstatsd.socketPath | quote }}

@@ -73,6 +73,12 @@ _ALL = (
     Recipe(name="kind", module="kind", package="sigs.k8s.io/kind", expected_s=10),
     Recipe(name="pause", module="pause", package="purpleflea.com/sandbox/pause", expected_s=5),
     Recipe(name="probe", module="probe", package="purpleflea.com/sandbox/probe", expected_s=10),
+    Recipe(
+        name="csi-driver",
+        module="csi-driver",
+        package="purpleflea.com/sandbox/csi-driver",
+        expected_s=25,
+    ),
 )
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 

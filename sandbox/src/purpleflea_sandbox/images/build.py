@@ -10,7 +10,15 @@ from pathlib import Path
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import locks
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.images import archives, base, catalogue, context, docker, keys
+from purpleflea_sandbox.images import (
+    archives,
+    base,
+    catalogue,
+    context,
+    docker,
+    keys,
+    single_programs,
+)
 from purpleflea_sandbox.images.buildah import Buildah
 from purpleflea_sandbox.images.catalogue import Image
 from purpleflea_sandbox.images.docker import Docker
@@ -26,14 +34,15 @@ def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> 
     """The OCI archive of every named image (of all, when none is named), built now where it has to be.
 
     With `fresh` the base is made anew and every named image on it."""
-    images = catalogue.chosen(names)
-    checkout = paths.checkout()
+    wanted = catalogue.chosen(names)
+    images = tuple(image for image in wanted if not image.program)
+    # These need no builder, and stand on nothing that could be made anew.
+    ready = {i.name: single_programs.archive(i, progress) for i in wanted if i.program}
     builders = _possible()
-    if not fresh and (ready := _cached(images, checkout, builders)).keys() == {
-        i.name for i in images
-    }:
-        return ready
-    return build_with(_usable(builders), images, progress, fresh=fresh)
+    ready |= {} if fresh else _cached(images, paths.checkout(), builders)
+    if missing := _missing(images, ready):
+        ready |= build_with(_usable(builders), missing, progress, fresh=fresh)
+    return {image.name: ready[image.name] for image in wanted}
 
 
 def build_with(

@@ -14,13 +14,15 @@ class Image:
     """One image: the short name people say, the reference pods use, and its recipe inside the checkout.
 
     `folder` is its build context, the checkout unless told; `base` the image of ours that it starts from, if any.
+    One with a `program` has no Dockerfile: there is nothing in it but that program of the cluster's recipes.
     """
 
     name: str
     reference: str
-    dockerfile: str
+    dockerfile: str = ""
     folder: str = ""
     base: str = ""
+    program: str = ""
 
 
 IMAGES: tuple[Image, ...] = (
@@ -58,10 +60,20 @@ EXAMPLES: tuple[Image, ...] = (
 )
 """Images as users build them on ours; no part of the demo, built only by name."""
 
+PROGRAMS: tuple[Image, ...] = (
+    # Charts know Datadog's CSI driver by the last component of its path.
+    Image(
+        name="csi-driver",
+        reference="localhost/purpleflea-datadog/csi-driver:1.2.0",
+        program="csi-driver",
+    ),
+)
+"""Images of one static program each; no part of the demo, built only by name."""
+
 
 def chosen(names: Iterable[str]) -> tuple[Image, ...]:
-    """The images of these names in the order of the catalogue; all but the examples when no name is given."""
-    known = {image.name: image for image in (*IMAGES, *EXAMPLES)}
+    """The images of these names in the order of the catalogue; those of the demo when no name is given."""
+    known = {image.name: image for image in (*IMAGES, *EXAMPLES, *PROGRAMS)}
     wanted = set(names) or {image.name for image in IMAGES}
     if unknown := sorted(wanted - known.keys()):
         raise ImageError(f"there is no image '{unknown[0]}'; the images are: {', '.join(known)}")

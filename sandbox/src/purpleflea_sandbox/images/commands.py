@@ -25,7 +25,7 @@ def images() -> None:
 def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
     """Build the images (operator, agent, exchange, datadog) whose sources changed; print their archives.
 
-    Examples (custom-agent) are built when they are named.
+    Examples (custom-agent) and the CSI driver (csi-driver) are built when they are named.
     """
     began = time.monotonic()
     try:
@@ -42,8 +42,8 @@ def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
 @images.command(name="list")
 def list_command() -> None:
     """Name the images and the references that pods use."""
-    for image in (*catalogue.IMAGES, *catalogue.EXAMPLES):
-        click.echo(f"{image.name}  {image.reference}  {image.dockerfile}")
+    for image in (*catalogue.IMAGES, *catalogue.EXAMPLES, *catalogue.PROGRAMS):
+        click.echo(f"{image.name}  {image.reference}  {image.dockerfile or 'one program'}")
 
 
 def _size(archive: Path) -> str:
