@@ -7,7 +7,9 @@ import urllib.request
 import pytest
 import yaml
 
+from purpleflea_sandbox.cluster.progress import Terminal
 from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.images import build
 from support import waiting
 
 # Each look at the cluster is a process.
@@ -15,6 +17,7 @@ wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 DRIVER = "k8s.csi.datadoghq.com"
+BY_CSI = {"driver": DRIVER, "readOnly": True, "volumeAttributes": {"type": "DSDSocketDirectory"}}
 NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": "yes"}}}}}
 EVERYWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": None}}}}}
 DAEMON_SET = ("daemonset/datadog-agent", f"--namespace={installation.DATADOG}")
@@ -67,9 +70,17 @@ def test_metrics_and_traces_arrive_by_each_way(sandbox, mode, level, address):
     assert found["nodes"] == {"needed": 1, "covered": 1, "missing": []}
     variables = environment(sandbox, name)
     assert ("DD_DOGSTATSD_URL" in variables) is (mode == "Socket")
-    tag = f"tag=agent_id:{name}-0"
-    assert wait_for(lambda: received(sandbox, f"metrics?{tag}")["series"], what="metrics")
-    assert wait_for(lambda: received(sandbox, f"traces?{tag}&limit=1")["traces"], what="traces")
+    assert_arrives(sandbox, name)
+
+
+def assert_arrives(sandbox, name):
+    """Metrics and traces of the agent were received, with the tags that are its own."""
+    own = (f"agent_id:{name}-0", "env:sandbox", "strategy:momentum")
+    tags = "&".join(f"tag={tag}" for tag in own)
+    # The node agent adds where they come from.
+    place = f"{tags}&tag=kube_namespace:{name}"
+    assert wait_for(lambda: received(sandbox, f"metrics?{place}")["series"], what="metrics")
+    assert wait_for(lambda: received(sandbox, f"traces?{tags}&limit=1")["traces"], what="traces")
 
 
 def test_sockets_are_refused_where_the_namespace_forbids_folders_of_the_node(sandbox):
@@ -78,27 +89,6 @@ def test_sockets_are_refused_where_the_namespace_forbids_folders_of_the_node(san
     assert "helm upgrade datadog-agent" in telemetry(sandbox, "forbidden")["message"]
     # The agent runs all the same: unheard, and said to be.
     wait_for(lambda: sandbox.conditions("forbidden", "forbidden")["Ready"]["status"] == "True")
-
-
-def test_csi_is_refused_until_its_driver_is_registered(sandbox):
-    tools = sandbox.tools
-    an_agent(sandbox, "by-csi", connection="CSI")
-    wait_for(lambda: reason(sandbox, "by-csi") == "NoConnection")
-    assert "datadog.csi.enabled=true" in telemetry(sandbox, "by-csi")["message"]
-    driver = {"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": DRIVER}}
-    tools.apply({**driver, "spec": {"volumeLifecycleModes": ["Ephemeral"]}})
-    try:
-        # Nobody serves the driver here; that the pod is admitted and asks for the volume is what can be seen.
-        wait_for(lambda: csi_volumes(sandbox), what="a pod with the volume")
-        assert csi_volumes(sandbox)[0]["volumeAttributes"] == {"type": "DSDSocketDirectory"}
-    finally:
-        tools.kubectl("delete", "namespace/by-csi", "--wait=false")
-        tools.kubectl("delete", f"csidriver/{DRIVER}")
-
-
-def csi_volumes(sandbox):
-    pod = sandbox.pods("by-csi").get("by-csi-0", {"spec": {}})
-    return [item["csi"] for item in pod["spec"].get("volumes", []) if "csi" in item]
 
 
 @pytest.fixture
@@ -135,3 +125,71 @@ def test_a_held_agent_starts_when_the_node_agent_of_its_node_answers(sandbox, wi
     without_node_agent()
     sandbox.wait_ready("held", "held")
     assert sandbox.pods("held")["held-0"]["metadata"]["uid"] == uid
+
+
+@pytest.fixture(scope="module")
+def csi_driver(sandbox):
+    """Installs the CSI driver when called. At the end its volumes go while it still serves them, then it goes."""
+    tools, charts = sandbox.tools, sandbox.checkout / "sandbox" / "charts"
+    archives = build.ensure(("csi-driver",), Terminal())
+    sandbox.provider.load_images(tuple(archives.values()), Terminal())
+
+    def install(enabled="true"):
+        values = {"datadog.csi.enabled": enabled}
+        installation.datadog(tools, charts, sandbox.keys, **values)
+        installation.wait_for(tools, installation.DATADOG, DAEMON_SET[0])
+
+    yield install
+    tools.kubectl("delete", "pfa", "--all", "--all-namespaces", "--timeout=60s")
+    wait_for(lambda: not any(csi_volumes(pod) for pod in all_pods(sandbox)), what="no volume")
+    install("false")
+
+
+@pytest.fixture
+def only_sockets(sandbox, csi_driver):
+    """The node agent opens no port and has no Service; what `csi_driver` does at the end gives both back."""
+    tools = sandbox.tools
+    csi_driver()
+    place = f"--namespace={installation.DATADOG}"
+    tools.kubectl("delete", "service/datadog-agent", place)
+    ports = [f"/spec/template/spec/containers/{number}/ports/0/hostPort" for number in (0, 1)]
+    patch = json.dumps([{"op": "remove", "path": path} for path in ports])
+    tools.kubectl("patch", *DAEMON_SET, "--type=json", f"--patch={patch}")
+    installation.wait_for(tools, installation.DATADOG, DAEMON_SET[0])
+
+
+def all_pods(sandbox):
+    return sandbox.tools.get("pods", "--all-namespaces")["items"]
+
+
+def csi_volumes(pod):
+    return [item["csi"] for item in pod["spec"].get("volumes", []) if "csi" in item]
+
+
+def assert_is_served(sandbox, name):
+    """The agent is heard by the sockets that the driver mounts, in a namespace that allows no folder of the node."""
+    sandbox.wait_ready(name, name)
+    found = sandbox.agent(name, name)["status"]["datadog"]
+    assert found["connection"] == "CSI"
+    assert found["nodes"] == {"needed": 1, "covered": 1, "missing": []}
+    assert csi_volumes(sandbox.pods(name)[f"{name}-0"]) == [BY_CSI]
+    labels = sandbox.tools.get("namespace", name)["metadata"]["labels"]
+    assert labels[installation.ENFORCE] == "restricted"
+    assert_arrives(sandbox, name)
+
+
+def test_csi_is_refused_until_its_driver_is_registered_then_its_sockets_are_mounted(
+    sandbox, csi_driver
+):
+    an_agent(sandbox, "by-csi", connection="CSI")
+    wait_for(lambda: reason(sandbox, "by-csi") == "NoConnection")
+    assert "datadog.csi.enabled=true" in telemetry(sandbox, "by-csi")["message"]
+    csi_driver()
+    assert_is_served(sandbox, "by-csi")
+
+
+def test_csi_is_chosen_where_only_sockets_are_offered_and_folders_of_the_node_are_forbidden(
+    sandbox, only_sockets
+):
+    an_agent(sandbox, "only-csi")
+    assert_is_served(sandbox, "only-csi")
