@@ -241,7 +241,9 @@ def test_an_agent_that_starts_anew_beside_a_stuck_rollout_keeps_the_settings_of_
     kept.turned("Progressing", "False", "CrashLooping")
     assert kept.pods()[f"{NAME}-0"] == (uid, restarts)
     # Its container comes back in the same pod.
-    kept.kubectl("exec", f"{NAME}-0", "--", "python", "-c", "import os; os.kill(1, 15)")
+    end_it = ("python", "-c", "import os; os.kill(1, 15)")
+    place = f"--namespace={kept.namespace}"
+    kept.sandbox.tools.kubectl("exec", place, f"{NAME}-0", "--", *end_it)
 
     def back():
         again = kept.sandbox.pods(kept.namespace)[f"{NAME}-0"]
@@ -249,8 +251,21 @@ def test_an_agent_that_starts_anew_beside_a_stuck_rollout_keeps_the_settings_of_
         return again["metadata"]["uid"] == uid and state["restartCount"] > restarts[0] and state
 
     wait_for(lambda: (state := back()) and state["ready"], what="ready again, as before")
+    # A pod that is made anew is one of its revision, too.
+    kept.kubectl("delete", f"pod/{NAME}-0")
+
+    def anew():
+        pod = kept.sandbox.pods(kept.namespace).get(f"{NAME}-0")
+        if pod is None or pod["metadata"]["uid"] == uid or "containerStatuses" not in pod["status"]:
+            return None
+        return pod["status"]["containerStatuses"][0]
+
+    wait_for(lambda: (state := anew()) and state["ready"], what="ready in a new pod")
+    assert anew()["restartCount"] == 0
     kept.patch(strategy="momentum")
     kept.ready()
+    strategy = workload(kept)["spec"]["updateStrategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 
 
 def test_a_change_of_settings_costs_the_workload_and_a_status(kept, sandbox, figures):

@@ -178,6 +178,19 @@ def test_what_is_owned_as_a_whole_may_hold_nothing_more(kind, spoil):
     assert [item.manifest["kind"] for item in planned(agent, live)] == [kind]
 
 
+def test_what_is_not_wanted_goes_before_a_workload_that_may_be_refused_but_its_account_after_it():
+    asked = {"serviceAccount": {}}
+    live = deepcopy(desired_of(an_agent_value(replicas=2, pod=asked)))
+    changed = an_agent_value(strategy="mean-reversion", network={"policy": "None"})
+    found = planned(changed, live)
+    assert [(type(item), item.manifest["kind"]) for item in found if item.manifest["kind"] != "ConfigMap"] == [
+        (plan.Delete, "NetworkPolicy"),
+        (plan.Delete, "PodDisruptionBudget"),
+        (plan.Apply, "StatefulSet"),
+        (plan.Delete, "ServiceAccount"),
+    ]  # fmt: skip
+
+
 def test_a_child_that_is_no_longer_wanted_is_deleted():
     live = deepcopy(desired_of(an_agent_value()))
     (action,) = planned(an_agent_value(network={"policy": "None"}), live)

@@ -85,10 +85,11 @@ def live_replicas(world: World) -> int:
     stateful_set = world.stateful_set
     if stateful_set is not None:
         return int(stateful_set["spec"].get("replicas", 1))
-    return max((_ordinal(pod) + 1 for pod in world.pods if not pod.deleting), default=0)
+    return max((ordinal(pod) + 1 for pod in world.pods if not pod.deleting), default=0)
 
 
-def _ordinal(pod: Pod) -> int:
+def ordinal(pod: Pod) -> int:
+    """The number of its identity; -1 where its name ends with none."""
     text = pod.name.rpartition("-")[2]
     return int(text) if text.isdecimal() else -1
 

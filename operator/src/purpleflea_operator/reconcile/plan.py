@@ -100,12 +100,22 @@ def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
             planned.append(Recreate(manifest=live))
         elif not is_as_desired(manifest, live):
             planned.append(Apply(manifest=manifest))
-    wanted = {child_id(manifest) for manifest in desired}
-    planned += [Delete(manifest=live) for key, live in world.children.items() if key not in wanted]
     # An order to halt is through before anything else can fail.
     first = [item for item in planned if _is_control(item)]
     rest = [item for item in planned if not _is_control(item)]
-    return (*first, *_nudges(world), *rest, *_ends(world), *_growths(world))
+    before, after = _deletions(desired, world)
+    return (*first, *_nudges(world), *before, *rest, *after, *_ends(world), *_growths(world))
+
+
+def _deletions(desired: Sequence[Manifest], world: World) -> tuple[list[Delete], list[Delete]]:
+    """What is not wanted any more: what goes first, though a workload be refused, and what goes after it.
+
+    A ServiceAccount goes only once no workload names it: no pod could be made again.
+    """
+    wanted = {child_id(manifest) for manifest in desired}
+    gone = [Delete(manifest=live) for key, live in world.children.items() if key not in wanted]
+    named = [item for item in gone if item.manifest["kind"] == "ServiceAccount"]
+    return [item for item in gone if item not in named], named
 
 
 def stop_actions(world: World) -> tuple[Action, ...]:

@@ -1,8 +1,10 @@
-"""How many identities may run now: what the spec says, less what may not be started and what has come to rest. Pure."""
+"""How many identities may run now, and which get a new revision: what the spec says, less what may not be started, what
+has come to rest, and what a rollout that fails must not reach. Pure."""
 
 from dataclasses import replace
 
 from purpleflea_operator.reconcile import modes
+from purpleflea_operator.reconcile.brake import partition
 from purpleflea_operator.reconcile.checks.duplicates import is_refused
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.identity import Agent
@@ -20,6 +22,7 @@ def replicas(world: World, agent: Agent) -> int:
 def as_allowed(world: World, agent: Agent) -> Agent:
     """The agent as it may run now."""
     count = replicas(world, agent)
+    allowed = replace(agent, partition=min(partition(world), count))
     if count == agent.spec.replicas:
-        return agent
-    return replace(agent, spec=agent.spec.model_copy(update={"replicas": count}))
+        return allowed
+    return replace(allowed, spec=agent.spec.model_copy(update={"replicas": count}))

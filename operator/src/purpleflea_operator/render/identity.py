@@ -22,6 +22,8 @@ class Agent:
     uid: str
     generation: int
     spec: AgentSpec
+    partition: int = 0
+    """Identities below this ordinal keep the revision that they have: where a rollout that fails is stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

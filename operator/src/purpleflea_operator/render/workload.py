@@ -24,7 +24,7 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
     spec: Manifest = {
         "replicas": agent.spec.replicas,
         "podManagementPolicy": "Parallel",
-        "updateStrategy": {"type": "RollingUpdate"},
+        "updateStrategy": _update_strategy(agent),
         "revisionHistoryLimit": 3,
         "selector": {"matchLabels": selector(agent.name)},
         "template": pod_template(agent, defaults, connection),
@@ -37,3 +37,10 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
             "whenScaled": storage.when_scaled,
         }
     return {**frame, "spec": spec}
+
+
+def _update_strategy(agent: Agent) -> Manifest:
+    strategy: Manifest = {"type": "RollingUpdate"}
+    if agent.partition:
+        strategy["rollingUpdate"] = {"partition": agent.partition}
+    return strategy

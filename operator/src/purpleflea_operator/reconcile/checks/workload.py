@@ -56,7 +56,7 @@ def problem(world: World) -> tuple[str, str] | None:
     for pod in sorted(world.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:
             continue
-        found = _pod_problem(pod, world.now)
+        found = pod_problem(pod, world.now)
         if found is not None:
             return found
     if world.pod_events:
@@ -83,7 +83,8 @@ TERMINAL = frozenset(reason for reason, _ in _REMEDIES.values()) | {
 """What does not mend itself: a person has to do something."""
 
 
-def _pod_problem(pod: Pod, now: datetime | None) -> tuple[str, str] | None:
+def pod_problem(pod: Pod, now: datetime | None) -> tuple[str, str] | None:
+    """Why one pod does not start: reason, and explanation with a remedy; None where it may yet."""
     if not pod.scheduled:
         if not pod.message:
             return None
