@@ -64,7 +64,8 @@ def monitors(sandbox):
             return json.loads(response.read())
 
     class Monitors:
-        ask = staticmethod(ask)
+        def ask(self, path):
+            return ask(path)
 
         def of(self, uid):
             found = ask(f"/api/v1/monitor?monitor_tags=purpleflea-uid:{uid}")
