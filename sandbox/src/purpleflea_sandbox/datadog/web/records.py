@@ -77,7 +77,8 @@ def shown_log(log: Log) -> Mapping[str, Any]:
         "status": log.status,
         "service": log.service,
         "message": log.message,
-        "agent_id": field(log, _AGENT),
+        # Also of lines that came before the pipeline that makes a tag of it.
+        "agent_id": field(log, _AGENT) or field(log, f"@{_AGENT}"),
         "trace_id": _trace_id(log),
     }
 
