@@ -177,6 +177,12 @@ def a_crashing_pod(*, state=None, restarts=2, exit_code=137, at="2026-01-01T11:5
     return found
 
 
+def test_a_run_whose_end_has_no_reason_is_read_all_the_same():
+    found = a_crashing_pod()
+    del found["status"]["containerStatuses"][0]["lastState"]["terminated"]["reason"]
+    assert pod(found).ended == "Error (exit code 137)"
+
+
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s of momentum_uid-1"}}
 
 

@@ -160,7 +160,7 @@ def pod(manifest: Manifest) -> Pod:
             (item.get("restartCount", 0) for item in status.get("containerStatuses", [])),
             default=0,
         ),
-        ended=f"{last['reason']} (exit code {last['exitCode']})" if last else "",
+        ended=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
         ended_at=_moment(last.get("finishedAt")),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
