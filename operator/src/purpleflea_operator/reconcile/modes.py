@@ -4,14 +4,11 @@ An agent that started after the ConfigMap said so needs no question while Active
 One that was told to change, or that must not trade, has to say so itself.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator.reconcile.world import Pod, World
 
-SHOWN = 5
-"""Names that a message shows at most."""
 UNDONE_LIMIT = 10
 
 
@@ -113,10 +110,3 @@ def undone(world: World) -> tuple[str, ...]:
 def _by_agent(item: str) -> tuple[str, str]:
     name, _, text = item.partition(": ")
     return name, text
-
-
-def named(pods: Sequence[Pod]) -> str:
-    """Names of pods for a message, the first few."""
-    names = ", ".join(pod.name for pod in pods[:SHOWN])
-    more = len(pods) - SHOWN
-    return f"{names} and {more} more" if more > 0 else names

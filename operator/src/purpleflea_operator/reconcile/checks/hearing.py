@@ -10,8 +10,8 @@ from purpleflea_operator.model.status import ConditionStatus, ConditionType
 from purpleflea_operator.reconcile.checks import remedies
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.checks.reasons import Hearing, TelemetryReason
-from purpleflea_operator.reconcile.checks.wording import some
 from purpleflea_operator.reconcile.checks.workload import progress
+from purpleflea_operator.reconcile.wording import EXPLAINED, some
 from purpleflea_operator.reconcile.world import Manifest, Pod, World
 from purpleflea_operator.render.datadog import receivers
 
@@ -120,7 +120,7 @@ def _pods(world: World, what: Hearing) -> list[Pod]:
 
 
 def _names(pods: Sequence[Pod]) -> str:
-    return some(sorted(item.name for item in pods))
+    return some(sorted(item.name for item in pods), EXPLAINED)
 
 
 def _finding(status: ConditionStatus, reason: TelemetryReason, message: str) -> Finding:

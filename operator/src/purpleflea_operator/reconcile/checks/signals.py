@@ -11,7 +11,7 @@ from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile.checks import remedies
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.checks.reasons import TelemetryReason
-from purpleflea_operator.reconcile.checks.wording import named, some
+from purpleflea_operator.reconcile.wording import EXPLAINED, named, some
 from purpleflea_operator.reconcile.world import World
 
 
@@ -92,9 +92,9 @@ def _sent(world: World) -> set[str]:
 def _extent(world: World, heard: Sequence[Heard], lacking: Sequence[Heard], gap: _Gap) -> str:
     """Who takes no such signal; where others do, how many agents have it, and which nodes lack it."""
     if len(lacking) == len(heard):
-        return f"{some([named(item.by) for item in lacking])} takes no {gap.signal}{gap.way}"
+        return f"{some([named(item.by) for item in lacking], EXPLAINED)} takes no {gap.signal}{gap.way}"
     nodes = {name: item.by for item in lacking for name in item.nodes}
     pods = [pod for pod in world.pods if pod.node]
     taken = sum(pod.node not in nodes for pod in pods)
-    where = some([f"{name} ({named(nodes[name])})" for name in sorted(nodes)])
+    where = some([f"{name} ({named(nodes[name])})" for name in sorted(nodes)], EXPLAINED)
     return f"{gap.signal} of {taken}/{len(pods)} agents are taken{gap.way}, missing on {where}"

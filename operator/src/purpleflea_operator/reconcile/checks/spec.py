@@ -2,11 +2,9 @@
 
 from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.wording import some
 from purpleflea_operator.reconcile.world import World
 from purpleflea_operator.render.extras import extras
-
-SHOWN = 5
-"""Names of ignored fields in a message, at most."""
 
 
 def spec_valid(world: World) -> Finding:
@@ -22,9 +20,7 @@ def spec_valid(world: World) -> Finding:
 
 
 def _ignored(fields: tuple[str, ...]) -> str:
-    more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
-    named = ", ".join(fields[:SHOWN])
     return (
-        f"ignored, as the operator sets them itself: {named}{more}. "
+        f"ignored, as the operator sets them itself: {some(fields)}. "
         "Remove them; what can be changed has a field of its own in the spec"
     )

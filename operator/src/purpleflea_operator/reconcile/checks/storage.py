@@ -7,9 +7,9 @@ from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile import claims
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.claims import Claim
+from purpleflea_operator.reconcile.wording import some
 from purpleflea_operator.reconcile.world import World
 
-SHOWN = 5
 ANEW = "or, one agent after the other, delete its claim and its pod: its journal begins anew"
 
 
@@ -56,6 +56,4 @@ def _problem(world: World, storage: Storage) -> tuple[str, str] | None:
 
 
 def _named(found: Sequence[Claim]) -> str:
-    names = sorted(item.name for item in found)
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"
+    return some(sorted(item.name for item in found))

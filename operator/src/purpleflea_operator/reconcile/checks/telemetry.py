@@ -14,8 +14,8 @@ from purpleflea_operator.reconcile.checks.finding import Finding, finding
 from purpleflea_operator.reconcile.checks.hearing import not_injected, unheard, waiting
 from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
 from purpleflea_operator.reconcile.checks.signals import signal_off, signals
-from purpleflea_operator.reconcile.checks.wording import named, some
 from purpleflea_operator.reconcile.checks.workload import progress
+from purpleflea_operator.reconcile.wording import EXPLAINED, named, some
 from purpleflea_operator.reconcile.world import World
 
 
@@ -48,7 +48,7 @@ def datadog_installed(world: World) -> Finding:
         )
         return finding(kind, "False", DatadogReason.NONE_FOR_LINUX, message)
     version = f" (chart {found.chart_version})" if found.chart_version else ""
-    others = some([named(item) for item in facts.node_agents[1:]])
+    others = some([named(item) for item in facts.node_agents[1:]], EXPLAINED)
     also = f"; also {others}" if others else ""
     message = f"DaemonSet {named(found)}, installed by {found.installer}{version}{also}"
     return finding(kind, "True", DatadogReason.FOUND, message)
@@ -134,7 +134,7 @@ def _uncovered(world: World, found: NodeAgent) -> Finding | None:
     nodes = {item.node for item in missing}
     heard = sum(1 for pod in world.pods if pod.node and pod.node not in nodes)
     held = sum(1 for pod in world.pods if pod.held)
-    where = some([f"{item.node} ({item.reason})" for item in missing])
+    where = some([f"{item.node} ({item.reason})" for item in missing], EXPLAINED)
     waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
     # What keeps node agents away is told of the first that serves.
     serving = (item for item in world.datadog.node_agents if serves(item, world.connection))

@@ -9,6 +9,7 @@ from purpleflea_contract.control import Mode
 from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile import modes
 from purpleflea_operator.reconcile.checks.finding import Finding, finding
+from purpleflea_operator.reconcile.wording import some
 from purpleflea_operator.reconcile.world import World
 
 _ON_THE_WAY = {Mode.ACTIVE: "Resuming", Mode.HALTED: "Halting", Mode.STOPPED: "Stopping"}
@@ -22,7 +23,7 @@ def trading_active(world: World) -> Finding:
     concerned, missing = modes.concerned(world), modes.missing(world)
     count = f"{len(concerned) - len(missing)}/{len(concerned)} acknowledged"
     if missing:
-        text = f"{_order(world)}; {count}; missing {modes.named(missing)}"
+        text = f"{_order(world)}; {count}; missing {some([pod.name for pod in missing])}"
         return finding(kind, "Unknown", _ON_THE_WAY[mode], text)
     if mode is Mode.ACTIVE:
         return finding(kind, "True", "Active", f"{_order(world)}; the agents may trade")

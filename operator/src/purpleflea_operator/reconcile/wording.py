@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from purpleflea_operator.detect.facts import NodeAgent
 
-NAMED = 3
-"""So many nodes, pods or node agents a message names; the rest is counted."""
+NAMED = 5
+"""So many names a message holds; the rest is counted."""
+EXPLAINED = 3
+"""So many where each comes with an explanation."""
 
 
-def some(items: Sequence[str]) -> str:
+def some(items: Sequence[str], most: int = NAMED) -> str:
     """The first few, and how many more there are."""
-    shown, more = ", ".join(items[:NAMED]), len(items) - NAMED
+    shown, more = ", ".join(items[:most]), len(items) - most
     return f"{shown} and {more} more" if more > 0 else shown
 
 
