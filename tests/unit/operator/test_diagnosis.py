@@ -72,6 +72,12 @@ async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldo
     assert len(cluster.asked) == 2
 
 
+async def test_a_trouble_that_began_before_the_status_told_of_it_is_explained():
+    cluster = Told(an_event(at="2026-01-01T11:59:25Z"))
+    diagnosis = Diagnosis(cluster, now=lambda: NOW)
+    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+
+
 @pytest.mark.parametrize(
     "event",
     [an_event("SuccessfulCreate"), an_event(at="2026-01-01T10:00:00Z")],

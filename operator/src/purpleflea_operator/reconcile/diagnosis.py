@@ -6,7 +6,7 @@ StatefulSet. They are asked for only while something hangs, and at most every DI
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.cluster.kinds import Manifest
@@ -22,6 +22,8 @@ STUCK_AFTER_S = 5.0
 DIAGNOSE_AGAIN_S = 10.0
 REFUSED_AGAIN_S = 60.0
 """A quota that has room again, or a name that is free again, sends no event."""
+BEFORE = timedelta(seconds=30)
+"""A trouble begins before the status tells of it: a rollout under way is no news at first (patience)."""
 
 
 class Diagnosis:
@@ -45,9 +47,9 @@ class Diagnosis:
             return replace(world, pod_events=(text,) if text else ())
         since = world.unavailable_since
         if world.stateful_set is not None and since is not None and pods_are_missing(world):
-            # What was told before belongs to a trouble that is over.
+            # What was told long before belongs to a trouble that is over.
             uid = world.stateful_set["metadata"]["uid"]
-            text = await self._told(key, uid, "FailedCreate", since=since)
+            text = await self._told(key, uid, "FailedCreate", since=since - BEFORE)
             return replace(world, pods_refused=text)
         self.forget(key)
         return world
