@@ -171,6 +171,8 @@ def test_the_service_account_goes_with_the_field_that_asks_for_it(sandbox, runni
     name = f"--namespace={namespace}"
     wait_for(lambda: not sandbox.tools.get("serviceaccount", "extended", name))
     sandbox.wait_ready(namespace, "extended")
+    pods = sandbox.pods(namespace).values()
+    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"default"}
 
 
 def test_a_workload_that_the_api_server_refuses_leaves_what_runs(sandbox, running):

@@ -279,7 +279,7 @@ def test_no_service_account_is_made_and_no_token_mounted_unless_asked_for():
     assert "ServiceAccount" not in rendered()
     spec = template()["spec"]
     assert spec["automountServiceAccountToken"] is False
-    assert "serviceAccountName" not in spec
+    assert spec["serviceAccountName"] == "default"
 
 
 def test_a_service_account_of_its_own_is_named_like_the_agent_and_owned_by_it():

@@ -15,8 +15,14 @@ def service_account(agent: Agent) -> list[Manifest]:
 
 
 def identity_of_pods(agent: Agent) -> Manifest:
-    """What the pod says about its ServiceAccount."""
+    """What the pod says about its ServiceAccount.
+
+    Said always: a name that is left out again comes back by the field's former name (serviceAccount), which the API
+    server keeps beside it and nobody owns, and pods would go on asking for an account that is gone.
+    """
     pod = agent.spec.pod
     name = agent.name if pod.service_account is not None else pod.service_account_name
-    named = {"serviceAccountName": name} if name else {}
-    return {**named, "automountServiceAccountToken": pod.automount_service_account_token}
+    return {
+        "serviceAccountName": name or "default",
+        "automountServiceAccountToken": pod.automount_service_account_token,
+    }
