@@ -79,16 +79,16 @@ format: setup ## Format the code
 	@.venv/bin/ruff format --quiet .
 
 crds: setup ## Generate the CRDs and the schema for editors from the models
-	@$(PY) -m purpleflea_operator.model.crd crds charts/purpleflea-operator/files/crds
-	@$(PY) -m purpleflea_operator.model.editor docs/reference/purplefleaagent.schema.json
+	@$(PY) -m purpleflea_operator.codegen.crd crds charts/purpleflea-operator/files/crds
+	@$(PY) -m purpleflea_operator.codegen.editor_schema docs/reference/purplefleaagent.schema.json
 
 docs: setup ## Generate the tables of docs/ from the contract, the reference from the models, and the exchange's OpenAPI document
 	@$(PY) -m purpleflea_contract.docs docs
-	@$(PY) -m purpleflea_operator.model.reference docs/reference/purplefleaagent.md
+	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
 observability: setup ## Generate monitors, dashboard, SLO, pipeline, Terraform module from the contract
-	@$(PY) -m purpleflea_operator.observability.export observability agent_check/purpleflea_agent.py
+	@$(PY) -m purpleflea_operator.datadog.definitions.export observability agent_check/purpleflea_agent.py
 
 chart: crds ## Package the Helm chart into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator

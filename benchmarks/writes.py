@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks import process
-from purpleflea_operator.cluster import connection
-from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.cluster.kinds import Manifest, ref_of
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.kube import credentials
+from purpleflea_operator.kube.client import HttpCluster
+from purpleflea_operator.kube.resources import Manifest, ref_of
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_sandbox.cluster import providers
 from purpleflea_sandbox.cluster.port import Options
 from purpleflea_sandbox.cluster.progress import Terminal
@@ -95,8 +95,8 @@ def _frozen(pid: int) -> Iterator[None]:
 
 
 async def _measured(api_server: int, turns: int, each: int) -> Found:
-    info = connection.credentials()
-    async with connection.session(info) as session:
+    info = credentials.credentials()
+    async with credentials.session(info) as session:
         cluster = HttpCluster(info.server, session)
         ownership = {
             "POST": await _ownership(cluster, "by-post", _post),

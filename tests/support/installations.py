@@ -6,8 +6,8 @@ Each function returns plain manifests; what it takes are the values that a user 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
+from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
 
 Manifest = dict[str, Any]
 

@@ -14,22 +14,22 @@ import aiohttp
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.metrics import METRICS
-from purpleflea_operator.cluster import errors, kinds
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.datadog_api.organisation import HttpOrganisation, Organisation
-from purpleflea_operator.datadog_api.transport import Keys, Transport
-from purpleflea_operator.reconcile.reconciler import Result
-from purpleflea_operator.sync.marking import Fleet, NoFleet
-from purpleflea_operator.sync.resources import Resources
-from purpleflea_operator.sync.synchroniser import Access, Synchroniser
+from purpleflea_operator.controllers.observability.deployment_reporter import Fleet, NoFleet
+from purpleflea_operator.controllers.observability.reconciler import Access, Synchroniser
+from purpleflea_operator.controllers.observability.resource_cache import Resources
+from purpleflea_operator.datadog.client.client import HttpOrganisation, Organisation
+from purpleflea_operator.datadog.client.transport import Keys, Transport
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.client import HttpCluster
+from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.runtime.workers import Result
 from purpleflea_sandbox.datadog.api.limits import Limit
 from support.apiserver.server import ApiServer
 from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 
 NS, NAME, SECRET = "trading", "fleet", "datadog-keys"
 KEY = Key(NS, NAME)
-KIND = kinds.OBSERVABILITY.kind
+KIND = resources.OBSERVABILITY.kind
 SERVICE = "purpleflea-trading-agent"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TYPES = {"gauge": "gauge", "count": "count", "distribution": "distribution"}
@@ -216,7 +216,7 @@ class Operator:
 
     async def look(self, key: Key = KEY) -> Result:
         """One pass."""
-        found, _ = await self._cluster.list_all(kinds.OBSERVABILITY)
+        found, _ = await self._cluster.list_all(resources.OBSERVABILITY)
         for manifest in found:
             self._resources.see(manifest)
         self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.agents.port import SilentError
+from purpleflea_operator.agent_client.protocol import SilentError
 from support.apiserver.kinds import Obj
 from support.apiserver.server import ApiServer
 

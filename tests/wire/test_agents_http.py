@@ -6,8 +6,8 @@ import pytest
 from aiohttp import web
 
 from purpleflea_contract.control import ACKNOWLEDGEMENT, Mode
-from purpleflea_operator.agents.http import BODY_LIMIT, HttpAgents, session
-from purpleflea_operator.agents.port import SilentError
+from purpleflea_operator.agent_client.http import BODY_LIMIT, HttpAgents, session
+from purpleflea_operator.agent_client.protocol import SilentError
 
 
 @pytest.fixture

@@ -14,31 +14,35 @@ from typing import Any
 import kopf
 
 from purpleflea_operator import __version__, handlers
-from purpleflea_operator.agents.http import HttpAgents
-from purpleflea_operator.agents.http import session as asking
-from purpleflea_operator.agents.port import Agents
-from purpleflea_operator.cluster import connection, traffic
-from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.cluster.lease import LeaseObject
-from purpleflea_operator.cluster.scope import Scope
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.datadog_api import transport
-from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
-from purpleflea_operator.reconcile.reconciler import Reconciler, Surroundings, Times
-from purpleflea_operator.render.identity import Defaults
-from purpleflea_operator.runtime import health, lifetime, start, vitals
-from purpleflea_operator.runtime.election import Terms
-from purpleflea_operator.runtime.elector import Elector
-from purpleflea_operator.runtime.informer import Informer
-from purpleflea_operator.runtime.listening import Listening
-from purpleflea_operator.runtime.observing import Observing, Reach, Telling, assembled
-from purpleflea_operator.runtime.passes import Passes
-from purpleflea_operator.runtime.queue import Queue
-from purpleflea_operator.runtime.workers import work
+from purpleflea_operator.agent_client.http import HttpAgents
+from purpleflea_operator.agent_client.http import session as asking
+from purpleflea_operator.agent_client.protocol import Agents
+from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.mode_acknowledgements import Acknowledgements
+from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.controllers.agent.reconciler import Reconciler, Surroundings
+from purpleflea_operator.controllers.agent.telemetry_probe import Listening
+from purpleflea_operator.controllers.observability.controller import (
+    Observing,
+    Reach,
+    Telling,
+    assembled,
+)
+from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
+from purpleflea_operator.datadog.client import transport
+from purpleflea_operator.kube import credentials, request_hooks
+from purpleflea_operator.kube.client import HttpCluster
+from purpleflea_operator.kube.lease import LeaseObject
+from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.kube.watch_scope import Scope
+from purpleflea_operator.manifests.metadata import Defaults
+from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime.leader_election.decisions import Terms
+from purpleflea_operator.runtime.leader_election.elector import Elector
+from purpleflea_operator.runtime.metrics import Metrics, Sources
+from purpleflea_operator.runtime.workers import Passes, Times, work
+from purpleflea_operator.runtime.workqueue import Queue
 from purpleflea_operator.settings import Settings
-from purpleflea_operator.sync.marking import CachedFleet
-from purpleflea_operator.telemetry.metrics import Metrics, Sources
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +53,9 @@ Connect = Callable[[], kopf.ConnectionInfo]
 async def run(
     settings: Settings,
     *,
-    stop: lifetime.Stop | None = None,
-    connect: Connect = connection.credentials,
-    clock: lifetime.Clock | None = None,
+    stop: lifecycle.Stop | None = None,
+    connect: Connect = credentials.credentials,
+    clock: lifecycle.Clock | None = None,
     agents: Agents | None = None,
 ) -> None:
     """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
@@ -62,14 +66,14 @@ async def run(
     """
     async with contextlib.AsyncExitStack() as stack:
         asked = agents or HttpAgents(await stack.enter_async_context(asking()))
-        operator = _Operator(settings, connect, clock or lifetime.running_clock(), stack, asked)
+        operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, asked)
         if stop is not None:
             await operator.run(stop)
             return
         signalled = asyncio.Event()
-        lifetime.listen(signalled)
+        lifecycle.listen(signalled)
         # kopf, once it runs, has put its own handlers in place of ours; its way to stop takes 5 s and more.
-        await operator.run(signalled, on_kopf=functools.partial(lifetime.listen, signalled))
+        await operator.run(signalled, on_kopf=functools.partial(lifecycle.listen, signalled))
 
 
 class _Operator:
@@ -79,7 +83,7 @@ class _Operator:
         self,
         settings: Settings,
         connect: Connect,
-        clock: lifetime.Clock,
+        clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
         agents: Agents,
     ) -> None:
@@ -90,15 +94,17 @@ class _Operator:
         self._stack = stack
         self._agents = agents
         self._metrics = Metrics(version=__version__)
-        self._traces = [traffic.told(self._metrics.request)]
-        self._streams = traffic.Streams(clock=clock)
+        self._traces = [request_hooks.told(self._metrics.request)]
+        self._streams = request_hooks.Streams(clock=clock)
         self._probes = health.Health(self._metrics.text)
         self._queue = Queue[Key](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
 
-    async def run(self, stop: lifetime.Stop, *, on_kopf: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, stop: lifecycle.Stop, *, on_kopf: Callable[[], None] = lambda: None
+    ) -> None:
         """Stand by, lead, stop; `on_kopf` is called when kopf runs."""
-        stopping = asyncio.create_task(lifetime.until(stop), name="stop")
+        stopping = asyncio.create_task(lifecycle.until(stop), name="stop")
         self._stack.callback(stopping.cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
@@ -107,8 +113,8 @@ class _Operator:
         lead = await self._prepared(elector, stopping, on_kopf)
         if elector is None:
             await lead()
-        elif await lifetime.unless(stopping, start.acquired(elector)):
-            await lifetime.while_held(elector, lead())
+        elif await lifecycle.unless(stopping, lifecycle.acquired(elector)):
+            await lifecycle.while_held(elector, lead())
 
     async def _elector(self) -> Elector:
         # A session of its own: renewing never waits for a connection behind other requests.
@@ -128,8 +134,8 @@ class _Operator:
             now=_now,
             jitter=random.random,
         )
-        self._probes.ready = functools.partial(lifetime.standing_by, elector)
-        self._traces.append(traffic.guarded(elector.guard))
+        self._probes.ready = functools.partial(lifecycle.standing_by, elector)
+        self._traces.append(request_hooks.guarded(elector.guard))
         return elector
 
     async def _prepared(
@@ -164,7 +170,9 @@ class _Operator:
         self._metrics.read(self._sources(elector, informer))
 
         async def lead() -> None:
-            if not await lifetime.unless(stopping, start.primed((informer.prime, observing.prime))):
+            if not await lifecycle.unless(
+                stopping, lifecycle.primed((informer.prime, observing.prime))
+            ):
                 return
             self._watch_over(informer, observing, passes)
             self._probes.ready = str
@@ -172,7 +180,7 @@ class _Operator:
             spaces = self._settings.watch_namespaces
             serve = handlers.watch(listeners, spaces, self._watching, on_kopf)
             work_on = _work(self._settings, listeners, self._queue, passes, serve)
-            await lifetime.unless(stopping, work_on)
+            await lifecycle.unless(stopping, work_on)
 
         return lead
 
@@ -180,8 +188,8 @@ class _Operator:
         self, cluster: HttpCluster, cache: Cache, elector: Elector | None
     ) -> Observing:
         """What Datadog should hold: the guard of the lease holds back writes to it, too."""
-        traces = [traffic.guarded(elector.guard)] if elector is not None else []
-        session = transport.session(traces, user_agent=connection.USER_AGENT)
+        traces = [request_hooks.guarded(elector.guard)] if elector is not None else []
+        session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
         telling = Telling(
             request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
@@ -199,8 +207,8 @@ class _Operator:
                 self._streams.expect(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
-            lambda: vitals.deafness(self._streams.silent_s(), limit_s=limit_s),
-            lambda: vitals.stuck(
+            lambda: health.deafness(self._streams.silent_s(), limit_s=limit_s),
+            lambda: health.stuck(
                 waiting_s=self._queue.oldest_s(),
                 still_s=passes.still_s(),
                 longest_s=max(passes.longest_s(), observing.passes.longest_s()),
@@ -222,18 +230,18 @@ class _Operator:
     async def _cluster(self) -> HttpCluster:
         try:
             info = self._connect()
-            session = connection.session(info, traces=self._traces)
-        except connection.NotConnectedError as error:
-            raise start.StartError(str(error)) from error
+            session = credentials.session(info, traces=self._traces)
+        except credentials.NotConnectedError as error:
+            raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpCluster(info.server, session, self._scope)
 
     def _watching(self) -> kopf.AiohttpSession:
         """The session for kopf, which watches."""
         info = self._connect()
-        agent = f"{connection.USER_AGENT} kopf"
+        agent = f"{credentials.USER_AGENT} kopf"
         traces = [*self._traces, self._streams.trace()]
-        session = connection.session(info, user_agent=agent, traces=traces)
+        session = credentials.session(info, user_agent=agent, traces=traces)
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 

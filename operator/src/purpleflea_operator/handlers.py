@@ -12,8 +12,8 @@ from typing import Any, Protocol, cast
 
 import kopf
 
-from purpleflea_operator.cluster.kinds import Kind, Manifest
-from purpleflea_operator.runtime.informer import WATCHED, selector_of
+from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
+from purpleflea_operator.kube.resources import Kind, Manifest
 
 BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
 

@@ -1,6 +1,6 @@
 """What the demo asks the operator for, against the operator's own model and chart."""
 
-from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_sandbox.demo import definitions, installation
 from purpleflea_sandbox.demo.secrets import Keys
 

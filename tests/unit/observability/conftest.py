@@ -1,6 +1,6 @@
 import pytest
 
-from purpleflea_operator.observability.parameters import Parameters
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 
 
 @pytest.fixture

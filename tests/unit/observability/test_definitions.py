@@ -22,15 +22,15 @@ from datadog_api_client.v2.model.sensitive_data_scanner_rule_create_request impo
     SensitiveDataScannerRuleCreateRequest,
 )
 
-from purpleflea_operator.observability import catalogue, dashboard
-from purpleflea_operator.observability.objects import (
+from purpleflea_operator.datadog.definitions import catalog, dashboard
+from purpleflea_operator.datadog.definitions.objects import (
     ORGANISATION_SCANNER,
     Definition,
     Kind,
     Reference,
     resolved,
 )
-from purpleflea_operator.observability.parameters import Feature, Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import datadog_models
 
@@ -46,7 +46,7 @@ MODELS = {
     Kind.SCANNER_RULE: SensitiveDataScannerRuleCreateRequest,
     Kind.NOTEBOOK: NotebookCreateRequest,
 }
-EVERYTHING = catalogue.everything(Parameters())
+EVERYTHING = catalog.everything(Parameters())
 MONITORS = [item for item in EVERYTHING if item.kind is Kind.MONITOR]
 
 
@@ -201,23 +201,23 @@ def test_the_published_thresholds_are_the_defaults():
 )
 def test_thresholds_that_contradict_each_other_are_refused_by_name(parameters, rule, wrong):
     with pytest.raises(ValueError, match=rf"drawdown: .* must lie above {wrong}"):
-        catalogue.everything(replace(parameters, drawdown=rule))
+        catalog.everything(replace(parameters, drawdown=rule))
 
 
 def test_a_rule_that_looks_down_is_checked_downwards(parameters):
     rule = Rule(critical=50, warning=40)
     with pytest.raises(ValueError, match=r"wallet-balance: critical .50. must lie below warning"):
-        catalogue.everything(replace(parameters, balance=rule))
+        catalog.everything(replace(parameters, balance=rule))
 
 
 def test_anomalies_and_index_are_off_unless_chosen(parameters):
-    chosen = {item.reference for item in catalogue.wanted(parameters)}
+    chosen = {item.reference for item in catalog.wanted(parameters)}
     left_out = {item.key for item in EVERYTHING if item.reference not in chosen}
     assert left_out == {"pnl-anomaly", "order-latency-anomaly", "agents", "organisation"}
     all_of_it = replace(parameters, features=frozenset(Feature))
-    assert len(catalogue.wanted(all_of_it)) == len(EVERYTHING)
+    assert len(catalog.wanted(all_of_it)) == len(EVERYTHING)
     nothing_more = replace(parameters, features=frozenset())
-    assert all(item.feature is None for item in catalogue.wanted(nothing_more))
+    assert all(item.feature is None for item in catalog.wanted(nothing_more))
 
 
 def test_the_index_stands_before_the_others_of_the_organisation():

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purpleflea_operator.observability import export
-from purpleflea_operator.observability.parameters import Parameters
+from purpleflea_operator.datadog.definitions import export
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 
 HELM = Path(sys.executable).with_name("helm")
 CHECK = (Path(__file__).parents[3] / "agent_check" / "purpleflea_agent.py").read_text()

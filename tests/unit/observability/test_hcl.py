@@ -1,7 +1,7 @@
 import hcl2
 import pytest
 
-from purpleflea_operator.observability.hcl import (
+from purpleflea_operator.datadog.definitions.hcl import (
     Block,
     Call,
     Expression,

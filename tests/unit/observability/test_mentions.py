@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from purpleflea_contract import events, facets, metrics, spans, tags
-from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Kind
-from purpleflea_operator.observability.parameters import Parameters
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import log_tags
 
@@ -17,7 +17,7 @@ TRACE_TAGS = {"env", "service", "resource_name"}
 ATTRIBUTES = {name for event in events.EVENTS for name in event.attributes} | {events.EVENT_TYPE}
 LOG_TAGS = log_tags.of_pods() | log_tags.of_pipeline()
 EVENT_NAMES = {event.name for event in events.EVENTS}
-EVERYTHING = catalogue.everything(Parameters())
+EVERYTHING = catalog.everything(Parameters())
 WIDGETS = [
     widget["definition"]
     for item in EVERYTHING

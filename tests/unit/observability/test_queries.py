@@ -2,8 +2,8 @@ import pytest
 
 from purpleflea_contract import metrics, spans, tags
 from purpleflea_contract.spans import Span
-from purpleflea_operator.observability import queries, targets
-from purpleflea_operator.observability.queries import of_metric, of_span, series
+from purpleflea_operator.datadog.definitions import notification_targets, queries
+from purpleflea_operator.datadog.definitions.queries import of_metric, of_span, series
 from purpleflea_sandbox.datadog.queries import read, tree
 
 
@@ -36,13 +36,13 @@ def test_a_threshold_is_written_without_needless_zeros():
 @pytest.mark.parametrize(
     ("target", "handle"),
     [
-        (targets.Slack(channel="alerts"), "@slack-alerts"),
-        (targets.Slack(account="acme", channel="alerts"), "@slack-acme-alerts"),
-        (targets.PagerDuty(service="trading"), "@pagerduty-trading"),
-        (targets.Webhook(name="halt"), "@webhook-halt"),
-        (targets.OnCall(team="trading"), "@oncall-trading"),
-        (targets.Incident(name="sev-2"), "@incident-sev-2"),
-        (targets.Email(address="a@example.com"), "@a@example.com"),
+        (notification_targets.Slack(channel="alerts"), "@slack-alerts"),
+        (notification_targets.Slack(account="acme", channel="alerts"), "@slack-acme-alerts"),
+        (notification_targets.PagerDuty(service="trading"), "@pagerduty-trading"),
+        (notification_targets.Webhook(name="halt"), "@webhook-halt"),
+        (notification_targets.OnCall(team="trading"), "@oncall-trading"),
+        (notification_targets.Incident(name="sev-2"), "@incident-sev-2"),
+        (notification_targets.Email(address="a@example.com"), "@a@example.com"),
     ],
 )
 def test_a_target_has_the_handle_that_datadog_reads(target, handle):

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from purpleflea_operator.datadog_api import shapes
-from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Definition, Kind, resolved
-from purpleflea_operator.observability.parameters import Feature, Parameters
-from purpleflea_operator.sync import marks
+from purpleflea_operator.controllers.observability.decisions import ownership_tags
+from purpleflea_operator.datadog.client import models
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import Definition, Kind, resolved
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from support import datadog_models
 
 UID = "11111111-2222-3333-4444-555555555555"
@@ -34,7 +34,7 @@ UPDATED = CREATED | {
     Kind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_update_request.SensitiveDataScannerRuleUpdateRequest",
     Kind.NOTEBOOK: "v1.notebook_update_request.NotebookUpdateRequest",
 }
-EVERYTHING = catalogue.everything(Parameters(features=frozenset(Feature)))
+EVERYTHING = catalog.everything(Parameters(features=frozenset(Feature)))
 
 
 def by_name(item):
@@ -49,7 +49,7 @@ def model(path):
 
 
 def sent(definition):
-    marked = replace(definition, body=marks.marked(definition, UID))
+    marked = replace(definition, body=ownership_tags.marked(definition, UID))
     return resolved(marked, dict.fromkeys(definition.references, "1234567"))
 
 
@@ -60,7 +60,7 @@ def test_datadogs_models_know_every_key_of_what_is_made(definition):
 
 @pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
 def test_datadogs_models_know_every_key_of_what_is_changed(definition):
-    body = shapes.update(definition.kind, "1234567", sent(definition))
+    body = models.update(definition.kind, "1234567", sent(definition))
     assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []
 
 
@@ -68,5 +68,5 @@ def test_datadogs_models_know_every_key_of_what_is_changed(definition):
     "definition", [item for item in EVERYTHING if item.kind is Kind.MONITOR], ids=by_name
 )
 def test_datadogs_models_know_every_key_of_what_is_adopted(definition):
-    body = marks.adopted(definition.kind, sent(definition))
+    body = ownership_tags.adopted(definition.kind, sent(definition))
     assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []

@@ -5,17 +5,17 @@ from pathlib import Path
 import hcl2
 import pytest
 
-from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Kind
-from purpleflea_operator.observability.parameters import Parameters, Rule
-from purpleflea_operator.observability.terraform import module
-from purpleflea_operator.observability.terraform.resources import address
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.terraform import module
+from purpleflea_operator.datadog.definitions.terraform.resources import address
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "data" / "terraform-schema.json").read_text())
 META = {"count", "for_each"}
 FILES = {name: text for name, text in module.files(Parameters()).items() if name.endswith(".tf")}
 DEFINITIONS = {
-    address(item): item for item in catalogue.everything(Parameters()) if item.kind is Kind.MONITOR
+    address(item): item for item in catalog.everything(Parameters()) if item.kind is Kind.MONITOR
 }
 
 
@@ -92,7 +92,7 @@ def test_a_wrong_argument_would_be_found():
 
 def test_every_definition_but_the_notebook_is_a_resource():
     made = {f"{kind}.{label}" for kind, label, _ in resources()}
-    for item in catalogue.everything(Parameters()):
+    for item in catalog.everything(Parameters()):
         if item.kind in (Kind.METRIC_TAGS, Kind.NOTEBOOK):
             continue
         assert address(item).removesuffix("[0]") in made

@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.agents.port import SilentError
-from purpleflea_operator.cluster import errors
-from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import pods
-from purpleflea_operator.reconcile.acknowledgement import AT_ONCE, Acknowledgements
-from purpleflea_operator.reconcile.claims import claim
-from purpleflea_operator.reconcile.growth import Growth
-from purpleflea_operator.reconcile.plan import Grow, Nudge
-from purpleflea_operator.reconcile.world import Trading, World, pod
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.agent_client.protocol import SilentError
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent import apply
+from purpleflea_operator.controllers.agent.decisions.observed_state import Trading, World, pod
+from purpleflea_operator.controllers.agent.decisions.plan import Grow, Nudge
+from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.controllers.agent.mode_acknowledgements import AT_ONCE, Acknowledgements
+from purpleflea_operator.controllers.agent.volume_expansion import Growth
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec
 
 KEY = Key("trading", "momentum")
@@ -290,12 +290,12 @@ def nudges():
 
 async def test_every_pod_is_told_though_one_is_gone(cluster):
     cluster.refusal = errors.NotFound("gone")
-    await pods.nudge(cluster, "trading", nudges())
+    await apply.nudge(cluster, "trading", nudges())
     assert len(cluster.asked) == 3
 
 
 async def test_a_pod_that_could_not_be_told_is_told_again(cluster):
     cluster.refusal = errors.Unavailable("away")
     with pytest.raises(errors.Unavailable):
-        await pods.nudge(cluster, "trading", nudges())
+        await apply.nudge(cluster, "trading", nudges())
     assert len(cluster.asked) == 3

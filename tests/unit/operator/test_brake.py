@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import brake
-from purpleflea_operator.reconcile.scale import as_allowed
-from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions import rollout
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_pod, a_spec
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -107,11 +107,11 @@ BRAKED = {"stateful_set": a_stateful_set(partition=2)}
     ],
 )
 def test_a_rollout_that_fails_is_stopped_and_goes_on_when_mended(world, expected):
-    assert brake.partition(world) == expected
+    assert rollout.partition(world) == expected
 
 
 def test_without_a_workload_nothing_is_stopped():
-    assert brake.partition(replace(a_world(), children={})) == 0
+    assert rollout.partition(replace(a_world(), children={})) == 0
 
 
 def test_the_brake_is_the_partition_of_the_workload_and_there_is_none_otherwise():

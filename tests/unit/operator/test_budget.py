@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from purpleflea_contract.cardinality import Sending, per_agent
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile.budget import estimated
-from purpleflea_operator.reconcile.checks.budget import within_budget
-from purpleflea_operator.reconcile.checks.conditions import findings
-from purpleflea_operator.reconcile.status import next_status
-from purpleflea_operator.reconcile.world import World
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.summary import findings
+from purpleflea_operator.controllers.agent.conditions.within_budget import within_budget
+from purpleflea_operator.controllers.agent.decisions.metrics_budget import estimated
+from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.status import next_status
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_spec
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import plan
-from purpleflea_operator.reconcile.checks.storage import storage_ready
-from purpleflea_operator.reconcile.claims import claim
-from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.storage_ready import storage_ready
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_pod, a_spec
 
 

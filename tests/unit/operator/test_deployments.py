@@ -3,11 +3,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.model.observability import ObservabilitySpec
-from purpleflea_operator.model.observability_status import DEPLOYMENTS
-from purpleflea_operator.sync import deployments, rollouts
-from purpleflea_operator.sync.deployments import Mark
-from purpleflea_operator.sync.rollouts import Rollout, Span, View
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.observability_status import DEPLOYMENTS
+from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
+from purpleflea_operator.controllers.observability.decisions.deployments import Mark
+from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
+    Rollout,
+    Span,
+    View,
+)
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SPAN = Span(started=NOON, finished=NOON + timedelta(minutes=2))
@@ -34,7 +38,7 @@ def a_workload(
 
 
 def view(*workloads):
-    return rollouts.view(workloads, env=SPEC.env, service=SPEC.service)
+    return version_rollouts.view(workloads, env=SPEC.env, service=SPEC.service)
 
 
 def a_pod(created="2026-01-01T12:00:00Z", ready="2026-01-01T12:01:00Z", **metadata):
@@ -91,7 +95,7 @@ def test_other_services_environments_and_unlabelled_workloads_are_not_looked_at(
 
 
 def test_a_rollout_lasts_from_the_first_pod_to_the_last_that_got_ready():
-    found = rollouts.span(
+    found = version_rollouts.span(
         [
             a_pod("2026-01-01T11:00:00Z", "2026-01-01T11:05:00Z"),
             a_pod("2026-01-01T11:02:00Z", "2026-01-01T11:09:00Z"),
@@ -104,10 +108,10 @@ def test_a_rollout_lasts_from_the_first_pod_to_the_last_that_got_ready():
 
 
 def test_without_pods_a_rollout_was_now_and_it_never_ends_before_it_starts():
-    assert rollouts.span([], now=NOON) == Span(started=NOON, finished=NOON)
-    odd = rollouts.span([a_pod("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z")], now=NOON)
+    assert version_rollouts.span([], now=NOON) == Span(started=NOON, finished=NOON)
+    odd = version_rollouts.span([a_pod("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z")], now=NOON)
     assert odd.started == odd.finished == NOON - timedelta(hours=1)
-    waiting = rollouts.span([a_pod("2026-01-01T11:00:00Z", ready="")], now=NOON)
+    waiting = version_rollouts.span([a_pod("2026-01-01T11:00:00Z", ready="")], now=NOON)
     assert (waiting.started, waiting.finished) == (NOON - timedelta(hours=1), NOON)
 
 

@@ -2,9 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from purpleflea_operator.detect.connection import Connection, Limits, Mode, Refusal, connection
-from purpleflea_operator.detect.coverage import ALL_COVERED, Heard, hearers
-from purpleflea_operator.detect.facts import (
+from purpleflea_operator.datadog.detection.connection import (
+    Connection,
+    Limits,
+    Mode,
+    Refusal,
+    connection,
+)
+from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Heard, hearers
+from purpleflea_operator.datadog.detection.facts import (
     NO_DATADOG,
     DatadogFacts,
     Installer,
@@ -13,7 +19,7 @@ from purpleflea_operator.detect.facts import (
     Switch,
     pod_security,
 )
-from purpleflea_operator.detect.node_agent import datadog_facts, service_of
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts, service_of
 from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_local_service
 from support.installations import datadog_operator, from_secret, helm, variables
 

@@ -5,18 +5,21 @@ from typing import Any
 
 import pytest
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.connection import Limits, Mode, connection
-from purpleflea_operator.detect.coverage import coverage
-from purpleflea_operator.detect.facts import PodSecurity
-from purpleflea_operator.detect.node_agent import datadog_facts
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
-from purpleflea_operator.reconcile.datadog_status import datadog_status
-from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render.datadog import receivers
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.telemetry import (
+    datadog_installed,
+    telemetry_ready,
+)
+from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
+from purpleflea_operator.datadog.detection.coverage import coverage
+from purpleflea_operator.datadog.detection.facts import PodSecurity
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.kube import resources
+from purpleflea_operator.manifests.datadog_env import receivers
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_local_service, a_pod, a_spec
 from support.installations import (
     a_node,
@@ -743,12 +746,12 @@ def world_of(case):
     way = connection(facts, case.wanted, Limits(security=case.security))
     around = Terrain(clock=lambda: 0.0)
     for item in case.nodes:
-        around.note(kinds.NODE, item)
+        around.note(resources.NODE, item)
     agents = case.node_agents
     if agents is None:
         agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
     for item in agents:
-        around.note(kinds.POD, item)
+        around.note(resources.POD, item)
     spec = AgentSpec.model_validate(a_spec(replicas=3, datadog={"connection": case.wanted}))
     counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 3)
     stateful_set = {

@@ -1,6 +1,6 @@
 import pytest
 
-from purpleflea_operator.detect.placement import daemon_set_placement, node, placement
+from purpleflea_operator.datadog.detection.placement import daemon_set_placement, node, placement
 from support.installations import a_node, helm
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purpleflea_operator.detect.connection import Limits, connection
-from purpleflea_operator.detect.facts import Installer, PodSecurity, Socket, Switch
-from purpleflea_operator.detect.node_agent import datadog_facts
+from purpleflea_operator.datadog.detection.connection import Limits, connection
+from purpleflea_operator.datadog.detection.facts import Installer, PodSecurity, Socket, Switch
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 
 HELM = Path(sys.executable).parent / "helm"
 

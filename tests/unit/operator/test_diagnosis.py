@@ -2,15 +2,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.reconcile.diagnosis import (
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.pod_diagnosis import (
     DIAGNOSE_AGAIN_S,
     REFUSED_AGAIN_S,
     STUCK_AFTER_S,
     Diagnosis,
     look_again_after_s,
 )
-from purpleflea_operator.reconcile.world import World, pod
+from purpleflea_operator.kube.object_cache import Key
 from support.builders import a_pod
 
 

@@ -3,10 +3,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.cluster.kinds import Ref
-from purpleflea_operator.cluster.lease import LEASE, Record, manifest_of, record_of
-from purpleflea_operator.runtime import election
-from purpleflea_operator.runtime.election import Lost, Renew, Sight, Take, Terms, Wait
+from purpleflea_operator.kube.lease import LEASE, Record, manifest_of, record_of
+from purpleflea_operator.kube.resources import Ref
+from purpleflea_operator.runtime.leader_election import decisions
+from purpleflea_operator.runtime.leader_election.decisions import (
+    Lost,
+    Renew,
+    Sight,
+    Take,
+    Terms,
+    Wait,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 US = Terms(identity="us", lease_s=15)
@@ -20,7 +27,7 @@ def a_record(holder="them", **changes):
 
 
 def bid(seen, now, jitter=0.0):
-    return election.bid(seen, US, now=now, moment=NOON, jitter=jitter)
+    return decisions.bid(seen, US, now=now, moment=NOON, jitter=jitter)
 
 
 def test_a_lease_that_nobody_ever_wrote_is_taken():
@@ -61,16 +68,16 @@ def test_a_standby_looks_again_soon_and_on_time_when_the_lease_ends(age, jitter,
 
 
 def test_a_record_keeps_its_age_while_it_says_the_same():
-    first = election.sight(None, a_record(), now=1.0)
-    same = election.sight(first, a_record(version="8"), now=5.0)
+    first = decisions.sight(None, a_record(), now=1.0)
+    same = decisions.sight(first, a_record(version="8"), now=5.0)
     assert (same.since, same.record.version) == (1.0, "8")
-    renewed = election.sight(same, a_record(renewed_at=NOON + timedelta(seconds=5)), now=6.0)
+    renewed = decisions.sight(same, a_record(renewed_at=NOON + timedelta(seconds=5)), now=6.0)
     assert renewed.since == 6.0
 
 
 def renewal(found):
     later = NOON + timedelta(seconds=5)
-    return election.renewal(found, a_record("us"), US, moment=later)
+    return decisions.renewal(found, a_record("us"), US, moment=later)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_a_leader_that_finds_another_holder_has_lost(holder):
     [(None, 0.0, False), (100.0, 100.0, True), (100.0, 109.9, True), (100.0, 110.0, False)],
 )
 def test_a_lease_is_surely_ours_until_the_deadline(renewed, now, ours):
-    assert election.is_ours(renewed, US, now=now) is ours
+    assert decisions.is_ours(renewed, US, now=now) is ours
 
 
 def test_a_leader_stops_five_seconds_before_another_may_start():
@@ -103,7 +110,7 @@ def test_a_leader_stops_five_seconds_before_another_may_start():
 
 
 def test_a_released_lease_is_free_at_once():
-    free = election.released(a_record("us"), moment=NOON)
+    free = decisions.released(a_record("us"), moment=NOON)
     assert isinstance(bid(Sight(record=free, since=0.0), 0.0), Take)
     assert free.version == "7"
 

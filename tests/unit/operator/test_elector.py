@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from purpleflea_operator.cluster import errors
-from purpleflea_operator.cluster.lease import Record
-from purpleflea_operator.runtime.election import Terms
-from purpleflea_operator.runtime.elector import Elector, LeaseLostError
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.lease import Record
+from purpleflea_operator.runtime.leader_election.decisions import Terms
+from purpleflea_operator.runtime.leader_election.elector import Elector, LeaseLostError
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -2,28 +2,30 @@ from datetime import UTC, datetime
 
 import kubernetes_validate
 
-from purpleflea_operator.reconcile.events import NOTE_LIMIT, event
-from purpleflea_operator.reconcile.transitions import Transition
+from purpleflea_operator.kube.events import NOTE_LIMIT, Event, event_manifest
 from support.builders import an_agent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def a_turn(message="m"):
-    return Transition(type="Warning", reason="DatadogInstalledNotFound", message=message)
+    return Event(type="Warning", reason="DatadogInstalledNotFound", message=message)
 
 
 def test_an_event_is_about_the_agent_and_valid():
-    found = event(an_agent(), a_turn(), NOW)
+    found = event_manifest(an_agent(), a_turn(), NOW)
     assert found["involvedObject"]["uid"] == "agent-uid"
     assert found["metadata"]["namespace"] == "trading"
     kubernetes_validate.validate(found, "1.37", strict=True)
 
 
 def test_the_same_turn_at_the_same_moment_has_the_same_name():
-    first, second = event(an_agent(), a_turn(), NOW), event(an_agent(), a_turn(), NOW)
+    first, second = (
+        event_manifest(an_agent(), a_turn(), NOW),
+        event_manifest(an_agent(), a_turn(), NOW),
+    )
     assert first["metadata"]["name"] == second["metadata"]["name"]
 
 
 def test_a_long_message_is_cut_to_what_the_api_server_takes():
-    assert len(event(an_agent(), a_turn("x" * 5000), NOW)["message"]) == NOTE_LIMIT
+    assert len(event_manifest(an_agent(), a_turn("x" * 5000), NOW)["message"]) == NOTE_LIMIT

@@ -4,11 +4,11 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.model.editor import editor_schema
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.codegen.editor_schema import editor_schema
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support import spec_fields
 
 EDITOR = jsonschema.Draft202012Validator(editor_schema()["properties"]["spec"])

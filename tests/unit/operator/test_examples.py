@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.model.schema import structural
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.extras import extras
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.codegen.structural_schema import structural
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.manifests.user_overrides import extras
 
 CHECKOUT = Path(__file__).parents[3]
 FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))

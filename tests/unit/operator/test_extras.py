@@ -3,13 +3,13 @@
 import pytest
 
 from purpleflea_contract import environment as env
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile.checks.spec import spec_valid
-from purpleflea_operator.reconcile.world import World
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.extras import extras
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_valid
+from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.manifests.user_overrides import extras
 from support.builders import a_spec
 
 

@@ -2,22 +2,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.detect.connection import (
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.telemetry import telemetry_ready
+from purpleflea_operator.controllers.agent.decisions.gather import world_of
+from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
     Mode,
     Refusal,
     connection,
 )
-from purpleflea_operator.detect.facts import Socket
-from purpleflea_operator.detect.node_agent import datadog_facts
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile.checks.telemetry import telemetry_ready
-from purpleflea_operator.reconcile.gather import world_of
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.datadog.detection.facts import Socket
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec, an_agent
 from support.installations import a_node, a_terrain, helm
 
@@ -102,7 +102,7 @@ def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wa
     terrain = a_terrain()
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": "trading", "uid": "n", "labels": labels}
-    terrain.note(kinds.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
+    terrain.note(resources.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
     had = Connection(mode=Mode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
     agent = an_agent(datadog={"whenMissing": when_missing})
     assert world_of(a_cache(way=had), KEY, agent, terrain, now=NOW).connection.mode is mode
@@ -149,7 +149,7 @@ def test_another_connection_waits_for_its_turn():
 def test_a_turn_is_over_when_all_pods_are_back(status, generation, is_over):
     terrain = a_terrain(MOVED)
     cache = a_cache(way=connection(MOVED, "HostIP"))
-    (found,) = cache.owned(kinds.STATEFUL_SET, KEY)
+    (found,) = cache.owned(resources.STATEFUL_SET, KEY)
     metadata = {**found["metadata"], "generation": generation, "resourceVersion": "2"}
     cache.put({**found, "metadata": metadata, "status": status})
     terrain.turns.take(KEY)
@@ -184,7 +184,7 @@ def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land()
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
     terrain = a_terrain(found)
     for item in (a_node("node-1"), a_node("node-2"), a_node("node-3", taints=["x:NoSchedule"])):
-        terrain.note(kinds.NODE, item)
+        terrain.note(resources.NODE, item)
     assert world_of(cache, KEY, an_agent(), terrain, now=NOW).coverage.needed == 2
 
 

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import status
-from purpleflea_operator.reconcile.checks import conditions
-from purpleflea_operator.reconcile.checks.duplicates import duplicate_identity
-from purpleflea_operator.reconcile.identities import Identities
-from purpleflea_operator.reconcile.scale import as_allowed
-from purpleflea_operator.reconcile.transitions import transitions
-from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions import summary
+from purpleflea_operator.controllers.agent.conditions.duplicate_identity import duplicate_identity
+from purpleflea_operator.controllers.agent.decisions import status
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import Identities
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
+from purpleflea_operator.controllers.agent.decisions.transitions import transitions
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec, an_agent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -197,7 +197,7 @@ def test_what_lies_outside_the_watched_namespaces_is_not_guessed():
 
 
 def test_one_that_is_not_started_is_not_ready_and_says_what_to_do():
-    found = {item.type: item for item in conditions.findings(a_world(live=0))}
+    found = {item.type: item for item in summary.findings(a_world(live=0))}
     ready = found["Ready"]
     assert (ready.status, ready.reason) == ("False", "DuplicateIdentity")
     assert "old/momentum has the same name" in ready.message
@@ -210,7 +210,7 @@ def test_an_invalid_spec_is_no_duplicate():
 
 def test_a_duplicate_is_bad_news_and_its_end_is_good_news():
     def written(world, before):
-        return status.next_status(before, world, conditions.findings(world), name="m", now=NOW)
+        return status.next_status(before, world, summary.findings(world), name="m", now=NOW)
 
     unique, twice = written(a_world(rival="", live=3), {}), written(a_world(live=3), {})
     assert [item.reason for item in transitions({}, unique) if "Duplicate" in item.reason] == []

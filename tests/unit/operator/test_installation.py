@@ -2,10 +2,10 @@
 
 import pytest
 
-from purpleflea_operator.cluster import errors, kinds
-from purpleflea_operator.cluster.cache import Cache
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.runtime.installation import LOOK_AGAIN_S, Installation
+from purpleflea_operator.controllers.agent.datadog_discovery import LOOK_AGAIN_S, Installation
+from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.object_cache import Cache
 from support.builders import a_local_service
 from support.installations import a_node_agent, helm
 
@@ -19,7 +19,11 @@ class Services:
         self.asked = 0
 
     async def get(self, ref):
-        assert (ref.kind, ref.namespace, ref.name) == (kinds.SERVICE, "datadog", "datadog-agent")
+        assert (ref.kind, ref.namespace, ref.name) == (
+            resources.SERVICE,
+            "datadog",
+            "datadog-agent",
+        )
         self.asked += 1
         if self.failures:
             self.failures -= 1
@@ -108,11 +112,11 @@ async def test_what_is_known_stays_while_the_service_cannot_be_asked_for(
 
 async def test_node_agents_of_an_extended_daemon_set_are_noticed(installation, terrain):
     of = {"of": helm(), "owner": "ExtendedDaemonSetReplicaSet"}
-    assert terrain.note(kinds.POD, a_node_agent("node-1", **of)).everywhere
-    assert not terrain.note(kinds.POD, a_node_agent("node-2", **of)).everywhere
+    assert terrain.note(resources.POD, a_node_agent("node-1", **of)).everywhere
+    assert not terrain.note(resources.POD, a_node_agent("node-2", **of)).everywhere
     await installation.observe()
     assert terrain.facts.is_extended
     uids = [a_node_agent(name, **of)["metadata"]["uid"] for name in ("node-1", "node-2")]
-    assert not terrain.forget(kinds.POD, uids[0]).everywhere
-    assert terrain.forget(kinds.POD, uids[1]).everywhere
+    assert not terrain.forget(resources.POD, uids[0]).everywhere
+    assert terrain.forget(resources.POD, uids[1]).everywhere
     assert not terrain.is_extended

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from purpleflea_operator.agents.port import SilentError
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.runtime.listening import Listening
+from purpleflea_operator.agent_client.protocol import SilentError
+from purpleflea_operator.controllers.agent.telemetry_probe import Listening
+from purpleflea_operator.kube.object_cache import Key
 from support.builders import a_pod, an_agent
 
 KEY, UID = Key("trading", "momentum"), "uid-momentum-0"

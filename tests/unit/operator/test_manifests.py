@@ -1,11 +1,11 @@
 import kubernetes_validate
 import pytest
 
-from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, Mode
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.model.crd import agent_crd, observability_crd
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.codegen.crd import agent_crd, observability_crd
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_spec
 
 WAYS = [

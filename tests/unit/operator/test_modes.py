@@ -7,16 +7,21 @@ import pytest
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import modes, status
-from purpleflea_operator.reconcile.authorship import trading_of
-from purpleflea_operator.reconcile.checks import conditions
-from purpleflea_operator.reconcile.checks.trading import trading_active
-from purpleflea_operator.reconcile.scale import as_allowed
-from purpleflea_operator.reconcile.transitions import transitions
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, Trading, World, pod
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions import summary
+from purpleflea_operator.controllers.agent.conditions.trading_active import trading_active
+from purpleflea_operator.controllers.agent.decisions import status, trading_mode
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    Trading,
+    World,
+    pod,
+)
+from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
+from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
+from purpleflea_operator.controllers.agent.decisions.transitions import transitions
+from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec, an_agent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -138,9 +143,9 @@ def test_of_many_missing_agents_the_first_are_named():
 def test_an_invalid_spec_says_nothing_of_the_mode():
     world = replace(a_world("Active"), agent=None, invalid="spec.x: no")
     assert outcome(world) == ("Unknown", "SpecInvalid")
-    assert modes.concerned(world) == []
-    assert not modes.may_be_ended(world)
-    assert modes.stop_deadline(world) is None
+    assert trading_mode.concerned(world) == []
+    assert not trading_mode.may_be_ended(world)
+    assert trading_mode.stop_deadline(world) is None
 
 
 def replicas_of(world):
@@ -179,7 +184,7 @@ def test_an_agent_that_crashes_is_given_its_time_and_then_named():
     assert replicas_of(a_world("Stopped", **crashed)) == 3
     late = a_world("Stopped", at=NOW + timedelta(seconds=30), **crashed)
     assert replicas_of(late) == 0
-    assert modes.undone(late) == ("momentum-0: did not say that it is at rest",)
+    assert trading_mode.undone(late) == ("momentum-0: did not say that it is at rest",)
 
 
 def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
@@ -189,13 +194,13 @@ def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
         a_world("Active", words=all_say(STOPPED)), agent=None, stop_order=Mode.STOPPED
     )
     assert outcome(stopped) == ("False", "Stopped")
-    assert modes.stop_deadline(stopped) is None
+    assert trading_mode.stop_deadline(stopped) is None
     assert status.next_status({}, halted, (), name="m", now=NOW)["trading"]["mode"] == "Halted"
 
 
 def test_pods_of_strange_names_do_not_count_while_the_workload_is_made_anew():
     world = a_world("Active", pods=[a_pod("momentum-x"), a_pod("momentum-1")], stateful_set=False)
-    assert modes.live_replicas(world) == 2
+    assert trading_mode.live_replicas(world) == 2
 
 
 def test_what_stopped_agents_left_undone_is_kept_after_they_are_gone():
@@ -213,16 +218,16 @@ def test_what_stopped_agents_left_undone_is_kept_after_they_are_gone():
 
 def test_what_was_undone_and_then_done_is_forgotten():
     world = a_world("Stopped", words=all_say(STOPPED), undone=["momentum-1: open positions"])
-    assert modes.undone(world) == ()
+    assert trading_mode.undone(world) == ()
 
 
 def test_an_agent_that_still_has_time_has_left_nothing_undone():
-    assert modes.undone(a_world("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
+    assert trading_mode.undone(a_world("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
 
 
 def test_an_agent_that_says_nothing_in_time_is_named():
     late = a_world("Stopped", at=NOW + timedelta(minutes=1), words=all_say(STOPPED, *NAMES[:2]))
-    assert modes.undone(late) == ("momentum-2: did not say that it is at rest",)
+    assert trading_mode.undone(late) == ("momentum-2: did not say that it is at rest",)
 
 
 def test_the_status_counts_the_agents_that_have_acknowledged():
@@ -247,7 +252,7 @@ def test_an_invalid_spec_keeps_what_was_known_of_the_mode():
 
 def test_halting_is_an_event_and_so_is_going_on():
     def written(world, before):
-        return status.next_status(before, world, conditions.findings(world), name="m", now=NOW)
+        return status.next_status(before, world, summary.findings(world), name="m", now=NOW)
 
     active = written(a_world("Active", since=BEFORE), {})
     halting = written(a_world("Halted"), active)

@@ -6,24 +6,24 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.cache import GRAVES, Cache, Key
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import plan
-from purpleflea_operator.reconcile.gather import world_of
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
-from purpleflea_operator.runtime.informer import Informer
-from purpleflea_operator.runtime.listening import Listening
-from purpleflea_operator.runtime.queue import Queue
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.gather import world_of
+from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.controllers.agent.telemetry_probe import Listening
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.object_cache import GRAVES, Cache, Key
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.runtime.workqueue import Queue
 from support.builders import a_pod, a_spec, an_agent
 from support.installations import a_terrain
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = Key("trading", "momentum")
-KINDS = (kinds.AGENT, *kinds.CHILDREN, kinds.POD)
+KINDS = (resources.AGENT, *resources.CHILDREN, resources.POD)
 DEFAULTS = Defaults(image="agent:1")
 
 
@@ -96,7 +96,7 @@ def after(events):
     around = Terrain(clock=lambda: 0.0)
     informer = Informer(NoCluster(), cache, Queue(jitter=lambda: 0.0), around, NOBODY)
     for event_type, manifest in events:
-        informer.on_event(kinds.kind_of(manifest), event_type, deepcopy(manifest))
+        informer.on_event(resources.kind_of(manifest), event_type, deepcopy(manifest))
     return cache, informer.tally
 
 
@@ -134,7 +134,7 @@ def test_an_answer_that_comes_after_the_news_of_the_deletion_brings_nothing_back
 def test_of_the_dead_only_so_many_are_remembered():
     cache = Cache()
     for number in range(GRAVES + 1):
-        cache.bury(kinds.POD, f"uid-{number}")
+        cache.bury(resources.POD, f"uid-{number}")
     first, last = (
         a_pod() | {"metadata": a_pod()["metadata"] | {"uid": f"uid-{number}"}}
         for number in (0, GRAVES)
@@ -147,9 +147,9 @@ def test_an_agent_that_is_gone_holds_no_turn_to_restart():
     around, queue = Terrain(clock=lambda: 0.0), Queue(jitter=lambda: 0.0)
     informer = Informer(NoCluster(), Cache(), queue, around, NOBODY)
     other = Key("trading", "other")
-    informer.on_event(kinds.AGENT, "ADDED", an_agent())
+    informer.on_event(resources.AGENT, "ADDED", an_agent())
     assert around.turns.take(KEY)
     assert not around.turns.take(other)
-    informer.on_event(kinds.AGENT, "DELETED", an_agent())
+    informer.on_event(resources.AGENT, "DELETED", an_agent())
     assert len(queue) == 2
     assert around.turns.take(other)

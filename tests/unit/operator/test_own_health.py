@@ -3,15 +3,14 @@ import asyncio
 import pytest
 from yarl import URL
 
-from purpleflea_operator.cluster import errors
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.cluster.traffic import operation
-from purpleflea_operator.reconcile.reconciler import Result
-from purpleflea_operator.runtime import vitals
-from purpleflea_operator.runtime.passes import Passes
-from purpleflea_operator.runtime.queue import Queue
-from purpleflea_operator.runtime.tally import Tally
-from purpleflea_operator.telemetry.metrics import Metrics, Sources
+from purpleflea_operator.controllers.agent.fleet_totals import Tally
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.kube.request_hooks import operation
+from purpleflea_operator.runtime import health
+from purpleflea_operator.runtime.metrics import Metrics, Sources
+from purpleflea_operator.runtime.workers import Passes, Result
+from purpleflea_operator.runtime.workqueue import Queue
 from support.builders import an_agent
 
 KEY = Key("trading", "momentum")
@@ -44,9 +43,9 @@ def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
 
 def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
     silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
-    assert vitals.deafness(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
-    assert vitals.deafness(silent, limit_s=182) == ""
-    assert vitals.deafness({}, limit_s=1) == ""
+    assert health.deafness(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
+    assert health.deafness(silent, limit_s=182) == ""
+    assert health.deafness({}, limit_s=1) == ""
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
     ids=["nothing to do", "much to do", "nobody works", "a pass hangs"],
 )
 def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, still_s, longest_s, words):
-    assert vitals.stuck(waiting_s=waiting_s, still_s=still_s, longest_s=longest_s) == words
+    assert health.stuck(waiting_s=waiting_s, still_s=still_s, longest_s=longest_s) == words
 
 
 async def test_the_queue_knows_how_long_its_head_waits():

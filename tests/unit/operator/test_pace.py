@@ -2,7 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purpleflea_operator.reconcile.pace import AT_ONCE, INTERVAL_S, Pace
+from purpleflea_operator.controllers.agent.decisions.status_throttle import (
+    AT_ONCE,
+    INTERVAL_S,
+    Pace,
+)
 
 
 class Clock:

@@ -1,7 +1,10 @@
 import pytest
 
-from purpleflea_operator.reconcile.patience import Patience, pods_are_behind
-from purpleflea_operator.reconcile.world import World, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.status_throttle import (
+    Patience,
+    pods_are_behind,
+)
 from support.builders import a_pod
 
 

@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purpleflea_contract.control import Mode
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import plan
-from purpleflea_operator.reconcile.standing import quantity, stands
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, Trading, World, pod
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.drift import quantity, stands
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    Trading,
+    World,
+    pod,
+)
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_pod, a_spec
 
 

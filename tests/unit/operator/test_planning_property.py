@@ -6,12 +6,16 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, Mode
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import plan
-from purpleflea_operator.reconcile.world import CONTROL_ANNOTATION, World, pod
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    World,
+    pod,
+)
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_pod, a_spec
 
 QUANTITIES = st.sampled_from(["250m", "0.5", "1", "64Mi", "1Gi", "1024Mi"])

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile.checks.progress import deadline, progressing
-from purpleflea_operator.reconcile.checks.workload import TERMINAL
-from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.progressing import deadline, progressing
+from purpleflea_operator.controllers.agent.conditions.workload_available import TERMINAL
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec
 
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -2,11 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
+from purpleflea_operator.controllers.agent import conditions
 
-from purpleflea_operator.reconcile import checks
-
-FOLDER = Path(checks.__file__).parent
-MODULES = ("duplicates.py", "progress.py", "storage.py", "trading.py")
+FOLDER = Path(conditions.__file__).parent
+MODULES = ("duplicate_identity.py", "progressing.py", "storage_ready.py", "trading_active.py")
 REASON = re.compile(
     r'"(?:True|False|Unknown)", "([A-Z]\w+)"|return "([A-Z]\w+)", |\("([A-Z]\w+)", f"'
 )

@@ -6,9 +6,10 @@ import jsonschema
 import pytest
 import yaml
 
-from purpleflea_operator.model import editor, reference
-from purpleflea_operator.model.editor import editor_schema, editor_text
-from purpleflea_operator.model.reference import page
+from purpleflea_operator.codegen import editor_schema as codegen_editor_schema
+from purpleflea_operator.codegen import reference_docs
+from purpleflea_operator.codegen.editor_schema import editor_schema, editor_text
+from purpleflea_operator.codegen.reference_docs import page
 from support.builders import a_spec, an_agent
 
 PAGE = "docs/reference/purplefleaagent.md"
@@ -53,8 +54,8 @@ def test_every_rule_of_the_crd_is_on_the_page():
 
 
 def test_both_commands_write_their_file(tmp_path):
-    reference.main([str(tmp_path / "page.md")])
-    editor.main([str(tmp_path / "schema.json")])
+    reference_docs.main([str(tmp_path / "page.md")])
+    codegen_editor_schema.main([str(tmp_path / "schema.json")])
     assert (tmp_path / "page.md").read_text() == page()
     assert json.loads((tmp_path / "schema.json").read_text()) == editor_schema()
 

@@ -5,11 +5,11 @@ import pytest
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Control
 from purpleflea_contract.settings import Settings
-from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, Mode
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.render import remembered
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.manifests import recorded_connection
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_sandbox.datadog.node_agent.checks.configuration import check_instances
 from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
 from support.builders import a_spec
@@ -290,12 +290,17 @@ def test_children_say_what_they_should_be_by_a_hash():
     "way", [HOST_IP, Connection(mode=Mode.SERVICE, host="h", dogstatsd_port=1)]
 )
 def test_a_connection_is_remembered_on_the_workload(way):
-    assert remembered.connection(rendered(way)["StatefulSet"]) == way
+    assert recorded_connection.connection_from_annotation(rendered(way)["StatefulSet"]) == way
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Carrier pigeon"}'])
 def test_what_cannot_be_remembered_is_forgotten(text):
-    assert remembered.connection({"metadata": {"annotations": {remembered.KEY: text}}}) is None
+    assert (
+        recorded_connection.connection_from_annotation(
+            {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+        )
+        is None
+    )
 
 
 def test_the_pod_is_placed_as_the_spec_says():

@@ -2,12 +2,12 @@
 
 import pytest
 
-from purpleflea_operator.detect.connection import NO_CONNECTION, Connection, Mode
-from purpleflea_operator.detect.facts import Socket
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.render import injected, remembered
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.facts import Socket
+from purpleflea_operator.manifests import recorded_connection
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_spec
 
 RUN = "/var/run/datadog"
@@ -106,8 +106,8 @@ def test_a_volume_of_the_users_own_gives_way_to_the_sockets():
 
 @pytest.mark.parametrize("way", [HOST_IP, SOCKET, APART, CSI], ids=lambda way: str(way.mode))
 def test_what_is_remembered_is_what_was_injected(way):
-    stateful_set = {"metadata": {"annotations": remembered.annotation(way)}}
-    assert remembered.connection(stateful_set) == way
+    stateful_set = {"metadata": {"annotations": recorded_connection.annotation(way)}}
+    assert recorded_connection.connection_from_annotation(stateful_set) == way
 
 
 BY_NAME = Connection(mode=Mode.SERVICE, host="a.b.svc", dogstatsd_port=8225, apm_port=8226)
@@ -136,33 +136,40 @@ def a_live_pod(way, name="momentum-0", created="2026-01-01T00:00:00Z", **changes
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_live_pods_tell_what_they_were_given(way):
-    assert injected.connection([a_live_pod(way)]) == way
+    assert recorded_connection.connection_from_pods([a_live_pod(way)]) == way
 
 
 @pytest.mark.parametrize("way", [HOST_IP, BY_NAME, SOCKET, CSI], ids=str)
 def test_traces_that_the_user_turned_off_are_no_lack_of_the_connection(way):
     silent = a_live_pod(way, datadog={"apm": {"enabled": False}})
-    assert injected.connection([silent], traces_wanted=False) == way
+    assert recorded_connection.connection_from_pods([silent], traces_wanted=False) == way
 
 
 def test_of_pods_of_two_revisions_the_youngest_that_stays_tells():
     young = a_live_pod(SOCKET, "momentum-1", "2026-01-02T00:00:00Z")
     leaving = a_live_pod(CSI, "momentum-2", "2026-01-03T00:00:00Z")
     leaving["metadata"]["deletionTimestamp"] = "2026-01-03T00:00:00Z"
-    assert injected.connection([a_live_pod(HOST_IP), young, leaving]) == SOCKET
+    assert recorded_connection.connection_from_pods([a_live_pod(HOST_IP), young, leaving]) == SOCKET
 
 
 def test_a_pod_that_lost_its_variables_tells_nothing():
     bare = a_live_pod(HOST_IP, created="2026-01-02T00:00:00Z")
     bare["spec"]["containers"][0]["env"] = []
     stranger = {**bare, "spec": {"containers": [{"name": "other"}]}}
-    assert injected.connection([a_live_pod(BY_NAME), bare, stranger]) == BY_NAME
-    assert injected.connection([bare, stranger]) is None
+    assert (
+        recorded_connection.connection_from_pods([a_live_pod(BY_NAME), bare, stranger]) == BY_NAME
+    )
+    assert recorded_connection.connection_from_pods([bare, stranger]) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"mode": "Nonsense"}', "1"])
 def test_what_is_not_readable_is_not_remembered(text):
-    assert remembered.connection({"metadata": {"annotations": {remembered.KEY: text}}}) is None
+    assert (
+        recorded_connection.connection_from_annotation(
+            {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+        )
+        is None
+    )
 
 
 def test_nobody_waits_unless_asked_to():

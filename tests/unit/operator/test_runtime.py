@@ -2,9 +2,8 @@ import asyncio
 
 import pytest
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.cluster.errors import (
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.errors import (
     Conflict,
     Forbidden,
     Invalid,
@@ -13,7 +12,8 @@ from purpleflea_operator.cluster.errors import (
     Unavailable,
     from_response,
 )
-from purpleflea_operator.runtime.queue import BACKOFF_LIMIT_S, Queue
+from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.runtime.workqueue import BACKOFF_LIMIT_S, Queue
 from support.builders import a_pod, an_agent
 
 KEY = Key("trading", "momentum")
@@ -179,9 +179,9 @@ def test_an_older_version_does_not_take_us_back_in_time():
 def test_a_pod_is_found_by_its_agent():
     cache = Cache()
     cache.put(a_pod())
-    assert [item["metadata"]["name"] for item in cache.owned(kinds.POD, KEY)] == ["momentum-0"]
-    assert cache.drop(kinds.POD, "uid-momentum-0") == KEY
-    assert cache.owned(kinds.POD, KEY) == []
+    assert [item["metadata"]["name"] for item in cache.owned(resources.POD, KEY)] == ["momentum-0"]
+    assert cache.drop(resources.POD, "uid-momentum-0") == KEY
+    assert cache.owned(resources.POD, KEY) == []
 
 
 def test_a_new_incarnation_of_the_same_name_counts_even_while_the_old_one_is_known():
@@ -189,7 +189,7 @@ def test_a_new_incarnation_of_the_same_name_counts_even_while_the_old_one_is_kno
     cache.put(versioned(an_agent(uid="old", replicas=1), 5))
     cache.put(versioned(an_agent(uid="new", replicas=2), 9))
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
-    cache.drop(kinds.AGENT, "old")
+    cache.drop(resources.AGENT, "old")
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
 
 
@@ -197,8 +197,8 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_but_nothing_newer_than_the_
     cache = Cache()
     cache.put(versioned(a_pod("momentum-0"), 5))
     cache.put(versioned(a_pod("momentum-1"), 20))
-    assert cache.sweep(kinds.POD, [], version=10) == [KEY]
-    assert [item["metadata"]["name"] for item in cache.owned(kinds.POD, KEY)] == ["momentum-1"]
+    assert cache.sweep(resources.POD, [], version=10) == [KEY]
+    assert [item["metadata"]["name"] for item in cache.owned(resources.POD, KEY)] == ["momentum-1"]
 
 
 def test_managed_fields_are_not_kept():

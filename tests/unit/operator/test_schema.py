@@ -6,7 +6,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field
 
-from purpleflea_operator.model.crd import (
+from purpleflea_operator.api.types import rule, rules
+from purpleflea_operator.codegen.crd import (
     FILE,
     OBSERVABILITY_FILE,
     agent_crd,
@@ -14,8 +15,7 @@ from purpleflea_operator.model.crd import (
     main,
     observability_crd,
 )
-from purpleflea_operator.model.schema import UnsupportedSchemaError, structural
-from purpleflea_operator.model.values import rule, rules
+from purpleflea_operator.codegen.structural_schema import UnsupportedSchemaError, structural
 
 ROOT_SCHEMA = agent_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

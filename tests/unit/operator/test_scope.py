@@ -1,9 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
-from purpleflea_operator.runtime import vitals
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, Scope
+from purpleflea_operator.runtime import health
 from purpleflea_operator.settings import Settings
 
 VARIABLE = "PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"
@@ -11,24 +11,24 @@ BOUND = Scope(namespaces=("trading", "research"))
 
 
 def test_the_whole_cluster_is_one_list():
-    assert CLUSTER_WIDE.paths(kinds.STATEFUL_SET) == ("/apis/apps/v1/statefulsets",)
-    assert CLUSTER_WIDE.sees(kinds.DAEMON_SET)
+    assert CLUSTER_WIDE.paths(resources.STATEFUL_SET) == ("/apis/apps/v1/statefulsets",)
+    assert CLUSTER_WIDE.sees(resources.DAEMON_SET)
 
 
 def test_each_namespace_is_a_list_of_its_own():
-    assert BOUND.paths(kinds.POD) == (
+    assert BOUND.paths(resources.POD) == (
         "/api/v1/namespaces/trading/pods",
         "/api/v1/namespaces/research/pods",
     )
 
 
 def test_what_lives_elsewhere_is_not_seen_from_namespaces():
-    assert BOUND.seen((kinds.POD, kinds.DAEMON_SET)) == (kinds.POD,)
+    assert BOUND.seen((resources.POD, resources.DAEMON_SET)) == (resources.POD,)
 
 
 def test_a_deaf_watch_of_one_of_several_namespaces_is_named_with_it():
     silent = {"/api/v1/namespaces/trading/pods": 9.0, "/api/v1/namespaces": 9.0}
-    assert vitals.deafness(silent, limit_s=1) == (
+    assert health.deafness(silent, limit_s=1) == (
         "deaf watch: nothing heard of namespaces for 9 s, pods in trading for 9 s"
     )
 

@@ -3,14 +3,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.detect.connection import connection
-from purpleflea_operator.detect.node_agent import datadog_facts
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.reconcile import status
-from purpleflea_operator.reconcile.checks import conditions
-from purpleflea_operator.reconcile.transitions import transitions
-from purpleflea_operator.reconcile.world import World, pod, stuck_pod
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions import summary
+from purpleflea_operator.controllers.agent.decisions import status
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod, stuck_pod
+from purpleflea_operator.controllers.agent.decisions.transitions import transitions
+from purpleflea_operator.datadog.detection.connection import connection
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import CREATED, LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -51,11 +51,11 @@ def a_world(stateful_set=None, *, pods=(), daemon_set=None, spec=None, **changes
 
 
 def outcome(world):
-    return {item.type: (item.status, item.reason) for item in conditions.findings(world)}
+    return {item.type: (item.status, item.reason) for item in summary.findings(world)}
 
 
 def message(world, kind):
-    return next(item.message for item in conditions.findings(world) if item.type == kind)
+    return next(item.message for item in summary.findings(world) if item.type == kind)
 
 
 def test_all_is_well():
@@ -282,7 +282,7 @@ def test_a_pod_whose_sidecar_runs_already_has_its_volumes_and_is_not_asked_about
 
 def next_of(world, current=None, now=NOW):
     return status.next_status(
-        current or {}, world, conditions.findings(world), name="momentum", now=now
+        current or {}, world, summary.findings(world), name="momentum", now=now
     )
 
 

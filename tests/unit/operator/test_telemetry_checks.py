@@ -5,20 +5,23 @@ from types import MappingProxyType
 
 import pytest
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.scope import Scope
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.connection import NO_CONNECTION, Limits, connection
-from purpleflea_operator.detect.coverage import NOT_VISIBLE, Coverage, Missing, coverage
-from purpleflea_operator.detect.facts import DatadogFacts, PodSecurity
-from purpleflea_operator.detect.node_agent import datadog_facts
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.model.status import DatadogStatus
-from purpleflea_operator.reconcile.checks.reasons import DatadogReason, TelemetryReason
-from purpleflea_operator.reconcile.checks.telemetry import datadog_installed, telemetry_ready
-from purpleflea_operator.reconcile.datadog_status import LISTED, datadog_status
-from purpleflea_operator.reconcile.world import World, pod
-from purpleflea_operator.render.identity import Agent
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.api.agent_status import DatadogStatus
+from purpleflea_operator.controllers.agent.conditions.reasons import DatadogReason, TelemetryReason
+from purpleflea_operator.controllers.agent.conditions.telemetry import (
+    datadog_installed,
+    telemetry_ready,
+)
+from purpleflea_operator.controllers.agent.decisions.datadog_status import LISTED, datadog_status
+from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Limits, connection
+from purpleflea_operator.datadog.detection.coverage import NOT_VISIBLE, Coverage, Missing, coverage
+from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.watch_scope import Scope
+from purpleflea_operator.manifests.metadata import Agent
 from support.builders import HOST_IP, a_pod, a_spec
 from support.installations import a_node, a_terrain, helm
 
@@ -334,7 +337,7 @@ def test_the_variables_of_the_agents_own_container_count():
 def test_agents_that_keep_a_way_nobody_takes_are_not_covered():
     had = a_world().connection
     terrain = a_terrain()
-    terrain.note(kinds.NODE, a_node())
+    terrain.note(resources.NODE, a_node())
     found = coverage(["node-1"], datadog_facts([], {}), had, terrain)
     assert found.missing[0].reason == "no node agent takes this connection"
 

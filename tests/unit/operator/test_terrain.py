@@ -1,11 +1,10 @@
 import pytest
 
-from purpleflea_operator.cluster import kinds
-from purpleflea_operator.cluster.cache import GRAVES, Key
-from purpleflea_operator.cluster.places import Places
-from purpleflea_operator.cluster.scope import Scope
-from purpleflea_operator.cluster.terrain import GRACE_S, Change, Terrain
-from purpleflea_operator.detect.facts import PodSecurity
+from purpleflea_operator.controllers.agent.node_inventory import GRACE_S, Change, Places, Terrain
+from purpleflea_operator.datadog.detection.facts import PodSecurity
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.object_cache import GRAVES, Key
+from purpleflea_operator.kube.watch_scope import Scope
 from support.builders import a_pod
 from support.installations import a_node, a_node_agent, helm
 
@@ -49,38 +48,40 @@ def readiness(around, name="node-1"):
 
 
 def test_a_beat_of_a_node_concerns_nobody_and_a_taint_those_on_it(around):
-    assert around.note(kinds.NODE, a_node()) == Change(node="node-1")
-    assert around.note(kinds.NODE, a_node()) is None
+    assert around.note(resources.NODE, a_node()) == Change(node="node-1")
+    assert around.note(resources.NODE, a_node()) is None
     tainted = a_node(taints=["dedicated=gpu:NoSchedule"])
-    assert around.note(kinds.NODE, tainted) == Change(node="node-1")
+    assert around.note(resources.NODE, tainted) == Change(node="node-1")
     assert around.node("node-1").taints[0].key == "dedicated"
 
 
 def test_a_node_that_is_gone_is_forgotten(around):
-    around.note(kinds.NODE, a_node())
-    assert around.forget(kinds.NODE, "uid-node-1") == Change(node="node-1")
+    around.note(resources.NODE, a_node())
+    assert around.forget(resources.NODE, "uid-node-1") == Change(node="node-1")
     assert (around.node("node-1"), list(around.nodes())) == (None, [])
-    assert around.forget(kinds.NODE, "uid-node-1") is None
+    assert around.forget(resources.NODE, "uid-node-1") is None
 
 
 def test_a_namespace_says_what_it_allows_until_it_is_gone(around):
     assert around.pod_security("trading") is PodSecurity.UNKNOWN
-    assert around.note(kinds.NAMESPACE, a_namespace()) == Change(namespace="trading")
-    assert around.note(kinds.NAMESPACE, a_namespace(version=2)) is None
-    assert around.note(kinds.NAMESPACE, a_namespace("restricted", 3)) == Change(namespace="trading")
+    assert around.note(resources.NAMESPACE, a_namespace()) == Change(namespace="trading")
+    assert around.note(resources.NAMESPACE, a_namespace(version=2)) is None
+    assert around.note(resources.NAMESPACE, a_namespace("restricted", 3)) == Change(
+        namespace="trading"
+    )
     assert around.pod_security("trading") is PodSecurity.RESTRICTED
-    assert around.forget(kinds.NAMESPACE, "n") is None
+    assert around.forget(resources.NAMESPACE, "n") is None
     assert around.pod_security("trading") is PodSecurity.UNKNOWN
 
 
 def test_the_driver_of_datadog_concerns_everybody_and_others_nobody(around):
-    assert around.note(kinds.CSI_DRIVER, a_driver("ebs.csi.aws.com")) is None
+    assert around.note(resources.CSI_DRIVER, a_driver("ebs.csi.aws.com")) is None
     assert around.csi_driver is False
-    assert around.note(kinds.CSI_DRIVER, a_driver()) == Change(everywhere=True)
-    assert around.note(kinds.CSI_DRIVER, a_driver()) is None
+    assert around.note(resources.CSI_DRIVER, a_driver()) == Change(everywhere=True)
+    assert around.note(resources.CSI_DRIVER, a_driver()) is None
     assert around.csi_driver is True
-    assert around.forget(kinds.CSI_DRIVER, "ebs.csi.aws.com") is None
-    assert around.forget(kinds.CSI_DRIVER, "k8s.csi.datadoghq.com") == Change(everywhere=True)
+    assert around.forget(resources.CSI_DRIVER, "ebs.csi.aws.com") is None
+    assert around.forget(resources.CSI_DRIVER, "k8s.csi.datadoghq.com") == Change(everywhere=True)
     assert around.csi_driver is False
 
 
@@ -91,17 +92,17 @@ def test_bound_to_namespaces_nothing_of_it_is_seen():
 
 
 def test_a_node_agent_that_turns_ready_concerns_its_node_at_once(around):
-    assert around.note(kinds.POD, a_node_agent_at(1, ready=False)) == Change(node="node-1")
+    assert around.note(resources.POD, a_node_agent_at(1, ready=False)) == Change(node="node-1")
     assert readiness(around) == [False]
-    assert around.note(kinds.POD, a_node_agent_at(2)) == Change(node="node-1")
-    assert around.note(kinds.POD, a_node_agent_at(3)) is None
+    assert around.note(resources.POD, a_node_agent_at(2)) == Change(node="node-1")
+    assert around.note(resources.POD, a_node_agent_at(3)) is None
     assert readiness(around) == [True]
     assert around.knows_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
 def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(around, clock):
-    around.note(kinds.POD, a_node_agent_at(1))
-    gone = around.forget(kinds.POD, "datadog/datadog-agent-node-1")
+    around.note(resources.POD, a_node_agent_at(1))
+    gone = around.forget(resources.POD, "datadog/datadog-agent-node-1")
     assert gone == Change(node="node-1", after_s=GRACE_S)
     clock.now = GRACE_S - 1
     assert readiness(around) == [True]
@@ -111,42 +112,42 @@ def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(around, clock
 
 
 def test_a_node_agent_that_comes_back_ends_the_grace(around, clock):
-    around.note(kinds.POD, a_node_agent_at(1))
-    around.note(kinds.POD, a_node_agent_at(2, ready=False))
+    around.note(resources.POD, a_node_agent_at(1))
+    around.note(resources.POD, a_node_agent_at(2, ready=False))
     assert readiness(around) == [True, False]
-    around.note(kinds.POD, a_node_agent_at(3))
+    around.note(resources.POD, a_node_agent_at(3))
     assert readiness(around) == [True]
 
 
 def test_a_pod_without_a_node_is_nowhere_yet(around):
     waiting = a_node_agent_at(1, ready=False)
     waiting["spec"] = {}
-    assert around.note(kinds.POD, waiting) == Change()
+    assert around.note(resources.POD, waiting) == Change()
     assert around.node_agents_on("") == ()
 
 
 def test_an_older_version_changes_nothing(around):
-    around.note(kinds.POD, a_node_agent_at(2))
-    assert around.note(kinds.POD, a_node_agent_at(1, ready=False)) is None
+    around.note(resources.POD, a_node_agent_at(2))
+    assert around.note(resources.POD, a_node_agent_at(1, ready=False)) is None
     assert readiness(around) == [True]
 
 
 def test_what_is_gone_does_not_come_back_with_a_list_that_was_under_way(around):
-    around.note(kinds.NODE, a_node())
-    around.forget(kinds.NODE, "uid-node-1")
-    assert around.note(kinds.NODE, a_node()) is None
+    around.note(resources.NODE, a_node())
+    around.forget(resources.NODE, "uid-node-1")
+    assert around.note(resources.NODE, a_node()) is None
     for number in range(GRAVES):
-        around.forget(kinds.NODE, f"another-{number}")
-    assert around.note(kinds.NODE, a_node()) == Change(node="node-1")
+        around.forget(resources.NODE, f"another-{number}")
+    assert around.note(resources.NODE, a_node()) == Change(node="node-1")
 
 
 def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(around):
-    around.note(kinds.POD, a_node_agent_at(1))
-    around.note(kinds.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
-    assert around.sweep(kinds.POD, [], version=5) == [Change(node="node-1", after_s=GRACE_S)]
+    around.note(resources.POD, a_node_agent_at(1))
+    around.note(resources.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
+    assert around.sweep(resources.POD, [], version=5) == [Change(node="node-1", after_s=GRACE_S)]
     assert readiness(around, "node-2") == [True]
-    around.note(kinds.NAMESPACE, a_namespace())
-    assert around.sweep(kinds.NAMESPACE, [], version=5) == []
+    around.note(resources.NAMESPACE, a_namespace())
+    assert around.sweep(resources.NAMESPACE, [], version=5) == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(
     ],
 )
 def test_why_a_node_agent_is_not_ready_is_said_in_words_that_stay(around, changes, waiting):
-    around.note(kinds.POD, a_node_agent_at(1, ready=False, **changes))
+    around.note(resources.POD, a_node_agent_at(1, ready=False, **changes))
     assert [pod.waiting for pod in around.node_agents_on("node-1")] == [waiting]
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.cluster.turns import LIMIT_S, Turns
+from purpleflea_operator.controllers.agent.restart_budget import LIMIT_S, Turns
+from purpleflea_operator.kube.object_cache import Key
 
 FLEET = [Key("trading", f"agent-{number:03}") for number in range(100)]
 

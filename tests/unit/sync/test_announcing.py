@@ -2,15 +2,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.datadog_api.errors import Forbidden
-from purpleflea_operator.datadog_api.found import Found, Survey
-from purpleflea_operator.model.observability import ObservabilitySpec
-from purpleflea_operator.model.observability_status import State
-from purpleflea_operator.observability.objects import Kind, Reference
-from purpleflea_operator.sync import announcing
-from purpleflea_operator.sync.goals import goal
-from purpleflea_operator.sync.memory import Entry, Memory
-from purpleflea_operator.sync.sight import Sight
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.controllers.observability.decisions import pending_creates
+from purpleflea_operator.controllers.observability.decisions.desired import goal
+from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
+from purpleflea_operator.controllers.observability.observation import Sight
+from purpleflea_operator.datadog.client.errors import Forbidden
+from purpleflea_operator.datadog.client.models import Found, Survey
+from purpleflea_operator.datadog.definitions.objects import Kind, Reference
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GOAL = goal(
@@ -33,7 +33,7 @@ def an_open(**fields):
 
 
 def announced(memory, sight, now=NOON):
-    news, waiting = announcing.announce(memory, GOAL, sight, now)
+    news, waiting = pending_creates.announce(memory, GOAL, sight, now)
     return news, waiting, memory.get(DRAWDOWN)
 
 
@@ -71,8 +71,8 @@ def test_a_create_of_which_nothing_is_known_is_waited_for_from_now_on(since):
 
 
 def test_a_create_is_made_again_when_ten_seconds_have_shown_nothing_and_not_before():
-    entry = announcing.dated(an_open(), NOON)
-    assert announcing.dated(entry, NOON + timedelta(hours=1)) == entry
+    entry = pending_creates.dated(an_open(), NOON)
+    assert pending_creates.dated(entry, NOON + timedelta(hours=1)) == entry
     early = announced(Memory([entry]), a_sight(), NOON + timedelta(seconds=9))
     assert early[1:] == (frozenset({DRAWDOWN}), entry)
     late = announced(Memory([entry]), a_sight(), NOON + timedelta(seconds=10))
@@ -81,10 +81,12 @@ def test_a_create_is_made_again_when_ten_seconds_have_shown_nothing_and_not_befo
 
 def test_what_a_pass_did_not_come_to_is_not_waited_for():
     waits = Entry(kind=Kind.SLO, key="api-success", state=State.CREATING)
-    lost = announcing.dated(Entry(kind=Kind.DASHBOARD, key="fleet", state=State.CREATING), NOON)
+    lost = pending_creates.dated(
+        Entry(kind=Kind.DASHBOARD, key="fleet", state=State.CREATING), NOON
+    )
     made = Entry(kind=Kind.NOTEBOOK, key="weekly-report", state=State.IN_SYNC, id="1")
     memory = Memory([an_open(), waits, lost, made])
-    announcing.recall(memory, frozenset({waits.reference}))
+    pending_creates.recall(memory, frozenset({waits.reference}))
     states = {entry.key: entry.state for entry in memory}
     assert states == {
         "drawdown": State.WAITING,

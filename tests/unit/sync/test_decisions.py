@@ -1,10 +1,8 @@
 import pytest
 
-from purpleflea_operator.datadog_api.found import Found
-from purpleflea_operator.model.observability_status import State
-from purpleflea_operator.observability.objects import Kind
-from purpleflea_operator.sync import bodies
-from purpleflea_operator.sync.decisions import (
+from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.controllers.observability.decisions import payloads
+from purpleflea_operator.controllers.observability.decisions.actions import (
     Case,
     Create,
     Keep,
@@ -16,11 +14,13 @@ from purpleflea_operator.sync.decisions import (
     step,
     was_there,
 )
-from purpleflea_operator.sync.memory import Entry
+from purpleflea_operator.controllers.observability.decisions.registry import Entry
+from purpleflea_operator.datadog.client.models import Found
+from purpleflea_operator.datadog.definitions.objects import Kind
 
 TAGS = ["purpleflea-uid:uid-1", "purpleflea-object:drawdown"]
 BODY = {"name": "n", "query": "q", "tags": TAGS}
-DIGEST = bodies.digest(Kind.MONITOR, BODY)
+DIGEST = payloads.digest(Kind.MONITOR, BODY)
 METRIC = {"data": {"type": "manage_tags", "id": "m", "attributes": {"tags": ["env"]}}}
 
 

@@ -1,8 +1,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purpleflea_operator.observability.objects import Kind
-from purpleflea_operator.sync.bodies import differences, digest, shown
+from purpleflea_operator.controllers.observability.decisions.payloads import (
+    differences,
+    digest,
+    shown,
+)
+from purpleflea_operator.datadog.definitions.objects import Kind
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab", max_size=3),

@@ -1,7 +1,7 @@
 import pytest
 
-from purpleflea_operator.datadog_api import errors
-from purpleflea_operator.datadog_api.transport import Keys
+from purpleflea_operator.datadog.client import errors
+from purpleflea_operator.datadog.client.transport import Keys
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,21 @@
 import pytest
 
-from purpleflea_operator.datadog_api.found import Found, Survey
-from purpleflea_operator.datadog_api.shapes import owned, update
-from purpleflea_operator.model.observability_status import State
-from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Kind, Reference
-from purpleflea_operator.observability.parameters import Feature, Parameters
-from purpleflea_operator.sync import bodies, holdings, links
-from purpleflea_operator.sync.marks import UNMARKED, Mark, mark_of
-from purpleflea_operator.sync.memory import Entry, Memory
+from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.controllers.observability.decisions import ownership, payloads, registry
+from purpleflea_operator.controllers.observability.decisions.ownership_tags import (
+    UNMARKED,
+    Mark,
+    mark_of,
+)
+from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
+from purpleflea_operator.datadog.client.models import Found, Survey, owned, update
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import Kind, Reference
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 
 ALL = tuple(
-    bodies.wanted(item, "uid-1")
-    for item in catalogue.everything(Parameters(features=frozenset(Feature)))
+    payloads.wanted(item, "uid-1")
+    for item in catalog.everything(Parameters(features=frozenset(Feature)))
 )
 
 
@@ -42,7 +45,7 @@ def test_a_dashboard_of_the_list_says_it_in_its_description():
 
 
 def test_marking_leaves_the_catalogue_as_it_was():
-    assert "purpleflea-uid" not in str(catalogue.everything(Parameters()))
+    assert "purpleflea-uid" not in str(catalog.everything(Parameters()))
 
 
 @pytest.mark.parametrize("tags", [[], ["purpleflea-uid:uid-1"], ["team:trading"]])
@@ -52,16 +55,16 @@ def test_half_a_mark_is_none(tags):
 
 @pytest.mark.parametrize("item", ALL, ids=lambda item: f"{item.kind}/{item.key}")
 def test_every_object_has_a_page(item):
-    assert links.link("https://app", item.kind, "7").startswith("https://app/")
+    assert registry.link("https://app", item.kind, "7").startswith("https://app/")
 
 
 def test_an_object_is_matched_by_its_mark_whatever_the_memory_says():
     item = wanted(Kind.MONITOR, "drawdown")
     survey = Survey(objects={Kind.MONITOR: (as_found(item, "10"), as_found(item, "9"))})
-    assert holdings.match(item, survey, None, ("uid-1",)).id == "9"
-    assert holdings.match(item, survey, an_entry(item, id="10"), ("uid-1",)).id == "10"
-    assert holdings.match(item, survey, None, ("uid-2",)) is None
-    assert holdings.match(item, survey, None, ("uid-2", "uid-1")).id == "9"
+    assert ownership.match(item, survey, None, ("uid-1",)).id == "9"
+    assert ownership.match(item, survey, an_entry(item, id="10"), ("uid-1",)).id == "10"
+    assert ownership.match(item, survey, None, ("uid-2",)) is None
+    assert ownership.match(item, survey, None, ("uid-2", "uid-1")).id == "9"
 
 
 def test_without_its_mark_it_is_matched_by_its_id_if_it_bears_the_name():
@@ -69,10 +72,10 @@ def test_without_its_mark_it_is_matched_by_its_id_if_it_bears_the_name():
     bare = as_found(item, tags=[])
     entry = an_entry(item, id="7")
     found = Survey(objects={Kind.MONITOR: (bare,)})
-    assert holdings.match(item, found, entry, ("uid-1",)) == bare
+    assert ownership.match(item, found, entry, ("uid-1",)) == bare
     stranger = as_found(item, tags=[], name="mine")
     found = Survey(objects={Kind.MONITOR: (stranger,)})
-    assert holdings.match(item, found, entry, ("uid-1",)) is None
+    assert ownership.match(item, found, entry, ("uid-1",)) is None
 
 
 def test_of_several_with_our_mark_the_one_with_our_name_is_the_original():
@@ -81,26 +84,26 @@ def test_of_several_with_our_mark_the_one_with_our_name_is_the_original():
     titles = {"a": "mine", "b": item.name, "c": "mine, too"}
     found = [Found(kind=item.kind, id=n, body=None, text=text, title=titles[n]) for n in titles]
     survey = Survey(objects={item.kind: tuple(found)})
-    assert holdings.match(item, survey, None, ("uid-1",)).id == "b"
+    assert ownership.match(item, survey, None, ("uid-1",)).id == "b"
     gone = an_entry(item, id="b")
     renamed = Survey(objects={item.kind: (found[0], found[2])})
-    assert holdings.match(item, renamed, gone, ("uid-1",)) is None
-    assert holdings.match(item, renamed, None, ("uid-1",)).id == "a"
+    assert ownership.match(item, renamed, gone, ("uid-1",)) is None
+    assert ownership.match(item, renamed, None, ("uid-1",)).id == "a"
 
 
 def test_an_id_whose_object_is_marked_for_somebody_else_is_no_match():
     item = wanted(Kind.MONITOR, "drawdown")
-    theirs = as_found(bodies.wanted(item.definition, "uid-2"), tags=[])
+    theirs = as_found(payloads.wanted(item.definition, "uid-2"), tags=[])
     theirs.body["tags"] = ["purpleflea-uid:uid-2", "purpleflea-object:drawdown"]
     survey = Survey(objects={Kind.MONITOR: (theirs,)})
-    assert holdings.match(item, survey, an_entry(item, id="7"), ("uid-1",)) is None
+    assert ownership.match(item, survey, an_entry(item, id="7"), ("uid-1",)) is None
 
 
 def test_a_dashboard_whose_mark_was_taken_away_is_matched_by_its_id():
     item = wanted(Kind.DASHBOARD)
     bare = Found(kind=item.kind, id="a-b", body=None, text="my own words")
     survey = Survey(objects={Kind.DASHBOARD: (bare,)})
-    assert holdings.match(item, survey, an_entry(item, id="a-b"), ("uid-1",)) == bare
+    assert ownership.match(item, survey, an_entry(item, id="a-b"), ("uid-1",)) == bare
 
 
 @pytest.mark.parametrize(
@@ -114,13 +117,13 @@ def test_a_dashboard_whose_mark_was_taken_away_is_matched_by_its_id():
 def test_what_has_a_name_is_matched_by_it(kind, identifier):
     item = wanted(kind, "agent.heartbeat" if kind is Kind.METRIC_TAGS else "")
     there = as_found(item, identifier)
-    assert holdings.match(item, Survey(objects={kind: (there,)}), None, ("uid-1",)) == there
-    assert holdings.match(item, Survey(), None, ("uid-1",)) is None
+    assert ownership.match(item, Survey(objects={kind: (there,)}), None, ("uid-1",)) == there
+    assert ownership.match(item, Survey(), None, ("uid-1",)) is None
 
 
 def a_proof(*made, uid="uid-1", adopted=(), shared=()):
     would_be = {item.definition.reference: item.definition.body for item in ALL}
-    return holdings.Proof(
+    return ownership.Proof(
         uid=uid,
         made=frozenset(made),
         adopted=frozenset(adopted),
@@ -133,7 +136,7 @@ def surplus_of(proof, *found, kept=()):
     objects = {}
     for item in found:
         objects[item.kind] = (*objects.get(item.kind, ()), item)
-    return holdings.surplus(Survey(objects=objects), proof, kept)
+    return ownership.surplus(Survey(objects=objects), proof, kept)
 
 
 def test_what_refers_to_others_is_removed_before_them():
@@ -167,8 +170,8 @@ def test_nothing_is_removed_that_is_kept_of_somebody_else_or_was_there_before():
     )
     known = [(Kind.MONITOR, identifier) for identifier in "1234"]
     proof = a_proof(*known, adopted=[(Kind.MONITOR, "2")])
-    assert surplus_of(proof, *there, kept=[(Kind.MONITOR, "1")]) == holdings.Surplus()
-    assert surplus_of(a_proof(*known, uid="uid-2"), *there) == holdings.Surplus()
+    assert surplus_of(proof, *there, kept=[(Kind.MONITOR, "1")]) == ownership.Surplus()
+    assert surplus_of(a_proof(*known, uid="uid-2"), *there) == ownership.Surplus()
 
 
 def test_a_configuration_is_removed_where_the_status_has_it_and_nobody_else_wants_it():
@@ -177,7 +180,7 @@ def test_a_configuration_is_removed_where_the_status_has_it_and_nobody_else_want
     mine = (Kind.METRIC_TAGS, metric.key)
     (only,) = surplus_of(a_proof(mine), *there).removals
     assert only.name == f"metric-tags/{metric.key} ({metric.key})"
-    assert surplus_of(a_proof(mine, shared=[metric.key]), *there) == holdings.Surplus()
+    assert surplus_of(a_proof(mine, shared=[metric.key]), *there) == ownership.Surplus()
 
 
 def test_a_double_is_like_what_we_would_make_and_a_copy_is_not():
@@ -216,9 +219,9 @@ def test_a_configuration_that_was_announced_and_is_exactly_there_was_made(
     item = wanted(Kind.METRIC_TAGS)
     memory = Memory([Entry(kind=item.kind, key=item.key, state=state, id=identifier)])
     survey = Survey(objects={item.kind: (as_found(item, item.key, **changes),)})
-    holdings.settle(survey, memory, ALL)
+    ownership.settle(survey, memory, ALL)
     assert bool(memory.get(item.definition.reference).id) is known
-    assert holdings.made(memory) == frozenset(
+    assert ownership.made(memory) == frozenset(
         (entry.kind, entry.id) for entry in memory if entry.id
     )
 
@@ -272,11 +275,11 @@ def test_our_index_goes_before_all_that_no_resource_made_and_the_others_keep_the
 ):
     there = Found(kind=Kind.LOG_INDEX_ORDER, id="organisation", body={"index_names": names})
     body = {"index_names": ["ours"]}
-    assert bodies.ordered(body, there, {"ours", "theirs"})["index_names"] == expected
+    assert payloads.ordered(body, there, {"ours", "theirs"})["index_names"] == expected
 
 
 def test_indexes_of_all_resources_are_known_by_their_tag():
     ours = as_found(wanted(Kind.LOG_INDEX), "ours")
     survey = Survey(objects={Kind.LOG_INDEX: (ours, Found(kind=ours.kind, id="main", body={}))})
-    assert holdings.managed_indexes(survey) == {"ours"}
-    assert (Kind.LOG_INDEX, "main") in holdings.shown(survey)
+    assert ownership.managed_indexes(survey) == {"ours"}
+    assert (Kind.LOG_INDEX, "main") in ownership.shown(survey)

@@ -1,7 +1,10 @@
 import pytest
 
-from purpleflea_operator.model.observability import ObservabilitySpec
-from purpleflea_operator.sync.neighbours import Neighbours, neighbours
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.controllers.observability.decisions.shared_resources import (
+    Neighbours,
+    neighbours,
+)
 
 HERE = ObservabilitySpec.model_validate({"keysSecretRef": {"name": "keys"}})
 HEARTBEAT = {"kind": "metric-tags", "key": "agent.heartbeat", "state": "InSync"}

@@ -3,16 +3,21 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from purpleflea_operator.datadog_api.found import Found, Survey
-from purpleflea_operator.model.observability import ObservabilitySpec
-from purpleflea_operator.model.observability_status import State
-from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Kind, Reference
-from purpleflea_operator.observability.parameters import Feature, LogIndex, Parameters
-from purpleflea_operator.sync.goals import goal
-from purpleflea_operator.sync.memory import Entry, Memory
-from purpleflea_operator.sync.neighbours import Neighbours
-from purpleflea_operator.sync.parameters import api_url, page_url, parameters, target
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.controllers.observability.decisions.desired import goal
+from purpleflea_operator.controllers.observability.decisions.parameters import (
+    api_url,
+    page_url,
+    parameters,
+    target,
+)
+from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
+from purpleflea_operator.controllers.observability.decisions.shared_resources import Neighbours
+from purpleflea_operator.datadog.client.models import Found, Survey
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import Kind, Reference
+from purpleflea_operator.datadog.definitions.parameters import Feature, LogIndex, Parameters
 
 
 def a_spec(**fields):
@@ -116,7 +121,7 @@ def test_keys_go_nowhere_that_the_operator_was_not_told_of(allowed):
 
 def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():
     found = goal(a_spec(driftPolicy="Keep", mode="Plan", adoptFrom=["old"]), "uid-1")
-    assert len(found.wanted) == len(catalogue.wanted(Parameters()))
+    assert len(found.wanted) == len(catalog.wanted(Parameters()))
     assert (found.keeps, found.plans, found.owners) == (True, True, ("uid-1", "old"))
     assert found.scope.service == "purpleflea-trading-agent"
     assert found.scope.notebook.startswith("Purple Flea agents")

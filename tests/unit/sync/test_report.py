@@ -2,11 +2,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from purpleflea_operator.model.observability_status import ObservabilityStatus, State
-from purpleflea_operator.observability.objects import Kind, Reference
-from purpleflea_operator.sync.memory import Entry, Memory, remembered
-from purpleflea_operator.sync.outcome import Outcome
-from purpleflea_operator.sync.report import VALID, Standing, Verdict, news, next_status
+from purpleflea_operator.api.observability_status import ObservabilityStatus, State
+from purpleflea_operator.controllers.observability.decisions.registry import (
+    Entry,
+    Memory,
+    remembered,
+)
+from purpleflea_operator.controllers.observability.decisions.status import (
+    VALID,
+    Outcome,
+    Standing,
+    Verdict,
+    news,
+    next_status,
+)
+from purpleflea_operator.datadog.definitions.objects import Kind, Reference
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2026, 1, 1, 13, tzinfo=UTC)

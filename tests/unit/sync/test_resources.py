@@ -1,5 +1,5 @@
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.sync.resources import Resources
+from purpleflea_operator.controllers.observability.resource_cache import Resources
+from purpleflea_operator.kube.object_cache import Key
 
 KEY = Key("trading", "fleet")
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from purpleflea_operator.model.crd import observability_crd
+from purpleflea_operator.codegen.crd import observability_crd
 from purpleflea_operator.settings import Settings
 from support.rights import rendered
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from purpleflea_operator.datadog_api.errors import Duplicate
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.datadog.client.errors import Duplicate
+from purpleflea_operator.datadog.definitions.objects import Kind
 from support.observability_trial import KIND, NAME, NS, Killed, Life, Trial
 
 

@@ -4,12 +4,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from purpleflea_operator.cluster import errors
-from purpleflea_operator.cluster.traffic import guarded
-from purpleflea_operator.datadog_api.errors import DEFAULT_RESET_S, Duplicate, Refused
-from purpleflea_operator.datadog_api.organisation import HttpOrganisation
-from purpleflea_operator.datadog_api.transport import Keys, Transport, session
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.datadog.client.client import HttpOrganisation
+from purpleflea_operator.datadog.client.errors import DEFAULT_RESET_S, Duplicate, Refused
+from purpleflea_operator.datadog.client.transport import Keys, Transport, session
+from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.request_hooks import guarded
 from purpleflea_sandbox.datadog.api.limits import USUAL
 from support.datadog_api import API_KEY, APPLICATION_KEY
 from support.observability_trial import NS, Trial

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import Kind
 from support.observability_trial import KIND, NAME, NS, Killed, Life, Trial
 
 SPEC = {"features": {"logIndex": True}}

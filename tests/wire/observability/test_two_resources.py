@@ -2,7 +2,7 @@
 
 import pytest
 
-from purpleflea_operator.cluster.cache import Key
+from purpleflea_operator.kube.object_cache import Key
 from support.datadog_api import DatadogApi
 from support.observability_trial import KEY, KIND, NS, a_resource
 

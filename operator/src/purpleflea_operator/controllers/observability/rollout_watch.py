@@ -1,0 +1,52 @@
+"""Sees to it that a resource gets a pass soon after a version of its service is rolled out. It asks nobody.
+
+Changes of workloads come in crowds: they are looked at together, once every few seconds, and not at all while nothing
+changes.
+"""
+
+import asyncio
+
+from pydantic import ValidationError
+
+from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.controllers.observability import deployment_reporter
+from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
+from purpleflea_operator.controllers.observability.resource_cache import Resources
+from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.runtime.workqueue import Queue
+
+GATHER_S = 2.0
+
+
+class Rollouts:
+    """Follows the workloads of all agents."""
+
+    def __init__(self, resources: Resources, fleet: Fleet, queue: Queue[Key]) -> None:
+        self._resources = resources
+        self._fleet = fleet
+        self._queue = queue
+        self._changed = asyncio.Event()
+
+    def note(self) -> None:
+        """A workload changed."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Follow, until cancelled."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(GATHER_S)
+            self._changed.clear()
+            due = [key for key in self._resources if self._is_due(key)]
+            for key in due:
+                self._queue.add(key)
+
+    def _is_due(self, key: Key) -> bool:
+        resource = self._resources.get(key)
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            return False
+        try:
+            spec = ObservabilitySpec.model_validate(resource["spec"])
+        except ValidationError:
+            return False
+        return deployment_reporter.is_due(spec, resource.get("status") or {}, self._fleet)

@@ -1,0 +1,111 @@
+"""The Lease by which replicas of the operator agree who works: its content, and how it is read and written.
+
+It decides nothing (runtime.election does). Writes carry the resource version they follow on, so that of two who take
+the lease at once exactly one does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from purpleflea_operator.kube.resources import Kind, Manifest, Ref
+
+LEASE = Kind(api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", labelled=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a Lease says. Records are equal when they say the same, whatever their version."""
+
+    holder: str
+    duration_s: int
+    acquired_at: datetime
+    renewed_at: datetime
+    transitions: int = 0
+    version: str = field(default="", compare=False)
+
+
+class Leases(Protocol):
+    """Where the record is kept. Every call may raise `cluster.errors.ApiError`."""
+
+    async def read(self) -> Record | None:
+        """The record; None where nobody ever wrote one."""
+
+    async def write(self, record: Record) -> Record:
+        """Write the first record (without a version), or the one that follows on `record.version`.
+
+        Raises:
+            Conflict: Somebody else was faster.
+        """
+
+
+class Objects(Protocol):
+    """The requests that keeping a Lease takes."""
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """Read one object; None where it does not exist."""
+
+    async def create(self, ref: Ref, manifest: Manifest) -> Manifest:
+        """Make an object; Conflict where it exists."""
+
+    async def replace(self, ref: Ref, manifest: Manifest) -> Manifest:
+        """Replace exactly the version that the manifest names; Conflict where it is not the newest."""
+
+
+class LeaseObject:
+    """The record as a Lease of the cluster."""
+
+    def __init__(self, objects: Objects, *, namespace: str, name: str) -> None:
+        self._objects = objects
+        self._ref = Ref(kind=LEASE, namespace=namespace, name=name)
+
+    async def read(self) -> Record | None:
+        """The record; None where the Lease does not exist."""
+        found = await self._objects.get(self._ref)
+        return None if found is None else record_of(found)
+
+    async def write(self, record: Record) -> Record:
+        """Make the Lease, or replace the version that `record` follows on."""
+        body = manifest_of(record, self._ref)
+        if record.version:
+            return record_of(await self._objects.replace(self._ref, body))
+        return record_of(await self._objects.create(self._ref, body))
+
+
+def record_of(manifest: Manifest) -> Record:
+    """The record in a Lease; what somebody left out counts as long ago."""
+    spec: Mapping[str, Any] = manifest.get("spec") or {}
+    return Record(
+        holder=spec.get("holderIdentity") or "",
+        duration_s=spec.get("leaseDurationSeconds") or 1,
+        acquired_at=_moment(spec.get("acquireTime")),
+        renewed_at=_moment(spec.get("renewTime")),
+        transitions=spec.get("leaseTransitions") or 0,
+        version=manifest["metadata"]["resourceVersion"],
+    )
+
+
+def manifest_of(record: Record, ref: Ref) -> dict[str, Any]:
+    """The Lease that says what `record` says."""
+    version = {"resourceVersion": record.version} if record.version else {}
+    return {
+        "apiVersion": LEASE.api_version,
+        "kind": LEASE.kind,
+        "metadata": {"name": ref.name, "namespace": ref.namespace, **version},
+        "spec": {
+            "holderIdentity": record.holder,
+            "leaseDurationSeconds": record.duration_s,
+            "acquireTime": _micro_time(record.acquired_at),
+            "renewTime": _micro_time(record.renewed_at),
+            "leaseTransitions": record.transitions,
+        },
+    }
+
+
+def _moment(text: str | None) -> datetime:
+    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
+
+
+def _micro_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,120 @@
+"""Who works: what a replica does about the lease, from what it has seen and the time. Pure.
+
+Clocks of other machines are not believed: a lease is over when its record has not changed for its duration by our own
+clock. Between the moment a leader must stop at and the moment another may start lie `lease - deadline` seconds.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from purpleflea_operator.kube.lease import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Whom the lease is for, and its times in seconds."""
+
+    identity: str
+    lease_s: int = 15
+
+    @property
+    def deadline_s(self) -> float:
+        """A leader that could not renew for this long stops."""
+        return self.lease_s * 2 / 3
+
+    @property
+    def renew_s(self) -> float:
+        """How often a leader renews."""
+        return self.lease_s / 3
+
+    @property
+    def retry_s(self) -> float:
+        """How often, at the least, a standby looks, and a leader that could not renew tries again."""
+        return self.lease_s * 2 / 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """The record last seen, and since when it has not changed, by our own clock."""
+
+    record: Record | None
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Try to become the leader by writing this record."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Somebody else leads; look again after some seconds."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """Write this record to go on leading."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Stop: somebody else may lead now."""
+
+    why: str
+
+
+def sight(previous: Sight | None, record: Record | None, *, now: float) -> Sight:
+    """What is seen now; a record that says the same as before keeps its age."""
+    if previous is not None and previous.record == record:
+        return Sight(record=record, since=previous.since)
+    return Sight(record=record, since=now)
+
+
+def bid(seen: Sight, terms: Terms, *, now: float, moment: datetime, jitter: float) -> Take | Wait:
+    """What a standby does. `jitter` in [0, 1) spreads the looks of several; the lease's end is looked at on time."""
+    record = seen.record
+    if record is None:
+        return Take(record=_taken(terms, moment, transitions=0, version=""))
+    left = seen.since + record.duration_s - now
+    # Held by ourselves: we took it, and the answer was lost.
+    if record.holder in ("", terms.identity) or left <= 0:
+        transitions = record.transitions + 1
+        return Take(record=_taken(terms, moment, transitions=transitions, version=record.version))
+    return Wait(for_s=min(terms.retry_s * (1 - jitter / 2), left))
+
+
+def renewal(found: Record | None, mine: Record, terms: Terms, *, moment: datetime) -> Renew | Lost:
+    """What a leader does that finds `found` where it wrote `mine`."""
+    if found is None:
+        # Somebody deleted it. Of all who make it anew one succeeds; perhaps it is us.
+        return Renew(record=replace(mine, renewed_at=moment, version=""))
+    if found.holder != terms.identity:
+        return Lost(why=f"held by {found.holder or 'nobody'}")
+    return Renew(record=replace(found, renewed_at=moment))
+
+
+def is_ours(renewed: float | None, terms: Terms, *, now: float) -> bool:
+    """Whether the lease, last renewed at `renewed`, is surely ours."""
+    return renewed is not None and now - renewed < terms.deadline_s
+
+
+def released(record: Record, *, moment: datetime) -> Record:
+    """The record of a leader that stops: free for anybody at once."""
+    return replace(record, holder="", duration_s=1, renewed_at=moment)
+
+
+def _taken(terms: Terms, moment: datetime, *, transitions: int, version: str) -> Record:
+    return Record(
+        holder=terms.identity,
+        duration_s=terms.lease_s,
+        acquired_at=moment,
+        renewed_at=moment,
+        transitions=transitions,
+        version=version,
+    )
