@@ -10,7 +10,7 @@ from purpleflea_operator.datadog.definitions import export
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 
 HELM = Path(sys.executable).with_name("helm")
-CHECK = (Path(__file__).parents[3] / "agent_check" / "purpleflea_agent.py").read_text()
+CHECK = (Path(__file__).parents[5] / "agent_check" / "purpleflea_agent.py").read_text()
 FILES = export.files(Parameters(), CHECK)
 
 

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from purpleflea_operator.controllers.agent import conditions
 
 FOLDER = Path(conditions.__file__).parent

@@ -11,7 +11,7 @@ from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
 from purpleflea_operator.datadog.definitions.terraform import module
 from purpleflea_operator.datadog.definitions.terraform.resources import address
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "data" / "terraform-schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[4] / "data" / "terraform-schema.json").read_text())
 META = {"count", "for_each"}
 FILES = {name: text for name, text in module.files(Parameters()).items() if name.endswith(".tf")}
 DEFINITIONS = {

@@ -12,7 +12,7 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.manifests.user_overrides import extras
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[4]
 FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))
 SPEC = structural(AgentSpec)
 # It stands in a comment, as it excludes another field of its group.
