@@ -5,7 +5,7 @@ import json
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.datadog.definitions import catalog
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.detection.connection import Connection, Mode
 from purpleflea_operator.manifests.children import children
@@ -33,7 +33,9 @@ def of_pods() -> set[str]:
 def of_pipeline() -> set[str]:
     """What the log pipeline makes a tag."""
     pipelines = (
-        item.body for item in catalog.everything(Parameters()) if item.kind is Kind.LOG_PIPELINE
+        item.body
+        for item in catalog.everything(Parameters())
+        if item.kind is ObjectKind.LOG_PIPELINE
     )
     return {
         processor["target"]

@@ -14,34 +14,34 @@ from typing import Any
 import kopf
 
 from purpleflea_operator import __version__, handlers
-from purpleflea_operator.agent_client.http import HttpAgents
+from purpleflea_operator.agent_client.http import HttpAgentClient
 from purpleflea_operator.agent_client.http import session as asking
-from purpleflea_operator.agent_client.protocol import Agents
+from purpleflea_operator.agent_client.protocol import AgentClient
 from purpleflea_operator.controllers.agent.informer import Informer
-from purpleflea_operator.controllers.agent.mode_acknowledgements import Acknowledgements
-from purpleflea_operator.controllers.agent.node_inventory import Terrain
-from purpleflea_operator.controllers.agent.reconciler import Reconciler, Surroundings
-from purpleflea_operator.controllers.agent.telemetry_probe import Listening
+from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
+from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.controllers.observability.controller import (
-    Observing,
-    Reach,
-    Telling,
-    assembled,
+    DatadogAccess,
+    MetricHooks,
+    ObservabilityController,
+    build_controller,
 )
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.datadog.client import transport
 from purpleflea_operator.kube import credentials, request_hooks
-from purpleflea_operator.kube.client import HttpCluster
-from purpleflea_operator.kube.lease import LeaseObject
-from purpleflea_operator.kube.object_cache import Cache, Key
-from purpleflea_operator.kube.watch_scope import Scope
+from purpleflea_operator.kube.client import HttpKubeClient
+from purpleflea_operator.kube.lease import LeaseClient
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
-from purpleflea_operator.runtime.leader_election.decisions import Terms
-from purpleflea_operator.runtime.leader_election.elector import Elector
+from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
+from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import Metrics, Sources
-from purpleflea_operator.runtime.workers import Passes, Times, work
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
+from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ async def run(
     stop: lifecycle.Stop | None = None,
     connect: Connect = credentials.credentials,
     clock: lifecycle.Clock | None = None,
-    agents: Agents | None = None,
+    agents: AgentClient | None = None,
 ) -> None:
     """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
 
@@ -65,7 +65,7 @@ async def run(
         LeaseLostError: Another replica may lead by now; this one has stopped.
     """
     async with contextlib.AsyncExitStack() as stack:
-        asked = agents or HttpAgents(await stack.enter_async_context(asking()))
+        asked = agents or HttpAgentClient(await stack.enter_async_context(asking()))
         operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, asked)
         if stop is not None:
             await operator.run(stop)
@@ -85,19 +85,19 @@ class _Operator:
         connect: Connect,
         clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
-        agents: Agents,
+        agents: AgentClient,
     ) -> None:
         self._settings = settings
         self._connect = connect
-        self._scope = Scope(namespaces=settings.watch_namespaces)
+        self._scope = WatchScope(namespaces=settings.watch_namespaces)
         self._clock = clock
         self._stack = stack
         self._agents = agents
         self._metrics = Metrics(version=__version__)
         self._traces = [request_hooks.told(self._metrics.request)]
-        self._streams = request_hooks.Streams(clock=clock)
+        self._streams = request_hooks.WatchMonitor(clock=clock)
         self._probes = health.Health(self._metrics.text)
-        self._queue = Queue[Key](jitter=random.random, clock=clock)
+        self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
 
     async def run(
@@ -116,17 +116,17 @@ class _Operator:
         elif await lifecycle.unless(stopping, lifecycle.acquired(elector)):
             await lifecycle.while_held(elector, lead())
 
-    async def _elector(self) -> Elector:
+    async def _elector(self) -> LeaderElector:
         # A session of its own: renewing never waits for a connection behind other requests.
-        leases = LeaseObject(
+        leases = LeaseClient(
             await self._cluster(),
             namespace=self._settings.lease_namespace,
             name=self._settings.lease_name,
         )
-        elector = Elector(
+        elector = LeaderElector(
             leases,
             # A container that starts again in its pod is another one than before.
-            Terms(
+            LeaseConfig(
                 identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
                 lease_s=self._settings.lease_s,
             ),
@@ -135,27 +135,27 @@ class _Operator:
             jitter=random.random,
         )
         self._probes.ready = functools.partial(lifecycle.standing_by, elector)
-        self._traces.append(request_hooks.guarded(elector.guard))
+        self._traces.append(request_hooks.fence_writes(elector.guard))
         return elector
 
     async def _prepared(
         self,
-        elector: Elector | None,
+        elector: LeaderElector | None,
         stopping: asyncio.Task[None],
         on_kopf: Callable[[], None],
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         """All parts, put together; the result leads when it is called."""
-        cluster, cache = await self._cluster(), Cache()
-        terrain = Terrain(clock=self._clock, scope=self._scope)
-        listening = Listening(self._agents, self._queue.add, jitter=random.random)
+        cluster, cache = await self._cluster(), ObjectCache()
+        terrain = NodeInventory(clock=self._clock, scope=self._scope)
+        listening = TelemetryProbe(self._agents, self._queue.add, jitter=random.random)
         informer = Informer(cluster, cache, self._queue, terrain, listening)
-        words = Acknowledgements(self._agents, self._queue.add, now=_now)
+        words = ModeAcknowledgements(self._agents, self._queue.add, now=_now)
         self._stack.callback(words.close)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
-            around=Surroundings(
+            around=Dependencies(
                 acknowledgements=words,
                 terrain=terrain,
                 findings=listening.findings,
@@ -164,7 +164,9 @@ class _Operator:
             ),
             times=Times(now=_now, clock=self._clock),
         )
-        passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)
+        passes = TimedReconciler(
+            reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled
+        )
         observing = await self._observing(cluster, cache, elector)
         informer.on_workload = observing.rollouts.note
         self._metrics.read(self._sources(elector, informer))
@@ -185,29 +187,31 @@ class _Operator:
         return lead
 
     async def _observing(
-        self, cluster: HttpCluster, cache: Cache, elector: Elector | None
-    ) -> Observing:
+        self, cluster: HttpKubeClient, cache: ObjectCache, elector: LeaderElector | None
+    ) -> ObservabilityController:
         """What Datadog should hold: the guard of the lease holds back writes to it, too."""
-        traces = [request_hooks.guarded(elector.guard)] if elector is not None else []
+        traces = [request_hooks.fence_writes(elector.guard)] if elector is not None else []
         session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
-        telling = Telling(
+        telling = MetricHooks(
             request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
         )
         times = Times(now=_now, clock=self._clock)
-        reach = Reach(session=session, urls=self._settings.datadog_urls)
-        found = assembled(cluster, reach, telling, CachedFleet(cache), times)
+        reach = DatadogAccess(session=session, urls=self._settings.datadog_urls)
+        found = build_controller(cluster, reach, telling, CachedFleet(cache), times)
         self._stack.callback(found.close)
         return found
 
-    def _watch_over(self, informer: Informer, observing: Observing, passes: Passes) -> None:
+    def _watch_over(
+        self, informer: Informer, observing: ObservabilityController, passes: TimedReconciler
+    ) -> None:
         """From now on watches must be heard and passes must end."""
         for kind in (*informer.watched, *observing.watched):
             for path in self._scope.paths(kind):
                 self._streams.expect(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
-            lambda: health.deafness(self._streams.silent_s(), limit_s=limit_s),
+            lambda: health.stalled_watches(self._streams.silent_s(), limit_s=limit_s),
             lambda: health.stuck(
                 waiting_s=self._queue.oldest_s(),
                 still_s=passes.still_s(),
@@ -215,7 +219,7 @@ class _Operator:
             ),
         )
 
-    def _sources(self, elector: Elector | None, informer: Informer) -> Sources:
+    def _sources(self, elector: LeaderElector | None, informer: Informer) -> Sources:
         tally = informer.tally
         return Sources(
             is_leading=lambda: elector is None or elector.is_leading,
@@ -227,14 +231,14 @@ class _Operator:
             replicas=lambda: (tally.replicas, tally.ready, tally.observed),
         )
 
-    async def _cluster(self) -> HttpCluster:
+    async def _cluster(self) -> HttpKubeClient:
         try:
             info = self._connect()
             session = credentials.session(info, traces=self._traces)
         except credentials.NotConnectedError as error:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
-        return HttpCluster(info.server, session, self._scope)
+        return HttpKubeClient(info.server, session, self._scope)
 
     def _watching(self) -> kopf.AiohttpSession:
         """The session for kopf, which watches."""
@@ -247,9 +251,9 @@ class _Operator:
 
 async def _work(
     settings: Settings,
-    listeners: tuple[Informer, Observing],
-    queue: Queue[Key],
-    passes: Passes,
+    listeners: tuple[Informer, ObservabilityController],
+    queue: WorkQueue[NamespacedName],
+    passes: TimedReconciler,
     serve: Coroutine[Any, Any, None],
 ) -> None:
     """Workers and kopf side by side. kopf cancels tasks that start after it, so it starts last."""

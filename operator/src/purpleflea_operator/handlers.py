@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import kopf
 
 from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
-from purpleflea_operator.kube.resources import Kind, Manifest
+from purpleflea_operator.kube.resources import Manifest, ResourceKind
 
 BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
 
@@ -21,9 +21,9 @@ BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
 class Listener(Protocol):
     """Who takes in watch events."""
 
-    watched: tuple[Kind, ...]
+    watched: tuple[ResourceKind, ...]
 
-    def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
+    def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Take in one, at O(1)."""
 
 
@@ -103,7 +103,7 @@ def register(
             _register(registry, listener, kind)
 
 
-def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: Kind) -> None:
+def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: ResourceKind) -> None:
     group, _, version = kind.api_version.rpartition("/")
 
     @kopf.on.event(group, version, kind.plural, registry=registry, id=f"on-{kind.plural}")

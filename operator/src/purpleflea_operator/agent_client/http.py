@@ -14,7 +14,10 @@ from purpleflea_contract import environment as env
 from purpleflea_contract import routes
 from purpleflea_contract.control import Acknowledgement
 from purpleflea_contract.losses import Losses
-from purpleflea_operator.agent_client.protocol import SilentError, UnofferedError
+from purpleflea_operator.agent_client.protocol import (
+    AgentUnreachableError,
+    EndpointNotSupportedError,
+)
 
 TIMEOUT = aiohttp.ClientTimeout(total=1.5)
 BODY_LIMIT = 64 * 1024
@@ -32,7 +35,7 @@ def session() -> aiohttp.ClientSession:
     )
 
 
-class HttpAgents:
+class HttpAgentClient:
     """The agents behind their pods' addresses."""
 
     def __init__(self, asking: aiohttp.ClientSession, *, port: int = env.HTTP_PORT) -> None:
@@ -47,7 +50,7 @@ class HttpAgents:
         """Telemetry that the agent at this IP address lost, by signal; none where it does not count."""
         try:
             answer = await self._ask(address, routes.STATUS.path, Losses)
-        except UnofferedError:
+        except EndpointNotSupportedError:
             return {}
         return answer.telemetry_dropped_by_signal
 
@@ -57,15 +60,15 @@ class HttpAgents:
             async with self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response:
                 body = await _bounded(response)
                 if response.status == 404:
-                    raise UnofferedError("it does not offer that")
+                    raise EndpointNotSupportedError("it does not offer that")
                 if response.status != 200:
-                    raise SilentError(f"it answers {response.status}")
+                    raise AgentUnreachableError(f"it answers {response.status}")
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise SilentError(f"no answer: {type(error).__name__}") from error
+            raise AgentUnreachableError(f"no answer: {type(error).__name__}") from error
         try:
             return form.model_validate_json(body)
         except ValidationError as error:
-            raise SilentError("its answer is not understood") from error
+            raise AgentUnreachableError("its answer is not understood") from error
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
@@ -73,5 +76,5 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_chunked(BODY_LIMIT):
         body += chunk
         if len(body) > BODY_LIMIT:
-            raise SilentError(f"its answer is longer than {BODY_LIMIT} bytes")
+            raise AgentUnreachableError(f"its answer is longer than {BODY_LIMIT} bytes")
     return body

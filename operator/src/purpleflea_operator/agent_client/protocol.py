@@ -6,16 +6,16 @@ from typing import Protocol
 from purpleflea_contract.control import Acknowledgement
 
 
-class SilentError(Exception):
+class AgentUnreachableError(Exception):
     """An agent did not answer, or not in words that are understood; the text says which."""
 
 
-class UnofferedError(SilentError):
+class EndpointNotSupportedError(AgentUnreachableError):
     """An agent answers, and does not offer that: one of somebody else's making may not."""
 
 
-class Agents(Protocol):
-    """The running agents. Every call may raise SilentError; none changes anything."""
+class AgentClient(Protocol):
+    """The running agents. Every call may raise AgentUnreachableError; none changes anything."""
 
     async def control(self, address: str) -> Acknowledgement:
         """What the agent at this IP address does about its trading mode."""

@@ -12,8 +12,8 @@ import orjson
 
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.protocol import FIELD_MANAGER
-from purpleflea_operator.kube.resources import EVENT, Kind, Manifest, Ref, ref_of
-from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, Scope
+from purpleflea_operator.kube.resources import EVENT, Manifest, ObjectRef, ResourceKind, ref_of
+from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 
 PAGE = 500
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
@@ -21,24 +21,26 @@ APPLY = "application/apply-patch+yaml"  # JSON is YAML: the server takes it unde
 MERGE = "application/merge-patch+json"
 
 
-class HttpCluster:
+class HttpKubeClient:
     """A cluster behind an HTTP session."""
 
     def __init__(
-        self, server: str, session: aiohttp.ClientSession, scope: Scope = CLUSTER_WIDE
+        self, server: str, session: aiohttp.ClientSession, scope: WatchScope = CLUSTER_WIDE
     ) -> None:
         self._server = server.rstrip("/")
         self._session = session
         self._scope = scope
 
-    async def get(self, ref: Ref) -> Manifest | None:
+    async def get(self, ref: ObjectRef) -> Manifest | None:
         """Read one object; None where it does not exist."""
         try:
             return await self._request("GET", ref.path)
         except errors.NotFound:
             return None
 
-    async def list_all(self, kind: Kind, *, selector: str = "") -> tuple[list[Manifest], str]:
+    async def list_all(
+        self, kind: ResourceKind, *, selector: str = ""
+    ) -> tuple[list[Manifest], str]:
         """Read all objects of a kind that the operator sees; with the resource version of the (oldest) list."""
         found: list[Manifest] = []
         versions = []
@@ -48,7 +50,9 @@ class HttpCluster:
             versions.append(version)
         return found, min(versions, key=int)
 
-    async def _list(self, kind: Kind, path: str, *, selector: str) -> tuple[list[Manifest], str]:
+    async def _list(
+        self, kind: ResourceKind, path: str, *, selector: str
+    ) -> tuple[list[Manifest], str]:
         found: list[Manifest] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
@@ -60,7 +64,7 @@ class HttpCluster:
             if not query["continue"]:
                 return found, page["metadata"]["resourceVersion"]
 
-    async def create(self, ref: Ref, manifest: Manifest) -> Manifest:
+    async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
         """Make an object; returns it as stored.
 
         Raises:
@@ -69,7 +73,7 @@ class HttpCluster:
         collection = ref.path.rpartition("/")[0]
         return await self._request("POST", collection, body=manifest)
 
-    async def replace(self, ref: Ref, manifest: Manifest) -> Manifest:
+    async def replace(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
         """Replace exactly the version of an object that the manifest names; returns it as stored.
 
         Raises:
@@ -85,14 +89,14 @@ class HttpCluster:
         """Server-side apply of the status subresource; returns the object as stored."""
         return await self._apply(f"{ref_of(manifest).path}/status", manifest)
 
-    async def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
+    async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> None:
         """Merge annotations into an object."""
         body = {"metadata": {"annotations": dict(annotations)}}
         query = {"fieldManager": FIELD_MANAGER}
         await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
     async def set_finalizers(
-        self, ref: Ref, finalizers: Sequence[str], *, version: str
+        self, ref: ObjectRef, finalizers: Sequence[str], *, version: str
     ) -> Manifest:
         """Replace the finalizers of exactly this version of an object; returns it as stored.
 
@@ -104,13 +108,13 @@ class HttpCluster:
         body = {"metadata": metadata}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
-    async def grow(self, ref: Ref, size: str) -> Manifest:
+    async def grow(self, ref: ObjectRef, size: str) -> Manifest:
         """Ask for a larger volume; returns the claim as stored."""
         body = {"spec": {"resources": {"requests": {"storage": size}}}}
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
-    async def delete(self, ref: Ref, *, uid: str, orphan: bool = False) -> bool:
+    async def delete(self, ref: ObjectRef, *, uid: str, orphan: bool = False) -> bool:
         """Delete exactly the object with this uid; whether it is gone, now or already, and not only marked.
 
         With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from purpleflea_operator.kube.resources import Kind, Manifest, Ref
+from purpleflea_operator.kube.resources import Manifest, ObjectRef, ResourceKind
 
-LEASE = Kind(api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", labelled=False)
+LEASE = ResourceKind(
+    api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", labelled=False
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class LeaseRecord:
     """What a Lease says. Records are equal when they say the same, whatever their version."""
 
     holder: str
@@ -26,13 +28,13 @@ class Record:
     version: str = field(default="", compare=False)
 
 
-class Leases(Protocol):
+class LeaseStore(Protocol):
     """Where the record is kept. Every call may raise `cluster.errors.ApiError`."""
 
-    async def read(self) -> Record | None:
+    async def read(self) -> LeaseRecord | None:
         """The record; None where nobody ever wrote one."""
 
-    async def write(self, record: Record) -> Record:
+    async def write(self, record: LeaseRecord) -> LeaseRecord:
         """Write the first record (without a version), or the one that follows on `record.version`.
 
         Raises:
@@ -43,40 +45,40 @@ class Leases(Protocol):
 class Objects(Protocol):
     """The requests that keeping a Lease takes."""
 
-    async def get(self, ref: Ref) -> Manifest | None:
+    async def get(self, ref: ObjectRef) -> Manifest | None:
         """Read one object; None where it does not exist."""
 
-    async def create(self, ref: Ref, manifest: Manifest) -> Manifest:
+    async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
         """Make an object; Conflict where it exists."""
 
-    async def replace(self, ref: Ref, manifest: Manifest) -> Manifest:
+    async def replace(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
         """Replace exactly the version that the manifest names; Conflict where it is not the newest."""
 
 
-class LeaseObject:
+class LeaseClient:
     """The record as a Lease of the cluster."""
 
     def __init__(self, objects: Objects, *, namespace: str, name: str) -> None:
         self._objects = objects
-        self._ref = Ref(kind=LEASE, namespace=namespace, name=name)
+        self._ref = ObjectRef(kind=LEASE, namespace=namespace, name=name)
 
-    async def read(self) -> Record | None:
+    async def read(self) -> LeaseRecord | None:
         """The record; None where the Lease does not exist."""
         found = await self._objects.get(self._ref)
-        return None if found is None else record_of(found)
+        return None if found is None else lease_record(found)
 
-    async def write(self, record: Record) -> Record:
+    async def write(self, record: LeaseRecord) -> LeaseRecord:
         """Make the Lease, or replace the version that `record` follows on."""
-        body = manifest_of(record, self._ref)
+        body = lease_manifest(record, self._ref)
         if record.version:
-            return record_of(await self._objects.replace(self._ref, body))
-        return record_of(await self._objects.create(self._ref, body))
+            return lease_record(await self._objects.replace(self._ref, body))
+        return lease_record(await self._objects.create(self._ref, body))
 
 
-def record_of(manifest: Manifest) -> Record:
+def lease_record(manifest: Manifest) -> LeaseRecord:
     """The record in a Lease; what somebody left out counts as long ago."""
     spec: Mapping[str, Any] = manifest.get("spec") or {}
-    return Record(
+    return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
         duration_s=spec.get("leaseDurationSeconds") or 1,
         acquired_at=_moment(spec.get("acquireTime")),
@@ -86,7 +88,7 @@ def record_of(manifest: Manifest) -> Record:
     )
 
 
-def manifest_of(record: Record, ref: Ref) -> dict[str, Any]:
+def lease_manifest(record: LeaseRecord, ref: ObjectRef) -> dict[str, Any]:
     """The Lease that says what `record` says."""
     version = {"resourceVersion": record.version} if record.version else {}
     return {

@@ -14,16 +14,16 @@ from typing import Any, NewType
 import orjson
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.kube.resources import AGENT, Kind, Manifest
+from purpleflea_operator.kube.resources import AGENT, Manifest, ResourceKind
 
 Uid = NewType("Uid", str)
 
-GRAVES = 10_000
+MAX_TOMBSTONES = 10_000
 """So many deleted objects are remembered; a late answer is late by seconds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Key:
+class NamespacedName:
     """The address of an agent resource."""
 
     namespace: str
@@ -33,29 +33,29 @@ class Key:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     version: int
-    owner: Key | None
+    owner: NamespacedName | None
     body: bytes
 
 
-def owner_of(manifest: Manifest) -> Key | None:
+def owner_of(manifest: Manifest) -> NamespacedName | None:
     """The agent that controls `manifest`, followed over pods by their labels; None for strangers."""
     metadata = manifest["metadata"]
     if manifest["kind"] == AGENT.kind:
-        return Key(metadata["namespace"], metadata["name"])
+        return NamespacedName(metadata["namespace"], metadata["name"])
     instance = metadata.get("labels", {}).get(kubernetes.LABEL_INSTANCE)
-    return Key(metadata["namespace"], instance) if instance else None
+    return NamespacedName(metadata["namespace"], instance) if instance else None
 
 
 def _version(manifest: Manifest) -> int:
     return int(manifest["metadata"].get("resourceVersion") or 0)
 
 
-class Cache:
+class ObjectCache:
     """The newest known version of every watched object."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Uid, _Entry]] = defaultdict(dict)
-        self._by_owner: dict[tuple[str, Key], set[Uid]] = defaultdict(set)
+        self._by_owner: dict[tuple[str, NamespacedName], set[Uid]] = defaultdict(set)
         self._graves: OrderedDict[Uid, None] = OrderedDict()
 
     def is_outdated(self, manifest: Manifest) -> bool:
@@ -79,7 +79,7 @@ class Cache:
             self._by_owner[kind, owner].add(uid)
         return True
 
-    def drop(self, kind: Kind, uid: str) -> Key | None:
+    def drop(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
         """Forget an object; returns the agent it belonged to."""
         entry = self._objects[kind.kind].pop(Uid(uid), None)
         if entry is None:
@@ -87,14 +87,16 @@ class Cache:
         self._unlink(kind.kind, Uid(uid), entry.owner)
         return entry.owner
 
-    def bury(self, kind: Kind, uid: str) -> Key | None:
+    def bury(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
         """Forget an object that the API server has told deleted, for good; returns the agent it belonged to."""
         self._graves[Uid(uid)] = None
-        if len(self._graves) > GRAVES:
+        if len(self._graves) > MAX_TOMBSTONES:
             self._graves.popitem(last=False)
         return self.drop(kind, uid)
 
-    def sweep(self, kind: Kind, alive: Iterable[str], *, version: int) -> list[Key]:
+    def sweep(
+        self, kind: ResourceKind, alive: Iterable[str], *, version: int
+    ) -> list[NamespacedName]:
         """Forget objects that a list of `version` no longer shows; returns the agents they belonged to.
 
         After a watch that had to start over, deletions in between are never reported.
@@ -108,26 +110,26 @@ class Cache:
         owners = (self.bury(kind, uid) for uid in gone)
         return [owner for owner in owners if owner is not None]
 
-    def owned(self, kind: Kind, key: Key) -> list[dict[str, Any]]:
+    def owned(self, kind: ResourceKind, key: NamespacedName) -> list[dict[str, Any]]:
         """Objects of a kind that belong to an agent."""
         objects = self._objects[kind.kind]
         return [orjson.loads(objects[uid].body) for uid in self._by_owner.get((kind.kind, key), ())]
 
-    def agent(self, key: Key) -> dict[str, Any] | None:
+    def agent(self, key: NamespacedName) -> dict[str, Any] | None:
         """The agent resource itself: the newest where an old incarnation is not yet seen gone."""
         found = self.owned(AGENT, key)
         return max(found, key=_version) if found else None
 
-    def all(self, kind: Kind) -> Iterator[dict[str, Any]]:
+    def all(self, kind: ResourceKind) -> Iterator[dict[str, Any]]:
         """All objects of a kind."""
         for entry in self._objects[kind.kind].values():
             yield orjson.loads(entry.body)
 
-    def agent_keys(self) -> list[Key]:
+    def agent_keys(self) -> list[NamespacedName]:
         """All agents, sorted."""
         return sorted({entry.owner for entry in self._objects[AGENT.kind].values() if entry.owner})
 
-    def _unlink(self, kind: str, uid: Uid, owner: Key | None) -> None:
+    def _unlink(self, kind: str, uid: Uid, owner: NamespacedName | None) -> None:
         if owner is not None:
             uids = self._by_owner[kind, owner]
             uids.discard(uid)

@@ -18,7 +18,7 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
-def guarded(guard: Guard) -> aiohttp.TraceConfig:
+def fence_writes(guard: Guard) -> aiohttp.TraceConfig:
     """Asks the guard in the last moment before a write leaves: after the wait for a connection.
 
     The guard raises to hold it back. Headers and body go out together, so it is asked for each: on Python 3.11 other
@@ -75,7 +75,7 @@ def operation(method: str, url: URL) -> tuple[str, str]:
     return ("get" if len(rest) > 1 else "list"), resource
 
 
-class Streams:
+class WatchMonitor:
     """Since when each watch is silent.
 
     Heard is what arrives on the stream, events and bookmarks alike, and every list. A stream that opens and says

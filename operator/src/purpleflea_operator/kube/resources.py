@@ -10,7 +10,7 @@ Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ResourceKind:
     """One kind of Kubernetes object."""
 
     api_version: str
@@ -29,45 +29,47 @@ class Kind:
         )
 
 
-AGENT = Kind(
+AGENT = ResourceKind(
     api_version=kubernetes.API_VERSION,
     kind="PurpleFleaAgent",
     plural="purplefleaagents",
     labelled=False,
 )
-CONFIG_MAP = Kind(api_version="v1", kind="ConfigMap", plural="configmaps")
-POD = Kind(api_version="v1", kind="Pod", plural="pods")
-CLAIM = Kind(api_version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims")
-SERVICE = Kind(api_version="v1", kind="Service", plural="services", labelled=False)
-EVENT = Kind(api_version="v1", kind="Event", plural="events", labelled=False)
-STATEFUL_SET = Kind(api_version="apps/v1", kind="StatefulSet", plural="statefulsets")
-DAEMON_SET = Kind(
+CONFIG_MAP = ResourceKind(api_version="v1", kind="ConfigMap", plural="configmaps")
+POD = ResourceKind(api_version="v1", kind="Pod", plural="pods")
+CLAIM = ResourceKind(
+    api_version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims"
+)
+SERVICE = ResourceKind(api_version="v1", kind="Service", plural="services", labelled=False)
+EVENT = ResourceKind(api_version="v1", kind="Event", plural="events", labelled=False)
+STATEFUL_SET = ResourceKind(api_version="apps/v1", kind="StatefulSet", plural="statefulsets")
+DAEMON_SET = ResourceKind(
     api_version="apps/v1",
     kind="DaemonSet",
     plural="daemonsets",
     labelled=False,
     elsewhere=True,
 )
-NETWORK_POLICY = Kind(
+NETWORK_POLICY = ResourceKind(
     api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
 )
-SERVICE_ACCOUNT = Kind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts")
-DISRUPTION_BUDGET = Kind(
+SERVICE_ACCOUNT = ResourceKind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts")
+DISRUPTION_BUDGET = ResourceKind(
     api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets"
 )
 
-SECRET = Kind(api_version="v1", kind="Secret", plural="secrets", labelled=False)
-OBSERVABILITY = Kind(
+SECRET = ResourceKind(api_version="v1", kind="Secret", plural="secrets", labelled=False)
+OBSERVABILITY = ResourceKind(
     api_version=kubernetes.API_VERSION,
     kind="PurpleFleaObservability",
     plural="purplefleaobservabilities",
     labelled=False,
 )
-NODE = Kind(api_version="v1", kind="Node", plural="nodes", labelled=False, elsewhere=True)
-NAMESPACE = Kind(
+NODE = ResourceKind(api_version="v1", kind="Node", plural="nodes", labelled=False, elsewhere=True)
+NAMESPACE = ResourceKind(
     api_version="v1", kind="Namespace", plural="namespaces", labelled=False, elsewhere=True
 )
-CSI_DRIVER = Kind(
+CSI_DRIVER = ResourceKind(
     api_version="storage.k8s.io/v1",
     kind="CSIDriver",
     plural="csidrivers",
@@ -82,16 +84,16 @@ _KNOWN = (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, NODE, NA
 _BY_NAME = {kind.kind: kind for kind in (*_KNOWN, *CHILDREN)}
 
 
-def kind_of(manifest: Manifest) -> Kind:
+def kind_of(manifest: Manifest) -> ResourceKind:
     """The kind of `manifest`."""
     return _BY_NAME[manifest["kind"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ref:
+class ObjectRef:
     """The address of one object."""
 
-    kind: Kind
+    kind: ResourceKind
     namespace: str
     name: str
 
@@ -101,7 +103,7 @@ class Ref:
         return f"{self.kind.prefix}/namespaces/{self.namespace}/{self.kind.plural}/{self.name}"
 
 
-def ref_of(manifest: Manifest) -> Ref:
+def ref_of(manifest: Manifest) -> ObjectRef:
     """The address of `manifest`."""
     metadata = manifest["metadata"]
-    return Ref(kind=kind_of(manifest), namespace=metadata["namespace"], name=metadata["name"])
+    return ObjectRef(kind=kind_of(manifest), namespace=metadata["namespace"], name=metadata["name"])

@@ -63,7 +63,7 @@ STUCK_S = 180.0
 """A pass is cut off after two thirds of this: one that runs longer does not come back."""
 
 
-def deafness(silent_s: Mapping[str, float], *, limit_s: float) -> str:
+def stalled_watches(silent_s: Mapping[str, float], *, limit_s: float) -> str:
     """Which watches have heard nothing, not even a bookmark, for longer than the limit."""
     deaf = sorted((path, seconds) for path, seconds in silent_s.items() if seconds > limit_s)
     words = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in deaf)

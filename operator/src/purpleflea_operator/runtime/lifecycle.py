@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.runtime.leader_election.elector import Elector
+from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 
 Stop = asyncio.Event | threading.Event
 Clock = Callable[[], float]
@@ -25,7 +25,7 @@ LOOK_S = 0.05
 """How often the flag of another thread is looked at; only tests have one."""
 
 
-async def while_held(elector: Elector, leading: Coroutine[Any, Any, None]) -> None:
+async def while_held(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
     """Lead, and renew the lease, until either ends; then neither goes on, and the lease is free."""
     # Both tasks exist before kopf starts: it cancels those that start after it.
     tasks = (
@@ -78,7 +78,7 @@ def running_clock() -> Clock:
     return time.monotonic if boot is None else functools.partial(time.clock_gettime, boot)
 
 
-def standing_by(elector: Elector) -> str:
+def standing_by(elector: LeaderElector) -> str:
     """Why a replica that does not lead yet is not ready; empty where it is."""
     if elector.is_leading:
         return "the first lists are not read yet"
@@ -99,7 +99,7 @@ class StartError(Exception):
     """The operator cannot start; the text is one line that says why and what to do."""
 
 
-async def acquired(elector: Elector) -> None:
+async def acquired(elector: LeaderElector) -> None:
     """Stand by until this replica leads."""
     try:
         await elector.acquire()

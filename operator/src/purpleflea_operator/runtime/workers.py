@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Literal
 
 from purpleflea_operator.kube import errors
-from purpleflea_operator.kube.object_cache import Key
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,10 @@ class Times:
     clock: Callable[[], float]
 
 
-Reconcile = Callable[[Key], Awaitable[Result]]
+Reconcile = Callable[[NamespacedName], Awaitable[Result]]
 
 
-async def work(queue: Queue[Key], reconcile: Reconcile) -> None:
+async def work(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
     """Work until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
@@ -57,7 +57,9 @@ async def work(queue: Queue[Key], reconcile: Reconcile) -> None:
         queue.finish_after(key, min(REST_LIMIT_S, REST * (loop.time() - began)))
 
 
-async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
+async def _pass(
+    queue: WorkQueue[NamespacedName], reconcile: Reconcile, key: NamespacedName
+) -> None:
     try:
         async with asyncio.timeout(PASS_TIMEOUT_S):
             result = await reconcile(key)
@@ -74,7 +76,9 @@ async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
             queue.revisit(key, result.again_after_s)
 
 
-def _again(queue: Queue[Key], key: Key, error: Exception, *, hold_s: float = 0.0) -> None:
+def _again(
+    queue: WorkQueue[NamespacedName], key: NamespacedName, error: Exception, *, hold_s: float = 0.0
+) -> None:
     delay = queue.retry(key, hold_s=hold_s)
     logger.warning(
         "reconciling is tried again",
@@ -86,7 +90,7 @@ def _again(queue: Queue[Key], key: Key, error: Exception, *, hold_s: float = 0.0
     )
 
 
-def _fields(key: Key) -> dict[str, str]:
+def _fields(key: NamespacedName) -> dict[str, str]:
     return {"namespace": key.namespace, "agent": key.name}
 
 
@@ -95,12 +99,12 @@ Told = Callable[[Outcome, float], None]
 """Takes how a pass ended, and its seconds."""
 
 
-class Passes:
+class TimedReconciler:
     """Calls the reconciler and keeps time."""
 
     def __init__(
         self,
-        reconcile: Callable[[Key], Awaitable[Result]],
+        reconcile: Callable[[NamespacedName], Awaitable[Result]],
         *,
         clock: Callable[[], float],
         tell: Told,
@@ -108,10 +112,10 @@ class Passes:
         self._reconcile = reconcile
         self._clock = clock
         self._tell = tell
-        self._began: dict[Key, float] = {}
+        self._began: dict[NamespacedName, float] = {}
         self._ended = clock()
 
-    async def reconcile(self, key: Key) -> Result:
+    async def reconcile(self, key: NamespacedName) -> Result:
         """One pass; whatever the reconciler raises goes on to the caller."""
         began = self._began[key] = self._clock()
         outcome: Outcome = "failed"

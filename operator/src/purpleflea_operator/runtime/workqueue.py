@@ -16,7 +16,7 @@ BACKOFF_BASE_S = 0.5
 BACKOFF_LIMIT_S = 60.0
 
 
-class Queue(Generic[K]):
+class WorkQueue(Generic[K]):
     """The queue; `jitter` yields numbers in [0, 1), `clock` seconds."""
 
     def __init__(

@@ -2,12 +2,12 @@ import pytest
 from pydantic import ValidationError
 
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, Scope
+from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.runtime import health
 from purpleflea_operator.settings import Settings
 
 VARIABLE = "PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"
-BOUND = Scope(namespaces=("trading", "research"))
+BOUND = WatchScope(namespaces=("trading", "research"))
 
 
 def test_the_whole_cluster_is_one_list():
@@ -28,7 +28,7 @@ def test_what_lives_elsewhere_is_not_seen_from_namespaces():
 
 def test_a_deaf_watch_of_one_of_several_namespaces_is_named_with_it():
     silent = {"/api/v1/namespaces/trading/pods": 9.0, "/api/v1/namespaces": 9.0}
-    assert health.deafness(silent, limit_s=1) == (
+    assert health.stalled_watches(silent, limit_s=1) == (
         "deaf watch: nothing heard of namespaces for 9 s, pods in trading for 9 s"
     )
 

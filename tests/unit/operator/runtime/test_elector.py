@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 import pytest
 
 from purpleflea_operator.kube import errors
-from purpleflea_operator.kube.lease import Record
-from purpleflea_operator.runtime.leader_election.decisions import Terms
-from purpleflea_operator.runtime.leader_election.elector import Elector, LeaseLostError
+from purpleflea_operator.kube.lease import LeaseRecord
+from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
+from purpleflea_operator.runtime.leader_election.elector import LeaderElector, LeaseLostError
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-class Leases:
+class LeaseStore:
     """A Lease in memory; `failures` go first."""
 
     def __init__(self):
@@ -52,7 +52,7 @@ class Leases:
 
 
 def replace_version(record, version):
-    return Record(
+    return LeaseRecord(
         holder=record.holder,
         duration_s=record.duration_s,
         acquired_at=record.acquired_at,
@@ -72,7 +72,7 @@ class Clock:
 
 @pytest.fixture
 def leases():
-    return Leases()
+    return LeaseStore()
 
 
 @pytest.fixture
@@ -83,9 +83,9 @@ def clock():
 @pytest.fixture
 def elector(leases, clock):
     # A second at most, so that waiting in earnest is short.
-    return Elector(
+    return LeaderElector(
         leases,
-        Terms(identity="us", lease_s=1),
+        LeaseConfig(identity="us", lease_s=1),
         clock=clock,
         now=lambda: NOON,
         jitter=lambda: 0.5,
@@ -94,7 +94,7 @@ def elector(leases, clock):
 
 def held_by(leases, holder):
     leases.put(
-        Record(holder=holder, duration_s=15, acquired_at=NOON, renewed_at=NOON, transitions=1)
+        LeaseRecord(holder=holder, duration_s=15, acquired_at=NOON, renewed_at=NOON, transitions=1)
     )
 
 
@@ -130,7 +130,7 @@ async def test_a_leader_whose_lease_was_taken_stops(elector, leases):
 
 async def test_a_lost_answer_is_not_a_lost_lease(elector, leases):
     await elector.acquire()
-    leases.put(leases.record)  # our own renewal, whose answer we never saw
+    leases.put(leases.record)  # our own next_leader_step, whose answer we never saw
     keeping = asyncio.create_task(elector.keep())
     await leases.until_writes(3)
     keeping.cancel()

@@ -3,17 +3,17 @@ import asyncio
 import pytest
 from yarl import URL
 
-from purpleflea_operator.controllers.agent.fleet_totals import Tally
+from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
 from purpleflea_operator.kube import errors
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.request_hooks import operation
 from purpleflea_operator.runtime import health
 from purpleflea_operator.runtime.metrics import Metrics, Sources
-from purpleflea_operator.runtime.workers import Passes, Result
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.runtime.workers import Result, TimedReconciler
+from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import an_agent
 
-KEY = Key("trading", "momentum")
+KEY = NamespacedName("trading", "momentum")
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,11 @@ def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
 
 def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
     silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
-    assert health.deafness(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
-    assert health.deafness(silent, limit_s=182) == ""
-    assert health.deafness({}, limit_s=1) == ""
+    assert (
+        health.stalled_watches(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
+    )
+    assert health.stalled_watches(silent, limit_s=182) == ""
+    assert health.stalled_watches({}, limit_s=1) == ""
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, still_s, lo
 
 async def test_the_queue_knows_how_long_its_head_waits():
     now = [0.0]
-    queue = Queue(jitter=lambda: 0.0, clock=lambda: now[0])
+    queue = WorkQueue(jitter=lambda: 0.0, clock=lambda: now[0])
     assert queue.oldest_s() == 0.0
     queue.add("a")
     now[0] = 3.0
@@ -98,7 +100,7 @@ async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
             raise ends
         return ends
 
-    passes = Passes(reconcile, clock=lambda: now[0], tell=lambda *what: told.append(what))
+    passes = TimedReconciler(reconcile, clock=lambda: now[0], tell=lambda *what: told.append(what))
     if isinstance(ends, BaseException):
         with pytest.raises(type(ends)):
             await passes.reconcile(KEY)
@@ -117,7 +119,7 @@ def standing(uid, telemetry, replicas):
 
 
 def test_agents_are_counted_once_as_they_change_and_go():
-    tally = Tally()
+    tally = FleetTotals()
     tally.note(standing("a", "True", 3))
     tally.note(standing("b", "False", 2))
     tally.note(an_agent("c", uid="c"))
@@ -144,7 +146,7 @@ def sources(tally):
 
 
 def test_the_metrics_say_what_was_told_and_what_is():
-    metrics, tally = Metrics(version="1.2.3"), Tally()
+    metrics, tally = Metrics(version="1.2.3"), FleetTotals()
     tally.note(standing("a", "True", 3))
     tally.note(standing("b", "False", 1))
     metrics.read(sources(tally))

@@ -12,15 +12,15 @@ from purpleflea_operator.kube.errors import (
     Unavailable,
     from_response,
 )
-from purpleflea_operator.kube.object_cache import Cache, Key
-from purpleflea_operator.runtime.workqueue import BACKOFF_LIMIT_S, Queue
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.runtime.workqueue import BACKOFF_LIMIT_S, WorkQueue
 from support.builders import a_pod, an_agent
 
-KEY = Key("trading", "momentum")
+KEY = NamespacedName("trading", "momentum")
 
 
 def a_queue():
-    return Queue(jitter=lambda: 1.0)
+    return WorkQueue(jitter=lambda: 1.0)
 
 
 async def test_a_key_stands_in_line_once():
@@ -83,7 +83,7 @@ async def test_the_server_may_ask_for_more_patience():
 
 async def test_news_do_not_end_the_patience_that_the_server_asked_for():
     now = [0.0]
-    queue = Queue(jitter=lambda: 1.0, clock=lambda: now[0])
+    queue = WorkQueue(jitter=lambda: 1.0, clock=lambda: now[0])
     queue.add("a")
     await queue.take()
     queue.add("a")
@@ -169,7 +169,7 @@ def versioned(manifest, version):
 
 
 def test_an_older_version_does_not_take_us_back_in_time():
-    cache = Cache()
+    cache = ObjectCache()
     assert cache.put(versioned(an_agent(replicas=5), 10))
     assert not cache.put(versioned(an_agent(replicas=1), 9))
     assert not cache.put(versioned(an_agent(replicas=1), 10))
@@ -177,7 +177,7 @@ def test_an_older_version_does_not_take_us_back_in_time():
 
 
 def test_a_pod_is_found_by_its_agent():
-    cache = Cache()
+    cache = ObjectCache()
     cache.put(a_pod())
     assert [item["metadata"]["name"] for item in cache.owned(resources.POD, KEY)] == ["momentum-0"]
     assert cache.drop(resources.POD, "uid-momentum-0") == KEY
@@ -185,7 +185,7 @@ def test_a_pod_is_found_by_its_agent():
 
 
 def test_a_new_incarnation_of_the_same_name_counts_even_while_the_old_one_is_known():
-    cache = Cache()
+    cache = ObjectCache()
     cache.put(versioned(an_agent(uid="old", replicas=1), 5))
     cache.put(versioned(an_agent(uid="new", replicas=2), 9))
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
@@ -194,7 +194,7 @@ def test_a_new_incarnation_of_the_same_name_counts_even_while_the_old_one_is_kno
 
 
 def test_a_sweep_forgets_what_a_list_no_longer_shows_but_nothing_newer_than_the_list():
-    cache = Cache()
+    cache = ObjectCache()
     cache.put(versioned(a_pod("momentum-0"), 5))
     cache.put(versioned(a_pod("momentum-1"), 20))
     assert cache.sweep(resources.POD, [], version=10) == [KEY]
@@ -202,7 +202,7 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_but_nothing_newer_than_the_
 
 
 def test_managed_fields_are_not_kept():
-    cache = Cache()
+    cache = ObjectCache()
     agent = an_agent()
     agent["metadata"]["managedFields"] = [{"manager": "x"}]
     cache.put(agent)

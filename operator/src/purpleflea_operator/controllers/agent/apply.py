@@ -21,12 +21,12 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     Pod,
     pod,
 )
-from purpleflea_operator.controllers.agent.decisions.plan import Nudge
-from purpleflea_operator.controllers.agent.volume_expansion import Growth
+from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
+from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import Cache, Key
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Ref, ref_of
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ObjectRef, ref_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,10 @@ class NameTakenError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Work:
+class ApplyContext:
     """What is done for one agent resource in one pass, and how far it came."""
 
-    key: Key
+    key: NamespacedName
     uid: str
     live: dict[Any, Any]
     """Its children as they stand; kept current."""
@@ -52,15 +52,15 @@ class Work:
     """What failed and did not keep the rest from being done."""
 
 
-class Performer:
+class Applier:
     """Turns actions into requests."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, growth: Growth) -> None:
+    def __init__(self, cluster: KubeClient, cache: ObjectCache, growth: VolumeExpansion) -> None:
         self._cluster = cluster
         self._cache = cache
         self._growth = growth
 
-    async def perform(self, actions: Sequence[plan.Action], work: Work) -> None:
+    async def perform(self, actions: Sequence[plan.Action], work: ApplyContext) -> None:
         """Perform all actions.
 
         Raises:
@@ -71,35 +71,35 @@ class Performer:
         if any(isinstance(action, plan.Create) for action in actions):
             await self._confirm(work)
         for kind, group in itertools.groupby(actions, key=type):
-            if kind is plan.Nudge:
+            if kind is plan.RefreshConfigMount:
                 await self._nudge(group, work)
-            elif kind is plan.Grow:
-                growths = [action for action in group if isinstance(action, plan.Grow)]
+            elif kind is plan.ExpandVolume:
+                growths = [action for action in group if isinstance(action, plan.ExpandVolume)]
                 work.growth_refused = await self._growth.grow(growths, work.key)
             else:
                 for action in group:
                     await self._perform(action, work)
 
-    async def _nudge(self, group: Iterable[plan.Action], work: Work) -> None:
-        nudges = [action for action in group if isinstance(action, plan.Nudge)]
+    async def _nudge(self, group: Iterable[plan.Action], work: ApplyContext) -> None:
+        nudges = [action for action in group if isinstance(action, plan.RefreshConfigMount)]
         try:
-            await nudge(self._cluster, work.key.namespace, nudges)
+            await refresh_config_mount(self._cluster, work.key.namespace, nudges)
         except errors.Transient as error:
             # One pod that cannot be touched keeps neither the others nor the workload from being told.
             work.stumbles.append(error)
 
-    async def _confirm(self, work: Work) -> None:
+    async def _confirm(self, work: ApplyContext) -> None:
         """Ask whether the agent still lives before anything is made for it.
 
         Its children may be seen gone before it is: making them anew would start pods of a deleted agent.
         """
-        ref = Ref(kind=resources.AGENT, namespace=work.key.namespace, name=work.key.name)
+        ref = ObjectRef(kind=resources.AGENT, namespace=work.key.namespace, name=work.key.name)
         found = await self._cluster.get(ref)
         metadata = {} if found is None else found["metadata"]
         if metadata.get("uid") != work.uid or "deletionTimestamp" in metadata:
             raise OwnerGoneError
 
-    async def _perform(self, action: plan.Action, work: Work) -> None:
+    async def _perform(self, action: plan.Action, work: ApplyContext) -> None:
         match action:
             case plan.Create(manifest=manifest):
                 await self._create(manifest, work)
@@ -110,16 +110,16 @@ class Performer:
                 self._cache.drop(resources.kind_of(manifest), manifest["metadata"]["uid"])
                 work.live.pop(plan.child_id(manifest))
                 _log("deleted", manifest)
-            case plan.End(pod=old):
+            case plan.DeletePod(pod=old):
                 await end(self._cluster, work.key.namespace, old)
-            case plan.Recreate(manifest=manifest):
+            case plan.RecreateOrphaning(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
                 if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
                     self._cache.bury(resources.kind_of(manifest), uid)
                 work.live.pop(plan.child_id(manifest))
                 _log("to be made anew around its pods", manifest)
 
-    async def _create(self, manifest: resources.Manifest, work: Work) -> None:
+    async def _create(self, manifest: resources.Manifest, work: ApplyContext) -> None:
         """Apply a child that the cache does not know, but never over an object of somebody else."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is not None:
@@ -130,14 +130,14 @@ class Performer:
                 return
         await self._apply(manifest, work)
 
-    async def _apply(self, manifest: resources.Manifest, work: Work) -> None:
+    async def _apply(self, manifest: resources.Manifest, work: ApplyContext) -> None:
         stored = await self._cluster.apply(manifest)
         self._cache.put(stored)
         work.live[plan.child_id(manifest)] = stored
         _log("applied", manifest)
 
 
-def _check(existing: resources.Manifest, work: Work) -> None:
+def _check(existing: resources.Manifest, work: ApplyContext) -> None:
     """See that an object of a child's name may be applied over."""
     what = f"{existing['kind']} {existing['metadata']['name']}"
     if "deletionTimestamp" in existing["metadata"]:
@@ -165,12 +165,14 @@ AT_ONCE = 16
 """Of the 32 connections to the API server: an order to halt must not wait for pods one by one."""
 
 
-async def nudge(cluster: Cluster, namespace: str, actions: Sequence[Nudge]) -> None:
+async def refresh_config_mount(
+    cluster: KubeClient, namespace: str, actions: Sequence[RefreshConfigMount]
+) -> None:
     """Have the kubelets refresh the mounted control file of these pods; one that is gone needs none."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def one(action: Nudge) -> None:
-        ref = Ref(kind=resources.POD, namespace=namespace, name=action.pod.name)
+    async def one(action: RefreshConfigMount) -> None:
+        ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
         async with turns:
             try:
                 await cluster.annotate(ref, {CONTROL_ANNOTATION: action.word})
@@ -183,21 +185,23 @@ async def nudge(cluster: Cluster, namespace: str, actions: Sequence[Nudge]) -> N
             raise result
 
 
-async def end_orphans(cluster: Cluster, cache: Cache, key: Key) -> None:
-    """End pods of an agent that is gone, and that nobody else would end.
+async def delete_orphans(cluster: KubeClient, cache: ObjectCache, key: NamespacedName) -> None:
+    """DeletePod pods of an agent that is gone, and that nobody else would end.
 
     While a StatefulSet is made anew its pods belong to nobody; an agent deleted in that moment leaves them behind.
     """
     left = [pod(item) for item in cache.owned(resources.POD, key)]
     orphans = [item for item in left if not item.is_controlled and not item.deleting]
-    agent = Ref(kind=resources.AGENT, namespace=key.namespace, name=key.name)
+    agent = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
     if not orphans or await cluster.get(agent) is not None:
         return
     for item in orphans:
         await end(cluster, key.namespace, item)
 
 
-async def end(cluster: Cluster, namespace: str, item: Pod) -> None:
-    """End exactly this pod."""
-    await cluster.delete(Ref(kind=resources.POD, namespace=namespace, name=item.name), uid=item.uid)
+async def end(cluster: KubeClient, namespace: str, item: Pod) -> None:
+    """DeletePod exactly this pod."""
+    await cluster.delete(
+        ObjectRef(kind=resources.POD, namespace=namespace, name=item.name), uid=item.uid
+    )
     logger.info("pod ended", extra={"namespace": namespace, "pod": item.name})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.node_agent import (
     ServiceId,
     datadog_facts,
@@ -18,10 +18,10 @@ from purpleflea_operator.datadog.detection.node_agent import (
     service_of,
 )
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import Cache
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Manifest, Ref
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.kube.object_cache import ObjectCache
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import Manifest, ObjectRef
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ class _Seen:
     at: float
 
 
-class Installation:
+class DatadogDiscovery:
     """Keeps the facts about the node agent current; `clock` yields seconds."""
 
     def __init__(
         self,
-        cluster: Cluster,
-        cache: Cache,
-        terrain: Terrain,
+        cluster: KubeClient,
+        cache: ObjectCache,
+        terrain: NodeInventory,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +51,7 @@ class Installation:
         self._terrain = terrain
         self._clock = clock
         self._services: dict[str, _Seen] = {}
-        self._due: Queue[str] = Queue(jitter=lambda: 0.0)
+        self._due: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
 
     def note(self) -> None:
         """Take in that something changed that the facts are made of."""
@@ -110,7 +110,9 @@ class Installation:
         if seen is not None and now - seen.at < LOOK_AGAIN_S:
             return seen.service
         namespace, name = service_of(daemon_set)
-        found = await self._cluster.get(Ref(kind=resources.SERVICE, namespace=namespace, name=name))
+        found = await self._cluster.get(
+            ObjectRef(kind=resources.SERVICE, namespace=namespace, name=name)
+        )
         self._services.pop(known, None)
         if found is not None:
             self._services[known] = _Seen(found, now)

@@ -11,21 +11,21 @@ from typing import Any
 from purpleflea_operator.controllers.agent.decisions import transitions
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.events import Event, event_manifest
-from purpleflea_operator.kube.object_cache import Key
-from purpleflea_operator.kube.protocol import Cluster
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.protocol import KubeClient
 
 logger = logging.getLogger(__name__)
 
 
-class Announcer:
+class EventRecorder:
     """Tells people of turns."""
 
-    def __init__(self, cluster: Cluster, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: KubeClient, *, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._now = now
-        self._troubled: dict[Key, set[str]] = {}
+        self._troubled: dict[NamespacedName, set[str]] = {}
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: NamespacedName) -> None:
         """Forget what was told about an agent."""
         self._troubled.pop(key, None)
 
@@ -41,7 +41,9 @@ class Announcer:
             Fenced: This replica may not write any more.
         """
         metadata = resource["metadata"]
-        troubled = self._troubled.setdefault(Key(metadata["namespace"], metadata["name"]), set())
+        troubled = self._troubled.setdefault(
+            NamespacedName(metadata["namespace"], metadata["name"]), set()
+        )
         for turn in transitions.transitions(current, wanted, troubled=troubled):
             if turn.type == "Warning":
                 troubled.add(turn.condition)

@@ -16,7 +16,7 @@ class _Entry:
     ready: int
 
 
-class Tally:
+class FleetTotals:
     """Totals over all agents."""
 
     def __init__(self) -> None:

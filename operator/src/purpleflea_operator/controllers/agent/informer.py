@@ -9,18 +9,26 @@ import logging
 from collections.abc import Callable, Iterable
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.controllers.agent.datadog_discovery import Installation
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import Claim, Identities
+from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
+    IdentityClaim,
+    IdentityIndex,
+)
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
-from purpleflea_operator.controllers.agent.fleet_totals import Tally
-from purpleflea_operator.controllers.agent.node_inventory import KINDS, Change, Places, Terrain
-from purpleflea_operator.controllers.agent.telemetry_probe import Listening
+from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.controllers.agent.node_inventory import (
+    KINDS,
+    InventoryChange,
+    NodeInventory,
+    PodsByNode,
+)
+from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import Cache, Key, owner_of
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Kind, Manifest
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -43,27 +51,27 @@ class Informer:
 
     def __init__(
         self,
-        cluster: Cluster,
-        cache: Cache,
-        queue: Queue[Key],
-        terrain: Terrain,
-        listening: Listening,
+        cluster: KubeClient,
+        cache: ObjectCache,
+        queue: WorkQueue[NamespacedName],
+        terrain: NodeInventory,
+        listening: TelemetryProbe,
     ) -> None:
         self.watched = terrain.scope.seen(WATCHED)
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
         self._terrain = terrain
-        self._places = Places()
+        self._places = PodsByNode()
         self._listening = listening
         terrain.turns.concern = queue.add
-        self.tally = Tally()
-        self.identities = Identities(self._runs)
+        self.tally = FleetTotals()
+        self.identities = IdentityIndex(self._runs)
         self.on_workload: Callable[[], None] = lambda: None
         """Called when the workload of an agent changed."""
-        self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
-        self._losses: Queue[str] = Queue(jitter=lambda: 0.0)
-        self._installation = Installation(cluster, cache, terrain)
+        self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
+        self._losses: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
+        self._installation = DatadogDiscovery(cluster, cache, terrain)
 
     async def prime(self) -> None:
         """Fill the cache before anything is reconciled.
@@ -88,7 +96,7 @@ class Informer:
             if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
                 self._queue.add(owner)
 
-    def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
+    def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Take in one watch event."""
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
@@ -119,7 +127,7 @@ class Informer:
             group.create_task(self._follow_losses(), name="losses")
             group.create_task(self._listening.run(), name="listening")
 
-    def _count(self, kind: Kind, manifest: Manifest) -> None:
+    def _count(self, kind: ResourceKind, manifest: Manifest) -> None:
         if kind is resources.AGENT:
             self.tally.note(manifest)
             self._call(self.identities.note(manifest))
@@ -127,7 +135,7 @@ class Informer:
             self._places.note(manifest)
             self._listening.note(manifest)
 
-    def _forget(self, kind: Kind, uid: str) -> None:
+    def _forget(self, kind: ResourceKind, uid: str) -> None:
         if kind is resources.AGENT:
             self.tally.drop(uid)
             self._call(self.identities.drop(uid))
@@ -135,19 +143,21 @@ class Informer:
             self._places.forget(uid)
             self._listening.forget(uid)
 
-    def _runs(self, claim: Claim) -> bool:
+    def _runs(self, claim: IdentityClaim) -> bool:
         """Whether pods of an agent are wanted already."""
         return any(
             is_owned(item, claim.uid) and item["spec"].get("replicas", 1) > 0
-            for item in self._cache.owned(resources.STATEFUL_SET, Key(claim.namespace, claim.name))
+            for item in self._cache.owned(
+                resources.STATEFUL_SET, NamespacedName(claim.namespace, claim.name)
+            )
         )
 
-    def _call(self, claims: Iterable[Claim]) -> None:
+    def _call(self, claims: Iterable[IdentityClaim]) -> None:
         """Put agents in line whose identities became free, or no longer are."""
         for claim in claims:
-            self._queue.add(Key(claim.namespace, claim.name))
+            self._queue.add(NamespacedName(claim.namespace, claim.name))
 
-    def _reach(self, change: Change | None) -> None:
+    def _reach(self, change: InventoryChange | None) -> None:
         """Put the agents in line that a change around them concerns."""
         if change is None:
             return
@@ -166,16 +176,16 @@ class Informer:
         """Node agents that were lost a while ago: whether they came back is seen in the pass."""
         while True:
             name = await self._losses.take()
-            self._reach(Change(node=name))
+            self._reach(InventoryChange(node=name))
             self._losses.finish(name)
 
-    def _leave(self, kind: Kind, key: Key | None) -> None:
+    def _leave(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         """Put the agent in line that an object is gone from."""
         if kind is resources.AGENT and key is not None:
             self._terrain.turns.leave(key)
         self._concern(kind, key)
 
-    def _concern(self, kind: Kind, key: Key | None) -> None:
+    def _concern(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         if kind is resources.DAEMON_SET:
             self._installation.note()
         elif key is not None:
@@ -214,14 +224,14 @@ class Informer:
                 self._sweeps.finish(kind)
 
 
-def selector_of(kind: Kind) -> str:
+def selector_of(kind: ResourceKind) -> str:
     """The objects of a kind that are watched; empty: all."""
     if kind is resources.POD:
         return POD_SELECTOR
     return SELECTOR if kind.labelled else ""
 
 
-def _is_terrain(kind: Kind, manifest: Manifest) -> bool:
+def _is_terrain(kind: ResourceKind, manifest: Manifest) -> bool:
     """Whether an object belongs to the places where agents run, not to agents."""
     labels = manifest["metadata"].get("labels", {})
     is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.agent_client.protocol import Agents, SilentError
+from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import Pod, World
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
+from purpleflea_operator.kube.object_cache import NamespacedName
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 AT_ONCE = 16
 """Questions to the pods of one agent resource at a time, of the 64 to all: many silent ones leave room for others."""
-DEAF_AFTER = 4
+STALE_AFTER_ATTEMPTS = 4
 """Questions, so 3.5 s after the nudge: whoever still speaks of another mode then has a file from before it."""
 
 
@@ -39,18 +39,22 @@ class _Memory:
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
 
-class Acknowledgements:
+class ModeAcknowledgements:
     """What the agents have said, per agent resource; `concern` is told of which somebody said something."""
 
     def __init__(
-        self, agents: Agents, concern: Callable[[Key], None], *, now: Callable[[], datetime]
+        self,
+        agents: AgentClient,
+        concern: Callable[[NamespacedName], None],
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._agents = agents
         self._concern = concern
         self._now = now
-        self._known: dict[Key, _Memory] = {}
+        self._known: dict[NamespacedName, _Memory] = {}
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: NamespacedName) -> None:
         """Forget what was heard of an agent resource, and what it was asked."""
         memory = self._known.pop(key, None)
         if memory is not None:
@@ -61,7 +65,7 @@ class Acknowledgements:
         for key in list(self._known):
             self.forget(key)
 
-    def remembered(self, world: World, key: Key) -> World:
+    def remembered(self, world: ObservedState, key: NamespacedName) -> ObservedState:
         """The world with what was heard before. A word about another mode than the one wanted now is void."""
         mode, pods = trading_mode.mode_of(world), {pod.uid for pod in world.pods}
         memory = self._known.get(key)
@@ -74,14 +78,14 @@ class Acknowledgements:
         deaf = {
             uid: memory.tries[uid]
             for uid, word in memory.words.items()
-            if word.mode is not mode and memory.tries[uid] >= DEAF_AFTER
+            if word.mode is not mode and memory.tries[uid] >= STALE_AFTER_ATTEMPTS
         }
         trading = replace(
             world.trading, words=dict(memory.words), deaf=deaf, delivered=memory.began
         )
         return replace(world, trading=trading)
 
-    def ask(self, world: World, key: Key) -> None:
+    def ask(self, world: ObservedState, key: NamespacedName) -> None:
         """Ask the agents whose turn it is; `concern` follows when one has answered, or has not."""
         memory, now = self._known[key], self._now()
         for pod in _askable(world, memory):
@@ -90,7 +94,7 @@ class Acknowledgements:
                 memory.asking[pod.uid] = task
                 task.add_done_callback(_tell_of_a_fault)
 
-    def again_after_s(self, world: World, key: Key) -> float | None:
+    def again_after_s(self, world: ObservedState, key: NamespacedName) -> float | None:
         """When to look again: an agent sends no event when it acknowledges."""
         memory, now = self._known[key], self._now()
         moments = [memory.next_at.get(pod.uid, now) for pod in _askable(world, memory)]
@@ -99,11 +103,11 @@ class Acknowledgements:
             moments.append(deadline)
         return max(0.0, (min(moments) - now).total_seconds()) if moments else None
 
-    async def _ask(self, memory: _Memory, key: Key, pod: Pod) -> None:
+    async def _ask(self, memory: _Memory, key: NamespacedName, pod: Pod) -> None:
         try:
             async with memory.turns:
                 memory.words[pod.uid] = await self._agents.control(pod.address)
-        except SilentError:
+        except AgentUnreachableError:
             memory.words.pop(pod.uid, None)
         finally:
             memory.asking.pop(pod.uid, None)
@@ -113,7 +117,7 @@ class Acknowledgements:
         self._concern(key)
 
 
-def _askable(world: World, memory: _Memory) -> list[Pod]:
+def _askable(world: ObservedState, memory: _Memory) -> list[Pod]:
     return [
         pod
         for pod in trading_mode.missing(world)

@@ -11,23 +11,23 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from purpleflea_operator.controllers.agent.restart_budget import Turns
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.coverage import NodeAgentPod, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity, pod_security
 from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.datadog.detection.placement import Node, node
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.object_cache import GRAVES, Key, owner_of
-from purpleflea_operator.kube.resources import Kind, Manifest
-from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, Scope
+from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
+from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 
-GRACE_S = 30.0
+READINESS_GRACE_S = 30.0
 """How long a node agent may be away, as when it is replaced, before that counts."""
 KINDS = (resources.NODE, resources.NAMESPACE, resources.CSI_DRIVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class InventoryChange:
     """Whom a change concerns: agents on a node, in a namespace, or all; and when."""
 
     node: str = ""
@@ -36,17 +36,17 @@ class Change:
     after_s: float = 0.0
 
 
-class Terrain:
+class NodeInventory:
     """Nodes, node agents, namespaces and the CSI driver, as far as they are watched."""
 
-    def __init__(self, *, clock: Callable[[], float], scope: Scope = CLUSTER_WIDE) -> None:
+    def __init__(self, *, clock: Callable[[], float], scope: WatchScope = CLUSTER_WIDE) -> None:
         self.scope = scope
         self.facts = replace(NO_DATADOG, is_visible=scope.sees(resources.DAEMON_SET))
         """What is known about the Datadog node agents."""
-        self.turns = Turns(clock=clock)
+        self.turns = RestartBudget(clock=clock)
         """Who may take on another connection now."""
         self._clock = clock
-        self._names: dict[Kind, dict[str, str]] = defaultdict(dict)
+        self._names: dict[ResourceKind, dict[str, str]] = defaultdict(dict)
         self._versions: dict[str, int] = {}
         self._dead: dict[str, None] = {}
         self._nodes: dict[str, Node] = {}
@@ -92,7 +92,7 @@ class Terrain:
         recent = [
             NodeAgentPod(daemon_set=owner, node=name, is_ready=True)
             for owner, at in self._lost.get(name, {}).items()
-            if now - at < GRACE_S
+            if now - at < READINESS_GRACE_S
         ]
         return (*recent, *present)
 
@@ -100,7 +100,7 @@ class Terrain:
         """Whether any pod of a DaemonSet (by UID) is seen."""
         return self._owners[daemon_set] > 0
 
-    def note(self, kind: Kind, manifest: Manifest) -> Change | None:
+    def note(self, kind: ResourceKind, manifest: Manifest) -> InventoryChange | None:
         """Take in one object as it is now; None where nothing changed that matters."""
         metadata = manifest["metadata"]
         uid, name = metadata["uid"], metadata["name"]
@@ -112,34 +112,36 @@ class Terrain:
             return self._note_extended(uid, node_agent_pod(manifest))
         if kind is resources.NODE:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
-            return None if known == self._nodes[name] else Change(node=name)
+            return None if known == self._nodes[name] else InventoryChange(node=name)
         if kind is resources.NAMESPACE:
             level = pod_security(metadata.get("labels", {}))
             before, self._namespaces[name] = self._namespaces.get(name), level
-            return None if before is level else Change(namespace=name)
+            return None if before is level else InventoryChange(namespace=name)
         is_new = name not in self._drivers
         self._drivers.add(name)
-        return Change(everywhere=True) if is_new and name == CSI_DRIVER else None
+        return InventoryChange(everywhere=True) if is_new and name == CSI_DRIVER else None
 
-    def forget(self, kind: Kind, uid: str) -> Change | None:
+    def forget(self, kind: ResourceKind, uid: str) -> InventoryChange | None:
         """Take in that an object is gone."""
         # A list that was under way may still show it; uids never come back.
         self._dead[uid] = None
-        if len(self._dead) > GRAVES:
+        if len(self._dead) > MAX_TOMBSTONES:
             self._dead.pop(next(iter(self._dead)))
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
         if kind is resources.POD:
             return self._note_extended(uid, None)
         if kind is resources.NODE:
-            return Change(node=name) if self._nodes.pop(name, None) else None
+            return InventoryChange(node=name) if self._nodes.pop(name, None) else None
         if kind is resources.NAMESPACE:
             self._namespaces.pop(name, None)
             return None
         self._drivers.discard(name)
-        return Change(everywhere=True) if name == CSI_DRIVER else None
+        return InventoryChange(everywhere=True) if name == CSI_DRIVER else None
 
-    def sweep(self, kind: Kind, alive: Iterable[str], *, version: int) -> list[Change]:
+    def sweep(
+        self, kind: ResourceKind, alive: Iterable[str], *, version: int
+    ) -> list[InventoryChange]:
         """Forget the objects of a kind that a list of `version` no longer shows."""
         gone = [
             uid for uid in self._names[kind].keys() - set(alive) if self._versions[uid] <= version
@@ -147,7 +149,7 @@ class Terrain:
         changes = [self.forget(kind, uid) for uid in gone]
         return [change for change in changes if change is not None]
 
-    def _note_extended(self, uid: str, found: NodeAgentPod | None) -> Change | None:
+    def _note_extended(self, uid: str, found: NodeAgentPod | None) -> InventoryChange | None:
         """Take in a pod; the first and the last of an ExtendedDaemonSet change what is installed."""
         before = self.is_extended
         if found is not None and found.is_extended:
@@ -157,9 +159,9 @@ class Terrain:
         change = self._note_pod(uid, found)
         if before is self.is_extended:
             return change
-        return replace(change or Change(), everywhere=True)
+        return replace(change or InventoryChange(), everywhere=True)
 
-    def _note_pod(self, uid: str, found: NodeAgentPod | None) -> Change | None:
+    def _note_pod(self, uid: str, found: NodeAgentPod | None) -> InventoryChange | None:
         known = self._pods.pop(uid, None)
         if known is not None:
             self._on_node[known.node].discard(uid)
@@ -175,16 +177,16 @@ class Terrain:
             self._lost[place].pop(found.daemon_set, None)
         elif known is not None and known.is_ready:
             self._lost[place][known.daemon_set] = self._clock()
-            return Change(node=place, after_s=GRACE_S)
-        return Change(node=place)
+            return InventoryChange(node=place, after_s=READINESS_GRACE_S)
+        return InventoryChange(node=place)
 
 
-class Places:
+class PodsByNode:
     """Agents by the nodes of their pods, kept at O(1) per event."""
 
     def __init__(self) -> None:
-        self._places: dict[str, tuple[str, Key]] = {}
-        self._agents: dict[str, Counter[Key]] = defaultdict(Counter)
+        self._places: dict[str, tuple[str, NamespacedName]] = {}
+        self._agents: dict[str, Counter[NamespacedName]] = defaultdict(Counter)
 
     def note(self, pod: Manifest) -> None:
         """Remember where a pod of an agent runs."""
@@ -208,6 +210,6 @@ class Places:
         for uid in self._places.keys() - set(alive):
             self.forget(uid)
 
-    def agents_on(self, name: str) -> list[Key]:
+    def agents_on(self, name: str) -> list[NamespacedName]:
         """Agents with a pod on a node."""
         return sorted(self._agents.get(name, ()))

@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    World,
+    ObservedState,
     is_being_created,
     pods_are_missing,
     stuck_pod,
 )
-from purpleflea_operator.kube.object_cache import Key
-from purpleflea_operator.kube.protocol import Cluster
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest
 
 STUCK_AFTER_S = 5.0
@@ -26,19 +26,19 @@ BEFORE = timedelta(seconds=30)
 """A trouble begins before the status tells of it: a rollout under way is no news at first (patience)."""
 
 
-class Diagnosis:
+class PodDiagnosis:
     """Adds what the events say to the world; remembers it for a while."""
 
-    def __init__(self, cluster: Cluster, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, cluster: KubeClient, *, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._now = now
-        self._known: dict[Key, tuple[datetime, str, str]] = {}
+        self._known: dict[NamespacedName, tuple[datetime, str, str]] = {}
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: NamespacedName) -> None:
         """Forget what was found about an agent."""
         self._known.pop(key, None)
 
-    async def explained(self, world: World, key: Key) -> World:
+    async def explained(self, world: ObservedState, key: NamespacedName) -> ObservedState:
         """The world with what the events say about the first pod that hangs, else about those that are missing."""
         now = self._now()
         stuck = stuck_pod(world.pods, now, after_s=STUCK_AFTER_S)
@@ -54,7 +54,9 @@ class Diagnosis:
         self.forget(key)
         return world
 
-    async def _told(self, key: Key, uid: str, reason: str, *, since: datetime | None = None) -> str:
+    async def _told(
+        self, key: NamespacedName, uid: str, reason: str, *, since: datetime | None = None
+    ) -> str:
         """The newest message about an object for this reason; empty where there is none."""
         now = self._now()
         known = self._known.get(key)
@@ -71,7 +73,7 @@ def _counts(item: Manifest, reason: str, since: datetime | None) -> bool:
     return item.get("reason") == reason and not is_old
 
 
-def look_again_after_s(world: World) -> float | None:
+def look_again_after_s(world: ObservedState) -> float | None:
     """What hangs sends no event when it is found out why: look again. A refused write is tried again."""
     hangs = any(is_being_created(item) for item in world.pods)
     if not hangs and not pods_are_missing(world):

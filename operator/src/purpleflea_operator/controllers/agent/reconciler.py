@@ -11,45 +11,48 @@ from typing import Any
 from purpleflea_contract import kubernetes
 from purpleflea_operator.controllers.agent import apply
 from purpleflea_operator.controllers.agent.apply import (
+    Applier,
+    ApplyContext,
     NameTakenError,
     OwnerGoneError,
-    Performer,
-    Work,
 )
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.conditions.progressing import deadline
 from purpleflea_operator.controllers.agent.decisions import plan, status, status_throttle
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import Claim
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Ground, world_of
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
-from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
-from purpleflea_operator.controllers.agent.decisions.status_throttle import Pace, Patience
-from purpleflea_operator.controllers.agent.event_recorder import Announcer
-from purpleflea_operator.controllers.agent.mode_acknowledgements import Acknowledgements
-from purpleflea_operator.controllers.agent.pod_diagnosis import Diagnosis, look_again_after_s
-from purpleflea_operator.controllers.agent.volume_expansion import Growth
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
+from purpleflea_operator.controllers.agent.decisions.status_throttle import (
+    Debounce,
+    WriteRateLimiter,
+)
+from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
+from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, look_again_after_s
+from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import Cache, Key
-from purpleflea_operator.kube.protocol import Cluster
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime.workers import Result, Times
 
-MAKE_ANEW_S = 0.5
+RECREATE_REQUEUE_S = 0.5
 """After a StatefulSet was removed around its pods: its end may be told before anybody watches."""
-TOLD_AFTER = 3
-"""Passes that stumble in a row, within some two seconds: a conflict or a lost connection is no news, what lasts is."""
+REPORT_AFTER_FAILURES = 3
+"""Passes that fail in a row, within some two seconds: a conflict or a lost connection is no news, what lasts is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Dependencies:
     """What else there is, beside the agent resource and its children."""
 
-    acknowledgements: Acknowledgements
+    acknowledgements: ModeAcknowledgements
     terrain: Ground
     findings: Callable[[Iterable[str]], Mapping[str, str]]
     """What speaks against pods (by uid) being heard."""
-    rival: Callable[[str], Claim | None]
+    rival: Callable[[str], IdentityClaim | None]
     """By uid of an agent resource: the other one that has the same identities in Datadog already."""
     sees_all: bool = True
     """Whether agents of all namespaces are seen."""
@@ -60,11 +63,11 @@ class Reconciler:
 
     def __init__(
         self,
-        cluster: Cluster,
-        cache: Cache,
+        cluster: KubeClient,
+        cache: ObjectCache,
         defaults: Defaults,
         *,
-        around: Surroundings,
+        around: Dependencies,
         times: Times,
     ) -> None:
         self._cluster = cluster
@@ -72,17 +75,17 @@ class Reconciler:
         self._defaults = defaults
         self._around = around
         self._now = times.now
-        self._pace = Pace(times.clock)
-        self._lag = Patience(times.clock, status_throttle.LAG_S)
-        self._under_way = Patience(times.clock, status_throttle.UNDER_WAY_S)
-        self._diagnosis = Diagnosis(cluster, now=times.now)
+        self._pace = WriteRateLimiter(times.clock)
+        self._lag = Debounce(times.clock, status_throttle.LAG_S)
+        self._under_way = Debounce(times.clock, status_throttle.UNDER_WAY_S)
+        self._diagnosis = PodDiagnosis(cluster, now=times.now)
         self._acknowledgements = around.acknowledgements
-        self._growth = Growth(cluster, cache, now=times.now)
-        self._performer = Performer(cluster, cache, self._growth)
-        self._announcer = Announcer(cluster, now=times.now)
-        self._stumbles: dict[Key, int] = {}
+        self._growth = VolumeExpansion(cluster, cache, now=times.now)
+        self._performer = Applier(cluster, cache, self._growth)
+        self._announcer = EventRecorder(cluster, now=times.now)
+        self._stumbles: dict[NamespacedName, int] = {}
 
-    async def reconcile(self, key: Key) -> Result:
+    async def reconcile(self, key: NamespacedName) -> Result:
         """Bring one agent closer to what its spec says.
 
         Raises:
@@ -92,11 +95,11 @@ class Reconciler:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._forget(key)
             if resource is None:
-                await apply.end_orphans(self._cluster, self._cache, key)
+                await apply.delete_orphans(self._cluster, self._cache, key)
             return Result()
-        work = Work(key=key, uid=resource["metadata"]["uid"], live={})
+        work = ApplyContext(key=key, uid=resource["metadata"]["uid"], live={})
         try:
-            acted_on = await self._act(self._seen(key, resource), work)
+            acted_on = await self._act(self._observe(key, resource), work)
         except OwnerGoneError:
             self._cache.drop(resources.AGENT, work.uid)
             return Result()
@@ -107,7 +110,9 @@ class Reconciler:
             raise work.stumbles[0]
         return Result(again_after_s=self._again_after_s(key, after_s, world))
 
-    def _again_after_s(self, key: Key, status_s: float | None, world: World) -> float | None:
+    def _again_after_s(
+        self, key: NamespacedName, status_s: float | None, world: ObservedState
+    ) -> float | None:
         """When to look again without an event: the earliest of all reasons."""
         limit = deadline(world)
         waits = (
@@ -116,12 +121,14 @@ class Reconciler:
             self._acknowledgements.again_after_s(world, key),
             self._growth.again_after_s(key),
             (limit - self._now()).total_seconds() if limit else None,
-            MAKE_ANEW_S if world.agent and not world.failure and not world.stateful_set else None,
+            RECREATE_REQUEUE_S
+            if world.agent and not world.failure and not world.stateful_set
+            else None,
         )
         # A deadline that has passed is told already.
         return min((wait for wait in waits if wait is not None and wait >= 0.0), default=None)
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: NamespacedName) -> None:
         for memory in (
             self._pace,
             self._lag,
@@ -134,7 +141,7 @@ class Reconciler:
             memory.forget(key)
         self._stumbles.pop(key, None)
 
-    def _seen(self, key: Key, resource: dict[str, Any]) -> World:
+    def _observe(self, key: NamespacedName, resource: dict[str, Any]) -> ObservedState:
         around = self._around
         world = world_of(self._cache, key, resource, around.terrain, now=self._now())
         rival = around.rival(resource["metadata"]["uid"])
@@ -146,7 +153,7 @@ class Reconciler:
         )
         return self._growth.remembered(self._acknowledgements.remembered(world, key), key)
 
-    async def _act(self, world: World, work: Work) -> World:
+    async def _act(self, world: ObservedState, work: ApplyContext) -> ObservedState:
         """Perform the planned writes; what the server will not have becomes part of the world."""
         work.live.update(world.children)
         try:
@@ -156,27 +163,31 @@ class Reconciler:
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
             world = replace(world, failure=f"the API server refuses: {error}")
         except errors.Transient as error:
-            world = self._stumbled(world, work, error)
+            world = self._record_transient(world, work, error)
         if not work.stumbles:
             self._stumbles.pop(work.key, None)
         refused = work.growth_refused or world.growth_refused
         return replace(world, children=work.live, growth_refused=refused)
 
-    def _planned(self, world: World) -> tuple[plan.Action, ...]:
+    def _planned(self, world: ObservedState) -> tuple[plan.Action, ...]:
         if world.agent is None:
-            return plan.stop_actions(world)
-        allowed = as_allowed(world, world.agent)
+            return plan.halt_actions(world)
+        allowed = effective_agent(world, world.agent)
         return plan.actions(children(allowed, self._defaults, world.connection), world)
 
-    def _stumbled(self, world: World, work: Work, error: errors.Transient) -> World:
+    def _record_transient(
+        self, world: ObservedState, work: ApplyContext, error: errors.Transient
+    ) -> ObservedState:
         """The world with a failure that lasts; one that may pass ends the pass."""
         count = self._stumbles[work.key] = self._stumbles.get(work.key, 0) + 1
-        if count < TOLD_AFTER or isinstance(error, errors.Throttled):
+        if count < REPORT_AFTER_FAILURES or isinstance(error, errors.Throttled):
             raise error
         work.stumbles.append(error)
         return replace(world, failure=f"the API server fails: {error}")
 
-    async def _report(self, key: Key, resource: dict[str, Any], world: World) -> float | None:
+    async def _report(
+        self, key: NamespacedName, resource: dict[str, Any], world: ObservedState
+    ) -> float | None:
         """Write the status if it is worth it; returns after how many seconds it will be."""
         now = self._now()
         current = resource.get("status", {})
@@ -185,16 +196,20 @@ class Reconciler:
         since = self._pace.since_write_s(key)
         after = status.write_after_s(current, wanted, since_write_s=since)
         if after == 0.0:
-            after = self._held_up_s(key, world, current, wanted) or None
+            after = self._status_delay_s(key, world, current, wanted) or None
             if after is None:
                 stored = await self._write_status(key, resource, wanted)
                 await self._announcer.announce(resource, current, wanted)
                 # The answer holds what was changed meanwhile, and makes the news of it old: nobody else will tell.
-                after = 0.0 if _wish(stored) != _wish(resource) else None
+                after = 0.0 if _user_intent(stored) != _user_intent(resource) else None
         return after
 
-    def _held_up_s(
-        self, key: Key, world: World, current: dict[str, Any], wanted: status.Status
+    def _status_delay_s(
+        self,
+        key: NamespacedName,
+        world: ObservedState,
+        current: dict[str, Any],
+        wanted: status.Status,
     ) -> float:
         """Seconds until a status that is worth a write may go."""
         lag_s = self._lag.left_s(key, waits=status_throttle.pods_are_behind(world))
@@ -206,7 +221,7 @@ class Reconciler:
         )
 
     async def _write_status(
-        self, key: Key, resource: dict[str, Any], wanted: status.Status
+        self, key: NamespacedName, resource: dict[str, Any], wanted: status.Status
     ) -> resources.Manifest:
         metadata = resource["metadata"]
         self._pace.spend(key)
@@ -223,7 +238,7 @@ class Reconciler:
         return stored
 
 
-def _wish(resource: resources.Manifest) -> tuple[Any, ...]:
+def _user_intent(resource: resources.Manifest) -> tuple[Any, ...]:
     """What people say of an agent: its spec, by its generation, and what they note beside it."""
     metadata = resource["metadata"]
     return metadata["generation"], metadata.get("annotations", {}), "deletionTimestamp" in metadata

@@ -7,25 +7,25 @@ turn for a while only.
 
 from collections.abc import Callable
 
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.kube.object_cache import NamespacedName
 
-PER_TURN = 20
+AGENTS_PER_SLOT = 20
 """Of so many agents that have to restart, one does at a time."""
-LIMIT_S = 600.0
+SLOT_TIMEOUT_S = 600.0
 
 
-class Turns:
+class RestartBudget:
     """The agents that restart, and those that wait for it; `clock` yields seconds."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._began: dict[Key, float] = {}
-        self._waiting: dict[Key, None] = {}
+        self._began: dict[NamespacedName, float] = {}
+        self._waiting: dict[NamespacedName, None] = {}
         self._most = 0
-        self.concern: Callable[[Key], None] = lambda key: None
+        self.concern: Callable[[NamespacedName], None] = lambda key: None
         """Called with an agent whose turn has come."""
 
-    def take(self, key: Key) -> bool:
+    def take(self, key: NamespacedName) -> bool:
         """Whether an agent may restart now; one that may not is called when it may."""
         if key in self._began:
             return True
@@ -37,7 +37,7 @@ class Turns:
         self._began[key] = self._clock()
         return True
 
-    def leave(self, key: Key, *, restarts: bool = False) -> None:
+    def leave(self, key: NamespacedName, *, restarts: bool = False) -> None:
         """Take in that an agent is gone or has what it is to have; one that still `restarts` holds its turn."""
         self._waiting.pop(key, None)
         if not restarts and self._began.pop(key, None) is not None:
@@ -52,5 +52,5 @@ class Turns:
 
     def _free(self) -> int:
         # By the most there were: else the last ones would go one by one.
-        running = [at for at in self._began.values() if self._clock() - at < LIMIT_S]
-        return max(1, self._most // PER_TURN) - len(running)
+        running = [at for at in self._began.values() if self._clock() - at < SLOT_TIMEOUT_S]
+        return max(1, self._most // AGENTS_PER_SLOT) - len(running)

@@ -1,23 +1,24 @@
-"""Asks running agents whether they lose what they send: at once when ready, soon again, then every quarter of an hour.
+"""Asks running agents for their drop counters: when an agent becomes ready, soon again, then every quarter of an hour.
 
-It asks beside the workers, so many at a time: an agent that does not answer holds up nobody. Agents that answer and
-lose nothing cost one pass when they are new, and no request to the API server ever. What speaks against an agent must
-be seen twice. What a former operator said of it holds until then: a takeover is no proof that all is well.
+The probe runs beside the workers with a bounded number of requests at a time, so an agent that does not answer does not
+delay others. An agent that answers and drops nothing costs one pass when it is new, and no request to the API server. A
+finding against an agent needs two observations. A finding in the status that another replica wrote is kept until then,
+because a change of leader does not prove that the problem is gone.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from purpleflea_operator.agent_client.protocol import Agents, SilentError
+from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.delivery import DOUBTFUL
-from purpleflea_operator.controllers.agent.conditions.reasons import Hearing, TelemetryReason
+from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
-from purpleflea_operator.kube.object_cache import Key, owner_of
+from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
 from purpleflea_operator.kube.resources import Manifest
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 SOON_S = 30.0
 """When it is looked again after the first answer; at a start, within what time those are asked that are well known."""
@@ -32,26 +33,30 @@ AT_ONCE = 32
 
 @dataclass(slots=True, kw_only=True)
 class _Memory:
-    key: Key
+    key: NamespacedName
     address: str
     lost: Mapping[str, int] = field(default_factory=dict)
     answers: int = 0
     silent: int = 0
-    finding: Hearing | None = Hearing.NEW
+    finding: Delivery | None = Delivery.NEW
 
 
-class Listening:
+class TelemetryProbe:
     """What agents answered; `concern` is told which agent resource a new finding is about."""
 
     def __init__(
-        self, agents: Agents, concern: Callable[[Key], None], *, jitter: Callable[[], float]
+        self,
+        agents: AgentClient,
+        concern: Callable[[NamespacedName], None],
+        *,
+        jitter: Callable[[], float],
     ) -> None:
         self._agents = agents
         self._concern = concern
         self._jitter = jitter
         self._known: dict[str, _Memory] = {}
-        self._recalled: dict[Key, str] = {}
-        self._due: Queue[str] = Queue(jitter=jitter)
+        self._recalled: dict[NamespacedName, str] = {}
+        self._due: WorkQueue[str] = WorkQueue(jitter=jitter)
 
     def findings(self, uids: Iterable[str]) -> Mapping[str, str]:
         """What speaks against agents, by the uid of their pods."""
@@ -114,7 +119,7 @@ class Listening:
             return None
         try:
             lost: Mapping[str, int] | None = await self._agents.losses(known.address)
-        except SilentError:
+        except AgentUnreachableError:
             lost = None
         if self._known.get(uid) is not known:
             return None
@@ -127,33 +132,33 @@ class Listening:
         return pause_s
 
 
-def _before(reason: str | None) -> Hearing | None:
+def _before(reason: str | None) -> Delivery | None:
     """What to think of a pod that was there before, by what the status said of its agent."""
     if reason in DOUBTFUL:
-        return Hearing.DOUBTED
-    return None if reason == TelemetryReason.CONNECTED else Hearing.NEW
+        return Delivery.DOUBTED
+    return None if reason == TelemetryReason.CONNECTED else Delivery.NEW
 
 
-def _judged(known: _Memory, lost: Mapping[str, int] | None) -> Hearing | None:
+def _judged(known: _Memory, lost: Mapping[str, int] | None) -> Delivery | None:
     """What an answer, or none, comes to, with what is remembered."""
     if lost is None:
         known.silent += 1
-        return Hearing.SILENT if known.silent > 1 else known.finding
+        return Delivery.SILENT if known.silent > 1 else known.finding
     grown = known.answers and any(lost[name] > known.lost.get(name, 0) for name in lost)
     known.lost, known.silent = dict(lost), 0
     known.answers += 1
     if grown:
-        return Hearing.LOST
-    return Hearing.DOUBTED if known.finding is Hearing.DOUBTED and known.answers == 1 else None
+        return Delivery.LOST
+    return Delivery.DOUBTED if known.finding is Delivery.DOUBTED and known.answers == 1 else None
 
 
-def _pause_s(known: _Memory, before: Hearing | None) -> float:
+def _pause_s(known: _Memory, before: Delivery | None) -> float:
     """How long to leave an agent alone after it was asked."""
     now = known.finding
-    if now is Hearing.NEW:
+    if now is Delivery.NEW:
         return UNANSWERED_S
-    if before is Hearing.NEW and now is None:
+    if before is Delivery.NEW and now is None:
         return SOON_S
     is_calm = now is None and not known.silent and not any(known.lost.values())
-    is_settled = before is now and now in (Hearing.LOST, Hearing.SILENT)
+    is_settled = before is now and now in (Delivery.LOST, Delivery.SILENT)
     return AGAIN_AFTER_S if is_calm or is_settled else SURE_AFTER_S

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
-from purpleflea_operator.controllers.agent.decisions.plan import Grow
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.plan import ExpandVolume
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import Cache, Key
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Ref
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ObjectRef
 
 TRY_AGAIN = timedelta(minutes=10)
 """Nobody tells us when a storage class begins to allow it."""
@@ -22,20 +22,22 @@ class _Refusal:
     at: datetime
 
 
-class Growth:
+class VolumeExpansion:
     """What came of letting claims grow, per agent resource."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, cluster: KubeClient, cache: ObjectCache, *, now: Callable[[], datetime]
+    ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._now = now
-        self._refused: dict[Key, _Refusal] = {}
+        self._refused: dict[NamespacedName, _Refusal] = {}
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: NamespacedName) -> None:
         """Forget a refusal."""
         self._refused.pop(key, None)
 
-    def remembered(self, world: World, key: Key) -> World:
+    def remembered(self, world: ObservedState, key: NamespacedName) -> ObservedState:
         """The world with a refusal that still counts."""
         refusal = self._refused.get(key)
         storage = None if world.agent is None else world.agent.spec.storage
@@ -46,10 +48,10 @@ class Growth:
             return world
         return replace(world, growth_refused=refusal.text)
 
-    async def grow(self, actions: Sequence[Grow], key: Key) -> str:
+    async def grow(self, actions: Sequence[ExpandVolume], key: NamespacedName) -> str:
         """Let claims grow, one by one; returns why the first was refused, empty where none was."""
         for action in actions:
-            ref = Ref(kind=resources.CLAIM, namespace=key.namespace, name=action.claim.name)
+            ref = ObjectRef(kind=resources.CLAIM, namespace=key.namespace, name=action.claim.name)
             try:
                 self._cache.put(await self._cluster.grow(ref, action.size))
             except errors.NotFound:
@@ -61,7 +63,7 @@ class Growth:
             self.forget(key)
         return ""
 
-    def again_after_s(self, key: Key) -> float | None:
+    def again_after_s(self, key: NamespacedName) -> float | None:
         """When a refusal is worth another try."""
         refusal = self._refused.get(key)
         if refusal is None:

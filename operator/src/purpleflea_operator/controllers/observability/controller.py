@@ -11,19 +11,22 @@ from dataclasses import dataclass
 import aiohttp
 
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
-from purpleflea_operator.controllers.observability.reconciler import Access, Synchroniser
-from purpleflea_operator.controllers.observability.resource_cache import Resources
-from purpleflea_operator.controllers.observability.rollout_watch import Rollouts
-from purpleflea_operator.datadog.client.client import HttpOrganisation
+from purpleflea_operator.controllers.observability.reconciler import (
+    ObservabilityReconciler,
+    OpenDatadog,
+)
+from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
+from purpleflea_operator.controllers.observability.rollout_watch import RolloutWatch
+from purpleflea_operator.datadog.client.client import HttpDatadogClient
 from purpleflea_operator.datadog.client.transport import Keys, Told, Transport
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube import resources as kube_resources
-from purpleflea_operator.kube.object_cache import Key
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Kind, Manifest
-from purpleflea_operator.runtime.workers import Passes, Times, work
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
 from purpleflea_operator.runtime.workers import Told as PassTold
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class DatadogAccess:
     """The session that talks to Datadog, and the URLs besides Datadog's own that keys may be sent to."""
 
     session: aiohttp.ClientSession
@@ -40,31 +43,31 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
+class MetricHooks:
     """Who counts requests to Datadog, and passes."""
 
     request: Told
     end_of_pass: PassTold
 
 
-class Observing:
+class ObservabilityController:
     """Keeps the resources current and works on them."""
 
     def __init__(
         self,
-        cluster: Cluster,
-        resources: Resources,
-        queue: Queue[Key],
-        passes: Passes,
+        cluster: KubeClient,
+        resources: ResourceCache,
+        queue: WorkQueue[NamespacedName],
+        passes: TimedReconciler,
         fleet: Fleet,
     ) -> None:
-        self.rollouts = Rollouts(resources, fleet, queue)
-        self.watched: tuple[Kind, ...] = (kube_resources.OBSERVABILITY,)
+        self.rollouts = RolloutWatch(resources, fleet, queue)
+        self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
         self._cluster = cluster
         self._resources = resources
         self._queue = queue
         self.passes = passes
-        self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
+        self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
 
     async def prime(self) -> None:
         """Read the resources before any is worked on. Without their CRD there are none, and nothing is watched.
@@ -80,10 +83,10 @@ class Observing:
                 "PurpleFleaObservability is not installed: apply crds/ and restart the operator"
             )
 
-    def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
+    def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Take in one watch event."""
         metadata = manifest["metadata"]
-        key = Key(metadata["namespace"], metadata["name"])
+        key = NamespacedName(metadata["namespace"], metadata["name"])
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
         if event_type == "DELETED":
@@ -125,21 +128,21 @@ class Observing:
         self._sweeps.close()
 
 
-def assembled(
-    cluster: Cluster,
-    reach: Reach,
-    telling: Telling,
+def build_controller(
+    cluster: KubeClient,
+    reach: DatadogAccess,
+    telling: MetricHooks,
     fleet: Fleet,
     times: Times,
-) -> Observing:
+) -> ObservabilityController:
     """All parts, put together."""
 
-    def organisation(url: str, keys: Keys) -> HttpOrganisation:
-        return HttpOrganisation(Transport(reach.session, url, keys, tell=telling.request))
+    def organisation(url: str, keys: Keys) -> HttpDatadogClient:
+        return HttpDatadogClient(Transport(reach.session, url, keys, tell=telling.request))
 
-    resources = Resources()
-    access = Access(open=organisation, urls=reach.urls)
-    synchroniser = Synchroniser(cluster, resources, access, now=times.now, fleet=fleet)
-    passes = Passes(synchroniser.reconcile, clock=times.clock, tell=telling.end_of_pass)
-    queue = Queue[Key](jitter=random.random, clock=times.clock)
-    return Observing(cluster, resources, queue, passes, fleet)
+    resources = ResourceCache()
+    access = OpenDatadog(open=organisation, urls=reach.urls)
+    synchroniser = ObservabilityReconciler(cluster, resources, access, now=times.now, fleet=fleet)
+    passes = TimedReconciler(synchroniser.reconcile, clock=times.clock, tell=telling.end_of_pass)
+    queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
+    return ObservabilityController(cluster, resources, queue, passes, fleet)

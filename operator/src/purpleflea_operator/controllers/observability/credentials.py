@@ -8,8 +8,8 @@ from typing import Any
 from purpleflea_operator.api.observability import KeysSecretRef
 from purpleflea_operator.datadog.client.transport import Keys
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Ref
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ObjectRef
 
 
 class KeysError(Exception):
@@ -20,7 +20,7 @@ class KeysError(Exception):
         self.reason = reason
 
 
-async def read_keys(cluster: Cluster, namespace: str, ref: KeysSecretRef) -> Keys:
+async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> Keys:
     """The keys as they stand now.
 
     Raises:
@@ -28,7 +28,9 @@ async def read_keys(cluster: Cluster, namespace: str, ref: KeysSecretRef) -> Key
         ApiError: The API server does not answer.
     """
     try:
-        secret = await cluster.get(Ref(kind=resources.SECRET, namespace=namespace, name=ref.name))
+        secret = await cluster.get(
+            ObjectRef(kind=resources.SECRET, namespace=namespace, name=ref.name)
+        )
     except errors.Forbidden as error:
         raise KeysError(
             "SecretForbidden",

@@ -8,18 +8,18 @@ from typing import Any, Protocol
 
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
-from purpleflea_operator.controllers.observability.decisions.deployments import Mark
-from purpleflea_operator.controllers.observability.decisions.registry import Memory
+from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
+from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
     Span,
     View,
 )
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.deployment_events import Announcements
+from purpleflea_operator.datadog.client.deployment_events import DeploymentEvents
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.events import Event
-from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Fleet(Protocol):
 class CachedFleet:
     """The fleet in the cache."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: ObjectCache) -> None:
         self._cache = cache
 
     def stateful_sets(self) -> Iterable[dict[str, Any]]:
@@ -49,7 +49,7 @@ class CachedFleet:
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
         """The pods of an agent (namespace/name)."""
         namespace, _, name = agent.partition("/")
-        return self._cache.owned(resources.POD, Key(namespace, name))
+        return self._cache.owned(resources.POD, NamespacedName(namespace, name))
 
 
 class NoFleet:
@@ -76,11 +76,16 @@ def wants_marks(spec: ObservabilitySpec) -> bool:
     return spec.features.deployments and spec.mode == "Manage"
 
 
-class Marking:
+class DeploymentReporter:
     """One pass over the deployments of one resource."""
 
     def __init__(
-        self, announcements: Announcements, fleet: Fleet, memory: Memory, *, now: datetime
+        self,
+        announcements: DeploymentEvents,
+        fleet: Fleet,
+        memory: ObjectRegistry,
+        *,
+        now: datetime,
     ) -> None:
         self._announcements = announcements
         self._fleet = fleet
@@ -89,7 +94,7 @@ class Marking:
         self.turns: list[Event] = []
 
     async def perform(self, spec: ObservabilitySpec, save: Save) -> None:
-        """Mark what is rolled out and has no mark.
+        """DeploymentMark what is rolled out and has no mark.
 
         Raises:
             DatadogError: Datadog is away or has had enough; the next pass goes on.
@@ -112,7 +117,9 @@ class Marking:
         pods = (pod for agent in rollout.agents for pod in self._fleet.pods(agent))
         return version_rollouts.span(pods, now=self._now)
 
-    async def _sent(self, spec: ObservabilitySpec, mark: Mark, view: View) -> Mark:
+    async def _sent(
+        self, spec: ObservabilitySpec, mark: DeploymentMark, view: View
+    ) -> DeploymentMark:
         agents = next((item.agents for item in view.complete if item.version == mark.version), ())
         try:
             await self._announcements.deployment(deployments.deployment(spec, mark))
@@ -126,12 +133,12 @@ class Marking:
         self._tell("Normal", "DeploymentMarked", f"{spec.service} {mark.version} in {spec.env}")
         return replace(mark, sent=True, last_error="")
 
-    async def _is_told(self, mark: Mark) -> bool:
+    async def _is_told(self, mark: DeploymentMark) -> bool:
         """Its event may have gone out: before an earlier pass was cut off, or before a status was lost."""
         now_s = int(self._now.timestamp())
         return await self._announcements.has_event(deployments.event_tag(mark), now_s=now_s)
 
-    def _replace(self, mark: Mark) -> None:
+    def _replace(self, mark: DeploymentMark) -> None:
         self._memory.deployments = tuple(
             mark if item.id == mark.id else item for item in self._memory.deployments
         )

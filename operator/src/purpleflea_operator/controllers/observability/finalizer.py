@@ -17,22 +17,25 @@ from purpleflea_operator.controllers.observability.decisions import (
     pending_creates,
     status,
 )
-from purpleflea_operator.controllers.observability.decisions.desired import Goal
-from purpleflea_operator.controllers.observability.decisions.ownership import Proof, Surplus
+from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
+from purpleflea_operator.controllers.observability.decisions.ownership import (
+    Orphans,
+    OwnershipEvidence,
+)
 from purpleflea_operator.controllers.observability.decisions.registry import (
-    Entry,
-    Memory,
+    ObjectRecord,
+    ObjectRegistry,
     remembered,
 )
-from purpleflea_operator.controllers.observability.decisions.status import Standing, Verdict
+from purpleflea_operator.controllers.observability.decisions.status import ConditionValue, SyncState
 from purpleflea_operator.controllers.observability.observation import BY_NAME
-from purpleflea_operator.controllers.observability.status_writer import FINALIZER, Scribe
+from purpleflea_operator.controllers.observability.status_writer import FINALIZER, ResourceWriter
 from purpleflea_operator.controllers.observability.sync import FAILURES
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.client import READABLE, Organisation
+from purpleflea_operator.datadog.client.client import READABLE, DatadogClient
 from purpleflea_operator.datadog.client.listing import LOOKS
-from purpleflea_operator.datadog.client.models import Survey
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.client.models import Inventory
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.kube import errors as cluster_errors
 from purpleflea_operator.kube.events import Event
 from purpleflea_operator.runtime.workers import Result
@@ -49,7 +52,7 @@ NOTHING = (
     " the former one still holds"
 )
 
-Connect = Callable[[], Awaitable[tuple[Organisation, Goal]]]
+Connect = Callable[[], Awaitable[tuple[DatadogClient, DesiredState]]]
 """Yields where to remove what. May raise KeysError and DatadogError."""
 
 
@@ -66,7 +69,7 @@ class Remainder:
     """Configurations that another resource wants as well."""
 
 
-async def retain(scribe: Scribe, why: str) -> Result:
+async def retain(scribe: ResourceWriter, why: str) -> Result:
     """Let the resource go and leave Datadog as it is."""
     if FINALIZER in scribe.finalizers:
         await scribe.tell(
@@ -76,7 +79,7 @@ async def retain(scribe: Scribe, why: str) -> Result:
     return Result()
 
 
-async def end(scribe: Scribe, connect: Connect) -> Result:
+async def end(scribe: ResourceWriter, connect: Connect) -> Result:
     """Remove what is ours and let the resource go; where nothing connects (the spec is invalid), only time can.
 
     Time counts from the first attempt: who was away when the resource was deleted has tried nothing yet.
@@ -102,8 +105,8 @@ async def end(scribe: Scribe, connect: Connect) -> Result:
     if tried_s >= GIVE_UP_S:
         return await _give_up(scribe, why)
     generation = scribe.resource["metadata"].get("generation", 0)
-    halt = Verdict(status="False", reason="Deleting", message=f"not yet removed: {why}")
-    standing = Standing(generation=generation, halt=halt, removal_since=since)
+    halt = ConditionValue(status="False", reason="Deleting", message=f"not yet removed: {why}")
+    standing = SyncState(generation=generation, halt=halt, removal_since=since)
     await scribe.write(remembered(scribe.status), standing)
     raise cluster_errors.Unavailable(f"Datadog: {why}", hold_s)
 
@@ -116,7 +119,7 @@ def _left(remainder: Remainder, since_s: float) -> str:
     return ""
 
 
-async def _done(scribe: Scribe, remainder: Remainder, memory: Memory) -> Result:
+async def _done(scribe: ResourceWriter, remainder: Remainder, memory: ObjectRegistry) -> Result:
     text = f"{remainder.removed} objects are removed from Datadog"
     if remainder.shared:
         text += f"; left, as another resource wants them: {status.listed(remainder.shared)}"
@@ -137,7 +140,7 @@ async def _done(scribe: Scribe, remainder: Remainder, memory: Memory) -> Result:
     return Result()
 
 
-async def _give_up(scribe: Scribe, why: str) -> Result:
+async def _give_up(scribe: ResourceWriter, why: str) -> Result:
     made = [
         f"{entry.kind}/{entry.key} ({entry.id})"
         for entry in remembered(scribe.status)
@@ -154,7 +157,9 @@ async def _give_up(scribe: Scribe, why: str) -> Result:
     return Result()
 
 
-async def remove(organisation: Organisation, goal: Goal, memory: Memory) -> Remainder:
+async def remove(
+    organisation: DatadogClient, goal: DesiredState, memory: ObjectRegistry
+) -> Remainder:
     """Remove everything of ours.
 
     Raises:
@@ -162,10 +167,12 @@ async def remove(organisation: Organisation, goal: Goal, memory: Memory) -> Rema
         Unreachable: Datadog is away.
     """
     survey = await organisation.look(goal.scope, LOOKS)
-    ownership.settle(survey, memory, goal.wanted)
+    ownership.adopt_pending(survey, memory, goal.wanted)
     proof = goal.proof(memory, survey, made=ownership.made(memory))
     surplus = ownership.surplus(survey, proof, kept=())
-    shared = [key for kind, key in proof.made if kind is Kind.METRIC_TAGS and key in proof.shared]
+    shared = [
+        key for kind, key in proof.made if kind is ObjectKind.METRIC_TAGS and key in proof.shared
+    ]
     unproven = [removal.name for removal in surplus.copies]
     unproven += [name async for name in _unmarked(organisation, survey, memory, proof, surplus)]
     left = [
@@ -183,7 +190,7 @@ async def remove(organisation: Organisation, goal: Goal, memory: Memory) -> Rema
     )
 
 
-async def _delete(organisation: Organisation, surplus: Surplus) -> tuple[int, list[str]]:
+async def _delete(organisation: DatadogClient, surplus: Orphans) -> tuple[int, list[str]]:
     removed, refused, failures = 0, [], 0
     for removal in surplus.removals:
         try:
@@ -201,7 +208,11 @@ async def _delete(organisation: Organisation, surplus: Surplus) -> tuple[int, li
 
 
 async def _unmarked(
-    organisation: Organisation, survey: Survey, memory: Memory, proof: Proof, surplus: Surplus
+    organisation: DatadogClient,
+    survey: Inventory,
+    memory: ObjectRegistry,
+    proof: OwnershipEvidence,
+    surplus: Orphans,
 ) -> AsyncIterator[str]:
     """What was made and is still there, but carries our mark no more; its list may not show it either."""
     shown = ownership.shown(survey)
@@ -210,13 +221,13 @@ async def _unmarked(
         address = (entry.kind, entry.id)
         if address not in proof.made - settled or entry.kind in survey.hidden:
             continue
-        if entry.kind is Kind.LOG_INDEX_ORDER or entry.id in proof.shared:
+        if entry.kind is ObjectKind.LOG_INDEX_ORDER or entry.id in proof.shared:
             continue
         if address in shown or await _exists(organisation, entry):
             yield f"{entry.kind}/{entry.key} ({entry.id})"
 
 
-async def _exists(organisation: Organisation, entry: Entry) -> bool:
+async def _exists(organisation: DatadogClient, entry: ObjectRecord) -> bool:
     if entry.kind not in READABLE:
         return False
     try:
@@ -225,9 +236,9 @@ async def _exists(organisation: Organisation, entry: Entry) -> bool:
         return True
 
 
-def _pending(survey: Survey, memory: Memory) -> Iterable[str]:
+def _pending(survey: Inventory, memory: ObjectRegistry) -> Iterable[str]:
     """Creates without an answer whose object is not to be seen; a late one would be an orphan."""
     shown = {item.id for kind in survey.objects for item in survey.of(kind)}
     for entry in memory:
-        if pending_creates.is_open(entry) and entry.key not in shown:
+        if pending_creates.is_pending(entry) and entry.key not in shown:
             yield f"{entry.kind}/{entry.key}"

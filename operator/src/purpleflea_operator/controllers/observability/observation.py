@@ -8,28 +8,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from purpleflea_operator.controllers.observability.decisions import ownership
-from purpleflea_operator.controllers.observability.decisions.desired import Goal
+from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
 from purpleflea_operator.controllers.observability.decisions.ownership_tags import UNMARKED
 from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
-from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
+from purpleflea_operator.controllers.observability.decisions.registry import (
+    ObjectRecord,
+    ObjectRegistry,
+)
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.client import READABLE, Organisation
+from purpleflea_operator.datadog.client.client import READABLE, DatadogClient
 from purpleflea_operator.datadog.client.errors import DatadogError
 from purpleflea_operator.datadog.client.listing import LOOKS
-from purpleflea_operator.datadog.client.models import Found, Survey
-from purpleflea_operator.datadog.definitions.objects import Kind, Reference
+from purpleflea_operator.datadog.client.models import Inventory, RemoteObject
+from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
-BY_NAME = UNMARKED | {Kind.LOG_INDEX}
+BY_NAME = UNMARKED | {ObjectKind.LOG_INDEX}
 """Kinds whose ids are names, and the same in every organisation."""
 MANY = 2
 
 
 @dataclass(slots=True, kw_only=True)
-class Sight:
+class Observation:
     """What a look shows of the wanted objects."""
 
-    survey: Survey = field(default_factory=Survey)
-    found: dict[Reference, Found | None] = field(default_factory=dict)
+    survey: Inventory = field(default_factory=Inventory)
+    found: dict[Reference, RemoteObject | None] = field(default_factory=dict)
     barred: dict[Reference, DatadogError] = field(default_factory=dict)
     """Objects that may exist and could not be asked for: neither made nor changed."""
     resting: set[Reference] = field(default_factory=set)
@@ -46,7 +49,9 @@ class Sight:
         )
 
 
-async def sight(organisation: Organisation, memory: Memory, goal: Goal, turn: int | None) -> Sight:
+async def sight(
+    organisation: DatadogClient, memory: ObjectRegistry, goal: DesiredState, turn: int | None
+) -> Observation:
     """Look; `turn` is a number that grows from look to look, None where everything is to be asked for.
 
     Raises:
@@ -55,7 +60,7 @@ async def sight(organisation: Organisation, memory: Memory, goal: Goal, turn: in
     """
     kinds = {item.kind for item in goal.wanted} | {entry.kind for entry in memory}
     survey = await organisation.look(goal.scope, [kind for kind in LOOKS if kind in kinds])
-    seen = Sight(survey=survey)
+    seen = Observation(survey=survey)
     asked = _asked(memory, goal.wanted, turn)
     for wanted in goal.wanted:
         reference = wanted.definition.reference
@@ -74,15 +79,19 @@ async def sight(organisation: Organisation, memory: Memory, goal: Goal, turn: in
     return seen
 
 
-def _asked(memory: Memory, wanted: Sequence[Wanted], turn: int | None) -> Reference | None:
+def _asked(memory: ObjectRegistry, wanted: Sequence[Wanted], turn: int | None) -> Reference | None:
     references = [item.definition.reference for item in wanted]
     unlisted = [one for one in references if (entry := memory.get(one)) and entry.unlisted]
     return unlisted[turn % len(unlisted)] if unlisted and turn is not None else None
 
 
 async def _asked_for(
-    organisation: Organisation, goal: Goal, seen: Sight, wanted: Wanted, entry: Entry
-) -> Entry:
+    organisation: DatadogClient,
+    goal: DesiredState,
+    seen: Observation,
+    wanted: Wanted,
+    entry: ObjectRecord,
+) -> ObjectRecord:
     """Ask for one object by its id."""
     reference = wanted.definition.reference
     try:
@@ -96,7 +105,9 @@ async def _asked_for(
     return replace(entry, unlisted=True)
 
 
-def all_gone(memory: Memory, goal: Goal, seen: Sight) -> tuple[Entry, ...]:
+def all_gone(
+    memory: ObjectRegistry, goal: DesiredState, seen: Observation
+) -> tuple[ObjectRecord, ...]:
     """Everything that was made, where nothing of it is there any more: whose keys are these?"""
     known = [
         (wanted, entry)

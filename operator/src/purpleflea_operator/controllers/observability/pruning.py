@@ -5,13 +5,16 @@ from dataclasses import replace
 
 from purpleflea_operator.api.observability_status import State
 from purpleflea_operator.controllers.observability.decisions import ownership
-from purpleflea_operator.controllers.observability.decisions.desired import Goal
-from purpleflea_operator.controllers.observability.decisions.ownership import Address, Removal
-from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
-from purpleflea_operator.controllers.observability.decisions.status import Outcome
-from purpleflea_operator.controllers.observability.observation import Sight
+from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
+from purpleflea_operator.controllers.observability.decisions.ownership import Address, OwnedObject
+from purpleflea_operator.controllers.observability.decisions.registry import (
+    ObjectRecord,
+    ObjectRegistry,
+)
+from purpleflea_operator.controllers.observability.decisions.status import PassResult
+from purpleflea_operator.controllers.observability.observation import Observation
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.client import Organisation
+from purpleflea_operator.datadog.client.client import DatadogClient
 from purpleflea_operator.datadog.definitions.objects import Reference
 
 logger = logging.getLogger(__name__)
@@ -22,11 +25,11 @@ class Pruning:
 
     def __init__(
         self,
-        organisation: Organisation,
-        memory: Memory,
-        goal: Goal,
-        sight: Sight,
-        outcome: Outcome,
+        organisation: DatadogClient,
+        memory: ObjectRegistry,
+        goal: DesiredState,
+        sight: Observation,
+        outcome: PassResult,
     ) -> None:
         self._organisation = organisation
         self._memory = memory
@@ -44,7 +47,7 @@ class Pruning:
             Unreachable: Datadog is away.
         """
         memory, sight = self._memory, self._sight
-        ownership.settle(sight.survey, memory, self._goal.known)
+        ownership.adopt_pending(sight.survey, memory, self._goal.known)
         proof = self._goal.proof(memory, sight.survey, made=made | ownership.made(memory))
         wanted = tuple(self._stays)
         kept = {(one.kind, entry.id) for one in wanted if (entry := memory.get(one)) and entry.id}
@@ -59,7 +62,7 @@ class Pruning:
         self._forget(proof.shared)
         memory.arrange(item.definition.reference for item in self._goal.wanted)
 
-    async def _remove(self, removal: Removal) -> None:
+    async def _remove(self, removal: OwnedObject) -> None:
         try:
             await self._organisation.delete(removal.kind, removal.id)
         except (errors.Forbidden, errors.Refused) as error:
@@ -71,13 +74,13 @@ class Pruning:
         self._outcome.removed.append(removal.name)
 
     def _keep(
-        self, removal: Removal, state: State, *, change: str = "", last_error: str = ""
+        self, removal: OwnedObject, state: State, *, change: str = "", last_error: str = ""
     ) -> None:
         """Remember what is still to be removed, unless its entry is that of a wanted object."""
         reference = Reference(kind=removal.kind, key=removal.key)
         if reference in {item.definition.reference for item in self._goal.wanted}:
             return
-        entry = self._memory.get(reference) or Entry(
+        entry = self._memory.get(reference) or ObjectRecord(
             kind=removal.kind, key=removal.key, state=state, id=removal.id
         )
         self._memory.put(replace(entry, state=state, change=change, last_error=last_error))

@@ -6,24 +6,24 @@ A change of nothing but the status is our own echo, and none.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.resources import Manifest
 
 Resource = dict[str, Any]
 
 
-class Resources:
+class ResourceCache:
     """The newest known version of each resource."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, Resource] = {}
-        self._seen: dict[Key, tuple[Any, ...]] = {}
+        self._known: dict[NamespacedName, Resource] = {}
+        self._seen: dict[NamespacedName, tuple[Any, ...]] = {}
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[NamespacedName]:
         """All addresses, sorted."""
         return iter(sorted(self._known))
 
-    def get(self, key: Key) -> Resource | None:
+    def get(self, key: NamespacedName) -> Resource | None:
         """A resource by its address."""
         return self._known.get(key)
 
@@ -51,7 +51,7 @@ class Resources:
             slim = {name: value for name, value in metadata if name != "managedFields"}
             self._known[key] = {**manifest, "metadata": slim}
 
-    def drop(self, key: Key, uid: str) -> None:
+    def drop(self, key: NamespacedName, uid: str) -> None:
         """Forget a resource that is gone, unless another has taken its name."""
         known = self._known.get(key)
         if known is not None and known["metadata"]["uid"] == uid:
@@ -64,13 +64,13 @@ class Resources:
             if known["metadata"]["uid"] not in uids and _version(known) <= version:
                 self._forget(key)
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: NamespacedName) -> None:
         del self._known[key]
         self._seen.pop(key, None)
 
 
-def _key(manifest: Manifest) -> Key:
-    return Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+def _key(manifest: Manifest) -> NamespacedName:
+    return NamespacedName(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
 def _version(manifest: Manifest) -> int:

@@ -11,17 +11,19 @@ from pydantic import ValidationError
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability import deployment_reporter
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
-from purpleflea_operator.controllers.observability.resource_cache import Resources
-from purpleflea_operator.kube.object_cache import Key
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 GATHER_S = 2.0
 
 
-class Rollouts:
+class RolloutWatch:
     """Follows the workloads of all agents."""
 
-    def __init__(self, resources: Resources, fleet: Fleet, queue: Queue[Key]) -> None:
+    def __init__(
+        self, resources: ResourceCache, fleet: Fleet, queue: WorkQueue[NamespacedName]
+    ) -> None:
         self._resources = resources
         self._fleet = fleet
         self._queue = queue
@@ -41,7 +43,7 @@ class Rollouts:
             for key in due:
                 self._queue.add(key)
 
-    def _is_due(self, key: Key) -> bool:
+    def _is_due(self, key: NamespacedName) -> bool:
         resource = self._resources.get(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return False

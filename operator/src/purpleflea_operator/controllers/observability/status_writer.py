@@ -7,27 +7,27 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.controllers.observability.decisions import status as status_decisions
-from purpleflea_operator.controllers.observability.decisions.registry import Memory
-from purpleflea_operator.controllers.observability.decisions.status import Standing
-from purpleflea_operator.controllers.observability.resource_cache import Resource, Resources
+from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
+from purpleflea_operator.controllers.observability.decisions.status import SyncState
+from purpleflea_operator.controllers.observability.resource_cache import Resource, ResourceCache
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube import resources as kube_resources
 from purpleflea_operator.kube.events import Event, event_manifest
-from purpleflea_operator.kube.protocol import Cluster
-from purpleflea_operator.kube.resources import Ref
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ObjectRef
 
 FINALIZER = f"{kubernetes.GROUP}/datadog"
 
 logger = logging.getLogger(__name__)
 
 
-class Scribe:
+class ResourceWriter:
     """Writes about one resource."""
 
     def __init__(
         self,
-        cluster: Cluster,
-        resources: Resources,
+        cluster: KubeClient,
+        resources: ResourceCache,
         resource: Resource,
         *,
         now: Callable[[], datetime],
@@ -37,7 +37,7 @@ class Scribe:
         self.resource = resource
         self._now = now
         metadata = resource["metadata"]
-        self._ref = Ref(
+        self._ref = ObjectRef(
             kind=kube_resources.OBSERVABILITY,
             namespace=metadata["namespace"],
             name=metadata["name"],
@@ -79,7 +79,7 @@ class Scribe:
         """Seconds since a moment in a manifest."""
         return (self._now() - datetime.fromisoformat(since)).total_seconds()
 
-    async def write(self, memory: Memory, standing: Standing) -> None:
+    async def write(self, memory: ObjectRegistry, standing: SyncState) -> None:
         """Write the status, where it differs from what stands."""
         wanted = status_decisions.next_status(self.status, memory, standing, self._now())
         if wanted == self.status:

@@ -19,17 +19,20 @@ from purpleflea_operator.controllers.observability.decisions import (
     pending_creates,
     registry,
 )
-from purpleflea_operator.controllers.observability.decisions.desired import Goal
+from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
 from purpleflea_operator.controllers.observability.decisions.ownership_tags import mark_of
 from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
-from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
-from purpleflea_operator.controllers.observability.decisions.status import Outcome
-from purpleflea_operator.controllers.observability.observation import Sight
+from purpleflea_operator.controllers.observability.decisions.registry import (
+    ObjectRecord,
+    ObjectRegistry,
+)
+from purpleflea_operator.controllers.observability.decisions.status import PassResult
+from purpleflea_operator.controllers.observability.observation import Observation
 from purpleflea_operator.controllers.observability.pruning import Pruning
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.client import Organisation
-from purpleflea_operator.datadog.client.models import Found
-from purpleflea_operator.datadog.definitions.objects import Body, Kind, Reference
+from purpleflea_operator.datadog.client.client import DatadogClient
+from purpleflea_operator.datadog.client.models import RemoteObject
+from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind, Reference
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +44,23 @@ Save = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Occasion:
+class PassContext:
     """When a pass takes place. `turn`: see sight."""
 
     now: Callable[[], datetime]
     turn: int | None = None
 
 
-class Run:
+class SyncPass:
     """One pass."""
 
     def __init__(
         self,
-        organisation: Organisation,
-        memory: Memory,
-        goal: Goal,
+        organisation: DatadogClient,
+        memory: ObjectRegistry,
+        goal: DesiredState,
         save: Save,
-        occasion: Occasion,
+        occasion: PassContext,
     ) -> None:
         self._organisation = organisation
         self._memory = memory
@@ -65,11 +68,11 @@ class Run:
         self._save = save
         self._occasion = occasion
         self._made = ownership.made(memory)
-        self._sight = Sight()
+        self._sight = Observation()
         self._ids: dict[Reference, str] = {}
-        self.outcome = Outcome()
+        self.outcome = PassResult()
 
-    async def perform(self) -> Outcome:
+    async def perform(self) -> PassResult:
         """Bring Datadog closer to the goal.
 
         Raises:
@@ -78,12 +81,12 @@ class Run:
         """
         memory, goal = self._memory, self._goal
         self._sight = await observation.sight(self._organisation, memory, goal, self._occasion.turn)
-        for scanner in self._sight.survey.of(Kind.SCANNER):
-            self._ids[Reference(kind=Kind.SCANNER, key="organisation")] = scanner.id
+        for scanner in self._sight.survey.of(ObjectKind.SCANNER):
+            self._ids[Reference(kind=ObjectKind.SCANNER, key="organisation")] = scanner.id
         self._tell_what_is_gone()
         waiting = frozenset[Reference]()
         if not goal.plans:
-            news, waiting = pending_creates.announce(
+            news, waiting = pending_creates.record_intent(
                 memory, goal, self._sight, self._occasion.now()
             )
             self.outcome.pending += sorted(f"{one.kind}/{one.key}" for one in waiting)
@@ -94,7 +97,7 @@ class Run:
                 if wanted.definition.reference not in waiting:
                     await self._guarded(wanted)
         except errors.DatadogError:
-            pending_creates.recall(memory, waiting)
+            pending_creates.discard_intent(memory, waiting)
             raise
         pruning = Pruning(self._organisation, memory, goal, self._sight, self.outcome)
         await pruning.perform(self._made)
@@ -108,7 +111,7 @@ class Run:
         self.outcome.vanished = [f"{entry.kind}/{entry.key} ({entry.id})" for entry in gone]
         for wanted in () if gone else self._goal.wanted:
             entry = self._memory.get(wanted.definition.reference)
-            if entry is not None and entry.id and pending_creates.can_be_made(wanted, self._sight):
+            if entry is not None and entry.id and pending_creates.is_creatable(wanted, self._sight):
                 self.outcome.remade.append(f"{wanted.kind}/{wanted.key}")
 
     async def _guarded(self, wanted: Wanted) -> None:
@@ -139,13 +142,15 @@ class Run:
         """Creating stays so after no answer: it may have been made."""
         entry = self._memory.get(wanted.definition.reference)
         return (
-            State.CREATING if entry is not None and pending_creates.is_open(entry) else State.FAILED
+            State.CREATING
+            if entry is not None and pending_creates.is_pending(entry)
+            else State.FAILED
         )
 
     def _date(self, reference: Reference) -> None:
         """A create that had no answer is over by now, done or lost."""
         entry = self._memory.get(reference)
-        if entry is not None and pending_creates.is_open(entry):
+        if entry is not None and pending_creates.is_pending(entry):
             self._memory.put(pending_creates.dated(entry, self._occasion.now()))
 
     async def _one(self, wanted: Wanted) -> None:
@@ -166,20 +171,22 @@ class Run:
             step = actions.step(self._case(wanted, body, found))
         await self._take(step, wanted, body, found)
 
-    def _body(self, wanted: Wanted, found: Found | None) -> Body:
+    def _body(self, wanted: Wanted, found: RemoteObject | None) -> Body:
         body = wanted.body(self._ids, was_there=self._was_there(wanted, found))
-        if wanted.kind is Kind.LOG_INDEX_ORDER and found is not None:
+        if wanted.kind is ObjectKind.LOG_INDEX_ORDER and found is not None:
             return payloads.ordered(body, found, ownership.managed_indexes(self._sight.survey))
         return body
 
-    def _was_there(self, wanted: Wanted, found: Found | None) -> bool:
+    def _was_there(self, wanted: Wanted, found: RemoteObject | None) -> bool:
         if found is None:
             return False
-        is_shared = wanted.kind is Kind.METRIC_TAGS and wanted.key in self._goal.neighbours.made
+        is_shared = (
+            wanted.kind is ObjectKind.METRIC_TAGS and wanted.key in self._goal.neighbours.made
+        )
         entry = self._memory.get(wanted.definition.reference)
         return actions.was_there(found, entry, is_shared=is_shared)
 
-    def _case(self, wanted: Wanted, body: Body, found: Found | None) -> actions.Case:
+    def _case(self, wanted: Wanted, body: Body, found: RemoteObject | None) -> actions.Case:
         return actions.Case(
             kind=wanted.kind,
             key=wanted.key,
@@ -192,7 +199,7 @@ class Run:
         )
 
     async def _take(
-        self, step: actions.Step, wanted: Wanted, body: Body, found: Found | None
+        self, step: actions.Step, wanted: Wanted, body: Body, found: RemoteObject | None
     ) -> None:
         match step:
             case actions.Create() if self._goal.plans:
@@ -222,7 +229,7 @@ class Run:
     def _plan_to_make(self, wanted: Wanted) -> None:
         """It is not there: were its id kept, each look would ask for it again."""
         self._memory.put(
-            Entry(kind=wanted.kind, key=wanted.key, state=State.PLANNED, change="create")
+            ObjectRecord(kind=wanted.kind, key=wanted.key, state=State.PLANNED, change="create")
         )
 
     async def _create(self, wanted: Wanted, body: Body) -> None:
@@ -237,7 +244,7 @@ class Run:
 
     async def _adopt(self, wanted: Wanted, body: Body, error: errors.Duplicate) -> None:
         """Take over a monitor that is the same, unless it is of another resource."""
-        twin = await self._organisation.read(Kind.MONITOR, error.identifier)
+        twin = await self._organisation.read(ObjectKind.MONITOR, error.identifier)
         if twin is None:
             raise errors.Unreachable("its duplicate is gone already") from error
         mark = mark_of(twin)
@@ -250,10 +257,12 @@ class Run:
         if was_there:
             body = wanted.body(self._ids, was_there=True)
         if mark is None or mark.uid != self._goal.uid:
-            twin = await self._organisation.update(Kind.MONITOR, twin.id, body)
+            twin = await self._organisation.update(ObjectKind.MONITOR, twin.id, body)
         self._right(wanted, body, twin, adopted=was_there)
 
-    async def _update(self, wanted: Wanted, body: Body, found: Found, step: actions.Update) -> None:
+    async def _update(
+        self, wanted: Wanted, body: Body, found: RemoteObject, step: actions.Update
+    ) -> None:
         try:
             changed = await self._organisation.update(wanted.kind, found.id, body)
         except errors.NotFound:
@@ -266,7 +275,9 @@ class Run:
         adopted = self._was_there(wanted, found)
         self._right(wanted, body, replace(changed, id=found.id), adopted=adopted)
 
-    def _right(self, wanted: Wanted, body: Body, found: Found, *, adopted: bool = False) -> None:
+    def _right(
+        self, wanted: Wanted, body: Body, found: RemoteObject, *, adopted: bool = False
+    ) -> None:
         self._note(
             wanted,
             found,
@@ -278,11 +289,13 @@ class Run:
         )
 
     def _note(
-        self, wanted: Wanted, found: Found | None = None, *, state: State, **fields: object
+        self, wanted: Wanted, found: RemoteObject | None = None, *, state: State, **fields: object
     ) -> None:
         """Remember; what is not said stays, but for errors and changes, which are over."""
         reference = wanted.definition.reference
-        entry = self._memory.get(reference) or Entry(kind=wanted.kind, key=wanted.key, state=state)
+        entry = self._memory.get(reference) or ObjectRecord(
+            kind=wanted.kind, key=wanted.key, state=state
+        )
         entry = replace(entry, state=state, change="", last_error="")
         if found is not None:
             entry = replace(

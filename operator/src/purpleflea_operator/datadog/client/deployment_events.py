@@ -9,7 +9,7 @@ from purpleflea_operator.datadog.definitions.objects import Body
 DAY_S = 86_400
 
 
-class Announcements(Protocol):
+class DeploymentEvents(Protocol):
     """Takes announcements. Every call may raise `errors.DatadogError`."""
 
     async def deployment(self, body: Body) -> None:
@@ -22,8 +22,8 @@ class Announcements(Protocol):
         """Post an event; one that is posted twice is there twice."""
 
 
-class HttpAnnouncements:
-    """Announcements over HTTP."""
+class HttpDeploymentEvents:
+    """DeploymentEvents over HTTP."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

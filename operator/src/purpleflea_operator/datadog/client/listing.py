@@ -8,24 +8,24 @@ from dataclasses import replace
 from typing import Any
 
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.models import Found, Scope, Survey, owned
+from purpleflea_operator.datadog.client.models import Inventory, ListFilter, RemoteObject, owned
 from purpleflea_operator.datadog.client.transport import Transport
-from purpleflea_operator.datadog.definitions.objects import Body, Kind
+from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
 PAGE = 1000
 
 
-Look = Callable[[Transport, Scope], Awaitable[Survey]]
+Look = Callable[[Transport, ListFilter], Awaitable[Inventory]]
 
 
-async def survey(transport: Transport, scope: Scope, kinds: Iterable[Kind]) -> Survey:
+async def survey(transport: Transport, scope: ListFilter, kinds: Iterable[ObjectKind]) -> Inventory:
     """Look at the kinds; one that cannot be looked at is hidden, with the reason.
 
     Raises:
         Throttled: Not before its time.
         Unreachable: Datadog is away.
     """
-    found = Survey()
+    found = Inventory()
     for look in dict.fromkeys(LOOKS[kind] for kind in kinds):
         shown = [kind for kind, other in LOOKS.items() if other is look]
         try:
@@ -38,11 +38,11 @@ async def survey(transport: Transport, scope: Scope, kinds: Iterable[Kind]) -> S
     return found
 
 
-def _survey(kind: Kind, items: Iterable[Found]) -> Survey:
-    return Survey(objects={kind: tuple(items)})
+def _survey(kind: ObjectKind, items: Iterable[RemoteObject]) -> Inventory:
+    return Inventory(objects={kind: tuple(items)})
 
 
-async def _monitors(transport: Transport, scope: Scope) -> Survey:
+async def _monitors(transport: Transport, scope: ListFilter) -> Inventory:
     found: list[dict[str, Any]] = []
     page: list[dict[str, Any]] | None = None
     while page is None or len(page) == PAGE:
@@ -50,50 +50,50 @@ async def _monitors(transport: Transport, scope: Scope) -> Survey:
         query = {"monitor_tags": scope.tag, "page": str(number), "page_size": str(PAGE)}
         page = await transport.request("GET", "/api/v1/monitor", query=query)
         found.extend(page or ())
-    return _survey(Kind.MONITOR, (monitor(item) for item in found))
+    return _survey(ObjectKind.MONITOR, (monitor(item) for item in found))
 
 
-async def _slos(transport: Transport, scope: Scope) -> Survey:
+async def _slos(transport: Transport, scope: ListFilter) -> Inventory:
     query = {"tags_query": scope.tag, "limit": str(PAGE)}
     page = await transport.request("GET", "/api/v1/slo", query=query)
-    return _survey(Kind.SLO, (plain(Kind.SLO, item) for item in page["data"]))
+    return _survey(ObjectKind.SLO, (plain(ObjectKind.SLO, item) for item in page["data"]))
 
 
-async def _dashboards(transport: Transport, _: Scope) -> Survey:
+async def _dashboards(transport: Transport, _: ListFilter) -> Inventory:
     found: list[dict[str, Any]] = []
     page: list[dict[str, Any]] | None = None
     while page is None or len(page) == PAGE:
         query = {"start": str(len(found)), "count": str(PAGE)}
         page = (await transport.request("GET", "/api/v1/dashboard", query=query))["dashboards"]
         found.extend(page)
-    return _survey(Kind.DASHBOARD, (dashboard(item, body=None) for item in found))
+    return _survey(ObjectKind.DASHBOARD, (dashboard(item, body=None) for item in found))
 
 
-async def _pipelines(transport: Transport, _: Scope) -> Survey:
+async def _pipelines(transport: Transport, _: ListFilter) -> Inventory:
     page = await transport.request("GET", "/api/v1/logs/config/pipelines")
-    return _survey(Kind.LOG_PIPELINE, (plain(Kind.LOG_PIPELINE, item) for item in page))
+    return _survey(ObjectKind.LOG_PIPELINE, (plain(ObjectKind.LOG_PIPELINE, item) for item in page))
 
 
-async def _indexes(transport: Transport, _: Scope) -> Survey:
+async def _indexes(transport: Transport, _: ListFilter) -> Inventory:
     page = await transport.request("GET", "/api/v1/logs/config/indexes")
-    return _survey(Kind.LOG_INDEX, (index(item) for item in page["indexes"]))
+    return _survey(ObjectKind.LOG_INDEX, (index(item) for item in page["indexes"]))
 
 
-async def _index_order(transport: Transport, _: Scope) -> Survey:
+async def _index_order(transport: Transport, _: ListFilter) -> Inventory:
     order = await transport.request("GET", "/api/v1/logs/config/index-order")
-    found = Found(kind=Kind.LOG_INDEX_ORDER, id="organisation", body=order)
-    return _survey(Kind.LOG_INDEX_ORDER, (found,))
+    found = RemoteObject(kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body=order)
+    return _survey(ObjectKind.LOG_INDEX_ORDER, (found,))
 
 
-async def _metrics(transport: Transport, scope: Scope) -> Survey:
+async def _metrics(transport: Transport, scope: ListFilter) -> Inventory:
     path = "/api/v2/metrics"
     configured = await transport.request("GET", path, query={"filter[configured]": "true"})
     query = {"filter[tags]": f"service:{scope.service}", "window[seconds]": "86400"}
     reporting = await transport.request("GET", path, query=query)
-    return Survey(
+    return Inventory(
         objects={
-            Kind.METRIC_TAGS: tuple(
-                wrapped(Kind.METRIC_TAGS, item)
+            ObjectKind.METRIC_TAGS: tuple(
+                wrapped(ObjectKind.METRIC_TAGS, item)
                 for item in configured["data"]
                 if item["type"] == "manage_tags"
             )
@@ -102,42 +102,44 @@ async def _metrics(transport: Transport, scope: Scope) -> Survey:
     )
 
 
-async def _scanner(transport: Transport, _: Scope) -> Survey:
+async def _scanner(transport: Transport, _: ListFilter) -> Inventory:
     page = await transport.request("GET", "/api/v2/sensitive-data-scanner/config")
     kinds = {
-        "sensitive_data_scanner_group": Kind.SCANNER_GROUP,
-        "sensitive_data_scanner_rule": Kind.SCANNER_RULE,
+        "sensitive_data_scanner_group": ObjectKind.SCANNER_GROUP,
+        "sensitive_data_scanner_rule": ObjectKind.SCANNER_RULE,
     }
-    objects: dict[Kind, list[Found]] = {kind: [] for kind in kinds.values()}
+    objects: dict[ObjectKind, list[RemoteObject]] = {kind: [] for kind in kinds.values()}
     for item in page.get("included") or ():
         if item["type"] in kinds:
             kind = kinds[item["type"]]
             objects[kind].append(wrapped(kind, item))
-    organisation = Found(kind=Kind.SCANNER, id=page["data"]["id"], body={})
-    return Survey(
+    organisation = RemoteObject(kind=ObjectKind.SCANNER, id=page["data"]["id"], body={})
+    return Inventory(
         objects={
-            Kind.SCANNER: (organisation,),
+            ObjectKind.SCANNER: (organisation,),
             **{kind: tuple(items) for kind, items in objects.items()},
         }
     )
 
 
-async def _notebooks(transport: Transport, scope: Scope) -> Survey:
+async def _notebooks(transport: Transport, scope: ListFilter) -> Inventory:
     query = {"query": scope.notebook, "include_cells": "true", "count": "100"}
     page = await transport.request("GET", "/api/v1/notebooks", query=query)
-    return _survey(Kind.NOTEBOOK, (wrapped(Kind.NOTEBOOK, item) for item in page["data"]))
+    return _survey(
+        ObjectKind.NOTEBOOK, (wrapped(ObjectKind.NOTEBOOK, item) for item in page["data"])
+    )
 
 
-def monitor(item: dict[str, Any]) -> Found:
+def monitor(item: dict[str, Any]) -> RemoteObject:
     """A monitor as its endpoints show it; Datadog calls some query alerts metric alerts."""
     kind = "query alert" if item["type"] == "metric alert" else item["type"]
-    return Found(kind=Kind.MONITOR, id=str(item["id"]), body={**item, "type": kind})
+    return RemoteObject(kind=ObjectKind.MONITOR, id=str(item["id"]), body={**item, "type": kind})
 
 
-def dashboard(item: dict[str, Any], *, body: Body | None) -> Found:
+def dashboard(item: dict[str, Any], *, body: Body | None) -> RemoteObject:
     """A dashboard; its list shows no widgets."""
-    return Found(
-        kind=Kind.DASHBOARD,
+    return RemoteObject(
+        kind=ObjectKind.DASHBOARD,
         id=item["id"],
         body=body,
         version=item.get("modified_at"),
@@ -146,31 +148,33 @@ def dashboard(item: dict[str, Any], *, body: Body | None) -> Found:
     )
 
 
-def plain(kind: Kind, item: dict[str, Any]) -> Found:
+def plain(kind: ObjectKind, item: dict[str, Any]) -> RemoteObject:
     """An object of version 1."""
-    return Found(kind=kind, id=str(item["id"]), body=item)
+    return RemoteObject(kind=kind, id=str(item["id"]), body=item)
 
 
-def index(item: dict[str, Any]) -> Found:
+def index(item: dict[str, Any]) -> RemoteObject:
     """A log index: its name is its id."""
-    return Found(kind=Kind.LOG_INDEX, id=item["name"], body=owned(Kind.LOG_INDEX, item))
+    return RemoteObject(
+        kind=ObjectKind.LOG_INDEX, id=item["name"], body=owned(ObjectKind.LOG_INDEX, item)
+    )
 
 
-def wrapped(kind: Kind, item: dict[str, Any]) -> Found:
+def wrapped(kind: ObjectKind, item: dict[str, Any]) -> RemoteObject:
     """An object of version 2."""
-    return Found(kind=kind, id=str(item["id"]), body=owned(kind, {"data": item}))
+    return RemoteObject(kind=kind, id=str(item["id"]), body=owned(kind, {"data": item}))
 
 
-LOOKS: dict[Kind, Look] = {
-    Kind.MONITOR: _monitors,
-    Kind.SLO: _slos,
-    Kind.DASHBOARD: _dashboards,
-    Kind.LOG_PIPELINE: _pipelines,
-    Kind.LOG_INDEX: _indexes,
-    Kind.LOG_INDEX_ORDER: _index_order,
-    Kind.METRIC_TAGS: _metrics,
-    Kind.SCANNER: _scanner,
-    Kind.SCANNER_GROUP: _scanner,
-    Kind.SCANNER_RULE: _scanner,
-    Kind.NOTEBOOK: _notebooks,
+LOOKS: dict[ObjectKind, Look] = {
+    ObjectKind.MONITOR: _monitors,
+    ObjectKind.SLO: _slos,
+    ObjectKind.DASHBOARD: _dashboards,
+    ObjectKind.LOG_PIPELINE: _pipelines,
+    ObjectKind.LOG_INDEX: _indexes,
+    ObjectKind.LOG_INDEX_ORDER: _index_order,
+    ObjectKind.METRIC_TAGS: _metrics,
+    ObjectKind.SCANNER: _scanner,
+    ObjectKind.SCANNER_GROUP: _scanner,
+    ObjectKind.SCANNER_RULE: _scanner,
+    ObjectKind.NOTEBOOK: _notebooks,
 }

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from purpleflea_contract import events, facets, metrics, spans, tags
 from purpleflea_contract.metrics import Metric
-from purpleflea_operator.datadog.definitions.objects import Body, Definition, Kind
+from purpleflea_operator.datadog.definitions.objects import Body, Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
 from purpleflea_operator.datadog.definitions.queries import (
     Source,
@@ -67,7 +67,7 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
             )
         ),
     }
-    return (Definition(kind=Kind.DASHBOARD, key="fleet", body=body),)
+    return (Definition(kind=ObjectKind.DASHBOARD, key="fleet", body=body),)
 
 
 def _variable(name: str, parameters: Parameters) -> Body:

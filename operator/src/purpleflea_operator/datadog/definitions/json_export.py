@@ -8,21 +8,21 @@ import yaml
 
 from purpleflea_contract import events, facets
 from purpleflea_operator.datadog.definitions import catalog
-from purpleflea_operator.datadog.definitions.objects import Definition, Kind
+from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 
 SINGLE = {
-    Kind.SLO: "slo.json",
-    Kind.DASHBOARD: "dashboard.json",
-    Kind.LOG_PIPELINE: "pipeline.json",
-    Kind.LOG_INDEX: "index.json",
-    Kind.LOG_INDEX_ORDER: "index-order.json",
-    Kind.NOTEBOOK: "notebook.json",
+    ObjectKind.SLO: "slo.json",
+    ObjectKind.DASHBOARD: "dashboard.json",
+    ObjectKind.LOG_PIPELINE: "pipeline.json",
+    ObjectKind.LOG_INDEX: "index.json",
+    ObjectKind.LOG_INDEX_ORDER: "index-order.json",
+    ObjectKind.NOTEBOOK: "notebook.json",
 }
 FOLDERS = {
-    Kind.METRIC_TAGS: "metrics",
-    Kind.SCANNER_GROUP: "scanner",
-    Kind.SCANNER_RULE: "scanner/rules",
+    ObjectKind.METRIC_TAGS: "metrics",
+    ObjectKind.SCANNER_GROUP: "scanner",
+    ObjectKind.SCANNER_RULE: "scanner/rules",
 }
 MONITORS = "monitors"
 BY_REFERENCE = "monitors/by-reference"
@@ -40,7 +40,7 @@ def json_files(parameters: Parameters) -> dict[str, str]:
 def _file(definition: Definition) -> str:
     if definition.kind in SINGLE:
         return SINGLE[definition.kind]
-    if definition.kind is Kind.MONITOR:
+    if definition.kind is ObjectKind.MONITOR:
         folder = BY_REFERENCE if definition.references else MONITORS
     else:
         folder = FOLDERS[definition.kind]

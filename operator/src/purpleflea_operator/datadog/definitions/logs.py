@@ -5,7 +5,7 @@ left to a pipeline is the level, whose line it is, and the field name of agents 
 """
 
 from purpleflea_contract import facets, tags
-from purpleflea_operator.datadog.definitions.objects import Definition, Kind
+from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 
 PUBLISHED_EVENT_FIELD = "event"
@@ -56,7 +56,7 @@ def _pipeline(parameters: Parameters) -> Definition:
         ],
         "tags": parameters.tags,
     }
-    return Definition(kind=Kind.LOG_PIPELINE, key="agents", body=body)
+    return Definition(kind=ObjectKind.LOG_PIPELINE, key="agents", body=body)
 
 
 def _index(parameters: Parameters) -> Definition:
@@ -67,12 +67,12 @@ def _index(parameters: Parameters) -> Definition:
         "num_retention_days": index.retention_days,
         "daily_limit": index.daily_limit,
     }
-    return Definition(kind=Kind.LOG_INDEX, key="agents", body=body, feature=Feature.LOG_INDEX)
+    return Definition(kind=ObjectKind.LOG_INDEX, key="agents", body=body, feature=Feature.LOG_INDEX)
 
 
 def _order(parameters: Parameters) -> Definition:
     index = parameters.log_index
     body = {"index_names": [index.name, *index.others]}
     return Definition(
-        kind=Kind.LOG_INDEX_ORDER, key="organisation", body=body, feature=Feature.LOG_INDEX
+        kind=ObjectKind.LOG_INDEX_ORDER, key="organisation", body=body, feature=Feature.LOG_INDEX
     )

@@ -6,7 +6,7 @@ it only for a metric that has reported already.
 
 from purpleflea_contract import tags
 from purpleflea_contract.metrics import METRICS, Metric, MetricType
-from purpleflea_operator.datadog.definitions.objects import Body, Definition, Kind
+from purpleflea_operator.datadog.definitions.objects import Body, Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 
 STORED_TYPES = {
@@ -30,4 +30,6 @@ def _configuration(metric: Metric) -> Definition:
     if metric.type is MetricType.DISTRIBUTION:
         attributes["include_percentiles"] = True
     body = {"data": {"type": "manage_tags", "id": metric.name, "attributes": attributes}}
-    return Definition(kind=Kind.METRIC_TAGS, key=metric.name, body=body, feature=Feature.METRICS)
+    return Definition(
+        kind=ObjectKind.METRIC_TAGS, key=metric.name, body=body, feature=Feature.METRICS
+    )

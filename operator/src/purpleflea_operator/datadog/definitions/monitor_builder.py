@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from purpleflea_operator.datadog.definitions.notification_targets import Target, handles
-from purpleflea_operator.datadog.definitions.objects import Definition, Kind, Reference
+from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
 
 
@@ -48,7 +48,7 @@ def monitor(alert: Alert, parameters: Parameters) -> Definition:
         check_order(alert.key, alert.rule, above=alert.above)
         options |= {"thresholds": thresholds(alert.rule)}
     return Definition(
-        kind=Kind.MONITOR,
+        kind=ObjectKind.MONITOR,
         key=alert.key,
         references=alert.references,
         feature=alert.feature,

@@ -6,7 +6,7 @@ Their number does not depend on the number of agents. Anomaly variants are off u
 from purpleflea_contract import events, facets, metrics, spans, tags
 from purpleflea_operator.datadog.definitions import anomalies
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience, monitor
-from purpleflea_operator.datadog.definitions.objects import Definition, Kind, Reference
+from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
 from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
 from purpleflea_operator.datadog.definitions.queries import number, of_metric, of_span, series
 
@@ -18,8 +18,8 @@ METRIC_OPTIONS = {
     "require_full_window": False,
     "new_group_delay": 60,
 }
-ERROR_RATE = Reference(kind=Kind.MONITOR, key="api-error-rate")
-ORDER_LATENCY = Reference(kind=Kind.MONITOR, key="order-latency-p95")
+ERROR_RATE = Reference(kind=ObjectKind.MONITOR, key="api-error-rate")
+ORDER_LATENCY = Reference(kind=ObjectKind.MONITOR, key="order-latency-p95")
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:

@@ -2,7 +2,7 @@
 
 from purpleflea_contract import metrics, tags
 from purpleflea_contract.metrics import Metric
-from purpleflea_operator.datadog.definitions.objects import Body, Definition, Kind
+from purpleflea_operator.datadog.definitions.objects import Body, Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from purpleflea_operator.datadog.definitions.queries import Where, of_metric, series
 from purpleflea_operator.datadog.definitions.widgets import (
@@ -25,7 +25,9 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
     }
     body = {"data": {"type": "notebooks", "attributes": attributes}}
     return (
-        Definition(kind=Kind.NOTEBOOK, key="weekly-report", body=body, feature=Feature.NOTEBOOK),
+        Definition(
+            kind=ObjectKind.NOTEBOOK, key="weekly-report", body=body, feature=Feature.NOTEBOOK
+        ),
     )
 
 

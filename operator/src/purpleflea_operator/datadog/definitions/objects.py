@@ -13,7 +13,7 @@ from purpleflea_operator.datadog.definitions.parameters import Feature
 Body = dict[str, Any]
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """Kinds of objects, each with endpoints of its own."""
 
     MONITOR = "monitor"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 class Reference:
     """Another object, by kind and key."""
 
-    kind: Kind
+    kind: ObjectKind
     key: str
 
     @property
@@ -42,7 +42,7 @@ class Reference:
         return f"<{self.kind}:{self.key}>"
 
 
-ORGANISATION_SCANNER = Reference(kind=Kind.SCANNER, key="organisation")
+ORGANISATION_SCANNER = Reference(kind=ObjectKind.SCANNER, key="organisation")
 """The one scanner configuration of an organisation: it exists already, its id is read from the API."""
 
 
@@ -50,7 +50,7 @@ ORGANISATION_SCANNER = Reference(kind=Kind.SCANNER, key="organisation")
 class Definition:
     """One object. `feature` is the choice it belongs to; without one it is always wanted."""
 
-    kind: Kind
+    kind: ObjectKind
     key: str
     body: Body
     references: tuple[Reference, ...] = ()

@@ -9,7 +9,7 @@ from purpleflea_contract import secrets
 from purpleflea_operator.datadog.definitions.objects import (
     ORGANISATION_SCANNER,
     Definition,
-    Kind,
+    ObjectKind,
     Reference,
 )
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
@@ -52,7 +52,7 @@ SECRETS = (
         keywords=("address", "wallet", "sol", "solana"),
     ),
 )
-GROUP = Reference(kind=Kind.SCANNER_GROUP, key="agents")
+GROUP = Reference(kind=ObjectKind.SCANNER_GROUP, key="agents")
 KEYWORD_DISTANCE = 30
 
 
@@ -111,7 +111,7 @@ def _rule(secret: Secret, parameters: Parameters) -> Definition:
         "meta": {},
     }
     return Definition(
-        kind=Kind.SCANNER_RULE,
+        kind=ObjectKind.SCANNER_RULE,
         key=secret.key,
         body=body,
         references=(GROUP,),

@@ -2,7 +2,7 @@
 
 from purpleflea_contract import metrics, tags
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience, monitor
-from purpleflea_operator.datadog.definitions.objects import Definition, Kind
+from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import BurnRate, Parameters, Rule
 from purpleflea_operator.datadog.definitions.queries import number, of_metric, series
 
@@ -47,7 +47,7 @@ def api_success(parameters: Parameters) -> Definition:
         "warning_threshold": objective.warning,
         "tags": parameters.tags,
     }
-    return Definition(kind=Kind.SLO, key="api-success", body=body)
+    return Definition(kind=ObjectKind.SLO, key="api-success", body=body)
 
 
 def _burning(objective: Definition, parameters: Parameters, pace: str, burn: BurnRate) -> Alert:

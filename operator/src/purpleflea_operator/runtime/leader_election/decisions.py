@@ -7,11 +7,11 @@ clock. Between the moment a leader must stop at and the moment another may start
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from purpleflea_operator.kube.lease import Record
+from purpleflea_operator.kube.lease import LeaseRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class LeaseConfig:
     """Whom the lease is for, and its times in seconds."""
 
     identity: str
@@ -34,18 +34,18 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class LeaseObservation:
     """The record last seen, and since when it has not changed, by our own clock."""
 
-    record: Record | None
+    record: LeaseRecord | None
     since: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
+class TryAcquire:
     """Try to become the leader by writing this record."""
 
-    record: Record
+    record: LeaseRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,58 +59,66 @@ class Wait:
 class Renew:
     """Write this record to go on leading."""
 
-    record: Record
+    record: LeaseRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
+class LeadershipLost:
     """Stop: somebody else may lead now."""
 
     why: str
 
 
-def sight(previous: Sight | None, record: Record | None, *, now: float) -> Sight:
+def sight(
+    previous: LeaseObservation | None, record: LeaseRecord | None, *, now: float
+) -> LeaseObservation:
     """What is seen now; a record that says the same as before keeps its age."""
     if previous is not None and previous.record == record:
-        return Sight(record=record, since=previous.since)
-    return Sight(record=record, since=now)
+        return LeaseObservation(record=record, since=previous.since)
+    return LeaseObservation(record=record, since=now)
 
 
-def bid(seen: Sight, terms: Terms, *, now: float, moment: datetime, jitter: float) -> Take | Wait:
+def next_candidate_step(
+    seen: LeaseObservation, terms: LeaseConfig, *, now: float, moment: datetime, jitter: float
+) -> TryAcquire | Wait:
     """What a standby does. `jitter` in [0, 1) spreads the looks of several; the lease's end is looked at on time."""
     record = seen.record
     if record is None:
-        return Take(record=_taken(terms, moment, transitions=0, version=""))
+        return TryAcquire(record=_taken(terms, moment, transitions=0, version=""))
     left = seen.since + record.duration_s - now
     # Held by ourselves: we took it, and the answer was lost.
     if record.holder in ("", terms.identity) or left <= 0:
         transitions = record.transitions + 1
-        return Take(record=_taken(terms, moment, transitions=transitions, version=record.version))
+        return TryAcquire(
+            record=_taken(terms, moment, transitions=transitions, version=record.version)
+        )
     return Wait(for_s=min(terms.retry_s * (1 - jitter / 2), left))
 
 
-def renewal(found: Record | None, mine: Record, terms: Terms, *, moment: datetime) -> Renew | Lost:
+def next_leader_step(
+    found: LeaseRecord | None, mine: LeaseRecord, terms: LeaseConfig, *, moment: datetime
+) -> Renew | LeadershipLost:
     """What a leader does that finds `found` where it wrote `mine`."""
     if found is None:
         # Somebody deleted it. Of all who make it anew one succeeds; perhaps it is us.
         return Renew(record=replace(mine, renewed_at=moment, version=""))
     if found.holder != terms.identity:
-        return Lost(why=f"held by {found.holder or 'nobody'}")
+        return LeadershipLost(why=f"held by {found.holder or 'nobody'}")
     return Renew(record=replace(found, renewed_at=moment))
 
 
-def is_ours(renewed: float | None, terms: Terms, *, now: float) -> bool:
+def is_ours(renewed: float | None, terms: LeaseConfig, *, now: float) -> bool:
     """Whether the lease, last renewed at `renewed`, is surely ours."""
     return renewed is not None and now - renewed < terms.deadline_s
 
 
-def released(record: Record, *, moment: datetime) -> Record:
+def released(record: LeaseRecord, *, moment: datetime) -> LeaseRecord:
     """The record of a leader that stops: free for anybody at once."""
     return replace(record, holder="", duration_s=1, renewed_at=moment)
 
 
-def _taken(terms: Terms, moment: datetime, *, transitions: int, version: str) -> Record:
-    return Record(
+def _taken(terms: LeaseConfig, moment: datetime, *, transitions: int, version: str) -> LeaseRecord:
+    return LeaseRecord(
         holder=terms.identity,
         duration_s=terms.lease_s,
         acquired_at=moment,

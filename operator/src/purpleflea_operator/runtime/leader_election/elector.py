@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from purpleflea_operator.kube import errors
-from purpleflea_operator.kube.lease import Leases, Record
+from purpleflea_operator.kube.lease import LeaseRecord, LeaseStore
 from purpleflea_operator.runtime.leader_election import decisions
-from purpleflea_operator.runtime.leader_election.decisions import Sight, Terms
+from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig, LeaseObservation
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +24,13 @@ class LeaseLostError(Exception):
     """The lease is no longer surely ours: everything must stop at once."""
 
 
-class Elector:
+class LeaderElector:
     """One replica's part in the election."""
 
     def __init__(
         self,
-        leases: Leases,
-        terms: Terms,
+        leases: LeaseStore,
+        terms: LeaseConfig,
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -41,10 +41,10 @@ class Elector:
         self._clock = clock
         self._now = now
         self._jitter = jitter
-        self._seen: Sight | None = None
+        self._seen: LeaseObservation | None = None
         self._looked: float | None = None
         self._renewed: float | None = None
-        self._mine: Record | None = None
+        self._mine: LeaseRecord | None = None
 
     @property
     def is_leading(self) -> bool:
@@ -94,7 +94,7 @@ class Elector:
         before = self._seen
         self._looked = self._clock()
         self._seen = decisions.sight(before, record, now=self._looked)
-        step = decisions.bid(
+        step = decisions.next_candidate_step(
             self._seen, self._terms, now=self._looked, moment=self._now(), jitter=self._jitter()
         )
         match step:
@@ -102,7 +102,7 @@ class Elector:
                 if _holder(before) != _holder(self._seen):
                     logger.info("standing by", extra={"leader": _holder(self._seen)})
                 return seconds
-            case decisions.Take(record=wanted):
+            case decisions.TryAcquire(record=wanted):
                 try:
                     await self._write(wanted)
                 except errors.Conflict:
@@ -154,17 +154,17 @@ class Elector:
         except errors.NotFound:
             await self._follow(None)
 
-    async def _follow(self, found: Record | None) -> None:
+    async def _follow(self, found: LeaseRecord | None) -> None:
         """Renew, where `found` is what the lease says."""
         if self._mine is None:
             raise LeaseLostError("never held")
-        match decisions.renewal(found, self._mine, self._terms, moment=self._now()):
-            case decisions.Lost(why=why):
+        match decisions.next_leader_step(found, self._mine, self._terms, moment=self._now()):
+            case decisions.LeadershipLost(why=why):
                 raise LeaseLostError(why)
             case decisions.Renew(record=record):
                 await self._write(record)
 
-    async def _write(self, record: Record) -> None:
+    async def _write(self, record: LeaseRecord) -> None:
         # Counted from before the request: others count from when they see its effect, which is later.
         began = self._clock()
         async with asyncio.timeout(self._patience_s()):
@@ -180,5 +180,5 @@ class Elector:
         return max(0.0, renewed + self._terms.deadline_s - self._clock())
 
 
-def _holder(seen: Sight | None) -> str:
+def _holder(seen: LeaseObservation | None) -> str:
     return seen.record.holder if seen is not None and seen.record is not None else ""

@@ -2,10 +2,10 @@
 
 import pytest
 
-from purpleflea_operator.controllers.agent.datadog_discovery import LOOK_AGAIN_S, Installation
-from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.controllers.agent.datadog_discovery import LOOK_AGAIN_S, DatadogDiscovery
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.kube import errors, resources
-from purpleflea_operator.kube.object_cache import Cache
+from purpleflea_operator.kube.object_cache import ObjectCache
 from support.builders import a_local_service
 from support.installations import a_node_agent, helm
 
@@ -50,19 +50,19 @@ def clock():
 
 @pytest.fixture
 def terrain(clock):
-    return Terrain(clock=clock)
+    return NodeInventory(clock=clock)
 
 
 @pytest.fixture
 def cache():
-    found = Cache()
+    found = ObjectCache()
     found.put(helm())
     return found
 
 
 @pytest.fixture
 def installation(services, cache, terrain, clock):
-    return Installation(services, cache, terrain, clock=clock)
+    return DatadogDiscovery(services, cache, terrain, clock=clock)
 
 
 def version(number, **changes):

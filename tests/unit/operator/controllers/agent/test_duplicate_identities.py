@@ -9,9 +9,9 @@ from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.conditions.duplicate_identity import duplicate_identity
 from purpleflea_operator.controllers.agent.decisions import status
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import Identities
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
-from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityIndex
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec, an_agent
@@ -31,7 +31,7 @@ def spaces(claims):
 
 def an_index(*running):
     """An index; the agents of these namespaces run."""
-    return Identities(lambda claim: claim.namespace in running)
+    return IdentityIndex(lambda claim: claim.namespace in running)
 
 
 def rival(index, namespace):
@@ -159,7 +159,7 @@ def a_world(*, rival="old/momentum", live=None, pods=(), allow=False, replicas=3
             "observedGeneration": 1,
         },
     }}  # fmt: skip
-    return World(
+    return ObservedState(
         agent=agent,
         generation=1,
         children=sets,
@@ -183,7 +183,7 @@ def a_world(*, rival="old/momentum", live=None, pods=(), allow=False, replicas=3
 def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(world, condition, replicas):
     found = duplicate_identity(world)
     assert (found.status, found.reason) == condition
-    assert as_allowed(world, world.agent).spec.replicas == replicas
+    assert effective_agent(world, world.agent).spec.replicas == replicas
 
 
 def test_what_lies_outside_the_watched_namespaces_is_not_guessed():

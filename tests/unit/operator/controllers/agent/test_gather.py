@@ -15,13 +15,13 @@ from purpleflea_operator.datadog.detection.connection import (
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec, an_agent
 from support.installations import a_node, a_terrain, helm
 
-KEY = Key("trading", "momentum")
+KEY = NamespacedName("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
@@ -29,7 +29,7 @@ HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 def a_cache(*, owner="agent-uid", way=HOST_IP):
     spec = AgentSpec.model_validate(a_spec())
     agent = Agent(namespace="trading", name="momentum", uid=owner, generation=1, spec=spec)
-    cache = Cache()
+    cache = ObjectCache()
     for number, item in enumerate(children(agent, Defaults(image="agent:1"), way)):
         identity = {"uid": f"child-{number}", "resourceVersion": "1"}
         cache.put({**item, "metadata": {**item["metadata"], **identity}})
@@ -109,7 +109,7 @@ def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wa
 
 
 MOVED = datadog_facts([helm(dogstatsd_host_port=True, dogstatsd_port=8225)], {})
-OTHER = Key("trading", "other")
+OTHER = NamespacedName("trading", "other")
 
 
 def a_settled_agent(generation=1, **changes):

@@ -10,19 +10,19 @@ from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.gather import world_of
 from purpleflea_operator.controllers.agent.informer import Informer
-from purpleflea_operator.controllers.agent.node_inventory import Terrain
-from purpleflea_operator.controllers.agent.telemetry_probe import Listening
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.object_cache import GRAVES, Cache, Key
+from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, ObjectCache
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
-from purpleflea_operator.runtime.workqueue import Queue
+from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_pod, a_spec, an_agent
 from support.installations import a_terrain
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-KEY = Key("trading", "momentum")
+KEY = NamespacedName("trading", "momentum")
 KINDS = (resources.AGENT, *resources.CHILDREN, resources.POD)
 DEFAULTS = Defaults(image="agent:1")
 
@@ -87,14 +87,14 @@ class Nobody:
     """Agents that are not asked."""
 
 
-NOBODY = Listening(Nobody(), lambda _: None, jitter=lambda: 0.0)
+NOBODY = TelemetryProbe(Nobody(), lambda _: None, jitter=lambda: 0.0)
 
 
 def after(events):
     """The cache, and how many agents stand how."""
-    cache = Cache()
-    around = Terrain(clock=lambda: 0.0)
-    informer = Informer(NoCluster(), cache, Queue(jitter=lambda: 0.0), around, NOBODY)
+    cache = ObjectCache()
+    around = NodeInventory(clock=lambda: 0.0)
+    informer = Informer(NoCluster(), cache, WorkQueue(jitter=lambda: 0.0), around, NOBODY)
     for event_type, manifest in events:
         informer.on_event(resources.kind_of(manifest), event_type, deepcopy(manifest))
     return cache, informer.tally
@@ -132,21 +132,21 @@ def test_an_answer_that_comes_after_the_news_of_the_deletion_brings_nothing_back
 
 
 def test_of_the_dead_only_so_many_are_remembered():
-    cache = Cache()
-    for number in range(GRAVES + 1):
+    cache = ObjectCache()
+    for number in range(MAX_TOMBSTONES + 1):
         cache.bury(resources.POD, f"uid-{number}")
     first, last = (
         a_pod() | {"metadata": a_pod()["metadata"] | {"uid": f"uid-{number}"}}
-        for number in (0, GRAVES)
+        for number in (0, MAX_TOMBSTONES)
     )
     assert cache.put(first)
     assert not cache.put(last)
 
 
 def test_an_agent_that_is_gone_holds_no_turn_to_restart():
-    around, queue = Terrain(clock=lambda: 0.0), Queue(jitter=lambda: 0.0)
-    informer = Informer(NoCluster(), Cache(), queue, around, NOBODY)
-    other = Key("trading", "other")
+    around, queue = NodeInventory(clock=lambda: 0.0), WorkQueue(jitter=lambda: 0.0)
+    informer = Informer(NoCluster(), ObjectCache(), queue, around, NOBODY)
+    other = NamespacedName("trading", "other")
     informer.on_event(resources.AGENT, "ADDED", an_agent())
     assert around.turns.take(KEY)
     assert not around.turns.take(other)

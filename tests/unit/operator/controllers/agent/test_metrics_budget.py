@@ -9,7 +9,7 @@ from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions.summary import findings
 from purpleflea_operator.controllers.agent.conditions.within_budget import within_budget
 from purpleflea_operator.controllers.agent.decisions.metrics_budget import estimated
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.status import next_status
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_spec
@@ -18,7 +18,7 @@ from support.builders import a_spec
 def a_world(**changes):
     spec = AgentSpec.model_validate(a_spec(**changes))
     agent = Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec)
-    return World(agent=agent, generation=1)
+    return ObservedState(agent=agent, generation=1)
 
 
 def status_of(world, current=None):
@@ -80,7 +80,7 @@ def test_too_many_custom_metrics_do_not_make_agents_unready():
 
 
 def test_an_invalid_spec_keeps_the_estimate_of_what_runs():
-    world = World(agent=None, generation=2, invalid="spec.strategy: wrong")
+    world = ObservedState(agent=None, generation=2, invalid="spec.strategy: wrong")
     known = {"customMetrics": {"estimated": 54}}
     assert status_of(world, known)["customMetrics"] == {"estimated": 54}
     assert "customMetrics" not in status_of(world)

@@ -6,20 +6,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.agent_client.protocol import SilentError
+from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent import apply
-from purpleflea_operator.controllers.agent.decisions.observed_state import Trading, World, pod
-from purpleflea_operator.controllers.agent.decisions.plan import Grow, Nudge
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    ObservedState,
+    TradingObservation,
+    pod,
+)
+from purpleflea_operator.controllers.agent.decisions.plan import ExpandVolume, RefreshConfigMount
 from purpleflea_operator.controllers.agent.decisions.storage import claim
-from purpleflea_operator.controllers.agent.mode_acknowledgements import AT_ONCE, Acknowledgements
-from purpleflea_operator.controllers.agent.volume_expansion import Growth
+from purpleflea_operator.controllers.agent.mode_acknowledgements import (
+    AT_ONCE,
+    ModeAcknowledgements,
+)
+from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.kube import errors
-from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec
 
-KEY = Key("trading", "momentum")
+KEY = NamespacedName("trading", "momentum")
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -35,7 +42,7 @@ class Clock:
 
 
 class Listed:
-    """Agents that say what stands in a list, by address."""
+    """AgentClient that say what stands in a list, by address."""
 
     def __init__(self):
         self.words = {}
@@ -47,7 +54,7 @@ class Listed:
         if self.hangs:
             await self.hangs.wait()
         if address not in self.words:
-            raise SilentError("no answer")
+            raise AgentUnreachableError("no answer")
         return self.words[address]
 
 
@@ -69,7 +76,7 @@ def concerned():
 
 @pytest.fixture
 async def heard(agents, clock, concerned):
-    found = Acknowledgements(agents, concerned.append, now=clock)
+    found = ModeAcknowledgements(agents, concerned.append, now=clock)
     yield found
     found.close()
 
@@ -91,7 +98,9 @@ def a_world(mode="Halted", count=2, **changes):
         item["status"]["podIP"] = f"10.0.0.{number}"
         found.append(pod(item))
     agent = an_agent(trading={"mode": mode}, pod={"terminationGracePeriodSeconds": 10})
-    return World(agent=agent, generation=1, pods=found, now=START, trading=Trading(since=START))
+    return ObservedState(
+        agent=agent, generation=1, pods=found, now=START, trading=TradingObservation(since=START)
+    )
 
 
 def resting(mode=Mode.HALTED):
@@ -205,7 +214,9 @@ async def test_pods_that_are_ending_or_have_no_address_are_not_asked(heard, agen
     world = await ask(heard, a_world(deleting=True))
     assert agents.asked == []
     assert heard.again_after_s(world, KEY) is None
-    lost = World(agent=an_agent(trading={"mode": "Halted"}), generation=1, pods=[pod(a_pod())])
+    lost = ObservedState(
+        agent=an_agent(trading={"mode": "Halted"}), generation=1, pods=[pod(a_pod())]
+    )
     await ask(heard, lost)
     assert agents.asked == []
 
@@ -240,11 +251,11 @@ class Volumes:
 
 def growths(*names):
     found = [claim({"metadata": {"name": name, "uid": name}}) for name in names]
-    return [Grow(claim=item, size="2Gi") for item in found]
+    return [ExpandVolume(claim=item, size="2Gi") for item in found]
 
 
 def stored(size="2Gi"):
-    return World(agent=an_agent(storage={"size": size}), generation=1)
+    return ObservedState(agent=an_agent(storage={"size": size}), generation=1)
 
 
 @pytest.fixture
@@ -254,7 +265,7 @@ def cluster():
 
 @pytest.fixture
 def growth(cluster, clock):
-    return Growth(cluster, Cache(), now=clock)
+    return VolumeExpansion(cluster, ObjectCache(), now=clock)
 
 
 async def test_a_refusal_ends_the_tries_and_is_remembered_for_a_while(cluster, growth, clock):
@@ -285,17 +296,17 @@ async def test_a_claim_that_is_gone_needs_no_growth(cluster, growth):
 
 
 def nudges():
-    return [Nudge(pod=pod(a_pod(f"momentum-{n}")), word="Halted") for n in range(3)]
+    return [RefreshConfigMount(pod=pod(a_pod(f"momentum-{n}")), word="Halted") for n in range(3)]
 
 
 async def test_every_pod_is_told_though_one_is_gone(cluster):
     cluster.refusal = errors.NotFound("gone")
-    await apply.nudge(cluster, "trading", nudges())
+    await apply.refresh_config_mount(cluster, "trading", nudges())
     assert len(cluster.asked) == 3
 
 
 async def test_a_pod_that_could_not_be_told_is_told_again(cluster):
     cluster.refusal = errors.Unavailable("away")
     with pytest.raises(errors.Unavailable):
-        await apply.nudge(cluster, "trading", nudges())
+        await apply.refresh_config_mount(cluster, "trading", nudges())
     assert len(cluster.asked) == 3

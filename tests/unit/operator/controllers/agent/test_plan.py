@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
-from purpleflea_operator.controllers.agent.decisions.drift import quantity, stands
+from purpleflea_operator.controllers.agent.decisions.drift import is_subset, quantity
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    Trading,
-    World,
+    ObservedState,
+    TradingObservation,
     pod,
 )
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
@@ -38,7 +38,7 @@ def desired_of(agent):
 
 def a_world(agent, live=(), pods=(), **more):
     stored = {plan.child_id(item): item for item in live}
-    return World(
+    return ObservedState(
         agent=agent, generation=1, children=stored, pods=[pod(item) for item in pods], **more
     )
 
@@ -99,7 +99,7 @@ def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
     live = deepcopy(desired_of(an_agent_value()))
     halted = an_agent_value(trading={"mode": "Halted"})
     found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
-    assert [type(item) for item in found] == [plan.Apply, plan.Nudge]
+    assert [type(item) for item in found] == [plan.Apply, plan.RefreshConfigMount]
     assert (found[1].pod.name, found[1].word) == ("momentum-0", "Halted")
 
 
@@ -107,7 +107,7 @@ def test_an_order_to_halt_comes_before_everything_else():
     live = deepcopy(desired_of(an_agent_value()))
     changed = an_agent_value(trading={"mode": "Halted"}, replicas=2, network={"policy": "None"})
     found = planned(changed, live, pods=[a_pod("momentum-0")])
-    assert [type(item) for item in found][:2] == [plan.Apply, plan.Nudge]
+    assert [type(item) for item in found][:2] == [plan.Apply, plan.RefreshConfigMount]
     assert found[0].manifest["kind"] == "ConfigMap"
 
 
@@ -121,10 +121,10 @@ def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_questi
     halted = an_agent_value(trading={"mode": "Halted"})
     live, deaf = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
     told = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
-    (again,) = planned(halted, live, pods=[told], trading=Trading(deaf=deaf))
+    (again,) = planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf))
     assert (again.pod.name, again.word) == ("momentum-0", "Halted.4")
     told = a_pod(annotations={CONTROL_ANNOTATION: "Halted.4"})
-    assert planned(halted, live, pods=[told], trading=Trading(deaf=deaf)) == ()
+    assert planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf)) == ()
     assert planned(halted, live, pods=[told]) == ()
 
 
@@ -135,14 +135,14 @@ def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to
         a_pod("momentum-0", created="2026-01-01T11:00:00Z"),
         a_pod("momentum-1", created="2026-01-01T12:00:00Z"),
     ]
-    found = planned(agent, live, pods=pods, trading=Trading(since=since))
+    found = planned(agent, live, pods=pods, trading=TradingObservation(since=since))
     assert [(item.pod.name, item.word) for item in found] == [("momentum-0", "Active")]
 
 
 @pytest.mark.parametrize("order", ["Halted", "Stopped"])
 def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(order):
     live = {plan.child_id(item): item for item in deepcopy(desired_of(an_agent_value()))}
-    world = World(
+    world = ObservedState(
         agent=None,
         generation=2,
         invalid="spec.x: no",
@@ -150,7 +150,7 @@ def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(ord
         children=live,
         pods=[pod(a_pod())],
     )
-    written, nudged = plan.stop_actions(world)
+    written, nudged = plan.halt_actions(world)
     assert written.manifest["data"] == {"control.json": f'{{"mode":"{order}","generation":0}}'}
     # What a valid spec with this mode will want is this very object.
     valid = desired_of(an_agent_value(trading={"mode": order}))[0]
@@ -158,12 +158,12 @@ def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(ord
     assert (nudged.pod.name, nudged.word) == ("momentum-0", order)
     done = {**live, plan.child_id(valid): valid}
     told = pod(a_pod(annotations={CONTROL_ANNOTATION: order}))
-    assert plan.stop_actions(replace(world, children=done, pods=[told])) == ()
+    assert plan.halt_actions(replace(world, children=done, pods=[told])) == ()
 
 
 def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
-    world = World(agent=None, generation=2, children={}, pods=[pod(a_pod())])
-    assert plan.stop_actions(world) == ()
+    world = ObservedState(agent=None, generation=2, children={}, pods=[pod(a_pod())])
+    assert plan.halt_actions(world) == ()
 
 
 @pytest.mark.parametrize(
@@ -218,11 +218,11 @@ def test_an_invalid_spec_nudges_nobody():
     ],
 )
 def test_quantities_are_compared_by_value(desired, live):
-    assert stands(desired, live)
+    assert is_subset(desired, live)
 
 
 def test_text_that_looks_like_a_quantity_elsewhere_is_compared_as_text():
-    assert not stands({"value": "0.5"}, {"value": "500m"})
+    assert not is_subset({"value": "0.5"}, {"value": "500m"})
 
 
 def test_what_is_no_quantity_is_compared_as_text():
@@ -230,9 +230,9 @@ def test_what_is_no_quantity_is_compared_as_text():
 
 
 def test_lists_without_keys_are_compared_in_order():
-    assert not stands(["a", "b"], ["b", "a"])
-    assert not stands(["a"], ["a", "b"])
-    assert not stands(["a"], "a")
+    assert not is_subset(["a", "b"], ["b", "a"])
+    assert not is_subset(["a"], ["a", "b"])
+    assert not is_subset(["a"], "a")
 
 
 JSON = st.recursive(
@@ -246,14 +246,14 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_everything_stands_as_itself(value):
-    assert stands(value, deepcopy(value))
+    assert is_subset(value, deepcopy(value))
 
 
 @given(st.dictionaries(st.text(max_size=3), JSON, max_size=3), JSON)
 def test_more_fields_than_desired_do_not_matter(value, more):
-    assert stands(value, {**value, "added by somebody": more})
+    assert is_subset(value, {**value, "added by somebody": more})
 
 
 def test_an_empty_list_that_the_server_does_not_keep_is_no_drift():
-    assert stands({"volumeMounts": [], "name": "a"}, {"name": "a"})
-    assert not stands({"emptyDir": {}, "name": "a"}, {"name": "a"})
+    assert is_subset({"volumeMounts": [], "name": "a"}, {"name": "a"})
+    assert not is_subset({"emptyDir": {}, "name": "a"}, {"name": "a"})

@@ -10,7 +10,7 @@ from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    World,
+    ObservedState,
     pod,
 )
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
@@ -108,7 +108,7 @@ def carried_out(actions, world):
                 live[plan.child_id(manifest)] = with_defaults(manifest)
             case plan.Delete(manifest=manifest):
                 del live[plan.child_id(manifest)]
-            case plan.Nudge(pod=target, word=word):
+            case plan.RefreshConfigMount(pod=target, word=word):
                 pods[target.name] = replace(target, told=word)
     return replace(world, children=live, pods=tuple(pods.values()))
 
@@ -119,7 +119,7 @@ def a_world(spec, live=(), modes=()):
         for number, mode in enumerate(modes)
     ]
     stored = {plan.child_id(item): with_defaults(item) for item in live}
-    return World(agent=agent_of(spec), generation=1, children=stored, pods=tuple(pods))
+    return ObservedState(agent=agent_of(spec), generation=1, children=stored, pods=tuple(pods))
 
 
 MODES = st.lists(st.sampled_from(["", "Active", "Halted", "Stopped"]), max_size=3)

@@ -2,20 +2,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.pod_diagnosis import (
     DIAGNOSE_AGAIN_S,
     REFUSED_AGAIN_S,
     STUCK_AFTER_S,
-    Diagnosis,
+    PodDiagnosis,
     look_again_after_s,
 )
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod
 
 
 def a_world(*pods, **changes):
-    return World(agent=None, generation=1, pods=[pod(item) for item in pods], **changes)
+    return ObservedState(agent=None, generation=1, pods=[pod(item) for item in pods], **changes)
 
 
 def test_where_all_is_well_nobody_looks_again():
@@ -33,7 +33,7 @@ def test_a_pod_that_hangs_is_looked_at_again_and_less_often_once_it_is_known_why
     assert look_again_after_s(known) == DIAGNOSE_AGAIN_S
 
 
-KEY = Key("trading", "momentum")
+KEY = NamespacedName("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -61,7 +61,7 @@ def missing(**changes):
 
 async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldom():
     cluster, now = Told(an_event()), [NOW]
-    diagnosis = Diagnosis(cluster, now=lambda: now[0])
+    diagnosis = PodDiagnosis(cluster, now=lambda: now[0])
     assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
     now[0] += timedelta(seconds=DIAGNOSE_AGAIN_S - 1)
     assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
@@ -74,7 +74,7 @@ async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldo
 
 async def test_a_trouble_that_began_before_the_status_told_of_it_is_explained():
     cluster = Told(an_event(at="2026-01-01T11:59:25Z"))
-    diagnosis = Diagnosis(cluster, now=lambda: NOW)
+    diagnosis = PodDiagnosis(cluster, now=lambda: NOW)
     assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
 
 
@@ -84,14 +84,14 @@ async def test_a_trouble_that_began_before_the_status_told_of_it_is_explained():
     ids=["good news", "of a trouble that is over"],
 )
 async def test_what_does_not_explain_it_is_not_told(event):
-    diagnosis = Diagnosis(Told(event), now=lambda: NOW)
+    diagnosis = PodDiagnosis(Told(event), now=lambda: NOW)
     assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
 
 
 async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_asked_about():
     cluster = Told(an_event())
     world = missing(unavailable_since=None)
-    assert await Diagnosis(cluster, now=lambda: NOW).explained(world, KEY) is world
+    assert await PodDiagnosis(cluster, now=lambda: NOW).explained(world, KEY) is world
     assert cluster.asked == []
     assert look_again_after_s(world) == STUCK_AFTER_S
 

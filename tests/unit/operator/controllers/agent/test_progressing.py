@@ -8,7 +8,7 @@ import pytest
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions.progressing import deadline, progressing
 from purpleflea_operator.controllers.agent.conditions.workload_available import TERMINAL
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec
 
@@ -35,7 +35,7 @@ def a_world(*pods, ready=3, updated=3, after_s=60.0, since=BEGAN, stateful_set=T
             "observedGeneration": 1,
         },
     }
-    world = World(
+    world = ObservedState(
         agent=agent,
         generation=1,
         children={("StatefulSet", "momentum"): live} if stateful_set else {},

@@ -2,10 +2,10 @@
 
 import pytest
 
-from purpleflea_operator.controllers.agent.restart_budget import LIMIT_S, Turns
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.controllers.agent.restart_budget import SLOT_TIMEOUT_S, RestartBudget
+from purpleflea_operator.kube.object_cache import NamespacedName
 
-FLEET = [Key("trading", f"agent-{number:03}") for number in range(100)]
+FLEET = [NamespacedName("trading", f"agent-{number:03}") for number in range(100)]
 
 
 class Clock:
@@ -27,7 +27,7 @@ def called():
 
 @pytest.fixture
 def turns(clock, called):
-    found = Turns(clock=clock)
+    found = RestartBudget(clock=clock)
     found.concern = called.append
     return found
 
@@ -64,7 +64,7 @@ def test_who_does_not_come_back_holds_up_the_others_for_a_while_only(turns, cloc
     takers(turns, FLEET[:3])
     turns.call()
     assert called == []
-    clock.now += LIMIT_S
+    clock.now += SLOT_TIMEOUT_S
     turns.call()
     assert called == [FLEET[1]]
     assert takers(turns, FLEET[:3]) == FLEET[:2]

@@ -7,8 +7,8 @@ import pytest
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import rollout
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
-from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
@@ -48,7 +48,7 @@ def a_world(*pods, stateful_set=None, **changes):
     agent = Agent(namespace="trading", name="momentum", uid="u", generation=2, spec=spec)
     live = {("StatefulSet", "momentum"): stateful_set or a_stateful_set()}
     found = [pod(item) for item in pods]
-    return World(agent=agent, generation=2, children=live, pods=found, now=NOW, **changes)
+    return ObservedState(agent=agent, generation=2, children=live, pods=found, now=NOW, **changes)
 
 
 OTHERS = (a_pod_of(0), a_pod_of(1))
@@ -116,7 +116,7 @@ def test_without_a_workload_nothing_is_stopped():
 
 def test_the_brake_is_the_partition_of_the_workload_and_there_is_none_otherwise():
     def strategy(world):
-        agent = as_allowed(world, world.agent)
+        agent = effective_agent(world, world.agent)
         return children(agent, Defaults(image="agent:1"), NO_CONNECTION)[-1]["spec"][
             "updateStrategy"
         ]

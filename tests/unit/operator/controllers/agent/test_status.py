@@ -6,7 +6,11 @@ import pytest
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.decisions import status
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod, stuck_pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    ObservedState,
+    pod,
+    stuck_pod,
+)
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from purpleflea_operator.datadog.detection.connection import connection
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -39,7 +43,7 @@ def a_world(stateful_set=None, *, pods=(), daemon_set=None, spec=None, **changes
         spec=AgentSpec.model_validate(spec or a_spec(replicas=3)),
     )
     found = datadog_facts([daemon_set] if daemon_set else [], LOCAL_SERVICES)
-    world = World(
+    world = ObservedState(
         agent=agent,
         generation=1,
         children={} if stateful_set is None else {("StatefulSet", "momentum"): stateful_set},

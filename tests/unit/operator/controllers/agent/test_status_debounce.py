@@ -1,8 +1,8 @@
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.status_throttle import (
-    Patience,
+    Debounce,
     pods_are_behind,
 )
 from support.builders import a_pod
@@ -10,7 +10,7 @@ from support.builders import a_pod
 
 def a_world(*pods, ready=1):
     stateful_set = {"kind": "StatefulSet", "status": {"readyReplicas": ready}}
-    return World(
+    return ObservedState(
         agent=None,
         generation=1,
         children={("StatefulSet", "momentum"): stateful_set},
@@ -25,7 +25,7 @@ def a_world(*pods, ready=1):
         (a_world(a_pod(ready=False)), True),
         (a_world(a_pod()), False),
         (a_world(ready=0), False),
-        (World(agent=None, generation=1), False),
+        (ObservedState(agent=None, generation=1), False),
     ],
 )
 def test_pods_are_behind_where_the_workload_counts_more_of_them(world, is_so):
@@ -34,7 +34,7 @@ def test_pods_are_behind_where_the_workload_counts_more_of_them(world, is_so):
 
 def test_what_takes_longer_than_the_limit_is_waited_for_no_more():
     now = [0.0]
-    patience = Patience(lambda: now[0], 15.0)
+    patience = Debounce(lambda: now[0], 15.0)
     assert patience.left_s("a", waits=True) == 15.0
     now[0] = 4.0
     assert patience.left_s("a", waits=True) == 11.0
@@ -45,7 +45,7 @@ def test_what_takes_longer_than_the_limit_is_waited_for_no_more():
 
 def test_the_next_wait_is_a_new_one():
     now = [0.0]
-    patience = Patience(lambda: now[0], 15.0)
+    patience = Debounce(lambda: now[0], 15.0)
     patience.left_s("a", waits=True)
     now[0] = 20.0
     assert patience.left_s("a", waits=False) == 0.0

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from purpleflea_operator.controllers.agent.decisions.status_throttle import (
     AT_ONCE,
     INTERVAL_S,
-    Pace,
+    WriteRateLimiter,
 )
 
 
@@ -24,7 +24,7 @@ def clock():
 
 @pytest.fixture
 def pace(clock):
-    return Pace(clock)
+    return WriteRateLimiter(clock)
 
 
 def test_an_agent_never_written_may_be_written_now(pace):
@@ -58,7 +58,7 @@ def test_an_agent_that_is_gone_leaves_nothing_behind(pace):
 @given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
 def test_no_pattern_of_wishes_writes_more_than_once_a_second_after_the_first_two(pauses):
     clock = Clock()
-    pace, began, written = Pace(clock), clock.now, 0
+    pace, began, written = WriteRateLimiter(clock), clock.now, 0
     for pause in pauses:
         clock.now += pause
         if pace.wait_s("a") == 0.0:
@@ -70,7 +70,7 @@ def test_no_pattern_of_wishes_writes_more_than_once_a_second_after_the_first_two
 @given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
 def test_who_waits_as_told_is_let_through(pauses):
     clock = Clock()
-    pace = Pace(clock)
+    pace = WriteRateLimiter(clock)
     for pause in pauses:
         clock.now += pause
         clock.now += pace.wait_s("a") + 1e-9

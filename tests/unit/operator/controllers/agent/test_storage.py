@@ -8,7 +8,7 @@ import pytest
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions.storage_ready import storage_ready
 from purpleflea_operator.controllers.agent.decisions import plan
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
@@ -56,7 +56,7 @@ def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capaci
 
 
 def a_world(storage, *, before=None, claims=(), refused=""):
-    return World(
+    return ObservedState(
         agent=an_agent(storage),
         generation=1,
         children=as_stored(rendered(storage if before is None else before)),
@@ -91,12 +91,12 @@ def test_planning_after_applying_is_empty(storage):
 )
 def test_other_claims_need_another_stateful_set_around_the_same_pods(before, after):
     world = replace(a_world(after or ONE_GI, before=before), agent=an_agent(after))
-    assert planned(world, after) == [plan.Recreate]
+    assert planned(world, after) == [plan.RecreateOrphaning]
 
 
 def test_a_volume_that_is_added_needs_another_stateful_set():
     world = replace(a_world(ONE_GI), children=as_stored(rendered(None)))
-    assert planned(world, ONE_GI) == [plan.Recreate]
+    assert planned(world, ONE_GI) == [plan.RecreateOrphaning]
 
 
 def test_the_same_size_in_other_words_needs_nothing_made_anew():
@@ -179,7 +179,7 @@ def old_pod(name, **changes):
 )
 def test_pods_from_before_a_volume_was_added_are_ended_one_at_a_time(pods, ended):
     found = plan.actions(rendered(ONE_GI), replace(a_world(ONE_GI), pods=pods))
-    assert [item.pod.name for item in found if isinstance(item, plan.End)] == ended
+    assert [item.pod.name for item in found if isinstance(item, plan.DeletePod)] == ended
 
 
 def test_pods_without_volume_are_left_alone_where_none_is_wanted():

@@ -13,14 +13,14 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
     telemetry_ready,
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import LISTED, datadog_status
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
-from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Limits, connection
 from purpleflea_operator.datadog.detection.coverage import NOT_VISIBLE, Coverage, Missing, coverage
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.watch_scope import Scope
+from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import HOST_IP, a_pod, a_spec
 from support.installations import a_node, a_terrain, helm
@@ -44,7 +44,7 @@ def a_world(*daemon_sets, pods=None, ready=3, wanted="Auto", **changes):
             "observedGeneration": 1,
         },
     }
-    world = World(
+    world = ObservedState(
         agent=Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec),
         generation=1,
         children=MappingProxyType({("StatefulSet", "momentum"): stateful_set}),
@@ -321,7 +321,7 @@ def test_without_a_way_there_is_nothing_to_be_covered():
 
 
 def test_bound_to_namespaces_coverage_is_unknown():
-    bound = Terrain(clock=lambda: 0.0, scope=Scope(namespaces=("trading",)))
+    bound = NodeInventory(clock=lambda: 0.0, scope=WatchScope(namespaces=("trading",)))
     world = a_world()
     assert coverage(["node-1"], world.datadog, world.connection, bound) == NOT_VISIBLE
 

@@ -2,35 +2,35 @@ import asyncio
 
 import pytest
 
-from purpleflea_operator.agent_client.protocol import SilentError
-from purpleflea_operator.controllers.agent.telemetry_probe import Listening
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.agent_client.protocol import AgentUnreachableError
+from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod, an_agent
 
-KEY, UID = Key("trading", "momentum"), "uid-momentum-0"
+KEY, UID = NamespacedName("trading", "momentum"), "uid-momentum-0"
 
 
-class Agents:
-    """Agents that answer what the test says; None is silence."""
+class AgentClient:
+    """AgentClient that answer what the test says; None is silence."""
 
     def __init__(self):
         self.answers = []
         self.asked = []
 
     async def control(self, address):
-        raise SilentError(address)
+        raise AgentUnreachableError(address)
 
     async def losses(self, address):
         self.asked.append(address)
         answer = self.answers.pop(0)
         if answer is None:
-            raise SilentError("no answer")
+            raise AgentUnreachableError("no answer")
         return answer
 
 
 @pytest.fixture
 def agents():
-    return Agents()
+    return AgentClient()
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def concerned():
 
 @pytest.fixture
 async def listening(agents, concerned):
-    found = Listening(agents, concerned.append, jitter=lambda: 0.0)
+    found = TelemetryProbe(agents, concerned.append, jitter=lambda: 0.0)
     yield found
     found.close()
 
@@ -110,7 +110,7 @@ async def test_a_sweep_forgets_who_is_gone(listening, agents):
 
 
 async def test_an_agent_that_goes_while_it_is_asked_is_not_judged(agents, concerned):
-    listening = Listening(agents, concerned.append, jitter=lambda: 0.0)
+    listening = TelemetryProbe(agents, concerned.append, jitter=lambda: 0.0)
     await heard(listening, agents, {"metrics": 1})
 
     async def gone(address):
@@ -193,7 +193,7 @@ async def test_who_turns_ready_later_is_new_whatever_was_said_of_others(listenin
     ],
 )
 async def test_who_is_in_doubt_is_asked_again_sooner(agents, reason, answers, pause_s):
-    listening = Listening(agents, lambda key: None, jitter=lambda: 0.5)
+    listening = TelemetryProbe(agents, lambda key: None, jitter=lambda: 0.5)
     *earlier, last = answers
     await heard_after(listening, agents, reason, *earlier)
     agents.answers = [last]

@@ -13,14 +13,14 @@ from purpleflea_operator.controllers.agent.conditions.trading_active import trad
 from purpleflea_operator.controllers.agent.decisions import status, trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    Trading,
-    World,
+    ObservedState,
+    TradingObservation,
     pod,
 )
-from purpleflea_operator.controllers.agent.decisions.rollout import as_allowed
+from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
-from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import a_pod, a_spec, an_agent
 
@@ -54,13 +54,13 @@ def a_world(mode, *, pods=None, replicas=3, stateful_set=True, at=NOW, words=Non
     live = {("StatefulSet", "momentum"): a_stateful_set(replicas)} if stateful_set else {}
     found = [a_pod(name) for name in NAMES] if pods is None else pods
     said = {f"uid-{name}": word for name, word in (words or {}).items()}
-    return World(
+    return ObservedState(
         agent=agent,
         generation=1,
         children=live,
         pods=[pod(item) for item in found],
         now=at,
-        trading=Trading(**{"since": NOW, "words": said, **trading}),
+        trading=TradingObservation(**{"since": NOW, "words": said, **trading}),
     )
 
 
@@ -149,7 +149,7 @@ def test_an_invalid_spec_says_nothing_of_the_mode():
 
 
 def replicas_of(world):
-    return as_allowed(world, world.agent).spec.replicas
+    return effective_agent(world, world.agent).spec.replicas
 
 
 @pytest.mark.parametrize(
@@ -275,9 +275,9 @@ def a_resource(entries=(), trading=None, annotations=None):
     resource["metadata"] |= {"managedFields": list(entries), "annotations": annotations or {}}
     if trading:
         resource["status"] = {"trading": trading}
-    cache = Cache()
+    cache = ObjectCache()
     cache.put(resource)
-    return cache.agent(Key("trading", "momentum"))
+    return cache.agent(NamespacedName("trading", "momentum"))
 
 
 def test_the_newest_field_manager_of_the_mode_set_it():

@@ -14,33 +14,42 @@ from purpleflea_operator.controllers.observability.decisions.actions import (
     step,
     was_there,
 )
-from purpleflea_operator.controllers.observability.decisions.registry import Entry
-from purpleflea_operator.datadog.client.models import Found
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.controllers.observability.decisions.registry import ObjectRecord
+from purpleflea_operator.datadog.client.models import RemoteObject
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
 TAGS = ["purpleflea-uid:uid-1", "purpleflea-object:drawdown"]
 BODY = {"name": "n", "query": "q", "tags": TAGS}
-DIGEST = payloads.digest(Kind.MONITOR, BODY)
+DIGEST = payloads.digest(ObjectKind.MONITOR, BODY)
 METRIC = {"data": {"type": "manage_tags", "id": "m", "attributes": {"tags": ["env"]}}}
 
 
 def a_case(found=None, entry=None, **fields):
-    usual = {"kind": Kind.MONITOR, "key": "drawdown", "body": BODY, "owners": ("uid-1", "old")}
+    usual = {
+        "kind": ObjectKind.MONITOR,
+        "key": "drawdown",
+        "body": BODY,
+        "owners": ("uid-1", "old"),
+    }
     return Case(found=found, entry=entry, **{**usual, "keeps": False, "reports": True, **fields})
 
 
 def there(**changes):
-    return Found(kind=Kind.MONITOR, id="7", body={**BODY, **changes})
+    return RemoteObject(kind=ObjectKind.MONITOR, id="7", body={**BODY, **changes})
 
 
 def known(**fields):
-    usual = {"kind": Kind.MONITOR, "key": "drawdown", "state": State.IN_SYNC, "id": "7"}
-    return Entry(**{**usual, "hash": DIGEST, **fields})
+    usual = {"kind": ObjectKind.MONITOR, "key": "drawdown", "state": State.IN_SYNC, "id": "7"}
+    return ObjectRecord(**{**usual, "hash": DIGEST, **fields})
 
 
 def a_metric(tags=(), entry=None, **fields):
-    found = Found(kind=Kind.METRIC_TAGS, id="m", body={"tags": list(tags)}) if tags else None
-    return a_case(found, entry, kind=Kind.METRIC_TAGS, key="m", body=METRIC, **fields)
+    found = (
+        RemoteObject(kind=ObjectKind.METRIC_TAGS, id="m", body={"tags": list(tags)})
+        if tags
+        else None
+    )
+    return a_case(found, entry, kind=ObjectKind.METRIC_TAGS, key="m", body=METRIC, **fields)
 
 
 def test_what_is_not_there_is_made():
@@ -54,7 +63,7 @@ def test_a_metric_is_configured_once_it_has_reported():
 
 
 def test_the_order_of_indexes_is_never_made():
-    assert isinstance(step(a_case(kind=Kind.LOG_INDEX_ORDER, body={})), Wait)
+    assert isinstance(step(a_case(kind=ObjectKind.LOG_INDEX_ORDER, body={})), Wait)
 
 
 def test_what_is_right_is_left():
@@ -85,14 +94,16 @@ def test_an_object_taken_over_gets_our_mark_under_either_policy():
 
 def test_a_configuration_of_somebody_else_is_not_touched():
     assert isinstance(step(a_metric(["region"])), Refuse)
-    creating = Entry(kind=Kind.METRIC_TAGS, key="m", state=State.CREATING)
+    creating = ObjectRecord(kind=ObjectKind.METRIC_TAGS, key="m", state=State.CREATING)
     assert isinstance(step(a_metric(["region"], creating)), Refuse)
 
 
 def a_configuration(state=None, **fields):
     """A configuration that is there, and what is remembered of it."""
-    found = Found(kind=Kind.METRIC_TAGS, id="m", body={"tags": ["env"]})
-    entry = Entry(kind=Kind.METRIC_TAGS, key="m", state=state, **fields) if state else None
+    found = RemoteObject(kind=ObjectKind.METRIC_TAGS, id="m", body={"tags": ["env"]})
+    entry = (
+        ObjectRecord(kind=ObjectKind.METRIC_TAGS, key="m", state=state, **fields) if state else None
+    )
     return found, entry
 
 
@@ -106,7 +117,7 @@ def test_a_configuration_that_was_there_before_is_adopted():
 def test_a_configuration_that_was_announced_and_is_there_was_made_by_us():
     assert not was_there(*a_configuration(State.CREATING))
     assert not was_there(*a_configuration(State.IN_SYNC, id="m"))
-    ours = Entry(kind=Kind.METRIC_TAGS, key="m", state=State.IN_SYNC, id="m")
+    ours = ObjectRecord(kind=ObjectKind.METRIC_TAGS, key="m", state=State.IN_SYNC, id="m")
     assert step(a_metric(["region"], ours)) == Update(changes="tags", by_hand=False)
 
 
@@ -124,29 +135,33 @@ def test_a_mark_says_whether_an_object_was_there_whatever_is_remembered():
 
 def test_the_order_of_indexes_is_ours_to_change_and_never_ours():
     body = {"index_names": ["a", "main"]}
-    found = Found(kind=Kind.LOG_INDEX_ORDER, id="organisation", body={"index_names": ["main"]})
-    case = a_case(found, kind=Kind.LOG_INDEX_ORDER, body=body, keeps=True)
+    found = RemoteObject(
+        kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body={"index_names": ["main"]}
+    )
+    case = a_case(found, kind=ObjectKind.LOG_INDEX_ORDER, body=body, keeps=True)
     assert step(case) == Update(changes="index_names", by_hand=False)
-    right = Found(kind=Kind.LOG_INDEX_ORDER, id="organisation", body=body)
-    assert step(a_case(right, kind=Kind.LOG_INDEX_ORDER, body=body)) == Leave()
+    right = RemoteObject(kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body=body)
+    assert step(a_case(right, kind=ObjectKind.LOG_INDEX_ORDER, body=body)) == Leave()
     assert not was_there(right, None)
 
 
 def test_an_index_that_bears_our_name_and_no_mark_is_somebody_elses():
     body = {"name": "i", "filter": {"query": "a"}}
-    found = Found(kind=Kind.LOG_INDEX, id="i", body={"filter": {"query": "b"}})
-    assert isinstance(step(a_case(found, kind=Kind.LOG_INDEX, body=body)), Refuse)
+    found = RemoteObject(kind=ObjectKind.LOG_INDEX, id="i", body={"filter": {"query": "b"}})
+    assert isinstance(step(a_case(found, kind=ObjectKind.LOG_INDEX, body=body)), Refuse)
 
 
 def test_an_index_that_bears_our_name_and_the_mark_of_another_resource_is_its_own():
     body = {"name": "i", "filter": {"query": "a"}, "tags": TAGS}
     theirs = ["purpleflea-uid:uid-2", "purpleflea-object:drawdown"]
-    found = Found(kind=Kind.LOG_INDEX, id="i", body={"filter": {"query": "a"}, "tags": theirs})
-    assert isinstance(step(a_case(found, kind=Kind.LOG_INDEX, body=body)), Refuse)
+    found = RemoteObject(
+        kind=ObjectKind.LOG_INDEX, id="i", body={"filter": {"query": "a"}, "tags": theirs}
+    )
+    assert isinstance(step(a_case(found, kind=ObjectKind.LOG_INDEX, body=body)), Refuse)
 
 
 def shallow(version="v1"):
-    return Found(kind=Kind.MONITOR, id="7", body=None, version=version)
+    return RemoteObject(kind=ObjectKind.MONITOR, id="7", body=None, version=version)
 
 
 def test_a_list_that_shows_only_a_time_of_change_is_enough_while_it_stands():

@@ -6,7 +6,7 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.observability_status import DEPLOYMENTS
 from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
-from purpleflea_operator.controllers.observability.decisions.deployments import Mark
+from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
     Span,
@@ -52,7 +52,7 @@ def a_pod(created="2026-01-01T12:00:00Z", ready="2026-01-01T12:01:00Z", **metada
 
 
 def a_mark(version="1.0.0", **changes):
-    return Mark(**{"version": version, "id": f"id-of-{version}", "span": SPAN, **changes})
+    return DeploymentMark(**{"version": version, "id": f"id-of-{version}", "span": SPAN, **changes})
 
 
 def test_a_version_is_rolled_out_when_all_pods_of_all_agents_run_it():

@@ -12,11 +12,14 @@ from purpleflea_operator.controllers.observability.decisions.parameters import (
     parameters,
     target,
 )
-from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
-from purpleflea_operator.controllers.observability.decisions.shared_resources import Neighbours
-from purpleflea_operator.datadog.client.models import Found, Survey
+from purpleflea_operator.controllers.observability.decisions.registry import (
+    ObjectRecord,
+    ObjectRegistry,
+)
+from purpleflea_operator.controllers.observability.decisions.shared_resources import SharedResources
+from purpleflea_operator.datadog.client.models import Inventory, RemoteObject
 from purpleflea_operator.datadog.definitions import catalog
-from purpleflea_operator.datadog.definitions.objects import Kind, Reference
+from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 from purpleflea_operator.datadog.definitions.parameters import Feature, LogIndex, Parameters
 
 
@@ -125,32 +128,34 @@ def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():
     assert (found.keeps, found.plans, found.owners) == (True, True, ("uid-1", "old"))
     assert found.scope.service == "purpleflea-trading-agent"
     assert found.scope.notebook.startswith("Purple Flea agents")
-    monitors = [item for item in found.wanted if item.kind is Kind.MONITOR]
+    monitors = [item for item in found.wanted if item.kind is ObjectKind.MONITOR]
     assert all("purpleflea-uid:uid-1" in item.definition.body["tags"] for item in monitors)
 
 
 def test_what_proves_an_object_ours_are_the_ids_remembered_and_those_that_a_look_shows():
     """After a lost status composites can be told from copies still: their members are seen."""
-    found = goal(a_spec(), "uid-1", Neighbours(wanted=frozenset({"agent.heartbeat"})))
-    composite = Reference(kind=Kind.MONITOR, key="degraded")
+    found = goal(a_spec(), "uid-1", SharedResources(wanted=frozenset({"agent.heartbeat"})))
+    composite = Reference(kind=ObjectKind.MONITOR, key="degraded")
     rate, latency = next(
         item.definition.references
         for item in found.wanted
         if item.definition.reference == composite
     )
     seen = next(item for item in found.wanted if item.definition.reference == latency)
-    survey = Survey(
+    survey = Inventory(
         objects={
-            Kind.MONITOR: (Found(kind=seen.kind, id="8", body=seen.definition.body),),
-            Kind.SCANNER: (Found(kind=Kind.SCANNER, id="org", body={}),),
+            ObjectKind.MONITOR: (RemoteObject(kind=seen.kind, id="8", body=seen.definition.body),),
+            ObjectKind.SCANNER: (RemoteObject(kind=ObjectKind.SCANNER, id="org", body={}),),
         }
     )
-    known = Entry(kind=rate.kind, key=rate.key, state=State.IN_SYNC, id="7", adopted=True)
-    proof = found.proof(Memory([known]), survey, made=frozenset({(Kind.MONITOR, "7")}))
+    known = ObjectRecord(kind=rate.kind, key=rate.key, state=State.IN_SYNC, id="7", adopted=True)
+    proof = found.proof(
+        ObjectRegistry([known]), survey, made=frozenset({(ObjectKind.MONITOR, "7")})
+    )
     assert proof.bodies[composite]["query"] == "7 && 8"
-    assert Reference(kind=Kind.MONITOR, key="slo-fast-burn") not in proof.bodies
-    assert Reference(kind=Kind.SCANNER_GROUP, key="agents") in proof.bodies
-    assert (proof.adopted, proof.shared) == ({(Kind.MONITOR, "7")}, {"agent.heartbeat"})
+    assert Reference(kind=ObjectKind.MONITOR, key="slo-fast-burn") not in proof.bodies
+    assert Reference(kind=ObjectKind.SCANNER_GROUP, key="agents") in proof.bodies
+    assert (proof.adopted, proof.shared) == ({(ObjectKind.MONITOR, "7")}, {"agent.heartbeat"})
 
 
 def test_the_example_is_valid_nothing_of_it_is_ignored_and_it_says_the_defaults(repository):

@@ -6,7 +6,7 @@ from purpleflea_operator.controllers.observability.decisions.payloads import (
     digest,
     shown,
 )
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab", max_size=3),
@@ -19,7 +19,7 @@ BODY = st.dictionaries(st.text("abc", min_size=1, max_size=3), JSON, max_size=4)
 
 
 def of(ours, theirs):
-    return differences(Kind.MONITOR, ours, theirs)
+    return differences(ObjectKind.MONITOR, ours, theirs)
 
 
 @given(BODY)
@@ -67,5 +67,7 @@ def test_many_differences_are_shown_as_a_few():
 
 
 def test_a_hash_does_not_depend_on_the_order_of_fields():
-    assert digest(Kind.MONITOR, {"a": 1, "b": 2}) == digest(Kind.MONITOR, {"b": 2, "a": 1})
-    assert digest(Kind.MONITOR, {"a": 1}) != digest(Kind.MONITOR, {"a": 2})
+    assert digest(ObjectKind.MONITOR, {"a": 1, "b": 2}) == digest(
+        ObjectKind.MONITOR, {"b": 2, "a": 1}
+    )
+    assert digest(ObjectKind.MONITOR, {"a": 1}) != digest(ObjectKind.MONITOR, {"a": 2})

@@ -1,7 +1,7 @@
-from purpleflea_operator.controllers.observability.resource_cache import Resources
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
+from purpleflea_operator.kube.object_cache import NamespacedName
 
-KEY = Key("trading", "fleet")
+KEY = NamespacedName("trading", "fleet")
 
 
 def a_resource(version=1, *, uid="a", generation=1, **metadata):
@@ -19,7 +19,7 @@ def a_resource(version=1, *, uid="a", generation=1, **metadata):
 
 
 def test_a_new_resource_and_a_change_of_its_spec_ask_for_a_pass():
-    resources = Resources()
+    resources = ResourceCache()
     assert resources.see(a_resource(1))
     assert not resources.see(a_resource(1))
     assert resources.see(a_resource(2, generation=2))
@@ -28,14 +28,14 @@ def test_a_new_resource_and_a_change_of_its_spec_ask_for_a_pass():
 
 
 def test_our_own_writes_ask_for_none():
-    resources = Resources()
+    resources = ResourceCache()
     resources.see(a_resource(1))
     resources.keep(a_resource(2, finalizers=["x"]))
     assert not resources.see(a_resource(2, finalizers=["x"]))
 
 
 def test_a_change_that_the_answer_to_our_own_write_showed_first_still_asks_for_a_pass():
-    resources = Resources()
+    resources = ResourceCache()
     resources.see(a_resource(1))
     resources.keep(a_resource(3, generation=2))
     assert resources.see(a_resource(2, generation=2))
@@ -43,14 +43,14 @@ def test_a_change_that_the_answer_to_our_own_write_showed_first_still_asks_for_a
 
 
 def test_an_older_version_replaces_no_newer_one():
-    resources = Resources()
+    resources = ResourceCache()
     resources.see(a_resource(5))
     resources.keep(a_resource(4))
     assert resources.get(KEY)["metadata"]["resourceVersion"] == "5"
 
 
 def test_only_the_incarnation_that_is_gone_is_forgotten():
-    resources = Resources()
+    resources = ResourceCache()
     resources.see(a_resource(1, uid="a"))
     resources.see(a_resource(2, uid="b"))
     resources.drop(KEY, "a")
@@ -62,7 +62,7 @@ def test_only_the_incarnation_that_is_gone_is_forgotten():
 
 
 def test_a_list_forgets_what_it_no_longer_shows_but_not_what_is_newer():
-    resources = Resources()
+    resources = ResourceCache()
     resources.see(a_resource(5))
     resources.keep_only([], version=4)
     assert resources.get(KEY) is not None

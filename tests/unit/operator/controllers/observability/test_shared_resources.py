@@ -2,7 +2,7 @@ import pytest
 
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability.decisions.shared_resources import (
-    Neighbours,
+    SharedResources,
     neighbours,
 )
 
@@ -22,7 +22,7 @@ def seen(*others):
 
 
 def test_without_others_nothing_is_shared():
-    assert seen() == Neighbours()
+    assert seen() == SharedResources()
 
 
 def test_another_resource_of_the_same_address_wants_its_metrics():

@@ -4,29 +4,29 @@ import pytest
 
 from purpleflea_operator.api.observability_status import ObservabilityStatus, State
 from purpleflea_operator.controllers.observability.decisions.registry import (
-    Entry,
-    Memory,
+    ObjectRecord,
+    ObjectRegistry,
     remembered,
 )
 from purpleflea_operator.controllers.observability.decisions.status import (
     VALID,
-    Outcome,
-    Standing,
-    Verdict,
+    ConditionValue,
+    PassResult,
+    SyncState,
     news,
     next_status,
 )
-from purpleflea_operator.datadog.definitions.objects import Kind, Reference
+from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(2026, 1, 1, 13, tzinfo=UTC)
-REJECTED = Verdict(status="False", reason="Rejected", message="no")
+REJECTED = ConditionValue(status="False", reason="Rejected", message="no")
 
 
 def entries(*states):
-    return Memory(
-        Entry(
-            kind=Kind.MONITOR,
+    return ObjectRegistry(
+        ObjectRecord(
+            kind=ObjectKind.MONITOR,
             key=f"m{number}",
             state=state,
             id=str(number),
@@ -39,7 +39,7 @@ def entries(*states):
 
 def status(memory, *, current=None, now=NOON, **standing):
     usual = {"generation": 3, "wanted": len(list(memory)), "keys": VALID}
-    return next_status(current or {}, memory, Standing(**{**usual, **standing}), now)
+    return next_status(current or {}, memory, SyncState(**{**usual, **standing}), now)
 
 
 def verdicts(found):
@@ -78,7 +78,7 @@ def test_messages_name_some_objects_and_count_the_rest():
     ("reason", "degraded"), [("Unreachable", "True"), ("RateLimited", "False")]
 )
 def test_an_outage_degrades_and_a_rate_limit_does_not(reason, degraded):
-    halt = Verdict(status="False", reason=reason, message="503")
+    halt = ConditionValue(status="False", reason=reason, message="503")
     found = verdicts(status(entries(State.IN_SYNC), halt=halt))
     assert found["Synced"] == ("False", reason)
     assert found["Degraded"][0] == degraded
@@ -86,7 +86,7 @@ def test_an_outage_degrades_and_a_rate_limit_does_not(reason, degraded):
 
 
 def test_rejected_keys_are_the_first_thing_to_say():
-    halt = Verdict(status="False", reason="KeysInvalid", message="no")
+    halt = ConditionValue(status="False", reason="KeysInvalid", message="no")
     found = verdicts(status(entries(), keys=REJECTED, halt=halt))
     assert found["Ready"] == ("False", "Rejected")
 
@@ -112,9 +112,9 @@ def test_what_was_wanted_is_kept_where_the_spec_cannot_be_read():
 
 
 def test_a_status_is_what_the_crd_takes():
-    many = Memory(
-        Entry(
-            kind=Kind.MONITOR,
+    many = ObjectRegistry(
+        ObjectRecord(
+            kind=ObjectKind.MONITOR,
             key=f"m{n}",
             state=State.FAILED,
             id="1",
@@ -137,11 +137,13 @@ def test_the_memory_is_what_the_status_says():
     memory = entries(State.EDITED, State.FAILED, State.IN_SYNC)
     shown = status(memory)
     assert list(remembered(shown)) == list(memory)
-    memory.arrange([Reference(kind=Kind.MONITOR, key="m2"), Reference(kind=Kind.SLO, key="m2")])
+    memory.arrange(
+        [Reference(kind=ObjectKind.MONITOR, key="m2"), Reference(kind=ObjectKind.SLO, key="m2")]
+    )
     assert [entry.key for entry in memory] == ["m2", "m0", "m1"]
-    memory.drop(Reference(kind=Kind.MONITOR, key="m2"))
-    memory.drop(Reference(kind=Kind.MONITOR, key="m2"))
-    assert memory.get(Reference(kind=Kind.MONITOR, key="m2")) is None
+    memory.drop(Reference(kind=ObjectKind.MONITOR, key="m2"))
+    memory.drop(Reference(kind=ObjectKind.MONITOR, key="m2"))
+    assert memory.get(Reference(kind=ObjectKind.MONITOR, key="m2")) is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_events_tell_of_turns_only():
 
 def test_events_tell_of_rejected_keys_and_their_return():
     good = status(entries(State.IN_SYNC))
-    halt = Verdict(status="False", reason="KeysInvalid", message="no")
+    halt = ConditionValue(status="False", reason="KeysInvalid", message="no")
     bad = status(entries(State.IN_SYNC), keys=REJECTED, halt=halt)
     assert ("Warning", "KeysValidRejected") in reasons(good, bad)
     assert ("Normal", "KeysValidValid") in reasons(bad, good)
@@ -173,24 +175,24 @@ def test_events_tell_of_rejected_keys_and_their_return():
 
 def test_what_is_on_its_way_is_no_news():
     assert reasons({}, status(entries(State.CREATING))) == []
-    halt = Verdict(status="False", reason="RateLimited", message="429")
+    halt = ConditionValue(status="False", reason="RateLimited", message="429")
     assert reasons(status(entries(State.IN_SYNC)), status(entries(), halt=halt)) == []
     assert reasons({}, status(entries(State.CREATING), keys=None)) == []
 
 
 def test_edits_and_objects_made_again_are_told_by_name():
     good = status(entries(State.IN_SYNC))
-    outcome = Outcome(restored=["monitor/a (query)"], remade=["slo/b"])
+    outcome = PassResult(restored=["monitor/a (query)"], remade=["slo/b"])
     found = news(good, good, outcome)
     assert [turn.reason for turn in found] == ["EditsReverted", "ObjectsRemade"]
     assert found[0].message.endswith("monitor/a (query)")
-    assert list(news(good, good, Outcome())) == []
+    assert list(news(good, good, PassResult())) == []
 
 
 def test_removals_and_what_is_left_are_told_by_name():
     good = status(entries(State.IN_SYNC))
     names = [f"monitor/m{number}" for number in range(20)]
-    found = news(good, good, Outcome(removed=names, left=["monitor/x"], vanished=["slo/b"]))
+    found = news(good, good, PassResult(removed=names, left=["monitor/x"], vanished=["slo/b"]))
     assert [(turn.type, turn.reason) for turn in found] == [
         ("Warning", "AllObjectsGone"),
         ("Normal", "ObjectsRemoved"),

@@ -26,7 +26,7 @@ from purpleflea_operator.datadog.definitions import catalog, dashboard
 from purpleflea_operator.datadog.definitions.objects import (
     ORGANISATION_SCANNER,
     Definition,
-    Kind,
+    ObjectKind,
     Reference,
     resolved,
 )
@@ -35,19 +35,19 @@ from purpleflea_sandbox.datadog.queries import read, tree
 from support import datadog_models
 
 MODELS = {
-    Kind.MONITOR: Monitor,
-    Kind.SLO: ServiceLevelObjectiveRequest,
-    Kind.DASHBOARD: Dashboard,
-    Kind.LOG_PIPELINE: LogsPipeline,
-    Kind.LOG_INDEX: LogsIndex,
-    Kind.LOG_INDEX_ORDER: LogsIndexesOrder,
-    Kind.METRIC_TAGS: MetricTagConfigurationCreateRequest,
-    Kind.SCANNER_GROUP: SensitiveDataScannerGroupCreateRequest,
-    Kind.SCANNER_RULE: SensitiveDataScannerRuleCreateRequest,
-    Kind.NOTEBOOK: NotebookCreateRequest,
+    ObjectKind.MONITOR: Monitor,
+    ObjectKind.SLO: ServiceLevelObjectiveRequest,
+    ObjectKind.DASHBOARD: Dashboard,
+    ObjectKind.LOG_PIPELINE: LogsPipeline,
+    ObjectKind.LOG_INDEX: LogsIndex,
+    ObjectKind.LOG_INDEX_ORDER: LogsIndexesOrder,
+    ObjectKind.METRIC_TAGS: MetricTagConfigurationCreateRequest,
+    ObjectKind.SCANNER_GROUP: SensitiveDataScannerGroupCreateRequest,
+    ObjectKind.SCANNER_RULE: SensitiveDataScannerRuleCreateRequest,
+    ObjectKind.NOTEBOOK: NotebookCreateRequest,
 }
 EVERYTHING = catalog.everything(Parameters())
-MONITORS = [item for item in EVERYTHING if item.kind is Kind.MONITOR]
+MONITORS = [item for item in EVERYTHING if item.kind is ObjectKind.MONITOR]
 
 
 def by_name(item):
@@ -105,8 +105,8 @@ def test_the_composite_joins_its_members_by_reference():
     degraded = next(item for item in MONITORS if item.key == "degraded")
     ids = dict(zip(degraded.references, ("11", "12"), strict=True))
     assert set(ids) == {
-        Reference(kind=Kind.MONITOR, key="api-error-rate"),
-        Reference(kind=Kind.MONITOR, key="order-latency-p95"),
+        Reference(kind=ObjectKind.MONITOR, key="api-error-rate"),
+        Reference(kind=ObjectKind.MONITOR, key="order-latency-p95"),
     }
     joined = read.condition(resolved(degraded, ids)["query"], "composite")
     assert joined == tree.Joined("&&", tree.Member("11"), tree.Member("12"))
@@ -221,7 +221,7 @@ def test_anomalies_and_index_are_off_unless_chosen(parameters):
 
 
 def test_the_index_stands_before_the_others_of_the_organisation():
-    order = next(item for item in EVERYTHING if item.kind is Kind.LOG_INDEX_ORDER)
+    order = next(item for item in EVERYTHING if item.kind is ObjectKind.LOG_INDEX_ORDER)
     assert order.body == {"index_names": ["purpleflea-agents", "main"]}
 
 
@@ -229,7 +229,7 @@ def test_the_scanner_finds_keys_and_addresses_and_leaves_ids_alone():
     patterns = {
         item.key: item.body["data"]["attributes"]["pattern"]
         for item in EVERYTHING
-        if item.kind is Kind.SCANNER_RULE
+        if item.kind is ObjectKind.SCANNER_RULE
     }
     address = "0x" + "aB" * 20
     assert re.search(patterns["api-keys"], "key=pf_paper_" + "0a" * 16)

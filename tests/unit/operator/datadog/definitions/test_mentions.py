@@ -6,7 +6,7 @@ import pytest
 
 from purpleflea_contract import events, facets, metrics, spans, tags
 from purpleflea_operator.datadog.definitions import catalog
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import log_tags
@@ -21,19 +21,19 @@ EVERYTHING = catalog.everything(Parameters())
 WIDGETS = [
     widget["definition"]
     for item in EVERYTHING
-    if item.kind is Kind.DASHBOARD
+    if item.kind is ObjectKind.DASHBOARD
     for widget in item.body["widgets"]
 ] + [
     cell["attributes"]["definition"]
     for item in EVERYTHING
-    if item.kind is Kind.NOTEBOOK
+    if item.kind is ObjectKind.NOTEBOOK
     for cell in item.body["data"]["attributes"]["cells"]
     if cell["attributes"]["definition"]["type"] != "markdown"
 ]
 CONDITIONS = [
     read.condition(re.sub("<[^>]*>", "1", item.body["query"]), item.body["type"])
     for item in EVERYTHING
-    if item.kind is Kind.MONITOR
+    if item.kind is ObjectKind.MONITOR
 ]
 
 
@@ -49,7 +49,7 @@ def every_series() -> Iterator[tree.Series]:
         if isinstance(condition, tree.MetricCondition):
             yield from tree.leaves(condition.expression)
     for item in EVERYTHING:
-        if item.kind is Kind.SLO:
+        if item.kind is ObjectKind.SLO:
             for text in item.body["query"].values():
                 yield from tree.leaves(read.series(text))
     for widget in WIDGETS:
@@ -62,9 +62,9 @@ def every_term() -> Iterator[tree.Term]:
         if isinstance(condition, tree.LogCondition):
             yield from condition.search
     for item in EVERYTHING:
-        if item.kind in (Kind.LOG_PIPELINE, Kind.LOG_INDEX):
+        if item.kind in (ObjectKind.LOG_PIPELINE, ObjectKind.LOG_INDEX):
             yield from read.search(item.body["filter"]["query"])
-        if item.kind is Kind.SCANNER_GROUP:
+        if item.kind is ObjectKind.SCANNER_GROUP:
             yield from read.search(item.body["data"]["attributes"]["filter"]["query"])
     for widget in WIDGETS:
         if widget["type"] == "list_stream":
@@ -153,7 +153,7 @@ def test_percentiles_are_switched_on_where_a_query_needs_them():
     configured = {
         item.key
         for item in EVERYTHING
-        if item.kind is Kind.METRIC_TAGS
+        if item.kind is ObjectKind.METRIC_TAGS
         and item.body["data"]["attributes"].get("include_percentiles")
     }
     asked = {item.metric for item in ALL_SERIES if item.aggregator.startswith("p")}
@@ -164,7 +164,7 @@ def test_no_query_needs_a_tag_that_the_metric_configuration_drops():
     kept = {
         item.key: set(item.body["data"]["attributes"]["tags"])
         for item in EVERYTHING
-        if item.kind is Kind.METRIC_TAGS
+        if item.kind is ObjectKind.METRIC_TAGS
     }
     for series in ALL_SERIES:
         if series.metric in kept:
@@ -183,7 +183,7 @@ def test_formulas_use_every_query_of_their_widget():
 
 
 def test_every_template_variable_is_used_wherever_the_data_has_its_tag():
-    board = next(item.body for item in EVERYTHING if item.kind is Kind.DASHBOARD)
+    board = next(item.body for item in EVERYTHING if item.kind is ObjectKind.DASHBOARD)
     variables = {item["name"] for item in board["template_variables"]}
     assert variables == {"env", "service", "agent_id", "strategy", "market"}
     for widget in (item["definition"] for item in board["widgets"]):
@@ -197,7 +197,7 @@ def test_every_template_variable_is_used_wherever_the_data_has_its_tag():
 
 
 def test_the_dashboard_has_the_published_widgets_and_none_in_the_old_format():
-    board = next(item.body for item in EVERYTHING if item.kind is Kind.DASHBOARD)
+    board = next(item.body for item in EVERYTHING if item.kind is ObjectKind.DASHBOARD)
     kinds = {item["definition"]["title"]: item["definition"]["type"] for item in board["widgets"]}
     assert kinds["Fleet P&L (USD)"] == "query_value"
     assert kinds["P&L by market"] == "timeseries"
@@ -210,7 +210,7 @@ def test_the_dashboard_has_the_published_widgets_and_none_in_the_old_format():
 
 
 def test_widgets_stand_side_by_side_without_overlap():
-    board = next(item.body for item in EVERYTHING if item.kind is Kind.DASHBOARD)
+    board = next(item.body for item in EVERYTHING if item.kind is ObjectKind.DASHBOARD)
     cells = [
         (x, y)
         for place in (item["layout"] for item in board["widgets"])
@@ -225,7 +225,7 @@ def test_every_metric_of_the_contract_is_configured_and_the_host_is_never_kept()
     configured = {
         item.key: item.body["data"]["attributes"]
         for item in EVERYTHING
-        if item.kind is Kind.METRIC_TAGS
+        if item.kind is ObjectKind.METRIC_TAGS
     }
     assert set(configured) == set(METRICS)
     assert all("host" not in item["tags"] for item in configured.values())

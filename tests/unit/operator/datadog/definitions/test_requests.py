@@ -8,31 +8,31 @@ import pytest
 from purpleflea_operator.controllers.observability.decisions import ownership_tags
 from purpleflea_operator.datadog.client import models
 from purpleflea_operator.datadog.definitions import catalog
-from purpleflea_operator.datadog.definitions.objects import Definition, Kind, resolved
+from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, resolved
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from support import datadog_models
 
 UID = "11111111-2222-3333-4444-555555555555"
 CREATED = {
-    Kind.MONITOR: "v1.monitor.Monitor",
-    Kind.SLO: "v1.service_level_objective_request.ServiceLevelObjectiveRequest",
-    Kind.DASHBOARD: "v1.dashboard.Dashboard",
-    Kind.LOG_PIPELINE: "v1.logs_pipeline.LogsPipeline",
-    Kind.LOG_INDEX: "v1.logs_index.LogsIndex",
-    Kind.LOG_INDEX_ORDER: "v1.logs_indexes_order.LogsIndexesOrder",
-    Kind.METRIC_TAGS: "v2.metric_tag_configuration_create_request.MetricTagConfigurationCreateRequest",
-    Kind.SCANNER_GROUP: "v2.sensitive_data_scanner_group_create_request.SensitiveDataScannerGroupCreateRequest",
-    Kind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_create_request.SensitiveDataScannerRuleCreateRequest",
-    Kind.NOTEBOOK: "v1.notebook_create_request.NotebookCreateRequest",
+    ObjectKind.MONITOR: "v1.monitor.Monitor",
+    ObjectKind.SLO: "v1.service_level_objective_request.ServiceLevelObjectiveRequest",
+    ObjectKind.DASHBOARD: "v1.dashboard.Dashboard",
+    ObjectKind.LOG_PIPELINE: "v1.logs_pipeline.LogsPipeline",
+    ObjectKind.LOG_INDEX: "v1.logs_index.LogsIndex",
+    ObjectKind.LOG_INDEX_ORDER: "v1.logs_indexes_order.LogsIndexesOrder",
+    ObjectKind.METRIC_TAGS: "v2.metric_tag_configuration_create_request.MetricTagConfigurationCreateRequest",
+    ObjectKind.SCANNER_GROUP: "v2.sensitive_data_scanner_group_create_request.SensitiveDataScannerGroupCreateRequest",
+    ObjectKind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_create_request.SensitiveDataScannerRuleCreateRequest",
+    ObjectKind.NOTEBOOK: "v1.notebook_create_request.NotebookCreateRequest",
 }
 UPDATED = CREATED | {
-    Kind.MONITOR: "v1.monitor_update_request.MonitorUpdateRequest",
-    Kind.SLO: "v1.service_level_objective.ServiceLevelObjective",
-    Kind.LOG_INDEX: "v1.logs_index_update_request.LogsIndexUpdateRequest",
-    Kind.METRIC_TAGS: "v2.metric_tag_configuration_update_request.MetricTagConfigurationUpdateRequest",
-    Kind.SCANNER_GROUP: "v2.sensitive_data_scanner_group_update_request.SensitiveDataScannerGroupUpdateRequest",
-    Kind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_update_request.SensitiveDataScannerRuleUpdateRequest",
-    Kind.NOTEBOOK: "v1.notebook_update_request.NotebookUpdateRequest",
+    ObjectKind.MONITOR: "v1.monitor_update_request.MonitorUpdateRequest",
+    ObjectKind.SLO: "v1.service_level_objective.ServiceLevelObjective",
+    ObjectKind.LOG_INDEX: "v1.logs_index_update_request.LogsIndexUpdateRequest",
+    ObjectKind.METRIC_TAGS: "v2.metric_tag_configuration_update_request.MetricTagConfigurationUpdateRequest",
+    ObjectKind.SCANNER_GROUP: "v2.sensitive_data_scanner_group_update_request.SensitiveDataScannerGroupUpdateRequest",
+    ObjectKind.SCANNER_RULE: "v2.sensitive_data_scanner_rule_update_request.SensitiveDataScannerRuleUpdateRequest",
+    ObjectKind.NOTEBOOK: "v1.notebook_update_request.NotebookUpdateRequest",
 }
 EVERYTHING = catalog.everything(Parameters(features=frozenset(Feature)))
 
@@ -65,7 +65,7 @@ def test_datadogs_models_know_every_key_of_what_is_changed(definition):
 
 
 @pytest.mark.parametrize(
-    "definition", [item for item in EVERYTHING if item.kind is Kind.MONITOR], ids=by_name
+    "definition", [item for item in EVERYTHING if item.kind is ObjectKind.MONITOR], ids=by_name
 )
 def test_datadogs_models_know_every_key_of_what_is_adopted(definition):
     body = ownership_tags.adopted(definition.kind, sent(definition))

@@ -6,7 +6,7 @@ import hcl2
 import pytest
 
 from purpleflea_operator.datadog.definitions import catalog
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
 from purpleflea_operator.datadog.definitions.terraform import module
 from purpleflea_operator.datadog.definitions.terraform.resources import address
@@ -15,7 +15,9 @@ SCHEMA = json.loads((Path(__file__).parents[4] / "data" / "terraform-schema.json
 META = {"count", "for_each"}
 FILES = {name: text for name, text in module.files(Parameters()).items() if name.endswith(".tf")}
 DEFINITIONS = {
-    address(item): item for item in catalog.everything(Parameters()) if item.kind is Kind.MONITOR
+    address(item): item
+    for item in catalog.everything(Parameters())
+    if item.kind is ObjectKind.MONITOR
 }
 
 
@@ -93,7 +95,7 @@ def test_a_wrong_argument_would_be_found():
 def test_every_definition_but_the_notebook_is_a_resource():
     made = {f"{kind}.{label}" for kind, label, _ in resources()}
     for item in catalog.everything(Parameters()):
-        if item.kind in (Kind.METRIC_TAGS, Kind.NOTEBOOK):
+        if item.kind in (ObjectKind.METRIC_TAGS, ObjectKind.NOTEBOOK):
             continue
         assert address(item).removesuffix("[0]") in made
     assert "datadog_metric_tag_configuration.agents" in made

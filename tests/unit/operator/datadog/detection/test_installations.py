@@ -11,8 +11,8 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
     telemetry_ready,
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
-from purpleflea_operator.controllers.agent.node_inventory import Terrain
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
 from purpleflea_operator.datadog.detection.coverage import coverage
 from purpleflea_operator.datadog.detection.facts import PodSecurity
@@ -744,7 +744,7 @@ CASES = (
 def world_of(case):
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
     way = connection(facts, case.wanted, Limits(security=case.security))
-    around = Terrain(clock=lambda: 0.0)
+    around = NodeInventory(clock=lambda: 0.0)
     for item in case.nodes:
         around.note(resources.NODE, item)
     agents = case.node_agents
@@ -761,7 +761,7 @@ def world_of(case):
         "status": {**counts, "observedGeneration": 1},
     }
     pods = [a_pod(f"momentum-{i}", node=name, env=receivers(way)) for i, name in enumerate(NODES)]
-    return World(
+    return ObservedState(
         agent=Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec),
         generation=1,
         children={("StatefulSet", "momentum"): stateful_set},

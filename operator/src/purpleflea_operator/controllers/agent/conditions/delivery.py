@@ -13,14 +13,18 @@ from purpleflea_operator.controllers.agent.conditions.finding import (
     finding,
     some,
 )
-from purpleflea_operator.controllers.agent.conditions.reasons import Hearing, TelemetryReason
+from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import Manifest, Pod, World
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    Manifest,
+    ObservedState,
+    Pod,
+)
 from purpleflea_operator.datadog.detection.facts import NodeAgent
 from purpleflea_operator.manifests.datadog_env import receivers
 
 
-def not_injected(world: World, _found: NodeAgent) -> Finding | None:
+def not_injected(world: ObservedState, _found: NodeAgent) -> Finding | None:
     """Live pods that lack what was asked for: somebody else changed them on their way in."""
     stateful_set = world.stateful_set
     if stateful_set is None:
@@ -62,9 +66,9 @@ def _is_set(expected: object, live: object) -> bool:
     )
 
 
-def unheard(world: World, found: NodeAgent) -> Finding | None:
+def losing_telemetry(world: ObservedState, found: NodeAgent) -> Finding | None:
     """Pods that were asked, and lose what they send, or do not answer."""
-    losing, silent = _pods(world, Hearing.LOST), _pods(world, Hearing.SILENT)
+    losing, silent = _pods(world, Delivery.LOST), _pods(world, Delivery.SILENT)
     if losing:
         message = (
             f"{_heard(world)}; {_names(losing)} lose what they send although a node agent is there "
@@ -82,10 +86,10 @@ def unheard(world: World, found: NodeAgent) -> Finding | None:
     return _doubted(world)
 
 
-def _doubted(world: World) -> Finding | None:
+def _doubted(world: ObservedState) -> Finding | None:
     """What was said before this operator began to ask holds until it has seen as much itself."""
     before = world.telemetry
-    if not _pods(world, Hearing.DOUBTED) or before.get("reason") not in DOUBTFUL:
+    if not _pods(world, Delivery.DOUBTED) or before.get("reason") not in DOUBTFUL:
         return None
     return _finding(before["status"], TelemetryReason(before["reason"]), before["message"])
 
@@ -94,9 +98,9 @@ DOUBTFUL = (TelemetryReason.TELEMETRY_LOST, TelemetryReason.AGENTS_SILENT)
 """What only the agents' own words prove, and disprove."""
 
 
-def waiting(world: World, _found: NodeAgent) -> Finding | None:
+def waiting(world: ObservedState, _found: NodeAgent) -> Finding | None:
     """Pods that start, or that nobody has heard of yet."""
-    unproven = [*_pods(world, Hearing.NEW), *_pods(world, Hearing.DOUBTED)]
+    unproven = [*_pods(world, Delivery.NEW), *_pods(world, Delivery.DOUBTED)]
     if progress(world)[1] and not unproven:
         return None
     message = (
@@ -106,20 +110,20 @@ def waiting(world: World, _found: NodeAgent) -> Finding | None:
     return _finding("Unknown", TelemetryReason.WAITING_FOR_AGENTS, message)
 
 
-def _heard(world: World) -> str:
+def _heard(world: ObservedState) -> str:
     """How many of the identities are ready, and nothing speaks against them."""
     wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", len(world.pods))
     heard = sum(pod.ready and pod.uid not in world.hearing for pod in world.pods)
     return f"{heard}/{wanted} agents are heard"
 
 
-def _kubectl(world: World) -> str:
+def _kubectl(world: ObservedState) -> str:
     metadata = (world.stateful_set or {}).get("metadata", {})
     namespace = metadata.get("namespace") if world.agent is None else world.agent.namespace
     return f"kubectl --namespace {namespace}"
 
 
-def _pods(world: World, what: Hearing) -> list[Pod]:
+def _pods(world: ObservedState, what: Delivery) -> list[Pod]:
     return [pod for pod in world.pods if world.hearing.get(pod.uid) == what]
 
 

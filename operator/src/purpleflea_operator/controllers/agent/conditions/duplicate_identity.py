@@ -3,10 +3,10 @@
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 
-def is_refused(world: World) -> bool:
+def is_refused(world: ObservedState) -> bool:
     """Whether agents of this resource may not be started for the sake of another's."""
     return bool(
         world.rival
@@ -15,7 +15,7 @@ def is_refused(world: World) -> bool:
     )
 
 
-def duplicate_identity(world: World) -> Finding:
+def duplicate_identity(world: ObservedState) -> Finding:
     """Do the agents have their names, env and service in Datadog for themselves?"""
     kind = ConditionType.DUPLICATE_IDENTITY
     if not world.rival and not world.sees_all:

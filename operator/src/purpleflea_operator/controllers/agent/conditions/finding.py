@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from purpleflea_operator.api.agent_status import ConditionStatus, ConditionType
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.facts import NodeAgent
 
 
@@ -23,7 +23,7 @@ class Finding:
     message: str
 
 
-Check = Callable[[World], Finding]
+Check = Callable[[ObservedState], Finding]
 
 
 def finding(kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Finding:

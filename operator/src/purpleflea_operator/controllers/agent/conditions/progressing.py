@@ -13,12 +13,12 @@ from purpleflea_operator.controllers.agent.conditions.workload_available import 
     problem,
     progress,
 )
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 DEADLINE = timedelta(minutes=10)
 
 
-def progressing(world: World) -> Finding:
+def progressing(world: ObservedState) -> Finding:
     """Does the workload come closer to what is wanted?"""
     kind = ConditionType.PROGRESSING
     if world.failure:
@@ -38,7 +38,7 @@ def progressing(world: World) -> Finding:
     return finding(kind, "True", "RollingOut", "agents are being started or replaced")
 
 
-def is_complete(world: World) -> bool:
+def is_complete(world: ObservedState) -> bool:
     """Whether every identity runs what is wanted and is ready."""
     stateful_set = world.stateful_set
     if stateful_set is None or "deletionTimestamp" in stateful_set["metadata"]:
@@ -46,7 +46,7 @@ def is_complete(world: World) -> bool:
     return progress(world)[1]
 
 
-def deadline(world: World) -> datetime | None:
+def deadline(world: ObservedState) -> datetime | None:
     """When a workload that makes no more progress counts as stuck; None where it is complete, or never began."""
     if world.agent is None or is_complete(world) or world.unavailable_since is None:
         return None
@@ -56,12 +56,12 @@ def deadline(world: World) -> datetime | None:
     return max(marks) + DEADLINE
 
 
-def is_overdue(world: World) -> bool:
+def is_overdue(world: ObservedState) -> bool:
     """Whether the last progress is too long ago."""
     limit = deadline(world)
     return limit is not None and world.now is not None and world.now >= limit
 
 
-def _first_unready(world: World) -> str:
+def _first_unready(world: ObservedState) -> str:
     waiting = sorted(pod.name for pod in world.pods if not pod.ready)
     return f"{waiting[0]} is not ready" if waiting else "pods are missing"

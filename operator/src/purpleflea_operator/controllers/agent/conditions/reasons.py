@@ -38,7 +38,7 @@ class TelemetryReason(StrEnum):
     CONNECTED = "Connected"
 
 
-class Hearing(StrEnum):
+class Delivery(StrEnum):
     """What is known of a pod by asking it, where that is not simply that it is heard."""
 
     LOST = "TelemetryLost"

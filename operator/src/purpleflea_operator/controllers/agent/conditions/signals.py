@@ -14,13 +14,13 @@ from purpleflea_operator.controllers.agent.conditions.finding import (
     some,
 )
 from purpleflea_operator.controllers.agent.conditions.reasons import TelemetryReason
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import Mode, takes_traces
 from purpleflea_operator.datadog.detection.coverage import Heard, hearers
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch, worst
 
 
-def signals(world: World) -> dict[str, Switch]:
+def signals(world: ObservedState) -> dict[str, Switch]:
     """What the agents send, and whether all node agents that hear them take it."""
     heard = [item.by for item in _hearers(world)]
     takes = {
@@ -31,7 +31,7 @@ def signals(world: World) -> dict[str, Switch]:
     return {signal: state for signal, state in takes.items() if signal in _sent(world)}
 
 
-def signal_off(world: World, _found: NodeAgent) -> Finding | None:
+def signal_off(world: ObservedState, _found: NodeAgent) -> Finding | None:
     """Traces or logs that a node agent does not take, of agents on its nodes."""
     sent, heard = _sent(world), _hearers(world)
     for gap in _gaps(world):
@@ -43,7 +43,7 @@ def signal_off(world: World, _found: NodeAgent) -> Finding | None:
     return None
 
 
-def _hearers(world: World) -> tuple[Heard, ...]:
+def _hearers(world: ObservedState) -> tuple[Heard, ...]:
     return hearers(world.datadog, world.connection, world.coverage)
 
 
@@ -58,7 +58,7 @@ class _Gap:
     way: str = ""
 
 
-def _gaps(world: World) -> tuple[_Gap, ...]:
+def _gaps(world: ObservedState) -> tuple[_Gap, ...]:
     way = world.connection
     by_socket = way.mode in (Mode.SOCKET, Mode.CSI)
     traces = partial(remedies.traces, by_socket=by_socket)
@@ -85,7 +85,7 @@ def _gaps(world: World) -> tuple[_Gap, ...]:
     )
 
 
-def _sent(world: World) -> set[str]:
+def _sent(world: ObservedState) -> set[str]:
     if world.agent is None:
         # What is invalid does not say what agents send; metrics they all do.
         return {"metrics"}
@@ -94,7 +94,9 @@ def _sent(world: World) -> set[str]:
     return {signal for signal, is_sent in wanted.items() if is_sent}
 
 
-def _extent(world: World, heard: Sequence[Heard], lacking: Sequence[Heard], gap: _Gap) -> str:
+def _extent(
+    world: ObservedState, heard: Sequence[Heard], lacking: Sequence[Heard], gap: _Gap
+) -> str:
     """Who takes no such signal; where others do, how many agents have it, and which nodes lack it."""
     if len(lacking) == len(heard):
         return f"{some([named(item.by) for item in lacking], EXPLAINED)} takes no {gap.signal}{gap.way}"

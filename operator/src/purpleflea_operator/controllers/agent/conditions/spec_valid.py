@@ -2,11 +2,11 @@
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding, some
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.manifests.user_overrides import extras
 
 
-def spec_valid(world: World) -> Finding:
+def spec_valid(world: ObservedState) -> Finding:
     """Is the spec one that can be rendered, and is nothing of it ignored?"""
     kind = ConditionType.SPEC_VALID
     if world.agent is None:

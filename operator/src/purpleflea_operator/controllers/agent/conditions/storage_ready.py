@@ -6,13 +6,13 @@ from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.pod import Storage
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding, some
 from purpleflea_operator.controllers.agent.decisions import storage as storage_decisions
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
-from purpleflea_operator.controllers.agent.decisions.storage import Claim
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 
 ANEW = "or, one agent after the other, delete its claim and its pod: its journal begins anew"
 
 
-def storage_ready(world: World) -> Finding:
+def storage_ready(world: ObservedState) -> Finding:
     """Are the volumes of the journal what the spec says?"""
     kind = ConditionType.STORAGE_READY
     if world.agent is None:
@@ -29,10 +29,10 @@ def storage_ready(world: World) -> Finding:
     return finding(kind, "True", "Ready", f"each agent has a volume of {storage.size}")
 
 
-def _problem(world: World, storage: Storage) -> tuple[str, str] | None:
+def _problem(world: ObservedState, storage: Storage) -> tuple[str, str] | None:
     """The first thing about the claims that is not as the spec says, and what to do."""
     wanted = storage.storage_class_name
-    small = storage_decisions.to_grow(world.claims, storage.size)
+    small = storage_decisions.claims_to_expand(world.claims, storage.size)
     if world.growth_refused and small:
         return "ExpansionRefused", (
             f"{_named(small)} cannot grow to {storage.size}: {world.growth_refused}; set allowVolumeExpansion on the "
@@ -50,9 +50,9 @@ def _problem(world: World, storage: Storage) -> tuple[str, str] | None:
             f"{_named(strange)} stay on their storage class: only new claims are made on {wanted}; "
             f"leave them {ANEW}"
         )
-    growing = small or [item for item in world.claims if storage_decisions.is_growing(item)]
+    growing = small or [item for item in world.claims if storage_decisions.is_expanding(item)]
     return ("Expanding", f"{_named(growing)} are growing to {storage.size}") if growing else None
 
 
-def _named(found: Sequence[Claim]) -> str:
+def _named(found: Sequence[VolumeClaim]) -> str:
     return some(sorted(item.name for item in found))

@@ -13,7 +13,7 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
 from purpleflea_operator.controllers.agent.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.conditions.within_budget import within_budget
 from purpleflea_operator.controllers.agent.conditions.workload_available import workload_available
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 
 def summary(findings: tuple[Finding, ...]) -> Finding:
@@ -39,7 +39,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def findings(world: World) -> tuple[Finding, ...]:
+def findings(world: ObservedState) -> tuple[Finding, ...]:
     """The outcome of all checks, the summary first."""
     found = tuple(check(world) for check in CHECKS)
     return (summary(found), *found, *within_budget(world))

@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 
 from purpleflea_operator.api.agent_status import ConditionStatus, ConditionType
 from purpleflea_operator.controllers.agent.conditions import remedies
-from purpleflea_operator.controllers.agent.conditions.delivery import not_injected, unheard, waiting
+from purpleflea_operator.controllers.agent.conditions.delivery import (
+    losing_telemetry,
+    not_injected,
+    waiting,
+)
 from purpleflea_operator.controllers.agent.conditions.finding import (
     EXPLAINED,
     Finding,
@@ -18,13 +22,13 @@ from purpleflea_operator.controllers.agent.conditions.finding import (
 from purpleflea_operator.controllers.agent.conditions.reasons import DatadogReason, TelemetryReason
 from purpleflea_operator.controllers.agent.conditions.signals import signal_off, signals
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import Mode, Refusal, serves
 from purpleflea_operator.datadog.detection.coverage import Missing, hearers
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch
 
 
-def datadog_installed(world: World) -> Finding:
+def datadog_installed(world: ObservedState) -> Finding:
     """Is there a Datadog node agent in the cluster?"""
     kind, facts = ConditionType.DATADOG_INSTALLED, world.datadog
     found = facts.node_agent
@@ -59,7 +63,7 @@ def datadog_installed(world: World) -> Finding:
     return finding(kind, "True", DatadogReason.FOUND, message)
 
 
-def telemetry_ready(world: World) -> Finding:
+def telemetry_ready(world: ObservedState) -> Finding:
     """Do metrics, traces and logs of every agent have a way to a ready node agent?
 
     Of an agent whose spec is invalid, what runs is judged: its last valid version.
@@ -86,12 +90,12 @@ def telemetry_ready(world: World) -> Finding:
     return _telemetry("True", TelemetryReason.CONNECTED, message)
 
 
-def _reached(world: World) -> str:
+def _reached(world: ObservedState) -> str:
     wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", 0)
     return f"{progress(world)[0]}/{wanted}"
 
 
-def _no_node_agent(world: World) -> Finding:
+def _no_node_agent(world: ObservedState) -> Finding:
     if not world.datadog.are_complete:
         way = world.connection.mode
         used = "agents send nothing" if way is Mode.NONE else f"agents use {way} unproven"
@@ -103,7 +107,7 @@ def _no_node_agent(world: World) -> Finding:
     return _telemetry("False", TelemetryReason.NODE_AGENT_MISSING, message)
 
 
-def _refused(world: World, found: NodeAgent) -> Finding | None:
+def _refused(world: ObservedState, found: NodeAgent) -> Finding | None:
     way = world.connection
     if not way.refused:
         return None
@@ -132,7 +136,7 @@ def _refused(world: World, found: NodeAgent) -> Finding | None:
     return _telemetry("False", TelemetryReason.NO_CONNECTION, message)
 
 
-def _uncovered(world: World, found: NodeAgent) -> Finding | None:
+def _uncovered(world: ObservedState, found: NodeAgent) -> Finding | None:
     missing = world.coverage.missing
     if not missing:
         return None
@@ -155,7 +159,7 @@ def _told(missing: Sequence[Missing]) -> str:
     return (mended or [item.reason for item in missing])[0]
 
 
-def _unseen(world: World, found: NodeAgent) -> Finding | None:
+def _unseen(world: ObservedState, found: NodeAgent) -> Finding | None:
     if world.coverage.is_visible:
         return None
     if not found.is_ready:
@@ -165,12 +169,12 @@ def _unseen(world: World, found: NodeAgent) -> Finding | None:
     return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
 
 
-_CHECKS: tuple[Callable[[World, NodeAgent], Finding | None], ...] = (
+_CHECKS: tuple[Callable[[ObservedState, NodeAgent], Finding | None], ...] = (
     _refused,
     _uncovered,
     signal_off,
     not_injected,
-    unheard,
+    losing_telemetry,
     _unseen,
     waiting,
 )

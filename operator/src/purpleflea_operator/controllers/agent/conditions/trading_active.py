@@ -9,12 +9,12 @@ from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding, some
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 _ON_THE_WAY = {Mode.ACTIVE: "Resuming", Mode.HALTED: "Halting", Mode.STOPPED: "Stopping"}
 
 
-def trading_active(world: World) -> Finding:
+def trading_active(world: ObservedState) -> Finding:
     """Do the agents act on the trading mode that is wanted?"""
     kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.mode_of(world)
     if mode is None:
@@ -34,7 +34,7 @@ def trading_active(world: World) -> Finding:
     return finding(kind, "False", str(mode), f"{_order(world)}; {proof}")
 
 
-def _order(world: World) -> str:
+def _order(world: ObservedState) -> str:
     """Who set the mode, when and why: constant while the mode stands, or the status would never settle."""
     trading = world.trading
     by = f" by {trading.changed_by}" if trading.changed_by else ""

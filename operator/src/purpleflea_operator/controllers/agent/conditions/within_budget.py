@@ -3,10 +3,10 @@
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.metrics_budget import estimated
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 
-def within_budget(world: World) -> tuple[Finding, ...]:
+def within_budget(world: ObservedState) -> tuple[Finding, ...]:
     """The finding, where there is a budget to keep to."""
     budget = world.agent.spec.datadog.custom_metrics_budget if world.agent else None
     if world.agent is None or budget is None:

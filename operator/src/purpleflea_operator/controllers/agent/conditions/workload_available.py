@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.decisions.observed_state import Pod, World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
 
 
-def workload_available(world: World) -> Finding:
+def workload_available(world: ObservedState) -> Finding:
     """Do all identities run the current spec and answer their readiness probe?"""
     kind = ConditionType.WORKLOAD_AVAILABLE
     if world.failure:
@@ -34,12 +34,12 @@ CRASHES = 2
 CRASH_MEMORY = timedelta(minutes=10)
 
 
-def _why_none(world: World) -> str:
+def _why_none(world: ObservedState) -> str:
     is_stopped = world.agent is not None and world.agent.spec.trading.mode is Mode.STOPPED
     return "the agents are stopped" if is_stopped else "no agents are wanted"
 
 
-def progress(world: World) -> tuple[int, bool]:
+def progress(world: ObservedState) -> tuple[int, bool]:
     """Ready pods, and whether all pods that are wanted run the current revision and are ready."""
     stateful_set = world.stateful_set
     if stateful_set is None:
@@ -51,7 +51,7 @@ def progress(world: World) -> tuple[int, bool]:
     return ready, observed and updated and ready >= replicas and status.get("replicas") == replicas
 
 
-def problem(world: World) -> tuple[str, str] | None:
+def problem(world: ObservedState) -> tuple[str, str] | None:
     """Why the first pod that does not start does not: reason, and explanation with a remedy."""
     for pod in sorted(world.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from purpleflea_operator.controllers.agent.restart_budget import Turns
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
@@ -16,7 +16,7 @@ from purpleflea_operator.datadog.detection.connection import (
     connection,
 )
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
-from purpleflea_operator.kube.object_cache import Key
+from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.manifests import datadog_sockets, recorded_connection
 from purpleflea_operator.manifests.datadog_env import receivers
 from purpleflea_operator.manifests.metadata import Agent
@@ -28,7 +28,7 @@ class Offer(Protocol):
     """What is known of the installation, and of what agents may use of it."""
 
     facts: DatadogFacts
-    turns: Turns
+    turns: RestartBudget
 
     def pod_security(self, namespace: str) -> PodSecurity:
         """What a namespace allows its pods."""
@@ -73,10 +73,10 @@ def _had(
 
 
 def _in_turn(
-    turns: Turns, agent: Agent, stateful_set: Manifest, ways: tuple[Connection, Connection]
+    turns: RestartBudget, agent: Agent, stateful_set: Manifest, ways: tuple[Connection, Connection]
 ) -> Connection:
     """Of the connection that agents have and the one that they are to have, the one for now."""
-    key, (had, way) = Key(agent.namespace, agent.name), ways
+    key, (had, way) = NamespacedName(agent.namespace, agent.name), ways
     if _injected(had) == _injected(way):
         turns.leave(key, restarts=_is_rolling(stateful_set))
         return way

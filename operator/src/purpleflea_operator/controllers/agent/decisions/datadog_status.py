@@ -3,7 +3,7 @@
 from typing import Any
 
 from purpleflea_operator.api.agent_status import REASON_LIMIT
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import Connection, Mode
 from purpleflea_operator.datadog.detection.coverage import Coverage, hearers
 from purpleflea_operator.datadog.detection.facts import Switch, worst
@@ -13,7 +13,7 @@ LISTED = 10
 """Nodes without a node agent that the status lists; the rest is counted."""
 
 
-def datadog_status(world: World) -> dict[str, Any] | None:
+def datadog_status(world: ObservedState) -> dict[str, Any] | None:
     """status.datadog; None where no node agent is known."""
     way = world.connection
     heard = [item.by for item in hearers(world.datadog, way, world.coverage)]

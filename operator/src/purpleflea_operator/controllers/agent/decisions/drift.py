@@ -25,12 +25,12 @@ _SUFFIXES = {
 }
 
 
-def stands(desired: Any, live: Any) -> bool:
+def is_subset(desired: Any, live: Any) -> bool:
     """Whether every desired field has its desired value in `live`."""
-    return _stands(desired, live, quantities=False)
+    return _is_subset(desired, live, quantities=False)
 
 
-def _stands(desired: Any, live: Any, *, quantities: bool) -> bool:
+def _is_subset(desired: Any, live: Any, *, quantities: bool) -> bool:
     match desired:
         case Mapping():
             return isinstance(live, Mapping) and all(
@@ -51,20 +51,20 @@ def _field_stands(key: str, desired: Any, live: Mapping[str, Any], *, quantities
         return desired in ([], ())
     if key in _WHOLE_KEYS and desired.keys() != live[key].keys():
         return False
-    return _stands(desired, live[key], quantities=quantities or key in _QUANTITY_KEYS)
+    return _is_subset(desired, live[key], quantities=quantities or key in _QUANTITY_KEYS)
 
 
 def _list_stands(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
     key = _list_key(desired)
     if key is None:
         return len(desired) == len(live) and all(
-            _stands(want, have, quantities=quantities)
+            _is_subset(want, have, quantities=quantities)
             for want, have in zip(desired, live, strict=True)
         )
     # Lists with keys may hold more than we want: a webhook's sidecar, say.
     by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
     return all(
-        item[key] in by_key and _stands(item, by_key[item[key]], quantities=quantities)
+        item[key] in by_key and _is_subset(item, by_key[item[key]], quantities=quantities)
         for item in desired
     )
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from purpleflea_operator.api.datadog import Datadog
 
-Slot = tuple[str, str, str]
+IdentityKey = tuple[str, str, str]
 """Name, env and service."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Claim:
+class IdentityClaim:
     """One agent resource that wants identities; ordered by age."""
 
     created: str
@@ -28,16 +28,16 @@ class Claim:
     name: str
 
 
-class Identities:
+class IdentityIndex:
     """The claims of all agents, oldest first in each slot; `runs` says whether the pods of one are wanted already."""
 
-    def __init__(self, runs: Callable[[Claim], bool]) -> None:
+    def __init__(self, runs: Callable[[IdentityClaim], bool]) -> None:
         self._runs = runs
-        self._slots: dict[Slot, list[Claim]] = {}
-        self._holders: dict[Slot, Claim] = {}
-        self._held: dict[str, tuple[Slot, Claim]] = {}
+        self._slots: dict[IdentityKey, list[IdentityClaim]] = {}
+        self._holders: dict[IdentityKey, IdentityClaim] = {}
+        self._held: dict[str, tuple[IdentityKey, IdentityClaim]] = {}
 
-    def note(self, manifest: Mapping[str, Any]) -> list[Claim]:
+    def note(self, manifest: Mapping[str, Any]) -> list[IdentityClaim]:
         """Take in an agent as it is now; returns the others for whom something changed."""
         metadata = manifest["metadata"]
         wanted = _slot(manifest)
@@ -47,7 +47,7 @@ class Identities:
         freed = self.drop(metadata["uid"])
         if wanted is None:
             return freed
-        claim = Claim(
+        claim = IdentityClaim(
             metadata.get("creationTimestamp", ""),
             metadata["uid"],
             metadata["namespace"],
@@ -57,7 +57,7 @@ class Identities:
         self._held[claim.uid] = (wanted, claim)
         return freed
 
-    def drop(self, uid: str) -> list[Claim]:
+    def drop(self, uid: str) -> list[IdentityClaim]:
         """Forget an agent; returns those for whom that changes something."""
         held = self._held.pop(uid, None)
         if held is None:
@@ -72,11 +72,11 @@ class Identities:
         del self._holders[slot]
         return list(line)
 
-    def keep_only(self, uids: Iterable[str]) -> list[Claim]:
+    def keep_only(self, uids: Iterable[str]) -> list[IdentityClaim]:
         """Forget all agents but these; returns those for whom that changes something."""
         return [claim for uid in self._held.keys() - set(uids) for claim in self.drop(uid)]
 
-    def rival(self, uid: str) -> Claim | None:
+    def rival(self, uid: str) -> IdentityClaim | None:
         """The agent that has the same identities, unless that is this one."""
         held = self._held.get(uid)
         if held is None:
@@ -89,7 +89,7 @@ class Identities:
         return None if holder.uid == uid else holder
 
 
-def _slot(manifest: Mapping[str, Any]) -> Slot | None:
+def _slot(manifest: Mapping[str, Any]) -> IdentityKey | None:
     """Where the agent stands; None where it wants no identity or sends nothing."""
     spec = manifest.get("spec", {})
     datadog = spec.get("datadog") or {}

@@ -12,13 +12,13 @@ from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.validation_errors import first_problem
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.connection_choice import Offer, connection_of
-from purpleflea_operator.controllers.agent.decisions.observed_state import World, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
 from purpleflea_operator.datadog.detection.coverage import Landscape, coverage
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
-from purpleflea_operator.kube.object_cache import Cache, Key
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
 
 
@@ -27,13 +27,13 @@ class Ground(Landscape, Offer, Protocol):
 
 
 def world_of(
-    cache: Cache,
-    key: Key,
+    cache: ObjectCache,
+    key: NamespacedName,
     resource: dict[str, Any],
     ground: Ground,
     *,
     now: datetime,
-) -> World:
+) -> ObservedState:
     """What the cache knows about one agent; children of a former incarnation do not count."""
     uid = resource["metadata"]["uid"]
     agent, invalid = parsed(resource)
@@ -48,7 +48,7 @@ def world_of(
     pods = cache.owned(resources.POD, key)
     seen = resource.get("status", {}).get("observedGeneration")
     way = connection_of(agent, stateful_set, pods, ground, seen_generation=seen)
-    return World(
+    return ObservedState(
         agent=agent,
         generation=resource["metadata"]["generation"],
         invalid=invalid,

@@ -7,7 +7,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.controllers.agent.decisions.storage import Claim
+from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
@@ -71,7 +71,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trading:
+class TradingObservation:
     """What is known about the trading mode, beside what is wanted."""
 
     since: datetime | None = None
@@ -91,7 +91,7 @@ class Trading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class ObservedState:
     """What is known. `agent` is None where the spec is invalid; `invalid` says why."""
 
     agent: Agent | None
@@ -120,11 +120,11 @@ class World:
     """The moment; None where no deadline counts."""
     unavailable_since: datetime | None = None
     """Since when, by the status, not all identities are there; None where they were."""
-    claims: Sequence[Claim] = ()
+    claims: Sequence[VolumeClaim] = ()
     """Volume claims of the identities, also of those that are gone."""
     growth_refused: str = ""
     """Why the API server lets no claim grow; empty where none was refused."""
-    trading: Trading = field(default_factory=Trading)
+    trading: TradingObservation = field(default_factory=TradingObservation)
     sees_all: bool = True
     """Whether agents of all namespaces are seen."""
     rival: str = ""
@@ -232,7 +232,7 @@ def is_being_created(candidate: Pod) -> bool:
     return candidate.scheduled and candidate.waiting in SILENT and not has_begun
 
 
-def pods_are_missing(world: World) -> bool:
+def pods_are_missing(world: ObservedState) -> bool:
     """Whether there are fewer pods than are wanted."""
     wanted = (world.stateful_set or {"spec": {"replicas": 0}})["spec"].get("replicas", 1)
     return bool(wanted > sum(not pod.deleting for pod in world.pods))

@@ -10,17 +10,17 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
-from purpleflea_operator.controllers.agent.decisions.drift import stands
+from purpleflea_operator.controllers.agent.decisions.drift import is_subset
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ChildId,
     Manifest,
+    ObservedState,
     Pod,
-    World,
 )
 from purpleflea_operator.controllers.agent.decisions.storage import (
-    Claim,
-    must_be_made_anew,
-    to_grow,
+    VolumeClaim,
+    claims_to_expand,
+    requires_recreate,
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import mode_of, was_told_otherwise
 from purpleflea_operator.manifests.config_map import with_mode
@@ -48,29 +48,29 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recreate:
+class RecreateOrphaning:
     """Remove a child but leave its pods running: the next pass, after it is gone, makes it as it should be."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grow:
+class ExpandVolume:
     """Ask for a larger volume."""
 
-    claim: Claim
+    claim: VolumeClaim
     size: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """End a pod that its StatefulSet cannot replace itself."""
+class DeletePod:
+    """DeletePod a pod that its StatefulSet cannot replace itself."""
 
     pod: Pod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nudge:
+class RefreshConfigMount:
     """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
 
     pod: Pod
@@ -78,7 +78,7 @@ class Nudge:
     """The mode; with a number where it is not the first time."""
 
 
-Action = Create | Apply | Recreate | Delete | Grow | End | Nudge
+Action = Create | Apply | RecreateOrphaning | Delete | ExpandVolume | DeletePod | RefreshConfigMount
 
 
 def child_id(manifest: Mapping[str, Any]) -> ChildId:
@@ -93,10 +93,10 @@ def is_as_desired(desired: Manifest, live: Manifest) -> bool:
     if desired["kind"] == "NetworkPolicy" and desired["spec"] != live.get("spec"):
         # A rule, a peer or a port more lets more through; the API server adds nothing of its own.
         return False
-    return live["metadata"].get("annotations", {}).get(key) == wanted and stands(desired, live)
+    return live["metadata"].get("annotations", {}).get(key) == wanted and is_subset(desired, live)
 
 
-def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
+def actions(desired: Sequence[Manifest], world: ObservedState) -> tuple[Action, ...]:
     """The writes that turn the world into the desired one."""
     planned: list[Action] = []
     for manifest in desired:
@@ -105,8 +105,8 @@ def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
             planned.append(Create(manifest=manifest))
         elif "deletionTimestamp" in live["metadata"]:
             continue  # Its end is an event, and then it is made anew.
-        elif must_be_made_anew(manifest, live):
-            planned.append(Recreate(manifest=live))
+        elif requires_recreate(manifest, live):
+            planned.append(RecreateOrphaning(manifest=live))
         elif not is_as_desired(manifest, live):
             planned.append(Apply(manifest=manifest))
     # An order to halt is through before anything else can fail.
@@ -116,7 +116,9 @@ def actions(desired: Sequence[Manifest], world: World) -> tuple[Action, ...]:
     return (*first, *_nudges(world), *before, *rest, *after, *_ends(world), *_growths(world))
 
 
-def _deletions(desired: Sequence[Manifest], world: World) -> tuple[list[Delete], list[Delete]]:
+def _deletions(
+    desired: Sequence[Manifest], world: ObservedState
+) -> tuple[list[Delete], list[Delete]]:
     """What is not wanted any more: what goes first, though a workload be refused, and what goes after it.
 
     A ServiceAccount goes only once no workload names it: no pod could be made again.
@@ -127,7 +129,7 @@ def _deletions(desired: Sequence[Manifest], world: World) -> tuple[list[Delete],
     return [item for item in gone if item not in named], named
 
 
-def stop_actions(world: World) -> tuple[Action, ...]:
+def halt_actions(world: ObservedState) -> tuple[Action, ...]:
     """What an order to stop takes where the rest of the spec is invalid: the control file, and nudges."""
     order = world.stop_order
     if order is None:
@@ -149,7 +151,7 @@ def _is_control(action: Action) -> bool:
     return isinstance(action, Create | Apply) and action.manifest["kind"] == "ConfigMap"
 
 
-def _ends(world: World) -> list[End]:
+def _ends(world: ObservedState) -> list[DeletePod]:
     """Pods from before spec.storage was added, one at a time.
 
     The StatefulSet controller tries in vain to give them a claim, lowest ordinal first, and replaces none meanwhile.
@@ -161,17 +163,20 @@ def _ends(world: World) -> list[End]:
     is_settled = all(pod.ready and not pod.deleting for pod in world.pods if pod not in old)
     if not old or not is_settled or any(pod.deleting for pod in old):
         return []
-    return [End(pod=min(old, key=lambda pod: (len(pod.name), pod.name)))]
+    return [DeletePod(pod=min(old, key=lambda pod: (len(pod.name), pod.name)))]
 
 
-def _growths(world: World) -> list[Grow]:
+def _growths(world: ObservedState) -> list[ExpandVolume]:
     storage = None if world.agent is None else world.agent.spec.storage
     if storage is None or world.growth_refused:
         return []
-    return [Grow(claim=item, size=storage.size) for item in to_grow(world.claims, storage.size)]
+    return [
+        ExpandVolume(claim=item, size=storage.size)
+        for item in claims_to_expand(world.claims, storage.size)
+    ]
 
 
-def _nudges(world: World) -> list[Nudge]:
+def _nudges(world: ObservedState) -> list[RefreshConfigMount]:
     """The pods that are not known to have the mode that is wanted.
 
     The kubelet may take a nudge before it hears of the ConfigMap: who still speaks of another mode is nudged again.
@@ -185,5 +190,5 @@ def _nudges(world: World) -> list[Nudge]:
         has_it = pod.told == word if pod.uid in deaf else (pod.told or "").split(".")[0] == mode
         started_with_it = mode is Mode.ACTIVE and not was_told_otherwise(world, pod)
         if not pod.deleting and not has_it and not started_with_it:
-            found.append(Nudge(pod=pod, word=word))
+            found.append(RefreshConfigMount(pod=pod, word=word))
     return found

@@ -17,12 +17,12 @@ from purpleflea_operator.controllers.agent.conditions.workload_available import 
     pod_problem,
 )
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import Pod, World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
 from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
 from purpleflea_operator.manifests.metadata import Agent
 
 
-def partition(world: World) -> int:
+def partition(world: ObservedState) -> int:
     """The ordinal below which no pod gets the new revision; 0 where the rollout may go on."""
     stateful_set = world.stateful_set
     if stateful_set is None:
@@ -43,7 +43,7 @@ def partition(world: World) -> int:
     return 0 if is_tried else now
 
 
-def _fails(world: World, pod: Pod) -> bool:
+def _fails(world: ObservedState, pod: Pod) -> bool:
     """Whether a pod will not become ready by itself."""
     if pod.ready or pod.deleting:
         return False
@@ -51,7 +51,7 @@ def _fails(world: World, pod: Pod) -> bool:
     return is_overdue(world) or (found is not None and found[0] in TERMINAL)
 
 
-def replicas(world: World, agent: Agent) -> int:
+def replicas(world: ObservedState, agent: Agent) -> int:
     """The number of pods to ask for."""
     wanted = agent.spec.replicas
     if is_refused(world):
@@ -60,7 +60,7 @@ def replicas(world: World, agent: Agent) -> int:
     return 0 if trading_mode.may_be_ended(world) else wanted
 
 
-def as_allowed(world: World, agent: Agent) -> Agent:
+def effective_agent(world: ObservedState, agent: Agent) -> Agent:
     """The agent as it may run now."""
     count = replicas(world, agent)
     allowed = replace(agent, partition=min(partition(world), count))

@@ -7,7 +7,7 @@ from typing import Any
 from purpleflea_operator.controllers.agent.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.manifests.metadata import selector
 
 Status = dict[str, Any]
@@ -21,7 +21,7 @@ ON_THE_WAY = frozenset({"Progressing", "RollingOut", "WaitingForAgents"})
 
 def next_status(
     current: Mapping[str, Any],
-    world: World,
+    world: ObservedState,
     findings: Sequence[Finding],
     *,
     name: str,
@@ -73,7 +73,7 @@ def _conditions(
     return conditions
 
 
-def _trading(world: World, now: datetime) -> dict[str, Any]:
+def _trading(world: ObservedState, now: datetime) -> dict[str, Any]:
     trading, concerned = world.trading, trading_mode.concerned(world)
     found = {
         "mode": str(trading_mode.mode_of(world)),

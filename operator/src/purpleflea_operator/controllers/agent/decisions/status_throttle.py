@@ -12,15 +12,15 @@ that would only say that a change of the spec is under way says what its observe
 
 from collections.abc import Callable, Hashable
 
-from purpleflea_operator.controllers.agent.conditions.reasons import Hearing
-from purpleflea_operator.controllers.agent.decisions.observed_state import World
+from purpleflea_operator.controllers.agent.conditions.reasons import Delivery
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 INTERVAL_S = 1.0
 AT_ONCE = 2
 """Writes without a wait: a new agent that starts within a second says so at once."""
 
 
-class Pace:
+class WriteRateLimiter:
     """Remembers, per agent, when the status was written; `clock` yields seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -55,7 +55,7 @@ UNDER_WAY_S = 15.0
 LOOK_AGAIN_S = 0.25
 
 
-class Patience:
+class Debounce:
     """Remembers, per agent, since when it waits; `clock` yields seconds."""
 
     def __init__(self, clock: Callable[[], float], limit_s: float) -> None:
@@ -76,8 +76,8 @@ class Patience:
         self._since.pop(key, None)
 
 
-def pods_are_behind(world: World) -> bool:
+def pods_are_behind(world: ObservedState) -> bool:
     """Whether the StatefulSet counts more ready pods than are known to be ready, or one was not asked yet."""
     counted = (world.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
-    is_new = Hearing.NEW in world.hearing.values()
+    is_new = Delivery.NEW in world.hearing.values()
     return is_new or bool(counted > sum(pod.ready for pod in world.pods))

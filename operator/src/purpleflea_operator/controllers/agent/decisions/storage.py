@@ -15,7 +15,7 @@ Template = tuple[str, Decimal | str, str | None, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class VolumeClaim:
     """The volume claim of one identity."""
 
     name: str
@@ -26,10 +26,10 @@ class Claim:
     """Size of the volume; empty while there is none."""
 
 
-def claim(manifest: Mapping[str, Any]) -> Claim:
+def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
     """The claim that `manifest` describes."""
     spec = manifest.get("spec", {})
-    return Claim(
+    return VolumeClaim(
         name=manifest["metadata"]["name"],
         uid=manifest["metadata"]["uid"],
         requested=str(spec.get("resources", {}).get("requests", {}).get("storage", "0")),
@@ -38,22 +38,22 @@ def claim(manifest: Mapping[str, Any]) -> Claim:
     )
 
 
-def must_be_made_anew(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+def requires_recreate(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     """Whether `desired` is a StatefulSet with other claim templates than the live one, which no update can change."""
     return desired["kind"] == "StatefulSet" and _templates(desired) != _templates(live)
 
 
-def to_grow(claims: Iterable[Claim], size: str) -> list[Claim]:
+def claims_to_expand(claims: Iterable[VolumeClaim], size: str) -> list[VolumeClaim]:
     """The claims that ask for less than `size`."""
     return [item for item in claims if _less(item.requested, size)]
 
 
-def too_large(claims: Iterable[Claim], size: str) -> list[Claim]:
+def too_large(claims: Iterable[VolumeClaim], size: str) -> list[VolumeClaim]:
     """The claims that ask for more than `size`: a volume does not shrink."""
     return [item for item in claims if _less(size, item.requested)]
 
 
-def is_growing(item: Claim) -> bool:
+def is_expanding(item: VolumeClaim) -> bool:
     """Whether the volume is not yet as large as its claim."""
     return bool(item.capacity) and _less(item.capacity, item.requested)
 

@@ -12,17 +12,21 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import Pod, Trading, World
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    ObservedState,
+    Pod,
+    TradingObservation,
+)
 
 UNDONE_LIMIT = 10
 
 
-def mode_of(world: World) -> Mode | None:
+def mode_of(world: ObservedState) -> Mode | None:
     """The mode that is wanted; None where the spec is invalid and does not say to stop: then nothing changes."""
     return world.stop_order if world.agent is None else world.agent.spec.trading.mode
 
 
-def concerned(world: World) -> list[Pod]:
+def concerned(world: ObservedState) -> list[Pod]:
     """The pods that have to acknowledge the mode, in the order of their names.
 
     One that ran once and does not run now counts: it may have positions, and nobody said that it is at rest.
@@ -36,24 +40,24 @@ def concerned(world: World) -> list[Pod]:
     return sorted(found, key=lambda pod: pod.name)
 
 
-def was_told_otherwise(world: World, pod: Pod) -> bool:
+def was_told_otherwise(world: ObservedState, pod: Pod) -> bool:
     """Whether a pod has, or may have, read another mode than Active since it started."""
     since = world.trading.since
     return pod.told is not None or (since is not None and pod.created < since)
 
 
-def has_acknowledged(world: World, pod: Pod) -> bool:
+def has_acknowledged(world: ObservedState, pod: Pod) -> bool:
     """Whether an agent says that it acts on the mode, and that nothing is on its way any more."""
     word, mode = world.trading.words.get(pod.uid), mode_of(world)
     return word is not None and word.mode is mode and (mode is Mode.ACTIVE or word.at_rest)
 
 
-def missing(world: World) -> list[Pod]:
+def missing(world: ObservedState) -> list[Pod]:
     """The pods that have not acknowledged the mode."""
     return [pod for pod in concerned(world) if not has_acknowledged(world, pod)]
 
 
-def stop_deadline(world: World) -> datetime | None:
+def stop_deadline(world: ObservedState) -> datetime | None:
     """When agents that are to stop are stopped whatever they say; None where none are.
 
     Their time counts from when the order reached them: nobody may have operated when it was given.
@@ -66,20 +70,20 @@ def stop_deadline(world: World) -> datetime | None:
     return given + timedelta(seconds=grace_s)
 
 
-def is_overdue(world: World) -> bool:
+def is_overdue(world: ObservedState) -> bool:
     """Whether the time for coming to rest is up."""
     deadline = stop_deadline(world)
     return deadline is not None and world.now is not None and world.now >= deadline
 
 
-def may_be_ended(world: World) -> bool:
+def may_be_ended(world: ObservedState) -> bool:
     """Whether the pods of a stopped agent may be ended: all are at rest, or their time is up."""
     if mode_of(world) is not Mode.STOPPED:
         return False
     return live_replicas(world) == 0 or not missing(world) or is_overdue(world)
 
 
-def live_replicas(world: World) -> int:
+def live_replicas(world: ObservedState) -> int:
     """How many pods there are meant to be already.
 
     While the StatefulSet is being made anew, only its pods tell.
@@ -96,7 +100,7 @@ def ordinal(pod: Pod) -> int:
     return int(text) if text.isdecimal() else -1
 
 
-def undone(world: World) -> tuple[str, ...]:
+def undone(world: ObservedState) -> tuple[str, ...]:
     """What stopped agents left undone: those that are gone as remembered, the others as they say."""
     if mode_of(world) is not Mode.STOPPED:
         return ()
@@ -120,7 +124,7 @@ def _by_agent(item: str) -> tuple[str, str]:
 WHY_LIMIT = 253
 
 
-def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) -> Trading:
+def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) -> TradingObservation:
     """What is known about the mode that is wanted.
 
     Once it is in the status it stays: the time of a field manager's entry moves with all that this manager writes.
@@ -128,18 +132,18 @@ def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) ->
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
     why = metadata.get("annotations", {}).get(kubernetes.ANNOTATION_REASON, "")[:WHY_LIMIT]
     if known.get("mode") == mode and known.get("since"):
-        return Trading(
+        return TradingObservation(
             since=datetime.fromisoformat(known["since"]),
             changed_by=known.get("changedBy", ""),
             why=why,
             undone=tuple(known.get("undone", ())),
         )
     if mode is None:
-        return Trading()
+        return TradingObservation()
     entry = _last_writer(metadata)
     # A mode that was never another one is as old as the agent.
     told = entry.get("time") or (None if known.get("mode") else metadata.get("creationTimestamp"))
-    return Trading(
+    return TradingObservation(
         since=min(datetime.fromisoformat(told), now) if told else now,
         changed_by=entry.get("manager", ""),
         why=why,

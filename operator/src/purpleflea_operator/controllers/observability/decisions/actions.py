@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from purpleflea_operator.api.observability_status import State
 from purpleflea_operator.controllers.observability.decisions import payloads
 from purpleflea_operator.controllers.observability.decisions.ownership_tags import UNMARKED, mark_of
-from purpleflea_operator.controllers.observability.decisions.registry import Entry
-from purpleflea_operator.datadog.client.models import Found
-from purpleflea_operator.datadog.definitions.objects import Body, Kind
+from purpleflea_operator.controllers.observability.decisions.registry import ObjectRecord
+from purpleflea_operator.datadog.client.models import RemoteObject
+from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
 SETTLED = (State.IN_SYNC, State.EDITED)
 
@@ -66,11 +66,11 @@ Step = Create | Read | Leave | Update | Keep | Refuse | Wait
 class Case:
     """One object: the body it should have, what was found, what is remembered, and the rules."""
 
-    kind: Kind
+    kind: ObjectKind
     key: str
     body: Body
-    found: Found | None
-    entry: Entry | None
+    found: RemoteObject | None
+    entry: ObjectRecord | None
     owners: tuple[str, ...]
     """Uids whose objects count as ours; the first is the resource itself."""
     keeps: bool
@@ -101,18 +101,18 @@ def step(case: Case) -> Step:
 
 
 def _making(case: Case) -> Step:
-    if case.kind is Kind.METRIC_TAGS and not case.reports:
+    if case.kind is ObjectKind.METRIC_TAGS and not case.reports:
         return Wait(why="the metric has not reported yet")
-    if case.kind is Kind.LOG_INDEX_ORDER:
+    if case.kind is ObjectKind.LOG_INDEX_ORDER:
         return Wait(why="the order of the indexes is not shown")
     return Create()
 
 
-def _difference(case: Case, found: Found, digest: str, changes: str) -> Step:
+def _difference(case: Case, found: RemoteObject, digest: str, changes: str) -> Step:
     mark, entry = mark_of(found), case.entry
     if mark is not None and mark.uid != case.owners[0]:
         return Update(changes=changes, by_hand=False)
-    if entry is None and case.kind is not Kind.LOG_INDEX_ORDER:
+    if entry is None and case.kind is not ObjectKind.LOG_INDEX_ORDER:
         # The memory is lost: whose change it is cannot be told.
         return Keep(changes=changes) if case.keeps else Update(changes=changes, by_hand=False)
     by_hand = entry is not None and entry.hash == digest
@@ -123,9 +123,9 @@ def _difference(case: Case, found: Found, digest: str, changes: str) -> Step:
     )
 
 
-def _is_ours(case: Case, found: Found) -> bool:
+def _is_ours(case: Case, found: RemoteObject) -> bool:
     """By their marks; those that carry none are ours where the status has their id."""
-    if case.kind is Kind.LOG_INDEX_ORDER:
+    if case.kind is ObjectKind.LOG_INDEX_ORDER:
         return True
     mark = mark_of(found)
     if mark is not None:
@@ -134,12 +134,12 @@ def _is_ours(case: Case, found: Found) -> bool:
     return case.entry is not None and bool(case.entry.id)
 
 
-def was_there(found: Found, entry: Entry | None, *, is_shared: bool = False) -> bool:
+def was_there(found: RemoteObject, entry: ObjectRecord | None, *, is_shared: bool = False) -> bool:
     """Whether it existed before we came: then it is never removed. `is_shared`: another resource here made it."""
     mark = mark_of(found)
     if mark is not None and mark.adopted:
         return True
-    if found.kind is Kind.LOG_INDEX_ORDER or is_shared:
+    if found.kind is ObjectKind.LOG_INDEX_ORDER or is_shared:
         return False
     if entry is not None and entry.id:
         return entry.adopted

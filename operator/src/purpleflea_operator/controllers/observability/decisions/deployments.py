@@ -32,7 +32,7 @@ NAMED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class DeploymentMark:
     """One deployment of a version."""
 
     version: str
@@ -55,25 +55,25 @@ class Mark:
         return found | ({"lastError": self.last_error[:ERROR_LENGTH]} if self.last_error else {})
 
 
-def remembered(status: Mapping[str, Any]) -> tuple[Mark, ...]:
+def remembered(status: Mapping[str, Any]) -> tuple[DeploymentMark, ...]:
     """The marks that a status tells of; what cannot be read in it is left out."""
     found = (_mark(item) for item in status.get("deployments") or ())
     return tuple(mark for mark in found if mark is not None)
 
 
-def unmarked(view: View, marks: Iterable[Mark]) -> tuple[Rollout, ...]:
+def unmarked(view: View, marks: Iterable[DeploymentMark]) -> tuple[Rollout, ...]:
     """Rollouts that are complete and have no mark."""
     versions = {mark.version for mark in marks if not mark.gone}
     return tuple(item for item in view.complete if item.version not in versions)
 
 
-def kept(view: View, marks: Iterable[Mark]) -> tuple[Mark, ...]:
+def kept(view: View, marks: Iterable[DeploymentMark]) -> tuple[DeploymentMark, ...]:
     """The newest marks, oldest first; those whose version nobody wants are gone for good."""
     found = [mark if mark.version in view.wanted else replace(mark, gone=True) for mark in marks]
     return tuple(sorted(found, key=lambda mark: mark.span.finished)[-DEPLOYMENTS:])
 
 
-def is_due(view: View, marks: tuple[Mark, ...]) -> bool:
+def is_due(view: View, marks: tuple[DeploymentMark, ...]) -> bool:
     """Whether a mark is missing, or one has outlived its version."""
     return bool(unmarked(view, marks)) or any(
         mark.version not in view.wanted for mark in marks if not mark.gone
@@ -81,18 +81,18 @@ def is_due(view: View, marks: tuple[Mark, ...]) -> bool:
 
 
 def with_pending(
-    spec: ObservabilitySpec, marks: tuple[Mark, ...], rollout: Rollout, span: Span
-) -> tuple[Mark, ...]:
+    spec: ObservabilitySpec, marks: tuple[DeploymentMark, ...], rollout: Rollout, span: Span
+) -> tuple[DeploymentMark, ...]:
     """The marks with a new one. Its id depends on what was there before only if the version was: then it is another
     deployment of the same."""
     before = [mark.id for mark in marks if mark.version == rollout.version]
     text = "\n".join((spec.env, spec.service, rollout.version, *before))
     identifier = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
     others = (mark for mark in marks if mark.version != rollout.version)
-    return (*others, Mark(version=rollout.version, id=identifier, span=span))
+    return (*others, DeploymentMark(version=rollout.version, id=identifier, span=span))
 
 
-def deployment(spec: ObservabilitySpec, mark: Mark) -> Body:
+def deployment(spec: ObservabilitySpec, mark: DeploymentMark) -> Body:
     """What is sent as a DORA deployment; times are in nanoseconds."""
     attributes = {
         "id": mark.id,
@@ -106,13 +106,13 @@ def deployment(spec: ObservabilitySpec, mark: Mark) -> Body:
     return {"data": {"attributes": attributes}}
 
 
-def event_tag(mark: Mark) -> str:
+def event_tag(mark: DeploymentMark) -> str:
     """By which the event of a deployment is found again."""
     return f"deployment_id:{mark.id}"
 
 
 def event(
-    spec: ObservabilitySpec, mark: Mark, agents: tuple[str, ...], now: datetime
+    spec: ObservabilitySpec, mark: DeploymentMark, agents: tuple[str, ...], now: datetime
 ) -> Body | None:
     """What is sent as an event; None where it is too late for one."""
     if now - mark.span.finished > LATEST_EVENT:
@@ -136,10 +136,10 @@ def event(
     }
 
 
-def _mark(item: Mapping[str, Any]) -> Mark | None:
+def _mark(item: Mapping[str, Any]) -> DeploymentMark | None:
     try:
         moments = [datetime.fromisoformat(item[name]) for name in ("startedAt", "finishedAt")]
-        return Mark(
+        return DeploymentMark(
             version=str(item["version"]),
             id=str(item["id"]),
             span=Span(started=moments[0], finished=moments[1]),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.datadog.client.models import Found
-from purpleflea_operator.datadog.definitions.objects import Body, Definition, Kind
+from purpleflea_operator.datadog.client.models import RemoteObject
+from purpleflea_operator.datadog.definitions.objects import Body, Definition, ObjectKind
 
 MANAGED = f"managed-by:{kubernetes.MANAGED_BY}"
 UID = "purpleflea-uid"
@@ -19,15 +19,17 @@ OBJECT = "purpleflea-object"
 ADOPTED = "purpleflea-adopted:true"
 """On what was there before us. It goes on in the same request as the mark, so that no crash and no lost status makes
 a stranger's object ours to delete."""
-TAGGED = frozenset({Kind.MONITOR, Kind.SLO, Kind.LOG_PIPELINE, Kind.LOG_INDEX})
-DESCRIBED = frozenset({Kind.DASHBOARD, Kind.SCANNER_GROUP, Kind.SCANNER_RULE})
-UNMARKED = frozenset({Kind.METRIC_TAGS, Kind.LOG_INDEX_ORDER, Kind.SCANNER})
+TAGGED = frozenset(
+    {ObjectKind.MONITOR, ObjectKind.SLO, ObjectKind.LOG_PIPELINE, ObjectKind.LOG_INDEX}
+)
+DESCRIBED = frozenset({ObjectKind.DASHBOARD, ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE})
+UNMARKED = frozenset({ObjectKind.METRIC_TAGS, ObjectKind.LOG_INDEX_ORDER, ObjectKind.SCANNER})
 
 _LINE = re.compile(rf"{UID}:(?P<uid>[-A-Za-z0-9]+) {OBJECT}:(?P<key>[-.a-z0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class OwnershipTag:
     """The uid of the resource an object was made for, and the object's key in the catalogue.
 
     `adopted`: it was there before.
@@ -46,35 +48,35 @@ def marked(definition: Definition, uid: str) -> Body:
     if definition.kind in TAGGED:
         body["tags"] = [*body.get("tags", ()), *tags]
     elif definition.kind in DESCRIBED:
-        owner = body if definition.kind is Kind.DASHBOARD else body["data"]["attributes"]
+        owner = body if definition.kind is ObjectKind.DASHBOARD else body["data"]["attributes"]
         owner["description"] = f"{owner.get('description', '')}\n{line}".strip()
-    elif definition.kind is Kind.NOTEBOOK:
+    elif definition.kind is ObjectKind.NOTEBOOK:
         first = body["data"]["attributes"]["cells"][0]["attributes"]["definition"]
         first["text"] = f"{first['text']}\n\n{line}"
     return body
 
 
-def adopted(kind: Kind, body: Body) -> Body:
+def adopted(kind: ObjectKind, body: Body) -> Body:
     """A marked body that also says that the object was there before us, where its kind can say so."""
     return {**body, "tags": [*body["tags"], ADOPTED]} if kind in TAGGED else body
 
 
-def mark_of(found: Found) -> Mark | None:
+def mark_of(found: RemoteObject) -> OwnershipTag | None:
     """The mark that an object carries."""
     if found.body is not None and found.kind in TAGGED:
         return _of_tags(found.body.get("tags") or ())
     matched = _LINE.search("\n".join(_texts(found)))
-    return Mark(uid=matched["uid"], key=matched["key"]) if matched else None
+    return OwnershipTag(uid=matched["uid"], key=matched["key"]) if matched else None
 
 
-def _of_tags(tags: Any) -> Mark | None:
+def _of_tags(tags: Any) -> OwnershipTag | None:
     values = dict(tag.partition(":")[::2] for tag in tags)
     if UID not in values or OBJECT not in values:
         return None
-    return Mark(uid=values[UID], key=values[OBJECT], adopted=ADOPTED in tags)
+    return OwnershipTag(uid=values[UID], key=values[OBJECT], adopted=ADOPTED in tags)
 
 
-def _texts(found: Found) -> Iterator[str]:
+def _texts(found: RemoteObject) -> Iterator[str]:
     yield found.text
     body = found.body or {}
     yield body.get("description") or ""

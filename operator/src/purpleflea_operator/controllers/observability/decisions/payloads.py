@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from purpleflea_operator.controllers.observability.decisions.ownership_tags import adopted, marked
-from purpleflea_operator.datadog.client.models import Found, owned
+from purpleflea_operator.datadog.client.models import RemoteObject, owned
 from purpleflea_operator.datadog.definitions.objects import (
     Body,
     Definition,
-    Kind,
+    ObjectKind,
     Reference,
     resolved,
 )
@@ -33,7 +33,7 @@ class Wanted:
     definition: Definition
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ObjectKind:
         return self.definition.kind
 
     @property
@@ -65,7 +65,7 @@ def name_of(body: Body) -> str:
     return str(body.get("name") or body.get("title"))
 
 
-def ordered(body: Body, found: Found, managed: Collection[str]) -> Body:
+def ordered(body: Body, found: RemoteObject, managed: Collection[str]) -> Body:
     """The order of all indexes (Datadog takes no less), with ours before the first that could take its lines.
 
     What stands first and is `managed`, made for another resource, takes only the lines of that one: were ours put
@@ -80,13 +80,13 @@ def ordered(body: Body, found: Found, managed: Collection[str]) -> Body:
     return {**body, "index_names": [*others[:first], ours, *others[first:]]}
 
 
-def digest(kind: Kind, body: Body) -> str:
+def digest(kind: ObjectKind, body: Body) -> str:
     """A hash of the owned part of a body."""
     text = orjson.dumps(owned(kind, body), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def differences(kind: Kind, body: Body, found: Body) -> tuple[str, ...]:
+def differences(kind: ObjectKind, body: Body, found: Body) -> tuple[str, ...]:
     """The fields of ours that are not what `body` says, as dotted paths."""
     return tuple(dict.fromkeys(_differences(owned(kind, body), found, "")))
 

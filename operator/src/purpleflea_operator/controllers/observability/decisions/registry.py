@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.api.observability_status import CHANGE_LENGTH, ERROR_LENGTH, OBJECTS, State
-from purpleflea_operator.controllers.observability.decisions.deployments import Mark
+from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.deployments import remembered as marks
-from purpleflea_operator.datadog.definitions.objects import Kind, Reference
+from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
 FIELDS = ("id", "link", "hash", "version", "change", "since")
 FLAGS = ("adopted", "unlisted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ObjectRecord:
     """One object, as last seen or written."""
 
-    kind: Kind
+    kind: ObjectKind
     key: str
     state: State
     id: str = ""
@@ -53,21 +53,23 @@ class Entry:
         return found | {name: True for name in FLAGS if getattr(self, name)}
 
 
-class Memory:
+class ObjectRegistry:
     """The entries of one resource, in the order in which they were put."""
 
-    def __init__(self, entries: Iterable[Entry] = (), deployments: Iterable[Mark] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[ObjectRecord] = (), deployments: Iterable[DeploymentMark] = ()
+    ) -> None:
         self._entries = {entry.reference: entry for entry in entries}
         self.deployments = tuple(deployments)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ObjectRecord]:
         return iter(self._entries.values())
 
-    def get(self, reference: Reference) -> Entry | None:
+    def get(self, reference: Reference) -> ObjectRecord | None:
         """The entry of an object."""
         return self._entries.get(reference)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: ObjectRecord) -> None:
         """Remember an object."""
         self._entries[entry.reference] = entry
 
@@ -85,20 +87,20 @@ class Memory:
         return [entry.shown() for entry in self][:OBJECTS]
 
 
-def remembered(status: Mapping[str, Any]) -> Memory:
+def remembered(status: Mapping[str, Any]) -> ObjectRegistry:
     """What a status tells; what cannot be read in it (somebody wrote there) is left out."""
     entries = (_entry(item) for item in status.get("objects") or ())
-    return Memory((entry for entry in entries if entry is not None), marks(status))
+    return ObjectRegistry((entry for entry in entries if entry is not None), marks(status))
 
 
-def _entry(item: Mapping[str, Any]) -> Entry | None:
+def _entry(item: Mapping[str, Any]) -> ObjectRecord | None:
     try:
-        kind, state = Kind(item["kind"]), State(item["state"])
+        kind, state = ObjectKind(item["kind"]), State(item["state"])
         key = str(item["key"])
     except (KeyError, ValueError):
         return None
     texts: dict[str, Any] = {name: str(item.get(name) or "") for name in FIELDS}
-    return Entry(
+    return ObjectRecord(
         kind=kind,
         key=key,
         state=state,
@@ -110,19 +112,19 @@ def _entry(item: Mapping[str, Any]) -> Entry | None:
 
 
 PAGES = {
-    Kind.MONITOR: "/monitors/{id}",
-    Kind.SLO: "/slo?slo_id={id}",
-    Kind.DASHBOARD: "/dashboard/{id}",
-    Kind.LOG_PIPELINE: "/logs/pipelines",
-    Kind.LOG_INDEX: "/logs/pipelines/indexes",
-    Kind.LOG_INDEX_ORDER: "/logs/pipelines/indexes",
-    Kind.METRIC_TAGS: "/metric/summary?metric={id}",
-    Kind.SCANNER_GROUP: "/organization-settings/sensitive-data-scanner",
-    Kind.SCANNER_RULE: "/organization-settings/sensitive-data-scanner",
-    Kind.NOTEBOOK: "/notebook/{id}",
+    ObjectKind.MONITOR: "/monitors/{id}",
+    ObjectKind.SLO: "/slo?slo_id={id}",
+    ObjectKind.DASHBOARD: "/dashboard/{id}",
+    ObjectKind.LOG_PIPELINE: "/logs/pipelines",
+    ObjectKind.LOG_INDEX: "/logs/pipelines/indexes",
+    ObjectKind.LOG_INDEX_ORDER: "/logs/pipelines/indexes",
+    ObjectKind.METRIC_TAGS: "/metric/summary?metric={id}",
+    ObjectKind.SCANNER_GROUP: "/organization-settings/sensitive-data-scanner",
+    ObjectKind.SCANNER_RULE: "/organization-settings/sensitive-data-scanner",
+    ObjectKind.NOTEBOOK: "/notebook/{id}",
 }
 
 
-def link(page_url: str, kind: Kind, identifier: str) -> str:
+def link(page_url: str, kind: ObjectKind, identifier: str) -> str:
     """The address of an object's page."""
     return page_url + PAGES[kind].format(id=identifier)

@@ -13,20 +13,20 @@ from purpleflea_operator.api.observability_status import State
 from purpleflea_operator.controllers.observability.decisions.parameters import address, parameters
 from purpleflea_operator.controllers.observability.decisions.registry import remembered
 from purpleflea_operator.datadog.definitions.metric_tags import definitions
-from purpleflea_operator.datadog.definitions.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
 Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbours:
+class SharedResources:
     """Metrics whose configuration other resources want, and those that one of them made."""
 
     wanted: frozenset[str] = frozenset()
     made: frozenset[str] = frozenset()
 
 
-def neighbours(others: Iterable[Resource], spec: ObservabilitySpec) -> Neighbours:
+def neighbours(others: Iterable[Resource], spec: ObservabilitySpec) -> SharedResources:
     """What the others want where `spec` wants it. Keys are not compared: too much is kept rather than too little."""
     wanted: set[str] = set()
     made: set[str] = set()
@@ -38,7 +38,7 @@ def neighbours(others: Iterable[Resource], spec: ObservabilitySpec) -> Neighbour
         is_going = "deletionTimestamp" in other["metadata"]
         if theirs.features.metrics and theirs.mode == "Manage" and not is_going:
             wanted |= {item.key for item in definitions(parameters(theirs))}
-    return Neighbours(wanted=frozenset(wanted), made=frozenset(made))
+    return SharedResources(wanted=frozenset(wanted), made=frozenset(made))
 
 
 def _spec(resource: Resource) -> ObservabilitySpec | None:
@@ -53,7 +53,7 @@ def _made(resource: Resource) -> set[str]:
     return {
         entry.key
         for entry in remembered(resource.get("status") or {})
-        if entry.kind is Kind.METRIC_TAGS
+        if entry.kind is ObjectKind.METRIC_TAGS
         and not entry.adopted
         and (entry.id or entry.state is State.CREATING)
     }

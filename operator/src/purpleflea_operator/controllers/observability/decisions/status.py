@@ -11,7 +11,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from purpleflea_operator.api.observability_status import ObservabilityCondition, State
-from purpleflea_operator.controllers.observability.decisions.registry import Entry, Memory
+from purpleflea_operator.controllers.observability.decisions.registry import (
+    ObjectRecord,
+    ObjectRegistry,
+)
 from purpleflea_operator.kube.events import Event
 
 Status = dict[str, Any]
@@ -31,7 +34,7 @@ TEMPORARY = frozenset({"RateLimited", "Progressing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ConditionValue:
     """One aspect: True, False or Unknown, why for programs and why for people."""
 
     status: ConditionStatus
@@ -39,17 +42,17 @@ class Verdict:
     message: str
 
 
-VALID = Verdict(status="True", reason="Valid", message="Datadog accepts the keys.")
+VALID = ConditionValue(status="True", reason="Valid", message="Datadog accepts the keys.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class SyncState:
     """How far a pass came. `halt` is why it ended early, if it did."""
 
     generation: int
     wanted: int = 0
-    keys: Verdict | None = None
-    halt: Verdict | None = None
+    keys: ConditionValue | None = None
+    halt: ConditionValue | None = None
     removal_since: str = ""
     """When removing everything was first tried."""
     copies: tuple[str, ...] = ()
@@ -57,7 +60,7 @@ class Standing:
 
 
 def next_status(
-    current: Mapping[str, Any], memory: Memory, standing: Standing, now: datetime
+    current: Mapping[str, Any], memory: ObjectRegistry, standing: SyncState, now: datetime
 ) -> Status:
     """The status that says how it stands; transition times are kept where nothing turned."""
     known = {item["type"]: item for item in current.get("conditions") or ()}
@@ -89,8 +92,8 @@ def next_status(
 
 
 def _conditions(
-    known: Mapping[str, Any], memory: Memory, standing: Standing
-) -> dict[ObservabilityCondition, Verdict]:
+    known: Mapping[str, Any], memory: ObjectRegistry, standing: SyncState
+) -> dict[ObservabilityCondition, ConditionValue]:
     keys = standing.keys or _as_before(known.get(ObservabilityCondition.KEYS_VALID))
     synced = standing.halt or _with_copies(_synced(memory, standing), standing.copies)
     degraded = _degraded(memory, standing)
@@ -102,15 +105,17 @@ def _conditions(
     }
 
 
-def _as_before(condition: Mapping[str, Any] | None) -> Verdict:
+def _as_before(condition: Mapping[str, Any] | None) -> ConditionValue:
     if condition is None:
-        return Verdict(status="Unknown", reason="NotChecked", message="The keys are not checked.")
-    return Verdict(
+        return ConditionValue(
+            status="Unknown", reason="NotChecked", message="The keys are not checked."
+        )
+    return ConditionValue(
         status=condition["status"], reason=condition["reason"], message=condition["message"]
     )
 
 
-def _synced(memory: Memory, standing: Standing) -> Verdict:
+def _synced(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
     for state, reason, text in (
         (State.FAILED, "ObjectsFailed", "Datadog refuses"),
         (State.CREATING, "Progressing", "being made"),
@@ -120,17 +125,17 @@ def _synced(memory: Memory, standing: Standing) -> Verdict:
         found = [entry for entry in memory if entry.state is state]
         if found:
             message = f"{len(found)} of {standing.wanted} objects: {text}: {_named(found)}"
-            return Verdict(status="False", reason=reason, message=message)
+            return ConditionValue(status="False", reason=reason, message=message)
     waiting = sum(entry.state is State.WAITING for entry in memory)
     more = f" {waiting} wait until their metric reports." if waiting else ""
-    return Verdict(
+    return ConditionValue(
         status="True",
         reason="InSync",
         message=f"{standing.wanted - waiting} objects are what the spec says.{more}",
     )
 
 
-def _with_copies(verdict: Verdict, copies: tuple[str, ...]) -> Verdict:
+def _with_copies(verdict: ConditionValue, copies: tuple[str, ...]) -> ConditionValue:
     """Copies are no fault, and nothing of ours: they are only named."""
     if not copies:
         return verdict
@@ -145,43 +150,47 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def _degraded(memory: Memory, standing: Standing) -> Verdict:
+def _degraded(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
     if standing.halt is not None and standing.halt.reason not in TEMPORARY:
-        return Verdict(status="True", reason=standing.halt.reason, message=standing.halt.message)
+        return ConditionValue(
+            status="True", reason=standing.halt.reason, message=standing.halt.message
+        )
     failed = [entry for entry in memory if entry.state is State.FAILED]
     if failed:
         reasons = "; ".join(_with_error(entry) for entry in failed[:NAMED])
         more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        return Verdict(status="True", reason="ObjectsFailed", message=reasons + more)
-    return Verdict(status="False", reason="AsExpected", message="Nothing is refused.")
+        return ConditionValue(status="True", reason="ObjectsFailed", message=reasons + more)
+    return ConditionValue(status="False", reason="AsExpected", message="Nothing is refused.")
 
 
-def _ready(keys: Verdict, synced: Verdict, degraded: Verdict) -> Verdict:
+def _ready(
+    keys: ConditionValue, synced: ConditionValue, degraded: ConditionValue
+) -> ConditionValue:
     if keys.status == "False":
         return keys
     if degraded.status == "True":
-        return Verdict(status="False", reason=degraded.reason, message=degraded.message)
+        return ConditionValue(status="False", reason=degraded.reason, message=degraded.message)
     if synced.reason in TEMPORARY or keys.status != "True":
-        return Verdict(status="False", reason=synced.reason, message=synced.message)
+        return ConditionValue(status="False", reason=synced.reason, message=synced.message)
     # Edits that are kept, and a plan, are as the spec asked for.
-    return Verdict(status="True", reason=synced.reason, message=synced.message)
+    return ConditionValue(status="True", reason=synced.reason, message=synced.message)
 
 
-def _named(entries: list[Entry]) -> str:
+def _named(entries: list[ObjectRecord]) -> str:
     names = ", ".join(_with_change(entry) for entry in entries[:NAMED])
     return names + (f" and {len(entries) - NAMED} more" if len(entries) > NAMED else "")
 
 
-def _with_change(entry: Entry) -> str:
+def _with_change(entry: ObjectRecord) -> str:
     return f"{entry.kind}/{entry.key}" + (f" ({entry.change})" if entry.change else "")
 
 
-def _with_error(entry: Entry) -> str:
+def _with_error(entry: ObjectRecord) -> str:
     return f"{entry.kind}/{entry.key}: {entry.last_error}"
 
 
 @dataclass(slots=True, kw_only=True)
-class Outcome:
+class PassResult:
     """What came of a pass, for the report."""
 
     restored: list[str] = field(default_factory=list)
@@ -199,7 +208,7 @@ class Outcome:
     deployed: list[Event] = field(default_factory=list)
 
 
-def news(current: Mapping[str, Any], wanted: Status, outcome: Outcome | None) -> list[Event]:
+def news(current: Mapping[str, Any], wanted: Status, outcome: PassResult | None) -> list[Event]:
     """The Events of a pass: turns of conditions, and what was done about edits by hand."""
     old = {item["type"]: item for item in current.get("conditions") or ()}
     new = {item["type"]: item for item in wanted["conditions"]}
@@ -229,7 +238,7 @@ def _turn(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Event:
     )
 
 
-def _edits(outcome: Outcome | None) -> Iterable[Event]:
+def _edits(outcome: PassResult | None) -> Iterable[Event]:
     if outcome is None:
         return
     kind: Literal["Normal", "Warning"]

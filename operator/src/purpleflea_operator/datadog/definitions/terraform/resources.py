@@ -8,21 +8,21 @@ from purpleflea_operator.datadog.definitions.objects import (
     ORGANISATION_SCANNER,
     Body,
     Definition,
-    Kind,
+    ObjectKind,
     Reference,
     resolved,
 )
 from purpleflea_operator.datadog.definitions.parameters import Feature
 
 TYPES = {
-    Kind.MONITOR: "datadog_monitor",
-    Kind.SLO: "datadog_service_level_objective",
-    Kind.DASHBOARD: "datadog_dashboard_json",
-    Kind.LOG_PIPELINE: "datadog_logs_custom_pipeline",
-    Kind.LOG_INDEX: "datadog_logs_index",
-    Kind.LOG_INDEX_ORDER: "datadog_logs_index_order",
-    Kind.SCANNER_GROUP: "datadog_sensitive_data_scanner_group",
-    Kind.SCANNER_RULE: "datadog_sensitive_data_scanner_rule",
+    ObjectKind.MONITOR: "datadog_monitor",
+    ObjectKind.SLO: "datadog_service_level_objective",
+    ObjectKind.DASHBOARD: "datadog_dashboard_json",
+    ObjectKind.LOG_PIPELINE: "datadog_logs_custom_pipeline",
+    ObjectKind.LOG_INDEX: "datadog_logs_index",
+    ObjectKind.LOG_INDEX_ORDER: "datadog_logs_index_order",
+    ObjectKind.SCANNER_GROUP: "datadog_sensitive_data_scanner_group",
+    ObjectKind.SCANNER_RULE: "datadog_sensitive_data_scanner_rule",
 }
 OPTIONAL = frozenset({Feature.ANOMALIES, Feature.LOG_INDEX, Feature.SCANNER})
 """Features of which each resource carries a count."""
@@ -131,12 +131,12 @@ def _scanner_rule(body: Body) -> list[Any]:
 
 
 WRITERS = {
-    Kind.MONITOR: _monitor,
-    Kind.SLO: _slo,
-    Kind.DASHBOARD: _dashboard,
-    Kind.LOG_PIPELINE: _pipeline,
-    Kind.LOG_INDEX: _index,
-    Kind.LOG_INDEX_ORDER: _order,
-    Kind.SCANNER_GROUP: _scanner_group,
-    Kind.SCANNER_RULE: _scanner_rule,
+    ObjectKind.MONITOR: _monitor,
+    ObjectKind.SLO: _slo,
+    ObjectKind.DASHBOARD: _dashboard,
+    ObjectKind.LOG_PIPELINE: _pipeline,
+    ObjectKind.LOG_INDEX: _index,
+    ObjectKind.LOG_INDEX_ORDER: _order,
+    ObjectKind.SCANNER_GROUP: _scanner_group,
+    ObjectKind.SCANNER_RULE: _scanner_rule,
 }
