@@ -12,10 +12,9 @@ from typing import Any, Protocol, cast
 
 import kopf
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
-
-BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
 
 
 class Listener(Protocol):
@@ -31,7 +30,7 @@ class _JitteredBackoffs:
     """kopf's own backoffs, spread out: without jitter all watches would come back in the same instant."""
 
     def __iter__(self) -> Iterator[float]:
-        return (seconds * random.uniform(0.5, 1.0) for seconds in BACKOFFS_S)  # noqa: S311
+        return (seconds * random.uniform(0.5, 1.0) for seconds in timings.WATCH_BACKOFFS_S)  # noqa: S311
 
 
 class _NullDiffBase(kopf.DiffBaseStorage):

@@ -4,8 +4,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from purpleflea_operator import timings
 from purpleflea_operator.datadog.client.client import HttpDatadogClient
-from purpleflea_operator.datadog.client.errors import DEFAULT_RESET_S, Duplicate, Refused
+from purpleflea_operator.datadog.client.errors import Duplicate, Refused
 from purpleflea_operator.datadog.client.transport import Keys, Transport, session
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.kube import errors
@@ -78,7 +79,7 @@ async def test_with_datadogs_own_limits_of_log_configuration_it_ends_well():
         trial.put(features={"logIndex": True})
         with pytest.raises(errors.Throttled, match="429") as caught:
             await trial.look()
-        assert 0 < caught.value.retry_after_s <= DEFAULT_RESET_S
+        assert 0 < caught.value.retry_after_s <= timings.RATE_LIMIT_DEFAULT_RESET_S
         trial.pass_time(61)
         await trial.look()
         assert trial.condition("Ready")["status"] == "True"

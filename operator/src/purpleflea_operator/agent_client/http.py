@@ -14,12 +14,15 @@ from purpleflea_contract import environment as env
 from purpleflea_contract import routes
 from purpleflea_contract.control import Acknowledgement
 from purpleflea_contract.losses import Losses
+from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import (
     AgentUnreachableError,
     EndpointNotSupportedError,
 )
 
-TIMEOUT = aiohttp.ClientTimeout(total=1.5)
+TIMEOUT = aiohttp.ClientTimeout(total=timings.AGENT_REQUEST_TIMEOUT_S)
+
+
 BODY_LIMIT = 64 * 1024
 CONNECTIONS = 64
 

@@ -10,13 +10,18 @@ from typing import Any
 import aiohttp
 import orjson
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.protocol import FIELD_MANAGER
 from purpleflea_operator.kube.resources import EVENT, Manifest, ObjectRef, ResourceKind, ref_of
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 
+TIMEOUT = aiohttp.ClientTimeout(
+    total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
+)
+
+
 PAGE = 500
-TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 APPLY = "application/apply-patch+yaml"  # JSON is YAML: the server takes it under this name
 MERGE = "application/merge-patch+json"
 

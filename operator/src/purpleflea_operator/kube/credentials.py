@@ -14,10 +14,9 @@ import aiohttp
 import kopf
 import yaml
 
-from purpleflea_operator import __version__
+from purpleflea_operator import __version__, timings
 
 TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-TOKEN_AGE_S = 60.0
 POOL_SIZE = 32
 USER_AGENT = f"purpleflea-operator/{__version__}"
 
@@ -41,7 +40,7 @@ class ServiceAccountToken:
 
     def current(self) -> str:
         """The token as it stands in the file, at most a minute old."""
-        if time.monotonic() - self._read_at > TOKEN_AGE_S:
+        if time.monotonic() - self._read_at > timings.TOKEN_AGE_S:
             self._token = self._file.read_text(encoding="ascii").strip()
             self._read_at = time.monotonic()
         return self._token

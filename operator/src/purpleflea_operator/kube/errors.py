@@ -11,9 +11,7 @@ ApiError
 └── Invalid              400, 422 and the rest of 4xx: the request itself is wrong; a person must act
 """
 
-LONGEST_RETRY_AFTER_S = 30.0
-"""Longer is not waited, whoever asks for it: a proxy or a webhook that says an hour must not make an agent deaf to an
-order to halt."""
+from purpleflea_operator import timings
 
 
 class ApiError(Exception):
@@ -84,4 +82,4 @@ def from_response(status: int, message: str, retry_after: str | None) -> ApiErro
 def _seconds(retry_after: str | None) -> float | None:
     if not retry_after or not retry_after.isdecimal():
         return None
-    return min(float(retry_after), LONGEST_RETRY_AFTER_S)
+    return min(float(retry_after), timings.LONGEST_RETRY_AFTER_S)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from purpleflea_operator import timings
+
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
@@ -59,10 +61,6 @@ async def serve(health: Health, port: int) -> web.AppRunner:
     return runner
 
 
-STUCK_S = 180.0
-"""A pass is cut off after two thirds of this: one that runs longer does not come back."""
-
-
 def stalled_watches(silent_s: Mapping[str, float], *, limit_s: float) -> str:
     """Which watches have heard nothing, not even a bookmark, for longer than the limit."""
     deaf = sorted((path, seconds) for path, seconds in silent_s.items() if seconds > limit_s)
@@ -78,8 +76,8 @@ def _resource(path: str) -> str:
 
 def stuck(*, waiting_s: float, still_s: float, longest_s: float) -> str:
     """Whether the workers hang: a long line alone is only much work, so it must not move either."""
-    if longest_s > STUCK_S:
+    if longest_s > timings.STUCK_QUEUE_S:
         return f"stuck queue: a pass has run for {longest_s:.0f} s"
-    if min(waiting_s, still_s) > STUCK_S:
+    if min(waiting_s, still_s) > timings.STUCK_QUEUE_S:
         return f"stuck queue: a key waits for {waiting_s:.0f} s, no pass ended for {still_s:.0f} s"
     return ""

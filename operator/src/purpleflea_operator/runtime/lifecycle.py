@@ -14,15 +14,12 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 
 Stop = asyncio.Event | threading.Event
 Clock = Callable[[], float]
-STANDBY_BLIND_S = 30.0
-"""A standby that has not seen the lease for so long would not notice that it is needed."""
-LOOK_S = 0.05
-"""How often the flag of another thread is looked at; only tests have one."""
 
 
 async def while_held(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
@@ -69,7 +66,7 @@ async def until(stop: Stop) -> None:
         await stop.wait()
         return
     while not stop.is_set():  # noqa: ASYNC110 - no event of another thread can be awaited
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(timings.STOP_FLAG_POLL_S)
 
 
 def running_clock() -> Clock:
@@ -82,15 +79,13 @@ def standing_by(elector: LeaderElector) -> str:
     """Why a replica that does not lead yet is not ready; empty where it is."""
     if elector.is_leading:
         return "the first lists are not read yet"
-    if elector.looked_s > STANDBY_BLIND_S:
+    if elector.looked_s > timings.STANDBY_BLIND_S:
         return "the lease cannot be read"
     return ""
 
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 1.0
-"""Where the API server asks for patience and does not say how much."""
 
 Prime = Callable[[], Awaitable[None]]
 
@@ -136,6 +131,6 @@ async def _is_done(prime: Prime) -> bool:
     try:
         await prime()
     except errors.Throttled as error:
-        await asyncio.sleep(error.retry_after_s or PATIENCE_S)
+        await asyncio.sleep(error.retry_after_s or timings.INITIAL_LIST_RETRY_S)
         return False
     return True

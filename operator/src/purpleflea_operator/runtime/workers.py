@@ -13,16 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-PASS_TIMEOUT_S = 120.0
-REST, REST_LIMIT_S = 2.0, 0.25
-"""A key rests for so many times as long as its pass took: passes over an agent with many pods are long, and in a burst
-each event would bring another one. News that come meanwhile cost one pass together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +50,16 @@ async def work(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
         except BaseException:
             queue.finish(key)
             raise
-        queue.finish_after(key, min(REST_LIMIT_S, REST * (loop.time() - began)))
+        queue.finish_after(
+            key, min(timings.COOLDOWN_LIMIT_S, timings.COOLDOWN_FACTOR * (loop.time() - began))
+        )
 
 
 async def _pass(
     queue: WorkQueue[NamespacedName], reconcile: Reconcile, key: NamespacedName
 ) -> None:
     try:
-        async with asyncio.timeout(PASS_TIMEOUT_S):
+        async with asyncio.timeout(timings.PASS_TIMEOUT_S):
             result = await reconcile(key)
     except errors.ApiError as error:
         _again(queue, key, error, hold_s=error.retry_after_s)

@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-K = TypeVar("K")
+from purpleflea_operator import timings
 
-BACKOFF_BASE_S = 0.5
-BACKOFF_LIMIT_S = 60.0
+K = TypeVar("K")
 
 
 class WorkQueue(Generic[K]):
@@ -80,7 +79,7 @@ class WorkQueue(Generic[K]):
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        ceiling = min(BACKOFF_LIMIT_S, BACKOFF_BASE_S * 2.0 ** min(failures, 16))
+        ceiling = min(timings.BACKOFF_LIMIT_S, timings.BACKOFF_BASE_S * 2.0 ** min(failures, 16))
         delay = hold_s + ceiling * (0.5 + self._jitter() / 2)
         if hold_s > 0:
             self._held_until[key] = self._clock() + hold_s

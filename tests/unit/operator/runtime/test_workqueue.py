@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.errors import (
     Conflict,
@@ -13,7 +14,7 @@ from purpleflea_operator.kube.errors import (
     from_response,
 )
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.runtime.workqueue import BACKOFF_LIMIT_S, WorkQueue
+from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_pod, an_agent
 
 KEY = NamespacedName("trading", "momentum")
@@ -69,7 +70,7 @@ async def test_backoff_grows_to_its_limit_and_success_resets_it():
     queue = a_queue()
     delays = [queue.retry("a") for _ in range(12)]
     assert delays == sorted(delays)
-    assert delays[-1] == BACKOFF_LIMIT_S
+    assert delays[-1] == timings.BACKOFF_LIMIT_S
     queue.succeed("a")
     assert queue.retry("a") == delays[0]
     queue.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.node_agent import (
     ServiceId,
@@ -25,7 +26,6 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 300.0
 ALL = "installation"
 
 
@@ -59,7 +59,7 @@ class DatadogDiscovery:
 
     async def follow(self, concern: Callable[[], None]) -> None:
         """Observe whenever there is news, and now and then, until cancelled; `concern` is called when facts changed."""
-        self._due.add_after(ALL, LOOK_AGAIN_S)
+        self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
         try:
             while True:
                 await self._due.take()
@@ -77,7 +77,7 @@ class DatadogDiscovery:
             self._due.retry(ALL, hold_s=error.retry_after_s)
         else:
             self._due.succeed(ALL)
-            self._due.add_after(ALL, LOOK_AGAIN_S)
+            self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
 
     async def observe(self) -> bool:
         """Compute the facts again; whether they changed.
@@ -107,7 +107,7 @@ class DatadogDiscovery:
         metadata = daemon_set["metadata"]
         known, now = f"{metadata['uid']}/{metadata.get('generation', 0)}", self._clock()
         seen = self._services.get(known)
-        if seen is not None and now - seen.at < LOOK_AGAIN_S:
+        if seen is not None and now - seen.at < timings.SERVICE_RECHECK_S:
             return seen.service
         namespace, name = service_of(daemon_set)
         found = await self._cluster.get(

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
@@ -32,7 +33,6 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-SWEEP_DELAY_S = 3.0
 SELECTOR = f"{kubernetes.LABEL_MANAGED_BY}={kubernetes.MANAGED_BY}"
 WATCHED = (
     resources.AGENT,
@@ -99,7 +99,7 @@ class Informer:
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Take in one watch event."""
         if event_type is None:
-            self._sweeps.add_after(kind, SWEEP_DELAY_S)
+            self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         uid, is_gone = manifest["metadata"]["uid"], event_type == "DELETED"
         if _is_terrain(kind, manifest):
             terrain = self._terrain
@@ -120,7 +120,7 @@ class Informer:
         """Follow changes of the node agent, and sweep, until cancelled."""
         for kind in self.watched:
             # What went between the first list and kopf's own is never reported, if none of its kind is left.
-            self._sweeps.add_after(kind, SWEEP_DELAY_S)
+            self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._installation.follow(self._call_all), name="datadog")
             group.create_task(self._sweep_forever(), name="sweeps")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
@@ -19,9 +20,6 @@ from purpleflea_operator.kube.object_cache import NamespacedName
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 0.5
-"""The kubelet needs 0.5 to 0.9 s from the nudge to the mounted file."""
-LONGEST_PAUSE_S = 15.0
 AT_ONCE = 16
 """Questions to the pods of one agent resource at a time, of the 64 to all: many silent ones leave room for others."""
 STALE_AFTER_ATTEMPTS = 4
@@ -112,7 +110,10 @@ class ModeAcknowledgements:
         finally:
             memory.asking.pop(pod.uid, None)
         tries = memory.tries[pod.uid] = memory.tries.get(pod.uid, 0) + 1
-        pause_s = min(FIRST_PAUSE_S * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE_S)
+        pause_s = min(
+            timings.ACKNOWLEDGEMENT_FIRST_PAUSE_S * 2.0 ** min(tries - 1, 10),
+            timings.ACKNOWLEDGEMENT_LONGEST_PAUSE_S,
+        )
         memory.next_at[pod.uid] = self._now() + timedelta(seconds=pause_s)
         self._concern(key)
 

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.coverage import NodeAgentPod, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity, pod_security
@@ -21,8 +22,6 @@ from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 
-READINESS_GRACE_S = 30.0
-"""How long a node agent may be away, as when it is replaced, before that counts."""
 KINDS = (resources.NODE, resources.NAMESPACE, resources.CSI_DRIVER)
 
 
@@ -92,7 +91,7 @@ class NodeInventory:
         recent = [
             NodeAgentPod(daemon_set=owner, node=name, is_ready=True)
             for owner, at in self._lost.get(name, {}).items()
-            if now - at < READINESS_GRACE_S
+            if now - at < timings.READINESS_GRACE_S
         ]
         return (*recent, *present)
 
@@ -177,7 +176,7 @@ class NodeInventory:
             self._lost[place].pop(found.daemon_set, None)
         elif known is not None and known.is_ready:
             self._lost[place][known.daemon_set] = self._clock()
-            return InventoryChange(node=place, after_s=READINESS_GRACE_S)
+            return InventoryChange(node=place, after_s=timings.READINESS_GRACE_S)
         return InventoryChange(node=place)
 
 

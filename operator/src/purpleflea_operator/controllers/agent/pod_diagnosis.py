@@ -1,13 +1,14 @@
 """Why pods hang, or are not made, where their status does not say: it shows only in events.
 
 A missing Secret is told about the pod, a missing ServiceAccount, a quota or a refused security context about the
-StatefulSet. They are asked for only while something hangs, and at most every DIAGNOSE_AGAIN_S per agent.
+StatefulSet. They are asked for only while something hangs, and at most every timings.DIAGNOSIS_INTERVAL_S per agent.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     is_being_created,
@@ -17,13 +18,6 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest
-
-STUCK_AFTER_S = 5.0
-DIAGNOSE_AGAIN_S = 10.0
-REFUSED_AGAIN_S = 60.0
-"""A quota that has room again, or a name that is free again, sends no event."""
-BEFORE = timedelta(seconds=30)
-"""A trouble begins before the status tells of it: a rollout under way is no news at first (patience)."""
 
 
 class PodDiagnosis:
@@ -41,7 +35,7 @@ class PodDiagnosis:
     async def explained(self, world: ObservedState, key: NamespacedName) -> ObservedState:
         """The world with what the events say about the first pod that hangs, else about those that are missing."""
         now = self._now()
-        stuck = stuck_pod(world.pods, now, after_s=STUCK_AFTER_S)
+        stuck = stuck_pod(world.pods, now, after_s=timings.POD_STUCK_AFTER_S)
         if stuck is not None:
             text = await self._told(key, stuck.uid, "FailedMount")
             return replace(world, pod_events=(text,) if text else ())
@@ -49,7 +43,7 @@ class PodDiagnosis:
         if world.stateful_set is not None and since is not None and pods_are_missing(world):
             # What was told long before belongs to a trouble that is over.
             uid = world.stateful_set["metadata"]["uid"]
-            text = await self._told(key, uid, "FailedCreate", since=since - BEFORE)
+            text = await self._told(key, uid, "FailedCreate", since=since - timings.EVENT_MARGIN)
             return replace(world, pods_refused=text)
         self.forget(key)
         return world
@@ -60,7 +54,11 @@ class PodDiagnosis:
         """The newest message about an object for this reason; empty where there is none."""
         now = self._now()
         known = self._known.get(key)
-        if known is None or known[1] != uid or (now - known[0]).total_seconds() >= DIAGNOSE_AGAIN_S:
+        if (
+            known is None
+            or known[1] != uid
+            or (now - known[0]).total_seconds() >= timings.DIAGNOSIS_INTERVAL_S
+        ):
             found = await self._cluster.events_about(key.namespace, uid=uid)
             told = [item["message"] for item in found if _counts(item, reason, since)]
             known = self._known[key] = (now, uid, told[-1] if told else "")
@@ -77,5 +75,9 @@ def look_again_after_s(world: ObservedState) -> float | None:
     """What hangs sends no event when it is found out why: look again. A refused write is tried again."""
     hangs = any(is_being_created(item) for item in world.pods)
     if not hangs and not pods_are_missing(world):
-        return REFUSED_AGAIN_S if world.failure else None
-    return DIAGNOSE_AGAIN_S if world.pod_events or world.pods_refused else STUCK_AFTER_S
+        return timings.REFUSED_PODS_INTERVAL_S if world.failure else None
+    return (
+        timings.DIAGNOSIS_INTERVAL_S
+        if world.pod_events or world.pods_refused
+        else timings.POD_STUCK_AFTER_S
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent import apply
 from purpleflea_operator.controllers.agent.apply import (
     Applier,
@@ -38,8 +39,6 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime.workers import Result, Times
 
-RECREATE_REQUEUE_S = 0.5
-"""After a StatefulSet was removed around its pods: its end may be told before anybody watches."""
 REPORT_AFTER_FAILURES = 3
 """Passes that fail in a row, within some two seconds: a conflict or a lost connection is no news, what lasts is."""
 
@@ -76,8 +75,8 @@ class Reconciler:
         self._around = around
         self._now = times.now
         self._pace = WriteRateLimiter(times.clock)
-        self._lag = Debounce(times.clock, status_throttle.LAG_S)
-        self._under_way = Debounce(times.clock, status_throttle.UNDER_WAY_S)
+        self._lag = Debounce(times.clock, timings.DEBOUNCE_REPLICAS_S)
+        self._under_way = Debounce(times.clock, timings.DEBOUNCE_PROGRESS_S)
         self._diagnosis = PodDiagnosis(cluster, now=times.now)
         self._acknowledgements = around.acknowledgements
         self._growth = VolumeExpansion(cluster, cache, now=times.now)
@@ -121,7 +120,7 @@ class Reconciler:
             self._acknowledgements.again_after_s(world, key),
             self._growth.again_after_s(key),
             (limit - self._now()).total_seconds() if limit else None,
-            RECREATE_REQUEUE_S
+            timings.RECREATE_REQUEUE_S
             if world.agent and not world.failure and not world.stateful_set
             else None,
         )
@@ -215,7 +214,7 @@ class Reconciler:
         lag_s = self._lag.left_s(key, waits=status_throttle.pods_are_behind(world))
         under_way = status.is_under_way(current, wanted)
         return (
-            min(lag_s, status_throttle.LOOK_AGAIN_S)
+            min(lag_s, timings.DEBOUNCE_RECHECK_S)
             or self._under_way.left_s(key, waits=under_way)
             or self._pace.wait_s(key)
         )

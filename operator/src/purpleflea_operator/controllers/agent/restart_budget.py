@@ -7,11 +7,11 @@ turn for a while only.
 
 from collections.abc import Callable
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 AGENTS_PER_SLOT = 20
 """Of so many agents that have to restart, one does at a time."""
-SLOT_TIMEOUT_S = 600.0
 
 
 class RestartBudget:
@@ -52,5 +52,7 @@ class RestartBudget:
 
     def _free(self) -> int:
         # By the most there were: else the last ones would go one by one.
-        running = [at for at in self._began.values() if self._clock() - at < SLOT_TIMEOUT_S]
+        running = [
+            at for at in self._began.values() if self._clock() - at < timings.RESTART_SLOT_TIMEOUT_S
+        ]
         return max(1, self._most // AGENTS_PER_SLOT) - len(running)

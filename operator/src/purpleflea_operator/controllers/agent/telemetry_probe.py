@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.delivery import DOUBTFUL
@@ -20,13 +21,6 @@ from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
 from purpleflea_operator.kube.resources import Manifest
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
-SOON_S = 30.0
-"""When it is looked again after the first answer; at a start, within what time those are asked that are well known."""
-UNANSWERED_S = 10.0
-"""When one is asked again that never answered yet: its network may not be there."""
-AGAIN_AFTER_S = 900.0
-SURE_AFTER_S = 60.0
-"""When it is looked again while something is wrong."""
 AT_ONCE = 32
 """Those who do not answer take seconds; 10,000 of them must not keep new ones waiting."""
 
@@ -78,7 +72,9 @@ class TelemetryProbe:
             known = _Memory(key=key, address=found.address)
             known.finding = _before(self._recalled.get(key))
             self._known[found.uid] = known
-            self._due.add_after(found.uid, 0.0 if known.finding else SOON_S * self._jitter())
+            self._due.add_after(
+                found.uid, 0.0 if known.finding else timings.PROBE_SECOND_S * self._jitter()
+            )
 
     def forget(self, uid: str) -> None:
         """Take in that a pod is gone."""
@@ -156,9 +152,9 @@ def _pause_s(known: _Memory, before: Delivery | None) -> float:
     """How long to leave an agent alone after it was asked."""
     now = known.finding
     if now is Delivery.NEW:
-        return UNANSWERED_S
+        return timings.PROBE_RETRY_S
     if before is Delivery.NEW and now is None:
-        return SOON_S
+        return timings.PROBE_SECOND_S
     is_calm = now is None and not known.silent and not any(known.lost.values())
     is_settled = before is now and now in (Delivery.LOST, Delivery.SILENT)
-    return AGAIN_AFTER_S if is_calm or is_settled else SURE_AFTER_S
+    return timings.PROBE_INTERVAL_S if is_calm or is_settled else timings.PROBE_CONFIRM_S

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.plan import ExpandVolume
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef
-
-TRY_AGAIN = timedelta(minutes=10)
-"""Nobody tells us when a storage class begins to allow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,7 @@ class VolumeExpansion:
         if refusal is None or storage is None or storage.size != refusal.size:
             self.forget(key)
             return world
-        if self._now() - refusal.at >= TRY_AGAIN:
+        if self._now() - refusal.at >= timings.VOLUME_EXPANSION_RETRY:
             return world
         return replace(world, growth_refused=refusal.text)
 
@@ -68,4 +66,4 @@ class VolumeExpansion:
         refusal = self._refused.get(key)
         if refusal is None:
             return None
-        return max(0.0, (refusal.at + TRY_AGAIN - self._now()).total_seconds())
+        return max(0.0, (refusal.at + timings.VOLUME_EXPANSION_RETRY - self._now()).total_seconds())

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.observability.credentials import KeysError
 from purpleflea_operator.controllers.observability.decisions import (
     ownership,
@@ -42,9 +43,6 @@ from purpleflea_operator.runtime.workers import Result
 
 logger = logging.getLogger(__name__)
 
-GIVE_UP_S = 600.0
-UNANSWERED_S = 10.0
-"""How long a create without an answer may still take effect."""
 NAMED = 10
 LEFT = "left in Datadog, as nothing proves that we made them (no mark, or a copy of one)"
 NOTHING = (
@@ -97,12 +95,12 @@ async def end(scribe: ResourceWriter, connect: Connect) -> Result:
         why = _left(remainder, scribe.deleted_s() or 0.0)
         if not why:
             return await _done(scribe, remainder, memory)
-        hold_s = UNANSWERED_S if remainder.pending else 0.0
+        hold_s = timings.LATE_CREATE.total_seconds() if remainder.pending else 0.0
     except errors.Throttled as error:
-        why, hold_s = str(error), min(error.reset_s, max(1.0, GIVE_UP_S - tried_s))
+        why, hold_s = str(error), min(error.reset_s, max(1.0, timings.CLEANUP_GIVE_UP_S - tried_s))
     except (KeysError, errors.DatadogError) as error:
         why = str(error)
-    if tried_s >= GIVE_UP_S:
+    if tried_s >= timings.CLEANUP_GIVE_UP_S:
         return await _give_up(scribe, why)
     generation = scribe.resource["metadata"].get("generation", 0)
     halt = ConditionValue(status="False", reason="Deleting", message=f"not yet removed: {why}")
@@ -114,7 +112,7 @@ async def end(scribe: ResourceWriter, connect: Connect) -> Result:
 def _left(remainder: Remainder, since_s: float) -> str:
     if remainder.left:
         return "; ".join(remainder.left[:NAMED])
-    if remainder.pending and since_s < UNANSWERED_S:
+    if remainder.pending and since_s < timings.LATE_CREATE.total_seconds():
         return f"may still be made: {', '.join(remainder.pending[:NAMED])}"
     return ""
 
@@ -147,7 +145,7 @@ async def _give_up(scribe: ResourceWriter, why: str) -> Result:
         if entry.id and not entry.adopted
     ]
     text = (
-        f"gave up after {GIVE_UP_S:g} s: {why}. Remove by hand what is tagged"
+        f"gave up after {timings.CLEANUP_GIVE_UP_S:g} s: {why}. Remove by hand what is tagged"
         f" purpleflea-uid:{scribe.uid}; made were {', '.join(made[:NAMED])}"
         + (f" and {len(made) - NAMED} more" if len(made) > NAMED else "")
     )

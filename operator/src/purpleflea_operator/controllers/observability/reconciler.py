@@ -10,6 +10,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from purpleflea_contract.quantities import duration
+from purpleflea_operator import timings
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability import finalizer
 from purpleflea_operator.controllers.observability.credentials import KeysError, read_keys
@@ -43,8 +44,6 @@ from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.runtime.workers import Result
 
-KEYS_AGAIN_S = 60.0
-"""A Secret is not watched: how soon one that does not work is read again."""
 EARLY = 0.9
 """A look that is delayed at random still comes within the resync period."""
 
@@ -182,7 +181,7 @@ class ObservabilityReconciler:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
             halt = replace(keys, reason="KeysInvalid")
             await self._report(scribe, memory, replace(standing, keys=keys, halt=halt))
-            return Result(again_after_s=KEYS_AGAIN_S)
+            return Result(again_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
             halt = ConditionValue(status="False", reason="RateLimited", message=str(error))
             await self._report(scribe, memory, replace(standing, halt=halt))
@@ -233,7 +232,7 @@ def _again(why: str, memory: ObjectRegistry) -> cluster_errors.Unavailable:
     """Another try; where a create has no answer, not before it is surely done or lost."""
     is_pending = any(pending_creates.is_pending(entry) for entry in memory)
     return cluster_errors.Unavailable(
-        f"Datadog: {why}", finalizer.UNANSWERED_S if is_pending else 0.0
+        f"Datadog: {why}", timings.LATE_CREATE.total_seconds() if is_pending else 0.0
     )
 
 

@@ -8,14 +8,13 @@ import asyncio
 
 from pydantic import ValidationError
 
+from purpleflea_operator import timings
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability import deployment_reporter
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
 from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.runtime.workqueue import WorkQueue
-
-GATHER_S = 2.0
 
 
 class RolloutWatch:
@@ -37,7 +36,7 @@ class RolloutWatch:
         """Follow, until cancelled."""
         while True:
             await self._changed.wait()
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(timings.ROLLOUT_GATHER_S)
             self._changed.clear()
             due = [key for key in self._resources if self._is_due(key)]
             for key in due:

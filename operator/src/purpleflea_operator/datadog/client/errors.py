@@ -12,8 +12,7 @@ DatadogError
 import re
 from collections.abc import Mapping
 
-DEFAULT_RESET_S = 60.0
-LONGEST_RESET_S = 3600.0
+from purpleflea_operator import timings
 
 _DUPLICATE = re.compile(r"Duplicate of an existing monitor_id:\s*(\d+)")
 
@@ -79,6 +78,10 @@ def _reset_s(header: str) -> float:
     try:
         seconds = float(header)
     except ValueError:
-        return DEFAULT_RESET_S
+        return timings.RATE_LIMIT_DEFAULT_RESET_S
     # The comparison is also false for a NaN.
-    return min(seconds, LONGEST_RESET_S) if seconds >= 0 else DEFAULT_RESET_S
+    return (
+        min(seconds, timings.RATE_LIMIT_LONGEST_RESET_S)
+        if seconds >= 0
+        else timings.RATE_LIMIT_DEFAULT_RESET_S
+    )

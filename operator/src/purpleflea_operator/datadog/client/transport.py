@@ -11,9 +11,14 @@ from typing import Any
 import aiohttp
 import orjson
 
+from purpleflea_operator import timings
 from purpleflea_operator.datadog.client import errors
 
-TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+TIMEOUT = aiohttp.ClientTimeout(
+    total=timings.DATADOG_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
+)
+
+
 MESSAGE_LENGTH = 400
 POOL_SIZE = 4
 

@@ -9,15 +9,13 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.lease import LeaseRecord, LeaseStore
 from purpleflea_operator.runtime.leader_election import decisions
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig, LeaseObservation
 
 logger = logging.getLogger(__name__)
-
-REQUEST_S = 5.0
-"""A lease request that takes longer has failed."""
 
 
 class LeaseLostError(Exception):
@@ -89,7 +87,7 @@ class LeaderElector:
 
     async def _look(self) -> float | None:
         """Look once, and take the lease where it is free. Returns how long to wait; None: it is ours."""
-        async with asyncio.timeout(REQUEST_S):
+        async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
             record = await self._leases.read()
         before = self._seen
         self._looked = self._clock()
@@ -133,7 +131,7 @@ class LeaderElector:
             return
         self._renewed = None
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
                 found = await self._leases.read()
                 if found is not None and found.holder == self._terms.identity:
                     await self._leases.write(decisions.released(found, moment=self._now()))
@@ -148,7 +146,7 @@ class LeaderElector:
             await self._follow(self._mine)
         except errors.Conflict:
             # Perhaps our own write, whose answer was lost.
-            async with asyncio.timeout(self._patience_s()):
+            async with asyncio.timeout(self._request_timeout_s()):
                 found = await self._leases.read()
             await self._follow(found)
         except errors.NotFound:
@@ -167,12 +165,14 @@ class LeaderElector:
     async def _write(self, record: LeaseRecord) -> None:
         # Counted from before the request: others count from when they see its effect, which is later.
         began = self._clock()
-        async with asyncio.timeout(self._patience_s()):
+        async with asyncio.timeout(self._request_timeout_s()):
             self._mine = await self._leases.write(record)
         self._renewed = self._looked = began
 
-    def _patience_s(self) -> float:
-        return REQUEST_S if self._renewed is None else max(0.0, min(REQUEST_S, self._left_s()))
+    def _request_timeout_s(self) -> float:
+        if self._renewed is None:
+            return timings.LEASE_REQUEST_TIMEOUT_S
+        return max(0.0, min(timings.LEASE_REQUEST_TIMEOUT_S, self._left_s()))
 
     def _left_s(self) -> float:
         """Seconds for which the lease is still surely ours."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from purpleflea_operator.controllers.agent.datadog_discovery import LOOK_AGAIN_S, DatadogDiscovery
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache
@@ -91,7 +92,7 @@ async def test_a_service_that_is_gone_or_leaves_the_node_is_seen_after_a_while(
     await installation.observe()
     services.found = now
     assert not await installation.observe()
-    clock.now += LOOK_AGAIN_S
+    clock.now += timings.SERVICE_RECHECK_S
     assert await installation.observe()
     assert terrain.facts.node_agent.service is None
 
@@ -101,7 +102,7 @@ async def test_what_is_known_stays_while_the_service_cannot_be_asked_for(
 ):
     await installation.observe()
     before = terrain.facts
-    clock.now += LOOK_AGAIN_S
+    clock.now += timings.SERVICE_RECHECK_S
     services.failures = 1
     with pytest.raises(errors.ApiError):
         await installation.observe()

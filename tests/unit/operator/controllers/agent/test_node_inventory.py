@@ -1,7 +1,7 @@
 import pytest
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.node_inventory import (
-    READINESS_GRACE_S,
     InventoryChange,
     NodeInventory,
     PodsByNode,
@@ -112,10 +112,10 @@ def test_a_node_agent_that_turns_ready_concerns_its_node_at_once(around):
 def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(around, clock):
     around.note(resources.POD, a_node_agent_at(1))
     gone = around.forget(resources.POD, "datadog/datadog-agent-node-1")
-    assert gone == InventoryChange(node="node-1", after_s=READINESS_GRACE_S)
-    clock.now = READINESS_GRACE_S - 1
+    assert gone == InventoryChange(node="node-1", after_s=timings.READINESS_GRACE_S)
+    clock.now = timings.READINESS_GRACE_S - 1
     assert readiness(around) == [True]
-    clock.now = READINESS_GRACE_S
+    clock.now = timings.READINESS_GRACE_S
     assert readiness(around) == []
     assert not around.knows_pods_of(DAEMON_SET["metadata"]["uid"])
 
@@ -154,7 +154,7 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(
     around.note(resources.POD, a_node_agent_at(1))
     around.note(resources.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
     assert around.sweep(resources.POD, [], version=5) == [
-        InventoryChange(node="node-1", after_s=READINESS_GRACE_S)
+        InventoryChange(node="node-1", after_s=timings.READINESS_GRACE_S)
     ]
     assert readiness(around, "node-2") == [True]
     around.note(resources.NAMESPACE, a_namespace())

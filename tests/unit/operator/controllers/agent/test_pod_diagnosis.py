@@ -2,14 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
-from purpleflea_operator.controllers.agent.pod_diagnosis import (
-    DIAGNOSE_AGAIN_S,
-    REFUSED_AGAIN_S,
-    STUCK_AFTER_S,
-    PodDiagnosis,
-    look_again_after_s,
-)
+from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, look_again_after_s
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod
 
@@ -23,14 +18,17 @@ def test_where_all_is_well_nobody_looks_again():
 
 
 def test_a_refused_write_is_tried_again_as_no_event_tells_that_it_would_succeed():
-    assert look_again_after_s(a_world(a_pod(), failure="exceeded quota")) == REFUSED_AGAIN_S
+    assert (
+        look_again_after_s(a_world(a_pod(), failure="exceeded quota"))
+        == timings.REFUSED_PODS_INTERVAL_S
+    )
 
 
 def test_a_pod_that_hangs_is_looked_at_again_and_less_often_once_it_is_known_why():
     hanging = a_pod(ready=False, waiting="ContainerCreating")
-    assert look_again_after_s(a_world(hanging)) == STUCK_AFTER_S
+    assert look_again_after_s(a_world(hanging)) == timings.POD_STUCK_AFTER_S
     known = a_world(hanging, pod_events=("secret not found",), failure="no")
-    assert look_again_after_s(known) == DIAGNOSE_AGAIN_S
+    assert look_again_after_s(known) == timings.DIAGNOSIS_INTERVAL_S
 
 
 KEY = NamespacedName("trading", "momentum")
@@ -63,7 +61,7 @@ async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldo
     cluster, now = Told(an_event()), [NOW]
     diagnosis = PodDiagnosis(cluster, now=lambda: now[0])
     assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
-    now[0] += timedelta(seconds=DIAGNOSE_AGAIN_S - 1)
+    now[0] += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S - 1)
     assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
     assert cluster.asked == [("trading", "set")]
     now[0] += timedelta(seconds=1)
@@ -93,9 +91,11 @@ async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_aske
     world = missing(unavailable_since=None)
     assert await PodDiagnosis(cluster, now=lambda: NOW).explained(world, KEY) is world
     assert cluster.asked == []
-    assert look_again_after_s(world) == STUCK_AFTER_S
+    assert look_again_after_s(world) == timings.POD_STUCK_AFTER_S
 
 
 def test_missing_pods_are_looked_at_again_and_less_often_once_it_is_known_why():
-    assert look_again_after_s(missing()) == STUCK_AFTER_S
-    assert look_again_after_s(missing(pods_refused="exceeded quota")) == DIAGNOSE_AGAIN_S
+    assert look_again_after_s(missing()) == timings.POD_STUCK_AFTER_S
+    assert (
+        look_again_after_s(missing(pods_refused="exceeded quota")) == timings.DIAGNOSIS_INTERVAL_S
+    )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from purpleflea_operator.controllers.agent.restart_budget import SLOT_TIMEOUT_S, RestartBudget
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 FLEET = [NamespacedName("trading", f"agent-{number:03}") for number in range(100)]
@@ -64,7 +65,7 @@ def test_who_does_not_come_back_holds_up_the_others_for_a_while_only(turns, cloc
     takers(turns, FLEET[:3])
     turns.call()
     assert called == []
-    clock.now += SLOT_TIMEOUT_S
+    clock.now += timings.RESTART_SLOT_TIMEOUT_S
     turns.call()
     assert called == [FLEET[1]]
     assert takers(turns, FLEET[:3]) == FLEET[:2]

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.status_throttle import (
     AT_ONCE,
-    INTERVAL_S,
     WriteRateLimiter,
 )
 
@@ -36,8 +36,8 @@ def test_two_writes_go_at_once_and_the_third_waits_a_second(pace, clock):
     pace.spend("a")
     assert pace.wait_s("a") == 0.0
     pace.spend("a")
-    assert pace.wait_s("a") == INTERVAL_S
-    clock.now += INTERVAL_S
+    assert pace.wait_s("a") == timings.STATUS_INTERVAL_S
+    clock.now += timings.STATUS_INTERVAL_S
     assert pace.wait_s("a") == 0.0
 
 
@@ -64,7 +64,7 @@ def test_no_pattern_of_wishes_writes_more_than_once_a_second_after_the_first_two
         if pace.wait_s("a") == 0.0:
             pace.spend("a")
             written += 1
-        assert written <= AT_ONCE + (clock.now - began) / INTERVAL_S + 1e-6
+        assert written <= AT_ONCE + (clock.now - began) / timings.STATUS_INTERVAL_S + 1e-6
 
 
 @given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))

@@ -4,8 +4,9 @@ As a Deployment's condition of this name: True while there is progress and when 
 failing pod's reason when it is stuck: at once where the kubelet has given up, else ten minutes after the last progress.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.conditions.workload_available import (
@@ -14,8 +15,6 @@ from purpleflea_operator.controllers.agent.conditions.workload_available import 
     progress,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-
-DEADLINE = timedelta(minutes=10)
 
 
 def progressing(world: ObservedState) -> Finding:
@@ -53,7 +52,7 @@ def deadline(world: ObservedState) -> datetime | None:
     marks = [world.unavailable_since]
     for pod in world.pods:
         marks += [mark for mark in (pod.created, pod.ready_since) if mark is not None]
-    return max(marks) + DEADLINE
+    return max(marks) + timings.ROLLOUT_DEADLINE
 
 
 def is_overdue(world: ObservedState) -> bool:

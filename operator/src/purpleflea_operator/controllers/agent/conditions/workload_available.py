@@ -1,8 +1,9 @@
 """Do all identities run, and if not, why does the first one not? Pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from purpleflea_contract.control import Mode
+from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
@@ -31,7 +32,6 @@ def workload_available(world: ObservedState) -> Finding:
 
 
 CRASHES = 2
-CRASH_MEMORY = timedelta(minutes=10)
 
 
 def _why_none(world: ObservedState) -> str:
@@ -108,7 +108,7 @@ def _crashes(pod: Pod, now: datetime | None) -> bool:
         return True
     if pod.restarts < CRASHES or now is None or pod.ended_at is None:
         return False
-    return now - pod.ended_at < CRASH_MEMORY
+    return now - pod.ended_at < timings.CRASH_MEMORY
 
 
 def _event_problem(message: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
@@ -12,8 +13,6 @@ from purpleflea_operator.manifests.metadata import selector
 
 Status = dict[str, Any]
 
-SETTLE_S = 15.0
-"""Counts alone are written at most this often: a burst of pod events must not become a burst of writes."""
 
 ON_THE_WAY = frozenset({"Progressing", "RollingOut", "WaitingForAgents"})
 """Reasons that a rollout gives while it goes well."""
@@ -100,7 +99,7 @@ def write_after_s(
         return None
     if _essence(current) != _essence(wanted):
         return 0.0
-    return max(0.0, SETTLE_S - since_write_s)
+    return max(0.0, timings.STATUS_COUNTS_INTERVAL_S - since_write_s)
 
 
 def is_under_way(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -12,10 +12,10 @@ that would only say that a change of the spec is under way says what its observe
 
 from collections.abc import Callable, Hashable
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.conditions.reasons import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
-INTERVAL_S = 1.0
 AT_ONCE = 2
 """Writes without a wait: a new agent that starts within a second says so at once."""
 
@@ -34,25 +34,18 @@ class WriteRateLimiter:
 
     def wait_s(self, key: Hashable) -> float:
         """Seconds until a write may go; 0 for now."""
-        free = self._used_up.get(key, float("-inf")) - (AT_ONCE - 1) * INTERVAL_S
+        free = self._used_up.get(key, float("-inf")) - (AT_ONCE - 1) * timings.STATUS_INTERVAL_S
         return max(0.0, free - self._clock())
 
     def spend(self, key: Hashable) -> None:
         """Note that a write goes now."""
         now = self._written[key] = self._clock()
-        self._used_up[key] = max(self._used_up.get(key, now), now) + INTERVAL_S
+        self._used_up[key] = max(self._used_up.get(key, now), now) + timings.STATUS_INTERVAL_S
 
     def forget(self, key: Hashable) -> None:
         """Forget an agent that is gone."""
         self._written.pop(key, None)
         self._used_up.pop(key, None)
-
-
-LAG_S = 1.0
-"""How long pods may be behind; then the status says what is known: they may have gone again meanwhile."""
-UNDER_WAY_S = 15.0
-"""How long a rollout may take before the status speaks of it; most are over by then, and told once, as done."""
-LOOK_AGAIN_S = 0.25
 
 
 class Debounce:

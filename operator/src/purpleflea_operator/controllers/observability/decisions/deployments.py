@@ -9,9 +9,10 @@ made anew, the same rollout has the same id.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from purpleflea_operator import timings
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.observability_status import DEPLOYMENTS, ERROR_LENGTH
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
@@ -25,8 +26,6 @@ MARKED = "Marked"
 PENDING = "Pending"
 GONE = "Gone"
 ID_LENGTH = 32
-LATEST_EVENT = timedelta(hours=17)
-"""Datadog takes no event that is older than 18 hours."""
 NAMED = 20
 """Most agents that an event names."""
 
@@ -115,7 +114,7 @@ def event(
     spec: ObservabilitySpec, mark: DeploymentMark, agents: tuple[str, ...], now: datetime
 ) -> Body | None:
     """What is sent as an event; None where it is too late for one."""
-    if now - mark.span.finished > LATEST_EVENT:
+    if now - mark.span.finished > timings.DEPLOYMENT_EVENT_AGE_LIMIT:
         return None
     named = ", ".join(agents[:NAMED])
     more = f" and {len(agents) - NAMED} more" if len(agents) > NAMED else ""

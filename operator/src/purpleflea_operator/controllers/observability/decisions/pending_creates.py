@@ -5,8 +5,9 @@ object is no proof before some time has passed.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from purpleflea_operator import timings
 from purpleflea_operator.api.observability_status import State
 from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
 from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
@@ -16,9 +17,6 @@ from purpleflea_operator.controllers.observability.decisions.registry import (
 )
 from purpleflea_operator.controllers.observability.observation import Observation
 from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
-
-LATE = timedelta(seconds=10)
-"""How long a create without an answer may still take effect."""
 
 
 def is_creatable(wanted: Wanted, sight: Observation) -> bool:
@@ -67,7 +65,7 @@ def dated(entry: ObjectRecord, now: datetime) -> ObjectRecord:
 
 def _is_over(entry: ObjectRecord, now: datetime) -> bool:
     since = _since(entry)
-    return since is not None and now - since >= LATE
+    return since is not None and now - since >= timings.LATE_CREATE
 
 
 def _since(entry: ObjectRecord) -> datetime | None:
