@@ -14,6 +14,7 @@ from purpleflea_operator.cluster import errors
 from purpleflea_operator.cluster.kinds import EVENT, Kind, Manifest, Ref, ref_of
 from purpleflea_operator.cluster.port import FIELD_MANAGER
 from purpleflea_operator.cluster.scope import CLUSTER_WIDE, Scope
+from purpleflea_operator.model.parsing import resource_version, rows, table, text
 
 PAGE = 500
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
@@ -46,7 +47,7 @@ class HttpCluster:
             items, version = await self._list(kind, path, selector=selector)
             found += items
             versions.append(version)
-        return found, min(versions, key=int)
+        return found, min(versions, key=resource_version)
 
     async def _list(self, kind: Kind, path: str, *, selector: str) -> tuple[list[Manifest], str]:
         found: list[Manifest] = []
@@ -55,10 +56,11 @@ class HttpCluster:
             page = await self._request("GET", path, query=query)
             # Items of a list carry neither apiVersion nor kind.
             header = {"apiVersion": kind.api_version, "kind": kind.kind}
-            found.extend({**header, **item} for item in page["items"])
-            query["continue"] = page["metadata"].get("continue", "")
+            found.extend({**header, **item} for item in rows(page.get("items")))
+            metadata = table(page.get("metadata"))
+            query["continue"] = text(metadata.get("continue"), limit=8192)
             if not query["continue"]:
-                return found, page["metadata"]["resourceVersion"]
+                return found, text(metadata.get("resourceVersion"))
 
     async def create(self, ref: Ref, manifest: Manifest) -> Manifest:
         """Make an object; returns it as stored.
@@ -127,8 +129,7 @@ class HttpCluster:
         """Events about one object (a diagnosis of what does not start)."""
         path = f"{EVENT.prefix}/namespaces/{namespace}/{EVENT.plural}"
         query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
-        events: list[Manifest] = (await self._request("GET", path, query=query))["items"]
-        return events
+        return list(rows((await self._request("GET", path, query=query)).get("items")))
 
     async def create_event(self, event: Manifest) -> None:
         """Post an Event."""
@@ -162,7 +163,9 @@ class HttpCluster:
                     raise errors.from_response(
                         response.status, _message(payload), response.headers.get("Retry-After")
                     )
-                answer: dict[str, Any] = orjson.loads(payload)
+                answer = orjson.loads(payload)
+                if not isinstance(answer, dict):
+                    raise errors.Unavailable("the answer is not an object")
                 return answer
         except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
             raise errors.Unavailable(f"{type(error).__name__}: {error}") from error

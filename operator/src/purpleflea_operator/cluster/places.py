@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from purpleflea_operator.cluster.cache import Key, owner_of
 from purpleflea_operator.cluster.kinds import Manifest
+from purpleflea_operator.model.parsing import table, text
 
 
 class Places:
@@ -17,7 +18,7 @@ class Places:
     def note(self, pod: Manifest) -> None:
         """Remember where a pod of an agent runs."""
         uid, key = pod["metadata"]["uid"], owner_of(pod)
-        name = pod.get("spec", {}).get("nodeName")
+        name = text(table(pod.get("spec")).get("nodeName"))
         self.forget(uid)
         if key is not None and name:
             self._places[uid] = (name, key)

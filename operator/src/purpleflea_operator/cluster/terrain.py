@@ -18,6 +18,7 @@ from purpleflea_operator.detect.coverage import NodeAgentPod, node_agent_pod
 from purpleflea_operator.detect.facts import NO_DATADOG, PodSecurity, pod_security
 from purpleflea_operator.detect.node_agent import CSI_DRIVER
 from purpleflea_operator.detect.placement import Node, node
+from purpleflea_operator.model.parsing import resource_version, table
 
 GRACE_S = 30.0
 """How long a node agent may be away, as when it is replaced, before that counts."""
@@ -102,7 +103,7 @@ class Terrain:
         """Take in one object as it is now; None where nothing changed that matters."""
         metadata = manifest["metadata"]
         uid, name = metadata["uid"], metadata["name"]
-        version = int(metadata.get("resourceVersion") or 0)
+        version = resource_version(metadata.get("resourceVersion"))
         if uid in self._dead or version < self._versions.get(uid, 0):
             return None
         self._names[kind][uid], self._versions[uid] = name, version
@@ -112,7 +113,7 @@ class Terrain:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
             return None if known == self._nodes[name] else Change(node=name)
         if kind is kinds.NAMESPACE:
-            level = pod_security(metadata.get("labels", {}))
+            level = pod_security(table(metadata.get("labels")))
             before, self._namespaces[name] = self._namespaces.get(name), level
             return None if before is level else Change(namespace=name)
         is_new = name not in self._drivers

@@ -6,6 +6,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
+from purpleflea_operator.model.parsing import moment
 from purpleflea_operator.reconcile.world import Trading
 
 WHY_LIMIT = 253
@@ -18,9 +19,10 @@ def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) ->
     """
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
     why = metadata.get("annotations", {}).get(kubernetes.ANNOTATION_REASON, "")[:WHY_LIMIT]
-    if known.get("mode") == mode and known.get("since"):
+    since = moment(known.get("since"))
+    if known.get("mode") == mode and since is not None:
         return Trading(
-            since=datetime.fromisoformat(known["since"]),
+            since=since,
             changed_by=known.get("changedBy", ""),
             why=why,
             undone=tuple(known.get("undone", ())),
@@ -31,7 +33,7 @@ def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) ->
     # A mode that was never another one is as old as the agent.
     told = entry.get("time") or (None if known.get("mode") else metadata.get("creationTimestamp"))
     return Trading(
-        since=min(datetime.fromisoformat(told), now) if told else now,
+        since=min(moment(told) or now, now),
         changed_by=entry.get("manager", ""),
         why=why,
     )

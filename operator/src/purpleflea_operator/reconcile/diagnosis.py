@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.cluster.kinds import Manifest
 from purpleflea_operator.cluster.port import Cluster
+from purpleflea_operator.model.parsing import MESSAGE_LIMIT, moment, text
 from purpleflea_operator.reconcile.world import (
     World,
     is_being_created,
@@ -60,14 +61,18 @@ class Diagnosis:
         known = self._known.get(key)
         if known is None or known[1] != uid or (now - known[0]).total_seconds() >= DIAGNOSE_AGAIN_S:
             found = await self._cluster.events_about(key.namespace, uid=uid)
-            told = [item["message"] for item in found if _counts(item, reason, since)]
+            told = [
+                text(item.get("message"), limit=MESSAGE_LIMIT)
+                for item in found
+                if _counts(item, reason, since)
+            ]
             known = self._known[key] = (now, uid, told[-1] if told else "")
         return known[2]
 
 
 def _counts(item: Manifest, reason: str, since: datetime | None) -> bool:
-    last = item.get("lastTimestamp")
-    is_old = since is not None and last is not None and datetime.fromisoformat(last) < since
+    last = moment(item.get("lastTimestamp"))
+    is_old = since is not None and last is not None and last < since
     return item.get("reason") == reason and not is_old
 
 

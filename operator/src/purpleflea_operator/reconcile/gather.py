@@ -12,6 +12,7 @@ from purpleflea_operator.cluster.cache import Cache, Key
 from purpleflea_operator.detect.coverage import Landscape, coverage
 from purpleflea_operator.detect.placement import placement
 from purpleflea_operator.model.agent import AgentSpec
+from purpleflea_operator.model.parsing import moment
 from purpleflea_operator.model.problems import first_problem
 from purpleflea_operator.model.status import ConditionType
 from purpleflea_operator.reconcile import plan
@@ -75,7 +76,7 @@ def condition(resource: kinds.Manifest, kind: ConditionType) -> dict[str, Any]:
 def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     for item in resource.get("status", {}).get("conditions", []):
         if item["type"] == ConditionType.WORKLOAD_AVAILABLE and item["status"] != "True":
-            return datetime.fromisoformat(item["lastTransitionTime"])
+            return moment(item.get("lastTransitionTime"))
     return None
 
 

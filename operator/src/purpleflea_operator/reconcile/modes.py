@@ -4,6 +4,7 @@ An agent that started after the ConfigMap said so needs no question while Active
 One that was told to change, or that must not trade, has to say so itself.
 """
 
+import re
 from datetime import datetime, timedelta
 
 from purpleflea_contract.control import Mode
@@ -88,7 +89,8 @@ def live_replicas(world: World) -> int:
 def ordinal(pod: Pod) -> int:
     """The number of its identity; -1 where its name ends with none."""
     text = pod.name.rpartition("-")[2]
-    return int(text) if text.isdecimal() else -1
+    # A pod that somebody else created can have any number; the API takes replicas of 31 bits.
+    return int(text) if re.fullmatch(r"0|[1-9][0-9]{0,8}", text, re.ASCII) else -1
 
 
 def undone(world: World) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import orjson
 from purpleflea_contract import kubernetes
 from purpleflea_operator.detect.connection import Connection, Mode
 from purpleflea_operator.detect.facts import Socket
+from purpleflea_operator.model import parsing
+from purpleflea_operator.model.parsing import table
 
 KEY = f"{kubernetes.GROUP}/datadog-connection"
 
@@ -39,14 +41,15 @@ def annotation(connection: Connection) -> dict[str, str]:
 
 def connection(stateful_set: Mapping[str, Any]) -> Connection | None:
     """The connection that a StatefulSet remembers; None where it remembers none, or nothing readable."""
-    text = stateful_set.get("metadata", {}).get("annotations", {}).get(KEY, "")
+    annotations = table(table(stateful_set.get("metadata")).get("annotations"))
+    text = annotations.get(KEY, "")
     try:
         value = orjson.loads(text)
         return Connection(
             mode=Mode(value["mode"]),
-            host=value["host"],
-            dogstatsd_port=value["dogstatsd"],
-            apm_port=value["apm"],
+            host=_host(value["host"]),
+            dogstatsd_port=_port(value["dogstatsd"]),
+            apm_port=_port(value["apm"]),
             dogstatsd_socket=_socket(value.get("dogstatsdSocket")),
             apm_socket=_socket(value.get("apmSocket")),
         )
@@ -54,8 +57,22 @@ def connection(stateful_set: Mapping[str, Any]) -> Connection | None:
         return None
 
 
-def _socket(path: str | None) -> Socket | None:
+def _host(value: object) -> str:
+    if value != "" and parsing.name(value) is None:
+        raise ValueError("not the name of a host")
+    return str(value)
+
+
+def _port(value: object) -> int | None:
+    if value is not None and (isinstance(value, str) or parsing.port(value) is None):
+        raise ValueError("not a port")
+    return parsing.port(value)
+
+
+def _socket(path: object) -> Socket | None:
     if path is None:
         return None
-    folder, _, name = path.rpartition("/")
+    folder, _, name = (parsing.path(path) or "").rpartition("/")
+    if not folder or parsing.socket_name(name) is None:
+        raise ValueError("not the path of a socket")
     return Socket(folder=folder, name=name)

@@ -84,7 +84,8 @@ def bid(seen: Sight, terms: Terms, *, now: float, moment: datetime, jitter: floa
     left = seen.since + record.duration_s - now
     # Held by ourselves: we took it, and the answer was lost.
     if record.holder in ("", terms.identity) or left <= 0:
-        transitions = record.transitions + 1
+        # The field has 31 bits: the API server refuses a number beyond.
+        transitions = (record.transitions + 1) % 2**31
         return Take(record=_taken(terms, moment, transitions=transitions, version=record.version))
     return Wait(for_s=min(terms.retry_s * (1 - jitter / 2), left))
 

@@ -15,9 +15,11 @@ from purpleflea_operator.cluster.kinds import Kind, Manifest
 from purpleflea_operator.cluster.places import Places
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.cluster.terrain import KINDS, Change, Terrain
+from purpleflea_operator.model.parsing import resource_version, table
 from purpleflea_operator.reconcile.gather import is_owned
 from purpleflea_operator.reconcile.identities import Claim, Identities
 from purpleflea_operator.reconcile.world import pod
+from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.installation import Installation
 from purpleflea_operator.runtime.listening import Listening
 from purpleflea_operator.runtime.queue import Queue
@@ -57,6 +59,7 @@ class Informer:
         """Called when the workload of an agent changed."""
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
         self._losses: Queue[str] = Queue(jitter=lambda: 0.0)
+        self._containment = Containment()
         self._installation = Installation(cluster, cache, terrain)
 
     async def prime(self) -> None:
@@ -68,24 +71,35 @@ class Informer:
         for kind in self.watched:
             found, _ = await self._cluster.list_all(kind, selector=selector_of(kind))
             for manifest in found:
-                if _is_terrain(kind, manifest):
-                    self._terrain.note(kind, manifest)
-                    continue
-                if kind is kinds.AGENT:
-                    self._listening.recall(manifest)
-                self._cache.put(manifest)
-                self._count(kind, manifest)
+                with self._containment.of(kind, manifest):
+                    self._prime(kind, manifest)
         await self._installation.observe()
         self._call_all()
         for manifest in self._cache.all(kinds.POD):
             # Left behind by an agent that was deleted while its StatefulSet was made anew.
-            if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
-                self._queue.add(owner)
+            with self._containment.of(kinds.POD, manifest):
+                if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
+                    self._queue.add(owner)
+
+    def _prime(self, kind: Kind, manifest: Manifest) -> None:
+        check_identity(manifest)
+        if _is_terrain(kind, manifest):
+            self._terrain.note(kind, manifest)
+            return
+        if kind is kinds.AGENT:
+            self._listening.recall(manifest)
+        self._cache.put(manifest)
+        self._count(kind, manifest)
 
     def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
-        """Take in one watch event."""
+        """Take in one watch event; an object that cannot be read is left out."""
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
+        with self._containment.of(kind, manifest):
+            self._take_in(kind, event_type, manifest)
+
+    def _take_in(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
+        check_identity(manifest)
         uid, is_gone = manifest["metadata"]["uid"], event_type == "DELETED"
         if _is_terrain(kind, manifest):
             terrain = self._terrain
@@ -98,7 +112,8 @@ class Informer:
         if self._cache.is_outdated(manifest):
             return
         # Also what the cache knows already: our own writes come by here only as their echo.
-        self._count(kind, manifest)
+        with self._containment.of(kind, manifest):
+            self._count(kind, manifest)
         if self._cache.put(manifest):
             self._concern(kind, owner_of(manifest))
 
@@ -186,12 +201,12 @@ class Informer:
             kind = await self._sweeps.take()
             try:
                 found, version = await self._cluster.list_all(kind, selector=selector_of(kind))
-                alive = [item["metadata"]["uid"] for item in found]
+                alive = uids(found)
                 for manifest in found:
                     self.on_event(kind, "MODIFIED", manifest)
-                for key in self._cache.sweep(kind, alive, version=int(version)):
+                for key in self._cache.sweep(kind, alive, version=resource_version(version)):
                     self._leave(kind, key)
-                for change in self._terrain.sweep(kind, alive, version=int(version)):
+                for change in self._terrain.sweep(kind, alive, version=resource_version(version)):
                     self._reach(change)
                 if kind is kinds.AGENT:
                     self.tally.keep_only(alive)
@@ -217,6 +232,6 @@ def selector_of(kind: Kind) -> str:
 
 def _is_terrain(kind: Kind, manifest: Manifest) -> bool:
     """Whether an object belongs to the places where agents run, not to agents."""
-    labels = manifest["metadata"].get("labels", {})
+    labels = table(manifest["metadata"].get("labels"))
     is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
     return kind in KINDS or (kind is kinds.POD and not is_ours)

@@ -16,7 +16,9 @@ from purpleflea_operator.cluster.kinds import Kind, Manifest
 from purpleflea_operator.cluster.port import Cluster
 from purpleflea_operator.datadog_api.organisation import HttpOrganisation
 from purpleflea_operator.datadog_api.transport import Keys, Told, Transport
+from purpleflea_operator.model.parsing import resource_version
 from purpleflea_operator.reconcile.reconciler import Times
+from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.passes import Passes
 from purpleflea_operator.runtime.passes import Told as PassTold
 from purpleflea_operator.runtime.queue import Queue
@@ -65,6 +67,7 @@ class Observing:
         self._resources = resources
         self._queue = queue
         self.passes = passes
+        self._containment = Containment()
         self._sweeps: Queue[Kind] = Queue(jitter=lambda: 0.0)
 
     async def prime(self) -> None:
@@ -82,11 +85,16 @@ class Observing:
             )
 
     def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
-        """Take in one watch event."""
-        metadata = manifest["metadata"]
-        key = Key(metadata["namespace"], metadata["name"])
+        """Take in one watch event; an object that cannot be read is left out."""
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
+        with self._containment.of(kind, manifest):
+            self._take_in(event_type, manifest)
+
+    def _take_in(self, event_type: str | None, manifest: Manifest) -> None:
+        check_identity(manifest)
+        metadata = manifest["metadata"]
+        key = Key(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
             self._resources.drop(key, metadata["uid"])
             self._queue.add(key)
@@ -106,8 +114,7 @@ class Observing:
         found, version = await self._cluster.list_all(kinds.OBSERVABILITY)
         for manifest in found:
             self.on_event(kinds.OBSERVABILITY, "MODIFIED", manifest)
-        alive = [item["metadata"]["uid"] for item in found]
-        self._resources.keep_only(alive, version=int(version))
+        self._resources.keep_only(uids(found), version=resource_version(version))
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from typing import Any
 
 from purpleflea_operator.cluster.cache import Key
 from purpleflea_operator.cluster.kinds import Manifest
+from purpleflea_operator.model.parsing import resource_version
 
 Resource = dict[str, Any]
 
@@ -74,7 +75,7 @@ def _key(manifest: Manifest) -> Key:
 
 
 def _version(manifest: Manifest) -> int:
-    return int(manifest["metadata"].get("resourceVersion") or 0)
+    return resource_version(manifest["metadata"].get("resourceVersion"))
 
 
 def _essence(manifest: Manifest) -> tuple[Any, ...]:
