@@ -58,7 +58,10 @@ class HttpAgentClient:
         return answer.telemetry_dropped_by_signal
 
     async def _ask(self, address: str, path: str, form: type[Answer]) -> Answer:
-        url = URL.build(scheme="http", host=address, port=self._port, path=path)
+        try:
+            url = URL.build(scheme="http", host=address, port=self._port, path=path)
+        except ValueError as error:
+            raise AgentUnreachableError("its address is not an IP address") from error
         try:
             async with self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response:
                 body = await _bounded(response)

@@ -1,4 +1,4 @@
-"""JSON Schema of the manifest for editors: `python -m purpleflea_operator.model.editor FILE` (`make crds`).
+"""JSON Schema of the manifest for editors: `python -m purpleflea_operator.codegen.editor_schema FILE` (`make crds`).
 
 Unlike the CRD it says what is in fields that the CRD leaves free of form, and that other fields are mistakes.
 """

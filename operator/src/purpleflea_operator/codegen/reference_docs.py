@@ -1,4 +1,4 @@
-"""The reference of the resource as a page: `python -m purpleflea_operator.model.reference FILE` (`make docs`).
+"""The reference of the resource as a page: `python -m purpleflea_operator.codegen.reference_docs FILE` (`make docs`).
 
 Every row comes from the models: field, type, default, bounds, meaning, and what a change does to running agents.
 """

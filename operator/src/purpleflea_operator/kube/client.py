@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.parsing import resource_version, rows, table, text
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.protocol import FIELD_MANAGER
 from purpleflea_operator.kube.resources import EVENT, Manifest, ObjectRef, ResourceKind, ref_of
@@ -53,7 +54,7 @@ class HttpKubeClient:
             items, version = await self._list(kind, path, selector=selector)
             found += items
             versions.append(version)
-        return found, min(versions, key=int)
+        return found, min(versions, key=resource_version)
 
     async def _list(
         self, kind: ResourceKind, path: str, *, selector: str
@@ -64,10 +65,11 @@ class HttpKubeClient:
             page = await self._request("GET", path, query=query)
             # Items of a list carry neither apiVersion nor kind.
             header = {"apiVersion": kind.api_version, "kind": kind.kind}
-            found.extend({**header, **item} for item in page["items"])
-            query["continue"] = page["metadata"].get("continue", "")
+            found.extend({**header, **item} for item in rows(page.get("items")))
+            metadata = table(page.get("metadata"))
+            query["continue"] = text(metadata.get("continue"), limit=8192)
             if not query["continue"]:
-                return found, page["metadata"]["resourceVersion"]
+                return found, text(metadata.get("resourceVersion"))
 
     async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
         """Make an object; returns it as stored.
@@ -136,8 +138,7 @@ class HttpKubeClient:
         """Events about one object (a diagnosis of what does not start)."""
         path = f"{EVENT.prefix}/namespaces/{namespace}/{EVENT.plural}"
         query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
-        events: list[Manifest] = (await self._request("GET", path, query=query))["items"]
-        return events
+        return list(rows((await self._request("GET", path, query=query)).get("items")))
 
     async def create_event(self, event: Manifest) -> None:
         """Post an Event."""
@@ -171,7 +172,9 @@ class HttpKubeClient:
                     raise errors.from_response(
                         response.status, _message(payload), response.headers.get("Retry-After")
                     )
-                answer: dict[str, Any] = orjson.loads(payload)
+                answer = orjson.loads(payload)
+                if not isinstance(answer, dict):
+                    raise errors.Unavailable("the answer is not an object")
                 return answer
         except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
             raise errors.Unavailable(f"{type(error).__name__}: {error}") from error

@@ -4,12 +4,15 @@ It decides nothing (runtime.election does). Writes carry the resource version th
 the lease at once exactly one does.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from purpleflea_operator.api.parsing import count, moment, table, text
 from purpleflea_operator.kube.resources import Manifest, ObjectRef, ResourceKind
+
+LONGEST_S = 300
+"""The longest lease of the settings. Another writer could otherwise keep every replica waiting for decades."""
 
 LEASE = ResourceKind(
     api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", labelled=False
@@ -77,13 +80,13 @@ class LeaseClient:
 
 def lease_record(manifest: Manifest) -> LeaseRecord:
     """The record in a Lease; what somebody left out counts as long ago."""
-    spec: Mapping[str, Any] = manifest.get("spec") or {}
+    spec = table(manifest.get("spec"))
     return LeaseRecord(
-        holder=spec.get("holderIdentity") or "",
-        duration_s=spec.get("leaseDurationSeconds") or 1,
+        holder=text(spec.get("holderIdentity")),
+        duration_s=min(count(spec.get("leaseDurationSeconds")) or 1, LONGEST_S),
         acquired_at=_moment(spec.get("acquireTime")),
         renewed_at=_moment(spec.get("renewTime")),
-        transitions=spec.get("leaseTransitions") or 0,
+        transitions=count(spec.get("leaseTransitions")),
         version=manifest["metadata"]["resourceVersion"],
     )
 
@@ -105,8 +108,8 @@ def lease_manifest(record: LeaseRecord, ref: ObjectRef) -> dict[str, Any]:
     }
 
 
-def _moment(text: str | None) -> datetime:
-    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
+def _moment(value: object) -> datetime:
+    return moment(value) or datetime.fromtimestamp(0, UTC)
 
 
 def _micro_time(moment: datetime) -> str:

@@ -6,6 +6,7 @@ so that an API server that lags cannot take us back in time. What is told delete
 arrive after the news of the deletion.
 """
 
+import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, NewType
 import orjson
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator.api.parsing import resource_version, table
 from purpleflea_operator.kube.resources import AGENT, Manifest, ResourceKind
 
 Uid = NewType("Uid", str)
@@ -42,12 +44,20 @@ def owner_of(manifest: Manifest) -> NamespacedName | None:
     metadata = manifest["metadata"]
     if manifest["kind"] == AGENT.kind:
         return NamespacedName(metadata["namespace"], metadata["name"])
-    instance = metadata.get("labels", {}).get(kubernetes.LABEL_INSTANCE)
+    instance = table(metadata.get("labels")).get(kubernetes.LABEL_INSTANCE)
     return NamespacedName(metadata["namespace"], instance) if instance else None
 
 
 def _version(manifest: Manifest) -> int:
-    return int(manifest["metadata"].get("resourceVersion") or 0)
+    return resource_version(manifest["metadata"].get("resourceVersion"))
+
+
+def _dumped(manifest: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(manifest)
+    except TypeError:
+        # A free-form field can hold an integer of more than 64 bits.
+        return json.dumps(manifest).encode()
 
 
 class ObjectCache:
@@ -74,7 +84,7 @@ class ObjectCache:
         owner = owner_of(manifest)
         if known is not None and known.owner != owner:
             self._unlink(kind, uid, known.owner)
-        self._objects[kind][uid] = _Entry(version, owner, orjson.dumps(_slim(manifest)))
+        self._objects[kind][uid] = _Entry(version, owner, _dumped(_slim(manifest)))
         if owner is not None:
             self._by_owner[kind, owner].add(uid)
         return True

@@ -38,6 +38,7 @@ def environment(agent: Agent, connection: Connection) -> list[Manifest]:
     return [
         *_unified_service_tags(),
         *_origin(),
+        *local_configuration(),
         *receivers(connection),
         *_features(agent, connection),
     ]
@@ -110,6 +111,16 @@ def _origin() -> list[Manifest]:
             f"it-false,cn-{kubernetes.CONTAINER},pu-$({env.DD_INTERNAL_POD_UID})",
         ),
     ]
+
+
+def local_configuration() -> list[Manifest]:
+    """The variable that turns the tracer's remote configuration off, for every container with variables of Datadog.
+
+    Remote configuration lets Datadog's servers change sampling, instrumentation and security features of a running
+    process. An agent trades with real money, so only its spec may change it. The variable is also set without a
+    connection, because a variable of `envFrom` may turn the tracer on.
+    """
+    return [_value(env.DD_REMOTE_CONFIGURATION_ENABLED, "false")]
 
 
 def receivers(connection: Connection) -> list[Manifest]:

@@ -17,6 +17,8 @@ import orjson
 
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
+from purpleflea_operator.api import parsing
+from purpleflea_operator.api.parsing import rows, table, text
 from purpleflea_operator.datadog.detection.connection import Connection, Mode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
@@ -37,16 +39,18 @@ def connection_from_pods(
     """
     staying = [item for item in pods if "deletionTimestamp" not in item["metadata"]]
     # Parallel pods are of the same second; the name makes the choice the same each time.
-    staying.sort(key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
-    found = (_of_pod(item.get("spec", {}), traces_wanted) for item in reversed(staying))
+    staying.sort(
+        key=lambda item: (text(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
+    )
+    found = (_of_pod(table(item.get("spec")), traces_wanted) for item in reversed(staying))
     return next((item for item in found if item is not None), None)
 
 
 def _of_pod(spec: Manifest, traces_wanted: bool) -> Connection | None:
-    for container in spec.get("containers", ()):
-        if container["name"] == kubernetes.CONTAINER:
-            variables = {item["name"]: item for item in container.get("env", ())}
-            volumes = {item["name"]: item for item in spec.get("volumes", ())}
+    for container in rows(spec.get("containers")):
+        if container.get("name") == kubernetes.CONTAINER:
+            variables = {text(item.get("name")): item for item in rows(container.get("env"))}
+            volumes = {text(item.get("name")): item for item in rows(spec.get("volumes"))}
             return _by_socket(variables, volumes) or _by_port(variables, traces_wanted)
     return None
 
@@ -69,7 +73,9 @@ def _socket(url: str, volumes: Mapping[str, Manifest]) -> Socket | None:
     if not url.startswith(UNIX) or volume is None:
         return None
     # Where the CSI driver has its folders is its own affair: they are called by their place in the pod.
-    return Socket(folder=volume.get("hostPath", {}).get("path", path), name=name)
+    folder = parsing.path(table(volume.get("hostPath")).get("path", path))
+    is_usable = folder is not None and parsing.socket_name(name) is not None
+    return Socket(folder=folder, name=name) if folder is not None and is_usable else None
 
 
 def _by_port(variables: Variables, traces_wanted: bool) -> Connection | None:
@@ -79,11 +85,17 @@ def _by_port(variables: Variables, traces_wanted: bool) -> Connection | None:
     is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_wanted
     url = _value(variables, env.DD_TRACE_AGENT_URL)
     default = None if is_off else env.TRACE_PORT
+    metrics = parsing.port(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)
+    traces = parsing.port(url.rpartition(":")[2]) if url else default
+    is_usable = "value" not in host or parsing.name(host["value"]) is not None
+    if metrics is None or (url and traces is None) or not is_usable:
+        # Variables that the operator did not write: they say nothing about the connection.
+        return None
     return Connection(
         mode=Mode.SERVICE if "value" in host else Mode.HOST_IP,
         host=host.get("value", ""),
-        dogstatsd_port=int(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT),
-        apm_port=int(url.rpartition(":")[2]) if url else default,
+        dogstatsd_port=metrics,
+        apm_port=traces,
     )
 
 
@@ -115,15 +127,16 @@ def annotation(connection: Connection) -> dict[str, str]:
 
 
 def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | None:
-    """The connection that a StatefulSet remembers; None where it remembers none, or nothing readable."""
-    text = stateful_set.get("metadata", {}).get("annotations", {}).get(KEY, "")
+    """Return the connection in the annotation of a StatefulSet; None if there is none or it cannot be parsed."""
+    annotations = table(table(stateful_set.get("metadata")).get("annotations"))
+    content = annotations.get(KEY, "")
     try:
-        value = orjson.loads(text)
+        value = orjson.loads(content)
         return Connection(
             mode=Mode(value["mode"]),
-            host=value["host"],
-            dogstatsd_port=value["dogstatsd"],
-            apm_port=value["apm"],
+            host=_host(value["host"]),
+            dogstatsd_port=_port(value["dogstatsd"]),
+            apm_port=_port(value["apm"]),
             dogstatsd_socket=_socket_from_path(value.get("dogstatsdSocket")),
             apm_socket=_socket_from_path(value.get("apmSocket")),
         )
@@ -131,8 +144,22 @@ def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | 
         return None
 
 
-def _socket_from_path(path: str | None) -> Socket | None:
+def _host(value: object) -> str:
+    if value != "" and parsing.name(value) is None:
+        raise ValueError("not the name of a host")
+    return str(value)
+
+
+def _port(value: object) -> int | None:
+    if value is not None and (isinstance(value, str) or parsing.port(value) is None):
+        raise ValueError("not a port")
+    return parsing.port(value)
+
+
+def _socket_from_path(path: object) -> Socket | None:
     if path is None:
         return None
-    folder, _, name = path.rpartition("/")
+    folder, _, name = (parsing.path(path) or "").rpartition("/")
+    if not folder or parsing.socket_name(name) is None:
+        raise ValueError("not the path of a socket")
     return Socket(folder=folder, name=name)

@@ -26,7 +26,7 @@ def init_containers(agent: Agent, defaults: Defaults, connection: Connection) ->
             "image": defaults.image,
             "imagePullPolicy": defaults.image_pull_policy,
             "command": ["python", "-m", kubernetes.HOLD_MODULE],
-            "env": datadog_env.receivers(connection),
+            "env": [*datadog_env.local_configuration(), *datadog_env.receivers(connection)],
             "resources": {key: dict(value) for key, value in RESOURCES.items()},
             "securityContext": {
                 "allowPrivilegeEscalation": False,

@@ -413,3 +413,24 @@ def test_stopping_changes_the_control_file_and_not_the_pod_template():
     control = Control.model_validate_json(stopped["ConfigMap"]["data"]["control.json"])
     assert control.mode == "Stopped"
     assert rendered()["StatefulSet"] == stopped["StatefulSet"]
+
+
+@pytest.mark.parametrize("connection", [HOST_IP, NO_CONNECTION], ids=["found", "none"])
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {},
+        {"env": [{"name": "DD_REMOTE_CONFIGURATION_ENABLED", "value": "true"}]},
+        {"envFrom": [{"secretRef": {"name": "more"}}]},
+    ],
+    ids=["plain", "env", "env-from"],
+)
+def test_remote_configuration_is_off_in_every_container_with_variables_of_datadog(connection, pod):
+    spec = template(connection, datadog={"whenMissing": "Hold"}, pod=pod)["spec"]
+    for container in (*spec["containers"], *spec["initContainers"]):
+        values = [
+            item["value"]
+            for item in container["env"]
+            if item["name"] == "DD_REMOTE_CONFIGURATION_ENABLED"
+        ]
+        assert values == ["false"]

@@ -61,6 +61,10 @@ def test_labels_and_annotations_are_added_to_the_pods_and_not_to_the_selector():
         ({"env": [{"name": "PURPLEFLEA_AGENT_ID", "value": "x"}]}, "env[PURPLEFLEA_AGENT_ID]"),
         ({"env": [{"name": "PURPLEFLEA_HTTP_PORT", "value": "1"}]}, "env[PURPLEFLEA_HTTP_PORT]"),
         ({"env": [{"name": "DD_AGENT_HOST", "value": "x"}]}, "env[DD_AGENT_HOST]"),
+        (
+            {"env": [{"name": "DD_REMOTE_CONFIGURATION_ENABLED", "value": "true"}]},
+            "env[DD_REMOTE_CONFIGURATION_ENABLED]",
+        ),
         ({"volumes": [{"name": "state", "emptyDir": {}}]}, "volumes[state]"),
         (
             {"volumeMounts": [{"name": "x", "mountPath": "/etc/purpleflea"}]},

@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from purpleflea_operator import timings
+from purpleflea_operator.api import parsing
+from purpleflea_operator.api.parsing import table
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.datadog.detection.facts import DatadogFacts
 from purpleflea_operator.datadog.detection.node_agent import (
     ServiceId,
     datadog_facts,
@@ -97,19 +100,23 @@ class DatadogDiscovery:
         found = datadog_facts(candidates, services, csi_driver=terrain.csi_driver)
         is_visible = terrain.scope.sees(resources.DAEMON_SET)
         facts = replace(found, is_visible=is_visible, is_extended=terrain.is_extended)
-        changed, terrain.facts = facts != terrain.facts, facts
+        changed, before, terrain.facts = facts != terrain.facts, terrain.facts, facts
+        if changed:
+            _report(before, facts)
         # Of who never came back nobody tells.
         terrain.turns.call()
         return changed
 
     async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
         """The node-local Service, if it exists; remembered for a while per version of the DaemonSet's spec."""
-        metadata = daemon_set["metadata"]
-        known, now = f"{metadata['uid']}/{metadata.get('generation', 0)}", self._clock()
+        metadata = table(daemon_set.get("metadata"))
+        known, now = f"{metadata.get('uid')}/{metadata.get('generation', 0)}", self._clock()
         seen = self._services.get(known)
         if seen is not None and now - seen.at < timings.SERVICE_RECHECK_S:
             return seen.service
         namespace, name = service_of(daemon_set)
+        if parsing.name(namespace) is None or parsing.name(name) is None:
+            return None
         found = await self._cluster.get(
             ObjectRef(kind=resources.SERVICE, namespace=namespace, name=name)
         )
@@ -117,3 +124,19 @@ class DatadogDiscovery:
         if found is not None:
             self._services[known] = _Seen(found, now)
         return found
+
+
+def _report(before: DatadogFacts, facts: DatadogFacts) -> None:
+    """Log what of the node agents cannot be used, once per change."""
+    known = _unusable(before)
+    for name, reason in sorted(_unusable(facts) - known):
+        logger.warning(
+            "a value of a node agent cannot be used: correct its DaemonSet or Service",
+            extra={"daemon_set": name, "reason": reason},
+        )
+
+
+def _unusable(facts: DatadogFacts) -> set[tuple[str, str]]:
+    agents = facts.node_agents
+    found = {(f"{agent.namespace}/{agent.name}", item) for agent in agents for item in agent.faults}
+    return found | {(name, "the DaemonSet cannot be read") for name in facts.unreadable}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
+from purpleflea_operator.api.parsing import resource_version, table
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
@@ -29,6 +30,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class Informer:
         """Called when the workload of an agent changed."""
         self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
         self._losses: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
+        self._containment = Containment()
         self._installation = DatadogDiscovery(cluster, cache, terrain)
 
     async def prime(self) -> None:
@@ -82,24 +85,35 @@ class Informer:
         for kind in self.watched:
             found, _ = await self._cluster.list_all(kind, selector=selector_of(kind))
             for manifest in found:
-                if _is_terrain(kind, manifest):
-                    self._terrain.note(kind, manifest)
-                    continue
-                if kind is resources.AGENT:
-                    self._listening.recall(manifest)
-                self._cache.put(manifest)
-                self._count(kind, manifest)
+                with self._containment.of(kind, manifest):
+                    self._prime(kind, manifest)
         await self._installation.observe()
         self._call_all()
         for manifest in self._cache.all(resources.POD):
             # Left behind by an agent that was deleted while its StatefulSet was made anew.
-            if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
-                self._queue.add(owner)
+            with self._containment.of(resources.POD, manifest):
+                if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
+                    self._queue.add(owner)
+
+    def _prime(self, kind: ResourceKind, manifest: Manifest) -> None:
+        check_identity(manifest)
+        if _is_terrain(kind, manifest):
+            self._terrain.note(kind, manifest)
+            return
+        if kind is resources.AGENT:
+            self._listening.recall(manifest)
+        self._cache.put(manifest)
+        self._count(kind, manifest)
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        """Take in one watch event."""
+        """TryAcquire in one watch event; an object that cannot be read is left out."""
         if event_type is None:
             self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+        with self._containment.of(kind, manifest):
+            self._take_in(kind, event_type, manifest)
+
+    def _take_in(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
+        check_identity(manifest)
         uid, is_gone = manifest["metadata"]["uid"], event_type == "DELETED"
         if _is_terrain(kind, manifest):
             terrain = self._terrain
@@ -112,7 +126,8 @@ class Informer:
         if self._cache.is_outdated(manifest):
             return
         # Also what the cache knows already: our own writes come by here only as their echo.
-        self._count(kind, manifest)
+        with self._containment.of(kind, manifest):
+            self._count(kind, manifest)
         if self._cache.put(manifest):
             self._concern(kind, owner_of(manifest))
 
@@ -202,12 +217,12 @@ class Informer:
             kind = await self._sweeps.take()
             try:
                 found, version = await self._cluster.list_all(kind, selector=selector_of(kind))
-                alive = [item["metadata"]["uid"] for item in found]
+                alive = uids(found)
                 for manifest in found:
                     self.on_event(kind, "MODIFIED", manifest)
-                for key in self._cache.sweep(kind, alive, version=int(version)):
+                for key in self._cache.sweep(kind, alive, version=resource_version(version)):
                     self._leave(kind, key)
-                for change in self._terrain.sweep(kind, alive, version=int(version)):
+                for change in self._terrain.sweep(kind, alive, version=resource_version(version)):
                     self._reach(change)
                 if kind is resources.AGENT:
                     self.tally.keep_only(alive)
@@ -233,6 +248,6 @@ def selector_of(kind: ResourceKind) -> str:
 
 def _is_terrain(kind: ResourceKind, manifest: Manifest) -> bool:
     """Whether an object belongs to the places where agents run, not to agents."""
-    labels = manifest["metadata"].get("labels", {})
+    labels = table(manifest["metadata"].get("labels"))
     is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
     return kind in KINDS or (kind is resources.POD and not is_ours)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.parsing import resource_version, table, text
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.coverage import NodeAgentPod, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity, pod_security
@@ -103,7 +104,7 @@ class NodeInventory:
         """Take in one object as it is now; None where nothing changed that matters."""
         metadata = manifest["metadata"]
         uid, name = metadata["uid"], metadata["name"]
-        version = int(metadata.get("resourceVersion") or 0)
+        version = resource_version(metadata.get("resourceVersion"))
         if uid in self._dead or version < self._versions.get(uid, 0):
             return None
         self._names[kind][uid], self._versions[uid] = name, version
@@ -113,7 +114,7 @@ class NodeInventory:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
             return None if known == self._nodes[name] else InventoryChange(node=name)
         if kind is resources.NAMESPACE:
-            level = pod_security(metadata.get("labels", {}))
+            level = pod_security(table(metadata.get("labels")))
             before, self._namespaces[name] = self._namespaces.get(name), level
             return None if before is level else InventoryChange(namespace=name)
         is_new = name not in self._drivers
@@ -190,7 +191,7 @@ class PodsByNode:
     def note(self, pod: Manifest) -> None:
         """Remember where a pod of an agent runs."""
         uid, key = pod["metadata"]["uid"], owner_of(pod)
-        name = pod.get("spec", {}).get("nodeName")
+        name = text(table(pod.get("spec")).get("nodeName"))
         self.forget(uid)
         if key is not None and name:
             self._places[uid] = (name, key)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.parsing import MESSAGE_LIMIT, moment, text
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     is_being_created,
@@ -60,14 +61,18 @@ class PodDiagnosis:
             or (now - known[0]).total_seconds() >= timings.DIAGNOSIS_INTERVAL_S
         ):
             found = await self._cluster.events_about(key.namespace, uid=uid)
-            told = [item["message"] for item in found if _counts(item, reason, since)]
+            told = [
+                text(item.get("message"), limit=MESSAGE_LIMIT)
+                for item in found
+                if _counts(item, reason, since)
+            ]
             known = self._known[key] = (now, uid, told[-1] if told else "")
         return known[2]
 
 
 def _counts(item: Manifest, reason: str, since: datetime | None) -> bool:
-    last = item.get("lastTimestamp")
-    is_old = since is not None and last is not None and datetime.fromisoformat(last) < since
+    last = moment(item.get("lastTimestamp"))
+    is_old = since is not None and last is not None and last < since
     return item.get("reason") == reason and not is_old
 
 

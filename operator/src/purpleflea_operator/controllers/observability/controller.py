@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from purpleflea_operator.api.parsing import resource_version
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -24,6 +25,7 @@ from purpleflea_operator.kube import resources as kube_resources
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
 from purpleflea_operator.runtime.workers import Told as PassTold
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -67,6 +69,7 @@ class ObservabilityController:
         self._resources = resources
         self._queue = queue
         self.passes = passes
+        self._containment = Containment()
         self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
 
     async def prime(self) -> None:
@@ -84,11 +87,16 @@ class ObservabilityController:
             )
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        """Take in one watch event."""
-        metadata = manifest["metadata"]
-        key = NamespacedName(metadata["namespace"], metadata["name"])
+        """TryAcquire in one watch event; an object that cannot be read is left out."""
         if event_type is None:
             self._sweeps.add_after(kind, SWEEP_DELAY_S)
+        with self._containment.of(kind, manifest):
+            self._take_in(event_type, manifest)
+
+    def _take_in(self, event_type: str | None, manifest: Manifest) -> None:
+        check_identity(manifest)
+        metadata = manifest["metadata"]
+        key = NamespacedName(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
             self._resources.drop(key, metadata["uid"])
             self._queue.add(key)
@@ -108,8 +116,7 @@ class ObservabilityController:
         found, version = await self._cluster.list_all(kube_resources.OBSERVABILITY)
         for manifest in found:
             self.on_event(kube_resources.OBSERVABILITY, "MODIFIED", manifest)
-        alive = [item["metadata"]["uid"] for item in found]
-        self._resources.keep_only(alive, version=int(version))
+        self._resources.keep_only(uids(found), version=resource_version(version))
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -6,6 +6,7 @@ A change of nothing but the status is our own echo, and none.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from purpleflea_operator.api.parsing import resource_version
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.resources import Manifest
 
@@ -74,7 +75,7 @@ def _key(manifest: Manifest) -> NamespacedName:
 
 
 def _version(manifest: Manifest) -> int:
-    return int(manifest["metadata"].get("resourceVersion") or 0)
+    return resource_version(manifest["metadata"].get("resourceVersion"))
 
 
 def _essence(manifest: Manifest) -> tuple[Any, ...]:

@@ -20,6 +20,8 @@ from purpleflea_operator.datadog.detection.facts import (
 )
 
 CLUSTER_DOMAIN = "svc.cluster.local"
+FAULTS = 5
+"""Values that cannot be used, as many as a message names."""
 
 
 class Mode(StrEnum):
@@ -246,7 +248,13 @@ def _refusal(facts: DatadogFacts, wanted: Wanted, security: PodSecurity) -> tupl
         )
     if wanted == "CSI" and facts.csi_driver:
         wanted = "Socket"  # The driver is there; what it would pass on is not.
-    return Refusal.NOT_OFFERED, _missing(wanted, linux)
+    return Refusal.NOT_OFFERED, _missing(wanted, linux) + _faults(linux)
+
+
+def _faults(agents: Iterable[NodeAgent]) -> str:
+    """The values of node agents that cannot be used, as a supplement to a refusal."""
+    found = [f"{agent.namespace}/{agent.name}: {item}" for agent in agents for item in agent.faults]
+    return f" ({'; '.join(found[:FAULTS])})" if found else ""
 
 
 def _missing(wanted: Wanted, agents: Iterable[NodeAgent]) -> str:

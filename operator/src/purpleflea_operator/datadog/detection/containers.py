@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
+from purpleflea_operator.api import parsing
+from purpleflea_operator.api.parsing import PATH_LIMIT, rows, table, text
 from purpleflea_operator.datadog.detection.facts import Port, Socket, Switch
 
 Manifest = Mapping[str, Any]
+Variables = tuple[str, str]
+"""Names of the variables with the port and with the socket of a receiver."""
 
 HIDDEN: Final[Literal["?"]] = "?"
 """Stands for the value of a variable that is set where we cannot look."""
@@ -18,8 +22,13 @@ CONFIGURATION = "datadog.yaml"
 
 def containers(daemon_set: Manifest) -> list[Manifest]:
     """The containers of the template."""
-    found: list[Manifest] = daemon_set["spec"]["template"]["spec"].get("containers", [])
-    return found
+    found = rows(pod_spec(daemon_set).get("containers"))
+    return [item for item in found if isinstance(item.get("name"), str)]
+
+
+def pod_spec(daemon_set: Manifest) -> Manifest:
+    """The spec of the pod template."""
+    return table(table(table(daemon_set.get("spec")).get("template")).get("spec"))
 
 
 def container(daemon_set: Manifest, *names: str) -> Manifest | None:
@@ -31,7 +40,7 @@ def container(daemon_set: Manifest, *names: str) -> Manifest | None:
 def variable(owner: Manifest, name: str) -> str | None:
     """The value of a variable: None where it is not set, HIDDEN where it may be and cannot be read."""
     # The last duplicate wins: the chart appends the user's variables.
-    set_here = [item for item in owner.get("env", []) if item["name"] == name]
+    set_here = [item for item in rows(owner.get("env")) if item.get("name") == name]
     if set_here:
         value = str(set_here[-1].get("value", "")) if "valueFrom" not in set_here[-1] else HIDDEN
         return HIDDEN if "$(" in value else value
@@ -50,20 +59,20 @@ def switch(owner: Manifest, name: str, *, unset: Switch) -> Switch:
 
 def is_overridden(owner: Manifest, name: str) -> bool:
     """Whether a variable is set again by the user, after what the installation says."""
-    return len([item for item in owner.get("env", []) if item["name"] == name]) > 1
+    return len([item for item in rows(owner.get("env")) if item.get("name") == name]) > 1
 
 
 def owner_of_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """The container that has the named port (DogStatsD moves to agent-data-plane)."""
     for item in containers(daemon_set):
-        if any(port.get("name") == name for port in item.get("ports", [])):
+        if any(port.get("name") == name for port in rows(item.get("ports"))):
             return item
     return None
 
 
 def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """The named port, as the template has it."""
-    ports: list[Manifest] = (owner_of_port(daemon_set, name) or {}).get("ports", [])
+    ports = rows((owner_of_port(daemon_set, name) or {}).get("ports"))
     return next((item for item in ports if item.get("name") == name), None)
 
 
@@ -75,21 +84,46 @@ def port(daemon_set: Manifest, owner: Manifest, name: str, number: str) -> Port 
     item = declared_port(daemon_set, name)
     if item is None:
         return None
-    declared = int(item["containerPort"])
-    said = _listening_port(owner, number)
-    listens = declared if said is None else said
-    if not listens:
+    declared, listens = parsing.port(item.get("containerPort")), _said(owner, number)
+    if listens is None:
+        listens = declared
+    if not listens or declared is None:
         return None
-    if daemon_set["spec"]["template"]["spec"].get("hostNetwork"):
+    if pod_spec(daemon_set).get("hostNetwork"):
         # There is no hostPort field, and every port is the node's.
         return Port(on_host=listens, is_declared=listens == declared)
-    return Port(on_host=item.get("hostPort")) if listens == declared else None
+    return Port(on_host=parsing.port(item.get("hostPort"))) if listens == declared else None
 
 
-def _listening_port(owner: Manifest, number: str) -> int | None:
-    """The port that a variable says; None where it does not, or cannot be read."""
-    value = variable(owner, number) or ""
-    return int(value) if value.isdecimal() else None
+def _said(owner: Manifest, number: str) -> int | None:
+    """The port in a variable: None if it is not set or cannot be read, 0 if it is not a port."""
+    value = variable(owner, number)
+    if not value or value == HIDDEN:
+        return None
+    return parsing.port(value) or 0
+
+
+def faults(daemon_set: Manifest, owner: Manifest, name: str, variables: Variables) -> list[str]:
+    """Reasons why values of a receiver cannot be used; the values themselves are left out, as they can be long."""
+    number, socket_variable = variables
+    found = []
+    # 0 turns a receiver off on purpose.
+    if _said(owner, number) == 0 and variable(owner, number) != "0":
+        found.append(f"{number} is not a port from 1 to 65535")
+    item = declared_port(daemon_set, name)
+    if item is not None and parsing.port(item.get("containerPort")) is None:
+        found.append(f"the containerPort of {name} is not a port from 1 to 65535")
+    value = variable(owner, socket_variable)
+    if value and value != HIDDEN and _socket_path(value) is None:
+        found.append(f"{socket_variable} is not an absolute path to a socket without '..'")
+    return found
+
+
+def _socket_path(value: str) -> PurePosixPath | None:
+    clean = parsing.path(value.removeprefix("unix://"))
+    if clean is None or parsing.socket_name(PurePosixPath(clean).name) is None:
+        return None
+    return PurePosixPath(clean)
 
 
 def socket(daemon_set: Manifest, owner: Manifest, name: str) -> Socket | None:
@@ -100,35 +134,38 @@ def socket(daemon_set: Manifest, owner: Manifest, name: str) -> Socket | None:
     value = variable(owner, name)
     if not value or value == HIDDEN:
         return None
-    path = PurePosixPath(value.removeprefix("unix://"))
-    volumes = {
-        item["name"]: item for item in daemon_set["spec"]["template"]["spec"].get("volumes", [])
-    }
+    path = _socket_path(value)
+    volumes = {text(item.get("name")): item for item in rows(pod_spec(daemon_set).get("volumes"))}
     mounts = [
         item
-        for item in owner.get("volumeMounts", [])
-        if path.parent.is_relative_to(item["mountPath"])
+        for item in rows(owner.get("volumeMounts"))
+        if path is not None
+        and path.parent.is_relative_to(parsing.path(item.get("mountPath")) or "-")
     ]
-    if not mounts:
+    if path is None or not mounts:
         return None
     # The innermost mount is what stands at the path.
     mount = max(mounts, key=lambda item: len(PurePosixPath(item["mountPath"]).parts))
-    host_path = volumes.get(mount["name"], {}).get("hostPath", {}).get("path")
-    if not host_path or "subPathExpr" in mount:
+    volume = table(volumes.get(text(mount.get("name"))))
+    host_path = parsing.path(table(volume.get("hostPath")).get("path"))
+    if host_path is None or "subPathExpr" in mount:
         return None
     inside = path.parent.relative_to(mount["mountPath"])
-    folder = PurePosixPath(host_path) / mount.get("subPath", "") / inside
-    return Socket(folder=str(folder), name=path.name)
+    # An absolute subPath would replace the folder; the API server accepts relative ones only.
+    folder = PurePosixPath(host_path) / text(mount.get("subPath"), limit=PATH_LIMIT) / inside
+    clean = parsing.path(str(folder))
+    return None if clean is None else Socket(folder=clean, name=path.name)
 
 
 def image_path(owner: Manifest | None) -> tuple[str, str]:
     """Last part of the image's path, and its tag; registry hosts differ by site, so they do not count."""
-    image = str((owner or {}).get("image", "")).partition("@")[0]
+    image = text((owner or {}).get("image"), limit=PATH_LIMIT).partition("@")[0]
     name, _, tag = image.rpartition("/")[2].partition(":")
-    return name, tag
+    return name, parsing.tag(tag) or ""
 
 
 def _is_configured_elsewhere(owner: Manifest) -> bool:
     return bool(owner.get("envFrom")) or any(
-        item["mountPath"].endswith(f"/{CONFIGURATION}") for item in owner.get("volumeMounts", [])
+        text(item.get("mountPath"), limit=PATH_LIMIT).endswith(f"/{CONFIGURATION}")
+        for item in rows(owner.get("volumeMounts"))
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from purpleflea_operator.api.parsing import rows, table, text
 from purpleflea_operator.datadog.detection.connection import Connection, Mode, serves
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent
 from purpleflea_operator.datadog.detection.placement import Node
@@ -28,29 +29,31 @@ class NodeAgentPod:
 
 def node_agent_pod(manifest: Mapping[str, Any]) -> NodeAgentPod:
     """The pod of a node agent that `manifest` describes."""
-    metadata, status = manifest["metadata"], manifest.get("status", {})
-    owners = metadata.get("ownerReferences", [])
+    metadata, status = table(manifest.get("metadata")), table(manifest.get("status"))
+    owners = rows(metadata.get("ownerReferences"))
     owner: Mapping[str, Any] = next((item for item in owners if item.get("controller")), {})
-    conditions = status.get("conditions", [])
     return NodeAgentPod(
-        daemon_set=owner.get("uid", ""),
+        daemon_set=text(owner.get("uid")),
         is_extended=owner.get("kind") == EXTENDED,
-        node=manifest.get("spec", {}).get("nodeName", ""),
-        is_ready=any(item["type"] == "Ready" and item["status"] == "True" for item in conditions),
-        waiting=_waiting(status.get("containerStatuses", [])),
+        node=text(table(manifest.get("spec")).get("nodeName")),
+        is_ready=any(
+            (item.get("type"), item.get("status")) == ("Ready", "True")
+            for item in rows(status.get("conditions"))
+        ),
+        waiting=_waiting(rows(status.get("containerStatuses"))),
     )
 
 
 def _waiting(containers: Sequence[Mapping[str, Any]]) -> str:
     """Why a pod is not ready, in a word that does not change with every attempt."""
     for item in containers:
-        reason = item.get("state", {}).get("waiting", {}).get("reason", "")
+        reason = text(table(table(item.get("state")).get("waiting")).get("reason"))
         if reason in ("ErrImagePull", "ImagePullBackOff"):
             return "ImagePullBackOff"
         if not item.get("ready") and item.get("restartCount", 0):
             return "CrashLoopBackOff"
         if reason not in ("", "ContainerCreating", "PodInitializing"):
-            return str(reason)
+            return reason
     return ""
 
 

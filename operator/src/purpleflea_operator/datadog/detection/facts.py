@@ -107,6 +107,8 @@ class NodeAgent:
     """Nodes that the DaemonSet may run on."""
     is_ready: bool = False
     """Whether every node that the DaemonSet wants has a ready node agent."""
+    faults: tuple[str, ...] = ()
+    """Reasons why values of the DaemonSet or of its Service cannot be used."""
     nodes: int = field(default=0, compare=False)
     """Nodes that the DaemonSet wants. No part of the facts: each new node would concern every agent."""
 
@@ -128,10 +130,13 @@ class DatadogFacts:
     is_extended: bool = False
     """Whether there are node agents of an ExtendedDaemonSet: they are seen, their settings are not."""
 
+    unreadable: tuple[str, ...] = ()
+    """DaemonSets of Datadog, as namespace/name, whose content cannot be read."""
+
     @property
     def are_complete(self) -> bool:
         """Whether no node agent found means that there is none."""
-        return self.is_visible and not self.is_extended
+        return self.is_visible and not self.is_extended and not self.unreadable
 
     @property
     def node_agent(self) -> NodeAgent | None:

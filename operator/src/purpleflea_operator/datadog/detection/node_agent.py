@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from purpleflea_operator.api import parsing
+from purpleflea_operator.api.parsing import count, rows, table, text
 from purpleflea_operator.datadog.detection import containers
 from purpleflea_operator.datadog.detection.facts import (
     OFF,
@@ -67,8 +69,26 @@ def datadog_facts(
     daemon_sets: Iterable[Manifest], services: Services, *, csi_driver: bool | None = False
 ) -> DatadogFacts:
     """The node agents among `daemon_sets`; `services` are those that exist of the ones `service_of` names."""
-    found = [agent for item in daemon_sets if (agent := node_agent(item, services)) is not None]
-    return DatadogFacts(node_agents=tuple(sorted(found, key=_preference)), csi_driver=csi_driver)
+    found: list[NodeAgent] = []
+    unreadable = []
+    for item in daemon_sets:
+        try:
+            agent = node_agent(item, services)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # One DaemonSet that cannot be read must not hide the others.
+            unreadable.append(_label(item))
+        else:
+            found += [agent] if agent is not None else []
+    return DatadogFacts(
+        node_agents=tuple(sorted(found, key=_preference)),
+        csi_driver=csi_driver,
+        unreadable=tuple(sorted(unreadable)),
+    )
+
+
+def _label(daemon_set: Manifest) -> str:
+    metadata = table(daemon_set.get("metadata"))
+    return f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
 
 
 def _preference(agent: NodeAgent) -> tuple[bool, bool, str, str]:
@@ -78,13 +98,13 @@ def _preference(agent: NodeAgent) -> tuple[bool, bool, str, str]:
 
 def installer_of(daemon_set: Manifest) -> Installer | None:
     """What installed this DaemonSet; None where it is no Datadog node agent."""
-    labels = daemon_set["metadata"].get("labels", {})
+    labels = _labels(daemon_set)
     if containers.container(daemon_set, *AGENT_CONTAINERS) is None:
         return None
     if labels.get("app.kubernetes.io/managed-by") == "datadog-operator":
         is_agent = labels.get("agent.datadoghq.com/component", "agent") == "agent"
         return Installer.OPERATOR if is_agent else None
-    is_chart = CHART.match(labels.get("helm.sh/chart", "")) is not None
+    is_chart = CHART.match(text(labels.get("helm.sh/chart"))) is not None
     is_agent = "agent" in (
         labels.get("app.kubernetes.io/component"),
         labels.get("agent.datadoghq.com/component"),
@@ -97,11 +117,15 @@ def service_of(daemon_set: Manifest) -> ServiceId:
 
     Profiles of a DatadogAgent have DaemonSets of their own and share its Service.
     """
-    metadata = daemon_set["metadata"]
-    owner = metadata.get("labels", {}).get(DATADOG_AGENT)
+    metadata = table(daemon_set.get("metadata"))
+    owner = parsing.name(_labels(daemon_set).get(DATADOG_AGENT))
     is_operator = installer_of(daemon_set) is Installer.OPERATOR
-    name = f"{owner}-agent" if is_operator and owner else metadata["name"]
-    return metadata["namespace"], name
+    name = f"{owner}-agent" if is_operator and owner else text(metadata.get("name"))
+    return text(metadata.get("namespace")), name
+
+
+def _labels(daemon_set: Manifest) -> Manifest:
+    return table(table(daemon_set.get("metadata")).get("labels"))
 
 
 def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
@@ -109,36 +133,44 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
     installer = installer_of(daemon_set)
     if installer is None:
         return None
-    metadata, status = daemon_set["metadata"], daemon_set.get("status", {})
+    metadata, status = daemon_set["metadata"], table(daemon_set.get("status"))
     main = containers.container(daemon_set, *AGENT_CONTAINERS) or {}
     logs = containers.switch(main, LOGS, unset=Switch.OFF)
-    chart = CHART.match(metadata.get("labels", {}).get("helm.sh/chart", ""))
-    wanted = status.get("desiredNumberScheduled", 0)
+    chart = CHART.match(text(_labels(daemon_set).get("helm.sh/chart")))
+    service = services.get(service_of(daemon_set))
     return NodeAgent(
         installer=installer,
-        uid=metadata["uid"],
-        name=metadata["name"],
-        namespace=metadata["namespace"],
+        uid=_required(metadata, "uid"),
+        name=_required(metadata, "name"),
+        namespace=_required(metadata, "namespace"),
         release=_release(metadata),
-        chart_version=chart.group(1) if chart else None,
+        chart_version=parsing.tag(chart.group(1)) if chart else None,
         agent_version=containers.image_path(main)[1] or None,
         dogstatsd=_dogstatsd(daemon_set),
         apm=_apm(daemon_set),
         logs=logs,
         logs_barrier=_logs_barrier(main, logs),
-        service=_local_service(services.get(service_of(daemon_set))),
+        service=_local_service(service),
         placement=daemon_set_placement(daemon_set),
         is_ready=_is_ready(metadata, status),
-        nodes=wanted,
+        faults=_faults(daemon_set, service),
+        nodes=count(status.get("desiredNumberScheduled")),
     )
+
+
+def _required(metadata: Manifest, key: str) -> str:
+    found = text(metadata.get(key))
+    if not found:
+        raise ValueError(f"metadata.{key} is not a text")
+    return found
 
 
 def _is_ready(metadata: Manifest, status: Manifest) -> bool:
     """Whether each node that a DaemonSet wants runs a ready pod of its present version, and no other node runs one."""
-    wanted = status.get("desiredNumberScheduled", 0)
-    counts = (status.get(name, 0) for name in ("updatedNumberScheduled", "numberReady"))
+    wanted = count(status.get("desiredNumberScheduled"))
+    counts = (count(status.get(name)) for name in ("updatedNumberScheduled", "numberReady"))
     return (
-        status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+        count(status.get("observedGeneration")) >= count(metadata.get("generation"))
         and wanted > 0
         and all(count >= wanted for count in counts)
         and not status.get("numberMisscheduled", 0)
@@ -146,8 +178,10 @@ def _is_ready(metadata: Manifest, status: Manifest) -> bool:
 
 
 def _release(metadata: Manifest) -> str:
-    annotated = metadata.get("annotations", {}).get("meta.helm.sh/release-name")
-    return str(annotated or metadata.get("labels", {}).get(DATADOG_AGENT) or metadata["name"])
+    # The name becomes part of commands for people, so that text of another form must not take its place.
+    annotated = parsing.name(table(metadata.get("annotations")).get("meta.helm.sh/release-name"))
+    labelled = parsing.name(table(metadata.get("labels")).get(DATADOG_AGENT))
+    return annotated or labelled or str(metadata["name"])
 
 
 def _has_agent_image(daemon_set: Manifest) -> bool:
@@ -181,10 +215,12 @@ def _receiver(daemon_set: Manifest, owner: Manifest, state: Switch, *, names: Na
     is_closed = containers.switch(owner, names.non_local, unset=Switch.ON) is Switch.OFF
     port = containers.port(daemon_set, owner, names.port, names.number)
     declared = containers.declared_port(daemon_set, names.port)
+    barrier: Variable | None
     if is_closed:
         barrier = _variable(owner, names.non_local)
     elif port is None and declared is not None:
-        barrier = _variable(owner, names.number, value=str(declared["containerPort"]))
+        number = parsing.port(declared.get("containerPort"))
+        barrier = None if number is None else _variable(owner, names.number, value=str(number))
     else:
         barrier = None
     return Receiver(
@@ -206,11 +242,32 @@ def _variable(owner: Manifest, name: str, *, value: str = "true") -> Variable:
 
 def _local_service(service: Manifest | None) -> LocalService | None:
     """The Service, if it keeps to the node: another one would mix up the nodes' tags."""
-    if service is None or service.get("spec", {}).get("internalTrafficPolicy") != "Local":
+    spec = table((service or {}).get("spec"))
+    if service is None or spec.get("internalTrafficPolicy") != "Local":
         return None
-    ports = {item.get("name"): item["port"] for item in service["spec"].get("ports", [])}
+    ports = {text(item.get("name")): item.get("port") for item in rows(spec.get("ports"))}
+    name = parsing.name(table(service.get("metadata")).get("name"))
+    if name is None:
+        return None
     return LocalService(
-        name=service["metadata"]["name"],
-        dogstatsd_port=ports.get(DOGSTATSD_PORT),
-        apm_port=ports.get(TRACE_PORT),
+        name=name,
+        dogstatsd_port=parsing.port(ports.get(DOGSTATSD_PORT)),
+        apm_port=parsing.port(ports.get(TRACE_PORT)),
     )
+
+
+def _faults(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:
+    """Reasons why values of a node agent cannot be used."""
+    metrics = containers.owner_of_port(daemon_set, DOGSTATSD_PORT)
+    metrics = metrics or containers.container(daemon_set, *AGENT_CONTAINERS) or {}
+    traces = containers.container(daemon_set, *TRACE_CONTAINERS) or {}
+    found = [
+        reason
+        for owner, names in ((metrics, DOGSTATSD), (traces, APM))
+        for reason in containers.faults(daemon_set, owner, names.port, (names.number, names.socket))
+    ]
+    for item in rows(table((service or {}).get("spec")).get("ports")):
+        known = item.get("name") in (DOGSTATSD_PORT, TRACE_PORT)
+        if known and parsing.port(item.get("port")) is None:
+            found.append(f"port {item['name']} of its Service is not a port from 1 to 65535")
+    return tuple(found)

@@ -3,9 +3,12 @@
 The scheduler's rules as far as they bind: preferences, resources and other pods are left out.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from purpleflea_operator.api.parsing import rows, table, text
 
 Manifest = Mapping[str, Any]
 REPELLING = ("NoSchedule", "NoExecute")
@@ -67,9 +70,8 @@ class Requirement:
         return False
 
     def _compares(self, found: str | None) -> bool:
-        try:
-            number, bound = int(found or ""), int(self.values[0])
-        except (ValueError, IndexError):
+        number, bound = _integer(found), _integer(next(iter(self.values), None))
+        if number is None or bound is None:
             return False
         return number > bound if self.operator == "Gt" else number < bound
 
@@ -132,18 +134,30 @@ HOST_NETWORK_TOLERATION = Toleration(
 
 def placement(pod_spec: Manifest) -> Placement:
     """Where a pod with this spec may run."""
-    affinity = pod_spec.get("affinity", {}).get("nodeAffinity", {})
+    affinity = table(table(pod_spec.get("affinity")).get("nodeAffinity"))
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    terms = None if required is None else _terms(rows(table(required).get("nodeSelectorTerms")))
     return Placement(
-        node_selector=tuple(sorted(pod_spec.get("nodeSelector", {}).items())),
-        terms=None if required is None else _terms(required.get("nodeSelectorTerms", [])),
-        tolerations=tuple(_toleration(item) for item in pod_spec.get("tolerations", [])),
+        node_selector=tuple(sorted(_labels(pod_spec.get("nodeSelector")).items())),
+        terms=terms,
+        tolerations=tuple(_toleration(item) for item in rows(pod_spec.get("tolerations"))),
     )
+
+
+def _labels(value: object) -> dict[str, str]:
+    return {str(key): text(item) for key, item in table(value).items()}
+
+
+def _integer(value: str | None) -> int | None:
+    """A label as the scheduler compares it: a signed number of 64 bits."""
+    is_number = value is not None and re.fullmatch(r"[+-]?[0-9]{1,19}", value, re.ASCII)
+    number = int(value) if value is not None and is_number else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def daemon_set_placement(daemon_set: Manifest) -> Placement:
     """Where the pods of a DaemonSet may run, with what its controller adds."""
-    spec = daemon_set["spec"]["template"]["spec"]
+    spec = table(table(table(daemon_set.get("spec")).get("template")).get("spec"))
     found = placement(spec)
     added = DAEMON_SET_TOLERATIONS
     if spec.get("hostNetwork"):
@@ -157,35 +171,37 @@ def daemon_set_placement(daemon_set: Manifest) -> Placement:
 
 def node(manifest: Manifest) -> Node:
     """The node that `manifest` describes, without what changes all the time."""
-    metadata, spec = manifest["metadata"], manifest.get("spec", {})
-    conditions = manifest.get("status", {}).get("conditions", [])
+    metadata, spec = table(manifest.get("metadata")), table(manifest.get("spec"))
+    conditions = rows(table(manifest.get("status")).get("conditions"))
     taints = [
-        Taint(key=item["key"], value=item.get("value", ""), effect=item["effect"])
-        for item in spec.get("taints", [])
-        if item["effect"] in REPELLING
+        Taint(key=text(item.get("key")), value=text(item.get("value")), effect=item["effect"])
+        for item in rows(spec.get("taints"))
+        if item.get("effect") in REPELLING
     ]
     return Node(
-        name=metadata["name"],
-        labels=dict(metadata.get("labels", {})),
+        name=text(metadata.get("name")),
+        labels=_labels(metadata.get("labels")),
         taints=tuple(taints),
-        is_ready=all(item["status"] == "True" for item in conditions if item["type"] == "Ready"),
+        is_ready=all(
+            item.get("status") == "True" for item in conditions if item.get("type") == "Ready"
+        ),
     )
 
 
 def _toleration(item: Manifest) -> Toleration:
     return Toleration(
-        key=item.get("key", ""),
-        operator=item.get("operator", "Equal"),
-        value=item.get("value", ""),
-        effect=item.get("effect", ""),
+        key=text(item.get("key")),
+        operator=text(item.get("operator")) or "Equal",
+        value=text(item.get("value")),
+        effect=text(item.get("effect")),
     )
 
 
 def _terms(items: Iterable[Manifest]) -> tuple[Term, ...]:
     return tuple(
         Term(
-            labels=_requirements(item.get("matchExpressions", [])),
-            fields=_requirements(item.get("matchFields", [])),
+            labels=_requirements(rows(item.get("matchExpressions"))),
+            fields=_requirements(rows(item.get("matchFields"))),
         )
         for item in items
     )
@@ -194,10 +210,15 @@ def _terms(items: Iterable[Manifest]) -> tuple[Term, ...]:
 def _requirements(items: Iterable[Manifest]) -> tuple[Requirement, ...]:
     return tuple(
         Requirement(
-            key=item["key"], operator=item["operator"], values=tuple(item.get("values", ()))
+            key=text(item.get("key")), operator=text(item.get("operator")), values=_values(item)
         )
         for item in items
     )
+
+
+def _values(item: Manifest) -> tuple[str, ...]:
+    found = item.get("values")
+    return tuple(text(value) for value in found) if isinstance(found, list | tuple) else ()
 
 
 def _holds(term: Term, node: Node) -> bool:

@@ -88,7 +88,8 @@ def next_candidate_step(
     left = seen.since + record.duration_s - now
     # Held by ourselves: we took it, and the answer was lost.
     if record.holder in ("", terms.identity) or left <= 0:
-        transitions = record.transitions + 1
+        # The field has 31 bits: the API server refuses a number beyond.
+        transitions = (record.transitions + 1) % 2**31
         return TryAcquire(
             record=_taken(terms, moment, transitions=transitions, version=record.version)
         )

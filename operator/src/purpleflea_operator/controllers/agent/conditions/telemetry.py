@@ -44,6 +44,13 @@ def datadog_installed(world: ObservedState) -> Finding:
             f"spec.datadog.connection, or have them made by a DaemonSet: {remedies.NO_EXTENDED}"
         )
         return finding(kind, "Unknown", DatadogReason.EXTENDED_DAEMON_SET, message)
+    if found is None and facts.unreadable:
+        names = some(list(facts.unreadable), EXPLAINED)
+        message = (
+            f"the node agents {names} cannot be read. Correct their DaemonSets, or name the connection in "
+            "spec.datadog.connection"
+        )
+        return finding(kind, "Unknown", DatadogReason.NOT_VISIBLE, message)
     if found is None:
         message = (
             "no Datadog node agent was found; agents run unobserved. "

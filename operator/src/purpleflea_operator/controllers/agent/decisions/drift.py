@@ -3,8 +3,9 @@
 The desired fields must be a subset of the live ones; what the API server added by default is nobody's drift.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 _WHOLE_KEYS = frozenset({"podSelector", "selector", "matchLabels", "nodeSelector"})
@@ -13,16 +14,28 @@ _QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
 # A volume may be mounted twice: its mounts are told apart by path.
 _LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
 _SUFFIXES = {
+    "n": Decimal("0.000000001"),
+    "u": Decimal("0.000001"),
     "m": Decimal("0.001"),
     "k": Decimal(10**3),
     "M": Decimal(10**6),
     "G": Decimal(10**9),
     "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
     "Ki": Decimal(2**10),
     "Mi": Decimal(2**20),
     "Gi": Decimal(2**30),
     "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
 }
+
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?([0-9]{1,40}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,2})?)"
+    r"(?P<suffix>[numkMGTPE]|[KMGTPE]i)?",
+    re.ASCII,
+)
 
 
 def is_subset(desired: Any, live: Any) -> bool:
@@ -79,8 +92,7 @@ def _list_key(items: Sequence[Any]) -> str | None:
 def quantity(text: Any) -> Decimal | str:
     """The value of a Kubernetes quantity, so that 0.5 equals 500m; the text itself where it is none."""
     written = str(text)
-    number = written.rstrip("mkKMGTi")
-    try:
-        return Decimal(number) * _SUFFIXES.get(written[len(number) :], Decimal(1))
-    except InvalidOperation:
+    parts = _QUANTITY.fullmatch(written)
+    if parts is None:
         return written
+    return Decimal(parts["number"]) * _SUFFIXES.get(parts["suffix"] or "", Decimal(1))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.api.datadog import Datadog
+from purpleflea_operator.api.parsing import table, text
 
 IdentityKey = tuple[str, str, str]
 """Name, env and service."""
@@ -48,7 +49,7 @@ class IdentityIndex:
         if wanted is None:
             return freed
         claim = IdentityClaim(
-            metadata.get("creationTimestamp", ""),
+            text(metadata.get("creationTimestamp")),
             metadata["uid"],
             metadata["namespace"],
             metadata["name"],
@@ -91,8 +92,8 @@ class IdentityIndex:
 
 def _slot(manifest: Mapping[str, Any]) -> IdentityKey | None:
     """Where the agent stands; None where it wants no identity or sends nothing."""
-    spec = manifest.get("spec", {})
-    datadog = spec.get("datadog") or {}
+    spec = table(manifest.get("spec"))
+    datadog = table(spec.get("datadog"))
     if not spec.get("replicas", 1) or datadog.get("connection") == "Disabled":
         return None
     found = [datadog.get(name, Datadog.model_fields[name].default) for name in ("env", "service")]

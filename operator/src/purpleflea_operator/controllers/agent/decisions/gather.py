@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.parsing import moment
 from purpleflea_operator.api.validation_errors import first_problem
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.connection_choice import Offer, connection_of
@@ -75,7 +76,7 @@ def condition(resource: resources.Manifest, kind: ConditionType) -> dict[str, An
 def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     for item in resource.get("status", {}).get("conditions", []):
         if item["type"] == ConditionType.WORKLOAD_AVAILABLE and item["status"] != "True":
-            return datetime.fromisoformat(item["lastTransitionTime"])
+            return moment(item.get("lastTransitionTime"))
     return None
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator.api.parsing import moment, rows, table, text
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
@@ -23,6 +24,8 @@ JOURNAL = volumes.STATE
 CONTROL_ANNOTATION = "purpleflea.com/mode"
 """On a pod: the trading mode it was last nudged to, and where once was not enough the number of the try. Absent means
 that it has read the file since its start."""
+
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 SILENT = ("", "ContainerCreating", "PodInitializing")
 """What a container says that waits for others, or for what only the events tell."""
@@ -140,15 +143,15 @@ class ObservedState:
 
 def pod(manifest: Manifest) -> Pod:
     """The pod that `manifest` describes."""
-    metadata, status = manifest["metadata"], manifest.get("status", {})
-    conditions = {item["type"]: item for item in status.get("conditions", [])}
+    metadata, status = manifest["metadata"], table(manifest.get("status"))
+    conditions = {text(item.get("type")): item for item in rows(status.get("conditions"))}
     waiting, last = _waiting(status), _last_run(status)
     unscheduled = conditions.get("PodScheduled", {})
     scheduled = bool(manifest.get("spec", {}).get("nodeName"))
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        created=moment(metadata.get("creationTimestamp")) or LONG_AGO,
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
         deleting="deletionTimestamp" in metadata,
@@ -161,14 +164,14 @@ def pod(manifest: Manifest) -> Pod:
             default=0,
         ),
         ended=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
-        ended_at=_moment(last.get("finishedAt")),
+        ended_at=moment(last.get("finishedAt")),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
         node=manifest.get("spec", {}).get("nodeName", ""),
         environment=_environment(manifest),
         held=_is_held(status),
         address=status.get("podIP", ""),
-        ready_since=_moment(conditions.get("Ready", {}).get("lastTransitionTime")),
+        ready_since=moment(conditions.get("Ready", {}).get("lastTransitionTime")),
         has_passing_journal=any(
             volume["name"] == JOURNAL and "emptyDir" in volume
             for volume in manifest.get("spec", {}).get("volumes", ())
@@ -190,10 +193,6 @@ def _is_held(status: Manifest) -> bool:
         item["name"] == kubernetes.HOLD_CONTAINER and "running" in item.get("state", {})
         for item in status.get("initContainerStatuses", [])
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _has_run(containers: Sequence[Manifest]) -> bool:

@@ -6,12 +6,14 @@ One that was told to change, or that must not trade, has to say so itself.
 Who set the trading mode, when and why: from the resource and from what its status already says. Pure.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
+from purpleflea_operator.api.parsing import moment
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     Pod,
@@ -97,7 +99,8 @@ def live_replicas(world: ObservedState) -> int:
 def ordinal(pod: Pod) -> int:
     """The number of its identity; -1 where its name ends with none."""
     text = pod.name.rpartition("-")[2]
-    return int(text) if text.isdecimal() else -1
+    # A pod that somebody else created can have any number; the API takes replicas of 31 bits.
+    return int(text) if re.fullmatch(r"0|[1-9][0-9]{0,8}", text, re.ASCII) else -1
 
 
 def undone(world: ObservedState) -> tuple[str, ...]:
@@ -131,9 +134,10 @@ def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) ->
     """
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
     why = metadata.get("annotations", {}).get(kubernetes.ANNOTATION_REASON, "")[:WHY_LIMIT]
-    if known.get("mode") == mode and known.get("since"):
+    since = moment(known.get("since"))
+    if known.get("mode") == mode and since is not None:
         return TradingObservation(
-            since=datetime.fromisoformat(known["since"]),
+            since=since,
             changed_by=known.get("changedBy", ""),
             why=why,
             undone=tuple(known.get("undone", ())),
@@ -144,7 +148,7 @@ def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) ->
     # A mode that was never another one is as old as the agent.
     told = entry.get("time") or (None if known.get("mode") else metadata.get("creationTimestamp"))
     return TradingObservation(
-        since=min(datetime.fromisoformat(told), now) if told else now,
+        since=min(moment(told) or now, now),
         changed_by=entry.get("manager", ""),
         why=why,
     )
