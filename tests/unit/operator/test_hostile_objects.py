@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from purpleflea_contract import environment as env
+from purpleflea_operator import parsing
 from purpleflea_operator.agent_client.http import HttpAgentClient
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
-from purpleflea_operator.api import parsing
 from purpleflea_operator.controllers.agent.conditions.telemetry import datadog_installed
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status

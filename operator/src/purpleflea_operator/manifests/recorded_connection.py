@@ -17,11 +17,11 @@ import orjson
 
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
-from purpleflea_operator.api import parsing
-from purpleflea_operator.api.parsing import rows, table, text
+from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.connection import Connection, Mode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
+from purpleflea_operator.parsing import rows, table, text
 
 Manifest = Mapping[str, Any]
 Variables = Mapping[str, Manifest]

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from purpleflea_operator import timings
-from purpleflea_operator.api import parsing
-from purpleflea_operator.api.parsing import table
+from purpleflea_operator import parsing, timings
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.facts import DatadogFacts
 from purpleflea_operator.datadog.detection.node_agent import (
@@ -25,6 +23,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest, ObjectRef
+from purpleflea_operator.parsing import table
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)

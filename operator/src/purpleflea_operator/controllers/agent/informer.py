@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.api.parsing import resource_version, table
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
@@ -30,6 +29,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.parsing import resource_version, table
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workqueue import WorkQueue
 

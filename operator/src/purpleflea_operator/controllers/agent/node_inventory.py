@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from purpleflea_operator import timings
-from purpleflea_operator.api.parsing import resource_version, table, text
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.coverage import NodeAgentPod, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity, pod_security
@@ -22,6 +21,7 @@ from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
+from purpleflea_operator.parsing import resource_version, table, text
 
 KINDS = (resources.NODE, resources.NAMESPACE, resources.CSI_DRIVER)
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from purpleflea_operator import timings
-from purpleflea_operator.api.parsing import MESSAGE_LIMIT, moment, text
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     is_being_created,
@@ -19,6 +18,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest
+from purpleflea_operator.parsing import MESSAGE_LIMIT, moment, text
 
 
 class PodDiagnosis:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from purpleflea_operator.api.parsing import resource_version
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -25,6 +24,7 @@ from purpleflea_operator.kube import resources as kube_resources
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.parsing import resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
 from purpleflea_operator.runtime.workers import Told as PassTold

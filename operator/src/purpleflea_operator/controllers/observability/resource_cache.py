@@ -6,9 +6,9 @@ A change of nothing but the status is our own echo, and none.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from purpleflea_operator.api.parsing import resource_version
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.resources import Manifest
+from purpleflea_operator.parsing import resource_version
 
 Resource = dict[str, Any]
 

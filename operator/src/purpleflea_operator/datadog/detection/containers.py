@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
-from purpleflea_operator.api import parsing
-from purpleflea_operator.api.parsing import PATH_LIMIT, rows, table, text
+from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.facts import Port, Socket, Switch
+from purpleflea_operator.parsing import PATH_LIMIT, rows, table, text
 
 Manifest = Mapping[str, Any]
 Variables = tuple[str, str]

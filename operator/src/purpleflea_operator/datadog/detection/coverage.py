@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from purpleflea_operator.api.parsing import rows, table, text
 from purpleflea_operator.datadog.detection.connection import Connection, Mode, serves
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent
 from purpleflea_operator.datadog.detection.placement import Node
+from purpleflea_operator.parsing import rows, table, text
 
 EXTENDED = "ExtendedDaemonSetReplicaSet"
 """Kind that the pods of an ExtendedDaemonSet belong to."""

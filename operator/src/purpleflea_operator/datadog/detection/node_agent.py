@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from purpleflea_operator.api import parsing
-from purpleflea_operator.api.parsing import count, rows, table, text
+from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection import containers
 from purpleflea_operator.datadog.detection.facts import (
     OFF,
@@ -23,6 +22,7 @@ from purpleflea_operator.datadog.detection.facts import (
     Variable,
 )
 from purpleflea_operator.datadog.detection.placement import daemon_set_placement
+from purpleflea_operator.parsing import count, rows, table, text
 
 Manifest = Mapping[str, Any]
 ServiceId = tuple[str, str]

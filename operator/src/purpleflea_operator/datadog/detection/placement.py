@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from purpleflea_operator.api.parsing import rows, table, text
+from purpleflea_operator.parsing import rows, table, text
 
 Manifest = Mapping[str, Any]
 REPELLING = ("NoSchedule", "NoExecute")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.api.datadog import Datadog
-from purpleflea_operator.api.parsing import table, text
+from purpleflea_operator.parsing import table, text
 
 IdentityKey = tuple[str, str, str]
 """Name, env and service."""

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.api.parsing import moment
 from purpleflea_operator.api.validation_errors import first_problem
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.connection_choice import Offer, connection_of
@@ -21,6 +20,7 @@ from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import moment
 
 
 class Ground(Landscape, Offer, Protocol):

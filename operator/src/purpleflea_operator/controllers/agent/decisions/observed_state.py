@@ -7,13 +7,13 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.api.parsing import moment, rows, table, text
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.manifests import volumes
 from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import moment, rows, table, text
 
 Manifest = Mapping[str, Any]
 ChildId = tuple[str, str]

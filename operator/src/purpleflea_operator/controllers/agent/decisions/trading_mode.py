@@ -13,12 +13,12 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
-from purpleflea_operator.api.parsing import moment
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     Pod,
     TradingObservation,
 )
+from purpleflea_operator.parsing import moment
 
 UNDONE_LIMIT = 10
 
