@@ -217,11 +217,10 @@ def problems(root: Path, paths: Sequence[Path] = ()) -> list[str]:
         limits = [
             line for name in PACKAGES for line in broken_limits(name, counts(sources(root, name)))
         ]
-    words = [
-        str(each)
-        for path in checked
-        for each in banned(path.relative_to(root).as_posix(), path.read_text())
-    ]
+    words = []
+    for path in checked:
+        found = banned(path.relative_to(root).as_posix(), path.read_text())
+        words += [str(each) for each in sorted(found, key=lambda each: each.line)]
     return limits + words
 
 
