@@ -1,6 +1,8 @@
-"""A very small client of the Kubernetes API, standard library only: asks whether a cluster is
-ready and creates the few objects a fresh one needs. Light enough to run inside the node; for
-anything more use a real client."""
+"""Minimal client of the Kubernetes API that needs only the standard library.
+
+It checks the readiness of a cluster and creates the few objects that a new cluster needs. It is
+small enough to run inside the node; use a full client for anything else.
+"""
 
 import http.client
 import json
@@ -20,7 +22,7 @@ _OK = range(200, 300)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. Status 0: nobody answered."""
+    """HTTP response of the API server. Status 0 means that no response was received."""
 
     status: int
     text: str = ""
@@ -35,7 +37,7 @@ class Answer:
 
 
 class Api:
-    """One API server, spoken to with a client certificate."""
+    """Client of one API server that authenticates with a client certificate."""
 
     def __init__(self, server: str, pair: Pair, *, timeout_s: float = 5.0) -> None:
         self._address = urlsplit(server).netloc
@@ -68,10 +70,13 @@ class Api:
         return str(answer.body["gitVersion"]) if answer.ok else None
 
     def must_create(self, path: str, body: Body) -> None:
-        """Create an object, unless it is there already."""
+        """Create the object unless it already exists.
+
+        Raises ClusterError if the API server rejects the request.
+        """
         answer = self.request("POST", path, body)
         if not answer.ok and answer.status != HTTPStatus.CONFLICT:
-            raise ClusterError(f"the API server refused POST {path}: {answer.text[:200]}")
+            raise ClusterError(f"the API server rejected POST {path}: {answer.text[:200]}")
 
     def ready_nodes(self) -> list[str]:
         answer = self.request("GET", "/api/v1/nodes?resourceVersion=0")

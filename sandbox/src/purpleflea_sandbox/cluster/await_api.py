@@ -1,5 +1,8 @@
-"""Ends well when the API server is ready: the `once` unit that the daemons which need the API
-wait for. Gives up never; the supervisor's user decides how long to wait."""
+"""Waits until the API server is ready, then exits with code 0.
+
+The `once` unit with this module gates the daemons that need the API. It has no timeout of its own,
+because the caller of the supervisor limits the waiting time.
+"""
 
 import sys
 import time
@@ -12,7 +15,7 @@ _PAUSE_S = 0.05
 
 
 def main(argv: list[str]) -> None:
-    """Arguments: the server's address, the folder of keys, the name of the client certificate."""
+    """Run with the arguments: server address, folder of the keys, name of the client certificate."""
     server, keys, leaf = argv
     api = Api(server, pair(Path(keys), leaf))
     while not api.is_ready():

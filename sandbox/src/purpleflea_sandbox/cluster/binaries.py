@@ -1,6 +1,9 @@
-"""Finds the programs of a cluster: in $PURPLEFLEA_KUBE_BIN, in the cache, else built from the
-pinned Go modules. The cache is keyed by version and by the go.sum that pins the sources; a
-program appears there complete or not at all. How a build runs is `gobuild`'s business."""
+"""Locates the programs of a cluster.
+
+The lookup sequence is $PURPLEFLEA_KUBE_BIN, then the cache, then a build from the pinned Go
+modules. The cache key contains the version and the go.sum file that pins the sources, and a program
+is added to the cache only when it is complete. The build itself is implemented in `gobuild`.
+"""
 
 import hashlib
 import os
@@ -19,13 +22,15 @@ _BUILD_LIMIT_S = 3600.0
 
 
 class Source(Protocol):
-    """A place where ready-made programs may be (a download of official releases would be one more)."""
+    """Location that may contain prebuilt programs (a download of official releases could be added
+    as another).
+    """
 
     def find(self, recipe: Recipe) -> Path | None: ...
 
 
 class Folder:
-    """A folder of ready-made programs that the user names."""
+    """Folder of prebuilt programs that the user configured."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -36,7 +41,7 @@ class Folder:
 
 
 class Cache:
-    """What earlier runs built."""
+    """Cache of the programs that earlier runs built."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -50,12 +55,13 @@ class Cache:
 
 
 def ensure(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
-    """The path of every named program; what is nowhere to be found is built."""
+    """Return the path of every named program, and build the programs that no source contains."""
     cache = Cache(paths.cache() / "bin")
     sources = (*_named_folder(), cache)
     found = {name: _first(sources, RECIPES[name]) for name in names}
     if any(path is None for path in found.values()):
-        # Two runs at once must not build the same thing twice: the second waits, then finds it.
+        # The lock prevents two concurrent runs from building the same program: the second run waits
+        # and then reads the cache.
         with locks.held(
             paths.cache() / "locks" / "build", timeout_s=_BUILD_LIMIT_S, what="the build"
         ):
@@ -70,7 +76,9 @@ def _named_folder() -> tuple[Source, ...]:
     if not named:
         return ()
     if not Path(named).is_dir():
-        raise ClusterError(f"{VARIABLE} names {named}, which is no folder; correct it or unset it")
+        raise ClusterError(
+            f"{VARIABLE} is set to {named}, which is not a folder; correct it or unset it"
+        )
     return (Folder(Path(named)),)
 
 

@@ -1,5 +1,8 @@
-"""The command line of the cluster: `cluster up|down|status|kubeconfig|load`. Words and exit codes
-only; the work is the provider's."""
+"""Command line of the cluster:
+
+`cluster up|down|status|kubeconfig|load`. This module contains only output and exit codes; the
+providers do the work.
+"""
 
 from pathlib import Path
 
@@ -20,7 +23,7 @@ _provider = click.option(
     type=click.Choice(providers.CHOICES),
     default="auto",
     show_default=True,
-    help="auto: kind with a Docker engine, else local as root, else simulated.",
+    help="auto: kind if a Docker engine is running, else local if root, else simulated.",
 )
 
 
@@ -41,15 +44,15 @@ class _OneLine(click.Group):
 
 @click.group(cls=_OneLine)
 def cluster() -> None:
-    """A Kubernetes cluster on this machine."""
+    """Manage a Kubernetes cluster on this machine."""
 
 
 @cluster.command()
 @_name
 @_provider
-@click.option("--audit", is_flag=True, help="Write every request to an audit log.")
+@click.option("--audit", is_flag=True, help="Write every API request to an audit log.")
 def up(name: str, choice: providers.Choice, audit: bool) -> None:
-    """Bring the cluster up; does nothing when it is up."""
+    """Start the cluster; do nothing if it is already running."""
     provider = providers.provider(name, choice)
     _show(provider.up(Options(audit=audit), Terminal()))
 
@@ -57,19 +60,19 @@ def up(name: str, choice: providers.Choice, audit: bool) -> None:
 @cluster.command()
 @_name
 @_provider
-@click.option("--purge", is_flag=True, help="Remove the kept images too.")
+@click.option("--purge", is_flag=True, help="Also remove the cached images.")
 def down(name: str, choice: providers.Choice, purge: bool) -> None:
-    """Remove the cluster and everything it made; safe to repeat."""
+    """Remove the cluster and everything it created; safe to repeat."""
     terminal = Terminal()
     if not providers.provider(name, choice).down(terminal, purge=purge):
-        terminal.note(f"there is no cluster {name}")
+        terminal.note(f"cluster {name} does not exist")
 
 
 @cluster.command()
 @_name
 @_provider
 def status(name: str, choice: providers.Choice) -> None:
-    """Show the cluster; exit 1 when it is not ready."""
+    """Show the cluster; exit with code 1 if it is not ready."""
     seen = providers.provider(name, choice).status()
     _show(seen)
     if not seen.ready:
@@ -83,7 +86,9 @@ def kubeconfig(name: str, choice: providers.Choice) -> None:
     """Print the path of the kubeconfig."""
     path = providers.provider(name, choice).kubeconfig
     if not path.is_file():
-        raise ClusterError(f"there is no kubeconfig {path}; run 'cluster up --name {name}' first")
+        raise ClusterError(
+            f"kubeconfig {path} does not exist; run 'cluster up --name {name}' first"
+        )
     click.echo(path)
 
 
@@ -92,7 +97,7 @@ def kubeconfig(name: str, choice: providers.Choice) -> None:
 @_provider
 @click.argument("archives", nargs=-1, type=click.Path(exists=True, path_type=Path), required=True)
 def load(name: str, choice: providers.Choice, archives: tuple[Path, ...]) -> None:
-    """Make the images of OCI ARCHIVES usable by pods."""
+    """Load the images of OCI ARCHIVES into the node so that pods can use them."""
     for image in providers.provider(name, choice).load_images(archives, Terminal()):
         click.echo(image)
 
@@ -115,7 +120,7 @@ def _rows(seen: Cluster) -> list[tuple[str, str]]:
     if seen.api:
         rows.append(("API", seen.api))
         rows.append(("kubeconfig", str(seen.kubeconfig)))
-    rows.extend((what, version) for what, version in seen.versions.items())
+    rows.extend((component, version) for component, version in seen.versions.items())
     if seen.audit_log:
         rows.append(("audit log", str(seen.audit_log)))
     if seen.logs:

@@ -1,6 +1,8 @@
-"""The control plane as units: etcd, API server, controller manager and scheduler, with their
-flags. Pure; shared by the plane with a real node and the one with simulated nodes, which differ
-only in addresses."""
+"""Control plane as supervised units: etcd, API server, controller manager and scheduler with their
+flags.
+
+Pure. The providers `local` and `simulated` share this module; they differ only in addresses.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ SERVICE_RANGE = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 API_READY = "api-ready"
 ADMIN = "admin"
-# At the defaults (20/30) the controllers' own start throttles itself for 5 s.
+# With the defaults (20/30) the client-side rate limit delays the start of the controllers by 5 s.
 _FAST_CLIENT = ("--kube-api-qps=500", "--kube-api-burst=1000")
 
 
@@ -71,7 +73,9 @@ SCHEDULER = "kube-scheduler"
 
 
 def leaves(*serving_names: str) -> tuple[Leaf, ...]:
-    """The certificates every control plane needs; the API server serves under the given names too."""
+    """Return the certificates that every control plane needs; the API server also serves under
+    `serving_names`.
+    """
     service = "kubernetes.default.svc"
     names = ("localhost", "kubernetes", "kubernetes.default", service, f"{service}.cluster.local")
     return (
@@ -87,12 +91,14 @@ def leaves(*serving_names: str) -> tuple[Leaf, ...]:
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command line of a unit that is a module of ours (-P: never import from the current folder)."""
+    """Return the command line of a unit that runs a sandbox module (-P excludes the current folder
+    from the import path).
+    """
     return (sys.executable, "-P", "-m", module, *arguments)
 
 
 def units(plane: Plane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
-    """The units, of which the first ones wait for `after`."""
+    """Return the units; the units without other dependencies wait for `after`."""
     return (
         Unit(name="etcd", argv=_etcd(plane), after=after),
         Unit(name="kube-apiserver", argv=_api_server(plane), after=after),
@@ -158,7 +164,8 @@ def _audit_flags(plane: Plane) -> tuple[str, ...]:
     return (
         f"--audit-policy-file={plane.audit_policy}",
         f"--audit-log-path={plane.audit_log}",
-        # Blocking: a request is answered only after its line is written, so counts are exact.
+        # In blocking mode the API server responds only after the audit line is written, so request
+        # counts are exact.
         "--audit-log-mode=blocking",
         "--audit-log-maxsize=4096",
     )

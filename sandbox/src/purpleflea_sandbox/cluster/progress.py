@@ -1,6 +1,8 @@
-"""Progress of long work for people: a live line with elapsed and expected time on a terminal,
-plain lines every 15 seconds elsewhere (logs of a build server). Decides nothing and never fails
-the work it reports on."""
+"""Progress reports for long operations.
+
+On a terminal it is a live line with elapsed and expected time; otherwise (logs of a build server)
+it is a plain line every 15 seconds. Reporting never makes the reported operation fail.
+"""
 
 import threading
 import time
@@ -17,19 +19,19 @@ HEARTBEAT_S = 15.0
 
 
 class Progress(Protocol):
-    """Where work tells what it is doing."""
+    """Receiver of progress reports."""
 
     def step(self, text: str, *, expected_s: float | None = None) -> AbstractContextManager[None]:
-        """Announce work for as long as the context lasts."""
+        """Report an operation while the context is active."""
         ...
 
     def note(self, text: str) -> None:
-        """Say one thing that stays on the screen."""
+        """Print one persistent line."""
         ...
 
 
 class Silent:
-    """For callers that want no words."""
+    """Progress receiver that discards all reports."""
 
     @contextmanager
     def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
@@ -41,7 +43,9 @@ class Silent:
 
 
 class Terminal:
-    """Words for people, on standard error so that standard output stays usable in pipes."""
+    """Progress receiver that writes to standard error, so that standard output stays usable in
+    pipes.
+    """
 
     def __init__(
         self,
@@ -84,17 +88,17 @@ class Terminal:
 
         if shown != text:
             self.note(f"{shown} ...")
-        speaker = threading.Thread(target=beat, name="progress", daemon=True)
-        speaker.start()
+        reporter = threading.Thread(target=beat, name="progress", daemon=True)
+        reporter.start()
         try:
             yield
         finally:
             done.set()
-            speaker.join()
+            reporter.join()
 
 
 def spoken(seconds: float) -> str:
-    """A duration as people say it."""
+    """Format a duration for people, such as `4.2 s` or `3 min 05 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -1,5 +1,7 @@
-"""What programs a cluster is made of, and how each is built: the pinned wrapper module it lies
-in, its package, the version stamped into it and about how long it takes. Pure data; runs nothing.
+"""Build specifications of the programs of a cluster: the pinned wrapper module, the package, the
+version stamped into the program, and the expected build time.
+
+Pure data.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,10 @@ MODULES = Path(__file__).parent / "modules"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One program. `expected_s` is the time of a build from empty caches on two cores."""
+    """Build specification of one program.
+
+    `expected_s` is the build time from empty caches on two cores.
+    """
 
     name: str
     module: str
@@ -30,7 +35,8 @@ class Recipe:
 
 
 def _kubernetes_stamps() -> tuple[str, ...]:
-    # Without them the server calls itself v0.0.0-master and version checks of clients misbehave.
+    # Without these stamps the server reports v0.0.0-master, which breaks the version checks of
+    # clients.
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
     values = {
         "gitVersion": KUBERNETES,

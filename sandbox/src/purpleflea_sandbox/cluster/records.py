@@ -1,6 +1,9 @@
-"""What a cluster was asked to be, kept next to its state: lets later commands find its provider
-and port. The claim is the first thing `up` writes, the record the last: a state folder without a
-record is an unfinished start."""
+"""Facts about a cluster stored beside its state, so that later commands can determine its provider
+and port.
+
+`up` writes the provider file first and the record last. A state folder without a record is
+therefore an unfinished start.
+"""
 
 import json
 import os
@@ -16,7 +19,7 @@ _OWNER = "provider"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The facts of one start that cannot be seen from outside."""
+    """Facts of one start that cannot be observed from outside."""
 
     server: str
     audit: bool
@@ -30,13 +33,13 @@ def save(state: Path, record: Record) -> None:
 
 
 def claim(state: Path, provider: ProviderName) -> None:
-    """Note, before anything is started, by which provider the state folder can be cleared."""
+    """Record, before anything is started, which provider can clean up the state folder."""
     state.mkdir(parents=True, exist_ok=True)
     (state / _OWNER).write_text(provider)
 
 
 def owner(state: Path) -> ProviderName | None:
-    """The provider of a state folder; None when there is none."""
+    """Return the provider of a state folder, or None if there is none."""
     try:
         text = (state / _OWNER).read_text()
     except OSError:
@@ -45,7 +48,7 @@ def owner(state: Path) -> ProviderName | None:
 
 
 def load(state: Path) -> Record | None:
-    """The record, or None when the cluster was never completely up."""
+    """Return the record, or None if the cluster was never completely started."""
     try:
         return Record(**json.loads((state / _FILE).read_text()))
     except (OSError, ValueError, TypeError):

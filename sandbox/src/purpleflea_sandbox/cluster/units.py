@@ -1,6 +1,8 @@
-"""The units a supervisor runs, and the pure decisions about them: what may start now, what a
-death means, when the next start is due. Starts nothing itself and reads no clock; imports are few
-because this runs as pid 1."""
+"""Units of a supervisor and the pure decisions about them: which units may start, the effect of an
+exit, and the time of the next start.
+
+This module starts no process and reads no clock. It has few imports, because it runs as pid 1.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +17,10 @@ _STABLE_AFTER_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One program. A `once` unit runs to its end; units that name it in `after` wait for its success."""
+    """One program.
+
+    A `once` unit runs to completion; units that list it in `after` wait until it has succeeded.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -42,7 +47,7 @@ class _Track:
 
 @dataclass(slots=True)
 class Units:
-    """All units of one supervisor and where each of them stands."""
+    """All units of one supervisor with their current phases."""
 
     _tracks: dict[str, _Track] = field(default_factory=dict)
 
@@ -51,11 +56,13 @@ class Units:
         tracks = {unit.name: _Track(unit=unit) for unit in units}
         for track in tracks.values():
             if unknown := set(track.unit.after) - tracks.keys():
-                raise ValueError(f"unit {track.unit.name} waits for unknown {sorted(unknown)}")
+                raise ValueError(
+                    f"unit {track.unit.name} depends on unknown units {sorted(unknown)}"
+                )
         return cls(tracks)
 
     def due(self, now: float) -> list[Unit]:
-        """The units to start now."""
+        """Return the units to start now."""
         return [
             track.unit
             for track in self._tracks.values()
@@ -63,7 +70,9 @@ class Units:
         ]
 
     def next_due(self, now: float) -> float | None:
-        """Seconds until a postponed start; None when only a death can change anything."""
+        """Return the seconds until the next postponed start, or None if only the exit of a unit can
+        change the schedule.
+        """
         waits = [
             track.due - now
             for track in self._tracks.values()
@@ -76,7 +85,7 @@ class Units:
         track.phase, track.pid, track.began = "running", pid, now
 
     def ended(self, pid: int, code: int, now: float) -> None:
-        """Take note of a death; orphans that pid 1 merely reaps are nobody's unit."""
+        """Record an exit. A reaped orphan that is not a unit is ignored."""
         track = next((t for t in self._tracks.values() if t.pid == pid), None)
         if track is None:
             return
@@ -90,7 +99,7 @@ class Units:
         track.delay = min(track.delay * 2, _LONGEST_DELAY_S)
 
     def report(self) -> dict[str, dict[str, Any]]:
-        """What is told to the outside."""
+        """Return the report that other processes read."""
         return {
             name: {
                 "phase": track.phase,

@@ -1,6 +1,8 @@
-"""The view from outside on a plane that our supervisor runs: its folder, its record, its API, its
-kubeconfig in the checkout, and waiting for its units. Shared by the providers that run a plane;
-starts and kills nothing."""
+"""Status of a cluster that the supervisor runs, observed from outside: state folder, record, API,
+kubeconfig in the checkout, and waiting for units.
+
+The providers `local` and `simulated` share this module. It starts and ends no process.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -24,7 +26,7 @@ _HEALTH_LIMIT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What a provider says of all its planes."""
+    """Static properties of a provider."""
 
     provider: ProviderName
     nodes: tuple[str, ...]
@@ -33,7 +35,7 @@ class Truth:
 
 
 class View:
-    """One plane, seen from the machine it runs on."""
+    """Status of one cluster, observed from the machine it runs on."""
 
     def __init__(self, identity: Identity, truth: Truth, is_alive: Callable[[], bool]) -> None:
         self._identity = identity
@@ -58,14 +60,16 @@ class View:
         return records.load(self.state)
 
     def lock(self) -> AbstractContextManager[None]:
-        what = f"cluster {self._identity.name}"
-        return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=what)
+        resource = f"cluster {self._identity.name}"
+        return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=resource)
 
     def api(self, server: str) -> Api:
         return Api(server, pair(self.state / "pki", ADMIN))
 
     def is_healthy(self) -> bool:
-        """Whether the plane lives, answers and has its nodes; gives a busy one a little time."""
+        """Return whether the cluster is running, responds and has its nodes; a busy API server gets
+        up to 5 s.
+        """
         record = self.record()
         if record is None or not self._is_alive():
             return False
@@ -77,22 +81,25 @@ class View:
         )
 
     def require_same(self, options: Options) -> None:
-        """Refuse wishes that the running plane cannot fulfil any more."""
+        """Raise ClusterError if the options differ from those of the running cluster."""
         if options.audit and self.audit_log is None:
             raise ClusterError(
-                f"cluster {self._identity.name} runs without an audit log; take it down first, "
-                "then bring it up with --audit"
+                f"cluster {self._identity.name} is running without an audit log; run 'cluster down' first, "
+                "then 'cluster up --audit'"
             )
 
     def wait_for(self, unit: str, condition: Callable[[], bool]) -> None:
-        """Wait for what a unit is to bring about; a unit that cannot live ends the wait."""
+        """Wait for a condition that depends on a unit.
+
+        Raises ClusterError if the unit cannot run or the time limit is reached.
+        """
 
         def settled() -> bool:
             if condition():
                 return True
             self.reports.check()
             if not self._is_alive():
-                raise self.reports.error("the plane ended while it was starting", "supervisor")
+                raise self.reports.error("the cluster stopped while it was starting", "supervisor")
             return False
 
         if not waiting.until(settled, timeout_s=_READY_LIMIT_S):
@@ -102,7 +109,7 @@ class View:
         self.wait_for(unit, lambda: self._has_nodes(api))
 
     def publish(self) -> None:
-        """Put kubeconfig and kubectl into the checkout."""
+        """Write kubeconfig and kubectl into the checkout."""
         record = self.record()
         if record is None:
             return
@@ -118,7 +125,7 @@ class View:
         self._identity.kubeconfig.unlink(missing_ok=True)
 
     def cluster(self, pids: Mapping[str, int]) -> Cluster:
-        """Everything that is known now."""
+        """Return a snapshot of the cluster."""
         alive = self._is_alive()
         record = self.record()
         api = self.api(record.server) if record is not None and alive else None

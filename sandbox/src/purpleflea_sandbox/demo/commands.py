@@ -1,4 +1,4 @@
-"""The command line of the demo: `demo up|down`. Words and exit codes only."""
+"""Command line of the demo: `demo up|down`. This module contains only output and exit codes."""
 
 import click
 from rich.console import Console
@@ -21,7 +21,7 @@ _provider = click.option(
     type=click.Choice(providers.CHOICES),
     default="auto",
     show_default=True,
-    help="auto: kind with a Docker engine, else local as root, else simulated.",
+    help="auto: kind if a Docker engine is running, else local if root, else simulated.",
 )
 
 
@@ -37,14 +37,16 @@ class _OneLine(click.Group):
 
 @click.group(cls=_OneLine)
 def demo() -> None:
-    """The whole fleet, set up and shown."""
+    """Set up the whole fleet and show it."""
 
 
 @demo.command()
 @_name
 @_provider
 def up(name: str, choice: providers.Choice) -> None:
-    """Set up cluster, stand-ins, operator and three agents; repeat to go on from what is there."""
+    """Set up cluster, Datadog stand-in, exchange, operator and three agents; repeat to continue an
+    earlier run.
+    """
     provider = providers.provider(name, choice)
     terminal = Terminal()
     run = Simulation if provider.name == "simulated" else Fleet
@@ -58,8 +60,8 @@ def up(name: str, choice: providers.Choice) -> None:
 @_name
 @_provider
 def down(name: str, choice: providers.Choice) -> None:
-    """Remove everything that the demo made; safe to repeat."""
+    """Remove everything that the demo created; safe to repeat."""
     terminal = Terminal()
     Files(identity=identify(name)).end_operator()
     if not providers.provider(name, choice).down(terminal):
-        terminal.note("there is nothing to remove")
+        terminal.note("nothing to remove")

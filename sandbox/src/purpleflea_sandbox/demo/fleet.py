@@ -1,6 +1,8 @@
-"""The demo from nothing to a fleet that trades and is heard, step by step, each timed.
+"""Sets up the demo step by step until all agents trade and their telemetry arrives; measures each
+step.
 
-Every step may be repeated, so a second run, or one after a crash, goes on from what is there.
+Every step is idempotent, so a second run, or a run after a crash, continues with the existing
+objects.
 """
 
 import time
@@ -38,7 +40,7 @@ class Fleet:
         self._timings: list[tuple[str, float]] = []
 
     def up(self) -> Outcome:
-        """Set everything up; what it came to."""
+        """Set everything up and return the summary."""
         began = time.monotonic()
         with self._timed("images"):
             archives = build.ensure((), self._progress)
@@ -50,11 +52,11 @@ class Fleet:
             kubeconfig=self._provider.kubeconfig,
             kubectl_program=self._files.kubectl,
         )
-        with self._timed("install Datadog's stand-in, exchange, operator"):
+        with self._timed("install Datadog stand-in, exchange, operator"):
             self._install(tools, archives)
-        with self._timed("agents: applied, Ready, trading and heard"):
+        with self._timed("agents: applied, Ready, trading, telemetry received"):
             world, identities = self._trade(tools, archives)
-        with self._timed("monitors, SLO and dashboard: made by the operator"):
+        with self._timed("monitors, SLO and dashboard: created by the operator"):
             self._observe(tools, world)
         self._timings.append(("all", time.monotonic() - began))
         return Outcome(
@@ -62,11 +64,11 @@ class Fleet:
             real=(
                 *cluster.real,
                 "operator and agents, in containers",
-                "Datadog's own trace intake",
+                "Datadog's original trace intake",
             ),
             simulated=(
                 *cluster.simulated,
-                "Datadog: a stand-in receives what the node agent would send on",
+                "Datadog: a stand-in receives the data that the node agent would forward",
                 "Purple Flea: a paper exchange, no real money",
             ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
@@ -81,7 +83,7 @@ class Fleet:
         charts, secrets = self._files.charts, self._keys()
         with (
             self._progress.step(
-                "install Datadog's stand-in, the exchange, the operator", expected_s=15
+                "install the Datadog stand-in, the exchange, the operator", expected_s=15
             ),
             ThreadPoolExecutor(max_workers=3) as pool,
         ):
@@ -117,7 +119,9 @@ class Fleet:
         example = self._files.checkout / EXAMPLE
         wanted = yaml.safe_load(example.read_text(encoding="utf-8"))
         name, replicas = wanted["metadata"]["name"], wanted["spec"]["replicas"]
-        with self._progress.step(f"apply {EXAMPLE}; agents start, trade, are heard", expected_s=20):
+        with self._progress.step(
+            f"apply {EXAMPLE}; wait until agents trade and telemetry arrives", expected_s=20
+        ):
             tools.kubectl("apply", f"--namespace={TRADING}", f"--filename={example}")
             installation.renew(tools, TRADING, archives["agent"].stem, f"statefulset/{name}")
             for condition in ("Ready", "TelemetryReady"):
@@ -132,7 +136,9 @@ class Fleet:
             return world, world.wait_until_heard(names, timeout_s=HEARD_TIMEOUT_S)
 
     def _observe(self, tools: Tools, world: World) -> None:
-        with self._progress.step("let the operator make monitors and dashboard", expected_s=10):
+        with self._progress.step(
+            "wait until the operator has created monitors and dashboard", expected_s=10
+        ):
             definitions.apply(tools, self._keys())
             world.wait_for_page(timeout_s=HEARD_TIMEOUT_S)
 
@@ -147,10 +153,10 @@ class Fleet:
         return keys(self._files.keys)
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
+    def _timed(self, step: str) -> Iterator[None]:
         began = time.monotonic()
         yield
-        self._timings.append((what, time.monotonic() - began))
+        self._timings.append((step, time.monotonic() - began))
 
 
 def _addresses(world: World) -> list[tuple[str, str]]:
@@ -164,7 +170,7 @@ def _addresses(world: World) -> list[tuple[str, str]]:
 
 
 def _operator_mib(tools: Tools) -> float | None:
-    """Working set of the operator's container, as the kubelet measures it."""
+    """Return the working set of the operator container in MiB, as reported by the kubelet."""
     nodes = tools.get("nodes")["items"]
     for node in nodes:
         path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/metrics/resource"

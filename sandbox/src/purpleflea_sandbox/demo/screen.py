@@ -1,4 +1,6 @@
-"""What the demo shows at its end: made to be looked at, with what is real, what is not, and what to do next."""
+"""Prints the summary at the end of the demo: agents, addresses, durations, the real and the
+simulated components, and the next commands.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from purpleflea_sandbox.demo.observed import Identity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the demo came to."""
+    """Summary of one run of the demo."""
 
     agents: str
     identities: Sequence[Identity]
@@ -28,19 +30,19 @@ class Outcome:
 
 
 def show(console: Console, outcome: Outcome) -> None:
-    """Print the outcome."""
+    """Print the summary."""
     _heading(console, "kubectl get pfa -A")
     console.print(outcome.agents.rstrip(), soft_wrap=True, markup=False)
     if outcome.identities:
-        _heading(console, "as seen from outside: by the exchange and by Datadog's stand-in")
+        _heading(console, "observed by the exchange and the Datadog stand-in")
         console.print(_fleet(outcome.identities))
     _heading(console, "addresses")
     _rows(console, outcome.addresses)
     _heading(console, "seconds")
-    _rows(console, [(f"{took:6.1f}", what) for what, took in outcome.timings])
+    _rows(console, [(f"{took:6.1f}", step) for step, took in outcome.timings])
     if outcome.operator_mib is not None:
         _rows(console, [(f"{outcome.operator_mib:6.0f}", "MiB of memory used by the operator")])
-    _heading(console, "what is real, and what is not")
+    _heading(console, "real and simulated components")
     _rows(console, [("real     ", item) for item in outcome.real])
     _rows(console, [("simulated", item) for item in outcome.simulated])
     _heading(console, "next")
@@ -67,7 +69,9 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """One line each, however long: addresses are to be clicked, commands to be copied."""
+    """Print one line per row without wrapping, so that addresses can be clicked and commands
+    copied.
+    """
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         console.print(f"[bold]{escape(name):<{width}}[/]  {escape(value)}", soft_wrap=True)

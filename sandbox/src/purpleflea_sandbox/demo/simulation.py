@@ -1,6 +1,8 @@
-"""The demo where neither root nor Docker is to be had: real control plane and operator, simulated nodes and pods.
+"""The demo without root and without Docker: real control plane and operator, simulated nodes and
+pods.
 
-The operator runs as a process of this machine; no container runs, so nothing trades and nothing is heard.
+The operator runs as a process of this machine. No container runs, so nothing trades and no
+telemetry is sent.
 """
 
 import os
@@ -28,11 +30,11 @@ class Simulation:
         self._progress = progress
 
     def up(self) -> Outcome:
-        """Set everything up; what it came to."""
+        """Set everything up and return the summary."""
         began = time.monotonic()
         cluster = self._provider.up(Options(), self._progress)
         tools = Tools(kubeconfig=self._provider.kubeconfig, kubectl_program=self._files.kubectl)
-        with self._progress.step("install Datadog's stand-in and the custom resource"):
+        with self._progress.step("install the Datadog stand-in and the custom resources"):
             secrets = keys(self._files.keys)
             installation.datadog(tools, self._files.charts, secrets)
             tools.kubectl("apply", "--server-side", f"--filename={self._files.checkout / 'crds'}")
@@ -56,8 +58,8 @@ class Simulation:
             real=(*cluster.real, "operator, as a process of this machine"),
             simulated=(
                 *cluster.simulated,
-                "so nothing trades and nothing is heard: READY above is pretended",
-                "root or a Docker engine brings the real thing: sudo make demo",
+                "no agent trades and no telemetry is sent: READY above is simulated",
+                "for a real cluster use root or a Docker engine: sudo make demo",
             ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
             identities=(),

@@ -1,4 +1,6 @@
-"""python -m purpleflea_sandbox.exchange: the exchange as a process, set up by EXCHANGE_* variables."""
+"""Runs the exchange as a process (`python -m purpleflea_sandbox.exchange`), configured by
+EXCHANGE_* variables.
+"""
 
 import logging
 import os

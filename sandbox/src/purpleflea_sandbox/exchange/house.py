@@ -1,6 +1,7 @@
-"""Everything that one running exchange consists of, put together from its settings.
+"""Application state of one running exchange, created from its settings.
 
-The house owns the storage and closes it; requests, the ticker and the fault switchboard share it.
+The state owns the storage and closes it. Requests, the background task and the fault registry share
+it.
 """
 
 import random
@@ -28,11 +29,14 @@ class House:
     admin_token: str | None
     registrations: RateLimit = field(default_factory=lambda: RateLimit(REGISTRATIONS_PER_MINUTE))
     stale_venue: Venue | None = None
-    """What stale reads see: the venue as it was when the fault was installed."""
+    """Snapshot of the venue for stale reads, taken when the fault was installed."""
 
     @classmethod
     def opened(cls, settings: Settings, clock: Clock = wall_ms) -> Self:
-        """Read the keys and open the storage; a SettingsError says what is wrong with either."""
+        """Read the keys and open the storage.
+
+        Raises SettingsError if either is not usable.
+        """
         key_file = KeyFile(settings.keys_file)
         folder = settings.data_dir
         database = Database.in_memory() if folder is None else Database.in_folder(folder)
@@ -40,17 +44,19 @@ class House:
             venue=Venue(database=database, clock=clock, terms=settings.terms),
             key_file=key_file,
             rate_limit=RateLimit(settings.rate_limit_per_minute),
-            switchboard=Switchboard(random.Random(settings.terms.seed).random),  # noqa: S311 - chance to be repeated
+            switchboard=Switchboard(random.Random(settings.terms.seed).random),  # noqa: S311 - reproducible randomness
             admin_token=settings.admin_token,
         )
 
     def tick(self) -> None:
-        """What happens by itself: resting orders fill, a changed keys file is read."""
+        """Do the periodic work: fill open orders that the price has reached, and reload a changed
+        keys file.
+        """
         trading.settle(self.venue)
         self.key_file.refresh()
 
     def install_faults(self, faults: tuple[Fault, ...]) -> None:
-        """Replace all faults; stale reads are frozen at this moment."""
+        """Replace all faults; stale reads use a snapshot of this moment."""
         self._thaw()
         if any(fault.kind is FaultKind.STALE for fault in faults):
             self.stale_venue = self.venue.frozen()

@@ -1,6 +1,6 @@
-"""The environment of the exchange, read once and checked; nothing else reads it.
+"""Settings of the exchange, read once from the environment. No other module reads the environment.
 
-Every wrong value becomes a SettingsError that names the variable and what it should be.
+Every invalid value raises a SettingsError with the name of the variable and the expected format.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    host: str = "0.0.0.0"  # noqa: S104 - it serves a pod; the tests bind loopback
+    host: str = "0.0.0.0"  # noqa: S104 - it serves a pod; tests bind loopback
     port: int = 8080
     keys_file: Path | None = None
     data_dir: Path | None = None
-    """Memory only when unset."""
+    """In memory if unset."""
     admin_token: str | None = None
-    """The admin API and the fault switchboard are closed when unset."""
+    """If unset, the admin API and the fault API are closed."""
     rate_limit_per_minute: int = 1_200
     terms: Terms
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Settings from EXCHANGE_* variables; an empty variable counts as unset."""
+    """Return the settings from EXCHANGE_* variables; an empty variable counts as unset."""
     given = {name: value for name, value in environment.items() if value}
     default = Terms()
     return Settings(

@@ -1,5 +1,8 @@
-"""Archives of images on demand: what the cache holds under the key of the present sources is taken, the rest is
-built, one image after the other. Knows no cluster."""
+"""Builds image archives on demand.
+
+If the cache contains an archive for the key of the current sources, it is used; the others are
+built one at a time. This module does not depend on a cluster.
+"""
 
 import os
 import sys
@@ -31,12 +34,14 @@ _EXPECTED_AGAIN_S = 10
 
 
 def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> dict[str, Path]:
-    """The OCI archive of every named image (of all, when none is named), built now where it has to be.
+    """Return the OCI archive of every named image (of all demo images if no name is given),
+    building them if needed.
 
-    With `fresh` the base is made anew and every named image on it."""
+    If `fresh` is set, the base image and every named image are built again.
+    """
     wanted = catalogue.chosen(names)
     images = tuple(image for image in wanted if not image.program)
-    # These need no builder, and stand on nothing that could be made anew.
+    # These images need no builder and have no base image that could be rebuilt.
     ready = {i.name: single_programs.archive(i, progress) for i in wanted if i.program}
     builders = _possible()
     ready |= {} if fresh else _cached(images, paths.checkout(), builders)
@@ -48,7 +53,7 @@ def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> 
 def build_with(
     builder: Builder, images: Sequence[Image], progress: Progress, *, fresh: bool = False
 ) -> dict[str, Path]:
-    """Build what is missing of the images with one builder, one run at a time on this machine."""
+    """Build the missing images with one builder. Only one run at a time builds on this machine."""
     checkout = paths.checkout()
     with locks.held(
         archives.folder() / ".lock", timeout_s=_LOCK_TIMEOUT_S, what="the image builds"
@@ -85,7 +90,9 @@ def _built(builder: Builder, image: Image, checkout: Path, base: Path | None) ->
 
 
 def _base_key(image: Image, checkout: Path, builder: Builder) -> str:
-    """What the image stands on: the builder's base, or an image of ours with all that went into that."""
+    """Return the key of the base: the base of the builder, or the key of the project image that the
+    image is built on.
+    """
     if not image.base:
         return builder.base_key
     (base,) = catalogue.chosen([image.base])
@@ -95,7 +102,7 @@ def _base_key(image: Image, checkout: Path, builder: Builder) -> str:
 def _cached(
     images: Sequence[Image], checkout: Path, builders: Sequence[Builder]
 ) -> dict[str, Path]:
-    """What the cache holds, whichever builder made it: to look costs no process."""
+    """Return the cached archives of any builder. The lookup starts no process."""
     ready: dict[str, Path] = {}
     for image in images:
         for builder in builders:
@@ -118,11 +125,11 @@ def _usable(builders: Sequence[Builder]) -> Builder:
         if isinstance(builder, Buildah) and sys.platform == "linux" and os.geteuid() == 0:
             return builder
     raise ImageError(
-        "images cannot be built here: that needs a Docker engine, or root on Debian or Ubuntu; "
-        "without images only a simulated cluster can run (its pods are pretended)"
+        "cannot build images: a Docker engine, or root on Debian or Ubuntu, is required; "
+        "without images only a simulated cluster works (nothing runs in its pods)"
     )
 
 
 def references(names: Iterable[str] = ()) -> Mapping[str, str]:
-    """The reference that pods use for each image."""
+    """Return the reference that pods use for each image."""
     return {image.name: image.reference for image in catalogue.chosen(names)}

@@ -1,4 +1,7 @@
-"""The command line of the images. Says what was built and where it is; the work is in the other modules."""
+"""Command line of the images.
+
+It prints the built images and the paths of their archives; the other modules do the work.
+"""
 
 import time
 from pathlib import Path
@@ -12,7 +15,7 @@ from purpleflea_sandbox.images import build, catalogue
 
 @click.group()
 def images() -> None:
-    """Container images of the demo, built here without a registry."""
+    """Build the container images of the demo without a registry."""
 
 
 @images.command(name="build")
@@ -20,12 +23,13 @@ def images() -> None:
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Make the base image anew too (security updates), and rebuild on it.",
+    help="Rebuild the base image too (security updates), and all images on it.",
 )
 def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
-    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their archives.
+    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their
+    archives.
 
-    Examples (custom-agent) and the CSI driver (csi-driver) are built when they are named.
+    Examples (custom-agent) and the CSI driver (csi-driver) are built only if they are named.
     """
     began = time.monotonic()
     try:
@@ -41,7 +45,7 @@ def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
 
 @images.command(name="list")
 def list_command() -> None:
-    """Name the images and the references that pods use."""
+    """List the images and the references that pods use."""
     for image in (*catalogue.IMAGES, *catalogue.EXAMPLES, *catalogue.PROGRAMS):
         click.echo(f"{image.name}  {image.reference}  {image.dockerfile or 'one program'}")
 

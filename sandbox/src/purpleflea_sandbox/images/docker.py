@@ -1,5 +1,7 @@
-"""Builds images with a Docker engine, in the ordinary way: docker build and docker save. The base is the one the
-Dockerfiles name."""
+"""Builds images with a Docker engine (docker build and docker save).
+
+The base image is the default of the Dockerfiles.
+"""
 
 import shutil
 import subprocess
@@ -14,14 +16,14 @@ _ANSWER_TIMEOUT_S = 2.0
 
 
 class Docker:
-    """The builder of machines where a Docker engine answers."""
+    """Builder for machines on which a Docker engine responds."""
 
     def __init__(self) -> None:
         self._fresh = False
 
     @property
     def base_key(self) -> str:
-        # The Dockerfiles name the base, and they are part of every key.
+        # The Dockerfiles contain the name of the base image and are part of every key.
         return "docker"
 
     def prepare(self, progress: Progress) -> None:
@@ -56,7 +58,7 @@ class Docker:
 
 
 def answers() -> bool:
-    """Say whether a Docker engine can be reached."""
+    """Return whether a Docker engine can be reached."""
     if shutil.which("docker") is None:
         return False
     try:

@@ -1,6 +1,8 @@
-"""The `kind` provider. Thin on purpose: it builds kind's command lines and reads the answers.
-Written on a machine without a Docker engine: its commands are tested, a cluster made by it was
-never seen."""
+"""The `kind` provider.
+
+It builds the command lines of kind and parses the output. It was written on a machine without a
+Docker engine, so tests cover the commands, but no cluster was ever created with it.
+"""
 
 import json
 import shutil
@@ -30,7 +32,7 @@ _SIMULATED = ("the machine: the node is a container",)
 
 
 class Kind:
-    """One cluster that kind made."""
+    """One cluster that kind manages."""
 
     def __init__(
         self, identity: Identity, runner: Runner, programs: Programs = binaries.ensure
@@ -60,27 +62,27 @@ class Kind:
             if self._exists(programs["kind"]) and records.load(self._identity.state) is not None:
                 if options.audit and self.audit_log is None:
                     raise ClusterError(
-                        f"cluster {self._identity.name} runs without an audit log; take it down "
-                        "first, then bring it up with --audit"
+                        f"cluster {self._identity.name} is running without an audit log; run 'cluster "
+                        "down' first, then 'cluster up --audit'"
                     )
-                progress.note(f"cluster {self._identity.name} is up already")
+                progress.note(f"cluster {self._identity.name} is already running")
             else:
                 self._remove(programs["kind"])
-                with progress.step(f"kind creates {self._cluster}", expected_s=60):
+                with progress.step(f"create cluster {self._cluster} with kind", expected_s=60):
                     self._create(programs, options)
             self._publish(programs["kind"])
             kubectl_link.link(self._identity.sandbox, programs["kubectl"])
         return self.status()
 
     def down(self, progress: Progress, *, purge: bool = False) -> bool:
-        del purge  # nothing is kept: images live in the node
+        del purge  # nothing is cached, because images are stored in the node
         with self._lock():
-            found = self._identity.state.exists()
-            if found:
+            exists = self._identity.state.exists()
+            if exists:
                 programs = self._programs(recipes.KIND, progress)
-                with progress.step(f"kind deletes {self._cluster}"):
+                with progress.step(f"delete cluster {self._cluster} with kind"):
                     self._remove(programs["kind"])
-            return found
+            return exists
 
     def status(self) -> Cluster:
         record = records.load(self._identity.state)
@@ -108,7 +110,7 @@ class Kind:
         node = f"{self._cluster}-control-plane"
         said = self._runner.run(("docker", "inspect", "--format", template, node))
         if said.code != 0:
-            raise ClusterError(f"the node {node} is not there: {said.err.strip()[-500:]}")
+            raise ClusterError(f"node {node} does not exist: {said.err.strip()[-500:]}")
         return f"http://{said.out.strip()}:{node_port}"
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
@@ -153,7 +155,8 @@ class Kind:
         self._must(kind, *argv, "--kubeconfig", str(self.kubeconfig))
 
     def _remove(self, kind: Path) -> None:
-        # With our kubeconfig named, or kind would edit the user's own.
+        # The kubeconfig is passed explicitly, because otherwise kind would edit the kubeconfig of
+        # the user.
         argv = ("delete", "cluster", "--name", self._cluster)
         self._must(kind, *argv, "--kubeconfig", str(self.kubeconfig))
         shutil.rmtree(self._identity.state, ignore_errors=True)

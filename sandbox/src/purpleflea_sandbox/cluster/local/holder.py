@@ -1,6 +1,9 @@
-"""The one process by which a plane is held: `unshare`, parent of the plane's pid 1. Starting it
-makes the namespaces, killing it ends everything in them. Remembers it across commands, crashes
-and reboots."""
+"""The `unshare` process that holds the namespaces of a cluster.
+
+It is the parent of the cluster's pid 1. Starting it creates the namespaces, and killing it ends
+every process in them. Its handle is saved, so later commands find it even after crashes and
+reboots.
+"""
 
 import os
 import socket
@@ -17,7 +20,7 @@ _END_LIMIT_S = 30.0
 
 
 def start(layout: Layout, listener: socket.socket) -> None:
-    """Start the plane's supervisor as pid 1 of fresh namespaces, with the listener."""
+    """Start the supervisor of the cluster as pid 1 of new namespaces, with the listener."""
     log = layout.logs / "supervisor.log"
     argv = (
         packages.program("unshare"),
@@ -46,13 +49,13 @@ def start(layout: Layout, listener: socket.socket) -> None:
     if holder is not None:
         holder.save(layout.holder)
     if not waiting.until(lambda: _note_inner(layout, pid), timeout_s=_START_LIMIT_S):
-        raise with_log("the namespaces of the plane could not be made", log)
+        raise with_log("cannot create the namespaces of the cluster", log)
 
 
 def inner(layout: Layout) -> Handle | None:
-    """The plane's pid 1 as seen from outside, if it lives."""
-    found = processes.load(layout.inner)
-    return found if found is not None and found.is_alive() else None
+    """Return the cluster's pid 1 as seen from outside the namespaces, if it is running."""
+    process = processes.load(layout.inner)
+    return process if process is not None and process.is_alive() else None
 
 
 def is_alive(layout: Layout) -> bool:
@@ -61,20 +64,20 @@ def is_alive(layout: Layout) -> bool:
 
 
 def end(layout: Layout) -> bool:
-    """Kill the plane if it lives, and wait until every process in it is gone; say whether it is."""
+    """Kill the cluster if it is running; return whether all of its processes have exited."""
     ended = True
     for file in (layout.holder, layout.inner):
-        if (found := processes.load(file)) is not None:
-            found.kill()
-            # Pid 1 of a namespace ends only after all others in it have.
-            ended = found.wait_gone(_END_LIMIT_S) and ended
-            processes.reap(found.pid)
+        if (process := processes.load(file)) is not None:
+            process.kill()
+            # Pid 1 of a namespace exits only after all other processes in the namespace.
+            ended = process.wait_gone(_END_LIMIT_S) and ended
+            processes.reap(process.pid)
     return ended
 
 
 def _note_inner(layout: Layout, pid: int) -> bool:
     for child in processes.children(pid):
-        if (found := processes.handle(child)) is not None:
-            found.save(layout.inner)
+        if (process := processes.handle(child)) is not None:
+            process.save(layout.inner)
             return True
     return False

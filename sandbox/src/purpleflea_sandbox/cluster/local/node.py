@@ -1,5 +1,8 @@
-"""The whole plane as certificates, kubeconfigs, configuration files and units: the control plane
-with a real node next to it. Writes the files of one start; starts nothing."""
+"""All certificates, kubeconfigs, configuration files and units of a local cluster: the control
+plane and one real node.
+
+This module writes the files for one start; it starts no process.
+"""
 
 import json
 import os
@@ -42,7 +45,7 @@ _HERE = "purpleflea_sandbox.cluster.local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One start of a plane."""
+    """Files and units of one start of a cluster."""
 
     layout: Layout
     binaries: Mapping[str, Path]
@@ -56,7 +59,8 @@ class Node:
             state=self.layout.state,
             bind="0.0.0.0",  # noqa: S104 - inside the plane's own network namespace
             address=NODE_IP,
-            # On 443 the service address needs no translation: it is an address of this node.
+            # With port 443 the Service address needs no translation, because it is an address of
+            # this node.
             port=443,
             etcd_client_port=2379,
             etcd_peer_port=2380,
@@ -71,7 +75,7 @@ class Node:
         )
 
     def write(self) -> None:
-        """Write everything the daemons read."""
+        """Write all files that the daemons read."""
         for folder in self.layout.folders():
             folder.mkdir(parents=True, exist_ok=True)
         self._write_keys()

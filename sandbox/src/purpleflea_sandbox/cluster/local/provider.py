@@ -1,6 +1,8 @@
-"""The `local` provider: brings a plane up in the order that makes it ready soonest, takes it down
-with one kill, and recognises what a crash or a reboot left behind. Root only; the parts are in
-the modules next to it."""
+"""The `local` provider.
+
+It starts a cluster in the sequence with the shortest time to readiness, stops it with one kill, and
+detects what a crash or reboot left behind. It needs root; the parts are in the sibling modules.
+"""
 
 import os
 import shutil
@@ -40,14 +42,14 @@ _TRUTH = Truth(
         "persistent volumes (folders of the node)",
     ),
     simulated=(
-        "NetworkPolicy: accepted, not enforced (bridge network)",
-        "the outside: nothing leaves the cluster's own network namespace",
+        "NetworkPolicy: accepted but not enforced (bridge network)",
+        "external network: no traffic leaves the cluster's network namespace",
     ),
 )
 
 
 class Local:
-    """One plane of this machine."""
+    """One cluster in namespaces of this machine."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -73,10 +75,10 @@ class Local:
             if self._view.is_healthy():
                 self._view.require_same(options)
                 self._view.publish()
-                progress.note(f"cluster {self._identity.name} is up already")
+                progress.note(f"cluster {self._identity.name} is already running")
                 return self.status()
             if self._layout.state.exists():
-                progress.note("clearing what an earlier run left behind")
+                progress.note("removing the remains of an earlier run")
                 self._clear()
             packages.ensure(packages.NODE, progress)
             programs = binaries.ensure(recipes.LOCAL, progress)
@@ -87,15 +89,15 @@ class Local:
 
     def down(self, progress: Progress, *, purge: bool = False) -> bool:
         with self._view.lock():
-            found = self._layout.state.exists()
-            if found:
+            exists = self._layout.state.exists()
+            if exists:
                 _require_root()
-                with progress.step(f"take down cluster {self._identity.name}"):
+                with progress.step(f"stop cluster {self._identity.name}"):
                     self._clear()
             if purge:
                 shutil.rmtree(self._identity.kept, ignore_errors=True)
                 self._identity.lock.unlink()
-            return found
+            return exists
 
     def status(self) -> Cluster:
         return self._view.cluster(self._pids())
@@ -103,7 +105,7 @@ class Local:
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
         if not holder.is_alive(self._layout):
             raise ClusterError(
-                f"cluster {self._identity.name} is not up; run 'cluster up' before loading images"
+                f"cluster {self._identity.name} is not running; run 'cluster up' before loading images"
             )
         with progress.step("load images into the node", expected_s=5 * len(archives)):
             return ImageStore(self._runtime_socket()).load(archives)
@@ -113,25 +115,31 @@ class Local:
             return published(self._layout, node_port, self.inside)
 
     def inside(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """The command line that runs a command in the plane's own network, with its files and pids."""
-        found = holder.inner(self._layout)
-        if found is None:
-            raise ClusterError(f"cluster {self._identity.name} is not up; nothing to enter")
-        enter = (packages.program("nsenter"), "--target", str(found.pid))
+        """Return a command line that runs `argv` in the network, mount and pid namespaces of the
+        cluster.
+        """
+        process = holder.inner(self._layout)
+        if process is None:
+            raise ClusterError(
+                f"cluster {self._identity.name} is not running; run 'cluster up' first"
+            )
+        enter = (packages.program("nsenter"), "--target", str(process.pid))
         return (*enter, "--net", "--mount", "--pid", "--", *argv)
 
     def _runtime_socket(self) -> Path:
-        """containerd's socket as seen from outside: through the files of the plane's pid 1."""
-        found = holder.inner(self._layout)
-        if found is None:
-            raise self._view.reports.error("the plane ended", "supervisor")
-        return Path(f"/proc/{found.pid}/root{CONTAINERD}/{SOCKET}")
+        """Return the path of containerd's socket from outside, through the root folder of the
+        cluster's pid 1.
+        """
+        process = holder.inner(self._layout)
+        if process is None:
+            raise self._view.reports.error("the cluster stopped", "supervisor")
+        return Path(f"/proc/{process.pid}/root{CONTAINERD}/{SOCKET}")
 
     def _start_or_end(self, node: Node) -> None:
         try:
             self._start(node)
         except BaseException:
-            # The logs stay for the reader of the error; the next `up` or `down` clears them away.
+            # The logs are kept for the reader of the error; the next `up` or `down` removes them.
             self._end()
             raise
 
@@ -143,13 +151,13 @@ class Local:
         with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
             server = f"https://127.0.0.1:{listener.getsockname()[1]}"
             holder.start(self._layout, listener)
-        # While the API server starts, the runtime gets the image that every pod needs.
+        # While the API server starts, load the image that every pod needs.
         self._load_pause(node.binaries["pause"])
         self._view.wait_for("kube-apiserver", lambda: self._view.reports.phase(API_READY) == "done")
         api = self._view.api(server)
         api.must_create(volumes.CLASSES_PATH, volumes.storage_class())
         self._view.wait_for_nodes(api, "kubelet")
-        # Pods are refused before the account exists.
+        # The API server rejects pods until the default ServiceAccount exists.
         self._view.wait_for("kube-controller-manager", lambda: api.exists(_DEFAULT_ACCOUNT))
         kubectl = str(node.binaries["kubectl"])
         record = Record(server=server, audit=node.audit, kubectl=kubectl)
@@ -171,25 +179,25 @@ class Local:
     def _end(self) -> None:
         if not holder.end(self._layout):
             raise ClusterError(
-                f"cluster {self._identity.name} was killed and does not end; "
-                "a process of it hangs in the kernel (see 'ps -eo pid,stat,wchan')"
+                f"cluster {self._identity.name} was killed, but it does not stop; "
+                "one of its processes is blocked in the kernel (see 'ps -eo pid,stat,wchan')"
             )
         cgroups.remove(self._layout.cgroup, cgroups.hierarchies())
         mount_points.remove(MOUNT_POINTS)
 
     def _pids(self) -> dict[str, int]:
-        found = holder.inner(self._layout)
-        if found is None:
+        process = holder.inner(self._layout)
+        if process is None:
             return {}
-        outer = processes.outer_pids(found.pid)
+        outer = processes.outer_pids(process.pid)
         inner = self._view.reports.pids()
         units = {unit: outer[pid] for unit, pid in inner.items() if pid in outer}
-        return {"supervisor": found.pid, **units}
+        return {"supervisor": process.pid, **units}
 
 
 def _require_root() -> None:
     if os.geteuid() != 0:
         raise ClusterError(
-            "the local cluster needs root (namespaces, mounts, cgroups); "
+            "the local provider needs root (namespaces, mounts, cgroups); "
             "use sudo, a Docker engine, or --provider simulated"
         )

@@ -1,5 +1,8 @@
-"""The `simulated` provider: brings a control plane up on loopback, with simulated nodes in place
-of real ones, as any user. Says plainly that nothing really runs in its pods."""
+"""The `simulated` provider: starts a control plane on the loopback interface with simulated nodes,
+as any user.
+
+Its status states that nothing runs in the pods.
+"""
 
 import json
 import os
@@ -38,9 +41,9 @@ _TRUTH = Truth(
     nodes=stages.NODES,
     real=("API server, etcd, controllers, scheduler",),
     simulated=(
-        "nodes and pods: they become Ready in the API and nothing runs in them "
+        "nodes and pods: they become Ready in the API, but nothing runs in them "
         "(no logs, exec, probes, ports, DNS)",
-        "persistent volumes: bound, never mounted",
+        "persistent volumes: bound but never mounted",
     ),
 )
 
@@ -70,10 +73,10 @@ class Simulated:
             if self._view.is_healthy():
                 self._view.require_same(options)
                 self._view.publish()
-                progress.note(f"cluster {self._identity.name} is up already")
+                progress.note(f"cluster {self._identity.name} is already running")
                 return self.status()
             if self._identity.state.exists():
-                progress.note("clearing what an earlier run left behind")
+                progress.note("removing the remains of an earlier run")
                 self._clear()
             programs = binaries.ensure(recipes.SIMULATED, progress)
             with progress.step(f"start cluster {self._identity.name}", expected_s=5):
@@ -82,14 +85,14 @@ class Simulated:
 
     def down(self, progress: Progress, *, purge: bool = False) -> bool:
         with self._view.lock():
-            found = self._identity.state.exists()
-            if found:
-                with progress.step(f"take down cluster {self._identity.name}"):
+            exists = self._identity.state.exists()
+            if exists:
+                with progress.step(f"stop cluster {self._identity.name}"):
                     self._clear()
             if purge:
                 shutil.rmtree(self._identity.kept, ignore_errors=True)
                 self._identity.lock.unlink()
-            return found
+            return exists
 
     def status(self) -> Cluster:
         leader = self._session.leader()
@@ -98,11 +101,13 @@ class Simulated:
 
     def publish(self, node_port: int) -> str:
         raise ClusterError(
-            f"port {node_port} cannot be opened: the pods of a simulated cluster do not run"
+            f"cannot open port {node_port}, because the pods of a simulated cluster do not run"
         )
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
-        progress.note(f"{len(archives)} image archives not loaded: simulated pods run no images")
+        progress.note(
+            f"skipped {len(archives)} image archives, because simulated pods run no images"
+        )
         return ()
 
     def _plane(self, programs: Mapping[str, Path], options: Options) -> Plane:
@@ -125,7 +130,7 @@ class Simulated:
         try:
             self._start(plane)
         except BaseException:
-            # The logs stay for the reader of the error; the next `up` or `down` clears them away.
+            # The logs are kept for the reader of the error; the next `up` or `down` removes them.
             self._end()
             raise
 
@@ -155,7 +160,7 @@ class Simulated:
 
     def _end(self) -> None:
         if not self._session.end():
-            raise ClusterError(f"the processes of cluster {self._identity.name} do not end")
+            raise ClusterError(f"the processes of cluster {self._identity.name} do not exit")
 
 
 def _write(plane: Plane) -> None:
@@ -197,10 +202,10 @@ def _units(plane: Plane) -> tuple[Unit, ...]:
         f"--cidr={stages.POD_RANGE}",
         f"--node-ip={ports.HOST}",
         "--node-lease-duration-seconds=40",
-        # Zero: no kubelet port, so that two planes never meet at one.
+        # Empty: no kubelet port, so that two clusters never use the same port.
         "--server-address=",
     )
-    supply = python(
+    provisioner = python(
         "purpleflea_sandbox.cluster.local.provisioner",
         str(plane.kubeconfig(_VOLUMES)),
         str(plane.state / "volumes"),
@@ -208,5 +213,5 @@ def _units(plane: Plane) -> tuple[Unit, ...]:
     return (
         *control_plane.units(plane),
         Unit(name=_NODES, argv=kwok, after=(API_READY,)),
-        Unit(name=_VOLUMES, argv=supply, after=(API_READY,)),
+        Unit(name=_VOLUMES, argv=provisioner, after=(API_READY,)),
     )

@@ -1,4 +1,7 @@
-"""The admin API: what tests and the demo read, and the fault switchboard. Closed without an admin token."""
+"""Admin API: data for tests and the demo, and the fault API.
+
+It is closed if no admin token is configured.
+"""
 
 from typing import Annotated
 
@@ -30,7 +33,7 @@ class AccountView(Answer):
 
 
 class CashBody(Body):
-    cash_usd: DecimalInput = Field(description="What the account holds afterwards.")
+    cash_usd: DecimalInput = Field(description="Cash of the account after the request.")
 
 
 class CashView(Answer):
@@ -48,7 +51,7 @@ class AgentOrderView(OrderView):
 
 
 class AgentOrdersView(Answer):
-    count: int = Field(description="All that match, not only those listed.")
+    count: int = Field(description="Number of all matching orders, including those not listed.")
     orders: list[AgentOrderView] = Field(description="Newest first.")
 
 
@@ -70,7 +73,10 @@ class Summary(Answer):
 
 
 class MatchBody(Body):
-    """What is left out matches everything. Health, admin and OpenAPI paths never meet a fault."""
+    """An omitted field matches everything.
+
+    Faults never apply to health, admin and OpenAPI paths.
+    """
 
     method: Annotated[str, Field(pattern="^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$")] | None = (
         None
@@ -83,14 +89,15 @@ class FaultBody(Body):
     match: MatchBody = MatchBody()
     kind: FaultKind
     ms: Annotated[int, Field(ge=0, le=MAX_MS)] | None = Field(
-        default=None, description="delay: how long; timeout_after_commit: silence before the reset."
+        default=None,
+        description="delay: duration; timeout_after_commit: time without a response before the reset.",
     )
     status: Annotated[int, Field(ge=400, le=599)] | None = Field(
-        default=None, description="status: what to answer; 503 when left out."
+        default=None, description="status: HTTP status of the response; 503 if omitted."
     )
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     times: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="Strikes before it is spent; for ever when left out."
+        default=None, description="Number of requests that the fault affects; unlimited if omitted."
     )
 
     @model_validator(mode="after")
@@ -101,7 +108,7 @@ class FaultBody(Body):
 
 
 class FaultView(FaultBody):
-    hits: int = Field(description="How often it has struck.")
+    hits: int = Field(description="Number of requests that the fault has affected.")
 
 
 @router.get("/admin/accounts")
@@ -117,9 +124,14 @@ async def set_cash(
     agent_id: Annotated[str, Path(max_length=128)],
     body: CashBody,
 ) -> CashView:
-    """Set the cash of an account: a loss (drawdown), an empty wallet, a rescue. It becomes an entry of the account."""
-    found = cashier.adjust(premises.venue, owner, agent_id, body.cash_usd)
-    return CashView(owner=found.owner, agent_id=found.agent_id, cash_usd=text(found.cash_usd))
+    """Set the cash of an account, for example to simulate a loss (drawdown) or an empty wallet.
+
+    The change is recorded as an entry of the account.
+    """
+    adjusted = cashier.adjust(premises.venue, owner, agent_id, body.cash_usd)
+    return CashView(
+        owner=adjusted.owner, agent_id=adjusted.agent_id, cash_usd=text(adjusted.cash_usd)
+    )
 
 
 @router.get("/admin/orders")
@@ -128,7 +140,7 @@ async def agent_orders(
     agent_id: Annotated[str | None, Query(max_length=128)] = None,
     limit: Annotated[int, Query(ge=0, le=10_000)] = 100,
 ) -> AgentOrdersView:
-    """Orders of one agent, or of all, over every owner."""
+    """List orders of one agent or of all agents, across all owners."""
     database = premises.venue.database
     listed = [
         AgentOrderView(agent_id=agent, **views.order_view(order).model_dump())
@@ -152,7 +164,7 @@ async def faults(premises: Premises) -> list[FaultView]:
 async def install_faults(
     premises: Premises, body: Annotated[list[FaultBody], Field(max_length=100)]
 ) -> list[FaultView]:
-    """Replace every fault; they are tried in order."""
+    """Replace all faults; they are evaluated in the given sequence."""
     premises.install_faults(tuple(_fault(item) for item in body))
     return [_fault_view(item) for item in premises.switchboard.installed]
 
@@ -163,13 +175,13 @@ async def remove_faults(premises: Premises) -> None:
 
 
 def _account_view(standing: Standing) -> AccountView:
-    held = views.positions_view(standing.holdings)
+    positions = views.positions_view(standing.holdings)
     return AccountView(
         owner=standing.account.owner,
         agent_id=standing.account.agent_id,
         cash_usd=text(standing.account.cash_usd),
-        equity_usd=held.equity_usd,
-        positions=held.positions,
+        equity_usd=positions.equity_usd,
+        positions=positions.positions,
     )
 
 

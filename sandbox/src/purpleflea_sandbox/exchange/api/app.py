@@ -1,4 +1,6 @@
-"""The FastAPI application around a house: routes, errors, faults, and the ticker that lives as long as it does."""
+"""The FastAPI application of the exchange: routes, errors, faults, and the background task with the
+same lifetime.
+"""
 
 import asyncio
 import contextlib
@@ -20,15 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 def application(house: House) -> FastAPI:
-    """Serve the house; its storage is closed when the application ends."""
+    """Return the application for a state; its storage is closed when the application ends."""
     app = FastAPI(
         title="Purple Flea paper exchange",
         version="0.1.0",
-        summary="Trading, wallet, escrow and faucet with paper money: the Seed dialect.",
+        summary="Trading, wallet, escrow and faucet with paper money: the Seed API.",
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
-        # Needed for the $ref of documented() to resolve.
+        # Required so that the $ref of documented() resolves.
         responses={500: {"model": Problem, "description": "Internal error"}},
     )
     app.state.house = house
@@ -60,17 +62,18 @@ async def _tick(house: House) -> None:
         try:
             house.tick()
         except Exception:
-            # The worker's edge: a full disk must not end the settling of orders for good.
+            # Catch everything here, because a full disk must not stop the settlement of orders
+            # permanently.
             logger.exception("tick failed")
         await asyncio.sleep(TICK_S)
 
 
 async def _healthz() -> dict[str, str]:
-    """The process answers."""
+    """Return 200 if the process responds."""
     return {"status": "ok"}
 
 
 async def _readyz(premises: Premises) -> dict[str, str]:
-    """The storage answers."""
+    """Return 200 if the storage responds."""
     premises.venue.database.row("SELECT 1")
     return {"status": "ready"}

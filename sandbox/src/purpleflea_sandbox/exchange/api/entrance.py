@@ -1,6 +1,7 @@
-"""What every operation asks first: which venue, whose account, and whether the caller may.
+"""Dependencies of all operations: the venue, the account of the caller, and authorization.
 
-Order: key, rate limit, agent. A stale fault swaps the venue underneath; nobody else notices.
+Checks run in this sequence: key, rate limit, agent. If a stale fault is active, the venue is
+replaced by a snapshot; the operations do not need to handle it.
 """
 
 import hmac
@@ -41,11 +42,14 @@ async def idempotency_key(
             alias="Idempotency-Key",
             min_length=1,
             max_length=128,
-            description="Names the intent: the same key and body never act twice. Left out, each request is one.",
+            description="Identifies the intent: requests with the same key and body take effect once. "
+            "If omitted, every request is a new intent.",
         ),
     ] = None,
 ) -> str:
-    """The caller's key, or one of our own: such a request cannot be repeated safely."""
+    """Return the caller's key, or a generated key; a request with a generated key cannot be retried
+    safely.
+    """
     return given or fresh_id("key")
 
 
@@ -69,7 +73,7 @@ AtVenue = Annotated[Venue, Depends(venue)]
 
 
 async def owner(premises: Premises, key: Key) -> str:
-    """The owner of the bearer key, within its rate limit."""
+    """Return the owner of the bearer key, and apply its rate limit."""
     if key is None:
         raise UnauthorizedError("missing_key", "send the API key as `Authorization: Bearer <key>`")
     known = access.owner(premises.venue, premises.key_file, key.credentials)
@@ -88,7 +92,7 @@ Caller = Annotated[Account, Depends(account)]
 
 
 async def admin(premises: Premises, token: Token) -> None:
-    """Let the holder of the admin token in; without a token configured nobody is."""
+    """Require the admin token; if no token is configured, every request is rejected."""
     if premises.admin_token is None:
         raise ForbiddenError(
             "admin_closed", "the admin API is closed; set EXCHANGE_ADMIN_TOKEN to open it"

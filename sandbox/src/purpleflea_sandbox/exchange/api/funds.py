@@ -1,4 +1,4 @@
-"""Wallet, escrow, faucet, and the registration of keys."""
+"""Wallet, escrow, faucet, and registration of keys."""
 
 from typing import Annotated
 
@@ -43,7 +43,7 @@ async def balance(at: AtVenue, caller: Caller) -> BalanceView:
     status_code=201,
     responses={
         **documented(409),
-        200: {"model": EscrowView, "description": "Known key: the same escrow"},
+        200: {"model": EscrowView, "description": "Known key: the existing escrow"},
     },
 )
 async def create_escrow(
@@ -54,7 +54,7 @@ async def create_escrow(
     response: Response,
 ) -> EscrowView:
     """Lock an amount for a counterparty."""
-    # Exactly what a dollar token can hold; also keeps every sum within Decimal's 28 digits.
+    # The precision of a dollar token; it also keeps every sum within the 28 digits of Decimal.
     if not body.amount_usd or body.amount_usd != round(body.amount_usd, 6):
         raise InvalidError(
             "invalid_amount", "amount_usd must be more than 0, with at most 6 decimals"
@@ -74,7 +74,9 @@ async def create_escrow(
 async def find_escrow(
     idempotency_key: Annotated[str, Query(max_length=128)], at: AtVenue, caller: Caller
 ) -> EscrowsView:
-    """What became of a request whose answer was lost: the escrow of its key, or none."""
+    """Find the escrow of an idempotency key after a response was lost; the list is empty if there
+    is none.
+    """
     known = escrows.find_by_idempotency_key(at.database, caller.account_id, idempotency_key)
     return EscrowsView(escrows=[views.escrow_view(known)] if known else [])
 
@@ -86,25 +88,28 @@ async def get_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> Escrow
 
 @router.post("/v1/escrow/{escrow_id}/release", tags=["escrow"], responses=documented(404, 409))
 async def release_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
-    """Pay the counterparty; a second step of any kind is a conflict."""
+    """Pay the counterparty.
+
+    If the escrow was already released or cancelled, the response is 409.
+    """
     return views.escrow_view(escrow.release(at, caller, escrow_id))
 
 
 @router.post("/v1/escrow/{escrow_id}/cancel", tags=["escrow"], responses=documented(404, 409))
 async def cancel_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
-    """Take the money back; a second step of any kind is a conflict."""
+    """Refund the creator. If the escrow was already released or cancelled, the response is 409."""
     return views.escrow_view(escrow.cancel(at, caller, escrow_id))
 
 
 @router.post("/faucet/claim", tags=["faucet"])
 async def claim_faucet(at: AtVenue, caller: Caller) -> ClaimView:
-    """Paper dollars, once per window; inside the window 429 with Retry-After."""
+    """Credit paper dollars once per window; inside the window the response is 429 with Retry-After."""
     claim = cashier.claim_faucet(at, caller)
     return ClaimView(claim_id=claim.claim_id, credited_usd=text(claim.credited_usd))
 
 
 @router.post("/v1/auth/register", tags=["keys"], status_code=201)
 async def register(premises: Premises) -> KeyView:
-    """A new key with accounts of its own; needs no key."""
-    require_rate(premises.registrations, "everybody", premises.venue.clock())
+    """Create a new key with its own accounts; this operation needs no key."""
+    require_rate(premises.registrations, "all callers", premises.venue.clock())
     return KeyView(api_key=access.register(premises.venue))

@@ -1,6 +1,6 @@
-"""Every JSON body of the Seed dialect, as the OpenAPI document shows it.
+"""JSON bodies of the Seed API, as shown in the OpenAPI document.
 
-Field descriptions are the documentation that agent developers read.
+Field descriptions are documentation for agent developers.
 """
 
 from typing import Annotated
@@ -20,7 +20,7 @@ MarketName = Annotated[str, Field(max_length=32, examples=["BTC-USD"])]
 
 
 class Body(BaseModel):
-    """A request body: unknown fields are mistakes."""
+    """A request body; unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ class CandleView(Answer):
 class CandlesView(Answer):
     market: str
     interval: str
-    candles: list[CandleView] = Field(description="Oldest first; the last one is still running.")
+    candles: list[CandleView] = Field(description="Oldest first; the last candle is still open.")
 
 
 class OrderView(Answer):
@@ -94,12 +94,12 @@ class OrdersView(Answer):
 
 class PositionView(Answer):
     market: str
-    size: DecimalOutput = Field(description="Signed: a short is negative.")
+    size: DecimalOutput = Field(description="Signed: negative for a short position.")
     entry_price: DecimalOutput
     mark_price: DecimalOutput
     notional_usd: DecimalOutput
     unrealized_pnl_usd: DecimalOutput
-    realized_pnl_usd: DecimalOutput = Field(description="Of this market so far, before fees.")
+    realized_pnl_usd: DecimalOutput = Field(description="Total of this market, before fees.")
 
 
 class PositionsView(Answer):

@@ -37,7 +37,7 @@ OrderId = Annotated[str, Path(max_length=64)]
 
 @router.get("/markets")
 async def markets(at: AtVenue, _: Owner) -> MarketsView:
-    """Every market with its price now."""
+    """List every market with its current price."""
     return MarketsView(
         markets=[
             MarketView(
@@ -59,8 +59,8 @@ async def candles(
     interval: Annotated[str, Query(pattern=INTERVAL_PATTERN)] = "15s",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> CandlesView:
-    """The newest candles, oldest first; the last one is still running."""
-    found = prices.candles(
+    """List the newest candles, oldest first; the last candle is still open."""
+    newest = prices.candles(
         at.terms.seed,
         market_named(market),
         interval_ms=_interval_ms(interval),
@@ -68,7 +68,7 @@ async def candles(
         now_ms=at.clock(),
     )
     return CandlesView(
-        market=market, interval=interval, candles=[views.candle_view(candle) for candle in found]
+        market=market, interval=interval, candles=[views.candle_view(candle) for candle in newest]
     )
 
 
@@ -77,7 +77,7 @@ async def candles(
     status_code=201,
     responses={
         **documented(404, 409),
-        200: {"model": OrderView, "description": "Known key: the same order"},
+        200: {"model": OrderView, "description": "Known key: the existing order"},
     },
 )
 async def place_order(
@@ -87,7 +87,10 @@ async def place_order(
     caller: Caller,
     response: Response,
 ) -> OrderView:
-    """Place an order; the same key and body show the same order again, never a second fill."""
+    """Place an order.
+
+    A request with the same key and body returns the existing order and never fills twice.
+    """
     request = NewOrder(
         idempotency_key=idempotency_key,
         market=market_named(body.market),
@@ -109,13 +112,13 @@ async def list_orders(
     status: OrderStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> OrdersView:
-    """The order of an idempotency key (none or one), or the newest orders."""
+    """Return the order of an idempotency key (none or one), or the newest orders."""
     if idempotency_key is None:
-        found = orders.newest(at.database, caller.account_id, status=status, limit=limit)
+        matching = orders.newest(at.database, caller.account_id, status=status, limit=limit)
     else:
         known = orders.find_by_idempotency_key(at.database, caller.account_id, idempotency_key)
-        found = [known] if known is not None and status in (None, known.status) else []
-    return views.orders_view(found)
+        matching = [known] if known is not None and status in (None, known.status) else []
+    return views.orders_view(matching)
 
 
 @router.get("/orders/{order_id}", responses=documented(404))

@@ -1,6 +1,7 @@
-"""The fault switchboard: which made-up trouble, if any, a request runs into.
+"""Fault registry: selects the injected faults of a request.
 
-Decides only; api/fault_injection.py carries it out. Chance comes in from outside, so tests can repeat a run.
+This module only decides; api/fault_injection.py applies the faults. The random source is an
+argument, so tests are reproducible.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The part of a request that faults are matched on."""
+    """The fields of a request that faults match on."""
 
     method: str
     path: str
@@ -30,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Which requests a fault is for; what is left out matches everything."""
+    """Selects the requests of a fault; an omitted field matches everything."""
 
     method: str | None = None
     path_prefix: str | None = None
@@ -54,14 +55,14 @@ class Fault:
     times: int | None = None
 
     def concerns(self, target: Target) -> bool:
-        # A stale write would be no write at all; only reads can be stale.
+        # Only reads can be stale, because a stale write would have no effect.
         readable = self.kind is not FaultKind.STALE or target.method == "GET"
         return readable and self.match.covers(target)
 
 
 @dataclass(slots=True, kw_only=True)
 class Installed:
-    """A fault and how often it has struck."""
+    """A fault and the number of requests it has affected."""
 
     fault: Fault
     hits: int = 0
@@ -72,7 +73,7 @@ class Installed:
 
 
 class Switchboard:
-    """The faults in force, in order."""
+    """The active faults, in sequence."""
 
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
@@ -82,15 +83,18 @@ class Switchboard:
         self.installed = tuple(Installed(fault=fault) for fault in faults)
 
     def strike(self, target: Target) -> tuple[Fault, ...]:
-        """The faults this request meets: delays add up, the first other kind ends the row."""
-        struck: list[Fault] = []
+        """Return the faults of this request.
+
+        Delays accumulate; the first fault of another kind ends the selection.
+        """
+        selected: list[Fault] = []
         for item in self.installed:
             if item.is_spent or not item.fault.concerns(target):
                 continue
             if self._chance() >= item.fault.probability:
                 continue
             item.hits += 1
-            struck.append(item.fault)
+            selected.append(item.fault)
             if item.fault.kind is not FaultKind.DELAY:
                 break
-        return tuple(struck)
+        return tuple(selected)

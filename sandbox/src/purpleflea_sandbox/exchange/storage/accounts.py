@@ -1,6 +1,6 @@
-"""Accounts, the entries that make up their cash, and their positions.
+"""Accounts, their cash entries, and their positions.
 
-An account is one agent under one owner of API keys.
+An account belongs to one agent under one owner of API keys.
 """
 
 import sqlite3
@@ -61,7 +61,7 @@ def every(database: Database) -> list[Account]:
 
 
 def add(database: Database, owner: str, agent_id: str, now_ms: int) -> int:
-    """Open an empty account; returns its number."""
+    """Open an empty account; return its id."""
     return database.execute(
         "INSERT INTO accounts (owner, agent_id, cash_usd, opened_ms) VALUES (?, ?, '0', ?)",
         (owner, agent_id, now_ms),
@@ -69,7 +69,7 @@ def add(database: Database, owner: str, agent_id: str, now_ms: int) -> int:
 
 
 def post(database: Database, entry: Entry) -> None:
-    """Change the cash of an account and write down why."""
+    """Change the cash of an account and record the entry."""
     cash = get(database, entry.account_id).cash_usd + entry.amount_usd
     database.execute(
         "UPDATE accounts SET cash_usd = ? WHERE account_id = ?", (str(cash), entry.account_id)
@@ -81,7 +81,7 @@ def post(database: Database, entry: Entry) -> None:
 
 
 def last_entry_ms(database: Database, account_id: int, kind: EntryKind) -> int | None:
-    """When the account last had an entry of this kind."""
+    """Return the time of the account's last entry of this kind."""
     row = database.row(
         "SELECT max(at_ms) AS at_ms FROM entries WHERE account_id = ? AND kind = ?",
         (account_id, kind),
@@ -111,10 +111,10 @@ def positions(database: Database, account_id: int) -> dict[str, Position]:
 
 
 def positions_of_all(database: Database) -> dict[int, dict[str, Position]]:
-    found: dict[int, dict[str, Position]] = {}
+    by_account: dict[int, dict[str, Position]] = {}
     for row in database.rows("SELECT * FROM positions"):
-        found.setdefault(row["account_id"], {})[row["market"]] = _position(row)
-    return found
+        by_account.setdefault(row["account_id"], {})[row["market"]] = _position(row)
+    return by_account
 
 
 def put_position(database: Database, account_id: int, position: Position) -> None:

@@ -1,4 +1,4 @@
-"""The cashier: where paper money comes from - the start balance of a new account, the faucet, the house itself.
+"""Funding of accounts: the start balance of a new account, the faucet, and manual adjustments.
 
 Every amount is an entry of the account, so its cash can always be explained.
 """
@@ -24,22 +24,25 @@ class Claim:
 
 
 def account(venue: Venue, owner_name: str, agent_id: str) -> Account:
-    """The account of an agent, opened with the start balance when it first shows up."""
+    """Return the account of an agent; it is opened with the start balance on first use."""
     known = accounts.find(venue.database, owner_name, agent_id)
     return known or _opened(venue, owner_name, agent_id)
 
 
 def claim_faucet(venue: Venue, claimant: Account) -> Claim:
-    """Pay the faucet amount, once per window and account."""
+    """Pay the faucet amount, once per window and account.
+
+    Raises TooManyError inside the window.
+    """
     now_ms = venue.clock()
     last_ms = accounts.last_entry_ms(venue.database, claimant.account_id, EntryKind.FAUCET)
     if last_ms is not None:
-        left_ms = last_ms + venue.terms.faucet_window_s * 1000 - now_ms
-        if left_ms > 0:
+        remaining_ms = last_ms + venue.terms.faucet_window_s * 1000 - now_ms
+        if remaining_ms > 0:
             raise TooManyError(
                 "faucet_window",
-                "the faucet has paid this agent already",
-                retry_after_s=-(-left_ms // 1000),
+                "the faucet has already paid this agent in the current window",
+                retry_after_s=-(-remaining_ms // 1000),
             )
     claim = Claim(claim_id=fresh_id("clm"), credited_usd=venue.terms.faucet_amount_usd)
     entry = _credit(
@@ -52,7 +55,11 @@ def claim_faucet(venue: Venue, claimant: Account) -> Claim:
 
 
 def adjust(venue: Venue, owner_name: str, agent_id: str, cash_usd: Decimal) -> Account:
-    """Set an account's cash, so that a loss, an empty wallet or a rescue can be tried; repeating it changes nothing."""
+    """Set the cash of an account, to simulate a loss, an empty wallet or a deposit; the operation
+    is idempotent.
+
+    Raises NotFoundError if the account does not exist.
+    """
     known = accounts.find(venue.database, owner_name, agent_id)
     if known is None:
         raise NotFoundError("unknown_account", "no such account; /admin/accounts lists them all")

@@ -1,7 +1,8 @@
-"""The escrow desk: money leaves the creator at once and goes to the counterparty or back.
+"""Escrows: the amount is taken from the creator immediately and paid to the counterparty or
+refunded.
 
-A counterparty that is another agent of the same owner is paid into its account; any other one is outside this
-exchange, and the money leaves with it.
+If the counterparty is another agent of the same owner, its account is credited. Any other
+counterparty is outside this exchange, so the money leaves the exchange.
 """
 
 import logging
@@ -17,7 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, bool]:
-    """Lock an amount; says whether the escrow is new, or the one this key already stands for."""
+    """Lock an amount; return the escrow and whether it is new (False if the idempotency key already
+    has an escrow).
+    """
     known = escrows.find_by_idempotency_key(
         venue.database, account.account_id, request.idempotency_key
     )
@@ -26,7 +29,7 @@ def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, 
     free = venue.holdings(account).free_usd
     if request.amount_usd > free:
         raise ConflictError(
-            "insufficient_balance", f"amount_usd is above the {free:.2f} USD that are free"
+            "insufficient_balance", f"amount_usd exceeds the {free:.2f} USD that are available"
         )
     now_ms = venue.clock()
     escrow = Escrow(
@@ -64,7 +67,7 @@ def release(venue: Venue, account: Account, escrow_id: str) -> Escrow:
 
 
 def cancel(venue: Venue, account: Account, escrow_id: str) -> Escrow:
-    """Give the money back."""
+    """Refund the creator."""
     escrow = closed(get(venue, account, escrow_id), EscrowStatus.CANCELLED, venue.clock())
     with venue.database.transaction():
         escrows.update(venue.database, escrow)
@@ -77,7 +80,7 @@ def _replayed(known: Escrow, request: NewEscrow) -> Escrow:
     if known.request.fingerprint != request.fingerprint:
         raise ConflictError(
             "idempotency_conflict",
-            f"Idempotency-Key {request.idempotency_key!r} already stands for another escrow ({known.escrow_id})",
+            f"Idempotency-Key {request.idempotency_key!r} already belongs to another escrow ({known.escrow_id})",
         )
     return known
 

@@ -1,4 +1,6 @@
-"""What tests and the demo read: every account and every agent's orders in figures, over all owners."""
+"""Reports for tests and the demo: all accounts and the order counts of every agent, across all
+owners.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,7 +15,7 @@ from purpleflea_sandbox.exchange.venue.place import Venue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One account, what it holds at today's prices, and how many orders it has made."""
+    """One account with its holdings at current prices and its number of orders."""
 
     account: Account
     holdings: Holdings
@@ -28,7 +30,9 @@ class Standing:
 
 
 def standings(venue: Venue) -> list[Standing]:
-    """Every account; the cost grows with their number, not with that of their orders' details."""
+    """Return a report for every account; the cost grows with the number of accounts, not with their
+    orders.
+    """
     positions = accounts.positions_of_all(venue.database)
     tallies = orders.tallies(venue.database)
     marks = venue.marks()

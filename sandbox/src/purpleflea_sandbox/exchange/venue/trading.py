@@ -1,6 +1,7 @@
-"""The trading desk: placing, cancelling and settling orders.
+"""Trading: placing, cancelling and settling orders.
 
-One idempotency key is one order for ever, whatever it came to; asking again shows it, asking otherwise conflicts.
+One idempotency key belongs to one order permanently, whatever its outcome. A request with the same
+body returns this order; a request with another body is a conflict.
 """
 
 import logging
@@ -27,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 def place(venue: Venue, account_id: int, request: NewOrder) -> tuple[Order, bool]:
-    """Take an order; says whether it is new, or the one this key already stands for."""
+    """Place an order; return it and whether it is new (False if the idempotency key already has an
+    order).
+    """
     known = orders.find_by_idempotency_key(venue.database, account_id, request.idempotency_key)
     if known is not None:
         return _replayed(known, request), False
@@ -40,11 +43,12 @@ def place(venue: Venue, account_id: int, request: NewOrder) -> tuple[Order, bool
 
 
 def cancel(venue: Venue, account_id: int, order_id: str) -> Order:
-    """Take a resting order off the book."""
+    """Cancel an open order."""
     order = get(venue, account_id, order_id)
     if order.status is not OrderStatus.OPEN:
         raise ConflictError(
-            "order_state", f"order {order_id} is {order.status}; only an open one can be cancelled"
+            "order_state",
+            f"order {order_id} is {order.status}; only an open order can be cancelled",
         )
     cancelled = replace(order, status=OrderStatus.CANCELLED, updated_ms=venue.clock())
     with venue.database.transaction():
@@ -61,20 +65,20 @@ def get(venue: Venue, account_id: int, order_id: str) -> Order:
 
 
 def settle(venue: Venue) -> int:
-    """Fill every resting order that the price has reached; returns how many were dealt with."""
-    dealt_with = 0
+    """Fill every open order that the price has reached; return the number of processed orders."""
+    processed = 0
     for market in MARKETS.values():
         for order in orders.crossed(venue.database, market, venue.price(market)):
             _settle_one(venue, order)
-            dealt_with += 1
-    return dealt_with
+            processed += 1
+    return processed
 
 
 def _replayed(known: Order, request: NewOrder) -> Order:
     if known.request.fingerprint != request.fingerprint:
         raise ConflictError(
             "idempotency_conflict",
-            f"Idempotency-Key {request.idempotency_key!r} already stands for another order ({known.order_id})",
+            f"Idempotency-Key {request.idempotency_key!r} already belongs to another order ({known.order_id})",
         )
     return known
 
@@ -109,7 +113,7 @@ def _settle_one(venue: Venue, order: Order) -> None:
 
 
 def _filled(venue: Venue, order: Order, fill: Fill) -> Order:
-    """Carry out a trade, or reject the order when the account cannot afford it."""
+    """Apply a trade, or reject the order if the account cannot afford it."""
     account = accounts.get(venue.database, order.account_id)
     outcome = margin.settlement(venue.holdings(account), fill)
     if not outcome.is_affordable:
