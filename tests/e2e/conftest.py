@@ -8,10 +8,10 @@ import yaml
 
 from purpleflea_sandbox.cluster import locks, providers
 from purpleflea_sandbox.cluster.port import Options, Provider
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.demo import installation
-from purpleflea_sandbox.demo.observed import World
-from purpleflea_sandbox.demo.secrets import Keys, keys
+from purpleflea_sandbox.demo.fleet_observer import FleetObserver
+from purpleflea_sandbox.demo.secrets import SandboxKeys, keys
 from purpleflea_sandbox.demo.tools import Tools
 from purpleflea_sandbox.images import build
 from support import waiting
@@ -30,8 +30,8 @@ class Sandbox:
 
     provider: Provider
     tools: Tools
-    keys: Keys
-    world: World
+    keys: SandboxKeys
+    observer: FleetObserver
     checkout: Path
 
     @property
@@ -97,7 +97,7 @@ def one_sandbox(repository, tmp_path_factory):
         pytest.skip(
             "no real cluster without root or a Docker engine; `make demo` shows what is left"
         )
-    progress = Terminal()
+    progress = TerminalProgress()
     with locks.held(repository / ".sandbox" / "e2e.lock", timeout_s=1, what="another test run"):
         archives = build.ensure((), progress)
         provider = providers.provider(NAME, "auto")
@@ -124,12 +124,14 @@ def installed(provider: Provider, repository: Path, folder: Path) -> Sandbox:
     )
     installation.wait_for(tools, installation.EXCHANGE, "deployment/exchange")
     installation.wait_for(tools, installation.OPERATOR, "deployment/purpleflea-operator")
-    world = World(
-        exchange=provider.publish(installation.EXCHANGE_PORT),
+    observer = FleetObserver(
+        exchange=provider.expose_node_port(installation.EXCHANGE_PORT),
         exchange_token=secrets.exchange_admin_token,
-        intake=provider.publish(installation.INTAKE_PORT),
+        intake=provider.expose_node_port(installation.INTAKE_PORT),
     )
-    return Sandbox(provider=provider, tools=tools, keys=secrets, world=world, checkout=repository)
+    return Sandbox(
+        provider=provider, tools=tools, keys=secrets, observer=observer, checkout=repository
+    )
 
 
 FIGURES = pytest.StashKey[dict[str, str]]()

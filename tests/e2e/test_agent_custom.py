@@ -10,7 +10,7 @@ import yaml
 
 from purpleflea_contract import metrics, spans
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.images import build
 from support import waiting
 
@@ -27,8 +27,8 @@ ASKS_ITSELF = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:800
 @pytest.fixture(scope="module")
 def namespace(sandbox):
     """The example, applied as it is save for the address of its image."""
-    archives = build.ensure([IMAGE], Terminal())
-    sandbox.provider.load_images(tuple(archives.values()), Terminal())
+    archives = build.ensure([IMAGE], TerminalProgress())
+    sandbox.provider.load_images(tuple(archives.values()), TerminalProgress())
     name = sandbox.namespace("custom")
     text = (sandbox.checkout / "examples" / IMAGE / "custom-agent.yaml").read_text()
     manifest = yaml.safe_load(text)
@@ -41,7 +41,9 @@ def namespace(sandbox):
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 

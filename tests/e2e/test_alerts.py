@@ -46,7 +46,7 @@ class Datadog:
     """Asks the stand-in of Datadog's API."""
 
     def __init__(self, sandbox):
-        self._address = sandbox.world.intake
+        self._address = sandbox.observer.intake
         self._headers = {
             "DD-API-KEY": sandbox.keys.datadog_key,
             "DD-APPLICATION-KEY": APP_KEY,
@@ -109,7 +109,7 @@ class Exchange:
     """Makes trouble at the paper exchange."""
 
     def __init__(self, sandbox):
-        self._world = sandbox.world
+        self._world = sandbox.observer
 
     def _ask(self, path, method="GET", document=None):
         request = urllib.request.Request(
@@ -213,7 +213,7 @@ SLOW_ORDERS = [
 def test_trouble_alerts_whom_it_concerns_and_no_one_else(fleet):
     datadog, exchange = Datadog(fleet), Exchange(fleet)
     names = [f"{name}-{number}" for name, count in AGENTS.items() for number in range(count)]
-    fleet.world.wait_until_heard(names, timeout_s=60)
+    fleet.observer.wait_until_reporting(names, timeout_s=60)
     by_hand = {"type": "metric alert", "name": "by hand", "tags": ["team:else"]}
     query = f"max(last_5m):max:agent.trade.drawdown_pct{{env:{ENV}}} by {{agent_id}} > 99"
     theirs = {**by_hand, "query": query, "message": "theirs"}

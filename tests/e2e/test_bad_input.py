@@ -35,8 +35,8 @@ ONE_AGENT = per_agent(Sending(markets=1))
 
 
 def a_budget(budget, *, replicas=1, markets=("BTC-USD",), **datadog):
-    said = {"customMetricsBudget": budget, "budgetPolicy": "Enforce", **datadog}
-    return {"replicas": replicas, "markets": list(markets), "datadog": said}
+    result = {"customMetricsBudget": budget, "budgetPolicy": "Enforce", **datadog}
+    return {"replicas": replicas, "markets": list(markets), "datadog": result}
 
 
 @pytest.fixture(scope="module")

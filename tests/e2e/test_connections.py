@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 import yaml
 
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.images import build
 from support import waiting
@@ -44,7 +44,9 @@ def reason(sandbox, name):
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 
@@ -87,7 +89,7 @@ def test_sockets_are_refused_where_the_namespace_forbids_folders_of_the_node(san
     an_agent(sandbox, "forbidden", connection="Socket")
     wait_for(lambda: reason(sandbox, "forbidden") == "PodSecurityForbids")
     assert "helm upgrade datadog-agent" in telemetry(sandbox, "forbidden")["message"]
-    # The agent runs all the same: unheard, and said to be.
+    # The agent runs all the same: unheard, and result to be.
     wait_for(lambda: sandbox.conditions("forbidden", "forbidden")["Ready"]["status"] == "True")
 
 
@@ -131,8 +133,8 @@ def test_a_held_agent_starts_when_the_node_agent_of_its_node_answers(sandbox, wi
 def csi_driver(sandbox):
     """Installs the CSI driver when called. At the end its volumes go while it still serves them, then it goes."""
     tools, charts = sandbox.tools, sandbox.checkout / "sandbox" / "charts"
-    archives = build.ensure(("csi-driver",), Terminal())
-    sandbox.provider.load_images(tuple(archives.values()), Terminal())
+    archives = build.ensure(("csi-driver",), TerminalProgress())
+    sandbox.provider.load_images(tuple(archives.values()), TerminalProgress())
 
     def install(enabled="true"):
         values = {"datadog.csi.enabled": enabled}

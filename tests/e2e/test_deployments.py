@@ -61,7 +61,9 @@ def an_observability():
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)[path]
 
 
@@ -113,7 +115,7 @@ def test_the_workflow_rolls_out_and_waits_with_real_kubectl(fleet, tmp_path):
 def test_what_the_resource_made_goes_with_it(fleet):
     def monitors():
         request = urllib.request.Request(
-            f"{fleet.world.intake}/api/v1/monitor?monitor_tags=env:{ENV}",
+            f"{fleet.observer.intake}/api/v1/monitor?monitor_tags=env:{ENV}",
             headers={"DD-API-KEY": fleet.keys.datadog_key, "DD-APPLICATION-KEY": "any"},
         )
         with urllib.request.urlopen(request, timeout=10) as response:

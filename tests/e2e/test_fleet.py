@@ -26,7 +26,7 @@ def fleet(sandbox, figures):
     point, began = sandbox.audit.end(), time.monotonic()
     sandbox.apply_example(namespace)
     sandbox.wait_ready(namespace)
-    sandbox.world.wait_until_heard(NAMES, timeout_s=60)
+    sandbox.observer.wait_until_reporting(NAMES, timeout_s=60)
     took = time.monotonic() - began
     counts = sandbox.audit.counts(since=point, user=OPERATOR)
     figures["agents applied, Ready, trading and heard"] = f"{took:.1f} s"
@@ -35,7 +35,9 @@ def fleet(sandbox, figures):
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 
@@ -180,12 +182,12 @@ def test_halting_stops_orders_and_restarts_nobody(sandbox, fleet):
     path = "logs?attribute=event_type:control_changed&attribute=mode:Halted&limit=100"
     agents = lambda: {item["attributes"]["agent_id"] for item in received(sandbox, path)["logs"]}  # noqa: E731
     wait_for(lambda: set(NAMES) <= agents(), timeout_s=30)
-    orders = sum(item.orders for item in sandbox.world.identities(NAMES))
+    orders = sum(item.orders for item in sandbox.observer.agents(NAMES))
     beats = heartbeats(sandbox)
     wait_for(lambda: heartbeats(sandbox) >= beats + 9, timeout_s=30)
-    assert sum(item.orders for item in sandbox.world.identities(NAMES)) == orders
+    assert sum(item.orders for item in sandbox.observer.agents(NAMES)) == orders
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Active"}}}')
-    wait_for(lambda: sum(item.orders for item in sandbox.world.identities(NAMES)) > orders)
+    wait_for(lambda: sum(item.orders for item in sandbox.observer.agents(NAMES)) > orders)
     assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
 
 

@@ -58,7 +58,7 @@ def monitors(sandbox):
     headers = {"DD-API-KEY": sandbox.keys.datadog_key, "DD-APPLICATION-KEY": APP_KEY}
 
     def ask(path, method="GET"):
-        address = sandbox.world.intake + path
+        address = sandbox.observer.intake + path
         request = urllib.request.Request(address, headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.loads(response.read())

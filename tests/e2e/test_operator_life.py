@@ -118,7 +118,7 @@ def test_datadog_scrapes_the_operators_own_metrics(sandbox, replicas, name):
     endpoint = f"endpoint:http://{pods[leader]['status']['podIP']}:8080/metrics"
 
     def arrived():
-        url = f"{sandbox.world.intake}/received/metrics?name=purpleflea_operator.{name}"
+        url = f"{sandbox.observer.intake}/received/metrics?name=purpleflea_operator.{name}"
         with urllib.request.urlopen(url, timeout=10) as response:
             found = [set(item["tags"]) for item in json.load(response)["series"]]
         return [tags for tags in found if endpoint in tags]

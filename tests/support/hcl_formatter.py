@@ -11,14 +11,14 @@ from pathlib import Path
 
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import gobuild, locks
-from purpleflea_sandbox.cluster.progress import Silent
-from purpleflea_sandbox.cluster.recipes import Recipe
+from purpleflea_sandbox.cluster.build_specs import BuildSpec
+from purpleflea_sandbox.cluster.progress import NullProgress
 
 MODULE = Path(__file__).parent / "hclfmt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tool(Recipe):
+class Tool(BuildSpec):
     """A program of the tests: its module lies beside them."""
 
     @property
@@ -40,7 +40,7 @@ def program() -> Path:
     place = paths.cache() / "bin" / f"hclfmt-{pin}" / "hclfmt"
     with locks.held(paths.cache() / "locks" / "hclfmt", timeout_s=240, what="the formatter"):
         if not place.is_file():
-            gobuild.build([(HCLFMT, place)], Silent())
+            gobuild.build([(HCLFMT, place)], NullProgress())
     return place
 
 

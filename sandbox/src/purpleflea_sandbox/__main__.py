@@ -40,10 +40,7 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup)
 def main() -> None:
-    """Simulated environment for one machine:
-
-    Kubernetes, a paper exchange, and a Datadog stand-in.
-    """
+    """Simulated environment for one machine: Kubernetes, a paper exchange, and a Datadog stand-in."""
 
 
 if __name__ == "__main__":

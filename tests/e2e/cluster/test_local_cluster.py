@@ -15,8 +15,8 @@ from purpleflea_sandbox.cluster import binaries, identity
 from purpleflea_sandbox.cluster.local.image_store import single_program_image
 from purpleflea_sandbox.cluster.local.provider import Local
 from purpleflea_sandbox.cluster.port import Cluster, Options
-from purpleflea_sandbox.cluster.progress import Silent
-from support.plane_trial import (
+from purpleflea_sandbox.cluster.progress import NullProgress
+from support.cluster_scenario import (
     IMAGE,
     LIMIT_S,
     NAMESPACE,
@@ -36,7 +36,7 @@ pytestmark = [
     ),
 ]
 
-QUIET = Silent()
+QUIET = NullProgress()
 REPLICAS = 2
 
 

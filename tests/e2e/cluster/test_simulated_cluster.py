@@ -14,7 +14,7 @@ import pytest
 
 from purpleflea_sandbox.cluster import binaries, identity, processes, waiting
 from purpleflea_sandbox.cluster.port import Cluster, Options
-from purpleflea_sandbox.cluster.progress import Silent
+from purpleflea_sandbox.cluster.progress import NullProgress
 from purpleflea_sandbox.cluster.simulated.provider import Simulated
 
 pytestmark = [
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux"),
 ]
 
-QUIET = Silent()
+QUIET = NullProgress()
 LIMIT_S = 60.0
 
 

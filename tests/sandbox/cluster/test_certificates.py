@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from purpleflea_sandbox.cluster import certificates, kubeconfig
-from purpleflea_sandbox.cluster.api import Api
+from purpleflea_sandbox.cluster.api import ApiClient
 from purpleflea_sandbox.cluster.credentials import Leaf, pair
 from purpleflea_sandbox.cluster.errors import ClusterError
 
@@ -80,7 +80,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_issued_certificates_prove_both_ends_of_a_connection(keys: Path) -> None:
     with api_server(keys, {"/readyz": (200, "ok")}) as (server, callers):
-        assert Api(server, pair(keys, "admin")).is_ready()
+        assert ApiClient(server, pair(keys, "admin")).is_ready()
 
     [caller] = callers
     assert '"commonName", "admin"' in caller
@@ -90,7 +90,7 @@ def test_the_issued_certificates_prove_both_ends_of_a_connection(keys: Path) -> 
 def test_a_certificate_of_another_authority_is_not_believed(keys: Path, tmp_path: Path) -> None:
     certificates.issue(tmp_path / "other", LEAVES)
     with api_server(keys, {"/readyz": (200, "ok")}) as (server, callers):
-        assert not Api(server, pair(tmp_path / "other", "admin")).is_ready()
+        assert not ApiClient(server, pair(tmp_path / "other", "admin")).is_ready()
 
     assert callers == []
 
@@ -121,12 +121,12 @@ def test_only_ready_nodes_are_counted(keys: Path) -> None:
 
     nodes = {"items": [node("one", "True"), node("two", "False"), {"metadata": {"name": "new"}}]}
     with api_server(keys, {"/api/v1/nodes": (200, nodes)}) as (server, _):
-        assert Api(server, pair(keys, "admin")).ready_nodes() == ["one"]
+        assert ApiClient(server, pair(keys, "admin")).ready_nodes() == ["one"]
 
 
 def test_an_object_that_exists_already_is_created_well_enough(keys: Path) -> None:
     with api_server(keys, {"/things": (409, {"reason": "AlreadyExists"})}) as (server, _):
-        Api(server, pair(keys, "admin")).must_create("/things", {})
+        ApiClient(server, pair(keys, "admin")).ensure_created("/things", {})
 
 
 def test_a_refused_object_is_an_error_with_the_servers_words(keys: Path) -> None:
@@ -134,11 +134,11 @@ def test_a_refused_object_is_an_error_with_the_servers_words(keys: Path) -> None
         api_server(keys, {"/things": (422, {"message": "spec.x: Invalid"})}) as (server, _),
         pytest.raises(ClusterError, match=r"refused POST /things.*spec\.x: Invalid"),
     ):
-        Api(server, pair(keys, "admin")).must_create("/things", {})
+        ApiClient(server, pair(keys, "admin")).ensure_created("/things", {})
 
 
 def test_a_server_that_is_not_there_is_not_ready(keys: Path) -> None:
-    api = Api("https://127.0.0.1:1", pair(keys, "admin"), timeout_s=1)
+    api = ApiClient("https://127.0.0.1:1", pair(keys, "admin"), timeout_s=1)
 
     assert not api.is_ready()
     assert api.version() is None

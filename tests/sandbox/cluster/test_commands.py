@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from purpleflea_sandbox.__main__ import main
 from purpleflea_sandbox.cluster import records
 from purpleflea_sandbox.cluster.identity import identify
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +63,8 @@ def test_a_bad_name_is_one_line() -> None:
 
 def test_a_crashed_cluster_is_shown_as_stale() -> None:
     state = identify("demo").state
-    records.claim(state, "simulated")
-    records.save(state, Record(server="https://127.0.0.1:1", audit=True, kubectl="/k"))
+    records.record_provider(state, "simulated")
+    records.save(state, ClusterRecord(server="https://127.0.0.1:1", audit=True, kubectl="/k"))
 
     code, output = run("status")
 
@@ -87,7 +87,14 @@ def test_help_of_the_whole_imports_no_part() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["supervisor", "await_api", "local.node_setup", "local.relay", "local.sweep"]
+    "module",
+    [
+        "supervisor",
+        "wait_for_apiserver",
+        "local.node_setup",
+        "local.tcp_proxy",
+        "local.container_cleanup",
+    ],
 )
 def test_what_runs_inside_a_plane_stays_light(module: str) -> None:
     code = f"import sys, purpleflea_sandbox.cluster.{module}; print(*sys.modules)"

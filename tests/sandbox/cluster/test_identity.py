@@ -7,7 +7,7 @@ from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import identify
 from purpleflea_sandbox.cluster.local import configs
-from purpleflea_sandbox.cluster.local.layout import KUBELET_ROOT, layout
+from purpleflea_sandbox.cluster.local.paths import KUBELET_ROOT, cluster_paths
 
 
 def test_the_same_name_in_two_checkouts_shares_nothing() -> None:
@@ -70,16 +70,16 @@ def test_a_state_folder_that_the_plane_hides_is_refused_with_a_remedy(
     monkeypatch.setenv("XDG_STATE_HOME", folder)
 
     with pytest.raises(ClusterError, match="set XDG_STATE_HOME and XDG_CACHE_HOME"):
-        layout(identify("demo", Path("/checkout"))).check_is_visible()
+        cluster_paths(identify("demo", Path("/checkout"))).require_visible()
 
 
 def test_sockets_fit_however_deep_the_state_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/" + "d" * 200)
-    plane = layout(identify("demo", Path("/checkout")))
+    plane = cluster_paths(identify("demo", Path("/checkout")))
 
     sockets = [
         *re.findall(r'address = "(.*)"', configs.containerd(plane, runc="r", snapshotter="o")),
-        *re.findall(r'address = "(.*)"', configs.containerd_for_sweep(plane)),
+        *re.findall(r'address = "(.*)"', configs.containerd_for_cleanup(plane)),
         str(KUBELET_ROOT / "pod-resources" / "kubelet.sock"),
     ]
 

@@ -8,11 +8,11 @@ from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity, identify
 from purpleflea_sandbox.cluster.kind.configuration import cluster_configuration
 from purpleflea_sandbox.cluster.kind.provider import Kind
-from purpleflea_sandbox.cluster.kind.runner import Said
+from purpleflea_sandbox.cluster.kind.runner import CommandResult
 from purpleflea_sandbox.cluster.port import Options
-from purpleflea_sandbox.cluster.progress import Progress, Silent
+from purpleflea_sandbox.cluster.progress import NullProgress, Progress
 
-QUIET = Silent()
+QUIET = NullProgress()
 
 
 class Engine:
@@ -24,37 +24,37 @@ class Engine:
         self.commands: list[tuple[str, ...]] = []
         self.broken = False
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         self.commands.append(tuple(argv))
         program, *words = argv
         if self.broken:
-            return Said(code=1, err="cannot connect to the Docker daemon")
+            return CommandResult(code=1, err="cannot connect to the Docker daemon")
         if program == "/bin/kind":
             return self._kind(words)
         return self._kubectl(words)
 
-    def _kind(self, words: list[str]) -> Said:
+    def _kind(self, words: list[str]) -> CommandResult:
         match words:
             case ["create", "cluster", "--name", name, *_]:
                 self.clusters.append(name)
             case ["delete", "cluster", "--name", name, "--kubeconfig", _]:
                 self.clusters = [each for each in self.clusters if each != name]
             case ["get", "clusters"]:
-                return Said(code=0, out="\n".join(self.clusters))
+                return CommandResult(code=0, out="\n".join(self.clusters))
             case ["load", "image-archive", archive, "--name", name]:
                 self.loaded.append((archive, name))
             case ["export", "kubeconfig", "--name", _, "--kubeconfig", path]:
                 Path(path).write_text("{}")
             case _:
-                return Said(code=1, err=f"unknown command {words}")
-        return Said(code=0)
+                return CommandResult(code=1, err=f"unknown command {words}")
+        return CommandResult(code=0)
 
-    def _kubectl(self, words: list[str]) -> Said:
+    def _kubectl(self, words: list[str]) -> CommandResult:
         if "/version" in words:
-            return Said(code=0, out='{"gitVersion": "v1.37.0"}')
+            return CommandResult(code=0, out='{"gitVersion": "v1.37.0"}')
         if "config" in words:
-            return Said(code=0, out="https://127.0.0.1:40000")
-        return Said(code=0 if self.clusters else 1, out="ok")
+            return CommandResult(code=0, out="https://127.0.0.1:40000")
+        return CommandResult(code=0 if self.clusters else 1, out="ok")
 
 
 def programs(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:

@@ -5,14 +5,14 @@ import pytest
 from purpleflea_sandbox.cluster import packages
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
 from purpleflea_sandbox.cluster.local import mount_points
-from purpleflea_sandbox.cluster.progress import Silent
+from purpleflea_sandbox.cluster.progress import NullProgress
 from purpleflea_sandbox.cluster.reports import Reports
 
 
 def test_a_missing_mount_point_is_made_and_removed_again(tmp_path: Path) -> None:
     point = tmp_path / "kubelet"
 
-    mount_points.make([point])
+    mount_points.create([point])
     assert point.is_dir()
     mount_points.remove([point])
 
@@ -23,7 +23,7 @@ def test_a_folder_of_somebody_else_is_never_removed(tmp_path: Path) -> None:
     point = tmp_path / "kubelet"
     point.mkdir()
 
-    mount_points.make([point])
+    mount_points.create([point])
     mount_points.remove([point])
 
     assert point.is_dir()
@@ -31,7 +31,7 @@ def test_a_folder_of_somebody_else_is_never_removed(tmp_path: Path) -> None:
 
 def test_a_mount_point_into_which_somebody_put_something_stays(tmp_path: Path) -> None:
     point = tmp_path / "kubelet"
-    mount_points.make([point])
+    mount_points.create([point])
     (point / "theirs").touch()
 
     mount_points.remove([point])
@@ -40,7 +40,7 @@ def test_a_mount_point_into_which_somebody_put_something_stays(tmp_path: Path) -
 
 
 def test_removing_a_mount_point_twice_is_no_failure(tmp_path: Path) -> None:
-    mount_points.make([tmp_path / "kubelet"])
+    mount_points.create([tmp_path / "kubelet"])
 
     for _ in range(2):
         mount_points.remove([tmp_path / "kubelet"])
@@ -72,7 +72,7 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(bare_machi
         ClusterError,
         match=r"run: sudo apt-get install --yes --no-install-recommends no-such-tool$",
     ):
-        packages.ensure(["no-such-tool"], Silent(), is_root=False)
+        packages.ensure(["no-such-tool"], NullProgress(), is_root=False)
 
 
 def test_a_failed_installation_names_its_log(bare_machine: Path) -> None:
@@ -80,14 +80,14 @@ def test_a_failed_installation_names_its_log(bare_machine: Path) -> None:
     (bare_machine / "apt-get").chmod(0o755)
 
     with pytest.raises(ClusterError, match=r"apt-get install .*failed; its log is .*apt\.log"):
-        packages.ensure(["no-such-tool"], Silent(), is_root=True)
+        packages.ensure(["no-such-tool"], NullProgress(), is_root=True)
 
 
 def test_nothing_is_installed_when_nothing_is_missing(bare_machine: Path) -> None:
     (bare_machine / "buildah").write_text("")
     (bare_machine / "buildah").chmod(0o755)
 
-    packages.ensure(["buildah"], Silent())
+    packages.ensure(["buildah"], NullProgress())
 
     assert not (bare_machine / "cache").exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from purpleflea_sandbox.cluster import processes, waiting
-from purpleflea_sandbox.cluster.processes import Handle
+from purpleflea_sandbox.cluster.processes import ProcessHandle
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 
@@ -20,7 +20,7 @@ def child() -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def handle(pid: int) -> Handle:
+def handle(pid: int) -> ProcessHandle:
     found = processes.handle(pid)
     assert found is not None
     return found
@@ -63,12 +63,12 @@ def test_a_killed_process_is_gone_even_before_it_is_reaped(
 
     mine.kill()
 
-    assert mine.wait_gone(10.0)
+    assert mine.wait_until_exited(10.0)
     assert waiting.until(lambda: not mine.is_alive(), timeout_s=10.0)
 
 
 def test_waiting_for_a_process_that_lives_ends_with_no(child: "subprocess.Popen[bytes]") -> None:
-    assert not handle(child.pid).wait_gone(0.05)
+    assert not handle(child.pid).wait_until_exited(0.05)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "nonsense", '{"pid": 1}'])

@@ -3,13 +3,13 @@ import io
 import pytest
 from rich.console import Console
 
-from purpleflea_sandbox.cluster.progress import Silent, Terminal, spoken
+from purpleflea_sandbox.cluster.progress import NullProgress, TerminalProgress, format_duration
 
 
-def said_by(*, heartbeat_s: float = 60.0) -> tuple[Terminal, io.StringIO]:
+def said_by(*, heartbeat_s: float = 60.0) -> tuple[TerminalProgress, io.StringIO]:
     out = io.StringIO()
     console = Console(file=out, width=40)
-    return Terminal(console, heartbeat_s=heartbeat_s, clock=lambda: 0.0), out
+    return TerminalProgress(console, heartbeat_s=heartbeat_s, clock=lambda: 0.0), out
 
 
 def test_plain_output_tells_begin_with_expectation_and_end() -> None:
@@ -57,8 +57,8 @@ def test_a_failing_step_does_not_claim_its_end() -> None:
 
 
 def test_silence_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    with Silent().step("work", expected_s=1):
-        Silent().note("words")
+    with NullProgress().step("work", expected_s=1):
+        NullProgress().note("words")
 
     assert capfd.readouterr() == ("", "")
 
@@ -68,4 +68,4 @@ def test_silence_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (10, "10 s"), (119, "119 s"), (125, "2 min 05 s")],
 )
 def test_durations_are_spoken(seconds: float, words: str) -> None:
-    assert spoken(seconds) == words
+    assert format_duration(seconds) == words

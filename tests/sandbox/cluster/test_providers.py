@@ -6,7 +6,7 @@ import pytest
 from purpleflea_sandbox.cluster import providers, records
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import identify
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +37,13 @@ def test_an_engine_that_does_not_answer_is_not_taken(tmp_path: Path, script: str
 
 
 def test_an_existing_cluster_is_found_again_by_its_provider() -> None:
-    records.claim(identify("demo").state, "simulated")
+    records.record_provider(identify("demo").state, "simulated")
 
     assert providers.provider("demo").name == "simulated"
 
 
 def test_a_cluster_is_not_taken_over_by_another_provider() -> None:
-    records.claim(identify("demo").state, "simulated")
+    records.record_provider(identify("demo").state, "simulated")
 
     with pytest.raises(ClusterError, match="exists with provider simulated"):
         providers.provider("demo", "local")
@@ -61,7 +61,7 @@ def test_every_provider_can_tell_of_a_cluster_that_is_not_there(
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    record = Record(server="https://127.0.0.1:1", audit=True, kubectl="/k")
+    record = ClusterRecord(server="https://127.0.0.1:1", audit=True, kubectl="/k")
 
     records.save(tmp_path, record)
 

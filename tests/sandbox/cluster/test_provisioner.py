@@ -9,7 +9,7 @@ import pytest
 from kubernetes import client
 
 from purpleflea_sandbox.cluster.local import volumes
-from purpleflea_sandbox.cluster.local.provisioner import Provisioner, follow
+from purpleflea_sandbox.cluster.local.provisioner import Provisioner, list_and_watch
 
 
 @dataclass
@@ -156,7 +156,7 @@ def listing(version: str, *names: str) -> Any:
 
 
 def taken(count: int, read: Stream) -> list[str]:
-    source = follow(read, lambda item: item)
+    source = list_and_watch(read, lambda item: item)
     return [next(source)["metadata"]["name"] for _ in range(count)]
 
 

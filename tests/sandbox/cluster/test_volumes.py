@@ -91,7 +91,7 @@ def test_a_second_try_makes_the_same_volume() -> None:
 
 @pytest.mark.parametrize("phase", ["Released", "Failed"])
 def test_a_released_volume_of_ours_is_over(phase: str) -> None:
-    assert volumes.is_over(a_volume(phase))
+    assert volumes.should_delete(a_volume(phase))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_released_volume_of_ours_is_over(phase: str) -> None:
     ids=["bound", "available", "retained", "another's"],
 )
 def test_any_other_volume_is_kept(volume: Any) -> None:
-    assert not volumes.is_over(volume)
+    assert not volumes.should_delete(volume)
 
 
 def test_only_folders_without_volume_and_claim_are_orphans() -> None:

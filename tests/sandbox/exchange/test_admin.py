@@ -1,9 +1,9 @@
 from itertools import product
 
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.server import running
-from purpleflea_sandbox.exchange.settings import Settings
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.settings import ExchangeSettings
+from purpleflea_sandbox.exchange.venue.context import Terms
 
 PATHS = ("/admin/accounts", "/admin/orders", "/admin/summary", "/faults")
 
@@ -15,7 +15,7 @@ async def test_the_admin_api_needs_its_own_token(client):
 
 
 async def test_without_a_token_configured_the_admin_api_is_closed(client, admin):
-    async with running(House.opened(Settings(terms=Terms()))) as url:
+    async with running(AppState.open(ExchangeSettings(terms=Terms()))) as url:
         for path, headers in product(PATHS, (admin, {"Authorization": ""})):
             answer = await client.get(url + path, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (403, "admin_closed")

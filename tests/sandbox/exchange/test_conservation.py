@@ -12,8 +12,8 @@ from purpleflea_sandbox.exchange.errors import ExchangeError
 from purpleflea_sandbox.exchange.storage import accounts, escrows, orders
 from purpleflea_sandbox.exchange.storage.accounts import EntryKind
 from purpleflea_sandbox.exchange.storage.database import Database
-from purpleflea_sandbox.exchange.venue import cashier, escrow, trading
-from purpleflea_sandbox.exchange.venue.place import Venue
+from purpleflea_sandbox.exchange.venue import escrow, funding, trading
+from purpleflea_sandbox.exchange.venue.context import VenueContext
 
 AGENTS = ("alpha", "beta", "gamma")
 MADE = {EntryKind.OPENING_DEPOSIT, EntryKind.FAUCET, EntryKind.REALIZED_PNL, EntryKind.FEE}
@@ -41,11 +41,11 @@ steps = st.one_of(
 class _World:
     def __init__(self) -> None:
         self.now_ms = 1_800_000_000_000
-        self.venue = Venue(database=Database.in_memory(), clock=lambda: self.now_ms)
+        self.venue = VenueContext(database=Database.in_memory(), clock=lambda: self.now_ms)
         self.number = 0
 
     def account(self, agent):
-        return cashier.account(self.venue, "fleet", agent)
+        return funding.account(self.venue, "fleet", agent)
 
     def trade(self, agent, name, side, lots, away):
         market = MARKETS[name]
@@ -88,7 +88,7 @@ class _World:
             step(self.venue, owner, found[number].escrow_id)
 
     def faucet(self, agent):
-        cashier.claim_faucet(self.venue, self.account(agent))
+        funding.claim_faucet(self.venue, self.account(agent))
 
     def wait(self, milliseconds):
         self.now_ms += milliseconds

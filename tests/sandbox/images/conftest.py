@@ -4,7 +4,7 @@ import pytest
 
 from purpleflea_sandbox.images.catalogue import IMAGES
 
-RECIPE = """\
+DOCKERFILE = """\
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 FROM ${{BASE_IMAGE}} AS code
 COPY {name}/requirements.txt /build/
@@ -21,7 +21,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _write(root / "sandbox" / "pyproject.toml", "")
     _write(root / "shared" / "src" / "shared.py", "SHARED = 1\n")
     for image in IMAGES:
-        _write(root / image.dockerfile, RECIPE.format(name=image.name))
+        _write(root / image.dockerfile, DOCKERFILE.format(name=image.name))
         _write(root / image.name / "requirements.txt", "thing==1\n")
         _write(root / image.name / "src" / "package" / "module.py", f"NAME = '{image.name}'\n")
     example = root / "examples" / "custom-agent"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from purpleflea_sandbox.cluster.progress import Silent
+from purpleflea_sandbox.cluster.progress import NullProgress
 from purpleflea_sandbox.images import archives, build, docker
 from purpleflea_sandbox.images.errors import ImageError
 
@@ -32,7 +32,7 @@ def test_an_engine_that_answers_builds_and_saves(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = install(tmp_path, monkeypatch)
-    made = build.ensure(["datadog"], Silent())
+    made = build.ensure(["datadog"], NullProgress())
     assert made["datadog"].read_text() == "saved\n"
     asked, built, saved = calls.read_text().splitlines()
     assert asked.startswith("version ")
@@ -48,9 +48,9 @@ def test_an_engine_builds_an_example_on_the_agent_that_was_built(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = install(tmp_path, monkeypatch)
-    build.ensure(["agent"], Silent())
+    build.ensure(["agent"], NullProgress())
     calls.unlink()
-    build.ensure(["custom-agent"], Silent())
+    build.ensure(["custom-agent"], NullProgress())
     _, loaded, built, _ = calls.read_text().splitlines()
     assert loaded.startswith("load --input=")
     assert "/agent-" in loaded
@@ -64,7 +64,7 @@ def test_a_failed_build_names_the_image_and_shows_the_end_of_its_log(
     with pytest.raises(
         ImageError, match=r"building the image agent failed \(exit 3\)(.|\n)*no space left"
     ):
-        build.ensure(["agent"], Silent())
+        build.ensure(["agent"], NullProgress())
     assert not list(archives.folder().glob("agent-*"))
 
 
@@ -72,11 +72,11 @@ def test_a_client_without_an_engine_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, monkeypatch, extra="exit 1")
-    assert not docker.answers()
+    assert not docker.is_available()
 
 
 def test_a_machine_without_docker_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not docker.answers()
+    assert not docker.is_available()

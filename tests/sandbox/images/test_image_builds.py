@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from purpleflea_sandbox.cluster.local.image_store import contents
-from purpleflea_sandbox.cluster.progress import Progress, Silent
+from purpleflea_sandbox.cluster.progress import NullProgress, Progress
 from purpleflea_sandbox.images import archives, build, catalogue, keys
 from purpleflea_sandbox.images.catalogue import Image
 from purpleflea_sandbox.images.commands import images
@@ -27,7 +27,7 @@ class Builder:
         del progress
         self.prepared += 1
 
-    def forget_base(self) -> None:
+    def discard_base(self) -> None:
         self.forgotten += 1
 
     def build(
@@ -44,7 +44,7 @@ class Builder:
 
 
 def run(builder: Builder, *names: str, fresh: bool = False) -> dict[str, Path]:
-    return build.build_with(builder, catalogue.chosen(names), Silent(), fresh=fresh)
+    return build.build_with(builder, catalogue.chosen(names), NullProgress(), fresh=fresh)
 
 
 def test_without_names_every_image_is_built(checkout: Path) -> None:
@@ -146,11 +146,11 @@ def test_an_example_that_changed_is_built_on_the_agent_there_is(checkout: Path) 
 
 def test_ready_archives_are_found_without_any_builder(checkout: Path) -> None:
     for image in catalogue.IMAGES:
-        with archives.published(
+        with archives.publishing(
             image.name, keys.image_key(image, checkout, "docker")
         ) as unfinished:
             unfinished.write_text("archive")
-    ready = build.ensure([], Silent())
+    ready = build.ensure([], NullProgress())
     assert {path.read_text() for path in ready.values()} == {"archive"}
 
 
@@ -164,7 +164,7 @@ def test_an_image_of_one_program_needs_no_builder_and_is_made_again_only_for_ano
     for text in ("#!/bin/sh\n", "#!/bin/sh\n", "#!/bin/sh\n# newer\n"):
         program.write_text(text)
         program.chmod(0o755)
-        made.append(build.ensure(["csi-driver"], Silent())["csi-driver"])
+        made.append(build.ensure(["csi-driver"], NullProgress())["csi-driver"])
     assert made[0] == made[1] != made[2]
     assert list(contents(made[2])) == ["localhost/purpleflea-datadog/csi-driver:1.2.0"]
 

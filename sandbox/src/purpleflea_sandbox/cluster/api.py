@@ -13,15 +13,15 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from purpleflea_sandbox.cluster.credentials import Pair
+from purpleflea_sandbox.cluster.credentials import KeyPair
 from purpleflea_sandbox.cluster.errors import ClusterError
 
-Body = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 _OK = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiResponse:
     """HTTP response of the API server. Status 0 means that no response was received."""
 
     status: int
@@ -36,29 +36,29 @@ class Answer:
         return json.loads(self.text)
 
 
-class Api:
+class ApiClient:
     """Client of one API server that authenticates with a client certificate."""
 
-    def __init__(self, server: str, pair: Pair, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, server: str, pair: KeyPair, *, timeout_s: float = 5.0) -> None:
         self._address = urlsplit(server).netloc
         self._pair = pair
         self._timeout_s = timeout_s
         self._context: ssl.SSLContext | None = None
 
-    def request(self, method: str, path: str, body: Body | None = None) -> Answer:
+    def request(self, method: str, path: str, body: JsonObject | None = None) -> ApiResponse:
         try:
             connection = http.client.HTTPSConnection(
                 self._address, timeout=self._timeout_s, context=self._tls()
             )
         except OSError as error:
-            return Answer(status=0, text=str(error))
+            return ApiResponse(status=0, text=str(error))
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            return Answer(status=response.status, text=response.read().decode())
+            return ApiResponse(status=response.status, text=response.read().decode())
         except (OSError, http.client.HTTPException) as error:
-            return Answer(status=0, text=str(error))
+            return ApiResponse(status=0, text=str(error))
         finally:
             connection.close()
 
@@ -69,7 +69,7 @@ class Api:
         answer = self.request("GET", "/version")
         return str(answer.body["gitVersion"]) if answer.ok else None
 
-    def must_create(self, path: str, body: Body) -> None:
+    def ensure_created(self, path: str, body: JsonObject) -> None:
         """Create the object unless it already exists.
 
         Raises ClusterError if the API server rejects the request.

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import gobuild, locks
+from purpleflea_sandbox.cluster.build_specs import BUILD_SPECS, KUBERNETES, BuildSpec
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.cluster.recipes import KUBERNETES, RECIPES, Recipe
 
 VARIABLE = "PURPLEFLEA_KUBE_BIN"
 _BUILD_LIMIT_S = 3600.0
@@ -26,7 +26,7 @@ class Source(Protocol):
     as another).
     """
 
-    def find(self, recipe: Recipe) -> Path | None: ...
+    def find(self, spec: BuildSpec) -> Path | None: ...
 
 
 class Folder:
@@ -35,8 +35,8 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def find(self, recipe: Recipe) -> Path | None:
-        path = self._root / recipe.name
+    def find(self, spec: BuildSpec) -> Path | None:
+        path = self._root / spec.name
         return path if os.access(path, os.X_OK) and path.is_file() else None
 
 
@@ -46,32 +46,34 @@ class Cache:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def place(self, recipe: Recipe) -> Path:
-        return self._root / KUBERNETES / f"{recipe.module}-{_pin(recipe)}" / recipe.name
+    def path(self, spec: BuildSpec) -> Path:
+        return self._root / KUBERNETES / f"{spec.module}-{_pin(spec)}" / spec.name
 
-    def find(self, recipe: Recipe) -> Path | None:
-        path = self.place(recipe)
+    def find(self, spec: BuildSpec) -> Path | None:
+        path = self.path(spec)
         return path if path.is_file() else None
 
 
 def ensure(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
     """Return the path of every named program, and build the programs that no source contains."""
     cache = Cache(paths.cache() / "bin")
-    sources = (*_named_folder(), cache)
-    found = {name: _first(sources, RECIPES[name]) for name in names}
-    if any(path is None for path in found.values()):
+    sources = (*_configured_folder(), cache)
+    programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
+    if any(path is None for path in programs.values()):
         # The lock prevents two concurrent runs from building the same program: the second run waits
         # and then reads the cache.
         with locks.held(
             paths.cache() / "locks" / "build", timeout_s=_BUILD_LIMIT_S, what="the build"
         ):
-            missing = [RECIPES[name] for name in names if _first(sources, RECIPES[name]) is None]
-            gobuild.build([(recipe, cache.place(recipe)) for recipe in missing], progress)
-            found = {name: _first(sources, RECIPES[name]) for name in names}
-    return {name: path for name, path in found.items() if path is not None}
+            missing = [
+                BUILD_SPECS[name] for name in names if _first(sources, BUILD_SPECS[name]) is None
+            ]
+            gobuild.build([(spec, cache.path(spec)) for spec in missing], progress)
+            programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
+    return {name: path for name, path in programs.items() if path is not None}
 
 
-def _named_folder() -> tuple[Source, ...]:
+def _configured_folder() -> tuple[Source, ...]:
     named = os.environ.get(VARIABLE)
     if not named:
         return ()
@@ -82,12 +84,12 @@ def _named_folder() -> tuple[Source, ...]:
     return (Folder(Path(named)),)
 
 
-def _first(sources: Sequence[Source], recipe: Recipe) -> Path | None:
-    return next((path for source in sources if (path := source.find(recipe)) is not None), None)
+def _first(sources: Sequence[Source], spec: BuildSpec) -> Path | None:
+    return next((path for source in sources if (path := source.find(spec)) is not None), None)
 
 
-def _pin(recipe: Recipe) -> str:
-    digest = hashlib.sha256(recipe.ldflags.encode())
-    for file in sorted(recipe.folder.iterdir()):
+def _pin(spec: BuildSpec) -> str:
+    digest = hashlib.sha256(spec.ldflags.encode())
+    for file in sorted(spec.folder.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]

@@ -1,7 +1,6 @@
-"""Command line of the cluster:
+"""Command line of the cluster: `cluster up|down|status|kubeconfig|load`.
 
-`cluster up|down|status|kubeconfig|load`. This module contains only output and exit codes; the
-providers do the work.
+This module contains only output and exit codes; the providers do the work.
 """
 
 from pathlib import Path
@@ -11,66 +10,41 @@ from rich.console import Console
 from rich.table import Table
 
 from purpleflea_sandbox.cluster import providers
+from purpleflea_sandbox.cluster.cli import OneLineErrors, name_option, provider_option
 from purpleflea_sandbox.cluster.errors import ClusterError
-from purpleflea_sandbox.cluster.identity import DEFAULT_NAME
 from purpleflea_sandbox.cluster.port import Cluster, Options
-from purpleflea_sandbox.cluster.progress import Terminal
-
-_name = click.option("--name", default=DEFAULT_NAME, show_default=True, help="Name of the cluster.")
-_provider = click.option(
-    "--provider",
-    "choice",
-    type=click.Choice(providers.CHOICES),
-    default="auto",
-    show_default=True,
-    help="auto: kind if a Docker engine is running, else local if root, else simulated.",
-)
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 
 
-class _OneLine(click.Group):
-    """Shows an expected failure as its message, without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ClusterError as error:
-            raise click.ClickException(str(error)) from error
-        except PermissionError as error:
-            raise click.ClickException(
-                f"{error.filename} may not be used by this user ({error.strerror}); "
-                "run in a checkout of your own, or set XDG_STATE_HOME and XDG_CACHE_HOME"
-            ) from error
-
-
-@click.group(cls=_OneLine)
+@click.group(cls=OneLineErrors)
 def cluster() -> None:
     """Manage a Kubernetes cluster on this machine."""
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 @click.option("--audit", is_flag=True, help="Write every API request to an audit log.")
 def up(name: str, choice: providers.Choice, audit: bool) -> None:
     """Start the cluster; do nothing if it is already running."""
     provider = providers.provider(name, choice)
-    _show(provider.up(Options(audit=audit), Terminal()))
+    _show(provider.up(Options(audit=audit), TerminalProgress()))
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 @click.option("--purge", is_flag=True, help="Also remove the cached images.")
 def down(name: str, choice: providers.Choice, purge: bool) -> None:
     """Remove the cluster and everything it created; safe to repeat."""
-    terminal = Terminal()
+    terminal = TerminalProgress()
     if not providers.provider(name, choice).down(terminal, purge=purge):
         terminal.note(f"cluster {name} does not exist")
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 def status(name: str, choice: providers.Choice) -> None:
     """Show the cluster; exit with code 1 if it is not ready."""
     seen = providers.provider(name, choice).status()
@@ -80,8 +54,8 @@ def status(name: str, choice: providers.Choice) -> None:
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 def kubeconfig(name: str, choice: providers.Choice) -> None:
     """Print the path of the kubeconfig."""
     path = providers.provider(name, choice).kubeconfig
@@ -93,12 +67,12 @@ def kubeconfig(name: str, choice: providers.Choice) -> None:
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 @click.argument("archives", nargs=-1, type=click.Path(exists=True, path_type=Path), required=True)
 def load(name: str, choice: providers.Choice, archives: tuple[Path, ...]) -> None:
     """Load the images of OCI ARCHIVES into the node so that pods can use them."""
-    for image in providers.provider(name, choice).load_images(archives, Terminal()):
+    for image in providers.provider(name, choice).load_images(archives, TerminalProgress()):
         click.echo(image)
 
 

@@ -21,7 +21,7 @@ _FAST_CLIENT = ("--kube-api-qps=500", "--kube-api-burst=1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
+class ControlPlane:
     """Addresses, files and programs of one control plane."""
 
     binaries: Mapping[str, Path]
@@ -97,7 +97,7 @@ def python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", module, *arguments)
 
 
-def units(plane: Plane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
+def units(plane: ControlPlane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
     """Return the units; the units without other dependencies wait for `after`."""
     return (
         Unit(name="etcd", argv=_etcd(plane), after=after),
@@ -105,7 +105,10 @@ def units(plane: Plane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
         Unit(
             name=API_READY,
             argv=python(
-                "purpleflea_sandbox.cluster.await_api", plane.server, str(plane.keys), ADMIN
+                "purpleflea_sandbox.cluster.wait_for_apiserver",
+                plane.server,
+                str(plane.keys),
+                ADMIN,
             ),
             after=after,
             once=True,
@@ -115,7 +118,7 @@ def units(plane: Plane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
     )
 
 
-def _etcd(plane: Plane) -> tuple[str, ...]:
+def _etcd(plane: ControlPlane) -> tuple[str, ...]:
     client = f"http://127.0.0.1:{plane.etcd_client_port}"
     peer = f"http://127.0.0.1:{plane.etcd_peer_port}"
     return (
@@ -134,7 +137,7 @@ def _etcd(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _api_server(plane: Plane) -> tuple[str, ...]:
+def _api_server(plane: ControlPlane) -> tuple[str, ...]:
     keys = plane.keys
     return (
         str(plane.binaries["kube-apiserver"]),
@@ -158,7 +161,7 @@ def _api_server(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _audit_flags(plane: Plane) -> tuple[str, ...]:
+def _audit_flags(plane: ControlPlane) -> tuple[str, ...]:
     if not plane.audit:
         return ()
     return (
@@ -171,7 +174,7 @@ def _audit_flags(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _controller_manager(plane: Plane) -> tuple[str, ...]:
+def _controller_manager(plane: ControlPlane) -> tuple[str, ...]:
     keys = plane.keys
     return (
         str(plane.binaries[CONTROLLER_MANAGER]),
@@ -186,14 +189,14 @@ def _controller_manager(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _scheduler(plane: Plane) -> tuple[str, ...]:
+def _scheduler(plane: ControlPlane) -> tuple[str, ...]:
     return (
         str(plane.binaries[SCHEDULER]),
         *_client_flags(plane, SCHEDULER, plane.scheduler_port),
     )
 
 
-def _client_flags(plane: Plane, leaf: str, port: int | None) -> tuple[str, ...]:
+def _client_flags(plane: ControlPlane, leaf: str, port: int | None) -> tuple[str, ...]:
     config = plane.kubeconfig(leaf)
     return (
         f"--kubeconfig={config}",

@@ -11,7 +11,7 @@ ADMINS = "system:masters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class KeyPair:
     """A certificate and its key, with the authority that signed it."""
 
     authority: Path
@@ -31,9 +31,9 @@ class Leaf:
     names: tuple[str, ...] = ()
 
 
-def pair(folder: Path, file: str) -> Pair:
+def pair(folder: Path, file: str) -> KeyPair:
     """Return the files of one leaf certificate in the key folder of a cluster."""
-    return Pair(
+    return KeyPair(
         authority=folder / "ca.crt",
         certificate=folder / f"{file}.crt",
         key=folder / f"{file}.key",

@@ -13,42 +13,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purpleflea_sandbox import paths
+from purpleflea_sandbox.cluster.build_specs import BuildSpec
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
-from purpleflea_sandbox.cluster.progress import Progress, spoken
-from purpleflea_sandbox.cluster.recipes import Recipe
+from purpleflea_sandbox.cluster.progress import Progress, format_duration
 
 _NEEDED = (1, 26)
 
 
-def build(wanted: Sequence[tuple[Recipe, Path]], progress: Progress) -> None:
+def build(wanted: Sequence[tuple[BuildSpec, Path]], progress: Progress) -> None:
     """Build every program to its path. A path exists afterwards only if its build was complete."""
     if not wanted:
         return
     go = _toolchain(progress)
-    total_s = sum(recipe.expected_s for recipe, _ in wanted)
-    names = ", ".join(recipe.name for recipe, _ in wanted)
+    total_s = sum(spec.expected_s for spec, _ in wanted)
+    names = ", ".join(spec.name for spec, _ in wanted)
     progress.note(
         f"building {names} from Go modules (first run only): "
-        f"up to {spoken(total_s)} on two cores, cached in {paths.cache()}"
+        f"up to {format_duration(total_s)} on two cores, cached in {paths.cache()}"
     )
-    for number, (recipe, path) in enumerate(wanted, start=1):
+    for number, (spec, path) in enumerate(wanted, start=1):
         with progress.step(
-            f"build {number} of {len(wanted)}: {recipe.name}", expected_s=recipe.expected_s
+            f"build {number} of {len(wanted)}: {spec.name}", expected_s=spec.expected_s
         ):
-            _build_one(go, recipe, path)
+            _build_one(go, spec, path)
 
 
-def _build_one(go: Path, recipe: Recipe, path: Path) -> None:
+def _build_one(go: Path, spec: BuildSpec, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    log = paths.cache() / "build-logs" / f"{recipe.name}.log"
+    log = paths.cache() / "build-logs" / f"{spec.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    argv = [str(go), "build", "-trimpath", "-ldflags", recipe.ldflags, "-o", str(unfinished)]
+    argv = [str(go), "build", "-trimpath", "-ldflags", spec.ldflags, "-o", str(unfinished)]
     try:
         with log.open("wb") as output:
             done = subprocess.run(
-                [*argv, recipe.package],
-                cwd=recipe.folder,
+                [*argv, spec.package],
+                cwd=spec.folder,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -57,7 +57,7 @@ def _build_one(go: Path, recipe: Recipe, path: Path) -> None:
             )
         if done.returncode != 0:
             raise with_log(
-                f"building {recipe.name} failed (go build exited with code {done.returncode})", log
+                f"building {spec.name} failed (go build exited with code {done.returncode})", log
             )
         unfinished.rename(path)
     finally:

@@ -8,10 +8,10 @@ import json
 import os
 from pathlib import Path
 
-from purpleflea_sandbox.cluster.credentials import Pair
+from purpleflea_sandbox.cluster.credentials import KeyPair
 
 
-def write(path: Path, *, server: str, pair: Pair, name: str) -> None:
+def write(path: Path, *, server: str, pair: KeyPair, name: str) -> None:
     """Write a kubeconfig atomically, readable only by its owner."""
     content = {
         "apiVersion": "v1",

@@ -64,7 +64,7 @@ class Provider(Protocol):
 
     def status(self) -> Cluster: ...
 
-    def publish(self, node_port: int) -> str:
+    def expose_node_port(self, node_port: int) -> str:
         """Return the HTTP address on this machine that forwards to a NodePort Service."""
         ...
 

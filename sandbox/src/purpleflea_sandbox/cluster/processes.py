@@ -17,7 +17,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handle:
+class ProcessHandle:
     """Identity of one process, distinct from every other process that used the same pid."""
 
     pid: int
@@ -40,7 +40,7 @@ class Handle:
             except ProcessLookupError:
                 return
 
-    def wait_gone(self, timeout_s: float) -> bool:
+    def wait_until_exited(self, timeout_s: float) -> bool:
         """Wait until the process has exited (a zombie counts as exited); return whether it has."""
         try:
             descriptor = os.pidfd_open(self.pid)
@@ -63,15 +63,15 @@ def reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def handle(pid: int) -> Handle | None:
+def handle(pid: int) -> ProcessHandle | None:
     stat = _stat(pid)
-    return None if stat is None else Handle(pid=pid, started=stat.started, boot=_boot())
+    return None if stat is None else ProcessHandle(pid=pid, started=stat.started, boot=_boot())
 
 
-def load(path: Path) -> Handle | None:
+def load(path: Path) -> ProcessHandle | None:
     """Return the handle saved in a file, or None if the file is missing or truncated by a crash."""
     try:
-        return Handle(**json.loads(path.read_text()))
+        return ProcessHandle(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -84,7 +84,7 @@ def children(pid: int) -> tuple[int, ...]:
     return tuple(int(child) for child in text.split())
 
 
-def session_members(leader: Handle) -> tuple[int, ...]:
+def session_members(leader: ProcessHandle) -> tuple[int, ...]:
     """Return every live process of the session that `leader` opened, even if the leader has exited."""
     if _boot() != leader.boot:
         return ()

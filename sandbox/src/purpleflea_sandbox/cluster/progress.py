@@ -30,7 +30,7 @@ class Progress(Protocol):
         ...
 
 
-class Silent:
+class NullProgress:
     """Progress receiver that discards all reports."""
 
     @contextmanager
@@ -42,7 +42,7 @@ class Silent:
         del text
 
 
-class Terminal:
+class TerminalProgress:
     """Progress receiver that writes to standard error, so that standard output stays usable in
     pipes.
     """
@@ -64,11 +64,11 @@ class Terminal:
     @contextmanager
     def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
         began = self._clock()
-        shown = text if expected_s is None else f"{text} (expect {spoken(expected_s)})"
+        shown = text if expected_s is None else f"{text} (expect {format_duration(expected_s)})"
         around = self._live(shown) if self._console.is_terminal else self._lines(text, shown, began)
         with around:
             yield
-        self.note(f"{text}: {spoken(self._clock() - began)}")
+        self.note(f"{text}: {format_duration(self._clock() - began)}")
 
     @contextmanager
     def _live(self, shown: str) -> Iterator[None]:
@@ -84,7 +84,7 @@ class Terminal:
         def beat() -> None:
             self_text = f"{text} ..."
             while not done.wait(self._heartbeat_s):
-                self.note(f"{self_text} {spoken(self._clock() - began)} so far")
+                self.note(f"{self_text} {format_duration(self._clock() - began)} so far")
 
         if shown != text:
             self.note(f"{shown} ...")
@@ -97,7 +97,7 @@ class Terminal:
             reporter.join()
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format a duration for people, such as `4.2 s` or `3 min 05 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"

@@ -24,26 +24,26 @@ def provider(name: str = DEFAULT_NAME, choice: Choice = "auto") -> Provider:
     Raises ClusterError if the cluster exists with another provider than `choice`.
     """
     identity = identify(name)
-    owner = records.owner(identity.state)
+    recorded = records.provider_of(identity.state)
     if choice == "auto":
-        return _of(identity, owner or best())
-    if owner not in (None, choice):
+        return _of(identity, recorded or best())
+    if recorded not in (None, choice):
         raise ClusterError(
-            f"cluster {name} already exists with provider {owner}; run 'cluster down --name {name}' first"
+            f"cluster {name} already exists with provider {recorded}; run 'cluster down --name {name}' first"
         )
     return _of(identity, choice)
 
 
 def best() -> ProviderName:
     """Return the best provider that this machine supports."""
-    if docker_answers():
+    if docker_is_available():
         return "kind"
     if sys.platform == "linux" and os.geteuid() == 0:
         return "local"
     return "simulated"
 
 
-def docker_answers() -> bool:
+def docker_is_available() -> bool:
     """Return whether a Docker engine responds within 2 s."""
     docker = shutil.which("docker")
     if docker is None:

@@ -18,7 +18,7 @@ _OWNER = "provider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ClusterRecord:
     """Facts of one start that cannot be observed from outside."""
 
     server: str
@@ -26,19 +26,19 @@ class Record:
     kubectl: str
 
 
-def save(state: Path, record: Record) -> None:
+def save(state: Path, record: ClusterRecord) -> None:
     unfinished = state / f".{_FILE}.{os.getpid()}"
     unfinished.write_text(json.dumps(asdict(record)))
     unfinished.rename(state / _FILE)
 
 
-def claim(state: Path, provider: ProviderName) -> None:
+def record_provider(state: Path, provider: ProviderName) -> None:
     """Record, before anything is started, which provider can clean up the state folder."""
     state.mkdir(parents=True, exist_ok=True)
     (state / _OWNER).write_text(provider)
 
 
-def owner(state: Path) -> ProviderName | None:
+def provider_of(state: Path) -> ProviderName | None:
     """Return the provider of a state folder, or None if there is none."""
     try:
         text = (state / _OWNER).read_text()
@@ -47,9 +47,9 @@ def owner(state: Path) -> ProviderName | None:
     return next((name for name in get_args(ProviderName) if name == text), None)
 
 
-def load(state: Path) -> Record | None:
+def load(state: Path) -> ClusterRecord | None:
     """Return the record, or None if the cluster was never completely started."""
     try:
-        return Record(**json.loads((state / _FILE).read_text()))
+        return ClusterRecord(**json.loads((state / _FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from purpleflea_sandbox.demo import installation
-from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.secrets import SandboxKeys
 from purpleflea_sandbox.demo.tools import Tools
 
 NAME = "fleet"
@@ -25,13 +25,13 @@ may send the keys in it.
 """
 
 
-def apply(tools: Tools, keys: Keys) -> None:
+def apply(tools: Tools, keys: SandboxKeys) -> None:
     """Create the Secret with the keys and the PurpleFleaObservability resource."""
     tools.apply(_secret(keys))
     tools.apply(_resource())
 
 
-def _secret(keys: Keys) -> dict[str, Any]:
+def _secret(keys: SandboxKeys) -> dict[str, Any]:
     # The stand-in accepts any application key if none is configured.
     values = {"api-key": keys.datadog_key, "app-key": "sandbox"}
     return {

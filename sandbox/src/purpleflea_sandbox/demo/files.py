@@ -10,7 +10,7 @@ from purpleflea_sandbox.cluster.identity import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class DemoFiles:
     """Files of the demo of one cluster."""
 
     identity: Identity

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from purpleflea_sandbox.demo.errors import DemoError
-from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.secrets import SandboxKeys
 from purpleflea_sandbox.demo.tools import Tools
 
 DATADOG, EXCHANGE, OPERATOR = "datadog", "exchange", "purpleflea-system"
@@ -29,7 +29,7 @@ def namespace(tools: Tools, name: str, *, level: str = "restricted") -> None:
     tools.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
-def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
+def datadog(tools: Tools, charts: Path, keys: SandboxKeys, **values: str) -> None:
     """Install the Datadog stand-in with Helm like Datadog itself, with the values of Datadog's
     documentation and the Agent check.
     """
@@ -49,7 +49,7 @@ def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
     _install(tools, "datadog-agent", charts / "datadog", DATADOG, settings, files=files)
 
 
-def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
+def exchange(tools: Tools, charts: Path, keys: SandboxKeys) -> None:
     """Install the paper exchange."""
     namespace(tools, EXCHANGE)
     settings = {
@@ -70,7 +70,7 @@ def operator(tools: Tools, chart: Path, **values: str) -> None:
     _install(tools, "purpleflea-operator", chart, OPERATOR, values)
 
 
-def api_key(tools: Tools, name: str, keys: Keys) -> None:
+def api_key(tools: Tools, name: str, keys: SandboxKeys) -> None:
     """Create the Secret with the agents' API key in a namespace."""
     value = base64.b64encode(keys.exchange_key.encode()).decode()
     metadata = {"name": KEY_SECRET, "namespace": name}
@@ -78,7 +78,7 @@ def api_key(tools: Tools, name: str, keys: Keys) -> None:
     tools.apply({**secret, "data": {"api-key": value}})
 
 
-def renew(tools: Tools, name: str, image: str, workloads: str) -> bool:
+def restart_if_image_changed(tools: Tools, name: str, image: str, workloads: str) -> bool:
     """Restart the workloads of a namespace if their image was rebuilt under the same tag; return
     whether they were restarted.
     """

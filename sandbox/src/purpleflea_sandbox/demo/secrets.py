@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class SandboxKeys:
     """Keys of the paper exchange and of the Datadog stand-in."""
 
     exchange_key: str
@@ -16,11 +16,11 @@ class Keys:
     datadog_key: str
 
 
-def keys(file: Path) -> Keys:
+def keys(file: Path) -> SandboxKeys:
     """Return the keys in `file`; generate and write them if the file does not exist."""
     if file.exists():
-        return Keys(**json.loads(file.read_text(encoding="utf-8")))
-    generated = Keys(
+        return SandboxKeys(**json.loads(file.read_text(encoding="utf-8")))
+    generated = SandboxKeys(
         exchange_key=f"pf_paper_{secrets.token_hex(16)}",
         exchange_admin_token=secrets.token_hex(16),
         datadog_key=secrets.token_hex(16),

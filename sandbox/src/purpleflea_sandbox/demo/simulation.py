@@ -14,9 +14,9 @@ from purpleflea_sandbox.cluster import processes
 from purpleflea_sandbox.cluster.port import Options, Provider
 from purpleflea_sandbox.cluster.progress import Progress
 from purpleflea_sandbox.demo import installation
-from purpleflea_sandbox.demo.files import Files
+from purpleflea_sandbox.demo.files import DemoFiles
 from purpleflea_sandbox.demo.fleet import EXAMPLE, TRADING
-from purpleflea_sandbox.demo.screen import Outcome
+from purpleflea_sandbox.demo.screen import DemoSummary
 from purpleflea_sandbox.demo.secrets import keys
 from purpleflea_sandbox.demo.tools import Tools
 
@@ -24,12 +24,12 @@ from purpleflea_sandbox.demo.tools import Tools
 class Simulation:
     """One run of the demo on a simulated cluster."""
 
-    def __init__(self, provider: Provider, files: Files, progress: Progress) -> None:
+    def __init__(self, provider: Provider, files: DemoFiles, progress: Progress) -> None:
         self._provider = provider
         self._files = files
         self._progress = progress
 
-    def up(self) -> Outcome:
+    def up(self) -> DemoSummary:
         """Set everything up and return the summary."""
         began = time.monotonic()
         cluster = self._provider.up(Options(), self._progress)
@@ -53,7 +53,7 @@ class Simulation:
                 "--for=condition=Ready",
                 "--timeout=60s",
             )
-        return Outcome(
+        return DemoSummary(
             kubeconfig=cluster.kubeconfig,
             real=(*cluster.real, "operator, as a process of this machine"),
             simulated=(
@@ -62,7 +62,7 @@ class Simulation:
                 "for a real cluster use root or a Docker engine: sudo make demo",
             ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
-            identities=(),
+            observed_agents=(),
             addresses=[("operator log", str(self._files.operator_log))],
             timings=[("all", time.monotonic() - began)],
             operator_mib=None,

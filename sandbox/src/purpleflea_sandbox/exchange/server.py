@@ -14,8 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from purpleflea_sandbox.exchange.api.app import application
 from purpleflea_sandbox.exchange.api.fault_injection import TRANSPORT
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.errors import SettingsError
-from purpleflea_sandbox.exchange.house import House
 
 # Longer than the pool timeout of clients. If the server closes an idle connection first, a POST can
 # fail although it was never read.
@@ -51,9 +51,9 @@ def listener(host: str, port: int) -> socket.socket:
     return bound
 
 
-def configuration(house: House) -> uvicorn.Config:
+def configuration(state: AppState) -> uvicorn.Config:
     return uvicorn.Config(
-        application(house),
+        application(state),
         loop="asyncio",
         http=ResettableProtocol,
         ws="none",
@@ -73,7 +73,7 @@ class EmbeddedServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.decided = asyncio.Event()
+        self.startup_finished = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -83,17 +83,17 @@ class EmbeddedServer(uvicorn.Server):
         try:
             await super().startup(sockets)
         finally:
-            self.decided.set()
+            self.startup_finished.set()
 
 
 @contextlib.asynccontextmanager
-async def running(house: House) -> AsyncIterator[str]:
+async def running(state: AppState) -> AsyncIterator[str]:
     """Serve the exchange on a free loopback port; yield its base URL."""
     bound = listener("127.0.0.1", 0)
-    instance = EmbeddedServer(configuration(house))
+    instance = EmbeddedServer(configuration(state))
     serving = asyncio.create_task(instance.serve([bound]), name="exchange-server")
     try:
-        await instance.decided.wait()
+        await instance.startup_finished.wait()
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         instance.should_exit = True

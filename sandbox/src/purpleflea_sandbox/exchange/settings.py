@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from purpleflea_sandbox.exchange.errors import SettingsError
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.venue.context import Terms
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ExchangeSettings:
     host: str = "0.0.0.0"  # noqa: S104 - it serves a pod; tests bind loopback
     port: int = 8080
     keys_file: Path | None = None
@@ -28,12 +28,12 @@ class Settings:
     terms: Terms
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
+def from_environment(environment: Mapping[str, str]) -> ExchangeSettings:
     """Return the settings from EXCHANGE_* variables; an empty variable counts as unset."""
     given = {name: value for name, value in environment.items() if value}
     default = Terms()
-    return Settings(
-        host=given.get("EXCHANGE_HOST", "0.0.0.0"),  # noqa: S104 - see Settings.host
+    return ExchangeSettings(
+        host=given.get("EXCHANGE_HOST", "0.0.0.0"),  # noqa: S104 - see ExchangeSettings.host
         port=_whole(given, "EXCHANGE_PORT", 8080, least=0),
         keys_file=_path(given, "EXCHANGE_KEYS_FILE"),
         data_dir=_path(given, "EXCHANGE_DATA_DIR"),

@@ -22,7 +22,7 @@ def path(name: str, key: str) -> Path:
     return folder() / f"{name}-{key}.tar"
 
 
-def found(name: str, key: str) -> Path | None:
+def find(name: str, key: str) -> Path | None:
     """Return the archive of this key if it exists, and mark it as used so that it is pruned later."""
     archive = path(name, key)
     try:
@@ -37,7 +37,7 @@ def has_any(name: str) -> bool:
 
 
 @contextmanager
-def published(name: str, key: str) -> Iterator[Path]:
+def publishing(name: str, key: str) -> Iterator[Path]:
     """Yield a path to write an archive to; the archive gets its final name only if the build
     succeeds.
     """

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from purpleflea_sandbox.cluster import packages
-from purpleflea_sandbox.images import archives, keys, logged
+from purpleflea_sandbox.images import archives, keys, run_logged
 from purpleflea_sandbox.images.errors import ImageError
 
 NAME = "base"
@@ -26,7 +26,7 @@ _PACKAGES = (
     "tzdata",
     "libstdc++6",
 )
-_LEFT_OUT = (
+_EXCLUDED_PATHS = (
     "/usr/share/doc/*",
     "/usr/share/man/*",
     "/usr/share/locale/*",
@@ -48,8 +48,8 @@ EXPECTED_S = 35
 
 def key() -> str:
     """Return the key of the base image of this machine's distribution."""
-    recipe = (platform.machine(), codename(), *_PACKAGES, *_LEFT_OUT, _CLEAN)
-    return keys.text_key("\0".join(recipe))
+    inputs = (platform.machine(), codename(), *_PACKAGES, *_EXCLUDED_PATHS, _CLEAN)
+    return keys.text_key("\0".join(inputs))
 
 
 def codename() -> str:
@@ -60,22 +60,24 @@ def codename() -> str:
         return ""
 
 
-def make(log: Path) -> Path:
+def build(log: Path) -> Path:
     """Return the tar of the base file system, from the cache or built now.
 
     Raises ImageError if the distribution has no code name or the build fails.
     """
-    if (cached := archives.found(NAME, key())) is not None:
+    if (cached := archives.find(NAME, key())) is not None:
         return cached
     if not codename():
         raise ImageError(
             "this distribution has no code name in /etc/os-release, so building images needs a Docker engine"
         )
-    with archives.published(NAME, key()) as unfinished:
+    with archives.publishing(NAME, key()) as unfinished:
         # mmdebstrap selects its output format by the suffix of the file name.
         target = unfinished.with_suffix(".partial.tar")
         try:
-            logged.run(_command(target), log=log, doing="building the base image with mmdebstrap")
+            run_logged.run(
+                _command(target), log=log, doing="building the base image with mmdebstrap"
+            )
             target.rename(unfinished)
         finally:
             target.unlink(missing_ok=True)
@@ -89,7 +91,7 @@ def _command(target: Path) -> list[str]:
         "--variant=essential",
         *hooks,
         f"--include={','.join(_PACKAGES)}",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED_PATHS),
         *(f"--aptopt={setting}" for setting in _network_settings()),
         "--skip=cleanup/apt",
         f"--customize-hook={_PYTHON}",
@@ -105,7 +107,7 @@ def _sources(suite: str) -> list[str]:
     mmdebstrap uses its default.
     """
     files: list[str] = []
-    for line in _said_by_apt(
+    for line in _apt_output(
         "apt-get", "indextargets", "--format", "$(SOURCESENTRY) $(RELEASE) $(COMPONENT)"
     ):
         entry, _, release_and_component = line.partition(" ")
@@ -118,10 +120,10 @@ def _sources(suite: str) -> list[str]:
 
 def _network_settings() -> list[str]:
     """Return the apt settings for network access (proxy, certificates) without any other settings."""
-    return [line for line in _said_by_apt("apt-config", "dump") if _NETWORK_SETTING.fullmatch(line)]
+    return [line for line in _apt_output("apt-config", "dump") if _NETWORK_SETTING.fullmatch(line)]
 
 
-def _said_by_apt(*command: str) -> list[str]:
+def _apt_output(*command: str) -> list[str]:
     if shutil.which(command[0]) is None:
         return []
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -19,8 +19,8 @@ from purpleflea_sandbox.images import (
     catalogue,
     context,
     docker,
+    go_images,
     keys,
-    single_programs,
 )
 from purpleflea_sandbox.images.buildah import Buildah
 from purpleflea_sandbox.images.catalogue import Image
@@ -42,11 +42,11 @@ def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> 
     wanted = catalogue.chosen(names)
     images = tuple(image for image in wanted if not image.program)
     # These images need no builder and have no base image that could be rebuilt.
-    ready = {i.name: single_programs.archive(i, progress) for i in wanted if i.program}
-    builders = _possible()
+    ready = {i.name: go_images.archive(i, progress) for i in wanted if i.program}
+    builders = _candidate_builders()
     ready |= {} if fresh else _cached(images, paths.checkout(), builders)
     if missing := _missing(images, ready):
-        ready |= build_with(_usable(builders), missing, progress, fresh=fresh)
+        ready |= build_with(_usable_builder(builders), missing, progress, fresh=fresh)
     return {image.name: ready[image.name] for image in wanted}
 
 
@@ -59,7 +59,7 @@ def build_with(
         archives.folder() / ".lock", timeout_s=_LOCK_TIMEOUT_S, what="the image builds"
     ):
         if fresh:
-            builder.forget_base()
+            builder.discard_base()
         ready = {} if fresh else _cached(images, checkout, [builder])
         needed = catalogue.with_bases(_missing(images, ready))
         if not fresh:
@@ -71,7 +71,7 @@ def build_with(
             expected_s = _EXPECTED_AGAIN_S if archives.has_any(image.name) else _EXPECTED_FIRST_S
             text = f"build image {image.name} ({number} of {len(missing)})"
             with progress.step(text, expected_s=expected_s):
-                ready[image.name] = _built(builder, image, checkout, ready.get(image.base))
+                ready[image.name] = _build_one(builder, image, checkout, ready.get(image.base))
     return {image.name: ready[image.name] for image in images}
 
 
@@ -79,12 +79,12 @@ def _missing(images: Sequence[Image], ready: Mapping[str, Path]) -> tuple[Image,
     return tuple(image for image in images if image.name not in ready)
 
 
-def _built(builder: Builder, image: Image, checkout: Path, base: Path | None) -> Path:
+def _build_one(builder: Builder, image: Image, checkout: Path, base: Path | None) -> Path:
     with tempfile.TemporaryDirectory(prefix="purpleflea-image-") as scratch:
         sources = Path(scratch)
         context.snapshot(image, checkout, sources)
         key = keys.image_key(image, sources, _base_key(image, checkout, builder))
-        with archives.published(image.name, key) as unfinished:
+        with archives.publishing(image.name, key) as unfinished:
             builder.build(image, sources, unfinished, base=base)
     return archives.path(image.name, key)
 
@@ -106,7 +106,7 @@ def _cached(
     ready: dict[str, Path] = {}
     for image in images:
         for builder in builders:
-            archive = archives.found(
+            archive = archives.find(
                 image.name, keys.image_key(image, checkout, _base_key(image, checkout, builder))
             )
             if archive is not None:
@@ -114,12 +114,12 @@ def _cached(
     return ready
 
 
-def _possible() -> tuple[Builder, ...]:
+def _candidate_builders() -> tuple[Builder, ...]:
     return (Docker(), Buildah()) if base.codename() else (Docker(),)
 
 
-def _usable(builders: Sequence[Builder]) -> Builder:
-    if docker.answers():
+def _usable_builder(builders: Sequence[Builder]) -> Builder:
+    if docker.is_available():
         return Docker()
     for builder in builders:
         if isinstance(builder, Buildah) and sys.platform == "linux" and os.geteuid() == 0:

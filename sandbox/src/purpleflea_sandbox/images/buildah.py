@@ -14,7 +14,7 @@ from pathlib import Path
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import packages
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.images import archives, base, build_network, logged
+from purpleflea_sandbox.images import archives, base, build_network, run_logged
 from purpleflea_sandbox.images.catalogue import Image
 
 PACKAGES = ("mmdebstrap", "buildah", "util-linux")
@@ -24,7 +24,7 @@ _SYSTEM_FOLDERS = (Path("/var/lib/containers"), Path("/run/containers"))
 # Mounts end with the mount namespace of each command, so the run root, which records them, must end
 # with it too.
 _HIDE = 'while [ "$1" != -- ]; do mount -t tmpfs tmpfs "$1" || exit; shift; done; shift; exec "$@"'
-_BASE_RECIPE = """\
+_BASE_DOCKERFILE = """\
 FROM scratch
 ADD {tar} /
 ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8
@@ -47,16 +47,16 @@ class Buildah:
         if _size(self._store) > STORE_LIMIT_BYTES:
             shutil.rmtree(self._store)
         log = _fresh_log("image-base")
-        if archives.found(base.NAME, base.key()) is None:
+        if archives.find(base.NAME, base.key()) is None:
             with progress.step(
                 "build the base image from Debian packages", expected_s=base.EXPECTED_S
             ):
-                base.make(log)
+                base.build(log)
         if not self._marker.exists():
             with progress.step("import the base image into the build storage", expected_s=4):
-                self._take_base(log)
+                self._import_base(log)
 
-    def forget_base(self) -> None:
+    def discard_base(self) -> None:
         archives.path(base.NAME, base.key()).unlink(missing_ok=True)
         self._marker.unlink(missing_ok=True)
 
@@ -97,16 +97,16 @@ class Buildah:
     def _marker(self) -> Path:
         return self._store / f"base-{base.key()}"
 
-    def _take_base(self, log: Path) -> None:
-        tar = base.make(log)
+    def _import_base(self, log: Path) -> None:
+        tar = base.build(log)
         with tempfile.TemporaryDirectory() as scratch:
-            recipe = Path(scratch) / "Dockerfile"
-            recipe.write_text(_BASE_RECIPE.format(tar=tar.name))
+            dockerfile = Path(scratch) / "Dockerfile"
+            dockerfile.write_text(_BASE_DOCKERFILE.format(tar=tar.name))
             options = (
                 "--isolation=chroot",
                 "--timestamp=0",
                 f"--tag={self._base_reference}",
-                f"--file={recipe}",
+                f"--file={dockerfile}",
                 str(tar.parent),
             )
             self._buildah("bud", *options, log=log, doing="building the base image")
@@ -121,13 +121,13 @@ class Buildah:
             *(packages.program("buildah"), "--root", str(self._store), "--runroot", str(run_root)),
             *(command, *arguments),
         ]
-        with _present(_SYSTEM_FOLDERS):
+        with _mount_points(_SYSTEM_FOLDERS):
             driver = os.environ.get("STORAGE_DRIVER", "overlay")
-            logged.run(argv, log=log, doing=doing, env={"STORAGE_DRIVER": driver})
+            run_logged.run(argv, log=log, doing=doing, env={"STORAGE_DRIVER": driver})
 
 
 @contextmanager
-def _present(folders: tuple[Path, ...]) -> Iterator[None]:
+def _mount_points(folders: tuple[Path, ...]) -> Iterator[None]:
     """Create the missing mount points; remove them at the end."""
     created = [folder for folder in folders if not folder.exists()]
     for folder in created:
@@ -141,7 +141,7 @@ def _present(folders: tuple[Path, ...]) -> Iterator[None]:
 
 
 def _fresh_log(name: str) -> Path:
-    log = logged.log_file(name)
+    log = run_logged.log_file(name)
     log.unlink(missing_ok=True)
     return log
 

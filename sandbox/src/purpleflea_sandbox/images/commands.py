@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from purpleflea_sandbox.cluster.errors import ClusterError
-from purpleflea_sandbox.cluster.progress import Terminal, spoken
+from purpleflea_sandbox.cluster.cli import OneLineErrors
+from purpleflea_sandbox.cluster.progress import TerminalProgress, format_duration
 from purpleflea_sandbox.images import build, catalogue
 
 
-@click.group()
+@click.group(cls=OneLineErrors)
 def images() -> None:
     """Build the container images of the demo without a registry."""
 
@@ -32,15 +32,12 @@ def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
     Examples (custom-agent) and the CSI driver (csi-driver) are built only if they are named.
     """
     began = time.monotonic()
-    try:
-        archives = build.ensure(names, Terminal(), fresh=fresh)
-    except ClusterError as error:
-        raise click.ClickException(str(error)) from None
+    archives = build.ensure(names, TerminalProgress(), fresh=fresh)
     references = build.references(archives)
     for name, archive in archives.items():
         click.echo(f"{references[name]}  {archive}  {_size(archive)}")
     counted = "1 image" if len(archives) == 1 else f"{len(archives)} images"
-    click.echo(f"{counted} ready in {spoken(time.monotonic() - began)}", err=True)
+    click.echo(f"{counted} ready in {format_duration(time.monotonic() - began)}", err=True)
 
 
 @images.command(name="list")

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.images import build_network, logged
+from purpleflea_sandbox.images import build_network, run_logged
 from purpleflea_sandbox.images.catalogue import Image
 
 _ANSWER_TIMEOUT_S = 2.0
@@ -29,16 +29,18 @@ class Docker:
     def prepare(self, progress: Progress) -> None:
         del progress
 
-    def forget_base(self) -> None:
+    def discard_base(self) -> None:
         self._fresh = True
 
     def build(
         self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
     ) -> None:
-        log = logged.log_file(f"image-{image.name}")
+        log = run_logged.log_file(f"image-{image.name}")
         log.unlink(missing_ok=True)
         if base is not None:
-            logged.run(["docker", "load", f"--input={base}"], log=log, doing=f"loading {base.name}")
+            run_logged.run(
+                ["docker", "load", f"--input={base}"], log=log, doing=f"loading {base.name}"
+            )
         with tempfile.TemporaryDirectory() as scratch:
             options = (
                 *(("--pull",) if self._fresh and base is None else ()),
@@ -47,17 +49,17 @@ class Docker:
                 f"--file={sources / image.dockerfile}",
                 str(sources / image.folder),
             )
-            logged.run(
+            run_logged.run(
                 ["docker", "build", "--progress=plain", *options],
                 log=log,
                 doing=f"building the image {image.name}",
                 env={"DOCKER_BUILDKIT": "1"},
             )
         save = ["docker", "save", f"--output={archive}", image.reference]
-        logged.run(save, log=log, doing=f"writing {archive.name}")
+        run_logged.run(save, log=log, doing=f"writing {archive.name}")
 
 
-def answers() -> bool:
+def is_available() -> bool:
     """Return whether a Docker engine can be reached."""
     if shutil.which("docker") is None:
         return False

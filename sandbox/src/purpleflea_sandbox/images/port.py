@@ -19,7 +19,7 @@ class Builder(Protocol):
         """Build the base image if it does not exist."""
         ...
 
-    def forget_base(self) -> None:
+    def discard_base(self) -> None:
         """Discard the base image, so that `prepare` builds it again."""
         ...
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class CommandResult:
     """Exit code and output of a command."""
 
     code: int
@@ -21,14 +21,14 @@ class Said:
 class Runner(Protocol):
     """Runs commands."""
 
-    def run(self, argv: Sequence[str]) -> Said: ...
+    def run(self, argv: Sequence[str]) -> CommandResult: ...
 
 
 class SystemRunner:
     """Runner that starts real processes."""
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         done = subprocess.run(
             list(argv), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
-        return Said(code=done.returncode, out=done.stdout, err=done.stderr)
+        return CommandResult(code=done.returncode, out=done.stdout, err=done.stderr)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from purpleflea_sandbox.cluster.local.layout import (
+from purpleflea_sandbox.cluster.local.paths import (
+    CLEANUP_RUN,
     CLUSTER_DOMAIN,
     CONTAINERD,
     DNS_IP,
@@ -16,8 +17,7 @@ from purpleflea_sandbox.cluster.local.layout import (
     POD_LOGS,
     POD_RANGE,
     SOCKET,
-    SWEEP,
-    Layout,
+    ClusterPaths,
 )
 
 PAUSE_IMAGE = "localhost/pause:1"
@@ -33,10 +33,10 @@ _DISABLED = [
 ]
 
 
-def containerd(layout: Layout, *, runc: str, snapshotter: str) -> str:
+def containerd(paths: ClusterPaths, *, runc: str, snapshotter: str) -> str:
     """Return the configuration of containerd as the runtime of the kubelet."""
     cri = 'plugins."io.containerd.grpc.v1.cri"'
-    own = _containerd(layout, CONTAINERD, _DISABLED)
+    own = _containerd(paths, CONTAINERD, _DISABLED)
     return own + _lines(
         f"[{cri}]",
         f"sandbox_image = {_quoted(PAUSE_IMAGE)}",
@@ -46,7 +46,7 @@ def containerd(layout: Layout, *, runc: str, snapshotter: str) -> str:
         "disable_apparmor = true",
         f"[{cri}.cni]",
         'bin_dir = "/usr/lib/cni"',
-        f"conf_dir = {_quoted(layout.etc('cni'))}",
+        f"conf_dir = {_quoted(paths.etc('cni'))}",
         f"[{cri}.containerd]",
         f"snapshotter = {_quoted(snapshotter)}",
         'default_runtime_name = "runc"',
@@ -58,27 +58,27 @@ def containerd(layout: Layout, *, runc: str, snapshotter: str) -> str:
     )
 
 
-def containerd_for_sweep(layout: Layout) -> str:
+def containerd_for_cleanup(paths: ClusterPaths) -> str:
     """Return the configuration of containerd on the same image store without CRI, used only to
     remove old containers.
     """
-    return _containerd(layout, SWEEP, [*_DISABLED, "io.containerd.grpc.v1.cri"])
+    return _containerd(paths, CLEANUP_RUN, [*_DISABLED, "io.containerd.grpc.v1.cri"])
 
 
-def _containerd(layout: Layout, run: Path, disabled: list[str]) -> str:
+def _containerd(paths: ClusterPaths, run: Path, disabled: list[str]) -> str:
     return _lines(
         "version = 2",
-        f"root = {_quoted(layout.image_store)}",
+        f"root = {_quoted(paths.image_store)}",
         f"state = {_quoted(run)}",
         f"disabled_plugins = {json.dumps(disabled)}",
         "[grpc]",
         f"address = {_quoted(run / SOCKET)}",
         '[plugins."io.containerd.internal.v1.opt"]',
-        f"path = {_quoted(layout.state / 'opt')}",
+        f"path = {_quoted(paths.state / 'opt')}",
     )
 
 
-def pod_network(layout: Layout) -> str:
+def pod_network(paths: ClusterPaths) -> str:
     address_range = {"subnet": POD_RANGE}
     bridge = {
         "type": "bridge",
@@ -90,14 +90,14 @@ def pod_network(layout: Layout) -> str:
         "ipam": {
             "type": "host-local",
             "ranges": [[address_range]],
-            "dataDir": str(layout.state / "ipam"),
+            "dataDir": str(paths.state / "ipam"),
         },
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
     return _json({"cniVersion": "0.4.0", "name": "plane", "plugins": [bridge, ports]})
 
 
-def kubelet(layout: Layout) -> str:
+def kubelet(paths: ClusterPaths) -> str:
     return _json(
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -105,10 +105,10 @@ def kubelet(layout: Layout) -> str:
             "failCgroupV1": False,
             "failSwapOn": False,
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{layout.cgroup}",
+            "cgroupRoot": f"/{paths.cgroup}",
             "cgroupsPerQOS": True,
             "containerRuntimeEndpoint": f"unix://{CONTAINERD / SOCKET}",
-            **_kubelet_trust(layout),
+            **_kubelet_trust(paths),
             "address": NODE_IP,
             "port": KUBELET_PORT,
             "healthzBindAddress": "127.0.0.1",
@@ -134,8 +134,8 @@ def kubelet(layout: Layout) -> str:
     )
 
 
-def _kubelet_trust(layout: Layout) -> Mapping[str, Any]:
-    keys = layout.state / "pki"
+def _kubelet_trust(paths: ClusterPaths) -> Mapping[str, Any]:
+    keys = paths.state / "pki"
     return {
         "authentication": {
             "anonymous": {"enabled": False},

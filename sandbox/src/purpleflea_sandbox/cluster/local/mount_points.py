@@ -14,7 +14,7 @@ _MARK = ".made-by-purpleflea-sandbox"
 _LOCK_WAIT_S = 30.0
 
 
-def make(points: Iterable[Path]) -> None:
+def create(points: Iterable[Path]) -> None:
     """Create the missing folders."""
     for point in points:
         with _alone(point):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from purpleflea_sandbox.cluster.control_plane import API_SERVICE_IP, SERVICE_RANGE
-from purpleflea_sandbox.cluster.local.layout import (
+from purpleflea_sandbox.cluster.local.paths import (
     DNS_IP,
     NODE_BRIDGE,
     NODE_IP,
@@ -19,7 +19,7 @@ from purpleflea_sandbox.cluster.local.layout import (
 
 # The kubelet sets these values for the whole machine, but writes nothing if a value is already
 # correct.
-_FROZEN = {
+_SYSCTL_OVERRIDES = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
     "kernel/panic": "10",
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         _hide(path, ours)
     for folder in (Path("/run/lock"), Path("/run/netns")):
         folder.mkdir()
-    _freeze(Path(wanted["frozen"]))
+    _override_sysctls(Path(wanted["sysctl_folder"]))
     _network()
 
 
@@ -63,10 +63,10 @@ def _hide(path: str, ours: str) -> None:
     _run("mount", "--make-shared", path)
 
 
-def _freeze(frozen: Path) -> None:
-    frozen.mkdir(parents=True, exist_ok=True)
-    for name, value in _FROZEN.items():
-        override = frozen / name.replace("/", ".")
+def _override_sysctls(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in _SYSCTL_OVERRIDES.items():
+        override = folder / name.replace("/", ".")
         override.write_text(f"{value}\n")
         setting = Path("/proc/sys") / name
         if setting.is_file():

@@ -19,14 +19,14 @@ from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
 from purpleflea_sandbox.cluster.local import volumes
-from purpleflea_sandbox.cluster.local.volumes import Manifest
+from purpleflea_sandbox.cluster.local.volumes import VolumeObject
 
 logger = logging.getLogger(__name__)
 
 _WATCH_S = 300
 _PAUSE_S = 1.0
-Act = Callable[[Manifest], None]
-Work = tuple[Act, Manifest] | Exception
+Handler = Callable[[VolumeObject], None]
+WorkItem = tuple[Handler, VolumeObject] | Exception
 
 
 class Provisioner:
@@ -36,7 +36,7 @@ class Provisioner:
         self._core = core
         self._root = root
 
-    def on_claim(self, claim: Manifest) -> None:
+    def on_claim(self, claim: VolumeObject) -> None:
         if not volumes.waits_for_volume(claim):
             return
         folder = self._root / volumes.volume_name(claim)
@@ -51,8 +51,8 @@ class Provisioner:
         else:
             logger.info("provisioned %s", folder.name)
 
-    def on_volume(self, volume: Manifest) -> None:
-        if not volumes.is_over(volume):
+    def on_volume(self, volume: VolumeObject) -> None:
+        if not volumes.should_delete(volume):
             return
         name = volume["metadata"]["name"]
         shutil.rmtree(self._root / name, ignore_errors=True)
@@ -74,7 +74,9 @@ class Provisioner:
             logger.info("removed orphan %s", name)
 
 
-def follow(read: Callable[..., Any], serialise: Callable[[Any], Any]) -> Iterator[Manifest]:
+def list_and_watch(
+    read: Callable[..., Any], serialise: Callable[[Any], Any]
+) -> Iterator[VolumeObject]:
     """List all objects, then watch their changes without end.
 
     An interrupted watch is resumed; an expired watch restarts with a list.
@@ -100,10 +102,10 @@ def follow(read: Callable[..., Any], serialise: Callable[[Any], Any]) -> Iterato
                 time.sleep(_PAUSE_S)
 
 
-def _feed(source: Iterator[Manifest], act: Act, sink: "queue.Queue[Work]") -> None:
+def _feed(source: Iterator[VolumeObject], handler: Handler, sink: "queue.Queue[WorkItem]") -> None:
     try:
         for item in source:
-            sink.put((act, item))
+            sink.put((handler, item))
     except Exception as error:
         sink.put(error)
 
@@ -115,14 +117,14 @@ def run(core: Any, serialise: Callable[[Any], Any], root: Path) -> None:
     """
     provisioner = Provisioner(core, root)
     provisioner.remove_orphans()
-    work: queue.Queue[Work] = queue.Queue()
+    work: queue.Queue[WorkItem] = queue.Queue()
     reads = (
         (core.list_persistent_volume_claim_for_all_namespaces, provisioner.on_claim),
         (core.list_persistent_volume, provisioner.on_volume),
     )
-    for read, act in reads:
-        source = follow(read, serialise)
-        threading.Thread(target=_feed, args=(source, act, work), daemon=True).start()
+    for read, handler in reads:
+        source = list_and_watch(read, serialise)
+        threading.Thread(target=_feed, args=(source, handler, work), daemon=True).start()
     while True:
         match work.get():
             case Exception() as error:

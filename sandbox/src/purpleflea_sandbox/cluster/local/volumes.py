@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-Manifest = Mapping[str, Any]
+VolumeObject = Mapping[str, Any]
 
 PROVISIONER = "purpleflea.com/local"
 STORAGE_CLASS = "standard"
@@ -21,7 +21,7 @@ _ASKED = (
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
-def storage_class() -> Manifest:
+def storage_class() -> VolumeObject:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -35,14 +35,14 @@ def storage_class() -> Manifest:
     }
 
 
-def volume_name(claim: Manifest) -> str:
+def volume_name(claim: VolumeObject) -> str:
     """Return the volume name, which depends only on the claim, so a retry after a crash uses the
     same volume.
     """
     return f"pvc-{claim['metadata']['uid']}"
 
 
-def waits_for_volume(claim: Manifest) -> bool:
+def waits_for_volume(claim: VolumeObject) -> bool:
     """Return whether the claim requests a volume from this provisioner and the scheduler has
     selected a node.
     """
@@ -57,7 +57,7 @@ def waits_for_volume(claim: Manifest) -> bool:
     )
 
 
-def volume(claim: Manifest, root: PurePath) -> Manifest:
+def volume(claim: VolumeObject, root: PurePath) -> VolumeObject:
     """Return the volume of a claim: a folder of the selected node below `root`."""
     metadata, spec = claim["metadata"], claim["spec"]
     name = volume_name(claim)
@@ -91,7 +91,7 @@ def volume(claim: Manifest, root: PurePath) -> Manifest:
     }
 
 
-def is_over(candidate: Manifest) -> bool:
+def should_delete(candidate: VolumeObject) -> bool:
     """Return whether this provisioner created the volume, its claim has released it, and its data
     is to be deleted.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from purpleflea_sandbox.cluster import processes
 from purpleflea_sandbox.cluster.control_plane import python
-from purpleflea_sandbox.cluster.processes import Handle
+from purpleflea_sandbox.cluster.processes import ProcessHandle
 
 _END_LIMIT_S = 10.0
 
@@ -61,13 +61,13 @@ class Session:
             for member in members:
                 member.kill()
             # Wait by handle, because an exiting process no longer has a command line.
-            if not all(member.wait_gone(_END_LIMIT_S) for member in members):
+            if not all(member.wait_until_exited(_END_LIMIT_S) for member in members):
                 return False
         if (leader := processes.load(self._file)) is not None:
             processes.reap(leader.pid)
         return True
 
-    def _members(self) -> list[Handle]:
+    def _members(self) -> list[ProcessHandle]:
         leader = processes.load(self._file)
         if leader is None:
             return []

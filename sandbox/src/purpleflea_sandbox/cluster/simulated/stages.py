@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from purpleflea_sandbox.cluster.recipes import KUBERNETES
+from purpleflea_sandbox.cluster.build_specs import KUBERNETES
 
-Manifest = Mapping[str, Any]
+StageObject = Mapping[str, Any]
 
 NODES = ("simulated-1", "simulated-2", "simulated-3")
 POD_RANGE = "127.128.0.0/14"
@@ -111,7 +111,7 @@ def documents() -> str:
     return "\n---\n".join(json.dumps(stage) for stage in stages) + "\n"
 
 
-def node(name: str) -> Manifest:
+def node(name: str) -> StageObject:
     """Return a node that is ready from the start; kwok renews its lease."""
     capacity = {"cpu": "64", "memory": "256Gi", "pods": "10000", "ephemeral-storage": "1Ti"}
     versions = ("kubeletVersion", "kubeProxyVersion")
@@ -143,8 +143,8 @@ def node(name: str) -> Manifest:
 
 
 def _stage(
-    name: str, kind: str, template: str | None, *matches: Manifest, delay_ms: int = 0
-) -> Manifest:
+    name: str, kind: str, template: str | None, *matches: StageObject, delay_ms: int = 0
+) -> StageObject:
     return {
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "Stage",
@@ -158,5 +158,5 @@ def _stage(
     }
 
 
-def _match(key: str, operator: str, *values: str) -> Manifest:
+def _match(key: str, operator: str, *values: str) -> StageObject:
     return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}

@@ -10,17 +10,17 @@ import sys
 from pathlib import Path
 
 from purpleflea_sandbox.exchange.api.app import application
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.settings import from_environment
 
 
 def document() -> str:
     """Return the document as text."""
-    house = House.opened(from_environment({}))
+    state = AppState.open(from_environment({}))
     try:
-        return json.dumps(application(house).openapi(), indent=2) + "\n"
+        return json.dumps(application(state).openapi(), indent=2) + "\n"
     finally:
-        house.close()
+        state.close()
 
 
 if __name__ == "__main__":

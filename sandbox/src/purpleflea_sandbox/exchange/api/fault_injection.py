@@ -13,11 +13,11 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from purpleflea_sandbox.exchange.api.entrance import STALE
+from purpleflea_sandbox.exchange.api.dependencies import STALE
 from purpleflea_sandbox.exchange.api.problems import problem, problem_response, refusal
-from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, Target
+from purpleflea_sandbox.exchange.app_state import AppState
+from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, RequestTarget
 from purpleflea_sandbox.exchange.errors import TooManyError
-from purpleflea_sandbox.exchange.house import House
 
 TRANSPORT = "purpleflea.transport"
 """Key of the connection's transport in the scope's state; the server sets it."""
@@ -30,16 +30,16 @@ _RESET_ON_CLOSE = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 class FaultInjection:
     """ASGI middleware that applies faults."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
+    def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app = app
-        self._house = house
+        self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(_DIALECT_PATHS):
             await self._app(scope, receive, send)
             return
         final: Fault | None = None
-        for fault in self._house.switchboard.strike(_target(scope)):
+        for fault in self._state.fault_registry.select(_target(scope)):
             if fault.kind is FaultKind.DELAY:
                 await asyncio.sleep(_seconds(fault))
             else:
@@ -70,9 +70,9 @@ class FaultInjection:
                 await self._app(scope, receive, send)
 
 
-def _target(scope: Scope) -> Target:
+def _target(scope: Scope) -> RequestTarget:
     agent_id = Headers(scope=scope).get("x-agent-id", "default")
-    return Target(method=scope["method"], path=scope["path"], agent_id=agent_id)
+    return RequestTarget(method=scope["method"], path=scope["path"], agent_id=agent_id)
 
 
 def _seconds(fault: Fault) -> float:

@@ -21,7 +21,7 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class RequestTarget:
     """The fields of a request that faults match on."""
 
     method: str
@@ -30,14 +30,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class FaultMatch:
     """Selects the requests of a fault; an omitted field matches everything."""
 
     method: str | None = None
     path_prefix: str | None = None
     agent_id: str | None = None
 
-    def covers(self, target: Target) -> bool:
+    def matches(self, target: RequestTarget) -> bool:
         return (
             self.method in (None, target.method)
             and self.agent_id in (None, target.agent_id)
@@ -47,21 +47,21 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    match: Match = field(default_factory=Match)
+    match: FaultMatch = field(default_factory=FaultMatch)
     kind: FaultKind
     ms: int | None = None
     status: int | None = None
     probability: float = 1.0
     times: int | None = None
 
-    def concerns(self, target: Target) -> bool:
+    def applies_to(self, target: RequestTarget) -> bool:
         # Only reads can be stale, because a stale write would have no effect.
         readable = self.kind is not FaultKind.STALE or target.method == "GET"
-        return readable and self.match.covers(target)
+        return readable and self.match.matches(target)
 
 
 @dataclass(slots=True, kw_only=True)
-class Installed:
+class InstalledFault:
     """A fault and the number of requests it has affected."""
 
     fault: Fault
@@ -72,24 +72,24 @@ class Installed:
         return self.fault.times is not None and self.hits >= self.fault.times
 
 
-class Switchboard:
+class FaultRegistry:
     """The active faults, in sequence."""
 
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
-        self.installed: tuple[Installed, ...] = ()
+        self.installed: tuple[InstalledFault, ...] = ()
 
     def replace(self, faults: Sequence[Fault]) -> None:
-        self.installed = tuple(Installed(fault=fault) for fault in faults)
+        self.installed = tuple(InstalledFault(fault=fault) for fault in faults)
 
-    def strike(self, target: Target) -> tuple[Fault, ...]:
+    def select(self, target: RequestTarget) -> tuple[Fault, ...]:
         """Return the faults of this request.
 
         Delays accumulate; the first fault of another kind ends the selection.
         """
         selected: list[Fault] = []
         for item in self.installed:
-            if item.is_spent or not item.fault.concerns(target):
+            if item.is_spent or not item.fault.applies_to(target):
                 continue
             if self._chance() >= item.fault.probability:
                 continue

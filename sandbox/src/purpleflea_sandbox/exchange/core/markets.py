@@ -17,7 +17,7 @@ class Market:
     tick_size: Decimal
     size_step: Decimal
     max_size: Decimal
-    liveliness: float = 1.0
+    volatility_factor: float = 1.0
     """Factor on the amplitude of the simulated price."""
 
     def prices_on_grid(self, price: Decimal) -> bool:
@@ -47,7 +47,7 @@ MARKETS = {
             tick_size=Decimal("0.01"),
             size_step=Decimal("0.0001"),
             max_size=Decimal(20_000),
-            liveliness=1.2,
+            volatility_factor=1.2,
         ),
         Market(
             name="SOL-USD",
@@ -55,7 +55,7 @@ MARKETS = {
             tick_size=Decimal("0.001"),
             size_step=Decimal("0.001"),
             max_size=Decimal(400_000),
-            liveliness=1.5,
+            volatility_factor=1.5,
         ),
     )
 }

@@ -46,7 +46,7 @@ def price_at(seed: int, market: Market, at_ms: int) -> Decimal:
         amplitude * _wave(seed, f"{market.name}/{number}", at_ms, period_ms)
         for number, (period_ms, amplitude) in enumerate(WAVES)
     )
-    value = float(market.anchor_usd) * math.exp(market.liveliness * swing)
+    value = float(market.anchor_usd) * math.exp(market.volatility_factor * swing)
     return Decimal(round(value / float(market.tick_size))) * market.tick_size
 
 

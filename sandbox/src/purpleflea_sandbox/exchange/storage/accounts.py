@@ -33,7 +33,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One change of an account's cash."""
 
     account_id: int
@@ -68,7 +68,7 @@ def add(database: Database, owner: str, agent_id: str, now_ms: int) -> int:
     )
 
 
-def post(database: Database, entry: Entry) -> None:
+def post(database: Database, entry: LedgerEntry) -> None:
     """Change the cash of an account and record the entry."""
     cash = get(database, entry.account_id).cash_usd + entry.amount_usd
     database.execute(
@@ -89,12 +89,12 @@ def last_entry_ms(database: Database, account_id: int, kind: EntryKind) -> int |
     return None if row is None else row["at_ms"]
 
 
-def entries(database: Database, account_id: int) -> list[Entry]:
+def entries(database: Database, account_id: int) -> list[LedgerEntry]:
     rows = database.rows(
         "SELECT * FROM entries WHERE account_id = ? ORDER BY entry_id", (account_id,)
     )
     return [
-        Entry(
+        LedgerEntry(
             account_id=row["account_id"],
             kind=EntryKind(row["kind"]),
             amount_usd=Decimal(row["amount_usd"]),

@@ -20,7 +20,7 @@ from purpleflea_sandbox.exchange.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class OrderCounts:
     """Number of orders of one account by status."""
 
     account_id: int
@@ -146,7 +146,7 @@ def count_of_agent(database: Database, agent_id: str | None) -> int:
     return int(row["number"]) if row else 0
 
 
-def tallies(database: Database) -> dict[int, Tally]:
+def order_counts(database: Database) -> dict[int, OrderCounts]:
     rows = database.rows(
         "SELECT account_id, status, count(*) AS number FROM orders GROUP BY account_id, status"
     )
@@ -154,7 +154,7 @@ def tallies(database: Database) -> dict[int, Tally]:
     for row in rows:
         counts.setdefault(row["account_id"], {})[OrderStatus(row["status"])] = row["number"]
     return {
-        number: Tally(account_id=number, by_status=by_status)
+        number: OrderCounts(account_id=number, by_status=by_status)
         for number, by_status in counts.items()
     }
 

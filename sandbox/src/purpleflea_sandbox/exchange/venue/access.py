@@ -13,7 +13,7 @@ from pathlib import Path
 
 from purpleflea_sandbox.exchange.errors import SettingsError, UnauthorizedError
 from purpleflea_sandbox.exchange.storage import keys
-from purpleflea_sandbox.exchange.venue.place import Venue
+from purpleflea_sandbox.exchange.venue.context import VenueContext
 
 _KEY_LINE = re.compile(r"(pf_paper_[0-9a-f]{32})(?:\s+([A-Za-z0-9._-]{1,64}))?")
 
@@ -78,7 +78,7 @@ def hash_of(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-def owner(venue: Venue, key_file: KeyFile, key: str) -> str:
+def owner(venue: VenueContext, key_file: KeyFile, key: str) -> str:
     """Return the owner of a key.
 
     Raises UnauthorizedError if the key is unknown.
@@ -93,7 +93,7 @@ def owner(venue: Venue, key_file: KeyFile, key: str) -> str:
     return owner_name
 
 
-def register(venue: Venue) -> str:
+def register(venue: VenueContext) -> str:
     """Create a key for a new owner; the key is returned once and stored as a hash."""
     key = f"pf_paper_{secrets.token_hex(16)}"
     key_hash = hash_of(key)

@@ -11,13 +11,13 @@ from decimal import Decimal
 from purpleflea_sandbox.exchange.core.escrows import Escrow, EscrowStatus, NewEscrow, closed
 from purpleflea_sandbox.exchange.errors import ConflictError, NotFoundError
 from purpleflea_sandbox.exchange.storage import accounts, escrows
-from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.storage.accounts import Account, EntryKind, LedgerEntry
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 logger = logging.getLogger(__name__)
 
 
-def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, bool]:
+def create(venue: VenueContext, account: Account, request: NewEscrow) -> tuple[Escrow, bool]:
     """Lock an amount; return the escrow and whether it is new (False if the idempotency key already
     has an escrow).
     """
@@ -47,14 +47,14 @@ def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, 
     return escrow, True
 
 
-def get(venue: Venue, account: Account, escrow_id: str) -> Escrow:
+def get(venue: VenueContext, account: Account, escrow_id: str) -> Escrow:
     escrow = escrows.find(venue.database, account.account_id, escrow_id)
     if escrow is None:
         raise NotFoundError("unknown_escrow", f"no escrow {escrow_id} in this account")
     return escrow
 
 
-def release(venue: Venue, account: Account, escrow_id: str) -> Escrow:
+def release(venue: VenueContext, account: Account, escrow_id: str) -> Escrow:
     """Pay the counterparty."""
     escrow = closed(get(venue, account, escrow_id), EscrowStatus.RELEASED, venue.clock())
     payee = accounts.find(venue.database, account.owner, escrow.request.counterparty_id)
@@ -66,7 +66,7 @@ def release(venue: Venue, account: Account, escrow_id: str) -> Escrow:
     return escrow
 
 
-def cancel(venue: Venue, account: Account, escrow_id: str) -> Escrow:
+def cancel(venue: VenueContext, account: Account, escrow_id: str) -> Escrow:
     """Refund the creator."""
     escrow = closed(get(venue, account, escrow_id), EscrowStatus.CANCELLED, venue.clock())
     with venue.database.transaction():
@@ -85,9 +85,9 @@ def _replayed(known: Escrow, request: NewEscrow) -> Escrow:
     return known
 
 
-def _post(venue: Venue, escrow: Escrow, account: Account, kind: EntryKind) -> None:
+def _post(venue: VenueContext, escrow: Escrow, account: Account, kind: EntryKind) -> None:
     sign = Decimal(-1) if kind is EntryKind.ESCROW_LOCK else Decimal(1)
-    entry = Entry(
+    entry = LedgerEntry(
         account_id=account.account_id,
         kind=kind,
         amount_usd=sign * escrow.request.amount_usd,

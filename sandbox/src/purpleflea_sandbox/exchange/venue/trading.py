@@ -19,15 +19,15 @@ from purpleflea_sandbox.exchange.core.orders import (
 )
 from purpleflea_sandbox.exchange.errors import ConflictError, NotFoundError
 from purpleflea_sandbox.exchange.storage import accounts, orders
-from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.storage.accounts import Account, EntryKind, LedgerEntry
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 MAX_OPEN_ORDERS = 1_000
 
 logger = logging.getLogger(__name__)
 
 
-def place(venue: Venue, account_id: int, request: NewOrder) -> tuple[Order, bool]:
+def place(venue: VenueContext, account_id: int, request: NewOrder) -> tuple[Order, bool]:
     """Place an order; return it and whether it is new (False if the idempotency key already has an
     order).
     """
@@ -36,13 +36,13 @@ def place(venue: Venue, account_id: int, request: NewOrder) -> tuple[Order, bool
         return _replayed(known, request), False
     require_tradable(request)
     with venue.database.transaction():
-        order = _decided(venue, account_id, request)
+        order = _executed(venue, account_id, request)
         orders.add(venue.database, order)
     _log(venue, order)
     return order, True
 
 
-def cancel(venue: Venue, account_id: int, order_id: str) -> Order:
+def cancel(venue: VenueContext, account_id: int, order_id: str) -> Order:
     """Cancel an open order."""
     order = get(venue, account_id, order_id)
     if order.status is not OrderStatus.OPEN:
@@ -57,14 +57,14 @@ def cancel(venue: Venue, account_id: int, order_id: str) -> Order:
     return cancelled
 
 
-def get(venue: Venue, account_id: int, order_id: str) -> Order:
+def get(venue: VenueContext, account_id: int, order_id: str) -> Order:
     order = orders.find(venue.database, account_id, order_id)
     if order is None:
         raise NotFoundError("unknown_order", f"no order {order_id} in this account")
     return order
 
 
-def settle(venue: Venue) -> int:
+def settle(venue: VenueContext) -> int:
     """Fill every open order that the price has reached; return the number of processed orders."""
     processed = 0
     for market in MARKETS.values():
@@ -83,7 +83,7 @@ def _replayed(known: Order, request: NewOrder) -> Order:
     return known
 
 
-def _decided(venue: Venue, account_id: int, request: NewOrder) -> Order:
+def _executed(venue: VenueContext, account_id: int, request: NewOrder) -> Order:
     now_ms = venue.clock()
     order = Order(
         order_id=fresh_id("ord"),
@@ -101,7 +101,7 @@ def _decided(venue: Venue, account_id: int, request: NewOrder) -> Order:
     return order
 
 
-def _settle_one(venue: Venue, order: Order) -> None:
+def _settle_one(venue: VenueContext, order: Order) -> None:
     limit = order.request.price
     if limit is None:
         raise AssertionError(f"resting order {order.order_id} has no limit")
@@ -112,7 +112,7 @@ def _settle_one(venue: Venue, order: Order) -> None:
     _log(venue, settled)
 
 
-def _filled(venue: Venue, order: Order, fill: Fill) -> Order:
+def _filled(venue: VenueContext, order: Order, fill: Fill) -> Order:
     """Apply a trade, or reject the order if the account cannot afford it."""
     account = accounts.get(venue.database, order.account_id)
     outcome = margin.settlement(venue.holdings(account), fill)
@@ -130,11 +130,11 @@ def _filled(venue: Venue, order: Order, fill: Fill) -> Order:
     return filled
 
 
-def _book(venue: Venue, account: Account, order: Order) -> None:
+def _book(venue: VenueContext, account: Account, order: Order) -> None:
     amounts = ((EntryKind.REALIZED_PNL, order.realized_pnl_usd), (EntryKind.FEE, -order.fee_usd))
     for kind, amount in amounts:
         if amount:
-            entry = Entry(
+            entry = LedgerEntry(
                 account_id=account.account_id,
                 kind=kind,
                 amount_usd=amount,
@@ -148,7 +148,7 @@ def _rejected(order: Order, reason: RejectReason) -> Order:
     return replace(order, status=OrderStatus.REJECTED, reject_reason=reason)
 
 
-def _log(venue: Venue, order: Order) -> None:
+def _log(venue: VenueContext, order: Order) -> None:
     account = accounts.get(venue.database, order.account_id)
     logger.info(
         "order %s",

@@ -29,7 +29,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Venue:
+class VenueContext:
     database: Database
     clock: Clock = wall_ms
     terms: Terms = field(default_factory=Terms)
@@ -45,7 +45,7 @@ class Venue:
         held = accounts.positions(self.database, account.account_id)
         return Holdings(cash_usd=account.cash_usd, positions=held, marks=self.marks())
 
-    def frozen(self) -> "Venue":
+    def snapshot(self) -> "VenueContext":
         """Return a copy in memory whose clock does not advance."""
         now_ms = self.clock()
         return replace(self, database=self.database.snapshot(), clock=lambda: now_ms)

@@ -11,12 +11,12 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from purpleflea_sandbox.exchange.api.models import AGENT_ID_PATTERN
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.core.rate_limit import RateLimit
 from purpleflea_sandbox.exchange.errors import ForbiddenError, TooManyError, UnauthorizedError
-from purpleflea_sandbox.exchange.house import House
 from purpleflea_sandbox.exchange.storage.accounts import Account
-from purpleflea_sandbox.exchange.venue import access, cashier
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.venue import access, funding
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 STALE = "purpleflea.stale"
 
@@ -56,49 +56,49 @@ async def idempotency_key(
 IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 
-async def house(request: Request) -> House:
-    return cast("House", request.app.state.house)
+async def app_state(request: Request) -> AppState:
+    return cast("AppState", request.app.state.exchange)
 
 
-Premises = Annotated[House, Depends(house)]
+State = Annotated[AppState, Depends(app_state)]
 
 
-async def venue(request: Request, premises: Premises) -> Venue:
-    if request.scope.get(STALE) and premises.stale_venue is not None:
-        return premises.stale_venue
-    return premises.venue
+async def current_venue(request: Request, state: State) -> VenueContext:
+    if request.scope.get(STALE) and state.stale_venue is not None:
+        return state.stale_venue
+    return state.venue
 
 
-AtVenue = Annotated[Venue, Depends(venue)]
+CurrentVenue = Annotated[VenueContext, Depends(current_venue)]
 
 
-async def owner(premises: Premises, key: Key) -> str:
+async def owner(state: State, key: Key) -> str:
     """Return the owner of the bearer key, and apply its rate limit."""
     if key is None:
         raise UnauthorizedError("missing_key", "send the API key as `Authorization: Bearer <key>`")
-    known = access.owner(premises.venue, premises.key_file, key.credentials)
-    require_rate(premises.rate_limit, access.hash_of(key.credentials), premises.venue.clock())
+    known = access.owner(state.venue, state.key_file, key.credentials)
+    require_rate(state.rate_limit, access.hash_of(key.credentials), state.venue.clock())
     return known
 
 
 Owner = Annotated[str, Depends(owner)]
 
 
-async def account(at: AtVenue, owner_name: Owner, agent_id: AgentId = "default") -> Account:
-    return cashier.account(at, owner_name, agent_id)
+async def account(venue: CurrentVenue, owner_name: Owner, agent_id: AgentId = "default") -> Account:
+    return funding.account(venue, owner_name, agent_id)
 
 
 Caller = Annotated[Account, Depends(account)]
 
 
-async def admin(premises: Premises, token: Token) -> None:
+async def admin(state: State, token: Token) -> None:
     """Require the admin token; if no token is configured, every request is rejected."""
-    if premises.admin_token is None:
+    if state.admin_token is None:
         raise ForbiddenError(
             "admin_closed", "the admin API is closed; set EXCHANGE_ADMIN_TOKEN to open it"
         )
     given = "" if token is None else token.credentials
-    if not hmac.compare_digest(given.encode(), premises.admin_token.encode()):
+    if not hmac.compare_digest(given.encode(), state.admin_token.encode()):
         raise UnauthorizedError(
             "wrong_admin_token", "send the admin token as `Authorization: Bearer <token>`"
         )

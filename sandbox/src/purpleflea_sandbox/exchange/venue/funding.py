@@ -9,27 +9,27 @@ from decimal import Decimal
 
 from purpleflea_sandbox.exchange.errors import NotFoundError, TooManyError
 from purpleflea_sandbox.exchange.storage import accounts
-from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.storage.accounts import Account, EntryKind, LedgerEntry
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class FaucetClaim:
     """One faucet payment."""
 
     claim_id: str
     credited_usd: Decimal
 
 
-def account(venue: Venue, owner_name: str, agent_id: str) -> Account:
+def account(venue: VenueContext, owner_name: str, agent_id: str) -> Account:
     """Return the account of an agent; it is opened with the start balance on first use."""
     known = accounts.find(venue.database, owner_name, agent_id)
     return known or _opened(venue, owner_name, agent_id)
 
 
-def claim_faucet(venue: Venue, claimant: Account) -> Claim:
+def claim_faucet(venue: VenueContext, claimant: Account) -> FaucetClaim:
     """Pay the faucet amount, once per window and account.
 
     Raises TooManyError inside the window.
@@ -44,7 +44,7 @@ def claim_faucet(venue: Venue, claimant: Account) -> Claim:
                 "the faucet has already paid this agent in the current window",
                 retry_after_s=-(-remaining_ms // 1000),
             )
-    claim = Claim(claim_id=fresh_id("clm"), credited_usd=venue.terms.faucet_amount_usd)
+    claim = FaucetClaim(claim_id=fresh_id("clm"), credited_usd=venue.terms.faucet_amount_usd)
     entry = _credit(
         claimant.account_id, EntryKind.FAUCET, claim.credited_usd, claim.claim_id, now_ms
     )
@@ -54,7 +54,7 @@ def claim_faucet(venue: Venue, claimant: Account) -> Claim:
     return claim
 
 
-def adjust(venue: Venue, owner_name: str, agent_id: str, cash_usd: Decimal) -> Account:
+def adjust(venue: VenueContext, owner_name: str, agent_id: str, cash_usd: Decimal) -> Account:
     """Set the cash of an account, to simulate a loss, an empty wallet or a deposit; the operation
     is idempotent.
 
@@ -74,7 +74,7 @@ def adjust(venue: Venue, owner_name: str, agent_id: str, cash_usd: Decimal) -> A
     return accounts.get(venue.database, known.account_id)
 
 
-def _opened(venue: Venue, owner_name: str, agent_id: str) -> Account:
+def _opened(venue: VenueContext, owner_name: str, agent_id: str) -> Account:
     now_ms = venue.clock()
     deposit = venue.terms.start_balance_usd
     with venue.database.transaction():
@@ -87,7 +87,9 @@ def _opened(venue: Venue, owner_name: str, agent_id: str) -> Account:
     return accounts.get(venue.database, account_id)
 
 
-def _credit(account_id: int, kind: EntryKind, amount: Decimal, reference: str, at_ms: int) -> Entry:
-    return Entry(
+def _credit(
+    account_id: int, kind: EntryKind, amount: Decimal, reference: str, at_ms: int
+) -> LedgerEntry:
+    return LedgerEntry(
         account_id=account_id, kind=kind, amount_usd=amount, reference=reference, at_ms=at_ms
     )

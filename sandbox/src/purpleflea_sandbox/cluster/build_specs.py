@@ -13,7 +13,7 @@ MODULES = Path(__file__).parent / "modules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class BuildSpec:
     """Build specification of one program.
 
     `expected_s` is the build time from empty caches on two cores.
@@ -50,8 +50,8 @@ def _kubernetes_stamps() -> tuple[str, ...]:
     )
 
 
-def _kubernetes(name: str, expected_s: float) -> Recipe:
-    return Recipe(
+def _kubernetes(name: str, expected_s: float) -> BuildSpec:
+    return BuildSpec(
         name=name,
         module="kubernetes",
         package=f"k8s.io/kubernetes/cmd/{name}",
@@ -61,32 +61,34 @@ def _kubernetes(name: str, expected_s: float) -> Recipe:
 
 
 _ALL = (
-    Recipe(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3", expected_s=70),
+    BuildSpec(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3", expected_s=70),
     _kubernetes("kube-apiserver", 300),
     _kubernetes("kube-controller-manager", 105),
     _kubernetes("kube-scheduler", 12),
     _kubernetes("kubelet", 30),
     _kubernetes("kubectl", 25),
     _kubernetes("kube-proxy", 15),
-    Recipe(name="coredns", module="coredns", package="github.com/coredns/coredns", expected_s=110),
-    Recipe(
+    BuildSpec(
+        name="coredns", module="coredns", package="github.com/coredns/coredns", expected_s=110
+    ),
+    BuildSpec(
         name="kwok",
         module="kwok",
         package="sigs.k8s.io/kwok/cmd/kwok",
         expected_s=75,
         stamps=(f"sigs.k8s.io/kwok/pkg/consts.Version={KWOK}",),
     ),
-    Recipe(name="kind", module="kind", package="sigs.k8s.io/kind", expected_s=10),
-    Recipe(name="pause", module="pause", package="purpleflea.com/sandbox/pause", expected_s=5),
-    Recipe(name="probe", module="probe", package="purpleflea.com/sandbox/probe", expected_s=10),
-    Recipe(
+    BuildSpec(name="kind", module="kind", package="sigs.k8s.io/kind", expected_s=10),
+    BuildSpec(name="pause", module="pause", package="purpleflea.com/sandbox/pause", expected_s=5),
+    BuildSpec(name="probe", module="probe", package="purpleflea.com/sandbox/probe", expected_s=10),
+    BuildSpec(
         name="csi-driver",
         module="csi-driver",
         package="purpleflea.com/sandbox/csi-driver",
         expected_s=25,
     ),
 )
-RECIPES = {recipe.name: recipe for recipe in _ALL}
+BUILD_SPECS = {spec.name: spec for spec in _ALL}
 
 CONTROL_PLANE = (
     "etcd",

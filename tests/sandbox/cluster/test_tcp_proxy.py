@@ -15,7 +15,7 @@ Handler = Callable[[socket.socket], None]
 @contextmanager
 def relay_to(port: int) -> Iterator[int]:
     """The relay as the supervisor starts it: a program with an inherited listener."""
-    argv = (sys.executable, "-P", "-m", "purpleflea_sandbox.cluster.local.relay", "127.0.0.1")
+    argv = (sys.executable, "-P", "-m", "purpleflea_sandbox.cluster.local.tcp_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         actions = [(os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER_FD)]
         pid = os.posix_spawn(argv[0], (*argv, str(port)), os.environ, file_actions=actions)

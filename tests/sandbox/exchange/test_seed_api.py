@@ -188,7 +188,7 @@ async def test_a_key_beyond_its_rate_is_told_when_to_come_back(serve, clock):
     answers = [(await client.get("/v1/balance")) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[-1].headers["Retry-After"] == "20"
-    clock.turn(20)
+    clock.advance(20)
     assert (await client.get("/v1/balance")).status_code == 200
 
 

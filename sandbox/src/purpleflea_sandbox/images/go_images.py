@@ -18,8 +18,8 @@ def archive(image: Image, progress: Progress) -> Path:
     program = binaries.ensure((image.program,), progress)[image.program]
     content = hashlib.sha256(program.read_bytes()).hexdigest()
     key = keys.text_key(f"{image.reference}\0{content}")
-    if (cached := archives.found(image.name, key)) is not None:
+    if (cached := archives.find(image.name, key)) is not None:
         return cached
-    with archives.published(image.name, key) as unfinished:
+    with archives.publishing(image.name, key) as unfinished:
         single_program_image(program, unfinished, name=image.reference)
     return archives.path(image.name, key)

@@ -47,7 +47,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 def look_inside(plane: Local, *argv: str) -> str:
-    done = subprocess.run(plane.inside(argv), capture_output=True, text=True, check=True)
+    done = subprocess.run(plane.command_inside(argv), capture_output=True, text=True, check=True)
     return done.stdout
 
 

@@ -1,6 +1,5 @@
-"""Adds a kubectl of the cluster's version to the checkout:
-
-`.sandbox/bin/kubectl`, a symbolic link to the cached program.
+"""Adds a kubectl of the cluster's version to the checkout: `.sandbox/bin/kubectl`, a symbolic link
+to the cached program.
 """
 
 import os

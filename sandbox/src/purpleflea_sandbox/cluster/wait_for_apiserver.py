@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from purpleflea_sandbox.cluster.api import Api
+from purpleflea_sandbox.cluster.api import ApiClient
 from purpleflea_sandbox.cluster.credentials import pair
 
 _PAUSE_S = 0.05
@@ -17,7 +17,7 @@ _PAUSE_S = 0.05
 def main(argv: list[str]) -> None:
     """Run with the arguments: server address, folder of the keys, name of the client certificate."""
     server, keys, leaf = argv
-    api = Api(server, pair(Path(keys), leaf))
+    api = ApiClient(server, pair(Path(keys), leaf))
     while not api.is_ready():
         time.sleep(_PAUSE_S)
 

@@ -17,22 +17,22 @@ _CHUNK = 1 << 16
 async def serve(listener: socket.socket, host: str, port: int) -> None:
     """Proxy every connection of the listener until canceled."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection(host, port)
         except OSError:
             await _close(writer)
             return
         async with asyncio.TaskGroup() as both:
-            both.create_task(_carry(reader, inner_writer))
-            both.create_task(_carry(inner_reader, writer))
+            both.create_task(_copy(reader, inner_writer))
+            both.create_task(_copy(inner_reader, writer))
 
-    server = await asyncio.start_server(relay, sock=listener, limit=_CHUNK)
+    server = await asyncio.start_server(proxy, sock=listener, limit=_CHUNK)
     async with server:
         await server.serve_forever()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy one direction.
 
     The end of the stream closes the writer, which also ends the other direction.

@@ -25,13 +25,13 @@ RUN = Path("/run")
 KUBELET_ROOT = Path("/var/lib/kubelet")
 POD_LOGS = Path("/var/log/pods")
 CONTAINERD = RUN / "containerd"
-SWEEP = RUN / "containerd-sweep"
+CLEANUP_RUN = RUN / "containerd-cleanup"
 SOCKET = "containerd.sock"
 MOUNT_POINTS = (KUBELET_ROOT, Path("/var/lib/cni"), POD_LOGS, Path("/var/log/containers"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class ClusterPaths:
     """Folders and files of one cluster."""
 
     state: Path
@@ -39,11 +39,11 @@ class Layout:
     cgroup: str
 
     @property
-    def holder(self) -> Path:
+    def holder_handle(self) -> Path:
         return self.state / "run" / "holder"
 
     @property
-    def inner(self) -> Path:
+    def init_handle(self) -> Path:
         return self.state / "run" / "inner"
 
     @property
@@ -81,7 +81,7 @@ class Layout:
         names = ("run", "logs", "logs/pods", "kubelet", "etc/cni", "ipam", "opt", "volumes")
         return (*(self.state / name for name in names), self.image_store)
 
-    def check_is_visible(self) -> None:
+    def require_visible(self) -> None:
         """Raise ClusterError if the mounts of the cluster would hide a folder that its daemons
         need.
         """
@@ -94,5 +94,5 @@ class Layout:
                     )
 
 
-def layout(identity: Identity) -> Layout:
-    return Layout(state=identity.state, kept=identity.kept, cgroup=identity.cgroup)
+def cluster_paths(identity: Identity) -> ClusterPaths:
+    return ClusterPaths(state=identity.state, kept=identity.kept, cgroup=identity.cgroup)

@@ -14,7 +14,7 @@ INTERVAL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ObservedAgent:
     """Observed activity of one agent; a field is None until the value was received."""
 
     agent_id: str
@@ -24,7 +24,7 @@ class Identity:
     log_line: str | None = None
 
     @property
-    def is_heard(self) -> bool:
+    def is_reporting(self) -> bool:
         """Return whether the agent has traded and a metric, a trace and a log line from it have
         arrived.
         """
@@ -43,23 +43,27 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class FleetObserver:
     """Client of the exchange and of the Datadog stand-in."""
 
     exchange: str
     exchange_token: str
     intake: str
 
-    def identities(self, names: Sequence[str]) -> list[Identity]:
+    def agents(self, names: Sequence[str]) -> list[ObservedAgent]:
         """Return the current activity of each agent."""
         orders = {
             item["agent_id"]: item
             for item in self._read(f"{self.exchange}/admin/summary", self.exchange_token)["agents"]
         }
         telemetry = self._read(f"{self.intake}/received/summary")["agents"]
-        return [_identity(name, orders.get(name, {}), telemetry.get(name, {})) for name in names]
+        return [
+            _observed_agent(name, orders.get(name, {}), telemetry.get(name, {})) for name in names
+        ]
 
-    def wait_until_heard(self, names: Sequence[str], *, timeout_s: float) -> list[Identity]:
+    def wait_until_reporting(
+        self, names: Sequence[str], *, timeout_s: float
+    ) -> list[ObservedAgent]:
         """Wait until every agent has traded and its telemetry has arrived.
 
         Raises:
@@ -68,8 +72,8 @@ class World:
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            agents = self.identities(names)
-            silent = [item for item in agents if not item.is_heard]
+            agents = self.agents(names)
+            silent = [item for item in agents if not item.is_reporting]
             if not silent:
                 return agents
             if time.monotonic() > deadline:
@@ -112,8 +116,8 @@ class World:
             raise DemoError(f"{url}: {error}") from error
 
 
-def _identity(name: str, orders: dict[str, Any], telemetry: dict[str, Any]) -> Identity:
-    return Identity(
+def _observed_agent(name: str, orders: dict[str, Any], telemetry: dict[str, Any]) -> ObservedAgent:
+    return ObservedAgent(
         agent_id=name,
         orders=orders.get("orders", 0),
         pnl_usd=(telemetry.get("last_pnl") or {}).get("value"),
