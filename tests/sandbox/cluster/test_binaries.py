@@ -46,7 +46,7 @@ def test_kubernetes_programs_are_stamped_with_their_version() -> None:
     assert "-X k8s.io/client-go/pkg/version.gitMinor=37" in flags
 
 
-def test_programs_of_the_named_folder_are_taken(
+def test_programs_of_the_configured_folder_are_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     etcd = program(tmp_path / "mine" / "etcd")
@@ -55,21 +55,23 @@ def test_programs_of_the_named_folder_are_taken(
     assert binaries.ensure(["etcd"], NullProgress()) == {"etcd": etcd}
 
 
-def test_a_named_folder_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_configured_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(binaries.VARIABLE, "/no/such/folder")
 
-    with pytest.raises(ClusterError, match="PURPLEFLEA_KUBE_BIN names /no/such/folder"):
+    with pytest.raises(
+        ClusterError, match="PURPLEFLEA_KUBE_BIN is set to /no/such/folder, which is not a folder"
+    ):
         binaries.ensure(["etcd"], NullProgress())
 
 
-def test_what_was_built_before_is_found_in_the_cache(tmp_path: Path) -> None:
+def test_a_cached_program_is_reused(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache" / "purpleflea" / "bin")
     etcd = program(cache.path(BUILD_SPECS["etcd"]))
 
     assert binaries.ensure(["etcd"], NullProgress()) == {"etcd": etcd}
 
 
-def test_the_cache_key_follows_the_pinned_sources_and_the_stamps(tmp_path: Path) -> None:
+def test_the_cache_key_depends_on_the_pinned_sources_and_the_stamps(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     folders = {
         cache.path(BUILD_SPECS[name]).parent for name in ("etcd", "kwok", "kubelet", "kubectl")
@@ -88,15 +90,15 @@ def test_a_failed_build_names_its_log_and_leaves_no_program(tmp_path: Path) -> N
     broken = BuildSpec(name="pause", module="pause", package="./missing", expected_s=1)
     target = tmp_path / "bin" / "pause"
 
-    with pytest.raises(ClusterError, match=r"building pause failed .* its log is .*pause\.log"):
+    with pytest.raises(ClusterError, match=r"building pause failed .* see the log .*pause\.log"):
         gobuild.build([(broken, target)], NullProgress())
 
     assert list(target.parent.iterdir()) == []
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="needs a Go toolchain")
-def test_a_missing_program_is_built_once_and_then_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The build cache of Go itself may be warm: it lies outside of what this test replaces.
+def test_a_missing_program_is_built_once_and_then_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Keep the build cache of Go, which may be warm; this test only replaces the cache of the sandbox.
     monkeypatch.setenv("GOCACHE", os.environ.get("GOCACHE") or str(Path.home() / ".cache/go-build"))
 
     [path] = binaries.ensure(["pause"], NullProgress()).values()
@@ -107,6 +109,6 @@ def test_a_missing_program_is_built_once_and_then_found(monkeypatch: pytest.Monk
     assert path.stat().st_mtime_ns == built
 
 
-def test_modules_travel_with_the_package() -> None:
+def test_the_go_modules_are_part_of_the_package() -> None:
     assert MODULES.is_dir()
     assert MODULES.parent.name == "cluster"

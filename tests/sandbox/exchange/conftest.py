@@ -1,4 +1,4 @@
-"""An exchange with a clock that the test turns, in memory or served on loopback."""
+"""Fixtures of an exchange with a manual clock, in memory or served on loopback."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
@@ -26,7 +26,7 @@ ADMIN_TOKEN = "let-me-in"
 
 @dataclass
 class ManualClock:
-    """Stands still until the test turns it."""
+    """Clock that advances only if the test advances it."""
 
     now_ms: int = 1_800_000_000_000
 
@@ -39,7 +39,7 @@ class ManualClock:
 
 @dataclass
 class ExchangeFixture:
-    """A state and one account in it, spoken to without HTTP."""
+    """Application state with one account, used without HTTP."""
 
     state: AppState
     clock: ManualClock
@@ -47,7 +47,7 @@ class ExchangeFixture:
     _placed: int = 0
 
     def order(self, side: str, size: str, market: str = "BTC-USD", **more: Any) -> Order:
-        """Place an order under a key of its own, or under the one given."""
+        """Place an order with a new idempotency key, or with the given `key`."""
         self._placed += 1
         price = more.get("price")
         request = NewOrder(
@@ -102,7 +102,7 @@ def exchange(open_exchange: Callable[..., AppState], clock: ManualClock) -> Exch
 
 @pytest.fixture
 async def serve(open_exchange: Callable[..., AppState]) -> AsyncIterator[Callable[..., Any]]:
-    """Serves a state; gives a client that speaks as agent momentum-0."""
+    """Serve an exchange; return a client with the identity of agent momentum-0."""
     async with AsyncExitStack() as stack:
 
         async def served(**settings: Any) -> httpx.AsyncClient:

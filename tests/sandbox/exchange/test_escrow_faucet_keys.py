@@ -23,9 +23,9 @@ def _wanted(amount="100", key="k", counterparty="momentum-1"):
 
 
 def _cash(exchange, agent="momentum-0"):
-    found = accounts.find(exchange.state.venue.database, "fleet", agent)
-    assert found is not None
-    return found.cash_usd
+    known = accounts.find(exchange.state.venue.database, "fleet", agent)
+    assert known is not None
+    return known.cash_usd
 
 
 def test_a_released_escrow_pays_another_agent_of_the_same_owner(exchange):
@@ -39,7 +39,7 @@ def test_a_released_escrow_pays_another_agent_of_the_same_owner(exchange):
     assert (_cash(exchange), _cash(exchange, "momentum-1")) == (9_900, 10_100)
 
 
-def test_money_released_to_an_outsider_is_gone(exchange):
+def test_money_released_to_an_external_counterparty_leaves_the_exchange(exchange):
     created, _ = escrow.create(
         exchange.state.venue, exchange.account, _wanted(counterparty="stranger")
     )
@@ -48,7 +48,7 @@ def test_money_released_to_an_outsider_is_gone(exchange):
     assert accounts.find(exchange.state.venue.database, "fleet", "stranger") is None
 
 
-def test_a_cancelled_escrow_gives_the_money_back(exchange):
+def test_a_cancelled_escrow_refunds_the_creator(exchange):
     created, _ = escrow.create(exchange.state.venue, exchange.account, _wanted())
     escrow.cancel(exchange.state.venue, exchange.account, created.escrow_id)
     assert _cash(exchange) == 10_000
@@ -56,11 +56,11 @@ def test_a_cancelled_escrow_gives_the_money_back(exchange):
 
 @pytest.mark.parametrize("first", [escrow.release, escrow.cancel])
 @pytest.mark.parametrize("second", [escrow.release, escrow.cancel])
-def test_an_escrow_takes_one_step_only(exchange, first, second):
+def test_an_escrow_has_only_one_transition(exchange, first, second):
     created, _ = escrow.create(exchange.state.venue, exchange.account, _wanted())
     first(exchange.state.venue, exchange.account, created.escrow_id)
     before = _cash(exchange)
-    with pytest.raises(ConflictError, match="only a created one can change"):
+    with pytest.raises(ConflictError, match="only a created escrow can change"):
         second(exchange.state.venue, exchange.account, created.escrow_id)
     assert _cash(exchange) == before
 
@@ -84,7 +84,7 @@ def test_money_that_backs_a_position_cannot_be_locked(exchange):
     assert escrow.create(exchange.state.venue, account, _wanted("3000"))[1]
 
 
-def test_an_escrow_is_its_creators_own(exchange):
+def test_an_escrow_is_visible_only_to_its_creator(exchange):
     created, _ = escrow.create(exchange.state.venue, exchange.account, _wanted())
     other = funding.account(exchange.state.venue, "fleet", "momentum-1")
     with pytest.raises(NotFoundError):
@@ -103,7 +103,7 @@ def test_the_faucet_pays_once_per_window(exchange):
     assert _cash(exchange) == 10_200
 
 
-def test_a_registered_key_works_and_only_its_hash_is_kept(exchange):
+def test_a_registered_key_works_and_only_its_hash_is_stored(exchange):
     venue, key_file = exchange.state.venue, exchange.state.key_file
     key = access.register(venue)
     assert access.owner(venue, key_file, key).startswith("key-")
@@ -113,7 +113,7 @@ def test_a_registered_key_works_and_only_its_hash_is_kept(exchange):
         access.owner(venue, key_file, NEW_KEY)
 
 
-def test_a_key_added_to_the_file_works_at_once_and_shares_its_owners_accounts(exchange, keys_file):
+def test_a_key_added_to_the_file_works_immediately_for_its_owner(exchange, keys_file):
     venue, key_file = exchange.state.venue, exchange.state.key_file
     keys_file.write_text(f"{NEW_KEY} fleet\n")
     assert access.owner(venue, key_file, NEW_KEY) == "fleet"
@@ -121,15 +121,15 @@ def test_a_key_added_to_the_file_works_at_once_and_shares_its_owners_accounts(ex
         access.owner(venue, key_file, KEY)
 
 
-def test_a_keys_file_that_breaks_leaves_the_keys_before_in_force(exchange, keys_file):
-    keys_file.write_text("rubbish\n")
+def test_a_broken_keys_file_leaves_the_previous_keys_valid(exchange, keys_file):
+    keys_file.write_text("invalid\n")
     exchange.state.tick()
     assert access.owner(exchange.state.venue, exchange.state.key_file, KEY) == "fleet"
 
 
-def test_a_bad_line_is_named_by_its_number_and_never_repeated(tmp_path):
+def test_an_error_names_the_number_of_a_bad_line_but_not_its_content(tmp_path):
     path = tmp_path / "keys"
-    path.write_text(f"{KEY}\nsk_live_somebodys_real_key\n")
+    path.write_text(f"{KEY}\nsk_live_a_real_key\n")
     with pytest.raises(SettingsError, match="line 2") as refused:
         KeyFile(path)
     assert "sk_live" not in str(refused.value)

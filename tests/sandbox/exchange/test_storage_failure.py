@@ -13,14 +13,14 @@ def _limit_pages(state, pages):
     state.venue.database.execute(f"PRAGMA max_page_count = {pages}")
 
 
-async def test_a_full_disk_is_told_loses_nothing_and_passes(tmp_path, buy):
+async def test_a_full_disk_is_reported_loses_nothing_and_recovers(tmp_path, buy):
     state = AppState.open(
         ExchangeSettings(terms=Terms(), data_dir=tmp_path, rate_limit_per_minute=100_000)
     )
     headers = {"Authorization": f"Bearer {access.register(state.venue)}"}
     async with running(state) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
         await client.get("/v1/balance")
-        # SQLite never sets the limit below the size of the file: from here on it cannot grow.
+        # SQLite never sets the limit below the file size, so from here on the file cannot grow.
         _limit_pages(state, 1)
         answers = []
         while not answers or answers[-1].status_code == 201:
@@ -40,7 +40,7 @@ async def test_a_full_disk_is_told_loses_nothing_and_passes(tmp_path, buy):
         assert again.status_code == 201
 
 
-def test_a_change_that_fails_half_way_leaves_nothing(exchange):
+def test_a_transaction_that_fails_is_rolled_back(exchange):
     database = exchange.state.venue.database
 
     def half_a_change():

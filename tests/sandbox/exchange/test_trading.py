@@ -20,15 +20,15 @@ def _cash(exchange):
 
 
 def _reached(exchange, limit, is_buy):
-    """Turn the clock until the price has reached the limit."""
+    """Advance the clock until the price has reached the limit."""
     for _ in range(50_000):
         if _price(exchange) <= limit if is_buy else _price(exchange) >= limit:
             return
         exchange.clock.advance(1)
-    pytest.fail("the price never came")
+    pytest.fail("the price never reached the limit")
 
 
-def test_a_market_order_fills_at_once_and_costs_its_fee(exchange):
+def test_a_market_order_fills_immediately_and_costs_a_fee(exchange):
     order = exchange.order("buy", "0.01")
     assert order.status is OrderStatus.FILLED
     assert order.fill_price > _price(exchange)
@@ -36,7 +36,7 @@ def test_a_market_order_fills_at_once_and_costs_its_fee(exchange):
 
 
 @pytest.mark.parametrize("side", ["buy", "sell"])
-def test_a_limit_order_rests_until_the_price_reaches_it_and_fills_at_its_own_price(exchange, side):
+def test_a_limit_order_fills_at_its_limit_when_the_price_reaches_it(exchange, side):
     away = Decimal("0.998") if side == "buy" else Decimal("1.002")
     limit = (_price(exchange) * away).quantize(Decimal(1))
     order = exchange.order(side, "0.01", price=str(limit))
@@ -70,7 +70,7 @@ def test_an_order_beyond_the_leverage_is_rejected_and_changes_nothing(exchange):
     assert accounts.positions(exchange.state.venue.database, exchange.account.account_id) == {}
 
 
-def test_a_position_can_always_be_reduced_but_not_turned_beyond_the_leverage(exchange):
+def test_a_position_can_be_reduced_but_not_reversed_beyond_the_leverage(exchange):
     exchange.order("buy", "0.8")
     assert exchange.order("sell", "1.7").status is OrderStatus.REJECTED
     assert exchange.order("sell", "0.8").status is OrderStatus.FILLED
@@ -84,7 +84,7 @@ def test_the_same_key_is_the_same_order_even_after_a_rejection(exchange):
     assert refused.value.code == "idempotency_conflict"
 
 
-def test_an_account_does_not_see_the_orders_of_another(exchange):
+def test_an_account_has_no_access_to_the_orders_of_another(exchange):
     venue = exchange.state.venue
     other = funding.account(venue, "fleet", "momentum-1")
     order = exchange.order("buy", "0.01", key="k")
@@ -93,7 +93,7 @@ def test_an_account_does_not_see_the_orders_of_another(exchange):
     assert exchange.order("buy", "0.01", key="k", account_id=other.account_id) != order
 
 
-def test_a_book_of_far_away_orders_is_not_read(exchange):
+def test_orders_far_from_the_price_are_not_read(exchange):
     for number in range(300):
         exchange.order("buy", "0.001", price=str(1_000 + number))
     assert trading.settle(exchange.state.venue) == 0

@@ -16,7 +16,7 @@ COPY --from=code /opt/app /opt/app
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small checkout with sources for every image, to work in, and an empty cache."""
+    """Create a small checkout with sources for every image and an empty cache; return its root."""
     root = tmp_path / "checkout"
     _write(root / "sandbox" / "pyproject.toml", "")
     _write(root / "shared" / "src" / "shared.py", "SHARED = 1\n")

@@ -1,4 +1,4 @@
-"""The Seed API over HTTP, with the admin API and the fault API.
+"""The Seed dialect over HTTP, with the admin API and the fault API.
 
 This package converts between JSON and the venue; it contains no rules about money.
 """

@@ -26,7 +26,7 @@ def application(state: AppState) -> FastAPI:
     app = FastAPI(
         title="Purple Flea paper exchange",
         version="0.1.0",
-        summary="Trading, wallet, escrow and faucet with paper money: the Seed API.",
+        summary="Trading, wallet, escrow and faucet with paper money: the Seed dialect.",
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,

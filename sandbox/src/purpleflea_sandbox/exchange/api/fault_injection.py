@@ -1,7 +1,7 @@
 """Applies the faults that the registry selects for a request.
 
 The middleware is outside the application, so a fault can take effect before the request is
-processed or after it has been committed. Only the paths of the Seed API are affected: health checks
+processed or after it has been committed. Only the paths of the Seed dialect are affected: health checks
 and the admin API always work.
 """
 

@@ -1,4 +1,4 @@
-"""JSON bodies of the Seed API, as shown in the OpenAPI document.
+"""JSON bodies of the Seed dialect, as shown in the OpenAPI document.
 
 Field descriptions are documentation for agent developers.
 """

@@ -1,4 +1,4 @@
-"""Converts values to the JSON of the Seed API; contains no decisions."""
+"""Converts values to the JSON of the Seed dialect; contains no decisions."""
 
 from collections.abc import Iterable
 from decimal import Decimal
