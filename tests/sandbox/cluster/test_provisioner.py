@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from purpleflea_sandbox.cluster.local import volumes
-from purpleflea_sandbox.cluster.local.provisioner import Provisioner, list_and_watch
+from purpleflea_sandbox.cluster import volumes
+from purpleflea_sandbox.cluster.provisioner import Provisioner, list_and_watch
 
 
 @dataclass

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from purpleflea_sandbox.cluster.local import volumes
+from purpleflea_sandbox.cluster import volumes
 
 ROOT = PurePosixPath("/state/volumes")
 

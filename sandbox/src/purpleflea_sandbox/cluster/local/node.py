@@ -197,4 +197,6 @@ class Node:
 
     def _volumes(self) -> tuple[str, ...]:
         config = self.plane.kubeconfig(VOLUMES)
-        return python(f"{_HERE}.provisioner", str(config), str(self.paths.volumes))
+        return python(
+            "purpleflea_sandbox.cluster.provisioner", str(config), str(self.paths.volumes)
+        )

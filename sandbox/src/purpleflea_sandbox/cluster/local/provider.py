@@ -10,7 +10,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from purpleflea_sandbox.cluster import binaries, build_specs, packages, processes, records
+from purpleflea_sandbox.cluster import binaries, build_specs, packages, processes, records, volumes
 from purpleflea_sandbox.cluster.cluster_status import ClusterStatus, ProviderInfo
 from purpleflea_sandbox.cluster.control_plane import API_READY
 from purpleflea_sandbox.cluster.errors import ClusterError
@@ -20,7 +20,6 @@ from purpleflea_sandbox.cluster.local import (
     configs,
     mount_points,
     namespace_holder,
-    volumes,
 )
 from purpleflea_sandbox.cluster.local.image_store import ImageStore, single_program_image
 from purpleflea_sandbox.cluster.local.node import Node

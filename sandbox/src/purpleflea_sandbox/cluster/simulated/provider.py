@@ -18,13 +18,13 @@ from purpleflea_sandbox.cluster import (
     control_plane,
     kubeconfig,
     records,
+    volumes,
 )
 from purpleflea_sandbox.cluster.cluster_status import ClusterStatus, ProviderInfo
 from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, ControlPlane, python
 from purpleflea_sandbox.cluster.credentials import ADMINS, Leaf, pair
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity
-from purpleflea_sandbox.cluster.local import volumes
 from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName
 from purpleflea_sandbox.cluster.progress import Progress
 from purpleflea_sandbox.cluster.records import ClusterRecord
@@ -208,7 +208,7 @@ def _units(plane: ControlPlane) -> tuple[Unit, ...]:
         "--server-address=",
     )
     provisioner = python(
-        "purpleflea_sandbox.cluster.local.provisioner",
+        "purpleflea_sandbox.cluster.provisioner",
         str(plane.kubeconfig(_VOLUMES)),
         str(plane.state / "volumes"),
     )

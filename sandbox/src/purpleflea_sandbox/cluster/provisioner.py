@@ -18,8 +18,8 @@ from typing import Any
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
-from purpleflea_sandbox.cluster.local import volumes
-from purpleflea_sandbox.cluster.local.volumes import VolumeObject
+from purpleflea_sandbox.cluster import volumes
+from purpleflea_sandbox.cluster.volumes import VolumeObject
 
 logger = logging.getLogger(__name__)
 
