@@ -100,7 +100,7 @@ class PaperExchange:
         with tempfile.TemporaryDirectory() as folder:
             keys = Path(folder, "keys")
             keys.write_text(f"{KEY} fleet\n")
-            house = AppState.open(
+            state = AppState.open(
                 ExchangeSettings(
                     keys_file=keys,
                     admin_token=ADMIN_TOKEN,
@@ -108,7 +108,7 @@ class PaperExchange:
                     terms=Terms(start_balance_usd=RICH),
                 )
             )
-            config = configuration(house)
+            config = configuration(state)
             config.app = self._recorded(config.app)  # type: ignore[arg-type]
             self._server = EmbeddedServer(config)
             asyncio.run(self._server.serve([self._socket]))

@@ -43,7 +43,10 @@ async def balance(venue: CurrentVenue, caller: Caller) -> BalanceView:
     status_code=201,
     responses={
         **documented(409),
-        200: {"model": EscrowView, "description": "Known key: the existing escrow"},
+        200: {
+            "model": EscrowView,
+            "description": "The idempotency key was already used: the existing escrow",
+        },
     },
 )
 async def create_escrow(

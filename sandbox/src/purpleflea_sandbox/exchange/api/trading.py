@@ -77,7 +77,10 @@ async def candles(
     status_code=201,
     responses={
         **documented(404, 409),
-        200: {"model": OrderView, "description": "Known key: the existing order"},
+        200: {
+            "model": OrderView,
+            "description": "The idempotency key was already used: the existing order",
+        },
     },
 )
 async def place_order(
