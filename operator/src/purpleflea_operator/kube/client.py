@@ -115,7 +115,7 @@ class HttpKubeClient:
         body = {"metadata": metadata}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
-    async def grow(self, ref: ObjectRef, size: str) -> Manifest:
+    async def expand_volume(self, ref: ObjectRef, size: str) -> Manifest:
         """Ask for a larger volume; returns the claim as stored."""
         body = {"spec": {"resources": {"requests": {"storage": size}}}}
         query = {"fieldManager": FIELD_MANAGER}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from purpleflea_contract import kubernetes
 
 COMPONENT = kubernetes.MANAGED_BY
-NOTE_LIMIT = 1024
+MAX_MESSAGE_LENGTH = 1024
 """The API server refuses longer messages."""
 
 
@@ -43,7 +43,7 @@ def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> 
         },
         "type": event.type,
         "reason": event.reason,
-        "message": event.message[:NOTE_LIMIT],
+        "message": event.message[:MAX_MESSAGE_LENGTH],
         "source": {"component": COMPONENT},
         "reportingComponent": f"{kubernetes.GROUP}/{COMPONENT}",
         "firstTimestamp": moment,

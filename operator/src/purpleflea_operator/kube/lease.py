@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from purpleflea_operator.kube.resources import Manifest, ObjectRef, ResourceKind
 from purpleflea_operator.parsing import count, moment, table, text
 
-LONGEST_S = 300
+MAX_LEASE_DURATION_S = 300
 """The longest lease of the settings. Another writer could otherwise keep every replica waiting for decades."""
 
 LEASE = ResourceKind(
@@ -45,7 +45,7 @@ class LeaseStore(Protocol):
         """
 
 
-class Objects(Protocol):
+class LeaseRequests(Protocol):
     """The requests that keeping a Lease takes."""
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
@@ -61,21 +61,21 @@ class Objects(Protocol):
 class LeaseClient:
     """The record as a Lease of the cluster."""
 
-    def __init__(self, objects: Objects, *, namespace: str, name: str) -> None:
-        self._objects = objects
+    def __init__(self, requests: LeaseRequests, *, namespace: str, name: str) -> None:
+        self._requests = requests
         self._ref = ObjectRef(kind=LEASE, namespace=namespace, name=name)
 
     async def read(self) -> LeaseRecord | None:
         """The record; None where the Lease does not exist."""
-        found = await self._objects.get(self._ref)
-        return None if found is None else lease_record(found)
+        manifest = await self._requests.get(self._ref)
+        return None if manifest is None else lease_record(manifest)
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
         """Make the Lease, or replace the version that `record` follows on."""
         body = lease_manifest(record, self._ref)
         if record.version:
-            return lease_record(await self._objects.replace(self._ref, body))
-        return lease_record(await self._objects.create(self._ref, body))
+            return lease_record(await self._requests.replace(self._ref, body))
+        return lease_record(await self._requests.create(self._ref, body))
 
 
 def lease_record(manifest: Manifest) -> LeaseRecord:
@@ -83,7 +83,7 @@ def lease_record(manifest: Manifest) -> LeaseRecord:
     spec = table(manifest.get("spec"))
     return LeaseRecord(
         holder=text(spec.get("holderIdentity")),
-        duration_s=min(count(spec.get("leaseDurationSeconds")) or 1, LONGEST_S),
+        duration_s=min(count(spec.get("leaseDurationSeconds")) or 1, MAX_LEASE_DURATION_S),
         acquired_at=_moment(spec.get("acquireTime")),
         renewed_at=_moment(spec.get("renewTime")),
         transitions=count(spec.get("leaseTransitions")),

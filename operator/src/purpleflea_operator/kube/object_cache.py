@@ -66,25 +66,25 @@ class ObjectCache:
     def __init__(self) -> None:
         self._objects: dict[str, dict[Uid, _Entry]] = defaultdict(dict)
         self._by_owner: dict[tuple[str, NamespacedName], set[Uid]] = defaultdict(set)
-        self._graves: OrderedDict[Uid, None] = OrderedDict()
+        self._tombstones: OrderedDict[Uid, None] = OrderedDict()
 
     def is_outdated(self, manifest: Manifest) -> bool:
         """Whether something newer is known of this object, be it that it is deleted."""
         uid = Uid(manifest["metadata"]["uid"])
         known = self._objects[manifest["kind"]].get(uid)
-        return uid in self._graves or (known is not None and _version(manifest) < known.version)
+        return uid in self._tombstones or (known is not None and _version(manifest) < known.version)
 
     def put(self, manifest: Manifest) -> bool:
         """Remember `manifest`; False where it is known already, or older than what is known."""
         kind, uid = manifest["kind"], Uid(manifest["metadata"]["uid"])
         known = self._objects[kind].get(uid)
         version = _version(manifest)
-        if uid in self._graves or (known is not None and version <= known.version):
+        if uid in self._tombstones or (known is not None and version <= known.version):
             return False
         owner = owner_of(manifest)
         if known is not None and known.owner != owner:
             self._unlink(kind, uid, known.owner)
-        self._objects[kind][uid] = _Entry(version, owner, _dumped(_slim(manifest)))
+        self._objects[kind][uid] = _Entry(version, owner, _dumped(_strip(manifest)))
         if owner is not None:
             self._by_owner[kind, owner].add(uid)
         return True
@@ -97,11 +97,11 @@ class ObjectCache:
         self._unlink(kind.kind, Uid(uid), entry.owner)
         return entry.owner
 
-    def bury(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
+    def mark_deleted(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
         """Forget an object that the API server has told deleted, for good; returns the agent it belonged to."""
-        self._graves[Uid(uid)] = None
-        if len(self._graves) > MAX_TOMBSTONES:
-            self._graves.popitem(last=False)
+        self._tombstones[Uid(uid)] = None
+        if len(self._tombstones) > MAX_TOMBSTONES:
+            self._tombstones.popitem(last=False)
         return self.drop(kind, uid)
 
     def sweep(
@@ -117,7 +117,7 @@ class ObjectCache:
             for uid, entry in self._objects[kind.kind].items()
             if uid not in keep and entry.version <= version
         ]
-        owners = (self.bury(kind, uid) for uid in gone)
+        owners = (self.mark_deleted(kind, uid) for uid in gone)
         return [owner for owner in owners if owner is not None]
 
     def owned(self, kind: ResourceKind, key: NamespacedName) -> list[dict[str, Any]]:
@@ -147,7 +147,7 @@ class ObjectCache:
                 del self._by_owner[kind, owner]
 
 
-def _slim(manifest: Manifest) -> dict[str, Any]:
+def _strip(manifest: Manifest) -> dict[str, Any]:
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
     if manifest["kind"] == AGENT.kind:
         writers = [

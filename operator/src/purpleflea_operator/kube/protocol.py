@@ -33,7 +33,7 @@ class KubeClient(Protocol):
     ) -> Manifest:
         """Replace the finalizers of exactly this version of an object; returns it as stored."""
 
-    async def grow(self, ref: ObjectRef, size: str) -> Manifest:
+    async def expand_volume(self, ref: ObjectRef, size: str) -> Manifest:
         """Ask for a larger volume; returns the claim as stored."""
 
     async def delete(self, ref: ObjectRef, *, uid: str, orphan: bool = False) -> bool:

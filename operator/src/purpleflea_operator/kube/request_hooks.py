@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 Guard = Callable[[], None]
-Told = Callable[[str, str, str], None]
+ResponseHook = Callable[[str, str, str], None]
 """Takes verb, resource and code (or the kind of the failure) of a request that ended."""
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,16 +42,16 @@ def fence_writes(guard: Guard) -> aiohttp.TraceConfig:
     return trace
 
 
-def told(tell: Told) -> aiohttp.TraceConfig:
+def observe_responses(hook: ResponseHook) -> aiohttp.TraceConfig:
     """Tells the answer to each request; a watch is answered when it starts."""
 
     async def on_end(_: object, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams) -> None:
-        tell(*operation(params.method, params.url), str(params.response.status))
+        hook(*operation(params.method, params.url), str(params.response.status))
 
     async def on_failure(
         _: object, __: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
     ) -> None:
-        tell(*operation(params.method, params.url), type(params.exception).__name__)
+        hook(*operation(params.method, params.url), type(params.exception).__name__)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(on_end)
@@ -85,12 +85,12 @@ class WatchMonitor:
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._heard: dict[str, float] = {}
+        self._active_at: dict[str, float] = {}
         self._open: dict[str, tuple[aiohttp.StreamReader, int]] = {}
 
-    def expect(self, path: str) -> None:
+    def reset(self, path: str) -> None:
         """Count the silence of a path from now on."""
-        self._heard[path] = self._clock()
+        self._active_at[path] = self._clock()
 
     def trace(self) -> aiohttp.TraceConfig:
         """The hooks for the session that watches."""
@@ -100,31 +100,31 @@ class WatchMonitor:
         ) -> None:
             path, response = params.url.path, params.response
             if response.status == 200 and params.url.query.get("watch") == "true":
-                self._listen(path)
+                self._observe_stream(path)
                 self._open[path] = (response.content, response.content.total_raw_bytes)
-            elif path in self._heard:
-                self.expect(path)
+            elif path in self._active_at:
+                self.reset(path)
 
         async def on_failure(
             _: object, __: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
         ) -> None:
-            if params.url.path in self._heard:
-                self.expect(params.url.path)
+            if params.url.path in self._active_at:
+                self.reset(params.url.path)
 
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(on_end)
         trace.on_request_exception.append(on_failure)
         return trace
 
-    def silent_s(self) -> dict[str, float]:
+    def idle_s(self) -> dict[str, float]:
         """Seconds of silence by path. What arrived since the last call counts as heard now."""
         for path in tuple(self._open):
-            self._listen(path)
+            self._observe_stream(path)
         now = self._clock()
-        return {path: now - heard for path, heard in self._heard.items()}
+        return {path: now - active_at for path, active_at in self._active_at.items()}
 
-    def _listen(self, path: str) -> None:
+    def _observe_stream(self, path: str) -> None:
         stream, known = self._open.get(path, (None, 0))
         if stream is not None and stream.total_raw_bytes != known:
             self._open[path] = (stream, stream.total_raw_bytes)
-            self.expect(path)
+            self.reset(path)

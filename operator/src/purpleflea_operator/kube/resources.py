@@ -18,7 +18,7 @@ class ResourceKind:
     plural: str
     labelled: bool = True
     """Whether the operator watches only objects that carry its managed-by label."""
-    elsewhere: bool = False
+    outside_agent_namespaces: bool = False
     """Whether objects live outside the namespaces of agents, or in none: seen only where the operator sees all."""
 
     @property
@@ -48,7 +48,7 @@ DAEMON_SET = ResourceKind(
     kind="DaemonSet",
     plural="daemonsets",
     labelled=False,
-    elsewhere=True,
+    outside_agent_namespaces=True,
 )
 NETWORK_POLICY = ResourceKind(
     api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
@@ -65,16 +65,22 @@ OBSERVABILITY = ResourceKind(
     plural="purplefleaobservabilities",
     labelled=False,
 )
-NODE = ResourceKind(api_version="v1", kind="Node", plural="nodes", labelled=False, elsewhere=True)
+NODE = ResourceKind(
+    api_version="v1", kind="Node", plural="nodes", labelled=False, outside_agent_namespaces=True
+)
 NAMESPACE = ResourceKind(
-    api_version="v1", kind="Namespace", plural="namespaces", labelled=False, elsewhere=True
+    api_version="v1",
+    kind="Namespace",
+    plural="namespaces",
+    labelled=False,
+    outside_agent_namespaces=True,
 )
 CSI_DRIVER = ResourceKind(
     api_version="storage.k8s.io/v1",
     kind="CSIDriver",
     plural="csidrivers",
     labelled=False,
-    elsewhere=True,
+    outside_agent_namespaces=True,
 )
 
 CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)

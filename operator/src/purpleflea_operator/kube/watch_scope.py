@@ -1,4 +1,4 @@
-"""What part of the cluster the operator sees: all of it, or only some namespaces. Pure.
+"""What part of the cluster the operator can_watch: all of it, or only some namespaces. Pure.
 
 Bound to namespaces, it asks for nothing outside them. What it cannot see there, it does not know: nobody may take
 "not seen" for "not there".
@@ -16,13 +16,13 @@ class WatchScope:
 
     namespaces: tuple[str, ...] = ()
 
-    def sees(self, kind: ResourceKind) -> bool:
+    def can_watch(self, kind: ResourceKind) -> bool:
         """Whether all that matters of this kind can be seen."""
-        return not self.namespaces or not kind.elsewhere
+        return not self.namespaces or not kind.outside_agent_namespaces
 
-    def seen(self, kinds: Iterable[ResourceKind]) -> tuple[ResourceKind, ...]:
+    def watchable(self, kinds: Iterable[ResourceKind]) -> tuple[ResourceKind, ...]:
         """Those of the kinds that can be seen."""
-        return tuple(kind for kind in kinds if self.sees(kind))
+        return tuple(kind for kind in kinds if self.can_watch(kind))
 
     def paths(self, kind: ResourceKind) -> tuple[str, ...]:
         """Where objects of this kind are listed and watched."""

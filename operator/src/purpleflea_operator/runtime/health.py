@@ -17,7 +17,7 @@ from purpleflea_operator import timings
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
-Ask = Callable[[], str]
+Check = Callable[[], str]
 """What is wrong; empty where all is well."""
 
 
@@ -26,11 +26,11 @@ class Health:
 
     def __init__(self, metrics: Callable[[], bytes] = bytes) -> None:
         self._metrics = metrics
-        self._live: list[Ask] = []
-        self.ready: Ask = lambda: "starting"
+        self._live: list[Check] = []
+        self.ready: Check = lambda: "starting"
 
-    def add(self, *checks: Ask) -> None:
-        """Ask this, too, whether the process lives."""
+    def add(self, *checks: Check) -> None:
+        """Check this, too, whether the process lives."""
         self._live += checks
 
     def app(self) -> web.Application:
@@ -61,11 +61,11 @@ async def serve(health: Health, port: int) -> web.AppRunner:
     return runner
 
 
-def stalled_watches(silent_s: Mapping[str, float], *, limit_s: float) -> str:
+def stalled_watches(idle_s: Mapping[str, float], *, limit_s: float) -> str:
     """Which watches have heard nothing, not even a bookmark, for longer than the limit."""
-    deaf = sorted((path, seconds) for path, seconds in silent_s.items() if seconds > limit_s)
-    words = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in deaf)
-    return f"deaf watch: nothing heard of {words}" if deaf else ""
+    stalled = sorted((path, seconds) for path, seconds in idle_s.items() if seconds > limit_s)
+    words = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in stalled)
+    return f"deaf watch: nothing heard of {words}" if stalled else ""
 
 
 def _resource(path: str) -> str:
@@ -74,10 +74,10 @@ def _resource(path: str) -> str:
     return parts[-1] if "namespaces" not in parts[:-1] else f"{parts[-1]} in {parts[-2]}"
 
 
-def stuck(*, waiting_s: float, still_s: float, longest_s: float) -> str:
+def stuck_queue(*, waiting_s: float, idle_s: float, longest_s: float) -> str:
     """Whether the workers hang: a long line alone is only much work, so it must not move either."""
     if longest_s > timings.STUCK_QUEUE_S:
         return f"stuck queue: a pass has run for {longest_s:.0f} s"
-    if min(waiting_s, still_s) > timings.STUCK_QUEUE_S:
-        return f"stuck queue: a key waits for {waiting_s:.0f} s, no pass ended for {still_s:.0f} s"
+    if min(waiting_s, idle_s) > timings.STUCK_QUEUE_S:
+        return f"stuck queue: a key waits for {waiting_s:.0f} s, no pass ended for {idle_s:.0f} s"
     return ""

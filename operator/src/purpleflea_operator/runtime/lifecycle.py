@@ -22,11 +22,11 @@ Stop = asyncio.Event | threading.Event
 Clock = Callable[[], float]
 
 
-async def while_held(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
+async def run_while_leader(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
     """Lead, and renew the lease, until either ends; then neither goes on, and the lease is free."""
     # Both tasks exist before kopf starts: it cancels those that start after it.
     tasks = (
-        asyncio.create_task(elector.keep(), name="lease"),
+        asyncio.create_task(elector.keep_renewing(), name="lease"),
         asyncio.create_task(leading, name="leading"),
     )
     try:
@@ -40,7 +40,7 @@ async def while_held(elector: LeaderElector, leading: Coroutine[Any, Any, None])
         await elector.release()
 
 
-async def unless(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None]) -> bool:
+async def run_or_stop(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None]) -> bool:
     """Do it, unless told to stop meanwhile; whether it was done."""
     task = asyncio.create_task(doing)
     try:
@@ -53,14 +53,14 @@ async def unless(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None])
         await asyncio.gather(task, return_exceptions=True)
 
 
-def listen(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event) -> None:
     """Have SIGTERM and SIGINT set `stop`, in place of whatever they did before."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
 
-async def until(stop: Stop) -> None:
+async def wait_for_stop(stop: Stop) -> None:
     """Wait for the order to stop."""
     if isinstance(stop, asyncio.Event):
         await stop.wait()
@@ -75,11 +75,11 @@ def running_clock() -> Clock:
     return time.monotonic if boot is None else functools.partial(time.clock_gettime, boot)
 
 
-def standing_by(elector: LeaderElector) -> str:
+def standby_reason(elector: LeaderElector) -> str:
     """Why a replica that does not lead yet is not ready; empty where it is."""
     if elector.is_leading:
         return "the first lists are not read yet"
-    if elector.looked_s > timings.STANDBY_BLIND_S:
+    if elector.since_contact_s > timings.STANDBY_BLIND_S:
         return "the lease cannot be read"
     return ""
 
@@ -87,14 +87,14 @@ def standing_by(elector: LeaderElector) -> str:
 logger = logging.getLogger(__name__)
 
 
-Prime = Callable[[], Awaitable[None]]
+CacheSync = Callable[[], Awaitable[None]]
 
 
 class StartError(Exception):
     """The operator cannot start; the text is one line that says why and what to do."""
 
 
-async def acquired(elector: LeaderElector) -> None:
+async def wait_for_leadership(elector: LeaderElector) -> None:
     """Stand by until this replica leads."""
     try:
         await elector.acquire()
@@ -108,11 +108,11 @@ async def acquired(elector: LeaderElector) -> None:
         ) from error
 
 
-async def primed(primes: Iterable[Prime]) -> None:
+async def sync_caches(syncs: Iterable[CacheSync]) -> None:
     """Read the first lists; where the API server asks for patience, have it."""
     try:
-        for prime in primes:
-            while not await _is_done(prime):
+        for sync in syncs:
+            while not await _is_synced(sync):
                 logger.warning("the API server asks for patience with the first lists")
     except errors.NotFound as error:
         crd = f"{resources.AGENT.plural}.{resources.AGENT.api_version.partition('/')[0]}"
@@ -127,9 +127,9 @@ async def primed(primes: Iterable[Prime]) -> None:
         raise StartError(f"the API server cannot be reached: {error}") from error
 
 
-async def _is_done(prime: Prime) -> bool:
+async def _is_synced(sync: CacheSync) -> bool:
     try:
-        await prime()
+        await sync()
     except errors.Throttled as error:
         await asyncio.sleep(error.retry_after_s or timings.INITIAL_LIST_RETRY_S)
         return False

@@ -24,7 +24,7 @@ PASS_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class GaugeSources:
     """Where the gauges are read."""
 
     is_leading: Callable[[], bool]
@@ -51,7 +51,7 @@ class Metrics:
             ("verb", "resource", "code"),
             registry=self._registry,
         )
-        self._passes = Histogram(
+        self._reconcile_duration = Histogram(
             f"{PREFIX}_reconcile_duration_seconds",
             "Duration of passes over one agent, by how they ended.",
             ("result",),
@@ -64,7 +64,7 @@ class Metrics:
             ("method", "endpoint", "code"),
             registry=self._registry,
         )
-        self._syncs = Histogram(
+        self._sync_duration = Histogram(
             f"{PREFIX}_datadog_sync_duration_seconds",
             "Duration of passes over one PurpleFleaObservability, by how they ended.",
             ("result",),
@@ -79,33 +79,33 @@ class Metrics:
         )
         build.labels(version).set(1)
 
-    def request(self, verb: str, resource: str, code: str) -> None:
+    def count_request(self, verb: str, resource: str, code: str) -> None:
         """Count a request."""
         self._requests.labels(verb, resource, code).inc()
 
-    def reconciled(self, result: str, seconds: float) -> None:
+    def observe_reconcile(self, result: str, seconds: float) -> None:
         """Count a pass."""
-        self._passes.labels(result).observe(seconds)
+        self._reconcile_duration.labels(result).observe(seconds)
 
-    def datadog_request(self, method: str, endpoint: str, code: str) -> None:
+    def count_datadog_request(self, method: str, endpoint: str, code: str) -> None:
         """Count a request to Datadog's API."""
         self._datadog_requests.labels(method, endpoint, code).inc()
 
-    def synchronised(self, result: str, seconds: float) -> None:
+    def observe_sync(self, result: str, seconds: float) -> None:
         """Count a pass over what Datadog should hold."""
-        self._syncs.labels(result).observe(seconds)
+        self._sync_duration.labels(result).observe(seconds)
 
-    def read(self, sources: Sources) -> None:
+    def register_gauges(self, sources: GaugeSources) -> None:
         """Read the gauges from these sources from now on."""
-        self._registry.register(_Gauges(sources))
+        self._registry.register(_GaugeCollector(sources))
 
-    def text(self) -> bytes:
+    def exposition(self) -> bytes:
         """All metrics as they stand, in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _Gauges(Collector):
-    def __init__(self, sources: Sources) -> None:
+class _GaugeCollector(Collector):
+    def __init__(self, sources: GaugeSources) -> None:
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:

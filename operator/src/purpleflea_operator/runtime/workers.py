@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Result:
     """How a pass ended: nothing left to do, or to be run again after some seconds."""
 
-    again_after_s: float | None = None
+    requeue_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Times:
 Reconcile = Callable[[NamespacedName], Awaitable[Result]]
 
 
-async def work(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
+async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
     """Work until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
@@ -67,11 +67,11 @@ async def _pass(
         _again(queue, key, error)
     except Exception:
         delay = queue.retry(key)
-        logger.exception("reconciling failed", extra={**_fields(key), "again_after_s": delay})
+        logger.exception("reconciling failed", extra={**_fields(key), "requeue_after_s": delay})
     else:
         queue.succeed(key)
-        if result.again_after_s is not None:
-            queue.revisit(key, result.again_after_s)
+        if result.requeue_after_s is not None:
+            queue.revisit(key, result.requeue_after_s)
 
 
 def _again(
@@ -83,7 +83,7 @@ def _again(
         extra={
             **_fields(key),
             "error": f"{type(error).__name__}: {error}",
-            "again_after_s": round(delay, 2),
+            "requeue_after_s": round(delay, 2),
         },
     )
 
@@ -93,7 +93,7 @@ def _fields(key: NamespacedName) -> dict[str, str]:
 
 
 Outcome = Literal["done", "again", "transient", "refused", "timeout", "failed"]
-Told = Callable[[Outcome, float], None]
+PassEndHook = Callable[[Outcome, float], None]
 """Takes how a pass ended, and its seconds."""
 
 
@@ -105,11 +105,11 @@ class TimedReconciler:
         reconcile: Callable[[NamespacedName], Awaitable[Result]],
         *,
         clock: Callable[[], float],
-        tell: Told,
+        on_pass_end: PassEndHook,
     ) -> None:
         self._reconcile = reconcile
         self._clock = clock
-        self._tell = tell
+        self._on_pass_end = on_pass_end
         self._began: dict[NamespacedName, float] = {}
         self._ended = clock()
 
@@ -119,7 +119,7 @@ class TimedReconciler:
         outcome: Outcome = "failed"
         try:
             result = await self._reconcile(key)
-            outcome = "done" if result.again_after_s is None else "again"
+            outcome = "done" if result.requeue_after_s is None else "again"
             return result
         except errors.Transient:
             outcome = "transient"
@@ -133,12 +133,12 @@ class TimedReconciler:
         finally:
             del self._began[key]
             self._ended = self._clock()
-            self._tell(outcome, self._ended - began)
+            self._on_pass_end(outcome, self._ended - began)
 
     def longest_s(self) -> float:
         """For how long the pass that began first has run."""
         return self._clock() - min(self._began.values(), default=self._clock())
 
-    def still_s(self) -> float:
+    def idle_s(self) -> float:
         """For how long no pass has ended."""
         return self._clock() - self._ended

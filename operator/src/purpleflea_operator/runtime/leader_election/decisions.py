@@ -1,4 +1,4 @@
-"""Who works: what a replica does about the lease, from what it has seen and the time. Pure.
+"""Who works: what a replica does about the lease, from what it has observation and the time. Pure.
 
 Clocks of other machines are not believed: a lease is over when its record has not changed for its duration by our own
 clock. Between the moment a leader must stop at and the moment another may start lie `lease - deadline` seconds.
@@ -15,27 +15,27 @@ class LeaseConfig:
     """Whom the lease is for, and its times in seconds."""
 
     identity: str
-    lease_s: int = 15
+    lease_duration_s: int = 15
 
     @property
-    def deadline_s(self) -> float:
+    def renew_deadline_s(self) -> float:
         """A leader that could not renew for this long stops."""
-        return self.lease_s * 2 / 3
+        return self.lease_duration_s * 2 / 3
 
     @property
-    def renew_s(self) -> float:
+    def renew_interval_s(self) -> float:
         """How often a leader renews."""
-        return self.lease_s / 3
+        return self.lease_duration_s / 3
 
     @property
-    def retry_s(self) -> float:
+    def retry_interval_s(self) -> float:
         """How often, at the least, a standby looks, and a leader that could not renew tries again."""
-        return self.lease_s * 2 / 15
+        return self.lease_duration_s * 2 / 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseObservation:
-    """The record last seen, and since when it has not changed, by our own clock."""
+    """The record last observation, and since when it has not changed, by our own clock."""
 
     record: LeaseRecord | None
     since: float
@@ -66,62 +66,69 @@ class Renew:
 class LeadershipLost:
     """Stop: somebody else may lead now."""
 
-    why: str
+    reason: str
 
 
-def sight(
+def observe(
     previous: LeaseObservation | None, record: LeaseRecord | None, *, now: float
 ) -> LeaseObservation:
-    """What is seen now; a record that says the same as before keeps its age."""
+    """What is observation now; a record that says the same as before keeps its age."""
     if previous is not None and previous.record == record:
         return LeaseObservation(record=record, since=previous.since)
     return LeaseObservation(record=record, since=now)
 
 
 def next_candidate_step(
-    seen: LeaseObservation, terms: LeaseConfig, *, now: float, moment: datetime, jitter: float
+    observation: LeaseObservation,
+    config: LeaseConfig,
+    *,
+    now: float,
+    moment: datetime,
+    jitter: float,
 ) -> TryAcquire | Wait:
     """What a standby does. `jitter` in [0, 1) spreads the looks of several; the lease's end is looked at on time."""
-    record = seen.record
+    record = observation.record
     if record is None:
-        return TryAcquire(record=_taken(terms, moment, transitions=0, version=""))
-    left = seen.since + record.duration_s - now
+        return TryAcquire(record=_acquired_record(config, moment, transitions=0, version=""))
+    left = observation.since + record.duration_s - now
     # Held by ourselves: we took it, and the answer was lost.
-    if record.holder in ("", terms.identity) or left <= 0:
+    if record.holder in ("", config.identity) or left <= 0:
         # The field has 31 bits: the API server refuses a number beyond.
         transitions = (record.transitions + 1) % 2**31
         return TryAcquire(
-            record=_taken(terms, moment, transitions=transitions, version=record.version)
+            record=_acquired_record(config, moment, transitions=transitions, version=record.version)
         )
-    return Wait(for_s=min(terms.retry_s * (1 - jitter / 2), left))
+    return Wait(for_s=min(config.retry_interval_s * (1 - jitter / 2), left))
 
 
 def next_leader_step(
-    found: LeaseRecord | None, mine: LeaseRecord, terms: LeaseConfig, *, moment: datetime
+    current: LeaseRecord | None, last_written: LeaseRecord, config: LeaseConfig, *, moment: datetime
 ) -> Renew | LeadershipLost:
-    """What a leader does that finds `found` where it wrote `mine`."""
-    if found is None:
+    """What a leader does that finds `current` where it wrote `last_written`."""
+    if current is None:
         # Somebody deleted it. Of all who make it anew one succeeds; perhaps it is us.
-        return Renew(record=replace(mine, renewed_at=moment, version=""))
-    if found.holder != terms.identity:
-        return LeadershipLost(why=f"held by {found.holder or 'nobody'}")
-    return Renew(record=replace(found, renewed_at=moment))
+        return Renew(record=replace(last_written, renewed_at=moment, version=""))
+    if current.holder != config.identity:
+        return LeadershipLost(reason=f"held by {current.holder or 'nobody'}")
+    return Renew(record=replace(current, renewed_at=moment))
 
 
-def is_ours(renewed: float | None, terms: LeaseConfig, *, now: float) -> bool:
+def is_held(renewed: float | None, config: LeaseConfig, *, now: float) -> bool:
     """Whether the lease, last renewed at `renewed`, is surely ours."""
-    return renewed is not None and now - renewed < terms.deadline_s
+    return renewed is not None and now - renewed < config.renew_deadline_s
 
 
-def released(record: LeaseRecord, *, moment: datetime) -> LeaseRecord:
+def released_record(record: LeaseRecord, *, moment: datetime) -> LeaseRecord:
     """The record of a leader that stops: free for anybody at once."""
     return replace(record, holder="", duration_s=1, renewed_at=moment)
 
 
-def _taken(terms: LeaseConfig, moment: datetime, *, transitions: int, version: str) -> LeaseRecord:
+def _acquired_record(
+    config: LeaseConfig, moment: datetime, *, transitions: int, version: str
+) -> LeaseRecord:
     return LeaseRecord(
-        holder=terms.identity,
-        duration_s=terms.lease_s,
+        holder=config.identity,
+        duration_s=config.lease_duration_s,
         acquired_at=moment,
         renewed_at=moment,
         transitions=transitions,
