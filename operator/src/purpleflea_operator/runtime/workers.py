@@ -43,14 +43,14 @@ async def work(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
     """Work until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
-        key = await queue.take()
+        key = await queue.get()
         began = loop.time()
         try:
             await _pass(queue, reconcile, key)
         except BaseException:
-            queue.finish(key)
+            queue.done(key)
             raise
-        queue.finish_after(
+        queue.done_after(
             key, min(timings.COOLDOWN_LIMIT_S, timings.COOLDOWN_FACTOR * (loop.time() - began))
         )
 
@@ -66,18 +66,18 @@ async def _pass(
     except TimeoutError as error:
         _again(queue, key, error)
     except Exception:
-        delay = queue.retry(key)
+        delay = queue.add_rate_limited(key)
         logger.exception("reconciling failed", extra={**_fields(key), "again_after_s": delay})
     else:
-        queue.succeed(key)
+        queue.forget(key)
         if result.again_after_s is not None:
-            queue.revisit(key, result.again_after_s)
+            queue.add_after_jittered(key, result.again_after_s)
 
 
 def _again(
     queue: WorkQueue[NamespacedName], key: NamespacedName, error: Exception, *, hold_s: float = 0.0
 ) -> None:
-    delay = queue.retry(key, hold_s=hold_s)
+    delay = queue.add_rate_limited(key, hold_s=hold_s)
     logger.warning(
         "reconciling is tried again",
         extra={
