@@ -44,15 +44,15 @@ async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> 
     """
     loop = asyncio.get_running_loop()
     while True:
-        key = await queue.take()
+        key = await queue.get()
         began = loop.time()
         try:
             await _reconcile(queue, reconcile, key)
         except BaseException:
             # The worker is canceled. Its key must not stay in processing, or no other worker could take it.
-            queue.finish(key)
+            queue.done(key)
             raise
-        queue.finish_after(
+        queue.done_after(
             key, min(timings.COOLDOWN_LIMIT_S, timings.COOLDOWN_FACTOR * (loop.time() - began))
         )
 
@@ -68,21 +68,21 @@ async def _reconcile(
     except TimeoutError as error:
         _requeue_failed(queue, key, error)
     except Exception:
-        delay = queue.retry(key)
+        delay = queue.add_rate_limited(key)
         logger.exception(
             "reconcile failed with an unexpected error; retrying",
             extra={**_fields(key), "requeue_after_s": delay},
         )
     else:
-        queue.succeed(key)
+        queue.forget(key)
         if result.requeue_after_s is not None:
-            queue.revisit(key, result.requeue_after_s)
+            queue.add_after_jittered(key, result.requeue_after_s)
 
 
 def _requeue_failed(
     queue: WorkQueue[NamespacedName], key: NamespacedName, error: Exception, *, hold_s: float = 0.0
 ) -> None:
-    delay = queue.retry(key, hold_s=hold_s)
+    delay = queue.add_rate_limited(key, hold_s=hold_s)
     logger.warning(
         "reconcile failed; retrying",
         extra={

@@ -66,13 +66,13 @@ class WorkQueue(Generic[K]):
             known.cancel()
         self._timers[key] = loop.call_later(delay_s, self.add, key)
 
-    def revisit(self, key: K, after_s: float) -> float:
+    def add_after_jittered(self, key: K, after_s: float) -> float:
         """Put a key that is not done in line after a delay or a little later: never all at once. Returns the delay."""
         delay = after_s * (1 + self._jitter() / 10)
         self.add_after(key, delay)
         return delay
 
-    def retry(self, key: K, *, hold_s: float = 0.0) -> float:
+    def add_rate_limited(self, key: K, *, hold_s: float = 0.0) -> float:
         """Put a key that failed in line again: later each time, never all at once. Returns the delay.
 
         For `hold_s` nothing else brings it into line either.
@@ -93,12 +93,12 @@ class WorkQueue(Generic[K]):
             self._held_until.pop(key, None)
         return left
 
-    def succeed(self, key: K) -> None:
+    def forget(self, key: K) -> None:
         """Forget the failures of a key."""
         self._failures.pop(key, None)
 
-    async def take(self) -> K:
-        """Wait for a key and take it into work; `finish` must follow."""
+    async def get(self) -> K:
+        """Wait for a key and take it into work; `done` must follow."""
         while not self._line:
             waker = asyncio.get_running_loop().create_future()
             self._wakers.add(waker)
@@ -111,7 +111,7 @@ class WorkQueue(Generic[K]):
         self._working.add(key)
         return key
 
-    def finish(self, key: K) -> None:
+    def done(self, key: K) -> None:
         """End the work on a key; where it was added meanwhile, it goes in line again."""
         self._working.discard(key)
         self._rests.pop(key, None)
@@ -119,9 +119,9 @@ class WorkQueue(Generic[K]):
             self._dirty.discard(key)
             self.add(key)
 
-    def finish_after(self, key: K, rest_s: float) -> None:
+    def done_after(self, key: K, rest_s: float) -> None:
         """End the work on a key after a rest: news that come meanwhile are worked on together."""
-        self._rests[key] = asyncio.get_running_loop().call_later(rest_s, self.finish, key)
+        self._rests[key] = asyncio.get_running_loop().call_later(rest_s, self.done, key)
 
     def close(self) -> None:
         """Cancel all delays and rests."""

@@ -74,7 +74,7 @@ async def test_the_queue_knows_how_long_its_head_waits():
     queue.add("a")
     now[0] = 5.0
     assert queue.oldest_s() == 5.0
-    await queue.take()
+    await queue.get()
     assert queue.oldest_s() == 2.0
 
 

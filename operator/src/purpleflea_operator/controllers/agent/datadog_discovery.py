@@ -64,9 +64,9 @@ class DatadogDiscovery:
         self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
         try:
             while True:
-                await self._due.take()
+                await self._due.get()
                 await self._look(concern)
-                self._due.finish(ALL)
+                self._due.done(ALL)
         finally:
             self._due.close()
 
@@ -76,9 +76,9 @@ class DatadogDiscovery:
                 concern()
         except errors.ApiError as error:
             logger.warning("the node agent's Service is unknown", extra={"error": str(error)})
-            self._due.retry(ALL, hold_s=error.retry_after_s)
+            self._due.add_rate_limited(ALL, hold_s=error.retry_after_s)
         else:
-            self._due.succeed(ALL)
+            self._due.forget(ALL)
             self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
 
     async def observe(self) -> bool:

@@ -190,9 +190,9 @@ class Informer:
     async def _follow_losses(self) -> None:
         """Node agents that were lost a while ago: whether they came back is seen in the pass."""
         while True:
-            name = await self._losses.take()
+            name = await self._losses.get()
             self._reach(InventoryChange(node=name))
-            self._losses.finish(name)
+            self._losses.done(name)
 
     def _leave(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         """Put the agent in line that an object is gone from."""
@@ -214,7 +214,7 @@ class Informer:
 
     async def _sweep_forever(self) -> None:
         while True:
-            kind = await self._sweeps.take()
+            kind = await self._sweeps.get()
             try:
                 found, version = await self._cluster.list_all(kind, selector=selector_of(kind))
                 alive = uids(found)
@@ -234,9 +234,9 @@ class Informer:
                     self._installation.note()
             except errors.ApiError as error:
                 logger.warning("sweeping is tried again", extra={"error": str(error)})
-                self._sweeps.retry(kind, hold_s=error.retry_after_s)
+                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:
-                self._sweeps.finish(kind)
+                self._sweeps.done(kind)
 
 
 def selector_of(kind: ResourceKind) -> str:

@@ -102,11 +102,11 @@ class TelemetryProbe:
 
     async def _ask_on(self) -> None:
         while True:
-            uid = await self._due.take()
+            uid = await self._due.get()
             try:
                 await self.ask(uid)
             finally:
-                self._due.finish(uid)
+                self._due.done(uid)
 
     async def ask(self, uid: str) -> float | None:
         """Ask one agent; returns after how many seconds it is asked again, None where it is gone."""

@@ -119,14 +119,14 @@ class ObservabilityController:
 
     async def _sweep_forever(self) -> None:
         while True:
-            kind = await self._sweeps.take()
+            kind = await self._sweeps.get()
             try:
                 await self._list()
             except errors.ApiError as error:
                 logger.warning("sweeping is tried again", extra={"error": str(error)})
-                self._sweeps.retry(kind, hold_s=error.retry_after_s)
+                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:
-                self._sweeps.finish(kind)
+                self._sweeps.done(kind)
 
     def close(self) -> None:
         """Cancel all delays."""
