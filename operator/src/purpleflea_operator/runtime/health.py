@@ -1,7 +1,7 @@
 """HTTP server for /livez, /readyz and /metrics, and the checks behind /livez.
 
-/livez fails if a restart may help: a watch is stalled, or the work queue is stuck. /readyz fails if the replica does not
-do its part as leader or standby. The text of a failed probe names the cause. The module reads state of other components
+/livez fails if a restart may help: a watch is stalled, or the work queue is stuck. /readyz fails if the replica can
+neither lead nor stand by. The text of a failed probe names the cause. The module reads the state of other components
 and must not change it.
 """
 

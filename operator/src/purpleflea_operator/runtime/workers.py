@@ -35,6 +35,9 @@ class Times:
 
 
 Reconcile = Callable[[NamespacedName], Awaitable[Result]]
+Outcome = Literal["done", "again", "transient", "refused", "timeout", "failed"]
+PassEndHook = Callable[[Outcome, float], None]
+"""Receives the outcome of a pass and its duration in seconds."""
 
 
 async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
@@ -97,17 +100,12 @@ def _fields(key: NamespacedName) -> dict[str, str]:
     return {"namespace": key.namespace, "agent": key.name}
 
 
-Outcome = Literal["done", "again", "transient", "refused", "timeout", "failed"]
-PassEndHook = Callable[[Outcome, float], None]
-"""Receives the outcome of a pass and its duration in seconds."""
-
-
 class TimedReconciler:
     """Calls a reconciler and records the durations of its passes, for metrics and for /livez. It changes no result."""
 
     def __init__(
         self,
-        reconcile: Callable[[NamespacedName], Awaitable[Result]],
+        reconcile: Reconcile,
         *,
         clock: Callable[[], float],
         on_pass_end: PassEndHook,

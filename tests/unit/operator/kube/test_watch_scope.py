@@ -29,7 +29,7 @@ def test_what_lives_elsewhere_is_not_seen_from_namespaces():
 def test_a_deaf_watch_of_one_of_several_namespaces_is_named_with_it():
     silent = {"/api/v1/namespaces/trading/pods": 9.0, "/api/v1/namespaces": 9.0}
     assert health.stalled_watches(silent, limit_s=1) == (
-        "deaf watch: nothing heard of namespaces for 9 s, pods in trading for 9 s"
+        "stalled watch: no event or bookmark of namespaces for 9 s, pods in trading for 9 s"
     )
 
 

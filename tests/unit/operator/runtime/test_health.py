@@ -44,7 +44,8 @@ def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
 def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
     silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
     assert (
-        health.stalled_watches(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
+        health.stalled_watches(silent, limit_s=180)
+        == "stalled watch: no event or bookmark of pods for 181 s"
     )
     assert health.stalled_watches(silent, limit_s=182) == ""
     assert health.stalled_watches({}, limit_s=1) == ""
@@ -55,8 +56,13 @@ def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
     [
         (0, 9999, 0, ""),
         (9999, 1, 1, ""),
-        (200, 190, 0, "stuck queue: a key waits for 200 s, no pass ended for 190 s"),
-        (0, 0, 181, "stuck queue: a pass has run for 181 s"),
+        (
+            200,
+            190,
+            0,
+            "stuck queue: a key has waited for 200 s, and no reconcile has ended for 190 s",
+        ),
+        (0, 0, 181, "stuck queue: a reconcile has been running for 181 s"),
     ],
     ids=["nothing to do", "much to do", "nobody works", "a pass hangs"],
 )

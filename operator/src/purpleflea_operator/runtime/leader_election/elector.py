@@ -1,7 +1,7 @@
-"""Carries out the election: looks, takes, renews, gives back, and guards the writes of a leader.
+"""Leader elector: reads, acquires, renews and releases the lease, and fences the writes of a former leader.
 
-What to do is decided in `election`. The guard answers from the clock alone: a process that was frozen finds its lease
-over before it can send anything.
+The next step is computed in `decisions`; this module must only execute it. `guard` uses only the clock, so a process
+that was frozen detects the expired lease before it sends a write.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):
-    """The lease is no longer surely ours: everything must stop at once."""
+    """Another replica may hold the lease, so this process must stop all writes at once."""
 
 
 class LeaderElector:
-    """One replica's part in the election."""
+    """Takes part in the election for one replica."""
 
     def __init__(
         self,
@@ -46,30 +46,30 @@ class LeaderElector:
 
     @property
     def is_leading(self) -> bool:
-        """Whether this replica leads, as of now."""
+        """True if this replica leads at this moment."""
         return decisions.is_held(self._renewed_at, self._config, now=self._clock())
 
     @property
     def since_contact_s(self) -> float:
-        """Seconds since the lease was last read or written."""
+        """Seconds since the lease was last read or written, or infinity if it never was."""
         return float("inf") if self._contacted_at is None else self._clock() - self._contacted_at
 
     def guard(self) -> None:
-        """Let a write pass.
+        """Check that this replica may write. Called directly before a write is sent.
 
         Raises:
-            Fenced: The lease is not surely ours.
+            Fenced: Another replica may hold the lease.
         """
         if not self.is_leading:
-            raise errors.Fenced("the lease is no longer surely ours: nothing is sent")
+            raise errors.Fenced("write not sent: another replica may hold the lease")
 
     async def acquire(self) -> None:
-        """Stand by until this replica leads.
+        """Wait until this replica leads. Failed requests that may succeed later are retried.
 
         Raises:
-            Forbidden: There is no right to the lease.
-            NotFound: Its namespace does not exist.
-            Invalid: The API server refuses the lease.
+            Forbidden: The permission for the Lease is missing.
+            NotFound: The namespace of the Lease does not exist.
+            Invalid: The API server rejects the Lease.
         """
         failure = ""
         while True:
@@ -78,15 +78,20 @@ class LeaderElector:
                 failure = ""
             except (errors.Transient, TimeoutError) as error:
                 if not failure:
-                    logger.warning("the lease cannot be read", extra={"error": str(error)})
+                    logger.warning(
+                        "the lease cannot be read or written; retrying",
+                        extra={"error": str(error) or "timeout"},
+                    )
                 failure, wait_s = str(error) or "timeout", self._config.retry_interval_s
             if wait_s is None:
-                logger.info("leading", extra={"identity": self._config.identity})
+                logger.info(
+                    "acquired the lease; leading", extra={"identity": self._config.identity}
+                )
                 return
             await asyncio.sleep(wait_s)
 
     async def _try_acquire(self) -> float | None:
-        """Look once, and take the lease where it is free. Returns how long to wait; None: it is ours."""
+        """Read the lease and acquire it if it is free. Return the time until the next read, or None if acquired."""
         async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
             record = await self._leases.read()
         previous = self._observation
@@ -102,7 +107,10 @@ class LeaderElector:
         match step:
             case decisions.Wait(for_s=seconds):
                 if _holder(previous) != _holder(self._observation):
-                    logger.info("standing by", extra={"leader": _holder(self._observation)})
+                    logger.info(
+                        "standing by; another replica leads",
+                        extra={"leader": _holder(self._observation)},
+                    )
                 return seconds
             case decisions.TryAcquire(record=wanted):
                 try:
@@ -112,10 +120,10 @@ class LeaderElector:
                 return None
 
     async def keep_renewing(self) -> None:
-        """Renew until cancelled.
+        """Renew the lease until canceled.
 
         Raises:
-            LeaseLostError: It could not be renewed in time, or another replica leads.
+            LeaseLostError: The lease was not renewed before the deadline, or another replica leads.
         """
         wait_s = self._config.renew_interval_s
         while True:
@@ -126,15 +134,22 @@ class LeaderElector:
                 await self._renew()
                 wait_s = min(self._config.renew_interval_s, self._remaining_s())
             except (errors.ApiError, TimeoutError) as error:
-                logger.warning("the lease is not renewed", extra={"error": str(error) or "timeout"})
+                logger.warning(
+                    "renewing the lease failed; retrying until the renew deadline",
+                    extra={"error": str(error) or "timeout"},
+                )
                 wait_s = min(
                     self._config.retry_interval_s * (1 - self._jitter() / 2), self._remaining_s()
                 )
 
     async def release(self) -> None:
-        """Give the lease back, where it is ours, so that others need not wait for its end; at best effort."""
+        """Release the lease if this replica holds it, so that a standby need not wait until it expires.
+
+        Errors are only logged, because the lease then expires.
+        """
         if not self.is_leading:
             return
+        # The guard must reject writes before the release is sent, because a standby acquires a free lease at once.
         self._renewed_at = None
         try:
             async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
@@ -143,15 +158,18 @@ class LeaderElector:
                     await self._leases.write(decisions.released_record(current, moment=self._now()))
                     logger.info("lease released")
         except (errors.ApiError, TimeoutError) as error:
-            logger.warning("the lease is not released", extra={"error": str(error) or "timeout"})
+            logger.warning(
+                "releasing the lease failed; a standby takes over when it expires",
+                extra={"error": str(error) or "timeout"},
+            )
 
     async def _renew(self) -> None:
         if self._last_written is None:
-            raise LeaseLostError("never held")
+            raise LeaseLostError("the lease was never acquired")
         try:
             await self._renew_after(self._last_written)
         except errors.Conflict:
-            # Perhaps our own write, whose answer was lost.
+            # The conflict may come from our own last renewal if its response was lost. The content decides.
             async with asyncio.timeout(self._request_timeout_s()):
                 current = await self._leases.read()
             await self._renew_after(current)
@@ -159,9 +177,9 @@ class LeaderElector:
             await self._renew_after(None)
 
     async def _renew_after(self, current: LeaseRecord | None) -> None:
-        """Renew, where `current` is what the lease says."""
+        """Renew the lease, of which `current` is the present record."""
         if self._last_written is None:
-            raise LeaseLostError("never held")
+            raise LeaseLostError("the lease was never acquired")
         match decisions.next_leader_step(
             current, self._last_written, self._config, moment=self._now()
         ):
@@ -171,7 +189,8 @@ class LeaderElector:
                 await self._write(record)
 
     async def _write(self, record: LeaseRecord) -> None:
-        # Counted from before the request: others count from when they see its effect, which is later.
+        # The time before the request counts: a standby counts from its first observation of the write, which is later.
+        # If the response is late, this replica therefore stops too early rather than too late.
         began = self._clock()
         async with asyncio.timeout(self._request_timeout_s()):
             self._last_written = await self._leases.write(record)
@@ -183,7 +202,7 @@ class LeaderElector:
         return max(0.0, min(timings.LEASE_REQUEST_TIMEOUT_S, self._remaining_s()))
 
     def _remaining_s(self) -> float:
-        """Seconds for which the lease is still surely ours."""
+        """Return the time until the renew deadline."""
         renewed = self._renewed_at if self._renewed_at is not None else float("-inf")
         return max(0.0, renewed + self._config.renew_deadline_s - self._clock())
 
