@@ -1,8 +1,9 @@
-"""The program that runs Agent checks, in an interpreter that has Datadog's base classes (see node_agent.checks).
+"""Program that runs Agent checks in an interpreter with Datadog's base classes (see node_agent.checks).
 
-It is to checks what the Agent's embedded Python is: it provides the modules `aggregator` and `datadog_agent` that the
-base classes look for, loads checks from checks.d or installed packages, and keeps one object per instance. It needs
-only the standard library and datadog_checks, and is never imported by a check. One JSON line in, one out.
+It replaces the Agent's embedded Python. It provides the modules `aggregator` and `datadog_agent` that the base
+classes import, loads checks from checks.d or installed packages, and keeps one object per instance. It depends only
+on the standard library and datadog_checks, and checks never import it. It reads one JSON line per request and writes
+one JSON line per response.
 """
 
 import contextlib
@@ -22,18 +23,18 @@ from types import ModuleType
 from typing import Any
 
 AT_ONCE = 4
-"""Checks that run at the same time, as the Agent's default."""
+"""Number of checks that run concurrently; the Agent's default."""
 MOST_SUBMISSIONS = 10_000
-"""Of one run; what is more is counted."""
+"""Maximum submissions of one run. If a run submits more, the rest is counted as dropped."""
 
 BUILT_IN = {"openmetrics": ("datadog_checks.base", "OpenMetricsBaseCheckV2")}
-"""Checks that the Agent ships and that are no more than their base class."""
+"""Checks that the Agent ships and that consist of their base class only."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Submissions:
-    """What checks submit, per instance, until the run is answered. Checks run in threads."""
+    """Submissions of checks per instance, until the run is answered. Locked, because checks run in threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,7 +52,7 @@ class Submissions:
                 found["dropped"] += 1
 
     def drop(self, check_id: str) -> None:
-        """Count something that cannot be handed on."""
+        """Count a submission that is not supported."""
         with self._lock:
             self._by_id.setdefault(check_id, _nothing())["dropped"] += 1
 
@@ -65,7 +66,7 @@ def _nothing() -> dict[str, Any]:
 
 
 def aggregator_module(submissions: Submissions) -> ModuleType:
-    """The Agent's `aggregator`: its constants and functions, with their positional parameters."""
+    """Create the Agent's `aggregator` module: its constants and functions, with their positional parameters."""
     module = ModuleType("aggregator")
     names = ("GAUGE", "RATE", "COUNT", "MONOTONIC_COUNT", "COUNTER", "HISTOGRAM", "HISTORATE")
     for number, name in enumerate(names):
@@ -103,7 +104,9 @@ def aggregator_module(submissions: Submissions) -> ModuleType:
 
 
 def agent_module(hostname: str, version: str) -> ModuleType:
-    """The Agent's `datadog_agent`, as far as the base classes use it. No option is set, no secret is known."""
+    """Create the Agent's `datadog_agent` module, limited to the functions that the base classes use. No option is set
+    and no secret is available.
+    """
     module = ModuleType("datadog_agent")
     cache: dict[str, str] = {}
 
@@ -128,11 +131,13 @@ def agent_module(hostname: str, version: str) -> ModuleType:
 
 
 class LoadError(Exception):
-    """A check that cannot be loaded; the text says why."""
+    """A check cannot be loaded; the message contains the reason."""
 
 
 def check_class(name: str, checks_d: Path) -> type[Any]:
-    """The class of a check: checks.d first, then what is built in, then installed packages. Raises LoadError."""
+    """Return the class of a check from checks.d, else from the built-in checks, else from installed packages. Raises
+    LoadError.
+    """
     if not _NAME.fullmatch(name):
         raise LoadError(f"{name!r} is no name of a check")
     path = checks_d / f"{name}.py"
@@ -148,7 +153,7 @@ def check_class(name: str, checks_d: Path) -> type[Any]:
         if error.name == f"datadog_checks.{name}":
             raise LoadError(f"there is no check {name}: {path} does not exist") from error
         raise LoadError(f"check {name} cannot be loaded: {error}") from error
-    except Exception as error:  # whatever other people's modules raise when they are imported
+    except Exception as error:  # third-party modules can raise any exception during import
         raise LoadError(
             f"check {name} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
@@ -173,7 +178,8 @@ def _defined(module: ModuleType) -> type[Any]:
         and issubclass(value, base)
         and value.__module__ != base.__module__
     ]
-    # Bases of the check may stand in the same module: the check is what nothing there derives from.
+    # The module may also contain base classes of the check, so the check is the class without
+    # subclasses in the module.
     leaves = [one for one in found if not any(one is not o and issubclass(o, one) for o in found)]
     own = [one for one in leaves if one.__module__.split(".")[0] == module.__name__.split(".")[0]]
     if not own:
@@ -190,7 +196,7 @@ class Runner:
         self._checks: dict[str, Any] = {}
 
     def run(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One run; the answer holds what was submitted, and the error if it failed."""
+        """Run a check once. The response contains the submissions, and the error if the run failed."""
         check_id = str(request["id"])
         warnings: list[str] = []
         try:
@@ -201,7 +207,7 @@ class Runner:
             warnings = [str(one) for one in check.get_warnings()]
         except LoadError as failure:
             error = str(failure)
-        except BaseException as failure:  # SystemExit of a check must not end the others
+        except BaseException as failure:  # SystemExit in one check must not stop the others
             traceback.print_exc()
             error = f"{type(failure).__name__}: {failure}"
         taken = self._submissions.taken(check_id)
@@ -221,7 +227,9 @@ class Runner:
 
 
 def _shown(result: Any) -> str:
-    """The message of what a check's `run` returns: empty, or a JSON list of errors with their tracebacks."""
+    """Return the error message from the result of a check's `run`: empty, or the first item of a JSON list of errors
+    with tracebacks.
+    """
     if not result:
         return ""
     try:
@@ -231,9 +239,10 @@ def _shown(result: Any) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve requests from standard input until it ends."""
+    """Serve requests from standard input until end of file."""
     checks_d, hostname, version = arguments
-    # What a check prints must not come between the answers.
+    # Redirect standard output to standard error, because output printed by a check would corrupt
+    # the responses.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     submissions = Submissions()

@@ -1,6 +1,6 @@
-"""The DogStatsD wire format (protocol 1.0 to 1.5): bytes of a datagram to metrics, events and service checks.
+"""DogStatsD wire format (protocol 1.0 to 1.5): parse a datagram into metrics, events and service checks.
 
-Pure. A line that cannot be read is counted, never an error: one bad client must not silence the others.
+Pure. A malformed line is counted and is not an error, so that one bad client does not block the others.
 """
 
 import math
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class MetricType(StrEnum):
-    """The letters of the protocol."""
+    """Type letters of the protocol."""
 
     GAUGE = "g"
     COUNT = "c"
@@ -22,7 +22,7 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a client says of the container it runs in; `cardinality` limits the tags it wants from that."""
+    """Origin fields that a client sends about its container; `cardinality` limits the tags added for this origin."""
 
     container: str = ""
     external: str = ""
@@ -31,7 +31,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One or more values of one metric. The values of a set are text, all others are numbers."""
+    """One or more values of one metric. If the type is SET, `members` contains texts; otherwise `values` contains
+    numbers.
+    """
 
     name: str
     type: MetricType
@@ -57,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCheck:
-    """One state of a service: 0 OK, 1 warning, 2 critical, 3 unknown."""
+    """One status of a service: 0 OK, 1 warning, 2 critical, 3 unknown."""
 
     name: str
     status: int
@@ -73,7 +75,7 @@ Packet = Metric | Event | ServiceCheck
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datagram:
-    """What one datagram held."""
+    """Contents of one datagram."""
 
     packets: tuple[Packet, ...]
     malformed: int
@@ -89,7 +91,7 @@ _EVENT_FIELDS = {
 
 
 def parse(datagram: bytes) -> Datagram:
-    """Every packet of the datagram, and how many of its lines were none."""
+    """Parse all packets of the datagram and count its malformed lines."""
     packets: list[Packet] = []
     malformed = 0
     for line in datagram.decode("utf-8", errors="replace").split("\n"):
@@ -142,7 +144,7 @@ def _metric(line: str) -> Metric:
 def _event(line: str) -> Event:
     lengths, _, body = line[3:].partition("}:")
     title_length, text_length = (int(length) for length in lengths.split(","))
-    # The lengths count bytes, so that a title may hold any character, the bar included.
+    # The lengths count bytes, so a title may contain any character, including the bar.
     raw = body.encode()
     middle, end = title_length, title_length + 1 + text_length
     title, text, rest = raw[:middle], raw[middle + 1 : end], raw[end:]
@@ -188,7 +190,7 @@ _PREFIXES = ("card:", "@", "#", "c:", "e:", "d:", "h:", "m:", "T")
 
 
 def _parts(items: list[str]) -> Iterator[tuple[str, str]]:
-    """Optional parts by their prefix. Unknown ones are skipped: newer clients may send more."""
+    """Yield optional parts with their prefix. Unknown parts are skipped, because newer clients may send more."""
     for item in items:
         for prefix in _PREFIXES:
             if item.startswith(prefix):

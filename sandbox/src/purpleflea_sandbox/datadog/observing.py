@@ -1,6 +1,7 @@
-"""Ties the organisation to evaluation and page: gives them its definitions, writes monitors' states back into it.
+"""Connect the organization with the evaluation and the fleet page: pass definitions on, and write monitor states
+back.
 
-The only module that knows all three; it decides nothing.
+This is the only module that depends on all three; it makes no decisions.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definitions:
-    """An organisation's definitions, as evaluation and page ask for them."""
+    """Definitions of an organization, through the interface of the evaluation and the fleet page."""
 
     organisation: Organisation
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Definitions:
 
 
 class Observing:
-    """Evaluation of one organisation, and the page about it."""
+    """Evaluation of one organization, and its fleet page."""
 
     def __init__(self, organisation: Organisation, webhooks: Mapping[str, str]) -> None:
         self._organisation = organisation
@@ -58,13 +59,13 @@ class Observing:
         self.monitoring.kept.append(self._write)
 
     def add_routes(self, app: web.Application) -> None:
-        """Mount the page."""
+        """Mount the fleet page."""
         organisation = self._organisation
         page.add_routes(app, organisation.data, self.definitions, self.monitoring, organisation.now)
 
     @asynccontextmanager
     async def running(self, every_s: float = EVERY_S) -> AsyncIterator[None]:
-        """Evaluate and notify for as long as the block runs."""
+        """Evaluate and notify while the block runs."""
         async with aiohttp.ClientSession() as session:
             tasks = [
                 asyncio.create_task(self.monitoring.run(every_s)),

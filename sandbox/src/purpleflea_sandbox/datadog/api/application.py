@@ -1,6 +1,6 @@
-"""Puts all routes of the API into an aiohttp application, and those by which tests and people handle the stand-in.
+"""Mount all API routes on an aiohttp application, and the routes that control the stand-in itself.
 
-The latter (/faults, /keys, /calls, /received) need no key: they are reachable on this machine only.
+The control routes (/faults, /keys, /calls, /received) need no key, because they are reachable on this machine only.
 """
 
 import json
@@ -44,13 +44,13 @@ _FAMILIES = (
 
 
 def routes() -> Iterable[Route]:
-    """Every endpoint of the API, fixed paths before variable ones."""
+    """Yield every endpoint of the API, fixed paths before variable paths."""
     for family in _FAMILIES:
         yield from family.routes()
 
 
 def add_routes(app: web.Application, organisation: Organisation, data_paths: Iterable[str]) -> None:
-    """Mount the API. `data_paths` are the intake's: faults concern them, the journal does not."""
+    """Mount the API. `data_paths` are the intake routes: faults apply to them, but the request log omits them."""
     app.middlewares.append(entrance.journal_and_faults(organisation, frozenset(data_paths)))
     for route in routes():
         app.router.add_route(route.method, route.path, entrance.handler(organisation, route))
@@ -67,7 +67,7 @@ def add_routes(app: web.Application, organisation: Organisation, data_paths: Ite
 
 
 class _Handling:
-    """The stand-in's own routes."""
+    """Handlers of the stand-in's own control routes."""
 
     def __init__(self, organisation: Organisation) -> None:
         self._organisation = organisation
@@ -76,7 +76,7 @@ class _Handling:
         return web.json_response([_shown(one) for one in self._organisation.faults.installed])
 
     async def replace_faults(self, request: web.Request) -> web.Response:
-        """Replace all faults; they are tried in order."""
+        """Replace all faults. If several match a call, they are tried in the given sequence."""
         try:
             self._organisation.faults.replace([fault(one) for one in await _list(request)])
         except ValueError as error:
@@ -94,7 +94,7 @@ class _Handling:
         )
 
     async def replace_keys(self, request: web.Request) -> web.Response:
-        """Replace the application keys; `scopes` null or left out: unscoped."""
+        """Replace the application keys. If `scopes` is null or missing, the key is unscoped."""
         try:
             self._organisation.keys.replace([_key(one) for one in await _list(request)])
         except (ValueError, TypeError, KeyError) as error:
@@ -110,11 +110,11 @@ class _Handling:
         return web.json_response({"calls": shown})
 
     async def tests(self, request: web.Request) -> web.Response:
-        """Results of tests, oldest first: sessions, modules, suites and tests."""
+        """Return test results (sessions, modules, suites and tests), oldest first."""
         return web.json_response({"tests": list(self._organisation.tests)})
 
     async def deployments(self, request: web.Request) -> web.Response:
-        """Deployments, oldest first."""
+        """Return deployments, oldest first."""
         stored = self._organisation.deployments.items()
         return web.json_response({"deployments": [{"id": one, **rest} for one, rest in stored]})
 

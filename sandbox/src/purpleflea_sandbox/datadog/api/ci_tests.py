@@ -1,6 +1,6 @@
-"""Routes that `pytest --ddtrace` talks to: results of tests (MessagePack), and the settings it asks for before.
+"""Routes that `pytest --ddtrace` calls: test results (MessagePack), and the settings it requests at startup.
 
-Everything that would make it skip or repeat tests is off.
+Every feature that would skip or repeat tests is off.
 """
 
 import gzip
@@ -35,7 +35,7 @@ def routes() -> Iterable[Route]:
 
 
 def take(call: Call) -> Answer:
-    """Keep the events of one payload, each with the metadata of its session."""
+    """Store the events of one payload, each with the metadata of its session."""
     try:
         payload = msgpack.unpackb(_plain(call.raw), strict_map_key=False)
         metadata: Mapping[str, Any] = payload["metadata"]["*"]
@@ -53,7 +53,7 @@ def tell_settings(call: Call) -> Answer:
 
 
 def known_commits(call: Call) -> Answer:
-    """Says that it knows every commit, so that no history is uploaded."""
+    """Report every commit as known, so that no history is uploaded."""
     return Answer(body={"data": call.document().get("data", [])})
 
 

@@ -1,4 +1,4 @@
-"""Routes of /api/v1/dashboard. Widgets are checked as strictly as Datadog does it."""
+"""Routes of /api/v1/dashboard. Widgets are validated as strictly as Datadog validates them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ def create(call: Call) -> Answer:
 
 
 def every(call: Call) -> Answer:
-    """All dashboards, without their widgets and tags."""
+    """List all dashboards, without their widgets and tags."""
     start, count = call.number("start", 0), call.number("count", 100)
     found = list(call.organisation.dashboards.values())[start : start + count]
     shown = ("author_handle", "created_at", "modified_at", *_LISTED)
@@ -83,7 +83,7 @@ def delete(call: Call) -> Answer:
 
 
 def delete_several(call: Call) -> Answer:
-    """All of them or none."""
+    """Delete all listed dashboards, or none if one of them does not exist."""
     listed = call.document().get("data")
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise refused(400, "Invalid payload: data has to list dashboards")

@@ -1,4 +1,4 @@
-"""Routes of DORA metrics: deployments. The sender's id makes a repeated one the same one."""
+"""Routes of DORA metrics: deployments. If an id is sent twice, the second deployment replaces the first."""
 
 from collections.abc import Iterable
 
@@ -37,7 +37,7 @@ def create(call: Call) -> Answer:
 
 
 def every(call: Call) -> Answer:
-    """Deployments, newest first; `query` takes tags such as service:name, all of which have to hold."""
+    """List deployments, newest first. If `query` is set, all of its tags (such as service:name) must match."""
     body = call.document()
     if faults := shapes.faults(body, "v2.DORAListDeploymentsRequest"):
         raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
@@ -75,7 +75,7 @@ def _shown(identifier: str, attributes: Document) -> Document:
 
 
 def _nanoseconds(time: int) -> int:
-    """Seconds, milliseconds and nanoseconds are told apart by their size."""
+    """Convert a time to nanoseconds; its magnitude shows if it is in seconds, milliseconds or nanoseconds."""
     if time < 10**11:
         return time * 10**9
     return time * 10**6 if time < 10**14 else time

@@ -1,5 +1,6 @@
-"""The way in: faults, keys, scopes, rate limits, and the journal of every call. The only module that knows aiohttp's
-requests; routes see a Call.
+"""HTTP layer of the API: faults, keys, scopes, rate limits, and the log of every request.
+
+This is the only module that handles aiohttp requests; routes receive a Call.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def handler(organisation: Organisation, route: Route) -> Handler:
-    """What aiohttp calls for a route."""
+    """Return the aiohttp handler for a route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         headers: dict[str, str] = {}
@@ -53,7 +54,7 @@ def handler(organisation: Organisation, route: Route) -> Handler:
 
 
 def journal_and_faults(organisation: Organisation, unlisted: frozenset[str]) -> Any:
-    """The middleware of everything below /api/. Paths in `unlisted` are not written down: they are mere data."""
+    """Return the middleware for all paths below /api/. Requests to paths in `unlisted` are not logged."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -107,10 +108,10 @@ def _too_many(headers: dict[str, str]) -> web.Response:
 
 
 async def _silence(request: web.Request, ms: int) -> None:
-    """Say nothing until the caller has gone, or for the fault's time."""
+    """Send no response until the client disconnects, or until `ms` have passed."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ms / 1000):
-            while not _gone(request):  # noqa: ASYNC110 - aiohttp tells nobody that a caller went
+            while not _gone(request):  # noqa: ASYNC110 - aiohttp has no event for a client's disconnect
                 await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""Routes of events. Version 1 is what node agents and scripts send; version 2 carries changes and alerts."""
+"""Routes of events. Node agents and scripts send version 1; version 2 is used for changes and alerts."""
 
 from collections.abc import Iterable
 
@@ -32,7 +32,7 @@ def create(call: Call) -> Answer:
 
 
 def every(call: Call) -> Answer:
-    """Events of version 1 between two times; both are required."""
+    """List the version 1 events between `start` and `end`; both parameters are required."""
     for name in ("start", "end"):
         if name not in call.query:
             raise refused(400, f"The parameter '{name}' is required")
@@ -68,14 +68,14 @@ def create_v2(call: Call) -> Answer:
 
 
 def every_v2(call: Call) -> Answer:
-    """The newest events of both versions, newest first."""
+    """List the newest events of both versions, newest first."""
     limit = call.number("page[limit]", 10)
     newest = [_shown(event) for event in reversed(call.organisation.data.events)]
     return Answer(body={"data": newest[:limit], "meta": {"status": "done"}})
 
 
 def _shown(event: Document) -> Document:
-    """An event of either version as version 2 lists it."""
+    """Return an event of either version in the format of version 2."""
     inner = event.get("attributes", event)
     shown = {
         "timestamp": iso(event.get("received") or event.get("date_happened", 0)),

@@ -1,4 +1,4 @@
-"""The fault switchboard: which made-up trouble, if any, a call runs into. Pure; `entrance` carries it out."""
+"""Fault injection: selects the faults that apply to a call. Pure; `middleware` executes them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ LONGEST_MS = 60_000
 
 
 class FaultKind(StrEnum):
-    """`_after_commit`: the call does its work, and the caller does not hear of it."""
+    """Kinds of faults. With `_after_commit`, the call is executed, but the client gets no success response."""
 
     DELAY = "delay"
     STATUS = "status"
@@ -21,7 +21,9 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault: what it does, to which calls, after how many of them (`skip`), how often (`times`)."""
+    """One fault: its kind, the calls it matches, how many of them pass first (`skip`), and how often it fires
+    (`times`).
+    """
 
     kind: FaultKind
     method: str = ""
@@ -38,14 +40,14 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class Installed:
-    """A fault, the calls it has seen, and those it has struck."""
+    """A fault with the number of calls it has matched and the number of times it has fired."""
 
     fault: Fault
     seen: int = 0
     hits: int = 0
 
     def strikes(self) -> bool:
-        """Whether this call of those it concerns is one to strike."""
+        """Count a matching call, and return True if the fault fires for it."""
         self.seen += 1
         spent = self.fault.times is not None and self.hits >= self.fault.times
         if spent or self.seen <= self.fault.skip:
@@ -55,7 +57,7 @@ class Installed:
 
 
 class Switchboard:
-    """The faults in force, in order."""
+    """All installed faults, in sequence."""
 
     def __init__(self) -> None:
         self.installed: tuple[Installed, ...] = ()
@@ -64,7 +66,7 @@ class Switchboard:
         self.installed = tuple(Installed(fault=fault) for fault in faults)
 
     def strike(self, method: str, path: str) -> tuple[Fault, ...]:
-        """What this call meets: delays add up, the first fault of another kind ends the row."""
+        """Return the faults for this call. Delays add up; the first fault of another kind is the last one."""
         struck: list[Fault] = []
         for item in self.installed:
             if not item.fault.concerns(method, path) or not item.strikes():
@@ -85,7 +87,7 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
 
 
 def fault(document: Mapping[str, Any]) -> Fault:
-    """A fault from its JSON. Raises ValueError with what is wrong with it."""
+    """Parse a fault from its JSON. Raises ValueError with the reason if it is invalid."""
     values = dict(document)
     try:
         kind = FaultKind(values.pop("kind", None))

@@ -1,4 +1,4 @@
-"""The newest calls of the API, for tests that count them and people who wonder. No keys in it."""
+"""Log of the newest API requests, for tests that count requests and for debugging. It contains no keys."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ _MOST = 10_000
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One call. `status` is 0 where the caller got no answer."""
+    """One request. `status` is 0 if the client got no response."""
 
     method: str
     path: str
@@ -24,12 +24,12 @@ class Entry:
 
 @dataclass(slots=True)
 class Journal:
-    """The calls in their order."""
+    """Requests, oldest first."""
 
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=_MOST))
 
     def writes(self) -> list[Entry]:
-        """Calls that meant to change something."""
+        """Return the requests that use a writing method."""
         return [entry for entry in self.entries if entry.writes]
 
     def reads(self) -> list[Entry]:

@@ -1,4 +1,6 @@
-"""Routes of /api/v1/logs/config: pipelines, indexes, and the order of both. Only the order decides what a log meets."""
+"""Routes of /api/v1/logs/config: pipelines, indexes, and the sequence of both. The sequence alone decides which of
+them process a log.
+"""
 
 from collections.abc import Iterable
 
@@ -67,7 +69,7 @@ def pipeline_order(call: Call) -> Answer:
 
 
 def order_pipelines(call: Call) -> Answer:
-    """The order of all pipelines: it names each of them once, or nothing changes."""
+    """Set the sequence of all pipelines. If the list does not name each pipeline once, nothing changes."""
     wanted = _checked(call, "v1.LogsPipelinesOrder", "Invalid pipeline order")["pipeline_ids"]
     stored = call.organisation.logs.pipelines
     if sorted(wanted) != sorted(stored):
@@ -115,7 +117,7 @@ def index_order(call: Call) -> Answer:
 
 
 def order_indexes(call: Call) -> Answer:
-    """The order of all indexes: a log goes to the first that takes it."""
+    """Set the sequence of all indexes; a log is stored in the first index that matches it."""
     wanted = _checked(call, "v1.LogsIndexesOrder", "Invalid index order")["index_names"]
     stored = call.organisation.logs.indexes
     if sorted(wanted) != sorted(stored):
@@ -138,7 +140,7 @@ def _stored_pipeline(body: Document, identifier: str) -> Document:
 
 
 def _pipeline(call: Call) -> Document:
-    """Of a pipeline that is not there the API says 400."""
+    """Return the pipeline of the path. If it does not exist, the API responds with 400, not 404."""
     found = call.organisation.logs.pipelines.get(call.parts["id"])
     if found is None:
         raise log_config_refused("Non existing pipeline", f"No pipeline {call.parts['id']}")

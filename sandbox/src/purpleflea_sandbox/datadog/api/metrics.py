@@ -1,6 +1,6 @@
-"""Routes of metrics: which tags they keep (Metrics without Limits), percentiles, and their metadata.
+"""Routes of metrics: tag configurations (Metrics without Limits), percentiles, and metadata.
 
-Both exist only for metrics that have reported.
+Both exist only if the metric has reported data.
 """
 
 import re
@@ -29,9 +29,10 @@ def routes() -> Iterable[Route]:
 
 
 def every(call: Call) -> Answer:
-    """Metrics and configurations; `filter[configured]` asks for one of both, a page has a cursor.
+    """List metrics and tag configurations, in pages with a cursor. If `filter[configured]` is set, only one of both
+    is listed.
 
-    `filter[tags]` asks for what was sent with a tag, within a window that is an hour long unless it is told.
+    If `filter[tags]` is set, only metrics sent with this tag within `window[seconds]` (default: one hour) are listed.
     """
     configured = call.query.get("filter[configured]", "").lower()
     wanted_tag = call.query.get("filter[tags]", "")
@@ -59,7 +60,7 @@ def every(call: Call) -> Answer:
 
 
 def _reported(call: Call, tag: str) -> set[str]:
-    """Metrics that have reported, with that tag and of late where one is asked for."""
+    """Return the metrics that have reported. If a tag is given, only those with recent data and this tag."""
     series = call.organisation.data.series
     if not tag:
         return {one.metric for one in series.find()}

@@ -1,4 +1,4 @@
-"""What a monitor has to be so that the API takes it, and what the server adds to it. Pure."""
+"""Validation of monitors as the API does it, and the defaults that the server adds. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,10 @@ from purpleflea_sandbox.datadog.api.organisation import Document, Monitor, Organ
 from purpleflea_sandbox.datadog.queries import read, tree
 
 OWNED = ("name", "type", "query", "message", "tags", "options", "priority", "restricted_roles")
-"""What users say of a monitor; all else in a body is the server's and is not taken from them."""
+"""Fields of a monitor that clients set. All other fields in a request body are ignored, because the server sets them.
+"""
 _SERVERS = ("org_id", "created_at", "overall_state_modified", "matching_downtimes")
-"""Fields of answers that the schema does not have: a body that was read may be sent back."""
+"""Response fields that the request schema does not contain. They are accepted so that a response can be sent back."""
 
 _DEFAULT_OPTIONS: Mapping[str, Any] = {
     "include_tags": True,
@@ -34,7 +35,7 @@ _METRIC = ("query alert", "metric alert")
 
 
 def definition(organisation: Organisation, body: Document) -> Document:
-    """The monitor as it is stored. Raises ApiError where the API would refuse it."""
+    """Return the monitor as it is stored. Raises ApiError if the API would reject it."""
     if faults := shapes.faults(_sent(body), "v1.Monitor"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
     kind = _kind(body["type"])
@@ -62,7 +63,7 @@ def definition(organisation: Organisation, body: Document) -> Document:
 
 
 def changed(organisation: Organisation, monitor: Monitor, body: Document) -> Document:
-    """The stored definition after an update: what the body leaves out stays. Raises ApiError."""
+    """Return the stored definition after an update; fields that the body omits keep their values. Raises ApiError."""
     if faults := shapes.faults(_sent(body), "v1.MonitorUpdateRequest"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
     merged = {name: monitor.definition[name] for name in OWNED}
@@ -74,7 +75,7 @@ def changed(organisation: Organisation, monitor: Monitor, body: Document) -> Doc
 
 
 def duplicate(organisation: Organisation, found: Document) -> Monitor | None:
-    """A monitor that is the same already."""
+    """Return an existing monitor with the same definition, or None."""
     return next(
         (one for one in organisation.monitors.values() if one.definition == found),
         None,
@@ -82,7 +83,7 @@ def duplicate(organisation: Organisation, found: Document) -> Monitor | None:
 
 
 def groups_by(condition: tree.Condition) -> tuple[str, ...]:
-    """The tags that a condition groups by; none: a simple alert."""
+    """Return the tags that a condition groups by; empty if it is a simple alert."""
     match condition:
         case tree.MetricCondition():
             leaves = tree.leaves(condition.expression)
@@ -94,7 +95,7 @@ def groups_by(condition: tree.Condition) -> tuple[str, ...]:
 
 
 def _kind(given: str) -> str:
-    """Datadog calls both kinds of metric monitors by one name."""
+    """Map both metric monitor types to one name, as Datadog does."""
     return "query alert" if given in _METRIC else given
 
 
@@ -142,7 +143,7 @@ def _check_options(kind: str, condition: tree.Condition, options: Document) -> N
 
 
 def _check_order(operator: str, critical: float, thresholds: Mapping[str, Any]) -> None:
-    """A level and its recovery must exclude each other; a warning comes before an alert."""
+    """Raise ApiError if an alert level and its recovery overlap, or if the warning level is beyond the alert level."""
     sign = 1 if operator.startswith(">") else -1
     for name, level in (("alert", critical), ("warning", thresholds.get("warning"))):
         recovery = thresholds.get("critical_recovery" if name == "alert" else "warning_recovery")

@@ -1,4 +1,4 @@
-"""GET /api/v1/monitor/search: monitors by words, tags, types and states, with counts and pages."""
+"""GET /api/v1/monitor/search: find monitors by name, tag, type and status, with counts and pages."""
 
 import shlex
 from collections import Counter
@@ -41,7 +41,7 @@ def search(call: Call) -> Answer:
 
 
 def _matches(monitor: Monitor, term: str) -> bool:
-    """`tag:"a:b"`, `type:`, `status:`, `id:`; anything else has to stand in the name."""
+    """Match `tag:"a:b"`, `type:`, `status:` and `id:`. If the term has none of these keys, the name must contain it."""
     key, colon, value = term.partition(":")
     value = value.strip('"')
     match key if colon else "":

@@ -50,7 +50,7 @@ def create(call: Call) -> Answer:
 
 
 def every(call: Call) -> Answer:
-    """All monitors, by id; `page` asks for pages, without it everything comes at once."""
+    """List all monitors by id. If neither `page` nor `page_size` is set, the result is not paged."""
     wanted = set(call.listed("monitor_tags"))
     scopes = set(call.listed("tags"))
     name = call.query.get("name", "")
@@ -115,7 +115,7 @@ def validate_existing(call: Call) -> Answer:
 
 
 def shown(organisation: Organisation, monitor: Monitor, states: Iterable[str] = ()) -> Document:
-    """A monitor as the API shows it. `states` are those of the groups to show; `all` means each."""
+    """Return a monitor in the API's format. `states` selects the groups to include; `all` includes every group."""
     condition = read.condition(monitor.definition["query"], monitor.definition["type"])
     document: Document = {
         "id": monitor.id,
@@ -170,6 +170,6 @@ def _found(organisation: Organisation, text: str) -> Monitor:
 
 
 def _check_log_right(call: Call, kind: str) -> None:
-    """Log monitors need an application key without scopes."""
+    """Raise ApiError if a log monitor is written with a scoped application key; Datadog requires an unscoped key."""
     if kind == "log alert" and call.key.scopes is not None:
         raise forbidden()

@@ -30,7 +30,7 @@ def create(call: Call) -> Answer:
 
 
 def every(call: Call) -> Answer:
-    """Notebooks whose name holds `query`; their cells only if they are asked for (they are by default)."""
+    """List notebooks whose name contains `query`. If `include_cells` is false, their cells are omitted."""
     wanted = call.query.get("query", "").lower()
     found = [
         notebook

@@ -1,4 +1,6 @@
-"""Routes of /api/v2/sensitive-data-scanner: groups of rules, and the version that every change makes older."""
+"""Routes of /api/v2/sensitive-data-scanner: groups of rules, and the configuration version that each change
+increments.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,7 +31,7 @@ def routes() -> Iterable[Route]:
 
 
 def configuration(call: Call) -> Answer:
-    """Everything at once: the order of the groups, and beside it the groups and rules."""
+    """Return the complete configuration: the sequence of the groups, all groups and all rules."""
     scanner = call.organisation.scanner
     groups = [_shown_group(call.organisation, identifier) for identifier in scanner.groups]
     order = [{"id": identifier, "type": _GROUP} for identifier in scanner.groups]
@@ -50,7 +52,7 @@ def configuration(call: Call) -> Answer:
 
 
 def standard_patterns(call: Call) -> Answer:
-    """None: the library of patterns is Datadog's own."""
+    """Return no patterns, because the pattern library is Datadog's own."""
     return Answer(body={"data": []})
 
 
@@ -83,7 +85,7 @@ def update_group(call: Call) -> Answer:
 
 
 def delete_group(call: Call) -> Answer:
-    """The rules of a group go with it."""
+    """Delete a group and its rules."""
     scanner, identifier = call.organisation.scanner, call.parts["id"]
     _checked(call, "GroupDeleteRequest")
     _found(scanner.groups, identifier, "Group")
@@ -126,7 +128,7 @@ def delete_rule(call: Call) -> Answer:
 
 
 def _checked(call: Call, shape: str) -> Document:
-    """The body; a version that is not the newest is refused."""
+    """Return the body. Raises ApiError if its version is not the current version."""
     body = call.document()
     if faults := shapes.faults(body, _PREFIX + shape):
         raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
@@ -137,7 +139,7 @@ def _checked(call: Call, shape: str) -> Document:
 
 
 def _meta(call: Call) -> Document:
-    """Every change makes a version."""
+    """Increment the version and return the response metadata."""
     call.organisation.scanner.version += 1
     return {"meta": {"version": call.organisation.scanner.version}}
 

@@ -1,7 +1,7 @@
-"""Whether a body has the shape that the API's schema says: known fields, required ones, types, enum values. Pure.
+"""Validation of request bodies against the API's schema: known fields, required fields, types, enum values. Pure.
 
-shapes.json is generated from the models of Datadog's API client (tests/support/datadog_shapes.py). The real API lets
-some unknown fields pass; here they are errors, because they are ours.
+shapes.json is generated from the models of Datadog's API client (tests/support/datadog_shapes.py). The real API
+accepts some unknown fields; here they are errors, because an unknown field is a mistake in this project.
 """
 
 import json
@@ -27,7 +27,9 @@ Reference = str | list[Any]
 
 
 def faults(body: Any, shape: str, *, partial: bool = False) -> list[str]:
-    """What is wrong with the body, each with its path; `partial` asks for no required field of the outermost object."""
+    """Return the faults of the body, each with its path. If `partial` is set, required fields of the outermost object
+    may be missing.
+    """
     found = list(_faults(body, shape, ""))
     if partial:
         required = {f"{name}: required" for name in _shapes()[shape].get("required", ())}
@@ -99,7 +101,7 @@ def _fields(value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> It
 
 
 def _best(value: Any, references: list[Reference], path: str) -> Iterator[str]:
-    """The faults of the shape that fits best: one of the right `type` before all others."""
+    """Yield the faults of the best matching shape; a shape with the right `type` is preferred."""
     tried = []
     for reference in references:
         found = list(_faults(value, reference, path))

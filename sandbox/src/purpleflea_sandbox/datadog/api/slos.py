@@ -48,7 +48,7 @@ def create(call: Call) -> Answer:
 
 
 def every(call: Call) -> Answer:
-    """All objectives; `tags_query` takes one tag, `query` a part of the name."""
+    """List all SLOs. `tags_query` filters by one tag, `query` by a part of the name."""
     wanted = set(tagging.normalised_all(call.listed("tags_query")))
     ids = set(call.listed("ids"))
     metric = call.query.get("metrics_query", "")
@@ -134,7 +134,7 @@ def _stored(body: Mapping[str, Any]) -> Document:
 
 
 def _shown_threshold(threshold: Mapping[str, Any]) -> Document:
-    """The server adds the figures as they are displayed."""
+    """Return the threshold with the display values that the server adds."""
     shown = dict(threshold) | {"target_display": _display(threshold["target"])}
     if threshold.get("warning") is not None:
         shown["warning_display"] = _display(threshold["warning"])

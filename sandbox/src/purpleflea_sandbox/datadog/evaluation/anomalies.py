@@ -1,7 +1,7 @@
-"""A plain stand-in for anomalies(): far from the usual is what lies outside median ± deviations x spread.
+"""Simple replacement for anomalies(): a value is anomalous if it is outside median ± deviations x spread.
 
-Datadog's algorithms know seasons and trends, and are not public; this one knows neither. The value is, as there, the
-share of the alert window's points that lie outside in the direction asked for. Pure.
+Datadog's algorithms consider seasons and trends and are not public; this one considers neither. As in Datadog, the
+result is the share of points in the alert window that are outside in the configured direction. Pure.
 """
 
 import statistics
@@ -14,17 +14,17 @@ from purpleflea_sandbox.datadog.evaluation.values import Evaluator
 from purpleflea_sandbox.datadog.queries import read, tree
 
 _LEAST_HISTORY = 10
-"""Points of history below which nothing is called unusual."""
+"""Minimum number of history points. With fewer points, no value is anomalous."""
 _NORMAL = 1.4826
-"""Median absolute deviation to standard deviation, of a normal distribution."""
+"""Factor from median absolute deviation to standard deviation of a normal distribution."""
 _LEAST_SPREAD = 0.01
-"""A share of the median: a value that never moved must not alert at its first flutter."""
+"""Minimum spread as a share of the median, so that a constant value does not alert at its first small change."""
 
 
 def readings(
     condition: tree.MetricCondition, anomalies: tree.Anomalies, source: Source, now: float
 ) -> Readings:
-    """The share of unusual points per group; groups without enough history are left out."""
+    """Return the share of anomalous points per group. Groups without enough history are omitted."""
     options = dict(anomalies.options)
     step_s = int(options.get("interval", "60"))
     alert_s = read.seconds(options.get("alert_window", "last_15m").removeprefix("last_"))

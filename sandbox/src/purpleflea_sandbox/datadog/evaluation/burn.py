@@ -1,4 +1,4 @@
-"""How fast an objective's error budget burns: the share of failures, against the share that is allowed. Pure."""
+"""Burn rate of an SLO's error budget: the share of failures divided by the allowed share. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ Objective = Mapping[str, Any]
 def readings(
     condition: tree.BurnRate, objectives: Mapping[str, Objective], source: Source, now: float
 ) -> Readings:
-    """The slower of both windows' rates: the alert is on only while both are over the threshold."""
+    """Return the lower rate of both windows, because the alert fires only if both exceed the threshold."""
     objective = objectives.get(condition.slo)
     if objective is None:
         raise RefusedError(f"there is no SLO {condition.slo}")
@@ -35,7 +35,9 @@ def readings(
 def success(
     objective: Objective, source: Source, window_s: float, now: float
 ) -> tuple[float | None, float]:
-    """Percent of good events in the window (None: there were none at all), and the time of the newest."""
+    """Return the percentage of good events in the window (None if there were no events) and the time of the newest
+    event.
+    """
     evaluator = Evaluator(source=source, grid=frames.whole(window_s, now))
     good = evaluator.of(read.series(objective["query"]["numerator"]))
     made = evaluator.of(read.series(objective["query"]["denominator"]))
@@ -45,7 +47,7 @@ def success(
 
 
 def target(objective: Objective, over_s: float) -> float:
-    """The objective's target for a time frame, in percent."""
+    """Return the SLO's target for a time frame, in percent. Raises RefusedError if it has none."""
     for one in objective["thresholds"]:
         if read.seconds(one["timeframe"]) == over_s:
             return float(one["target"])

@@ -1,6 +1,7 @@
-"""The state of a composite out of its members' states, group by group. Pure.
+"""State of a composite monitor, computed per group from the states of its members. Pure.
 
-As in Datadog: Alert, Warn and No Data are true, OK is false; && gives the mildest of both sides, || the worst.
+As in Datadog, Alert, Warn and No Data are true and OK is false. && returns the mildest status of both sides, || the
+worst.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ Members = Mapping[str, Mapping[Group, GroupState]]
 
 
 def statuses(condition: tree.CompositeCondition, members: Members) -> Mapping[Group, Status]:
-    """The status of every group that the members have in common; one without groups meets all of them."""
+    """Return the status of every group that the members share. A member without groups is combined with every group."""
     ids = _ids(condition)
     if absent := [one for one in ids if one not in members]:
         raise RefusedError(f"there is no monitor {', '.join(absent)}")

@@ -1,6 +1,6 @@
-"""What a monitor's query comes to now, per group. Pure.
+"""Current value of a monitor's query, per group. Pure.
 
-It knows no thresholds and no states: see `states`.
+It does not apply thresholds or states: see `states`.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ _TIME_AGGREGATIONS = ("avg", "sum", "min", "max", "percentile")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """All that conditions are evaluated on."""
+    """Data that conditions are evaluated on."""
 
     metrics: Source
     logs: LogStore
     objectives: Mapping[str, Mapping[str, Any]]
-    """SLOs by their id."""
+    """SLOs by id."""
 
 
 def readings(condition: tree.Condition, data: Data, now: float) -> Readings:
-    """The value of every group that has data; of a composite, see `composite`."""
+    """Return the value of every group that has data. Raises RefusedError for a composite: see `composite`."""
     match condition:
         case tree.MetricCondition():
             return _metric(condition, data.metrics, now)

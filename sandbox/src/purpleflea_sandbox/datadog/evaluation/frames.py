@@ -1,6 +1,7 @@
-"""Values on a grid of time buckets, per group of tags; the arithmetic of buckets. Pure.
+"""Values in a grid of time buckets, per group of tags, and the arithmetic on buckets. Pure.
 
-One bucket as long as a window is how a count or a percentile is reduced over it: first over time, then arithmetic.
+If a count or a percentile is reduced over a window, the grid has one bucket as long as the window, so that the
+reduction over time comes before the arithmetic.
 """
 
 import itertools
@@ -10,19 +11,19 @@ from typing import TypeVar
 
 Point = TypeVar("Point")
 Group = tuple[tuple[str, str], ...]
-"""The values of the tags grouped by; empty where nothing is grouped by."""
+"""Values of the tags grouped by; empty if the query does not group."""
 Values = Sequence[float | None]
 Frame = Mapping[Group, Values]
-"""Per group one value per bucket; None where there was no data."""
+"""One value per bucket and group; None if the bucket has no data."""
 
 EVERYTHING: Group = ()
 LONGEST_GAP_S = 300
-"""Gaps between two points of a gauge are filled by a line, up to this (Datadog's default interpolation)."""
+"""Maximum gap between two gauge points that is filled by linear interpolation (Datadog's default)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """`count` buckets of `step_s` seconds; a point in time belongs to (start, end], as a window ends now."""
+    """`count` buckets of `step_s` seconds. A bucket is the interval (start, end], because a window ends now."""
 
     end: float
     step_s: float
@@ -34,11 +35,11 @@ class Grid:
 
     @property
     def times(self) -> list[float]:
-        """The end of each bucket."""
+        """End of each bucket."""
         return [self.end - self.step_s * back for back in range(self.count - 1, -1, -1)]
 
     def placed(self, points: Iterable[tuple[float, Point]]) -> Iterator[tuple[int, Point]]:
-        """What lies inside the grid, with its bucket."""
+        """Yield the points inside the grid, each with the index of its bucket."""
         start, end, step, last = self.start, self.end, self.step_s, self.count - 1
         for timestamp, value in points:
             if start < timestamp <= end:
@@ -46,12 +47,12 @@ class Grid:
 
 
 def whole(window_s: float, now: float) -> Grid:
-    """One bucket for the whole window."""
+    """Create a grid with one bucket for the whole window."""
     return Grid(end=now, step_s=window_s, count=1)
 
 
 def steps(window_s: float, now: float, *, most: int) -> Grid:
-    """Buckets of a round length, at most `most`, the last of them ending now."""
+    """Create a grid with a round bucket length and at most `most` buckets; the last bucket ends now."""
     lengths = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
     length = next((one for one in lengths if window_s / one <= most), window_s / most)
     return Grid(end=now, step_s=length, count=max(1, round(window_s / length)))
@@ -67,13 +68,13 @@ REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 
 def reduced(values: Iterable[float | None], how: str) -> float | None:
-    """One value out of those that are there."""
+    """Reduce the values that are not None to one value; None if there are none."""
     known = [value for value in values if value is not None]
     return REDUCE[how](known) if known else None
 
 
 def interpolated(values: Values, step_s: float, hold_s: float = 0) -> Values:
-    """A gauge's gaps filled by lines, and its last value held for `hold_s`."""
+    """Fill the gaps of a gauge linearly, and repeat its last value for `hold_s`."""
     filled = list(values)
     known = [index for index, value in enumerate(values) if value is not None]
     for left, right in itertools.pairwise(known):
@@ -92,16 +93,17 @@ def _fill_between(filled: list[float | None], left: int, right: int) -> None:
 
 
 def across(tracks: Sequence[Values], how: str) -> Values:
-    """Bucket by bucket one value out of several tracks'."""
+    """Aggregate several series bucket by bucket."""
     if len(tracks) == 1:
         return tracks[0]
     return [reduced(column, how) for column in zip(*tracks, strict=True)]
 
 
 def combined(operator: str, left: Frame, right: Frame, *, zero: bool) -> Frame:
-    """Both sides' groups, value by value. A side without groups meets every group of the other.
+    """Combine both sides per group and bucket. If one side has no groups, it is combined with every group of the
+    other.
 
-    With `zero`, data missing on one side counts as 0: an agent that never failed has an error rate of 0.
+    If `zero` is set, data missing on one side counts as 0, because an agent that never failed has an error rate of 0.
     """
     nothing: Values = [None] * max((len(v) for v in (*left.values(), *right.values())), default=0)
     groups: Iterable[Group] = dict.fromkeys((*left, *right))

@@ -1,7 +1,7 @@
-"""Which logs a search means, and how many of a window there are per group. Pure.
+"""Select the logs that match a search, and count them per group in a window. Pure.
 
-A plain key is a tag or one of the reserved fields, never an attribute: what a line says of itself becomes a tag by a
-pipeline alone.
+A plain key is a tag or a reserved field, never an attribute. An attribute of a log line becomes a tag only if a
+pipeline maps it.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ _DISORDER_S = 120
 
 
 def readings(condition: tree.LogCondition, store: LogStore, now: float) -> Readings:
-    """Counts per group of the window."""
+    """Count the matching logs of the window per group."""
     counts: Counter[Group] = Counter()
     newest: dict[Group, float] = {}
     for log in matching(condition.search, store, since=now - condition.window_s, until=now):
@@ -39,7 +39,7 @@ def readings(condition: tree.LogCondition, store: LogStore, now: float) -> Readi
 def matching(
     terms: Sequence[tree.Term], store: LogStore, *, since: float = 0, until: float = float("inf")
 ) -> Iterator[Log]:
-    """Logs between two times (in seconds) that match every term, newest first."""
+    """Yield logs between two times (in seconds) that match every term, newest first."""
     for log in store.newest():
         moment = log.timestamp / 1000
         if moment < since - _DISORDER_S:
@@ -49,7 +49,7 @@ def matching(
 
 
 def bound(terms: Iterable[tree.Term], variables: Mapping[str, str]) -> tuple[tree.Term, ...]:
-    """The terms with the values of template variables in place; "*" filters nothing."""
+    """Replace template variables in the terms by their values; "*" removes the term."""
     found = []
     for term in terms:
         if not term.variable:
@@ -60,7 +60,7 @@ def bound(terms: Iterable[tree.Term], variables: Mapping[str, str]) -> tuple[tre
 
 
 def matches(log: Log, term: tree.Term) -> bool:
-    """Whether one term is true of a log."""
+    """Return True if a log matches one term."""
     found = attribute(log, term.key) if term.attribute else values(log, term.key)
     wanted = term.value if term.attribute else tagging.normalised(term.value)
     pattern = term.value if "*" in term.value else wanted
@@ -68,7 +68,7 @@ def matches(log: Log, term: tree.Term) -> bool:
 
 
 def values(log: Log, key: str) -> Sequence[str]:
-    """What a log says of a plain key."""
+    """Return the values of a plain key in a log."""
     reserved = {"service": log.service, "host": log.host, "status": log.status}
     if key in reserved:
         return [tagging.normalised(reserved[key])]
@@ -76,7 +76,7 @@ def values(log: Log, key: str) -> Sequence[str]:
 
 
 def attribute(log: Log, path: str) -> Sequence[str]:
-    """The values of an attribute."""
+    """Return the values of an attribute."""
     if path in log.attributes and not isinstance(log.attributes[path], Mapping | list):
         return [text for _, text in flattened({path: log.attributes[path]})]
     return [text for found, text in flattened(log.attributes) if found == path]

@@ -1,4 +1,4 @@
-"""A monitor's message as it is sent: conditional blocks, variables, and the handles it names. Pure."""
+"""Text of a monitor notification: conditional blocks, variables, and the handles it names. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ _HANDLE = re.compile(r"(?<![\w.])@([\w.+-]+(?:@[\w.-]+)?[\w])")
 
 
 def rendered(text: str, turn: Transition, group: Group, state: GroupState, threshold: float) -> str:
-    """The message for one turn of one group."""
+    """Render the message for one transition of one group."""
     said = flags(turn)
 
     def block(found: re.Match[str]) -> str:
@@ -27,7 +27,7 @@ def rendered(text: str, turn: Transition, group: Group, state: GroupState, thres
 
 
 def flags(turn: Transition) -> frozenset[str]:
-    """The conditions that are true of a turn."""
+    """Return the names of the conditional blocks that apply to a transition."""
     names = {
         Status.ALERT: {"is_alert"},
         Status.WARN: {"is_warning"},
@@ -47,7 +47,7 @@ def flags(turn: Transition) -> frozenset[str]:
 
 
 def variables(group: Group, state: GroupState, threshold: float) -> Mapping[str, str]:
-    """What {{...}} may name."""
+    """Return the values of the {{...}} variables."""
     known = {"value": number(state.value), "threshold": number(threshold)}
     for name, value in group:
         known[f"{name}.name"] = known[name] = value
@@ -55,15 +55,15 @@ def variables(group: Group, state: GroupState, threshold: float) -> Mapping[str,
 
 
 def handles(text: str) -> Sequence[str]:
-    """Whom a rendered message is for, without the @."""
+    """Return the handles in a rendered message, without the @."""
     return list(dict.fromkeys(_HANDLE.findall(text)))
 
 
 def number(value: float | None) -> str:
-    """A value as people write it: at most three decimals."""
+    """Format a value with at most three decimals."""
     return "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def scope(group: Group) -> str:
-    """The name of a group as the API shows it."""
+    """Return the name of a group in the API's format."""
     return ",".join(f"{name}:{value}" for name, value in group) or "*"

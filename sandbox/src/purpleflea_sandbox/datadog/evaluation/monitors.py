@@ -1,6 +1,7 @@
-"""One pass over all monitors: definitions, data and former states in; states and notifications out. Pure.
+"""Evaluate one monitor: from its definition, the data and its previous state to its next state and notifications.
+Pure.
 
-Composites come last, as they are made of the others' states.
+Composites are evaluated last, because they depend on the states of other monitors.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ COMPOSITE = "composite"
 _LOGS = "log alert"
 _NO_COMPARISON = tree.Comparison(">", 0)
 _GROUP_RETENTION_S = 24 * 3600
-"""A group without data for that long is forgotten."""
+"""Time after which a group without data is removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +43,11 @@ class Notification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorState:
-    """A monitor as it stands; `refusal` says why it is not evaluated."""
+    """State of a monitor. If it cannot be evaluated, `refusal` contains the reason."""
 
     query: str = ""
     idle: Status = Status.NO_DATA
-    """Its state while there is no group: no log is a count of zero, no metric is no data."""
+    """Status if there is no group: OK for logs (no log is a count of zero), No Data for metrics."""
     groups: Groups = field(default_factory=dict)
     refusal: str = ""
     evaluated: float = 0
@@ -59,7 +60,7 @@ class MonitorState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What one pass sees: the data, the time, and the states of the monitors before this one."""
+    """Input of one evaluation pass: the data, the time, and the states of the monitors evaluated before."""
 
     data: Data
     now: float
@@ -68,7 +69,7 @@ class Scene:
 
 @lru_cache(maxsize=2048)
 def parsed(query: str, kind: str) -> tree.Condition:
-    """The tree of a monitor's query, read once."""
+    """Parse a monitor's query; the result is cached."""
     return read.condition(query, kind)
 
 
@@ -77,7 +78,7 @@ def evaluated(
     before: MonitorState,
     scene: Scene,
 ) -> tuple[MonitorState, list[Notification]]:
-    """The next state of one monitor and what there is to tell. Another query starts from nothing."""
+    """Return the next state of one monitor and its notifications. If the query changed, the state starts empty."""
     query = monitor["query"]
     if before.query != query:
         is_count_of_logs = monitor["type"] == _LOGS
@@ -96,7 +97,7 @@ def evaluated(
 
 
 def in_order(definitions: Iterable[Definition]) -> Iterator[Definition]:
-    """Composites after all others."""
+    """Return the monitors with composites after all others."""
     return iter(sorted(definitions, key=lambda one: bool(one["type"] == COMPOSITE)))
 
 

@@ -1,7 +1,8 @@
-"""What the log pipelines of an organisation make of a log as it arrives. Pure.
+"""Apply the log pipelines of an organization to a new log. Pure.
 
-Of the processors it knows attribute-remappers, from an attribute to an attribute or a tag: of those that we generate,
-the others change nothing that is searched or counted here. A log that came before its pipeline stays as it was.
+Only attribute-remappers are implemented, from an attribute to an attribute or a tag, because the other processors
+that this project generates do not affect searches or counts here. If a log arrives before its pipeline is created, it
+is not changed later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ REMAPPER = "attribute-remapper"
 
 
 def processed(log: Log, pipelines: Iterable[Pipeline]) -> Log:
-    """The log after all pipelines that take it, one after the other."""
+    """Return the log after all pipelines that match it, in sequence."""
     for pipeline in pipelines:
         terms = _filter(pipeline["filter"]["query"]) if pipeline["is_enabled"] else None
         if terms is None or not all(logs.matches(log, term) for term in terms):
@@ -32,7 +33,7 @@ def processed(log: Log, pipelines: Iterable[Pipeline]) -> Log:
 
 @lru_cache(maxsize=256)
 def _filter(query: str) -> tuple[tree.Term, ...] | None:
-    """None for a filter that cannot be read here: such a pipeline takes nothing."""
+    """Parse a pipeline's filter. Returns None if it is not readable here; such a pipeline matches no log."""
     if query in ("", "*"):
         return ()
     try:

@@ -8,7 +8,7 @@ from purpleflea_sandbox.datadog.evaluation.frames import Group
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A value, and when the newest and the oldest point behind it came."""
+    """A value, and the times of the newest and the oldest point behind it."""
 
     value: float | None
     newest: float
@@ -17,7 +17,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """All groups with data. `zero_when_missing`: a group without data counts as 0 (counts do, in Datadog)."""
+    """All groups with data. If `zero_when_missing` is set, a group without data counts as 0 (as counts do in
+    Datadog).
+    """
 
     groups: Mapping[Group, Reading]
     zero_when_missing: bool = False

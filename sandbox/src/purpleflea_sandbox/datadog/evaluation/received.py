@@ -1,7 +1,7 @@
-"""The stores of the intake as a source of tracks: metrics as received, and trace metrics computed from spans.
+"""Series source backed by the intake's stores: metrics as received, and trace metrics computed from spans.
 
-As in Datadog, only top-level and measured spans yield trace.<name>, in seconds, and only some tags of them stay.
-Evaluation runs in threads: the lock is held for some hundred series at a time, so that whoever sends never waits long.
+As in Datadog, only top-level and measured spans produce trace.<name>, in seconds, and only some of their tags are
+kept. Evaluation runs in threads, so the lock is held for at most 200 series at a time and senders do not wait long.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,15 +16,17 @@ from purpleflea_sandbox.datadog.intake.trace_store import Trace
 
 TRACE_PREFIX = "trace."
 _TRACE_TAGS = ("env", "service", "version", "resource_name")
-"""What trace metrics can be filtered and grouped by; a span's own tags are not among them."""
+"""Tags that trace metrics can be filtered and grouped by. A span's own tags are not included."""
 _AT_ONCE = 200
 _DISTRIBUTION_SLACK_S = 120
-"""Points arrive nearly in order: this much older than wanted, and the rest is older still."""
+"""Points arrive nearly sorted by time. If a point is older than the wanted time by this much, all earlier points are
+older too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Tracks out of what the intake keeps."""
+    """Source that reads series from the intake's stores."""
 
     store: Store
 

@@ -1,6 +1,7 @@
-"""Evaluates all monitors again and again, keeps their states, and hands on what there is to tell.
+"""Evaluate all monitors periodically, keep their states, and pass on notifications.
 
-Values are computed in a thread: an intake with a thousand agents goes on answering. States change in the loop alone.
+Values are computed in a thread, so that the intake keeps responding even if a thousand agents send. Only the event
+loop changes states.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ Objectives = Callable[[], Mapping[str, Mapping[str, Any]]]
 
 
 class Monitoring:
-    """The states of all monitors, by id. `listeners` get every notification, `kept` every state."""
+    """States of all monitors by id. `listeners` receive every notification, `state_listeners` every state."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Monitoring:
         self.passes = 0
 
     async def run(self, interval_s: float) -> None:
-        """Evaluate for ever, for at most half of the time."""
+        """Evaluate until canceled, using at most half of the time."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -53,7 +54,7 @@ class Monitoring:
             await asyncio.sleep(max(interval_s, loop.time() - began))
 
     async def once(self) -> None:
-        """One pass over all monitors there are."""
+        """Evaluate all current monitors once."""
         now = self._clock()
         wanted = list(monitors.in_order(self._definitions()))
         data = Data(
@@ -66,7 +67,7 @@ class Monitoring:
         self.passes += 1
 
     def state(self, monitor_id: str) -> MonitorState:
-        """A monitor's state; before its first evaluation it has no data."""
+        """Return a monitor's state. If it has not been evaluated yet, the state is No Data."""
         return self.states.get(monitor_id, MonitorState())
 
     async def _evaluate(self, definition: monitors.Definition, data: Data, now: float) -> None:
@@ -87,7 +88,7 @@ class Monitoring:
 
 
 def shown_groups(state: MonitorState) -> Mapping[str, Mapping[str, Any]]:
-    """The groups of a monitor as the API shows them, by name."""
+    """Return the groups of a monitor in the API's format, by name."""
     return {messages.scope(group): _shown(one) for group, one in state.groups.items()}
 
 

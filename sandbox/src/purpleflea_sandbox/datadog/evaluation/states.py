@@ -1,6 +1,6 @@
-"""From a value to a state: thresholds with hysteresis, missing data, repeated notifications. Pure.
+"""From a value to a status: thresholds with hysteresis, missing data, repeated notifications. Pure.
 
-A group is judged by itself; what its monitor shows is the worst of its groups.
+Each group has its own status. The status of a monitor is the worst status of its groups.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from purpleflea_sandbox.datadog.queries import tree
 
 
 class Status(StrEnum):
-    """States of a group, in Datadog's words."""
+    """Statuses of a group, with Datadog's names."""
 
     OK = "OK"
     NO_DATA = "No Data"
@@ -22,12 +22,12 @@ class Status(StrEnum):
 
 
 SEVERITY = (Status.OK, Status.NO_DATA, Status.WARN, Status.ALERT)
-"""From the mildest to the worst."""
+"""Statuses from the mildest to the worst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a monitor says about its values. Lengths are in seconds."""
+    """Alert conditions of a monitor. Durations are in seconds."""
 
     comparison: tree.Comparison
     warning: float | None = None
@@ -37,14 +37,14 @@ class Rule:
     needs_full_window: bool = False
     new_group_delay_s: float = 0
     no_data_after_s: float | None = None
-    """None: missing data changes nothing, or counts as 0."""
+    """If None, missing data does not change the status, or counts as 0."""
     resolves_when_missing: bool = False
     renotify_s: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupState:
-    """A group as it stands. Times are in seconds; 0: never."""
+    """State of a group. Times are in seconds; 0 means never."""
 
     status: Status
     value: float | None
@@ -59,7 +59,7 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A turn worth telling: from one state to another; the same twice is a reminder."""
+    """Status change that is notified. If both statuses are equal, it is a reminder."""
 
     before: Status
     after: Status
@@ -70,7 +70,7 @@ class Transition:
 
 
 def rule(comparison: tree.Comparison, window_s: float, options: Mapping[str, Any]) -> Rule:
-    """The rule of a monitor's options."""
+    """Create the alert rule from a monitor's options."""
     thresholds = options.get("thresholds") or {}
     missing = options.get("on_missing_data", "")
     shows = bool(options.get("notify_no_data")) or missing.startswith("show_")
@@ -92,7 +92,7 @@ def rule(comparison: tree.Comparison, window_s: float, options: Mapping[str, Any
 def step(
     one: Rule, before: GroupState | None, reading: Reading | None, now: float, *, zero: bool
 ) -> GroupState | None:
-    """The group's next state; None while it is too new to be judged and has nothing to be remembered for."""
+    """Return the group's next state. Returns None if the group is unknown and has no data."""
     if before is None:
         if reading is None:
             return None
@@ -111,13 +111,13 @@ def step(
 
 
 def placed(before: GroupState | None, status: Status, now: float) -> GroupState:
-    """A group whose state is told by others: a composite's."""
+    """Return a group state with a status computed elsewhere, as for a composite."""
     new = GroupState(status=Status.OK, value=None, first_seen=now, last_data=now, changed=now)
     return _turned(replace(before or new, last_data=now), status, now)
 
 
 def judged(one: Rule, state: GroupState, value: float | None) -> Status:
-    """Where a value stands, given where the group stood: leaving a state takes its recovery threshold."""
+    """Return the status for a value. If a group is in a state, it leaves it only beyond the recovery threshold."""
     if value is None:
         return state.status
     critical = one.comparison.threshold
@@ -135,7 +135,7 @@ def judged(one: Rule, state: GroupState, value: float | None) -> Status:
 def transition(
     one: Rule, before: GroupState | None, after: GroupState, now: float
 ) -> Transition | None:
-    """What there is to tell about a step."""
+    """Return the transition to notify after a step, or None."""
     past = before.status if before else Status.OK
     if past is not after.status:
         if after.status is Status.NO_DATA and one.no_data_after_s is None:
@@ -148,7 +148,7 @@ def transition(
 
 
 def worst(groups: Iterable[GroupState], *, idle: Status) -> Status:
-    """The state of a monitor; without any group it is `idle`."""
+    """Return the status of a monitor: the worst of its groups, or `idle` if there is no group."""
     return max((state.status for state in groups), key=SEVERITY.index, default=idle)
 
 
@@ -189,5 +189,5 @@ def _breaks(one: Rule, value: float, threshold: float) -> bool:
 
 
 def _holds(one: Rule, value: float, recovery: float | None) -> bool:
-    """Whether the value has not yet come back over the recovery threshold."""
+    """Return True if the value has not crossed the recovery threshold yet."""
     return recovery is not None and _breaks(one, value, recovery)

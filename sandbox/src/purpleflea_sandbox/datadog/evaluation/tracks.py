@@ -1,6 +1,6 @@
-"""The port between queries and data: tracks of points with tags, and how a query chooses among them. Pure.
+"""Interface between queries and data: series with tags, and the selection of series by a query. Pure.
 
-It does not know where points come from: see `received` for the stores of the intake.
+It does not read any store: see `data_source` for the stores of the intake.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from purpleflea_sandbox.datadog.evaluation.frames import Group
 from purpleflea_sandbox.datadog.queries import tree
 
 Sample = tuple[float, float]
-"""A value of a distribution, and how many it stands for."""
+"""A value of a distribution, and the number of values it represents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What a distribution received at one time."""
+    """Values that a distribution received at one time."""
 
     timestamp: float
     count: float
@@ -29,7 +29,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One series: `points` of a gauge, count or rate, or the `spreads` of a distribution."""
+    """One series: the `points` of a gauge, count or rate, or the `distributions` of a distribution."""
 
     tags: Sequence[str]
     type: str
@@ -39,14 +39,14 @@ class Track:
 
 
 class Source(Protocol):
-    """Where tracks are found."""
+    """Source of series."""
 
     def tracks(self, metric: str, tags: Sequence[str], since: float) -> Iterable[Track]:
-        """Tracks of the metric that carry all the tags, with their points from `since` on."""
+        """Return the series of the metric with all of the tags, and their points from `since` on."""
 
 
 class Remembered:
-    """A source that is asked for the same only once: the widgets of one board share their metrics."""
+    """Source that caches results, because the widgets of one dashboard share their metrics."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -61,7 +61,7 @@ class Remembered:
 
 
 def chosen(source: Source, query: tree.Series, since: float) -> Iterable[Track]:
-    """The tracks that a query's filters leave."""
+    """Yield the series that match a query's filters."""
     plain = [f"{f.tag}:{f.value}" for f in query.filters if not f.negated and "*" not in f.value]
     others = [one for one in query.filters if one.negated or "*" in one.value]
     for track in source.tracks(query.metric, plain, since):
@@ -70,7 +70,7 @@ def chosen(source: Source, query: tree.Series, since: float) -> Iterable[Track]:
 
 
 def group_of(tags: Sequence[str], by: Sequence[str]) -> Group | None:
-    """The group of a track; None where it lacks one of the tags: Datadog then leaves it out."""
+    """Return the group of a series. Returns None if a tag is missing; Datadog omits such series."""
     group = []
     for name in by:
         value = next((tag[len(name) + 1 :] for tag in tags if tag.startswith(f"{name}:")), None)
@@ -81,7 +81,7 @@ def group_of(tags: Sequence[str], by: Sequence[str]) -> Group | None:
 
 
 def bound(expression: tree.Expression, variables: Mapping[str, str]) -> tree.Expression:
-    """The expression with the values of template variables in place; "*" filters nothing."""
+    """Replace template variables in the expression by their values; "*" removes the filter."""
     match expression:
         case tree.Series():
             return tree.Series(

@@ -1,6 +1,7 @@
-"""What an expression comes to on a grid. Pure.
+"""Evaluate an expression on a time grid. Pure.
 
-Order, as in Datadog: each track over time within a bucket, then over tracks within a group, then arithmetic.
+The sequence is the same as in Datadog: each series over time within a bucket, then all series of a group, then
+arithmetic.
 """
 
 from collections import defaultdict
@@ -22,22 +23,24 @@ from purpleflea_sandbox.datadog.queries import tree
 
 
 class RefusedError(ValueError):
-    """The query is readable, but it is not evaluated here."""
+    """The query is valid, but it is not evaluated here."""
 
 
 @dataclass(kw_only=True)
 class Evaluator:
-    """One evaluation on one grid. `newest` learns the time of the last point of every group seen."""
+    """One evaluation on one grid. `newest` and `oldest` record the times of the last and first point of every group."""
 
     source: Source
     grid: Grid
     hold_s: float = 0
-    """For pictures, never for alerts: how long a gauge's last value stands at the right edge; and gaps are bridged."""
+    """Time for which a gauge's last value is repeated at the right edge. If it is set, gaps of distributions are
+    filled too. Used for charts, never for alerts.
+    """
     newest: dict[Group, float] = field(default_factory=dict)
     oldest: dict[Group, float] = field(default_factory=dict)
 
     def of(self, expression: tree.Expression, names: Mapping[str, Frame] | None = None) -> Frame:
-        """The frame of an expression; `names` are the frames of a formula's queries."""
+        """Evaluate an expression per group; `names` are the results of a formula's queries."""
         match expression:
             case tree.Number(value):
                 return {EVERYTHING: [value] * self.grid.count}
@@ -56,7 +59,7 @@ class Evaluator:
                 raise RefusedError("anomalies() is only evaluated in a monitor")
 
     def series(self, query: tree.Series) -> Frame:
-        """One metric."""
+        """Evaluate the query of one metric."""
         since = self.grid.start - (frames.LONGEST_GAP_S if not query.as_count else 0)
         groups: dict[Group, list[Track]] = defaultdict(list)
         for track in chosen(self.source, query, since):
@@ -81,7 +84,7 @@ class Evaluator:
             return frames.interpolated(values, self.grid.step_s) if self.hold_s else values
         how = query.aggregator
         if how not in frames.REDUCE:
-            return [None] * self.grid.count  # percentiles are for distributions
+            return [None] * self.grid.count  # percentiles exist only for distributions
         return frames.across([self._track(query, track) for track in tracks], how)
 
     def _track(self, query: tree.Series, track: Track) -> Values:
@@ -96,7 +99,7 @@ class Evaluator:
 
 
 def spreads_by_bucket(tracks: Iterable[Track], grid: Grid) -> Sequence[Sequence[Spread]]:
-    """All that distributions received, bucket by bucket."""
+    """Return all received distribution points per bucket."""
     cells: list[list[Spread]] = [[] for _ in range(grid.count)]
     for track in tracks:
         for index, spread in grid.placed((one.timestamp, one) for one in track.spreads):
@@ -130,7 +133,7 @@ def _named(names: Mapping[str, Frame], name: str) -> Frame:
 
 
 def _counts(expression: tree.Binary, names: Mapping[str, Frame] | None) -> bool:
-    """Whether missing data is a zero: where counts are combined with counts."""
+    """Return True if missing data counts as zero, which applies if all operands are counts."""
     if _is_number(expression.left, expression.right):
         return False
     leaves = tree.leaves(expression)
@@ -142,7 +145,7 @@ def _is_number(*sides: tree.Expression) -> bool:
 
 
 class Counted(dict[str, Frame]):
-    """The frames of a formula whose queries are all counts."""
+    """Results of a formula whose queries are all counts."""
 
 
 def _called(function: str, arguments: Sequence[Frame]) -> Frame:

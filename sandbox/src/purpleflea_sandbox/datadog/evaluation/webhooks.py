@@ -1,4 +1,7 @@
-"""Notifications to webhooks: a POST per message that names @webhook-<name>, retried a little, never waited for."""
+"""Send notifications to webhooks: one POST per message that names @webhook-<name>, with a few retries.
+
+The evaluation does not wait for the delivery.
+"""
 
 import asyncio
 import logging
@@ -22,7 +25,7 @@ _WORDS = {Status.ALERT: "error", Status.WARN: "warning", Status.OK: "success"}
 
 
 class Webhooks:
-    """The queue to the webhooks, and the task that empties it; `counts` are sent, failed, dropped, unknown."""
+    """Queue of webhook requests, and the task that sends them; `counts` has sent, failed, dropped and unknown."""
 
     def __init__(self, addresses: Callable[[], Mapping[str, str]], delay_s: float = 1.0) -> None:
         self._addresses = addresses
@@ -46,14 +49,14 @@ class Webhooks:
                 self.counts["dropped"] += 1
 
     async def run(self, session: aiohttp.ClientSession) -> None:
-        """Send for ever."""
+        """Send until canceled."""
         while True:
             url, document = await self._waiting.get()
             self.counts["sent" if await self._sent(session, url, document) else "failed"] += 1
             self._waiting.task_done()
 
     async def drained(self) -> None:
-        """Wait until nothing is left to send."""
+        """Wait until the queue is empty."""
         await self._waiting.join()
 
     async def _sent(
@@ -72,7 +75,7 @@ class Webhooks:
 
 
 def body(note: Notification) -> Mapping[str, Any]:
-    """The default payload of a webhook, in Datadog's names."""
+    """Return the default payload of a webhook, with Datadog's field names."""
     scope = messages.scope(note.group)
     return {
         "id": f"{note.monitor_id}-{scope}-{int(note.at)}",

@@ -1,4 +1,4 @@
-"""The composition root of intake, API and page: one store, one organisation, one server."""
+"""Composition root of the intake, the API and the fleet page: one store, one organization, one server."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ _LARGEST_BODY = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the intake listens and which keys it accepts (empty: any)."""
+    """Address of the intake, and the keys it accepts. If a key is empty, any key is accepted."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - it is a server in a container
+    host: str = "0.0.0.0"  # noqa: S104 - a server in a container
     port: int = 8080
     api_key: str = ""
     application_key: str = ""
@@ -45,7 +45,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def _webhooks(text: str) -> Mapping[str, str]:
-    """name=address, separated by spaces."""
+    """Parse name=address pairs, separated by spaces."""
     pairs = [one.partition("=") for one in text.split()]
     for name, _, address in pairs:
         if not name or not address.startswith(("http://", "https://")):
@@ -54,7 +54,7 @@ def _webhooks(text: str) -> Mapping[str, str]:
 
 
 def organisation(settings: Settings, store: Store) -> Organisation:
-    """An empty organisation on a given store."""
+    """Create an empty organization on a given store."""
     given = settings.application_key
     keys = KeyRing(settings.api_key, [ApplicationKey(key=given)] if given else [])
     return Organisation(store, keys)
@@ -66,7 +66,7 @@ def application(
     org: Organisation | None = None,
     observing: Observing | None = None,
 ) -> web.Application:
-    """The server on a given store, and on a given organisation where there is one."""
+    """Create the server on a given store, and on a given organization if there is one."""
     app = web.Application(client_max_size=_LARGEST_BODY)
     org = org or organisation(Settings(api_key=api_key), store)
     add_routes(app, org, receive.DATA_PATHS)

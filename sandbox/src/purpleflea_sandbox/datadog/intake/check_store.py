@@ -1,6 +1,6 @@
-"""Service checks in memory: of each one (name, host, tags) its state now and the last changes of it.
+"""Service checks in memory: the current status of each check (name, host, tags) and its last changes.
 
-As Datadog shows them: a check that is OK for a day is one line, not 5,760.
+As in Datadog, a check that is OK for a day is one entry and not 5,760.
 """
 
 from collections import OrderedDict, deque
@@ -17,7 +17,7 @@ _CHANGES = 50
 
 @dataclass(slots=True, kw_only=True)
 class Check:
-    """One service check. `changes` are (timestamp, status), the newest last."""
+    """One service check. `changes` are (timestamp, status), newest last."""
 
     check: str
     host: str
@@ -30,7 +30,7 @@ class Check:
 
 
 class CheckStore:
-    """All service checks, the least recently reported one first to go."""
+    """All service checks. If the store is full, the least recently reported check is removed."""
 
     def __init__(self, *, most_checks: int = 20_000) -> None:
         self._most_checks = most_checks
@@ -40,7 +40,7 @@ class CheckStore:
         return len(self._checks)
 
     def add(self, reported: Mapping[str, Any]) -> None:
-        """Take one report. Raises KeyError, ValueError or TypeError where it is none."""
+        """Add one report. Raises KeyError, ValueError or TypeError if it is malformed."""
         name, status = str(reported["check"]), int(reported["status"])
         if not name or status not in range(4):
             raise ValueError(f"{name!r} with status {status} is no service check")
@@ -59,7 +59,9 @@ class CheckStore:
         self._checks.move_to_end(key)
 
     def find(self, name: str = "", tags: Iterable[str] = ()) -> Sequence[Check]:
-        """Checks of that name with all those tags, the most recently reported first; without either, all."""
+        """Return the checks with that name and all those tags, most recently reported first. Without a name or tags,
+        return all.
+        """
         wanted = set(tagging.normalised_all(tags))
         return [
             check

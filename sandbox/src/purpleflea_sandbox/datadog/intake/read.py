@@ -1,6 +1,6 @@
-"""The read side: what was received, as JSON, for people, tests and the demo.
+"""Read routes: received data as JSON, for people, tests and the demo.
 
-These routes are the sandbox's own; they need no key, as they are reachable on this machine only.
+These routes exist only in the sandbox. They need no key, because they are reachable on this machine only.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def add_routes(app: web.Application, store: Store) -> None:
 
 
 class _Reader:
-    """One answer per route; repeated `tag` and `attribute` parameters must all hold."""
+    """Handlers of the routes. If `tag` or `attribute` is repeated, all of them must match."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -83,7 +83,7 @@ class _Reader:
 
 
 def shown_series(series: Series) -> Mapping[str, Any]:
-    """One series as JSON; a distribution's points are [time, count, sum, min, max]."""
+    """Return one series as JSON; the points of a distribution are [time, count, sum, min, max]."""
     shown: dict[str, Any] = {
         "metric": series.metric,
         "type": series.type,
@@ -100,7 +100,9 @@ def shown_series(series: Series) -> Mapping[str, Any]:
 
 
 def shown_trace(trace: Trace) -> Mapping[str, Any]:
-    """One trace as JSON, its spans in the order they started. Ids are text: JSON readers round large numbers."""
+    """Return one trace as JSON, with its spans sorted by start time. Ids are texts, because JSON readers round large
+    numbers.
+    """
     spans = sorted(trace.spans.values(), key=lambda span: int(span["start"]))
     return {
         "trace_id": trace.trace_id,
@@ -137,7 +139,7 @@ def shown_log(log: Log) -> Mapping[str, Any]:
 
 
 def shown_check(check: Check) -> Mapping[str, Any]:
-    """One service check as JSON: 0 OK, 1 warning, 2 critical, 3 unknown; its changes are [time, status]."""
+    """Return one service check as JSON: 0 OK, 1 warning, 2 critical, 3 unknown; its changes are [time, status]."""
     return {
         "check": check.check,
         "status": check.status,

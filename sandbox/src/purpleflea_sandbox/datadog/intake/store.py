@@ -1,6 +1,6 @@
-"""Everything the intake keeps: metrics, traces, logs, events and service checks, each in its bounded memory.
+"""All data of the intake in bounded memory: metrics, traces, logs, events and service checks.
 
-It knows nothing of HTTP. What is built on it later (monitors, the fleet page) reads the same stores.
+It does not depend on HTTP. The evaluation of monitors and the fleet page read the same stores.
 """
 
 import threading
@@ -23,7 +23,7 @@ def _ring() -> deque[Mapping[str, Any]]:
 
 @dataclass(slots=True, kw_only=True)
 class Store:
-    """One organisation's data. Who writes, and who reads outside the event loop's thread, holds the lock."""
+    """Data of one organization. Hold the lock to write, and to read outside the event loop's thread."""
 
     series: SeriesStore = field(default_factory=SeriesStore)
     traces: TraceStore = field(default_factory=TraceStore)

@@ -1,4 +1,4 @@
-"""One look at the fleet: what was last heard of each agent, by metric, trace and log. Pure."""
+"""Summary of the fleet: the last data of each agent, from metrics, traces and logs. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,13 @@ ORDERS = "agent.order.executions_total"
 
 
 def summary(store: Store) -> Mapping[str, Any]:
-    """Agents by their id; one is listed as soon as one of the three has been heard."""
+    """Return the agents by id. An agent is listed if a metric, a trace or a log contains its id."""
     ids: set[str] = set()
     for values in (
         store.series.tag_values(AGENT),
         store.traces.tag_values(AGENT),
-        # The pods of a StatefulSet share their annotations: a log line says its agent by an attribute.
+        # The pods of a StatefulSet share their annotations, so a log line names its agent by an
+        # attribute.
         store.logs.values(AGENT),
     ):
         ids.update(values)
@@ -33,7 +34,7 @@ def summary(store: Store) -> Mapping[str, Any]:
 
 
 def agent_summary(store: Store, agent_id: str) -> Mapping[str, Any]:
-    """What is known of one agent; null where nothing was heard."""
+    """Return the summary of one agent; values without data are null."""
     tag = f"{AGENT}:{agent_id}"
     series = store.series.find(tags=[tag])
     traces = store.traces.find(tags=[tag], limit=1)
@@ -52,7 +53,7 @@ def agent_summary(store: Store, agent_id: str) -> Mapping[str, Any]:
 
 
 def _last_sum(series: Sequence[Series]) -> Mapping[str, float] | None:
-    """The newest value of each series, added up: markets, and what is realized and what is not."""
+    """Return the sum of the newest values of all series (per market, realized and unrealized)."""
     points = [last for one in series if (last := one.points.last())]
     if not points:
         return None

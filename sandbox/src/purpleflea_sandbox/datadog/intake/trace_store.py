@@ -1,6 +1,6 @@
-"""Traces in memory: the newest ones, their spans put together from any number of payloads, found by tag.
+"""Newest traces in memory, assembled from the spans of any number of payloads, searchable by tag.
 
-A span that comes twice is kept once: payloads may be repeated.
+If a span is received twice, it is stored once, because payloads may be repeated.
 """
 
 import heapq
@@ -24,7 +24,7 @@ Span = Mapping[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Trace:
-    """One trace; `tags` are those of the pods it came from."""
+    """One trace; `tags` are the tags of the pods it came from."""
 
     trace_id: str
     spans: dict[int, Span] = field(default_factory=dict)
@@ -33,7 +33,9 @@ class Trace:
 
 
 def trace_id(spans: Sequence[Span]) -> str:
-    """32 hexadecimal digits: the upper half is a tag of the first span of a chunk, where there is one."""
+    """Return the trace id as 32 hexadecimal digits. If a span of the chunk has the upper half as a tag, it is
+    included.
+    """
     low = int(spans[0]["trace_id"])
     if low >> 64:
         return f"{low:032x}"
@@ -42,7 +44,7 @@ def trace_id(spans: Sequence[Span]) -> str:
 
 
 class TraceStore:
-    """The newest traces, in the order of their first arrival."""
+    """Newest traces in the sequence of their first arrival."""
 
     def __init__(self, *, most_traces: int = 5_000) -> None:
         self._most_traces = most_traces
@@ -56,7 +58,7 @@ class TraceStore:
         return len(self._traces)
 
     def add(self, spans: Sequence[Span], tags: Iterable[str]) -> None:
-        """Add the spans of one chunk; all are of one trace."""
+        """Add the spans of one chunk. All spans belong to the same trace."""
         if not spans:
             return
         trace = self._open(self._full_id(spans))
@@ -72,7 +74,7 @@ class TraceStore:
     def find(
         self, *, tags: Iterable[str] = (), service: str = "", name: str = "", limit: int = 100
     ) -> Sequence[Trace]:
-        """Traces with all those terms (each may be on another span), newest first."""
+        """Return traces with all those terms (each may be on another span), newest first."""
         terms = [_tag_term(tag) for tag in tags]
         terms += [(key, value) for key, value in ((_SERVICE, service), (_NAME, name)) if value]
         found = self._index.having(terms) if terms else self._traces.keys()
@@ -89,7 +91,7 @@ class TraceStore:
         return self._index.values(name)
 
     def _full_id(self, spans: Sequence[Span]) -> str:
-        """A later chunk may lack the upper half; the lower one then says which trace it is."""
+        """Return the full id. If the chunk lacks the upper half, the lower half identifies the trace."""
         full_id = trace_id(spans)
         low = full_id[_HALF:]
         return self._full_ids.get(low, full_id) if full_id.startswith(_NO_HIGH) else full_id
@@ -111,7 +113,7 @@ class TraceStore:
 
 
 def _tag_term(tag: str) -> Term:
-    """Tags of spans are found whatever their case, as those of metrics are."""
+    """Normalize a span tag, because tags are matched case-insensitively, as those of metrics are."""
     return tagging.split(tagging.normalised(tag))
 
 

@@ -1,7 +1,7 @@
-"""From single values to one point per series and flush, as the node agent aggregates before it sends.
+"""Aggregate single values to one point per series and flush.
 
-Gauges keep the last value, counts their sum, sets their size; histograms become five metrics; distributions keep
-every value. Pure but for its own memory, which is bounded: what exceeds it is counted.
+A gauge keeps the last value, a count the sum, a set its size. A histogram becomes five metrics, and a distribution
+keeps every value. Pure except for its bounded memory; values beyond the bound are counted as dropped.
 """
 
 import statistics
@@ -14,9 +14,9 @@ from purpleflea_sandbox.datadog.node_agent.counters import Counters
 
 _MOST_CONTEXTS = 50_000
 _MOST_VALUES = 2_000
-"""Values of one distribution or histogram between two flushes."""
+"""Maximum values of one distribution or histogram between two flushes."""
 _MOST_REPEATS = 100
-"""A sample rate below 1/100 is rounded up to it: a packet must not fill the memory."""
+"""If a sample rate is below 1/100, it is treated as 1/100, so that one packet cannot fill the memory."""
 
 _API_TYPES = {"count": 1, "rate": 2, "gauge": 3}
 
@@ -25,7 +25,7 @@ Context = tuple[str, MetricType, tuple[str, ...]]
 
 @dataclass(slots=True)
 class _Bucket:
-    """What a context received since the last flush."""
+    """Values that a context received since the last flush."""
 
     total: float = 0.0
     last: float = 0.0
@@ -35,14 +35,14 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flush:
-    """Payloads of one flush, in the shape of the intake's routes."""
+    """Payloads of one flush, in the format of the intake's routes."""
 
     series: Sequence[Mapping[str, Any]]
     distributions: Sequence[Mapping[str, Any]]
 
 
 class Aggregator:
-    """Collects metrics between two flushes."""
+    """Collect metrics between two flushes."""
 
     def __init__(self, *, hostname: str, interval_s: float, counters: Counters) -> None:
         self._hostname = hostname
@@ -65,7 +65,7 @@ class Aggregator:
         self._fill(bucket, metric)
 
     def flush(self, now: float) -> Flush:
-        """Everything since the last flush; the memory is empty afterwards."""
+        """Return all values since the last flush and clear the memory."""
         buckets, self._buckets = self._buckets, {}
         timestamped, self._timestamped = self._timestamped, []
         series: list[Mapping[str, Any]] = []
@@ -131,7 +131,7 @@ class Aggregator:
 
 
 def _points(kind: MetricType, bucket: _Bucket) -> Iterable[tuple[str, str, float]]:
-    """Suffix, type and value of what one context becomes."""
+    """Return suffix, type and value of each metric that a context becomes."""
     match kind:
         case MetricType.GAUGE:
             return [("", "gauge", bucket.last)]

@@ -1,6 +1,6 @@
-"""The composition root of the node agent: sockets, servers and tasks, started and stopped together.
+"""Composition root of the node agent: sockets, servers and tasks, started and stopped together.
 
-No decisions of its own. Tests start it in process with ports of the system's choice and a PodMemory of their own.
+It contains no logic of the parts. Tests start it in process, with ports chosen by the system and their own PodMemory.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where a started node agent listens."""
+    """Ports of a started node agent."""
 
     dogstatsd: int
     traces: int
@@ -71,7 +71,8 @@ class NodeAgent:
             trust_client=settings.origin_detection_client,
         )
         self._sink = traces.TraceSink(
-            # The trace agent believes the external data of its clients whatever DogStatsD is told.
+            # The trace agent uses the external data of its clients even if DogStatsD is configured
+            # to ignore it.
             tagger=Tagger(pods=memory, trust_client=True),
             forwarder=self.forwarder,
             counters=self.counters,
@@ -85,7 +86,7 @@ class NodeAgent:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Ports]:
-        """Listen, run, and at the end send what is still in memory."""
+        """Listen and run. When the block ends, send the data that is still in memory."""
         settings = self._settings
         async with (
             servers.served(
@@ -105,7 +106,7 @@ class NodeAgent:
                 logger.warning("the intake did not take the last data in time")
 
     def flush(self) -> None:
-        """Hand what was aggregated to the forwarder."""
+        """Pass the aggregated data to the forwarder."""
         now = time.time()
         for item in self._outgoing.metrics(self._aggregator.flush(now), now):
             self.forwarder.send(item)
@@ -221,7 +222,7 @@ class NodeAgent:
 
 @asynccontextmanager
 async def _tasks(jobs: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Run the jobs as named tasks; the failure of one ends all."""
+    """Run the jobs as named tasks. If one fails, all are canceled."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
         try:

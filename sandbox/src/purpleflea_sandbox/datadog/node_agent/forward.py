@@ -1,6 +1,7 @@
-"""Sending to the intake: one bounded buffer per kind of payload, backoff with jitter, counted drops.
+"""Send data to the intake: one bounded buffer, backoff with jitter, and counted drops per kind of payload.
 
-Whoever has something to send never waits for it. Logs do not come this way: they wait in their files (see logs).
+Producers never wait. Logs do not use this buffer, because they stay in their files until they are delivered (see
+logs).
 """
 
 import asyncio
@@ -23,12 +24,12 @@ _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 15.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 _WORTH_A_RETRY = frozenset({401, 403, 408, 425, 429})
-"""403 too: a wrong key is repaired without a restart of the fleet."""
+"""Statuses to retry. 403 is included, because a wrong key is fixed without a restart of the fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """One request body, and what it counts as."""
+    """One request body, and the kind it is counted as."""
 
     route: str
     body: bytes
@@ -42,7 +43,9 @@ def payload(route: str, document: Any, kind: str) -> Payload:
 
 
 class Intake:
-    """The intake's address and key. Raises RefusedError for what it will never accept, else tries for ever."""
+    """Address and key of the intake. Raises RefusedError if the intake rejects a payload permanently, otherwise
+    retries forever.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, *, url: str, api_key: str) -> None:
         self._session = session
@@ -51,7 +54,7 @@ class Intake:
         self.last_error = ""
 
     async def deliver(self, item: Payload) -> None:
-        """Return when the intake has taken it."""
+        """Return after the intake has accepted the payload."""
         delay = _FIRST_DELAY_S
         while not await self._accepted(item):
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -81,11 +84,11 @@ class Intake:
 
 
 class RefusedError(Exception):
-    """The intake will not take this payload, however often it is sent."""
+    """The intake rejects this payload permanently."""
 
 
 class Forwarder:
-    """A buffer and the one task that empties it; over its size the oldest payloads go first."""
+    """Buffer with one sending task. If the buffer is full, the oldest payloads are dropped."""
 
     def __init__(
         self, intake: Intake, counters: Counters, *, most_bytes: int = _MOST_BYTES
@@ -100,7 +103,7 @@ class Forwarder:
         self._idle.set()
 
     def send(self, item: Payload) -> None:
-        """Take the payload; it is sent in its turn."""
+        """Queue the payload."""
         self._waiting.append(item)
         self._bytes += len(item.body)
         while self._bytes > self._most_bytes and len(self._waiting) > 1:
@@ -121,7 +124,7 @@ class Forwarder:
             self._idle.set()
 
     async def drained(self) -> None:
-        """Wait until nothing is left to send."""
+        """Wait until the buffer is empty."""
         await self._idle.wait()
 
     def state(self) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""The pods of this node from the API server: one list, then one watch that resumes.
+"""Pods of this node from the API server: one list, then one watch that resumes.
 
-It fills a PodMemory. A lost watch costs nothing but time; a version that is too old costs a new list.
+It fills a PodMemory. If the watch is lost, it resumes; if its resource version is too old, the pods are listed again.
 """
 
 import asyncio
@@ -27,11 +27,13 @@ _LONGEST_EVENT = 4 * 1024 * 1024
 
 
 class _TooOldError(Exception):
-    """The API server no longer knows the version to resume from."""
+    """The API server no longer has the resource version to resume from."""
 
 
 class ServiceAccount:
-    """Token and certificate authority as mounted into the pod; the token is read anew, as it is renewed in place."""
+    """Token and certificate authority mounted into the pod. The token is read for each request, because it is renewed
+    in place.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,7 +48,7 @@ class ServiceAccount:
 
 
 class PodWatch:
-    """Keeps the memory equal to the pods of one node."""
+    """Keep the memory in sync with the pods of one node."""
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class PodWatch:
         self.synced = True
 
     async def _watch(self) -> None:
-        """Follow until the server ends the watch, which it does after a while."""
+        """Watch until the server closes the stream, which it does after `_WATCH_SECONDS`."""
         query = {
             **self._selector,
             "watch": "1",
@@ -134,7 +136,7 @@ class PodWatch:
             case "DELETED":
                 self._memory.remove(item["metadata"]["uid"])
             case _:
-                pass  # a bookmark: the version is all it brings
+                pass  # a bookmark contains only the resource version
 
     def _note(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -144,7 +146,7 @@ class PodWatch:
 
 
 def parsed_pod(item: Mapping[str, Any]) -> Pod:
-    """The part of a pod that is needed, from its JSON."""
+    """Parse the part of a pod that the node agent needs from its JSON."""
     metadata, status = item["metadata"], item.get("status", {})
     conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
     owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]

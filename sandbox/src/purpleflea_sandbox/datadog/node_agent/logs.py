@@ -1,6 +1,7 @@
-"""Log collection: the containers that autodiscovery names, from their files to the intake.
+"""Log collection: from the files of the containers that autodiscovery selects to the intake.
 
-Nothing is dropped when the intake is away: the lines wait in their files, and a position moves only after delivery.
+If the intake is unreachable, nothing is dropped, because the lines stay in their files and a position is saved only
+after delivery.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _ROUTE = "/api/v2/logs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """What is collected, where from, and what every line gets."""
+    """Folder of the logs, and the fields that are added to every line."""
 
     pod_logs: Path
     hostname: str
@@ -41,14 +42,14 @@ class _Collected:
 
 @dataclass(frozen=True, slots=True)
 class _KnownPod:
-    """A pod as it was looked at last: the same object needs no second look."""
+    """A pod as last processed; if the object is the same, it is not processed again."""
 
     pod: Pod
     problems: tuple[str, ...]
 
 
 class LogCollector:
-    """Tails of all containers whose logs are asked for."""
+    """Tails of all containers whose logs are collected."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class LogCollector:
                 collected.tail.close()
 
     async def collect(self) -> int:
-        """One round over all containers; the number of messages delivered."""
+        """Read all containers once; return the number of delivered messages."""
         self._discover()
         delivered = 0
         for directory, collected in tuple(self._collected.items()):
@@ -97,7 +98,7 @@ class LogCollector:
         return {"containers": sorted(self._collected), "problems": problems}
 
     def _discover(self) -> None:
-        """Follow the pods: new containers begin, changed annotations apply to the next line."""
+        """Follow the pods: start new containers, and apply changed annotations to the next line."""
         running = {pod.uid: pod for pod in self._pods.running()}
         for uid in self._known.keys() - running.keys():
             del self._known[uid]
@@ -124,7 +125,7 @@ class LogCollector:
         self._collected[source.directory] = _Collected(source, tail)
 
     def _finish(self, directory: str) -> None:
-        """Forget a container whose files are gone with its pod; before that its last lines are read."""
+        """Remove a container if its files and its pod are deleted. Its last lines were read before."""
         if (self._settings.pod_logs / directory).exists() or self._is_wanted(directory):
             return
         self._collected.pop(directory).tail.close()

@@ -1,6 +1,6 @@
-"""How far each container's logs are delivered, kept in one file over restarts of the node agent.
+"""Delivered position of each container's logs, saved in one file across restarts of the node agent.
 
-A file that cannot be read is as good as none: logs are then read from their beginning.
+If the file is not readable, it is ignored and logs are read from their beginning.
 """
 
 import json
@@ -36,7 +36,7 @@ class Positions:
         self._changed = self._changed or bool(gone)
 
     def save(self) -> None:
-        """Write the file when something changed; a crash in the middle leaves the previous one."""
+        """Write the file if a position changed. If the process crashes during the write, the previous file remains."""
         if not self._changed:
             return
         document = {d: [p.inode, p.offset] for d, p in self._positions.items()}

@@ -1,6 +1,6 @@
 """log_processing_rules: masking and filtering of a log line before it leaves the node.
 
-Pure. Patterns are written for Go's engine; its `$1` and `${name}` in placeholders are understood.
+Pure. Patterns are written for Go's engine; its `$1` and `${name}` in placeholders are supported.
 """
 
 import re
@@ -8,24 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Rule = Callable[[str], str | None]
-"""The line to send instead, or None to send nothing."""
+"""Function that returns the line to send instead, or None to send no line."""
 
 _GO_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class RuleError(Exception):
-    """A rule that cannot be used: which, and why."""
+    """A rule is invalid; the message contains the rule and the reason."""
 
 
 def compiled(rules: Any) -> tuple[Rule, ...]:
-    """The rules of one annotation, in their order."""
+    """Compile the rules of one annotation, in sequence."""
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise RuleError("log_processing_rules must be a list")
     return tuple(_rule(rule) for rule in rules)
 
 
 def applied(rules: Sequence[Rule], line: str) -> str | None:
-    """The line after all rules; None when one of them filtered it out."""
+    """Return the line after all rules; None if one of them removed it."""
     kept: str | None = line
     for rule in rules:
         if kept is None:

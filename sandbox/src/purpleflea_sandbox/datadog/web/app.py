@@ -1,6 +1,6 @@
-"""Serves the fleet page: one document, its files, and its data as JSON. No inline code, nothing from elsewhere.
+"""Serve the fleet page: one document, its files, and its data as JSON, without inline code or external files.
 
-Data of the same look is computed once in two seconds at most, however many look, and in a thread.
+Data of one view is computed at most once in two seconds, independent of the number of viewers, and in a thread.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _HEADERS = {
 }
 _FRESH_S = 2.0
 _REST = 3
-"""The page computes for at most a quarter of the time."""
+"""Pause factor after a computation, so that the page computes for at most a quarter of the time."""
 _MOST_KEPT = 32
 _STATIC = Path(str(resources.files(__package__))) / "static"
 
@@ -45,7 +45,7 @@ def add_routes(
     monitoring: Monitoring,
     clock: Callable[[], float],
 ) -> None:
-    """Mount the page; the root of the server leads to it."""
+    """Mount the page. The root path redirects to it."""
     page = _Page(store, definitions, monitoring, clock)
     app.router.add_get("/", _to_page)
     app.router.add_get(PATH, page.document)
@@ -68,7 +68,7 @@ async def _secured(request: web.Request, response: web.StreamResponse) -> None:
 
 
 class _Page:
-    """One answer per route."""
+    """Handlers of the routes."""
 
     def __init__(
         self,
@@ -141,7 +141,9 @@ class _Page:
         }
 
     async def _fresh(self, key: Key, make: Callable[[], Awaitable[Any]]) -> Any:
-        """What was computed a moment ago, else anew, one at a time; what is dear to compute is kept longer."""
+        """Return the cached value if it is fresh, otherwise compute it, one at a time. Expensive values are cached
+        longer.
+        """
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
             stale, value = self._kept.get(key, (0.0, None))

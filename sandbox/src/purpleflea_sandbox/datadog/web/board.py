@@ -1,6 +1,6 @@
-"""The whole page as data: the dashboard's widgets, the template variables, the monitors. Pure.
+"""Data of the page: the dashboard's widgets, the template variables, the monitors. Pure.
 
-It does not know of HTTP, nor of how any of it is drawn.
+It does not depend on HTTP or on the drawing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _MOST_TOLD = 30
 
 
 def chosen(definitions: Definitions, dashboard_id: str) -> Body | None:
-    """The dashboard with that id, else the first one."""
+    """Return the dashboard with that id, else the first dashboard, or None if there is none."""
     found = list(definitions.all_dashboards())
     return next(
         (one for one in found if str(one.get("id")) == dashboard_id), next(iter(found), None)
@@ -30,7 +30,7 @@ def chosen(definitions: Definitions, dashboard_id: str) -> Body | None:
 
 
 def variables(dashboard: Body, store: Store, view: View) -> list[Mapping[str, Any]]:
-    """Template variables with their values and what else they could be."""
+    """Return the template variables with their values and options."""
     shown: list[Mapping[str, Any]] = []
     for one in dashboard.get("template_variables") or ():
         name = one.get("prefix") or one["name"]
@@ -49,7 +49,7 @@ def variables(dashboard: Body, store: Store, view: View) -> list[Mapping[str, An
 
 
 def frame(dashboard: Body, store: Store, view: View, definitions: Definitions) -> dict[str, Any]:
-    """Everything but the widgets' data."""
+    """Return all data of the dashboard except the widgets."""
     return {
         "id": str(dashboard.get("id", "")),
         "title": dashboard["title"],
@@ -72,7 +72,7 @@ def frame(dashboard: Body, store: Store, view: View, definitions: Definitions) -
 def scene(
     dashboard: Body, store: Store, view: View, definitions: Definitions, now: float
 ) -> widgets.Scene:
-    """What the dashboard's widgets are computed from."""
+    """Create the context that the dashboard's widgets are computed from."""
     values = {one["name"]: one["value"] for one in variables(dashboard, store, view)}
     return widgets.Scene(
         store=store,
@@ -85,7 +85,7 @@ def scene(
 
 
 def widget(position: int, placed: Body, one: widgets.Scene) -> Mapping[str, Any]:
-    """One widget with its place and its data."""
+    """Return one widget with its layout and data."""
     definition = placed["definition"]
     return {
         "id": f"w{position}",
@@ -97,13 +97,13 @@ def widget(position: int, placed: Body, one: widgets.Scene) -> Mapping[str, Any]
 
 
 def monitors(definitions: Definitions, states: Mapping[str, MonitorState]) -> list[Any]:
-    """Monitors, the worst first."""
+    """Return the monitors, worst status first."""
     shown = [_monitor(one, states.get(str(one["id"]))) for one in definitions.all_monitors()]
     return sorted(shown, key=lambda one: (-one["rank"], one["name"]))
 
 
 def slos(definitions: Definitions, store: Store, now: float) -> list[Any]:
-    """Objectives over metrics, as they stand."""
+    """Return the current state of metric-based SLOs."""
     return [
         objectives.shown(one, Received(store), now)
         for one in definitions.all_objectives().values()
@@ -112,7 +112,7 @@ def slos(definitions: Definitions, store: Store, now: float) -> list[Any]:
 
 
 def told(notifications: Iterable[Notification]) -> list[Any]:
-    """The newest notifications."""
+    """Return the newest notifications."""
     return [
         {
             "at": int(note.at * 1000),

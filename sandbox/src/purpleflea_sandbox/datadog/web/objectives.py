@@ -1,4 +1,4 @@
-"""How an objective stands, over what the stand-in has kept of its time frame. Pure."""
+"""State of an SLO, over the stored part of its time frame. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from purpleflea_sandbox.datadog.queries import read
 
 
 def shown(objective: Mapping[str, Any], source: Source, now: float) -> Mapping[str, Any]:
-    """Success, target and the error budget that is left, in percent; None without data."""
+    """Return success, target and remaining error budget in percent; None if there is no data."""
     threshold = objective["thresholds"][0]
     share, _ = burn.success(objective, source, read.seconds(threshold["timeframe"]), now)
     target = float(threshold["target"])

@@ -1,4 +1,4 @@
-"""Traces and logs as lists, and one trace as a picture: its spans in place, and the logs that belong to it. Pure."""
+"""Lists of traces and logs, and one trace with its span layout and its logs. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ Variables = Mapping[str, str]
 
 
 def recent_traces(store: Store, variables: Variables, now: float, window_s: float) -> list[Any]:
-    """The newest traces with all of the chosen tags that they can have."""
+    """Return the newest traces that match the selected variables. `market` is ignored, because traces do not have it."""
     wanted = [f"{k}:{v}" for k, v in variables.items() if k != "market" and v != "*"]
     found = store.traces.find(tags=wanted, limit=_MOST)
     shown = [shown_trace(trace) for trace in found]
@@ -28,7 +28,7 @@ def recent_traces(store: Store, variables: Variables, now: float, window_s: floa
 
 
 def recent_logs(store: Store, variables: Variables, now: float, window_s: float) -> list[Any]:
-    """The newest logs of the chosen variables; the market stands on few lines only, and filters none."""
+    """Return the newest logs that match the selected variables. `market` is ignored, because few lines have it."""
     terms = [tree.Term(key=k, value=v) for k, v in variables.items() if k != "market" and v != "*"]
     found = []
     for log in searching.matching(terms, store.logs, since=now - window_s):
@@ -39,7 +39,7 @@ def recent_logs(store: Store, variables: Variables, now: float, window_s: float)
 
 
 def whole_trace(store: Store, trace_id: str) -> Mapping[str, Any] | None:
-    """A trace, its spans as rows of a picture, and its logs in order; None where it is not kept."""
+    """Return a trace with its spans as rows and its logs sorted by time; None if it is not stored."""
     trace = store.traces.get(trace_id)
     if trace is None:
         return None
@@ -53,7 +53,7 @@ def whole_trace(store: Store, trace_id: str) -> Mapping[str, Any] | None:
 
 
 def shown_trace(trace: Trace) -> Mapping[str, Any]:
-    """One line about a trace; times are in milliseconds."""
+    """Return the list entry of a trace; times are in milliseconds."""
     spans = list(trace.spans.values())
     first = min(span["start"] for span in spans)
     last = max(span["start"] + span["duration"] for span in spans)
@@ -77,14 +77,15 @@ def shown_log(log: Log) -> Mapping[str, Any]:
         "status": log.status,
         "service": log.service,
         "message": log.message,
-        # Also of lines that came before the pipeline that makes a tag of it.
+        # The attribute is used if the line arrived before the pipeline that maps it to a tag was
+        # created.
         "agent_id": field(log, _AGENT) or field(log, f"@{_AGENT}"),
         "trace_id": _trace_id(log),
     }
 
 
 def field(log: Log, name: str) -> str:
-    """What a column of a log list shows."""
+    """Return the text of a column in a log list."""
     match name:
         case "status_line":
             return log.status
@@ -98,7 +99,7 @@ def field(log: Log, name: str) -> str:
 
 
 def _trace_id(log: Log) -> str:
-    """Outside of any span the id is 0."""
+    """Return the log's trace id; empty if it is 0, which means that there was no active span."""
     text = field(log, f"@{TRACE_ID}")
     return text if text.strip("0") else ""
 
@@ -109,7 +110,7 @@ def _agent(trace: Trace) -> str:
 
 
 def _rows(trace: Trace) -> Sequence[Mapping[str, Any]]:
-    """Spans depth first, as a person reads a call tree; those whose parent is not kept start a tree."""
+    """Return spans depth first, as in a call tree. If the parent of a span is not stored, the span starts a tree."""
     children: dict[int, list[Span]] = {}
     for span in sorted(trace.spans.values(), key=_start):
         parent = span.get("parent_id") or 0
@@ -143,7 +144,7 @@ def _start(span: Span) -> int:
 
 
 def known_values(store: Store, name: str) -> Sequence[str]:
-    """All values that a template variable can have, out of metrics, traces and logs."""
+    """Return all values that a template variable can have, from metrics and traces."""
     found = {
         *store.series.tag_values(name),
         *(tagging.normalised(value) for value in store.traces.tag_values(name)),

@@ -1,4 +1,4 @@
-"""Distributions as pictures: how many values in which range, over all and over time. Pure."""
+"""Histograms and heat maps: the number of values per range, in total and over time. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ _RANKS = (50, 75, 90, 95, 99)
 
 
 def tracks(query: tree.Series, source: Source, grid: Grid) -> Tracks:
-    """The distributions of a query."""
+    """Return the distributions that match a query."""
     return [one for one in chosen(source, query, grid.start) if one.type == "distribution"]
 
 
 def distribution(found: Tracks, grid: Grid) -> Mapping[str, Any]:
-    """Counts per range of values, and the usual percentiles."""
+    """Return counts per range of values, and the usual percentiles."""
     cells = _samples(found, grid)
     samples = sorted(sample for cell in cells for sample in cell)
     edges = _edges(samples)
@@ -35,7 +35,7 @@ def distribution(found: Tracks, grid: Grid) -> Mapping[str, Any]:
 
 
 def heat_map(found: Tracks, grid: Grid) -> Mapping[str, Any]:
-    """Counts per range of values and bucket of time: [bucket, range, count] where there are any."""
+    """Return counts per time bucket and range of values: [bucket, range, count]; empty cells are omitted."""
     cells = _samples(found, grid)
     edges = _edges(sorted(sample for cell in cells for sample in cell))
     counted = [
@@ -60,7 +60,7 @@ def _samples(found: Tracks, grid: Grid) -> Sequence[Sequence[Sample]]:
 
 
 def _edges(samples: Sequence[Sample]) -> list[float]:
-    """Ranges of a round width from 0 to beyond the 99th percentile; what is larger is in the last one."""
+    """Return ranges of a round width from 0 to beyond the 99th percentile. The last range includes all larger values."""
     if not samples:
         return []
     top = max(percentile(samples, 99) * 1.1, 1e-9)

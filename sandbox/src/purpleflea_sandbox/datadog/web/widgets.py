@@ -1,6 +1,6 @@
-"""The data of one widget, by its type: what its queries and formulas come to. Pure.
+"""Data of one widget by type: the values of its queries and formulas. Pure.
 
-A widget that cannot be shown says why in `refusal`; it never shows something else instead.
+If a widget cannot be shown, `refusal` contains the reason; no other data is shown instead.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ Shown = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What widgets are computed from; `variables` have their values."""
+    """Input of all widgets; `variables` have their values."""
 
     store: Store
     definitions: Definitions
@@ -43,7 +43,7 @@ class Scene:
 
 
 def data(definition: Definition, scene: Scene) -> Shown:
-    """What a widget shows."""
+    """Return the data of a widget."""
     kind = definition["type"]
     maker = _MAKERS.get(kind)
     if maker is None:
@@ -168,7 +168,7 @@ def _over_time(query: Mapping[str, Any], scene: Scene) -> Frame:
 
 
 def _scalar(request: Mapping[str, Any], formula: Mapping[str, Any], scene: Scene) -> Frame:
-    """One bucket per group: each query reduced over time by its aggregator, then the formula."""
+    """Return one bucket per group: reduce each query over time by its aggregator, then apply the formula."""
     names = _queried(request, scene, lambda query: _at_once(query, scene))
     grid = frames.whole(scene.view.window_s, scene.now)
     return _evaluator(scene, grid).of(read.formula(formula["formula"]), names)
@@ -193,7 +193,9 @@ def _formulas(request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _largest(frame: Frame) -> Sequence[tuple[Group, frames.Values]]:
-    """The groups with the largest last values, by name: a picture of a thousand lines shows nothing."""
+    """Return the groups with the largest last values, sorted by name, because a chart of a thousand lines is not
+    readable.
+    """
     known = sorted(frame.items(), key=lambda one: frames.reduced(one[1], "last") or 0, reverse=True)
     return sorted(known[:MOST_SERIES])
 

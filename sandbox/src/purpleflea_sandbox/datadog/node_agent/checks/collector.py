@@ -1,7 +1,7 @@
-"""Runs the checks of this node's pods, each in its interval, and hands on what they submit.
+"""Run the checks of this node's pods at their intervals, and forward their submissions.
 
-It follows the pods; what is wrong with an annotation or a run is counted, logged when it changes, and shown in the
-status. No failure of a check reaches beyond that check.
+It follows the pods. If an annotation is invalid or a run fails, the error is counted, logged when it changes, and
+included in the status. A failing check does not affect other checks.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sinks:
-    """Where the results go."""
+    """Receivers of the results."""
 
     aggregator: Aggregator
     on_other: OnOther
@@ -53,7 +53,7 @@ class _KnownPod:
 
 
 class CheckCollector:
-    """One task per check instance."""
+    """Scheduler with one task per check instance."""
 
     def __init__(
         self,
@@ -74,7 +74,9 @@ class CheckCollector:
         self._scheduled: dict[str, _Scheduled] = {}
 
     async def run(self, poll_interval_s: float = 0.5, spread_s: float = 1.0) -> None:
-        """Follow the pods for ever; `spread_s` keeps those that start together from running together."""
+        """Follow the pods until canceled. `spread_s` delays first runs, so that checks started together do not run
+        together.
+        """
         try:
             while True:
                 await self._follow(spread_s)
@@ -85,7 +87,7 @@ class CheckCollector:
             await self._runner.close()
 
     def state(self) -> Mapping[str, Any]:
-        """For the status page."""
+        """Return the state for the status page."""
         return {
             "problems": sorted({p for known in self._known.values() for p in known.problems}),
             "instances": [
@@ -106,7 +108,9 @@ class CheckCollector:
         for check_id in self._scheduled.keys() - wanted.keys():
             await _cancelled(self._scheduled.pop(check_id).task)
             self._sampler.forget(check_id)
-            with contextlib.suppress(RunError):  # a process that ended has forgotten
+            with contextlib.suppress(
+                RunError
+            ):  # a process that ended has no check objects to remove
                 await self._runner.forget(check_id)
         for check_id in wanted.keys() - self._scheduled.keys():
             scheduled = self._scheduled[check_id] = _Scheduled(wanted[check_id])
@@ -144,7 +148,7 @@ class CheckCollector:
         status, error = _OK, ""
         try:
             answer = await self._runner.run(request)
-            # What a failed run submitted before it failed counts too: its service checks say why it failed.
+            # Submissions of a failed run count too, because its service checks contain the reason.
             self._hand_on(one, answer)
             error = answer["error"]
             status = _CRITICAL if error else _WARNING if answer["warnings"] else _OK

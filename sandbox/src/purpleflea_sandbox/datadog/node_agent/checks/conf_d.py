@@ -1,7 +1,8 @@
-"""The files of conf.d: check templates for containers of certain images (ad_identifiers).
+"""Files of conf.d: check templates for containers of certain images (ad_identifiers).
 
-Read once, at the start, as the Agent does. A file that cannot be used is reported and skipped; one without
-ad_identifiers is for the host itself, which a stand-in in a cluster has nothing to say about, and is skipped too.
+The files are read once at startup, as the Agent does. If a file is invalid, it is reported and skipped. A file
+without ad_identifiers configures a check of the host; it is skipped too, because the stand-in runs only checks of
+containers.
 """
 
 import logging
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def templates(folder: Path) -> Mapping[str, Sequence[CheckTemplate]]:
-    """Templates by the short name of the image, from <check>.yaml and <check>.d/*.yaml."""
+    """Return templates by the short name of the image, from <check>.yaml and <check>.d/*.yaml."""
     found: dict[str, list[CheckTemplate]] = {}
     for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.d/*.yaml"))):
         check = path.stem if path.parent == folder else path.parent.name.removesuffix(".d")

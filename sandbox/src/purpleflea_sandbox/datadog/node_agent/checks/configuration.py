@@ -1,7 +1,8 @@
-"""Which checks run on a container, and with what: the ad.datadoghq.com annotations of its pod, v2 and v1.
+"""Select the checks of a container and their configuration from the ad.datadoghq.com annotations (v2 and v1) of its
+pod.
 
-Pure. Template variables are replaced in every text of the configuration; the tags of the pod join those of the
-instance, as Datadog's Autodiscovery does it, so that every check carries them without knowing of pods.
+Pure. Template variables are replaced in every text of the configuration. The tags of the pod are added to those of
+the instance, as Datadog's Autodiscovery does, so that a check sends them without access to pods.
 """
 
 import hashlib
@@ -18,19 +19,19 @@ from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
 DEFAULT_INTERVAL_S = 15.0
 SHORTEST_INTERVAL_S = 1.0
 MOST_INSTANCES = 32
-"""Of one container: an annotation is written by whoever may make pods."""
+"""Maximum per container, because any user who can create pods can write annotations."""
 TOLERATE_UNREADY = "ad.datadoghq.com/tolerate-unready"
 
 _VARIABLE = re.compile(r"%%([a-z]+(?:_[A-Za-z0-9_-]+)?)%%")
 
 
 class ConfigurationError(Exception):
-    """A configuration that cannot be used; the text says why."""
+    """A configuration is invalid; the message contains the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckTemplate:
-    """One check as it is written, variables and all."""
+    """One check as configured, before variables are replaced."""
 
     check: str
     init_config: Mapping[str, Any]
@@ -39,7 +40,7 @@ class CheckTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckInstance:
-    """One check to run against one container. The id changes with anything in it."""
+    """One check to run against one container. If any field changes, the id changes too."""
 
     id: str
     check: str
@@ -52,9 +53,9 @@ class CheckInstance:
 def check_instances(
     pod: Pod, by_image: Mapping[str, Sequence[CheckTemplate]] | None = None
 ) -> tuple[tuple[CheckInstance, ...], tuple[str, ...]]:
-    """The checks of a pod, and what is wrong with their configuration.
+    """Return the checks of a pod, and the problems of their configuration.
 
-    `by_image` are templates of conf.d by the short name of the image; an annotation of the container replaces them.
+    `by_image` are the conf.d templates by short image name. If a container has an annotation, it replaces them.
     """
     found: list[CheckInstance] = []
     problems: list[str] = []
@@ -73,9 +74,9 @@ def check_instances(
 def instances(
     templates: Sequence[CheckTemplate], pod: Pod, container: Container
 ) -> Sequence[CheckInstance]:
-    """The instances of the templates for one container. Raises ConfigurationError."""
+    """Return the instances of the templates for one container. Raises ConfigurationError."""
     if not container.id:
-        return ()  # it does not run yet, or no more
+        return ()  # it is not running
     found = [
         _instance(template, written, pod, container)
         for template in templates
@@ -83,12 +84,12 @@ def instances(
     ]
     if len(found) > MOST_INSTANCES:
         raise ConfigurationError(f"{len(found)} instances; at most {MOST_INSTANCES} are allowed")
-    # The same instance twice would be two runs for one series.
+    # Remove duplicate instances, because each would be a second run for the same series.
     return tuple({one.id: one for one in found}.values())
 
 
 def template(check: Any, config: Any) -> CheckTemplate:
-    """One check of a v2 annotation or of a file of conf.d. Raises ConfigurationError."""
+    """Parse one check of a v2 annotation or of a conf.d file. Raises ConfigurationError."""
     if not isinstance(config, Mapping):
         raise ConfigurationError(f"{check}: it must be an object with `instances`")
     init_config, written = config.get("init_config") or {}, config.get("instances")
@@ -100,7 +101,7 @@ def template(check: Any, config: Any) -> CheckTemplate:
 
 
 def short_name(image: str) -> str:
-    """What conf.d calls ad_identifiers: the image without registry, tag and digest."""
+    """Return the name used in ad_identifiers: the image without registry, tag and digest."""
     return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 
@@ -122,7 +123,7 @@ def _annotated(pod: Pod, container: Container) -> Sequence[CheckTemplate] | None
     if not len(names) == len(init_configs) == len(written):
         raise ConfigurationError("check_names, init_configs and instances differ in length")
     return [
-        # Each item of `instances` is one instance or a list of them.
+        # Each item of `instances` is either one instance or a list of instances.
         template(name, {"init_config": init, "instances": one if isinstance(one, list) else [one]})
         for name, init, one in zip(names, init_configs, written, strict=True)
     ]
@@ -197,7 +198,7 @@ def _variable(name: str, pod: Pod, container: Container) -> str:
 
 
 def _ports(container: Container) -> Iterator[tuple[str, str]]:
-    """`port` is the highest one, `port_0` the lowest, `port_http` the one of that name."""
+    """Yield port variables: `port` is the highest port, `port_0` the lowest, `port_http` the port with that name."""
     ports = sorted(container.ports, key=lambda port: port.number)
     for index, port in enumerate(ports):
         yield f"port_{index}", str(port.number)

@@ -1,7 +1,7 @@
-"""The process that checks run in: started when it is needed, a JSON line per request and answer, killed if it hangs.
+"""Process that runs the checks: started on demand, one JSON line per request and response, killed if it hangs.
 
-Checks are other people's code on Datadog's base classes, which need other versions of libraries than we do. What they
-do there cannot hurt the node agent: a run that fails, hangs or takes the process with it is an error of that run.
+Checks are third-party code on Datadog's base classes, which need other library versions than this project. A check
+cannot affect the node agent: if a run fails, hangs or crashes the process, only this run has an error.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ _AT_ONCE = check_runner.AT_ONCE
 
 
 class RunError(Exception):
-    """A run that brought nothing; the text says why."""
+    """A run without a result; the message contains the reason."""
 
 
-class ProcessEnded(RunError):  # noqa: N818 - named by what happened
-    """The process went during the run: by this check, or by one that ran beside it."""
+class ProcessEnded(RunError):  # noqa: N818 - named after the event
+    """The process ended during the run, because of this check or of a check that ran beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """What runs checks: a Python with Datadog's base classes, and the folder of custom checks."""
+    """Command that runs checks: a Python with Datadog's base classes, and the folder of custom checks."""
 
     python: Path
     checks_d: Path
@@ -45,13 +45,15 @@ class Interpreter:
 
     @property
     def command(self) -> Sequence[str]:
-        """Isolated (-I): neither our packages nor variables of ours reach the checks."""
+        """Return an isolated command (-I), so that neither this project's packages nor its environment reach the
+        checks.
+        """
         program = str(Path(check_runner.__file__).resolve())
         return (str(self.python), "-I", program, str(self.checks_d), self.hostname, self.version)
 
 
 class CheckRunner:
-    """The process and the requests it owes an answer to."""
+    """The process, and the requests that wait for a response."""
 
     def __init__(
         self, interpreter: Interpreter, counters: Counters, *, timeout_s: float = 30.0
@@ -68,9 +70,10 @@ class CheckRunner:
         self._owed: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
 
     async def run(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer to one request. Raises RunError.
+        """Return the response to one request. Raises RunError.
 
-        Who was in the process when it ended runs once more, alone: so only the check that ends it fails.
+        If the process ends, every request that was running in it is repeated once without concurrency, so that only
+        the check that ends the process fails.
         """
         try:
             async with self._room:
@@ -90,7 +93,7 @@ class CheckRunner:
             return await asyncio.wait_for(answer, self._timeout_s)
         except TimeoutError:
             self._counters.add("checks.timeouts")
-            # One thread of it hangs for good: only a new process brings it back.
+            # One thread of the process hangs permanently, so the process has to be replaced.
             self._owed.pop(number)
             await self._stop(process)
             raise RunError(f"it did not end within {self._timeout_s:g} s") from None
@@ -98,12 +101,12 @@ class CheckRunner:
             self._owed.pop(number, None)
 
     async def forget(self, check_id: str) -> None:
-        """Let go of the check object of an instance that runs no more."""
+        """Remove the check object of an instance that is no longer scheduled."""
         if self._process is not None and self._process.returncode is None:
             await self._send(self._process, {"forget": check_id})
 
     async def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         if self._process is not None:
             await self._stop(self._process)
 
@@ -138,7 +141,7 @@ class CheckRunner:
             raise ProcessEnded(f"the process of the checks ended: {error}") from error
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Hand out answers until the process ends; then nobody waits for it any longer."""
+        """Distribute responses until the process ends, then fail all pending requests."""
         output = process.stdout
         try:
             while output is not None and (line := await output.readline()):
@@ -157,12 +160,12 @@ class CheckRunner:
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         _kill(process)
         if self._reader is not None:
-            # An await of the task itself would hand on our own cancellation.
+            # Awaiting the task directly would propagate this task's own cancellation to it.
             await asyncio.wait({self._reader})
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Wait for the end of a process whose output is of no interest any more, and close its pipes."""
+    """Discard the remaining output, close the pipes and wait for the process to exit."""
     if process.stdin is not None:
         process.stdin.close()
         with contextlib.suppress(ConnectionError):
@@ -173,7 +176,9 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """With all that it started. Not by process.kill(): that reaps, and the loop would not learn how it ended."""
+    """Kill the process group. process.kill() is not used, because it reaps the process and the event loop would miss
+    the exit status.
+    """
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
