@@ -87,7 +87,7 @@ class Datadog:
 
     def _listen(self):
         """The page shows the newest notifications only: they are gathered while the test goes on."""
-        for note in self.ask("/fleet/data/monitors")["told"]:
+        for note in self.ask("/fleet/data/monitors")["notifications"]:
             if note["monitor"].startswith(OURS) and not note["reminder"]:
                 name, agent = note["monitor"].removeprefix(OURS), _agent(note["scope"])
                 self._told[name, agent, note["at"] / 1000] = note["status"]

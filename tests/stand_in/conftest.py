@@ -8,8 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from purpleflea_sandbox.datadog import servers
-from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.node_agent.app import NodeAgent
 from purpleflea_sandbox.datadog.node_agent.pods import PodMemory

@@ -218,8 +218,8 @@ async def test_checks_of_others_fail_alone(start, checks_d):
         await eventually(lambda: len(errors()) == len(checks))
         assert errors()["leaves"] == "SystemExit: 3"
         assert "No module named 'nothing_of_this_name'" in errors()["broken"]
-        assert "there is no check not_there" in errors()["not_there"]
-        assert "is no name of a check" in errors()["../etc"]
+        assert "check not_there was not found" in errors()["not_there"]
+        assert "invalid check name" in errors()["../etc"]
         assert not errors()["prints"]
         assert stand_in.count("checks.not_finite")
         assert not stand_in.store.series.find("x.nan")

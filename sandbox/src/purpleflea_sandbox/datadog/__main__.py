@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog import intake_app
 from purpleflea_sandbox.datadog.node_agent import app as node_agent_app
 from purpleflea_sandbox.datadog.node_agent import settings as node_agent_settings
 

@@ -31,7 +31,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One or more values of one metric. If the type is SET, `members` contains texts; otherwise `values` contains
+    """One or more values of a metric. If the type is SET, `members` contains texts; otherwise `values` contains
     numbers.
     """
 
@@ -47,7 +47,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event for the event stream."""
+    """An event for the event stream."""
 
     title: str
     text: str
@@ -113,20 +113,20 @@ def _packet(line: str) -> Packet:
 
 
 def _metric(line: str) -> Metric:
-    head, kind, *rest = line.split("|")
+    head, type_letter, *optional = line.split("|")
     name, _, raw = head.partition(":")
     if not name or not raw:
         raise ValueError("a metric needs a name and a value")
-    metric_type = MetricType(kind)
-    parts = dict(_parts(rest))
+    metric_type = MetricType(type_letter)
+    parts = dict(_parts(optional))
     rate = float(parts.get("@", 1.0))
     timestamp = int(parts["T"]) if "T" in parts else None
     if not 0 < rate <= 1:
-        raise ValueError("a sample rate is above 0 and at most 1")
+        raise ValueError("a sample rate must be above 0 and at most 1")
     if timestamp is not None and (
         timestamp <= 0 or metric_type not in (MetricType.GAUGE, MetricType.COUNT)
     ):
-        raise ValueError("only gauges and counts carry a timestamp")
+        raise ValueError("only gauges and counts can have a timestamp")
     texts = raw.split(":")
     is_set = metric_type is MetricType.SET
     return Metric(
@@ -147,12 +147,12 @@ def _event(line: str) -> Event:
     # The lengths count bytes, so a title may contain any character, including the bar.
     raw = body.encode()
     middle, end = title_length, title_length + 1 + text_length
-    title, text, rest = raw[:middle], raw[middle + 1 : end], raw[end:]
+    title, text, remainder = raw[:middle], raw[middle + 1 : end], raw[end:]
     if title_length < 1 or len(title) != title_length or len(text) != text_length:
-        raise ValueError("the lengths of an event do not fit")
-    if raw[middle : middle + 1] != b"|" or rest[:1] not in (b"", b"|"):
-        raise ValueError("the parts of an event are separated by bars")
-    items = rest.decode().split("|")[1:]
+        raise ValueError("the lengths of an event do not match its texts")
+    if raw[middle : middle + 1] != b"|" or remainder[:1] not in (b"", b"|"):
+        raise ValueError("the parts of an event must be separated by bars")
+    items = remainder.decode().split("|")[1:]
     parts = dict(_parts(items))
     fields = {
         name: item[2:]
@@ -171,10 +171,10 @@ def _event(line: str) -> Event:
 
 
 def _service_check(line: str) -> ServiceCheck:
-    _, name, status, *rest = line.split("|")
+    _, name, status, *optional = line.split("|")
     if not name or status not in ("0", "1", "2", "3"):
         raise ValueError("a service check needs a name and a status of 0 to 3")
-    parts = dict(_parts(rest))
+    parts = dict(_parts(optional))
     return ServiceCheck(
         name=name,
         status=int(status),
@@ -213,5 +213,5 @@ def _tags(text: str) -> tuple[str, ...]:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError("a value is a finite number")
+        raise ValueError("a value must be finite")
     return value

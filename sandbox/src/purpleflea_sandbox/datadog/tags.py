@@ -6,13 +6,13 @@ Pure. It does not depend on the source of the tags.
 import re
 from collections.abc import Iterable
 
-_LONGEST = 200
+_MAX_LENGTH = 200
 _FORBIDDEN = re.compile(r"[^\w:./\-]+")
 
 
 def normalised(tag: str) -> str:
     """Return the tag as it is stored and searched."""
-    return _FORBIDDEN.sub("_", tag.strip().lower())[:_LONGEST].rstrip("_")
+    return _FORBIDDEN.sub("_", tag.strip().lower())[:_MAX_LENGTH].rstrip("_")
 
 
 def normalised_all(tags: Iterable[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def refused(status: int, *messages: str) -> ApiError:
     return ApiError(status, {"errors": list(messages)})
 
 
-def log_config_refused(message: str, *details: str, status: int = 400) -> ApiError:
+def log_config_error(message: str, *details: str, status: int = 400) -> ApiError:
     """Create an error in the format of the log configuration API, which differs from the usual one."""
     code = "InvalidArgument"
     listed = [{"code": code, "message": detail} for detail in details]

@@ -5,7 +5,7 @@ import string
 import uuid
 from itertools import count
 
-_WORDS = string.ascii_lowercase + string.digits
+_ALPHABET = string.ascii_lowercase + string.digits
 
 
 class Identifiers:
@@ -24,7 +24,7 @@ class Identifiers:
 
     def dashed(self) -> str:
         """Return an id for a dashboard: three groups of three characters."""
-        return "-".join("".join(secrets.choice(_WORDS) for _ in range(3)) for _ in range(3))
+        return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(3)) for _ in range(3))
 
     def token(self) -> str:
         """Return an id for a log pipeline."""

@@ -20,7 +20,7 @@ class ApplicationKey:
         return self.scopes is None or not scope or scope in self.scopes
 
 
-ANYBODY = ApplicationKey(key="")
+UNSCOPED = ApplicationKey(key="")
 
 
 class KeyRing:
@@ -35,7 +35,7 @@ class KeyRing:
 
     def replace(self, keys: Iterable[ApplicationKey]) -> None:
         """Replace the application keys."""
-        self.application_keys = {one.key: one for one in keys}
+        self.application_keys = {key.key: key for key in keys}
 
     def check_api_key(self, given: str) -> None:
         """Raise ApiError if the API key is wrong or missing."""
@@ -45,8 +45,8 @@ class KeyRing:
     def application_key(self, given: str) -> ApplicationKey:
         """Return the application key with this value. Raises ApiError if it does not exist."""
         if given and not self.application_keys:
-            return ANYBODY
-        found = self.application_keys.get(given)
-        if found is None:
+            return UNSCOPED
+        key = self.application_keys.get(given)
+        if key is None:
             raise forbidden()
-        return found
+        return key

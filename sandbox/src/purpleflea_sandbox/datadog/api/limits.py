@@ -26,7 +26,7 @@ USUAL: Mapping[str, Limit] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RateLimitState:
     """State of a rate limit after a call was counted."""
 
     name: str
@@ -53,7 +53,7 @@ class RateLimits:
         self.limits = dict(limits)
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def count(self, name: str, now: float) -> Standing | None:
+    def count(self, name: str, now: float) -> RateLimitState | None:
         """Count a call. Returns None if the name has no limit."""
         limit = self.limits.get(name)
         if limit is None:
@@ -64,7 +64,7 @@ class RateLimits:
         exceeded = calls >= limit.calls
         calls += not exceeded
         self._windows[name] = (start, calls)
-        return Standing(
+        return RateLimitState(
             name=name,
             limit=limit,
             remaining=limit.calls - calls,

@@ -5,7 +5,7 @@ them process a log.
 from collections.abc import Iterable
 
 from purpleflea_sandbox.datadog.api import shapes
-from purpleflea_sandbox.datadog.api.errors import log_config_refused, refused
+from purpleflea_sandbox.datadog.api.errors import log_config_error, refused
 from purpleflea_sandbox.datadog.api.organisation import Document
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Handle, Route
 
@@ -74,8 +74,8 @@ def order_pipelines(call: Call) -> Answer:
     stored = call.organisation.logs.pipelines
     if sorted(wanted) != sorted(stored):
         message = "Invalid pipeline order"
-        raise log_config_refused(message, "The list has to hold every pipeline once", status=422)
-    call.organisation.logs.pipelines = {one: stored[one] for one in wanted}
+        raise log_config_error(message, "The list has to hold every pipeline once", status=422)
+    call.organisation.logs.pipelines = {identifier: stored[identifier] for identifier in wanted}
     return Answer(body={"pipeline_ids": wanted})
 
 
@@ -86,7 +86,7 @@ def indexes(call: Call) -> Answer:
 def create_index(call: Call) -> Answer:
     body = _checked(call, "v1.LogsIndex", "Invalid index")
     if body["name"] in call.organisation.logs.indexes:
-        raise log_config_refused("Invalid index", f"Index {body['name']} already exists")
+        raise log_config_error("Invalid index", f"Index {body['name']} already exists")
     stored = {"exclusion_filters": [], "is_rate_limited": False} | body
     call.organisation.logs.indexes[body["name"]] = stored
     return Answer(body=stored)
@@ -97,9 +97,9 @@ def index(call: Call) -> Answer:
 
 
 def update_index(call: Call) -> Answer:
-    found = _index(call)
+    index_config = _index(call)
     body = _checked(call, "v1.LogsIndexUpdateRequest", "Invalid index")
-    name = found["name"]
+    name = index_config["name"]
     stored = {"exclusion_filters": [], "is_rate_limited": False, "name": name} | body
     stored.pop("disable_daily_limit", None)
     call.organisation.logs.indexes[name] = stored
@@ -107,9 +107,9 @@ def update_index(call: Call) -> Answer:
 
 
 def delete_index(call: Call) -> Answer:
-    found = _index(call)
-    del call.organisation.logs.indexes[found["name"]]
-    return Answer(body=found)
+    index_config = _index(call)
+    del call.organisation.logs.indexes[index_config["name"]]
+    return Answer(body=index_config)
 
 
 def index_order(call: Call) -> Answer:
@@ -121,7 +121,7 @@ def order_indexes(call: Call) -> Answer:
     wanted = _checked(call, "v1.LogsIndexesOrder", "Invalid index order")["index_names"]
     stored = call.organisation.logs.indexes
     if sorted(wanted) != sorted(stored):
-        raise log_config_refused("Invalid index order", "The list has to hold every index once")
+        raise log_config_error("Invalid index order", "The list has to hold every index once")
     call.organisation.logs.indexes = {name: stored[name] for name in wanted}
     return Answer(body={"index_names": wanted})
 
@@ -129,7 +129,7 @@ def order_indexes(call: Call) -> Answer:
 def _checked(call: Call, shape: str, message: str) -> Document:
     body = call.document()
     if faults := shapes.faults(body, shape):
-        raise log_config_refused(message, *faults)
+        raise log_config_error(message, *faults)
     return body
 
 
@@ -141,14 +141,14 @@ def _stored_pipeline(body: Document, identifier: str) -> Document:
 
 def _pipeline(call: Call) -> Document:
     """Return the pipeline of the path. If it does not exist, the API responds with 400, not 404."""
-    found = call.organisation.logs.pipelines.get(call.parts["id"])
-    if found is None:
-        raise log_config_refused("Non existing pipeline", f"No pipeline {call.parts['id']}")
-    return found
+    stored = call.organisation.logs.pipelines.get(call.parts["id"])
+    if stored is None:
+        raise log_config_error("Non existing pipeline", f"No pipeline {call.parts['id']}")
+    return stored
 
 
 def _index(call: Call) -> Document:
-    found = call.organisation.logs.indexes.get(call.parts["name"])
-    if found is None:
+    stored = call.organisation.logs.indexes.get(call.parts["name"])
+    if stored is None:
         raise refused(404, "Index not found")
-    return found
+    return stored

@@ -9,10 +9,19 @@ from purpleflea_sandbox.datadog.api.errors import refused
 from purpleflea_sandbox.datadog.api.organisation import Document, Monitor, Organisation
 from purpleflea_sandbox.datadog.queries import read, tree
 
-OWNED = ("name", "type", "query", "message", "tags", "options", "priority", "restricted_roles")
+CLIENT_FIELDS = (
+    "name",
+    "type",
+    "query",
+    "message",
+    "tags",
+    "options",
+    "priority",
+    "restricted_roles",
+)
 """Fields of a monitor that clients set. All other fields in a request body are ignored, because the server sets them.
 """
-_SERVERS = ("org_id", "created_at", "overall_state_modified", "matching_downtimes")
+_SERVER_FIELDS = ("org_id", "created_at", "overall_state_modified", "matching_downtimes")
 """Response fields that the request schema does not contain. They are accepted so that a response can be sent back."""
 
 _DEFAULT_OPTIONS: Mapping[str, Any] = {
@@ -31,19 +40,19 @@ _METRIC_OPTIONS: Mapping[str, Any] = {
     "timeout_h": None,
 }
 _RECOVERIES = ("critical_recovery", "warning_recovery")
-_METRIC = ("query alert", "metric alert")
+_METRIC_TYPES = ("query alert", "metric alert")
 
 
 def definition(organisation: Organisation, body: Document) -> Document:
     """Return the monitor as it is stored. Raises ApiError if the API would reject it."""
-    if faults := shapes.faults(_sent(body), "v1.Monitor"):
+    if faults := shapes.faults(_without_server_fields(body), "v1.Monitor"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
     kind = _kind(body["type"])
     condition = _condition(body["query"], kind)
     _check_references(organisation, condition)
     options = dict(body.get("options") or {})
     _check_options(kind, condition, options)
-    defaults = {**_DEFAULT_OPTIONS, **(_METRIC_OPTIONS if kind in _METRIC else {})}
+    defaults = {**_DEFAULT_OPTIONS, **(_METRIC_OPTIONS if kind in _METRIC_TYPES else {})}
     if "new_group_delay" in options:
         del defaults["new_host_delay"]
     comparison = getattr(condition, "comparison", None)
@@ -62,22 +71,22 @@ def definition(organisation: Organisation, body: Document) -> Document:
     }
 
 
-def changed(organisation: Organisation, monitor: Monitor, body: Document) -> Document:
+def updated(organisation: Organisation, monitor: Monitor, body: Document) -> Document:
     """Return the stored definition after an update; fields that the body omits keep their values. Raises ApiError."""
-    if faults := shapes.faults(_sent(body), "v1.MonitorUpdateRequest"):
+    if faults := shapes.faults(_without_server_fields(body), "v1.MonitorUpdateRequest"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
-    merged = {name: monitor.definition[name] for name in OWNED}
-    merged |= {name: body[name] for name in OWNED if name in body}
+    merged = {name: monitor.definition[name] for name in CLIENT_FIELDS}
+    merged |= {name: body[name] for name in CLIENT_FIELDS if name in body}
     merged = {name: value for name, value in merged.items() if value is not None}
     if _kind(merged["type"]) != monitor.definition["type"]:
         raise refused(400, "The monitor type cannot be changed")
     return definition(organisation, merged)
 
 
-def duplicate(organisation: Organisation, found: Document) -> Monitor | None:
+def duplicate(organisation: Organisation, definition: Document) -> Monitor | None:
     """Return an existing monitor with the same definition, or None."""
     return next(
-        (one for one in organisation.monitors.values() if one.definition == found),
+        (monitor for monitor in organisation.monitors.values() if monitor.definition == definition),
         None,
     )
 
@@ -96,11 +105,11 @@ def groups_by(condition: tree.Condition) -> tuple[str, ...]:
 
 def _kind(given: str) -> str:
     """Map both metric monitor types to one name, as Datadog does."""
-    return "query alert" if given in _METRIC else given
+    return "query alert" if given in _METRIC_TYPES else given
 
 
-def _sent(body: Document) -> Document:
-    return {name: value for name, value in body.items() if name not in _SERVERS}
+def _without_server_fields(body: Document) -> Document:
+    return {name: value for name, value in body.items() if name not in _SERVER_FIELDS}
 
 
 def _condition(query: str, kind: str) -> tree.Condition:
@@ -117,8 +126,8 @@ def _check_references(organisation: Organisation, condition: tree.Condition) -> 
         raise refused(400, f"SLO not found: {condition.slo}")
     if isinstance(condition, tree.Member | tree.Negated | tree.Joined):
         for member in references.members(condition):
-            found = organisation.monitors.get(member)
-            if found is None or found.definition["type"] == "composite":
+            monitor = organisation.monitors.get(member)
+            if monitor is None or monitor.definition["type"] == "composite":
                 raise refused(400, "Some monitor IDs are invalid")
 
 
@@ -137,7 +146,7 @@ def _check_options(kind: str, condition: tree.Condition, options: Document) -> N
             f"({comparison.threshold}).",
         )
     wrong = [name for name in _RECOVERIES if thresholds.get(name) is not None]
-    if wrong and kind not in _METRIC:
+    if wrong and kind not in _METRIC_TYPES:
         raise refused(400, f"Invalid threshold statuses found: {', '.join(wrong)}.")
     _check_order(comparison.operator, critical, thresholds)
 
@@ -157,8 +166,8 @@ def _check_order(operator: str, critical: float, thresholds: Mapping[str, Any]) 
             )
     warning = thresholds.get("warning")
     if warning is not None and sign * (critical - warning) <= 0:
-        where = "above" if sign > 0 else "below"
-        raise refused(400, f"Alert threshold ({critical}) must be {where} warning ({warning}).")
+        direction = "above" if sign > 0 else "below"
+        raise refused(400, f"Alert threshold ({critical}) must be {direction} warning ({warning}).")
 
 
 def _number(value: Any) -> Any:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from purpleflea_sandbox.datadog.api.faults import Switchboard
+from purpleflea_sandbox.datadog.api.faults import FaultInjector
 from purpleflea_sandbox.datadog.api.identifiers import Identifiers
-from purpleflea_sandbox.datadog.api.journal import Journal
 from purpleflea_sandbox.datadog.api.keys import KeyRing
 from purpleflea_sandbox.datadog.api.limits import USUAL, RateLimits
-from purpleflea_sandbox.datadog.evaluation.pipelines import processed
+from purpleflea_sandbox.datadog.api.request_log import RequestLog
+from purpleflea_sandbox.datadog.evaluation.pipelines import process
 from purpleflea_sandbox.datadog.intake.store import Store
 
 Document = dict[str, Any]
@@ -24,8 +24,8 @@ Document = dict[str, Any]
 NO_DATA = "No Data"
 HANDLE = "sandbox@purpleflea.invalid"
 AUTHOR = {"name": "Sandbox", "handle": HANDLE, "email": HANDLE}
-_MOST_TESTS = 20_000
-_MOST_DEPLOYMENTS = 5_000
+_MAX_TESTS = 20_000
+_MAX_DEPLOYMENTS = 5_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,24 +87,24 @@ class Organisation:
         self.keys = keys or KeyRing()
         self.limits = limits or RateLimits(USUAL)
         self.now = now
-        self.faults = Switchboard()
-        self.journal = Journal()
+        self.faults = FaultInjector()
+        self.request_log = RequestLog()
         self.ids = Identifiers()
         self.monitors: dict[int, Monitor] = {}
         self.slos: dict[str, Document] = {}
         self.dashboards: dict[str, Document] = {}
         self.notebooks: dict[int, Document] = {}
         self.logs = LogConfig()
-        data.logs.process = lambda log: processed(log, self.logs.pipelines.values())
+        data.logs.process = lambda log: process(log, self.logs.pipelines.values())
         self.metric_tags: dict[str, Document] = {}
         self.metric_metadata: dict[str, Document] = {}
         self.scanner = Scanner(id=self.ids.uuid())
         self.deployments: dict[str, Document] = {}
-        self.tests: deque[Document] = deque(maxlen=_MOST_TESTS)
+        self.tests: deque[Document] = deque(maxlen=_MAX_TESTS)
 
-    def forget_oldest_deployments(self) -> None:
+    def remove_oldest_deployments(self) -> None:
         """Remove the oldest deployments if there are too many, to bound the memory."""
-        while len(self.deployments) > _MOST_DEPLOYMENTS:
+        while len(self.deployments) > _MAX_DEPLOYMENTS:
             del self.deployments[next(iter(self.deployments))]
 
 

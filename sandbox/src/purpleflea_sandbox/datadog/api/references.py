@@ -36,14 +36,14 @@ def slos_of_monitor(organisation: Organisation, monitor_id: int) -> list[Documen
 def monitor_obstacles(organisation: Organisation, monitor: Monitor) -> list[str]:
     """Return the reasons that prevent deletion of a monitor, with the API's texts."""
     name = f"monitor [{monitor.id},{monitor.definition['name']}] is referenced in"
-    found = []
+    obstacles = []
     if composites := composites_of(organisation, monitor.id):
-        listed = ", ".join(f"{one.id},{one.definition['name']}" for one in composites)
-        found.append(f"{name} composite monitors: [{listed}]")
+        listed = ", ".join(f"{item.id},{item.definition['name']}" for item in composites)
+        obstacles.append(f"{name} composite monitors: [{listed}]")
     if slos := slos_of_monitor(organisation, monitor.id):
-        listed = ", ".join(f"{one['id']},{one['name']}" for one in slos)
-        found.append(f"{name} slos: [{listed}]")
-    return found
+        listed = ", ".join(f"{item['id']},{item['name']}" for item in slos)
+        obstacles.append(f"{name} slos: [{listed}]")
+    return obstacles
 
 
 def slo_obstacle(organisation: Organisation, slo_id: str) -> str:

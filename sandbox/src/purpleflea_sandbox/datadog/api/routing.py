@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from purpleflea_sandbox.datadog.api.errors import refused
-from purpleflea_sandbox.datadog.api.keys import ANYBODY, ApplicationKey
+from purpleflea_sandbox.datadog.api.keys import UNSCOPED, ApplicationKey
 
 if TYPE_CHECKING:
     from purpleflea_sandbox.datadog.api.organisation import Organisation
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call. `parts` are the variable parts of the path; `body` is the parsed JSON, or None if there was none."""
+    """A call. `parts` are the variable parts of the path; `body` is the parsed JSON, or None if there was none."""
 
     organisation: "Organisation"
     parts: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     raw: bytes = b""
-    key: ApplicationKey = ANYBODY
+    key: ApplicationKey = UNSCOPED
 
     def flag(self, name: str) -> bool:
         return self.query.get(name, "").lower() in ("true", "1")
@@ -59,7 +59,7 @@ Handle = Callable[[Call], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `scope` is the required permission of the application key; if it is None, the API key is
+    """An endpoint. `scope` is the required permission of the application key; if it is None, the API key is
     sufficient.
     """
 

@@ -59,7 +59,7 @@ def standard_patterns(call: Call) -> Answer:
 def order(call: Call) -> Answer:
     body = _checked(call, "ConfigRequest")
     scanner = call.organisation.scanner
-    wanted = [one["id"] for one in body["data"]["relationships"]["groups"]["data"]]
+    wanted = [group["id"] for group in body["data"]["relationships"]["groups"]["data"]]
     if sorted(wanted) != sorted(scanner.groups):
         raise refused(400, "The list has to hold every group once")
     scanner.groups = {identifier: scanner.groups[identifier] for identifier in wanted}
@@ -79,7 +79,7 @@ def create_group(call: Call) -> Answer:
 
 def update_group(call: Call) -> Answer:
     body = _checked(call, "GroupUpdateRequest")
-    group = _found(call.organisation.scanner.groups, call.parts["id"], "Group")
+    group = _stored_object(call.organisation.scanner.groups, call.parts["id"], "Group")
     group |= body["data"].get("attributes") or {}
     return Answer(body=_meta(call))
 
@@ -88,7 +88,7 @@ def delete_group(call: Call) -> Answer:
     """Delete a group and its rules."""
     scanner, identifier = call.organisation.scanner, call.parts["id"]
     _checked(call, "GroupDeleteRequest")
-    _found(scanner.groups, identifier, "Group")
+    _stored_object(scanner.groups, identifier, "Group")
     del scanner.groups[identifier]
     kept = {
         key: rule for key, rule in scanner.rules.items() if _target(rule, "group") in scanner.groups
@@ -101,7 +101,7 @@ def create_rule(call: Call) -> Answer:
     data = _checked(call, "RuleCreateRequest")["data"]
     scanner = call.organisation.scanner
     group = _target(data, "group")
-    _found(scanner.groups, group, "Group")
+    _stored_object(scanner.groups, group, "Group")
     identifier = call.organisation.ids.uuid()
     relationships = {"group": {"data": {"id": group, "type": _GROUP}}}
     scanner.rules[identifier] = {
@@ -115,14 +115,14 @@ def create_rule(call: Call) -> Answer:
 
 def update_rule(call: Call) -> Answer:
     body = _checked(call, "RuleUpdateRequest")
-    rule = _found(call.organisation.scanner.rules, call.parts["id"], "Rule")
+    rule = _stored_object(call.organisation.scanner.rules, call.parts["id"], "Rule")
     rule["attributes"] |= body["data"].get("attributes") or {}
     return Answer(body=_meta(call))
 
 
 def delete_rule(call: Call) -> Answer:
     _checked(call, "RuleDeleteRequest")
-    _found(call.organisation.scanner.rules, call.parts["id"], "Rule")
+    _stored_object(call.organisation.scanner.rules, call.parts["id"], "Rule")
     del call.organisation.scanner.rules[call.parts["id"]]
     return Answer(body=_meta(call))
 
@@ -167,7 +167,7 @@ def _target(data: Mapping[str, Any], name: str) -> str:
     return str((relationship.get("data") or {}).get("id", ""))
 
 
-def _found(stored: Mapping[str, Document], identifier: str, kind: str) -> Document:
+def _stored_object(stored: Mapping[str, Document], identifier: str, kind: str) -> Document:
     if identifier not in stored:
         raise refused(404, f"{kind} not found")
     return stored[identifier]

@@ -30,11 +30,11 @@ def faults(body: Any, shape: str, *, partial: bool = False) -> list[str]:
     """Return the faults of the body, each with its path. If `partial` is set, required fields of the outermost object
     may be missing.
     """
-    found = list(_faults(body, shape, ""))
+    problems = list(_faults(body, shape, ""))
     if partial:
         required = {f"{name}: required" for name in _shapes()[shape].get("required", ())}
-        found = [fault for fault in found if fault not in required]
-    return found
+        problems = [fault for fault in problems if fault not in required]
+    return problems
 
 
 @cache
@@ -104,13 +104,13 @@ def _best(value: Any, references: list[Reference], path: str) -> Iterator[str]:
     """Yield the faults of the best matching shape; a shape with the right `type` is preferred."""
     tried = []
     for reference in references:
-        found = list(_faults(value, reference, path))
-        if not found:
+        problems = list(_faults(value, reference, path))
+        if not problems:
             return
-        wrong_kind = any(fault.startswith(f"{_joined(path, 'type')}:") for fault in found)
-        wrong_form = any(fault.startswith(f"{path or 'body'}:") for fault in found)
-        tried.append((wrong_form, wrong_kind, len(found), found))
-    yield from min(tried, key=lambda one: one[:3])[3]
+        wrong_kind = any(fault.startswith(f"{_joined(path, 'type')}:") for fault in problems)
+        wrong_form = any(fault.startswith(f"{path or 'body'}:") for fault in problems)
+        tried.append((wrong_form, wrong_kind, len(problems), problems))
+    yield from min(tried, key=lambda candidate: candidate[:3])[3]
 
 
 def _joined(path: str, name: str) -> str:

@@ -19,7 +19,7 @@ Pipeline = Mapping[str, Any]
 REMAPPER = "attribute-remapper"
 
 
-def processed(log: Log, pipelines: Iterable[Pipeline]) -> Log:
+def process(log: Log, pipelines: Iterable[Pipeline]) -> Log:
     """Return the log after all pipelines that match it, in sequence."""
     for pipeline in pipelines:
         terms = _filter(pipeline["filter"]["query"]) if pipeline["is_enabled"] else None
@@ -27,7 +27,7 @@ def processed(log: Log, pipelines: Iterable[Pipeline]) -> Log:
             continue
         for processor in pipeline["processors"]:
             if processor["type"] == REMAPPER and processor.get("is_enabled"):
-                log = _remapped(log, processor)
+                log = _remap(log, processor)
     return log
 
 
@@ -42,23 +42,23 @@ def _filter(query: str) -> tuple[tree.Term, ...] | None:
         return None
 
 
-def _remapped(log: Log, remapper: Pipeline) -> Log:
+def _remap(log: Log, remapper: Pipeline) -> Log:
     sources, target = remapper["sources"], remapper["target"]
-    found = [value for name in sources for value in logs.attribute(log, name)]
-    if remapper.get("source_type") != "attribute" or not found:
+    values = [value for name in sources for value in logs.attribute(log, name)]
+    if remapper.get("source_type") != "attribute" or not values:
         return log
     may_replace = remapper.get("override_on_conflict", False)
     if remapper.get("target_type") == "tag":
-        log = _tagged(log, target, found[0], may_replace=may_replace)
+        log = _add_tag(log, target, values[0], may_replace=may_replace)
     elif may_replace or not logs.attribute(log, target):
-        log = replace(log, attributes={**log.attributes, target: found[0]})
+        log = replace(log, attributes={**log.attributes, target: values[0]})
     if remapper.get("preserve_source"):
         return log
-    rest = {name: value for name, value in log.attributes.items() if name not in sources}
-    return replace(log, attributes=rest)
+    remaining = {name: value for name, value in log.attributes.items() if name not in sources}
+    return replace(log, attributes=remaining)
 
 
-def _tagged(log: Log, name: str, value: str, *, may_replace: bool) -> Log:
+def _add_tag(log: Log, name: str, value: str, *, may_replace: bool) -> Log:
     others = [tag for tag in log.tags if tagging.split(tag)[0] != name]
     if len(others) < len(log.tags) and not may_replace:
         return log

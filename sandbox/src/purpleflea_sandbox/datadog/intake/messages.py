@@ -43,10 +43,10 @@ _LEVELS = {
 
 
 def log(entry: Mapping[str, Any], now: float) -> Log:
-    """Convert one entry. If the message does not set a field, the value of the entry is used."""
+    """Convert an entry. If the message does not set a field, the value of the entry is used."""
     text = str(entry.get("message", ""))
     attributes = _attributes(text)
-    first = _First(attributes)
+    first = _FirstAttribute(attributes)
     tags = str(entry.get("ddtags", "")).split(",")
     source = str(entry.get("ddsource", ""))
     sent = entry.get("timestamp")
@@ -85,7 +85,7 @@ def _attributes(text: str) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-class _First:
+class _FirstAttribute:
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self._attributes = attributes
 

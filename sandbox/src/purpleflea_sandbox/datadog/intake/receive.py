@@ -49,25 +49,25 @@ def add_routes(app: web.Application, store: Store, api_key: str) -> None:
 
 
 def take_series(store: Store, document: Mapping[str, Any]) -> None:
-    for one in document["series"]:
-        hosts = [r["name"] for r in one.get("resources", ()) if r.get("type") == "host"]
+    for item in document["series"]:
+        hosts = [r["name"] for r in item.get("resources", ()) if r.get("type") == "host"]
         series = store.series.open(
-            one["metric"],
-            _API_TYPES[one.get("type", 0)],
-            tags=one.get("tags", ()),
+            item["metric"],
+            _API_TYPES[item.get("type", 0)],
+            tags=item.get("tags", ()),
             host=hosts[0] if hosts else "",
-            interval=int(one.get("interval", 0)),
+            interval=int(item.get("interval", 0)),
         )
-        for point in one["points"]:
+        for point in item["points"]:
             store.series.add(series, int(point["timestamp"]), float(point["value"]))
 
 
 def take_distributions(store: Store, document: Mapping[str, Any]) -> None:
-    for one in document["series"]:
+    for item in document["series"]:
         series = store.series.open(
-            one["metric"], "distribution", tags=one.get("tags", ()), host=one.get("host", "")
+            item["metric"], "distribution", tags=item.get("tags", ()), host=item.get("host", "")
         )
-        for timestamp, values in one["points"]:
+        for timestamp, values in item["points"]:
             if values:
                 store.series.add_values(series, int(timestamp), [float(v) for v in values])
 
@@ -86,8 +86,8 @@ def take_traces(store: Store, document: Mapping[str, Any]) -> None:
 
 
 def take_checks(store: Store, document: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
-    for one in [document] if isinstance(document, Mapping) else document:
-        store.checks.add(one)
+    for report in [document] if isinstance(document, Mapping) else document:
+        store.checks.add(report)
 
 
 def _handler(

@@ -1,5 +1,5 @@
-"""Ring buffer for the newest points of one series, 16 bytes each, because a fleet has thousands of series with
-hundreds of points.
+"""Ring buffer for the newest points of a series, 16 bytes each, because a fleet has thousands of series with hundreds
+of points.
 """
 
 from array import array
@@ -35,14 +35,14 @@ class Ring:
         """Return the points from a time on, oldest first. The cost depends on the number of returned points, not of
         stored points.
         """
-        found: list[Point] = []
+        points: list[Point] = []
         for back in range(1, len(self) + 1):
             index = (self._next - back) % self._size
             if self._times[index] < timestamp - _DISORDER_S:
                 break
             if self._times[index] >= timestamp:
-                found.append((self._times[index], self._values[index]))
-        return found[::-1]
+                points.append((self._times[index], self._values[index]))
+        return points[::-1]
 
     def last(self) -> Point | None:
         """Return the newest point, or None if there is none."""

@@ -15,11 +15,11 @@ from purpleflea_sandbox.datadog.intake.index import TagIndex
 from purpleflea_sandbox.datadog.intake.ring import Ring
 
 MetricType = Literal["gauge", "count", "rate", "distribution"]
-Key = tuple[str, tuple[str, ...], str]
+SeriesKey = tuple[str, tuple[str, ...], str]
 
 _NAME = "\0metric"
 """Index term for the metric's name; a tag cannot have this name."""
-_MOST_VALUES = 100
+_MAX_VALUES = 100
 """Maximum number of values kept per distribution point, sampled evenly; percentiles stay accurate to one percent."""
 
 
@@ -36,7 +36,7 @@ class Distribution:
 
 @dataclass(slots=True, kw_only=True)
 class Series:
-    """One series. `total` is the sum of all points ever received, for counts."""
+    """A series. `total` is the sum of all points ever received, for counts."""
 
     metric: str
     type: MetricType
@@ -71,11 +71,11 @@ class Statistics:
 class SeriesStore:
     """All series. If the store is full, the least recently written series is removed."""
 
-    def __init__(self, *, points: int = 720, most_series: int = 50_000) -> None:
+    def __init__(self, *, points: int = 720, max_series: int = 50_000) -> None:
         self._points = points
-        self._most_series = most_series
-        self._series: OrderedDict[Key, Series] = OrderedDict()
-        self._index: TagIndex[Key] = TagIndex()
+        self._max_series = max_series
+        self._series: OrderedDict[SeriesKey, Series] = OrderedDict()
+        self._index: TagIndex[SeriesKey] = TagIndex()
 
     def __len__(self) -> int:
         return len(self._series)
@@ -94,7 +94,7 @@ class SeriesStore:
         return series
 
     def add(self, series: Series, timestamp: int, value: float) -> None:
-        """Add a point. If there is already a point for this second, a gauge keeps the last value and a count the sum."""
+        """Add a point. If this second already has a point, a gauge keeps the last value and a count the sum."""
         if series.type == "count":
             series.total += value
         last = series.points.last()
@@ -107,8 +107,8 @@ class SeriesStore:
         """Add the values that a distribution received in one interval."""
         series.total += len(values)
         ordered = sorted(values)
-        step = max(1.0, len(ordered) / _MOST_VALUES)
-        kept = (ordered[int(index * step)] for index in range(min(len(ordered), _MOST_VALUES)))
+        step = max(1.0, len(ordered) / _MAX_VALUES)
+        kept = (ordered[int(index * step)] for index in range(min(len(ordered), _MAX_VALUES)))
         point = Distribution(
             count=len(ordered),
             sum=math.fsum(ordered),
@@ -130,9 +130,9 @@ class SeriesStore:
     def tag_values(self, name: str) -> Iterable[str]:
         return self._index.values(name)
 
-    def _new(self, key: Key, kind: MetricType) -> Series:
+    def _new(self, key: SeriesKey, kind: MetricType) -> Series:
         metric, tags, host = key
-        while len(self._series) >= self._most_series:
+        while len(self._series) >= self._max_series:
             old, _ = self._series.popitem(last=False)
             self._index.remove(old, _terms(old))
         series = Series(
@@ -178,7 +178,7 @@ def percentile(weighted: Sequence[tuple[float, float]], rank: float) -> float:
     return weighted[-1][0]
 
 
-def _terms(key: Key) -> Iterable[tuple[str, str]]:
+def _terms(key: SeriesKey) -> Iterable[tuple[str, str]]:
     metric, tags, host = key
     yield _NAME, metric
     if host:

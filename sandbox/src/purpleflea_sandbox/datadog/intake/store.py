@@ -14,16 +14,16 @@ from purpleflea_sandbox.datadog.intake.log_store import LogStore
 from purpleflea_sandbox.datadog.intake.series import SeriesStore
 from purpleflea_sandbox.datadog.intake.trace_store import TraceStore
 
-_NEWEST = 5_000
+_MAX_EVENTS = 5_000
 
 
 def _ring() -> deque[Mapping[str, Any]]:
-    return deque(maxlen=_NEWEST)
+    return deque(maxlen=_MAX_EVENTS)
 
 
 @dataclass(slots=True, kw_only=True)
 class Store:
-    """Data of one organization. Hold the lock to write, and to read outside the event loop's thread."""
+    """Data of an organization. Hold the lock to write, and to read outside the event loop's thread."""
 
     series: SeriesStore = field(default_factory=SeriesStore)
     traces: TraceStore = field(default_factory=TraceStore)

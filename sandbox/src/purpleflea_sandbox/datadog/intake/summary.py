@@ -23,7 +23,9 @@ def summary(store: Store) -> Mapping[str, Any]:
     ):
         ids.update(values)
     return {
-        "agents": {one: agent_summary(store, one) for one in sorted(ids) if one},
+        "agents": {
+            agent_id: agent_summary(store, agent_id) for agent_id in sorted(ids) if agent_id
+        },
         "totals": {
             "series": len(store.series),
             "traces": len(store.traces),
@@ -34,16 +36,16 @@ def summary(store: Store) -> Mapping[str, Any]:
 
 
 def agent_summary(store: Store, agent_id: str) -> Mapping[str, Any]:
-    """Return the summary of one agent; values without data are null."""
+    """Return the summary of an agent; values without data are null."""
     tag = f"{AGENT}:{agent_id}"
     series = store.series.find(tags=[tag])
     traces = store.traces.find(tags=[tag], limit=1)
-    log_count, logs = store.logs.about(AGENT, agent_id, limit=1)
+    log_count, logs = store.logs.with_value(AGENT, agent_id, limit=1)
     last = logs[0] if logs else None
     return {
         "metric_contexts": len(series),
-        "orders": sum(one.total for one in series if one.metric == ORDERS),
-        "last_pnl": _last_sum([one for one in series if one.metric == PNL]),
+        "orders": sum(entry.total for entry in series if entry.metric == ORDERS),
+        "last_pnl": _last_sum([entry for entry in series if entry.metric == PNL]),
         "traces": store.traces.count(tag),
         "last_trace_id": traces[0].trace_id if traces else None,
         "logs": log_count,
@@ -54,7 +56,7 @@ def agent_summary(store: Store, agent_id: str) -> Mapping[str, Any]:
 
 def _last_sum(series: Sequence[Series]) -> Mapping[str, float] | None:
     """Return the sum of the newest values of all series (per market, realized and unrealized)."""
-    points = [last for one in series if (last := one.points.last())]
+    points = [last for entry in series if (last := entry.points.last())]
     if not points:
         return None
     return {"timestamp": max(t for t, _ in points), "value": sum(value for _, value in points)}

@@ -12,10 +12,10 @@ from typing import Any
 from purpleflea_sandbox.datadog.dogstatsd import Metric, MetricType
 from purpleflea_sandbox.datadog.node_agent.counters import Counters
 
-_MOST_CONTEXTS = 50_000
-_MOST_VALUES = 2_000
-"""Maximum values of one distribution or histogram between two flushes."""
-_MOST_REPEATS = 100
+_MAX_CONTEXTS = 50_000
+_MAX_VALUES = 2_000
+"""Maximum values of a distribution or histogram between two flushes."""
+_MAX_REPEATS = 100
 """If a sample rate is below 1/100, it is treated as 1/100, so that one packet cannot fill the memory."""
 
 _API_TYPES = {"count": 1, "rate": 2, "gauge": 3}
@@ -35,7 +35,7 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flush:
-    """Payloads of one flush, in the format of the intake's routes."""
+    """Payloads of a flush, in the format of the intake's routes."""
 
     series: Sequence[Mapping[str, Any]]
     distributions: Sequence[Mapping[str, Any]]
@@ -58,7 +58,7 @@ class Aggregator:
             return
         bucket = self._buckets.get(context)
         if bucket is None:
-            if len(self._buckets) >= _MOST_CONTEXTS:
+            if len(self._buckets) >= _MAX_CONTEXTS:
                 self._counters.add("dogstatsd.dropped_contexts")
                 return
             bucket = self._buckets[context] = _Bucket()
@@ -82,7 +82,7 @@ class Aggregator:
         return Flush(series=series, distributions=distributions)
 
     def _add_timestamped(self, context: Context, metric: Metric) -> None:
-        if len(self._timestamped) >= _MOST_CONTEXTS or metric.timestamp is None:
+        if len(self._timestamped) >= _MAX_CONTEXTS or metric.timestamp is None:
             self._counters.add("dogstatsd.dropped_values")
             return
         value = metric.values[-1] if metric.type is MetricType.GAUGE else sum(metric.values)
@@ -100,11 +100,11 @@ class Aggregator:
                 self._keep(bucket, metric)
 
     def _keep(self, bucket: _Bucket, metric: Metric) -> None:
-        repeats = min(_MOST_REPEATS, max(1, round(1 / metric.rate)))
-        room = _MOST_VALUES - len(bucket.values)
+        repeats = min(_MAX_REPEATS, max(1, round(1 / metric.rate)))
+        free = _MAX_VALUES - len(bucket.values)
         values = [value for value in metric.values for _ in range(repeats)]
-        bucket.values.extend(values[:room])
-        self._counters.add("dogstatsd.dropped_values", max(0, len(values) - room))
+        bucket.values.extend(values[:free])
+        self._counters.add("dogstatsd.dropped_values", max(0, len(values) - free))
 
     def _series(
         self, name: str, api_type: str, tags: tuple[str, ...], point: tuple[int, float]

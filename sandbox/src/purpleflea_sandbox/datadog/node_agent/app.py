@@ -48,7 +48,7 @@ class Ports:
 
 
 class NodeAgent:
-    """All parts of one node agent."""
+    """All parts of a node agent."""
 
     def __init__(
         self, settings: Settings, session: aiohttp.ClientSession, memory: PodMemory
@@ -103,7 +103,7 @@ class NodeAgent:
             try:
                 await asyncio.wait_for(self.forwarder.drained(), settings.last_flush_s)
             except TimeoutError:
-                logger.warning("the intake did not take the last data in time")
+                logger.warning("the intake did not accept the last data in time, so it is lost")
 
     def flush(self) -> None:
         """Pass the aggregated data to the forwarder."""
@@ -112,7 +112,10 @@ class NodeAgent:
             self.forwarder.send(item)
 
     def _jobs(self) -> Mapping[str, Any]:
-        jobs: dict[str, Any] = {"forward": self.forwarder.run(), "flush": self._flush_for_ever()}
+        jobs: dict[str, Any] = {
+            "forward": self.forwarder.run(),
+            "flush": self._flush_periodically(),
+        }
         if self._watch is not None:
             jobs["pods"] = self._watch.run()
         if self._collector is not None:
@@ -120,13 +123,13 @@ class NodeAgent:
         if self._check_collector is not None:
             jobs["checks"] = self._check_collector.run()
         if self._settings.apm_enabled:
-            care = trace_agent.TraceAgentCare(
+            maintenance = trace_agent.TraceAgentMaintenance(
                 self._session, url=self._settings.trace_agent_url, sink=self._sink
             )
-            jobs["trace-agent"] = care.run()
+            jobs["trace-agent"] = maintenance.run()
         return jobs
 
-    async def _flush_for_ever(self) -> None:
+    async def _flush_periodically(self) -> None:
         while True:
             await asyncio.sleep(self._settings.flush_interval_s)
             self.flush()
@@ -233,9 +236,9 @@ async def _tasks(jobs: Mapping[str, Any]) -> AsyncIterator[None]:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run one node agent until `stop` is set."""
+    """Run a node agent until `stop` is set."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         agent = NodeAgent(settings, session, PodMemory())
         async with agent.running() as ports:
-            logger.info("node agent listens: %s", ports)
+            logger.info("node agent is listening: %s", ports)
             await stop.wait()

@@ -20,7 +20,7 @@ class AnnotationError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSource:
-    """Log settings of one container."""
+    """Log settings of a container."""
 
     pod_uid: str
     directory: str
@@ -46,7 +46,7 @@ def log_sources(pod: Pod, *, collect_all: bool) -> tuple[tuple[LogSource, ...], 
 
 
 def log_source(pod: Pod, container: Container, *, collect_all: bool) -> LogSource | None:
-    """Return the log source of one container, or None if its logs are not collected."""
+    """Return the log source of a container, or None if its logs are not collected."""
     key = f"ad.datadoghq.com/{container.name}.logs"
     text = pod.annotations.get(key)
     if text is None:
@@ -58,8 +58,8 @@ def log_source(pod: Pod, container: Container, *, collect_all: bool) -> LogSourc
             raise AnnotationError("it must be a JSON list with one object")
         return _source(pod, container, config[0])
     except (json.JSONDecodeError, AnnotationError, rules.RuleError) as error:
-        where = f"{pod.namespace}/{pod.name}"
-        raise AnnotationError(f"annotation {key} of pod {where} is not used: {error}") from error
+        pod_name = f"{pod.namespace}/{pod.name}"
+        raise AnnotationError(f"annotation {key} of pod {pod_name} is ignored: {error}") from error
 
 
 def _source(pod: Pod, container: Container, config: Mapping[str, Any]) -> LogSource:

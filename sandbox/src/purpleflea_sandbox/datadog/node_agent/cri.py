@@ -6,13 +6,13 @@ It keeps incomplete messages between reads and does not access files.
 from dataclasses import dataclass, field
 from datetime import datetime
 
-_LONGEST = 900_000
-"""Maximum characters of one message. If it is longer, it is cut, because the intake does not accept more."""
+_MAX_LENGTH = 900_000
+"""Maximum characters of a message. If it is longer, it is cut, because the intake does not accept more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One message of a container; the time is 0 if it is not readable."""
+    """A message of a container; the time is 0 if it is not readable."""
 
     timestamp_ms: int
     stream: str
@@ -41,13 +41,13 @@ class Assembler:
             return None
         time, stream, flags, text = (*fields, "")[:4]
         message = self._unfinished.setdefault(stream, _Unfinished(start))
-        if message.length < _LONGEST:
+        if message.length < _MAX_LENGTH:
             message.pieces.append(text)
             message.length += len(text)
         if flags.split(":")[0] != "F":
             return None
         del self._unfinished[stream]
-        whole = "".join(message.pieces)[:_LONGEST]
+        whole = "".join(message.pieces)[:_MAX_LENGTH]
         return Record(timestamp_ms=_milliseconds(time), stream=stream, text=whole)
 
     def unfinished_since(self) -> int | None:

@@ -22,8 +22,8 @@ _LIST_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _WATCH_SECONDS = 290
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, sock_connect=10)
 _FIRST_DELAY_S = 0.5
-_LONGEST_DELAY_S = 30.0
-_LONGEST_EVENT = 4 * 1024 * 1024
+_MAX_DELAY_S = 30.0
+_MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
 class _TooOldError(Exception):
@@ -80,9 +80,9 @@ class PodWatch:
             except _TooOldError:
                 self._version = ""
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                self._note(error)
+                self._record_error(error)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                delay = min(_LONGEST_DELAY_S, delay * 2)
+                delay = min(_MAX_DELAY_S, delay * 2)
                 continue
             delay = _FIRST_DELAY_S
             self.last_error = ""
@@ -120,7 +120,7 @@ class PodWatch:
             if response.status == 410:
                 raise _TooOldError
             response.raise_for_status()
-            while line := await response.content.readline(max_line_length=_LONGEST_EVENT):
+            while line := await response.content.readline(max_line_length=_MAX_EVENT_BYTES):
                 self._apply(json.loads(line))
 
     def _apply(self, event: Mapping[str, Any]) -> None:
@@ -138,7 +138,7 @@ class PodWatch:
             case _:
                 pass  # a bookmark contains only the resource version
 
-    def _note(self, error: Exception) -> None:
+    def _record_error(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
         if text != self.last_error:
             logger.warning("pods cannot be read from the API server: %s", text)
@@ -148,7 +148,9 @@ class PodWatch:
 def parsed_pod(item: Mapping[str, Any]) -> Pod:
     """Parse the part of a pod that the node agent needs from its JSON."""
     metadata, status = item["metadata"], item.get("status", {})
-    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
+    conditions = {
+        condition["type"]: condition["status"] for condition in status.get("conditions", ())
+    }
     owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
     owner = owners[0] if owners else {}
     return Pod(
@@ -172,13 +174,13 @@ def _containers(item: Mapping[str, Any]) -> tuple[Container, ...]:
     spec = item["spec"]
     return tuple(
         Container(
-            name=c["name"],
-            id=ids.get(c["name"], ""),
-            image=c.get("image", ""),
+            name=container["name"],
+            id=ids.get(container["name"], ""),
+            image=container.get("image", ""),
             ports=tuple(
-                Port(number=one["containerPort"], name=one.get("name", ""))
-                for one in c.get("ports", ())
+                Port(number=port["containerPort"], name=port.get("name", ""))
+                for port in container.get("ports", ())
             ),
         )
-        for c in (*spec.get("initContainers", ()), *spec["containers"])
+        for container in (*spec.get("initContainers", ()), *spec["containers"])
     )

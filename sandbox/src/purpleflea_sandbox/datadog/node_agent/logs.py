@@ -41,7 +41,7 @@ class _Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownPod:
+class _ProcessedPod:
     """A pod as last processed; if the object is the same, it is not processed again."""
 
     pod: Pod
@@ -66,7 +66,7 @@ class LogCollector:
         self._positions = positions
         self._counters = counters
         self._collected: dict[str, _Collected] = {}
-        self._known: dict[str, _KnownPod] = {}
+        self._known: dict[str, _ProcessedPod] = {}
 
     async def run(self) -> None:
         try:
@@ -111,7 +111,7 @@ class LogCollector:
             )
             for problem in set(problems) - set(known.problems if known else ()):
                 logger.warning(problem)
-            self._known[uid] = _KnownPod(pod, problems)
+            self._known[uid] = _ProcessedPod(pod, problems)
             for source in sources:
                 self._follow(source)
 
@@ -129,7 +129,7 @@ class LogCollector:
         if (self._settings.pod_logs / directory).exists() or self._is_wanted(directory):
             return
         self._collected.pop(directory).tail.close()
-        self._positions.forget_all_but(self._collected)
+        self._positions.retain_only(self._collected)
 
     def _is_wanted(self, directory: str) -> bool:
         return self._collected[directory].source.pod_uid in self._known
@@ -145,9 +145,9 @@ class LogCollector:
             return
         try:
             await self._intake.deliver(forward.payload(_ROUTE, entries, "logs"))
-        except forward.RefusedError as error:
+        except forward.PayloadRejectedError as error:
             self._counters.add("logs.refused", len(entries))
-            logger.error("log lines refused: %s", error)
+            logger.error("log lines rejected: %s", error)
         else:
             self._counters.add("logs.sent", len(entries))
 

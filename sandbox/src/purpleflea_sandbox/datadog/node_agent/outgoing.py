@@ -9,8 +9,8 @@ from purpleflea_sandbox.datadog import tags as tagging
 from purpleflea_sandbox.datadog.node_agent.aggregate import Flush
 from purpleflea_sandbox.datadog.node_agent.forward import Payload, payload
 
-_MOST_SERIES = 2_000
-"""Maximum series of one payload, because the intake limits the size of a body."""
+_MAX_SERIES = 2_000
+"""Maximum series of a payload, because the intake limits the size of a body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Outgoing:
     host_tags: tuple[str, ...] = ()
 
     def metrics(self, flush: Flush, now: float) -> Iterator[Payload]:
-        """Yield the payloads of one flush, including the metric datadog.agent.running."""
+        """Yield the payloads of a flush, including the metric datadog.agent.running."""
         for part in self._parts((*flush.series, self._running(now))):
             yield payload("/api/v2/series", {"series": part}, "metrics")
         for part in self._parts(flush.distributions):
@@ -55,10 +55,10 @@ class Outgoing:
 
     def _parts(self, series: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
         tagged = [
-            {**one, "tags": list(tagging.merged(one["tags"], self.host_tags))} for one in series
+            {**item, "tags": list(tagging.merged(item["tags"], self.host_tags))} for item in series
         ]
-        for start in range(0, len(tagged), _MOST_SERIES):
-            yield tagged[start : start + _MOST_SERIES]
+        for start in range(0, len(tagged), _MAX_SERIES):
+            yield tagged[start : start + _MAX_SERIES]
 
     def _running(self, now: float) -> Mapping[str, Any]:
         return {

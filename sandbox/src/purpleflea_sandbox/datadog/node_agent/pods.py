@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_REMEMBERED = 500
+_MAX_DELETED = 500
 """Number of deleted pods that are kept, because their last logs and traces arrive later."""
 
 
@@ -22,7 +22,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One container of a pod; the id is empty until the container runs."""
+    """A container of a pod; the id is empty until the container runs."""
 
     name: str
     id: str = ""
@@ -61,13 +61,13 @@ class PodMemory:
 
     def __init__(self) -> None:
         self._running: dict[str, Pod] = {}
-        self._gone: OrderedDict[str, Pod] = OrderedDict()
+        self._deleted: OrderedDict[str, Pod] = OrderedDict()
 
     def by_uid(self, uid: str) -> Pod | None:
-        return self._running.get(uid) or self._gone.get(uid)
+        return self._running.get(uid) or self._deleted.get(uid)
 
     def by_container(self, container_id: str) -> Pod | None:
-        for pod in (*self._running.values(), *self._gone.values()):
+        for pod in (*self._running.values(), *self._deleted.values()):
             if any(container.id == container_id for container in pod.containers):
                 return pod
         return None
@@ -76,15 +76,15 @@ class PodMemory:
         return tuple(self._running.values())
 
     def put(self, pod: Pod) -> None:
-        self._gone.pop(pod.uid, None)
+        self._deleted.pop(pod.uid, None)
         self._running[pod.uid] = pod
 
     def remove(self, uid: str) -> None:
         pod = self._running.pop(uid, None)
         if pod is not None:
-            self._gone[uid] = pod
-        while len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
+            self._deleted[uid] = pod
+        while len(self._deleted) > _MAX_DELETED:
+            self._deleted.popitem(last=False)
 
     def replace(self, pods: Collection[Pod]) -> None:
         """Replace the pods by those of a new list; pods that it does not contain are removed."""

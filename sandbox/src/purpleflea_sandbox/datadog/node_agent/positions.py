@@ -29,11 +29,11 @@ class Positions:
         self._positions[directory] = position
         self._changed = True
 
-    def forget_all_but(self, directories: Collection[str]) -> None:
-        gone = self._positions.keys() - set(directories)
-        for directory in gone:
+    def retain_only(self, directories: Collection[str]) -> None:
+        removed = self._positions.keys() - set(directories)
+        for directory in removed:
             del self._positions[directory]
-        self._changed = self._changed or bool(gone)
+        self._changed = self._changed or bool(removed)
 
     def save(self) -> None:
         """Write the file if a position changed. If the process crashes during the write, the previous file remains."""
@@ -61,5 +61,5 @@ def _loaded(path: Path) -> dict[str, Position]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        logger.warning("log positions in %s are not used: %s", path, error)
+        logger.warning("log positions in %s are ignored: %s", path, error)
         return {}

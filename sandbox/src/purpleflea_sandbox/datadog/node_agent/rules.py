@@ -18,7 +18,7 @@ class RuleError(Exception):
 
 
 def compiled(rules: Any) -> tuple[Rule, ...]:
-    """Compile the rules of one annotation, in sequence."""
+    """Compile the rules of an annotation, in sequence."""
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise RuleError("log_processing_rules must be a list")
     return tuple(_rule(rule) for rule in rules)
@@ -41,7 +41,7 @@ def _rule(rule: Any) -> Rule:
     try:
         pattern = re.compile(str(rule["pattern"]))
     except (KeyError, re.error) as error:
-        raise RuleError(f"rule {name}: its pattern cannot be used: {error}") from error
+        raise RuleError(f"rule {name}: invalid pattern: {error}") from error
     match rule.get("type"):
         case "mask_sequences":
             placeholder = _GO_REFERENCE.sub(
@@ -53,7 +53,7 @@ def _rule(rule: Any) -> Rule:
         case "include_at_match":
             return lambda line: line if pattern.search(line) else None
         case other:
-            raise RuleError(f"rule {name}: type {other!r} is not known")
+            raise RuleError(f"rule {name}: unknown type {other!r}")
 
 
 def _python_reference(reference: re.Match[str]) -> str:

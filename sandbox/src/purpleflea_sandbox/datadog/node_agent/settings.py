@@ -15,7 +15,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of one node agent. If a port is 0, as in tests, the system chooses it."""
+    """Settings of a node agent. If a port is 0, as in tests, the system chooses it."""
 
     intake_url: str
     api_key: str
@@ -47,7 +47,7 @@ class Settings:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read settings from variables. Raises SettingsError with the name of the invalid variable."""
-    read = _Reader(environment)
+    read = _EnvironmentReader(environment)
     node = read.text("SANDBOX_NODE_NAME")
     port = read.port("DD_APM_RECEIVER_PORT", 8126)
     socket, checks_python = read.text("DD_DOGSTATSD_SOCKET"), read.text("SANDBOX_CHECKS_PYTHON")
@@ -80,13 +80,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _api_server(read: "_Reader") -> str:
+def _api_server(read: "_EnvironmentReader") -> str:
     host = read.text("KUBERNETES_SERVICE_HOST")
     shown = f"[{host}]" if ":" in host else host
     return f"https://{shown}:{read.port('KUBERNETES_SERVICE_PORT', 443)}" if host else ""
 
 
-class _Reader:
+class _EnvironmentReader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
@@ -96,7 +96,9 @@ class _Reader:
     def required(self, name: str) -> str:
         value = self.text(name)
         if not value:
-            raise SettingsError(f"{name} is not set; the chart sets it, by hand: export {name}=...")
+            raise SettingsError(
+                f"{name} is not set; the chart sets it; without the chart run: export {name}=..."
+            )
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:

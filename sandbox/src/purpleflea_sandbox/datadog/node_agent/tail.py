@@ -1,4 +1,4 @@
-"""Follow the log files of one container: new lines, rotation, container restarts, truncation.
+"""Follow the log files of a container: new lines, rotation, container restarts, truncation.
 
 It reads without waiting. A position is the inode of a file and an offset in it. If it is saved after each delivered
 batch, the next node agent continues without losing a line, even after a rotation.
@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from purpleflea_sandbox.datadog.node_agent import cri
 
-_MOST_LINES = 500
-_LONGEST_LINE = 1024 * 1024
+_MAX_LINES = 500
+_MAX_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Batch:
 
 
 class ContainerTail:
-    """Log files of one container, oldest first: <n>.log and the files that the kubelet rotated."""
+    """Log files of a container, oldest first: <n>.log and the files that the kubelet rotated."""
 
     def __init__(self, directory: Path, position: Position | None = None) -> None:
         self._directory = directory
@@ -49,11 +49,11 @@ class ContainerTail:
                 return None
             # Check before reading. Then all lines written before a newer file appeared are read
             # before this file is closed.
-            is_left_behind = self._is_left_behind()
+            is_superseded = self._is_superseded()
             records = self._read_file()
             if records:
                 return Batch(records=records, position=self._position())
-            if not is_left_behind:
+            if not is_superseded:
                 return None
             self.close()
 
@@ -69,7 +69,7 @@ class ContainerTail:
         )
 
     def _read_file(self) -> tuple[cri.Record, ...]:
-        """Read up to `_MOST_LINES` lines of the open file, and more if they complete no message."""
+        """Read up to `_MAX_LINES` lines of the open file, and more if they complete no message."""
         file = self._file
         if file is None:
             return ()
@@ -78,9 +78,9 @@ class ContainerTail:
         file.seek(self._offset)
         records: list[cri.Record] = []
         lines = 0
-        while lines < _MOST_LINES or not records:
-            line = file.readline(_LONGEST_LINE)
-            if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+        while lines < _MAX_LINES or not records:
+            line = file.readline(_MAX_LINE_BYTES)
+            if not line.endswith(b"\n") and len(line) < _MAX_LINE_BYTES:
                 break
             record = self._assembler.add(line, self._offset)
             self._offset += len(line)
@@ -112,7 +112,7 @@ class ContainerTail:
         self._assembler.next_file()
         return True
 
-    def _is_left_behind(self) -> bool:
+    def _is_superseded(self) -> bool:
         """Return True if the runtime writes to a newer file than the open one, or if the files are deleted."""
         files = self._files()
         return not files or files[-1][0] != self._inode
@@ -121,7 +121,7 @@ class ContainerTail:
         """Return the files of the container with their inodes, oldest first. Compressed files are skipped, because
         they were read before.
         """
-        found: list[tuple[int, str, int, Path]] = []
+        files: list[tuple[int, str, int, Path]] = []
         try:
             with os.scandir(self._directory) as entries:
                 for entry in entries:
@@ -129,9 +129,9 @@ class ContainerTail:
                     if mark and number.isdigit() and not rotation.endswith((".gz", ".tmp")):
                         # "~" sorts after every timestamp, because the file being written is the
                         # newest.
-                        found.append(
+                        files.append(
                             (int(number), rotation or "~", entry.inode(), Path(entry.path))
                         )
         except OSError:
             return []
-        return [(inode, path) for _, _, inode, path in sorted(found)]
+        return [(inode, path) for _, _, inode, path in sorted(files)]

@@ -23,7 +23,7 @@ _RETRY_S = 1.0
 _CLEAR_EVERY_S = 15.0
 
 
-class TraceAgentCare:
+class TraceAgentMaintenance:
     """Task that calls the test agent's own HTTP interface."""
 
     def __init__(
@@ -51,7 +51,7 @@ class TraceAgentCare:
             try:
                 await self._clear()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                logger.warning("the trace agent at %s does not answer: %s", self._url, error)
+                logger.warning("the trace agent at %s does not respond: %s", self._url, error)
             await asyncio.sleep(self._clear_every_s)
 
     async def _recover(self) -> int:

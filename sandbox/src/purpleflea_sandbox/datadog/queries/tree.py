@@ -14,8 +14,8 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """One metric: aggregated over sources by `aggregator`, filtered, grouped. Without filters, all sources are
+class MetricQuery:
+    """A metric: aggregated over sources by `aggregator`, filtered, grouped. Without filters, all sources are
     included.
     """
 
@@ -50,7 +50,7 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """Function call in a formula."""
 
     function: str
@@ -67,7 +67,7 @@ class Anomalies:
     options: tuple[tuple[str, str], ...] = ()
 
 
-Expression = Series | Number | Name | Binary | Call | Anomalies
+Expression = MetricQuery | Number | Name | Binary | FunctionCall | Anomalies
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class MetricCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One term of a log search: a tag (`key`), an attribute (`@key`), or a template variable."""
+    """A term of a log search: a tag (`key`), an attribute (`@key`), or a template variable."""
 
     key: str
     value: str
@@ -150,16 +150,16 @@ class BurnRate:
 Condition = MetricCondition | LogCondition | BurnRate | CompositeCondition
 
 
-def leaves(expression: Expression) -> tuple[Series, ...]:
+def leaves(expression: Expression) -> tuple[MetricQuery, ...]:
     """Return all metric queries in an expression, from left to right."""
     match expression:
-        case Series():
+        case MetricQuery():
             return (expression,)
         case Binary(_, left, right):
             return (*leaves(left), *leaves(right))
         case Anomalies():
             return leaves(expression.expression)
-        case Call(_, arguments):
+        case FunctionCall(_, arguments):
             return tuple(leaf for argument in arguments for leaf in leaves(argument))
         case _:
             return ()

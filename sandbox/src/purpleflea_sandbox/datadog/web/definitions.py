@@ -27,7 +27,7 @@ class Definitions(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class StaticDefinitions:
     """Definitions passed as values."""
 
     dashboards: list[Body] = field(default_factory=list)

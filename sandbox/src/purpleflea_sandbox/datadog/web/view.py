@@ -4,29 +4,31 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from purpleflea_sandbox.datadog.evaluation.frames import Grid, steps
+from purpleflea_sandbox.datadog.evaluation.time_grid import TimeGrid, round_grid
 
 WINDOWS_S = (300, 900, 3600, 7200)
 DEFAULT_WINDOW_S = 900
 _PREFIX = "tpl_var_"
-_LEAST_STEP_S = 20
+_MIN_STEP_S = 20
 """Minimum bucket length. Node agents may send every 10 s, so counts in shorter buckets would alternate."""
-_MOST_STEPS = 60
+_MAX_BUCKETS = 60
 _ALIGN_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One selection. If a variable has no entry in `variables`, its default applies."""
+    """A selection. If a variable has no entry in `variables`, its default applies."""
 
     window_s: int = DEFAULT_WINDOW_S
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def grid(self, now: float) -> Grid:
+    def grid(self, now: float) -> TimeGrid:
         """Return the buckets of the charts; they move in steps, so that charts do not flicker."""
         end = math.ceil(now / _ALIGN_S) * _ALIGN_S
-        found = steps(self.window_s, end, most=min(_MOST_STEPS, self.window_s // _LEAST_STEP_S))
-        return Grid(end=end, step_s=found.step_s, count=found.count)
+        buckets = round_grid(
+            self.window_s, end, max_buckets=min(_MAX_BUCKETS, self.window_s // _MIN_STEP_S)
+        )
+        return TimeGrid(end=end, step_s=buckets.step_s, count=buckets.count)
 
 
 def from_query(query: Mapping[str, str]) -> View:

@@ -22,17 +22,17 @@ logger = logging.getLogger(__name__)
 
 def templates(folder: Path) -> Mapping[str, Sequence[CheckTemplate]]:
     """Return templates by the short name of the image, from <check>.yaml and <check>.d/*.yaml."""
-    found: dict[str, list[CheckTemplate]] = {}
+    by_image: dict[str, list[CheckTemplate]] = {}
     for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.d/*.yaml"))):
         check = path.stem if path.parent == folder else path.parent.name.removesuffix(".d")
         try:
             identifiers, template = _template(check, path.read_text())
         except (OSError, yaml.YAMLError, ConfigurationError) as error:
-            logger.warning("%s is not used: %s", path, error)
+            logger.warning("%s is ignored: %s", path, error)
             continue
         for identifier in identifiers:
-            found.setdefault(identifier, []).append(template)
-    return found
+            by_image.setdefault(identifier, []).append(template)
+    return by_image
 
 
 def _template(check: str, text: str) -> tuple[Sequence[str], CheckTemplate]:
@@ -40,5 +40,5 @@ def _template(check: str, text: str) -> tuple[Sequence[str], CheckTemplate]:
     template = configuration.template(check, document)
     identifiers = document.get("ad_identifiers")
     if not (isinstance(identifiers, list) and identifiers):
-        raise ConfigurationError("it names no ad_identifiers (short names of images)")
-    return [str(one) for one in identifiers], template
+        raise ConfigurationError("ad_identifiers (short names of images) is missing")
+    return [str(identifier) for identifier in identifiers], template

@@ -21,9 +21,9 @@ from purpleflea_sandbox.datadog.node_agent.counters import Counters
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_ANSWER = 16 * 1024 * 1024
+_MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _RESTART_DELAY_S = 1.0
-_AT_ONCE = check_runner.AT_ONCE
+_CONCURRENCY = check_runner.CONCURRENCY
 
 
 class RunError(Exception):
@@ -62,43 +62,43 @@ class CheckRunner:
         self._counters = counters
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._room = asyncio.Semaphore(_AT_ONCE)
-        self._alone = asyncio.Lock()
-        self._starting = asyncio.Lock()
+        self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._exclusive = asyncio.Lock()
+        self._start_lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._owed: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
+        self._pending: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
 
     async def run(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the response to one request. Raises RunError.
+        """Return the response to a request. Raises RunError.
 
         If the process ends, every request that was running in it is repeated once without concurrency, so that only
         the check that ends the process fails.
         """
         try:
-            async with self._room:
-                return await self._once(request)
+            async with self._slots:
+                return await self._send_and_wait(request)
         except ProcessEnded:
-            async with self._alone, contextlib.AsyncExitStack() as whole_room:
-                for _ in range(_AT_ONCE):
-                    await whole_room.enter_async_context(self._room)
-                return await self._once(request)
+            async with self._exclusive, contextlib.AsyncExitStack() as all_slots:
+                for _ in range(_CONCURRENCY):
+                    await all_slots.enter_async_context(self._slots)
+                return await self._send_and_wait(request)
 
-    async def _once(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        process = await self._running()
+    async def _send_and_wait(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        process = await self._ensure_process()
         number = next(self._numbers)
-        answer = self._owed[number] = asyncio.get_running_loop().create_future()
+        answer = self._pending[number] = asyncio.get_running_loop().create_future()
         try:
             await self._send(process, {**request, "number": number})
             return await asyncio.wait_for(answer, self._timeout_s)
         except TimeoutError:
             self._counters.add("checks.timeouts")
             # One thread of the process hangs permanently, so the process has to be replaced.
-            self._owed.pop(number)
+            self._pending.pop(number)
             await self._stop(process)
-            raise RunError(f"it did not end within {self._timeout_s:g} s") from None
+            raise RunError(f"it did not finish within {self._timeout_s:g} s") from None
         finally:
-            self._owed.pop(number, None)
+            self._pending.pop(number, None)
 
     async def forget(self, check_id: str) -> None:
         """Remove the check object of an instance that is no longer scheduled."""
@@ -110,8 +110,8 @@ class CheckRunner:
         if self._process is not None:
             await self._stop(self._process)
 
-    async def _running(self) -> asyncio.subprocess.Process:
-        async with self._starting:
+    async def _ensure_process(self) -> asyncio.subprocess.Process:
+        async with self._start_lock:
             if self._process is not None and self._process.returncode is None:
                 return self._process
             if self._process is not None:
@@ -121,24 +121,24 @@ class CheckRunner:
                     *self._interpreter.command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
-                    limit=_LONGEST_ANSWER,
+                    limit=_MAX_RESPONSE_BYTES,
                     start_new_session=True,
                     env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
                 )
             except OSError as error:
-                raise RunError(f"checks cannot run here: {error}") from error
+                raise RunError(f"the check process cannot start: {error}") from error
             self._counters.add("checks.runner_starts")
             self._reader = asyncio.create_task(self._read(self._process), name="check-answers")
             return self._process
 
     async def _send(self, process: asyncio.subprocess.Process, message: Mapping[str, Any]) -> None:
         if process.stdin is None or process.stdin.is_closing():
-            raise ProcessEnded("the process of the checks ended")
+            raise ProcessEnded("the check process ended")
         try:
             process.stdin.write(json.dumps(message).encode() + b"\n")
             await process.stdin.drain()
         except (ConnectionError, OSError) as error:
-            raise ProcessEnded(f"the process of the checks ended: {error}") from error
+            raise ProcessEnded(f"the check process ended: {error}") from error
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Distribute responses until the process ends, then fail all pending requests."""
@@ -146,16 +146,16 @@ class CheckRunner:
         try:
             while output is not None and (line := await output.readline()):
                 answer = json.loads(line)
-                owed = self._owed.get(answer["number"])
-                if owed is not None and not owed.done():
-                    owed.set_result(answer)
+                pending = self._pending.get(answer["number"])
+                if pending is not None and not pending.done():
+                    pending.set_result(answer)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.error("the process of the checks speaks nonsense, it is ended: %s", error)
+            logger.error("killed the check process, because its output is invalid: %s", error)
             _kill(process)
-        await _ended(process)
-        for owed in self._owed.values():
-            if not owed.done():
-                owed.set_exception(ProcessEnded("the process of the checks ended during the run"))
+        await _wait_for_exit(process)
+        for pending in self._pending.values():
+            if not pending.done():
+                pending.set_exception(ProcessEnded("the check process ended during the run"))
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         _kill(process)
@@ -164,7 +164,7 @@ class CheckRunner:
             await asyncio.wait({self._reader})
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
+async def _wait_for_exit(process: asyncio.subprocess.Process) -> None:
     """Discard the remaining output, close the pipes and wait for the process to exit."""
     if process.stdin is not None:
         process.stdin.close()

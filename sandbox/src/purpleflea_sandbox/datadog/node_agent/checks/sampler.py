@@ -20,7 +20,7 @@ _PLAIN: Mapping[int, MetricType] = {
     HISTOGRAM: MetricType.HISTOGRAM,
 }
 
-Key = tuple[str, tuple[str, ...]]
+MetricKey = tuple[str, tuple[str, ...]]
 
 
 class Sampler:
@@ -28,12 +28,12 @@ class Sampler:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._last: dict[str, dict[Key, tuple[float, float]]] = {}
+        self._last: dict[str, dict[MetricKey, tuple[float, float]]] = {}
 
     def metrics(
         self, check_id: str, submitted: Sequence[Sequence[Any]], now: float
     ) -> Iterator[Metric]:
-        """Yield the metrics of one run. A value that cannot be sampled is counted."""
+        """Yield the metrics of a run. A value that cannot be sampled is counted."""
         last = self._last.setdefault(check_id, {})
         for kind, name, value, tags, _, flush_first in submitted:
             key = (str(name), tuple(str(tag) for tag in tags))
@@ -76,5 +76,5 @@ def _difference(
     return (MetricType.GAUGE, grown / elapsed) if elapsed > 0 else None
 
 
-def _metric(key: Key, kind: MetricType, value: float) -> Metric:
+def _metric(key: MetricKey, kind: MetricType, value: float) -> Metric:
     return Metric(name=key[0], type=kind, values=(value,), tags=key[1])

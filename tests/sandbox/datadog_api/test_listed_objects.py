@@ -1,4 +1,4 @@
-"""What the end-to-end tests compare before and after: every object that a resource can make, of every kind."""
+"""Objects that the end-to-end tests compare before and after: every object of every kind that a resource can create."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from support.datadog_objects import held
 from support.observability_trial import KIND, NAME, NS, Trial
 
 
-async def standing(trial: Trial) -> dict[str, list[str]]:
+async def current_objects(trial: Trial) -> dict[str, list[str]]:
     def ask(path: str) -> Any:
         request = urllib.request.Request(trial.datadog.url + path, headers=KEYS)
         with urllib.request.urlopen(request, timeout=10) as response:
@@ -19,17 +19,17 @@ async def standing(trial: Trial) -> dict[str, list[str]]:
     return await asyncio.to_thread(held, ask)
 
 
-async def test_every_object_of_a_resource_is_seen_and_gone_with_it() -> None:
+async def test_every_object_of_a_resource_is_listed_and_deleted_with_it() -> None:
     async with Trial() as trial:
         trial.report_metrics()
         trial.put(features={"logIndex": True, "anomalies": True})
-        before = await standing(trial)
+        before = await current_objects(trial)
         await trial.look()
-        found = await standing(trial)
+        created = await current_objects(trial)
         for item in trial.status["objects"]:
             if item["kind"] != "log-index-order":
-                assert item["id"] in found[item["kind"]], item
-        assert found["log-index-order"] == ["purpleflea-agents", "main"]
+                assert item["id"] in created[item["kind"]], item
+        assert created["log-index-order"] == ["purpleflea-agents", "main"]
         trial.server.delete(KIND, NS, NAME)
         await trial.look()
-        assert await standing(trial) == before
+        assert await current_objects(trial) == before

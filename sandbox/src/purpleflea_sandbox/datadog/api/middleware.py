@@ -13,10 +13,10 @@ from typing import Any
 from aiohttp import web
 
 from purpleflea_sandbox.datadog.api.errors import ApiError, refused
-from purpleflea_sandbox.datadog.api.faults import LONGEST_MS, Fault, FaultKind
-from purpleflea_sandbox.datadog.api.journal import Entry
-from purpleflea_sandbox.datadog.api.keys import ANYBODY, ApplicationKey
+from purpleflea_sandbox.datadog.api.faults import MAX_DELAY_MS, Fault, FaultKind
+from purpleflea_sandbox.datadog.api.keys import UNSCOPED, ApplicationKey
 from purpleflea_sandbox.datadog.api.organisation import Organisation
+from purpleflea_sandbox.datadog.api.request_log import LoggedRequest
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 
 _JSON = "application/json"
@@ -32,8 +32,8 @@ def handler(organisation: Organisation, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         headers: dict[str, str] = {}
         try:
-            key = _key(organisation, route, request)
-            headers = _counted(organisation, route)
+            key = _authorize(organisation, route, request)
+            headers = _check_rate_limit(organisation, route)
             raw = await request.read()
             answer = route.handle(
                 Call(
@@ -53,69 +53,69 @@ def handler(organisation: Organisation, route: Route) -> Handler:
     return handle
 
 
-def journal_and_faults(organisation: Organisation, unlisted: frozenset[str]) -> Any:
-    """Return the middleware for all paths below /api/. Requests to paths in `unlisted` are not logged."""
+def log_requests_and_inject_faults(organisation: Organisation, unlogged: frozenset[str]) -> Any:
+    """Return the middleware for all paths below /api/. Requests to paths in `unlogged` are not logged."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith("/api/"):
             return await handler(request)
-        entry = Entry(method=request.method, path=request.path, query=request.query_string)
-        if request.path not in unlisted:
-            organisation.journal.entries.append(entry)
-            entry.body = _journal_body(await request.read())
-        final: Fault | None = None
-        for fault in organisation.faults.strike(request.method, request.path):
+        entry = LoggedRequest(method=request.method, path=request.path, query=request.query_string)
+        if request.path not in unlogged:
+            organisation.request_log.entries.append(entry)
+            entry.body = _loggable_body(await request.read())
+        last_fault: Fault | None = None
+        for fault in organisation.faults.matching(request.method, request.path):
             if fault.kind is FaultKind.DELAY:
                 await asyncio.sleep(fault.ms / 1000)
             else:
-                final = fault
-        response = await _carried_out(final, request, handler)
-        entry.status = response.status if response.prepared or not _gone(request) else 0
+                last_fault = fault
+        response = await _apply_fault(last_fault, request, handler)
+        entry.status = response.status if response.prepared or not _disconnected(request) else 0
         return response
 
     return middleware
 
 
-async def _carried_out(
-    fault: Fault | None, request: web.Request, handle: Handler
+async def _apply_fault(
+    fault: Fault | None, request: web.Request, handler: Handler
 ) -> web.StreamResponse:
     if fault is None:
-        return await handle(request)
+        return await handler(request)
     match fault.kind:
         case FaultKind.STATUS:
-            return _injected(fault)
+            return _injected_error(fault)
         case FaultKind.STATUS_AFTER_COMMIT:
-            await handle(request)
-            return _injected(fault)
+            await handler(request)
+            return _injected_error(fault)
         case FaultKind.RATE_LIMIT:
             return _too_many({"X-RateLimit-Reset": str(fault.reset_s)})
         case FaultKind.TIMEOUT_AFTER_COMMIT:
-            await handle(request)
-            await _silence(request, fault.ms or LONGEST_MS)
+            await handler(request)
+            await _send_nothing(request, fault.ms or MAX_DELAY_MS)
     return _reset(request)
 
 
-def _injected(fault: Fault) -> web.Response:
+def _injected_error(fault: Fault) -> web.Response:
     return _response(Answer(status=fault.status, body={"errors": ["A fault was injected"]}), {})
 
 
 def _too_many(headers: dict[str, str]) -> web.Response:
     window = {"X-RateLimit-Limit": "1", "X-RateLimit-Period": headers["X-RateLimit-Reset"]}
-    rest = {"X-RateLimit-Remaining": "0", "X-RateLimit-Name": "injected"}
+    usage = {"X-RateLimit-Remaining": "0", "X-RateLimit-Name": "injected"}
     answer = Answer(status=429, body={"errors": ["Too many requests"]})
-    return _response(answer, window | rest | headers)
+    return _response(answer, window | usage | headers)
 
 
-async def _silence(request: web.Request, ms: int) -> None:
+async def _send_nothing(request: web.Request, ms: int) -> None:
     """Send no response until the client disconnects, or until `ms` have passed."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ms / 1000):
-            while not _gone(request):  # noqa: ASYNC110 - aiohttp has no event for a client's disconnect
+            while not _disconnected(request):  # noqa: ASYNC110 - aiohttp has no event for a client's disconnect
                 await asyncio.sleep(0.02)
 
 
-def _gone(request: web.Request) -> bool:
+def _disconnected(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
@@ -128,23 +128,23 @@ def _reset(request: web.Request) -> web.Response:
     return web.Response(status=500)
 
 
-def _key(organisation: Organisation, route: Route, request: web.Request) -> ApplicationKey:
+def _authorize(organisation: Organisation, route: Route, request: web.Request) -> ApplicationKey:
     organisation.keys.check_api_key(request.headers.get("DD-API-KEY", ""))
     if route.scope is None:
-        return ANYBODY
+        return UNSCOPED
     key = organisation.keys.application_key(request.headers.get("DD-APPLICATION-KEY", ""))
     if not key.allows(route.scope):
         raise refused(403, "Forbidden")
     return key
 
 
-def _counted(organisation: Organisation, route: Route) -> dict[str, str]:
-    standing = organisation.limits.count(route.limit_name, organisation.now())
-    if standing is None:
+def _check_rate_limit(organisation: Organisation, route: Route) -> dict[str, str]:
+    state = organisation.limits.count(route.limit_name, organisation.now())
+    if state is None:
         return {}
-    if standing.exceeded:
-        raise ApiError(429, {"errors": ["Too many requests"]}, standing.headers)
-    return standing.headers
+    if state.exceeded:
+        raise ApiError(429, {"errors": ["Too many requests"]}, state.headers)
+    return state.headers
 
 
 def _document(request: web.Request, raw: bytes) -> Any:
@@ -156,7 +156,7 @@ def _document(request: web.Request, raw: bytes) -> Any:
         raise refused(400, f"Invalid JSON: {error}") from error
 
 
-def _journal_body(raw: bytes) -> Any:
+def _loggable_body(raw: bytes) -> Any:
     try:
         return json.loads(raw) if raw else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Keys, scopes, limits, faults, and the journal."""
+"""Keys, scopes, limits, faults, and the request log."""
 
 import aiohttp
 import pytest
@@ -23,7 +23,7 @@ LOG_MONITOR = {
         ({}, 403, 403),
     ],
 )
-async def test_the_two_validations_tell_the_keys_apart(api, keys, v1, v2) -> None:
+async def test_version_1_validates_the_api_key_and_version_2_both_keys(api, keys, v1, v2) -> None:
     async with aiohttp.ClientSession(api.url, headers=keys) as session:
         async with session.get("/api/v1/validate") as first:
             assert first.status == v1
@@ -31,7 +31,7 @@ async def test_the_two_validations_tell_the_keys_apart(api, keys, v1, v2) -> Non
             assert second.status == v2
 
 
-async def test_a_scope_that_the_key_does_not_have_is_forbidden(api, ask) -> None:
+async def test_call_without_the_required_scope_is_forbidden(api, ask) -> None:
     api.scope_key(["monitors_read"])
 
     assert (await ask("GET", "/api/v1/monitor"))[0] == 200
@@ -39,18 +39,18 @@ async def test_a_scope_that_the_key_does_not_have_is_forbidden(api, ask) -> None
     assert (await ask("GET", "/api/v2/validate_keys"))[0] == 200
 
 
-async def test_a_log_monitor_needs_a_key_without_scopes(api, ask) -> None:
+async def test_log_monitor_requires_an_unscoped_key(api, ask) -> None:
     api.scope_key(["monitors_read", "monitors_write"])
 
     assert (await ask("POST", "/api/v1/monitor", MONITOR))[0] == 200
     assert (await ask("POST", "/api/v1/monitor", LOG_MONITOR))[0] == 403
 
 
-async def test_unknown_paths_are_not_there(ask) -> None:
+async def test_unknown_path_is_a_404(ask) -> None:
     assert (await ask("POST", "/api/v1/deployments", {}))[0] == 404
 
 
-async def test_a_body_that_is_no_json_is_refused(ask) -> None:
+async def test_body_that_is_not_json_is_rejected(ask) -> None:
     headers = {"Content-Type": "application/json"}
 
     assert (await ask("POST", "/api/v1/monitor", data=b"{", headers=headers))[0] == 400
@@ -58,7 +58,7 @@ async def test_a_body_that_is_no_json_is_refused(ask) -> None:
     assert (await ask("POST", "/api/v1/monitor"))[0] == 400
 
 
-async def test_a_limit_counts_down_refuses_and_opens_again() -> None:
+async def test_limit_counts_down_rejects_and_resets() -> None:
     clock = [1000.0]
     limits = {"read": Limit(calls=2, period_s=10)}
     async with (
@@ -80,7 +80,7 @@ async def test_a_limit_counts_down_refuses_and_opens_again() -> None:
         assert (await read())[0] == 200
 
 
-async def test_faults_strike_what_they_match_as_often_as_they_should(api, ask) -> None:
+async def test_fault_fires_for_matching_calls_as_often_as_configured(api, ask) -> None:
     api.fail({"kind": "status", "status": 502, "method": "POST", "skip": 1, "times": 1})
 
     statuses = [(await ask("POST", "/api/v1/monitor/validate", MONITOR))[0] for _ in range(3)]
@@ -88,7 +88,7 @@ async def test_faults_strike_what_they_match_as_often_as_they_should(api, ask) -
     assert (await ask("GET", "/api/v1/monitor"))[0] == 200
 
 
-async def test_a_rate_limit_fault_says_when_to_come_back(api) -> None:
+async def test_rate_limit_fault_returns_its_reset_time(api) -> None:
     api.fail({"kind": "rate_limit", "reset_s": 7})
     async with (
         aiohttp.ClientSession(api.url, headers=KEYS) as session,
@@ -99,7 +99,7 @@ async def test_a_rate_limit_fault_says_when_to_come_back(api) -> None:
 
 
 @pytest.mark.parametrize("kind", ["timeout_after_commit", "status_after_commit"])
-async def test_a_fault_after_the_commit_leaves_the_object(api, ask, kind) -> None:
+async def test_fault_after_commit_keeps_the_object(api, ask, kind) -> None:
     api.fail({"kind": kind, "times": 1, "ms": 20})
     try:
         status, _ = await ask("POST", "/api/v1/monitor", MONITOR)
@@ -108,10 +108,10 @@ async def test_a_fault_after_the_commit_leaves_the_object(api, ask, kind) -> Non
 
     assert status == (503 if kind == "status_after_commit" else 0)
     assert len(api.organisation.monitors) == 1
-    assert [entry.status for entry in api.journal.writes()] == [status]
+    assert [entry.status for entry in api.request_log.writes()] == [status]
 
 
-async def test_a_silent_server_notices_that_its_caller_went(api, ask) -> None:
+async def test_timeout_fault_ends_if_the_client_disconnects(api, ask) -> None:
     api.fail({"kind": "timeout_after_commit", "times": 1})
     with pytest.raises(TimeoutError):
         await ask("POST", "/api/v1/monitor", MONITOR, timeout=aiohttp.ClientTimeout(total=0.2))
@@ -119,16 +119,16 @@ async def test_a_silent_server_notices_that_its_caller_went(api, ask) -> None:
     assert (await ask("GET", "/api/v1/monitor"))[1][0]["query"] == MONITOR["query"]
 
 
-async def test_a_reset_comes_before_the_commit(api, ask) -> None:
+async def test_reset_fault_happens_before_the_commit(api, ask) -> None:
     api.fail({"kind": "delay", "ms": 1}, {"kind": "reset", "method": "POST"})
     with pytest.raises(aiohttp.ClientError):
         await ask("POST", "/api/v1/monitor", MONITOR)
 
     assert api.organisation.monitors == {}
-    assert api.journal.writes()[0].status == 0
+    assert api.request_log.writes()[0].status == 0
 
 
-async def test_the_switchboard_is_set_over_http(ask) -> None:
+async def test_faults_are_configured_over_http(ask) -> None:
     status, shown = await ask("PUT", "/faults", [{"kind": "status", "status": 500, "times": 2}])
 
     assert (status, shown[0]["hits"], shown[0]["times"]) == (200, 0, 2)
@@ -150,11 +150,11 @@ async def test_the_switchboard_is_set_over_http(ask) -> None:
         ["reset"],
     ],
 )
-async def test_a_fault_that_makes_no_sense_is_refused(ask, faults) -> None:
+async def test_invalid_fault_is_rejected(ask, faults) -> None:
     assert (await ask("PUT", "/faults", faults))[0] == 400
 
 
-async def test_keys_are_set_over_http(ask) -> None:
+async def test_keys_are_configured_over_http(ask) -> None:
     mine = KEYS["DD-APPLICATION-KEY"]
     status, shown = await ask("PUT", "/keys", [{"key": mine, "scopes": ["slos_read"]}])
 
@@ -166,7 +166,7 @@ async def test_keys_are_set_over_http(ask) -> None:
     assert (await ask("GET", "/api/v1/monitor"))[0] == 200
 
 
-async def test_without_application_keys_any_is_unscoped_but_none_is_none(api, ask) -> None:
+async def test_any_application_key_is_unscoped_if_none_is_configured(api, ask) -> None:
     await ask("PUT", "/keys", [])
 
     assert (await ask("POST", "/api/v1/monitor", LOG_MONITOR))[0] == 200
@@ -174,30 +174,30 @@ async def test_without_application_keys_any_is_unscoped_but_none_is_none(api, as
     assert (await ask("GET", "/api/v1/monitor", headers=nothing))[0] == 403
 
 
-async def test_a_fault_that_is_never_spent_says_so(ask) -> None:
+async def test_unlimited_fault_is_listed_as_unlimited(ask) -> None:
     status, shown = await ask("PUT", "/faults", [{"kind": "delay", "ms": 0, "times": None}])
 
     assert (status, shown[0]["times"]) == (200, None)
 
 
-async def test_the_journal_counts_calls_but_not_data(api, ask) -> None:
+async def test_request_log_contains_calls_but_not_data(api, ask) -> None:
     await ask("POST", "/api/v1/monitor", MONITOR)
     await ask("GET", "/api/v1/monitor?name=x")
     await ask("POST", "/api/v2/series", {"series": []})
 
-    assert [(one.method, one.path, one.query) for one in api.journal.entries] == [
+    assert [(one.method, one.path, one.query) for one in api.request_log.entries] == [
         ("POST", "/api/v1/monitor", ""),
         ("GET", "/api/v1/monitor", "name=x"),
     ]
-    assert api.journal.writes()[0].body == MONITOR
-    assert len(api.journal.reads()) == 1
+    assert api.request_log.writes()[0].body == MONITOR
+    assert len(api.request_log.reads()) == 1
     _, shown = await ask("GET", "/calls")
     assert [call["status"] for call in shown["calls"]] == [200, 200]
     await ask("DELETE", "/calls")
-    assert not api.journal.entries
+    assert not api.request_log.entries
 
 
-async def test_faults_concern_the_intake_too(api, ask) -> None:
+async def test_faults_apply_to_the_intake(api, ask) -> None:
     api.fail({"kind": "status", "path_prefix": "/api/v2/series"})
 
     assert (await ask("POST", "/api/v2/series", {"series": []}))[0] == 503

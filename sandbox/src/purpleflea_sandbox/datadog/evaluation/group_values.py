@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from purpleflea_sandbox.datadog.evaluation.frames import Group
+from purpleflea_sandbox.datadog.evaluation.time_grid import Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class GroupValue:
     """A value, and the times of the newest and the oldest point behind it."""
 
     value: float | None
@@ -16,11 +16,11 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
+class GroupValues:
     """All groups with data. If `zero_when_missing` is set, a group without data counts as 0 (as counts do in
     Datadog).
     """
 
-    groups: Mapping[Group, Reading]
+    groups: Mapping[Group, GroupValue]
     zero_when_missing: bool = False
     by: tuple[str, ...] = ()

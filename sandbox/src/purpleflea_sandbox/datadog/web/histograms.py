@@ -4,28 +4,39 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from purpleflea_sandbox.datadog.evaluation.frames import Grid
-from purpleflea_sandbox.datadog.evaluation.tracks import Sample, Source, Track, chosen
-from purpleflea_sandbox.datadog.evaluation.values import spreads_by_bucket
+from purpleflea_sandbox.datadog.evaluation.grouped_series import (
+    Sample,
+    SeriesSource,
+    TaggedSeries,
+    matching_series,
+)
+from purpleflea_sandbox.datadog.evaluation.time_grid import TimeGrid
+from purpleflea_sandbox.datadog.evaluation.values import distributions_by_bucket
 from purpleflea_sandbox.datadog.intake.series import percentile
 from purpleflea_sandbox.datadog.queries import tree
 
-Tracks = Sequence[Track]
+Distributions = Sequence[TaggedSeries]
 _BINS = 24
 _RANKS = (50, 75, 90, 95, 99)
 
 
-def tracks(query: tree.Series, source: Source, grid: Grid) -> Tracks:
+def find_distributions(
+    query: tree.MetricQuery, source: SeriesSource, grid: TimeGrid
+) -> Distributions:
     """Return the distributions that match a query."""
-    return [one for one in chosen(source, query, grid.start) if one.type == "distribution"]
+    return [
+        series
+        for series in matching_series(source, query, grid.start)
+        if series.type == "distribution"
+    ]
 
 
-def distribution(found: Tracks, grid: Grid) -> Mapping[str, Any]:
+def distribution(series: Distributions, grid: TimeGrid) -> Mapping[str, Any]:
     """Return counts per range of values, and the usual percentiles."""
-    cells = _samples(found, grid)
+    cells = _samples(series, grid)
     samples = sorted(sample for cell in cells for sample in cell)
-    edges = _edges(samples)
-    counts = _counted(samples, edges)
+    edges = _range_edges(samples)
+    counts = _counts(samples, edges)
     return {
         "edges": edges,
         "counts": counts,
@@ -34,14 +45,14 @@ def distribution(found: Tracks, grid: Grid) -> Mapping[str, Any]:
     }
 
 
-def heat_map(found: Tracks, grid: Grid) -> Mapping[str, Any]:
+def heat_map(series: Distributions, grid: TimeGrid) -> Mapping[str, Any]:
     """Return counts per time bucket and range of values: [bucket, range, count]; empty cells are omitted."""
-    cells = _samples(found, grid)
-    edges = _edges(sorted(sample for cell in cells for sample in cell))
+    cells = _samples(series, grid)
+    edges = _range_edges(sorted(sample for cell in cells for sample in cell))
     counted = [
         [column, row, count]
         for column, cell in enumerate(cells)
-        for row, count in enumerate(_counted(cell, edges))
+        for row, count in enumerate(_counts(cell, edges))
         if count
     ]
     times = [int(moment * 1000) for moment in grid.times]
@@ -52,15 +63,15 @@ def _percentiles(samples: Sequence[Sample]) -> Mapping[str, float]:
     return {f"p{rank}": percentile(samples, rank) for rank in _RANKS} if samples else {}
 
 
-def _samples(found: Tracks, grid: Grid) -> Sequence[Sequence[Sample]]:
+def _samples(series: Distributions, grid: TimeGrid) -> Sequence[Sequence[Sample]]:
     return [
-        [sample for spread in cell for sample in spread.samples]
-        for cell in spreads_by_bucket(found, grid)
+        [sample for point in cell for sample in point.samples]
+        for cell in distributions_by_bucket(series, grid)
     ]
 
 
-def _edges(samples: Sequence[Sample]) -> list[float]:
-    """Return ranges of a round width from 0 to beyond the 99th percentile. The last range includes all larger values."""
+def _range_edges(samples: Sequence[Sample]) -> list[float]:
+    """Return ranges of a round width from 0 to beyond the 99th percentile. The last range has all larger values."""
     if not samples:
         return []
     top = max(percentile(samples, 99) * 1.1, 1e-9)
@@ -70,7 +81,7 @@ def _edges(samples: Sequence[Sample]) -> list[float]:
     return [round(width * index, 12) for index in range(count + 1)]
 
 
-def _counted(samples: Iterable[Sample], edges: Sequence[float]) -> list[float]:
+def _counts(samples: Iterable[Sample], edges: Sequence[float]) -> list[float]:
     counts = [0.0] * max(0, len(edges) - 1)
     if not counts:
         return counts

@@ -1,4 +1,4 @@
-"""Lists of traces and logs, and one trace with its span layout and its logs. Pure."""
+"""Lists of traces and logs, and a trace with its span layout and its logs. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,30 +12,30 @@ from purpleflea_sandbox.datadog.queries import tree
 
 TRACE_ID = "dd.trace_id"
 _AGENT = "agent_id"
-_MOST = 50
-_MOST_LOGS_OF_TRACE = 200
+_MAX_ENTRIES = 50
+_MAX_TRACE_LOGS = 200
 
 Variables = Mapping[str, str]
 
 
 def recent_traces(store: Store, variables: Variables, now: float, window_s: float) -> list[Any]:
-    """Return the newest traces that match the selected variables. `market` is ignored, because traces do not have it."""
+    """Return the newest traces that match the selected variables. `market` is ignored, because traces lack it."""
     wanted = [f"{k}:{v}" for k, v in variables.items() if k != "market" and v != "*"]
-    found = store.traces.find(tags=wanted, limit=_MOST)
-    shown = [shown_trace(trace) for trace in found]
-    recent = [one for one in shown if one["start"] >= (now - window_s) * 1000]
-    return sorted(recent, key=lambda one: one["start"], reverse=True)
+    matches = store.traces.find(tags=wanted, limit=_MAX_ENTRIES)
+    shown = [trace_summary(trace) for trace in matches]
+    recent = [summary for summary in shown if summary["start"] >= (now - window_s) * 1000]
+    return sorted(recent, key=lambda summary: summary["start"], reverse=True)
 
 
 def recent_logs(store: Store, variables: Variables, now: float, window_s: float) -> list[Any]:
     """Return the newest logs that match the selected variables. `market` is ignored, because few lines have it."""
     terms = [tree.Term(key=k, value=v) for k, v in variables.items() if k != "market" and v != "*"]
-    found = []
+    matches = []
     for log in searching.matching(terms, store.logs, since=now - window_s):
-        found.append(shown_log(log))
-        if len(found) == _MOST:
+        matches.append(log_summary(log))
+        if len(matches) == _MAX_ENTRIES:
             break
-    return found
+    return matches
 
 
 def whole_trace(store: Store, trace_id: str) -> Mapping[str, Any] | None:
@@ -43,21 +43,21 @@ def whole_trace(store: Store, trace_id: str) -> Mapping[str, Any] | None:
     trace = store.traces.get(trace_id)
     if trace is None:
         return None
-    found = store.logs.find(attributes=[f"{TRACE_ID}:{trace_id}"], limit=_MOST_LOGS_OF_TRACE)
-    ordered = sorted(found, key=lambda log: log.timestamp)
+    logs = store.logs.find(attributes=[f"{TRACE_ID}:{trace_id}"], limit=_MAX_TRACE_LOGS)
+    ordered = sorted(logs, key=lambda log: log.timestamp)
     return {
-        **shown_trace(trace),
+        **trace_summary(trace),
         "rows": _rows(trace),
-        "logs": [shown_log(log) for log in ordered],
+        "logs": [log_summary(log) for log in ordered],
     }
 
 
-def shown_trace(trace: Trace) -> Mapping[str, Any]:
+def trace_summary(trace: Trace) -> Mapping[str, Any]:
     """Return the list entry of a trace; times are in milliseconds."""
     spans = list(trace.spans.values())
     first = min(span["start"] for span in spans)
     last = max(span["start"] + span["duration"] for span in spans)
-    root = next((one for one in spans if not one.get("parent_id")), min(spans, key=_start))
+    root = next((span for span in spans if not span.get("parent_id")), min(spans, key=_start))
     return {
         "trace_id": trace.trace_id,
         "name": root["name"],
@@ -71,7 +71,7 @@ def shown_trace(trace: Trace) -> Mapping[str, Any]:
     }
 
 
-def shown_log(log: Log) -> Mapping[str, Any]:
+def log_summary(log: Log) -> Mapping[str, Any]:
     return {
         "timestamp": log.timestamp,
         "status": log.status,
@@ -105,8 +105,8 @@ def _trace_id(log: Log) -> str:
 
 
 def _agent(trace: Trace) -> str:
-    found = [value for name, value in sorted(trace.terms) if name == _AGENT]
-    return found[0] if found else ""
+    ids = [value for name, value in sorted(trace.terms) if name == _AGENT]
+    return ids[0] if ids else ""
 
 
 def _rows(trace: Trace) -> Sequence[Mapping[str, Any]]:
@@ -116,12 +116,12 @@ def _rows(trace: Trace) -> Sequence[Mapping[str, Any]]:
         parent = span.get("parent_id") or 0
         children.setdefault(parent if parent in trace.spans else 0, []).append(span)
     first = min(span["start"] for span in trace.spans.values())
-    rows, waiting = [], [(span, 0) for span in reversed(children.get(0, ()))]
-    while waiting:
-        span, depth = waiting.pop()
+    rows, stack = [], [(span, 0) for span in reversed(children.get(0, ()))]
+    while stack:
+        span, depth = stack.pop()
         rows.append(_row(span, depth, first))
         below = children.get(span["span_id"], ()) if span["span_id"] else ()
-        waiting += [(child, depth + 1) for child in reversed(below)]
+        stack += [(child, depth + 1) for child in reversed(below)]
     return rows
 
 
@@ -145,8 +145,8 @@ def _start(span: Span) -> int:
 
 def known_values(store: Store, name: str) -> Sequence[str]:
     """Return all values that a template variable can have, from metrics and traces."""
-    found = {
+    values = {
         *store.series.tag_values(name),
         *(tagging.normalised(value) for value in store.traces.tag_values(name)),
     }
-    return sorted(value for value in found if value)
+    return sorted(value for value in values if value)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_sandbox.datadog import tags as tagging
-from purpleflea_sandbox.datadog.evaluation.tracks import Spread, Track
+from purpleflea_sandbox.datadog.evaluation.grouped_series import DistributionPoint, TaggedSeries
 from purpleflea_sandbox.datadog.intake.series import Series
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.intake.trace_store import Trace
@@ -17,7 +17,7 @@ from purpleflea_sandbox.datadog.intake.trace_store import Trace
 TRACE_PREFIX = "trace."
 _TRACE_TAGS = ("env", "service", "version", "resource_name")
 """Tags that trace metrics can be filtered and grouped by. A span's own tags are not included."""
-_AT_ONCE = 200
+_BATCH_SIZE = 200
 _DISTRIBUTION_SLACK_S = 120
 """Points arrive nearly sorted by time. If a point is older than the wanted time by this much, all earlier points are
 older too.
@@ -25,51 +25,55 @@ older too.
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class StoreSource:
     """Source that reads series from the intake's stores."""
 
     store: Store
 
-    def tracks(self, metric: str, tags: Sequence[str], since: float) -> Iterable[Track]:
+    def find_series(self, metric: str, tags: Sequence[str], since: float) -> Iterable[TaggedSeries]:
         if metric.startswith(TRACE_PREFIX):
-            return _span_tracks(self.store, metric.removeprefix(TRACE_PREFIX), tags, since)
-        return self._series_tracks(metric, tags, since)
+            return _span_series(self.store, metric.removeprefix(TRACE_PREFIX), tags, since)
+        return self._stored_series(metric, tags, since)
 
-    def _series_tracks(self, metric: str, tags: Sequence[str], since: float) -> Iterator[Track]:
+    def _stored_series(
+        self, metric: str, tags: Sequence[str], since: float
+    ) -> Iterator[TaggedSeries]:
         with self.store.lock:
-            found = self.store.series.find(metric, tags)
-        for start in range(0, len(found), _AT_ONCE):
+            matches = self.store.series.find(metric, tags)
+        for start in range(0, len(matches), _BATCH_SIZE):
             with self.store.lock:
-                tracks = [_track(series, since) for series in found[start : start + _AT_ONCE]]
-            yield from (track for track in tracks if track is not None)
+                batch = [
+                    _tagged_series(series, since) for series in matches[start : start + _BATCH_SIZE]
+                ]
+            yield from (tagged for tagged in batch if tagged is not None)
 
 
-def _track(series: Series, since: float) -> Track | None:
+def _tagged_series(series: Series, since: float) -> TaggedSeries | None:
     points = series.points.since(since)
-    spreads = _spreads(series, since)
-    if not points and not spreads:
+    distributions = _distribution_points(series, since)
+    if not points and not distributions:
         return None
-    return Track(
+    return TaggedSeries(
         tags=(*series.tags, f"host:{series.host}"),
         type=series.type,
         interval_s=series.interval,
         points=points,
-        spreads=spreads,
+        distributions=distributions,
     )
 
 
-def _spreads(series: Series, since: float) -> Sequence[Spread]:
+def _distribution_points(series: Series, since: float) -> Sequence[DistributionPoint]:
     if not series.distributions:
         return ()
-    found: list[Spread] = []
+    points: list[DistributionPoint] = []
     for timestamp, point in reversed(series.distributions):
         if timestamp < since - _DISTRIBUTION_SLACK_S:
             break
         if timestamp >= since:
             weight = point.count / len(point.values)
             samples = [(value, weight) for value in point.values]
-            found.append(
-                Spread(
+            points.append(
+                DistributionPoint(
                     timestamp=timestamp,
                     count=point.count,
                     sum=point.sum,
@@ -78,28 +82,30 @@ def _spreads(series: Series, since: float) -> Sequence[Spread]:
                     samples=samples,
                 )
             )
-    return found
+    return points
 
 
-def _span_tracks(store: Store, name: str, tags: Sequence[str], since: float) -> Iterable[Track]:
+def _span_series(
+    store: Store, name: str, tags: Sequence[str], since: float
+) -> Iterable[TaggedSeries]:
     wanted = set(tagging.normalised_all(tags))
-    groups: dict[tuple[str, ...], list[Spread]] = {}
+    groups: dict[tuple[str, ...], list[DistributionPoint]] = {}
     with store.lock:
-        found = [
+        measured = [
             (span, trace)
             for trace in store.traces.find(name=name, limit=len(store.traces))
             for span in trace.spans.values()
             if span["name"] == name and _is_measured(span)
         ]
-    for span, trace in found:
+    for span, trace in measured:
         ended = (span["start"] + span["duration"]) / 1e9
         if ended < since:
             continue
-        carried = _span_tags(span, trace)
-        if wanted <= set(carried):
-            groups.setdefault(carried, []).append(_spread(ended, span["duration"] / 1e9))
-    for carried, spreads in groups.items():
-        yield Track(tags=carried, type="distribution", spreads=spreads)
+        span_tags = _span_tags(span, trace)
+        if wanted <= set(span_tags):
+            groups.setdefault(span_tags, []).append(_span_point(ended, span["duration"] / 1e9))
+    for span_tags, distributions in groups.items():
+        yield TaggedSeries(tags=span_tags, type="distribution", distributions=distributions)
 
 
 def _is_measured(span: Mapping[str, Any]) -> bool:
@@ -109,17 +115,17 @@ def _is_measured(span: Mapping[str, Any]) -> bool:
 
 def _span_tags(span: Mapping[str, Any], trace: Trace) -> tuple[str, ...]:
     meta = span.get("meta") or {}
-    found = {name: str(meta[name]) for name in ("env", "version") if meta.get(name)}
+    values = {name: str(meta[name]) for name in ("env", "version") if meta.get(name)}
     for tag in trace.tags:
         name, value = tagging.split(tag)
         if name in _TRACE_TAGS:
-            found.setdefault(name, value)
-    found["service"] = str(span.get("service") or "")
-    found["resource_name"] = str(span.get("resource") or "")
-    return tagging.normalised_all(f"{name}:{value}" for name, value in found.items())
+            values.setdefault(name, value)
+    values["service"] = str(span.get("service") or "")
+    values["resource_name"] = str(span.get("resource") or "")
+    return tagging.normalised_all(f"{name}:{value}" for name, value in values.items())
 
 
-def _spread(timestamp: float, value: float) -> Spread:
-    return Spread(
+def _span_point(timestamp: float, value: float) -> DistributionPoint:
+    return DistributionPoint(
         timestamp=timestamp, count=1, sum=value, min=value, max=value, samples=((value, 1.0),)
     )

@@ -4,12 +4,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-_MOST = 10_000
+_MAX_ENTRIES = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
-    """One request. `status` is 0 if the client got no response."""
+class LoggedRequest:
+    """A request. `status` is 0 if the client got no response."""
 
     method: str
     path: str
@@ -23,16 +23,16 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Journal:
+class RequestLog:
     """Requests, oldest first."""
 
-    entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=_MOST))
+    entries: deque[LoggedRequest] = field(default_factory=lambda: deque(maxlen=_MAX_ENTRIES))
 
-    def writes(self) -> list[Entry]:
+    def writes(self) -> list[LoggedRequest]:
         """Return the requests that use a writing method."""
         return [entry for entry in self.entries if entry.writes]
 
-    def reads(self) -> list[Entry]:
+    def reads(self) -> list[LoggedRequest]:
         return [entry for entry in self.entries if not entry.writes]
 
     def clear(self) -> None:

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-Point = TypeVar("Point")
+Item = TypeVar("Item")
 Group = tuple[tuple[str, str], ...]
 """Values of the tags grouped by; empty if the query does not group."""
-Values = Sequence[float | None]
-Frame = Mapping[Group, Values]
+BucketValues = Sequence[float | None]
+ValuesByGroup = Mapping[Group, BucketValues]
 """One value per bucket and group; None if the bucket has no data."""
 
-EVERYTHING: Group = ()
-LONGEST_GAP_S = 300
+UNGROUPED: Group = ()
+MAX_GAP_S = 300
 """Maximum gap between two gauge points that is filled by linear interpolation (Datadog's default)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class TimeGrid:
     """`count` buckets of `step_s` seconds. A bucket is the interval (start, end], because a window ends now."""
 
     end: float
@@ -38,7 +38,7 @@ class Grid:
         """End of each bucket."""
         return [self.end - self.step_s * back for back in range(self.count - 1, -1, -1)]
 
-    def placed(self, points: Iterable[tuple[float, Point]]) -> Iterator[tuple[int, Point]]:
+    def assign_buckets(self, points: Iterable[tuple[float, Item]]) -> Iterator[tuple[int, Item]]:
         """Yield the points inside the grid, each with the index of its bucket."""
         start, end, step, last = self.start, self.end, self.step_s, self.count - 1
         for timestamp, value in points:
@@ -46,19 +46,22 @@ class Grid:
                 yield max(0, last - int((end - timestamp) / step)), value
 
 
-def whole(window_s: float, now: float) -> Grid:
+def single_bucket(window_s: float, now: float) -> TimeGrid:
     """Create a grid with one bucket for the whole window."""
-    return Grid(end=now, step_s=window_s, count=1)
+    return TimeGrid(end=now, step_s=window_s, count=1)
 
 
-def steps(window_s: float, now: float, *, most: int) -> Grid:
-    """Create a grid with a round bucket length and at most `most` buckets; the last bucket ends now."""
+def round_grid(window_s: float, now: float, *, max_buckets: int) -> TimeGrid:
+    """Create a grid with a round bucket length and at most `max_buckets` buckets; the last bucket ends now."""
     lengths = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
-    length = next((one for one in lengths if window_s / one <= most), window_s / most)
-    return Grid(end=now, step_s=length, count=max(1, round(window_s / length)))
+    length = next(
+        (candidate for candidate in lengths if window_s / candidate <= max_buckets),
+        window_s / max_buckets,
+    )
+    return TimeGrid(end=now, step_s=length, count=max(1, round(window_s / length)))
 
 
-REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
+REDUCERS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "sum": sum,
     "avg": lambda values: sum(values) / len(values),
     "min": min,
@@ -67,18 +70,18 @@ REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def reduced(values: Iterable[float | None], how: str) -> float | None:
+def reduce_values(values: Iterable[float | None], reducer: str) -> float | None:
     """Reduce the values that are not None to one value; None if there are none."""
     known = [value for value in values if value is not None]
-    return REDUCE[how](known) if known else None
+    return REDUCERS[reducer](known) if known else None
 
 
-def interpolated(values: Values, step_s: float, hold_s: float = 0) -> Values:
+def interpolate(values: BucketValues, step_s: float, hold_s: float = 0) -> BucketValues:
     """Fill the gaps of a gauge linearly, and repeat its last value for `hold_s`."""
     filled = list(values)
     known = [index for index, value in enumerate(values) if value is not None]
     for left, right in itertools.pairwise(known):
-        if 1 < right - left <= LONGEST_GAP_S / step_s:
+        if 1 < right - left <= MAX_GAP_S / step_s:
             _fill_between(filled, left, right)
     if known:
         end = min(len(filled), known[-1] + 1 + int(hold_s / step_s))
@@ -92,41 +95,45 @@ def _fill_between(filled: list[float | None], left: int, right: int) -> None:
         filled[index] = first + (last - first) * (index - left) / (right - left)
 
 
-def across(tracks: Sequence[Values], how: str) -> Values:
+def aggregate(series: Sequence[BucketValues], reducer: str) -> BucketValues:
     """Aggregate several series bucket by bucket."""
-    if len(tracks) == 1:
-        return tracks[0]
-    return [reduced(column, how) for column in zip(*tracks, strict=True)]
+    if len(series) == 1:
+        return series[0]
+    return [reduce_values(column, reducer) for column in zip(*series, strict=True)]
 
 
-def combined(operator: str, left: Frame, right: Frame, *, zero: bool) -> Frame:
+def combine(
+    operator: str, left: ValuesByGroup, right: ValuesByGroup, *, zero: bool
+) -> ValuesByGroup:
     """Combine both sides per group and bucket. If one side has no groups, it is combined with every group of the
     other.
 
     If `zero` is set, data missing on one side counts as 0, because an agent that never failed has an error rate of 0.
     """
-    nothing: Values = [None] * max((len(v) for v in (*left.values(), *right.values())), default=0)
+    no_values: BucketValues = [None] * max(
+        (len(v) for v in (*left.values(), *right.values())), default=0
+    )
     groups: Iterable[Group] = dict.fromkeys((*left, *right))
-    if set(left) == {EVERYTHING} and right:
+    if set(left) == {UNGROUPED} and right:
         groups = right
-    elif set(right) == {EVERYTHING} and left:
+    elif set(right) == {UNGROUPED} and left:
         groups = left
     return {
         group: [
-            _applied(operator, one, other, zero=zero)
-            for one, other in zip(
-                _of(left, group, nothing), _of(right, group, nothing), strict=True
+            _apply(operator, left_value, right_value, zero=zero)
+            for left_value, right_value in zip(
+                _values_of(left, group, no_values), _values_of(right, group, no_values), strict=True
             )
         ]
         for group in groups
     }
 
 
-def _of(frame: Frame, group: Group, nothing: Values) -> Values:
-    return frame.get(group, frame.get(EVERYTHING, nothing))
+def _values_of(values: ValuesByGroup, group: Group, no_values: BucketValues) -> BucketValues:
+    return values.get(group, values.get(UNGROUPED, no_values))
 
 
-def _applied(operator: str, left: float | None, right: float | None, *, zero: bool) -> float | None:
+def _apply(operator: str, left: float | None, right: float | None, *, zero: bool) -> float | None:
     if zero and (left is None) != (right is None):
         left, right = left or 0.0, right or 0.0
     if left is None or right is None:

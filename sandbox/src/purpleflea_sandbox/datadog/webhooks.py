@@ -18,10 +18,10 @@ from purpleflea_sandbox.datadog.evaluation.states import Status
 logger = logging.getLogger(__name__)
 
 PREFIX = "webhook-"
-_MOST_WAITING = 1_000
+_MAX_QUEUED = 1_000
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
-_TRIES = 5
-_WORDS = {Status.ALERT: "error", Status.WARN: "warning", Status.OK: "success"}
+_MAX_ATTEMPTS = 5
+_ALERT_TYPES = {Status.ALERT: "error", Status.WARN: "warning", Status.OK: "success"}
 
 
 class Webhooks:
@@ -30,13 +30,13 @@ class Webhooks:
     def __init__(self, addresses: Callable[[], Mapping[str, str]], delay_s: float = 1.0) -> None:
         self._addresses = addresses
         self._delay_s = delay_s
-        self._waiting: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(_MOST_WAITING)
+        self._queue: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(_MAX_QUEUED)
         self.counts: Counter[str] = Counter()
 
-    def tell(self, note: Notification) -> None:
+    def enqueue(self, notification: Notification) -> None:
         """Queue one POST per webhook that the message names."""
         known = self._addresses()
-        for handle in note.handles:
+        for handle in notification.handles:
             if not handle.startswith(PREFIX):
                 continue
             url = known.get(handle.removeprefix(PREFIX))
@@ -44,25 +44,25 @@ class Webhooks:
                 self.counts["unknown"] += 1
                 continue
             try:
-                self._waiting.put_nowait((url, body(note)))
+                self._queue.put_nowait((url, body(notification)))
             except asyncio.QueueFull:
                 self.counts["dropped"] += 1
 
     async def run(self, session: aiohttp.ClientSession) -> None:
         """Send until canceled."""
         while True:
-            url, document = await self._waiting.get()
-            self.counts["sent" if await self._sent(session, url, document) else "failed"] += 1
-            self._waiting.task_done()
+            url, document = await self._queue.get()
+            self.counts["sent" if await self._send(session, url, document) else "failed"] += 1
+            self._queue.task_done()
 
     async def drained(self) -> None:
         """Wait until the queue is empty."""
-        await self._waiting.join()
+        await self._queue.join()
 
-    async def _sent(
+    async def _send(
         self, session: aiohttp.ClientSession, url: str, document: Mapping[str, Any]
     ) -> bool:
-        for attempt in range(_TRIES):
+        for attempt in range(_MAX_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(self._delay_s * 2**attempt)
             try:
@@ -74,32 +74,33 @@ class Webhooks:
         return False
 
 
-def body(note: Notification) -> Mapping[str, Any]:
+def body(notification: Notification) -> Mapping[str, Any]:
     """Return the default payload of a webhook, with Datadog's field names."""
-    scope = messages.scope(note.group)
+    scope = messages.scope(notification.group)
     return {
-        "id": f"{note.monitor_id}-{scope}-{int(note.at)}",
-        "alert_id": note.monitor_id,
-        "title": f"[{_word(note)}] {note.name}" + (f" on {scope}" if note.group else ""),
-        "body": note.text,
+        "id": f"{notification.monitor_id}-{scope}-{int(notification.at)}",
+        "alert_id": notification.monitor_id,
+        "title": f"[{_transition_name(notification)}] {notification.name}"
+        + (f" on {scope}" if notification.group else ""),
+        "body": notification.text,
         "event_type": "query_alert_monitor",
-        "alert_type": _WORDS.get(note.turn.after, "warning"),
-        "alert_status": str(note.turn.after),
-        "alert_transition": _word(note),
+        "alert_type": _ALERT_TYPES.get(notification.transition.after, "warning"),
+        "alert_status": str(notification.transition.after),
+        "alert_transition": _transition_name(notification),
         "alert_scope": scope,
-        "alert_metric_value": note.state.value,
-        "tags": ",".join(note.tags),
-        "date": int(note.at * 1000),
-        "last_updated": int(note.at * 1000),
+        "alert_metric_value": notification.state.value,
+        "tags": ",".join(notification.tags),
+        "date": int(notification.at * 1000),
+        "last_updated": int(notification.at * 1000),
     }
 
 
-def _word(note: Notification) -> str:
-    words = {
+def _transition_name(notification: Notification) -> str:
+    names = {
         Status.ALERT: "Triggered",
         Status.WARN: "Warn",
         Status.NO_DATA: "No Data",
         Status.OK: "Recovered",
     }
-    word = words[note.turn.after]
-    return f"Re-{word}" if note.turn.is_reminder else word
+    name = names[notification.transition.after]
+    return f"Re-{name}" if notification.transition.is_reminder else name

@@ -1,6 +1,6 @@
 """Serve the fleet page: one document, its files, and its data as JSON, without inline code or external files.
 
-Data of one view is computed at most once in two seconds, independent of the number of viewers, and in a thread.
+Data of a view is computed at most once in two seconds, independent of the number of viewers, and in a thread.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
-from purpleflea_sandbox.datadog.evaluation.runner import Monitoring
 from purpleflea_sandbox.datadog.intake.store import Store
-from purpleflea_sandbox.datadog.web import board, records
+from purpleflea_sandbox.datadog.monitor_runner import MonitorRunner
+from purpleflea_sandbox.datadog.web import dashboard_data, traces_and_logs
 from purpleflea_sandbox.datadog.web import view as views
 from purpleflea_sandbox.datadog.web.definitions import Definitions
 from purpleflea_sandbox.datadog.web.view import View
@@ -29,39 +29,39 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_FRESH_S = 2.0
-_REST = 3
+_MIN_CACHE_S = 2.0
+_PAUSE_FACTOR = 3
 """Pause factor after a computation, so that the page computes for at most a quarter of the time."""
-_MOST_KEPT = 32
-_STATIC = Path(str(resources.files(__package__))) / "static"
+_MAX_CACHED = 32
+_STATIC = Path(str(resources.files("purpleflea_sandbox.datadog.web"))) / "static"
 
-Key = tuple[Any, ...]
+CacheKey = tuple[Any, ...]
 
 
 def add_routes(
     app: web.Application,
     store: Store,
     definitions: Definitions,
-    monitoring: Monitoring,
+    monitor_runner: MonitorRunner,
     clock: Callable[[], float],
 ) -> None:
     """Mount the page. The root path redirects to it."""
-    page = _Page(store, definitions, monitoring, clock)
-    app.router.add_get("/", _to_page)
+    page = _Page(store, definitions, monitor_runner, clock)
+    app.router.add_get("/", _redirect)
     app.router.add_get(PATH, page.document)
     app.router.add_get(f"{PATH}/data/board", page.board)
     app.router.add_get(f"{PATH}/data/monitors", page.monitors)
     app.router.add_get(f"{PATH}/data/records", page.records)
     app.router.add_get(f"{PATH}/data/traces/{{trace_id}}", page.trace)
     app.router.add_static(f"{PATH}/static", _STATIC)
-    app.on_response_prepare.append(_secured)
+    app.on_response_prepare.append(_add_security_headers)
 
 
-async def _to_page(request: web.Request) -> web.Response:
+async def _redirect(request: web.Request) -> web.Response:
     raise web.HTTPFound(PATH)
 
 
-async def _secured(request: web.Request, response: web.StreamResponse) -> None:
+async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     if request.path.startswith(PATH):
         response.headers.update(_HEADERS)
         response.headers.setdefault("Cache-Control", "no-cache")
@@ -74,15 +74,15 @@ class _Page:
         self,
         store: Store,
         definitions: Definitions,
-        monitoring: Monitoring,
+        monitor_runner: MonitorRunner,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._definitions = definitions
-        self._monitoring = monitoring
+        self._monitor_runner = monitor_runner
         self._clock = clock
-        self._kept: OrderedDict[Key, tuple[float, Any]] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
+        self._cache: OrderedDict[CacheKey, tuple[float, Any]] = OrderedDict()
+        self._compute_lock = asyncio.Lock()
 
     async def document(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(_STATIC / "index.html")
@@ -91,69 +91,83 @@ class _Page:
         view = _view(request)
         wanted = request.query.get("dashboard", "")
         key = ("board", wanted, view.window_s, *sorted(view.variables.items()))
-        return _json(await self._fresh(key, lambda: self._board(wanted, view)))
+        return _json(await self._cached(key, lambda: self._board(wanted, view)))
 
     async def monitors(self, request: web.Request) -> web.Response:
-        return _json(await self._fresh(("monitors",), self._monitors))
+        return _json(await self._cached(("monitors",), self._monitors))
 
     async def records(self, request: web.Request) -> web.Response:
         view = _view(request)
-        dashboard = board.chosen(self._definitions, request.query.get("dashboard", ""))
+        dashboard = dashboard_data.select_dashboard(
+            self._definitions, request.query.get("dashboard", "")
+        )
         values = (
-            {one["name"]: one["value"] for one in board.variables(dashboard, self._store, view)}
+            {
+                variable["name"]: variable["value"]
+                for variable in dashboard_data.variables(dashboard, self._store, view)
+            }
             if dashboard
             else view.variables
         )
         now = self._clock()
         return _json(
             {
-                "traces": records.recent_traces(self._store, values, now, view.window_s),
-                "logs": records.recent_logs(self._store, values, now, view.window_s),
+                "traces": traces_and_logs.recent_traces(self._store, values, now, view.window_s),
+                "logs": traces_and_logs.recent_logs(self._store, values, now, view.window_s),
             }
         )
 
     async def trace(self, request: web.Request) -> web.Response:
-        found = records.whole_trace(self._store, request.match_info["trace_id"].lower())
-        if found is None:
-            raise web.HTTPNotFound(text="no such trace, or no longer\n")
-        return _json(found)
+        trace = traces_and_logs.whole_trace(self._store, request.match_info["trace_id"].lower())
+        if trace is None:
+            raise web.HTTPNotFound(
+                text="trace not found: it was not received, or is no longer stored\n"
+            )
+        return _json(trace)
 
     async def _board(self, wanted: str, view: View) -> Mapping[str, Any]:
         now = self._clock()
-        dashboard = board.chosen(self._definitions, wanted)
+        dashboard = dashboard_data.select_dashboard(self._definitions, wanted)
         if dashboard is None:
             return {"now": int(now * 1000), "empty": True}
-        scene = board.scene(dashboard, self._store, view, self._definitions, now)
+        context = dashboard_data.widget_context(
+            dashboard, self._store, view, self._definitions, now
+        )
         shown = []
-        for position, placed in enumerate(dashboard["widgets"]):
-            shown.append(await asyncio.to_thread(board.widget, position, placed, scene))
-        frame = board.frame(dashboard, self._store, view, self._definitions)
+        for position, item in enumerate(dashboard["widgets"]):
+            shown.append(await asyncio.to_thread(dashboard_data.widget, position, item, context))
+        frame = dashboard_data.dashboard_frame(dashboard, self._store, view, self._definitions)
         return {"now": int(now * 1000), **frame, "widgets": shown}
 
     async def _monitors(self) -> Mapping[str, Any]:
         now = self._clock()
-        slos = await asyncio.to_thread(board.slos, self._definitions, self._store, now)
+        slos = await asyncio.to_thread(dashboard_data.slos, self._definitions, self._store, now)
         return {
             "now": int(now * 1000),
-            "monitors": board.monitors(self._definitions, self._monitoring.states),
+            "monitors": dashboard_data.monitors(self._definitions, self._monitor_runner.states),
             "objectives": slos,
-            "told": board.told(self._monitoring.notifications),
+            "notifications": dashboard_data.recent_notifications(
+                self._monitor_runner.notifications
+            ),
         }
 
-    async def _fresh(self, key: Key, make: Callable[[], Awaitable[Any]]) -> Any:
+    async def _cached(self, key: CacheKey, compute: Callable[[], Awaitable[Any]]) -> Any:
         """Return the cached value if it is fresh, otherwise compute it, one at a time. Expensive values are cached
         longer.
         """
-        async with self._one_at_a_time:
+        async with self._compute_lock:
             loop = asyncio.get_running_loop()
-            stale, value = self._kept.get(key, (0.0, None))
-            if loop.time() >= stale:
-                began = loop.time()
-                value = await make()
-                took = loop.time() - began
-                self._kept[key] = (loop.time() + max(_FRESH_S, _REST * took), value)
-                while len(self._kept) > _MOST_KEPT:
-                    self._kept.popitem(last=False)
+            fresh_until, value = self._cache.get(key, (0.0, None))
+            if loop.time() >= fresh_until:
+                started = loop.time()
+                value = await compute()
+                duration = loop.time() - started
+                self._cache[key] = (
+                    loop.time() + max(_MIN_CACHE_S, _PAUSE_FACTOR * duration),
+                    value,
+                )
+                while len(self._cache) > _MAX_CACHED:
+                    self._cache.popitem(last=False)
             return value
 
 

@@ -11,17 +11,17 @@ from purpleflea_sandbox.datadog import servers
 from purpleflea_sandbox.datadog.api.application import add_routes
 from purpleflea_sandbox.datadog.api.keys import ApplicationKey, KeyRing
 from purpleflea_sandbox.datadog.api.organisation import Organisation
+from purpleflea_sandbox.datadog.evaluation_bridge import EVALUATION_INTERVAL_S, EvaluationBridge
 from purpleflea_sandbox.datadog.intake import read, receive
 from purpleflea_sandbox.datadog.intake.store import Store
-from purpleflea_sandbox.datadog.observing import EVERY_S, Observing
 
 logger = logging.getLogger(__name__)
 
-_LARGEST_BODY = 64 * 1024 * 1024
+_MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class IntakeSettings:
     """Address of the intake, and the keys it accepts. If a key is empty, any key is accepted."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a server in a container
@@ -29,14 +29,14 @@ class Settings:
     api_key: str = ""
     application_key: str = ""
     webhooks: Mapping[str, str] = field(default_factory=dict)
-    evaluate_every_s: float = EVERY_S
+    evaluation_interval_s: float = EVALUATION_INTERVAL_S
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
+def from_environment(environment: Mapping[str, str]) -> IntakeSettings:
     port = environment.get("SANDBOX_INTAKE_PORT", "8080")
     if not port.isdigit() or int(port) > 65535:
         raise ValueError(f"SANDBOX_INTAKE_PORT is {port!r}; it must be a port from 0 to 65535")
-    return Settings(
+    return IntakeSettings(
         port=int(port),
         api_key=environment.get("DD_API_KEY", ""),
         application_key=environment.get("DD_APP_KEY", ""),
@@ -46,14 +46,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 def _webhooks(text: str) -> Mapping[str, str]:
     """Parse name=address pairs, separated by spaces."""
-    pairs = [one.partition("=") for one in text.split()]
+    pairs = [pair.partition("=") for pair in text.split()]
     for name, _, address in pairs:
         if not name or not address.startswith(("http://", "https://")):
             raise ValueError(f"SANDBOX_WEBHOOKS is {text!r}; it must be name=http://address ...")
     return {name: address for name, _, address in pairs}
 
 
-def organisation(settings: Settings, store: Store) -> Organisation:
+def organisation(settings: IntakeSettings, store: Store) -> Organisation:
     """Create an empty organization on a given store."""
     given = settings.application_key
     keys = KeyRing(settings.api_key, [ApplicationKey(key=given)] if given else [])
@@ -64,27 +64,27 @@ def application(
     store: Store,
     api_key: str = "",
     org: Organisation | None = None,
-    observing: Observing | None = None,
+    bridge: EvaluationBridge | None = None,
 ) -> web.Application:
     """Create the server on a given store, and on a given organization if there is one."""
-    app = web.Application(client_max_size=_LARGEST_BODY)
-    org = org or organisation(Settings(api_key=api_key), store)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    org = org or organisation(IntakeSettings(api_key=api_key), store)
     add_routes(app, org, receive.DATA_PATHS)
-    (observing or Observing(org, {})).add_routes(app)
+    (bridge or EvaluationBridge(org, {})).add_routes(app)
     receive.add_routes(app, store, api_key)
     read.add_routes(app, store)
     return app
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
+async def run(settings: IntakeSettings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     store = Store()
     org = organisation(settings, store)
-    observing = Observing(org, settings.webhooks)
-    app = application(store, settings.api_key, org, observing)
+    bridge = EvaluationBridge(org, settings.webhooks)
+    app = application(store, settings.api_key, org, bridge)
     async with (
         servers.served(app, settings.host, settings.port) as port,
-        observing.running(settings.evaluate_every_s),
+        bridge.running(settings.evaluation_interval_s),
     ):
-        logger.info("intake listens on port %d", port)
+        logger.info("intake is listening on port %d", port)
         await stop.wait()
