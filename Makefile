@@ -30,7 +30,10 @@ demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the o
 down: setup ## Remove everything that the demo created; safe to repeat
 	@$(SANDBOX) demo down
 
-test: lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
+TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e
+
+test: setup ## Run lint, types, layers and all tiers of tests, and print the seconds of each tier
+	@MAKE='$(MAKE)' $(PY) tests/tiers.py $(TIERS)
 
 test-unit: setup ## Run the tests that need no cluster and no server (about a minute); fails if a branch of a pure layer is not covered
 	@$(PYTEST) tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
