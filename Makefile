@@ -1,12 +1,12 @@
-# The only entry. `make help` lists what there is.
+# Entry point for all tasks. `make help` lists the commands.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q
-# Datadog's base classes for checks pin what ours contradict: they have an environment of their own, with a ddtrace.
+# A separate environment, because Datadog's base classes for checks pin versions that conflict with ours. It has ddtrace too.
 CHECK_PYTEST := .venv-check/bin/python -m pytest -q
-# With a key of Datadog in the environment the results of the tests go there (Test Optimization, formerly CI Visibility).
+# If a key of Datadog is in the environment, test results are sent to Datadog (Test Optimization, formerly CI Visibility).
 ifdef DD_API_KEY
 REPORTING := DD_CIVISIBILITY_AGENTLESS_ENABLED=1 DD_SERVICE=$(or $(DD_SERVICE),purpleflea-operator) DD_ENV=$(or $(DD_ENV),ci)
 PYTEST := $(REPORTING) $(PYTEST) --ddtrace
@@ -22,27 +22,30 @@ help: ## Show this list
 .venv/.ready: $(LOCKS) requirements/setup.sh
 	@requirements/setup.sh
 
-setup: .venv/.ready ## Make .venv with all tools and the four packages
+setup: .venv/.ready ## Create .venv with all tools and the four packages
 
-demo: setup ## Set up a cluster, the exchange, Datadog's stand-in, the operator and three agents; show them
+demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the operator and three agents, and show them
 	@$(SANDBOX) demo up
 
-down: setup ## Remove everything that the demo made; safe to repeat
+down: setup ## Remove everything that the demo created; safe to repeat
 	@$(SANDBOX) demo down
 
-test: lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
+TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e
 
-test-unit: setup ## Run the tests that need no cluster and no server (about a minute); no branch of a pure layer goes untested
+test: setup ## Run lint, types, layers and all tiers of tests, and print the seconds of each tier
+	@MAKE='$(MAKE)' $(PY) tests/tiers.py $(TIERS)
+
+test-unit: setup ## Run the tests that need no cluster and no server (about a minute); fails if a branch of a pure layer is not covered
 	@$(PYTEST) tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
 		--cov-config=tests/pure_layers.coveragerc --cov-report=term
 
-test-wire: setup ## Run operator and client against a fake API server (itself tested here too)
+test-wire: setup ## Run operator and client against a fake API server, and the tests of that server
 	@$(PYTEST) tests/wire
 
-test-sandbox: setup ## Run exchange, Datadog's stand-in, images and clusters by themselves
+test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox
 
-test-web: setup ## Look at the fleet page with a headless browser (installs Debian's chromium); pictures in test-results/web
+test-web: setup ## Test the fleet page in a headless browser (installs Debian's chromium); pictures in test-results/web
 	@$(PYTEST) tests/web
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
@@ -51,11 +54,11 @@ test-agent: setup ## Run the agent against real receivers, and the shorter list 
 .venv-check/.ready: .venv/.ready requirements/check.txt requirements/setup-check.sh
 	@requirements/setup-check.sh
 
-test-check: .venv-check/.ready ## Run the Agent check in Datadog's own base classes, and in the stand-in's node agent
+test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base classes, and in the node agent of the stand-in
 	@$(CHECK_PYTEST) tests/check
 	@$(PYTEST) tests/stand_in
 
-test-e2e: setup ## Run everything on a real cluster of its own
+test-e2e: setup ## Run everything on a separate real cluster
 	@$(PYTEST) tests/e2e
 
 test-faults: setup ## Run every fault at full length: 300 kills, 10,000 orders (about 15 minutes)
@@ -79,16 +82,16 @@ format: setup ## Format the code
 	@.venv/bin/ruff format --quiet .
 
 crds: setup ## Generate the CRDs and the schema for editors from the models
-	@$(PY) -m purpleflea_operator.model.crd crds charts/purpleflea-operator/files/crds
-	@$(PY) -m purpleflea_operator.model.editor docs/reference/purplefleaagent.schema.json
+	@$(PY) -m purpleflea_operator.codegen.crd crds charts/purpleflea-operator/files/crds
+	@$(PY) -m purpleflea_operator.codegen.editor_schema docs/reference/purplefleaagent.schema.json
 
-docs: setup ## Generate the tables of docs/ from the contract, the reference from the models, and the exchange's OpenAPI document
+docs: setup ## Generate the tables of docs/, the reference of the API, and the OpenAPI document of the exchange
 	@$(PY) -m purpleflea_contract.docs docs
-	@$(PY) -m purpleflea_operator.model.reference docs/reference/purplefleaagent.md
+	@$(PY) -m purpleflea_operator.codegen.reference_docs docs/reference/purplefleaagent.md
 	@$(PY) -m purpleflea_sandbox.exchange.api.document docs/exchange-openapi.json
 
-observability: setup ## Generate monitors, dashboard, SLO, pipeline, Terraform module from the contract
-	@$(PY) -m purpleflea_operator.observability.export observability agent_check/purpleflea_agent.py
+observability: setup ## Generate monitors, dashboard, SLO, pipeline and Terraform module from the contract
+	@$(PY) -m purpleflea_operator.datadog.definitions.export observability agent_check/purpleflea_agent.py
 
 chart: crds ## Package the Helm chart into dist/
 	@mkdir -p dist && .venv/bin/helm package --destination dist charts/purpleflea-operator

@@ -32,10 +32,10 @@ LISTS_OF_A_START = 3
 AS_IN_ITS_IMAGE = """
 import sys
 sys.modules["kubernetes"] = None  # installed here, not there; kopf imports it where it can
-from purpleflea_operator.agents.http import HttpAgents
+from purpleflea_operator.agent_client.http import HttpAgentClient
 async def losses(self, address):
     return {}
-HttpAgents.losses = losses  # pods are pretended here: unanswered questions would be told in each status
+HttpAgentClient.losses = losses  # pods are pretended here: unanswered questions would be told in each status
 from purpleflea_operator.__main__ import main
 sys.exit(main())
 """

@@ -70,7 +70,7 @@ def _fleet(found: dict[str, Phase]) -> list[Row]:
         _line(f"{AGENTS} agents made: the line", made),
         Row(
             what=f"memory with {AGENTS} agents",
-            promised="<= 256 MiB (the chart's limit)",
+            promised="<= 256 MiB",
             seen=f"{made.peak_mib:.0f} MiB at most, {idle.resident_mib:.0f} MiB afterwards",
             kept=made.peak_mib <= 256,
         ),

@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks import process
-from purpleflea_operator.cluster import connection
-from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.cluster.kinds import Manifest, ref_of
-from purpleflea_operator.detect.connection import NO_CONNECTION
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.kube import credentials
+from purpleflea_operator.kube.client import HttpKubeClient
+from purpleflea_operator.kube.resources import Manifest, ref_of
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_sandbox.cluster import providers
 from purpleflea_sandbox.cluster.port import Options
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from support.builders import a_spec
 
 NAMESPACE = "default"
@@ -33,7 +33,7 @@ CLUSTER = "bench"
 AT_ONCE = 8
 LABEL = "purpleflea.com/bench"
 
-Write = Callable[[HttpCluster, Manifest], Awaitable[object]]
+Write = Callable[[HttpKubeClient, Manifest], Awaitable[object]]
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Found:
 def measured(turns: int, each: int) -> Found:
     """Measure on a cluster of its own."""
     provider = providers.provider(CLUSTER, "simulated")
-    progress = Terminal()
+    progress = TerminalProgress()
     provider.down(progress)
     seen = provider.up(Options(), progress)
     try:
@@ -95,9 +95,9 @@ def _frozen(pid: int) -> Iterator[None]:
 
 
 async def _measured(api_server: int, turns: int, each: int) -> Found:
-    info = connection.credentials()
-    async with connection.session(info) as session:
-        cluster = HttpCluster(info.server, session)
+    info = credentials.credentials()
+    async with credentials.session(info) as session:
+        cluster = HttpKubeClient(info.server, session)
         ownership = {
             "POST": await _ownership(cluster, "by-post", _post),
             "apply": await _ownership(cluster, "by-apply", _apply),
@@ -115,7 +115,7 @@ async def _measured(api_server: int, turns: int, each: int) -> Found:
 
 
 async def _turn(
-    cluster: HttpCluster,
+    cluster: HttpKubeClient,
     api_server: int,
     costs: dict[tuple[str, str], Cost],
     kind: str,
@@ -136,7 +136,7 @@ async def _turn(
 
 
 async def _written(
-    cluster: HttpCluster, write: Write, manifests: list[dict[str, Any]]
+    cluster: HttpKubeClient, write: Write, manifests: list[dict[str, Any]]
 ) -> list[float]:
     """Write all of them, some at once; the seconds of each."""
     slots = asyncio.Semaphore(AT_ONCE)
@@ -150,15 +150,15 @@ async def _written(
     return await asyncio.gather(*(one(item) for item in manifests))
 
 
-async def _post(cluster: HttpCluster, manifest: Manifest) -> object:
+async def _post(cluster: HttpKubeClient, manifest: Manifest) -> object:
     return await cluster.create(ref_of(manifest), manifest)
 
 
-async def _apply(cluster: HttpCluster, manifest: Manifest) -> object:
+async def _apply(cluster: HttpKubeClient, manifest: Manifest) -> object:
     return await cluster.apply(manifest)
 
 
-async def _ownership(cluster: HttpCluster, name: str, make: Write) -> Ownership:
+async def _ownership(cluster: HttpKubeClient, name: str, make: Write) -> Ownership:
     manifest = children_of(name)[0]
     labelled = deepcopy(manifest)
     labelled["metadata"]["labels"][LABEL] = "x"

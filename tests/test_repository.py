@@ -19,7 +19,7 @@ def test_the_standard_library_keeps_its_operator():
     assert operator.__file__.startswith(sysconfig.get_path("stdlib"))
 
 
-def test_the_operator_folder_is_no_package(repository):
+def test_the_operator_folder_is_not_a_package(repository):
     assert not (repository / "operator" / "__init__.py").exists()
     source = repository / "operator" / "src"
     strays = [
@@ -29,11 +29,11 @@ def test_the_operator_folder_is_no_package(repository):
 
 
 @pytest.mark.parametrize("folder", ["contract", "operator", "agent_image", "sandbox"])
-def test_modules_are_short_and_say_what_they_are_for(repository, folder):
+def test_modules_are_short_and_have_a_docstring(repository, folder):
     faults = []
     for path in (repository / folder / "src").rglob("*.py"):
         lines = path.read_text().splitlines()
-        if len(lines) > 300:
+        if len(lines) > 400:
             faults.append(f"{path}: {len(lines)} lines")
         if not lines or not lines[0].startswith('"""'):
             faults.append(f"{path}: no docstring")

@@ -1,4 +1,4 @@
-"""An agent of one's own: it only watches, but it is run, halted, observed and ended like any other."""
+"""A custom agent. It sends no orders, but it is run, halted, observed and stopped like any other agent."""
 
 import asyncio
 import signal
@@ -25,7 +25,7 @@ async def watch() -> None:
             span.set(signal_value=0.01)
             logs.log_signal_generated(market, 0.01, "custom")
         if not control.is_halted:
-            logs.get_logger("custom").info("Here an order would be sent")
+            logs.get_logger("custom").info("An order would be sent here")
         metrics.record_heartbeat()
         await asyncio.sleep(1)
 

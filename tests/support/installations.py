@@ -6,8 +6,8 @@ Each function returns plain manifests; what it takes are the values that a user 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.detect.facts import NO_DATADOG, DatadogFacts
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
 
 Manifest = dict[str, Any]
 
@@ -274,8 +274,8 @@ def a_node_agent(
     }
 
 
-def a_terrain(facts: DatadogFacts = NO_DATADOG) -> Terrain:
-    """Places where agents run, of which only the node agents are known."""
-    found = Terrain(clock=lambda: 0.0)
+def a_terrain(facts: DatadogFacts = NO_DATADOG) -> NodeInventory:
+    """PodsByNode where agents run, of which only the node agents are known."""
+    found = NodeInventory(clock=lambda: 0.0)
     found.facts = facts
     return found

@@ -5,13 +5,13 @@ by tags that exist.
 import json
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.detect.connection import Connection, Mode
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.observability import catalogue
-from purpleflea_operator.observability.objects import Kind
-from purpleflea_operator.observability.parameters import Parameters
-from purpleflea_operator.render.children import children
-from purpleflea_operator.render.identity import Agent, Defaults
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
+from purpleflea_operator.datadog.definitions.parameters import Parameters
+from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_spec
 
 
@@ -35,7 +35,9 @@ def of_pods() -> set[str]:
 def of_pipeline() -> set[str]:
     """Return the tags that the log pipeline adds."""
     pipelines = (
-        item.body for item in catalogue.everything(Parameters()) if item.kind is Kind.LOG_PIPELINE
+        item.body
+        for item in catalog.everything(Parameters())
+        if item.kind is ObjectKind.LOG_PIPELINE
     )
     return {
         processor["target"]

@@ -14,22 +14,25 @@ import aiohttp
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.metrics import METRICS
-from purpleflea_operator.cluster import errors, kinds
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.datadog_api.organisation import HttpOrganisation, Organisation
-from purpleflea_operator.datadog_api.transport import Keys, Transport
-from purpleflea_operator.reconcile.reconciler import Result
-from purpleflea_operator.sync.marking import Fleet, NoFleet
-from purpleflea_operator.sync.resources import Resources
-from purpleflea_operator.sync.synchroniser import Access, Synchroniser
+from purpleflea_operator.controllers.observability.deployment_reporter import Fleet, NoFleet
+from purpleflea_operator.controllers.observability.reconciler import (
+    ObservabilityReconciler,
+    OpenDatadog,
+)
+from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
+from purpleflea_operator.datadog.client.client import DatadogClient, HttpDatadogClient
+from purpleflea_operator.datadog.client.transport import Keys, Transport
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.client import HttpKubeClient
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.runtime.workers import Result
 from purpleflea_sandbox.datadog.api.limits import Limit
 from support.apiserver.server import ApiServer
 from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 
 NS, NAME, SECRET = "trading", "fleet", "datadog-keys"
-KEY = Key(NS, NAME)
-KIND = kinds.OBSERVABILITY.kind
+KEY = NamespacedName(NS, NAME)
+KIND = resources.OBSERVABILITY.kind
 SERVICE = "purpleflea-trading-agent"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TYPES = {"gauge": "gauge", "count": "count", "distribution": "distribution"}
@@ -88,7 +91,7 @@ class Trial:
     def __init__(self, *, limits: Mapping[str, Limit] | None = None) -> None:
         self.now = NOON
         self.fleet: Fleet = NoFleet()
-        self.seen_through: Callable[[Organisation], Organisation] = lambda found: found
+        self.seen_through: Callable[[DatadogClient], DatadogClient] = lambda found: found
         """What stands between operator and Datadog."""
         self.server = ApiServer(now=lambda: self.now)
         self.datadog = DatadogApi(limits=limits, now=lambda: self.now.timestamp())
@@ -170,13 +173,13 @@ class Trial:
         ):
             held.clear()
 
-    async def look(self, *, life: Life | None = None, key: Key = KEY) -> Result:
+    async def look(self, *, life: Life | None = None, key: NamespacedName = KEY) -> Result:
         """One pass of a new operator, which knows nothing but what the cluster and Datadog say."""
         async with Operator(self, life or Life(None)) as operator:
             return await operator.look(key)
 
     async def settle(self) -> None:
-        """Passes until none asks for another try, each as late as the one before it asked for."""
+        """TimedReconciler until none asks for another try, each as late as the one before it asked for."""
         for _ in range(4):
             try:
                 await self.look()
@@ -197,12 +200,12 @@ class Operator:
             headers={"User-Agent": "purpleflea-operator"}, trace_configs=traces
         )
         self._datadog = aiohttp.ClientSession(trace_configs=[life.trace()])
-        self._cluster = HttpCluster(trial.server.url, self._kubernetes)
-        self._resources = Resources()
-        self._synchroniser = Synchroniser(
+        self._cluster = HttpKubeClient(trial.server.url, self._kubernetes)
+        self._resources = ResourceCache()
+        self._synchroniser = ObservabilityReconciler(
             self._cluster,
             self._resources,
-            Access(open=self._open, urls=trial.urls),
+            OpenDatadog(open=self._open, urls=trial.urls),
             now=lambda: trial.now,
             fleet=trial.fleet,
         )
@@ -214,13 +217,13 @@ class Operator:
         await self._kubernetes.close()
         await self._datadog.close()
 
-    async def look(self, key: Key = KEY) -> Result:
+    async def look(self, key: NamespacedName = KEY) -> Result:
         """One pass."""
-        found, _ = await self._cluster.list_all(kinds.OBSERVABILITY)
+        found, _ = await self._cluster.list_all(resources.OBSERVABILITY)
         for manifest in found:
             self._resources.see(manifest)
         self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)
         return await self._synchroniser.reconcile(key)
 
-    def _open(self, url: str, keys: Keys) -> Organisation:
-        return self._trial.seen_through(HttpOrganisation(Transport(self._datadog, url, keys)))
+    def _open(self, url: str, keys: Keys) -> DatadogClient:
+        return self._trial.seen_through(HttpDatadogClient(Transport(self._datadog, url, keys)))

@@ -1,4 +1,4 @@
-"""Agents that are not there: they answer as their pods on the fake API server would.
+"""AgentClient that are not there: they answer as their pods on the fake API server would.
 
 A pod has read the control file at its start, and again when it is nudged. Tests may silence some, let them need more
 time, or leave something undone. Nothing is sent over any network.
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.agents.port import SilentError
+from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 from support.apiserver.kinds import Obj
 from support.apiserver.server import ApiServer
 
@@ -45,7 +45,7 @@ class PaperAgents:
         if self.hanging:
             await asyncio.Event().wait()
         if pod is None or name in self.silent:
-            raise SilentError("no answer: TimeoutError")
+            raise AgentUnreachableError("no answer: TimeoutError")
         mode = self._mode(pod["metadata"]["namespace"], pod)
         at_rest = mode is not Mode.ACTIVE and name not in self.restless
         left = self.undone.get(name) if at_rest and mode is Mode.STOPPED else None
@@ -57,7 +57,7 @@ class PaperAgents:
         pod = next((item for item in pods if item["status"].get("podIP") == address), None)
         name = pod["metadata"]["name"] if pod else ""
         if pod is None or name in self.silent:
-            raise SilentError("no answer: TimeoutError")
+            raise AgentUnreachableError("no answer: TimeoutError")
         return dict(self.lost.get(name, {}))
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:

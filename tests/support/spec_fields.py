@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from purpleflea_operator.model.agent import AgentSpec
-from purpleflea_operator.model.schema import Schema, structural
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.codegen.structural_schema import Schema, structural
 
 SPEC = structural(AgentSpec, in_full=True)
 Path = tuple[str, ...]

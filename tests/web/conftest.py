@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
 
 from purpleflea_sandbox.cluster import packages
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.evaluation_bridge import EvaluationBridge
@@ -29,7 +29,7 @@ ACROSS_MS = 60_000
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of Debian's chromium; install it if it is missing."""
-    packages.ensure(("chromium",), Terminal())
+    packages.ensure(("chromium",), TerminalProgress())
     return packages.program("chromium")
 
 

@@ -6,8 +6,8 @@ import pytest
 from aiohttp import web
 
 from purpleflea_contract.control import ACKNOWLEDGEMENT, Mode
-from purpleflea_operator.agents.http import BODY_LIMIT, HttpAgents, session
-from purpleflea_operator.agents.port import SilentError
+from purpleflea_operator.agent_client.http import BODY_LIMIT, HttpAgentClient, session
+from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def serve():
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         sessions.append(session())
-        return HttpAgents(sessions[-1], port=runner.addresses[0][1])
+        return HttpAgentClient(sessions[-1], port=runner.addresses[0][1])
 
     yield start
     for asking in sessions:
@@ -68,7 +68,7 @@ async def test_what_is_no_acknowledgement_is_none(serve, answer, words):
         return answer()
 
     agents = await serve(handler)
-    with pytest.raises(SilentError, match=words):
+    with pytest.raises(AgentUnreachableError, match=words):
         await agents.control("127.0.0.1")
     assert asked == ["/v1/control"]
 
@@ -77,15 +77,15 @@ async def test_nobody_at_the_address_is_no_answer():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         async with session() as asking:
-            agents = HttpAgents(asking, port=free.getsockname()[1])
-            with pytest.raises(SilentError, match="no answer"):
+            agents = HttpAgentClient(asking, port=free.getsockname()[1])
+            with pytest.raises(AgentUnreachableError, match="no answer"):
                 await agents.control("127.0.0.1")
 
 
 async def test_an_address_of_the_newer_kind_is_written_as_such():
     async with session() as asking:
-        with pytest.raises(SilentError, match="no answer"):
-            await HttpAgents(asking, port=1).control("::1")
+        with pytest.raises(AgentUnreachableError, match="no answer"):
+            await HttpAgentClient(asking, port=1).control("::1")
 
 
 async def test_an_agent_says_what_it_lost(serve):
@@ -111,5 +111,5 @@ async def test_losses_that_are_no_numbers_are_no_answer(serve):
         return web.json_response({"telemetry_dropped_by_signal": {"metrics": -1}})
 
     agents = await serve(handler)
-    with pytest.raises(SilentError, match="not understood"):
+    with pytest.raises(AgentUnreachableError, match="not understood"):
         await agents.losses("127.0.0.1")

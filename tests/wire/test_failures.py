@@ -2,7 +2,7 @@ import kopf
 import pytest
 
 from purpleflea_operator import app
-from purpleflea_operator.runtime import start
+from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.settings import Settings
 from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, a_pod, an_agent
@@ -132,14 +132,14 @@ async def start_against(server):
 async def test_without_the_crd_the_operator_says_so_in_one_line():
     with ApiServer() as server:
         server.unregister("PurpleFleaAgent")
-        with pytest.raises(start.StartError, match="is not installed: kubectl apply"):
+        with pytest.raises(lifecycle.StartError, match="is not installed: kubectl apply"):
             await start_against(server)
 
 
 async def test_without_rights_the_operator_names_what_is_missing():
     with ApiServer() as server:
         server.fail_next(verb="list", resource="pods", status=403, message="pods is forbidden")
-        with pytest.raises(start.StartError, match="a right is missing: pods is forbidden"):
+        with pytest.raises(lifecycle.StartError, match="a right is missing: pods is forbidden"):
             await start_against(server)
 
 
@@ -153,5 +153,5 @@ def test_where_the_server_asks_for_patience_the_start_only_takes_longer(server, 
 
 async def test_without_a_server_the_operator_says_so():
     connect = lambda: kopf.ConnectionInfo(server="http://127.0.0.1:9")  # noqa: E731
-    with pytest.raises(start.StartError, match="cannot be reached"):
+    with pytest.raises(lifecycle.StartError, match="cannot be reached"):
         await app.run(Settings(health_port=0), connect=connect)

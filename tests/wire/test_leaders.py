@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from purpleflea_operator.runtime.elector import LeaseLostError
-from purpleflea_operator.runtime.informer import WATCHED
+from purpleflea_operator.controllers.agent.informer import WATCHED
+from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from support.builders import a_datadog_daemon_set, an_agent
 
 # All kinds of the agents, and PurpleFleaObservability.
@@ -219,7 +219,7 @@ def test_a_write_that_waits_for_its_connection_while_the_lease_ends_is_not_sent(
 
 
 def test_without_the_right_to_the_lease_the_operator_says_so(a_world, a_replica):
-    from purpleflea_operator.runtime.start import StartError
+    from purpleflea_operator.runtime.lifecycle import StartError
 
     a_world.fail_next(resource="leases", status=403, message="leases is forbidden", times=None)
     with pytest.raises(StartError, match="a right is missing: leases is forbidden"):

@@ -4,7 +4,7 @@ import kopf
 import pytest
 
 from purpleflea_operator import app
-from purpleflea_operator.runtime import start
+from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.settings import Settings
 from support.builders import a_datadog_daemon_set, an_agent
 
@@ -87,5 +87,5 @@ async def test_a_namespace_without_rights_is_named(server):
     message = 'purplefleaagents is forbidden in the namespace "research"'
     server.fail_next(verb="list", namespace="research", status=403, message=message)
     settings = Settings(health_port=0, watch_namespaces=BOUND)
-    with pytest.raises(start.StartError, match=r'a right is missing: .*"research"'):
+    with pytest.raises(lifecycle.StartError, match=r'a right is missing: .*"research"'):
         await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))

@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 
-from purpleflea_operator.runtime.informer import WATCHED
+from purpleflea_operator.controllers.agent.informer import WATCHED
 from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for

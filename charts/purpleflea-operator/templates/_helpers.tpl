@@ -38,8 +38,8 @@ tags.datadoghq.com/env: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* The node agent scrapes /metrics as purpleflea_operator.* and names the source of the logs. The check takes the
-     prefix off before it looks at the list of metrics. */}}
+{{/* The node agent scrapes /metrics as purpleflea_operator.* and sets the source of the logs. The check removes the
+     prefix before it applies the list of metrics. */}}
 {{- define "purpleflea-operator.datadogAnnotations" -}}
 {{- $instance := dict "openmetrics_endpoint" "http://%%host%%:8080/metrics" "namespace" "purpleflea_operator"
   "raw_metric_prefix" "purpleflea_operator_" "metrics" (list ".+") }}

@@ -31,6 +31,7 @@ DD_LOGS_INJECTION = "DD_LOGS_INJECTION"
 DD_TRACE_SAMPLING_RULES = "DD_TRACE_SAMPLING_RULES"
 DD_RUNTIME_METRICS_ENABLED = "DD_RUNTIME_METRICS_ENABLED"
 DD_PROFILING_ENABLED = "DD_PROFILING_ENABLED"
+DD_REMOTE_CONFIGURATION_ENABLED = "DD_REMOTE_CONFIGURATION_ENABLED"
 
 SETTINGS_FILE = "settings.json"
 CONTROL_FILE = "control.json"
@@ -156,6 +157,11 @@ VARIABLES = (
         name=DD_PROFILING_ENABLED,
         set="with spec.datadog.apm.profiling",
         meaning="Continuous profiling.",
+    ),
+    Variable(
+        name=DD_REMOTE_CONFIGURATION_ENABLED,
+        set="always to false",
+        meaning="Remote configuration of the tracer: Datadog's servers cannot change the process of an agent.",
     ),
 )
 

@@ -12,8 +12,8 @@ import uvloop
 from pydantic import ValidationError
 
 from purpleflea_operator import app, logs
-from purpleflea_operator.runtime import start
-from purpleflea_operator.runtime.elector import LeaseLostError
+from purpleflea_operator.runtime import lifecycle
+from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from purpleflea_operator.settings import Settings
 
 LEASE_LOST = 3
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.run(settings))
-    except start.StartError as error:
+    except lifecycle.StartError as error:
         print(f"purpleflea-operator: {error}", file=sys.stderr)
         return 1
     except LeaseLostError as error:

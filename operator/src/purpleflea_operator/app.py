@@ -14,31 +14,35 @@ from typing import Any
 import kopf
 
 from purpleflea_operator import __version__, handlers
-from purpleflea_operator.agents.http import HttpAgents
-from purpleflea_operator.agents.http import session as asking
-from purpleflea_operator.agents.port import Agents
-from purpleflea_operator.cluster import connection, traffic
-from purpleflea_operator.cluster.cache import Cache, Key
-from purpleflea_operator.cluster.http import HttpCluster
-from purpleflea_operator.cluster.lease import LeaseObject
-from purpleflea_operator.cluster.scope import Scope
-from purpleflea_operator.cluster.terrain import Terrain
-from purpleflea_operator.datadog_api import transport
-from purpleflea_operator.reconcile.acknowledgement import Acknowledgements
-from purpleflea_operator.reconcile.reconciler import Reconciler, Surroundings, Times
-from purpleflea_operator.render.identity import Defaults
-from purpleflea_operator.runtime import health, lifetime, start, vitals
-from purpleflea_operator.runtime.election import Terms
-from purpleflea_operator.runtime.elector import Elector
-from purpleflea_operator.runtime.informer import Informer
-from purpleflea_operator.runtime.listening import Listening
-from purpleflea_operator.runtime.observing import Observing, Reach, Telling, assembled
-from purpleflea_operator.runtime.passes import Passes
-from purpleflea_operator.runtime.queue import Queue
-from purpleflea_operator.runtime.workers import work
+from purpleflea_operator.agent_client.http import HttpAgentClient
+from purpleflea_operator.agent_client.http import session as asking
+from purpleflea_operator.agent_client.protocol import AgentClient
+from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
+from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.controllers.observability.controller import (
+    DatadogAccess,
+    MetricHooks,
+    ObservabilityController,
+    build_controller,
+)
+from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
+from purpleflea_operator.datadog.client import transport
+from purpleflea_operator.kube import credentials, request_hooks
+from purpleflea_operator.kube.client import HttpKubeClient
+from purpleflea_operator.kube.lease import LeaseClient
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.watch_scope import WatchScope
+from purpleflea_operator.manifests.metadata import Defaults
+from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
+from purpleflea_operator.runtime.leader_election.elector import LeaderElector
+from purpleflea_operator.runtime.metrics import Metrics, Sources
+from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
+from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import Settings
-from purpleflea_operator.sync.marking import CachedFleet
-from purpleflea_operator.telemetry.metrics import Metrics, Sources
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +53,10 @@ Connect = Callable[[], kopf.ConnectionInfo]
 async def run(
     settings: Settings,
     *,
-    stop: lifetime.Stop | None = None,
-    connect: Connect = connection.credentials,
-    clock: lifetime.Clock | None = None,
-    agents: Agents | None = None,
+    stop: lifecycle.Stop | None = None,
+    connect: Connect = credentials.credentials,
+    clock: lifecycle.Clock | None = None,
+    agents: AgentClient | None = None,
 ) -> None:
     """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
 
@@ -61,15 +65,15 @@ async def run(
         LeaseLostError: Another replica may lead by now; this one has stopped.
     """
     async with contextlib.AsyncExitStack() as stack:
-        asked = agents or HttpAgents(await stack.enter_async_context(asking()))
-        operator = _Operator(settings, connect, clock or lifetime.running_clock(), stack, asked)
+        asked = agents or HttpAgentClient(await stack.enter_async_context(asking()))
+        operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, asked)
         if stop is not None:
             await operator.run(stop)
             return
         signalled = asyncio.Event()
-        lifetime.listen(signalled)
+        lifecycle.listen(signalled)
         # kopf, once it runs, has put its own handlers in place of ours; its way to stop takes 5 s and more.
-        await operator.run(signalled, on_kopf=functools.partial(lifetime.listen, signalled))
+        await operator.run(signalled, on_kopf=functools.partial(lifecycle.listen, signalled))
 
 
 class _Operator:
@@ -79,26 +83,28 @@ class _Operator:
         self,
         settings: Settings,
         connect: Connect,
-        clock: lifetime.Clock,
+        clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
-        agents: Agents,
+        agents: AgentClient,
     ) -> None:
         self._settings = settings
         self._connect = connect
-        self._scope = Scope(namespaces=settings.watch_namespaces)
+        self._scope = WatchScope(namespaces=settings.watch_namespaces)
         self._clock = clock
         self._stack = stack
         self._agents = agents
         self._metrics = Metrics(version=__version__)
-        self._traces = [traffic.told(self._metrics.request)]
-        self._streams = traffic.Streams(clock=clock)
+        self._traces = [request_hooks.told(self._metrics.request)]
+        self._streams = request_hooks.WatchMonitor(clock=clock)
         self._probes = health.Health(self._metrics.text)
-        self._queue = Queue[Key](jitter=random.random, clock=clock)
+        self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
 
-    async def run(self, stop: lifetime.Stop, *, on_kopf: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, stop: lifecycle.Stop, *, on_kopf: Callable[[], None] = lambda: None
+    ) -> None:
         """Stand by, lead, stop; `on_kopf` is called when kopf runs."""
-        stopping = asyncio.create_task(lifetime.until(stop), name="stop")
+        stopping = asyncio.create_task(lifecycle.until(stop), name="stop")
         self._stack.callback(stopping.cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
@@ -107,20 +113,20 @@ class _Operator:
         lead = await self._prepared(elector, stopping, on_kopf)
         if elector is None:
             await lead()
-        elif await lifetime.unless(stopping, start.acquired(elector)):
-            await lifetime.while_held(elector, lead())
+        elif await lifecycle.unless(stopping, lifecycle.acquired(elector)):
+            await lifecycle.while_held(elector, lead())
 
-    async def _elector(self) -> Elector:
+    async def _elector(self) -> LeaderElector:
         # A session of its own: renewing never waits for a connection behind other requests.
-        leases = LeaseObject(
+        leases = LeaseClient(
             await self._cluster(),
             namespace=self._settings.lease_namespace,
             name=self._settings.lease_name,
         )
-        elector = Elector(
+        elector = LeaderElector(
             leases,
             # A container that starts again in its pod is another one than before.
-            Terms(
+            LeaseConfig(
                 identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
                 lease_s=self._settings.lease_s,
             ),
@@ -128,28 +134,28 @@ class _Operator:
             now=_now,
             jitter=random.random,
         )
-        self._probes.ready = functools.partial(lifetime.standing_by, elector)
-        self._traces.append(traffic.guarded(elector.guard))
+        self._probes.ready = functools.partial(lifecycle.standing_by, elector)
+        self._traces.append(request_hooks.fence_writes(elector.guard))
         return elector
 
     async def _prepared(
         self,
-        elector: Elector | None,
+        elector: LeaderElector | None,
         stopping: asyncio.Task[None],
         on_kopf: Callable[[], None],
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         """All parts, put together; the result leads when it is called."""
-        cluster, cache = await self._cluster(), Cache()
-        terrain = Terrain(clock=self._clock, scope=self._scope)
-        listening = Listening(self._agents, self._queue.add, jitter=random.random)
+        cluster, cache = await self._cluster(), ObjectCache()
+        terrain = NodeInventory(clock=self._clock, scope=self._scope)
+        listening = TelemetryProbe(self._agents, self._queue.add, jitter=random.random)
         informer = Informer(cluster, cache, self._queue, terrain, listening)
-        words = Acknowledgements(self._agents, self._queue.add, now=_now)
+        words = ModeAcknowledgements(self._agents, self._queue.add, now=_now)
         self._stack.callback(words.close)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
-            around=Surroundings(
+            around=Dependencies(
                 acknowledgements=words,
                 terrain=terrain,
                 findings=listening.findings,
@@ -158,13 +164,17 @@ class _Operator:
             ),
             times=Times(now=_now, clock=self._clock),
         )
-        passes = Passes(reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled)
+        passes = TimedReconciler(
+            reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled
+        )
         observing = await self._observing(cluster, cache, elector)
         informer.on_workload = observing.rollouts.note
         self._metrics.read(self._sources(elector, informer))
 
         async def lead() -> None:
-            if not await lifetime.unless(stopping, start.primed((informer.prime, observing.prime))):
+            if not await lifecycle.unless(
+                stopping, lifecycle.primed((informer.prime, observing.prime))
+            ):
                 return
             self._watch_over(informer, observing, passes)
             self._probes.ready = str
@@ -172,42 +182,44 @@ class _Operator:
             spaces = self._settings.watch_namespaces
             serve = handlers.watch(listeners, spaces, self._watching, on_kopf)
             work_on = _work(self._settings, listeners, self._queue, passes, serve)
-            await lifetime.unless(stopping, work_on)
+            await lifecycle.unless(stopping, work_on)
 
         return lead
 
     async def _observing(
-        self, cluster: HttpCluster, cache: Cache, elector: Elector | None
-    ) -> Observing:
+        self, cluster: HttpKubeClient, cache: ObjectCache, elector: LeaderElector | None
+    ) -> ObservabilityController:
         """What Datadog should hold: the guard of the lease holds back writes to it, too."""
-        traces = [traffic.guarded(elector.guard)] if elector is not None else []
-        session = transport.session(traces, user_agent=connection.USER_AGENT)
+        traces = [request_hooks.fence_writes(elector.guard)] if elector is not None else []
+        session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
-        telling = Telling(
+        telling = MetricHooks(
             request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
         )
         times = Times(now=_now, clock=self._clock)
-        reach = Reach(session=session, urls=self._settings.datadog_urls)
-        found = assembled(cluster, reach, telling, CachedFleet(cache), times)
+        reach = DatadogAccess(session=session, urls=self._settings.datadog_urls)
+        found = build_controller(cluster, reach, telling, CachedFleet(cache), times)
         self._stack.callback(found.close)
         return found
 
-    def _watch_over(self, informer: Informer, observing: Observing, passes: Passes) -> None:
+    def _watch_over(
+        self, informer: Informer, observing: ObservabilityController, passes: TimedReconciler
+    ) -> None:
         """From now on watches must be heard and passes must end."""
         for kind in (*informer.watched, *observing.watched):
             for path in self._scope.paths(kind):
                 self._streams.expect(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
-            lambda: vitals.deafness(self._streams.silent_s(), limit_s=limit_s),
-            lambda: vitals.stuck(
+            lambda: health.stalled_watches(self._streams.silent_s(), limit_s=limit_s),
+            lambda: health.stuck(
                 waiting_s=self._queue.oldest_s(),
                 still_s=passes.still_s(),
                 longest_s=max(passes.longest_s(), observing.passes.longest_s()),
             ),
         )
 
-    def _sources(self, elector: Elector | None, informer: Informer) -> Sources:
+    def _sources(self, elector: LeaderElector | None, informer: Informer) -> Sources:
         tally = informer.tally
         return Sources(
             is_leading=lambda: elector is None or elector.is_leading,
@@ -219,29 +231,29 @@ class _Operator:
             replicas=lambda: (tally.replicas, tally.ready, tally.observed),
         )
 
-    async def _cluster(self) -> HttpCluster:
+    async def _cluster(self) -> HttpKubeClient:
         try:
             info = self._connect()
-            session = connection.session(info, traces=self._traces)
-        except connection.NotConnectedError as error:
-            raise start.StartError(str(error)) from error
+            session = credentials.session(info, traces=self._traces)
+        except credentials.NotConnectedError as error:
+            raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
-        return HttpCluster(info.server, session, self._scope)
+        return HttpKubeClient(info.server, session, self._scope)
 
     def _watching(self) -> kopf.AiohttpSession:
         """The session for kopf, which watches."""
         info = self._connect()
-        agent = f"{connection.USER_AGENT} kopf"
+        agent = f"{credentials.USER_AGENT} kopf"
         traces = [*self._traces, self._streams.trace()]
-        session = connection.session(info, user_agent=agent, traces=traces)
+        session = credentials.session(info, user_agent=agent, traces=traces)
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
 async def _work(
     settings: Settings,
-    listeners: tuple[Informer, Observing],
-    queue: Queue[Key],
-    passes: Passes,
+    listeners: tuple[Informer, ObservabilityController],
+    queue: WorkQueue[NamespacedName],
+    passes: TimedReconciler,
     serve: Coroutine[Any, Any, None],
 ) -> None:
     """Workers and kopf side by side. kopf cancels tasks that start after it, so it starts last."""

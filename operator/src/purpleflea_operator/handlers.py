@@ -12,18 +12,17 @@ from typing import Any, Protocol, cast
 
 import kopf
 
-from purpleflea_operator.cluster.kinds import Kind, Manifest
-from purpleflea_operator.runtime.informer import WATCHED, selector_of
-
-BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
+from purpleflea_operator.kube.resources import Manifest, ResourceKind
 
 
 class Listener(Protocol):
     """Who takes in watch events."""
 
-    watched: tuple[Kind, ...]
+    watched: tuple[ResourceKind, ...]
 
-    def on_event(self, kind: Kind, event_type: str | None, manifest: Manifest) -> None:
+    def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Take in one, at O(1)."""
 
 
@@ -31,7 +30,7 @@ class _JitteredBackoffs:
     """kopf's own backoffs, spread out: without jitter all watches would come back in the same instant."""
 
     def __iter__(self) -> Iterator[float]:
-        return (seconds * random.uniform(0.5, 1.0) for seconds in BACKOFFS_S)  # noqa: S311
+        return (seconds * random.uniform(0.5, 1.0) for seconds in timings.WATCH_BACKOFFS_S)  # noqa: S311
 
 
 class _NullDiffBase(kopf.DiffBaseStorage):
@@ -103,7 +102,7 @@ def register(
             _register(registry, listener, kind)
 
 
-def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: Kind) -> None:
+def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: ResourceKind) -> None:
     group, _, version = kind.api_version.rpartition("/")
 
     @kopf.on.event(group, version, kind.plural, registry=registry, id=f"on-{kind.plural}")

@@ -1,8 +1,8 @@
 """Resource that the demo applies, validated against the operator's model and chart."""
 
-from purpleflea_operator.model.observability import ObservabilitySpec
+from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_sandbox.demo import definitions, installation
-from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.secrets import SandboxKeys
 
 
 class Recorder:
@@ -17,7 +17,9 @@ class Recorder:
 
 def test_demo_resource_is_valid_and_uses_the_allowed_secret_and_url():
     tools = Recorder()
-    definitions.apply(tools, Keys(exchange_key="e", exchange_admin_token="a", datadog_key="d"))
+    definitions.apply(
+        tools, SandboxKeys(exchange_key="e", exchange_admin_token="a", datadog_key="d")
+    )
     secret, resource = tools.applied
     spec = ObservabilitySpec.model_validate(resource["spec"], extra="forbid")
     assert spec.env == definitions.ENV

@@ -1,7 +1,7 @@
 import aiohttp
 import pytest
 
-from purpleflea_operator.cluster import errors
+from purpleflea_operator.kube import errors
 from support.datadog_api import KEYS
 from support.observability_trial import Life, Trial
 

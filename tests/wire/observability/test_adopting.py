@@ -2,8 +2,8 @@
 
 import pytest
 
-from purpleflea_operator.datadog_api.errors import Duplicate
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.datadog.client.errors import Duplicate
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from support.observability_trial import KIND, NAME, NS, Killed, Life, Trial
 
 
@@ -19,7 +19,7 @@ class Unlisted:
         return getattr(self._organisation, name)
 
     async def create(self, kind, body):
-        if kind is Kind.MONITOR and body["name"].endswith(self._name):
+        if kind is ObjectKind.MONITOR and body["name"].endswith(self._name):
             raise Duplicate("Duplicate of an existing monitor", self._hidden)
         return await self._organisation.create(kind, body)
 

@@ -3,12 +3,12 @@
 import pytest
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.cluster import errors, kinds
+from purpleflea_operator.kube import errors, resources
 from support.builders import an_agent
 from support.datadog_api import DatadogApi
 from support.observability_trial import NAME, NS, Killed, Life, a_resource, a_secret
 
-KIND = kinds.OBSERVABILITY.kind
+KIND = resources.OBSERVABILITY.kind
 IMAGE = "registry.invalid/agent"
 
 

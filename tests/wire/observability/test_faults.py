@@ -4,12 +4,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from purpleflea_operator.cluster import errors
-from purpleflea_operator.cluster.traffic import guarded
-from purpleflea_operator.datadog_api.errors import DEFAULT_RESET_S, Duplicate, Refused
-from purpleflea_operator.datadog_api.organisation import HttpOrganisation
-from purpleflea_operator.datadog_api.transport import Keys, Transport, session
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator import timings
+from purpleflea_operator.datadog.client.client import HttpDatadogClient
+from purpleflea_operator.datadog.client.errors import Duplicate, Refused
+from purpleflea_operator.datadog.client.transport import Keys, Transport, session
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.request_hooks import fence_writes
 from purpleflea_sandbox.datadog.api.limits import USUAL
 from support.datadog_api import API_KEY, APPLICATION_KEY
 from support.observability_trial import NS, Trial
@@ -78,7 +79,7 @@ async def test_with_datadogs_own_limits_of_log_configuration_it_ends_well():
         trial.put(features={"logIndex": True})
         with pytest.raises(errors.Throttled, match="429") as caught:
             await trial.look()
-        assert 0 < caught.value.retry_after_s <= DEFAULT_RESET_S
+        assert 0 < caught.value.retry_after_s <= timings.RATE_LIMIT_DEFAULT_RESET_S
         trial.pass_time(61)
         await trial.look()
         assert trial.condition("Ready")["status"] == "True"
@@ -300,8 +301,8 @@ class Lagging:
 
     async def look(self, scope, kinds):
         survey = await self._organisation.look(scope, kinds)
-        shown = [one for one in survey.of(Kind.MONITOR) if one.id != self._hidden]
-        survey.objects[Kind.MONITOR] = tuple(shown)
+        shown = [one for one in survey.of(ObjectKind.MONITOR) if one.id != self._hidden]
+        survey.objects[ObjectKind.MONITOR] = tuple(shown)
         return survey
 
 
@@ -309,7 +310,7 @@ class Refusing(Lagging):
     """And that takes a monitor for the same although its tags differ."""
 
     async def create(self, kind, body):
-        if kind is Kind.MONITOR and body["name"].endswith("high drawdown"):
+        if kind is ObjectKind.MONITOR and body["name"].endswith("high drawdown"):
             raise Duplicate("Duplicate of an existing monitor", self._hidden)
         return await self._organisation.create(kind, body)
 
@@ -402,20 +403,20 @@ async def test_a_leader_that_may_no_longer_write_writes_nothing_to_datadog(trial
             raise errors.Fenced("the lease is no longer surely ours")
 
     keys = Keys(api=API_KEY, app=APPLICATION_KEY)
-    async with session([guarded(guard)], user_agent="test") as fenced:
-        organisation = HttpOrganisation(Transport(fenced, trial.datadog.url, keys))
+    async with session([fence_writes(guard)], user_agent="test") as fenced:
+        organisation = HttpDatadogClient(Transport(fenced, trial.datadog.url, keys))
         await organisation.validate()
         definition = {"name": "n", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
         for write in (
-            organisation.create(Kind.MONITOR, definition),
-            organisation.update(Kind.MONITOR, "1", definition),
-            organisation.delete(Kind.MONITOR, "1"),
+            organisation.create(ObjectKind.MONITOR, definition),
+            organisation.update(ObjectKind.MONITOR, "1", definition),
+            organisation.delete(ObjectKind.MONITOR, "1"),
         ):
             with pytest.raises(errors.Fenced):
                 await write
         assert trial.datadog.request_log.writes() == []
         may_write.append(True)
-        await organisation.create(Kind.MONITOR, {**definition, "message": ""})
+        await organisation.create(ObjectKind.MONITOR, {**definition, "message": ""})
         assert len(trial.datadog.request_log.writes()) == 1
 
 
@@ -430,7 +431,7 @@ async def test_keys_follow_no_redirect():
     app.router.add_route("*", "/{path:.*}", elsewhere)
     async with TestServer(app) as server, session([], user_agent="test") as plain:
         keys = Keys(api=API_KEY, app=APPLICATION_KEY)
-        organisation = HttpOrganisation(Transport(plain, str(server.make_url("/")), keys))
+        organisation = HttpDatadogClient(Transport(plain, str(server.make_url("/")), keys))
         with pytest.raises(Refused, match="302"):
             await organisation.validate()
     assert asked == ["/api/v2/validate_keys"]

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from purpleflea_operator.observability.objects import Kind
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from support.observability_trial import KIND, NAME, NS, Killed, Life, Trial
 
 SPEC = {"features": {"logIndex": True}}
@@ -52,7 +52,7 @@ def ids_are_true(trial):
     organisation = trial.datadog.organisation
     by_kind = Counter(item["kind"] for item in trial.status["objects"])
     known = {item["id"] for item in trial.status["objects"]}
-    assert by_kind[Kind.MONITOR] == len(organisation.monitors)
+    assert by_kind[ObjectKind.MONITOR] == len(organisation.monitors)
     held = [*organisation.monitors, *organisation.slos, *organisation.dashboards]
     held += [*organisation.logs.pipelines, *organisation.scanner.rules, *organisation.notebooks]
     return {str(one) for one in held} <= known

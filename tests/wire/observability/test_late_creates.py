@@ -2,7 +2,7 @@
 
 import pytest
 
-from purpleflea_operator.datadog_api.errors import Unreachable
+from purpleflea_operator.datadog.client.errors import Unreachable
 from support.observability_trial import Killed
 
 OBJECTS = 35

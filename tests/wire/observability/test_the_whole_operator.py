@@ -2,14 +2,14 @@
 
 import pytest
 
-from purpleflea_operator.cluster import kinds
+from purpleflea_operator.kube import resources
 from support.apiserver.server import ApiServer
 from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 from support.observability_trial import NAME, NS, a_resource, a_secret
 from support.rights import Right, granted, roles
 from support.waiting import wait_for
 
-KIND = kinds.OBSERVABILITY.kind
+KIND = resources.OBSERVABILITY.kind
 
 
 @pytest.fixture

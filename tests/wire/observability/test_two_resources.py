@@ -2,11 +2,11 @@
 
 import pytest
 
-from purpleflea_operator.cluster.cache import Key
+from purpleflea_operator.kube.object_cache import NamespacedName
 from support.datadog_api import DatadogApi
 from support.observability_trial import KEY, KIND, NS, a_resource
 
-SECOND = Key(NS, "second")
+SECOND = NamespacedName(NS, "second")
 METRICS = 14
 
 

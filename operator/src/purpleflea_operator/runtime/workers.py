@@ -2,28 +2,44 @@
 
 The only place that catches everything: an unforeseen error is logged once with its key, counted by its backoff, and
 never stops the others.
+
+What is in work: since when each pass runs, when one last ended, and how. It changes nothing about a pass.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
-from purpleflea_operator.cluster import errors
-from purpleflea_operator.cluster.cache import Key
-from purpleflea_operator.reconcile.reconciler import Result
-from purpleflea_operator.runtime.queue import Queue
+from purpleflea_operator import timings
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-PASS_TIMEOUT_S = 120.0
-REST, REST_LIMIT_S = 2.0, 0.25
-"""A key rests for so many times as long as its pass took: passes over an agent with many pods are long, and in a burst
-each event would bring another one. News that come meanwhile cost one pass together."""
 
-Reconcile = Callable[[Key], Awaitable[Result]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a pass ended: nothing left to do, or to be run again after some seconds."""
+
+    again_after_s: float | None = None
 
 
-async def work(queue: Queue[Key], reconcile: Reconcile) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """The time of day, for what people read, and seconds that never jump, for waiting."""
+
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+
+
+Reconcile = Callable[[NamespacedName], Awaitable[Result]]
+
+
+async def work(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
     """Work until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
@@ -34,12 +50,16 @@ async def work(queue: Queue[Key], reconcile: Reconcile) -> None:
         except BaseException:
             queue.finish(key)
             raise
-        queue.finish_after(key, min(REST_LIMIT_S, REST * (loop.time() - began)))
+        queue.finish_after(
+            key, min(timings.COOLDOWN_LIMIT_S, timings.COOLDOWN_FACTOR * (loop.time() - began))
+        )
 
 
-async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
+async def _pass(
+    queue: WorkQueue[NamespacedName], reconcile: Reconcile, key: NamespacedName
+) -> None:
     try:
-        async with asyncio.timeout(PASS_TIMEOUT_S):
+        async with asyncio.timeout(timings.PASS_TIMEOUT_S):
             result = await reconcile(key)
     except errors.ApiError as error:
         _again(queue, key, error, hold_s=error.retry_after_s)
@@ -54,7 +74,9 @@ async def _pass(queue: Queue[Key], reconcile: Reconcile, key: Key) -> None:
             queue.revisit(key, result.again_after_s)
 
 
-def _again(queue: Queue[Key], key: Key, error: Exception, *, hold_s: float = 0.0) -> None:
+def _again(
+    queue: WorkQueue[NamespacedName], key: NamespacedName, error: Exception, *, hold_s: float = 0.0
+) -> None:
     delay = queue.retry(key, hold_s=hold_s)
     logger.warning(
         "reconciling is tried again",
@@ -66,5 +88,57 @@ def _again(queue: Queue[Key], key: Key, error: Exception, *, hold_s: float = 0.0
     )
 
 
-def _fields(key: Key) -> dict[str, str]:
+def _fields(key: NamespacedName) -> dict[str, str]:
     return {"namespace": key.namespace, "agent": key.name}
+
+
+Outcome = Literal["done", "again", "transient", "refused", "timeout", "failed"]
+Told = Callable[[Outcome, float], None]
+"""Takes how a pass ended, and its seconds."""
+
+
+class TimedReconciler:
+    """Calls the reconciler and keeps time."""
+
+    def __init__(
+        self,
+        reconcile: Callable[[NamespacedName], Awaitable[Result]],
+        *,
+        clock: Callable[[], float],
+        tell: Told,
+    ) -> None:
+        self._reconcile = reconcile
+        self._clock = clock
+        self._tell = tell
+        self._began: dict[NamespacedName, float] = {}
+        self._ended = clock()
+
+    async def reconcile(self, key: NamespacedName) -> Result:
+        """One pass; whatever the reconciler raises goes on to the caller."""
+        began = self._began[key] = self._clock()
+        outcome: Outcome = "failed"
+        try:
+            result = await self._reconcile(key)
+            outcome = "done" if result.again_after_s is None else "again"
+            return result
+        except errors.Transient:
+            outcome = "transient"
+            raise
+        except errors.ApiError:
+            outcome = "refused"
+            raise
+        except asyncio.CancelledError:
+            outcome = "timeout"
+            raise
+        finally:
+            del self._began[key]
+            self._ended = self._clock()
+            self._tell(outcome, self._ended - began)
+
+    def longest_s(self) -> float:
+        """For how long the pass that began first has run."""
+        return self._clock() - min(self._began.values(), default=self._clock())
+
+    def still_s(self) -> float:
+        """For how long no pass has ended."""
+        return self._clock() - self._ended

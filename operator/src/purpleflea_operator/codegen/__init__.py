@@ -1,0 +1,1 @@
+"""Generates CRDs, reference documentation and the schema for editors from the models in `api`."""

@@ -1,0 +1,139 @@
+"""The CustomResourceDefinitions, and the command that writes them (`make crds`)."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from purpleflea_contract import kubernetes
+from purpleflea_operator.api.agent_status import PurpleFleaAgent
+from purpleflea_operator.api.observability_status import PurpleFleaObservability
+from purpleflea_operator.codegen.structural_schema import structural
+
+PLURAL = "purplefleaagents"
+KIND = "PurpleFleaAgent"
+FILE = f"{kubernetes.GROUP}_{PLURAL}.yaml"
+OBSERVABILITY_PLURAL = "purplefleaobservabilities"
+OBSERVABILITY_KIND = "PurpleFleaObservability"
+OBSERVABILITY_FILE = f"{kubernetes.GROUP}_{OBSERVABILITY_PLURAL}.yaml"
+
+
+def _column(name: str, json_path: str, *, kind: str = "string", **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, "jsonPath": json_path, **more}
+
+
+def _condition(condition: str, field: str) -> str:
+    return f'.status.conditions[?(@.type=="{condition}")].{field}'
+
+
+COLUMNS = (
+    _column("Strategy", ".spec.strategy"),
+    _column("Replicas", ".spec.replicas", kind="integer"),
+    _column("Ready", ".status.readyReplicas", kind="integer"),
+    _column("Mode", ".spec.trading.mode"),
+    _column("Telemetry", _condition("TelemetryReady", "reason")),
+    _column("Status", _condition("Ready", "reason"), priority=1),
+    _column("Connection", ".status.datadog.connection", priority=1),
+    _column("Age", ".metadata.creationTimestamp", kind="date"),
+)
+OBSERVABILITY_COLUMNS = (
+    _column("Mode", ".spec.mode"),
+    _column("Ready", _condition("Ready", "status")),
+    _column("Status", _condition("Ready", "reason")),
+    _column("Wanted", ".status.wanted", kind="integer"),
+    _column("In sync", ".status.inSync", kind="integer"),
+    _column("Site", ".spec.site", priority=1),
+    _column("Message", _condition("Ready", "message"), priority=1),
+    _column("Age", ".metadata.creationTimestamp", kind="date"),
+)
+
+
+def agent_crd() -> dict[str, Any]:
+    """The manifest of the agents' CRD."""
+    names = _names(KIND, PLURAL, short="pfa")
+    scale = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    subresources = {"status": {}, "scale": scale}
+    return _crd(PurpleFleaAgent, names, subresources, COLUMNS)
+
+
+def observability_crd() -> dict[str, Any]:
+    """The manifest of the CRD of what Datadog should hold."""
+    names = _names(OBSERVABILITY_KIND, OBSERVABILITY_PLURAL, short="pfo")
+    return _crd(PurpleFleaObservability, names, {"status": {}}, OBSERVABILITY_COLUMNS)
+
+
+def _names(kind: str, plural: str, *, short: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": [short],
+        "categories": ["purpleflea"],
+    }
+
+
+def _crd(
+    model: type[BaseModel],
+    names: dict[str, Any],
+    subresources: dict[str, Any],
+    columns: tuple[dict[str, Any], ...],
+) -> dict[str, Any]:
+    schema = structural(model)
+    schema["properties"]["status"] = _without_defaults(schema["properties"]["status"])
+    schema["properties"] = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        **schema["properties"],
+    }
+    version = {
+        "name": kubernetes.VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": subresources,
+        "additionalPrinterColumns": list(columns),
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.{kubernetes.GROUP}"},
+        "spec": {
+            "group": kubernetes.GROUP,
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [version],
+        },
+    }
+
+
+def _without_defaults(schema: Any) -> Any:
+    """A status is written by us: what the API server added by itself would never be what we meant to write."""
+    if isinstance(schema, dict):
+        return {key: _without_defaults(item) for key, item in schema.items() if key != "default"}
+    return schema
+
+
+def crd_text(crd: dict[str, Any] | None = None) -> str:
+    """A CRD (the agents', unless another is given) as the text of its file."""
+    header = "# Generated from the pydantic models by `make crds`; do not edit.\n"
+    return header + yaml.safe_dump(crd or agent_crd(), sort_keys=False, width=120)
+
+
+def main(folders: list[str]) -> None:
+    """Write the CRD files into each of `folders`."""
+    for folder in folders:
+        Path(folder, FILE).write_text(crd_text(), encoding="utf-8")
+        text = crd_text(observability_crd())
+        Path(folder, OBSERVABILITY_FILE).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The controllers: one package per kind of resource, independent of each other."""

@@ -1,0 +1,98 @@
+"""Does a live object still stand as desired? A comparison that needs no request.
+
+The desired fields must be a subset of the live ones; what the API server added by default is nobody's drift.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+_WHOLE_KEYS = frozenset({"podSelector", "selector", "matchLabels", "nodeSelector"})
+"""Maps that belong to one owner as a whole: one entry more, and a policy guards other pods, or none."""
+_QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
+# A volume may be mounted twice: its mounts are told apart by path.
+_LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
+_SUFFIXES = {
+    "n": Decimal("0.000000001"),
+    "u": Decimal("0.000001"),
+    "m": Decimal("0.001"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
+}
+
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?([0-9]{1,40}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,2})?)"
+    r"(?P<suffix>[numkMGTPE]|[KMGTPE]i)?",
+    re.ASCII,
+)
+
+
+def is_subset(desired: Any, live: Any) -> bool:
+    """Whether every desired field has its desired value in `live`."""
+    return _is_subset(desired, live, quantities=False)
+
+
+def _is_subset(desired: Any, live: Any, *, quantities: bool) -> bool:
+    match desired:
+        case Mapping():
+            return isinstance(live, Mapping) and all(
+                _field_stands(key, value, live, quantities=quantities)
+                for key, value in desired.items()
+            )
+        case str() if quantities:
+            return quantity(desired) == quantity(live)
+        case Sequence() if not isinstance(desired, str):
+            return isinstance(live, list) and _list_stands(desired, live, quantities=quantities)
+        case _:
+            return bool(desired == live)
+
+
+def _field_stands(key: str, desired: Any, live: Mapping[str, Any], *, quantities: bool) -> bool:
+    if key not in live:
+        # The API server keeps no empty list.
+        return desired in ([], ())
+    if key in _WHOLE_KEYS and desired.keys() != live[key].keys():
+        return False
+    return _is_subset(desired, live[key], quantities=quantities or key in _QUANTITY_KEYS)
+
+
+def _list_stands(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
+    key = _list_key(desired)
+    if key is None:
+        return len(desired) == len(live) and all(
+            _is_subset(want, have, quantities=quantities)
+            for want, have in zip(desired, live, strict=True)
+        )
+    # Lists with keys may hold more than we want: a webhook's sidecar, say.
+    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    return all(
+        item[key] in by_key and _is_subset(item, by_key[item[key]], quantities=quantities)
+        for item in desired
+    )
+
+
+def _list_key(items: Sequence[Any]) -> str | None:
+    for key in _LIST_KEYS:
+        if items and all(isinstance(item, Mapping) and key in item for item in items):
+            return key
+    return None
+
+
+def quantity(text: Any) -> Decimal | str:
+    """The value of a Kubernetes quantity, so that 0.5 equals 500m; the text itself where it is none."""
+    written = str(text)
+    parts = _QUANTITY.fullmatch(written)
+    if parts is None:
+        return written
+    return Decimal(parts["number"]) * _SUFFIXES.get(parts["suffix"] or "", Decimal(1))

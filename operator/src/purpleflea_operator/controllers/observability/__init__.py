@@ -1,0 +1,1 @@
+"""Reconciles PurpleFleaObservability resources with one Datadog organization."""

@@ -1,0 +1,59 @@
+"""The keys for Datadog, from the one Secret that a resource names. Nothing else of the operator reads a Secret."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from purpleflea_operator.api.observability import KeysSecretRef
+from purpleflea_operator.datadog.client.transport import Keys
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ObjectRef
+
+
+class KeysError(Exception):
+    """There are no keys; `reason` is a word for programs, the text says what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> Keys:
+    """The keys as they stand now.
+
+    Raises:
+        KeysError: The Secret or a key in it is missing, unreadable or forbidden.
+        ApiError: The API server does not answer.
+    """
+    try:
+        secret = await cluster.get(
+            ObjectRef(kind=resources.SECRET, namespace=namespace, name=ref.name)
+        )
+    except errors.Forbidden as error:
+        raise KeysError(
+            "SecretForbidden",
+            f"the operator may not read Secret {ref.name}: add it to the chart value observability.secrets",
+        ) from error
+    if secret is None:
+        raise KeysError(
+            "SecretMissing",
+            f"Secret {ref.name} does not exist: kubectl create secret generic {ref.name}"
+            f" --from-literal={ref.api_key}=... --from-literal={ref.app_key}=...",
+        )
+    data = secret.get("data") or {}
+    return Keys(api=_key(data, ref.name, ref.api_key), app=_key(data, ref.name, ref.app_key))
+
+
+def _key(data: Mapping[str, Any], secret: str, name: str) -> str:
+    if name not in data:
+        raise KeysError("KeyMissing", f"Secret {secret} has no key {name}")
+    try:
+        text = base64.b64decode(data[name], validate=True).decode("ascii").strip()
+    except (binascii.Error, UnicodeDecodeError):
+        text = ""
+    # Anything else could break out of the header it is sent in.
+    if not text.isalnum() and not text.replace("-", "").replace("_", "").isalnum():
+        raise KeysError("KeyMissing", f"Secret {secret}: the value of {name} is no Datadog key")
+    return text

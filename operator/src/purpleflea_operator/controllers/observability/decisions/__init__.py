@@ -1,0 +1,1 @@
+"""Pure decisions about one PurpleFleaObservability: no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Datadog: detection of its node agents, definitions of our objects, client of its API."""

@@ -1,0 +1,87 @@
+"""What can go wrong with a request to Datadog's API, by what to do about it.
+
+DatadogError
+├── Throttled     429: not before reset_s
+├── Unreachable   no answer, or 5xx: whether a write happened is not known
+├── Forbidden     401, 403: the keys are wrong or lack a right
+├── NotFound      404
+├── Duplicate     400 with the id of the monitor that is the same
+└── Refused       the rest of 4xx: the request itself is wrong
+"""
+
+import re
+from collections.abc import Mapping
+
+from purpleflea_operator import timings
+
+_DUPLICATE = re.compile(r"Duplicate of an existing monitor_id:\s*(\d+)")
+
+
+class DatadogError(Exception):
+    """A request to Datadog failed; the text is Datadog's, bounded, without keys."""
+
+
+class Throttled(DatadogError):  # noqa: N818 - named by what it means
+    """The limit of the endpoint is used up."""
+
+    def __init__(self, message: str, reset_s: float) -> None:
+        super().__init__(message)
+        self.reset_s = reset_s
+
+
+class Unreachable(DatadogError):  # noqa: N818
+    """Datadog did not answer, or answered with its own failure."""
+
+
+class Forbidden(DatadogError):  # noqa: N818
+    """The keys are wrong, or lack a right."""
+
+
+class NotFound(DatadogError):  # noqa: N818
+    """There is no such object."""
+
+
+class Duplicate(DatadogError):  # noqa: N818
+    """The same monitor exists."""
+
+    def __init__(self, message: str, identifier: str) -> None:
+        super().__init__(message)
+        self.identifier = identifier
+
+
+class Refused(DatadogError):  # noqa: N818
+    """Datadog refuses the request as it is."""
+
+
+def from_response(status: int, message: str, headers: Mapping[str, str]) -> DatadogError:
+    """The error for an answer that is no success."""
+    text = f"{status}: {message}"
+    duplicate = _DUPLICATE.search(message)
+    match status:
+        case 429:
+            return Throttled(text, _reset_s(headers.get("X-RateLimit-Reset", "")))
+        case 401 | 403:
+            return Forbidden(text)
+        case 404:
+            return NotFound(text)
+        case 400 | 409 if duplicate is not None:
+            return Duplicate(text, duplicate[1])
+        case 408:
+            return Unreachable(text)
+        case _ if status >= 500:
+            return Unreachable(text)
+        case _:
+            return Refused(text)
+
+
+def _reset_s(header: str) -> float:
+    try:
+        seconds = float(header)
+    except ValueError:
+        return timings.RATE_LIMIT_DEFAULT_RESET_S
+    # The comparison is also false for a NaN.
+    return (
+        min(seconds, timings.RATE_LIMIT_LONGEST_RESET_S)
+        if seconds >= 0
+        else timings.RATE_LIMIT_DEFAULT_RESET_S
+    )

@@ -1,0 +1,71 @@
+"""Anomaly variants of the profit and latency monitors: off unless chosen (Watchdog covers the common case).
+
+They need weeks of history to be of use, and cost an evaluation per agent.
+"""
+
+from purpleflea_contract import metrics, tags
+from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
+from purpleflea_operator.datadog.definitions.queries import of_metric, series
+
+AGENT = "{{agent_id.name}}"
+BY_AGENT = (tags.AGENT_ID,)
+HISTORY = "4h"
+WINDOW = "last_15m"
+DEVIATIONS = 3
+ALL_POINTS = Rule(critical=1, critical_recovery=0)
+OPTIONS = {
+    "notify_no_data": False,
+    "require_full_window": False,
+    "threshold_windows": {"trigger_window": WINDOW, "recovery_window": WINDOW},
+}
+
+
+def alerts(parameters: Parameters) -> tuple[Alert, ...]:
+    """Both anomaly monitors."""
+    return (_profit(parameters), _latency(parameters))
+
+
+def _query(expression: str, direction: str) -> str:
+    return (
+        f"avg(last_{HISTORY}):anomalies({expression}, 'agile', {DEVIATIONS}, direction='{direction}', "
+        f"interval=60, alert_window='{WINDOW}', count_default_zero='true') >= 1"
+    )
+
+
+def _scope(parameters: Parameters) -> tuple[str, str]:
+    return (f"env:{parameters.env}", f"service:{parameters.service}")
+
+
+def _profit(parameters: Parameters) -> Alert:
+    booked = series(
+        of_metric(metrics.PNL),
+        "sum",
+        _scope(parameters),
+        where={tags.REALIZED: "true"},
+        by=BY_AGENT,
+    )
+    return Alert(
+        key="pnl-anomaly",
+        name="unusual loss",
+        query=_query(booked, "below"),
+        rule=ALL_POINTS,
+        audience=Audience.TRADING,
+        text=f"Agent {AGENT}: booked profit is unusually low for this time.",
+        options=OPTIONS,
+        feature=Feature.ANOMALIES,
+    )
+
+
+def _latency(parameters: Parameters) -> Alert:
+    p95 = series(of_metric(metrics.ORDER_LATENCY), "p95", _scope(parameters), by=BY_AGENT)
+    return Alert(
+        key="order-latency-anomaly",
+        name="unusual order latency",
+        query=_query(p95, "above"),
+        rule=ALL_POINTS,
+        audience=Audience.TRADING,
+        text=f"Agent {AGENT}: order latency is unusually high for this time.",
+        options=OPTIONS,
+        feature=Feature.ANOMALIES,
+    )

@@ -1,0 +1,221 @@
+"""The fleet dashboard: profit, risk, latency, wallets, errors and the fleet's health, filtered by template variables.
+
+Every query takes every template variable whose tag its data carries: a filter on a tag that a metric has not would
+only empty the widget.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from purpleflea_contract import events, facets, metrics, spans, tags
+from purpleflea_contract.metrics import Metric
+from purpleflea_operator.datadog.definitions.objects import Body, Definition, ObjectKind
+from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.queries import (
+    Source,
+    Where,
+    of_metric,
+    of_span,
+    series,
+)
+from purpleflea_operator.datadog.definitions.widgets import (
+    GRID_COLUMNS,
+    Level,
+    Place,
+    distribution,
+    heat_map,
+    log_stream,
+    metric_query,
+    placed,
+    query_value,
+    timeseries,
+    toplist,
+)
+
+VARIABLES = ("env", "service", tags.AGENT_ID.name, tags.STRATEGY.name, tags.MARKET.name)
+LOG_VARIABLES = VARIABLES[:-1]
+"""Of a log line, the market is an attribute in upper case, not a tag."""
+BY_AGENT = (tags.AGENT_ID,)
+HALVES = ({tags.REALIZED: "true"}, {tags.REALIZED: "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Widgets side by side, sharing the width."""
+
+    height: int
+    widgets: tuple[Body, ...]
+
+
+def definitions(parameters: Parameters) -> tuple[Definition, ...]:
+    """The dashboard."""
+    body = {
+        "title": "Purple Flea agent fleet",
+        "description": "Money, risk and health of the trading agents.",
+        "layout_type": "ordered",
+        "reflow_type": "fixed",
+        "template_variables": [_variable(name, parameters) for name in VARIABLES],
+        "widgets": _arranged(
+            (
+                Row(2, (_profit(), _drawdown(parameters), _success(parameters), _alive())),
+                Row(4, (_profit_by_market(), _profit_by_strategy())),
+                Row(4, (_latency_spread(), _latency_over_time(), _latency_in_apm())),
+                Row(4, (_balances(parameters), _positions())),
+                Row(4, (_errors_by_endpoint(), _errors_by_agent())),
+                Row(4, (_refusals(), _escrows(), _dropped())),
+                Row(5, (_escrow_failures(),)),
+            )
+        ),
+    }
+    return (Definition(kind=ObjectKind.DASHBOARD, key="fleet", body=body),)
+
+
+def _variable(name: str, parameters: Parameters) -> Body:
+    chosen = {"env": parameters.env, "service": parameters.service}.get(name, "*")
+    return {"name": name, "prefix": name, "defaults": [chosen], "available_values": []}
+
+
+def _arranged(rows: tuple[Row, ...]) -> list[Body]:
+    tops = accumulate((row.height for row in rows), initial=0)
+    return [
+        placed(widget, Place(x=column * width, y=top, width=width, height=row.height))
+        for row, top in zip(rows, tops, strict=False)
+        for width in [GRID_COLUMNS // len(row.widgets)]
+        for column, widget in enumerate(row.widgets)
+    ]
+
+
+def _scope(source: Source) -> tuple[str, ...]:
+    return tuple(f"${name}" for name in VARIABLES if name in source.tags)
+
+
+def _series(
+    metric: Metric,
+    aggregator: str,
+    where: Where | None = None,
+    by: tuple[tags.Tag, ...] = (),
+) -> str:
+    source = of_metric(metric)
+    return series(source, aggregator, _scope(source), where=where, by=by)
+
+
+def _both_halves(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> list[Body]:
+    names = ("realized", "open")
+    return [
+        metric_query(name, _series(metrics.PNL, "sum", half, by), aggregator)
+        for name, half in zip(names, HALVES, strict=True)
+    ]
+
+
+def _failed_and_made(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> list[Body]:
+    failed = _series(metrics.API_REQUESTS, "sum", {tags.SUCCESS: "false"}, by)
+    made = _series(metrics.API_REQUESTS, "sum", None, by)
+    return [metric_query("failed", failed, aggregator), metric_query("made", made, aggregator)]
+
+
+def _levels(rule: Rule, *, above: bool = True) -> tuple[Level, ...]:
+    comparator = ">" if above else "<"
+    levels = [Level(comparator=comparator, value=rule.critical, palette="white_on_red")]
+    if rule.warning is not None:
+        levels.append(Level(comparator=comparator, value=rule.warning, palette="white_on_yellow"))
+    return tuple(levels)
+
+
+def _profit() -> Body:
+    levels = (
+        Level(comparator="<", value=0, palette="white_on_red"),
+        Level(comparator=">=", value=0, palette="white_on_green"),
+    )
+    queries = _both_halves(aggregator="last")
+    return query_value("Fleet P&L (USD)", queries, "realized + open", unit="USD", levels=levels)
+
+
+def _drawdown(parameters: Parameters) -> Body:
+    queries = [metric_query("drawdown", _series(metrics.DRAWDOWN, "max"), "max")]
+    levels = _levels(parameters.drawdown)
+    return query_value("Max drawdown", queries, "drawdown", unit="%", levels=levels)
+
+
+def _success(parameters: Parameters) -> Body:
+    levels = (Level(comparator="<", value=parameters.objective.target, palette="white_on_red"),)
+    formula = "100 - failed / made * 100"
+    queries = _failed_and_made(aggregator="sum")
+    return query_value("API calls that succeed", queries, formula, unit="%", levels=levels)
+
+
+def _alive() -> Body:
+    beats = _series(metrics.HEARTBEAT, "sum", by=BY_AGENT)
+    queries = [metric_query("beats", beats, "sum")]
+    return query_value("Agents heard", queries, "count_nonzero(beats)", unit="agents")
+
+
+def _profit_by_market() -> Body:
+    return timeseries("P&L by market", _both_halves((tags.MARKET,)), "realized + open")
+
+
+def _profit_by_strategy() -> Body:
+    queries = _both_halves((tags.STRATEGY,), "last")
+    return toplist("P&L by strategy", queries, "realized + open")
+
+
+def _latency_spread() -> Body:
+    return distribution("Order latency distribution", _series(metrics.ORDER_LATENCY, "histogram"))
+
+
+def _latency_over_time() -> Body:
+    return heat_map("Order latency over time", _series(metrics.ORDER_LATENCY, "histogram"))
+
+
+def _latency_in_apm() -> Body:
+    source = of_span(spans.ORDER_EXECUTE)
+    p95 = series(source, "p95", _scope(source))
+    queries = [metric_query("p95", p95)]
+    return timeseries("Order execution in APM, p95 (s)", queries, "p95", alias="p95")
+
+
+def _balances(parameters: Parameters) -> Body:
+    where = {tags.CURRENCY: parameters.currency}
+    balance = _series(metrics.WALLET_BALANCE, "min", where, BY_AGENT)
+    return timeseries("Wallet balance", [metric_query("balance", balance)], "balance")
+
+
+def _positions() -> Body:
+    held = _series(metrics.OPEN_POSITIONS, "sum", by=(tags.MARKET,))
+    return timeseries("Open positions", [metric_query("held", held)], "held", display="bars")
+
+
+def _errors_by_endpoint() -> Body:
+    queries = _failed_and_made((tags.ENDPOINT,), "sum")
+    return toplist("Error rate by endpoint (%)", queries, "failed / made * 100")
+
+
+def _errors_by_agent() -> Body:
+    return timeseries("Error rate by agent (%)", _failed_and_made(BY_AGENT), "failed / made * 100")
+
+
+def _refusals() -> Body:
+    refused = _series(metrics.RISK_REFUSALS, "sum", by=(tags.REASON,))
+    queries = [metric_query("refused", refused, "sum")]
+    return toplist("Orders refused by limits", queries, "refused")
+
+
+def _escrows() -> Body:
+    reached = _series(metrics.ESCROW_TRANSACTIONS, "sum", by=(tags.STATUS,))
+    queries = [metric_query("reached", reached)]
+    return timeseries("Escrow transactions", queries, "reached", display="bars")
+
+
+def _dropped() -> Body:
+    dropped = _series(metrics.TELEMETRY_DROPPED, "sum", by=(tags.AGENT_ID, tags.SIGNAL))
+    queries = [metric_query("dropped", dropped)]
+    return timeseries("Telemetry dropped", queries, "dropped", display="bars")
+
+
+def _escrow_failures() -> Body:
+    variables = " ".join(f"${name}" for name in LOG_VARIABLES)
+    search = (
+        f"@{facets.EVENT_TYPE.path}:{events.ESCROW_TRANSACTION.name}"
+        f" @{facets.ESCROW_STATUS.path}:failed {variables}"
+    )
+    columns = (tags.AGENT_ID.name, "@counterparty", "@amount_usd")
+    return log_stream("Failed escrows", search, columns)

@@ -1,0 +1,119 @@
+"""Sensitive Data Scanner: keys and wallet addresses are replaced before logs are stored.
+
+The second net: the agents' log annotations mask on the node already (render.datadog). It scans the agents' logs only.
+"""
+
+from dataclasses import dataclass
+
+from purpleflea_contract import secrets
+from purpleflea_operator.datadog.definitions.objects import (
+    ORGANISATION_SCANNER,
+    Definition,
+    ObjectKind,
+    Reference,
+)
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """Something that must not be stored. `keywords` must stand near where the pattern alone says too little."""
+
+    key: str
+    name: str
+    pattern: str
+    keywords: tuple[str, ...] = ()
+
+
+SECRETS = (
+    Secret(
+        key="api-keys",
+        name="Purple Flea API keys",
+        pattern=rf"\b{secrets.API_KEY}\b",
+    ),
+    Secret(
+        key="private-keys", name="Private keys of wallets", pattern=rf"\b{secrets.PRIVATE_KEY}\b"
+    ),
+    Secret(
+        key="ethereum-addresses",
+        name="Wallet addresses (Ethereum and its kin)",
+        pattern=r"\b0x[0-9a-fA-F]{40}\b",
+    ),
+    Secret(
+        key="bitcoin-addresses",
+        name="Wallet addresses (Bitcoin)",
+        pattern=r"\b(?:bc1[a-z0-9]{25,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34})\b",
+        keywords=("address", "wallet", "btc", "bitcoin"),
+    ),
+    Secret(
+        key="solana-addresses",
+        name="Wallet addresses (Solana)",
+        pattern=r"\b[1-9A-HJ-NP-Za-km-z]{32,44}\b",
+        keywords=("address", "wallet", "sol", "solana"),
+    ),
+)
+GROUP = Reference(kind=ObjectKind.SCANNER_GROUP, key="agents")
+KEYWORD_DISTANCE = 30
+
+
+def definitions(parameters: Parameters) -> tuple[Definition, ...]:
+    """The group, then its rules."""
+    return (_group(parameters), *(_rule(secret, parameters) for secret in SECRETS))
+
+
+def _group(parameters: Parameters) -> Definition:
+    attributes = {
+        "name": "Purple Flea trading agents",
+        "description": "Keys and wallet addresses in the agents' logs.",
+        "filter": {"query": f"service:{parameters.service}"},
+        "is_enabled": True,
+        "product_list": ["logs"],
+    }
+    owner = {"type": "sensitive_data_scanner_configuration", "id": ORGANISATION_SCANNER.token}
+    body = {
+        "data": {
+            "type": "sensitive_data_scanner_group",
+            "attributes": attributes,
+            "relationships": {"configuration": {"data": owner}},
+        },
+        "meta": {},
+    }
+    return Definition(
+        kind=GROUP.kind,
+        key=GROUP.key,
+        body=body,
+        references=(ORGANISATION_SCANNER,),
+        feature=Feature.SCANNER,
+    )
+
+
+def _rule(secret: Secret, parameters: Parameters) -> Definition:
+    attributes = {
+        "name": secret.name,
+        "pattern": secret.pattern,
+        "is_enabled": True,
+        "priority": 1,
+        "tags": [f"sensitive_data:{secret.key}", f"team:{parameters.team}"],
+        "text_replacement": {"type": "replacement_string", "replacement_string": "[masked]"},
+    }
+    if secret.keywords:
+        attributes["included_keyword_configuration"] = {
+            "keywords": list(secret.keywords),
+            "character_count": KEYWORD_DISTANCE,
+        }
+    group = {"type": "sensitive_data_scanner_group", "id": GROUP.token}
+    body = {
+        "data": {
+            "type": "sensitive_data_scanner_rule",
+            "attributes": attributes,
+            "relationships": {"group": {"data": group}},
+        },
+        "meta": {},
+    }
+    return Definition(
+        kind=ObjectKind.SCANNER_RULE,
+        key=secret.key,
+        body=body,
+        references=(GROUP,),
+        feature=Feature.SCANNER,
+    )

@@ -1,0 +1,109 @@
+"""The kinds the operator works with, and how their URLs are built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from purpleflea_contract import kubernetes
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceKind:
+    """One kind of Kubernetes object."""
+
+    api_version: str
+    kind: str
+    plural: str
+    labelled: bool = True
+    """Whether the operator watches only objects that carry its managed-by label."""
+    elsewhere: bool = False
+    """Whether objects live outside the namespaces of agents, or in none: seen only where the operator sees all."""
+
+    @property
+    def prefix(self) -> str:
+        """Path of the API group, such as /apis/apps/v1."""
+        return (
+            f"/api/{self.api_version}" if self.api_version == "v1" else f"/apis/{self.api_version}"
+        )
+
+
+AGENT = ResourceKind(
+    api_version=kubernetes.API_VERSION,
+    kind="PurpleFleaAgent",
+    plural="purplefleaagents",
+    labelled=False,
+)
+CONFIG_MAP = ResourceKind(api_version="v1", kind="ConfigMap", plural="configmaps")
+POD = ResourceKind(api_version="v1", kind="Pod", plural="pods")
+CLAIM = ResourceKind(
+    api_version="v1", kind="PersistentVolumeClaim", plural="persistentvolumeclaims"
+)
+SERVICE = ResourceKind(api_version="v1", kind="Service", plural="services", labelled=False)
+EVENT = ResourceKind(api_version="v1", kind="Event", plural="events", labelled=False)
+STATEFUL_SET = ResourceKind(api_version="apps/v1", kind="StatefulSet", plural="statefulsets")
+DAEMON_SET = ResourceKind(
+    api_version="apps/v1",
+    kind="DaemonSet",
+    plural="daemonsets",
+    labelled=False,
+    elsewhere=True,
+)
+NETWORK_POLICY = ResourceKind(
+    api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
+)
+SERVICE_ACCOUNT = ResourceKind(api_version="v1", kind="ServiceAccount", plural="serviceaccounts")
+DISRUPTION_BUDGET = ResourceKind(
+    api_version="policy/v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets"
+)
+
+SECRET = ResourceKind(api_version="v1", kind="Secret", plural="secrets", labelled=False)
+OBSERVABILITY = ResourceKind(
+    api_version=kubernetes.API_VERSION,
+    kind="PurpleFleaObservability",
+    plural="purplefleaobservabilities",
+    labelled=False,
+)
+NODE = ResourceKind(api_version="v1", kind="Node", plural="nodes", labelled=False, elsewhere=True)
+NAMESPACE = ResourceKind(
+    api_version="v1", kind="Namespace", plural="namespaces", labelled=False, elsewhere=True
+)
+CSI_DRIVER = ResourceKind(
+    api_version="storage.k8s.io/v1",
+    kind="CSIDriver",
+    plural="csidrivers",
+    labelled=False,
+    elsewhere=True,
+)
+
+CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
+"""Kinds the operator makes for an agent, in the order in which they are applied."""
+
+_KNOWN = (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, NODE, NAMESPACE, CSI_DRIVER)
+_BY_NAME = {kind.kind: kind for kind in (*_KNOWN, *CHILDREN)}
+
+
+def kind_of(manifest: Manifest) -> ResourceKind:
+    """The kind of `manifest`."""
+    return _BY_NAME[manifest["kind"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRef:
+    """The address of one object."""
+
+    kind: ResourceKind
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Path of the object on the API server."""
+        return f"{self.kind.prefix}/namespaces/{self.namespace}/{self.kind.plural}/{self.name}"
+
+
+def ref_of(manifest: Manifest) -> ObjectRef:
+    """The address of `manifest`."""
+    metadata = manifest["metadata"]
+    return ObjectRef(kind=kind_of(manifest), namespace=metadata["namespace"], name=metadata["name"])

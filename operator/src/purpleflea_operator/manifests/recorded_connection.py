@@ -1,0 +1,165 @@
+"""The connection that live pods were given, read from their variables and volumes: `datadog` and `sockets` backwards.
+
+Needed while the StatefulSet that remembers it is gone, as when it is made anew around its pods: another connection in
+the new one would restart them all.
+
+The connection that was last injected, kept as an annotation on the StatefulSet.
+
+When the node agent disappears, agents keep what they have: an address where nobody listens costs nothing, a rolling
+restart of trading agents does. And a way that is still offered is kept when another one is added. Where there is no
+StatefulSet, `injected` reads it from the pods.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from purpleflea_contract import environment as env
+from purpleflea_contract import kubernetes
+from purpleflea_operator import parsing
+from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.facts import Socket
+from purpleflea_operator.manifests import datadog_sockets
+from purpleflea_operator.parsing import rows, table, text
+
+Manifest = Mapping[str, Any]
+Variables = Mapping[str, Manifest]
+
+UNIX = "unix://"
+_VOLUMES = {path: name for name, path in datadog_sockets.PATHS.items()}
+
+
+def connection_from_pods(
+    pods: Iterable[Manifest], *, traces_wanted: bool = True
+) -> Connection | None:
+    """What the youngest pod that tells of one has; None where none does.
+
+    `traces_wanted` is what the agent's spec says: where it is False, variables do not tell whether traces had a way.
+    """
+    staying = [item for item in pods if "deletionTimestamp" not in item["metadata"]]
+    # Parallel pods are of the same second; the name makes the choice the same each time.
+    staying.sort(
+        key=lambda item: (text(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
+    )
+    found = (_of_pod(table(item.get("spec")), traces_wanted) for item in reversed(staying))
+    return next((item for item in found if item is not None), None)
+
+
+def _of_pod(spec: Manifest, traces_wanted: bool) -> Connection | None:
+    for container in rows(spec.get("containers")):
+        if container.get("name") == kubernetes.CONTAINER:
+            variables = {text(item.get("name")): item for item in rows(container.get("env"))}
+            volumes = {text(item.get("name")): item for item in rows(spec.get("volumes"))}
+            return _by_socket(variables, volumes) or _by_port(variables, traces_wanted)
+    return None
+
+
+def _by_socket(variables: Variables, volumes: Mapping[str, Manifest]) -> Connection | None:
+    metrics = _socket(_value(variables, env.DD_DOGSTATSD_URL), volumes)
+    if metrics is None:
+        return None
+    is_csi = "csi" in volumes.get(datadog_sockets.VOLUME, {})
+    return Connection(
+        mode=Mode.CSI if is_csi else Mode.SOCKET,
+        dogstatsd_socket=metrics,
+        apm_socket=_socket(_value(variables, env.DD_TRACE_AGENT_URL), volumes),
+    )
+
+
+def _socket(url: str, volumes: Mapping[str, Manifest]) -> Socket | None:
+    path, _, name = url.removeprefix(UNIX).rpartition("/")
+    volume = volumes.get(_VOLUMES.get(path, ""))
+    if not url.startswith(UNIX) or volume is None:
+        return None
+    # Where the CSI driver has its folders is its own affair: they are called by their place in the pod.
+    folder = parsing.path(table(volume.get("hostPath")).get("path", path))
+    is_usable = folder is not None and parsing.socket_name(name) is not None
+    return Socket(folder=folder, name=name) if folder is not None and is_usable else None
+
+
+def _by_port(variables: Variables, traces_wanted: bool) -> Connection | None:
+    host = variables.get(env.DD_AGENT_HOST, {})
+    if not host:
+        return None
+    is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_wanted
+    url = _value(variables, env.DD_TRACE_AGENT_URL)
+    default = None if is_off else env.TRACE_PORT
+    metrics = parsing.port(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)
+    traces = parsing.port(url.rpartition(":")[2]) if url else default
+    is_usable = "value" not in host or parsing.name(host["value"]) is not None
+    if metrics is None or (url and traces is None) or not is_usable:
+        # Variables that the operator did not write: they say nothing about the connection.
+        return None
+    return Connection(
+        mode=Mode.SERVICE if "value" in host else Mode.HOST_IP,
+        host=host.get("value", ""),
+        dogstatsd_port=metrics,
+        apm_port=traces,
+    )
+
+
+def _value(variables: Variables, name: str) -> str:
+    return str(variables.get(name, {}).get("value", ""))
+
+
+KEY = f"{kubernetes.GROUP}/datadog-connection"
+
+
+def annotation(connection: Connection) -> dict[str, str]:
+    """The annotation that remembers `connection`; empty where there is nothing to remember."""
+    if connection.mode is Mode.NONE:
+        return {}
+    value = {
+        "mode": connection.mode,
+        "host": connection.host,
+        "dogstatsd": connection.dogstatsd_port,
+        "apm": connection.apm_port,
+    }
+    sockets = {
+        "dogstatsdSocket": connection.dogstatsd_socket,
+        "apmSocket": connection.apm_socket,
+    }
+    value |= {
+        key: f"{item.folder}/{item.name}" for key, item in sockets.items() if item is not None
+    }
+    return {KEY: orjson.dumps(value).decode()}
+
+
+def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | None:
+    """Return the connection in the annotation of a StatefulSet; None if there is none or it cannot be parsed."""
+    annotations = table(table(stateful_set.get("metadata")).get("annotations"))
+    content = annotations.get(KEY, "")
+    try:
+        value = orjson.loads(content)
+        return Connection(
+            mode=Mode(value["mode"]),
+            host=_host(value["host"]),
+            dogstatsd_port=_port(value["dogstatsd"]),
+            apm_port=_port(value["apm"]),
+            dogstatsd_socket=_socket_from_path(value.get("dogstatsdSocket")),
+            apm_socket=_socket_from_path(value.get("apmSocket")),
+        )
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _host(value: object) -> str:
+    if value != "" and parsing.name(value) is None:
+        raise ValueError("not the name of a host")
+    return str(value)
+
+
+def _port(value: object) -> int | None:
+    if value is not None and (isinstance(value, str) or parsing.port(value) is None):
+        raise ValueError("not a port")
+    return parsing.port(value)
+
+
+def _socket_from_path(path: object) -> Socket | None:
+    if path is None:
+        return None
+    folder, _, name = (parsing.path(path) or "").rpartition("/")
+    if not folder or parsing.socket_name(name) is None:
+        raise ValueError("not the path of a socket")
+    return Socket(folder=folder, name=name)

@@ -1,0 +1,67 @@
+"""The operator's own volumes: their names, where the agent container sees them, and the journal's claim."""
+
+from purpleflea_contract import environment as env
+from purpleflea_contract import kubernetes
+from purpleflea_operator.api.pod import Storage
+from purpleflea_operator.manifests.metadata import Agent, Manifest, selector
+
+CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY = "config", "api-key", "api-token", "state", "tmp"
+NAMES = frozenset({CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY})
+PATHS = (
+    env.DEFAULT_CONFIG_DIR,
+    env.DEFAULT_API_KEY_DIR,
+    env.DEFAULT_API_TOKEN_DIR,
+    env.DEFAULT_STATE_DIR,
+    env.TEMPORARY_DIR,
+)
+
+
+def volumes(agent: Agent) -> list[Manifest]:
+    """The operator's own volumes of the pod."""
+    found: list[Manifest] = [
+        {"name": CONFIG, "projected": {"sources": [_settings(), {"configMap": _control(agent)}]}},
+        {"name": API_KEY, "secret": {"secretName": agent.spec.api.key_secret_ref.name}},
+        {"name": TEMPORARY, "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    if agent.spec.api.token_secret_ref:
+        found.append({"name": API_TOKEN, "secret": {"secretName": agent.spec.api.token_secret_ref}})
+    if agent.spec.storage is None:
+        found.append({"name": STATE, "emptyDir": {"sizeLimit": "1Gi"}})
+    return found
+
+
+def _settings() -> Manifest:
+    path = f"metadata.annotations['{kubernetes.ANNOTATION_SETTINGS}']"
+    file = {"path": env.SETTINGS_FILE, "fieldRef": {"fieldPath": path}}
+    return {"downwardAPI": {"items": [file]}}
+
+
+def _control(agent: Agent) -> Manifest:
+    return {"name": agent.name, "items": [{"key": env.CONTROL_FILE, "path": env.CONTROL_FILE}]}
+
+
+def mounts(agent: Agent) -> list[Manifest]:
+    """Where the agent container sees them."""
+    # Whole folders, never a subPath: only those follow a change of the ConfigMap or the Secret.
+    found: list[Manifest] = [
+        {"name": CONFIG, "mountPath": env.DEFAULT_CONFIG_DIR, "readOnly": True},
+        {"name": API_KEY, "mountPath": env.DEFAULT_API_KEY_DIR, "readOnly": True},
+        {"name": STATE, "mountPath": env.DEFAULT_STATE_DIR},
+        {"name": TEMPORARY, "mountPath": env.TEMPORARY_DIR},
+    ]
+    if agent.spec.api.token_secret_ref:
+        token = {"name": API_TOKEN, "mountPath": env.DEFAULT_API_TOKEN_DIR, "readOnly": True}
+        found.append(token)
+    return found
+
+
+def claim(agent: Agent, storage: Storage) -> Manifest:
+    """The volume claim of a journal; by its labels the operator sees it, and only ours."""
+    spec: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": storage.size}},
+    }
+    if storage.storage_class_name:
+        spec["storageClassName"] = storage.storage_class_name
+    ours = {**selector(agent.name), kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY}
+    return {"metadata": {"name": STATE, "labels": ours}, "spec": spec}

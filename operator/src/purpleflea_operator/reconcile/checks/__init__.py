@@ -1,1 +1,0 @@
-"""Checks of the world, one module per question, and the conditions that come of them."""

@@ -1,1 +1,0 @@
-"""The operator's own metrics, in Prometheus' form. The only place that knows prometheus_client."""

@@ -1,0 +1,134 @@
+"""All periods, timeouts and intervals of the operator: each with its unit and the reason for its value.
+
+Names that end in _S are seconds. The others are timedeltas. The module holds constants only.
+"""
+
+from datetime import timedelta
+
+# Work queue and workers
+
+BACKOFF_BASE_S = 0.5
+"""Ceiling of the first delay after a failed pass. It doubles with each further failure."""
+BACKOFF_LIMIT_S = 60.0
+"""Longest delay between two attempts for one key."""
+PASS_TIMEOUT_S = 120.0
+"""A pass is canceled after this time, and its key is queued again."""
+COOLDOWN_FACTOR = 2.0
+"""A key is not processed again for this many times the duration of its last pass. A pass over an agent with many pods
+is long, and every pod event of a burst would start another one."""
+COOLDOWN_LIMIT_S = 0.25
+"""Longest cooldown of a key."""
+STUCK_QUEUE_S = 180.0
+"""`/livez` fails if no pass ends for this long while keys wait. It is longer than PASS_TIMEOUT_S, because a pass that
+runs longer than its timeout does not return."""
+
+# Start, leader election, shutdown
+
+STANDBY_BLIND_S = 30.0
+"""A standby that has not read the lease for this long is not ready: it would not notice that the leader is gone."""
+STOP_FLAG_POLL_S = 0.05
+"""Poll interval for a stop flag of another thread. Only tests use one."""
+INITIAL_LIST_RETRY_S = 1.0
+"""Delay before an initial list is retried, if the API server throttles it without a Retry-After."""
+LEASE_REQUEST_TIMEOUT_S = 5.0
+"""Timeout of one request for the lease."""
+
+# API server
+
+CONNECT_TIMEOUT_S = 10.0
+"""Timeout for opening a connection to the API server or to Datadog."""
+KUBE_REQUEST_TIMEOUT_S = 30.0
+"""Timeout of a request to the API server, connecting included."""
+LONGEST_RETRY_AFTER_S = 30.0
+"""A longer Retry-After of the API server is cut to this."""
+TOKEN_AGE_S = 60.0
+"""The token file of the ServiceAccount is read again after this time, because the kubelet rotates it."""
+WATCH_BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
+"""Delays before kopf opens a failed watch again. Each is multiplied by a random factor between 0.5 and 1."""
+SWEEP_DELAY_S = 3.0
+"""A list is compared with the cache this long after a watch had to start over. Several watches fail together, so one
+sweep covers them."""
+
+# Probes and acknowledgements of agents
+
+AGENT_REQUEST_TIMEOUT_S = 1.5
+"""Timeout of a request to an agent, connecting included."""
+ACKNOWLEDGEMENT_FIRST_PAUSE_S = 0.5
+"""Delay before an agent is asked again for the mode. The kubelet needs 0.5 to 0.9 s from the annotation on the pod to
+the refreshed mount."""
+ACKNOWLEDGEMENT_LONGEST_PAUSE_S = 15.0
+"""Longest delay between two requests to an agent that has not acknowledged the mode."""
+PROBE_SECOND_S = 30.0
+"""Delay between the first and the second probe of an agent. After a start, the probes of agents that are already known
+are spread over this time."""
+PROBE_RETRY_S = 10.0
+"""Delay after a probe that got no answer."""
+PROBE_INTERVAL_S = 900.0
+"""Interval between two probes of a running agent: 10,000 agents cause 11 requests per second, none to the API
+server."""
+PROBE_CONFIRM_S = 60.0
+"""Interval between two probes of an agent with a finding."""
+
+# Rollouts, volumes and diagnosis of agents
+
+RECREATE_REQUEUE_S = 0.5
+"""Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
+RESTART_SLOT_TIMEOUT_S = 600.0
+"""An agent that does not become ready holds its slot of the restart budget for this long at most."""
+ROLLOUT_DEADLINE = timedelta(minutes=10)
+"""A rollout without progress for this long has failed, like progressDeadlineSeconds of a Deployment."""
+CRASH_MEMORY = timedelta(minutes=10)
+"""A pod counts as crashing for this long after its last crash, because between two crashes it is ready for a moment."""
+VOLUME_EXPANSION_RETRY = timedelta(minutes=10)
+"""Delay before an expansion that the API server rejected is tried again."""
+POD_STUCK_AFTER_S = 5.0
+"""The Events of a pod are read if its container has been in creation for this long, because a missing Secret or
+ConfigMap shows only there."""
+DIAGNOSIS_INTERVAL_S = 10.0
+"""Interval between two looks at the Events of a pod that does not start."""
+REFUSED_PODS_INTERVAL_S = 60.0
+"""Interval between two looks at the Events of a StatefulSet whose pods are refused."""
+EVENT_MARGIN = timedelta(seconds=30)
+"""Events this much older than the start of the problem still explain it, because the status reports a problem only
+after the debounce."""
+
+# Status of agents
+
+STATUS_INTERVAL_S = 1.0
+"""Shortest interval between two status writes of one agent, after the first two."""
+DEBOUNCE_REPLICAS_S = 1.0
+"""If pods are behind, the status waits this long, because most pods are back by then."""
+DEBOUNCE_PROGRESS_S = 15.0
+"""A rollout is reported as in progress only after this time. Most rollouts are complete by then and need one write."""
+DEBOUNCE_RECHECK_S = 0.25
+"""Delay before a debounced status is computed again."""
+STATUS_COUNTS_INTERVAL_S = 15.0
+"""Shortest interval between two status writes that change only replica counts: a burst of pod events must not cause a
+burst of writes."""
+
+# Datadog node agents
+
+READINESS_GRACE_S = 30.0
+"""A node agent counts as present for this long after it was lost, because a rolling update replaces it in this time."""
+SERVICE_RECHECK_S = 300.0
+"""Interval between two reads of the Service of a node agent. These Services are not watched."""
+
+# Datadog API
+
+DATADOG_REQUEST_TIMEOUT_S = 30.0
+"""Timeout of a request to Datadog's API, connecting included."""
+RATE_LIMIT_DEFAULT_RESET_S = 60.0
+"""Pause after a 429 without a readable X-RateLimit-Reset."""
+RATE_LIMIT_LONGEST_RESET_S = 3600.0
+"""A longer X-RateLimit-Reset is cut to this."""
+CLEANUP_GIVE_UP_S = 600.0
+"""The finalizer is removed after this time even if objects are left in Datadog, because it would block the
+namespace."""
+ROLLOUT_GATHER_S = 2.0
+"""Changes of workloads are collected for this long before deployments are computed."""
+CREDENTIALS_RETRY_S = 60.0
+"""Delay before a missing or invalid Secret with the API keys is read again."""
+DEPLOYMENT_EVENT_AGE_LIMIT = timedelta(hours=17)
+"""Older deployments are not sent, because Datadog rejects events older than 18 hours."""
+LATE_CREATE = timedelta(seconds=10)
+"""A create request without an answer may still take effect for this long."""

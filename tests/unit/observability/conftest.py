@@ -1,8 +1,0 @@
-import pytest
-
-from purpleflea_operator.observability.parameters import Parameters
-
-
-@pytest.fixture
-def parameters():
-    return Parameters()

@@ -1,0 +1,84 @@
+"""What a change of each field of the spec does, rendered and compared with what the reference says."""
+
+import pytest
+
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.api.change_effects import MEANINGS, Effect, effect_of
+from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from support import spec_fields
+
+HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+ONE_VALUE = {
+    "api.dialect",
+    "datadog.whenMissing",
+    "pod.sidecars[].securityContext.privileged",
+    "pod.sidecars[].securityContext.allowPrivilegeEscalation",
+    "pod.volumes[].emptyDir.medium",
+}
+"""Fields with one value only, whose change cannot be shown."""
+OTHER_VALUES = {
+    # From Auto to HostIP nothing changes where HostIP is what Auto finds.
+    "datadog.connection": ["Auto", "Disabled"],
+}
+
+
+def rendered(spec):
+    agent = Agent(
+        namespace="trading",
+        name="momentum",
+        uid="u",
+        generation=1,
+        spec=AgentSpec.model_validate(spec, extra="forbid"),
+    )
+    return {item["kind"]: item for item in children(agent, Defaults(image="agent:1"), HOST_IP)}
+
+
+def effect(before, after):
+    old, new = before["StatefulSet"]["spec"], after["StatefulSet"]["spec"]
+    if old["template"] != new["template"]:
+        return Effect.RESTART
+    if old.get("volumeClaimTemplates") != new.get("volumeClaimTemplates"):
+        return Effect.RENEW
+    if old["replicas"] != new["replicas"]:
+        return Effect.SCALE
+    if before["ConfigMap"] != after["ConfigMap"]:
+        return Effect.CONTROL
+    return Effect.BESIDE if before != after else Effect.REPORT
+
+
+def values_of(field):
+    return OTHER_VALUES.get(field) or spec_fields.values(PATHS[field])
+
+
+PATHS = {spec_fields.name(path): path for path in spec_fields.paths()}
+CHANGEABLE = sorted(field for field in PATHS if len(values_of(field)) > 1)
+
+
+@pytest.mark.parametrize("field", CHANGEABLE)
+def test_a_change_of_a_field_does_what_the_reference_says(field):
+    values = values_of(field)
+    before, after = (rendered(spec_fields.spec_with(PATHS[field], value)) for value in values)
+    found, said = effect(before, after), effect_of(field.replace("[]", ""))
+    assert found == said, f"say so in model/effects.py, or let {field} do what it says there"
+
+
+def test_every_field_but_those_with_one_value_is_shown():
+    assert PATHS.keys() - set(CHANGEABLE) <= ONE_VALUE
+
+
+def test_changes_of_what_only_controls_or_surrounds_the_agents_restart_none():
+    still = {field for field in PATHS if effect_of(field.replace("[]", "")) is not Effect.RESTART}
+    assert {"trading.mode", "replicas", "network.egressCidrs", "storage.whenDeleted"} <= still
+    assert "risk.maxOrderUsd" not in still
+
+
+def test_every_effect_is_explained():
+    assert MEANINGS.keys() == set(Effect)
+
+
+def test_storage_that_is_asked_for_later_restarts():
+    without = rendered(spec_fields.spec_with(("replicas",), 1))
+    added = rendered(spec_fields.spec_with(("storage", "whenDeleted"), "Retain"))
+    assert effect(without, added) is Effect.RESTART

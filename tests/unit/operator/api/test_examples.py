@@ -1,0 +1,67 @@
+"""The manifests that users copy: each is valid, and each field of a group is shown in one."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.codegen.structural_schema import structural
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.manifests.user_overrides import extras
+
+CHECKOUT = Path(__file__).parents[4]
+FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))
+SPEC = structural(AgentSpec)
+# It stands in a comment, as it excludes another field of its group.
+ALTERNATIVES = {"pod.serviceAccountName"}
+
+
+def agents_in(file):
+    return [
+        Agent(
+            namespace="trading",
+            name=item["metadata"]["name"],
+            uid="u",
+            generation=1,
+            spec=AgentSpec.model_validate(item["spec"], extra="forbid"),
+        )
+        for item in yaml.safe_load_all(file.read_text())
+        if item["kind"] == "PurpleFleaAgent"
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_example_is_valid_and_nothing_of_it_is_ignored(file):
+    for agent in agents_in(file):
+        assert extras(agent).ignored == ()
+        assert children(agent, Defaults(image="agent:1"), NO_CONNECTION)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_editor_finds_the_schema_by_the_first_line_of_an_example(file):
+    if not agents_in(file):
+        return
+    mark, _, schema = file.read_text().splitlines()[0].partition("$schema=")
+    assert mark == "# yaml-language-server: "
+    assert (
+        file.parent / schema
+    ).resolve() == CHECKOUT / "docs/reference/purplefleaagent.schema.json"
+
+
+def test_every_field_of_every_group_is_shown_in_an_example():
+    shown = set()
+    for file in FILES:
+        for item in yaml.safe_load_all(file.read_text()):
+            if item["kind"] != "PurpleFleaAgent":
+                continue
+            for group, value in item["spec"].items():
+                shown |= {group}
+                if isinstance(value, dict):
+                    shown |= {f"{group}.{field}" for field in value}
+    wanted = set()
+    for group, node in SPEC["properties"].items():
+        wanted |= {group} | {f"{group}.{field}" for field in node.get("properties", ())}
+    assert wanted - shown == ALTERNATIVES, "show the field in examples/spec"

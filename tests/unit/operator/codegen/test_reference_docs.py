@@ -1,0 +1,98 @@
+"""The reference page and the schema for editors, both from the models."""
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from purpleflea_operator.codegen import editor_schema as codegen_editor_schema
+from purpleflea_operator.codegen import reference_docs
+from purpleflea_operator.codegen.editor_schema import editor_schema, editor_text
+from purpleflea_operator.codegen.reference_docs import page
+from support.builders import a_spec, an_agent
+
+PAGE = "docs/reference/purplefleaagent.md"
+SCHEMA = "docs/reference/purplefleaagent.schema.json"
+
+
+def rows_of(heading):
+    section = page().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return {line.split("`")[1]: line for line in lines}
+
+
+def test_the_page_is_what_the_models_say(repository):
+    assert (repository / PAGE).read_text() == page(), "stale: run `make docs`"
+
+
+def test_the_schema_for_editors_is_what_the_models_say(repository):
+    assert (repository / SCHEMA).read_text() == editor_text(), "stale: run `make crds`"
+
+
+def test_a_row_has_type_default_bounds_meaning_and_what_a_change_does():
+    row = rows_of("spec.trading")["mode"]
+    assert '| string | `"Active"` | `Active`, `Halted`, `Stopped` | Active trades.' in row
+    assert row.endswith("| control |")
+
+
+def test_a_required_field_a_map_a_quantity_and_a_list_say_so():
+    assert "| required |" in rows_of("spec")["strategy"]
+    assert "| map of string | `{}` | 0 to 16 keys |" in rows_of("spec.datadog")["tags"]
+    assert "| list of string | required | 1 to 32 items |" in rows_of("spec")["markets"]
+    assert '| quantity | `"1Gi"` |' in rows_of("spec.storage")["size"]
+
+
+def test_what_the_crd_leaves_out_is_on_the_page():
+    names = rows_of("spec.pod")
+    assert "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution" in names
+    assert "sidecars[].env[].valueFrom.secretKeyRef.name" in names
+
+
+def test_every_rule_of_the_crd_is_on_the_page():
+    assert "| `spec.image` | set exactly one of tag and digest |" in page()
+
+
+def test_both_commands_write_their_file(tmp_path):
+    reference_docs.main([str(tmp_path / "page.md")])
+    codegen_editor_schema.main([str(tmp_path / "schema.json")])
+    assert (tmp_path / "page.md").read_text() == page()
+    assert json.loads((tmp_path / "schema.json").read_text()) == editor_schema()
+
+
+VALIDATOR = jsonschema.Draft202012Validator(editor_schema())
+
+
+def problems(manifest):
+    return [error.json_path for error in VALIDATOR.iter_errors(manifest)]
+
+
+def a_manifest(**changes):
+    found = an_agent(spec={**a_spec(), **changes})
+    return {**found, "metadata": {"name": "momentum"}}
+
+
+def test_the_schema_for_editors_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(editor_schema())
+    assert "x-kubernetes" not in editor_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"stratgy": "x"}, "$.spec"),
+        ({"pod": {"affinity": {"nodeAffinity": {"required": {}}}}}, "$.spec.pod.affinity.nodeAffinity"),
+        ({"replicas": "3"}, "$.spec.replicas"),
+        ({"trading": {"mode": "Sleeping"}}, "$.spec.trading.mode"),
+        ({"storage": {"size": []}}, "$.spec.storage.size"),
+    ],
+)  # fmt: skip
+def test_an_editor_marks_a_mistake(changes, path):
+    assert problems(a_manifest(**changes)) == [path]
+
+
+def test_an_editor_takes_every_example(repository):
+    for file in sorted((repository / "examples").rglob("*.yaml")):
+        for manifest in yaml.safe_load_all(file.read_text()):
+            if manifest["kind"] == "PurpleFleaAgent":
+                assert problems(manifest) == [], file.name

@@ -1,0 +1,123 @@
+"""The Datadog installation as it is followed: how often is asked, and what is known when that fails."""
+
+import pytest
+
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.object_cache import ObjectCache
+from support.builders import a_local_service
+from support.installations import a_node_agent, helm
+
+
+class Services:
+    """A cluster that knows Services; the first questions may fail."""
+
+    def __init__(self):
+        self.found = a_local_service()
+        self.failures = 0
+        self.asked = 0
+
+    async def get(self, ref):
+        assert (ref.kind, ref.namespace, ref.name) == (
+            resources.SERVICE,
+            "datadog",
+            "datadog-agent",
+        )
+        self.asked += 1
+        if self.failures:
+            self.failures -= 1
+            raise errors.ApiError("it is away")
+        return self.found
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def services():
+    return Services()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def terrain(clock):
+    return NodeInventory(clock=clock)
+
+
+@pytest.fixture
+def cache():
+    found = ObjectCache()
+    found.put(helm())
+    return found
+
+
+@pytest.fixture
+def installation(services, cache, terrain, clock):
+    return DatadogDiscovery(services, cache, terrain, clock=clock)
+
+
+def version(number, **changes):
+    found = helm(**changes)
+    found["metadata"]["resourceVersion"] = str(number)
+    return found
+
+
+async def test_a_service_is_asked_for_once_per_version_of_its_daemon_set(
+    installation, services, cache, terrain
+):
+    assert await installation.observe()
+    assert terrain.facts.node_agent.service.name == "datadog-agent"
+    cache.put(version(2, ready=1))
+    await installation.observe()
+    assert services.asked == 1
+    cache.put(version(3, generation=2))
+    await installation.observe()
+    assert services.asked == 2
+
+
+@pytest.mark.parametrize("now", [None, a_local_service(policy="Cluster")], ids=["gone", "Cluster"])
+async def test_a_service_that_is_gone_or_leaves_the_node_is_seen_after_a_while(
+    installation, services, terrain, clock, now
+):
+    await installation.observe()
+    services.found = now
+    assert not await installation.observe()
+    clock.now += timings.SERVICE_RECHECK_S
+    assert await installation.observe()
+    assert terrain.facts.node_agent.service is None
+
+
+async def test_what_is_known_stays_while_the_service_cannot_be_asked_for(
+    installation, services, terrain, clock
+):
+    await installation.observe()
+    before = terrain.facts
+    clock.now += timings.SERVICE_RECHECK_S
+    services.failures = 1
+    with pytest.raises(errors.ApiError):
+        await installation.observe()
+    assert terrain.facts == before
+    assert not await installation.observe()
+    assert services.asked == 3
+
+
+async def test_node_agents_of_an_extended_daemon_set_are_noticed(installation, terrain):
+    of = {"of": helm(), "owner": "ExtendedDaemonSetReplicaSet"}
+    assert terrain.note(resources.POD, a_node_agent("node-1", **of)).everywhere
+    assert not terrain.note(resources.POD, a_node_agent("node-2", **of)).everywhere
+    await installation.observe()
+    assert terrain.facts.is_extended
+    uids = [a_node_agent(name, **of)["metadata"]["uid"] for name in ("node-1", "node-2")]
+    assert not terrain.forget(resources.POD, uids[0]).everywhere
+    assert terrain.forget(resources.POD, uids[1]).everywhere
+    assert not terrain.is_extended

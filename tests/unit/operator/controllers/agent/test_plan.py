@@ -1,0 +1,259 @@
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purpleflea_contract.control import Mode
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.drift import is_subset, quantity
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    ObservedState,
+    TradingObservation,
+    pod,
+)
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from support.builders import a_pod, a_spec
+
+
+def an_agent_value(**changes):
+    return Agent(
+        namespace="trading",
+        name="momentum",
+        uid="agent-uid",
+        generation=1,
+        spec=AgentSpec.model_validate(a_spec(**changes)),
+    )
+
+
+def desired_of(agent):
+    return children(agent, Defaults(image="agent:1"), NO_CONNECTION)
+
+
+def a_world(agent, live=(), pods=(), **more):
+    stored = {plan.child_id(item): item for item in live}
+    return ObservedState(
+        agent=agent, generation=1, children=stored, pods=[pod(item) for item in pods], **more
+    )
+
+
+def planned(agent, live=(), pods=(), **more):
+    return plan.actions(desired_of(agent), a_world(agent, live, pods, **more))
+
+
+def test_children_that_are_not_known_are_created_in_order():
+    found = planned(an_agent_value())
+    assert [type(item) for item in found] == [plan.Create] * 3
+    assert [item.manifest["kind"] for item in found] == [
+        "ConfigMap",
+        "NetworkPolicy",
+        "StatefulSet",
+    ]
+
+
+def test_planning_after_applying_is_empty():
+    agent = an_agent_value()
+    assert planned(agent, live=deepcopy(desired_of(agent))) == ()
+
+
+def test_a_volume_that_is_mounted_twice_is_no_drift():
+    mounts = [{"name": "x", "mountPath": path} for path in ("/a", "/b")]
+    agent = an_agent_value(pod={"volumes": [{"name": "x", "emptyDir": {}}], "volumeMounts": mounts})
+    assert planned(agent, live=deepcopy(desired_of(agent))) == ()
+
+
+def test_defaults_that_the_server_added_are_nobodys_drift():
+    agent = an_agent_value()
+    live = deepcopy(desired_of(agent))
+    template = live[-1]["spec"]["template"]["spec"]
+    template["restartPolicy"] = "Always"
+    template["containers"][0]["terminationMessagePath"] = "/dev/termination-log"
+    template["containers"].append({"name": "sidecar", "image": "injected"})
+    live[0]["metadata"]["annotations"]["somebody/else"] = "x"
+    assert planned(agent, live) == ()
+
+
+def test_a_change_of_a_field_we_own_is_repaired():
+    agent = an_agent_value()
+    live = deepcopy(desired_of(agent))
+    live[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody:else"
+    (action,) = planned(agent, live)
+    assert isinstance(action, plan.Apply)
+    assert action.manifest["kind"] == "StatefulSet"
+
+
+def test_a_removed_field_of_ours_is_repaired():
+    agent = an_agent_value()
+    live = deepcopy(desired_of(agent))
+    del live[0]["data"]["control.json"]
+    assert [item.manifest["kind"] for item in planned(agent, live)] == ["ConfigMap"]
+
+
+def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
+    live = deepcopy(desired_of(an_agent_value()))
+    halted = an_agent_value(trading={"mode": "Halted"})
+    found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
+    assert [type(item) for item in found] == [plan.Apply, plan.RefreshConfigMount]
+    assert (found[1].pod.name, found[1].word) == ("momentum-0", "Halted")
+
+
+def test_an_order_to_halt_comes_before_everything_else():
+    live = deepcopy(desired_of(an_agent_value()))
+    changed = an_agent_value(trading={"mode": "Halted"}, replicas=2, network={"policy": "None"})
+    found = planned(changed, live, pods=[a_pod("momentum-0")])
+    assert [type(item) for item in found][:2] == [plan.Apply, plan.RefreshConfigMount]
+    assert found[0].manifest["kind"] == "ConfigMap"
+
+
+def test_a_pod_that_was_nudged_is_left_alone():
+    halted = an_agent_value(trading={"mode": "Halted"})
+    live = deepcopy(desired_of(halted))
+    assert planned(halted, live, pods=[a_pod(annotations={CONTROL_ANNOTATION: "Halted"})]) == ()
+
+
+def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_question():
+    halted = an_agent_value(trading={"mode": "Halted"})
+    live, deaf = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
+    told = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
+    (again,) = planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf))
+    assert (again.pod.name, again.word) == ("momentum-0", "Halted.4")
+    told = a_pod(annotations={CONTROL_ANNOTATION: "Halted.4"})
+    assert planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf)) == ()
+    assert planned(halted, live, pods=[told]) == ()
+
+
+def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to_halt():
+    agent = an_agent_value()
+    live, since = deepcopy(desired_of(agent)), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    pods = [
+        a_pod("momentum-0", created="2026-01-01T11:00:00Z"),
+        a_pod("momentum-1", created="2026-01-01T12:00:00Z"),
+    ]
+    found = planned(agent, live, pods=pods, trading=TradingObservation(since=since))
+    assert [(item.pod.name, item.word) for item in found] == [("momentum-0", "Active")]
+
+
+@pytest.mark.parametrize("order", ["Halted", "Stopped"])
+def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(order):
+    live = {plan.child_id(item): item for item in deepcopy(desired_of(an_agent_value()))}
+    world = ObservedState(
+        agent=None,
+        generation=2,
+        invalid="spec.x: no",
+        stop_order=Mode(order),
+        children=live,
+        pods=[pod(a_pod())],
+    )
+    written, nudged = plan.halt_actions(world)
+    assert written.manifest["data"] == {"control.json": f'{{"mode":"{order}","generation":0}}'}
+    # What a valid spec with this mode will want is this very object.
+    valid = desired_of(an_agent_value(trading={"mode": order}))[0]
+    assert written.manifest == valid
+    assert (nudged.pod.name, nudged.word) == ("momentum-0", order)
+    done = {**live, plan.child_id(valid): valid}
+    told = pod(a_pod(annotations={CONTROL_ANNOTATION: order}))
+    assert plan.halt_actions(replace(world, children=done, pods=[told])) == ()
+
+
+def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
+    world = ObservedState(agent=None, generation=2, children={}, pods=[pod(a_pod())])
+    assert plan.halt_actions(world) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("NetworkPolicy", lambda spec: spec["podSelector"]["matchLabels"].update(x="y")),
+        ("NetworkPolicy", lambda spec: spec["egress"].append({})),
+        ("NetworkPolicy", lambda spec: spec["egress"][0]["ports"][0].update(endPort=65535)),
+        ("PodDisruptionBudget", lambda spec: spec["selector"]["matchLabels"].update(x="y")),
+        ("StatefulSet", lambda spec: spec["template"]["spec"]["nodeSelector"].update(x="y")),
+    ],
+)
+def test_what_is_owned_as_a_whole_may_hold_nothing_more(kind, spoil):
+    agent = an_agent_value(replicas=2, pod={"nodeSelector": {"disk": "fast"}})
+    live = deepcopy(desired_of(agent))
+    spoil(next(item for item in live if item["kind"] == kind)["spec"])
+    assert [item.manifest["kind"] for item in planned(agent, live)] == [kind]
+
+
+def test_what_is_not_wanted_goes_before_a_workload_that_may_be_refused_but_its_account_after_it():
+    asked = {"serviceAccount": {}}
+    live = deepcopy(desired_of(an_agent_value(replicas=2, pod=asked)))
+    changed = an_agent_value(strategy="mean-reversion", network={"policy": "None"})
+    found = planned(changed, live)
+    assert [(type(item), item.manifest["kind"]) for item in found if item.manifest["kind"] != "ConfigMap"] == [
+        (plan.Delete, "NetworkPolicy"),
+        (plan.Delete, "PodDisruptionBudget"),
+        (plan.Apply, "StatefulSet"),
+        (plan.Delete, "ServiceAccount"),
+    ]  # fmt: skip
+
+
+def test_a_child_that_is_no_longer_wanted_is_deleted():
+    live = deepcopy(desired_of(an_agent_value()))
+    (action,) = planned(an_agent_value(network={"policy": "None"}), live)
+    assert isinstance(action, plan.Delete)
+    assert action.manifest["kind"] == "NetworkPolicy"
+
+
+def test_an_invalid_spec_nudges_nobody():
+    world = replace(a_world(an_agent_value(), pods=[a_pod()]), agent=None)
+    assert plan.actions((), replace(world, children={})) == ()
+
+
+@pytest.mark.parametrize(
+    ("desired", "live"),
+    [
+        ({"limits": {"cpu": "0.5"}}, {"limits": {"cpu": "500m"}}),
+        ({"requests": {"memory": "1024Mi"}}, {"requests": {"memory": "1Gi"}}),
+        ({"requests": {"memory": "1k"}}, {"requests": {"memory": "1000"}}),
+        ({"sizeLimit": "1024Ki"}, {"sizeLimit": "1Mi"}),
+    ],
+)
+def test_quantities_are_compared_by_value(desired, live):
+    assert is_subset(desired, live)
+
+
+def test_text_that_looks_like_a_quantity_elsewhere_is_compared_as_text():
+    assert not is_subset({"value": "0.5"}, {"value": "500m"})
+
+
+def test_what_is_no_quantity_is_compared_as_text():
+    assert quantity("soon") == "soon"
+
+
+def test_lists_without_keys_are_compared_in_order():
+    assert not is_subset(["a", "b"], ["b", "a"])
+    assert not is_subset(["a"], ["a", "b"])
+    assert not is_subset(["a"], "a")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_everything_stands_as_itself(value):
+    assert is_subset(value, deepcopy(value))
+
+
+@given(st.dictionaries(st.text(max_size=3), JSON, max_size=3), JSON)
+def test_more_fields_than_desired_do_not_matter(value, more):
+    assert is_subset(value, {**value, "added by somebody": more})
+
+
+def test_an_empty_list_that_the_server_does_not_keep_is_no_drift():
+    assert is_subset({"volumeMounts": [], "name": "a"}, {"name": "a"})
+    assert not is_subset({"emptyDir": {}, "name": "a"}, {"name": "a"})

@@ -1,0 +1,153 @@
+"""Planning after applying is empty, from any world to any wish."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    CONTROL_ANNOTATION,
+    ObservedState,
+    pod,
+)
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from support.builders import a_pod, a_spec
+
+QUANTITIES = st.sampled_from(["250m", "0.5", "1", "64Mi", "1Gi", "1024Mi"])
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "replicas": st.integers(0, 5),
+        "strategy": st.sampled_from(["momentum", "mean-reversion"]),
+        "markets": st.lists(
+            st.sampled_from(["BTC-USD", "ETH-USD", "SOL-USD"]), min_size=1, max_size=3, unique=True
+        ),
+        "trading": st.fixed_dictionaries(
+            {"mode": st.sampled_from(["Active", "Halted", "Stopped"])}
+        ),
+        "image": st.sampled_from(
+            [
+                {"repository": "a/b", "tag": "1"},
+                {"repository": "a/b", "digest": "sha256:" + "a" * 64},
+            ]
+        ),
+        "network": st.fixed_dictionaries({"policy": st.sampled_from(["Enforce", "None"])}),
+        "datadog": st.fixed_dictionaries(
+            {},
+            optional={
+                "env": st.sampled_from(["production", "staging"]),
+                "connection": st.sampled_from(["Auto", "Disabled"]),
+                "openMetrics": st.fixed_dictionaries({"enabled": st.booleans()}),
+            },
+        ),
+        "pod": st.fixed_dictionaries(
+            {
+                "resources": st.fixed_dictionaries(
+                    {
+                        "limits": st.dictionaries(
+                            st.sampled_from(["memory"]), st.sampled_from(["256Mi", "1Gi"])
+                        )
+                    }
+                )
+            }
+        ),
+    },
+)
+CONNECTIONS = st.sampled_from(
+    [
+        NO_CONNECTION,
+        Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126),
+        Connection(mode=Mode.HOST_IP, dogstatsd_port=18125),
+        Connection(mode=Mode.SERVICE, host="dd.datadog.svc.cluster.local", dogstatsd_port=8125),
+    ]
+)
+WISHES = st.tuples(SPECS, CONNECTIONS)
+
+
+def agent_of(spec):
+    return Agent(
+        namespace="trading",
+        name="momentum",
+        uid="agent-uid",
+        generation=1,
+        spec=AgentSpec.model_validate(a_spec(**spec)),
+    )
+
+
+def desired_of(wish):
+    spec, way = wish
+    return children(agent_of(spec), Defaults(image="agent:1"), way)
+
+
+def with_defaults(manifest):
+    """As the API server stores it: with fields that nobody said, and somebody else's."""
+    found = deepcopy(manifest)
+    found["metadata"] |= {"uid": f"uid-{found['kind']}", "resourceVersion": "7"}
+    found["metadata"].setdefault("annotations", {})["somebody/else"] = "x"
+    if found["kind"] == "StatefulSet":
+        found["spec"]["revisionHistoryLimit"] = found["spec"].get("revisionHistoryLimit", 10)
+        template = found["spec"]["template"]["spec"]
+        template["schedulerName"] = "default-scheduler"
+        for container in template["containers"]:
+            container["terminationMessagePath"] = "/dev/termination-log"
+        template["containers"].append({"name": "sidecar", "image": "injected"})
+    return found
+
+
+def carried_out(actions, world):
+    """The world after the actions."""
+    live, pods = dict(world.children), {item.name: item for item in world.pods}
+    for action in actions:
+        match action:
+            case plan.Create(manifest=manifest) | plan.Apply(manifest=manifest):
+                live[plan.child_id(manifest)] = with_defaults(manifest)
+            case plan.Delete(manifest=manifest):
+                del live[plan.child_id(manifest)]
+            case plan.RefreshConfigMount(pod=target, word=word):
+                pods[target.name] = replace(target, told=word)
+    return replace(world, children=live, pods=tuple(pods.values()))
+
+
+def a_world(spec, live=(), modes=()):
+    pods = [
+        pod(a_pod(f"momentum-{number}", annotations={CONTROL_ANNOTATION: mode} if mode else {}))
+        for number, mode in enumerate(modes)
+    ]
+    stored = {plan.child_id(item): with_defaults(item) for item in live}
+    return ObservedState(agent=agent_of(spec), generation=1, children=stored, pods=tuple(pods))
+
+
+MODES = st.lists(st.sampled_from(["", "Active", "Halted", "Stopped"]), max_size=3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(before=st.none() | WISHES, wish=WISHES, modes=MODES, missing=st.integers(0, 7))
+def test_planning_after_applying_is_empty(before, wish, modes, missing):
+    old = [] if before is None else desired_of(before)
+    # Somebody may have deleted some of the children.
+    live = [item for number, item in enumerate(old) if not missing >> number & 1]
+    world = a_world(wish[0], live, modes)
+    desired = desired_of(wish)
+    assert plan.actions(desired, carried_out(plan.actions(desired, world), world)) == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(wish=WISHES)
+def test_no_action_is_planned_that_changes_nothing(wish):
+    desired = desired_of(wish)
+    live = {plan.child_id(item): item for item in desired}
+    for gone in desired:
+        rest = [item for item in live.values() if item is not gone]
+        found = plan.actions(desired, a_world(wish[0], rest))
+        assert [plan.child_id(action.manifest) for action in found] == [plan.child_id(gone)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(wish=WISHES)
+def test_the_same_wish_is_always_rendered_the_same(wish):
+    assert desired_of(wish) == desired_of(deepcopy(wish))

@@ -1,0 +1,193 @@
+"""Volume claims, over frozen worlds."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.storage_ready import storage_ready
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from support.builders import a_pod, a_spec
+
+
+def an_agent(storage):
+    spec = a_spec(replicas=2, **({"storage": storage} if storage is not None else {}))
+    return Agent(
+        namespace="trading",
+        name="momentum",
+        uid="u",
+        generation=1,
+        spec=AgentSpec.model_validate(spec),
+    )
+
+
+def rendered(storage):
+    return children(an_agent(storage), Defaults(image="agent:1"), NO_CONNECTION)
+
+
+def as_stored(manifests):
+    """As the API server gives them back: with uids, and with its defaults in the claim templates."""
+    found = deepcopy(list(manifests))
+    for number, item in enumerate(found):
+        item["metadata"]["uid"] = f"uid-{number}"
+        for template in item.get("spec", {}).get("volumeClaimTemplates", ()):
+            template |= {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {}}
+            template["spec"]["volumeMode"] = "Filesystem"
+    return {plan.child_id(item): item for item in found}
+
+
+def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capacity=None):
+    return claim(
+        {
+            "metadata": {"name": name, "uid": f"uid-{name}"},
+            "spec": {
+                "resources": {"requests": {"storage": size}},
+                "storageClassName": storage_class,
+            },
+            "status": {"capacity": {"storage": capacity}} if capacity else {},
+        }
+    )
+
+
+def a_world(storage, *, before=None, claims=(), refused=""):
+    return ObservedState(
+        agent=an_agent(storage),
+        generation=1,
+        children=as_stored(rendered(storage if before is None else before)),
+        claims=claims,
+        growth_refused=refused,
+    )
+
+
+def planned(world, storage):
+    return [type(item) for item in plan.actions(rendered(storage), world)]
+
+
+ONE_GI, TWO_GI = {"size": "1Gi"}, {"size": "2Gi"}
+FAST = {"size": "1Gi", "storageClassName": "fast"}
+
+
+@pytest.mark.parametrize("storage", [{}, ONE_GI, FAST, {"size": "1024Mi"}])
+def test_planning_after_applying_is_empty(storage):
+    assert planned(a_world(storage), storage) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ONE_GI, TWO_GI),
+        (TWO_GI, ONE_GI),
+        (ONE_GI, FAST),
+        (FAST, ONE_GI),
+        (FAST, {"size": "1Gi", "storageClassName": "slow"}),
+        (ONE_GI, None),
+    ],
+)
+def test_other_claims_need_another_stateful_set_around_the_same_pods(before, after):
+    world = replace(a_world(after or ONE_GI, before=before), agent=an_agent(after))
+    assert planned(world, after) == [plan.RecreateOrphaning]
+
+
+def test_a_volume_that_is_added_needs_another_stateful_set():
+    world = replace(a_world(ONE_GI), children=as_stored(rendered(None)))
+    assert planned(world, ONE_GI) == [plan.RecreateOrphaning]
+
+
+def test_the_same_size_in_other_words_needs_nothing_made_anew():
+    found = planned(a_world({"size": "1024Mi"}, before=ONE_GI), {"size": "1024Mi"})
+    assert found == [plan.Apply]
+
+
+def test_what_is_being_deleted_is_waited_for():
+    world = a_world(TWO_GI, before=ONE_GI)
+    terminating = deepcopy(dict(world.children))
+    terminating["StatefulSet", "momentum"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert planned(replace(world, children=terminating), TWO_GI) == []
+
+
+def test_once_it_is_gone_it_is_made_anew_and_then_nothing_is_left_to_do():
+    world = a_world(TWO_GI, before=ONE_GI)
+    gone = {key: item for key, item in world.children.items() if key[0] != "StatefulSet"}
+    assert planned(replace(world, children=gone), TWO_GI) == [plan.Create]
+    assert planned(a_world(TWO_GI), TWO_GI) == []
+
+
+def test_claims_that_are_too_small_grow_and_no_others():
+    claims = [a_claim(), a_claim("state-momentum-1", size="2Gi"), a_claim("x", size="3Gi")]
+    found = plan.actions(rendered(TWO_GI), a_world(TWO_GI, claims=claims))
+    assert [(item.claim.name, item.size) for item in found] == [("state-momentum-0", "2Gi")]
+
+
+def test_what_was_refused_is_not_asked_again():
+    assert planned(a_world(TWO_GI, claims=[a_claim()], refused="no"), TWO_GI) == []
+
+
+def test_a_claim_whose_size_is_no_quantity_is_left_alone():
+    assert planned(a_world(TWO_GI, claims=[a_claim(size="soon")]), TWO_GI) == []
+
+
+@pytest.mark.parametrize(
+    ("storage", "claims", "refused", "expected", "words"),
+    [
+        (None, [], "", "Ephemeral", "set spec.storage"),
+        (ONE_GI, [], "", "Ready", "1Gi"),
+        (ONE_GI, [a_claim(capacity="1Gi")], "", "Ready", "1Gi"),
+        (TWO_GI, [a_claim()], "", "Expanding", "state-momentum-0"),
+        (TWO_GI, [a_claim(size="2Gi", capacity="1Gi")], "", "Expanding", "2Gi"),
+        (TWO_GI, [a_claim()], "only some", "ExpansionRefused", "only some; set allowVolume"),
+        (ONE_GI, [a_claim(size="2Gi")], "", "CannotShrink", "set spec.storage.size to 2Gi"),
+        (FAST, [a_claim(storage_class="slow")], "", "ClassDiffers", "new claims are made on fast"),
+    ],
+)
+def test_the_condition_says_what_is_with_the_volumes(storage, claims, refused, expected, words):
+    found = storage_ready(a_world(storage, claims=claims, refused=refused))
+    assert found.reason == expected
+    assert found.status == ("True" if expected == "Ready" else "False")
+    assert words in found.message
+
+
+def test_of_many_claims_the_first_are_named():
+    many = [a_claim(f"state-{number}", size="2Gi") for number in range(7)]
+    found = storage_ready(a_world(ONE_GI, claims=many))
+    assert "state-4 and 2 more are larger" in found.message
+
+
+def old_pod(name, **changes):
+    found = a_pod(name, **changes)
+    found["spec"]["volumes"] = [{"name": "state", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+    return pod(found)
+
+
+@pytest.mark.parametrize(
+    ("pods", "ended"),
+    [
+        ([], []),
+        ([pod(a_pod("momentum-0"))], []),
+        ([old_pod("momentum-1"), old_pod("momentum-0")], ["momentum-0"]),
+        ([old_pod("momentum-10"), old_pod("momentum-9")], ["momentum-9"]),
+        ([old_pod("momentum-1"), pod(a_pod("momentum-0"))], ["momentum-1"]),
+        ([old_pod("momentum-1"), pod(a_pod("momentum-0", ready=False))], []),
+        ([old_pod("momentum-1"), pod(a_pod("momentum-0", deleting=True))], []),
+        ([old_pod("momentum-1"), old_pod("momentum-0", deleting=True)], []),
+    ],
+)
+def test_pods_from_before_a_volume_was_added_are_ended_one_at_a_time(pods, ended):
+    found = plan.actions(rendered(ONE_GI), replace(a_world(ONE_GI), pods=pods))
+    assert [item.pod.name for item in found if isinstance(item, plan.DeletePod)] == ended
+
+
+def test_pods_without_volume_are_left_alone_where_none_is_wanted():
+    world = replace(a_world(ONE_GI), agent=an_agent(None), children=as_stored(rendered(None)))
+    assert plan.actions(rendered(None), replace(world, pods=[old_pod("momentum-0")])) == ()
+
+
+def test_an_invalid_spec_says_nothing_of_the_volumes():
+    world = replace(a_world(ONE_GI), agent=None)
+    assert storage_ready(world).reason == "SpecInvalid"
+    assert plan.actions((), replace(world, children={})) == ()

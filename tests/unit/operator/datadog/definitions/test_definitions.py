@@ -1,0 +1,255 @@
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from datadog_api_client.v1.model.dashboard import Dashboard
+from datadog_api_client.v1.model.logs_index import LogsIndex
+from datadog_api_client.v1.model.logs_indexes_order import LogsIndexesOrder
+from datadog_api_client.v1.model.logs_pipeline import LogsPipeline
+from datadog_api_client.v1.model.monitor import Monitor
+from datadog_api_client.v1.model.notebook_create_request import NotebookCreateRequest
+from datadog_api_client.v1.model.service_level_objective_request import (
+    ServiceLevelObjectiveRequest,
+)
+from datadog_api_client.v2.model.metric_tag_configuration_create_request import (
+    MetricTagConfigurationCreateRequest,
+)
+from datadog_api_client.v2.model.sensitive_data_scanner_group_create_request import (
+    SensitiveDataScannerGroupCreateRequest,
+)
+from datadog_api_client.v2.model.sensitive_data_scanner_rule_create_request import (
+    SensitiveDataScannerRuleCreateRequest,
+)
+
+from purpleflea_operator.datadog.definitions import catalog, dashboard
+from purpleflea_operator.datadog.definitions.objects import (
+    ORGANISATION_SCANNER,
+    Definition,
+    ObjectKind,
+    Reference,
+    resolved,
+)
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
+from purpleflea_sandbox.datadog.queries import read, tree
+from support import datadog_models
+
+MODELS = {
+    ObjectKind.MONITOR: Monitor,
+    ObjectKind.SLO: ServiceLevelObjectiveRequest,
+    ObjectKind.DASHBOARD: Dashboard,
+    ObjectKind.LOG_PIPELINE: LogsPipeline,
+    ObjectKind.LOG_INDEX: LogsIndex,
+    ObjectKind.LOG_INDEX_ORDER: LogsIndexesOrder,
+    ObjectKind.METRIC_TAGS: MetricTagConfigurationCreateRequest,
+    ObjectKind.SCANNER_GROUP: SensitiveDataScannerGroupCreateRequest,
+    ObjectKind.SCANNER_RULE: SensitiveDataScannerRuleCreateRequest,
+    ObjectKind.NOTEBOOK: NotebookCreateRequest,
+}
+EVERYTHING = catalog.everything(Parameters())
+MONITORS = [item for item in EVERYTHING if item.kind is ObjectKind.MONITOR]
+
+
+def by_name(item):
+    return f"{item.kind}-{item.key}" if isinstance(item, Definition) else None
+
+
+def created(definition):
+    return resolved(definition, dict.fromkeys(definition.references, "1234567"))
+
+
+def condition_of(monitor):
+    return read.condition(created(monitor)["query"], monitor.body["type"])
+
+
+@pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
+def test_datadogs_models_know_every_key_and_value(definition):
+    assert datadog_models.faults(created(definition), MODELS[definition.kind]) == []
+
+
+def test_the_walk_finds_what_the_models_swallow(parameters):
+    body = dashboard.definitions(parameters)[0].body
+    first = body["widgets"][0]
+    first["definition"] |= {"color_preference": "background"}
+    assert any("color_preference" in fault for fault in datadog_models.faults(body, Dashboard))
+    broken = MONITORS[0].body | {"type": "nosuch"}
+    assert datadog_models.faults(broken, Monitor) != []
+
+
+def test_keys_are_unique_within_their_kind():
+    seen = Counter(item.reference for item in EVERYTHING)
+    assert [reference for reference, times in seen.items() if times > 1] == []
+
+
+def test_what_others_refer_to_comes_first():
+    made = {ORGANISATION_SCANNER}
+    for item in EVERYTHING:
+        assert set(item.references) <= made, item.key
+        made.add(item.reference)
+
+
+@pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
+def test_a_body_holds_the_tokens_of_its_references_and_no_others(definition):
+    found = set(re.findall(r"<[a-z-]+:[a-z0-9-]+>", repr(definition.body)))
+    assert found == {reference.token for reference in definition.references}
+    assert not re.search(r"<[a-z-]+:[a-z0-9-]+>", repr(created(definition)))
+
+
+def test_an_unknown_id_is_an_error():
+    degraded = next(item for item in MONITORS if item.key == "degraded")
+    with pytest.raises(KeyError):
+        resolved(degraded, {degraded.references[0]: "1"})
+
+
+def test_the_composite_joins_its_members_by_reference():
+    degraded = next(item for item in MONITORS if item.key == "degraded")
+    ids = dict(zip(degraded.references, ("11", "12"), strict=True))
+    assert set(ids) == {
+        Reference(kind=ObjectKind.MONITOR, key="api-error-rate"),
+        Reference(kind=ObjectKind.MONITOR, key="order-latency-p95"),
+    }
+    joined = read.condition(resolved(degraded, ids)["query"], "composite")
+    assert joined == tree.Joined("&&", tree.Member("11"), tree.Member("12"))
+
+
+def test_the_members_of_the_composite_group_alike():
+    groups = {
+        leaf.by
+        for item in MONITORS
+        if item.key in ("api-error-rate", "order-latency-p95")
+        for leaf in tree.leaves(condition_of(item).expression)
+    }
+    assert groups == {("agent_id",)}
+
+
+@pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
+def test_thresholds_agree_with_the_query(monitor):
+    condition = condition_of(monitor)
+    if isinstance(condition, tree.Joined):
+        assert "thresholds" not in monitor.body["options"]
+        return
+    thresholds = monitor.body["options"]["thresholds"]
+    assert condition.comparison.threshold == thresholds["critical"]
+    order = ("critical", "critical_recovery", "warning", "warning_recovery")
+    levels = [thresholds[name] for name in order if name in thresholds]
+    falling = condition.comparison.operator.startswith(">")
+    assert levels == sorted(levels, reverse=falling)
+    if "critical_recovery" in thresholds:
+        assert thresholds["critical_recovery"] != thresholds["critical"]
+
+
+@pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
+def test_a_metric_monitor_that_warns_recovers_with_hysteresis(monitor):
+    thresholds = monitor.body["options"].get("thresholds", {})
+    if monitor.body["type"] == "query alert" and "warning" in thresholds:
+        assert {"critical_recovery", "warning_recovery"} <= set(thresholds)
+    if monitor.body["type"] == "log alert":
+        assert not {"critical_recovery", "warning_recovery"} & set(thresholds)
+
+
+@pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
+def test_a_monitor_names_an_existing_runbook_and_somebody_to_tell(monitor, repository):
+    message = monitor.body["message"]
+    name = re.search(r"Runbook: \S+/([a-z0-9-]+\.md)$", message)
+    assert name, message
+    assert (repository / "docs" / "runbooks" / name[1]).is_file()
+    assert "@slack-" in message
+    opened = re.findall(r"{{#(\w+)}}", message)
+    assert opened == re.findall(r"{{/(\w+)}}", message)
+    assert ("is_no_data" in opened) == monitor.body["options"].get("notify_no_data", False)
+
+
+def test_only_what_cannot_be_told_per_agent_is_not_a_multi_alert():
+    simple = set()
+    for monitor in MONITORS:
+        match condition_of(monitor):
+            case tree.MetricCondition(expression=expression):
+                groups = {leaf.by for leaf in tree.leaves(expression)}
+            case tree.LogCondition(by=by):
+                groups = {by}
+            case _:
+                continue
+        if groups != {("agent_id",)}:
+            simple.add(monitor.key)
+    # Trace metrics carry no agent_id: the APM monitor is about the exchange, the metric monitor about the agent.
+    assert simple == {"order-span-p95"}
+
+
+def test_the_published_thresholds_are_the_defaults():
+    thresholds = {item.key: item.body["options"].get("thresholds") for item in MONITORS}
+    assert thresholds["drawdown"] == {
+        "critical": 15,
+        "critical_recovery": 8,
+        "warning": 8,
+        "warning_recovery": 6,
+    }
+    assert thresholds["wallet-balance"]["critical"] == 50
+    assert thresholds["wallet-balance"]["warning"] == 200
+    assert thresholds["api-error-rate"]["critical"] == 5
+    assert thresholds["order-latency-p95"]["critical"] == 1000
+    assert thresholds["escrow-failures"]["critical"] == 5
+
+
+@pytest.mark.parametrize(
+    ("rule", "wrong"),
+    [
+        (Rule(critical=15, warning=20), "warning"),
+        (Rule(critical=15, critical_recovery=15), "critical_recovery"),
+        (Rule(critical=15, critical_recovery=5, warning=8), "warning"),
+        (Rule(critical=15, warning=8, warning_recovery=9), "warning_recovery"),
+    ],
+)
+def test_thresholds_that_contradict_each_other_are_refused_by_name(parameters, rule, wrong):
+    with pytest.raises(ValueError, match=rf"drawdown: .* must lie above {wrong}"):
+        catalog.everything(replace(parameters, drawdown=rule))
+
+
+def test_a_rule_that_looks_down_is_checked_downwards(parameters):
+    rule = Rule(critical=50, warning=40)
+    with pytest.raises(ValueError, match=r"wallet-balance: critical .50. must lie below warning"):
+        catalog.everything(replace(parameters, balance=rule))
+
+
+def test_anomalies_and_index_are_off_unless_chosen(parameters):
+    chosen = {item.reference for item in catalog.wanted(parameters)}
+    left_out = {item.key for item in EVERYTHING if item.reference not in chosen}
+    assert left_out == {"pnl-anomaly", "order-latency-anomaly", "agents", "organisation"}
+    all_of_it = replace(parameters, features=frozenset(Feature))
+    assert len(catalog.wanted(all_of_it)) == len(EVERYTHING)
+    nothing_more = replace(parameters, features=frozenset())
+    assert all(item.feature is None for item in catalog.wanted(nothing_more))
+
+
+def test_the_index_stands_before_the_others_of_the_organisation():
+    order = next(item for item in EVERYTHING if item.kind is ObjectKind.LOG_INDEX_ORDER)
+    assert order.body == {"index_names": ["purpleflea-agents", "main"]}
+
+
+def test_the_scanner_finds_keys_and_addresses_and_leaves_ids_alone():
+    patterns = {
+        item.key: item.body["data"]["attributes"]["pattern"]
+        for item in EVERYTHING
+        if item.kind is ObjectKind.SCANNER_RULE
+    }
+    address = "0x" + "aB" * 20
+    assert re.search(patterns["api-keys"], "key=pf_paper_" + "0a" * 16)
+    assert re.search(patterns["ethereum-addresses"], f"to {address}.")
+    assert not re.search(patterns["ethereum-addresses"], "0x" + "ab" * 32)
+    assert re.search(patterns["private-keys"], "0x" + "ab" * 32)
+    assert re.search(patterns["bitcoin-addresses"], "bc1q" + "x" * 38)
+    trace_id = "0123456789abcdef" * 2
+    assert [key for key, text in patterns.items() if re.search(text, trace_id)] == []
+
+
+def test_a_rule_that_does_not_warn_colours_its_widget_by_one_level():
+    alert_only = Parameters(drawdown=Rule(critical=15, critical_recovery=8))
+    (board,) = dashboard.definitions(alert_only)
+    formats = [
+        query["conditional_formats"]
+        for widget in board.body["widgets"]
+        for query in widget["definition"].get("requests", ())
+        if "Max drawdown" in widget["definition"].get("title", "")
+    ]
+    assert [[(one["comparator"], one["value"]) for one in found] for found in formats] == [
+        [(">", 15)]
+    ]

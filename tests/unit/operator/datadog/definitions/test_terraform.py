@@ -1,0 +1,232 @@
+import json
+import re
+from pathlib import Path
+
+import hcl2
+import pytest
+
+from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.objects import ObjectKind
+from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.terraform import module
+from purpleflea_operator.datadog.definitions.terraform.resources import address
+
+SCHEMA = json.loads((Path(__file__).parents[4] / "data" / "terraform-schema.json").read_text())
+META = {"count", "for_each"}
+FILES = {name: text for name, text in module.files(Parameters()).items() if name.endswith(".tf")}
+DEFINITIONS = {
+    address(item): item
+    for item in catalog.everything(Parameters())
+    if item.kind is ObjectKind.MONITOR
+}
+
+
+def parsed(name):
+    return plain(hcl2.loads(FILES[name]))
+
+
+def plain(value):
+    """The parser keeps quotes around texts and marks of its own; neither is part of the module."""
+    match value:
+        case dict():
+            return {
+                str(plain(key)): plain(item)
+                for key, item in value.items()
+                if not str(key).startswith("__")
+            }
+        case list():
+            return [plain(item) for item in value]
+        case str() if value.startswith('"') and value.endswith('"'):
+            return value[1:-1]
+        case _:
+            return value
+
+
+def resources():
+    for name in FILES:
+        for group in parsed(name).get("resource", []):
+            for kind, named in group.items():
+                for label, body in named.items():
+                    yield kind, label, body
+
+
+def unknown(body, block, path):
+    attributes, nested = block.get("attributes", {}), block.get("block_types", {})
+    for name, value in body.items():
+        if name in nested:
+            for item in value if isinstance(value, list) else [value]:
+                yield from unknown(item, nested[name]["block"], f"{path}.{name}")
+        elif name not in attributes:
+            yield f"{path}.{name} is unknown"
+        elif attributes[name].get("deprecated"):
+            yield f"{path}.{name} is deprecated"
+        elif not (attributes[name].get("optional") or attributes[name].get("required")):
+            yield f"{path}.{name} cannot be set"
+    for name, attribute in attributes.items():
+        if attribute.get("required") and name not in body:
+            yield f"{path}.{name} is required"
+    for name, inner in nested.items():
+        given = body.get(name, [])
+        times = len(given) if isinstance(given, list) else 1
+        if not inner.get("min_items", 0) <= times <= inner.get("max_items", 99):
+            yield f"{path}.{name} stands {times} times"
+
+
+def test_the_provider_knows_every_block_and_argument():
+    seen = set()
+    for kind, label, body in resources():
+        own = {name: value for name, value in body.items() if name not in META}
+        assert list(unknown(own, SCHEMA[kind], f"{kind}.{label}")) == []
+        seen.add(kind)
+    assert seen == set(SCHEMA)
+
+
+def test_a_wrong_argument_would_be_found():
+    block = SCHEMA["datadog_monitor"]
+    body = {"name": "n", "type": "t", "query": "q", "message": "m", "thresholds": {"critical": 1}}
+    assert list(unknown(body, block, "m")) == ["m.thresholds is unknown"]
+    body = {"name": "n", "type": "t", "query": "q", "monitor_thresholds": [{}, {}]}
+    assert set(unknown(body, block, "m")) == {
+        "m.message is required",
+        "m.monitor_thresholds stands 2 times",
+    }
+
+
+def test_every_definition_but_the_notebook_is_a_resource():
+    made = {f"{kind}.{label}" for kind, label, _ in resources()}
+    for item in catalog.everything(Parameters()):
+        if item.kind in (ObjectKind.METRIC_TAGS, ObjectKind.NOTEBOOK):
+            continue
+        assert address(item).removesuffix("[0]") in made
+    assert "datadog_metric_tag_configuration.agents" in made
+
+
+def defaults():
+    """Every default of the module's variables, by its path."""
+    found = {}
+    for group in parsed("variables.tf")["variable"]:
+        for name, body in group.items():
+            found[f"var.{name}"] = body.get("default")
+            options = re.findall(r"(\w+)\s*[=:]\s*optional\((\w+), ([^()]*)\)", str(body["type"]))
+            for attribute, kind, value in options:
+                plain_value = value.strip('"')
+                found[f"var.{name}.{attribute}"] = float(value) if kind == "number" else plain_value
+    return found
+
+
+def with_defaults(text, values):
+    """A text of the module as it is when nobody sets a variable."""
+
+    def value(path):
+        found = values[path]
+        return f"{found:g}" if isinstance(found, float) else str(found)
+
+    return re.sub(r"\${(var[a-z_.]+)}", lambda match: value(match[1]), text)
+
+
+def test_queries_and_thresholds_are_those_of_the_json_files():
+    values = defaults()
+    bodies = {
+        f"datadog_monitor.{label}": body
+        for kind, label, body in resources()
+        if kind == "datadog_monitor"
+    }
+    for place, definition in DEFINITIONS.items():
+        body = bodies[place.removesuffix("[0]")]
+        if not definition.references:
+            text = with_defaults(body["query"].replace('\\"', '"'), values)
+            assert text == definition.body["query"]
+        options = definition.body["options"]
+        written = body.get("monitor_thresholds", [{}])[0]
+        expected = options.get("thresholds", {})
+        assert set(written) == set(expected)
+        for level, threshold in expected.items():
+            path = re.sub(r"^\${|}$", "", str(written[level]))
+            assert values.get(path, path) == pytest.approx(threshold) or float(path) == threshold
+        for name in ("notify_no_data", "no_data_timeframe", "require_full_window"):
+            if name in options:
+                path = re.sub(r"^\${|}$", "", str(body[name]))
+                assert str(values.get(path, path)).lower() in (
+                    str(options[name]).lower(),
+                    f"{options[name]}.0",
+                )
+
+
+def test_every_parameter_is_a_variable_with_the_same_default():
+    values = defaults()
+    parameters = Parameters()
+    for name in Parameters.__dataclass_fields__:
+        assert f"var.{name}" in values
+        value = getattr(parameters, name)
+        if isinstance(value, Rule):
+            for attribute in Rule.__dataclass_fields__:
+                if getattr(value, attribute) is not None:
+                    assert values[f"var.{name}.{attribute}"] == getattr(value, attribute)
+
+
+def test_every_variable_is_used_and_every_used_one_exists():
+    values = defaults()
+    named = {path.split(".")[1] for path in values}
+    others = "".join(text for name, text in FILES.items() if name != "variables.tf")
+    used = set(re.findall(r"var\.([a-z_]+)", others))
+    assert used == named
+    paths = set(re.findall(r"var\.[a-z_]+\.[a-z_]+", "".join(FILES.values())))
+    lists = {"var.log_index.others"} | {
+        f"var.notifications.{name}" for name in ("paging", "trading", "infrastructure")
+    }
+    assert paths - lists <= set(values)
+
+
+def test_each_threshold_variable_has_a_check_of_its_order():
+    for group in parsed("variables.tf")["variable"]:
+        for name, body in group.items():
+            value = getattr(Parameters(), name)
+            if isinstance(value, Rule) and value.warning is not None:
+                assert len(body["validation"]) == 2, name
+
+
+def test_the_composite_and_the_burn_rates_refer_to_resources():
+    text = FILES["monitors.tf"]
+    assert "${datadog_monitor.api_error_rate.id} && ${datadog_monitor.order_latency_p95.id}" in text
+    assert 'burn_rate(\\"${datadog_service_level_objective.api_success.id}\\")' in FILES["slo.tf"]
+
+
+def test_texts_of_datadog_are_not_taken_for_terraform_templates():
+    wallet = FILES["monitors.tf"].split('"wallet_balance"')[1].split("resource")[0]
+    assert "balance is $${{value}}" in wallet
+    assert not re.search(r"(?<!\$)\${{", "".join(FILES.values()))
+
+
+def test_the_version_of_the_provider_is_pinned():
+    assert '"~> 4.19"' in FILES["versions.tf"]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_equals_signs_of_neighbouring_lines_are_aligned(name):
+    """The rule of `terraform fmt`: single-line attributes that follow one another share a column."""
+    previous = None
+    in_heredoc = False
+    for line in FILES[name].splitlines():
+        if in_heredoc:
+            in_heredoc = line.strip() != "EOT"
+            continue
+        found = re.match(r'( *)("[^"]+"|[a-z_0-9]+) *(?= = )', line)
+        whole = found and not line.rstrip().endswith(("{", "[", "({", "(["))
+        current = (len(found[1]), found.end()) if whole else None
+        if current and previous and current[0] == previous[0]:
+            assert current[1] == previous[1], line
+        previous = current
+        in_heredoc = "<<-EOT" in line
+        assert line == line.rstrip()
+        assert "\t" not in line
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_no_text_is_a_lone_interpolation_and_no_body_begins_or_ends_with_a_blank_line(name):
+    """What `terraform fmt` rewrites beyond the formatter of HCL (that one runs in the sandbox tier)."""
+    assert not re.search(r'= "\$\{[^{}"]*\}"$', FILES[name], re.MULTILINE)
+    assert not re.search(r"[{\[]\n\n|\n\n *[}\]]", FILES[name])
+
+
+def test_types_of_variables_are_no_texts():
+    assert not re.search(r'^ *type *= "', FILES["variables.tf"], re.MULTILINE)

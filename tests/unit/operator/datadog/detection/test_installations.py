@@ -1,0 +1,795 @@
+"""Named installations: what is found, how agents are connected, what the conditions say, which command helps."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.telemetry import (
+    datadog_installed,
+    telemetry_ready,
+)
+from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
+from purpleflea_operator.datadog.detection.coverage import coverage
+from purpleflea_operator.datadog.detection.facts import PodSecurity
+from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.kube import resources
+from purpleflea_operator.manifests.datadog_env import receivers
+from purpleflea_operator.manifests.metadata import Agent
+from support.builders import a_local_service, a_pod, a_spec
+from support.installations import (
+    a_node,
+    a_node_agent,
+    datadog_operator,
+    from_secret,
+    helm,
+    variables,
+)
+
+NODES = ("node-1", "node-2", "node-3")
+LOCAL = {("datadog", "datadog-agent"): a_local_service()}
+RESTRICTED = PodSecurity.RESTRICTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An installation, and what is to come of it."""
+
+    name: str
+    daemon_sets: tuple[dict[str, Any], ...]
+    services: dict[Any, Any] = field(default_factory=lambda: LOCAL)
+    csi: bool | None = False
+    security: PodSecurity = RESTRICTED
+    wanted: str = "Auto"
+    nodes: tuple[dict[str, Any], ...] = tuple(a_node(name) for name in NODES)
+    node_agents: tuple[dict[str, Any], ...] | None = None
+    """By default a ready one of the first DaemonSet on each node."""
+
+    status: dict[str, Any]
+    """Fields of status.datadog."""
+    installed: str = "Found"
+    telemetry: str = "Connected"
+    says: str = ""
+    """What the message of TelemetryReady (or else of DatadogInstalled) contains: the command that helps."""
+
+
+HELM = helm(logs=True)
+GPU_TAINT = a_node("node-3", taints=["dedicated=gpu:NoSchedule"])
+AWAY = {"name": "config", "mountPath": "/etc/datadog-agent/datadog.yaml", "subPath": "datadog.yaml"}
+
+
+def configured_by_file():
+    found = helm()
+    for container in found["spec"]["template"]["spec"]["containers"]:
+        container["volumeMounts"] = [*container["volumeMounts"], AWAY]
+        kept = ("DD_DOGSTATSD_SOCKET", "DD_APM_RECEIVER_SOCKET")
+        container["env"] = [item for item in container["env"] if item["name"] in kept]
+    return found
+
+
+def required(*terms):
+    selector = {"nodeSelectorTerms": list(terms)}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": selector}}
+
+
+def sockets_moved():
+    found = helm(logs=True)
+    spec = found["spec"]["template"]["spec"]
+    spec["volumes"][0]["hostPath"]["path"] = "/opt/run/datadog"
+    return found
+
+
+def nothing_listens():
+    found = helm(logs=True, sockets=False)
+    for container in found["spec"]["template"]["spec"]["containers"]:
+        container["ports"] = []
+    return found
+
+
+MOVED = variables(DD_DOGSTATSD_PORT="9125", DD_APM_RECEIVER_PORT="9126")
+CPU = {"example.com/pool": "cpu"}
+PLAN9 = {"kubernetes.io/os": "plan9"}
+OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
+
+
+def pools(**changes):
+    """Node agents of two node pools with the same ports."""
+    return helm("a-datadog", **OPEN), helm("b-datadog", **{**OPEN, **changes})
+
+
+ON_POOLS = (
+    a_node_agent("node-1", of=helm("a-datadog")),
+    a_node_agent("node-2", of=helm("a-datadog")),
+    a_node_agent("node-3", of=helm("b-datadog")),
+)
+
+CASES = (
+    Case(
+        name="the chart with defaults and logs, in a restricted namespace",
+        daemon_sets=(HELM,),
+        status={
+            "installer": "Helm",
+            "release": "datadog-agent",
+            "namespace": "datadog",
+            "chartVersion": "3.240.0",
+            "agentVersion": "7.81.1",
+            "connection": "Service",
+            "dogstatsd": "datadog-agent.datadog.svc.cluster.local:8125",
+            "apm": "datadog-agent.datadog.svc.cluster.local:8126",
+            "logs": "On",
+            "nodes": {"needed": 3, "covered": 3, "missing": []},
+        },
+    ),
+    Case(
+        name="the chart with defaults: no logs",
+        daemon_sets=(helm(),),
+        status={"logs": "Off", "connection": "Service"},
+        telemetry="LogsOff",
+        says="helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'datadog.logs.enabled=true'",
+    ),
+    Case(
+        name="the chart as the page wants it: open ports of the node",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True, apm_host_port=True),),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:8125", "apm": "HostIP:8126"},
+    ),
+    Case(
+        name="only the port for metrics is open on the node: the Service carries both",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True),),
+        status={"connection": "Service"},
+    ),
+    Case(
+        name="only the port for traces is open on the node",
+        daemon_sets=(helm(logs=True, apm_host_port=True),),
+        status={"connection": "Service"},
+    ),
+    Case(
+        name="only the port for metrics is open, and there is no Service",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True, sockets=False),),
+        services={},
+        status={"connection": "HostIP", "apm": "Off"},
+        telemetry="TracesUnreachable",
+        says="'datadog.apm.portEnabled=true'",
+    ),
+    Case(
+        name="the node's network and custom ports",
+        daemon_sets=(helm(logs=True, host_network=True, dogstatsd_port=8225, apm_port=8226),),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:8225", "apm": "HostIP:8226"},
+    ),
+    Case(
+        name="custom ports behind the Service",
+        daemon_sets=(helm(logs=True, dogstatsd_port=8225, apm_port=8226),),
+        services={
+            ("datadog", "datadog-agent"): a_local_service(
+                ports={"dogstatsdport": 8225, "traceport": 8226}
+            )
+        },
+        status={"dogstatsd": "datadog-agent.datadog.svc.cluster.local:8225"},
+    ),
+    Case(
+        name="the node's network, and ports that the user's own variables move",
+        daemon_sets=(helm(logs=True, host_network=True, env=MOVED),),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:9125", "apm": "HostIP:9126"},
+    ),
+    Case(
+        name="the node's network and moved ports, where the Service is asked for: it goes by what is declared",
+        daemon_sets=(helm(logs=True, host_network=True, env=MOVED),),
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+    ),
+    Case(
+        name="open ports behind which nothing listens any more, as the user's own variable moved it",
+        daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_PORT="9125")),),
+        status={"connection": "None"},
+        telemetry="PodSecurityForbids",
+        says="--set-string agents.containers.agent.envDict.DD_DOGSTATSD_PORT=8125",
+    ),
+    Case(
+        name="the port for traces closed by the user's own variable",
+        daemon_sets=(helm(**OPEN, host_network=True, env=variables(DD_APM_RECEIVER_PORT="0")),),
+        status={"connection": "HostIP", "apm": "Off"},
+        telemetry="TracesUnreachable",
+        says="--set-string agents.containers.traceAgent.envDict.DD_APM_RECEIVER_PORT=8126",
+    ),
+    Case(
+        name="a port from a Secret: what is declared counts",
+        daemon_sets=(helm(**OPEN, env=[from_secret("DD_DOGSTATSD_PORT")]),),
+        status={"dogstatsd": "HostIP:8125"},
+    ),
+    Case(
+        name="another name of the release, as annotated by helm install",
+        daemon_sets=(helm("dd-datadog", namespace="monitoring", release="dd"),),
+        services={
+            ("monitoring", "dd-datadog"): a_local_service("dd-datadog", namespace="monitoring")
+        },
+        status={
+            "release": "dd",
+            "dogstatsd": "dd-datadog.monitoring.svc.cluster.local:8125",
+        },
+        telemetry="LogsOff",
+        says="helm upgrade dd datadog/datadog --namespace monitoring",
+    ),
+    Case(
+        name="an old chart: no label of Datadog's own, so that its pods are not found",
+        daemon_sets=(helm(chart="datadog-2.37.2", logs=True, dogstatsd_host_port=True),),
+        node_agents=(),
+        status={"chartVersion": "2.37.2", "nodes": {"needed": 3, "covered": 3, "missing": []}},
+    ),
+    Case(
+        name="an old chart that is still rolling out",
+        daemon_sets=(helm(chart="datadog-2.37.2", logs=True, ready=2),),
+        node_agents=(),
+        status={"nodes": {"needed": 3, "covered": 0}},
+        telemetry="NodesUncovered",
+        says="its node agent is being started",
+    ),
+    Case(
+        name="traces off",
+        daemon_sets=(helm(logs=True, apm=False, dogstatsd_host_port=True),),
+        status={"connection": "HostIP", "apm": "Off"},
+        telemetry="ApmOff",
+        says="'datadog.apm.portEnabled=true'",
+    ),
+    Case(
+        name="traces off by the user's own variable, which comes last",
+        daemon_sets=(helm(logs=True, env=variables(DD_APM_ENABLED="false")),),
+        status={"apm": "Off"},
+        telemetry="ApmOff",
+        says="--reuse-values --set-string agents.containers.traceAgent.envDict.DD_APM_ENABLED=true",
+    ),
+    Case(
+        name="traces closed to other pods by the user's own variable",
+        daemon_sets=(helm(**OPEN, env=variables(DD_APM_NON_LOCAL_TRAFFIC="false")),),
+        services={},
+        status={"apm": "Off", "connection": "HostIP"},
+        telemetry="TracesUnreachable",
+        says="--set-string agents.containers.traceAgent.envDict.DD_APM_NON_LOCAL_TRAFFIC=true",
+    ),
+    Case(
+        name="logs off by the user's own variable, though the installation has them on",
+        daemon_sets=(helm(**OPEN, env=variables(DD_LOGS_ENABLED="false")),),
+        status={"logs": "Off"},
+        telemetry="LogsOff",
+        says="--set-string agents.containers.agent.envDict.DD_LOGS_ENABLED=true",
+    ),
+    Case(
+        name="metrics off by the user's own variable",
+        daemon_sets=(helm(logs=True, env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"connection": "None", "dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="--reuse-values --set-string agents.containers.agent.envDict.DD_USE_DOGSTATSD=true",
+    ),
+    Case(
+        name="metrics off in agent-data-plane",
+        daemon_sets=(helm(logs=True, data_plane=True, env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="--set-string datadog.envDict.DD_USE_DOGSTATSD=true",
+    ),
+    Case(
+        name="metrics closed to other pods, in a restricted namespace",
+        daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false")),),
+        status={"connection": "None"},
+        telemetry="PodSecurityForbids",
+        says="agents.containers.agent.envDict.DD_DOGSTATSD_NON_LOCAL_TRAFFIC=true",
+    ),
+    Case(
+        name="metrics closed to other pods, where the Service is asked for",
+        daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false")),),
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="agents.containers.agent.envDict.DD_DOGSTATSD_NON_LOCAL_TRAFFIC=true",
+    ),
+    Case(
+        name="the Datadog Operator, metrics off by the user's own variable",
+        daemon_sets=(datadog_operator(env=variables(DD_USE_DOGSTATSD="false")),),
+        status={"dogstatsd": "Off"},
+        telemetry="MetricsOff",
+        says="kubectl --namespace datadog edit datadogagent datadog (set DD_USE_DOGSTATSD to true)",
+    ),
+    Case(
+        name="logs from a Secret: unknown, never off",
+        daemon_sets=(helm(env=[from_secret("DD_LOGS_ENABLED")]),),
+        status={"logs": "Unknown"},
+        says="cannot be seen: whether it takes logs",
+    ),
+    Case(
+        name="logs by a reference to another variable: unknown",
+        daemon_sets=(helm(env=variables(DD_LOGS_ENABLED="$(LOGS)")),),
+        status={"logs": "Unknown"},
+    ),
+    Case(
+        name="configured by a mounted datadog.yaml: what is not said by variables is unknown",
+        daemon_sets=(configured_by_file(),),
+        status={"logs": "Unknown", "connection": "Service"},
+        says="cannot be seen: whether it takes metrics and traces and logs",
+    ),
+    Case(
+        name="DogStatsD in agent-data-plane",
+        daemon_sets=(
+            helm(logs=True, data_plane=True, dogstatsd_host_port=True, apm_host_port=True),
+        ),
+        status={"connection": "HostIP", "dogstatsd": "HostIP:8125"},
+    ),
+    Case(
+        name="closed to other pods: only sockets are left",
+        daemon_sets=(
+            helm(
+                logs=True,
+                env=variables(
+                    DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false", DD_APM_NON_LOCAL_TRAFFIC="false"
+                ),
+            ),
+        ),
+        security=PodSecurity.PRIVILEGED,
+        status={
+            "connection": "Socket",
+            "dogstatsd": "unix:///var/run/datadog/dsd.socket",
+            "apm": "unix:///var/run/datadog/apm.socket",
+        },
+    ),
+    Case(
+        name="only sockets, and a namespace that forbids folders of the node",
+        daemon_sets=(HELM,),
+        services={},
+        status={"connection": "None", "dogstatsd": "Off"},
+        telemetry="PodSecurityForbids",
+        says="'datadog.dogstatsd.useHostPort=true'",
+    ),
+    Case(
+        name="only sockets, and a namespace that cannot be seen",
+        daemon_sets=(HELM,),
+        services={},
+        security=PodSecurity.UNKNOWN,
+        status={"connection": "None"},
+        telemetry="NotVisible",
+        says="cannot be seen",
+    ),
+    Case(
+        name="only sockets and the CSI driver, in a restricted namespace",
+        daemon_sets=(HELM,),
+        services={},
+        csi=True,
+        status={"connection": "CSI", "apm": "unix:///var/run/datadog/apm.socket"},
+    ),
+    Case(
+        name="sockets asked for where the namespace allows them, in a folder of one's own",
+        daemon_sets=(sockets_moved(),),
+        security=PodSecurity.PRIVILEGED,
+        wanted="Socket",
+        status={"connection": "Socket", "dogstatsd": "unix:///var/run/datadog/dsd.socket"},
+    ),
+    Case(
+        name="sockets asked for where the namespace forbids them",
+        daemon_sets=(HELM,),
+        wanted="Socket",
+        status={"connection": "None"},
+        telemetry="PodSecurityForbids",
+        says="restricted forbids",
+    ),
+    Case(
+        name="sockets asked for where the namespace cannot be seen: tried",
+        daemon_sets=(HELM,),
+        security=PodSecurity.UNKNOWN,
+        wanted="Socket",
+        status={"connection": "Socket"},
+    ),
+    Case(
+        name="sockets asked for of an installation without them",
+        daemon_sets=(helm(logs=True, sockets=False),),
+        security=PodSecurity.PRIVILEGED,
+        wanted="Socket",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="'datadog.dogstatsd.useSocketVolume=true'",
+    ),
+    Case(
+        name="ports of the node asked for of an installation without them",
+        daemon_sets=(HELM,),
+        wanted="HostIP",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="'datadog.dogstatsd.useHostPort=true'",
+    ),
+    Case(
+        name="the Service asked for where it does not keep to the node",
+        daemon_sets=(HELM,),
+        services={("datadog", "datadog-agent"): a_local_service(policy="Cluster")},
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="no node-local Service of datadog/datadog-agent takes metrics. Offer it: "
+        "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'agents.localService.forceLocalServiceEnabled=true'",
+    ),
+    Case(
+        name="the Service asked for of the Datadog Operator, where it is gone",
+        daemon_sets=(datadog_operator(),),
+        services={},
+        wanted="Service",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says='{"spec":{"global":{"localService":{"forceEnableLocalService":true}}}}',
+    ),
+    Case(
+        name="CSI asked for without the driver",
+        daemon_sets=(HELM,),
+        wanted="CSI",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="'datadog.csi.enabled=true'",
+    ),
+    Case(
+        name="CSI asked for with the driver, and without sockets",
+        daemon_sets=(helm(logs=True, sockets=False),),
+        csi=True,
+        wanted="CSI",
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="no socket of the node agent lies in a folder of the node. Offer it: "
+        "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'datadog.dogstatsd.useSocketVolume=true'",
+    ),
+    Case(
+        name="CSI asked for where drivers cannot be seen",
+        daemon_sets=(HELM,),
+        csi=None,
+        wanted="CSI",
+        status={"connection": "None"},
+        telemetry="NotVisible",
+        says="CSI driver",
+    ),
+    Case(
+        name="nothing listens anywhere",
+        daemon_sets=(nothing_listens(),),
+        services={},
+        status={"connection": "None"},
+        telemetry="NoConnection",
+        says="no port of the node, node-local Service or socket takes metrics",
+    ),
+    Case(
+        name="the Datadog Operator with defaults",
+        daemon_sets=(datadog_operator(),),
+        status={
+            "installer": "Operator",
+            "release": "datadog",
+            "connection": "Service",
+            "logs": "Off",
+        },
+        telemetry="LogsOff",
+        says="kubectl --namespace datadog patch datadogagent datadog --type=merge --patch "
+        '\'{"spec":{"features":{"logCollection":{"enabled":true}}}}\'',
+    ),
+    Case(
+        name="the Datadog Operator with open ports, one container for everything",
+        daemon_sets=(
+            datadog_operator(single=True, host_ports=True, env=variables(DD_LOGS_ENABLED="true")),
+        ),
+        status={"connection": "HostIP", "apm": "HostIP:8126", "agentVersion": "7.81.1"},
+    ),
+    Case(
+        name="the Datadog Operator, one container, traces off",
+        daemon_sets=(
+            datadog_operator(single=True, apm=False, env=variables(DD_LOGS_ENABLED="true")),
+        ),
+        status={"apm": "Off"},
+        telemetry="ApmOff",
+        says='"features":{"apm":{"enabled":true',
+    ),
+    Case(
+        name="a profile of a DatadogAgent shares its Service",
+        daemon_sets=(
+            datadog_operator(env=variables(DD_LOGS_ENABLED="true")),
+            datadog_operator("spot-agent", env=variables(DD_LOGS_ENABLED="true"), desired=1),
+        ),
+        node_agents=(
+            a_node_agent("node-1", of=datadog_operator()),
+            a_node_agent("node-2", of=datadog_operator()),
+            a_node_agent("node-3", of=datadog_operator("spot-agent")),
+        ),
+        status={"connection": "Service", "nodes": {"needed": 3, "covered": 3, "missing": []}},
+    ),
+    Case(
+        name="one DaemonSet per operating system",
+        daemon_sets=(
+            helm("windows-datadog", logs=True, os="windows", desired=9),
+            helm("linux-datadog", logs=True, dogstatsd_host_port=True, apm_host_port=True),
+        ),
+        services={},
+        node_agents=tuple(a_node_agent(name, of=helm("linux-datadog")) for name in NODES),
+        status={"release": "linux-datadog", "connection": "HostIP"},
+    ),
+    Case(
+        name="only Windows nodes have a node agent",
+        daemon_sets=(helm("windows-datadog", os="windows"),),
+        services={},
+        node_agents=(),
+        status={"connection": "None"},
+        installed="NoneForLinux",
+        telemetry="NodeAgentMissing",
+        says="helm install",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second with another port",
+        daemon_sets=(
+            helm("a-datadog", logs=True, dogstatsd_host_port=True, apm_host_port=True),
+            helm("b-datadog", logs=True, dogstatsd_host_port=True, dogstatsd_port=8225, desired=1),
+        ),
+        services={},
+        node_agents=(
+            a_node_agent("node-1", of=helm("a-datadog")),
+            a_node_agent("node-2", of=helm("a-datadog")),
+            a_node_agent("node-3", of=helm("b-datadog")),
+        ),
+        status={"connection": "HostIP", "nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (its node agent datadog/b-datadog is not reached by this connection)",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second without traces and logs",
+        daemon_sets=pools(apm=False, logs=False),
+        services={},
+        node_agents=ON_POOLS,
+        status={
+            "release": "a-datadog",
+            "logs": "Off",
+            "nodes": {"needed": 3, "covered": 3, "missing": []},
+        },
+        telemetry="ApmOff",
+        says="traces of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
+        "Change that: helm upgrade b-datadog datadog/datadog --namespace datadog "
+        "--reuse-values --set 'datadog.apm.portEnabled=true'",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second with its port for traces closed",
+        daemon_sets=pools(apm_host_port=False),
+        services={},
+        node_agents=ON_POOLS,
+        status={"apm": "HostIP:8126"},
+        telemetry="TracesUnreachable",
+        says="traces of 2/3 agents are taken by HostIP, missing on node-3 (datadog/b-datadog)",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second without logs",
+        daemon_sets=pools(logs=False),
+        services={},
+        node_agents=ON_POOLS,
+        status={"logs": "Off"},
+        telemetry="LogsOff",
+        says="logs of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
+        "Change that: helm upgrade b-datadog",
+    ),
+    Case(
+        name="one DaemonSet per node pool, the second with hidden settings of logs",
+        daemon_sets=pools(env=[from_secret("DD_LOGS_ENABLED")]),
+        services={},
+        node_agents=ON_POOLS,
+        status={"logs": "Unknown"},
+        says="cannot be seen: whether it takes logs",
+    ),
+    Case(
+        name="one DaemonSet per node pool, and agents on nodes of the second alone",
+        daemon_sets=(helm("a-datadog", **OPEN), helm("b-datadog", **OPEN, chart="datadog-3.1.0")),
+        services={},
+        node_agents=tuple(a_node_agent(name, of=helm("b-datadog")) for name in NODES),
+        status={"release": "b-datadog", "chartVersion": "3.1.0"},
+    ),
+    Case(
+        name="a node with a taint that the node agent does not tolerate: 48/48, and yet a gap",
+        daemon_sets=(helm(logs=True, desired=2),),
+        nodes=(a_node("node-1"), a_node("node-2"), GPU_TAINT),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={
+            "nodes": {
+                "needed": 3,
+                "covered": 2,
+                "missing": [
+                    {"node": "node-3", "reason": "taint dedicated=gpu:NoSchedule not tolerated"}
+                ],
+            }
+        },
+        telemetry="NodesUncovered",
+        says="2/3 agents are heard, missing on node-3 (taint dedicated=gpu:NoSchedule not tolerated). "
+        "Let it run there: helm upgrade datadog-agent datadog/datadog --namespace datadog "
+        "--reuse-values --set 'agents.tolerations[0].operator=Exists'",
+    ),
+    Case(
+        name="a node that the selector leaves out",
+        daemon_sets=(helm(logs=True, node_selector={"pool": "cpu"}, desired=2),),
+        nodes=(
+            a_node("node-1", labels={"pool": "cpu"}),
+            a_node("node-2", labels={"pool": "cpu"}),
+            a_node("node-3", labels={"pool": "gpu"}),
+        ),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (node selector pool=cpu does not match). Let it run there: "
+        "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
+        "--set 'agents.nodeSelector.pool=null'",
+    ),
+    Case(
+        name="the Datadog Operator, and a node that the selector leaves out",
+        daemon_sets=(datadog_operator(node_selector={"example.com/pool": "cpu"}),),
+        nodes=tuple(
+            a_node(name, labels={"example.com/pool": pool})
+            for name, pool in zip(NODES, ("cpu", "cpu", "gpu"), strict=True)
+        ),
+        node_agents=tuple(a_node_agent(name, of=datadog_operator()) for name in NODES[:2]),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says='{"spec":{"override":{"nodeAgent":{"nodeSelector":{"example.com/pool":null}}}}}',
+    ),
+    Case(
+        name="nodes of another system than the node agent's: the chart's own selector stays",
+        daemon_sets=(helm(logs=True, desired=2),),
+        nodes=(*(a_node(name) for name in NODES[:2]), a_node("node-3", labels=PLAN9)),
+        node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (node selector kubernetes.io/os=linux does not match). See: kubectl",
+    ),
+    Case(
+        name="a selector with dots in its key",
+        daemon_sets=(helm(logs=True, node_selector={"example.com/pool": "cpu"}, desired=2),),
+        nodes=(*(a_node(name, labels=CPU) for name in NODES[:2]), a_node("node-3")),
+        node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says=r"--set 'agents.nodeSelector.example\.com/pool=null'",
+    ),
+    Case(
+        name="nodes that the affinity leaves out",
+        daemon_sets=(
+            helm(
+                logs=True,
+                affinity=required(
+                    {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["cpu"]}]}
+                ),
+                desired=1,
+            ),
+        ),
+        nodes=(a_node("node-1", labels={"pool": "cpu"}), a_node("node-2"), a_node("node-3")),
+        node_agents=(a_node_agent("node-1", of=HELM),),
+        status={"nodes": {"needed": 3, "covered": 1}},
+        telemetry="NodesUncovered",
+        says="1/3 agents are heard, missing on node-2 (required node affinity does not match), node-3 "
+        "(required node affinity does not match). Let it run there: helm upgrade datadog-agent "
+        "datadog/datadog --namespace datadog --reuse-values --set 'agents.affinity=null'",
+    ),
+    Case(
+        name="a node agent that crashes",
+        daemon_sets=(helm(logs=True, ready=2),),
+        node_agents=(
+            a_node_agent("node-1", of=HELM),
+            a_node_agent("node-2", of=HELM),
+            a_node_agent("node-3", of=HELM, ready=False, restarts=4),
+        ),
+        status={"nodes": {"needed": 3, "covered": 2}},
+        telemetry="NodesUncovered",
+        says="node-3 (its node agent is not ready (CrashLoopBackOff))",
+    ),
+    Case(
+        name="a node agent without its image",
+        daemon_sets=(helm(logs=True, ready=2),),
+        node_agents=(
+            a_node_agent("node-1", of=HELM),
+            a_node_agent("node-2", of=HELM),
+            a_node_agent("node-3", of=HELM, ready=False, waiting="ErrImagePull"),
+        ),
+        status={},
+        telemetry="NodesUncovered",
+        says="(ImagePullBackOff)",
+    ),
+    Case(
+        name="a new node whose node agent is on its way",
+        daemon_sets=(helm(logs=True, ready=2),),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={},
+        telemetry="NodesUncovered",
+        says="node-3 (its node agent is being started)",
+    ),
+    Case(
+        name="a node that is not ready",
+        daemon_sets=(helm(logs=True, ready=2),),
+        nodes=(a_node("node-1"), a_node("node-2"), a_node("node-3", ready=False)),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={},
+        telemetry="NodesUncovered",
+        says="node-3 (the node is not ready)",
+    ),
+    Case(
+        name="a node that is gone, with its pod still there",
+        daemon_sets=(helm(logs=True),),
+        nodes=(a_node("node-1"), a_node("node-2")),
+        node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
+        status={},
+        telemetry="NodesUncovered",
+        says="node-3 (the node is gone)",
+    ),
+    Case(
+        name="the Helm chart's cluster agent alone is no node agent",
+        daemon_sets=(datadog_operator(component="cluster-agent"),),
+        node_agents=(),
+        status={},
+        installed="NotFound",
+        telemetry="NodeAgentMissing",
+        says="helm install datadog-agent datadog/datadog",
+    ),
+    Case(
+        name="nothing at all",
+        daemon_sets=(),
+        node_agents=(),
+        status={},
+        installed="NotFound",
+        telemetry="NodeAgentMissing",
+        says="--namespace datadog --create-namespace",
+    ),
+    Case(
+        name="Disabled",
+        daemon_sets=(HELM,),
+        wanted="Disabled",
+        status={"connection": "None"},
+        telemetry="Disabled",
+    ),
+)
+
+
+def world_of(case):
+    facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
+    way = connection(facts, case.wanted, Limits(security=case.security))
+    around = NodeInventory(clock=lambda: 0.0)
+    for item in case.nodes:
+        around.note(resources.NODE, item)
+    agents = case.node_agents
+    if agents is None:
+        agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
+    for item in agents:
+        around.note(resources.POD, item)
+    spec = AgentSpec.model_validate(a_spec(replicas=3, datadog={"connection": case.wanted}))
+    counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 3)
+    stateful_set = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "momentum", "generation": 1},
+        "spec": {"replicas": 3},
+        "status": {**counts, "observedGeneration": 1},
+    }
+    pods = [a_pod(f"momentum-{i}", node=name, env=receivers(way)) for i, name in enumerate(NODES)]
+    return ObservedState(
+        agent=Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec),
+        generation=1,
+        children={("StatefulSet", "momentum"): stateful_set},
+        pods=[pod(item) for item in pods],
+        datadog=facts,
+        connection=way,
+        coverage=coverage(NODES, facts, way, around),
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_installation_is_understood(case):
+    world = world_of(case)
+    found = datadog_status(world) or {}
+    assert {key: found.get(key) for key in case.status if key != "nodes"} == {
+        key: value for key, value in case.status.items() if key != "nodes"
+    }
+    nodes = case.status.get("nodes", {})
+    assert nodes.items() <= found.get("nodes", {}).items()
+    installed, telemetry = datadog_installed(world), telemetry_ready(world)
+    assert (installed.reason, telemetry.reason) == (case.installed, case.telemetry)
+    assert case.says in f"{installed.message}\n{telemetry.message}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_agents_are_given_is_given_to_them_again(case):
+    """With the connection remembered, the same installation leads to the same one."""
+    facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
+    first = connection(facts, case.wanted, Limits(security=case.security))
+    had = None if first.mode is Mode.NONE else first
+    assert connection(facts, case.wanted, Limits(security=case.security, had=had)) == first

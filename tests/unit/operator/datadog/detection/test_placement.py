@@ -1,0 +1,109 @@
+import pytest
+
+from purpleflea_operator.datadog.detection.placement import daemon_set_placement, node, placement
+from support.installations import a_node, helm
+
+
+def where(**spec):
+    return placement(spec)
+
+
+def affinity(*terms):
+    selector = {"nodeSelectorTerms": list(terms)}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": selector}}
+
+
+def expression(operator, *values, key="pool"):
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+
+
+CPU = node(a_node(labels={"pool": "cpu", "size": "8"}))
+
+
+@pytest.mark.parametrize(
+    ("term", "fits"),
+    [
+        (expression("In", "cpu", "gpu"), True),
+        (expression("In", "gpu"), False),
+        (expression("NotIn", "gpu"), True),
+        (expression("NotIn", "cpu"), False),
+        (expression("NotIn", "x", key="absent"), True),
+        (expression("Exists"), True),
+        (expression("Exists", key="absent"), False),
+        (expression("DoesNotExist", key="absent"), True),
+        (expression("DoesNotExist"), False),
+        (expression("Gt", "4", key="size"), True),
+        (expression("Gt", "8", key="size"), False),
+        (expression("Lt", "9", key="size"), True),
+        (expression("Lt", "9"), False),
+        (expression("Gt", key="size"), False),
+        (expression("Nonsense"), False),
+        ({}, False),
+        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}, True),
+        ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["x"]}]}, False),
+        ({"matchFields": [{"key": "spec.other", "operator": "In", "values": ["node-1"]}]}, False),
+    ],
+)
+def test_required_node_affinity(term, fits):
+    found = where(affinity=affinity(term)).obstacle(CPU)
+    assert (found == "") is fits
+
+
+def test_one_of_several_terms_suffices_and_none_matches_nothing():
+    assert where(affinity=affinity(expression("In", "x"), expression("Exists"))).obstacle(CPU) == ""
+    assert where(affinity=affinity()).obstacle(CPU) == "required node affinity does not match"
+
+
+def test_preferred_affinity_binds_nobody():
+    spec = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    assert where(affinity=spec).obstacle(CPU) == ""
+
+
+@pytest.mark.parametrize(
+    ("toleration", "tolerated"),
+    [
+        ({"operator": "Exists"}, True),
+        ({"key": "dedicated", "operator": "Exists"}, True),
+        ({"key": "dedicated", "value": "gpu"}, True),
+        ({"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}, True),
+        ({"key": "dedicated", "value": "gpu", "effect": "NoExecute"}, False),
+        ({"key": "dedicated", "value": "other"}, False),
+        ({"key": "other", "operator": "Exists"}, False),
+        ({"value": ""}, False),
+    ],
+)
+def test_a_taint_keeps_away_whom_does_not_tolerate_it(toleration, tolerated):
+    tainted = node(a_node(taints=["dedicated=gpu:NoSchedule"]))
+    found = where(tolerations=[toleration]).obstacle(tainted)
+    assert found == ("" if tolerated else "taint dedicated=gpu:NoSchedule not tolerated")
+
+
+def test_a_taint_without_a_value_is_written_without_one():
+    tainted = node(a_node(taints=["dedicated:NoExecute"]))
+    assert where().obstacle(tainted) == "taint dedicated:NoExecute not tolerated"
+
+
+def test_a_taint_that_only_discourages_keeps_nobody_away():
+    assert where().obstacle(node(a_node(taints=["busy=yes:PreferNoSchedule"]))) == ""
+
+
+CORDONED = node(a_node(taints=["node.kubernetes.io/unschedulable:NoSchedule"]))
+OFFLINE = node(a_node(taints=["node.kubernetes.io/network-unavailable:NoSchedule"]))
+
+
+def test_a_daemon_set_runs_on_a_cordoned_node_where_an_agent_could_not_start():
+    assert daemon_set_placement(helm()).obstacle(CORDONED) == ""
+    assert where().obstacle(CORDONED) != ""
+
+
+def test_only_pods_on_the_nodes_network_start_before_the_pod_network_is_there():
+    assert daemon_set_placement(helm(host_network=True)).obstacle(OFFLINE) == ""
+    assert daemon_set_placement(helm()).obstacle(OFFLINE) != ""
+
+
+def test_what_changes_all_the_time_is_no_part_of_a_node():
+    beat = a_node()
+    beat["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T00:00:00Z"
+    beat["status"]["images"] = [{"names": ["x"]}]
+    assert node(beat) == node(a_node())
+    assert node(a_node(ready=False)) != node(a_node())

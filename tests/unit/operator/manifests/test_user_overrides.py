@@ -1,0 +1,326 @@
+"""What users add to the pods merges by key; what the operator needs wins, and is named."""
+
+import pytest
+
+from purpleflea_contract import environment as env
+from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_valid
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.manifests.user_overrides import extras
+from support.builders import a_spec
+
+
+def an_agent(**changes):
+    spec = AgentSpec.model_validate(a_spec(**changes), extra="forbid")
+    return Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec)
+
+
+def rendered(**changes):
+    found = children(an_agent(**changes), Defaults(image="agent:1"), NO_CONNECTION)
+    return {item["kind"]: item for item in found}
+
+
+def template(**pod):
+    return rendered(pod=pod)["StatefulSet"]["spec"]["template"]
+
+
+def container(**pod):
+    (found,) = template(**pod)["spec"]["containers"]
+    return found
+
+
+def sidecar(**changes):
+    item = {"name": "signer", "image": "acme/signer:1", **changes}
+    (found,) = template(sidecars=[item])["spec"]["initContainers"]
+    return found
+
+
+def test_labels_and_annotations_are_added_to_the_pods_and_not_to_the_selector():
+    found = rendered(pod={"labels": {"desk": "crypto"}, "annotations": {"acme.io/owner": "me"}})
+    workload = found["StatefulSet"]["spec"]
+    assert workload["template"]["metadata"]["labels"]["desk"] == "crypto"
+    assert workload["template"]["metadata"]["annotations"]["acme.io/owner"] == "me"
+    assert "desk" not in workload["selector"]["matchLabels"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "field"),
+    [
+        ({"labels": {"app.kubernetes.io/name": "x"}}, "labels[app.kubernetes.io/name]"),
+        ({"labels": {"tags.datadoghq.com/env": "x"}}, "labels[tags.datadoghq.com/env]"),
+        ({"labels": {"purpleflea.com/strategy": "x"}}, "labels[purpleflea.com/strategy]"),
+        ({"labels": {"controller-revision-hash": "x"}}, "labels[controller-revision-hash]"),
+        ({"annotations": {"purpleflea.com/mode": "x"}}, "annotations[purpleflea.com/mode]"),
+        (
+            {"annotations": {"ad.datadoghq.com/agent.logs": "[]"}},
+            "annotations[ad.datadoghq.com/agent.logs]",
+        ),
+        ({"env": [{"name": "PURPLEFLEA_AGENT_ID", "value": "x"}]}, "env[PURPLEFLEA_AGENT_ID]"),
+        ({"env": [{"name": "PURPLEFLEA_HTTP_PORT", "value": "1"}]}, "env[PURPLEFLEA_HTTP_PORT]"),
+        ({"env": [{"name": "DD_AGENT_HOST", "value": "x"}]}, "env[DD_AGENT_HOST]"),
+        (
+            {"env": [{"name": "DD_REMOTE_CONFIGURATION_ENABLED", "value": "true"}]},
+            "env[DD_REMOTE_CONFIGURATION_ENABLED]",
+        ),
+        ({"volumes": [{"name": "state", "emptyDir": {}}]}, "volumes[state]"),
+        (
+            {"volumeMounts": [{"name": "x", "mountPath": "/etc/purpleflea"}]},
+            "volumeMounts[/etc/purpleflea]",
+        ),
+        (
+            {"volumeMounts": [{"name": "x", "mountPath": "/var/lib"}]},
+            "volumeMounts[/var/lib]",
+        ),
+        ({"volumeMounts": [{"name": "x", "mountPath": "/tmp/a"}]}, "volumeMounts[/tmp/a]"),
+        ({"sidecars": [{"name": "agent", "image": "x"}]}, "sidecars[agent]"),
+        (
+            {"sidecars": [{"name": "await-node-agent", "image": "x"}]},
+            "sidecars[await-node-agent]",
+        ),
+        ({"volumes": [{"name": "node-agent", "emptyDir": {}}]}, "volumes[node-agent]"),
+        (
+            {"volumeMounts": [{"name": "x", "mountPath": env.SOCKETS_DIR}]},
+            f"volumeMounts[{env.SOCKETS_DIR}]",
+        ),
+    ],
+)
+def test_what_the_operator_needs_is_kept_and_the_field_that_gave_way_is_named(pod, field):
+    assert template(**pod) == template()
+    found = spec_valid(ObservedState(agent=an_agent(pod=pod), generation=1))
+    assert (found.status, found.reason) == ("True", "OverrideIgnored")
+    assert f"spec.pod.{field}" in found.message
+
+
+def test_many_ignored_fields_are_counted_rather_than_listed():
+    pod = {"env": [{"name": name, "value": "x"} for name in sorted(extras_own_variables())]}
+    message = spec_valid(ObservedState(agent=an_agent(pod=pod), generation=1)).message
+    assert f"and {len(pod['env']) - 5} more" in message
+
+
+def extras_own_variables():
+    return {item.name for item in env.VARIABLES} - {env.DD_LOGS_INJECTION}
+
+
+def test_every_variable_of_the_contract_is_the_operators_but_for_log_injection():
+    names = [item.name for item in env.VARIABLES]
+    agent = an_agent(pod={"env": [{"name": name, "value": "x"} for name in names]})
+    assert [item.name for item in extras(agent).env] == [env.DD_LOGS_INJECTION]
+
+
+def test_a_spec_that_adds_only_what_is_free_is_valid():
+    pod = {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}], "labels": {"a": "b"}}
+    found = spec_valid(ObservedState(agent=an_agent(pod=pod), generation=1))
+    assert (found.status, found.reason) == ("True", "Valid")
+
+
+def test_where_datadog_is_disabled_its_annotations_are_the_users():
+    note = {"ad.datadoghq.com/agent.logs": "[]"}
+    agent = an_agent(datadog={"connection": "Disabled"}, pod={"annotations": note})
+    assert extras(agent).ignored == ()
+    assert extras(agent).annotations == note
+
+
+def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():
+    key = {"name": "keys", "key": "token"}
+    found = container(
+        env=[
+            {"name": "A", "valueFrom": {"secretKeyRef": {**key, "optional": True}}},
+            {"name": "B", "valueFrom": {"configMapKeyRef": key}},
+            {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "D", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+            {"name": "E", "value": ""},
+        ]
+    )["env"]
+    assert found[-5:] == [
+        {"name": "A", "valueFrom": {"secretKeyRef": {**key, "optional": True}}},
+        {"name": "B", "valueFrom": {"configMapKeyRef": key}},
+        {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        {"name": "D", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+        {"name": "E"},  # as the API server stores an empty value
+    ]
+
+
+def test_a_secret_with_variables_cannot_move_the_agents_http_server():
+    found = container(envFrom=[{"secretRef": {"name": "more"}, "prefix": "ACME_"}])
+    assert found["envFrom"] == [{"prefix": "ACME_", "secretRef": {"name": "more"}}]
+    told = {item["name"]: item.get("value") for item in found["env"]}
+    assert (told["PURPLEFLEA_HTTP_HOST"], told["PURPLEFLEA_HTTP_PORT"]) == ("0.0.0.0", "8000")
+
+
+def test_volumes_are_added_beside_the_operators_own():
+    volumes = [
+        {"name": "models", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}},
+        {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+        {"name": "ca", "configMap": {"name": "ca", "items": [{"key": "ca.crt", "path": "ca"}]}},
+        {"name": "cert", "secret": {"secretName": "cert", "defaultMode": 256}},
+        {"name": "vault", "csi": {"driver": "secrets-store.csi.k8s.io", "readOnly": True}},
+        {
+            "name": "token",
+            "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "a"}}]},
+        },
+    ]
+    mounts = [{"name": "models", "mountPath": "/models", "readOnly": True, "subPath": "v2"}]
+    spec = template(volumes=volumes, volumeMounts=mounts)["spec"]
+    names = [item["name"] for item in spec["volumes"]]
+    assert names[:4] == ["config", "api-key", "tmp", "state"]
+    assert spec["volumes"][4:] == volumes
+    assert spec["containers"][0]["volumeMounts"][-1] == mounts[0]
+
+
+def test_a_host_path_cannot_be_said():
+    with pytest.raises(ValueError, match="hostPath"):
+        an_agent(pod={"volumes": [{"name": "x", "hostPath": {"path": "/"}}]})
+
+
+def test_a_sidecar_starts_before_the_agent_and_ends_after_it():
+    assert sidecar()["restartPolicy"] == "Always"
+
+
+def test_a_sidecar_meets_the_restricted_profile():
+    assert sidecar()["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    context = {"runAsUser": 65532, "runAsGroup": 65532, "readOnlyRootFilesystem": False}
+    assert context.items() <= sidecar(securityContext=context)["securityContext"].items()
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"privileged": True},
+        {"allowPrivilegeEscalation": True},
+        {"runAsUser": 0},
+        {"capabilities": {"add": ["NET_ADMIN"]}},
+    ],
+)
+def test_a_sidecar_that_asks_for_more_is_refused(context):
+    with pytest.raises(ValueError, match=next(iter(context))):
+        an_agent(pod={"sidecars": [{"name": "x", "image": "y", "securityContext": context}]})
+
+
+def test_a_sidecar_is_what_the_user_says():
+    item = {
+        "name": "signer",
+        "image": "acme/signer:1",
+        "imagePullPolicy": "Always",
+        "command": ["/signer"],
+        "args": ["--port=7000"],
+        "env": [{"name": "A", "value": "b"}],
+        "envFrom": [{"configMapRef": {"name": "c"}}],
+        "ports": [{"name": "sign", "containerPort": 7000, "protocol": "TCP"}],
+        "volumeMounts": [{"name": "state", "mountPath": "/journal", "readOnly": True}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 7000}},
+        "livenessProbe": {"tcpSocket": {"port": 7000}, "periodSeconds": 5},
+        "startupProbe": {"exec": {"command": ["/signer", "ready"]}, "initialDelaySeconds": 2},
+        "resources": {"requests": {"cpu": "5m"}, "limits": {"memory": "64Mi"}},
+    }
+    found = sidecar(**item)
+    times = {"periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3}
+    expected = {
+        **item,
+        "readinessProbe": {**item["readinessProbe"], **times},
+        "livenessProbe": {**times, **item["livenessProbe"]},
+        "startupProbe": {**times, **item["startupProbe"]},
+    }
+    assert {key: found[key] for key in item} == expected
+
+
+def test_the_port_of_a_sidecar_is_let_in():
+    item = {"name": "x", "image": "y", "ports": [{"name": "p", "containerPort": 53}]}
+    ports = rendered(pod={"sidecars": [item]})["NetworkPolicy"]["spec"]["ingress"][0]["ports"]
+    assert ports == [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 53}]
+
+
+def test_affinity_and_spreading_are_passed_on():
+    affinity = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [
+                    {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a"]}]}
+                ]
+            },
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 5,
+                    "preference": {"matchExpressions": [{"key": "x", "operator": "Exists"}]},
+                }
+            ],
+        },
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 1,
+                    "podAffinityTerm": {
+                        "topologyKey": "kubernetes.io/hostname",
+                        "labelSelector": {"matchLabels": {"app": ""}},
+                        "namespaces": ["trading"],
+                    },
+                }
+            ]
+        },
+    }
+    spread = {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+    spec = template(affinity=affinity, topologySpreadConstraints=[spread])["spec"]
+    assert spec["affinity"] == affinity
+    (found,) = spec["topologySpreadConstraints"]
+    assert found["labelSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "momentum"
+    assert (found["maxSkew"], found["matchLabelKeys"]) == (1, ["controller-revision-hash"])
+    assert spread.items() <= found.items()
+
+
+def test_a_misspelt_field_inside_of_affinity_is_named():
+    wrong = {"nodeAffinity": {"requiredDuringScheduling": {}}}
+    with pytest.raises(ValueError, match=r"affinity\.nodeAffinity\.requiredDuringScheduling\n"):
+        an_agent(pod={"affinity": wrong})
+
+
+def test_no_service_account_is_made_and_no_token_mounted_unless_asked_for():
+    assert "ServiceAccount" not in rendered()
+    spec = template()["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["serviceAccountName"] == "default"
+
+
+def test_a_service_account_of_its_own_is_named_like_the_agent_and_owned_by_it():
+    annotations = {"acme.io/role": "trader"}
+    found = rendered(pod={"serviceAccount": {"annotations": annotations}})
+    account = found["ServiceAccount"]
+    assert account["metadata"]["name"] == "momentum"
+    assert annotations.items() <= account["metadata"]["annotations"].items()
+    assert account["metadata"]["ownerReferences"][0]["uid"] == "u"
+    assert account["automountServiceAccountToken"] is False
+    spec = found["StatefulSet"]["spec"]["template"]["spec"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("momentum", False)
+
+
+def test_a_service_account_that_exists_may_be_named_and_its_token_mounted():
+    spec = template(serviceAccountName="theirs", automountServiceAccountToken=True)["spec"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("theirs", True)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_no_disruption_budget_is_made_where_it_would_say_nothing(replicas):
+    assert "PodDisruptionBudget" not in rendered(replicas=replicas)
+
+
+def test_a_drain_takes_one_identity_at_a_time_and_never_waits_for_a_broken_one():
+    found = rendered(replicas=2)
+    budget = found["PodDisruptionBudget"]["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert budget["selector"] == found["StatefulSet"]["spec"]["selector"]
+
+
+def test_egress_may_be_held_to_ports():
+    policy = rendered(network={"egressPorts": [443]})["NetworkPolicy"]["spec"]["egress"][-1]
+    assert policy["ports"] == [{"protocol": "TCP", "port": 443}]
+
+
+def test_journals_go_where_the_spec_lets_them_go():
+    storage = {"whenDeleted": "Delete", "whenScaled": "Retain"}
+    spec = rendered(storage=storage)["StatefulSet"]["spec"]
+    assert spec["persistentVolumeClaimRetentionPolicy"] == storage

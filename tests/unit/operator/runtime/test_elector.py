@@ -1,0 +1,208 @@
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.lease import LeaseRecord
+from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
+from purpleflea_operator.runtime.leader_election.elector import LeaderElector, LeaseLostError
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class LeaseStore:
+    """A Lease in memory; `failures` go first."""
+
+    def __init__(self):
+        self.record = None
+        self.version = 0
+        self.failures = []
+        self.writes = []
+        self._changed = asyncio.Event()
+
+    async def until_writes(self, number):
+        """Wait until the lease was written so often."""
+        async with asyncio.timeout(5):
+            while len(self.writes) < number:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def read(self):
+        self._fail()
+        return self.record
+
+    async def write(self, record):
+        self._fail()
+        current = self.record.version if self.record else ""
+        if record.version != current:
+            raise errors.Conflict("not the newest")
+        return self.put(record)
+
+    def put(self, record):
+        self.version += 1
+        self.record = replace_version(record, str(self.version))
+        self.writes.append(self.record.holder)
+        self._changed.set()
+        return self.record
+
+    def _fail(self):
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+def replace_version(record, version):
+    return LeaseRecord(
+        holder=record.holder,
+        duration_s=record.duration_s,
+        acquired_at=record.acquired_at,
+        renewed_at=record.renewed_at,
+        transitions=record.transitions,
+        version=version,
+    )
+
+
+class Clock:
+    def __init__(self):
+        self.seconds = 100.0
+
+    def __call__(self):
+        return self.seconds
+
+
+@pytest.fixture
+def leases():
+    return LeaseStore()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def elector(leases, clock):
+    # A second at most, so that waiting in earnest is short.
+    return LeaderElector(
+        leases,
+        LeaseConfig(identity="us", lease_s=1),
+        clock=clock,
+        now=lambda: NOON,
+        jitter=lambda: 0.5,
+    )
+
+
+def held_by(leases, holder):
+    leases.put(
+        LeaseRecord(holder=holder, duration_s=15, acquired_at=NOON, renewed_at=NOON, transitions=1)
+    )
+
+
+async def test_nobody_may_write_before_leading(elector):
+    with pytest.raises(errors.Fenced):
+        elector.guard()
+    await elector.acquire()
+    elector.guard()
+
+
+async def test_a_leader_that_was_frozen_may_not_write_when_it_wakes(elector, clock):
+    await elector.acquire()
+    clock.seconds += 20
+    with pytest.raises(errors.Fenced):
+        elector.guard()
+
+
+async def test_a_frozen_leader_touches_the_lease_no_more(elector, clock, leases):
+    await elector.acquire()
+    clock.seconds += 20
+    with pytest.raises(LeaseLostError, match="not renewed"):
+        await elector.keep()
+    await elector.release()
+    assert leases.writes == ["us"]
+
+
+async def test_a_leader_whose_lease_was_taken_stops(elector, leases):
+    await elector.acquire()
+    held_by(leases, "them")
+    with pytest.raises(LeaseLostError, match="held by them"):
+        await elector.keep()
+
+
+async def test_a_lost_answer_is_not_a_lost_lease(elector, leases):
+    await elector.acquire()
+    leases.put(leases.record)  # our own next_leader_step, whose answer we never saw
+    keeping = asyncio.create_task(elector.keep())
+    await leases.until_writes(3)
+    keeping.cancel()
+    assert leases.writes == ["us", "us", "us"]
+
+
+async def test_a_deleted_lease_is_made_again(elector, leases):
+    await elector.acquire()
+    leases.record = None
+    leases.failures = [errors.NotFound("gone")]
+    keeping = asyncio.create_task(elector.keep())
+    await leases.until_writes(2)
+    keeping.cancel()
+    assert leases.record.holder == "us"
+
+
+async def test_a_leader_that_cannot_renew_tries_until_the_deadline(elector, leases, clock):
+    await elector.acquire()
+
+    class Down(list):
+        def pop(self, _):
+            clock.seconds += 0.2
+            return errors.Unavailable("down")
+
+    leases.failures = Down([1])
+    with pytest.raises(LeaseLostError):
+        await elector.keep()
+    assert clock.seconds >= 100.0 + 2 / 3
+
+
+async def test_a_standby_waits_through_failures_and_is_not_ready_meanwhile(elector, leases):
+    leases.failures = [errors.Unavailable("down"), errors.Throttled("slow down", 1.0)]
+    assert elector.looked_s == float("inf")
+    await elector.acquire()
+    assert elector.is_leading
+    assert elector.looked_s == 0.0
+
+
+async def test_of_two_who_take_the_lease_at_once_one_stands_by(elector, leases):
+    leases.failures = []
+    original = leases.read
+
+    async def read_then_lose():
+        found = await original()
+        if not leases.writes:
+            held_by(leases, "them")
+        return found
+
+    leases.read = read_then_lose
+    acquiring = asyncio.create_task(elector.acquire())
+    await leases.until_writes(1)
+    await asyncio.sleep(0)
+    assert not elector.is_leading
+    acquiring.cancel()
+
+
+async def test_without_the_right_to_the_lease_there_is_no_standing_by(elector, leases):
+    leases.failures = [errors.Forbidden("leases is forbidden")]
+    with pytest.raises(errors.Forbidden):
+        await elector.acquire()
+
+
+async def test_an_orderly_end_frees_the_lease(elector, leases):
+    await elector.acquire()
+    await elector.release()
+    assert leases.record.holder == ""
+    with pytest.raises(errors.Fenced):
+        elector.guard()
+
+
+async def test_a_lease_that_cannot_be_released_ends_by_itself(elector, leases):
+    await elector.acquire()
+    leases.failures = [errors.Unavailable("down")]
+    await elector.release()
+    assert leases.record.holder == "us"

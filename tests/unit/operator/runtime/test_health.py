@@ -1,0 +1,175 @@
+import asyncio
+
+import pytest
+from yarl import URL
+
+from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.request_hooks import operation
+from purpleflea_operator.runtime import health
+from purpleflea_operator.runtime.metrics import Metrics, Sources
+from purpleflea_operator.runtime.workers import Result, TimedReconciler
+from purpleflea_operator.runtime.workqueue import WorkQueue
+from support.builders import an_agent
+
+KEY = NamespacedName("trading", "momentum")
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "expected"),
+    [
+        ("GET", "/api/v1/pods?watch=true", ("watch", "pods")),
+        ("GET", "/api/v1/pods?limit=500", ("list", "pods")),
+        ("GET", "/api/v1/namespaces/n/pods", ("list", "pods")),
+        ("GET", "/api/v1/namespaces/n", ("get", "namespaces")),
+        ("GET", "/apis/apps/v1/namespaces/n/statefulsets/s", ("get", "statefulsets")),
+        (
+            "PATCH",
+            "/apis/purpleflea.com/v1alpha1/namespaces/n/purplefleaagents/a/status",
+            ("patch", "purplefleaagents/status"),
+        ),
+        ("POST", "/api/v1/namespaces/n/events", ("create", "events")),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/n/leases/l", ("update", "leases")),
+        ("DELETE", "/api/v1/namespaces/n/configmaps/c", ("delete", "configmaps")),
+        ("GET", "/api", ("get", "discovery")),
+        ("GET", "/apis/apps/v1", ("get", "discovery")),
+        ("GET", "/version", ("get", "other")),
+    ],
+)
+def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
+    assert operation(method, URL("http://server" + url)) == expected
+
+
+def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
+    silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
+    assert (
+        health.stalled_watches(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
+    )
+    assert health.stalled_watches(silent, limit_s=182) == ""
+    assert health.stalled_watches({}, limit_s=1) == ""
+
+
+@pytest.mark.parametrize(
+    ("waiting_s", "still_s", "longest_s", "words"),
+    [
+        (0, 9999, 0, ""),
+        (9999, 1, 1, ""),
+        (200, 190, 0, "stuck queue: a key waits for 200 s, no pass ended for 190 s"),
+        (0, 0, 181, "stuck queue: a pass has run for 181 s"),
+    ],
+    ids=["nothing to do", "much to do", "nobody works", "a pass hangs"],
+)
+def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, still_s, longest_s, words):
+    assert health.stuck(waiting_s=waiting_s, still_s=still_s, longest_s=longest_s) == words
+
+
+async def test_the_queue_knows_how_long_its_head_waits():
+    now = [0.0]
+    queue = WorkQueue(jitter=lambda: 0.0, clock=lambda: now[0])
+    assert queue.oldest_s() == 0.0
+    queue.add("a")
+    now[0] = 3.0
+    queue.add("b")
+    queue.add("a")
+    now[0] = 5.0
+    assert queue.oldest_s() == 5.0
+    await queue.take()
+    assert queue.oldest_s() == 2.0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ends"),
+    [
+        ("done", Result()),
+        ("again", Result(again_after_s=1.0)),
+        ("transient", errors.Conflict("moved on")),
+        ("refused", errors.Invalid("no")),
+        ("refused", errors.Fenced("not ours")),
+        ("failed", ValueError("a fault of ours")),
+        ("timeout", asyncio.CancelledError()),
+    ],
+)
+async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
+    told, now = [], [10.0]
+
+    async def reconcile(_):
+        now[0] += 2.0
+        assert passes.longest_s() == 2.0
+        if isinstance(ends, BaseException):
+            raise ends
+        return ends
+
+    passes = TimedReconciler(reconcile, clock=lambda: now[0], tell=lambda *what: told.append(what))
+    if isinstance(ends, BaseException):
+        with pytest.raises(type(ends)):
+            await passes.reconcile(KEY)
+    else:
+        assert await passes.reconcile(KEY) is ends
+    assert told == [(outcome, 2.0)]
+    now[0] += 7.0
+    assert (passes.longest_s(), passes.still_s()) == (0.0, 7.0)
+
+
+def standing(uid, telemetry, replicas):
+    agent = an_agent(uid, uid=uid)
+    conditions = [{"type": "TelemetryReady", "status": telemetry}]
+    agent["status"] = {"conditions": conditions, "replicas": replicas, "readyReplicas": 1}
+    return agent
+
+
+def test_agents_are_counted_once_as_they_change_and_go():
+    tally = FleetTotals()
+    tally.note(standing("a", "True", 3))
+    tally.note(standing("b", "False", 2))
+    tally.note(an_agent("c", uid="c"))
+    assert (len(tally), tally.replicas, tally.ready, tally.observed) == (3, 5, 2, 3)
+    tally.note(standing("b", "True", 2))
+    assert tally.observed == 5
+    assert +tally.conditions == {("TelemetryReady", "True"): 2}
+    tally.drop("a")
+    tally.drop("a")
+    tally.keep_only(["c"])
+    assert (len(tally), tally.replicas, tally.observed) == (1, 0, 0)
+
+
+def sources(tally):
+    return Sources(
+        is_leading=lambda: True,
+        queue_depth=lambda: 4,
+        queue_oldest_s=lambda: 1.5,
+        watch_silence_s=lambda: {"/api/v1/pods": 2.0, "/apis/apps/v1/statefulsets": 9.0},
+        agents=lambda: len(tally),
+        conditions=lambda: tally.conditions,
+        replicas=lambda: (tally.replicas, tally.ready, tally.observed),
+    )
+
+
+def test_the_metrics_say_what_was_told_and_what_is():
+    metrics, tally = Metrics(version="1.2.3"), FleetTotals()
+    tally.note(standing("a", "True", 3))
+    tally.note(standing("b", "False", 1))
+    metrics.read(sources(tally))
+    metrics.request("patch", "configmaps", "201")
+    metrics.reconciled("done", 0.02)
+    lines = metrics.text().decode().splitlines()
+    for line in (
+        'purpleflea_operator_api_requests_total{code="201",resource="configmaps",verb="patch"} 1.0',
+        'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
+        'purpleflea_operator_build_info{version="1.2.3"} 1.0',
+        "purpleflea_operator_leader 1.0",
+        "purpleflea_operator_queue_depth 4.0",
+        "purpleflea_operator_queue_oldest_seconds 1.5",
+        "purpleflea_operator_watch_silence_seconds 9.0",
+        "purpleflea_operator_agents 2.0",
+        'purpleflea_operator_agent_conditions{condition="TelemetryReady",status="True"} 1.0',
+        "purpleflea_operator_identities 4.0",
+        "purpleflea_operator_identities_ready 2.0",
+        "purpleflea_operator_identities_observed 3.0",
+        "purpleflea_operator_telemetry_coverage_ratio 0.75",
+    ):
+        assert line in lines
+    names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+    assert all(name.startswith("purpleflea_operator_") for name in names)
+    # One series more for each would double what Datadog bills.
+    assert not [name for name in names if name.endswith("_created")]
