@@ -1,7 +1,8 @@
 """The Seed dialect: the HTTP contract of the published integration page, as an adapter of the port.
 
 It turns answers into the port's words and failures into exchange.errors, and counts every call. It decides nothing
-and repeats nothing, save once after a 401 when the key file holds another key than the one refused.
+and repeats nothing, save once after a 401 when the key file holds another key than the one refused. Only a problem
+document of the exchange itself proves that a request was refused; any other answer leaves the outcome unknown.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 LONGEST_DETAIL = 300
 
 M = TypeVar("M", bound=BaseModel)
+K = TypeVar("K", Order, wire.EscrowBody)
 
 
 class SeedExchange:
@@ -77,6 +79,7 @@ class SeedExchange:
             idempotency_key=request.idempotency_key,
         )
         order = _parsed(wire.OrderBody, _content(answer)).order()
+        _check_key(order.idempotency_key, request.idempotency_key)
         return replace(order, status_code=answer.status_code)
 
     async def find_order(self, idempotency_key: str) -> Order | None:
@@ -87,8 +90,9 @@ class SeedExchange:
             endpoint="/v1/orders",
             query={"idempotency_key": idempotency_key},
         )
-        found = [body.order() for body in _parsed(wire.Orders, answer).orders]
-        return next((order for order in found if order.idempotency_key == idempotency_key), None)
+        return _with_key(
+            [body.order() for body in _parsed(wire.Orders, answer).orders], idempotency_key
+        )
 
     async def cancel_order(self, order_id: str) -> Order:
         """Take an open limit order back."""
@@ -123,7 +127,10 @@ class SeedExchange:
             body=body,
             idempotency_key=request.idempotency_key,
         )
-        return _parsed(wire.EscrowBody, _content(answer)).escrow()
+        opened = _parsed(wire.EscrowBody, _content(answer))
+        if opened.idempotency_key is not None:
+            _check_key(opened.idempotency_key, request.idempotency_key)
+        return opened.escrow()
 
     async def find_escrow(self, idempotency_key: str) -> Escrow | None:
         """The escrow of a key, or None where the exchange has none."""
@@ -133,10 +140,8 @@ class SeedExchange:
             endpoint="/v1/escrow",
             query={"idempotency_key": idempotency_key},
         )
-        bodies = _parsed(wire.Escrows, answer).escrows
-        return next(
-            (body.escrow() for body in bodies if body.idempotency_key == idempotency_key), None
-        )
+        body = _with_key(_parsed(wire.Escrows, answer).escrows, idempotency_key)
+        return None if body is None else body.escrow()
 
     async def escrow(self, escrow_id: str) -> Escrow:
         """The state of an escrow."""
@@ -192,7 +197,9 @@ class SeedExchange:
         if response.status_code == 401:
             self._key_file.forget()
             newer = self._key_file.key()
-            if newer is not None and newer != key:
+            # A request that the exchange itself did not refuse may have taken effect, so it is not sent again.
+            is_safe = method == "GET" or _venue_problem(response) is not None
+            if is_safe and newer is not None and newer != key:
                 response = await self._send(request, newer, endpoint)
         return response
 
@@ -219,8 +226,10 @@ def _content(response: httpx.Response) -> bytes:
     if response.is_success:
         return response.content
     status = response.status_code
-    detail = masking.mask(f"{status}: {_problem_detail(response)}")
-    if not response.is_client_error:
+    problem = _venue_problem(response)
+    text = response.reason_phrase if problem is None else problem.detail or problem.title
+    detail = masking.mask(f"{status}: {text[:LONGEST_DETAIL]}")
+    if problem is None or not response.is_client_error:
         bare = _bare(status)
         raise OutcomeUnknown(detail, error_type="upstream", status=status, in_public=bare)
     is_about_us = status in (401, 403)
@@ -237,12 +246,25 @@ def _bare(status: int) -> str:
     return f"{status}: {httpx.codes.get_reason_phrase(status) or 'no known status'}"
 
 
-def _problem_detail(response: httpx.Response) -> str:
-    try:
-        problem = wire.Problem.model_validate_json(response.content)
-    except ValidationError:
-        return response.reason_phrase
-    return (problem.detail or problem.title or response.reason_phrase)[:LONGEST_DETAIL]
+def _venue_problem(response: httpx.Response) -> wire.Problem | None:
+    content_type = response.headers.get("Content-Type", "")
+    return wire.venue_problem(response.status_code, content_type, response.content)
+
+
+def _check_key(answered: str, sent: str) -> None:
+    if answered != sent:
+        raise OutcomeUnknown("the answer is about another request", error_type="upstream")
+
+
+def _with_key(items: Sequence[K], idempotency_key: str) -> K | None:
+    """Return the item of a key, or None if the exchange has none.
+
+    A list of other items proves nothing, because whatever sent it did not search for the key.
+    """
+    match = next((item for item in items if item.idempotency_key == idempotency_key), None)
+    if match is None and items:
+        raise OutcomeUnknown("the answer is about other requests", error_type="upstream")
+    return match
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -3,10 +3,11 @@
 Unknown fields are ignored: services may add some. Numbers arrive as decimal strings and become Decimal exactly.
 """
 
+import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from purpleflea_agent.exchange.port import (
     Balance,
@@ -22,6 +23,9 @@ from purpleflea_agent.exchange.port import (
 
 Number = Annotated[Decimal, Field(allow_inf_nan=False)]
 Zero = Decimal(0)
+PROBLEM_JSON = "application/problem+json"
+PROBLEM_TYPE = re.compile("urn:purpleflea:[a-z-]+:problem:(?P<code>[a-z0-9_]+)")
+"""Form of the `type` of a problem: the service, then the machine-readable code."""
 
 
 class Body(BaseModel):
@@ -31,10 +35,30 @@ class Body(BaseModel):
 
 
 class Problem(Body):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details of the Seed dialect: `type` ends in `code`, `status` repeats the HTTP status."""
 
-    title: str | None = None
-    detail: str | None = None
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+def venue_problem(status: int, content_type: str, content: bytes) -> Problem | None:
+    """Return the problem document of the exchange itself, or None if anything else sent the answer.
+
+    A gateway, a proxy or a firewall may answer in place of the exchange after the request took effect, so its status
+    proves nothing. Only a complete document in the form of the exchange proves that the exchange refused the request.
+    """
+    if content_type.partition(";")[0].strip().lower() != PROBLEM_JSON:
+        return None
+    try:
+        problem = Problem.model_validate_json(content)
+    except ValidationError:
+        return None
+    kind = PROBLEM_TYPE.fullmatch(problem.type)
+    is_own = kind is not None and kind["code"] == problem.code and problem.status == status
+    return problem if is_own else None
 
 
 class CandleBody(Body):

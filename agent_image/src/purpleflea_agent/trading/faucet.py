@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from purpleflea_agent import logs, metrics, tracing
 from purpleflea_agent.control import ControlFile
-from purpleflea_agent.exchange.errors import ExchangeError, Refused
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, Refused
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_contract import spans
@@ -120,9 +120,11 @@ class FaucetDesk:
 
 
 def _pause_after(error: ExchangeError) -> float:
-    if not isinstance(error, Refused):
+    if isinstance(error, NeverSent):
         return PAUSE_AFTER_FAILURE_S
-    told = error.retry_after_s
-    if told is None or not math.isfinite(told) or told <= 0:
-        return PAUSE_AFTER_CLAIM_S
-    return min(told, LONGEST_PAUSE_S)
+    retry_after_s = error.retry_after_s if isinstance(error, Refused) else None
+    if retry_after_s is None or not math.isfinite(retry_after_s) or retry_after_s <= 0:
+        return (
+            PAUSE_AFTER_CLAIM_S  # also if the outcome is unknown, because the faucet may have paid
+        )
+    return min(retry_after_s, LONGEST_PAUSE_S)

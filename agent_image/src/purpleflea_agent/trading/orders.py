@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from purpleflea_agent import logs, metrics
 from purpleflea_agent.control import ControlFile
-from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, Refused
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.journal_store import Entry
@@ -28,7 +28,6 @@ from purpleflea_contract.settings import Risk
 ORDER_PENDING = "order_pending"
 MOST_UNKNOWN, MOST_RESTING = 10, 5
 """Orders asked for in one go: bounds what open orders cost the exchange, however many there are."""
-RATE_LIMITED = 429
 
 logger = logging.getLogger("purpleflea.orders")
 
@@ -129,8 +128,8 @@ class OrderDesk:
                     self._asked[key] = self._questions
                     await self._courier.ask_for(entry)
 
-    async def _take_back(self, key: str) -> Refused | None:
-        """Take an order back; the refusal where it is about this order, so that another may still be taken back."""
+    async def _take_back(self, key: str) -> ExchangeError | None:
+        """Cancel an order; return an error that concerns only this order, so that another can still be canceled."""
         async with self._turn:
             self._refuse_unless_closing()
             entry = await self._journal.entry(key)
@@ -138,8 +137,8 @@ class OrderDesk:
                 return None
             try:
                 await self._courier.take_back(entry)
-            except Refused as error:
-                if error.status == RATE_LIMITED:
+            except ExchangeError as error:
+                if not error.concerns_only_this_request:
                     raise
                 return error
             return None
