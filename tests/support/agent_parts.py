@@ -47,6 +47,7 @@ class Clock:
 class Parts:
     """All desks of one agent."""
 
+    exchange: SeedExchange
     journal: Journal
     account: Account
     control: ControlFile
@@ -145,6 +146,7 @@ async def running_parts(
         retry_s=0.0,
     )
     yield Parts(
+        exchange=exchange,
         journal=journal,
         account=account,
         control=control,

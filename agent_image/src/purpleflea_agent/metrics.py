@@ -129,6 +129,11 @@ def record_risk_refusal(reason: str) -> None:
 
 
 def record_heartbeat() -> None:
-    """Count a completed trading interval, and report telemetry lost meanwhile."""
+    """Count a completed trading interval, and report telemetry that was dropped since the last report."""
     emitter().send(contract.HEARTBEAT)
+    report_dropped_telemetry()
+
+
+def report_dropped_telemetry() -> None:
+    """Report telemetry that was dropped since the last report; for an interval that was not completed."""
     emitter().report_drops()

@@ -92,10 +92,11 @@ class TradingLoop:
             self._is_running = False
 
     async def trade_once(self) -> None:
-        """One interval over all markets."""
+        """Trade one interval over all markets; only a completed one sends a heartbeat."""
+        is_completed = False
         with tracing.span(spans.INTERVAL) as span:
             try:
-                await self._trade()
+                is_completed = await self._trade()
             except (ExchangeError, JournalError) as error:
                 span.fail(error)
                 logger.warning(
@@ -105,21 +106,28 @@ class TradingLoop:
             except Exception as error:  # the edge: a mistake in a strategy must not end the agent
                 span.fail(error)
                 logger.exception("Interval failed")
-        metrics.record_heartbeat()
+        if is_completed:
+            metrics.record_heartbeat()
+        else:
+            metrics.report_dropped_telemetry()
 
-    async def _trade(self) -> None:
+    async def _trade(self) -> bool:
+        """Trade all markets; False if the interval was interrupted, or no market could be traded."""
         await self._account.refresh()
         self._faucet.consider(self._account.balance_usd)
+        skipped = 0
         for market in self._settings.markets:
             if self._stopping.is_set():
-                return
+                return False
             try:
                 await self._trade_market(market)
             except ExchangeError as error:
+                skipped += 1
                 logger.warning(
-                    "Market passed over",
+                    "Market skipped",
                     extra={"market": market, "error.message": str(error)},
                 )
+        return skipped < len(self._settings.markets)
 
     async def _trade_market(self, market: str) -> None:
         trading = self._settings.trading
