@@ -56,6 +56,10 @@ class Environment(BaseSettings):
         None
     )
     dd_trace_enabled: Annotated[bool, Field(validation_alias=names.DD_TRACE_ENABLED)] = True
+    dd_remote_configuration_enabled: Annotated[
+        bool, Field(validation_alias="DD_REMOTE_CONFIGURATION_ENABLED")
+    ] = False
+    """Whether Datadog's servers may change the configuration of ddtrace in this process."""
     dd_env: Annotated[str | None, Field(validation_alias=names.DD_ENV)] = None
     dd_service: Annotated[str | None, Field(validation_alias=names.DD_SERVICE)] = None
     dd_version: Annotated[str | None, Field(validation_alias=names.DD_VERSION)] = None

@@ -6,10 +6,12 @@ told by the environment. Names and allowed tags are the contract's.
 
 import contextlib
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from decimal import Decimal
 
+from ddtrace import config
 from ddtrace.trace import Span as TracerSpan
 from ddtrace.trace import TraceFilter, tracer
 
@@ -79,11 +81,25 @@ def install(environment: Environment) -> None:
     receivers.say_if_there_are_none(environment)
     _identify(environment)
     _count_losses()
+    if not environment.dd_remote_configuration_enabled:
+        _disable_remote_configuration()
     tracer.configure(trace_processors=[ProbeFilter(), MaskingFilter()])
     if not environment.traces_have_a_receiver:
         tracer.enabled = False
         # ddtrace-run has started its own background senders before us; they would complain forever.
         logging.getLogger("ddtrace").setLevel(logging.CRITICAL)
+
+
+def _disable_remote_configuration() -> None:
+    """Keep Datadog's servers from changing sampling or instrumentation of a process that trades.
+
+    ddtrace reads the variable when it is imported, which ddtrace-run does before any code of the agent runs. So the
+    setting is changed for products that start later, and a poller that ddtrace-run started is stopped.
+    """
+    config._remote_config_enabled = False
+    worker = sys.modules.get("ddtrace.internal.remoteconfig.worker")
+    if worker is not None:
+        worker.remoteconfig_poller.disable()
 
 
 @contextlib.contextmanager
