@@ -53,7 +53,7 @@ test-agent: setup ## Run the agent against real receivers, and the shorter list 
 
 test-check: .venv-check/.ready ## Run the Agent check in Datadog's own base classes, and in the stand-in's node agent
 	@$(CHECK_PYTEST) tests/check
-	@$(PYTEST) tests/stand_in
+	@$(PYTEST) tests/integration/node_agent_checks
 
 test-e2e: setup ## Run everything on a real cluster of its own
 	@$(PYTEST) tests/e2e

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from starlette.responses import Response
 
-from purpleflea_agent import losses
-from purpleflea_agent.emitter import Emitter
+from purpleflea_agent.telemetry import drop_counters
+from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Settings
@@ -58,7 +58,7 @@ async def trial(
             strategy=strategy,
             exchange=parts.exchange,
             account=parts.account,
-            desk=parts.orders,
+            orders=parts.orders,
             faucet=parts.faucet,
         )
         yield Trial(parts=parts, exchange=exchange, folder=folder, loop=loop)
@@ -157,7 +157,7 @@ async def test_dropped_telemetry_is_reported_without_a_heartbeat_too(
 ) -> None:
     await trial.loop.trade_once()
     trial.parts.sent(metrics.HEARTBEAT)
-    monkeypatch.setitem(losses._counters, "logs", lambda: 3)
+    monkeypatch.setitem(drop_counters._counters, "logs", lambda: 3)
     trial.exchange.faults.positions_fail = 1
     await trial.loop.trade_once()
     points = trial.parts.sent(metrics.TELEMETRY_DROPPED)

@@ -1,18 +1,18 @@
-"""What can go wrong at the exchange, by what the caller may conclude from it.
+"""Errors of the exchange, by what the caller may conclude from them.
 
 ExchangeError
-|- NeverSent        no request left: it had no effect
+|- NeverSent        the request was not sent: it had no effect
 |- Refused          the exchange itself refused the request: it had no effect
-`- OutcomeUnknown   the request was sent, and no answer of the exchange itself came: it may have had its effect;
+`- OutcomeUnknown   the request was sent, and the exchange itself sent no usable answer: it may have had an effect;
                     look it up, and do not send it again
 """
 
 
 class ExchangeError(Exception):
-    """Base; `error_type` is the contract's class of the failure.
+    """Base class; `error_type` is the class of the failure in the contract.
 
-    Its text is for the log. `in_public` is what anybody may read: without the words of a service that failed, or did
-    not know us, as such words may quote what no mask knows.
+    The text is for the log. `in_public` is for answers of the agent: it omits the text of a service that failed or that
+    did not accept our key, because such a text may contain a secret that redaction does not know.
     """
 
     error_type = "other"
@@ -53,7 +53,7 @@ class Refused(ExchangeError):  # noqa: N818 - named by what it means
 
 
 class OutcomeUnknown(ExchangeError):  # noqa: N818 - named by what it means
-    """The request was sent, and its effect is unknown: timeout, reset, 5xx, or an answer of something else."""
+    """The request was sent, and its effect is unknown: timeout, reset, 5xx, or an answer from something else."""
 
     def __init__(
         self,
