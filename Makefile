@@ -56,7 +56,7 @@ test-agent: setup ## Run the agent against real receivers, and the shorter list 
 
 test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base classes, and in the node agent of the stand-in
 	@$(CHECK_PYTEST) tests/check
-	@$(PYTEST) tests/stand_in
+	@$(PYTEST) tests/integration/node_agent_checks
 
 test-e2e: setup ## Run everything on a separate real cluster
 	@$(PYTEST) tests/e2e

@@ -13,7 +13,7 @@ CONTAINER = "agent"
 
 HOLD_CONTAINER = "await-node-agent"
 """Name of the init container that waits for the node agent (spec.datadog.whenMissing: Hold)."""
-HOLD_MODULE = "purpleflea_agent.hold"
+HOLD_MODULE = "purpleflea_agent.wait_for_node_agent"
 """What it runs, of our own agent image whichever image the agent itself has."""
 
 LABEL_NAME = "app.kubernetes.io/name"
