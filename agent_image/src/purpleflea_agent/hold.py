@@ -1,6 +1,7 @@
-"""Deprecated: `python -m purpleflea_agent.hold`, as operators of version 0.1 start wait_for_node_agent.
+"""`python -m purpleflea_agent.hold`: the command of the init container that waits for the node agent.
 
-Removed after version 0.2.
+The program is wait_for_node_agent. The command keeps this name, because it is part of the pod template: another command
+would restart every agent with `whenMissing: Hold`, and older agent images do not have the other module.
 """
 
 import sys
