@@ -563,7 +563,7 @@ def test_an_object_that_cannot_be_read_is_logged_once(caplog):
     for _ in range(3):
         informer.on_event(resources.NODE, "MODIFIED", broken)
     (record,) = caplog.records
-    assert record.getMessage() == "an object cannot be read and is left out: correct or delete it"
+    assert record.getMessage() == "an object is malformed and is ignored; correct or delete it"
     assert (record.kind, record.object) == ("Node", "/node-1")
 
 
