@@ -22,7 +22,7 @@ class Mode(StrEnum):
 
 
 class Control(SpecModel):
-    """The content of control.json. The mode is required, because a missing or misspelled one would start trading."""
+    """The content of control.json. The mode is required, because a missing or misspelled mode would start trading."""
 
     mode: Mode
     """Trading mode. Active sends orders. Halted sends none and keeps everything else running. Stopped sends none,
@@ -61,9 +61,9 @@ class Acknowledgement(BaseModel):
     since: datetime | None = None
     """Time at which the agent read the change of the mode."""
     sending: bool = False
-    """Whether an order or a payment into an escrow is being sent at this moment."""
+    """True while an order or a payment into an escrow is being sent."""
     at_rest: bool
-    """Whether the agent is drained. Halted: nothing is being sent, and the outcome of all orders and escrows that were
+    """True if the agent is drained. Halted: nothing is being sent, and the outcome of all orders and escrows that were
     sent is known. Stopped: in addition, with spec.trading.flattenOnStop, positions are closed, or the deadline for it
     has passed. Active: never."""
     flattened: bool | None = None

@@ -61,7 +61,7 @@ class Trading(SpecModel):
     model_version: Annotated[str, Field(pattern="^[a-zA-Z0-9._-]+$", max_length=63)] = "v1"
     """Version of the signal model, sent as the tag model_version."""
     flatten_on_stop: bool = False
-    """Whether an agent that stops first cancels its resting orders and closes its positions at market price, within
+    """If true, an agent that stops first cancels its resting orders and closes its positions at market price, within
     half of the grace period of the pod. It stops in mode Stopped, and when its pod ends, also in a rolling update. A
     Halted agent closes no positions."""
 
@@ -85,7 +85,7 @@ class Faucet(SpecModel):
     """Faucet claims of the agents."""
 
     auto_claim: bool = True
-    """Whether an agent claims if its balance is low, at most once per window of the faucet."""
+    """If true, an agent claims if its balance is low, at most once per window of the faucet."""
     below_usd: DecimalString = "50"
     """Wallet balance in US dollars below which an agent claims."""
 

@@ -27,7 +27,7 @@ class Span:
     description: str
     measured: bool = True
     is_root: bool = False
-    """Whether it starts a new trace, even inside another span."""
+    """True if it starts a new trace, even inside another span."""
 
     def takes(self, tag: str) -> bool:
         """Return whether the span may have a tag of this name."""
