@@ -57,7 +57,7 @@ class Environment(BaseSettings):
     )
     dd_trace_enabled: Annotated[bool, Field(validation_alias=names.DD_TRACE_ENABLED)] = True
     dd_remote_configuration_enabled: Annotated[
-        bool, Field(validation_alias="DD_REMOTE_CONFIGURATION_ENABLED")
+        bool, Field(validation_alias=names.DD_REMOTE_CONFIGURATION_ENABLED)
     ] = False
     """True if Datadog's servers may change the configuration of ddtrace in this process."""
     dd_env: Annotated[str | None, Field(validation_alias=names.DD_ENV)] = None

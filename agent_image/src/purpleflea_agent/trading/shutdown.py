@@ -1,8 +1,9 @@
 """Orderly shutdown, for the mode Stopped and for the end of the process.
 
 The agent settles orders and escrows that are in flight. If the user asks for it, it also cancels resting orders and
-closes positions. The time is bounded: work that is incomplete at the deadline stays in the journal or open at the exchange, is reported, and
-is retried while the process lives. ControlFile acknowledges the mode and decides whether positions may be closed.
+closes positions. The time is bounded. Work that is incomplete at the deadline stays in the journal or open at the
+exchange, is reported, and is retried while the process lives. ControlFile acknowledges the mode and decides if
+positions may be closed.
 """
 
 import asyncio
