@@ -160,7 +160,7 @@ class _Operator:
                 terrain=terrain,
                 findings=listening.findings,
                 rival=informer.identities.rival,
-                sees_all=not self._scope.namespaces,
+                sees_all_namespaces=not self._scope.namespaces,
             ),
             times=Times(now=_now, clock=self._clock),
         )

@@ -47,7 +47,7 @@ class ApplyContext:
     uid: str
     live: dict[Any, Any]
     """Its children as they stand; kept current."""
-    growth_refused: str = ""
+    expansion_error: str = ""
     stumbles: list[errors.Transient] = field(default_factory=list)
     """What failed and did not keep the rest from being done."""
 
@@ -75,7 +75,7 @@ class Applier:
                 await self._nudge(group, work)
             elif kind is plan.ExpandVolume:
                 growths = [action for action in group if isinstance(action, plan.ExpandVolume)]
-                work.growth_refused = await self._growth.grow(growths, work.key)
+                work.expansion_error = await self._growth.grow(growths, work.key)
             else:
                 for action in group:
                     await self._perform(action, work)
@@ -175,10 +175,10 @@ async def refresh_config_mount(
         ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
         async with turns:
             try:
-                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.word})
+                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge})
             except errors.NotFound:
                 return
-        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.word})
+        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})
 
     for result in await asyncio.gather(*map(one, actions), return_exceptions=True):
         if isinstance(result, BaseException):

@@ -65,7 +65,7 @@ class ModeAcknowledgements:
 
     def remembered(self, world: ObservedState, key: NamespacedName) -> ObservedState:
         """The world with what was heard before. A word about another mode than the one wanted now is void."""
-        mode, pods = trading_mode.mode_of(world), {pod.uid for pod in world.pods}
+        mode, pods = trading_mode.desired_mode(world), {pod.uid for pod in world.pods}
         memory = self._known.get(key)
         if memory is None or memory.mode is not mode:
             self.forget(key)
@@ -79,7 +79,10 @@ class ModeAcknowledgements:
             if word.mode is not mode and memory.tries[uid] >= STALE_AFTER_ATTEMPTS
         }
         trading = replace(
-            world.trading, words=dict(memory.words), deaf=deaf, delivered=memory.began
+            world.trading,
+            acknowledgements=dict(memory.words),
+            stale_pods=deaf,
+            delivered_at=memory.began,
         )
         return replace(world, trading=trading)
 
@@ -97,7 +100,7 @@ class ModeAcknowledgements:
         memory, now = self._known[key], self._now()
         moments = [memory.next_at.get(pod.uid, now) for pod in _askable(world, memory)]
         deadline = trading_mode.stop_deadline(world)
-        if deadline is not None and deadline > now and trading_mode.missing(world):
+        if deadline is not None and deadline > now and trading_mode.unacknowledged(world):
             moments.append(deadline)
         return max(0.0, (min(moments) - now).total_seconds()) if moments else None
 
@@ -121,7 +124,7 @@ class ModeAcknowledgements:
 def _askable(world: ObservedState, memory: _Memory) -> list[Pod]:
     return [
         pod
-        for pod in trading_mode.missing(world)
+        for pod in trading_mode.unacknowledged(world)
         if pod.address and not pod.deleting and pod.uid not in memory.asking
     ]
 

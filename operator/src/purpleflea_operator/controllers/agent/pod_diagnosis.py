@@ -45,7 +45,7 @@ class PodDiagnosis:
             # What was told long before belongs to a trouble that is over.
             uid = world.stateful_set["metadata"]["uid"]
             text = await self._told(key, uid, "FailedCreate", since=since - timings.EVENT_MARGIN)
-            return replace(world, pods_refused=text)
+            return replace(world, pod_creation_error=text)
         self.forget(key)
         return world
 
@@ -83,6 +83,6 @@ def look_again_after_s(world: ObservedState) -> float | None:
         return timings.REFUSED_PODS_INTERVAL_S if world.failure else None
     return (
         timings.DIAGNOSIS_INTERVAL_S
-        if world.pod_events or world.pods_refused
+        if world.pod_events or world.pod_creation_error
         else timings.POD_STUCK_AFTER_S
     )

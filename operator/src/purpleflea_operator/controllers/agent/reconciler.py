@@ -53,7 +53,7 @@ class Dependencies:
     """What speaks against pods (by uid) being heard."""
     rival: Callable[[str], IdentityClaim | None]
     """By uid of an agent resource: the other one that has the same identities in Datadog already."""
-    sees_all: bool = True
+    sees_all_namespaces: bool = True
     """Whether agents of all namespaces are seen."""
 
 
@@ -146,9 +146,9 @@ class Reconciler:
         rival = around.rival(resource["metadata"]["uid"])
         world = replace(
             world,
-            rival=f"{rival.namespace}/{rival.name}" if rival is not None else "",
-            sees_all=around.sees_all,
-            hearing=around.findings(item.uid for item in world.pods),
+            conflicting_agent=f"{rival.namespace}/{rival.name}" if rival is not None else "",
+            sees_all_namespaces=around.sees_all_namespaces,
+            telemetry_delivery=around.findings(item.uid for item in world.pods),
         )
         return self._growth.remembered(self._acknowledgements.remembered(world, key), key)
 
@@ -165,8 +165,8 @@ class Reconciler:
             world = self._record_transient(world, work, error)
         if not work.stumbles:
             self._stumbles.pop(work.key, None)
-        refused = work.growth_refused or world.growth_refused
-        return replace(world, children=work.live, growth_refused=refused)
+        refused = work.expansion_error or world.expansion_error
+        return replace(world, children=work.live, expansion_error=refused)
 
     def _planned(self, world: ObservedState) -> tuple[plan.Action, ...]:
         if world.agent is None:

@@ -44,7 +44,7 @@ class VolumeExpansion:
             return world
         if self._now() - refusal.at >= timings.VOLUME_EXPANSION_RETRY:
             return world
-        return replace(world, growth_refused=refusal.text)
+        return replace(world, expansion_error=refusal.text)
 
     async def grow(self, actions: Sequence[ExpandVolume], key: NamespacedName) -> str:
         """Let claims grow, one by one; returns why the first was refused, empty where none was."""

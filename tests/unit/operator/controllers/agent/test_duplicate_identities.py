@@ -142,7 +142,7 @@ def duplicate(*, rival="old/momentum", live=None, allow=False, **changes):
     return observed_state(
         spec={"datadog": {"duplicateIdentity": "Allow"} if allow else {}},
         stateful_set=None if live is None else a_stateful_set(live),
-        rival=rival,
+        conflicting_agent=rival,
         **changes,
     )
 
@@ -166,11 +166,17 @@ def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(observed, condit
 
 
 def test_what_lies_outside_the_watched_namespaces_is_not_guessed():
-    bound = duplicate_identity(replace(duplicate(rival=""), sees_all=False))
+    bound = duplicate_identity(replace(duplicate(rival=""), sees_all_namespaces=False))
     assert (bound.status, bound.reason) == ("Unknown", "NotVisible")
-    assert duplicate_identity(replace(duplicate(), sees_all=False)).reason == "NotStarted"
+    assert (
+        duplicate_identity(replace(duplicate(), sees_all_namespaces=False)).reason == "NotStarted"
+    )
     unseen = status.next_status(
-        {}, replace(duplicate(rival="", live=3), sees_all=False), (bound,), name="m", now=NOW
+        {},
+        replace(duplicate(rival="", live=3), sees_all_namespaces=False),
+        (bound,),
+        name="m",
+        now=NOW,
     )
     assert transitions({}, unseen) == ()
 

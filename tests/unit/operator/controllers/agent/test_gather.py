@@ -71,7 +71,7 @@ def test_an_invalid_spec_names_the_field():
 def test_only_an_order_to_stop_is_read_from_an_invalid_spec(trading, order):
     resource = an_agent(markets=[])
     resource["spec"]["trading"] = trading
-    assert world_of(a_cache(), KEY, resource, a_terrain(), now=NOW).stop_order == order
+    assert world_of(a_cache(), KEY, resource, a_terrain(), now=NOW).stop_mode == order
 
 
 def test_the_connection_is_what_is_found_now():

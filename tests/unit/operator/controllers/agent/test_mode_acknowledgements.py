@@ -110,7 +110,7 @@ async def test_each_agent_is_asked_until_it_has_said_so_and_never_again(heard, a
     agents.words["10.0.0.0"] = resting()
     observed = await ask(heard, in_mode())
     assert sorted(agents.asked) == ["10.0.0.0", "10.0.0.1"]
-    assert set(observed.trading.words) == {"uid-momentum-0"}
+    assert set(observed.trading.acknowledgements) == {"uid-momentum-0"}
     agents.asked.clear()
     agents.words["10.0.0.1"] = resting()
     clock.pass_by(1)
@@ -142,17 +142,17 @@ async def test_a_word_about_another_mode_is_void(heard, agents):
     agents.words["10.0.0.0"] = resting()
     await ask(heard, in_mode(count=1))
     heard.remembered(in_mode("Active", count=1), KEY)
-    assert heard.remembered(in_mode(count=1), KEY).trading.words == {}
+    assert heard.remembered(in_mode(count=1), KEY).trading.acknowledgements == {}
 
 
 async def test_a_pod_that_is_gone_is_forgotten_and_so_is_an_agent(heard, agents):
     agents.words["10.0.0.0"] = resting()
     await ask(heard, in_mode(count=1))
-    assert heard.remembered(in_mode(count=0), KEY).trading.words == {}
+    assert heard.remembered(in_mode(count=0), KEY).trading.acknowledgements == {}
     agents.words["10.0.0.0"] = resting()
     await ask(heard, in_mode(count=1))
     heard.forget(KEY)
-    assert heard.remembered(in_mode(count=1), KEY).trading.words == {}
+    assert heard.remembered(in_mode(count=1), KEY).trading.acknowledgements == {}
 
 
 async def test_whoever_does_not_answer_holds_up_no_pass_and_no_more_than_its_share(
@@ -188,7 +188,7 @@ async def test_who_still_speaks_of_another_mode_after_a_while_is_told_apart(hear
     agents.words["10.0.0.0"] = resting(Mode.ACTIVE)
     deaf = []
     for _ in range(5):
-        deaf.append((await ask(heard, in_mode(count=2))).trading.deaf)
+        deaf.append((await ask(heard, in_mode(count=2))).trading.stale_pods)
         clock.pass_by(8)
     assert deaf == [{}, {}, {}, {"uid-momentum-0": 4}, {"uid-momentum-0": 5}]
 
@@ -197,7 +197,7 @@ async def test_a_fault_in_a_question_is_told_and_ends_nothing_else(heard, agents
     agents.words["10.0.0.0"] = None
     del agents.asked
     observed = await ask(heard, in_mode(count=1))
-    assert observed.trading.words == {}
+    assert observed.trading.acknowledgements == {}
     assert "asking failed" in caplog.text
 
 
@@ -261,10 +261,10 @@ async def test_a_refusal_ends_the_tries_and_is_remembered_for_a_while(cluster, g
     cluster.refusal = errors.Forbidden("no")
     assert await growth.grow(growths("a", "b"), KEY) == "no"
     assert cluster.asked == [("a", "2Gi")]
-    assert growth.remembered(stored(), KEY).growth_refused == "no"
+    assert growth.remembered(stored(), KEY).expansion_error == "no"
     assert growth.again_after_s(KEY) == 600.0
     clock.pass_by(600)
-    assert growth.remembered(stored(), KEY).growth_refused == ""
+    assert growth.remembered(stored(), KEY).expansion_error == ""
     assert growth.again_after_s(KEY) == 0.0
     cluster.refusal = None
     assert await growth.grow(growths("a"), KEY) == ""
@@ -274,7 +274,7 @@ async def test_a_refusal_ends_the_tries_and_is_remembered_for_a_while(cluster, g
 async def test_a_refusal_of_another_size_counts_no_more(cluster, growth):
     cluster.refusal = errors.Invalid("no")
     await growth.grow(growths("a"), KEY)
-    assert growth.remembered(stored("3Gi"), KEY).growth_refused == ""
+    assert growth.remembered(stored("3Gi"), KEY).expansion_error == ""
     assert growth.again_after_s(KEY) is None
 
 
@@ -285,7 +285,7 @@ async def test_a_claim_that_is_gone_needs_no_growth(cluster, growth):
 
 
 def nudges():
-    return [RefreshConfigMount(pod=pod(a_pod(f"momentum-{n}")), word="Halted") for n in range(3)]
+    return [RefreshConfigMount(pod=pod(a_pod(f"momentum-{n}")), nudge="Halted") for n in range(3)]
 
 
 async def test_every_pod_is_told_though_one_is_gone(cluster):

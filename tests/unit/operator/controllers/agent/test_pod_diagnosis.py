@@ -61,20 +61,20 @@ def missing(**changes):
 async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldom():
     cluster, now = Told(an_event()), [NOW]
     diagnosis = PodDiagnosis(cluster, now=lambda: now[0])
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+    assert (await diagnosis.explained(missing(), KEY)).pod_creation_error == "exceeded quota"
     now[0] += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S - 1)
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+    assert (await diagnosis.explained(missing(), KEY)).pod_creation_error == "exceeded quota"
     assert cluster.asked == [("trading", "set")]
     now[0] += timedelta(seconds=1)
     cluster.events.clear()
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
+    assert (await diagnosis.explained(missing(), KEY)).pod_creation_error == ""
     assert len(cluster.asked) == 2
 
 
 async def test_a_trouble_that_began_before_the_status_told_of_it_is_explained():
     cluster = Told(an_event(at="2026-01-01T11:59:25Z"))
     diagnosis = PodDiagnosis(cluster, now=lambda: NOW)
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+    assert (await diagnosis.explained(missing(), KEY)).pod_creation_error == "exceeded quota"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_a_trouble_that_began_before_the_status_told_of_it_is_explained():
 )
 async def test_what_does_not_explain_it_is_not_told(event):
     diagnosis = PodDiagnosis(Told(event), now=lambda: NOW)
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
+    assert (await diagnosis.explained(missing(), KEY)).pod_creation_error == ""
 
 
 async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_asked_about():
@@ -98,5 +98,6 @@ async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_aske
 def test_missing_pods_are_looked_at_again_and_less_often_once_it_is_known_why():
     assert look_again_after_s(missing()) == timings.POD_STUCK_AFTER_S
     assert (
-        look_again_after_s(missing(pods_refused="exceeded quota")) == timings.DIAGNOSIS_INTERVAL_S
+        look_again_after_s(missing(pod_creation_error="exceeded quota"))
+        == timings.DIAGNOSIS_INTERVAL_S
     )

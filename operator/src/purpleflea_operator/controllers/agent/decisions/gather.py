@@ -14,7 +14,7 @@ from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.connection_choice import Offer, connection_of
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
-from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
+from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_observation
 from purpleflea_operator.datadog.detection.coverage import Landscape, coverage
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
@@ -38,7 +38,7 @@ def world_of(
     """What the cache knows about one agent; children of a former incarnation do not count."""
     uid = resource["metadata"]["uid"]
     agent, invalid = parsed(resource)
-    order = stop_order(resource) if agent is None else None
+    order = stop_mode(resource) if agent is None else None
     live = {
         plan.child_id(item): item
         for kind in resources.CHILDREN
@@ -60,10 +60,12 @@ def world_of(
         coverage=coverage(_nodes(pods, ground), ground.facts, way, ground),
         claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
         now=now,
-        telemetry=condition(resource, ConditionType.TELEMETRY_READY),
+        telemetry_condition=condition(resource, ConditionType.TELEMETRY_READY),
         unavailable_since=_unavailable_since(resource),
-        stop_order=order,
-        trading=trading_of(resource, order if agent is None else agent.spec.trading.mode, now),
+        stop_mode=order,
+        trading=trading_observation(
+            resource, order if agent is None else agent.spec.trading.mode, now
+        ),
     )
 
 
@@ -109,7 +111,7 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     return agent, ""
 
 
-def stop_order(resource: dict[str, Any]) -> Mode | None:
+def stop_mode(resource: dict[str, Any]) -> Mode | None:
     """The order to stop in a spec that need not be valid."""
     trading = resource.get("spec", {}).get("trading")
     mode = trading.get("mode") if isinstance(trading, dict) else None

@@ -41,7 +41,7 @@ class Pod:
     ready: bool
     revision: str
     deleting: bool
-    told: str | None
+    last_nudge: str | None
     """The trading mode it was last nudged to, with a number where it had to be told again."""
     scheduled: bool
     started: bool
@@ -50,9 +50,9 @@ class Pod:
     """Whether one of its init containers, or a sidecar, was started."""
     restarts: int = 0
     """How often the container was started again."""
-    ended: str = ""
+    last_exit: str = ""
     """How its last run ended, such as OOMKilled (exit code 137); empty where none did."""
-    ended_at: datetime | None = None
+    last_exit_at: datetime | None = None
     waiting: str = ""
     """Reason why the container waits, as the kubelet says it."""
     message: str = ""
@@ -61,13 +61,13 @@ class Pod:
     """The node it runs on; empty where it is not scheduled."""
     environment: Sequence[Manifest] = ()
     """Variables of the agent's container, as the live pod has them."""
-    held: bool = False
+    waiting_for_node_agent: bool = False
     """Whether it waits for the node agent of its node."""
     address: str = ""
     """IP address; empty while it has none."""
     ready_since: datetime | None = None
     """When its readiness last turned."""
-    has_passing_journal: bool = False
+    has_ephemeral_journal: bool = False
     """Whether its journal goes with it: on no volume claim."""
     is_controlled: bool = True
     """Whether somebody makes it anew, and takes it away with the agent."""
@@ -81,15 +81,15 @@ class TradingObservation:
     """When the mode that is wanted was set."""
     changed_by: str = ""
     """The field manager that set it."""
-    why: str = ""
+    reason: str = ""
     """What an annotation on the agent gives as reason."""
-    delivered: datetime | None = None
+    delivered_at: datetime | None = None
     """Since when this process has passed the mode on; None where it has not."""
-    words: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
     """What each agent last said, by the uid of its pod."""
-    deaf: Mapping[str, int] = field(default_factory=dict)
+    stale_pods: Mapping[str, int] = field(default_factory=dict)
     """Pods, by uid, that still speak of another mode, and how often they were asked."""
-    undone: Sequence[str] = ()
+    incomplete: Sequence[str] = ()
     """What agents that are gone by now left undone when they stopped."""
 
 
@@ -100,7 +100,7 @@ class ObservedState:
     agent: Agent | None
     generation: int
     invalid: str = ""
-    stop_order: Mode | None = None
+    stop_mode: Mode | None = None
     """Halted or Stopped where a spec that is invalid otherwise says so: an order to stop is never ignored."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
     pods: Sequence[Pod] = ()
@@ -108,16 +108,16 @@ class ObservedState:
     connection: Connection = NO_CONNECTION
     coverage: Coverage = ALL_COVERED
     """How far the nodes of the agents have a node agent that hears them."""
-    hearing: Mapping[str, str] = field(default_factory=dict)
+    telemetry_delivery: Mapping[str, str] = field(default_factory=dict)
     """What speaks against pods (by UID) being heard, found by asking them; pods without a finding are absent."""
-    telemetry: Manifest = field(default_factory=dict)
+    telemetry_condition: Manifest = field(default_factory=dict)
     """The condition TelemetryReady as the status has it; empty where it has none."""
     failure: str = ""
     """Why a child could not be written, for people; empty when all were."""
     failure_reason: str = "ApplyFailed"
     pod_events: Sequence[str] = ()
     """Messages of warning events about the first pod that does not start."""
-    pods_refused: str = ""
+    pod_creation_error: str = ""
     """Why pods that are missing could not be made, in the API server's words; empty where none was refused."""
     now: datetime | None = None
     """The moment; None where no deadline counts."""
@@ -125,12 +125,12 @@ class ObservedState:
     """Since when, by the status, not all identities are there; None where they were."""
     claims: Sequence[VolumeClaim] = ()
     """Volume claims of the identities, also of those that are gone."""
-    growth_refused: str = ""
+    expansion_error: str = ""
     """Why the API server lets no claim grow; empty where none was refused."""
     trading: TradingObservation = field(default_factory=TradingObservation)
-    sees_all: bool = True
+    sees_all_namespaces: bool = True
     """Whether agents of all namespaces are seen."""
-    rival: str = ""
+    conflicting_agent: str = ""
     """The agent, as namespace/name, that has the same identities in Datadog already; empty where none has."""
 
     @property
@@ -155,7 +155,7 @@ def pod(manifest: Manifest) -> Pod:
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
         deleting="deletionTimestamp" in metadata,
-        told=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
+        last_nudge=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
         started=_has_run(status.get("containerStatuses", ())),
         initializing=_has_run(status.get("initContainerStatuses", ())),
@@ -163,16 +163,16 @@ def pod(manifest: Manifest) -> Pod:
             (item.get("restartCount", 0) for item in status.get("containerStatuses", [])),
             default=0,
         ),
-        ended=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
-        ended_at=moment(last.get("finishedAt")),
+        last_exit=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
+        last_exit_at=moment(last.get("finishedAt")),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
         node=manifest.get("spec", {}).get("nodeName", ""),
         environment=_environment(manifest),
-        held=_is_held(status),
+        waiting_for_node_agent=_is_waiting_for_node_agent(status),
         address=status.get("podIP", ""),
         ready_since=moment(conditions.get("Ready", {}).get("lastTransitionTime")),
-        has_passing_journal=any(
+        has_ephemeral_journal=any(
             volume["name"] == JOURNAL and "emptyDir" in volume
             for volume in manifest.get("spec", {}).get("volumes", ())
         ),
@@ -188,7 +188,7 @@ def _environment(manifest: Manifest) -> Sequence[Manifest]:
     return ()
 
 
-def _is_held(status: Manifest) -> bool:
+def _is_waiting_for_node_agent(status: Manifest) -> bool:
     return any(
         item["name"] == kubernetes.HOLD_CONTAINER and "running" in item.get("state", {})
         for item in status.get("initContainerStatuses", [])

@@ -22,7 +22,10 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     claims_to_expand,
     requires_recreate,
 )
-from purpleflea_operator.controllers.agent.decisions.trading_mode import mode_of, was_told_otherwise
+from purpleflea_operator.controllers.agent.decisions.trading_mode import (
+    desired_mode,
+    had_different_mode,
+)
 from purpleflea_operator.manifests.config_map import with_mode
 
 
@@ -74,7 +77,7 @@ class RefreshConfigMount:
     """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
 
     pod: Pod
-    word: str
+    nudge: str
     """The mode; with a number where it is not the first time."""
 
 
@@ -131,7 +134,7 @@ def _deletions(
 
 def halt_actions(world: ObservedState) -> tuple[Action, ...]:
     """What an order to stop takes where the rest of the spec is invalid: the control file, and nudges."""
-    order = world.stop_order
+    order = world.stop_mode
     if order is None:
         return ()
     wanted = [
@@ -159,7 +162,7 @@ def _ends(world: ObservedState) -> list[DeletePod]:
     stateful_set = world.stateful_set
     if stateful_set is None or not stateful_set["spec"].get("volumeClaimTemplates"):
         return []
-    old = [pod for pod in world.pods if pod.has_passing_journal]
+    old = [pod for pod in world.pods if pod.has_ephemeral_journal]
     is_settled = all(pod.ready and not pod.deleting for pod in world.pods if pod not in old)
     if not old or not is_settled or any(pod.deleting for pod in old):
         return []
@@ -168,7 +171,7 @@ def _ends(world: ObservedState) -> list[DeletePod]:
 
 def _growths(world: ObservedState) -> list[ExpandVolume]:
     storage = None if world.agent is None else world.agent.spec.storage
-    if storage is None or world.growth_refused:
+    if storage is None or world.expansion_error:
         return []
     return [
         ExpandVolume(claim=item, size=storage.size)
@@ -181,14 +184,18 @@ def _nudges(world: ObservedState) -> list[RefreshConfigMount]:
 
     The kubelet may take a nudge before it hears of the ConfigMap: who still speaks of another mode is nudged again.
     """
-    mode, deaf = mode_of(world), world.trading.deaf
+    mode, deaf = desired_mode(world), world.trading.stale_pods
     if mode is None:
         return []
     found = []
     for pod in world.pods:
-        word = f"{mode}.{deaf[pod.uid]}" if pod.uid in deaf else str(mode)
-        has_it = pod.told == word if pod.uid in deaf else (pod.told or "").split(".")[0] == mode
-        started_with_it = mode is Mode.ACTIVE and not was_told_otherwise(world, pod)
+        nudge = f"{mode}.{deaf[pod.uid]}" if pod.uid in deaf else str(mode)
+        has_it = (
+            pod.last_nudge == nudge
+            if pod.uid in deaf
+            else (pod.last_nudge or "").split(".")[0] == mode
+        )
+        started_with_it = mode is Mode.ACTIVE and not had_different_mode(world, pod)
         if not pod.deleting and not has_it and not started_with_it:
-            found.append(RefreshConfigMount(pod=pod, word=word))
+            found.append(RefreshConfigMount(pod=pod, nudge=nudge))
     return found

@@ -22,7 +22,7 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
 from purpleflea_operator.manifests.metadata import Agent
 
 
-def partition(world: ObservedState) -> int:
+def paused_partition(world: ObservedState) -> int:
     """The ordinal below which no pod gets the new revision; 0 where the rollout may go on."""
     stateful_set = world.stateful_set
     if stateful_set is None:
@@ -51,19 +51,19 @@ def _fails(world: ObservedState, pod: Pod) -> bool:
     return is_overdue(world) or (found is not None and found[0] in TERMINAL)
 
 
-def replicas(world: ObservedState, agent: Agent) -> int:
+def effective_replicas(world: ObservedState, agent: Agent) -> int:
     """The number of pods to ask for."""
     wanted = agent.spec.replicas
     if is_refused(world):
         # What runs is left alone: it may hold positions, and its rival may have come by a change of its env.
         wanted = min(wanted, trading_mode.live_replicas(world))
-    return 0 if trading_mode.may_be_ended(world) else wanted
+    return 0 if trading_mode.may_scale_to_zero(world) else wanted
 
 
 def effective_agent(world: ObservedState, agent: Agent) -> Agent:
     """The agent as it may run now."""
-    count = replicas(world, agent)
-    allowed = replace(agent, partition=min(partition(world), count))
+    count = effective_replicas(world, agent)
+    allowed = replace(agent, partition=min(paused_partition(world), count))
     if count == agent.spec.replicas:
         return allowed
     return replace(allowed, spec=agent.spec.model_copy(update={"replicas": count}))

@@ -38,7 +38,7 @@ def next_status(
     }
     # Where the spec is invalid the last valid version keeps running.
     status |= {key: current[key] for key in ("trading", "customMetrics") if key in current}
-    if trading_mode.mode_of(world) is not None:
+    if trading_mode.desired_mode(world) is not None:
         status["trading"] = _trading(world, now)
     if world.agent is not None:
         status["customMetrics"] = metrics_budget.status(world.agent.spec)
@@ -73,15 +73,15 @@ def _conditions(
 
 
 def _trading(world: ObservedState, now: datetime) -> dict[str, Any]:
-    trading, concerned = world.trading, trading_mode.concerned(world)
+    trading, concerned = world.trading, trading_mode.pods_to_acknowledge(world)
     found = {
-        "mode": str(trading_mode.mode_of(world)),
+        "mode": str(trading_mode.desired_mode(world)),
         "since": _timestamp(trading.since or now),
         "changedBy": trading.changed_by,
-        "reason": trading.why,
+        "reason": trading.reason,
         "running": len(concerned),
-        "acknowledged": len(concerned) - len(trading_mode.missing(world)),
-        "undone": list(trading_mode.undone(world)),
+        "acknowledged": len(concerned) - len(trading_mode.unacknowledged(world)),
+        "undone": list(trading_mode.incomplete(world)),
     }
     # What is empty is left out: the API server would not give it back.
     return {key: value for key, value in found.items() if value}

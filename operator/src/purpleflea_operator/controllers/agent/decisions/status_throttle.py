@@ -72,5 +72,5 @@ class Debounce:
 def pods_are_behind(world: ObservedState) -> bool:
     """Whether the StatefulSet counts more ready pods than are known to be ready, or one was not asked yet."""
     counted = (world.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
-    is_new = Delivery.NEW in world.hearing.values()
+    is_new = Delivery.NEW in world.telemetry_delivery.values()
     return is_new or bool(counted > sum(pod.ready for pod in world.pods))

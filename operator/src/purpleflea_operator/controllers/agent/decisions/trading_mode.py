@@ -20,43 +20,43 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 )
 from purpleflea_operator.parsing import moment
 
-UNDONE_LIMIT = 10
+MAX_INCOMPLETE = 10
 
 
-def mode_of(world: ObservedState) -> Mode | None:
+def desired_mode(world: ObservedState) -> Mode | None:
     """The mode that is wanted; None where the spec is invalid and does not say to stop: then nothing changes."""
-    return world.stop_order if world.agent is None else world.agent.spec.trading.mode
+    return world.stop_mode if world.agent is None else world.agent.spec.trading.mode
 
 
-def concerned(world: ObservedState) -> list[Pod]:
+def pods_to_acknowledge(world: ObservedState) -> list[Pod]:
     """The pods that have to acknowledge the mode, in the order of their names.
 
     One that ran once and does not run now counts: it may have positions, and nobody said that it is at rest.
     """
-    mode = mode_of(world)
+    mode = desired_mode(world)
     if mode is None:
         return []
     found = (pod for pod in world.pods if pod.started or pod.restarts)
     if mode is Mode.ACTIVE:
-        found = (pod for pod in found if was_told_otherwise(world, pod))
+        found = (pod for pod in found if had_different_mode(world, pod))
     return sorted(found, key=lambda pod: pod.name)
 
 
-def was_told_otherwise(world: ObservedState, pod: Pod) -> bool:
+def had_different_mode(world: ObservedState, pod: Pod) -> bool:
     """Whether a pod has, or may have, read another mode than Active since it started."""
     since = world.trading.since
-    return pod.told is not None or (since is not None and pod.created < since)
+    return pod.last_nudge is not None or (since is not None and pod.created < since)
 
 
 def has_acknowledged(world: ObservedState, pod: Pod) -> bool:
     """Whether an agent says that it acts on the mode, and that nothing is on its way any more."""
-    word, mode = world.trading.words.get(pod.uid), mode_of(world)
+    word, mode = world.trading.acknowledgements.get(pod.uid), desired_mode(world)
     return word is not None and word.mode is mode and (mode is Mode.ACTIVE or word.at_rest)
 
 
-def missing(world: ObservedState) -> list[Pod]:
+def unacknowledged(world: ObservedState) -> list[Pod]:
     """The pods that have not acknowledged the mode."""
-    return [pod for pod in concerned(world) if not has_acknowledged(world, pod)]
+    return [pod for pod in pods_to_acknowledge(world) if not has_acknowledged(world, pod)]
 
 
 def stop_deadline(world: ObservedState) -> datetime | None:
@@ -65,10 +65,12 @@ def stop_deadline(world: ObservedState) -> datetime | None:
     Their time counts from when the order reached them: nobody may have operated when it was given.
     """
     trading = world.trading
-    if world.agent is None or mode_of(world) is not Mode.STOPPED or trading.since is None:
+    if world.agent is None or desired_mode(world) is not Mode.STOPPED or trading.since is None:
         return None
     grace_s = world.agent.spec.pod.termination_grace_period_seconds
-    given = trading.since if trading.delivered is None else max(trading.since, trading.delivered)
+    given = (
+        trading.since if trading.delivered_at is None else max(trading.since, trading.delivered_at)
+    )
     return given + timedelta(seconds=grace_s)
 
 
@@ -78,11 +80,11 @@ def is_overdue(world: ObservedState) -> bool:
     return deadline is not None and world.now is not None and world.now >= deadline
 
 
-def may_be_ended(world: ObservedState) -> bool:
+def may_scale_to_zero(world: ObservedState) -> bool:
     """Whether the pods of a stopped agent may be ended: all are at rest, or their time is up."""
-    if mode_of(world) is not Mode.STOPPED:
+    if desired_mode(world) is not Mode.STOPPED:
         return False
-    return live_replicas(world) == 0 or not missing(world) or is_overdue(world)
+    return live_replicas(world) == 0 or not unacknowledged(world) or is_overdue(world)
 
 
 def live_replicas(world: ObservedState) -> int:
@@ -103,20 +105,20 @@ def ordinal(pod: Pod) -> int:
     return int(text) if re.fullmatch(r"0|[1-9][0-9]{0,8}", text, re.ASCII) else -1
 
 
-def undone(world: ObservedState) -> tuple[str, ...]:
+def incomplete(world: ObservedState) -> tuple[str, ...]:
     """What stopped agents left undone: those that are gone as remembered, the others as they say."""
-    if mode_of(world) is not Mode.STOPPED:
+    if desired_mode(world) is not Mode.STOPPED:
         return ()
-    found = dict(_by_agent(item) for item in world.trading.undone)
-    for pod in concerned(world):
-        word = world.trading.words.get(pod.uid)
+    found = dict(_by_agent(item) for item in world.trading.incomplete)
+    for pod in pods_to_acknowledge(world):
+        word = world.trading.acknowledgements.get(pod.uid)
         if word is not None and has_acknowledged(world, pod):
             found.pop(pod.name, None)
             if word.left_undone:
                 found[pod.name] = word.left_undone
         elif is_overdue(world) and not pod.deleting:
             found[pod.name] = "did not say that it is at rest"
-    return tuple(f"{name}: {text}"[:253] for name, text in sorted(found.items()))[:UNDONE_LIMIT]
+    return tuple(f"{name}: {text}"[:253] for name, text in sorted(found.items()))[:MAX_INCOMPLETE]
 
 
 def _by_agent(item: str) -> tuple[str, str]:
@@ -124,23 +126,27 @@ def _by_agent(item: str) -> tuple[str, str]:
     return name, text
 
 
-WHY_LIMIT = 253
+CHANGE_REASON_LIMIT = 253
 
 
-def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) -> TradingObservation:
+def trading_observation(
+    resource: Mapping[str, Any], mode: Mode | None, now: datetime
+) -> TradingObservation:
     """What is known about the mode that is wanted.
 
     Once it is in the status it stays: the time of a field manager's entry moves with all that this manager writes.
     """
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
-    why = metadata.get("annotations", {}).get(kubernetes.ANNOTATION_REASON, "")[:WHY_LIMIT]
+    reason = metadata.get("annotations", {}).get(kubernetes.ANNOTATION_REASON, "")[
+        :CHANGE_REASON_LIMIT
+    ]
     since = moment(known.get("since"))
     if known.get("mode") == mode and since is not None:
         return TradingObservation(
             since=since,
             changed_by=known.get("changedBy", ""),
-            why=why,
-            undone=tuple(known.get("undone", ())),
+            reason=reason,
+            incomplete=tuple(known.get("undone", ())),
         )
     if mode is None:
         return TradingObservation()
@@ -150,7 +156,7 @@ def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) ->
     return TradingObservation(
         since=min(moment(told) or now, now),
         changed_by=entry.get("manager", ""),
-        why=why,
+        reason=reason,
     )
 
 
