@@ -39,8 +39,8 @@ from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
-from purpleflea_operator.runtime.metrics import Metrics, Sources
-from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
+from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
+from purpleflea_operator.runtime.workers import TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import Settings
 
@@ -61,7 +61,7 @@ async def run(
     """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
 
     Raises:
-        start.StartError: No cluster, no rights, or no CRD.
+        StartError: No cluster, no rights, or no CRD.
         LeaseLostError: Another replica may lead by now; this one has stopped.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -71,9 +71,11 @@ async def run(
             await operator.run(stop)
             return
         signalled = asyncio.Event()
-        lifecycle.listen(signalled)
+        lifecycle.stop_on_signals(signalled)
         # kopf, once it runs, has put its own handlers in place of ours; its way to stop takes 5 s and more.
-        await operator.run(signalled, on_kopf=functools.partial(lifecycle.listen, signalled))
+        await operator.run(
+            signalled, on_kopf=functools.partial(lifecycle.stop_on_signals, signalled)
+        )
 
 
 class _Operator:
@@ -94,9 +96,9 @@ class _Operator:
         self._stack = stack
         self._agents = agents
         self._metrics = Metrics(version=__version__)
-        self._traces = [request_hooks.told(self._metrics.request)]
+        self._traces = [request_hooks.observe_responses(self._metrics.count_request)]
         self._streams = request_hooks.WatchMonitor(clock=clock)
-        self._probes = health.Health(self._metrics.text)
+        self._probes = health.Health(self._metrics.exposition)
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
 
@@ -104,7 +106,7 @@ class _Operator:
         self, stop: lifecycle.Stop, *, on_kopf: Callable[[], None] = lambda: None
     ) -> None:
         """Stand by, lead, stop; `on_kopf` is called when kopf runs."""
-        stopping = asyncio.create_task(lifecycle.until(stop), name="stop")
+        stopping = asyncio.create_task(lifecycle.wait_for_stop(stop), name="stop")
         self._stack.callback(stopping.cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
@@ -113,8 +115,8 @@ class _Operator:
         lead = await self._prepared(elector, stopping, on_kopf)
         if elector is None:
             await lead()
-        elif await lifecycle.unless(stopping, lifecycle.acquired(elector)):
-            await lifecycle.while_held(elector, lead())
+        elif await lifecycle.run_or_stop(stopping, lifecycle.wait_for_leadership(elector)):
+            await lifecycle.run_while_leader(elector, lead())
 
     async def _elector(self) -> LeaderElector:
         # A session of its own: renewing never waits for a connection behind other requests.
@@ -128,13 +130,13 @@ class _Operator:
             # A container that starts again in its pod is another one than before.
             LeaseConfig(
                 identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
-                lease_s=self._settings.lease_s,
+                lease_duration_s=self._settings.lease_s,
             ),
             clock=self._clock,
             now=_now,
             jitter=random.random,
         )
-        self._probes.ready = functools.partial(lifecycle.standing_by, elector)
+        self._probes.ready = functools.partial(lifecycle.standby_reason, elector)
         self._traces.append(request_hooks.fence_writes(elector.guard))
         return elector
 
@@ -165,15 +167,15 @@ class _Operator:
             times=Times(now=_now, clock=self._clock),
         )
         passes = TimedReconciler(
-            reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled
+            reconciler.reconcile, clock=self._clock, on_pass_end=self._metrics.observe_reconcile
         )
         observing = await self._observing(cluster, cache, elector)
         informer.on_workload = observing.rollouts.note
-        self._metrics.read(self._sources(elector, informer))
+        self._metrics.register_gauges(self._sources(elector, informer))
 
         async def lead() -> None:
-            if not await lifecycle.unless(
-                stopping, lifecycle.primed((informer.prime, observing.prime))
+            if not await lifecycle.run_or_stop(
+                stopping, lifecycle.sync_caches((informer.prime, observing.prime))
             ):
                 return
             self._watch_over(informer, observing, passes)
@@ -182,7 +184,7 @@ class _Operator:
             spaces = self._settings.watch_namespaces
             serve = handlers.watch(listeners, spaces, self._watching, on_kopf)
             work_on = _work(self._settings, listeners, self._queue, passes, serve)
-            await lifecycle.unless(stopping, work_on)
+            await lifecycle.run_or_stop(stopping, work_on)
 
         return lead
 
@@ -194,7 +196,7 @@ class _Operator:
         session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
         telling = MetricHooks(
-            request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
+            request=self._metrics.count_datadog_request, end_of_pass=self._metrics.observe_sync
         )
         times = Times(now=_now, clock=self._clock)
         reach = DatadogAccess(session=session, urls=self._settings.datadog_urls)
@@ -208,24 +210,24 @@ class _Operator:
         """From now on watches must be heard and passes must end."""
         for kind in (*informer.watched, *observing.watched):
             for path in self._scope.paths(kind):
-                self._streams.expect(path)
+                self._streams.reset(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
-            lambda: health.stalled_watches(self._streams.silent_s(), limit_s=limit_s),
-            lambda: health.stuck(
+            lambda: health.stalled_watches(self._streams.idle_s(), limit_s=limit_s),
+            lambda: health.stuck_queue(
                 waiting_s=self._queue.oldest_s(),
-                still_s=passes.still_s(),
+                idle_s=passes.idle_s(),
                 longest_s=max(passes.longest_s(), observing.passes.longest_s()),
             ),
         )
 
-    def _sources(self, elector: LeaderElector | None, informer: Informer) -> Sources:
+    def _sources(self, elector: LeaderElector | None, informer: Informer) -> GaugeSources:
         tally = informer.tally
-        return Sources(
+        return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=self._queue.oldest_s,
-            watch_silence_s=self._streams.silent_s,
+            watch_silence_s=self._streams.idle_s,
             agents=lambda: len(tally),
             conditions=lambda: tally.conditions,
             replicas=lambda: (tally.replicas, tally.ready, tally.observed),
@@ -264,7 +266,7 @@ async def _work(
             group.create_task(observing.run(), name="observing"),
         ]
         tasks += [
-            group.create_task(work(queue, passes.reconcile), name=f"worker-{number}")
+            group.create_task(run_worker(queue, passes.reconcile), name=f"worker-{number}")
             for number in range(settings.workers)
         ]
         # A task gets its turn only once this one waits; then kopf may look which tasks exist.

@@ -33,7 +33,7 @@ from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.datadog.detection.placement import Requirement
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
-from purpleflea_operator.kube.lease import LONGEST_S, lease_record
+from purpleflea_operator.kube.lease import MAX_LEASE_DURATION_S, lease_record
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.runtime.leader_election import decisions
@@ -305,14 +305,14 @@ def test_the_number_of_an_identity_has_at_most_nine_digits():
 )
 def test_a_lease_outside_the_ranges_can_be_read_and_ends(field, value):
     record = lease_record({"metadata": {"resourceVersion": "1"}, "spec": {field: value}})
-    assert 1 <= record.duration_s <= LONGEST_S
+    assert 1 <= record.duration_s <= MAX_LEASE_DURATION_S
 
 
 def test_the_transitions_of_a_lease_stay_within_the_field():
     record = lease_record(
         {"metadata": {"resourceVersion": "1"}, "spec": {"leaseTransitions": 2**31 - 1}}
     )
-    seen = decisions.sight(None, record, now=0.0)
+    seen = decisions.observe(None, record, now=0.0)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     terms = decisions.LeaseConfig(identity="me")
     step = decisions.next_candidate_step(seen, terms, now=100.0, moment=moment, jitter=0.0)

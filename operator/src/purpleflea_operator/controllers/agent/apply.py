@@ -115,7 +115,7 @@ class Applier:
             case plan.RecreateOrphaning(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
                 if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
-                    self._cache.bury(resources.kind_of(manifest), uid)
+                    self._cache.mark_deleted(resources.kind_of(manifest), uid)
                 work.live.pop(plan.child_id(manifest))
                 _log("to be made anew around its pods", manifest)
 

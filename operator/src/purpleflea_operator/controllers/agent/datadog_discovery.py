@@ -97,7 +97,7 @@ class DatadogDiscovery:
                 services[service_of(item)] = service
         terrain = self._terrain
         found = datadog_facts(candidates, services, csi_driver=terrain.csi_driver)
-        is_visible = terrain.scope.sees(resources.DAEMON_SET)
+        is_visible = terrain.scope.can_watch(resources.DAEMON_SET)
         facts = replace(found, is_visible=is_visible, is_extended=terrain.is_extended)
         changed, before, terrain.facts = facts != terrain.facts, terrain.facts, facts
         if changed:

@@ -59,7 +59,7 @@ class Informer:
         terrain: NodeInventory,
         listening: TelemetryProbe,
     ) -> None:
-        self.watched = terrain.scope.seen(WATCHED)
+        self.watched = terrain.scope.watchable(WATCHED)
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
@@ -121,7 +121,7 @@ class Informer:
             return
         if is_gone:
             self._forget(kind, uid)
-            self._leave(kind, self._cache.bury(kind, uid))
+            self._leave(kind, self._cache.mark_deleted(kind, uid))
             return
         if self._cache.is_outdated(manifest):
             return

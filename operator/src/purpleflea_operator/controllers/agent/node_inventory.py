@@ -41,7 +41,7 @@ class NodeInventory:
 
     def __init__(self, *, clock: Callable[[], float], scope: WatchScope = CLUSTER_WIDE) -> None:
         self.scope = scope
-        self.facts = replace(NO_DATADOG, is_visible=scope.sees(resources.DAEMON_SET))
+        self.facts = replace(NO_DATADOG, is_visible=scope.can_watch(resources.DAEMON_SET))
         """What is known about the Datadog node agents."""
         self.turns = RestartBudget(clock=clock)
         """Who may take on another connection now."""
@@ -61,12 +61,12 @@ class NodeInventory:
     @property
     def is_visible(self) -> bool:
         """Whether nodes and the pods of node agents can be seen."""
-        return self.scope.sees(resources.NODE)
+        return self.scope.can_watch(resources.NODE)
 
     @property
     def csi_driver(self) -> bool | None:
         """Whether Datadog's CSI driver is registered; None where that cannot be seen."""
-        return CSI_DRIVER in self._drivers if self.scope.sees(resources.CSI_DRIVER) else None
+        return CSI_DRIVER in self._drivers if self.scope.can_watch(resources.CSI_DRIVER) else None
 
     @property
     def is_extended(self) -> bool:

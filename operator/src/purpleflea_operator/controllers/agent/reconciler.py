@@ -107,7 +107,7 @@ class Reconciler:
         after_s = await self._report(key, resource, world)
         if work.stumbles:
             raise work.stumbles[0]
-        return Result(again_after_s=self._again_after_s(key, after_s, world))
+        return Result(requeue_after_s=self._again_after_s(key, after_s, world))
 
     def _again_after_s(
         self, key: NamespacedName, status_s: float | None, world: ObservedState

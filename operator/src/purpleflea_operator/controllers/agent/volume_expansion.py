@@ -51,7 +51,7 @@ class VolumeExpansion:
         for action in actions:
             ref = ObjectRef(kind=resources.CLAIM, namespace=key.namespace, name=action.claim.name)
             try:
-                self._cache.put(await self._cluster.grow(ref, action.size))
+                self._cache.put(await self._cluster.expand_volume(ref, action.size))
             except errors.NotFound:
                 continue
             except (errors.Forbidden, errors.Invalid) as error:

@@ -134,7 +134,7 @@ def test_an_answer_that_comes_after_the_news_of_the_deletion_brings_nothing_back
 def test_of_the_dead_only_so_many_are_remembered():
     cache = ObjectCache()
     for number in range(MAX_TOMBSTONES + 1):
-        cache.bury(resources.POD, f"uid-{number}")
+        cache.mark_deleted(resources.POD, f"uid-{number}")
     first, last = (
         a_pod() | {"metadata": a_pod()["metadata"] | {"uid": f"uid-{number}"}}
         for number in (0, MAX_TOMBSTONES)

@@ -225,7 +225,7 @@ class Volumes:
         self.asked = []
         self.refusal = None
 
-    async def grow(self, ref, size):
+    async def expand_volume(self, ref, size):
         self.asked.append((ref.name, size))
         if self.refusal:
             raise self.refusal
