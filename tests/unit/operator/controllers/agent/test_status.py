@@ -329,15 +329,15 @@ ROLLING = a_stateful_set(ready=2, updated=1)
 CRASHING = a_pod(ready=False, waiting="CrashLoopBackOff")
 
 
-def test_that_a_change_of_the_spec_is_under_way_is_no_news():
-    assert status.is_under_way(*after_a_change(ROLLING))
+def test_that_a_change_of_the_spec_is_only_progress_is_no_news():
+    assert status.is_only_progress(*after_a_change(ROLLING))
 
 
 def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news():
     connected = {"daemon_set": a_datadog_daemon_set(host_ports=True)}
     before = with_workload(a_stateful_set(), **connected)
     assert outcome(before)["TelemetryReady"] == ("True", "Connected")
-    assert status.is_under_way(*after_a_change(ROLLING, before=before, **connected))
+    assert status.is_only_progress(*after_a_change(ROLLING, before=before, **connected))
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news()
     ],
 )
 def test_anything_else_is_news(statuses):
-    assert not status.is_under_way(*statuses)
+    assert not status.is_only_progress(*statuses)
 
 
 def test_a_recovery_is_told_though_it_passed_through_what_is_no_news():

@@ -19,7 +19,7 @@ from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.watch_scope import WatchScope
 from support.builders import HOST_IP, a_pod
-from support.installations import a_node, a_terrain, helm
+from support.installations import a_node, a_node_inventory, helm
 from support.observed_states import a_stateful_set, observed_state
 
 OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
@@ -315,7 +315,7 @@ def test_hidden_metrics_without_an_address_are_unknown():
 def test_without_a_way_there_is_nothing_to_be_covered():
     facts = datadog_facts([helm(sockets=False)], {})
     way = connection(facts, "Auto")
-    assert coverage(["node-1"], facts, way, a_terrain()) == Coverage()
+    assert coverage(["node-1"], facts, way, a_node_inventory()) == Coverage()
 
 
 def test_bound_to_namespaces_coverage_is_unknown():
@@ -334,9 +334,9 @@ def test_the_variables_of_the_agents_own_container_count():
 
 def test_agents_that_keep_a_way_nobody_takes_are_not_covered():
     had = with_telemetry().connection
-    terrain = a_terrain()
-    terrain.note(resources.NODE, a_node())
-    found = coverage(["node-1"], datadog_facts([], {}), had, terrain)
+    nodes = a_node_inventory()
+    nodes.upsert(resources.NODE, a_node())
+    found = coverage(["node-1"], datadog_facts([], {}), had, nodes)
     assert found.missing[0].reason == "no node agent takes this connection"
 
 

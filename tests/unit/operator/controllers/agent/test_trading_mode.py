@@ -157,7 +157,9 @@ def test_an_agent_that_crashes_is_given_its_time_and_then_named():
     assert replicas_of(in_mode("Stopped", **crashed)) == 3
     late = in_mode("Stopped", at=NOW + timedelta(seconds=30), **crashed)
     assert replicas_of(late) == 0
-    assert trading_mode.incomplete(late) == ("momentum-0: did not say that it is at rest",)
+    assert trading_mode.incomplete(late) == (
+        "momentum-0: did not report that it has drained before the grace period ended",
+    )
 
 
 def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
@@ -200,7 +202,9 @@ def test_an_agent_that_still_has_time_has_left_nothing_undone():
 
 def test_an_agent_that_says_nothing_in_time_is_named():
     late = in_mode("Stopped", at=NOW + timedelta(minutes=1), words=all_say(STOPPED, *NAMES[:2]))
-    assert trading_mode.incomplete(late) == ("momentum-2: did not say that it is at rest",)
+    assert trading_mode.incomplete(late) == (
+        "momentum-2: did not report that it has drained before the grace period ended",
+    )
 
 
 def test_the_status_counts_the_agents_that_have_acknowledged():
