@@ -45,7 +45,7 @@ class PaperAgents:
         if self.hanging:
             await asyncio.Event().wait()
         if pod is None or name in self.silent:
-            raise AgentUnreachableError("no answer: TimeoutError")
+            raise AgentUnreachableError("no response: TimeoutError")
         mode = self._mode(pod["metadata"]["namespace"], pod)
         at_rest = mode is not Mode.ACTIVE and name not in self.restless
         left = self.undone.get(name) if at_rest and mode is Mode.STOPPED else None
@@ -57,7 +57,7 @@ class PaperAgents:
         pod = next((item for item in pods if item["status"].get("podIP") == address), None)
         name = pod["metadata"]["name"] if pod else ""
         if pod is None or name in self.silent:
-            raise AgentUnreachableError("no answer: TimeoutError")
+            raise AgentUnreachableError("no response: TimeoutError")
         return dict(self.lost.get(name, {}))
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:

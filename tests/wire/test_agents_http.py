@@ -52,12 +52,15 @@ def too_long():
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda: web.json_response({}, status=503), "it answers 503"),
-        (lambda: web.json_response({"mode": "Sleeping", "at_rest": True}), "is not understood"),
-        (lambda: web.json_response({"mode": "Halted"}), "is not understood"),
-        (lambda: web.Response(text="<html>"), "is not understood"),
+        (lambda: web.json_response({}, status=503), "responded with status 503"),
+        (lambda: web.json_response({"mode": "Sleeping", "at_rest": True}), "is invalid"),
+        (lambda: web.json_response({"mode": "Halted"}), "is invalid"),
+        (lambda: web.Response(text="<html>"), "is invalid"),
         (too_long, "longer than"),
-        (lambda: web.Response(status=302, headers={"Location": "/v1/control"}), "it answers 302"),
+        (
+            lambda: web.Response(status=302, headers={"Location": "/v1/control"}),
+            "responded with status 302",
+        ),
     ],
 )
 async def test_what_is_no_acknowledgement_is_none(serve, answer, words):
@@ -78,13 +81,13 @@ async def test_nobody_at_the_address_is_no_answer():
         free.bind(("127.0.0.1", 0))
         async with session() as asking:
             agents = HttpAgentClient(asking, port=free.getsockname()[1])
-            with pytest.raises(AgentUnreachableError, match="no answer"):
+            with pytest.raises(AgentUnreachableError, match="no response"):
                 await agents.control("127.0.0.1")
 
 
 async def test_an_address_of_the_newer_kind_is_written_as_such():
     async with session() as asking:
-        with pytest.raises(AgentUnreachableError, match="no answer"):
+        with pytest.raises(AgentUnreachableError, match="no response"):
             await HttpAgentClient(asking, port=1).control("::1")
 
 
@@ -111,5 +114,5 @@ async def test_losses_that_are_no_numbers_are_no_answer(serve):
         return web.json_response({"telemetry_dropped_by_signal": {"metrics": -1}})
 
     agents = await serve(handler)
-    with pytest.raises(AgentUnreachableError, match="not understood"):
+    with pytest.raises(AgentUnreachableError, match="is invalid"):
         await agents.losses("127.0.0.1")

@@ -132,14 +132,16 @@ async def start_against(server):
 async def test_without_the_crd_the_operator_says_so_in_one_line():
     with ApiServer() as server:
         server.unregister("PurpleFleaAgent")
-        with pytest.raises(lifecycle.StartError, match="is not installed: kubectl apply"):
+        with pytest.raises(
+            lifecycle.StartError, match="is not installed; install it: kubectl apply"
+        ):
             await start_against(server)
 
 
 async def test_without_rights_the_operator_names_what_is_missing():
     with ApiServer() as server:
         server.fail_next(verb="list", resource="pods", status=403, message="pods is forbidden")
-        with pytest.raises(lifecycle.StartError, match="a right is missing: pods is forbidden"):
+        with pytest.raises(lifecycle.StartError, match="missing permission: pods is forbidden"):
             await start_against(server)
 
 

@@ -87,5 +87,5 @@ async def test_a_namespace_without_rights_is_named(server):
     message = 'purplefleaagents is forbidden in the namespace "research"'
     server.fail_next(verb="list", namespace="research", status=403, message=message)
     settings = Settings(health_port=0, watch_namespaces=BOUND)
-    with pytest.raises(lifecycle.StartError, match=r'a right is missing: .*"research"'):
+    with pytest.raises(lifecycle.StartError, match=r'missing permission: .*"research"'):
         await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))

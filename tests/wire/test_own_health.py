@@ -55,7 +55,7 @@ def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, as
         server.silence_watches("pods", new_too=True)
         code, words = wait_for(lambda: found if (found := ask("/livez"))[0] != 200 else None)
         assert code == 500
-        assert words.startswith("deaf watch: nothing heard of pods for ")
+        assert words.startswith("stalled watch: no event or bookmark of pods for ")
         # A stream that is opened anew, and is deaf again, heals nothing.
         server.drop_watches("pods")
         server.wait_until(lambda: server.open_watches() == WATCHES)
@@ -77,7 +77,7 @@ def test_a_stuck_queue_ends_the_life_of_the_operator(server, an_operator, ask, p
         now[0] += 170
         assert ask("/livez") == (200, "ok")
         now[0] += 11
-        assert ask("/livez") == (500, "stuck queue: a pass has run for 181 s")
+        assert ask("/livez") == (500, "stuck queue: a reconcile has been running for 181 s")
         assert "purpleflea_operator_queue_oldest_seconds 181.0" in ask("/metrics")[1]
         stuck.cancel()
         server.wait_until(lambda: is_ready(server, "next"))
@@ -151,7 +151,7 @@ def test_leader_and_standby_are_ready_and_tell_who_leads(server, an_operator, as
 def test_a_standby_that_cannot_see_the_lease_is_not_ready_but_lives(server, an_operator, ask, port):
     server.fail_next(resource="leases", status=503, times=None)
     with an_operator(health_port=port, lease_namespace="system"):
-        wait_for(lambda: ask("/readyz") == (503, "the lease cannot be read"))
+        wait_for(lambda: ask("/readyz") == (503, "the lease cannot be read from the API server"))
         assert ask("/livez") == (200, "ok")
 
 

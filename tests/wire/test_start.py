@@ -75,7 +75,7 @@ def test_without_rights_it_ends_with_one_line(tmp_path):
             verb="list", resource="configmaps", status=403, message="configmaps is forbidden"
         )
         line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, server.url)))
-    assert "a right is missing: configmaps is forbidden" in line
+    assert "missing permission: configmaps is forbidden" in line
 
 
 @pytest.mark.parametrize(

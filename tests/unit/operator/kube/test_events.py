@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import kubernetes_validate
 
-from purpleflea_operator.kube.events import NOTE_LIMIT, Event, event_manifest
+from purpleflea_operator.kube.events import MAX_MESSAGE_LENGTH, Event, event_manifest
 from support.builders import an_agent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -28,4 +28,4 @@ def test_the_same_turn_at_the_same_moment_has_the_same_name():
 
 
 def test_a_long_message_is_cut_to_what_the_api_server_takes():
-    assert len(event_manifest(an_agent(), a_turn("x" * 5000), NOW)["message"]) == NOTE_LIMIT
+    assert len(event_manifest(an_agent(), a_turn("x" * 5000), NOW)["message"]) == MAX_MESSAGE_LENGTH

@@ -12,7 +12,7 @@ BOUND = WatchScope(namespaces=("trading", "research"))
 
 def test_the_whole_cluster_is_one_list():
     assert CLUSTER_WIDE.paths(resources.STATEFUL_SET) == ("/apis/apps/v1/statefulsets",)
-    assert CLUSTER_WIDE.sees(resources.DAEMON_SET)
+    assert CLUSTER_WIDE.can_watch(resources.DAEMON_SET)
 
 
 def test_each_namespace_is_a_list_of_its_own():
@@ -23,13 +23,13 @@ def test_each_namespace_is_a_list_of_its_own():
 
 
 def test_what_lives_elsewhere_is_not_seen_from_namespaces():
-    assert BOUND.seen((resources.POD, resources.DAEMON_SET)) == (resources.POD,)
+    assert BOUND.watchable((resources.POD, resources.DAEMON_SET)) == (resources.POD,)
 
 
 def test_a_deaf_watch_of_one_of_several_namespaces_is_named_with_it():
     silent = {"/api/v1/namespaces/trading/pods": 9.0, "/api/v1/namespaces": 9.0}
     assert health.stalled_watches(silent, limit_s=1) == (
-        "deaf watch: nothing heard of namespaces for 9 s, pods in trading for 9 s"
+        "stalled watch: no event or bookmark of namespaces for 9 s, pods in trading for 9 s"
     )
 
 

@@ -85,7 +85,7 @@ def elector(leases, clock):
     # A second at most, so that waiting in earnest is short.
     return LeaderElector(
         leases,
-        LeaseConfig(identity="us", lease_s=1),
+        LeaseConfig(identity="us", lease_duration_s=1),
         clock=clock,
         now=lambda: NOON,
         jitter=lambda: 0.5,
@@ -116,7 +116,7 @@ async def test_a_frozen_leader_touches_the_lease_no_more(elector, clock, leases)
     await elector.acquire()
     clock.seconds += 20
     with pytest.raises(LeaseLostError, match="not renewed"):
-        await elector.keep()
+        await elector.keep_renewing()
     await elector.release()
     assert leases.writes == ["us"]
 
@@ -125,13 +125,13 @@ async def test_a_leader_whose_lease_was_taken_stops(elector, leases):
     await elector.acquire()
     held_by(leases, "them")
     with pytest.raises(LeaseLostError, match="held by them"):
-        await elector.keep()
+        await elector.keep_renewing()
 
 
 async def test_a_lost_answer_is_not_a_lost_lease(elector, leases):
     await elector.acquire()
     leases.put(leases.record)  # our own next_leader_step, whose answer we never saw
-    keeping = asyncio.create_task(elector.keep())
+    keeping = asyncio.create_task(elector.keep_renewing())
     await leases.until_writes(3)
     keeping.cancel()
     assert leases.writes == ["us", "us", "us"]
@@ -141,7 +141,7 @@ async def test_a_deleted_lease_is_made_again(elector, leases):
     await elector.acquire()
     leases.record = None
     leases.failures = [errors.NotFound("gone")]
-    keeping = asyncio.create_task(elector.keep())
+    keeping = asyncio.create_task(elector.keep_renewing())
     await leases.until_writes(2)
     keeping.cancel()
     assert leases.record.holder == "us"
@@ -157,16 +157,16 @@ async def test_a_leader_that_cannot_renew_tries_until_the_deadline(elector, leas
 
     leases.failures = Down([1])
     with pytest.raises(LeaseLostError):
-        await elector.keep()
+        await elector.keep_renewing()
     assert clock.seconds >= 100.0 + 2 / 3
 
 
 async def test_a_standby_waits_through_failures_and_is_not_ready_meanwhile(elector, leases):
     leases.failures = [errors.Unavailable("down"), errors.Throttled("slow down", 1.0)]
-    assert elector.looked_s == float("inf")
+    assert elector.since_contact_s == float("inf")
     await elector.acquire()
     assert elector.is_leading
-    assert elector.looked_s == 0.0
+    assert elector.since_contact_s == 0.0
 
 
 async def test_of_two_who_take_the_lease_at_once_one_stands_by(elector, leases):

@@ -8,7 +8,7 @@ from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.request_hooks import operation
 from purpleflea_operator.runtime import health
-from purpleflea_operator.runtime.metrics import Metrics, Sources
+from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
 from purpleflea_operator.runtime.workers import Result, TimedReconciler
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import an_agent
@@ -44,24 +44,30 @@ def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
 def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
     silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
     assert (
-        health.stalled_watches(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
+        health.stalled_watches(silent, limit_s=180)
+        == "stalled watch: no event or bookmark of pods for 181 s"
     )
     assert health.stalled_watches(silent, limit_s=182) == ""
     assert health.stalled_watches({}, limit_s=1) == ""
 
 
 @pytest.mark.parametrize(
-    ("waiting_s", "still_s", "longest_s", "words"),
+    ("waiting_s", "idle_s", "longest_s", "words"),
     [
         (0, 9999, 0, ""),
         (9999, 1, 1, ""),
-        (200, 190, 0, "stuck queue: a key waits for 200 s, no pass ended for 190 s"),
-        (0, 0, 181, "stuck queue: a pass has run for 181 s"),
+        (
+            200,
+            190,
+            0,
+            "stuck queue: a key has waited for 200 s, and no reconcile has ended for 190 s",
+        ),
+        (0, 0, 181, "stuck queue: a reconcile has been running for 181 s"),
     ],
     ids=["nothing to do", "much to do", "nobody works", "a pass hangs"],
 )
-def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, still_s, longest_s, words):
-    assert health.stuck(waiting_s=waiting_s, still_s=still_s, longest_s=longest_s) == words
+def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, idle_s, longest_s, words):
+    assert health.stuck_queue(waiting_s=waiting_s, idle_s=idle_s, longest_s=longest_s) == words
 
 
 async def test_the_queue_knows_how_long_its_head_waits():
@@ -74,7 +80,7 @@ async def test_the_queue_knows_how_long_its_head_waits():
     queue.add("a")
     now[0] = 5.0
     assert queue.oldest_s() == 5.0
-    await queue.take()
+    await queue.get()
     assert queue.oldest_s() == 2.0
 
 
@@ -82,7 +88,7 @@ async def test_the_queue_knows_how_long_its_head_waits():
     ("outcome", "ends"),
     [
         ("done", Result()),
-        ("again", Result(again_after_s=1.0)),
+        ("again", Result(requeue_after_s=1.0)),
         ("transient", errors.Conflict("moved on")),
         ("refused", errors.Invalid("no")),
         ("refused", errors.Fenced("not ours")),
@@ -91,7 +97,7 @@ async def test_the_queue_knows_how_long_its_head_waits():
     ],
 )
 async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
-    told, now = [], [10.0]
+    ends_seen, now = [], [10.0]
 
     async def reconcile(_):
         now[0] += 2.0
@@ -100,15 +106,17 @@ async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
             raise ends
         return ends
 
-    passes = TimedReconciler(reconcile, clock=lambda: now[0], tell=lambda *what: told.append(what))
+    passes = TimedReconciler(
+        reconcile, clock=lambda: now[0], on_pass_end=lambda *end: ends_seen.append(end)
+    )
     if isinstance(ends, BaseException):
         with pytest.raises(type(ends)):
             await passes.reconcile(KEY)
     else:
         assert await passes.reconcile(KEY) is ends
-    assert told == [(outcome, 2.0)]
+    assert ends_seen == [(outcome, 2.0)]
     now[0] += 7.0
-    assert (passes.longest_s(), passes.still_s()) == (0.0, 7.0)
+    assert (passes.longest_s(), passes.idle_s()) == (0.0, 7.0)
 
 
 def standing(uid, telemetry, replicas):
@@ -134,7 +142,7 @@ def test_agents_are_counted_once_as_they_change_and_go():
 
 
 def sources(tally):
-    return Sources(
+    return GaugeSources(
         is_leading=lambda: True,
         queue_depth=lambda: 4,
         queue_oldest_s=lambda: 1.5,
@@ -149,10 +157,10 @@ def test_the_metrics_say_what_was_told_and_what_is():
     metrics, tally = Metrics(version="1.2.3"), FleetTotals()
     tally.note(standing("a", "True", 3))
     tally.note(standing("b", "False", 1))
-    metrics.read(sources(tally))
-    metrics.request("patch", "configmaps", "201")
-    metrics.reconciled("done", 0.02)
-    lines = metrics.text().decode().splitlines()
+    metrics.register_gauges(sources(tally))
+    metrics.count_request("patch", "configmaps", "201")
+    metrics.observe_reconcile("done", 0.02)
+    lines = metrics.exposition().decode().splitlines()
     for line in (
         'purpleflea_operator_api_requests_total{code="201",resource="configmaps",verb="patch"} 1.0',
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',

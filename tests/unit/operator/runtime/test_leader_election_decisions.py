@@ -16,7 +16,7 @@ from purpleflea_operator.runtime.leader_election.decisions import (
 )
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-US = LeaseConfig(identity="us", lease_s=15)
+US = LeaseConfig(identity="us", lease_duration_s=15)
 
 
 def a_record(holder="them", **changes):
@@ -68,10 +68,10 @@ def test_a_standby_looks_again_soon_and_on_time_when_the_lease_ends(age, jitter,
 
 
 def test_a_record_keeps_its_age_while_it_says_the_same():
-    first = decisions.sight(None, a_record(), now=1.0)
-    same = decisions.sight(first, a_record(version="8"), now=5.0)
+    first = decisions.observe(None, a_record(), now=1.0)
+    same = decisions.observe(first, a_record(version="8"), now=5.0)
     assert (same.since, same.record.version) == (1.0, "8")
-    renewed = decisions.sight(same, a_record(renewed_at=NOON + timedelta(seconds=5)), now=6.0)
+    renewed = decisions.observe(same, a_record(renewed_at=NOON + timedelta(seconds=5)), now=6.0)
     assert renewed.since == 6.0
 
 
@@ -101,16 +101,16 @@ def test_a_leader_that_finds_another_holder_has_lost(holder):
     [(None, 0.0, False), (100.0, 100.0, True), (100.0, 109.9, True), (100.0, 110.0, False)],
 )
 def test_a_lease_is_surely_ours_until_the_deadline(renewed, now, ours):
-    assert decisions.is_ours(renewed, US, now=now) is ours
+    assert decisions.is_held(renewed, US, now=now) is ours
 
 
 def test_a_leader_stops_five_seconds_before_another_may_start():
-    assert (US.deadline_s, US.renew_s, US.retry_s) == (10.0, 5.0, 2.0)
-    assert US.lease_s - US.deadline_s == 5.0
+    assert (US.renew_deadline_s, US.renew_interval_s, US.retry_interval_s) == (10.0, 5.0, 2.0)
+    assert US.lease_duration_s - US.renew_deadline_s == 5.0
 
 
 def test_a_released_lease_is_free_at_once():
-    free = decisions.released(a_record("us"), moment=NOON)
+    free = decisions.released_record(a_record("us"), moment=NOON)
     assert isinstance(
         next_candidate_step(LeaseObservation(record=free, since=0.0), 0.0), TryAcquire
     )

@@ -34,16 +34,16 @@ async def test_a_key_stands_in_line_once():
 async def test_a_key_that_changes_while_in_work_is_worked_on_again_and_never_twice_at_once():
     queue = a_queue()
     queue.add("a")
-    assert await queue.take() == "a"
+    assert await queue.get() == "a"
     queue.add("a")
     assert len(queue) == 0
-    queue.finish("a")
-    assert await queue.take() == "a"
+    queue.done("a")
+    assert await queue.get() == "a"
 
 
 async def test_a_waiting_worker_is_woken():
     queue = a_queue()
-    waiting = asyncio.create_task(queue.take())
+    waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.add("a")
     assert await waiting == "a"
@@ -54,31 +54,31 @@ async def test_the_earliest_of_several_delays_counts():
     queue.add_after("a", 60)
     queue.add_after("a", 0)
     queue.add_after("a", 30)
-    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
 
 
 async def test_adding_a_key_now_ends_its_delay():
     queue = a_queue()
     queue.add_after("a", 60)
     queue.add("a")
-    assert await queue.take() == "a"
-    queue.finish("a")
+    assert await queue.get() == "a"
+    queue.done("a")
     assert len(queue) == 0
 
 
 async def test_backoff_grows_to_its_limit_and_success_resets_it():
     queue = a_queue()
-    delays = [queue.retry("a") for _ in range(12)]
+    delays = [queue.add_rate_limited("a") for _ in range(12)]
     assert delays == sorted(delays)
     assert delays[-1] == timings.BACKOFF_LIMIT_S
-    queue.succeed("a")
-    assert queue.retry("a") == delays[0]
+    queue.forget("a")
+    assert queue.add_rate_limited("a") == delays[0]
     queue.close()
 
 
 async def test_the_server_may_ask_for_more_patience():
     queue = a_queue()
-    assert queue.retry("a", hold_s=30) > 30
+    assert queue.add_rate_limited("a", hold_s=30) > 30
     queue.close()
 
 
@@ -86,10 +86,10 @@ async def test_news_do_not_end_the_patience_that_the_server_asked_for():
     now = [0.0]
     queue = WorkQueue(jitter=lambda: 1.0, clock=lambda: now[0])
     queue.add("a")
-    await queue.take()
+    await queue.get()
     queue.add("a")
-    queue.retry("a", hold_s=30)
-    queue.finish("a")
+    queue.add_rate_limited("a", hold_s=30)
+    queue.done("a")
     queue.add("a")
     assert len(queue) == 0
     now[0] = 30.0
@@ -101,20 +101,20 @@ async def test_news_do_not_end_the_patience_that_the_server_asked_for():
 async def test_news_that_come_while_a_key_rests_are_worked_on_together():
     queue = a_queue()
     queue.add("a")
-    assert await queue.take() == "a"
-    queue.finish_after("a", 0.01)
+    assert await queue.get() == "a"
+    queue.done_after("a", 0.01)
     for _ in range(5):
         queue.add("a")
     assert len(queue) == 0
-    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
-    queue.finish("a")
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
+    queue.done("a")
     assert len(queue) == 0
     queue.close()
 
 
 async def test_those_who_are_not_done_come_back_a_little_apart():
     queue = a_queue()
-    assert queue.revisit("a", 100) == pytest.approx(110)
+    assert queue.add_after_jittered("a", 100) == pytest.approx(110)
     assert len(queue) == 0
     queue.close()
 
@@ -122,11 +122,11 @@ async def test_those_who_are_not_done_come_back_a_little_apart():
 async def test_a_hold_ends_by_itself():
     queue = a_queue()
     queue.add("a")
-    await queue.take()
-    queue.retry("a", hold_s=0.01)
-    queue.finish("a")
+    await queue.get()
+    queue.add_rate_limited("a", hold_s=0.01)
+    queue.done("a")
     queue.add("a")
-    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
     queue.close()
 
 

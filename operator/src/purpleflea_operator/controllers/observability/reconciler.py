@@ -181,7 +181,7 @@ class ObservabilityReconciler:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
             halt = replace(keys, reason="KeysInvalid")
             await self._report(scribe, memory, replace(standing, keys=keys, halt=halt))
-            return Result(again_after_s=timings.CREDENTIALS_RETRY_S)
+            return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
             halt = ConditionValue(status="False", reason="RateLimited", message=str(error))
             await self._report(scribe, memory, replace(standing, halt=halt))
@@ -194,7 +194,7 @@ class ObservabilityReconciler:
         if outcome.unanswered or outcome.pending:
             pending = [f"{name} may still be made" for name in outcome.pending]
             raise _again("; ".join([*outcome.unanswered, *pending]), memory)
-        return Result(again_after_s=duration(spec.resync).total_seconds() * EARLY)
+        return Result(requeue_after_s=duration(spec.resync).total_seconds() * EARLY)
 
     def _turn(self, scribe: ResourceWriter, spec: ObservabilitySpec) -> int | None:
         """The number of this look; None for a look after the spec has changed."""
