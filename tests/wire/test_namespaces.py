@@ -57,7 +57,7 @@ def test_a_child_deleted_while_the_watch_of_one_namespace_was_deaf_comes_back(se
         server.put(an_agent_in(namespace))
     with an_operator(watch_namespaces=BOUND):
         server.wait_until(lambda: all(turned(server, name) == "True" for name in BOUND))
-        server.silence_watches("configmaps")
+        server.stall_watches("configmaps")
         server.delete("ConfigMap", "research", NAME)
         server.compact()
         server.drop_watches("configmaps", cut=True)
