@@ -23,8 +23,9 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     too_large,
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
-from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
 from purpleflea_operator.datadog.detection.coverage import coverage, node_agent_pod
@@ -330,7 +331,7 @@ def test_a_resource_version_that_is_not_a_number_ends_nothing():
     for version in (DIGITS, "x", "²", "-1", 7, None):
         agent["metadata"]["resourceVersion"] = node["metadata"]["resourceVersion"] = version
         cache.put(agent)
-        NodeInventory(clock=lambda: 0.0).note(resources.NODE, node)
+        NodeInventory(clock=lambda: 0.0).upsert(resources.NODE, node)
     assert cache.agent(NamespacedName("trading", "momentum")) is not None
 
 
@@ -494,15 +495,19 @@ def quiet(caplog):
 
 def an_informer(cluster):
     cache, queue = ObjectCache(), WorkQueue(jitter=lambda: 0.0)
-    around = NodeInventory(clock=lambda: 0.0)
-    listening = TelemetryProbe(Agents(), queue.add, jitter=lambda: 0.0)
-    return Informer(cluster, cache, queue, around, listening), cache, around
+    nodes = NodeInventory(clock=lambda: 0.0)
+    targets = EventTargets(
+        nodes=nodes,
+        restarts=RestartBudget(queue.add, clock=lambda: 0.0),
+        telemetry=TelemetryProbe(Agents(), queue.add, jitter=lambda: 0.0),
+    )
+    return Informer(cluster, cache, queue, targets), cache, nodes
 
 
 def test_detection_accepts_mutated_objects():
     chance = random.Random(1)  # noqa: S311
-    around = NodeInventory(clock=lambda: 0.0)
-    around.note(resources.NODE, NODE)
+    nodes = NodeInventory(clock=lambda: 0.0)
+    nodes.upsert(resources.NODE, NODE)
     whole = helm(name="whole", **OPEN)
     for _ in range(ROUNDS):
         broken = mutated(DAEMON_SET, chance)
@@ -514,7 +519,7 @@ def test_detection_accepts_mutated_objects():
             way = chosen(facts, wanted)
             for port in (way.dogstatsd_port, way.apm_port):
                 assert port is None or 1 <= port <= 65535
-            coverage(["node-1"], facts, way, around)
+            coverage(["node-1"], facts, way, nodes)
             assert len(way.refused) < 2000
         node_agent_pod(mutated(NODE_AGENT, chance))
     assert NO_DATADOG.are_complete
@@ -524,8 +529,8 @@ def test_detection_accepts_mutated_objects():
 async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
     chance = random.Random(2)  # noqa: S311
     cluster = Objects()
-    informer, cache, around = an_informer(cluster)
-    installation = DatadogDiscovery(cluster, cache, around, clock=lambda: 0.0)
+    informer, cache, nodes = an_informer(cluster)
+    discovery = DatadogDiscovery(cluster, cache, nodes, clock=lambda: 0.0)
     for number in range(ROUNDS):
         kind, manifest = chance.choice(WATCHED)
         informer.on_event(
@@ -533,12 +538,12 @@ async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
         )
         if number % 20 == 0:
             cluster.service = mutated(SERVICE, chance)
-            await installation.observe()
+            await discovery.discover()
     whole = an_agent("other", uid="other-uid")
     informer.on_event(resources.AGENT, "ADDED", whole)
     informer.on_event(resources.NODE, "ADDED", a_node("node-9"))
     assert cache.agent(NamespacedName("trading", "other")) is not None
-    assert around.node("node-9") is not None
+    assert nodes.node("node-9") is not None
 
 
 @pytest.mark.usefixtures("quiet")
@@ -550,10 +555,10 @@ async def test_a_first_list_with_mutated_objects_ends_with_the_whole_ones():
             (resources.AGENT, an_agent("other", uid="other-uid")),
             (resources.NODE, a_node("node-9")),
         ]
-        informer, cache, around = an_informer(Objects([*broken, *whole]))
+        informer, cache, nodes = an_informer(Objects([*broken, *whole]))
         await informer.prime()
         assert cache.agent(NamespacedName("trading", "other")) is not None
-        assert around.node("node-9") is not None
+        assert nodes.node("node-9") is not None
 
 
 def test_an_object_that_cannot_be_read_is_logged_once(caplog):
@@ -579,11 +584,11 @@ def test_a_node_agent_that_cannot_be_read_is_named_in_the_condition():
 async def test_an_unusable_value_is_logged_when_the_facts_change(caplog):
     cluster, cache = Objects(), ObjectCache()
     cache.put(helm(**OPEN, env=variables(DD_DOGSTATSD_PORT=DIGITS)))
-    installation = DatadogDiscovery(
+    discovery = DatadogDiscovery(
         cluster, cache, NodeInventory(clock=lambda: 0.0), clock=lambda: 0.0
     )
     for _ in range(3):
-        await installation.observe()
+        await discovery.discover()
     (record,) = caplog.records
     assert record.daemon_set == "datadog/datadog-agent"
     assert record.reason == "DD_DOGSTATSD_PORT is not a port from 1 to 65535"

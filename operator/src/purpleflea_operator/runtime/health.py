@@ -19,12 +19,12 @@ Check = Callable[[], str]
 
 
 class Health:
-    """Checks of the probes. /livez fails if any of its checks fails."""
+    """Checks of the probes. /livez fails if any of its checks fails, /readyz if `ready` does."""
 
-    def __init__(self, metrics: Callable[[], bytes] = bytes) -> None:
+    def __init__(self, ready: Check, metrics: Callable[[], bytes] = bytes) -> None:
+        self._ready = ready
         self._metrics = metrics
         self._live: list[Check] = []
-        self.ready: Check = lambda: "starting"
 
     def add(self, *checks: Check) -> None:
         """Add checks to /livez."""
@@ -43,7 +43,7 @@ class Health:
         return web.Response(status=500 if failures else 200, text="; ".join(failures) or "ok")
 
     async def _on_ready(self, _: web.Request) -> web.Response:
-        failure = self.ready()
+        failure = self._ready()
         return web.Response(status=503 if failure else 200, text=failure or "ok")
 
     async def _on_metrics(self, _: web.Request) -> web.Response:

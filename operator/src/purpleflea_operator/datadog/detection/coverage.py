@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from purpleflea_operator.datadog.detection.connection import Connection, Mode, serves
-from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent
+from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, PodSecurity
 from purpleflea_operator.datadog.detection.placement import Node
 from purpleflea_operator.parsing import rows, table, text
 
@@ -90,12 +90,19 @@ ALL_COVERED = Coverage()
 NOT_VISIBLE = Coverage(is_visible=False)
 
 
-class Landscape(Protocol):
-    """Nodes and the node agents on them, as they are known at the moment."""
+class NodeView(Protocol):
+    """Read-only view of the nodes, the node agents on them, and the Datadog installation."""
+
+    @property
+    def facts(self) -> DatadogFacts:
+        """The facts about the Datadog installation."""
 
     @property
     def is_visible(self) -> bool:
         """Whether nodes and the pods of node agents can be seen."""
+
+    def pod_security(self, namespace: str) -> PodSecurity:
+        """Return the pod security level of a namespace."""
 
     def nodes(self) -> Iterable[Node]:
         """All nodes."""
@@ -106,23 +113,23 @@ class Landscape(Protocol):
     def node_agents_on(self, name: str) -> Sequence[NodeAgentPod]:
         """The pods of node agents on a node."""
 
-    def knows_pods_of(self, daemon_set: str) -> bool:
+    def has_pods_of(self, daemon_set: str) -> bool:
         """Whether any pod of a DaemonSet (by UID) is seen: those of old charts lack the labels to be found by."""
 
 
 def coverage(
-    nodes: Iterable[str], facts: DatadogFacts, way: Connection, landscape: Landscape
+    nodes: Iterable[str], facts: DatadogFacts, way: Connection, view: NodeView
 ) -> Coverage:
     """How far the nodes have a node agent that hears this way."""
     if way.mode is Mode.NONE:
         return ALL_COVERED
-    if not landscape.is_visible:
+    if not view.is_visible:
         return NOT_VISIBLE
     needed = sorted(set(nodes))
     serving = [agent for agent in facts.node_agents if serves(agent, way)]
-    hearers = {name: _hearer(name, serving, landscape) for name in needed}
+    hearers = {name: _hearer(name, serving, view) for name in needed}
     missing = tuple(
-        Missing(node=name, reason=_obstacle(name, facts, serving, landscape))
+        Missing(node=name, reason=_obstacle(name, facts, serving, view))
         for name in needed
         if hearers[name] is None
     )
@@ -134,19 +141,17 @@ def coverage(
     )
 
 
-def _hearer(name: str, serving: Sequence[NodeAgent], landscape: Landscape) -> NodeAgent | None:
+def _hearer(name: str, serving: Sequence[NodeAgent], view: NodeView) -> NodeAgent | None:
     """The node agent that hears the agents on a node."""
-    node = landscape.node(name)
-    ready = {pod.daemon_set for pod in landscape.node_agents_on(name) if pod.is_ready}
+    node = view.node(name)
+    ready = {pod.daemon_set for pod in view.node_agents_on(name) if pod.is_ready}
     seen = [item for item in serving if item.uid in ready]
-    return next(iter(seen or [item for item in serving if _claims(item, node, landscape)]), None)
+    return next(iter(seen or [item for item in serving if _claims(item, node, view)]), None)
 
 
-def _obstacle(
-    name: str, facts: DatadogFacts, serving: Sequence[NodeAgent], landscape: Landscape
-) -> str:
+def _obstacle(name: str, facts: DatadogFacts, serving: Sequence[NodeAgent], view: NodeView) -> str:
     """Why nobody on the node hears."""
-    pods, node = landscape.node_agents_on(name), landscape.node(name)
+    pods, node = view.node_agents_on(name), view.node(name)
     hearing = [pod for pod in pods if any(pod.daemon_set == item.uid for item in serving)]
     if hearing:
         why = next((f" ({pod.waiting})" for pod in hearing if pod.waiting), "")
@@ -158,9 +163,9 @@ def _obstacle(
     return _absence(node, serving)
 
 
-def _claims(agent: NodeAgent, node: Node | None, landscape: Landscape) -> bool:
+def _claims(agent: NodeAgent, node: Node | None, view: NodeView) -> bool:
     """Whether a DaemonSet whose pods cannot be seen says that it has one on the node."""
-    if landscape.knows_pods_of(agent.uid) or not agent.is_ready:
+    if view.has_pods_of(agent.uid) or not agent.is_ready:
         return False
     return node is None or not agent.placement.obstacle(node)
 

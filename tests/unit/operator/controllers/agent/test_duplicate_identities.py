@@ -33,24 +33,27 @@ def an_index(*running):
 
 
 def rival(index, namespace):
-    found = index.rival(f"uid-{namespace}")
+    found = index.holder_other_than(f"uid-{namespace}")
     return found.namespace if found else None
 
 
 def test_of_two_that_do_not_run_the_younger_has_a_rival_and_the_older_none():
     index = an_index()
-    assert index.note(an_agent_in("young")) == []
-    assert index.note(an_agent_in("old", age=5)) == []
+    assert index.upsert(an_agent_in("young")) == []
+    assert index.upsert(an_agent_in("old", age=5)) == []
     assert (rival(index, "young"), rival(index, "old")) == ("old", None)
 
 
 def test_who_may_start_keeps_the_identities_whoever_comes_later():
     index = an_index()
-    index.note(an_agent_in("one", uid="b"))
-    assert index.rival("b") is None
-    assert index.note(an_agent_in("same-second", uid="a")) == []
-    assert index.note(an_agent_in("old", age=5)) == []
-    assert [index.rival(uid) and index.rival(uid).namespace for uid in ("b", "a", "uid-old")] == [
+    index.upsert(an_agent_in("one", uid="b"))
+    assert index.holder_other_than("b") is None
+    assert index.upsert(an_agent_in("same-second", uid="a")) == []
+    assert index.upsert(an_agent_in("old", age=5)) == []
+    assert [
+        index.holder_other_than(uid) and index.holder_other_than(uid).namespace
+        for uid in ("b", "a", "uid-old")
+    ] == [
         None,
         "one",
         "one",
@@ -59,8 +62,8 @@ def test_who_may_start_keeps_the_identities_whoever_comes_later():
 
 def test_after_a_restart_who_runs_has_them_whatever_the_ages():
     index = an_index("young")
-    index.note(an_agent_in("old", age=5))
-    index.note(an_agent_in("young"))
+    index.upsert(an_agent_in("old", age=5))
+    index.upsert(an_agent_in("young"))
     assert (rival(index, "old"), rival(index, "young")) == ("young", None)
 
 
@@ -76,52 +79,52 @@ def test_after_a_restart_who_runs_has_them_whatever_the_ages():
 )
 def test_another_name_env_or_service_or_no_identity_at_all_is_no_duplicate(apart):
     index = an_index()
-    index.note(an_agent_in("old", age=5))
-    index.note(an_agent_in("young", **apart))
+    index.upsert(an_agent_in("old", age=5))
+    index.upsert(an_agent_in("young", **apart))
     assert rival(index, "young") is None
 
 
 def test_what_is_left_out_is_the_default():
     index = an_index()
     written = {"env": "production", "service": "purpleflea-trading-agent"}
-    index.note(an_agent_in("old", age=5, datadog=written))
-    index.note(an_agent_in("young"))
+    index.upsert(an_agent_in("old", age=5, datadog=written))
+    index.upsert(an_agent_in("young"))
     assert rival(index, "young") == "old"
 
 
 def test_the_others_are_called_when_the_one_that_has_them_goes_or_moves():
     index = an_index()
     for age, namespace in ((5, "first"), (4, "second"), (3, "third")):
-        index.note(an_agent_in(namespace, age=age))
+        index.upsert(an_agent_in(namespace, age=age))
     assert rival(index, "third") == "first"
     moved = an_agent_in("first", age=5, datadog={"env": "staging"})
-    assert spaces(index.note(moved)) == ["second", "third"]
+    assert spaces(index.upsert(moved)) == ["second", "third"]
     assert (rival(index, "third"), rival(index, "second")) == ("second", None)
-    assert spaces(index.drop("uid-second")) == ["third"]
-    assert index.drop("uid-second") == []
+    assert spaces(index.delete("uid-second")) == ["third"]
+    assert index.delete("uid-second") == []
     assert rival(index, "third") is None
 
 
 def test_one_behind_that_goes_concerns_nobody():
     index = an_index()
-    index.note(an_agent_in("first", age=5))
-    index.note(an_agent_in("second"))
-    assert index.drop("uid-second") == []
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
+    assert index.delete("uid-second") == []
 
 
 def test_an_unchanged_agent_concerns_nobody():
     index = an_index()
-    index.note(an_agent_in("first", age=5))
-    index.note(an_agent_in("second"))
-    assert index.note(an_agent_in("first", age=5)) == []
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
+    assert index.upsert(an_agent_in("first", age=5)) == []
 
 
 def test_a_sweep_forgets_those_that_are_gone():
     index = an_index()
-    index.note(an_agent_in("first", age=5))
-    index.note(an_agent_in("second"))
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
     assert rival(index, "second") == "first"
-    assert spaces(index.keep_only(["uid-second"])) == ["second"]
+    assert spaces(index.prune(["uid-second"])) == ["second"]
     assert rival(index, "second") is None
 
 
@@ -129,9 +132,9 @@ def test_a_sweep_forgets_those_that_are_gone():
 def test_the_order_in_which_agents_are_heard_of_decides_nothing(order, gone):
     index = an_index()
     for number in order:
-        index.note(an_agent_in(f"n{number}", age=number))
+        index.upsert(an_agent_in(f"n{number}", age=number))
     for number in gone:
-        index.drop(f"uid-n{number}")
+        index.delete(f"uid-n{number}")
     left = sorted(set(range(6)) - gone, reverse=True)
     expected = {number: None if number == left[0] else f"n{left[0]}" for number in left}
     assert {number: rival(index, f"n{number}") for number in left} == expected
@@ -142,7 +145,7 @@ def duplicate(*, rival="old/momentum", live=None, allow=False, **changes):
     return observed_state(
         spec={"datadog": {"duplicateIdentity": "Allow"} if allow else {}},
         stateful_set=None if live is None else a_stateful_set(live),
-        rival=rival,
+        conflicting_agent=rival,
         **changes,
     )
 
@@ -166,11 +169,17 @@ def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(observed, condit
 
 
 def test_what_lies_outside_the_watched_namespaces_is_not_guessed():
-    bound = duplicate_identity(replace(duplicate(rival=""), sees_all=False))
+    bound = duplicate_identity(replace(duplicate(rival=""), sees_all_namespaces=False))
     assert (bound.status, bound.reason) == ("Unknown", "NotVisible")
-    assert duplicate_identity(replace(duplicate(), sees_all=False)).reason == "NotStarted"
+    assert (
+        duplicate_identity(replace(duplicate(), sees_all_namespaces=False)).reason == "NotStarted"
+    )
     unseen = status.next_status(
-        {}, replace(duplicate(rival="", live=3), sees_all=False), (bound,), name="m", now=NOW
+        {},
+        replace(duplicate(rival="", live=3), sees_all_namespaces=False),
+        (bound,),
+        name="m",
+        now=NOW,
     )
     assert transitions({}, unseen) == ()
 

@@ -83,7 +83,7 @@ def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
     halted = agent_value(trading={"mode": "Halted"})
     found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
     assert [type(item) for item in found] == [plan.Apply, plan.RefreshConfigMount]
-    assert (found[1].pod.name, found[1].word) == ("momentum-0", "Halted")
+    assert (found[1].pod.name, found[1].nudge) == ("momentum-0", "Halted")
 
 
 def test_an_order_to_halt_comes_before_everything_else():
@@ -102,12 +102,12 @@ def test_a_pod_that_was_nudged_is_left_alone():
 
 def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_question():
     halted = agent_value(trading={"mode": "Halted"})
-    live, deaf = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
+    live, stale = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
     told = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
-    (again,) = planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf))
-    assert (again.pod.name, again.word) == ("momentum-0", "Halted.4")
+    (again,) = planned(halted, live, pods=[told], trading=TradingObservation(stale_pods=stale))
+    assert (again.pod.name, again.nudge) == ("momentum-0", "Halted.4")
     told = a_pod(annotations={CONTROL_ANNOTATION: "Halted.4"})
-    assert planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf)) == ()
+    assert planned(halted, live, pods=[told], trading=TradingObservation(stale_pods=stale)) == ()
     assert planned(halted, live, pods=[told]) == ()
 
 
@@ -119,7 +119,7 @@ def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to
         a_pod("momentum-1", created="2026-01-01T12:00:00Z"),
     ]
     found = planned(agent, live, pods=pods, trading=TradingObservation(since=since))
-    assert [(item.pod.name, item.word) for item in found] == [("momentum-0", "Active")]
+    assert [(item.pod.name, item.nudge) for item in found] == [("momentum-0", "Active")]
 
 
 @pytest.mark.parametrize("order", ["Halted", "Stopped"])
@@ -128,7 +128,7 @@ def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(ord
         agent=None,
         generation=2,
         invalid="spec.x: no",
-        stop_order=Mode(order),
+        stop_mode=Mode(order),
         children=desired_of(agent_value()),
         pods=[a_pod()],
     )
@@ -137,7 +137,7 @@ def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(ord
     # What a valid spec with this mode will want is this very object.
     valid = desired_of(agent_value(trading={"mode": order}))[0]
     assert written.manifest == valid
-    assert (nudged.pod.name, nudged.word) == ("momentum-0", order)
+    assert (nudged.pod.name, nudged.nudge) == ("momentum-0", order)
     done = {**observed.children, plan.child_id(valid): valid}
     told = pod(a_pod(annotations={CONTROL_ANNOTATION: order}))
     assert plan.halt_actions(replace(observed, children=done, pods=[told])) == ()

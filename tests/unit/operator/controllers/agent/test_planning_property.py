@@ -100,8 +100,8 @@ def carried_out(actions, observed):
                 live[plan.child_id(manifest)] = with_defaults(manifest)
             case plan.Delete(manifest=manifest):
                 del live[plan.child_id(manifest)]
-            case plan.RefreshConfigMount(pod=target, word=word):
-                pods[target.name] = replace(target, told=word)
+            case plan.RefreshConfigMount(pod=target, nudge=nudge):
+                pods[target.name] = replace(target, last_nudge=nudge)
     return replace(observed, children=live, pods=tuple(pods.values()))
 
 

@@ -99,11 +99,11 @@ BRAKED = {"stateful_set": rolling_out(partition=2)}
     ],
 )
 def test_a_rollout_that_fails_is_stopped_and_goes_on_when_mended(observed, expected):
-    assert rollout.partition(observed) == expected
+    assert rollout.paused_partition(observed) == expected
 
 
 def test_without_a_workload_nothing_is_stopped():
-    assert rollout.partition(replace(a_rollout(), children={})) == 0
+    assert rollout.paused_partition(replace(a_rollout(), children={})) == 0
 
 
 def test_the_brake_is_the_partition_of_the_workload_and_there_is_none_otherwise():

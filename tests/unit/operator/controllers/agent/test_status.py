@@ -152,7 +152,7 @@ def a_crashing_pod(*, state=None, restarts=2, exit_code=137, at="2026-01-01T11:5
 def test_a_run_whose_end_has_no_reason_is_read_all_the_same():
     found = a_crashing_pod()
     del found["status"]["containerStatuses"][0]["lastState"]["terminated"]["reason"]
-    assert pod(found).ended == "Error (exit code 137)"
+    assert pod(found).last_exit == "Error (exit code 137)"
 
 
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s of momentum_uid-1"}}
@@ -196,7 +196,7 @@ def test_a_sidecar_that_does_not_start_is_told_though_the_agent_only_waits(waiti
 
 def test_pods_that_may_not_be_made_are_explained_in_the_servers_words():
     observed = with_workload(
-        a_stateful_set(ready=0), pods_refused='serviceaccount "x" not found', now=NOW
+        a_stateful_set(ready=0), pod_creation_error='serviceaccount "x" not found', now=NOW
     )
     assert outcome(observed)["WorkloadAvailable"] == ("False", "PodsRefused")
     assert outcome(observed)["Progressing"] == ("False", "PodsRefused")
@@ -329,15 +329,15 @@ ROLLING = a_stateful_set(ready=2, updated=1)
 CRASHING = a_pod(ready=False, waiting="CrashLoopBackOff")
 
 
-def test_that_a_change_of_the_spec_is_under_way_is_no_news():
-    assert status.is_under_way(*after_a_change(ROLLING))
+def test_that_a_change_of_the_spec_is_only_progress_is_no_news():
+    assert status.is_only_progress(*after_a_change(ROLLING))
 
 
 def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news():
     connected = {"daemon_set": a_datadog_daemon_set(host_ports=True)}
     before = with_workload(a_stateful_set(), **connected)
     assert outcome(before)["TelemetryReady"] == ("True", "Connected")
-    assert status.is_under_way(*after_a_change(ROLLING, before=before, **connected))
+    assert status.is_only_progress(*after_a_change(ROLLING, before=before, **connected))
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news()
     ],
 )
 def test_anything_else_is_news(statuses):
-    assert not status.is_under_way(*statuses)
+    assert not status.is_only_progress(*statuses)
 
 
 def test_a_recovery_is_told_though_it_passed_through_what_is_no_news():

@@ -53,7 +53,7 @@ def with_storage(storage, *, before=None, claims=(), refused=""):
         agent=an_agent(storage),
         children=as_stored(rendered(storage if before is None else before)).values(),
         claims=claims,
-        growth_refused=refused,
+        expansion_error=refused,
     )
 
 

@@ -19,7 +19,7 @@ from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.watch_scope import WatchScope
 from support.builders import HOST_IP, a_pod
-from support.installations import a_node, a_terrain, helm
+from support.installations import a_node, a_node_inventory, helm
 from support.observed_states import a_stateful_set, observed_state
 
 OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
@@ -112,7 +112,7 @@ def test_agents_that_are_not_up_are_waited_for():
     ("found", "status"), [("TelemetryLost", "False"), ("AgentsSilent", "Unknown")]
 )
 def test_what_agents_say_themselves_counts_last(found, status):
-    observed = with_telemetry(hearing={"uid-momentum-1": found})
+    observed = with_telemetry(telemetry_delivery={"uid-momentum-1": found})
     assert outcome(observed) == (status, found)
     assert telemetry_ready(observed).message.startswith("2/3 agents are heard; momentum-1 ")
 
@@ -123,7 +123,7 @@ def test_a_pod_that_does_not_start_hides_nothing_of_the_others():
     observed = with_telemetry(pods=[crashing, *others], ready=2)
     assert outcome(observed) == ("Unknown", "WaitingForAgents")
     assert telemetry_ready(observed).message.startswith("2/3 agents are heard; ")
-    assert outcome(replace(observed, hearing={"uid-momentum-1": "TelemetryLost"})) == (
+    assert outcome(replace(observed, telemetry_delivery={"uid-momentum-1": "TelemetryLost"})) == (
         "False",
         "TelemetryLost",
     )
@@ -139,11 +139,11 @@ def test_a_pod_that_does_not_start_hides_nothing_of_the_others():
             "kubectl --namespace trading rollout restart statefulset/momentum",
         ),
         (
-            {"hearing": {"uid-momentum-1": "TelemetryLost"}},
+            {"telemetry_delivery": {"uid-momentum-1": "TelemetryLost"}},
             "kubectl --namespace datadog rollout restart daemonset/datadog-agent",
         ),
         (
-            {"hearing": {"uid-momentum-1": "AgentsSilent"}},
+            {"telemetry_delivery": {"uid-momentum-1": "AgentsSilent"}},
             "kubectl --namespace trading get networkpolicies",
         ),
         ({"ready": 2}, "kubectl --namespace trading get pods"),
@@ -180,23 +180,28 @@ LOST_BEFORE = {"status": "False", "reason": "TelemetryLost", "message": "momentu
 
 
 def test_what_spoke_against_an_agent_holds_until_enough_was_heard_to_say_otherwise():
-    observed = with_telemetry(hearing={"uid-momentum-1": "Doubted"}, telemetry=LOST_BEFORE)
+    observed = with_telemetry(
+        telemetry_delivery={"uid-momentum-1": "Doubted"}, telemetry_condition=LOST_BEFORE
+    )
     assert outcome(observed) == ("False", "TelemetryLost")
     assert telemetry_ready(observed).message == "momentum-1 lose"
     assert (
-        outcome(replace(observed, hearing={"uid-momentum-1": "AgentsSilent"}))[1] == "AgentsSilent"
+        outcome(replace(observed, telemetry_delivery={"uid-momentum-1": "AgentsSilent"}))[1]
+        == "AgentsSilent"
     )
-    assert outcome(replace(observed, hearing={})) == ("True", "Connected")
+    assert outcome(replace(observed, telemetry_delivery={})) == ("True", "Connected")
 
 
 @pytest.mark.parametrize("before", [{}, {**LOST_BEFORE, "reason": "NodesUncovered"}])
 def test_where_the_status_turned_to_something_else_a_doubted_agent_is_waited_for(before):
-    observed = with_telemetry(hearing={"uid-momentum-1": "Doubted"}, telemetry=before)
+    observed = with_telemetry(
+        telemetry_delivery={"uid-momentum-1": "Doubted"}, telemetry_condition=before
+    )
     assert outcome(observed) == ("Unknown", "WaitingForAgents")
 
 
 def test_an_agent_is_not_connected_before_it_was_heard():
-    observed = with_telemetry(hearing={"uid-momentum-1": "New"})
+    observed = with_telemetry(telemetry_delivery={"uid-momentum-1": "New"})
     assert outcome(observed) == ("Unknown", "WaitingForAgents")
     assert telemetry_ready(observed).message.startswith("2/3 agents are heard; ")
 
@@ -310,7 +315,7 @@ def test_hidden_metrics_without_an_address_are_unknown():
 def test_without_a_way_there_is_nothing_to_be_covered():
     facts = datadog_facts([helm(sockets=False)], {})
     way = connection(facts, "Auto")
-    assert coverage(["node-1"], facts, way, a_terrain()) == Coverage()
+    assert coverage(["node-1"], facts, way, a_node_inventory()) == Coverage()
 
 
 def test_bound_to_namespaces_coverage_is_unknown():
@@ -329,9 +334,9 @@ def test_the_variables_of_the_agents_own_container_count():
 
 def test_agents_that_keep_a_way_nobody_takes_are_not_covered():
     had = with_telemetry().connection
-    terrain = a_terrain()
-    terrain.note(resources.NODE, a_node())
-    found = coverage(["node-1"], datadog_facts([], {}), had, terrain)
+    nodes = a_node_inventory()
+    nodes.upsert(resources.NODE, a_node())
+    found = coverage(["node-1"], datadog_facts([], {}), had, nodes)
     assert found.missing[0].reason == "no node agent takes this connection"
 
 

@@ -15,7 +15,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     TradingObservation,
 )
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
-from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
+from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_observation
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from support.builders import a_pod, an_agent
@@ -33,7 +33,7 @@ def in_mode(mode, *, pods=None, replicas=3, stateful_set=True, at=NOW, words=Non
         stateful_set=a_stateful_set(replicas) if stateful_set else None,
         pods=[a_pod(name) for name in NAMES] if pods is None else pods,
         now=at,
-        trading=TradingObservation(**{"since": NOW, "words": said, **trading}),
+        trading=TradingObservation(**{"since": NOW, "acknowledgements": said, **trading}),
     )
 
 
@@ -99,7 +99,7 @@ def test_agents_that_were_told_to_go_on_have_to_say_that_they_do():
 
 def test_the_message_says_who_when_why_and_whose_word_is_missing():
     observed = in_mode(
-        "Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="kubectl-edit", why="fire"
+        "Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="kubectl-edit", reason="fire"
     )
     assert trading_active(observed).message == (
         "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 acknowledged; missing momentum-2"
@@ -116,8 +116,8 @@ def test_of_many_missing_agents_the_first_are_named():
 def test_an_invalid_spec_says_nothing_of_the_mode():
     observed = replace(in_mode("Active"), agent=None, invalid="spec.x: no")
     assert outcome(observed) == ("Unknown", "SpecInvalid")
-    assert trading_mode.concerned(observed) == []
-    assert not trading_mode.may_be_ended(observed)
+    assert trading_mode.pods_to_acknowledge(observed) == []
+    assert not trading_mode.may_scale_to_zero(observed)
     assert trading_mode.stop_deadline(observed) is None
 
 
@@ -148,24 +148,24 @@ def test_stopped_agents_are_ended_at_rest_or_when_their_time_is_up(observed, exp
 
 def test_the_time_for_coming_to_rest_counts_from_when_the_order_was_passed_on():
     at, delivered = NOW + timedelta(seconds=45), NOW + timedelta(seconds=40)
-    assert replicas_of(in_mode("Stopped", at=at, delivered=delivered)) == 3
-    assert replicas_of(in_mode("Stopped", at=at, delivered=NOW - timedelta(hours=1))) == 0
+    assert replicas_of(in_mode("Stopped", at=at, delivered_at=delivered)) == 3
+    assert replicas_of(in_mode("Stopped", at=at, delivered_at=NOW - timedelta(hours=1))) == 0
 
 
 def test_an_agent_that_crashes_is_given_its_time_and_then_named():
-    crashed = {"pods": [CRASHED], "delivered": NOW}
+    crashed = {"pods": [CRASHED], "delivered_at": NOW}
     assert replicas_of(in_mode("Stopped", **crashed)) == 3
     late = in_mode("Stopped", at=NOW + timedelta(seconds=30), **crashed)
     assert replicas_of(late) == 0
-    assert trading_mode.undone(late) == ("momentum-0: did not say that it is at rest",)
+    assert trading_mode.incomplete(late) == (
+        "momentum-0: did not report that it has drained before the grace period ended",
+    )
 
 
 def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
-    halted = replace(in_mode("Active", words=all_say(RESTING)), agent=None, stop_order=Mode.HALTED)
+    halted = replace(in_mode("Active", words=all_say(RESTING)), agent=None, stop_mode=Mode.HALTED)
     assert outcome(halted) == ("False", "Halted")
-    stopped = replace(
-        in_mode("Active", words=all_say(STOPPED)), agent=None, stop_order=Mode.STOPPED
-    )
+    stopped = replace(in_mode("Active", words=all_say(STOPPED)), agent=None, stop_mode=Mode.STOPPED)
     assert outcome(stopped) == ("False", "Stopped")
     assert trading_mode.stop_deadline(stopped) is None
     assert status.next_status({}, halted, (), name="m", now=NOW)["trading"]["mode"] == "Halted"
@@ -183,7 +183,7 @@ def test_what_stopped_agents_left_undone_is_kept_after_they_are_gone():
     running = in_mode("Stopped", words={**all_say(STOPPED), "momentum-1": left})
     first = status.next_status({}, running, (), name="momentum", now=NOW)
     assert first["trading"]["undone"] == ["momentum-1: open positions: BTC-USD"]
-    gone = in_mode("Stopped", pods=[], replicas=0, undone=first["trading"]["undone"])
+    gone = in_mode("Stopped", pods=[], replicas=0, incomplete=first["trading"]["undone"])
     assert outcome(gone) == ("False", "StoppedIncomplete")
     assert (
         status.next_status(first, gone, (), name="momentum", now=NOW)["trading"]["undone"]
@@ -192,21 +192,25 @@ def test_what_stopped_agents_left_undone_is_kept_after_they_are_gone():
 
 
 def test_what_was_undone_and_then_done_is_forgotten():
-    observed = in_mode("Stopped", words=all_say(STOPPED), undone=["momentum-1: open positions"])
-    assert trading_mode.undone(observed) == ()
+    observed = in_mode("Stopped", words=all_say(STOPPED), incomplete=["momentum-1: open positions"])
+    assert trading_mode.incomplete(observed) == ()
 
 
 def test_an_agent_that_still_has_time_has_left_nothing_undone():
-    assert trading_mode.undone(in_mode("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
+    assert trading_mode.incomplete(in_mode("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
 
 
 def test_an_agent_that_says_nothing_in_time_is_named():
     late = in_mode("Stopped", at=NOW + timedelta(minutes=1), words=all_say(STOPPED, *NAMES[:2]))
-    assert trading_mode.undone(late) == ("momentum-2: did not say that it is at rest",)
+    assert trading_mode.incomplete(late) == (
+        "momentum-2: did not report that it has drained before the grace period ended",
+    )
 
 
 def test_the_status_counts_the_agents_that_have_acknowledged():
-    observed = in_mode("Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="helm", why="fire")
+    observed = in_mode(
+        "Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="helm", reason="fire"
+    )
     found = status.next_status({}, observed, (), name="momentum", now=NOW)["trading"]
     assert found == {
         "mode": "Halted",
@@ -264,18 +268,18 @@ def test_the_newest_field_manager_of_the_mode_set_it():
         ],
         annotations={kubernetes.ANNOTATION_REASON: "fire"},
     )
-    found = trading_of(resource, Mode.HALTED, NOW)
-    assert (found.changed_by, found.why) == ("kubectl-patch", "fire")
+    found = trading_observation(resource, Mode.HALTED, NOW)
+    assert (found.changed_by, found.reason) == ("kubectl-patch", "fire")
     assert found.since == datetime(2026, 1, 1, 11, tzinfo=UTC)
 
 
 def test_nobody_is_named_for_a_mode_that_nobody_wrote():
-    found = trading_of(a_resource(), Mode.ACTIVE, NOW)
+    found = trading_observation(a_resource(), Mode.ACTIVE, NOW)
     created = datetime(2026, 1, 1, tzinfo=UTC)
     assert (found.changed_by, found.since) == ("", created)
     changed = a_resource(trading={"mode": "Halted", "since": "2026-01-01T09:00:00Z"})
-    assert trading_of(changed, Mode.ACTIVE, NOW).since == NOW
-    assert trading_of(a_resource(), None, NOW).since is None
+    assert trading_observation(changed, Mode.ACTIVE, NOW).since == NOW
+    assert trading_observation(a_resource(), None, NOW).since is None
 
 
 def test_who_set_a_mode_stays_while_the_same_manager_writes_other_things():
@@ -286,11 +290,11 @@ def test_who_set_a_mode_stays_while_the_same_manager_writes_other_things():
         "undone": ["x: y"],
     }
     later = an_entry("helm", "2026-01-01T11:00:00Z", MODE)
-    found = trading_of(a_resource([later], trading=known), Mode.HALTED, NOW)
+    found = trading_observation(a_resource([later], trading=known), Mode.HALTED, NOW)
     assert found.since == datetime(2026, 1, 1, 9, tzinfo=UTC)
-    assert (found.changed_by, found.undone) == ("helm", ("x: y",))
+    assert (found.changed_by, found.incomplete) == ("helm", ("x: y",))
 
 
 def test_a_manager_whose_clock_is_ahead_gives_nobody_more_time():
     ahead = an_entry("helm", "2026-01-01T13:00:00Z", MODE)
-    assert trading_of(a_resource([ahead]), Mode.HALTED, NOW).since == NOW
+    assert trading_observation(a_resource([ahead]), Mode.HALTED, NOW).since == NOW

@@ -742,14 +742,14 @@ CASES = (
 def observed_in(case):
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
     way = connection(facts, case.wanted, Limits(security=case.security))
-    around = NodeInventory(clock=lambda: 0.0)
+    nodes = NodeInventory(clock=lambda: 0.0)
     for item in case.nodes:
-        around.note(resources.NODE, item)
+        nodes.upsert(resources.NODE, item)
     agents = case.node_agents
     if agents is None:
         agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
     for item in agents:
-        around.note(resources.POD, item)
+        nodes.upsert(resources.POD, item)
     pods = [a_pod(f"momentum-{i}", node=name, env=receivers(way)) for i, name in enumerate(NODES)]
     return observed_state(
         spec={"datadog": {"connection": case.wanted}},
@@ -757,7 +757,7 @@ def observed_in(case):
         pods=pods,
         datadog=facts,
         connection=way,
-        coverage=coverage(NODES, facts, way, around),
+        coverage=coverage(NODES, facts, way, nodes),
     )
 
 

@@ -88,7 +88,7 @@ def losing_telemetry(world: ObservedState, found: NodeAgent) -> Finding | None:
 
 def _doubted(world: ObservedState) -> Finding | None:
     """What was said before this operator began to ask holds until it has seen as much itself."""
-    before = world.telemetry
+    before = world.telemetry_condition
     if not _pods(world, Delivery.DOUBTED) or before.get("reason") not in DOUBTFUL:
         return None
     return _finding(before["status"], TelemetryReason(before["reason"]), before["message"])
@@ -113,7 +113,7 @@ def waiting(world: ObservedState, _found: NodeAgent) -> Finding | None:
 def _heard(world: ObservedState) -> str:
     """How many of the identities are ready, and nothing speaks against them."""
     wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", len(world.pods))
-    heard = sum(pod.ready and pod.uid not in world.hearing for pod in world.pods)
+    heard = sum(pod.ready and pod.uid not in world.telemetry_delivery for pod in world.pods)
     return f"{heard}/{wanted} agents are heard"
 
 
@@ -124,7 +124,7 @@ def _kubectl(world: ObservedState) -> str:
 
 
 def _pods(world: ObservedState, what: Delivery) -> list[Pod]:
-    return [pod for pod in world.pods if world.hearing.get(pod.uid) == what]
+    return [pod for pod in world.pods if world.telemetry_delivery.get(pod.uid) == what]
 
 
 def _names(pods: Sequence[Pod]) -> str:

@@ -9,7 +9,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import Obser
 def is_refused(world: ObservedState) -> bool:
     """Whether agents of this resource may not be started for the sake of another's."""
     return bool(
-        world.rival
+        world.conflicting_agent
         and world.agent is not None
         and world.agent.spec.datadog.duplicate_identity == "Refuse"
     )
@@ -18,16 +18,16 @@ def is_refused(world: ObservedState) -> bool:
 def duplicate_identity(world: ObservedState) -> Finding:
     """Do the agents have their names, env and service in Datadog for themselves?"""
     kind = ConditionType.DUPLICATE_IDENTITY
-    if not world.rival and not world.sees_all:
+    if not world.conflicting_agent and not world.sees_all_namespaces:
         text = (
             "only the agents of the watched namespaces are seen; none of them has these identities"
         )
         return finding(kind, "Unknown", "NotVisible", text)
-    if not world.rival or world.agent is None:
+    if not world.conflicting_agent or world.agent is None:
         return finding(kind, "False", "Unique", "no other agent has these identities")
     datadog = world.agent.spec.datadog
     shared = (
-        f"{world.rival} has the same name, env {datadog.env} and service {datadog.service} already: "
+        f"{world.conflicting_agent} has the same name, env {datadog.env} and service {datadog.service} already: "
         "in Datadog both would be one"
     )
     if not is_refused(world):

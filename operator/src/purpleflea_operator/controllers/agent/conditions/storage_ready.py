@@ -33,9 +33,9 @@ def _problem(world: ObservedState, storage: Storage) -> tuple[str, str] | None:
     """The first thing about the claims that is not as the spec says, and what to do."""
     wanted = storage.storage_class_name
     small = storage_decisions.claims_to_expand(world.claims, storage.size)
-    if world.growth_refused and small:
+    if world.expansion_error and small:
         return "ExpansionRefused", (
-            f"{_named(small)} cannot grow to {storage.size}: {world.growth_refused}; set allowVolumeExpansion on the "
+            f"{_named(small)} cannot grow to {storage.size}: {world.expansion_error}; set allowVolumeExpansion on the "
             f"storage class, {ANEW}"
         )
     large = storage_decisions.too_large(world.claims, storage.size)

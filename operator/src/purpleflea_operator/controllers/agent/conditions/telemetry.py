@@ -108,7 +108,7 @@ def _no_node_agent(world: ObservedState) -> Finding:
         used = "agents send nothing" if way is Mode.NONE else f"agents use {way} unproven"
         message = f"what the node agent takes cannot be seen; {used}"
         return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
-    held = [item for item in world.pods if item.held]
+    held = [item for item in world.pods if item.waiting_for_node_agent]
     waiting = f"; {len(held)} agents wait for one (whenMissing: Hold)" if held else ""
     message = f"no Datadog node agent was found{waiting}"
     return _telemetry("False", TelemetryReason.NODE_AGENT_MISSING, message)
@@ -149,7 +149,7 @@ def _uncovered(world: ObservedState, found: NodeAgent) -> Finding | None:
         return None
     nodes = {item.node for item in missing}
     heard = sum(1 for pod in world.pods if pod.node and pod.node not in nodes)
-    held = sum(1 for pod in world.pods if pod.held)
+    held = sum(1 for pod in world.pods if pod.waiting_for_node_agent)
     where = some([f"{item.node} ({item.reason})" for item in missing], EXPLAINED)
     waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
     # What keeps node agents away is told of the first that serves.

@@ -16,17 +16,17 @@ _ON_THE_WAY = {Mode.ACTIVE: "Resuming", Mode.HALTED: "Halting", Mode.STOPPED: "S
 
 def trading_active(world: ObservedState) -> Finding:
     """Do the agents act on the trading mode that is wanted?"""
-    kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.mode_of(world)
+    kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.desired_mode(world)
     if mode is None:
         return finding(kind, "Unknown", "SpecInvalid", "the mode is that of the last valid version")
-    concerned, missing = trading_mode.concerned(world), trading_mode.missing(world)
+    concerned, missing = trading_mode.pods_to_acknowledge(world), trading_mode.unacknowledged(world)
     count = f"{len(concerned) - len(missing)}/{len(concerned)} acknowledged"
     if missing:
         text = f"{_order(world)}; {count}; missing {some([pod.name for pod in missing])}"
         return finding(kind, "Unknown", _ON_THE_WAY[mode], text)
     if mode is Mode.ACTIVE:
         return finding(kind, "True", "Active", f"{_order(world)}; the agents may trade")
-    undone = trading_mode.undone(world)
+    undone = trading_mode.incomplete(world)
     if undone:
         text = f"{_order(world)}; not all was done: {'; '.join(undone)}"
         return finding(kind, "False", "StoppedIncomplete", text)
@@ -39,5 +39,5 @@ def _order(world: ObservedState) -> str:
     trading = world.trading
     by = f" by {trading.changed_by}" if trading.changed_by else ""
     at = f" at {trading.since:%Y-%m-%dT%H:%M:%SZ}" if trading.since else ""
-    why = f" ({trading.why})" if trading.why else ""
-    return f"{trading_mode.mode_of(world)}{by}{at}{why}"
+    why = f" ({trading.reason})" if trading.reason else ""
+    return f"{trading_mode.desired_mode(world)}{by}{at}{why}"

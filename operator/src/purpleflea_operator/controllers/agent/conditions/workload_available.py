@@ -61,8 +61,11 @@ def problem(world: ObservedState) -> tuple[str, str] | None:
             return found
     if world.pod_events:
         return _event_problem(world.pod_events[0])
-    if world.pods_refused:
-        return "PodsRefused", f"{world.pods_refused}; make room for the pods, or change spec.pod"
+    if world.pod_creation_error:
+        return (
+            "PodsRefused",
+            f"{world.pod_creation_error}; make room for the pods, or change spec.pod",
+        )
     return None
 
 
@@ -91,7 +94,7 @@ def pod_problem(pod: Pod, now: datetime | None) -> tuple[str, str] | None:
         return "Unschedulable", f"{pod.name} fits no node: {pod.message}; check spec.pod"
     if _crashes(pod, now):
         # Neither the kubelet's pauses nor the pod's uid, which its own message names: both change with every round.
-        ended = f": its last run ended with {pod.ended}" if pod.ended else ""
+        ended = f": its last run ended with {pod.last_exit}" if pod.last_exit else ""
         return (
             "CrashLooping",
             f"{pod.name} ends again and again{ended}; see kubectl logs --previous",
@@ -106,9 +109,9 @@ def _crashes(pod: Pod, now: datetime | None) -> bool:
     """Whether a pod is in the loop, also while it runs for a moment: the kubelet forgets after ten minutes, too."""
     if pod.waiting == "CrashLoopBackOff":
         return True
-    if pod.restarts < CRASHES or now is None or pod.ended_at is None:
+    if pod.restarts < CRASHES or now is None or pod.last_exit_at is None:
         return False
-    return now - pod.ended_at < timings.CRASH_MEMORY
+    return now - pod.last_exit_at < timings.CRASH_MEMORY
 
 
 def _event_problem(message: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""Old and new status -> the Events worth posting. Pure.
+"""The Events for a change of the status. Pure.
 
-Events tell of turns only; what is on its way is no news, and a first True neither.
+Only transitions of conditions cause Events. Progress does not, and neither does a first True.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,34 +12,35 @@ QUIET_REASONS = frozenset(
     {"Progressing", "WaitingForAgents", "Disabled", "Ephemeral", "Expanding", "NotVisible"}
 )
 QUIET_TYPES = frozenset({"Ready", "Progressing"})
-"""They repeat what another condition says."""
-BAD_TYPES = frozenset({"DuplicateIdentity"})
-"""Conditions whose True is the bad news."""
+"""Conditions that repeat other conditions."""
+NEGATIVE_TYPES = frozenset({"DuplicateIdentity"})
+"""Conditions whose status True indicates a problem."""
 
 WARNING_REASONS = frozenset({"OverrideIgnored"})
-"""Told even where the condition is True: not all is as the user wrote it."""
+"""Reasons that cause a Warning even if the condition is True, because a part of the spec has no effect."""
 
 
 def transitions(
     current: Mapping[str, Any], wanted: Mapping[str, Any], *, troubled: Collection[str] = ()
 ) -> tuple[Event, ...]:
-    """The turns from one status to the next that people should hear of.
+    """Return the Events for the transitions from one status to the next.
 
-    `troubled` are types of conditions whose last news were bad: a recovery passes through quiet reasons, and is news.
+    `troubled` are the types of conditions with a problem in their last Event. Their recovery causes an Event even after
+    quiet reasons in between.
     """
     known = {item["type"]: item for item in current.get("conditions", [])}
-    found = []
+    events = []
     for item in wanted.get("conditions", []):
         old = known.get(item["type"], {})
-        turned = (old.get("status"), old.get("reason")) != (item["status"], item["reason"])
-        if not turned or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
+        is_same = (old.get("status"), old.get("reason")) == (item["status"], item["reason"])
+        if is_same or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
             continue
-        is_good = item["status"] == ("False" if item["type"] in BAD_TYPES else "True")
+        is_good = item["status"] == ("False" if item["type"] in NEGATIVE_TYPES else "True")
         is_good = is_good and item["reason"] not in WARNING_REASONS
         was_quiet = not old or old["reason"] in QUIET_REASONS
         if is_good and was_quiet and item["type"] not in troubled:
             continue
-        found.append(
+        events.append(
             Event(
                 type="Normal" if is_good else "Warning",
                 condition=item["type"],
@@ -47,4 +48,4 @@ def transitions(
                 message=item["message"],
             )
         )
-    return tuple(found)
+    return tuple(events)
