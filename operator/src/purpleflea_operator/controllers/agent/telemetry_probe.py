@@ -1,9 +1,9 @@
-"""Asks running agents for their drop counters: when an agent becomes ready, soon again, then every quarter of an hour.
+"""Reads the drop counters of running agents: when a pod becomes ready, after 30 s, and then every quarter of an hour.
 
-The probe runs beside the workers with a bounded number of requests at a time, so an agent that does not answer does not
-delay others. An agent that answers and drops nothing costs one pass when it is new, and no request to the API server. A
-finding against an agent needs two observations. A finding in the status that another replica wrote is kept until then,
-because a change of leader does not prove that the problem is gone.
+The probe runs beside the workers with a limited number of requests at a time, so an agent that does not respond does
+not delay others. An agent that responds and drops nothing costs one pass when it is new, and no request to the API
+server. A finding against an agent needs two observations. A finding in the status that another replica wrote is kept
+until then, because a change of leader does not prove that the problem is gone.
 """
 
 import asyncio
