@@ -59,7 +59,7 @@ def test_a_child_deleted_while_the_watch_of_its_namespace_was_stalled_is_recreat
         server.put(an_agent_in(namespace))
     with an_operator(watch_namespaces=BOUND):
         server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
-        server.silence_watches("configmaps")
+        server.stall_watches("configmaps")
         server.delete("ConfigMap", "research", NAME)
         server.compact()
         server.drop_watches("configmaps", cut=True)

@@ -177,7 +177,7 @@ def test_a_child_deleted_while_the_watch_was_stalled_is_recreated(server, an_ope
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
-        server.silence_watches("configmaps")
+        server.stall_watches("configmaps")
         server.delete("ConfigMap", NS, NAME)
         server.compact()
         server.drop_watches("configmaps", cut=True)

@@ -37,22 +37,22 @@ KEY = NamespacedName("trading", "momentum")
         ("GET", "/version", ("get", "other")),
     ],
 )
-def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
+def test_a_request_gets_its_kubernetes_verb_and_resource(method, url, expected):
     assert operation(method, URL("http://server" + url)) == expected
 
 
-def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
-    silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
+def test_a_watch_is_stalled_if_it_is_idle_for_longer_than_the_limit():
+    idle = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
     assert (
-        health.stalled_watches(silent, limit_s=180)
+        health.stalled_watches(idle, limit_s=180)
         == "stalled watch: no event or bookmark of pods for 181 s"
     )
-    assert health.stalled_watches(silent, limit_s=182) == ""
+    assert health.stalled_watches(idle, limit_s=182) == ""
     assert health.stalled_watches({}, limit_s=1) == ""
 
 
 @pytest.mark.parametrize(
-    ("waiting_s", "idle_s", "longest_s", "words"),
+    ("waiting_s", "idle_s", "longest_s", "text"),
     [
         (0, 9999, 0, ""),
         (9999, 1, 1, ""),
@@ -64,13 +64,13 @@ def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
         ),
         (0, 0, 181, "stuck queue: a reconcile has been running for 181 s"),
     ],
-    ids=["nothing to do", "much to do", "nobody works", "a pass hangs"],
+    ids=["no keys", "much work", "no reconcile ends", "a reconcile hangs"],
 )
-def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, idle_s, longest_s, words):
-    assert health.stuck_queue(waiting_s=waiting_s, idle_s=idle_s, longest_s=longest_s) == words
+def test_a_queue_is_stuck_if_keys_wait_and_no_reconcile_ends(waiting_s, idle_s, longest_s, text):
+    assert health.stuck_queue(waiting_s=waiting_s, idle_s=idle_s, longest_s=longest_s) == text
 
 
-async def test_the_queue_knows_how_long_its_head_waits():
+async def test_the_queue_reports_the_waiting_time_of_its_first_key():
     now = [0.0]
     queue = WorkQueue(jitter=lambda: 0.0, clock=lambda: now[0])
     assert queue.oldest_s() == 0.0
@@ -92,11 +92,11 @@ async def test_the_queue_knows_how_long_its_head_waits():
         ("transient", errors.Conflict("moved on")),
         ("refused", errors.Invalid("no")),
         ("refused", errors.Fenced("not ours")),
-        ("failed", ValueError("a fault of ours")),
+        ("failed", ValueError("a bug")),
         ("timeout", asyncio.CancelledError()),
     ],
 )
-async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
+async def test_the_duration_of_each_pass_is_reported_with_its_outcome(outcome, ends):
     ends_seen, now = [], [10.0]
 
     async def reconcile(_):
@@ -119,45 +119,45 @@ async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
     assert (passes.longest_s(), passes.idle_s()) == (0.0, 7.0)
 
 
-def standing(uid, telemetry, replicas):
+def agent_with_status(uid, telemetry, replicas):
     agent = an_agent(uid, uid=uid)
     conditions = [{"type": "TelemetryReady", "status": telemetry}]
     agent["status"] = {"conditions": conditions, "replicas": replicas, "readyReplicas": 1}
     return agent
 
 
-def test_agents_are_counted_once_as_they_change_and_go():
-    tally = FleetTotals()
-    tally.note(standing("a", "True", 3))
-    tally.note(standing("b", "False", 2))
-    tally.note(an_agent("c", uid="c"))
-    assert (len(tally), tally.replicas, tally.ready, tally.observed) == (3, 5, 2, 3)
-    tally.note(standing("b", "True", 2))
-    assert tally.observed == 5
-    assert +tally.conditions == {("TelemetryReady", "True"): 2}
-    tally.drop("a")
-    tally.drop("a")
-    tally.keep_only(["c"])
-    assert (len(tally), tally.replicas, tally.observed) == (1, 0, 0)
+def test_agents_are_counted_once_when_they_change_or_are_deleted():
+    totals = FleetTotals()
+    totals.note(agent_with_status("a", "True", 3))
+    totals.note(agent_with_status("b", "False", 2))
+    totals.note(an_agent("c", uid="c"))
+    assert (len(totals), totals.replicas, totals.ready, totals.observed) == (3, 5, 2, 3)
+    totals.note(agent_with_status("b", "True", 2))
+    assert totals.observed == 5
+    assert +totals.conditions == {("TelemetryReady", "True"): 2}
+    totals.drop("a")
+    totals.drop("a")
+    totals.keep_only(["c"])
+    assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
-def sources(tally):
+def sources(totals):
     return GaugeSources(
         is_leading=lambda: True,
         queue_depth=lambda: 4,
         queue_oldest_s=lambda: 1.5,
         watch_silence_s=lambda: {"/api/v1/pods": 2.0, "/apis/apps/v1/statefulsets": 9.0},
-        agents=lambda: len(tally),
-        conditions=lambda: tally.conditions,
-        replicas=lambda: (tally.replicas, tally.ready, tally.observed),
+        agents=lambda: len(totals),
+        conditions=lambda: totals.conditions,
+        replicas=lambda: (totals.replicas, totals.ready, totals.observed),
     )
 
 
-def test_the_metrics_say_what_was_told_and_what_is():
-    metrics, tally = Metrics(version="1.2.3"), FleetTotals()
-    tally.note(standing("a", "True", 3))
-    tally.note(standing("b", "False", 1))
-    metrics.register_gauges(sources(tally))
+def test_metrics_export_counters_and_gauges():
+    metrics, totals = Metrics(version="1.2.3"), FleetTotals()
+    totals.note(agent_with_status("a", "True", 3))
+    totals.note(agent_with_status("b", "False", 1))
+    metrics.register_gauges(sources(totals))
     metrics.count_request("patch", "configmaps", "201")
     metrics.observe_reconcile("done", 0.02)
     lines = metrics.exposition().decode().splitlines()
@@ -179,5 +179,5 @@ def test_the_metrics_say_what_was_told_and_what_is():
         assert line in lines
     names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
     assert all(name.startswith("purpleflea_operator_") for name in names)
-    # One series more for each would double what Datadog bills.
+    # An additional series for each would double the custom metrics that Datadog bills.
     assert not [name for name in names if name.endswith("_created")]
