@@ -25,7 +25,7 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_sandbox.cluster import providers
 from purpleflea_sandbox.cluster.port import Options
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from support.builders import a_spec
 
 NAMESPACE = "default"
@@ -74,7 +74,7 @@ class Found:
 def measured(turns: int, each: int) -> Found:
     """Measure on a cluster of its own."""
     provider = providers.provider(CLUSTER, "simulated")
-    progress = Terminal()
+    progress = TerminalProgress()
     provider.down(progress)
     seen = provider.up(Options(), progress)
     try:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Renews every lock file: hashes of all wheels for every supported Python, and no index address.
-# Usage: requirements/lock.sh [--upgrade]     (needs the development environment: make setup)
+# Updates every lock file: hashes of all wheels for every supported Python version, without an index address.
+# Usage: requirements/lock.sh [--upgrade]     (requires the development environment: make setup)
 set -eu
 cd "$(dirname "$0")/.."
 uv=${UV:-.venv/bin/uv}

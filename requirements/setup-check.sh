@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates .venv-check with Datadog's base classes for Agent checks, from the hash-locked requirements.
-# Usage: requirements/setup-check.sh     (run by make test-check; needs .venv)
+# Creates .venv-check with Datadog's base classes for Agent checks from the hash-locked requirements.
+# Usage: requirements/setup-check.sh     (run by make test-check; requires .venv)
 set -eu
 cd "$(dirname "$0")/.."
 echo "setup: creating .venv-check (about 3 s with warm caches)"

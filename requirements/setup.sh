@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates .venv with everything that development, tests and the demo need, from the hash-locked requirements.
+# Creates .venv for development, tests and the demo from the hash-locked requirements.
 # Usage: requirements/setup.sh     (run by make; does nothing if .venv is up to date)
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ fail() {
 
 command -v "$python" >/dev/null || fail "python3 is missing; install it: apt-get install python3 python3-venv"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "Python 3.11 or newer is needed, this is $("$python" -V); set PYTHON=/path/to/python3.11"
+    fail "Python 3.11 or newer is required, but this is $("$python" -V); set PYTHON=/path/to/python3.11"
 
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -24,7 +24,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
 fi
 
 echo "setup: creating .venv (about 10 s with warm caches, 90 s without)"
-# An earlier attempt may have left an incomplete environment.
+# Remove an incomplete environment of an earlier run.
 rm -rf .venv
 "$python" -m venv .venv
 .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
@@ -33,7 +33,7 @@ if [ -n "$index" ]; then
     export UV_DEFAULT_INDEX="$index"
 fi
 if ! .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.txt; then
-    echo "setup: uv failed, trying pip"
+    echo "setup: uv failed, retrying with pip"
     .venv/bin/pip install --quiet --require-hashes -r requirements/dev.txt
 fi
 .venv/bin/pip install --quiet --no-deps --no-build-isolation --no-index \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Renews the chart library that the fleet page ships: exactly the files of the package that package-lock.json pins by
-# hash. Nobody needs npm to use the page. Usage: sandbox/web/vendor.sh
+# Updates the chart library of the fleet page from the package that package-lock.json pins by hash. The page itself does
+# not need npm. Usage: sandbox/web/vendor.sh
 set -eu
 cd "$(dirname "$0")"
 target=../src/purpleflea_sandbox/datadog/web/static/vendor

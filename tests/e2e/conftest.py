@@ -8,10 +8,10 @@ import yaml
 
 from purpleflea_sandbox.cluster import locks, providers
 from purpleflea_sandbox.cluster.port import Options, Provider
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.demo import installation
-from purpleflea_sandbox.demo.observed import World
-from purpleflea_sandbox.demo.secrets import Keys, keys
+from purpleflea_sandbox.demo.fleet_observer import FleetObserver
+from purpleflea_sandbox.demo.secrets import SandboxKeys, keys
 from purpleflea_sandbox.demo.tools import Tools
 from purpleflea_sandbox.images import build
 from support import waiting
@@ -19,19 +19,19 @@ from support.audit import AuditLog
 
 NAME = "e2e"
 OPERATOR_NAME = "purpleflea-operator"
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """A cluster with Datadog's stand-in, the exchange and the operator."""
+    """A cluster with the Datadog stand-in, the exchange and the operator."""
 
     provider: Provider
     tools: Tools
-    keys: Keys
-    world: World
+    keys: SandboxKeys
+    observer: FleetObserver
     checkout: Path
 
     @property
@@ -45,7 +45,7 @@ class Sandbox:
         return name
 
     def apply_example(self, namespace: str, *, env: str = "sandbox") -> None:
-        """Apply the example; where another one may stand elsewhere, with an env of its own."""
+        """Apply the example. Use a separate `env` if the example may also exist in another namespace."""
         file = self.checkout / "examples" / "momentum.yaml"
         manifest = yaml.safe_load(file.read_text(encoding="utf-8"))
         manifest["spec"]["datadog"]["env"] = env
@@ -61,21 +61,21 @@ class Sandbox:
         return self.tools.get("pfa", name, f"--namespace={namespace}")
 
     def conditions(self, namespace: str, name: str = "momentum") -> dict[str, dict]:
-        found = self.agent(namespace, name).get("status", {}).get("conditions", [])
-        return {item["type"]: item for item in found}
+        conditions = self.agent(namespace, name).get("status", {}).get("conditions", [])
+        return {item["type"]: item for item in conditions}
 
     def wait_ready(self, namespace: str, name: str = "momentum", *, timeout_s: float = 90) -> None:
         def ready() -> bool:
             agent = self.agent(namespace, name)
             status = agent.get("status", {})
             current = status.get("observedGeneration") == agent["metadata"]["generation"]
-            turned = {item["type"]: item["status"] for item in status.get("conditions", [])}
-            return current and turned.get("Ready") == turned.get("TelemetryReady") == "True"
+            statuses = {item["type"]: item["status"] for item in status.get("conditions", [])}
+            return current and statuses.get("Ready") == statuses.get("TelemetryReady") == "True"
 
-        wait_for(ready, what=f"{namespace}/{name} Ready and heard", timeout_s=timeout_s)
+        wait_for(ready, what=f"{namespace}/{name} Ready and TelemetryReady", timeout_s=timeout_s)
 
     def leader(self) -> str:
-        """The pod of the operator that holds the lease; empty where none does."""
+        """Return the operator pod that holds the lease, or an empty string if there is none."""
         lease = self.tools.get("lease", OPERATOR_NAME, f"--namespace={installation.OPERATOR}")
         return lease.get("spec", {}).get("holderIdentity", "").rpartition("_")[0]
 
@@ -85,19 +85,17 @@ class Sandbox:
 
 
 @pytest.fixture(scope="module")
-def sandbox(one_sandbox):
-    """The sandbox of the run; each module leaves it without agents."""
-    yield one_sandbox
-    one_sandbox.tools.kubectl("delete", "pfa,pfo", "--all", "--all-namespaces", "--timeout=60s")
+def sandbox(shared_sandbox):
+    """Return the sandbox of the run; the agents are deleted after each module."""
+    yield shared_sandbox
+    shared_sandbox.tools.kubectl("delete", "pfa,pfo", "--all", "--all-namespaces", "--timeout=60s")
 
 
 @pytest.fixture(scope="session")
-def one_sandbox(repository, tmp_path_factory):
+def shared_sandbox(repository, tmp_path_factory):
     if os.geteuid() != 0 and providers.provider(NAME, "auto").name == "simulated":
-        pytest.skip(
-            "no real cluster without root or a Docker engine; `make demo` shows what is left"
-        )
-    progress = Terminal()
+        pytest.skip("a real cluster needs root or a Docker engine; `make demo` runs without both")
+    progress = TerminalProgress()
     with locks.held(repository / ".sandbox" / "e2e.lock", timeout_s=1, what="another test run"):
         archives = build.ensure((), progress)
         provider = providers.provider(NAME, "auto")
@@ -124,12 +122,14 @@ def installed(provider: Provider, repository: Path, folder: Path) -> Sandbox:
     )
     installation.wait_for(tools, installation.EXCHANGE, "deployment/exchange")
     installation.wait_for(tools, installation.OPERATOR, "deployment/purpleflea-operator")
-    world = World(
-        exchange=provider.publish(installation.EXCHANGE_PORT),
+    observer = FleetObserver(
+        exchange=provider.expose_node_port(installation.EXCHANGE_PORT),
         exchange_token=secrets.exchange_admin_token,
-        intake=provider.publish(installation.INTAKE_PORT),
+        intake=provider.expose_node_port(installation.INTAKE_PORT),
     )
-    return Sandbox(provider=provider, tools=tools, keys=secrets, world=world, checkout=repository)
+    return Sandbox(
+        provider=provider, tools=tools, keys=secrets, observer=observer, checkout=repository
+    )
 
 
 FIGURES = pytest.StashKey[dict[str, str]]()
@@ -137,16 +137,16 @@ FIGURES = pytest.StashKey[dict[str, str]]()
 
 @pytest.fixture(scope="session")
 def figures(pytestconfig):
-    """Numbers that the run shows at its end."""
+    """Return the figures that are printed at the end of the run."""
     return pytestconfig.stash.setdefault(FIGURES, {})
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    found = config.stash.get(FIGURES, {})
-    if found:
+    figures = config.stash.get(FIGURES, {})
+    if figures:
         terminalreporter.section("figures")
-    for what, value in found.items():
-        terminalreporter.write_line(f"{what}: {value}")
+    for name, value in figures.items():
+        terminalreporter.write_line(f"{name}: {value}")
 
 
 HERE = Path(__file__).parent
@@ -156,7 +156,7 @@ WHOLE_TIER = pytest.StashKey[bool]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """What judges the whole run comes last in it."""
+    """Run the tests that check the whole run last."""
     items.sort(key=lambda item: item.path == HERE / LAST)
     narrowed = (
         config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False)
@@ -168,5 +168,5 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def is_whole_tier(pytestconfig):
-    """Whether all tests on the cluster are part of this run."""
+    """Return whether all tests on the cluster are part of this run."""
     return pytestconfig.stash[WHOLE_TIER]

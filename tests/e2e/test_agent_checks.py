@@ -1,4 +1,4 @@
-"""What the node agent asks agents for by itself, because the operator's annotations say so: our check, openmetrics."""
+"""The node agent runs the checks that the operator's annotations configure: the custom check and openmetrics."""
 
 import functools
 import json
@@ -9,13 +9,13 @@ import pytest
 from purpleflea_contract import metrics
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 NAME = "checked"
 PODS = [f"{NAME}-0", f"{NAME}-1"]
-ASKED = {
+CHECKS = {
     "check": {"enabled": True, "intervalSeconds": 5},
     "openMetrics": {"enabled": True, "intervalSeconds": 5},
 }
@@ -25,7 +25,7 @@ GAUGES = ("balance_usd", "equity_usd", "peak_equity_usd", "drawdown_pct", "mode"
 
 @pytest.fixture(scope="module")
 def namespace(sandbox):
-    """Two agents that the node agent is to look after."""
+    """Create two agents with both checks enabled; return their namespace."""
     name = sandbox.namespace("checked")
     services = dict.fromkeys(("trading", "wallet", "escrow", "faucet"), ENDPOINT)
     spec = {
@@ -34,7 +34,7 @@ def namespace(sandbox):
         "markets": ["BTC-USD"],
         "api": {"keySecretRef": {"name": "purpleflea-api-key"}, "endpoints": services},
         "trading": {"interval": "2s", "signalThreshold": "0"},
-        "datadog": {"env": "sandbox", **ASKED},
+        "datadog": {"env": "sandbox", **CHECKS},
     }
     sandbox.tools.apply(
         {
@@ -49,7 +49,9 @@ def namespace(sandbox):
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 
@@ -59,14 +61,14 @@ def series(sandbox, metric, pod):
 
 @pytest.mark.usefixtures("namespace")
 @pytest.mark.parametrize("pod", PODS)
-def test_the_service_check_of_each_agent_turns_ok(sandbox, pod):
+def test_the_service_check_of_each_agent_becomes_ok(sandbox, pod):
     path = f"checks?name=purpleflea.agent.can_connect&tag=agent_id:{pod}"
 
-    def answered():
-        found = received(sandbox, path)["checks"]
-        return found and all(item["status"] == 0 for item in found) and found
+    def succeeded():
+        checks = received(sandbox, path)["checks"]
+        return checks and all(item["status"] == 0 for item in checks) and checks
 
-    tags = dict(tag.split(":", 1) for tag in wait_for(answered)[0]["tags"])
+    tags = dict(tag.split(":", 1) for tag in wait_for(succeeded)[0]["tags"])
     assert (tags["agent_id"], tags["strategy"]) == (pod, "momentum")
 
 
@@ -74,21 +76,21 @@ def test_the_service_check_of_each_agent_turns_ok(sandbox, pod):
 @pytest.mark.parametrize("pod", PODS)
 @pytest.mark.parametrize("gauge", GAUGES)
 def test_each_gauge_of_the_check_arrives_for_each_agent(sandbox, pod, gauge):
-    found = wait_for(lambda: series(sandbox, f"purpleflea.agent.{gauge}", pod))
-    assert {item["type"] for item in found} == {"gauge"}
+    matching = wait_for(lambda: series(sandbox, f"purpleflea.agent.{gauge}", pod))
+    assert {item["type"] for item in matching} == {"gauge"}
 
 
 @pytest.mark.usefixtures("namespace")
 @pytest.mark.parametrize("pod", PODS)
 @pytest.mark.parametrize("metric", [metrics.OPEN_POSITIONS, metrics.WALLET_BALANCE])
-def test_the_bridge_reads_the_page_of_each_agent(sandbox, pod, metric):
-    found = wait_for(lambda: series(sandbox, f"purpleflea.{metric.exposed_name}", pod))
-    tags = dict(tag.split(":", 1) for tag in found[0]["tags"])
+def test_the_openmetrics_check_scrapes_each_agent(sandbox, pod, metric):
+    matching = wait_for(lambda: series(sandbox, f"purpleflea.{metric.exposed_name}", pod))
+    tags = dict(tag.split(":", 1) for tag in matching[0]["tags"])
     assert set(metric.tag_names) <= tags.keys()
 
 
 @pytest.mark.usefixtures("namespace")
-def test_a_count_of_the_page_becomes_a_count_of_datadog(sandbox):
+def test_an_openmetrics_counter_becomes_a_datadog_count(sandbox):
     name = f"purpleflea.{metrics.HEARTBEAT.exposed_name.removesuffix('_total')}.count"
-    found = wait_for(lambda: series(sandbox, name, PODS[0]))
-    assert {item["type"] for item in found} == {"count"}
+    matching = wait_for(lambda: series(sandbox, name, PODS[0]))
+    assert {item["type"] for item in matching} == {"count"}

@@ -1,4 +1,4 @@
-"""Every row of the published page's tables, of an agent on a cluster: each metric, span and log event arrives."""
+"""Every metric, span and log event of the published page arrives from an agent on a cluster."""
 
 import base64
 import functools
@@ -10,7 +10,7 @@ import pytest
 from purpleflea_contract import events, metrics, spans
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -18,7 +18,7 @@ NAME, POD = "whole", "whole-0"
 TOKEN = "e2e-token-0123456789"
 ENDPOINT = "http://exchange.exchange.svc.cluster.local"
 BY_INTENT = [span for span in spans.SPANS if span is not spans.ORDER_SETTLE]
-"""All but what takes a lost answer."""
+"""All spans except the span that needs a lost response."""
 MOVES_MONEY = """
 import json, os, urllib.error, urllib.request
 
@@ -35,19 +35,19 @@ def post(path, body=None, token=token):
         return error.code, json.load(error)
 
 order = {"market": "BTC-USD", "side": "buy", "size": "0.01"}
-told = [post("/v1/trade", order, token="another-token"), post("/v1/trade", {**order, "size": "9"})]
+answers = [post("/v1/trade", order, token="another-token"), post("/v1/trade", {**order, "size": "9"})]
 for end in ("release", "cancel"):
     escrow = {"counterparty_id": "agent_7", "amount_usd": "25.00"}
     status, opened = post("/v1/escrow/create", escrow)
-    told.append((status, opened))
-    told.append(post(f"/v1/escrow/{opened['escrow_id']}/{end}"))
-print(json.dumps(told))
+    answers.append((status, opened))
+    answers.append(post(f"/v1/escrow/{opened['escrow_id']}/{end}"))
+print(json.dumps(answers))
 """
 
 
 @pytest.fixture(scope="module")
 def namespace(sandbox):
-    """An agent that trades whatever the signal, and whose balance is always too low."""
+    """Create an agent that trades on every signal and whose balance is always too low."""
     name = sandbox.namespace("whole")
     secret = {
         "apiVersion": "v1",
@@ -79,17 +79,19 @@ def namespace(sandbox):
 
 @pytest.fixture(scope="module")
 def moved(sandbox, namespace):
-    """What the agent answered to those who moved money by hand."""
+    """Return the responses of the agent to manual requests that move money."""
     inside = ("exec", POD, f"--namespace={namespace}", "--", "python", "-c", MOVES_MONEY)
     return json.loads(sandbox.tools.kubectl(*inside))
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 
-def test_money_moves_by_hand_within_limits_and_with_the_mounted_token_only(moved):
+def test_manual_requests_need_the_mounted_token_and_respect_limits(moved):
     assert [status for status, _ in moved] == [401, 409, 201, 200, 201, 200]
     assert [answer.get("status") for _, answer in moved[2:]] == [
         "created",
@@ -103,8 +105,8 @@ def test_money_moves_by_hand_within_limits_and_with_the_mounted_token_only(moved
 @pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda metric: metric.name)
 def test_every_metric_of_the_contract_arrives(sandbox, metric):
     path = f"metrics?name={metric.name}&tag=agent_id:{POD}"
-    found = wait_for(lambda: received(sandbox, path)["series"], what=metric.name)
-    assert {item["type"] for item in found} == {metric.type.value}
+    series = wait_for(lambda: received(sandbox, path)["series"], what=metric.name)
+    assert {item["type"] for item in series} == {metric.type.value}
 
 
 @pytest.mark.usefixtures("moved")

@@ -1,5 +1,7 @@
-"""Trouble at the exchange sets off the right monitors for the right agents, and only those; they recover with
-hysteresis; deleting the resource removes what it made and nothing else."""
+"""Faults at the exchange trigger exactly the expected monitors for the expected agents.
+
+The monitors recover with hysteresis. Deleting the resource removes its objects and no others.
+"""
 
 import functools
 import json
@@ -15,7 +17,7 @@ from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from support import waiting
 from support.datadog_objects import held
 
-# Each look is a request to the stand-in, which evaluates every 5 s.
+# Every poll is a request to the stand-in, which evaluates every 5 s.
 wait_for = functools.partial(waiting.wait_for, every_s=2.0, timeout_s=240)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -24,7 +26,7 @@ AGENTS = {"calm": 2, "failing": 1, "refused": 1, "slow": 1, "sinking": 1, "drain
 MINUTE = {"window": "1m"}
 THRESHOLDS = {
     "drawdown": MINUTE,
-    # What the faucet pays lies above the recovery.
+    # The amount of the faucet is above the recovery threshold.
     "balance": {
         **MINUTE, "critical": 50, "criticalRecovery": 60, "warning": 80, "warningRecovery": 90,
     },
@@ -36,23 +38,23 @@ THRESHOLDS = {
 
 WINDOW_S = NEW_GROUP_S = 60
 LATE_S = {"high drawdown": 60}
-"""What a monitor waits for its data by itself (evaluation_delay)."""
-ON_THE_WAY_S = 45
-"""From the exchange to a state: an interval, a node agent's flush, two evaluations (5 s each), on a busy machine."""
+"""Delay of a monitor before it evaluates new data (evaluation_delay)."""
+PIPELINE_DELAY_S = 45
+"""From the exchange to a monitor state on a busy machine: an interval, an agent flush, two evaluations (5 s each)."""
 OURS = "Purple Flea agent: "
 
 
 class Datadog:
-    """Asks the stand-in of Datadog's API."""
+    """Client of the Datadog stand-in."""
 
     def __init__(self, sandbox):
-        self._address = sandbox.world.intake
+        self._address = sandbox.observer.intake
         self._headers = {
             "DD-API-KEY": sandbox.keys.datadog_key,
             "DD-APPLICATION-KEY": APP_KEY,
             "Content-Type": "application/json",
         }
-        self._told = {}
+        self._notifications = {}
 
     def ask(self, path, method="GET", document=None):
         body = None if document is None else json.dumps(document).encode()
@@ -66,36 +68,36 @@ class Datadog:
         return self.ask(f"/api/v1/monitor?monitor_tags=env:{ENV}&group_states=all")
 
     def alerting(self):
-        """Names of monitors in Alert, with the agents they are about; `*` is the whole fleet."""
-        self._listen()
-        found = {}
+        """Return the monitors in Alert by name, with their agents; `*` is the whole fleet."""
+        self._collect_notifications()
+        alerting = {}
         for monitor in self.monitors():
             groups = monitor["state"]["groups"]
-            loud = {_agent(name) for name, one in groups.items() if one["status"] == "Alert"}
-            if loud:
-                found[monitor["name"].removeprefix(OURS)] = loud
-        return found
+            agents = {_agent(name) for name, group in groups.items() if group["status"] == "Alert"}
+            if agents:
+                alerting[monitor["name"].removeprefix(OURS)] = agents
+        return alerting
 
     def alerts(self, names, *, since):
-        """Every alert of our monitors that was told about these agents or the fleet: when, in seconds."""
-        self._listen()
-        found = {}
-        for (monitor, agent, at), status in sorted(self._told.items()):
+        """Return the time (in seconds) of every alert notification about these agents or the fleet."""
+        self._collect_notifications()
+        alerts = {}
+        for (monitor, agent, at), status in sorted(self._notifications.items()):
             if status == "Alert" and at >= since and agent in {*names, "*"}:
-                found.setdefault((monitor, agent), at)
-        return found
+                alerts.setdefault((monitor, agent), at)
+        return alerts
 
-    def _listen(self):
-        """The page shows the newest notifications only: they are gathered while the test goes on."""
+    def _collect_notifications(self):
+        """Collect the newest notifications; the page does not keep older ones."""
         for note in self.ask("/fleet/data/monitors")["told"]:
             if note["monitor"].startswith(OURS) and not note["reminder"]:
                 name, agent = note["monitor"].removeprefix(OURS), _agent(note["scope"])
-                self._told[name, agent, note["at"] / 1000] = note["status"]
+                self._notifications[name, agent, note["at"] / 1000] = note["status"]
 
     def value(self, monitor, agent):
-        """What a monitor last saw of an agent."""
-        for one in self.ask("/fleet/data/monitors")["monitors"]:
-            for group in one["groups"] if one["name"].endswith(monitor) else ():
+        """Return the last value that a monitor evaluated for an agent."""
+        for item in self.ask("/fleet/data/monitors")["monitors"]:
+            for group in item["groups"] if item["name"].endswith(monitor) else ():
                 if _agent(group["scope"]) == agent:
                     return group["value"]
         return None
@@ -106,10 +108,10 @@ def _agent(scope):
 
 
 class Exchange:
-    """Makes trouble at the paper exchange."""
+    """Injects faults at the paper exchange."""
 
     def __init__(self, sandbox):
-        self._world = sandbox.world
+        self._world = sandbox.observer
 
     def _ask(self, path, method="GET", document=None):
         request = urllib.request.Request(
@@ -129,13 +131,13 @@ class Exchange:
 
     def set_cash(self, agent_id, amount):
         accounts = self._ask("/admin/accounts")["accounts"]
-        owner = next(one["owner"] for one in accounts if one["agent_id"] == agent_id)
+        owner = next(item["owner"] for item in accounts if item["agent_id"] == agent_id)
         body = {"cash_usd": f"{amount:f}"}
         self._ask(f"/admin/accounts/{owner}/{agent_id}/cash", "PUT", body)
 
     def cash(self, agent_id):
         accounts = self._ask("/admin/accounts")["accounts"]
-        return Decimal(next(one["cash_usd"] for one in accounts if one["agent_id"] == agent_id))
+        return Decimal(next(item["cash_usd"] for item in accounts if item["agent_id"] == agent_id))
 
 
 def an_agent(sandbox, name, replicas):
@@ -210,21 +212,21 @@ SLOW_ORDERS = [
 ]  # fmt: skip
 
 
-def test_trouble_alerts_whom_it_concerns_and_no_one_else(fleet):
+def test_faults_alert_exactly_the_affected_agents(fleet):
     datadog, exchange = Datadog(fleet), Exchange(fleet)
     names = [f"{name}-{number}" for name, count in AGENTS.items() for number in range(count)]
-    fleet.world.wait_until_heard(names, timeout_s=60)
+    fleet.observer.wait_until_reporting(names, timeout_s=60)
     by_hand = {"type": "metric alert", "name": "by hand", "tags": ["team:else"]}
     query = f"max(last_5m):max:agent.trade.drawdown_pct{{env:{ENV}}} by {{agent_id}} > 99"
-    theirs = {**by_hand, "query": query, "message": "theirs"}
-    made = datadog.ask("/api/v1/monitor", "POST", theirs)["id"]
+    foreign = {**by_hand, "query": query, "message": "foreign"}
+    foreign_id = datadog.ask("/api/v1/monitor", "POST", foreign)["id"]
     before = held(datadog.ask)
     fleet.tools.apply(an_observability())
     wait_for(lambda: len(datadog.monitors()) == 11, what="all monitors", timeout_s=90)
     watched_at, start = time.time(), exchange.cash("sinking-0")
 
-    # Failing and slow at once, each alone, a loss, and a wallet that the faucet may not fill yet. Few enough calls fail
-    # to leave the fleet's error budget alone.
+    # One agent fails and is slow; others only fail, are only slow, lose money, or have an empty wallet that the faucet
+    # cannot refill yet. The failure rates are low enough to keep the error budget of the fleet.
     troubled_at = time.time()
     exchange.faults(
         *SLOW_ORDERS,
@@ -242,13 +244,13 @@ def test_trouble_alerts_whom_it_concerns_and_no_one_else(fleet):
         "order execution slow in APM": {"*"},
         "degraded": {"failing-0"},
     }
-    wait_alerting(datadog, troubled, "trouble is told")
+    wait_alerting(datadog, troubled, "alerts for all faults")
 
-    # The trouble ends; the loss is halved: less than what alerts, more than what recovers.
+    # The faults end and the loss is halved: below the alert threshold, but above the recovery threshold.
     exchange.faults()
     exchange.set_cash("sinking-0", start * Decimal("0.9"))
     losses = {"high drawdown": {"sinking-0", "drained-0"}}
-    wait_alerting(datadog, losses, "only the losses are left")
+    wait_alerting(datadog, losses, "only the drawdown alerts remain")
     wait_for(
         lambda: 8 < (datadog.value("high drawdown", "sinking-0") or 0) < 15, what="the loss halved"
     )
@@ -258,18 +260,18 @@ def test_trouble_alerts_whom_it_concerns_and_no_one_else(fleet):
     exchange.set_cash("sinking-0", start)
     exchange.set_cash("drained-0", start)
     wait_alerting(datadog, {}, "all have recovered")
-    told = datadog.alerts(names, since=troubled_at)
-    # Nothing else was ever told: no wrong agent, no other monitor, not even for a moment.
-    assert set(told) == {(name, agent) for name, agents in troubled.items() for agent in agents}
-    # A group that is new to a monitor is not judged for a minute.
+    alerts = datadog.alerts(names, since=troubled_at)
+    # There was no other notification: no wrong agent and no other monitor.
+    assert set(alerts) == {(name, agent) for name, agents in troubled.items() for agent in agents}
+    # A monitor does not evaluate a new group for one minute.
     counted_from = max(troubled_at, watched_at + NEW_GROUP_S)
     late = {
         alert: at - counted_from
-        for alert, at in told.items()
-        if at - counted_from > WINDOW_S + LATE_S.get(alert[0], 0) + ON_THE_WAY_S
+        for alert, at in alerts.items()
+        if at - counted_from > WINDOW_S + LATE_S.get(alert[0], 0) + PIPELINE_DELAY_S
     }
     assert late == {}
 
     fleet.tools.kubectl("delete", "pfo", "alerts", f"--namespace={NAMESPACE}", "--timeout=90s")
     assert held(datadog.ask) == before
-    datadog.ask(f"/api/v1/monitor/{made}", "DELETE")
+    datadog.ask(f"/api/v1/monitor/{foreign_id}", "DELETE")

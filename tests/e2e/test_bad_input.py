@@ -8,7 +8,7 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.builders import a_spec
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -35,8 +35,8 @@ ONE_AGENT = per_agent(Sending(markets=1))
 
 
 def a_budget(budget, *, replicas=1, markets=("BTC-USD",), **datadog):
-    said = {"customMetricsBudget": budget, "budgetPolicy": "Enforce", **datadog}
-    return {"replicas": replicas, "markets": list(markets), "datadog": said}
+    settings = {"customMetricsBudget": budget, "budgetPolicy": "Enforce", **datadog}
+    return {"replicas": replicas, "markets": list(markets), "datadog": settings}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def namespace(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"stratgy": "x"}, 'unknown field "spec.stratgy"'),
         ({"replicas": -1}, "spec.replicas"),
@@ -118,11 +118,11 @@ def namespace(sandbox):
         ({"api": {"keySecretRef": {"name": "k"}, "dialect": "Public"}}, 'supported values: "Seed"'),
     ],
 )
-def test_the_api_server_refuses_a_wrong_field_and_names_it(sandbox, namespace, changes, words):
+def test_the_api_server_rejects_an_invalid_field_and_names_it(sandbox, namespace, changes, message):
     command = ("create", f"--namespace={namespace}", "--filename=-", "--dry-run=server")
     with pytest.raises(DemoError) as refused:
         sandbox.tools.kubectl(*command, stdin=manifest(**changes))
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_the_api_server_refuses_a_wrong_field_and_names_it(sandbox, namespace, c
         {"pod": {"tolerations": [{"operator": "Exists", "effect": "NoExecute"}]}},
     ],
 )
-def test_the_api_server_takes_what_stands_at_the_edge_of_a_rule(sandbox, namespace, changes):
+def test_the_api_server_accepts_values_at_the_limit_of_a_rule(sandbox, namespace, changes):
     command = ("create", f"--namespace={namespace}", "--filename=-", "--dry-run=server")
     sandbox.tools.kubectl(*command, stdin=manifest(**changes))
 
 
-def test_the_journal_of_an_agent_that_runs_cannot_be_given_up(sandbox, namespace):
+def test_storage_cannot_be_removed_from_an_agent(sandbox, namespace):
     command = ("apply", f"--namespace={namespace}", "--filename=-")
     sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0))
     sandbox.tools.kubectl(*command, stdin=manifest("kept", replicas=0, storage={"size": "1Gi"}))
@@ -152,7 +152,7 @@ def test_the_journal_of_an_agent_that_runs_cannot_be_given_up(sandbox, namespace
     sandbox.tools.kubectl("delete", f"--namespace={namespace}", "pfa/kept")
 
 
-def test_the_api_server_takes_every_example(sandbox, namespace):
+def test_the_api_server_accepts_every_example(sandbox, namespace):
     examples = sorted((sandbox.checkout / "examples").glob("**/*.yaml"))
     assert examples
     for file in examples:
@@ -174,18 +174,18 @@ def test_kubectl_explains_the_spec(sandbox):
 
 
 @pytest.mark.parametrize("name", ["9lives", "a" * 46, "with.dots"])
-def test_a_name_that_makes_no_pod_names_is_refused(sandbox, namespace, name):
+def test_a_name_that_is_not_valid_for_pods_is_rejected(sandbox, namespace, name):
     command = ("create", f"--namespace={namespace}", "--filename=-", "--dry-run=server")
     with pytest.raises(DemoError, match="must be a DNS label of at most 45 characters"):
         sandbox.tools.kubectl(*command, stdin=manifest(name))
 
 
 def condition_of(sandbox, namespace, name):
-    found = sandbox.conditions(namespace, name).get("WorkloadAvailable", {})
-    return found.get("reason"), found.get("message", "")
+    condition = sandbox.conditions(namespace, name).get("WorkloadAvailable", {})
+    return condition.get("reason"), condition.get("message", "")
 
 
-def test_a_missing_secret_is_named_and_its_creation_heals(sandbox):
+def test_an_agent_recovers_when_its_missing_secret_is_created(sandbox):
     namespace = sandbox.namespace("no-secret", with_key=False)
     sandbox.apply_example(namespace, env=namespace)
     wait_for(
@@ -199,7 +199,7 @@ def test_a_missing_secret_is_named_and_its_creation_heals(sandbox):
     sandbox.tools.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def test_a_missing_image_stops_the_rollout_and_a_good_spec_heals(sandbox):
+def test_a_missing_image_stops_the_rollout_until_the_spec_is_fixed(sandbox):
     namespace = sandbox.namespace("no-image")
     sandbox.apply_example(namespace, env=namespace)
     sandbox.wait_ready(namespace)

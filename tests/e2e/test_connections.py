@@ -1,4 +1,4 @@
-"""Every way to the node agent on a real cluster: what arrives, what is refused, who waits."""
+"""Every connection to the node agent on a real cluster: delivery, rejected connections, and waiting agents."""
 
 import functools
 import json
@@ -7,24 +7,24 @@ import urllib.request
 import pytest
 import yaml
 
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.images import build
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 DRIVER = "k8s.csi.datadoghq.com"
 BY_CSI = {"driver": DRIVER, "readOnly": True, "volumeAttributes": {"type": "DSDSocketDirectory"}}
-NOWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": "yes"}}}}}
-EVERYWHERE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": None}}}}}
+NO_NODE = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": "yes"}}}}}
+ALL_NODES = {"spec": {"template": {"spec": {"nodeSelector": {"purpleflea.com/nowhere": None}}}}}
 DAEMON_SET = ("daemonset/datadog-agent", f"--namespace={installation.DATADOG}")
 
 
 def an_agent(sandbox, name, *, level="restricted", **datadog):
-    """One agent of this name, in a namespace of its own."""
+    """Create one agent in a namespace of the same name."""
     installation.namespace(sandbox.tools, name, level=level)
     installation.api_key(sandbox.tools, name, sandbox.keys)
     text = (sandbox.checkout / "examples" / "momentum.yaml").read_text()
@@ -44,7 +44,9 @@ def reason(sandbox, name):
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 
@@ -61,54 +63,56 @@ def environment(sandbox, name):
         ("Socket", "privileged", "unix:///var/run/datadog/dsd.socket"),
     ],
 )
-def test_metrics_and_traces_arrive_by_each_way(sandbox, mode, level, address):
+def test_metrics_and_traces_arrive_by_each_connection(sandbox, mode, level, address):
     name = f"by-{mode.lower()}"
     an_agent(sandbox, name, level=level, connection=mode)
     sandbox.wait_ready(name, name)
-    found = sandbox.agent(name, name)["status"]["datadog"]
-    assert (found["connection"], found["dogstatsd"]) == (mode, address)
-    assert found["nodes"] == {"needed": 1, "covered": 1, "missing": []}
+    status = sandbox.agent(name, name)["status"]["datadog"]
+    assert (status["connection"], status["dogstatsd"]) == (mode, address)
+    assert status["nodes"] == {"needed": 1, "covered": 1, "missing": []}
     variables = environment(sandbox, name)
     assert ("DD_DOGSTATSD_URL" in variables) is (mode == "Socket")
     assert_arrives(sandbox, name)
 
 
 def assert_arrives(sandbox, name):
-    """Metrics and traces of the agent were received, with the tags that are its own."""
-    own = (f"agent_id:{name}-0", "env:sandbox", "strategy:momentum")
-    tags = "&".join(f"tag={tag}" for tag in own)
-    # The node agent adds where they come from.
-    place = f"{tags}&tag=kube_namespace:{name}"
-    assert wait_for(lambda: received(sandbox, f"metrics?{place}")["series"], what="metrics")
+    """Assert that metrics and traces of the agent arrive with its tags."""
+    agent_tags = (f"agent_id:{name}-0", "env:sandbox", "strategy:momentum")
+    tags = "&".join(f"tag={tag}" for tag in agent_tags)
+    # The node agent adds the tags of the origin.
+    with_origin = f"{tags}&tag=kube_namespace:{name}"
+    assert wait_for(lambda: received(sandbox, f"metrics?{with_origin}")["series"], what="metrics")
     assert wait_for(lambda: received(sandbox, f"traces?{tags}&limit=1")["traces"], what="traces")
 
 
-def test_sockets_are_refused_where_the_namespace_forbids_folders_of_the_node(sandbox):
+def test_sockets_are_rejected_if_the_namespace_forbids_host_paths(sandbox):
     an_agent(sandbox, "forbidden", connection="Socket")
     wait_for(lambda: reason(sandbox, "forbidden") == "PodSecurityForbids")
     assert "helm upgrade datadog-agent" in telemetry(sandbox, "forbidden")["message"]
-    # The agent runs all the same: unheard, and said to be.
+    # The agent runs without telemetry, and its condition reports this.
     wait_for(lambda: sandbox.conditions("forbidden", "forbidden")["Ready"]["status"] == "True")
 
 
 @pytest.fixture
 def without_node_agent(sandbox):
-    """The node agent's DaemonSet fits no node until the test gives it back."""
+    """Remove all node agent pods; yield a function that brings them back."""
     tools = sandbox.tools
 
-    def give_back():
-        tools.kubectl("patch", *DAEMON_SET, "--type=merge", f"--patch={json.dumps(EVERYWHERE)}")
+    def restore():
+        tools.kubectl("patch", *DAEMON_SET, "--type=merge", f"--patch={json.dumps(ALL_NODES)}")
 
-    tools.kubectl("patch", *DAEMON_SET, "--type=merge", f"--patch={json.dumps(NOWHERE)}")
+    tools.kubectl("patch", *DAEMON_SET, "--type=merge", f"--patch={json.dumps(NO_NODE)}")
     selector = "--selector=app.kubernetes.io/component=agent"
-    place = f"--namespace={installation.DATADOG}"
-    wait_for(lambda: not tools.get("pods", place, selector).get("items"), what="no node agent")
-    yield give_back
-    give_back()
+    namespace_flag = f"--namespace={installation.DATADOG}"
+    wait_for(
+        lambda: not tools.get("pods", namespace_flag, selector).get("items"), what="no node agent"
+    )
+    yield restore
+    restore()
     installation.wait_for(tools, installation.DATADOG, "daemonset/datadog-agent")
 
 
-def test_a_held_agent_starts_when_the_node_agent_of_its_node_answers(sandbox, without_node_agent):
+def test_a_held_agent_starts_when_its_node_agent_responds(sandbox, without_node_agent):
     an_agent(sandbox, "held", whenMissing="Hold")
 
     def waits():
@@ -129,10 +133,13 @@ def test_a_held_agent_starts_when_the_node_agent_of_its_node_answers(sandbox, wi
 
 @pytest.fixture(scope="module")
 def csi_driver(sandbox):
-    """Installs the CSI driver when called. At the end its volumes go while it still serves them, then it goes."""
+    """Yield a function that installs the CSI driver.
+
+    At the end the volumes are removed before the driver, because only the driver can unmount them.
+    """
     tools, charts = sandbox.tools, sandbox.checkout / "sandbox" / "charts"
-    archives = build.ensure(("csi-driver",), Terminal())
-    sandbox.provider.load_images(tuple(archives.values()), Terminal())
+    archives = build.ensure(("csi-driver",), TerminalProgress())
+    sandbox.provider.load_images(tuple(archives.values()), TerminalProgress())
 
     def install(enabled="true"):
         values = {"datadog.csi.enabled": enabled}
@@ -147,11 +154,11 @@ def csi_driver(sandbox):
 
 @pytest.fixture
 def only_sockets(sandbox, csi_driver):
-    """The node agent opens no port and has no Service; what `csi_driver` does at the end gives both back."""
+    """Remove the ports and the Service of the node agent; the end of `csi_driver` restores both."""
     tools = sandbox.tools
     csi_driver()
-    place = f"--namespace={installation.DATADOG}"
-    tools.kubectl("delete", "service/datadog-agent", place)
+    namespace_flag = f"--namespace={installation.DATADOG}"
+    tools.kubectl("delete", "service/datadog-agent", namespace_flag)
     ports = [f"/spec/template/spec/containers/{number}/ports/0/hostPort" for number in (0, 1)]
     patch = json.dumps([{"op": "remove", "path": path} for path in ports])
     tools.kubectl("patch", *DAEMON_SET, "--type=json", f"--patch={patch}")
@@ -167,20 +174,18 @@ def csi_volumes(pod):
 
 
 def assert_is_served(sandbox, name):
-    """The agent is heard by the sockets that the driver mounts, in a namespace that allows no folder of the node."""
+    """Assert that telemetry arrives through the CSI sockets in a namespace that forbids hostPath volumes."""
     sandbox.wait_ready(name, name)
-    found = sandbox.agent(name, name)["status"]["datadog"]
-    assert found["connection"] == "CSI"
-    assert found["nodes"] == {"needed": 1, "covered": 1, "missing": []}
+    status = sandbox.agent(name, name)["status"]["datadog"]
+    assert status["connection"] == "CSI"
+    assert status["nodes"] == {"needed": 1, "covered": 1, "missing": []}
     assert csi_volumes(sandbox.pods(name)[f"{name}-0"]) == [BY_CSI]
     labels = sandbox.tools.get("namespace", name)["metadata"]["labels"]
     assert labels[installation.ENFORCE] == "restricted"
     assert_arrives(sandbox, name)
 
 
-def test_csi_is_refused_until_its_driver_is_registered_then_its_sockets_are_mounted(
-    sandbox, csi_driver
-):
+def test_csi_needs_a_registered_driver(sandbox, csi_driver):
     an_agent(sandbox, "by-csi", connection="CSI")
     wait_for(lambda: reason(sandbox, "by-csi") == "NoConnection")
     assert "datadog.csi.enabled=true" in telemetry(sandbox, "by-csi")["message"]
@@ -188,8 +193,6 @@ def test_csi_is_refused_until_its_driver_is_registered_then_its_sockets_are_moun
     assert_is_served(sandbox, "by-csi")
 
 
-def test_csi_is_chosen_where_only_sockets_are_offered_and_folders_of_the_node_are_forbidden(
-    sandbox, only_sockets
-):
+def test_csi_is_chosen_if_only_sockets_exist_and_host_paths_are_forbidden(sandbox, only_sockets):
     an_agent(sandbox, "only-csi")
     assert_is_served(sandbox, "only-csi")

@@ -17,11 +17,11 @@ def demo(repository, *arguments):
 @pytest.fixture
 def a_real_cluster():
     if providers.provider("e2e-demo", "auto").name == "simulated":
-        pytest.skip("no real cluster without root or a Docker engine")
+        pytest.skip("a real cluster needs root or a Docker engine")
 
 
 @pytest.mark.usefixtures("a_real_cluster")
-def test_the_demo_shows_a_fleet_that_trades_goes_on_when_repeated_and_leaves_nothing(repository):
+def test_the_demo_runs_a_trading_fleet_is_repeatable_and_cleans_up(repository):
     name = "--name=e2e-demo"
     try:
         first = demo(repository, "up", name)
@@ -35,20 +35,20 @@ def test_the_demo_shows_a_fleet_that_trades_goes_on_when_repeated_and_leaves_not
         assert re.search(r"fleet page +http://127\.0\.0\.1:\d+/fleet\n", first.stdout)
         again = demo(repository, "up", name)
         assert again.returncode == 0, again.stderr
-        assert "is up already" in again.stderr
+        assert "is already running" in again.stderr
     finally:
         ended = demo(repository, "down", name)
     assert ended.returncode == 0, ended.stderr
-    assert "there is nothing to remove" in demo(repository, "down", name).stderr
+    assert "nothing to remove" in demo(repository, "down", name).stderr
     assert not (repository / ".sandbox" / "e2e-demo.kubeconfig").exists()
 
 
-def test_without_root_and_docker_the_demo_says_what_is_pretended(repository):
+def test_without_root_and_docker_the_demo_lists_simulated_components(repository):
     arguments = ("--name=e2e-sim", "--provider=simulated")
     try:
         shown = demo(repository, "up", *arguments)
         assert shown.returncode == 0, shown.stderr
-        assert "READY above is pretended" in shown.stdout
+        assert "READY above is simulated" in shown.stdout
         assert re.search(r"trading\s+momentum\s+momentum\s+3\s+3", shown.stdout)
         handle = repository / ".sandbox" / "e2e-sim.operator.pid"
         assert handle.exists()

@@ -1,4 +1,4 @@
-"""A version that runs on the cluster is marked in Datadog once; examples/ci rolls out with real kubectl."""
+"""Every version on the cluster creates one deployment in Datadog; examples/ci rolls out with real kubectl."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from support import waiting
 from support.workflow import Runner, Workflow
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=90)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -24,7 +24,7 @@ IMAGE = "localhost/purpleflea-agent"
 
 @pytest.fixture(scope="module")
 def fleet(sandbox):
-    """Two identities of one agent, and an organisation to mark them in."""
+    """Create an agent with two replicas and a PurpleFleaObservability."""
     sandbox.namespace(NAMESPACE)
     sandbox.tools.kubectl(
         "create", "secret", "generic", SECRET, f"--namespace={NAMESPACE}",
@@ -61,12 +61,14 @@ def an_observability():
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)[path]
 
 
 def versions(sandbox):
-    return [one["version"] for one in received(sandbox, "deployments") if one["env"] == ENV]
+    return [item["version"] for item in received(sandbox, "deployments") if item["env"] == ENV]
 
 
 def titles(sandbox):
@@ -79,8 +81,8 @@ def titles(sandbox):
 
 def marks(sandbox):
     resource = sandbox.tools.get("pfo", "fleet", f"--namespace={NAMESPACE}")
-    found = resource.get("status", {}).get("deployments") or ()
-    return [(mark["version"], mark["state"]) for mark in found]
+    deployments = resource.get("status", {}).get("deployments") or ()
+    return [(mark["version"], mark["state"]) for mark in deployments]
 
 
 def test_each_version_is_marked_once_not_once_per_pod(fleet):
@@ -110,10 +112,10 @@ def test_the_workflow_rolls_out_and_waits_with_real_kubectl(fleet, tmp_path):
     assert done.stdout.count("condition met") == 2
 
 
-def test_what_the_resource_made_goes_with_it(fleet):
+def test_deleting_the_resource_deletes_its_monitors(fleet):
     def monitors():
         request = urllib.request.Request(
-            f"{fleet.world.intake}/api/v1/monitor?monitor_tags=env:{ENV}",
+            f"{fleet.observer.intake}/api/v1/monitor?monitor_tags=env:{ENV}",
             headers={"DD-API-KEY": fleet.keys.datadog_key, "DD-APPLICATION-KEY": "any"},
         )
         with urllib.request.urlopen(request, timeout=10) as response:

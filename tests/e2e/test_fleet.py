@@ -8,12 +8,12 @@ import pytest
 from purpleflea_sandbox.demo import installation
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
-SETTLE_S = 15  # as in the operator: counts alone are written at most this often
+SETTLE_S = 15  # as in the operator: minimum interval between status writes that change only counts
 CHILDREN = ("configmaps", "networkpolicies", "poddisruptionbudgets", "statefulsets")
 NAMES = ["momentum-0", "momentum-1", "momentum-2"]
 UNIFIED = {"env": "sandbox", "service": "purpleflea-trading-agent", "version": "1.0.0"}
@@ -21,26 +21,28 @@ UNIFIED = {"env": "sandbox", "service": "purpleflea-trading-agent", "version": "
 
 @pytest.fixture(scope="module")
 def fleet(sandbox, figures):
-    """The example, applied and heard: namespace, and what it cost."""
+    """Apply the example and wait for telemetry; return namespace, request counts and duration."""
     namespace = sandbox.namespace("fleet")
     point, began = sandbox.audit.end(), time.monotonic()
     sandbox.apply_example(namespace)
     sandbox.wait_ready(namespace)
-    sandbox.world.wait_until_heard(NAMES, timeout_s=60)
+    sandbox.observer.wait_until_reporting(NAMES, timeout_s=60)
     took = time.monotonic() - began
     counts = sandbox.audit.counts(since=point, user=OPERATOR)
-    figures["agents applied, Ready, trading and heard"] = f"{took:.1f} s"
-    figures["requests of the operator for them"] = str(dict(counts))
+    figures["agents applied, Ready, trading, telemetry received"] = f"{took:.1f} s"
+    figures["requests of the operator for the new agents"] = str(dict(counts))
     return namespace, counts, took
 
 
 def received(sandbox, path):
-    with urllib.request.urlopen(f"{sandbox.world.intake}/received/{path}", timeout=10) as response:
+    with urllib.request.urlopen(
+        f"{sandbox.observer.intake}/received/{path}", timeout=10
+    ) as response:
         return json.load(response)
 
 
-def but_leases(counts):
-    """Requests apart from the election of a leader, which goes on always."""
+def without_leases(counts):
+    """Return the requests without those of the leader election, which never stop."""
     return {key: number for key, number in counts.items() if key[1] != "leases"}
 
 
@@ -56,28 +58,28 @@ def test_three_pods_are_ready_under_the_restricted_profile(sandbox, fleet):
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_a_new_agent_costs_its_children_and_two_statuses(fleet):
+def test_a_new_agent_needs_one_write_per_child_and_two_statuses(fleet):
     _, counts, took = fleet
     writes = {
         key: number
-        for key, number in but_leases(counts).items()
+        for key, number in without_leases(counts).items()
         if key[0] in ("create", "update", "patch", "delete")
     }
     statuses = writes.pop(("patch", "purplefleaagents/status"))
     assert writes == {("patch", kind): 1 for kind in CHILDREN}
-    # A start that takes long shows how far it is, once in a while.
+    # During a long start the status is updated at most once per interval.
     assert statuses <= 2 + took // SETTLE_S
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_metric_of_each_identity_arrives_with_its_tags(sandbox, fleet, name):
-    found = wait_for(
+    all_series = wait_for(
         lambda: received(
             sandbox, f"metrics?name=agent.order.latency_ms&tag=agent_id:{name}&tag=env:sandbox"
         )["series"]
     )
     expected = {**UNIFIED, "agent_id": name, "strategy": "momentum"}
-    for series in found:
+    for series in all_series:
         assert expected.items() <= tags_of(series).items()
         assert series["type"] == "distribution"
 
@@ -122,19 +124,19 @@ def test_log_and_trace_of_one_order_share_their_trace_id(sandbox, fleet, name):
     assert trace_id == attributes["dd.trace_id"]
 
 
-def test_nothing_that_was_sent_holds_a_key(sandbox, fleet):
+def test_telemetry_contains_no_key(sandbox, fleet):
     for path in ("logs?limit=1000", "traces?limit=1000"):
         text = json.dumps(received(sandbox, path))
         assert sandbox.keys.exchange_key not in text
 
 
-def test_a_minute_of_idling_costs_no_write_and_no_list(sandbox, fleet, figures):
+def test_an_idle_minute_has_no_write_and_no_list(sandbox, fleet, figures):
     point = sandbox.audit.end()
     wait_for(lambda: sandbox.audit.seconds_since(point) >= 60, timeout_s=120, every_s=2)
     counts = sandbox.audit.counts(since=point, user=OPERATOR)
     figures["requests of the operator in 60 s of idling"] = str(dict(counts))
-    assert {verb for verb, _ in but_leases(counts)} <= {"watch", "get"}, counts
-    # A leader renews every 5 s; a standby looks every 1 to 2 s.
+    assert {verb for verb, _ in without_leases(counts)} <= {"watch", "get"}, counts
+    # A leader renews every 5 s; a standby reads the lease every 1 to 2 s.
     assert counts["update", "leases"] <= 15, counts
     assert counts["get", "leases"] <= 66, counts
 
@@ -148,9 +150,9 @@ def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
 
     def requests_of_the_new_leader():
         leader = sandbox.leader()
-        found = sandbox.audit.entries(since=point, user=OPERATOR)
-        mine = [item for item in found if item.pod == leader and item.resource != "leases"]
-        # The last thing a start does are the sweeps: the third list of each kind.
+        entries = sandbox.audit.entries(since=point, user=OPERATOR)
+        mine = [item for item in entries if item.pod == leader and item.resource != "leases"]
+        # A start ends with the cleanup, which is the third list of each kind.
         lists = [item for item in mine if (item.verb, item.resource) == ("list", "daemonsets")]
         return mine if leader in new and len(lists) >= 3 else []
 
@@ -160,7 +162,7 @@ def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
     assert [item for item in entries if item.is_write and item.resource != "leases"] == []
 
 
-def test_scaling_to_five_and_back_adds_and_removes_identities_only(sandbox, fleet):
+def test_scaling_to_five_and_back_restarts_no_existing_pod(sandbox, fleet):
     namespace, _, _ = fleet
     before = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
     scale = ("scale", "pfa/momentum", f"--namespace={namespace}")
@@ -173,19 +175,19 @@ def test_scaling_to_five_and_back_adds_and_removes_identities_only(sandbox, flee
     assert after == before
 
 
-def test_halting_stops_orders_and_restarts_nobody(sandbox, fleet):
+def test_halting_stops_orders_without_a_restart(sandbox, fleet):
     namespace, _, _ = fleet
     before = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Halted"}}}')
     path = "logs?attribute=event_type:control_changed&attribute=mode:Halted&limit=100"
     agents = lambda: {item["attributes"]["agent_id"] for item in received(sandbox, path)["logs"]}  # noqa: E731
     wait_for(lambda: set(NAMES) <= agents(), timeout_s=30)
-    orders = sum(item.orders for item in sandbox.world.identities(NAMES))
+    orders = sum(item.orders for item in sandbox.observer.agents(NAMES))
     beats = heartbeats(sandbox)
     wait_for(lambda: heartbeats(sandbox) >= beats + 9, timeout_s=30)
-    assert sum(item.orders for item in sandbox.world.identities(NAMES)) == orders
+    assert sum(item.orders for item in sandbox.observer.agents(NAMES)) == orders
     sandbox.patch(namespace, "momentum", '{"spec":{"trading":{"mode":"Active"}}}')
-    wait_for(lambda: sum(item.orders for item in sandbox.world.identities(NAMES)) > orders)
+    wait_for(lambda: sum(item.orders for item in sandbox.observer.agents(NAMES)) > orders)
     assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
 
 
@@ -194,7 +196,7 @@ def heartbeats(sandbox):
     return sum(value for item in series for _, value in item["points"])
 
 
-def test_without_a_node_agent_the_agents_run_on_and_its_return_turns_the_status(sandbox, fleet):
+def test_agents_keep_running_without_a_node_agent_and_recover_with_it(sandbox, fleet):
     namespace, _, _ = fleet
     before = {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()}
     sandbox.tools.kubectl(
@@ -214,7 +216,7 @@ def test_without_a_node_agent_the_agents_run_on_and_its_return_turns_the_status(
     assert {name: pod["metadata"]["uid"] for name, pod in sandbox.pods(namespace).items()} == before
 
 
-def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
+def test_deleting_the_agent_deletes_all_children(sandbox, fleet):
     namespace, _, _ = fleet
     sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
     kinds = (
@@ -222,7 +224,7 @@ def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
         "persistentvolumeclaims,services"
     )
 
-    def left():
+    def remaining():
         items = sandbox.tools.get(kinds, f"--namespace={namespace}").get("items", [])
         return [
             item["metadata"]["name"]
@@ -230,4 +232,4 @@ def test_deleting_the_agent_leaves_nothing(sandbox, fleet):
             if item["metadata"]["name"] != "kube-root-ca.crt"
         ]
 
-    wait_for(lambda: left() == [], timeout_s=60)
+    wait_for(lambda: remaining() == [], timeout_s=60)

@@ -1,4 +1,4 @@
-"""A second installation, bound to one namespace, on the same cluster; the first one rests meanwhile."""
+"""A second installation that is bound to one namespace; the first installation is scaled to zero meanwhile."""
 
 import functools
 
@@ -7,7 +7,7 @@ import pytest
 from purpleflea_sandbox.demo import installation
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -17,8 +17,8 @@ FIRST = ("deployment/purpleflea-operator", f"--namespace={installation.OPERATOR}
 
 
 @pytest.fixture(scope="module")
-def rest(sandbox):
-    """The first installation has no pods, as two operators would both serve the same agents."""
+def first_is_stopped(sandbox):
+    """Scale the first installation to zero, because two operators would reconcile the same agents."""
     sandbox.tools.kubectl("scale", *FIRST, "--replicas=0")
     wait_for(lambda: sandbox.pods(installation.OPERATOR) == {}, what="the first operator's end")
     yield
@@ -27,8 +27,11 @@ def rest(sandbox):
 
 
 @pytest.fixture(scope="module")
-def bound(sandbox, rest):
-    """An operator bound to the first of two namespaces with an agent each; both, and where the audit began."""
+def bound(sandbox, first_is_stopped):
+    """Install an operator bound to the first of two namespaces with one agent each.
+
+    Yield both namespaces and the position in the audit log.
+    """
     inside, outside = sandbox.namespace("bound-inside"), sandbox.namespace("bound-outside")
     installation.namespace(sandbox.tools, HOME)
     point = sandbox.audit.end()
@@ -36,7 +39,7 @@ def bound(sandbox, rest):
     values = (
         f"--set=watchNamespaces={{{inside}}}",
         f"--set=fullnameOverride={RELEASE}",
-        # They are there, and belong to the first release.
+        # The CRDs exist already and belong to the first release.
         "--set=crds.install=false",
     )
     sandbox.tools.helm("upgrade", "--install", RELEASE, str(chart), f"--namespace={HOME}", *values)
@@ -54,11 +57,11 @@ def is_ready(sandbox, namespace):
 
 
 def requests(sandbox, point):
-    found = sandbox.audit.entries(since=point, user=USER)
-    return [entry for entry in found if entry.resource]
+    entries = sandbox.audit.entries(since=point, user=USER)
+    return [entry for entry in entries if entry.resource]
 
 
-def test_the_agent_in_its_namespace_is_ready_and_one_elsewhere_is_left_alone(sandbox, bound):
+def test_only_the_agent_in_the_bound_namespace_is_reconciled(sandbox, bound):
     inside, outside, _ = bound
     wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
     sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={inside}", "--replicas=4")
@@ -70,7 +73,7 @@ def test_the_agent_in_its_namespace_is_ready_and_one_elsewhere_is_left_alone(san
     assert [item["metadata"]["name"] for item in children] == ["kube-root-ca.crt"]
 
 
-def test_what_it_cannot_see_it_does_not_guess(sandbox, bound):
+def test_objects_outside_the_namespace_are_reported_as_unknown(sandbox, bound):
     inside, _, _ = bound
     wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
     conditions = sandbox.conditions(inside)
@@ -78,13 +81,13 @@ def test_what_it_cannot_see_it_does_not_guess(sandbox, bound):
     assert "bound to namespaces" in conditions["DatadogInstalled"]["message"]
 
 
-def test_it_asks_for_nothing_outside_and_is_never_refused(sandbox, bound):
+def test_it_requests_nothing_outside_and_is_never_denied(sandbox, bound):
     inside, _, point = bound
     wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
-    found = requests(sandbox, point)
-    assert {entry.namespace for entry in found if entry.resource != "leases"} == {inside}
-    assert {entry.namespace for entry in found if entry.resource == "leases"} == {HOME}
-    assert [entry for entry in found if entry.is_denied] == []
+    entries = requests(sandbox, point)
+    assert {entry.namespace for entry in entries if entry.resource != "leases"} == {inside}
+    assert {entry.namespace for entry in entries if entry.resource == "leases"} == {HOME}
+    assert [entry for entry in entries if entry.is_denied] == []
     kinds = "clusterroles,clusterrolebindings"
     items = sandbox.tools.get(kinds).get("items", [])
     assert [item for item in items if item["metadata"]["name"].startswith(RELEASE)] == []

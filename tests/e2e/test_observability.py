@@ -1,4 +1,4 @@
-"""PurpleFleaObservability on a real cluster, against the stand-in of Datadog's API in it."""
+"""PurpleFleaObservability on a real cluster, with the Datadog stand-in."""
 
 import base64
 import functools
@@ -14,7 +14,7 @@ from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 from support.datadog_objects import held
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=60)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 OPERATOR_USER = f"system:serviceaccount:{installation.OPERATOR}:purpleflea-operator"
@@ -23,9 +23,9 @@ APP_KEY = "app-key-of-the-sandbox"
 
 
 def a_manifest(repository, **changes):
-    found = yaml.safe_load((repository / "examples" / "observability.yaml").read_text())
+    manifest = yaml.safe_load((repository / "examples" / "observability.yaml").read_text())
     spec = {"url": DATADOG_URL, "allowInsecureUrl": True, "resync": "10s", "env": "sandbox"}
-    return {**found, "spec": {**found["spec"], **spec, **changes}}
+    return {**manifest, "spec": {**manifest["spec"], **spec, **changes}}
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,11 @@ def namespace(sandbox, repository):
 
 @pytest.fixture
 def monitors(sandbox):
-    """Asks Datadog's stand-in for the monitors of a uid, or for anything; or deletes one."""
+    """Return a client of the Datadog stand-in that reads and deletes monitors."""
     headers = {"DD-API-KEY": sandbox.keys.datadog_key, "DD-APPLICATION-KEY": APP_KEY}
 
     def ask(path, method="GET"):
-        address = sandbox.world.intake + path
+        address = sandbox.observer.intake + path
         request = urllib.request.Request(address, headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.loads(response.read())
@@ -68,8 +68,8 @@ def monitors(sandbox):
             return ask(path)
 
         def of(self, uid):
-            found = ask(f"/api/v1/monitor?monitor_tags=purpleflea-uid:{uid}")
-            return {item["name"]: item["id"] for item in found}
+            monitors = ask(f"/api/v1/monitor?monitor_tags=purpleflea-uid:{uid}")
+            return {item["name"]: item["id"] for item in monitors}
 
         def delete(self, identifier):
             ask(f"/api/v1/monitor/{identifier}", "DELETE")
@@ -78,7 +78,7 @@ def monitors(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"allowInsecureUrl": False}, "url must be https"),
         ({"url": "http://example.com"}, "url must be https"),
@@ -92,20 +92,20 @@ def monitors(sandbox):
         ({"colour": "blue"}, 'unknown field "spec.colour"'),
     ],
 )
-def test_the_api_server_refuses_it_and_names_the_field(
-    sandbox, repository, namespace, changes, words
+def test_the_api_server_rejects_invalid_fields_and_names_them(
+    sandbox, repository, namespace, changes, message
 ):
     manifest = json.dumps(a_manifest(repository, **changes))
     arguments = ("--dry-run=server", "--filename=-", f"--namespace={namespace}")
     with pytest.raises(DemoError) as refused:
         sandbox.tools.kubectl("create", *arguments, stdin=manifest)
-    assert words in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
     "change", [{"site": "datadoghq.eu"}, {"url": "http://localhost"}, {"url": None}]
 )
-def test_the_api_server_keeps_the_address(sandbox, repository, namespace, change):
+def test_site_and_url_are_immutable(sandbox, repository, namespace, change):
     arguments = ("--filename=-", f"--namespace={namespace}")
     manifest = a_manifest(repository, mode="Plan")
     manifest["metadata"]["name"] = "settled"
@@ -121,7 +121,7 @@ def test_the_api_server_keeps_the_address(sandbox, repository, namespace, change
         sandbox.tools.kubectl("delete", "pfo/settled", arguments[1])
 
 
-def test_the_example_makes_everything_heals_and_goes_without_a_trace(
+def test_the_example_creates_repairs_and_deletes_all_objects(
     sandbox, repository, namespace, monitors
 ):
     tools = sandbox.tools
@@ -130,31 +130,31 @@ def test_the_example_makes_everything_heals_and_goes_without_a_trace(
         return tools.get("pfo", "fleet", f"--namespace={namespace}")
 
     def conditions():
-        found = resource().get("status", {}).get("conditions", [])
-        return {item["type"]: item["status"] for item in found}
+        items = resource().get("status", {}).get("conditions", [])
+        return {item["type"]: item["status"] for item in items}
 
     before = held(monitors.ask)
     arguments = ("--filename=-", f"--namespace={namespace}")
     tools.kubectl("create", *arguments, stdin=json.dumps(a_manifest(repository)))
     wait_for(lambda: conditions().get("Ready") == "True", what="fleet Ready")
     uid = resource()["metadata"]["uid"]
-    made = monitors.of(uid)
-    assert len(made) == 11
+    created = monitors.of(uid)
+    assert len(created) == 11
     status = resource()["status"]
-    standing = held(monitors.ask)
+    existing = held(monitors.ask)
     for item in status["objects"]:
         # A metric that no agent of this cluster has reported yet.
         is_waiting = (item["kind"], item["state"]) == ("metric-tags", "Waiting")
-        assert is_waiting or item["id"] in standing[item["kind"]], item
+        assert is_waiting or item["id"] in existing[item["kind"]], item
         assert is_waiting or item["state"] == "InSync", item
     assert status["wanted"] == len(status["objects"]) == 35
     assert APP_KEY not in json.dumps(resource())
 
-    gone = made["Purple Flea agent: high drawdown"]
-    monitors.delete(gone)
+    deleted = created["Purple Flea agent: high drawdown"]
+    monitors.delete(deleted)
     wait_for(
-        lambda: monitors.of(uid).get("Purple Flea agent: high drawdown", gone) != gone,
-        what="the monitor made again",
+        lambda: monitors.of(uid).get("Purple Flea agent: high drawdown", deleted) != deleted,
+        what="the recreated monitor",
     )
     tools.kubectl("delete", "pfo/fleet", f"--namespace={namespace}", "--timeout=60s")
     assert monitors.of(uid) == {}

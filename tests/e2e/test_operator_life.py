@@ -12,7 +12,7 @@ from support import waiting
 from support.builders import a_spec
 from support.pod_processes import pid_of, resident_mib
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -23,14 +23,14 @@ PROGRAM = "purpleflea_operator"
 
 @pytest.fixture
 def replicas(sandbox):
-    """The pods of the operator, both ready, one of them leading: the leader's name and the pods by name."""
+    """Wait for two ready operator pods with a leader; return the leader's name and the pods by name."""
 
-    def found():
+    def leader_and_pods():
         pods = sandbox.pods(NAMESPACE)
         leader = sandbox.leader()
         return (leader, pods) if len(pods) == 2 and all_ready(pods) and leader in pods else None
 
-    return wait_for(found, timeout_s=90, what="a leader and a standby")
+    return wait_for(leader_and_pods, timeout_s=90, what="a leader and a standby")
 
 
 def all_ready(pods):
@@ -44,12 +44,12 @@ def all_ready(pods):
 def process(pods, name):
     pid = pid_of(pods[name]["metadata"]["uid"], PROGRAM)
     if pid is None:
-        pytest.skip("the processes of the node are not to be seen from here")
+        pytest.skip("the processes of the node are not visible from here")
     return pid
 
 
 def takeover(sandbox, point, old):
-    """The request by which another pod than the old leader took the lease."""
+    """Return the request with which a pod other than the old leader acquired the lease."""
     entries = sandbox.audit.entries(since=point, user=USER)
     taken = [
         item
@@ -60,7 +60,7 @@ def takeover(sandbox, point, old):
 
 
 def since(sandbox, point, taken, began):
-    """Seconds until the lease was taken, and until the new leader watched the agents."""
+    """Return the seconds until the lease was acquired and until the new leader watched the agents."""
 
     def watching():
         entries = sandbox.audit.entries(since=point, user=USER)
@@ -71,7 +71,7 @@ def since(sandbox, point, taken, began):
     return (taken.at - began).total_seconds(), (works.at - began).total_seconds()
 
 
-def test_one_replica_leads_and_the_other_holds_no_watch(sandbox, replicas, figures):
+def test_one_replica_leads_and_the_standby_has_no_watch(sandbox, replicas, figures):
     leader, pods = replicas
     (standby,) = set(pods) - {leader}
     requests = [item for item in sandbox.audit.entries(user=USER) if item.pod == standby]
@@ -81,7 +81,7 @@ def test_one_replica_leads_and_the_other_holds_no_watch(sandbox, replicas, figur
         figures[f"memory of the operator, {role}"] = f"{resident_mib(process(pods, name)):.0f} MiB"
 
 
-def test_leader_and_standby_tell_their_metrics(sandbox, replicas):
+def test_leader_and_standby_expose_their_metrics(sandbox, replicas):
     leader, pods = replicas
     for name in pods:
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics"
@@ -102,7 +102,7 @@ OWN_METRICS = (
 
 @pytest.fixture(scope="module")
 def metered(sandbox):
-    """An agent without identities, so that there is something to tell."""
+    """Create an agent without replicas, so that the operator has metrics to report."""
     namespace = sandbox.namespace("metered", with_key=False)
     metadata = {"name": "metered", "namespace": namespace}
     kind = {"apiVersion": "purpleflea.com/v1alpha1", "kind": "PurpleFleaAgent"}
@@ -118,38 +118,38 @@ def test_datadog_scrapes_the_operators_own_metrics(sandbox, replicas, name):
     endpoint = f"endpoint:http://{pods[leader]['status']['podIP']}:8080/metrics"
 
     def arrived():
-        url = f"{sandbox.world.intake}/received/metrics?name=purpleflea_operator.{name}"
+        url = f"{sandbox.observer.intake}/received/metrics?name=purpleflea_operator.{name}"
         with urllib.request.urlopen(url, timeout=10) as response:
-            found = [set(item["tags"]) for item in json.load(response)["series"]]
-        return [tags for tags in found if endpoint in tags]
+            all_tags = [set(item["tags"]) for item in json.load(response)["series"]]
+        return [tags for tags in all_tags if endpoint in tags]
 
     for tags in wait_for(arrived, what=f"{name} of the leader", timeout_s=90):
         assert {"service:purpleflea-operator", "kube_namespace:purpleflea-system"} <= tags
 
 
-def test_after_an_orderly_end_the_standby_leads(sandbox, replicas, figures):
+def test_the_standby_takes_over_after_sigterm(sandbox, replicas, figures):
     leader, pods = replicas
     pid, point = process(pods, leader), sandbox.audit.end()
     began = datetime.now(UTC)
     os.kill(pid, signal.SIGTERM)
     taken = wait_for(lambda: takeover(sandbox, point, leader))
     took, works = since(sandbox, point, taken, began)
-    figures["takeover after SIGTERM"] = f"{took:.1f} s; at work after {works:.1f} s"
+    figures["takeover after SIGTERM"] = f"{took:.1f} s; watching after {works:.1f} s"
     assert took <= 3.0
 
 
-def test_after_kill_9_the_standby_leads(sandbox, replicas, figures):
+def test_the_standby_takes_over_after_sigkill(sandbox, replicas, figures):
     leader, pods = replicas
     pid, point = process(pods, leader), sandbox.audit.end()
     began = datetime.now(UTC)
     os.kill(pid, signal.SIGKILL)
     taken = wait_for(lambda: takeover(sandbox, point, leader))
     took, works = since(sandbox, point, taken, began)
-    figures["takeover after kill -9"] = f"{took:.1f} s; at work after {works:.1f} s"
+    figures["takeover after kill -9"] = f"{took:.1f} s; watching after {works:.1f} s"
     assert took <= 20.0
 
 
-def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_wakes(sandbox, replicas, figures):
+def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_resumes(sandbox, replicas, figures):
     leader, pods = replicas
     pid = process(pods, leader)
     restarts = restarts_of(sandbox, leader)
@@ -160,7 +160,7 @@ def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_wakes(sandbox, re
         sandbox.apply_example(namespace, env=namespace)
         wait_for(lambda: takeover(sandbox, point, leader))
         sandbox.wait_ready(namespace)
-        # Something to do for one who wakes and believes that it still leads.
+        # A change that the old leader would apply if it still believed that it holds the lease.
         sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={namespace}", "--replicas=1")
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""All that the spec can add to the pods, for real: it runs, costs one write per child, and goes again."""
+"""All fields of spec.pod on a real cluster: the pods run, each child is written once, and all children are removed."""
 
 import functools
 import json
@@ -8,7 +8,7 @@ import pytest
 from purpleflea_sandbox.demo import installation
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -21,7 +21,7 @@ LISTEN = (
 
 
 def extended(namespace, image):
-    """An agent that uses every field of spec.pod, in the forms that the API server rewrites."""
+    """Return an agent that uses every field of spec.pod, with values that the API server normalizes."""
     endpoint = "http://exchange.exchange.svc.cluster.local"
     sidecar = {
         "name": "proxy",
@@ -100,7 +100,7 @@ def extended(namespace, image):
 
 @pytest.fixture(scope="module")
 def running(sandbox):
-    """The namespace of the agent, and what its start cost."""
+    """Create the agent; yield its namespace and the request counts of its start."""
     namespace = sandbox.namespace("extended")
     operator = sandbox.tools.get(
         "deployment", "purpleflea-operator", f"--namespace={installation.OPERATOR}"
@@ -119,7 +119,7 @@ def running(sandbox):
     sandbox.tools.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def test_it_runs_under_the_restricted_profile_with_its_sidecar(sandbox, running):
+def test_pods_run_under_the_restricted_profile_with_their_sidecar(sandbox, running):
     namespace, _ = running
     pods = sandbox.pods(namespace)
     assert sorted(pods) == ["extended-0", "extended-1"]
@@ -129,33 +129,33 @@ def test_it_runs_under_the_restricted_profile_with_its_sidecar(sandbox, running)
         assert pod["spec"]["serviceAccountName"] == "extended"
 
 
-def test_nothing_that_the_api_server_rewrote_looks_like_drift(running):
+def test_values_that_the_api_server_normalizes_are_not_drift(running):
     _, counts = running
     children = ("configmaps", "serviceaccounts", "networkpolicies", "poddisruptionbudgets")
     writes = {kind: counts["patch", kind] for kind in (*children, "statefulsets")}
     assert set(writes.values()) == {1}, counts
 
 
-def test_what_gave_way_is_named_by_condition_and_event(sandbox, running):
+def test_ignored_overrides_are_reported_by_condition_and_event(sandbox, running):
     namespace, _ = running
-    found = sandbox.conditions(namespace, "extended")["SpecValid"]
-    assert (found["status"], found["reason"]) == ("True", "OverrideIgnored")
+    condition = sandbox.conditions(namespace, "extended")["SpecValid"]
+    assert (condition["status"], condition["reason"]) == ("True", "OverrideIgnored")
     for field in ("spec.pod.env[DD_ENV]", "spec.pod.labels[app.kubernetes.io/name]"):
-        assert field in found["message"]
+        assert field in condition["message"]
 
-    def told():
+    def override_events():
         events = sandbox.tools.get("events", f"--namespace={namespace}").get("items", [])
         return [item for item in events if item["reason"] == "SpecValidOverrideIgnored"]
 
-    assert wait_for(told)[0]["type"] == "Warning"
+    assert wait_for(override_events)[0]["type"] == "Warning"
 
 
-def test_the_estimate_stands_in_the_status(sandbox, running):
+def test_the_status_contains_the_metrics_estimate(sandbox, running):
     namespace, _ = running
     assert sandbox.agent(namespace, "extended")["status"]["customMetrics"]["estimated"] > 0
 
 
-def test_a_retired_child_goes_and_the_agents_that_stay_run_on(sandbox, running):
+def test_scaling_down_deletes_the_budget_without_a_restart(sandbox, running):
     namespace, _ = running
     before = sandbox.pods(namespace)["extended-0"]["metadata"]["uid"]
     sandbox.patch(namespace, "extended", '{"spec":{"replicas":1}}')
@@ -165,7 +165,7 @@ def test_a_retired_child_goes_and_the_agents_that_stay_run_on(sandbox, running):
     assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
 
 
-def test_the_service_account_goes_with_the_field_that_asks_for_it(sandbox, running):
+def test_the_service_account_is_deleted_with_its_field(sandbox, running):
     namespace, _ = running
     sandbox.patch(namespace, "extended", '{"spec":{"pod":{"serviceAccount":null}}}')
     name = f"--namespace={namespace}"
@@ -175,34 +175,34 @@ def test_the_service_account_goes_with_the_field_that_asks_for_it(sandbox, runni
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"default"}
 
 
-def test_a_workload_that_the_api_server_refuses_leaves_what_runs(sandbox, running):
+def test_a_rejected_workload_keeps_the_running_pods(sandbox, running):
     namespace, _ = running
     before = sandbox.pods(namespace)["extended-0"]["metadata"]["uid"]
     nowhere = '[{"name":"nowhere","mountPath":"/nowhere"}]'
     sandbox.patch(namespace, "extended", f'{{"spec":{{"pod":{{"volumeMounts":{nowhere}}}}}}}')
 
-    def refused():
-        found = sandbox.conditions(namespace, "extended")["WorkloadAvailable"]
-        return found["reason"] == "ApplyFailed" and found["message"]
+    def rejected():
+        condition = sandbox.conditions(namespace, "extended")["WorkloadAvailable"]
+        return condition["reason"] == "ApplyFailed" and condition["message"]
 
-    message = wait_for(refused)
+    message = wait_for(rejected)
     assert "nowhere" in message
     assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
 
 
-def test_a_network_policy_that_is_not_wanted_any_more_is_removed(sandbox, running):
+def test_a_network_policy_that_is_disabled_is_deleted(sandbox, running):
     namespace, _ = running
     sandbox.patch(namespace, "extended", '{"spec": {"network": {"policy": "None"}}}')
-    place = f"--namespace={namespace}"
-    wait_for(lambda: not sandbox.tools.get("networkpolicies", place).get("items"))
+    namespace_flag = f"--namespace={namespace}"
+    wait_for(lambda: not sandbox.tools.get("networkpolicies", namespace_flag).get("items"))
 
 
-def test_deleting_it_leaves_nothing(sandbox, running):
+def test_deleting_the_agent_deletes_all_children(sandbox, running):
     namespace, _ = running
     sandbox.tools.kubectl("delete", "pfa/extended", f"--namespace={namespace}")
 
-    def left():
+    def remaining():
         items = sandbox.tools.get(KINDS, f"--namespace={namespace}").get("items", [])
         return [item for item in items if item["metadata"]["name"].startswith("extended")]
 
-    wait_for(lambda: not left(), timeout_s=60)
+    wait_for(lambda: not remaining(), timeout_s=60)

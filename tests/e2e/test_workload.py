@@ -7,7 +7,7 @@ import pytest
 from purpleflea_sandbox.demo import installation
 from support import waiting
 
-# Each look at the cluster is a process.
+# Every poll of the cluster starts a process.
 wait_for = functools.partial(waiting.wait_for, every_s=0.3, timeout_s=90)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -20,7 +20,7 @@ KINDS = "pods,statefulsets,configmaps,networkpolicies,poddisruptionbudgets,contr
 
 
 def keeper(*, env, storage=None, **spec):
-    """An agent with two identities."""
+    """Return an agent with two replicas."""
     return {
         "apiVersion": "purpleflea.com/v1alpha1",
         "kind": "PurpleFleaAgent",
@@ -54,7 +54,7 @@ def storage_class(name, *, grows):
 
 
 class Fleet:
-    """The keepers of one namespace."""
+    """The agent of one namespace."""
 
     def __init__(self, sandbox, namespace):
         self.sandbox = sandbox
@@ -71,27 +71,30 @@ class Fleet:
         self.sandbox.patch(self.namespace, NAME, json.dumps({"spec": spec}))
 
     def ready(self, count=2):
-        def claim():
+        def is_ready():
             agent = self.sandbox.agent(self.namespace, NAME)
             status = agent.get("status", {})
             current = status.get("observedGeneration") == agent["metadata"]["generation"]
             ready = self.conditions().get("Ready", {}).get("status") == "True"
             return current and ready and status.get("readyReplicas", 0) == count
 
-        wait_for(claim, what=f"{self.namespace}/{NAME} ready")
+        wait_for(is_ready, what=f"{self.namespace}/{NAME} ready")
 
     def conditions(self):
         return self.sandbox.conditions(self.namespace, NAME)
 
-    def turned(self, kind, status, reason):
-        def claim():
-            found = self.conditions().get(kind, {})
-            return (found.get("status"), found.get("reason")) == (status, reason) and found
+    def wait_for_condition(self, kind, status, reason):
+        def matching():
+            condition = self.conditions().get(kind, {})
+            return (condition.get("status"), condition.get("reason")) == (
+                status,
+                reason,
+            ) and condition
 
-        return wait_for(claim, what=f"{kind}={status}/{reason} in {self.namespace}")
+        return wait_for(matching, what=f"{kind}={status}/{reason} in {self.namespace}")
 
     def pods(self):
-        """What shows that a pod is still the same process: its uid and its restarts."""
+        """Return uid and restart counts by pod; they are unchanged if the same processes still run."""
         return {
             name: (
                 pod["metadata"]["uid"],
@@ -101,8 +104,8 @@ class Fleet:
         }
 
     def items(self, kinds):
-        found = self.sandbox.tools.get(kinds, f"--namespace={self.namespace}").get("items", [])
-        return [item for item in found if item["metadata"]["name"] != "kube-root-ca.crt"]
+        items = self.sandbox.tools.get(kinds, f"--namespace={self.namespace}").get("items", [])
+        return [item for item in items if item["metadata"]["name"] != "kube-root-ca.crt"]
 
     def delete(self):
         self.kubectl("delete", f"pfa/{NAME}", "--ignore-not-found")
@@ -115,7 +118,7 @@ def classes(sandbox):
 
 @pytest.fixture(scope="module")
 def kept(sandbox, classes):
-    """Two agents whose journals are on volumes that may grow."""
+    """Create two agents with journals on expandable volumes."""
     fleet = Fleet(sandbox, "kept")
     fleet.apply(storage={"size": "32Mi", "storageClassName": "grows"})
     fleet.ready()
@@ -124,19 +127,19 @@ def kept(sandbox, classes):
 
 
 def workload(fleet):
-    (found,) = fleet.items("statefulsets")
-    return found
+    (stateful_set,) = fleet.items("statefulsets")
+    return stateful_set
 
 
-def test_volumes_grow_while_the_pods_run_on(kept, figures):
-    before, made = kept.pods(), workload(kept)["metadata"]["uid"]
+def test_volumes_are_expanded_while_the_pods_keep_running(kept, figures):
+    before, old_uid = kept.pods(), workload(kept)["metadata"]["uid"]
     kept.patch(storage={"size": "64Mi"})
 
-    def made_anew():
+    def recreated():
         items = kept.items("statefulsets")
-        return items and items[0]["metadata"]["uid"] != made and items[0]
+        return items and items[0]["metadata"]["uid"] != old_uid and items[0]
 
-    template = wait_for(made_anew)["spec"]["volumeClaimTemplates"][0]
+    template = wait_for(recreated)["spec"]["volumeClaimTemplates"][0]
     assert template["spec"]["resources"]["requests"]["storage"] == "64Mi"
     kept.ready()
     claims = lambda: {  # noqa: E731
@@ -153,10 +156,10 @@ def test_volumes_grow_while_the_pods_run_on(kept, figures):
     figures["pods restarted by a larger volume claim"] = "0"
 
 
-def test_a_storage_class_that_lets_nothing_grow_is_named_and_the_pods_run_on(kept):
+def test_a_changed_storage_class_is_reported_and_the_pods_keep_running(kept):
     before = kept.pods()
     kept.patch(storage={"storageClassName": "fixed"})
-    text = kept.turned("StorageReady", "False", "ClassDiffers")["message"]
+    text = kept.wait_for_condition("StorageReady", "False", "ClassDiffers")["message"]
     assert "only new claims are made on fixed" in text
     kept.ready()
     kept.patch(storage={"storageClassName": "grows"})
@@ -164,19 +167,19 @@ def test_a_storage_class_that_lets_nothing_grow_is_named_and_the_pods_run_on(kep
     assert kept.pods() == before
 
 
-def test_a_volume_that_may_not_grow_says_what_to_do(sandbox, classes):
+def test_a_rejected_expansion_is_reported_with_a_remedy(sandbox, classes):
     fleet = Fleet(sandbox, "fixed")
     fleet.apply(storage={"size": "32Mi", "storageClassName": "fixed"})
     fleet.ready()
     before = fleet.pods()
     fleet.patch(storage={"size": "64Mi"})
-    text = fleet.turned("StorageReady", "False", "ExpansionRefused")["message"]
+    text = fleet.wait_for_condition("StorageReady", "False", "ExpansionRefused")["message"]
     assert "set allowVolumeExpansion" in text
     assert fleet.pods() == before
     fleet.delete()
 
 
-def test_a_volume_that_is_added_replaces_the_pods_one_after_the_other(sandbox, classes):
+def test_adding_a_volume_replaces_the_pods(sandbox, classes):
     fleet = Fleet(sandbox, "added")
     fleet.apply()
     fleet.ready()
@@ -191,129 +194,129 @@ def test_a_volume_that_is_added_replaces_the_pods_one_after_the_other(sandbox, c
     wait_for(on_claims, what="pods on volume claims")
     fleet.ready()
     assert fleet.pods().keys() == before.keys()
-    fleet.turned("StorageReady", "True", "Ready")
+    fleet.wait_for_condition("StorageReady", "True", "Ready")
     fleet.delete()
 
 
-def test_halting_names_who_when_and_why_and_waits_for_every_agent(kept):
+def test_halting_reports_user_time_and_reason_and_waits_for_all_agents(kept):
     before = kept.pods()
-    kept.kubectl("annotate", f"pfa/{NAME}", "purpleflea.com/reason=the exchange acts up")
+    kept.kubectl("annotate", f"pfa/{NAME}", "purpleflea.com/reason=exchange maintenance")
     kept.patch(trading={"mode": "Halted"})
-    text = kept.turned("TradingActive", "False", "Halted")["message"]
+    text = kept.wait_for_condition("TradingActive", "False", "Halted")["message"]
     assert "by kubectl-patch at " in text
-    assert "(the exchange acts up); 2/2 acknowledged and at rest" in text
+    assert "(exchange maintenance); 2/2 acknowledged and at rest" in text
     trading = kept.sandbox.agent(kept.namespace, NAME)["status"]["trading"]
     assert (trading["mode"], trading["running"], trading["acknowledged"]) == ("Halted", 2, 2)
     kept.kubectl("delete", f"pod/{NAME}-1")
     wait_for(lambda: kept.pods().get(f"{NAME}-1", before[f"{NAME}-1"]) != before[f"{NAME}-1"])
     kept.ready()
-    kept.turned("TradingActive", "False", "Halted")
+    kept.wait_for_condition("TradingActive", "False", "Halted")
     kept.patch(trading={"mode": "Active"})
-    kept.turned("TradingActive", "True", "Active")
+    kept.wait_for_condition("TradingActive", "True", "Active")
 
 
-def test_stopping_ends_the_pods_after_they_are_at_rest_and_active_starts_them_again(kept):
+def test_stopped_scales_to_zero_and_active_starts_the_pods_again(kept):
     kept.patch(trading={"mode": "Stopped"})
-    kept.turned("TradingActive", "False", "Stopped")
+    kept.wait_for_condition("TradingActive", "False", "Stopped")
     wait_for(lambda: kept.pods() == {}, what="no pod")
     assert kept.conditions()["WorkloadAvailable"]["reason"] == "ScaledToZero"
     kept.patch(trading={"mode": "Active"})
     kept.ready()
-    kept.turned("TradingActive", "True", "Active")
+    kept.wait_for_condition("TradingActive", "True", "Active")
 
 
-def test_a_rollout_that_is_stuck_says_why_and_goes_on_when_mended(kept):
+def test_a_stuck_rollout_reports_its_reason_and_continues_when_fixed(kept):
     before = kept.pods()
     kept.patch(image={"repository": "localhost/not-there", "tag": "1", "pullPolicy": "Never"})
-    text = kept.turned("Progressing", "False", "ImagePullFailed")["message"]
+    text = kept.wait_for_condition("Progressing", "False", "ImagePullFailed")["message"]
     assert f"{NAME}-1" in text
     assert kept.pods()[f"{NAME}-0"] == before[f"{NAME}-0"]
     kept.kubectl(
         "patch", f"pfa/{NAME}", "--type=json", '--patch=[{"op":"remove","path":"/spec/image"}]'
     )
     kept.ready()
-    kept.turned("Progressing", "True", "Complete")
+    kept.wait_for_condition("Progressing", "True", "Complete")
 
 
-def test_an_agent_that_starts_anew_beside_a_stuck_rollout_keeps_the_settings_of_its_revision(kept):
+def test_a_restart_during_a_stuck_rollout_keeps_the_old_revision(kept):
     uid, restarts = kept.pods()[f"{NAME}-0"]
     kept.patch(strategy="crystal-ball")
-    kept.turned("Progressing", "False", "CrashLooping")
+    kept.wait_for_condition("Progressing", "False", "CrashLooping")
     assert kept.pods()[f"{NAME}-0"] == (uid, restarts)
-    # Its container comes back in the same pod.
+    # The container restarts in the same pod.
     end_it = ("python", "-c", "import os; os.kill(1, 15)")
-    place = f"--namespace={kept.namespace}"
-    kept.sandbox.tools.kubectl("exec", place, f"{NAME}-0", "--", *end_it)
+    namespace_flag = f"--namespace={kept.namespace}"
+    kept.sandbox.tools.kubectl("exec", namespace_flag, f"{NAME}-0", "--", *end_it)
 
-    def back():
+    def restarted():
         again = kept.sandbox.pods(kept.namespace)[f"{NAME}-0"]
         (state,) = again["status"]["containerStatuses"]
         return again["metadata"]["uid"] == uid and state["restartCount"] > restarts[0] and state
 
-    wait_for(lambda: (state := back()) and state["ready"], what="ready again, as before")
-    # A pod that is made anew is one of its revision, too.
+    wait_for(lambda: (state := restarted()) and state["ready"], what="ready again, as before")
+    # A recreated pod has the old revision, too.
     kept.kubectl("delete", f"pod/{NAME}-0")
 
-    def anew():
+    def recreated_container():
         pod = kept.sandbox.pods(kept.namespace).get(f"{NAME}-0")
         if pod is None or pod["metadata"]["uid"] == uid or "containerStatuses" not in pod["status"]:
             return None
         return pod["status"]["containerStatuses"][0]
 
-    wait_for(lambda: (state := anew()) and state["ready"], what="ready in a new pod")
-    assert anew()["restartCount"] == 0
+    wait_for(lambda: (state := recreated_container()) and state["ready"], what="ready in a new pod")
+    assert recreated_container()["restartCount"] == 0
     kept.patch(strategy="momentum")
     kept.ready()
     rolling = workload(kept)["spec"]["updateStrategy"].get("rollingUpdate", {})
     assert rolling.get("partition", 0) == 0
 
 
-def test_a_change_of_settings_costs_the_workload_and_a_status(kept, sandbox, figures):
+def test_a_settings_change_needs_one_workload_write_and_a_status(kept, sandbox, figures):
     point = sandbox.audit.end()
     kept.patch(trading={"interval": "3s"})
     kept.ready()
     took = sandbox.audit.seconds_since(point)
     counts = sandbox.audit.counts(since=point, user=OPERATOR_USER)
-    ours = {
+    writes = {
         kind: number
         for (verb, kind), number in counts.items()
         if verb not in ("get", "list", "watch") and kind not in ("leases", "events")
     }
-    statuses = ours.pop("purplefleaagents/status")
-    figures["writes of a change of settings"] = f"{ours}, {statuses} statuses in {took:.0f} s"
-    assert ours == {"statefulsets": 1}
-    # A rollout that takes long says how far it is, once in a while.
+    statuses = writes.pop("purplefleaagents/status")
+    figures["writes of a change of settings"] = f"{writes}, {statuses} statuses in {took:.0f} s"
+    assert writes == {"statefulsets": 1}
+    # During a long rollout the status is updated at most once per interval.
     assert statuses <= 1 + took // UNDER_WAY_S
 
 
-def test_a_key_that_is_replaced_is_used_without_a_restart(kept, sandbox):
+def test_a_rotated_key_is_used_without_a_restart(kept, sandbox):
     before = kept.pods()
 
     def replace(keys):
         installation.api_key(sandbox.tools, kept.namespace, keys)
-        # A pod that is touched has its mounts refreshed at once; the kubelet alone takes a minute or so.
+        # An annotation change makes the kubelet refresh the mounts immediately; otherwise it takes about a minute.
         text = keys.exchange_key[-8:]
         kept.kubectl("annotate", "pods", "--all", f"tests.purpleflea.com/key={text}", "--overwrite")
 
     def ready_pods():
-        found = sandbox.pods(kept.namespace).values()
-        conditions = [item for pod in found for item in pod["status"]["conditions"]]
+        pods = sandbox.pods(kept.namespace).values()
+        conditions = [item for pod in pods for item in pod["status"]["conditions"]]
         return sum(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
     replace(dataclasses.replace(sandbox.keys, exchange_key="pf_paper_" + "0" * 32))
-    wait_for(lambda: ready_pods() == 0, what="agents whose key is refused")
+    wait_for(lambda: ready_pods() == 0, what="agents with a rejected key")
     replace(sandbox.keys)
-    wait_for(lambda: ready_pods() == len(before), what="agents with a key that is good")
+    wait_for(lambda: ready_pods() == len(before), what="agents with a valid key")
     kept.ready()
     assert kept.pods() == before
 
 
-def test_the_younger_of_two_with_the_same_identities_is_not_started_until_told_apart(kept, sandbox):
+def test_the_younger_of_two_agents_with_the_same_identity_is_not_started(kept, sandbox):
     other = Fleet(sandbox, "kept-twice")
     other.kubectl("apply", "--filename=-", stdin=json.dumps(keeper(env="kept")))
-    text = other.turned("DuplicateIdentity", "True", "NotStarted")["message"]
+    text = other.wait_for_condition("DuplicateIdentity", "True", "NotStarted")["message"]
     assert "kept/keeper has the same name" in text
-    assert other.turned("Ready", "False", "DuplicateIdentity")
+    assert other.wait_for_condition("Ready", "False", "DuplicateIdentity")
     assert other.pods() == {}
     assert kept.conditions()["DuplicateIdentity"]["status"] == "False"
     other.patch(datadog={"env": "kept-twice"})
@@ -323,19 +326,19 @@ def test_the_younger_of_two_with_the_same_identities_is_not_started_until_told_a
 
 @pytest.fixture
 def without_operator(sandbox):
-    """Nobody operates, until it is called."""
+    """Scale the operator to zero; yield a function that brings it back."""
     sandbox.tools.kubectl("scale", *OPERATOR, "--replicas=0")
     wait_for(lambda: sandbox.pods(installation.OPERATOR) == {}, what="the operator's end")
 
-    def back():
+    def restore():
         sandbox.tools.kubectl("scale", *OPERATOR, "--replicas=2")
         installation.wait_for(sandbox.tools, installation.OPERATOR, OPERATOR[0])
 
-    yield back
-    back()
+    yield restore
+    restore()
 
 
-def test_what_is_deleted_while_nobody_operates_is_gone_but_for_the_journals(
+def test_an_agent_deleted_without_an_operator_leaves_only_its_journals(
     kept, without_operator, sandbox
 ):
     old = sandbox.agent(kept.namespace, NAME)["metadata"]["uid"]
@@ -353,7 +356,7 @@ def test_what_is_deleted_while_nobody_operates_is_gone_but_for_the_journals(
     assert agent["status"]["trading"]["since"] >= agent["metadata"]["creationTimestamp"]
 
 
-def test_pods_left_behind_while_their_workload_was_made_anew_are_ended(kept, without_operator):
+def test_orphaned_pods_of_a_deleted_agent_are_deleted(kept, without_operator):
     kept.kubectl("delete", f"statefulset/{NAME}", "--cascade=orphan")
     kept.delete()
     assert len(kept.pods()) == 2
@@ -361,7 +364,7 @@ def test_pods_left_behind_while_their_workload_was_made_anew_are_ended(kept, wit
     wait_for(lambda: kept.pods() == {}, what="no orphan")
 
 
-def test_a_namespace_that_is_deleted_goes(sandbox):
+def test_a_namespace_with_an_agent_can_be_deleted(sandbox):
     fleet = Fleet(sandbox, "doomed")
     fleet.apply(storage={"size": "32Mi"})
     fleet.ready()

@@ -1,4 +1,4 @@
-"""The audit log of a real API server: who asked for what, and when."""
+"""Reads the audit log of a real API server: user, request and time of every entry."""
 
 import json
 from collections import Counter
@@ -28,26 +28,29 @@ class Entry:
     """The pod whose ServiceAccount token was used."""
     group: str = ""
     is_denied: bool = False
-    """Whether a right was missing; a refusal for another reason is none."""
+    """Whether the request was denied by authorization; other rejections do not count."""
 
     @property
     def is_write(self) -> bool:
-        """Whether it may have changed something."""
+        """Return whether the request may have changed an object."""
         return self.verb in WRITES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLog:
-    """The log, as far as it is written."""
+    """The audit log file; it may still grow."""
 
     file: Path
 
     def end(self) -> int:
-        """Where the log ends now; entries after this point are later ones."""
+        """Return the current end of the log, for use as `since`."""
         return self.file.stat().st_size
 
     def entries(self, *, since: int = 0, user: str = "") -> Iterator[Entry]:
-        """Requests after a point of the log, of users whose name contains `user`. A watch counts when it starts."""
+        """Yield the requests after a point of the log by users whose name contains `user`.
+
+        A watch is counted when it starts.
+        """
         with self.file.open("rb") as stream:
             stream.seek(since)
             for line in stream:
@@ -58,13 +61,13 @@ class AuditLog:
                     yield entry
 
     def counts(self, *, since: int = 0, user: str = "") -> Counter[tuple[str, str]]:
-        """Requests by verb and resource."""
+        """Return the number of requests by verb and resource."""
         return Counter(
             (entry.verb, entry.resource) for entry in self.entries(since=since, user=user)
         )
 
     def seconds_since(self, point: int) -> float:
-        """The time between the first and the last request after a point."""
+        """Return the seconds between the first and the last request after a point."""
         times = [entry.at for entry in self.entries(since=point)]
         return (times[-1] - times[0]).total_seconds() if times else 0.0
 
@@ -73,17 +76,19 @@ def _entry(line: dict[str, Any]) -> Entry | None:
     verb, stage = line["verb"], line["stage"]
     if stage != ("ResponseStarted" if verb == "watch" else "ResponseComplete"):
         return None
-    what = line.get("objectRef", {})
-    resource = "/".join(part for part in (what.get("resource"), what.get("subresource")) if part)
+    target = line.get("objectRef", {})
+    resource = "/".join(
+        part for part in (target.get("resource"), target.get("subresource")) if part
+    )
     return Entry(
         at=datetime.fromisoformat(line["stageTimestamp"]),
         user=line["user"]["username"],
         verb=verb,
         resource=resource,
-        namespace=what.get("namespace", ""),
-        name=what.get("name", ""),
+        namespace=target.get("namespace", ""),
+        name=target.get("name", ""),
         code=line.get("responseStatus", {}).get("code", 0),
         pod=next(iter(line["user"].get("extra", {}).get(POD_NAME, ())), ""),
-        group=what.get("apiGroup", ""),
+        group=target.get("apiGroup", ""),
         is_denied=line.get("annotations", {}).get(DECISION) == "forbid",
     )

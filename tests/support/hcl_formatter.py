@@ -1,6 +1,7 @@
-"""The formatter of HCL that `terraform fmt` is made of, built once from a Go module whose sources go.sum pins.
+"""The HCL formatter that `terraform fmt` uses, built once from a pinned Go module.
 
-Terraform itself is on no package registry. What it does beyond this is little, and tested beside the generator.
+Terraform itself is not available from a package registry. The few other rules of `terraform fmt` are tested with the
+generator.
 """
 
 import hashlib
@@ -11,15 +12,15 @@ from pathlib import Path
 
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import gobuild, locks
-from purpleflea_sandbox.cluster.progress import Silent
-from purpleflea_sandbox.cluster.recipes import Recipe
+from purpleflea_sandbox.cluster.build_specs import BuildSpec
+from purpleflea_sandbox.cluster.progress import NullProgress
 
 MODULE = Path(__file__).parent / "hclfmt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tool(Recipe):
-    """A program of the tests: its module lies beside them."""
+class Tool(BuildSpec):
+    """A program of the tests, with its module in tests/support."""
 
     @property
     def folder(self) -> Path:
@@ -35,17 +36,17 @@ HCLFMT = Tool(
 
 
 def program() -> Path:
-    """The formatter, built where the cache does not have it."""
+    """Return the formatter; build it if it is not cached."""
     pin = hashlib.sha256((MODULE / "go.sum").read_bytes()).hexdigest()[:12]
-    place = paths.cache() / "bin" / f"hclfmt-{pin}" / "hclfmt"
+    target = paths.cache() / "bin" / f"hclfmt-{pin}" / "hclfmt"
     with locks.held(paths.cache() / "locks" / "hclfmt", timeout_s=240, what="the formatter"):
-        if not place.is_file():
-            gobuild.build([(HCLFMT, place)], Silent())
-    return place
+        if not target.is_file():
+            gobuild.build([(HCLFMT, target)], NullProgress())
+    return target
 
 
 def unformatted(files: Iterable[Path]) -> list[str]:
-    """Names of files that it would write otherwise."""
+    """Return the names of files that the formatter would change."""
     formatter = program()
     return [path.name for path in files if not _is_formatted(formatter, path)]
 

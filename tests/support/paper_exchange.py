@@ -17,10 +17,10 @@ import httpx
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.server import EmbeddedServer, configuration, listener
-from purpleflea_sandbox.exchange.settings import Settings
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.settings import ExchangeSettings
+from purpleflea_sandbox.exchange.venue.context import Terms
 from support.exchange_double import KEY
 from support.waiting import wait_for
 
@@ -100,15 +100,15 @@ class PaperExchange:
         with tempfile.TemporaryDirectory() as folder:
             keys = Path(folder, "keys")
             keys.write_text(f"{KEY} fleet\n")
-            house = House.opened(
-                Settings(
+            state = AppState.open(
+                ExchangeSettings(
                     keys_file=keys,
                     admin_token=ADMIN_TOKEN,
                     rate_limit_per_minute=UNLIMITED,
                     terms=Terms(start_balance_usd=RICH),
                 )
             )
-            config = configuration(house)
+            config = configuration(state)
             config.app = self._recorded(config.app)  # type: ignore[arg-type]
             self._server = EmbeddedServer(config)
             asyncio.run(self._server.serve([self._socket]))

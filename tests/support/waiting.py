@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline: tests never sleep for a fixed time."""
+"""Waits for a condition with a deadline, so that tests never sleep for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,15 @@ POLL_S = 0.02
 def wait_for(
     look: Callable[[], T], *, what: str = "it", timeout_s: float = 15.0, every_s: float = POLL_S
 ) -> T:
-    """The first truthy result of `look`; an AssertionError naming `what`, with the last result, where none comes."""
+    """Return the first truthy result of `look`.
+
+    Raises AssertionError with `what` and the last result after `timeout_s`.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
-        found = look()
-        if found:
-            return found
+        result = look()
+        if result:
+            return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {timeout_s:g} s: {found!r}")
+            raise AssertionError(f"{what} was not true within {timeout_s:g} s: {result!r}")
         time.sleep(every_s)

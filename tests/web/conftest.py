@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
 
 from purpleflea_sandbox.cluster import packages
-from purpleflea_sandbox.cluster.progress import Terminal
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 from purpleflea_sandbox.datadog import servers
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.intake import app as intake_app
@@ -30,7 +30,7 @@ ACROSS_MS = 60_000
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The program of Debian's chromium, installed where it is missing."""
-    packages.ensure(("chromium",), Terminal())
+    packages.ensure(("chromium",), TerminalProgress())
     return packages.program("chromium")
 
 

@@ -1,1 +1,3 @@
-"""The outside world on one machine: a real Kubernetes, a paper exchange, a Datadog stand-in."""
+"""Simulated environment for one machine: a real Kubernetes cluster, a paper exchange, and a Datadog
+stand-in.
+"""

@@ -1,5 +1,7 @@
-"""`python -m purpleflea_sandbox`: mounts the command groups of the sandbox's parts. A part is
-imported only when it is asked for, so that each works where the libraries of another are missing.
+"""Command line `python -m purpleflea_sandbox`.
+
+It mounts the command groups of the sandbox packages. A group is imported only when it is invoked,
+so each group works even if the dependencies of another group are not installed.
 """
 
 import importlib
@@ -7,14 +9,17 @@ import importlib
 import click
 
 _GROUPS = {
-    "cluster": ("purpleflea_sandbox.cluster.commands", "A Kubernetes cluster on this machine."),
-    "images": ("purpleflea_sandbox.images.commands", "Container images, built without a registry."),
-    "demo": ("purpleflea_sandbox.demo.commands", "The whole fleet, set up and shown."),
+    "cluster": (
+        "purpleflea_sandbox.cluster.commands",
+        "Manage a Kubernetes cluster on this machine.",
+    ),
+    "images": ("purpleflea_sandbox.images.commands", "Build container images without a registry."),
+    "demo": ("purpleflea_sandbox.demo.commands", "Set up the whole fleet and show it."),
 }
 
 
 class LazyGroup(click.Group):
-    """Finds a group `name` as the attribute `name` of its module."""
+    """Click group that loads the command `name` from the attribute `name` of its module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_GROUPS)
@@ -24,18 +29,18 @@ class LazyGroup(click.Group):
             return None
         command = getattr(importlib.import_module(_GROUPS[cmd_name][0]), cmd_name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{cmd_name} is no click command")
+            raise TypeError(f"{cmd_name} is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # Help of the whole must not import the parts.
+        # Write the help from `_GROUPS`, because the help text must not import the groups.
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
 
 
 @click.command(cls=LazyGroup)
 def main() -> None:
-    """The outside world on one machine: Kubernetes, a paper exchange, a Datadog stand-in."""
+    """Simulated environment for one machine: Kubernetes, a paper exchange, and a Datadog stand-in."""
 
 
 if __name__ == "__main__":

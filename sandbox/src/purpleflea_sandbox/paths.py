@@ -1,5 +1,8 @@
-"""Where the sandbox keeps things: the checkout, the cache (may be deleted at any time, costs only
-time) and the state of what runs (XDG folders). Knows no cluster and creates nothing."""
+"""Folders of the sandbox: the checkout, the cache, and the state of running clusters (XDG folders).
+
+The cache may be deleted at any time; only build time is lost. This module creates no folder and
+does not depend on the cluster package.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +11,9 @@ _MARK = Path("sandbox") / "pyproject.toml"
 
 
 def checkout(start: Path | None = None) -> Path:
-    """The checkout that is worked in: the one around the current folder, else the one this package lies in."""
+    """Return the checkout that contains the current folder, or else the checkout that contains this
+    package.
+    """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / _MARK).is_file():
@@ -26,6 +31,6 @@ def state() -> Path:
 
 def _xdg(variable: str, default: str) -> Path:
     base = os.environ.get(variable, "")
-    # The XDG rules: a relative value is to be ignored.
+    # The XDG specification requires that a relative value is ignored.
     root = Path(base) if base.startswith("/") else Path.home() / default
     return root / "purpleflea"

@@ -1,5 +1,7 @@
-"""What the sandbox promises of its own one-node plane, tried on a real one: pods, names, addresses, volumes, the audit
-log, recovery, and that nothing is left behind. The tests of this file are one story and run in order."""
+"""Tests of the local provider on a real cluster: pods, names, addresses, volumes, the audit log, recovery and cleanup.
+
+The tests of this file depend on each other and run in sequence.
+"""
 
 import json
 import os
@@ -15,14 +17,14 @@ from purpleflea_sandbox.cluster import binaries, identity
 from purpleflea_sandbox.cluster.local.image_store import single_program_image
 from purpleflea_sandbox.cluster.local.provider import Local
 from purpleflea_sandbox.cluster.port import Cluster, Options
-from purpleflea_sandbox.cluster.progress import Silent
-from support.plane_trial import (
+from purpleflea_sandbox.cluster.progress import NullProgress
+from support.cluster_scenario import (
     IMAGE,
     LIMIT_S,
     NAMESPACE,
     Kubectl,
     eventually,
-    look_inside,
+    run_inside,
     stateful_set,
     traces,
 )
@@ -36,28 +38,28 @@ pytestmark = [
     ),
 ]
 
-QUIET = Silent()
+QUIET = NullProgress()
 REPLICAS = 2
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout of our own: these planes meet no plane of a developer."""
+    """Return a separate checkout, so that these clusters do not conflict with those of a developer."""
     return tmp_path_factory.mktemp("checkout")
 
 
 @pytest.fixture(scope="module")
 def first(checkout: Path) -> Iterator[Local]:
-    plane = Local(identity.identify("e2e-first", checkout))
-    yield plane
-    plane.down(QUIET, purge=True)
+    cluster = Local(identity.identify("e2e-first", checkout))
+    yield cluster
+    cluster.down(QUIET, purge=True)
 
 
 @pytest.fixture(scope="module")
 def second(checkout: Path) -> Iterator[Local]:
-    plane = Local(identity.identify("e2e-second", checkout))
-    yield plane
-    plane.down(QUIET, purge=True)
+    cluster = Local(identity.identify("e2e-second", checkout))
+    yield cluster
+    cluster.down(QUIET, purge=True)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def image(first: Local, running: Cluster, tmp_path_factory: pytest.TempPathFacto
     return archive
 
 
-def test_an_image_takes_the_place_of_its_former_self(
+def test_a_new_image_replaces_the_previous_image_of_the_same_name(
     first: Local, running: Cluster, tmp_path: Path
 ) -> None:
     name = "localhost/replaced:1"
@@ -114,7 +116,7 @@ def web(kubectl: Kubectl, image: Path) -> None:
     kubectl.must("rollout", "status", "statefulset/web", f"--timeout={LIMIT_S:.0f}s")
 
 
-def test_a_plane_comes_up_with_a_ready_node_and_says_what_is_real(running: Cluster) -> None:
+def test_a_cluster_starts_with_a_ready_node_and_lists_its_real_components(running: Cluster) -> None:
     assert running.ready
     assert running.state == "running"
     assert running.versions["kubernetes"].startswith("v1.")
@@ -124,7 +126,7 @@ def test_a_plane_comes_up_with_a_ready_node_and_says_what_is_real(running: Clust
     assert any("kubelet" in line for line in running.real)
 
 
-def test_up_on_a_running_plane_changes_nothing(first: Local, running: Cluster) -> None:
+def test_up_on_a_running_cluster_changes_nothing(first: Local, running: Cluster) -> None:
     again = first.up(Options(audit=True), QUIET)
 
     assert again.pids == running.pids
@@ -137,24 +139,24 @@ def test_restricted_pods_with_claims_become_ready(kubectl: Kubectl, web: None) -
     assert [claim["status"]["phase"] for claim in claims] == ["Bound"] * REPLICAS
 
 
-def test_node_agents_find_pod_logs_where_every_node_has_them(first: Local, web: None) -> None:
-    assert f"{NAMESPACE}_web-0_" in look_inside(first, "ls", "/var/log/pods")
-    assert f"web-0_{NAMESPACE}_web-" in look_inside(first, "ls", "/var/log/containers")
+def test_pod_logs_have_the_usual_paths_on_the_node(first: Local, web: None) -> None:
+    assert f"{NAMESPACE}_web-0_" in run_inside(first, "ls", "/var/log/pods")
+    assert f"web-0_{NAMESPACE}_web-" in run_inside(first, "ls", "/var/log/containers")
 
 
 def test_a_service_name_reaches_every_pod(kubectl: Kubectl, web: None) -> None:
-    heard: Counter[str] = Counter()
+    responses: Counter[str] = Counter()
 
-    def all_heard() -> bool:
+    def all_responded() -> bool:
         answer = kubectl.probe("web-0", "get", f"http://web.{NAMESPACE}")
-        if answer.returncode == 0:  # kube-proxy follows the readiness of a pod a little later
-            heard[answer.stdout] += 1
-        return len(heard) == REPLICAS
+        if answer.returncode == 0:  # kube-proxy applies the readiness of a pod with a short delay
+            responses[answer.stdout] += 1
+        return len(responses) == REPLICAS
 
-    eventually(all_heard, f"answers of {REPLICAS} pods, had {heard}")
+    eventually(all_responded, f"responses of {REPLICAS} pods, received {responses}")
 
 
-def test_a_pod_of_a_stateful_set_has_a_name_of_its_own(kubectl: Kubectl, web: None) -> None:
+def test_a_pod_of_a_stateful_set_has_its_own_dns_name(kubectl: Kubectl, web: None) -> None:
     address = kubectl.must("get", "pod", "web-1", "--output", "jsonpath={.status.podIP}")
 
     answer = kubectl.probe("web-0", "resolve", f"web-1.web.{NAMESPACE}.svc.cluster.local")
@@ -163,16 +165,16 @@ def test_a_pod_of_a_stateful_set_has_a_name_of_its_own(kubectl: Kubectl, web: No
     assert address.startswith("10.244.")
 
 
-def test_the_outside_cannot_be_named_or_reached(kubectl: Kubectl, web: None) -> None:
+def test_external_names_and_addresses_are_unreachable(kubectl: Kubectl, web: None) -> None:
     named = kubectl.probe("web-0", "resolve", "outside.example")
-    # An address that RFC 5737 keeps for documentation: no packet to it may ever be answered.
+    # RFC 5737 reserves this address for documentation, so no host may respond.
     reached = kubectl.probe("web-0", "get", "http://192.0.2.1/")
 
     assert "no such host" in named.stderr
     assert "network is unreachable" in reached.stderr
 
 
-def test_a_claim_keeps_its_data_when_the_pod_goes(kubectl: Kubectl, web: None) -> None:
+def test_a_claim_keeps_its_data_when_the_pod_is_deleted(kubectl: Kubectl, web: None) -> None:
     kubectl.must("exec", "web-0", "--", "/probe", "write", "/data/journal", "kept")
 
     kubectl.must("delete", "pod", "web-0", "--grace-period=1")
@@ -183,7 +185,7 @@ def test_a_claim_keeps_its_data_when_the_pod_goes(kubectl: Kubectl, web: None) -
     )
 
 
-def test_a_deleted_claim_takes_its_volume_and_folder_along(
+def test_a_deleted_claim_deletes_its_volume_and_folder(
     kubectl: Kubectl, web: None, running: Cluster
 ) -> None:
     assert running.logs is not None
@@ -215,7 +217,7 @@ def test_the_audit_log_has_every_write_once(kubectl: Kubectl, web: None, first: 
     assert {line["level"] for line in lines} == {"Metadata"}
 
 
-def test_a_killed_kubelet_comes_back_and_pods_stay(
+def test_a_killed_kubelet_is_restarted_and_pods_keep_running(
     first: Local, kubectl: Kubectl, web: None
 ) -> None:
     query = ("get", "pod", "web-0", "--output", "jsonpath={.metadata.uid}/{.status.startTime}")
@@ -229,7 +231,7 @@ def test_a_killed_kubelet_comes_back_and_pods_stay(
     assert kubectl.must(*query) == before
 
 
-def test_two_planes_live_side_by_side_and_part_without_a_trace(
+def test_two_clusters_run_in_parallel_and_are_removed_completely(
     first: Local, second: Local, checkout: Path, kubectl: Kubectl, web: None
 ) -> None:
     other = second.up(Options(), QUIET)
@@ -243,16 +245,16 @@ def test_two_planes_live_side_by_side_and_part_without_a_trace(
     assert second.status().state == "stopped"
     left = traces([identity.identify("e2e-second", checkout)])
     assert not any(left.values()), left
-    # The folders that both had hidden under mounts of their own are still hidden in the first.
+    # The mounts of the first cluster over the shared folders still exist.
     assert kubectl.probe("web-0", "read", "/data/journal").stdout == "kept"
-    assert look_inside(first, "findmnt", "-no", "FSTYPE", "/var/lib/cni").strip() == "tmpfs"
+    assert run_inside(first, "findmnt", "-no", "FSTYPE", "/var/lib/cni").strip() == "tmpfs"
 
 
-def test_a_plane_whose_supervisor_was_killed_is_recognised_and_replaced_with_its_images(
+def test_a_cluster_with_a_killed_supervisor_is_replaced_and_keeps_its_images(
     first: Local, image: Path, web: None, checkout: Path
 ) -> None:
     os.kill(first.status().pids["supervisor"], signal.SIGKILL)
-    eventually(lambda: first.status().state == "stale", "the plane to be seen as dead")
+    eventually(lambda: first.status().state == "stale", "the cluster to be stale")
 
     again = first.up(Options(), QUIET)
 
@@ -264,12 +266,12 @@ def test_a_plane_whose_supervisor_was_killed_is_recognised_and_replaced_with_its
 def test_down_leaves_nothing_and_may_be_repeated(
     first: Local, running: Cluster, checkout: Path
 ) -> None:
-    plane = identity.identify("e2e-first", checkout)
-    assert all(traces([plane])[what] for what in ("processes", "cgroups", "folders"))
+    cluster = identity.identify("e2e-first", checkout)
+    assert all(traces([cluster])[kind] for kind in ("processes", "cgroups", "folders"))
 
     assert first.down(QUIET, purge=True)
     assert not first.down(QUIET, purge=True)
 
-    left = traces([plane])
+    left = traces([cluster])
     assert not any(left.values()), left
-    assert not plane.kept.exists()
+    assert not cluster.kept.exists()

@@ -1,5 +1,7 @@
-"""What the sandbox promises where there is neither root nor an engine: a real control plane with simulated nodes. The
-tests of this file are one story and run in order, as whatever user runs them."""
+"""Tests of the simulated provider: a real control plane with simulated nodes, without root and without an engine.
+
+The tests of this file depend on each other and run in sequence, as any user.
+"""
 
 import ipaddress
 import json
@@ -14,7 +16,7 @@ import pytest
 
 from purpleflea_sandbox.cluster import binaries, identity, processes, waiting
 from purpleflea_sandbox.cluster.port import Cluster, Options
-from purpleflea_sandbox.cluster.progress import Silent
+from purpleflea_sandbox.cluster.progress import NullProgress
 from purpleflea_sandbox.cluster.simulated.provider import Simulated
 
 pytestmark = [
@@ -23,20 +25,20 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux"),
 ]
 
-QUIET = Silent()
+QUIET = NullProgress()
 LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    made = Simulated(identity.identify("e2e-simulated", tmp_path_factory.mktemp("checkout")))
-    yield made
-    made.down(QUIET, purge=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    cluster = Simulated(identity.identify("e2e-simulated", tmp_path_factory.mktemp("checkout")))
+    yield cluster
+    cluster.down(QUIET, purge=True)
 
 
 @pytest.fixture(scope="module")
-def running(plane: Simulated) -> Cluster:
-    return plane.up(Options(audit=True), QUIET)
+def running(cluster: Simulated) -> Cluster:
+    return cluster.up(Options(audit=True), QUIET)
 
 
 def kubectl(seen: Cluster, *arguments: str, stdin: str | None = None) -> str:
@@ -52,7 +54,7 @@ def kubectl(seen: Cluster, *arguments: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def test_it_says_plainly_what_is_simulated(running: Cluster) -> None:
+def test_the_status_lists_the_simulated_components(running: Cluster) -> None:
     assert running.ready
     assert any("nothing runs in them" in line for line in running.simulated)
     assert not any("node" in line for line in running.real)
@@ -91,11 +93,11 @@ def test_pods_with_claims_become_ready_in_the_api(running: Cluster) -> None:
     pods = json.loads(kubectl(running, "get", "pods", "--output", "json"))["items"]
     addresses = {pod["status"]["podIP"] for pod in pods}
     assert len(addresses) == 5
-    # Who asks a pretended pod asks nobody outside this machine.
+    # Requests to a simulated pod never leave this machine.
     assert all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 
-def test_a_deleted_pod_goes_and_is_replaced(running: Cluster) -> None:
+def test_a_deleted_pod_is_replaced(running: Cluster) -> None:
     uid = ("get", "pod", "web-0", "--output", "jsonpath={.metadata.uid}")
     before = kubectl(running, *uid)
 
@@ -105,12 +107,12 @@ def test_a_deleted_pod_goes_and_is_replaced(running: Cluster) -> None:
     assert kubectl(running, *uid) != before
 
 
-def test_images_are_not_needed(plane: Simulated, running: Cluster) -> None:
+def test_images_are_not_needed(cluster: Simulated, running: Cluster) -> None:
     assert running.ready
-    assert plane.load_images([Path("/no/such/archive.tar")], QUIET) == ()
+    assert cluster.load_images([Path("/no/such/archive.tar")], QUIET) == ()
 
 
-def test_everything_is_on_loopback(running: Cluster) -> None:
+def test_all_ports_are_on_loopback(running: Cluster) -> None:
     listening = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True)
     pids = tuple(f"pid={pid}," for pid in running.pids.values())
     ours = [
@@ -122,12 +124,12 @@ def test_everything_is_on_loopback(running: Cluster) -> None:
 
 
 def test_a_killed_supervisor_leaves_orphans_that_the_next_up_replaces(
-    plane: Simulated, running: Cluster
+    cluster: Simulated, running: Cluster
 ) -> None:
     os.kill(running.pids["supervisor"], signal.SIGKILL)
-    assert waiting.until(lambda: plane.status().state == "stale", timeout_s=LIMIT_S)
+    assert waiting.until(lambda: cluster.status().state == "stale", timeout_s=LIMIT_S)
 
-    again = plane.up(Options(), QUIET)
+    again = cluster.up(Options(), QUIET)
 
     assert again.ready
     assert not set(again.pids.values()) & set(running.pids.values())
@@ -135,14 +137,14 @@ def test_a_killed_supervisor_leaves_orphans_that_the_next_up_replaces(
         assert running.logs is None or str(running.logs.parent) not in processes.command_line(pid)
 
 
-def test_down_leaves_nothing_and_may_be_repeated(plane: Simulated) -> None:
-    seen = plane.status()
+def test_down_leaves_nothing_and_may_be_repeated(cluster: Simulated) -> None:
+    seen = cluster.status()
     lived = [handle for pid in seen.pids.values() if (handle := processes.handle(pid))]
     assert len(lived) >= 6
 
-    assert plane.down(QUIET, purge=True)
-    assert not plane.down(QUIET, purge=True)
+    assert cluster.down(QUIET, purge=True)
+    assert not cluster.down(QUIET, purge=True)
 
-    assert plane.status().state == "stopped"
+    assert cluster.status().state == "stopped"
     assert not any(handle.is_alive() for handle in lived)
     assert not seen.kubeconfig.exists()

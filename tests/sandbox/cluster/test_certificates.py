@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from purpleflea_sandbox.cluster import certificates, kubeconfig
-from purpleflea_sandbox.cluster.api import Api
+from purpleflea_sandbox.cluster.api import ApiClient
 from purpleflea_sandbox.cluster.credentials import Leaf, pair
 from purpleflea_sandbox.cluster.errors import ClusterError
 
@@ -21,19 +21,19 @@ LEAVES = (
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as little of the Kubernetes API as these tests ask, and notes who asked."""
+    """Serves the few Kubernetes API paths that these tests request, and records the callers."""
 
     callers: list[str]
     answers: dict[str, tuple[int, object]]
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer()
+        self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         assert isinstance(self.connection, ssl.SSLSocket)
         peer = self.connection.getpeercert() or {}
         subject = peer.get("subject", ())
@@ -78,19 +78,19 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_issued_certificates_prove_both_ends_of_a_connection(keys: Path) -> None:
+def test_the_issued_certificates_authenticate_client_and_server(keys: Path) -> None:
     with api_server(keys, {"/readyz": (200, "ok")}) as (server, callers):
-        assert Api(server, pair(keys, "admin")).is_ready()
+        assert ApiClient(server, pair(keys, "admin")).is_ready()
 
     [caller] = callers
     assert '"commonName", "admin"' in caller
     assert '"organizationName", "system:masters"' in caller
 
 
-def test_a_certificate_of_another_authority_is_not_believed(keys: Path, tmp_path: Path) -> None:
+def test_a_certificate_of_another_authority_is_rejected(keys: Path, tmp_path: Path) -> None:
     certificates.issue(tmp_path / "other", LEAVES)
     with api_server(keys, {"/readyz": (200, "ok")}) as (server, callers):
-        assert not Api(server, pair(tmp_path / "other", "admin")).is_ready()
+        assert not ApiClient(server, pair(tmp_path / "other", "admin")).is_ready()
 
     assert callers == []
 
@@ -101,7 +101,7 @@ def test_keys_can_be_read_by_their_owner_only(keys: Path) -> None:
         assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
 
 
-def test_a_kubeconfig_carries_everything_and_is_private(keys: Path, tmp_path: Path) -> None:
+def test_a_kubeconfig_is_self_contained_and_private(keys: Path, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "kubeconfig"
 
     kubeconfig.write(path, server="https://127.0.0.1:1", pair=pair(keys, "admin"), name="demo")
@@ -121,24 +121,24 @@ def test_only_ready_nodes_are_counted(keys: Path) -> None:
 
     nodes = {"items": [node("one", "True"), node("two", "False"), {"metadata": {"name": "new"}}]}
     with api_server(keys, {"/api/v1/nodes": (200, nodes)}) as (server, _):
-        assert Api(server, pair(keys, "admin")).ready_nodes() == ["one"]
+        assert ApiClient(server, pair(keys, "admin")).ready_nodes() == ["one"]
 
 
-def test_an_object_that_exists_already_is_created_well_enough(keys: Path) -> None:
+def test_creating_an_existing_object_succeeds(keys: Path) -> None:
     with api_server(keys, {"/things": (409, {"reason": "AlreadyExists"})}) as (server, _):
-        Api(server, pair(keys, "admin")).must_create("/things", {})
+        ApiClient(server, pair(keys, "admin")).ensure_created("/things", {})
 
 
-def test_a_refused_object_is_an_error_with_the_servers_words(keys: Path) -> None:
+def test_a_rejected_object_is_an_error_with_the_message_of_the_server(keys: Path) -> None:
     with (
         api_server(keys, {"/things": (422, {"message": "spec.x: Invalid"})}) as (server, _),
-        pytest.raises(ClusterError, match=r"refused POST /things.*spec\.x: Invalid"),
+        pytest.raises(ClusterError, match=r"rejected POST /things.*spec\.x: Invalid"),
     ):
-        Api(server, pair(keys, "admin")).must_create("/things", {})
+        ApiClient(server, pair(keys, "admin")).ensure_created("/things", {})
 
 
-def test_a_server_that_is_not_there_is_not_ready(keys: Path) -> None:
-    api = Api("https://127.0.0.1:1", pair(keys, "admin"), timeout_s=1)
+def test_an_unreachable_server_is_not_ready(keys: Path) -> None:
+    api = ApiClient("https://127.0.0.1:1", pair(keys, "admin"), timeout_s=1)
 
     assert not api.is_ready()
     assert api.version() is None

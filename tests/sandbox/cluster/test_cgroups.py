@@ -25,7 +25,7 @@ def test_every_hierarchy_of_both_versions_is_found(tmp_path: Path) -> None:
     )
 
 
-def test_a_version_1_cpuset_inherits_what_pods_may_use(tmp_path: Path) -> None:
+def test_a_version_1_cpuset_inherits_cpus_and_memory_nodes(tmp_path: Path) -> None:
     for name, value in (("cpuset.cpus", "0-1"), ("cpuset.mems", "0")):
         (tmp_path / name).write_text(value)
     (tmp_path / "plane").mkdir()
@@ -38,7 +38,7 @@ def test_a_version_1_cpuset_inherits_what_pods_may_use(tmp_path: Path) -> None:
     assert (tmp_path / "plane" / "cpuset.mems").read_text() == "0"
 
 
-def test_a_version_2_cgroup_hands_controllers_on(tmp_path: Path) -> None:
+def test_a_version_2_cgroup_delegates_its_controllers(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "plane"):
         folder.mkdir(exist_ok=True)
         (folder / "cgroup.controllers").write_text("memory\n")
@@ -50,17 +50,19 @@ def test_a_version_2_cgroup_hands_controllers_on(tmp_path: Path) -> None:
         assert (folder / "cgroup.subtree_control").read_text() == "+memory"
 
 
-def test_a_version_2_root_that_hands_nothing_on_is_named_with_a_remedy(tmp_path: Path) -> None:
+def test_a_version_2_root_without_delegation_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     for folder, controllers in ((tmp_path, "cpu memory pids hugetlb"), (tmp_path / "plane", "")):
         folder.mkdir(exist_ok=True)
         (folder / "cgroup.controllers").write_text(controllers)
         (folder / "cgroup.subtree_control").write_text("")
 
-    with pytest.raises(ClusterError, match=r"does not hand on cpu, memory, pids: .* move them"):
+    with pytest.raises(
+        ClusterError, match=r"does not delegate cpu, memory, pids, because .* move them"
+    ):
         cgroups.create("plane", (Hierarchy(root=tmp_path, version=2),))
 
 
-def test_removal_takes_the_whole_tree_bottom_up(tmp_path: Path) -> None:
+def test_removal_deletes_the_whole_tree_bottom_up(tmp_path: Path) -> None:
     (tmp_path / "plane" / "kubepods" / "besteffort").mkdir(parents=True)
     (tmp_path / "other").mkdir()
 
@@ -69,7 +71,7 @@ def test_removal_takes_the_whole_tree_bottom_up(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_a_cgroup_that_stays_in_use_is_named(tmp_path: Path) -> None:
+def test_an_error_names_a_cgroup_that_stays_in_use(tmp_path: Path) -> None:
     (tmp_path / "plane").mkdir()
     (tmp_path / "plane" / "busy").touch()
 
@@ -77,11 +79,11 @@ def test_a_cgroup_that_stays_in_use_is_named(tmp_path: Path) -> None:
         cgroups.remove("plane", (Hierarchy(root=tmp_path, version=1),), timeout_s=0.1)
 
 
-def test_a_machine_without_hierarchies_is_refused() -> None:
+def test_a_machine_without_hierarchies_is_an_error() -> None:
     with pytest.raises(ClusterError, match="no cgroup hierarchy is mounted"):
         cgroups.create("plane", ())
 
 
-def test_a_hierarchy_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+def test_a_read_only_hierarchy_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="--privileged"):
         cgroups.create("plane", (Hierarchy(root=tmp_path / "gone", version=1),))

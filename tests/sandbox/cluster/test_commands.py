@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from purpleflea_sandbox.__main__ import main
 from purpleflea_sandbox.cluster import records
 from purpleflea_sandbox.cluster.identity import identify
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 
 
 @pytest.fixture(autouse=True)
@@ -26,23 +26,23 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_status_of_no_cluster_says_stopped_and_fails() -> None:
+def test_the_status_of_a_missing_cluster_is_stopped_and_fails() -> None:
     code, output = run("status", "--provider", "simulated")
 
     assert code == 1
     assert "stopped, not ready" in output
 
 
-def test_the_kubeconfig_of_no_cluster_is_one_line_with_a_remedy() -> None:
+def test_a_missing_kubeconfig_is_one_line_with_a_remedy() -> None:
     code, output = run("kubeconfig", "--provider", "simulated")
 
     assert code == 1
-    assert output.startswith("Error: there is no kubeconfig")
+    assert output.startswith("Error: kubeconfig ")
     assert "run 'cluster up --name demo' first" in output
     assert output.count("\n") == 1
 
 
-def test_the_path_of_a_kubeconfig_is_all_that_is_printed(tmp_path: Path) -> None:
+def test_only_the_path_of_the_kubeconfig_is_printed(tmp_path: Path) -> None:
     path = tmp_path / "checkout" / ".sandbox" / "kubeconfig"
     path.parent.mkdir()
     path.touch()
@@ -50,21 +50,21 @@ def test_the_path_of_a_kubeconfig_is_all_that_is_printed(tmp_path: Path) -> None
     assert run("kubeconfig", "--provider", "simulated") == (0, f"{path}\n")
 
 
-def test_taking_down_no_cluster_succeeds() -> None:
-    assert run("down", "--provider", "simulated") == (0, "there is no cluster demo\n")
+def test_removing_a_missing_cluster_succeeds() -> None:
+    assert run("down", "--provider", "simulated") == (0, "cluster demo does not exist\n")
 
 
-def test_a_bad_name_is_one_line() -> None:
+def test_an_invalid_name_is_a_one_line_error() -> None:
     code, output = run("up", "--name", "No/Name")
 
     assert code == 1
-    assert output.startswith("Error: 'No/Name' cannot be a cluster name")
+    assert output.startswith("Error: 'No/Name' is not a valid cluster name")
 
 
 def test_a_crashed_cluster_is_shown_as_stale() -> None:
     state = identify("demo").state
-    records.claim(state, "simulated")
-    records.save(state, Record(server="https://127.0.0.1:1", audit=True, kubectl="/k"))
+    records.record_provider(state, "simulated")
+    records.save(state, ClusterRecord(server="https://127.0.0.1:1", audit=True, kubectl="/k"))
 
     code, output = run("status")
 
@@ -73,7 +73,7 @@ def test_a_crashed_cluster_is_shown_as_stale() -> None:
     assert "audit.jsonl" in output
 
 
-def test_help_of_the_whole_imports_no_part() -> None:
+def test_the_top_level_help_imports_no_command_group() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from purpleflea_sandbox.__main__ import main;"
         "r = CliRunner().invoke(main, ['--help']); import json;"
@@ -87,9 +87,16 @@ def test_help_of_the_whole_imports_no_part() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["supervisor", "await_api", "local.node_setup", "local.relay", "local.sweep"]
+    "module",
+    [
+        "supervisor",
+        "wait_for_apiserver",
+        "local.node_setup",
+        "local.tcp_proxy",
+        "local.container_cleanup",
+    ],
 )
-def test_what_runs_inside_a_plane_stays_light(module: str) -> None:
+def test_modules_that_run_inside_the_cluster_have_few_imports(module: str) -> None:
     code = f"import sys, purpleflea_sandbox.cluster.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

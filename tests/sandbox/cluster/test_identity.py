@@ -7,7 +7,7 @@ from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import identify
 from purpleflea_sandbox.cluster.local import configs
-from purpleflea_sandbox.cluster.local.layout import KUBELET_ROOT, layout
+from purpleflea_sandbox.cluster.local.paths import KUBELET_ROOT, cluster_paths
 
 
 def test_the_same_name_in_two_checkouts_shares_nothing() -> None:
@@ -25,14 +25,14 @@ def test_two_names_in_one_checkout_share_nothing() -> None:
         assert getattr(one, facet) != getattr(two, facet), facet
 
 
-def test_the_demo_has_the_plain_kubeconfig() -> None:
+def test_the_demo_uses_the_default_kubeconfig_path() -> None:
     assert identify("demo", Path("/c")).kubeconfig == Path("/c/.sandbox/kubeconfig")
     assert identify("tests", Path("/c")).kubeconfig == Path("/c/.sandbox/tests.kubeconfig")
 
 
 @pytest.mark.parametrize("name", ["", "Demo", "a/b", "-a", "a-", "a" * 25, "ä", "a b", "a\n"])
-def test_a_name_that_could_not_be_a_folder_or_cgroup_is_refused(name: str) -> None:
-    with pytest.raises(ClusterError, match="cannot be a cluster name"):
+def test_an_invalid_cluster_name_is_rejected(name: str) -> None:
+    with pytest.raises(ClusterError, match="is not a valid cluster name"):
         identify(name, Path("/checkout"))
 
 
@@ -55,7 +55,7 @@ def test_a_relative_xdg_variable_is_ignored(
     assert paths.state() == tmp_path / ".local/state/purpleflea"
 
 
-def test_the_checkout_is_the_one_around_the_folder(tmp_path: Path) -> None:
+def test_the_checkout_contains_the_folder(tmp_path: Path) -> None:
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox" / "pyproject.toml").touch()
     (tmp_path / "docs" / "deep").mkdir(parents=True)
@@ -64,22 +64,24 @@ def test_the_checkout_is_the_one_around_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/run/user/0", "/var/lib/kubelet/state", "/var/log/pods"])
-def test_a_state_folder_that_the_plane_hides_is_refused_with_a_remedy(
+def test_a_state_folder_that_the_cluster_hides_is_an_error_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", folder)
 
     with pytest.raises(ClusterError, match="set XDG_STATE_HOME and XDG_CACHE_HOME"):
-        layout(identify("demo", Path("/checkout"))).check_is_visible()
+        cluster_paths(identify("demo", Path("/checkout"))).require_visible()
 
 
-def test_sockets_fit_however_deep_the_state_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_paths_stay_short_in_a_deep_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/" + "d" * 200)
-    plane = layout(identify("demo", Path("/checkout")))
+    paths_of_cluster = cluster_paths(identify("demo", Path("/checkout")))
 
     sockets = [
-        *re.findall(r'address = "(.*)"', configs.containerd(plane, runc="r", snapshotter="o")),
-        *re.findall(r'address = "(.*)"', configs.containerd_for_sweep(plane)),
+        *re.findall(
+            r'address = "(.*)"', configs.containerd(paths_of_cluster, runc="r", snapshotter="o")
+        ),
+        *re.findall(r'address = "(.*)"', configs.containerd_for_cleanup(paths_of_cluster)),
         str(KUBELET_ROOT / "pod-resources" / "kubelet.sock"),
     ]
 

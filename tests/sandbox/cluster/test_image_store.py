@@ -17,7 +17,7 @@ def image(folder: Path, content: bytes = b"\x7fELF", name: str = "localhost/paus
     return archive
 
 
-def test_an_archive_says_what_images_it_holds(tmp_path: Path) -> None:
+def test_the_images_of_an_archive_are_listed(tmp_path: Path) -> None:
     [(name, digest)] = contents(image(tmp_path)).items()
 
     assert name == "localhost/pause:1"
@@ -53,7 +53,7 @@ def test_every_blob_is_stored_under_its_digest_and_size(tmp_path: Path) -> None:
             assert (program.name, program.mode) == ("pause", 0o755)
 
 
-def test_an_archive_with_several_named_images_names_them_all(tmp_path: Path) -> None:
+def test_all_named_images_of_an_archive_are_listed(tmp_path: Path) -> None:
     manifests = [
         {"digest": "sha256:1", "annotations": {"io.containerd.image.name": "localhost/a:1"}},
         {"digest": "sha256:2", "annotations": {"org.opencontainers.image.ref.name": "b:2"}},
@@ -70,9 +70,9 @@ def test_an_archive_with_several_named_images_names_them_all(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all"])
-def test_what_is_no_archive_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_archive_is_an_error_with_its_name(tmp_path: Path, content: bytes) -> None:
     broken = tmp_path / "broken.tar"
     broken.write_bytes(content)
 
-    with pytest.raises(ClusterError, match=r"broken\.tar is no OCI image archive"):
+    with pytest.raises(ClusterError, match=r"broken\.tar is not an OCI image archive"):
         contents(broken)

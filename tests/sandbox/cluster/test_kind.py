@@ -8,15 +8,15 @@ from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity, identify
 from purpleflea_sandbox.cluster.kind.configuration import cluster_configuration
 from purpleflea_sandbox.cluster.kind.provider import Kind
-from purpleflea_sandbox.cluster.kind.runner import Said
+from purpleflea_sandbox.cluster.kind.runner import CommandResult
 from purpleflea_sandbox.cluster.port import Options
-from purpleflea_sandbox.cluster.progress import Progress, Silent
+from purpleflea_sandbox.cluster.progress import NullProgress, Progress
 
-QUIET = Silent()
+QUIET = NullProgress()
 
 
 class Engine:
-    """A machine on which kind works: remembers the clusters it was told to make."""
+    """A machine on which kind works; it records the clusters that were created."""
 
     def __init__(self) -> None:
         self.clusters: list[str] = []
@@ -24,37 +24,37 @@ class Engine:
         self.commands: list[tuple[str, ...]] = []
         self.broken = False
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         self.commands.append(tuple(argv))
-        program, *words = argv
+        program, *arguments = argv
         if self.broken:
-            return Said(code=1, err="cannot connect to the Docker daemon")
+            return CommandResult(code=1, err="cannot connect to the Docker daemon")
         if program == "/bin/kind":
-            return self._kind(words)
-        return self._kubectl(words)
+            return self._kind(arguments)
+        return self._kubectl(arguments)
 
-    def _kind(self, words: list[str]) -> Said:
-        match words:
+    def _kind(self, arguments: list[str]) -> CommandResult:
+        match arguments:
             case ["create", "cluster", "--name", name, *_]:
                 self.clusters.append(name)
             case ["delete", "cluster", "--name", name, "--kubeconfig", _]:
                 self.clusters = [each for each in self.clusters if each != name]
             case ["get", "clusters"]:
-                return Said(code=0, out="\n".join(self.clusters))
+                return CommandResult(code=0, out="\n".join(self.clusters))
             case ["load", "image-archive", archive, "--name", name]:
                 self.loaded.append((archive, name))
             case ["export", "kubeconfig", "--name", _, "--kubeconfig", path]:
                 Path(path).write_text("{}")
             case _:
-                return Said(code=1, err=f"unknown command {words}")
-        return Said(code=0)
+                return CommandResult(code=1, err=f"unknown command {arguments}")
+        return CommandResult(code=0)
 
-    def _kubectl(self, words: list[str]) -> Said:
-        if "/version" in words:
-            return Said(code=0, out='{"gitVersion": "v1.37.0"}')
-        if "config" in words:
-            return Said(code=0, out="https://127.0.0.1:40000")
-        return Said(code=0 if self.clusters else 1, out="ok")
+    def _kubectl(self, arguments: list[str]) -> CommandResult:
+        if "/version" in arguments:
+            return CommandResult(code=0, out='{"gitVersion": "v1.37.0"}')
+        if "config" in arguments:
+            return CommandResult(code=0, out="https://127.0.0.1:40000")
+        return CommandResult(code=0 if self.clusters else 1, out="ok")
 
 
 def programs(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
@@ -63,57 +63,57 @@ def programs(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
 
 
 @pytest.fixture
-def where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Identity:
+def demo_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Identity:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return identify("demo", tmp_path / "checkout")
 
 
-def test_up_makes_a_cluster_with_a_name_of_this_checkout(where: Identity) -> None:
+def test_up_creates_a_cluster_named_after_this_checkout(demo_identity: Identity) -> None:
     engine = Engine()
 
-    seen = Kind(where, engine, programs).up(Options(), QUIET)
+    seen = Kind(demo_identity, engine, programs).up(Options(), QUIET)
 
-    assert engine.clusters == [f"purpleflea-{where.id}"]
+    assert engine.clusters == [f"purpleflea-{demo_identity.id}"]
     assert seen.ready
     assert seen.versions == {"kubernetes": "v1.37.0"}
     assert seen.api == "https://127.0.0.1:40000"
     assert seen.kubeconfig.is_file()
-    assert (where.sandbox / "bin" / "kubectl").readlink() == Path("/bin/kubectl")
+    assert (demo_identity.sandbox / "bin" / "kubectl").readlink() == Path("/bin/kubectl")
 
 
-def test_up_again_makes_no_second_cluster(where: Identity) -> None:
+def test_a_second_up_creates_no_second_cluster(demo_identity: Identity) -> None:
     engine = Engine()
-    kind = Kind(where, engine, programs)
+    kind = Kind(demo_identity, engine, programs)
     kind.up(Options(), QUIET)
 
     kind.up(Options(), QUIET)
 
-    assert engine.clusters == [f"purpleflea-{where.id}"]
+    assert engine.clusters == [f"purpleflea-{demo_identity.id}"]
 
 
-def test_a_cluster_that_vanished_with_its_engine_is_made_again(where: Identity) -> None:
+def test_a_cluster_that_the_engine_lost_is_created_again(demo_identity: Identity) -> None:
     engine = Engine()
-    kind = Kind(where, engine, programs)
+    kind = Kind(demo_identity, engine, programs)
     kind.up(Options(), QUIET)
     engine.clusters.clear()
 
     assert kind.up(Options(), QUIET).ready
 
 
-def test_an_audit_log_cannot_be_added_to_a_running_cluster(where: Identity) -> None:
-    kind = Kind(where, Engine(), programs)
+def test_an_audit_log_cannot_be_added_to_a_running_cluster(demo_identity: Identity) -> None:
+    kind = Kind(demo_identity, Engine(), programs)
     kind.up(Options(), QUIET)
 
-    with pytest.raises(ClusterError, match="take it down first"):
+    with pytest.raises(ClusterError, match="run 'cluster down' first"):
         kind.up(Options(audit=True), QUIET)
 
 
-def test_down_removes_the_cluster_and_may_be_repeated(where: Identity) -> None:
+def test_down_removes_the_cluster_and_may_be_repeated(demo_identity: Identity) -> None:
     engine = Engine()
-    kind = Kind(where, engine, programs)
+    kind = Kind(demo_identity, engine, programs)
     kind.up(Options(audit=True), QUIET)
-    assert kind.audit_log == where.state / "logs" / "audit.jsonl"
+    assert kind.audit_log == demo_identity.state / "logs" / "audit.jsonl"
 
     assert kind.down(QUIET)
     assert not kind.down(QUIET)
@@ -123,23 +123,23 @@ def test_down_removes_the_cluster_and_may_be_repeated(where: Identity) -> None:
     assert not kind.kubeconfig.exists()
 
 
-def test_archives_are_loaded_into_the_cluster(where: Identity) -> None:
+def test_archives_are_loaded_into_the_cluster(demo_identity: Identity) -> None:
     engine = Engine()
 
-    Kind(where, engine, programs).load_images([Path("/images/agent.tar")], QUIET)
+    Kind(demo_identity, engine, programs).load_images([Path("/images/agent.tar")], QUIET)
 
-    assert engine.loaded == [("/images/agent.tar", f"purpleflea-{where.id}")]
+    assert engine.loaded == [("/images/agent.tar", f"purpleflea-{demo_identity.id}")]
 
 
-def test_a_failure_of_kind_is_one_line_with_its_words(where: Identity) -> None:
+def test_a_failure_of_kind_is_one_line_with_its_output(demo_identity: Identity) -> None:
     engine = Engine()
     engine.broken = True
 
     with pytest.raises(ClusterError, match="failed: cannot connect to the Docker daemon"):
-        Kind(where, engine, programs).up(Options(), QUIET)
+        Kind(demo_identity, engine, programs).up(Options(), QUIET)
 
 
-def test_the_audit_log_is_configured_in_the_terms_of_kind_and_kubeadm() -> None:
+def test_the_audit_log_is_configured_for_kind_and_kubeadm() -> None:
     config = json.loads(cluster_configuration(policy=Path("/p"), audit_folder=Path("/logs")))
 
     [node] = config["nodes"]
@@ -152,7 +152,7 @@ def test_the_audit_log_is_configured_in_the_terms_of_kind_and_kubeadm() -> None:
     assert {volume["mountPath"] for volume in api["extraVolumes"]} == mounted
 
 
-def test_without_audit_nothing_of_the_machine_is_mounted() -> None:
+def test_without_audit_no_folder_of_the_machine_is_mounted() -> None:
     config = json.loads(cluster_configuration(policy=None, audit_folder=None))
 
     assert config["nodes"][0]["extraMounts"] == []

@@ -30,19 +30,19 @@ def holder(path: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_lock_that_another_run_holds_is_waited_for_and_then_named(
+def test_waiting_for_a_held_lock_ends_with_an_error_that_names_it(
     tmp_path: Path, kind: str
 ) -> None:
     path = tmp_path if kind == "folder" else tmp_path / "locks" / "one"
     with (
         holder(path),
-        pytest.raises(ClusterError, match="another run is busy with cluster demo"),
+        pytest.raises(ClusterError, match="another run is using cluster demo"),
         locks.held(path, timeout_s=0.2, what="cluster demo"),
     ):
         pass
 
 
-def test_a_lock_ends_with_its_killed_holder(tmp_path: Path) -> None:
+def test_a_lock_is_released_when_its_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with holder(path) as process:
         process.kill()
@@ -51,20 +51,20 @@ def test_a_lock_ends_with_its_killed_holder(tmp_path: Path) -> None:
         assert path.exists()
 
 
-def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+def test_a_lock_whose_file_was_removed_can_be_acquired_again(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with locks.held(path, timeout_s=1, what="it"):
         path.unlink()
 
     with (
         holder(path),
-        pytest.raises(ClusterError, match="another run is busy"),
+        pytest.raises(ClusterError, match="another run is using"),
         locks.held(path, timeout_s=0.2, what="it"),
     ):
         pass
 
 
-def test_a_lock_is_free_again_after_a_failure(tmp_path: Path) -> None:
+def test_a_lock_is_released_after_a_failure(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with pytest.raises(RuntimeError), locks.held(path, timeout_s=1, what="it"):
         raise RuntimeError

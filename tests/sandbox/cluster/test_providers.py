@@ -6,7 +6,7 @@ import pytest
 from purpleflea_sandbox.cluster import providers, records
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import identify
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 
 
 @pytest.fixture(autouse=True)
@@ -23,34 +23,34 @@ def docker(tmp_path: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_an_engine_that_answers_is_taken(tmp_path: Path) -> None:
+def test_a_responding_engine_is_selected(tmp_path: Path) -> None:
     docker(tmp_path, "echo 29.0.1")
 
     assert providers.best() == "kind"
 
 
 @pytest.mark.parametrize("script", ["exit 1", "echo", "while :; do :; done"], ids=str)
-def test_an_engine_that_does_not_answer_is_not_taken(tmp_path: Path, script: str) -> None:
+def test_an_engine_that_does_not_respond_is_not_selected(tmp_path: Path, script: str) -> None:
     docker(tmp_path, script)
 
     assert providers.best() == ("local" if os.geteuid() == 0 else "simulated")
 
 
-def test_an_existing_cluster_is_found_again_by_its_provider() -> None:
-    records.claim(identify("demo").state, "simulated")
+def test_an_existing_cluster_keeps_its_provider() -> None:
+    records.record_provider(identify("demo").state, "simulated")
 
     assert providers.provider("demo").name == "simulated"
 
 
-def test_a_cluster_is_not_taken_over_by_another_provider() -> None:
-    records.claim(identify("demo").state, "simulated")
+def test_a_cluster_cannot_change_its_provider() -> None:
+    records.record_provider(identify("demo").state, "simulated")
 
     with pytest.raises(ClusterError, match="exists with provider simulated"):
         providers.provider("demo", "local")
 
 
 @pytest.mark.parametrize("choice", ["local", "simulated", "kind"])
-def test_every_provider_can_tell_of_a_cluster_that_is_not_there(
+def test_every_provider_reports_a_missing_cluster_as_stopped(
     choice: providers.Choice,
 ) -> None:
     seen = providers.provider("demo", choice).status()
@@ -60,8 +60,8 @@ def test_every_provider_can_tell_of_a_cluster_that_is_not_there(
     assert seen.simulated
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    record = Record(server="https://127.0.0.1:1", audit=True, kubectl="/k")
+def test_a_saved_record_is_loaded_unchanged(tmp_path: Path) -> None:
+    record = ClusterRecord(server="https://127.0.0.1:1", audit=True, kubectl="/k")
 
     records.save(tmp_path, record)
 
@@ -69,7 +69,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]"])
-def test_a_cut_off_record_is_none(tmp_path: Path, content: str) -> None:
+def test_a_truncated_record_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "cluster.json").write_text(content)
 
     assert records.load(tmp_path) is None

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from purpleflea_sandbox.cluster.local import volumes
-from purpleflea_sandbox.cluster.local.provisioner import Provisioner, follow
+from purpleflea_sandbox.cluster import volumes
+from purpleflea_sandbox.cluster.provisioner import Provisioner, list_and_watch
 
 
 @dataclass
 class MemoryCore:
-    """The part of the core API that a provisioner uses, in memory."""
+    """In-memory implementation of the core API calls of the provisioner."""
 
     volumes: dict[str, Any] = field(default_factory=dict)
     claims: list[Any] = field(default_factory=list)
@@ -66,7 +66,7 @@ def test_a_claim_gets_a_volume_and_a_folder_once(tmp_path: Path) -> None:
     assert (tmp_path / "pvc-7c1").stat().st_mode & 0o777 == 0o777
 
 
-def test_a_released_volume_goes_with_its_data_once(tmp_path: Path) -> None:
+def test_a_released_volume_is_deleted_with_its_data_once(tmp_path: Path) -> None:
     core = MemoryCore()
     provisioner = Provisioner(core, tmp_path)
     provisioner.on_claim(CLAIM)
@@ -91,7 +91,7 @@ def test_a_bound_volume_keeps_its_data(tmp_path: Path) -> None:
     assert "pvc-7c1" in core.volumes
 
 
-def test_folders_that_belong_to_nobody_go_at_the_start(tmp_path: Path) -> None:
+def test_orphaned_folders_are_removed_at_the_start(tmp_path: Path) -> None:
     core = MemoryCore(claims=[SimpleNamespace(metadata=SimpleNamespace(uid="waits"))])
     provisioner = Provisioner(core, tmp_path)
     provisioner.on_claim(CLAIM)
@@ -103,7 +103,7 @@ def test_folders_that_belong_to_nobody_go_at_the_start(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pvc-7c1", "pvc-waits"]
 
 
-def test_a_refusal_other_than_a_conflict_is_not_swallowed(tmp_path: Path) -> None:
+def test_an_error_other_than_a_conflict_is_raised(tmp_path: Path) -> None:
     class Refusing(MemoryCore):
         def create_persistent_volume(self, body: Any) -> None:
             raise client.ApiException(status=403)
@@ -113,7 +113,10 @@ def test_a_refusal_other_than_a_conflict_is_not_swallowed(tmp_path: Path) -> Non
 
 
 class Stream:
-    """A list call that can also be watched, as the official client's are: by its return type and `_preload_content`."""
+    """A list call that can be watched like those of the official client.
+
+    The client detects this by the return type and `_preload_content`.
+    """
 
     def __init__(self, lists: list[Any], watches: list[list[dict[str, Any]]]) -> None:
         self._lists = iter(lists)
@@ -156,11 +159,11 @@ def listing(version: str, *names: str) -> Any:
 
 
 def taken(count: int, read: Stream) -> list[str]:
-    source = follow(read, lambda item: item)
+    source = list_and_watch(read, lambda item: item)
     return [next(source)["metadata"]["name"] for _ in range(count)]
 
 
-def test_following_lists_first_and_then_hears_every_change_but_deletions() -> None:
+def test_all_objects_are_listed_before_every_change_except_deletions() -> None:
     read = Stream(
         [listing("5", "a", "b")],
         [[change("c", "6"), change("a", "7", "DELETED"), change("d", "8")]],
@@ -170,14 +173,14 @@ def test_following_lists_first_and_then_hears_every_change_but_deletions() -> No
     assert read.resumed_from[0] == "5"
 
 
-def test_a_cut_watch_is_resumed_where_it_ended() -> None:
+def test_an_interrupted_watch_resumes_at_its_last_version() -> None:
     read = Stream([listing("5")], [[change("c", "6")], [change("d", "7")]])
 
     assert taken(2, read) == ["c", "d"]
     assert read.resumed_from == ["5", "6"]
 
 
-def test_an_expired_watch_lists_anew() -> None:
+def test_an_expired_watch_lists_again() -> None:
     gone = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
     read = Stream([listing("5", "a"), listing("9", "b")], [[gone], [change("c", "10")]])
 

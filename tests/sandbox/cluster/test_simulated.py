@@ -4,7 +4,7 @@ import socket
 from purpleflea_sandbox.cluster.simulated import ports, stages
 
 
-def test_reserved_ports_are_distinct_and_can_be_listened_on() -> None:
+def test_reserved_ports_are_distinct_and_usable() -> None:
     reserved = ports.reserve(5)
 
     assert len(set(reserved)) == 5
@@ -13,7 +13,7 @@ def test_reserved_ports_are_distinct_and_can_be_listened_on() -> None:
             pass
 
 
-def test_a_reserved_port_is_given_to_nobody_who_asks_for_any() -> None:
+def test_a_reserved_port_is_not_assigned_to_other_programs() -> None:
     reserved = set(ports.reserve(3))
     given = set()
     for _ in range(200):
@@ -23,7 +23,7 @@ def test_a_reserved_port_is_given_to_nobody_who_asks_for_any() -> None:
     assert not reserved & given
 
 
-def test_pods_and_nodes_have_stages_of_their_own_names() -> None:
+def test_the_stages_of_pods_and_nodes_have_unique_names() -> None:
     documents = [json.loads(text) for text in stages.documents().split("\n---\n")]
 
     kinds = [document["spec"]["resourceRef"]["kind"] for document in documents]
@@ -32,7 +32,7 @@ def test_pods_and_nodes_have_stages_of_their_own_names() -> None:
     assert kinds.count("Node") == 1
 
 
-def test_a_simulated_node_says_so() -> None:
+def test_a_simulated_node_is_marked_as_simulated() -> None:
     node = stages.node("simulated-1")
 
     [condition] = node["status"]["conditions"]

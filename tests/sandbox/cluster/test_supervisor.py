@@ -61,7 +61,7 @@ def test_daemons_run_with_their_environment_and_log(tmp_path: Path) -> None:
         wait_for(lambda: (tmp_path / "daemon.log").read_text() == "inside\n")
 
 
-def test_a_killed_daemon_is_started_again(tmp_path: Path) -> None:
+def test_a_killed_daemon_is_restarted(tmp_path: Path) -> None:
     with supervisor(tmp_path, [unit("daemon", "import time; time.sleep(600)")]) as report:
         wait_for(lambda: phase(report(), "daemon") == "running")
         first = report()["daemon"]["pid"]
@@ -82,14 +82,14 @@ def test_a_daemon_starts_after_the_once_unit_it_waits_for(tmp_path: Path) -> Non
         assert report()["daemon"]["deaths"] == 0
 
 
-def test_a_program_that_is_not_there_is_reported_and_tried_again(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported_and_retried(tmp_path: Path) -> None:
     missing = unit("daemon", "") | {"argv": [str(tmp_path / "missing")]}
     with supervisor(tmp_path, [missing]) as report:
         wait_for(lambda: report().get("daemon", {}).get("deaths", 0) >= 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_supervisor_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
+def test_the_supervisor_ends_on_sigterm_and_sigint(tmp_path: Path, number: signal.Signals) -> None:
     with supervisor(tmp_path, [unit("daemon", "import time; time.sleep(600)")]) as report:
         wait_for(lambda: phase(report(), "daemon") == "running")
         leader = os.getpgid(report()["daemon"]["pid"])

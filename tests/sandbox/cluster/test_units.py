@@ -11,11 +11,11 @@ def names(units: list[Unit]) -> list[str]:
     return [each.name for each in units]
 
 
-def test_a_unit_without_conditions_is_due_at_once() -> None:
+def test_a_unit_without_dependencies_is_due_immediately() -> None:
     assert names(Units.of([unit("etcd")]).due(0.0)) == ["etcd"]
 
 
-def test_a_unit_waits_until_what_it_comes_after_has_succeeded() -> None:
+def test_a_unit_waits_until_its_dependencies_have_succeeded() -> None:
     units = Units.of([unit("setup", once=True), unit("etcd", after=("setup",))])
     assert names(units.due(0.0)) == ["setup"]
     units.started("setup", 11, 0.0)
@@ -26,7 +26,7 @@ def test_a_unit_waits_until_what_it_comes_after_has_succeeded() -> None:
     assert names(units.due(0.2)) == ["etcd"]
 
 
-def test_a_failed_once_unit_holds_back_what_waits_for_it_and_is_not_tried_again() -> None:
+def test_a_failed_once_unit_blocks_its_dependents_and_is_not_retried() -> None:
     units = Units.of([unit("setup", once=True), unit("etcd", after=("setup",))])
     units.started("setup", 11, 0.0)
 
@@ -37,7 +37,7 @@ def test_a_failed_once_unit_holds_back_what_waits_for_it_and_is_not_tried_again(
     assert units.report()["setup"] == {"phase": "failed", "pid": 0, "deaths": 0, "last_exit": 3}
 
 
-def test_a_dead_daemon_is_due_again_after_a_growing_pause() -> None:
+def test_an_exited_daemon_is_restarted_with_backoff() -> None:
     units = Units.of([unit("kubelet")])
     now, pauses = 0.0, []
     for pid in range(10, 18):
@@ -53,7 +53,7 @@ def test_a_dead_daemon_is_due_again_after_a_growing_pause() -> None:
     assert units.report()["kubelet"]["deaths"] == 8
 
 
-def test_a_daemon_that_lived_long_comes_back_soon() -> None:
+def test_the_backoff_is_reset_after_a_long_run() -> None:
     units = Units.of([unit("kubelet")])
     for pid, now in ((1, 0.0), (2, 1.0), (3, 2.0)):
         units.started("kubelet", pid, now)
@@ -65,7 +65,7 @@ def test_a_daemon_that_lived_long_comes_back_soon() -> None:
     assert units.next_due(100.0) == pytest.approx(0.2)
 
 
-def test_the_death_of_an_orphan_changes_nothing() -> None:
+def test_the_exit_of_an_orphan_changes_nothing() -> None:
     units = Units.of([unit("kubelet")])
     units.started("kubelet", 10, 0.0)
     before = units.report()
@@ -75,6 +75,6 @@ def test_the_death_of_an_orphan_changes_nothing() -> None:
     assert units.report() == before
 
 
-def test_a_unit_that_waits_for_an_unknown_one_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"kubelet waits for unknown \['api'\]"):
+def test_a_dependency_on_an_unknown_unit_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"kubelet depends on unknown units \['api'\]"):
         Units.of([unit("kubelet", after=("api",))])

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from purpleflea_sandbox.cluster.local import volumes
+from purpleflea_sandbox.cluster import volumes
 
 ROOT = PurePosixPath("/state/volumes")
 
@@ -29,8 +29,8 @@ def a_claim(**changes: Any) -> dict[str, Any]:
     }
     for path, value in changes.items():
         target = claim
-        *way, last = path.split("__")
-        for key in way:
+        *parents, last = path.split("__")
+        for key in parents:
             target = target[key]
         target[last] = value
     return claim
@@ -44,7 +44,7 @@ def a_volume(phase: str = "Released", policy: str = "Delete", by: str = volumes.
     }
 
 
-def test_a_claim_of_ours_with_a_chosen_node_gets_a_volume() -> None:
+def test_a_claim_of_the_provisioner_with_a_selected_node_gets_a_volume() -> None:
     assert volumes.waits_for_volume(a_claim())
 
 
@@ -68,13 +68,21 @@ def test_a_claim_of_ours_with_a_chosen_node_gets_a_volume() -> None:
             }
         },
     ],
-    ids=["deleted", "bound", "block", "bare", "nobody's", "another's", "unscheduled"],
+    ids=[
+        "deleted",
+        "bound",
+        "block",
+        "bare",
+        "without a provisioner",
+        "of another provisioner",
+        "unscheduled",
+    ],
 )
-def test_any_other_claim_is_left_alone(change: dict[str, Any]) -> None:
+def test_any_other_claim_is_ignored(change: dict[str, Any]) -> None:
     assert not volumes.waits_for_volume(a_claim(**change))
 
 
-def test_the_volume_is_a_folder_of_the_chosen_node_bound_to_its_claim() -> None:
+def test_the_volume_is_a_folder_of_the_selected_node_bound_to_its_claim() -> None:
     volume = volumes.volume(a_claim(), ROOT)
 
     assert volume["metadata"]["name"] == "pvc-7c1"
@@ -85,22 +93,22 @@ def test_the_volume_is_a_folder_of_the_chosen_node_bound_to_its_claim() -> None:
     assert term["matchExpressions"][0]["values"] == ["node-1"]
 
 
-def test_a_second_try_makes_the_same_volume() -> None:
+def test_a_retry_creates_the_same_volume() -> None:
     assert volumes.volume(a_claim(), ROOT) == volumes.volume(a_claim(), ROOT)
 
 
 @pytest.mark.parametrize("phase", ["Released", "Failed"])
-def test_a_released_volume_of_ours_is_over(phase: str) -> None:
-    assert volumes.is_over(a_volume(phase))
+def test_a_released_volume_of_the_provisioner_is_deleted(phase: str) -> None:
+    assert volumes.should_delete(a_volume(phase))
 
 
 @pytest.mark.parametrize(
     "volume",
     [a_volume("Bound"), a_volume("Available"), a_volume(policy="Retain"), a_volume(by="other")],
-    ids=["bound", "available", "retained", "another's"],
+    ids=["bound", "available", "retained", "of another provisioner"],
 )
 def test_any_other_volume_is_kept(volume: Any) -> None:
-    assert not volumes.is_over(volume)
+    assert not volumes.should_delete(volume)
 
 
 def test_only_folders_without_volume_and_claim_are_orphans() -> None:

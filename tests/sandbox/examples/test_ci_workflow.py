@@ -1,4 +1,4 @@
-"""examples/ci: the steps of the workflow do what they say, against the stand-in, and fail where they should."""
+"""The steps of the workflow in examples/ci work against the Datadog stand-in and fail if they should."""
 
 import json
 import os
@@ -36,13 +36,13 @@ exit "$KUBECTL_EXIT"
 
 @pytest.fixture
 def api() -> Iterator[DatadogApi]:
-    with DatadogApi() as one:
-        yield one
+    with DatadogApi() as datadog:
+        yield datadog
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository of an agent, with its tests, and with a kubectl that writes down how it is called."""
+    """Create a repository of an agent with tests, and a kubectl that records its calls."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_agent.py").write_text(TESTS)
     (tmp_path / "requirements.txt").write_text("httpx\nfastapi\n")
@@ -57,7 +57,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 class Machine:
-    """Makes runners of the workflow's jobs."""
+    """Creates runners of the workflow's jobs."""
 
     def __init__(self, workflow: Path, checkout: Path, api: DatadogApi) -> None:
         self._workflow = workflow
@@ -70,7 +70,7 @@ class Machine:
             "DD_API_URL": api.url,
             "DD_CIVISIBILITY_AGENTLESS_URL": api.url,
             "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-            # All that is asked for is installed here: pip finds it without asking an index.
+            # All requirements are already installed, so pip does not need an index.
             "PIP_NO_INDEX": "1",
             "PIP_ROOT_USER_ACTION": "ignore",
         }
@@ -89,7 +89,7 @@ def machine(repository: Path, checkout: Path, api: DatadogApi) -> Machine:
     return Machine(repository / "examples/ci/agent-ci.yml", checkout, api)
 
 
-def test_everything_is_installed_by_the_first_step(machine: Machine) -> None:
+def test_the_first_step_installs_all_requirements(machine: Machine) -> None:
     done = machine.runner("test").run("Install")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -99,9 +99,9 @@ def test_results_arrive_in_datadog(machine: Machine, api: DatadogApi, checkout: 
     done = machine.runner("test").run("Test")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    tests = [one for one in api.organisation.tests if one["type"] == "test"]
-    found = Counter((one["content"]["service"], one["metadata"]["env"]) for one in tests)
-    assert found == {("purpleflea-trading-agent", "ci"): 1}
+    tests = [item for item in api.organisation.tests if item["type"] == "test"]
+    counts = Counter((item["content"]["service"], item["metadata"]["env"]) for item in tests)
+    assert counts == {("purpleflea-trading-agent", "ci"): 1}
     assert (checkout / "test-results.xml").exists()
 
 
@@ -115,7 +115,7 @@ def test_without_a_key_the_tests_run_and_nothing_is_sent(
     assert not api.journal.entries
 
 
-def test_a_test_that_fails_fails_the_job(machine: Machine, checkout: Path) -> None:
+def test_a_failing_test_fails_the_job(machine: Machine, checkout: Path) -> None:
     (checkout / "tests/test_agent.py").write_text("def test_bad():\n    assert False\n")
 
     assert machine.runner("test").run("Test").returncode != 0
@@ -135,19 +135,19 @@ def test_a_rollout_waits_until_the_fleet_runs_the_new_version(machine: Machine) 
     assert available.endswith("--for condition=WorkloadAvailable")
 
 
-def test_a_rollout_that_does_not_come_through_fails_the_job(machine: Machine) -> None:
+def test_a_failed_rollout_fails_the_job(machine: Machine) -> None:
     machine.environment["KUBECTL_EXIT"] = "1"
 
     assert machine.runner("deploy").run("Roll out").returncode != 0
 
 
-def test_the_kubeconfig_is_nobody_elses(machine: Machine, checkout: Path) -> None:
+def test_the_kubeconfig_is_readable_only_by_its_owner(machine: Machine, checkout: Path) -> None:
     machine.runner("deploy").run("Roll out")
 
     assert stat.S_IMODE((checkout / "kubeconfig").stat().st_mode) == 0o600
 
 
-def test_a_deployment_is_marked_once_however_often_the_step_runs(
+def test_a_deployment_is_marked_once_if_the_step_runs_twice(
     machine: Machine, api: DatadogApi
 ) -> None:
     runner = machine.runner("deploy")
@@ -180,7 +180,9 @@ def test_another_run_is_another_deployment(machine: Machine, api: DatadogApi) ->
     ("key", "message"),
     [("wrong", "Forbidden"), ("", "the secret DATADOG_API_KEY is not set")],
 )
-def test_a_marker_that_is_refused_fails_loudly(machine: Machine, key: str, message: str) -> None:
+def test_a_rejected_deployment_marker_fails_the_step(
+    machine: Machine, key: str, message: str
+) -> None:
     runner = machine.runner("deploy", secrets__DATADOG_API_KEY=key)
     runner.run("Roll out")
     done = runner.run("Mark the deployment")
@@ -189,7 +191,7 @@ def test_a_marker_that_is_refused_fails_loudly(machine: Machine, key: str, messa
     assert message in done.stdout + done.stderr
 
 
-def test_a_moment_of_trouble_is_ridden_out(machine: Machine, api: DatadogApi) -> None:
+def test_a_transient_error_is_retried(machine: Machine, api: DatadogApi) -> None:
     runner = machine.runner("deploy")
     runner.run("Roll out")
     api.fail({"kind": "status", "status": 503, "times": 1})
@@ -199,7 +201,7 @@ def test_a_moment_of_trouble_is_ridden_out(machine: Machine, api: DatadogApi) ->
     assert len(api.organisation.deployments) == 1
 
 
-def test_no_secret_stands_on_a_command_line(repository: Path) -> None:
+def test_no_secret_is_on_a_command_line(repository: Path) -> None:
     text = (repository / "examples/ci/agent-ci.yml").read_text()
     commands = Workflow(repository / "examples/ci/agent-ci.yml", CONTEXT).steps("deploy").values()
 

@@ -1,4 +1,4 @@
-"""An exchange with a clock that the test turns, in memory or served on loopback."""
+"""Fixtures of an exchange with a manual clock, in memory or served on loopback."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.core.markets import MARKETS
 from purpleflea_sandbox.exchange.core.orders import NewOrder, Order, OrderType, Side
-from purpleflea_sandbox.exchange.house import House
 from purpleflea_sandbox.exchange.server import running
-from purpleflea_sandbox.exchange.settings import Settings
+from purpleflea_sandbox.exchange.settings import ExchangeSettings
 from purpleflea_sandbox.exchange.storage.accounts import Account
-from purpleflea_sandbox.exchange.venue import cashier, trading
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.venue import funding, trading
+from purpleflea_sandbox.exchange.venue.context import Terms
 
 KEY = "pf_paper_" + "1" * 32
 OTHER_KEY = "pf_paper_" + "2" * 32
@@ -25,29 +25,29 @@ ADMIN_TOKEN = "let-me-in"
 
 
 @dataclass
-class TurnedClock:
-    """Stands still until the test turns it."""
+class ManualClock:
+    """Clock that advances only if the test advances it."""
 
     now_ms: int = 1_800_000_000_000
 
     def __call__(self) -> int:
         return self.now_ms
 
-    def turn(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)
 
 
 @dataclass
-class Floor:
-    """A house and one account in it, spoken to without HTTP."""
+class ExchangeFixture:
+    """Application state with one account, used without HTTP."""
 
-    house: House
-    clock: TurnedClock
+    state: AppState
+    clock: ManualClock
     account: Account
     _placed: int = 0
 
     def order(self, side: str, size: str, market: str = "BTC-USD", **more: Any) -> Order:
-        """Place an order under a key of its own, or under the one given."""
+        """Place an order with a new idempotency key, or with the given `key`."""
         self._placed += 1
         price = more.get("price")
         request = NewOrder(
@@ -59,12 +59,12 @@ class Floor:
             price=None if price is None else Decimal(price),
         )
         account_id = more.get("account_id", self.account.account_id)
-        return trading.place(self.house.venue, account_id, request)[0]
+        return trading.place(self.state.venue, account_id, request)[0]
 
 
 @pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -75,36 +75,38 @@ def keys_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_house(keys_file: Path, clock: TurnedClock) -> Iterator[Callable[..., House]]:
+def open_exchange(keys_file: Path, clock: ManualClock) -> Iterator[Callable[..., AppState]]:
     with ExitStack() as stack:
 
-        def opened(**settings: Any) -> House:
+        def opened(**settings: Any) -> AppState:
             terms = settings.pop("terms", Terms())
-            house = House.opened(
-                Settings(keys_file=keys_file, admin_token=ADMIN_TOKEN, terms=terms, **settings),
+            state = AppState.open(
+                ExchangeSettings(
+                    keys_file=keys_file, admin_token=ADMIN_TOKEN, terms=terms, **settings
+                ),
                 clock,
             )
-            stack.callback(house.close)
-            return house
+            stack.callback(state.close)
+            return state
 
         yield opened
 
 
 @pytest.fixture
-def floor(open_house: Callable[..., House], clock: TurnedClock) -> Floor:
-    house = open_house()
-    return Floor(
-        house=house, clock=clock, account=cashier.account(house.venue, "fleet", "momentum-0")
+def exchange(open_exchange: Callable[..., AppState], clock: ManualClock) -> ExchangeFixture:
+    state = open_exchange()
+    return ExchangeFixture(
+        state=state, clock=clock, account=funding.account(state.venue, "fleet", "momentum-0")
     )
 
 
 @pytest.fixture
-async def serve(open_house: Callable[..., House]) -> AsyncIterator[Callable[..., Any]]:
-    """Serves a house; gives a client that speaks as agent momentum-0."""
+async def serve(open_exchange: Callable[..., AppState]) -> AsyncIterator[Callable[..., Any]]:
+    """Serve an exchange; return a client with the identity of agent momentum-0."""
     async with AsyncExitStack() as stack:
 
         async def served(**settings: Any) -> httpx.AsyncClient:
-            url = await stack.enter_async_context(running(open_house(**settings)))
+            url = await stack.enter_async_context(running(open_exchange(**settings)))
             headers = {"Authorization": f"Bearer {KEY}", "X-Agent-Id": "momentum-0"}
             return await stack.enter_async_context(
                 httpx.AsyncClient(base_url=url, headers=headers, timeout=10)

@@ -1,9 +1,9 @@
 from itertools import product
 
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.server import running
-from purpleflea_sandbox.exchange.settings import Settings
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.settings import ExchangeSettings
+from purpleflea_sandbox.exchange.venue.context import Terms
 
 PATHS = ("/admin/accounts", "/admin/orders", "/admin/summary", "/faults")
 
@@ -15,7 +15,7 @@ async def test_the_admin_api_needs_its_own_token(client):
 
 
 async def test_without_a_token_configured_the_admin_api_is_closed(client, admin):
-    async with running(House.opened(Settings(terms=Terms()))) as url:
+    async with running(AppState.open(ExchangeSettings(terms=Terms()))) as url:
         for path, headers in product(PATHS, (admin, {"Authorization": ""})):
             answer = await client.get(url + path, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (403, "admin_closed")
@@ -32,11 +32,11 @@ async def test_the_summary_counts_every_agents_orders(client, admin, buy):
     assert summary["orders"] == 4
     counts = {a["agent_id"]: (a["filled"], a["rejected"]) for a in summary["agents"]}
     assert counts == {"momentum-0": (2, 1), "momentum-1": (1, 0)}
-    one = (
+    of_agent = (
         await client.get("/admin/orders", params={"agent_id": "momentum-1"}, headers=admin)
     ).json()
-    assert one["count"] == len(one["orders"]) == 1
-    assert one["orders"][0]["agent_id"] == "momentum-1"
+    assert of_agent["count"] == len(of_agent["orders"]) == 1
+    assert of_agent["orders"][0]["agent_id"] == "momentum-1"
 
 
 async def test_the_accounts_show_cash_equity_and_positions(client, admin, buy):
@@ -49,7 +49,7 @@ async def test_the_accounts_show_cash_equity_and_positions(client, admin, buy):
     assert account["positions"][0]["size"] == "0.01"
 
 
-async def test_cash_is_set_by_an_entry_and_setting_it_again_changes_nothing(client, admin, buy):
+async def test_setting_cash_adds_an_entry_and_is_idempotent(client, admin, buy):
     await client.post("/v1/orders", json=buy, headers={"Idempotency-Key": "k"})
     path = "/admin/accounts/fleet/momentum-0/cash"
     for _ in range(2):
@@ -60,8 +60,8 @@ async def test_cash_is_set_by_an_entry_and_setting_it_again_changes_nothing(clie
     assert float(balance["equity_usd"]) < 50
 
 
-async def test_cash_of_an_account_that_nobody_has_is_refused(client, admin):
+async def test_setting_cash_of_an_unknown_account_is_rejected(client, admin):
     for body, status in (({"cash_usd": "1"}, 404), ({"cash_usd": "-1"}, 422)):
-        answer = await client.put("/admin/accounts/fleet/nobody/cash", json=body, headers=admin)
+        answer = await client.put("/admin/accounts/fleet/unknown/cash", json=body, headers=admin)
         assert answer.status_code == status
     assert (await client.get("/admin/accounts", headers=admin)).json() == {"accounts": []}

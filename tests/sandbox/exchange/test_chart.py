@@ -24,10 +24,10 @@ def _rendered(*settings):
     flags = [part for setting in settings for part in ("--set", setting)]
     answer = _helm("template", "exchange", str(CHART), "--namespace", "sandbox", *flags)
     assert answer.returncode == 0, answer.stderr
-    return {found["kind"]: found for found in yaml.safe_load_all(answer.stdout) if found}
+    return {item["kind"]: item for item in yaml.safe_load_all(answer.stdout) if item}
 
 
-def test_the_chart_has_no_lint():
+def test_the_chart_passes_helm_lint():
     answer = _helm("lint", "--strict", str(CHART))
     assert answer.returncode == 0, answer.stdout
 
@@ -61,27 +61,27 @@ def test_the_pod_is_hardened():
     assert container["image"] == "localhost/purpleflea-exchange:0.1.0"
 
 
-def test_the_service_sends_port_80_to_the_container():
-    found = _rendered("service.type=NodePort", "service.nodePort=30080")
-    (port,) = found["Service"]["spec"]["ports"]
+def test_the_service_forwards_port_80_to_the_container():
+    manifests = _rendered("service.type=NodePort", "service.nodePort=30080")
+    (port,) = manifests["Service"]["spec"]["ports"]
     assert (port["port"], port["targetPort"], port["nodePort"]) == (80, "http", 30080)
-    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    assert found["Service"]["spec"]["selector"].items() <= labels.items()
+    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert manifests["Service"]["spec"]["selector"].items() <= labels.items()
 
 
-def test_a_secret_of_ones_own_replaces_the_charts():
-    found = _rendered("existingSecret.name=mine", "existingSecret.keysEntry=exchange-keys")
-    assert "Secret" not in found
-    pod = found["Deployment"]["spec"]["template"]["spec"]
+def test_an_existing_secret_replaces_the_secret_of_the_chart():
+    manifests = _rendered("existingSecret.name=mine", "existingSecret.keysEntry=exchange-keys")
+    assert "Secret" not in manifests
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
     (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "keys"]
     assert volume["secret"]["secretName"] == "mine"
     assert volume["secret"]["items"] == [{"key": "exchange-keys", "path": "keys"}]
 
 
 def test_no_secret_value_is_outside_the_secret():
-    found = _rendered(f"keys={{{KEY}}}", "adminToken=let-me-in")
-    assert found.pop("Secret")["stringData"] == {"keys": KEY, "admin-token": "let-me-in"}
-    assert not re.search(f"{KEY}|let-me-in", yaml.safe_dump_all(found.values()))
+    manifests = _rendered(f"keys={{{KEY}}}", "adminToken=let-me-in")
+    assert manifests.pop("Secret")["stringData"] == {"keys": KEY, "admin-token": "let-me-in"}
+    assert not re.search(f"{KEY}|let-me-in", yaml.safe_dump_all(manifests.values()))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_no_secret_value_is_outside_the_secret():
         "adminToken=x",
     ],
 )
-def test_a_wrong_value_is_refused_by_the_schema(setting):
+def test_an_invalid_value_is_rejected_by_the_schema(setting):
     answer = _helm("template", "exchange", str(CHART), "--set", setting)
     assert answer.returncode != 0
     assert "schema" in answer.stderr

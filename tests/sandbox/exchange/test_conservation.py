@@ -12,11 +12,11 @@ from purpleflea_sandbox.exchange.errors import ExchangeError
 from purpleflea_sandbox.exchange.storage import accounts, escrows, orders
 from purpleflea_sandbox.exchange.storage.accounts import EntryKind
 from purpleflea_sandbox.exchange.storage.database import Database
-from purpleflea_sandbox.exchange.venue import cashier, escrow, trading
-from purpleflea_sandbox.exchange.venue.place import Venue
+from purpleflea_sandbox.exchange.venue import escrow, funding, trading
+from purpleflea_sandbox.exchange.venue.context import VenueContext
 
 AGENTS = ("alpha", "beta", "gamma")
-MADE = {EntryKind.OPENING_DEPOSIT, EntryKind.FAUCET, EntryKind.REALIZED_PNL, EntryKind.FEE}
+SOURCES = {EntryKind.OPENING_DEPOSIT, EntryKind.FAUCET, EntryKind.REALIZED_PNL, EntryKind.FEE}
 
 agents = st.sampled_from(AGENTS)
 trades = st.tuples(
@@ -38,14 +38,14 @@ steps = st.one_of(
 )
 
 
-class _World:
+class _Scenario:
     def __init__(self) -> None:
         self.now_ms = 1_800_000_000_000
-        self.venue = Venue(database=Database.in_memory(), clock=lambda: self.now_ms)
+        self.venue = VenueContext(database=Database.in_memory(), clock=lambda: self.now_ms)
         self.number = 0
 
     def account(self, agent):
-        return cashier.account(self.venue, "fleet", agent)
+        return funding.account(self.venue, "fleet", agent)
 
     def trade(self, agent, name, side, lots, away):
         market = MARKETS[name]
@@ -54,7 +54,7 @@ class _World:
         if away is not None:
             raw = self.venue.price(market) * Decimal(away)
             limit = raw.quantize(market.tick_size)
-        # About 200 USD a lot, so that some orders are beyond the leverage.
+        # About 200 USD per lot, so that some orders exceed the leverage limit.
         lot = (200 / market.anchor_usd).quantize(market.size_step)
         request = NewOrder(
             idempotency_key=f"k{self.number}",
@@ -82,13 +82,13 @@ class _World:
         self._close(number, escrow.cancel)
 
     def _close(self, number, step):
-        found = escrows.every(self.venue.database)
-        if number < len(found):
-            owner = accounts.get(self.venue.database, found[number].account_id)
-            step(self.venue, owner, found[number].escrow_id)
+        known = escrows.every(self.venue.database)
+        if number < len(known):
+            owner = accounts.get(self.venue.database, known[number].account_id)
+            step(self.venue, owner, known[number].escrow_id)
 
     def faucet(self, agent):
-        cashier.claim_faucet(self.venue, self.account(agent))
+        funding.claim_faucet(self.venue, self.account(agent))
 
     def wait(self, milliseconds):
         self.now_ms += milliseconds
@@ -97,32 +97,32 @@ class _World:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(steps, max_size=25))
-def test_no_step_makes_or_loses_money(walk):
-    world = _World()
+def test_no_step_creates_or_loses_money(walk):
+    scenario = _Scenario()
     for name, *arguments in walk:
-        # A refusal must change nothing; that is just what is checked below.
+        # A rejected step must change nothing; the assertions below verify this.
         with suppress(ExchangeError):
-            getattr(world, name)(*arguments)
-    database = world.venue.database
-    everybody = accounts.every(database)
-    for account in everybody:
+            getattr(scenario, name)(*arguments)
+    database = scenario.venue.database
+    all_accounts = accounts.every(database)
+    for account in all_accounts:
         entries = accounts.entries(database, account.account_id)
         assert account.cash_usd == _total(entry.amount_usd for entry in entries)
         assert account.cash_usd >= 0
         _check_positions(database, account.account_id)
-    made = [
+    deposited = [
         entry.amount_usd
-        for account in everybody
+        for account in all_accounts
         for entry in accounts.entries(database, account.account_id)
-        if entry.kind in MADE
+        if entry.kind in SOURCES
     ]
-    cash = _total(account.cash_usd for account in everybody)
-    assert cash + _locked_or_gone(database) == _total(made)
+    cash = _total(account.cash_usd for account in all_accounts)
+    assert cash + _locked_or_paid_out(database) == _total(deposited)
     database.close()
 
 
 def _check_positions(database, account_id):
-    """Size, cost and profit all follow from the fills alone."""
+    """Check that size, cost and profit follow from the fills."""
     filled = orders.newest(database, account_id, status=OrderStatus.FILLED, limit=1000)
     for name, position in accounts.positions(database, account_id).items():
         mine = [order for order in filled if order.request.market.name == name]
@@ -133,19 +133,19 @@ def _check_positions(database, account_id):
         assert position.realized_pnl_usd == _total(order.realized_pnl_usd for order in mine)
 
 
-def _locked_or_gone(database):
+def _locked_or_paid_out(database):
     known = {account.agent_id for account in accounts.every(database)}
     return _total(
-        one.request.amount_usd
-        for one in escrows.every(database)
-        if one.status is EscrowStatus.CREATED
-        or (one.status is EscrowStatus.RELEASED and not _was_paid(database, one, known))
+        held.request.amount_usd
+        for held in escrows.every(database)
+        if held.status is EscrowStatus.CREATED
+        or (held.status is EscrowStatus.RELEASED and not _was_paid(database, held, known))
     )
 
 
-def _was_paid(database, one, known):
-    return one.request.counterparty_id in known and any(
-        entry.kind is EntryKind.ESCROW_RECEIPT and entry.reference == one.escrow_id
+def _was_paid(database, held, agents_known):
+    return held.request.counterparty_id in agents_known and any(
+        entry.kind is EntryKind.ESCROW_RECEIPT and entry.reference == held.escrow_id
         for account in accounts.every(database)
         for entry in accounts.entries(database, account.account_id)
     )

@@ -11,7 +11,7 @@ from purpleflea_sandbox.exchange.errors import (
     UnauthorizedError,
 )
 from purpleflea_sandbox.exchange.storage import accounts
-from purpleflea_sandbox.exchange.venue import access, cashier, escrow
+from purpleflea_sandbox.exchange.venue import access, escrow, funding
 from purpleflea_sandbox.exchange.venue.access import KeyFile
 
 KEY = "pf_paper_" + "1" * 32
@@ -22,85 +22,89 @@ def _wanted(amount="100", key="k", counterparty="momentum-1"):
     return NewEscrow(idempotency_key=key, counterparty_id=counterparty, amount_usd=Decimal(amount))
 
 
-def _cash(floor, agent="momentum-0"):
-    found = accounts.find(floor.house.venue.database, "fleet", agent)
-    assert found is not None
-    return found.cash_usd
+def _cash(exchange, agent="momentum-0"):
+    known = accounts.find(exchange.state.venue.database, "fleet", agent)
+    assert known is not None
+    return known.cash_usd
 
 
-def test_a_released_escrow_pays_another_agent_of_the_same_owner(floor):
-    venue = floor.house.venue
-    cashier.account(venue, "fleet", "momentum-1")
-    created, _ = escrow.create(venue, floor.account, _wanted())
-    assert (_cash(floor), _cash(floor, "momentum-1")) == (9_900, 10_000)
-    assert escrow.release(venue, floor.account, created.escrow_id).status is EscrowStatus.RELEASED
-    assert (_cash(floor), _cash(floor, "momentum-1")) == (9_900, 10_100)
+def test_a_released_escrow_pays_another_agent_of_the_same_owner(exchange):
+    venue = exchange.state.venue
+    funding.account(venue, "fleet", "momentum-1")
+    created, _ = escrow.create(venue, exchange.account, _wanted())
+    assert (_cash(exchange), _cash(exchange, "momentum-1")) == (9_900, 10_000)
+    assert (
+        escrow.release(venue, exchange.account, created.escrow_id).status is EscrowStatus.RELEASED
+    )
+    assert (_cash(exchange), _cash(exchange, "momentum-1")) == (9_900, 10_100)
 
 
-def test_money_released_to_an_outsider_is_gone(floor):
-    created, _ = escrow.create(floor.house.venue, floor.account, _wanted(counterparty="stranger"))
-    escrow.release(floor.house.venue, floor.account, created.escrow_id)
-    assert _cash(floor) == 9_900
-    assert accounts.find(floor.house.venue.database, "fleet", "stranger") is None
+def test_money_released_to_an_external_counterparty_leaves_the_exchange(exchange):
+    created, _ = escrow.create(
+        exchange.state.venue, exchange.account, _wanted(counterparty="stranger")
+    )
+    escrow.release(exchange.state.venue, exchange.account, created.escrow_id)
+    assert _cash(exchange) == 9_900
+    assert accounts.find(exchange.state.venue.database, "fleet", "stranger") is None
 
 
-def test_a_cancelled_escrow_gives_the_money_back(floor):
-    created, _ = escrow.create(floor.house.venue, floor.account, _wanted())
-    escrow.cancel(floor.house.venue, floor.account, created.escrow_id)
-    assert _cash(floor) == 10_000
+def test_a_cancelled_escrow_refunds_the_creator(exchange):
+    created, _ = escrow.create(exchange.state.venue, exchange.account, _wanted())
+    escrow.cancel(exchange.state.venue, exchange.account, created.escrow_id)
+    assert _cash(exchange) == 10_000
 
 
 @pytest.mark.parametrize("first", [escrow.release, escrow.cancel])
 @pytest.mark.parametrize("second", [escrow.release, escrow.cancel])
-def test_an_escrow_takes_one_step_only(floor, first, second):
-    created, _ = escrow.create(floor.house.venue, floor.account, _wanted())
-    first(floor.house.venue, floor.account, created.escrow_id)
-    before = _cash(floor)
-    with pytest.raises(ConflictError, match="only a created one can change"):
-        second(floor.house.venue, floor.account, created.escrow_id)
-    assert _cash(floor) == before
+def test_an_escrow_has_only_one_transition(exchange, first, second):
+    created, _ = escrow.create(exchange.state.venue, exchange.account, _wanted())
+    first(exchange.state.venue, exchange.account, created.escrow_id)
+    before = _cash(exchange)
+    with pytest.raises(ConflictError, match="only a created escrow can change"):
+        second(exchange.state.venue, exchange.account, created.escrow_id)
+    assert _cash(exchange) == before
 
 
-def test_the_same_key_is_the_same_escrow_and_locks_once(floor):
-    first, is_new = escrow.create(floor.house.venue, floor.account, _wanted("100"))
-    again, is_new_again = escrow.create(floor.house.venue, floor.account, _wanted("100.0"))
+def test_the_same_key_is_the_same_escrow_and_locks_once(exchange):
+    first, is_new = escrow.create(exchange.state.venue, exchange.account, _wanted("100"))
+    again, is_new_again = escrow.create(exchange.state.venue, exchange.account, _wanted("100.0"))
     assert (first, is_new, is_new_again) == (again, True, False)
-    assert _cash(floor) == 9_900
+    assert _cash(exchange) == 9_900
     with pytest.raises(ConflictError) as refused:
-        escrow.create(floor.house.venue, floor.account, _wanted("101"))
+        escrow.create(exchange.state.venue, exchange.account, _wanted("101"))
     assert refused.value.code == "idempotency_conflict"
 
 
-def test_money_that_backs_a_position_cannot_be_locked(floor):
-    floor.order("buy", "0.5")
-    account = accounts.get(floor.house.venue.database, floor.account.account_id)
+def test_money_that_backs_a_position_cannot_be_locked(exchange):
+    exchange.order("buy", "0.5")
+    account = accounts.get(exchange.state.venue.database, exchange.account.account_id)
     with pytest.raises(ConflictError) as refused:
-        escrow.create(floor.house.venue, account, _wanted("5000"))
+        escrow.create(exchange.state.venue, account, _wanted("5000"))
     assert refused.value.code == "insufficient_balance"
-    assert escrow.create(floor.house.venue, account, _wanted("3000"))[1]
+    assert escrow.create(exchange.state.venue, account, _wanted("3000"))[1]
 
 
-def test_an_escrow_is_its_creators_own(floor):
-    created, _ = escrow.create(floor.house.venue, floor.account, _wanted())
-    other = cashier.account(floor.house.venue, "fleet", "momentum-1")
+def test_an_escrow_is_visible_only_to_its_creator(exchange):
+    created, _ = escrow.create(exchange.state.venue, exchange.account, _wanted())
+    other = funding.account(exchange.state.venue, "fleet", "momentum-1")
     with pytest.raises(NotFoundError):
-        escrow.get(floor.house.venue, other, created.escrow_id)
+        escrow.get(exchange.state.venue, other, created.escrow_id)
 
 
-def test_the_faucet_pays_once_per_window(floor):
-    venue = floor.house.venue
-    assert cashier.claim_faucet(venue, floor.account).credited_usd == 100
-    floor.clock.turn(86_399)
+def test_the_faucet_pays_once_per_window(exchange):
+    venue = exchange.state.venue
+    assert funding.claim_faucet(venue, exchange.account).credited_usd == 100
+    exchange.clock.advance(86_399)
     with pytest.raises(TooManyError) as refused:
-        cashier.claim_faucet(venue, floor.account)
+        funding.claim_faucet(venue, exchange.account)
     assert refused.value.retry_after_s == 1
-    floor.clock.turn(1)
-    cashier.claim_faucet(venue, floor.account)
-    assert _cash(floor) == 10_200
+    exchange.clock.advance(1)
+    funding.claim_faucet(venue, exchange.account)
+    assert _cash(exchange) == 10_200
 
 
-def test_a_registered_key_works_and_only_its_hash_is_kept(floor):
-    venue, key_file = floor.house.venue, floor.house.key_file
+def test_a_registered_key_works_and_only_its_hash_is_stored(exchange):
+    venue, key_file = exchange.state.venue, exchange.state.key_file
     key = access.register(venue)
     assert access.owner(venue, key_file, key).startswith("key-")
     stored = [tuple(row) for row in venue.database.rows("SELECT * FROM api_keys")]
@@ -109,23 +113,23 @@ def test_a_registered_key_works_and_only_its_hash_is_kept(floor):
         access.owner(venue, key_file, NEW_KEY)
 
 
-def test_a_key_added_to_the_file_works_at_once_and_shares_its_owners_accounts(floor, keys_file):
-    venue, key_file = floor.house.venue, floor.house.key_file
+def test_a_key_added_to_the_file_works_immediately_for_its_owner(exchange, keys_file):
+    venue, key_file = exchange.state.venue, exchange.state.key_file
     keys_file.write_text(f"{NEW_KEY} fleet\n")
     assert access.owner(venue, key_file, NEW_KEY) == "fleet"
     with pytest.raises(UnauthorizedError):
         access.owner(venue, key_file, KEY)
 
 
-def test_a_keys_file_that_breaks_leaves_the_keys_before_in_force(floor, keys_file):
-    keys_file.write_text("rubbish\n")
-    floor.house.tick()
-    assert access.owner(floor.house.venue, floor.house.key_file, KEY) == "fleet"
+def test_a_broken_keys_file_leaves_the_previous_keys_valid(exchange, keys_file):
+    keys_file.write_text("invalid\n")
+    exchange.state.tick()
+    assert access.owner(exchange.state.venue, exchange.state.key_file, KEY) == "fleet"
 
 
-def test_a_bad_line_is_named_by_its_number_and_never_repeated(tmp_path):
+def test_an_error_names_the_number_of_a_bad_line_but_not_its_content(tmp_path):
     path = tmp_path / "keys"
-    path.write_text(f"{KEY}\nsk_live_somebodys_real_key\n")
+    path.write_text(f"{KEY}\nsk_live_a_real_key\n")
     with pytest.raises(SettingsError, match="line 2") as refused:
         KeyFile(path)
     assert "sk_live" not in str(refused.value)

@@ -21,14 +21,14 @@ async def _known(client, key):
     return answer.json()["orders"]
 
 
-async def test_a_status_fault_answers_before_anything_is_done(client, admin, buy):
+async def test_a_status_fault_responds_before_the_request_is_processed(client, admin, buy):
     await _install(client, admin, {"kind": "status", "status": 502, "match": {"method": "POST"}})
     answer = await _order(client, buy, "k")
     assert (answer.status_code, answer.json()["code"]) == (502, "injected_fault")
     assert await _known(client, "k") == []
 
 
-async def test_a_rate_limit_fault_says_when_to_come_back(client, admin):
+async def test_a_rate_limit_fault_sends_retry_after(client, admin):
     await _install(client, admin, {"kind": "rate_limit"})
     answer = await client.get("/v1/balance")
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
@@ -41,7 +41,7 @@ async def test_a_delay_fault_only_takes_time(client, admin, buy):
     assert time.monotonic() - began >= 0.2
 
 
-async def test_a_reset_fault_cuts_the_connection_before_anything_is_done(client, admin, buy):
+async def test_a_reset_fault_resets_the_connection_before_processing(client, admin, buy):
     await _install(client, admin, {"kind": "reset", "times": 1})
     with pytest.raises(httpx.ReadError):
         await _order(client, buy, "k")
@@ -49,7 +49,7 @@ async def test_a_reset_fault_cuts_the_connection_before_anything_is_done(client,
     assert (await _order(client, buy, "k")).status_code == 201
 
 
-async def test_a_timeout_after_commit_keeps_the_order_and_the_answer(client, admin, buy):
+async def test_a_timeout_after_commit_stores_the_order_and_the_response(client, admin, buy):
     await _install(client, admin, {"kind": "timeout_after_commit", "times": 1})
     with pytest.raises(httpx.ReadTimeout):
         await _order(client, buy, "k", timeout_s=0.5)
@@ -66,25 +66,25 @@ async def test_a_timeout_after_commit_ends_with_a_reset_after_its_time(client, a
     assert len(await _known(client, "k")) == 1
 
 
-async def test_stale_reads_show_the_world_as_it_was_and_writes_go_through(client, admin, buy):
+async def test_stale_reads_return_the_old_state_and_writes_succeed(client, admin, buy):
     await _order(client, buy, "before")
-    held = (await client.get("/v1/positions")).json()
+    positions = (await client.get("/v1/positions")).json()
     await _install(client, admin, {"kind": "stale"})
     assert (await _order(client, buy, "after")).status_code == 201
-    assert (await client.get("/v1/positions")).json() == held
+    assert (await client.get("/v1/positions")).json() == positions
     assert await _known(client, "after") == []
     assert (await client.delete("/faults", headers=admin)).status_code == 204
     assert len(await _known(client, "after")) == 1
 
 
-async def test_a_fault_for_one_agent_leaves_the_others_alone(client, admin):
+async def test_a_fault_for_one_agent_does_not_affect_others(client, admin):
     await _install(client, admin, {"kind": "status", "match": {"agent_id": "momentum-0"}})
     assert (await client.get("/v1/balance")).status_code == 503
     other = await client.get("/v1/balance", headers={"X-Agent-Id": "momentum-1"})
     assert other.status_code == 200
 
 
-async def test_health_and_admin_never_meet_a_fault(client, admin):
+async def test_health_and_admin_paths_have_no_faults(client, admin):
     await _install(client, admin, {"kind": "reset"})
     for path in ("/healthz", "/readyz", "/admin/summary", "/faults"):
         assert (await client.get(path, headers=admin)).status_code == 200
@@ -99,7 +99,7 @@ async def test_under_mixed_faults_no_key_ever_fills_twice(client, admin, buy):
         {"kind": "status", "status": 500, "probability": 0.15},
     )
 
-    async def insist(key):
+    async def retry_until_accepted(key):
         for _ in range(50):
             try:
                 answer = await _order(client, buy, key)
@@ -107,13 +107,13 @@ async def test_under_mixed_faults_no_key_ever_fills_twice(client, admin, buy):
                 continue
             if answer.status_code in (200, 201):
                 return
-        pytest.fail("never through")
+        pytest.fail("never accepted")
 
-    await asyncio.gather(*(insist(f"k{number}") for number in range(60)))
+    await asyncio.gather(*(retry_until_accepted(f"k{number}") for number in range(60)))
     faults = (await client.get("/faults", headers=admin)).json()
     assert all(fault["hits"] > 0 for fault in faults)
-    found = (await client.get("/admin/orders", headers=admin)).json()
-    assert found["count"] == 60
+    listed = (await client.get("/admin/orders", headers=admin)).json()
+    assert listed["count"] == 60
     accounts = (await client.get("/admin/accounts", headers=admin)).json()["accounts"]
     assert accounts[0]["positions"][0]["size"] == "0.60"
 
@@ -129,7 +129,7 @@ BAD_FAULTS = (
 )
 
 
-async def test_a_fault_that_makes_no_sense_is_refused_and_the_old_ones_stay(client, admin):
+async def test_an_invalid_fault_is_rejected_and_the_old_faults_stay(client, admin):
     await _install(client, admin, {"kind": "reset"})
     for fault in BAD_FAULTS:
         answer = await client.put("/faults", json=[fault], headers=admin)

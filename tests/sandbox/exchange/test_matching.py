@@ -12,13 +12,13 @@ PRICE = Decimal(60_000)
 
 
 def an_order(side="buy", size="0.01", price=None, type_=None):
-    wanted = OrderType.MARKET if price is None else OrderType.LIMIT
+    default_type = OrderType.MARKET if price is None else OrderType.LIMIT
     return NewOrder(
         idempotency_key="k",
         market=BTC,
         side=Side(side),
         size=Decimal(size),
-        type=type_ or wanted,
+        type=type_ or default_type,
         price=None if price is None else Decimal(price),
     )
 
@@ -33,14 +33,14 @@ FILLS = {
         an_order("sell", price="59999"),
         "59999",
     ),
-    "a generous limit gets the market's price": (an_order(price="61000"), "60006.72"),
-    "a limit buy below the price rests": (an_order(price="59999.99"), None),
-    "a limit sell above the price rests": (an_order("sell", price="60000.01"), None),
+    "a limit above the market gets the market's price": (an_order(price="61000"), "60006.72"),
+    "a limit buy below the price stays open": (an_order(price="59999.99"), None),
+    "a limit sell above the price stays open": (an_order("sell", price="60000.01"), None),
 }
 
 
 @pytest.mark.parametrize(("order", "price"), FILLS.values(), ids=FILLS)
-def test_an_order_meets_the_price(order, price):
+def test_an_order_fills_at_the_expected_price_or_stays_open(order, price):
     fill = matching.immediate_fill(order, PRICE)
     assert (fill and fill.price) == (price and Decimal(price))
 
@@ -52,10 +52,10 @@ def test_a_sell_has_a_negative_size():
 
 
 def test_a_taker_pays_more_than_a_maker_and_fees_round_up():
-    taken = matching.immediate_fill(an_order(size="0.00001"), PRICE)
-    made = matching.resting_fill(an_order(size="0.00001", price="60000"), PRICE)
-    assert taken is not None
-    assert (taken.fee_usd, made.fee_usd) == (Decimal("0.000301"), Decimal("0.000120"))
+    taker = matching.immediate_fill(an_order(size="0.00001"), PRICE)
+    maker = matching.resting_fill(an_order(size="0.00001", price="60000"), PRICE)
+    assert taker is not None
+    assert (taker.fee_usd, maker.fee_usd) == (Decimal("0.000301"), Decimal("0.000120"))
 
 
 BAD_ORDERS = {
@@ -69,7 +69,7 @@ BAD_ORDERS = {
 @pytest.mark.parametrize(
     ("code", "order"), [(code, order) for code, orders in BAD_ORDERS.items() for order in orders]
 )
-def test_an_order_off_the_grid_is_refused(code, order):
+def test_an_invalid_order_is_rejected(code, order):
     with pytest.raises(InvalidError) as refused:
         require_tradable(order)
     assert refused.value.code == code

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from purpleflea_sandbox.exchange.core.positions import Position, after_fill
 
 TRADES = {
-    "opening realises nothing": ([("2", "100")], "2", "200", "0"),
+    "opening realizes no profit": ([("2", "100")], "2", "200", "0"),
     "adding averages the entry": ([("1", "100"), ("1", "200")], "2", "300", "0"),
     "reducing a long at a profit": ([("2", "100"), ("-1", "150")], "1", "100", "50"),
     "closing a long at a loss": ([("2", "100"), ("-2", "90")], "0", "0", "-20"),
@@ -18,7 +18,7 @@ TRADES = {
 
 
 @pytest.mark.parametrize(("fills", "size", "cost", "realized"), TRADES.values(), ids=TRADES)
-def test_positions_net(fills, size, cost, realized):
+def test_trades_are_netted_into_one_position(fills, size, cost, realized):
     position = Position(market="BTC-USD")
     for signed_size, price in fills:
         position, _ = after_fill(position, Decimal(signed_size), Decimal(price))
@@ -26,7 +26,7 @@ def test_positions_net(fills, size, cost, realized):
     assert position.realized_pnl_usd == Decimal(realized)
 
 
-def test_a_flat_position_has_no_entry_price_and_no_paper_profit():
+def test_a_flat_position_has_no_entry_price_and_no_unrealized_profit():
     flat = Position(market="BTC-USD", realized_pnl_usd=Decimal(5))
     assert flat.entry_price == 0
     assert flat.unrealized_pnl_usd(Decimal(60_000)) == 0
@@ -41,7 +41,7 @@ fills = st.lists(
 
 
 @given(fills)
-def test_profit_is_what_came_out_minus_what_went_in_to_the_last_digit(trades):
+def test_profit_is_proceeds_minus_cost_to_the_last_digit(trades):
     position, realized = Position(market="BTC-USD"), Decimal(0)
     for size, price in trades:
         position, gain = after_fill(position, size, price)

@@ -15,7 +15,7 @@ moments = st.integers(min_value=0, max_value=4 * 10**12)
 markets = st.sampled_from(sorted(MARKETS))
 
 
-def test_the_price_of_a_seed_market_and_moment_is_fixed_for_ever():
+def test_the_price_depends_only_on_seed_market_and_time():
     assert price_at(7, BTC, NOW_MS) == price_at(7, BTC, NOW_MS)
     assert [str(price_at(7, market, NOW_MS)) for market in MARKETS.values()] == [
         "59843.97",
@@ -29,7 +29,7 @@ def test_another_seed_has_other_prices():
 
 
 @given(markets, moments)
-def test_every_price_is_positive_on_its_grid_and_within_five_percent_of_the_anchor(name, at_ms):
+def test_every_price_is_on_its_grid_and_within_five_percent_of_the_anchor(name, at_ms):
     market = MARKETS[name]
     price = price_at(7, market, at_ms)
     assert market.prices_on_grid(price)
@@ -53,16 +53,16 @@ def test_momentum_over_ten_points_is_often_worth_a_signal(market, interval_s):
     assert sum(change > Decimal("0.0005") for change in changes) / len(changes) > 0.4
 
 
-def test_candles_join_without_gaps_and_the_last_one_is_running():
-    found = candles(7, BTC, interval_ms=15_000, limit=50, now_ms=NOW_MS + 4_000)
-    assert len(found) == 50
-    for earlier, later in pairwise(found):
+def test_candles_have_no_gaps_and_the_last_candle_is_open():
+    newest = candles(7, BTC, interval_ms=15_000, limit=50, now_ms=NOW_MS + 4_000)
+    assert len(newest) == 50
+    for earlier, later in pairwise(newest):
         assert later.start_ms == earlier.start_ms + 15_000
         assert later.open == earlier.close
-    assert found[-1].start_ms == NOW_MS
-    assert found[-1].close == price_at(7, BTC, NOW_MS + 4_000)
-    assert all(c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in found)
-    assert all(c.volume > 0 for c in found)
+    assert newest[-1].start_ms == NOW_MS
+    assert newest[-1].close == price_at(7, BTC, NOW_MS + 4_000)
+    assert all(c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in newest)
+    assert all(c.volume > 0 for c in newest)
 
 
 def test_a_closed_candle_never_changes_again():

@@ -32,7 +32,7 @@ def _environment(keys_file, **more):
 
 @contextlib.contextmanager
 def _exchange(keys_file, folder):
-    """The exchange as a process of its own; killed, not stopped, at the end."""
+    """Run the exchange as a separate process; it is killed, not stopped, at the end."""
     environment = _environment(keys_file, EXCHANGE_DATA_DIR=str(folder))
     with subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -52,7 +52,7 @@ def _buy(client, key):
     return client.post("/v1/orders", json=body, headers={"Idempotency-Key": key})
 
 
-def test_what_was_answered_survives_a_kill(keys_file, tmp_path):
+def test_acknowledged_changes_survive_a_kill(keys_file, tmp_path):
     folder = tmp_path / "data"
     with _exchange(keys_file, folder) as (_, client):
         first = _buy(client, "k").json()
@@ -83,7 +83,7 @@ def test_a_stop_signal_ends_the_process_without_an_error(keys_file, tmp_path):
     ("name", "value"),
     [("EXCHANGE_SEED", "x"), ("EXCHANGE_KEYS_FILE", "/none"), ("EXCHANGE_DATA_DIR", "/proc/none")],
 )
-def test_a_wrong_setting_ends_the_process_with_one_line(keys_file, name, value):
+def test_an_invalid_setting_ends_the_process_with_one_line(keys_file, name, value):
     ended = subprocess.run(
         COMMAND,
         env=_environment(keys_file, **{name: value}),
@@ -97,7 +97,7 @@ def test_a_wrong_setting_ends_the_process_with_one_line(keys_file, name, value):
     assert ended.stderr.count("\n") == 1
 
 
-def test_connections_answer_without_waiting_for_acknowledgements():
+def test_connections_use_tcp_nodelay_and_a_taken_port_is_an_error():
     with listener("127.0.0.1", 0) as bound:
         with socket.create_connection(bound.getsockname()):
             accepted, _ = bound.accept()
@@ -107,7 +107,7 @@ def test_connections_answer_without_waiting_for_acknowledgements():
             listener("127.0.0.1", bound.getsockname()[1])
 
 
-def test_a_second_exchange_on_the_same_folder_is_refused(tmp_path):
+def test_a_second_exchange_on_the_same_folder_is_an_error(tmp_path):
     first = Database.in_folder(tmp_path)
     with pytest.raises(SettingsError, match="another exchange is using"):
         Database.in_folder(tmp_path)
@@ -115,7 +115,7 @@ def test_a_second_exchange_on_the_same_folder_is_refused(tmp_path):
     Database.in_folder(tmp_path).close()
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path):
-    (tmp_path / "exchange.db").write_text("no database, but long enough to be looked at" * 40)
+def test_an_error_names_a_file_that_is_not_a_database(tmp_path):
+    (tmp_path / "exchange.db").write_text("not a database, but long enough to be read" * 40)
     with pytest.raises(SettingsError, match=r"exchange\.db is not usable"):
         Database.in_folder(tmp_path)

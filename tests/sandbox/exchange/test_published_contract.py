@@ -1,4 +1,4 @@
-"""The published page's client finds what it expects; and the contract is kept as a file for people to read."""
+"""The exchange accepts the requests of the published page, and docs/ contains its OpenAPI document."""
 
 import json
 from pathlib import Path
@@ -10,36 +10,36 @@ from purpleflea_sandbox.exchange.api import document
 KEPT = "docs/exchange-openapi.json"
 
 
-async def test_the_order_of_the_page_is_taken_as_the_page_sends_it(client: AsyncClient) -> None:
+async def test_the_order_request_of_the_page_is_accepted(client: AsyncClient) -> None:
     body = {"market": "BTC-USD", "side": "buy", "size": 0.01, "type": "market"}
     answers = [await client.post("/v1/orders", json=body) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert {answer.json()["size"] for answer in answers} == {"0.01"}
-    # Without an idempotency key each request is an intent of its own.
+    # Without an idempotency key every request is a new intent.
     assert len({answer.json()["idempotency_key"] for answer in answers}) == 2
     (position,) = (await client.get("/v1/positions")).json()["positions"]
     assert position["size"] == "0.02"
 
 
-async def test_the_balances_of_the_page_have_a_value_in_dollars(client: AsyncClient) -> None:
+async def test_balances_have_the_dollar_value_that_the_page_shows(client: AsyncClient) -> None:
     balances = (await client.get("/v1/balance")).json()["balances"]
     assert {currency: float(info["usd_value"]) for currency, info in balances.items()} == {
         "USDC": 10_000.0
     }
 
 
-async def test_the_escrow_of_the_page_is_opened_as_the_page_sends_it(client: AsyncClient) -> None:
+async def test_the_escrow_request_of_the_page_is_accepted(client: AsyncClient) -> None:
     body = {"counterparty_id": "agent_7", "amount_usd": 25.5}
     opened = await client.post("/v1/escrow", json=body)
     assert (opened.status_code, opened.json()["amount_usd"]) == (201, "25.5")
     assert opened.json()["status"] == "created"
 
 
-def test_the_document_that_is_kept_is_what_the_exchange_says_of_itself(repository: Path) -> None:
+def test_the_stored_document_matches_the_exchange(repository: Path) -> None:
     assert (repository / KEPT).read_text() == document.document(), "stale: run `make docs`"
 
 
-def test_the_document_names_every_path_that_an_agent_calls(repository: Path) -> None:
+def test_the_document_contains_every_path_that_an_agent_calls(repository: Path) -> None:
     paths = json.loads((repository / KEPT).read_text())["paths"]
     called = {
         ("post", "/v1/orders"),

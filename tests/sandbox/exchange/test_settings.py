@@ -7,13 +7,13 @@ from purpleflea_sandbox.exchange.errors import SettingsError
 from purpleflea_sandbox.exchange.settings import from_environment
 
 
-def test_an_empty_environment_is_enough():
+def test_an_empty_environment_gives_the_defaults():
     settings = from_environment({})
     assert (settings.port, settings.data_dir, settings.admin_token) == (8080, None, None)
     assert settings.terms.start_balance_usd == 10_000
 
 
-def test_every_variable_is_heard_and_an_empty_one_is_unset():
+def test_every_variable_is_read_and_an_empty_variable_counts_as_unset():
     settings = from_environment(
         {
             "EXCHANGE_PORT": "9000",
@@ -47,6 +47,6 @@ def test_every_variable_is_heard_and_an_empty_one_is_unset():
         ("EXCHANGE_ADMIN_TOKEN", "short"),
     ],
 )
-def test_a_wrong_value_is_named(name, value):
+def test_an_error_names_the_variable_of_an_invalid_value(name, value):
     with pytest.raises(SettingsError, match=name):
         from_environment({name: value})

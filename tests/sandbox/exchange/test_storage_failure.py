@@ -1,25 +1,27 @@
 import httpx
 import pytest
 
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.server import running
-from purpleflea_sandbox.exchange.settings import Settings
+from purpleflea_sandbox.exchange.settings import ExchangeSettings
 from purpleflea_sandbox.exchange.storage import accounts
 from purpleflea_sandbox.exchange.venue import access
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.venue.context import Terms
 
 
-def _limit_pages(house, pages):
-    house.venue.database.execute(f"PRAGMA max_page_count = {pages}")
+def _limit_pages(state, pages):
+    state.venue.database.execute(f"PRAGMA max_page_count = {pages}")
 
 
-async def test_a_full_disk_is_told_loses_nothing_and_passes(tmp_path, buy):
-    house = House.opened(Settings(terms=Terms(), data_dir=tmp_path, rate_limit_per_minute=100_000))
-    headers = {"Authorization": f"Bearer {access.register(house.venue)}"}
-    async with running(house) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
+async def test_a_full_disk_is_reported_loses_nothing_and_recovers(tmp_path, buy):
+    state = AppState.open(
+        ExchangeSettings(terms=Terms(), data_dir=tmp_path, rate_limit_per_minute=100_000)
+    )
+    headers = {"Authorization": f"Bearer {access.register(state.venue)}"}
+    async with running(state) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
         await client.get("/v1/balance")
-        # SQLite never sets the limit below the size of the file: from here on it cannot grow.
-        _limit_pages(house, 1)
+        # SQLite never sets the limit below the file size, so from here on the file cannot grow.
+        _limit_pages(state, 1)
         answers = []
         while not answers or answers[-1].status_code == 201:
             key = {"Idempotency-Key": f"k{len(answers)}"}
@@ -31,15 +33,15 @@ async def test_a_full_disk_is_told_loses_nothing_and_passes(tmp_path, buy):
         assert len(
             (await client.get("/v1/orders", params={"limit": 1000})).json()["orders"]
         ) == len(answers)
-        _limit_pages(house, 1_000_000)
+        _limit_pages(state, 1_000_000)
         again = await client.post(
             "/v1/orders", json=buy, headers={"Idempotency-Key": f"k{len(answers)}"}
         )
         assert again.status_code == 201
 
 
-def test_a_change_that_fails_half_way_leaves_nothing(floor):
-    database = floor.house.venue.database
+def test_a_transaction_that_fails_is_rolled_back(exchange):
+    database = exchange.state.venue.database
 
     def half_a_change():
         with database.transaction():

@@ -2,7 +2,7 @@
 
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_sandbox.demo import definitions, installation
-from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.secrets import SandboxKeys
 
 
 class Recorder:
@@ -17,7 +17,9 @@ class Recorder:
 
 def test_the_demo_names_the_secret_and_the_address_that_the_operator_may_read_and_a_spec_that_is_valid():
     tools = Recorder()
-    definitions.apply(tools, Keys(exchange_key="e", exchange_admin_token="a", datadog_key="d"))
+    definitions.apply(
+        tools, SandboxKeys(exchange_key="e", exchange_admin_token="a", datadog_key="d")
+    )
     secret, resource = tools.applied
     spec = ObservabilitySpec.model_validate(resource["spec"], extra="forbid")
     assert spec.env == definitions.ENV

@@ -4,7 +4,7 @@ import pytest
 
 from purpleflea_sandbox.images.catalogue import IMAGES
 
-RECIPE = """\
+DOCKERFILE = """\
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 FROM ${{BASE_IMAGE}} AS code
 COPY {name}/requirements.txt /build/
@@ -16,12 +16,12 @@ COPY --from=code /opt/app /opt/app
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small checkout with sources for every image, to work in, and an empty cache."""
+    """Create a small checkout with sources for every image and an empty cache; return its root."""
     root = tmp_path / "checkout"
     _write(root / "sandbox" / "pyproject.toml", "")
     _write(root / "shared" / "src" / "shared.py", "SHARED = 1\n")
     for image in IMAGES:
-        _write(root / image.dockerfile, RECIPE.format(name=image.name))
+        _write(root / image.dockerfile, DOCKERFILE.format(name=image.name))
         _write(root / image.name / "requirements.txt", "thing==1\n")
         _write(root / image.name / "src" / "package" / "module.py", f"NAME = '{image.name}'\n")
     example = root / "examples" / "custom-agent"

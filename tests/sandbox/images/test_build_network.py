@@ -16,12 +16,12 @@ def pip_conf(home: Path, **environment: str) -> list[str]:
     return secrets.files["pip_conf"].read_text().splitlines()
 
 
-def test_the_index_of_this_machine_reaches_the_build(home: Path) -> None:
+def test_the_build_uses_the_index_of_this_machine(home: Path) -> None:
     lines = pip_conf(home, PIP_INDEX_URL="https://mirror.example/simple")
     assert "index-url = https://mirror.example/simple" in lines
 
 
-def test_the_environment_wins_over_the_files_of_the_user(home: Path) -> None:
+def test_the_environment_overrides_the_files_of_the_user(home: Path) -> None:
     user = home / ".config" / "pip" / "pip.conf"
     user.parent.mkdir(parents=True)
     user.write_text(
@@ -39,13 +39,13 @@ def test_several_values_stay_one_setting(home: Path) -> None:
     assert "extra-index-url = https://a.example https://b.example" in pip_conf(home)
 
 
-def test_folders_of_this_machine_stay_here(home: Path) -> None:
+def test_folders_of_this_machine_are_not_passed_to_the_build(home: Path) -> None:
     text = "\n".join(pip_conf(home, PIP_FIND_LINKS="/opt/wheels", PIP_TARGET="/elsewhere"))
     assert "/opt/wheels" not in text
     assert "/elsewhere" not in text
 
 
-def test_the_certificates_are_named_where_the_build_will_see_them(home: Path) -> None:
+def test_the_certificates_have_the_path_inside_the_build(home: Path) -> None:
     bundle = home / "ca.crt"
     bundle.write_text("certificates")
     secrets = build_network.secrets(home, {"HOME": str(home), "PIP_CERT": str(bundle)})

@@ -1,4 +1,4 @@
-"""What every Dockerfile of the project promises, read from the files themselves."""
+"""Guarantees of every Dockerfile of the project, checked on the files."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ EVERY_IMAGE = pytest.mark.parametrize("image", catalogue.IMAGES, ids=lambda imag
 
 
 def instructions(image: catalogue.Image) -> list[str]:
-    """The instructions of the image's Dockerfile, continued lines joined, comments dropped."""
+    """Return the instructions of the image's Dockerfile, with joined lines and without comments."""
     text = (CHECKOUT / image.dockerfile).read_text()
     kept = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     return [
@@ -23,18 +23,18 @@ def instructions(image: catalogue.Image) -> list[str]:
 
 
 def stages(image: catalogue.Image) -> list[list[str]]:
-    """The instructions of each stage, its FROM first."""
-    found: list[list[str]] = []
+    """Return the instructions of each stage, starting with its FROM."""
+    result: list[list[str]] = []
     for line in instructions(image):
         if line.startswith("FROM "):
-            found.append([])
-        if found:
-            found[-1].append(line)
-    return found
+            result.append([])
+        if result:
+            result[-1].append(line)
+    return result
 
 
 @EVERY_IMAGE
-def test_a_dockerfile_lets_the_builder_choose_the_base_of_every_stage(
+def test_the_builder_can_set_the_base_image_of_every_stage(
     image: catalogue.Image,
 ) -> None:
     assert instructions(image)[0].startswith("ARG BASE_IMAGE=docker.io/library/python:3.")
@@ -44,13 +44,13 @@ def test_a_dockerfile_lets_the_builder_choose_the_base_of_every_stage(
 
 
 @EVERY_IMAGE
-def test_the_image_runs_as_a_number_that_is_not_root(image: catalogue.Image) -> None:
+def test_the_image_runs_as_a_numeric_non_root_user(image: catalogue.Image) -> None:
     users = [line for line in stages(image)[-1] if line.startswith("USER ")]
     assert users == ["USER 10001:10001"]
 
 
 @EVERY_IMAGE
-def test_the_last_stage_starts_from_the_base_and_runs_nothing(image: catalogue.Image) -> None:
+def test_the_last_stage_starts_from_the_base_and_has_no_run_step(image: catalogue.Image) -> None:
     last = stages(image)[-1]
     assert last[0] == "FROM ${BASE_IMAGE}"
     assert not [line for line in last if line.startswith(("RUN ", "ADD "))]
@@ -93,12 +93,12 @@ def test_every_line_of_a_lock_is_pinned_and_hashed(image: catalogue.Image) -> No
 def test_only_sources_and_project_files_enter_the_build(image: catalogue.Image) -> None:
     for name in catalogue.copied((CHECKOUT / image.dockerfile).read_text()):
         assert "/src" in name or name.endswith(("/pyproject.toml", ".txt")), name
-        # Never a whole distribution folder: `operator` as a package would hide the standard library's.
+        # Never a whole distribution folder: a package `operator` would shadow the standard library.
         assert name.rstrip("/") not in {".", "operator", "agent_image", "contract", "sandbox"}
 
 
 @EVERY_IMAGE
-def test_secrets_of_the_build_are_mounted_and_never_arguments(image: catalogue.Image) -> None:
+def test_build_secrets_are_mounted_and_never_arguments(image: catalogue.Image) -> None:
     for line in instructions(image):
         assert not re.match(r"ARG (?!BASE_IMAGE)", line)
     final = " ".join(stages(image)[-1])
@@ -107,7 +107,9 @@ def test_secrets_of_the_build_are_mounted_and_never_arguments(image: catalogue.I
 
 
 @EVERY_IMAGE
-def test_the_labels_say_what_it_is_and_carry_the_version_of_the_tag(image: catalogue.Image) -> None:
+def test_the_labels_describe_the_image_and_match_the_version_of_the_tag(
+    image: catalogue.Image,
+) -> None:
     labels = dict(
         re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', " ".join(stages(image)[-1]))
     )
@@ -126,7 +128,7 @@ def test_the_tag_is_the_version_of_the_distribution(name: str, folder: str) -> N
     assert image.reference.endswith(f":{project['version']}")
 
 
-def test_the_stand_in_for_the_node_agent_is_named_like_an_agent_of_a_real_version() -> None:
+def test_the_node_agent_stand_in_has_the_name_and_version_of_a_real_agent() -> None:
     (image,) = catalogue.chosen(["datadog"])
     repository, _, tag = image.reference.rpartition(":")
     assert repository.rpartition("/")[2] == "agent"
@@ -134,12 +136,12 @@ def test_the_stand_in_for_the_node_agent_is_named_like_an_agent_of_a_real_versio
 
 
 @EVERY_IMAGE
-def test_everything_a_dockerfile_copies_is_there(image: catalogue.Image) -> None:
+def test_every_copied_path_exists(image: catalogue.Image) -> None:
     assert all(path.exists() for path in catalogue.inputs(image, CHECKOUT))
 
 
 @EVERY_IMAGE
-def test_what_a_dockerfile_copies_is_let_into_the_build_context(image: catalogue.Image) -> None:
+def test_every_copied_path_is_in_the_build_context(image: catalogue.Image) -> None:
     rules = (CHECKOUT / ".dockerignore").read_text().splitlines()
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert "*" in rules
@@ -148,12 +150,12 @@ def test_what_a_dockerfile_copies_is_let_into_the_build_context(image: catalogue
 
 
 @pytest.mark.parametrize("image", catalogue.EXAMPLES, ids=lambda image: image.name)
-def test_an_example_is_a_layer_on_an_image_of_ours_and_keeps_its_user(
+def test_an_example_is_a_layer_on_a_project_image_and_keeps_its_user(
     image: catalogue.Image,
 ) -> None:
     (base,) = catalogue.chosen([image.base])
-    first, *rest = instructions(image)
+    first, *others = instructions(image)
     assert first == f"ARG BASE_IMAGE={base.reference}"
-    assert rest[0] == "FROM ${BASE_IMAGE}"
-    assert not [line for line in rest if line.startswith(("USER ", "RUN ", "ADD "))]
+    assert others[0] == "FROM ${BASE_IMAGE}"
+    assert not [line for line in others if line.startswith(("USER ", "RUN ", "ADD "))]
     assert all(path.exists() for path in catalogue.inputs(image, CHECKOUT))

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from purpleflea_sandbox.cluster.local.image_store import contents
-from purpleflea_sandbox.cluster.progress import Progress, Silent
+from purpleflea_sandbox.cluster.progress import NullProgress, Progress
 from purpleflea_sandbox.images import archives, build, catalogue, keys
 from purpleflea_sandbox.images.catalogue import Image
 from purpleflea_sandbox.images.commands import images
@@ -13,22 +13,22 @@ from purpleflea_sandbox.images.errors import ImageError
 
 
 class Builder:
-    """Builds archives that hold the text they were built from; fails for the images it is told to."""
+    """Builds archives that contain their source text; fails for the images in `failing`."""
 
     base_key = "base"
 
     def __init__(self, failing: Sequence[str] = ()) -> None:
         self.built: list[str] = []
         self.prepared = 0
-        self.forgotten = 0
+        self.discarded = 0
         self._failing = failing
 
     def prepare(self, progress: Progress) -> None:
         del progress
         self.prepared += 1
 
-    def forget_base(self) -> None:
-        self.forgotten += 1
+    def discard_base(self) -> None:
+        self.discarded += 1
 
     def build(
         self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
@@ -44,16 +44,16 @@ class Builder:
 
 
 def run(builder: Builder, *names: str, fresh: bool = False) -> dict[str, Path]:
-    return build.build_with(builder, catalogue.chosen(names), Silent(), fresh=fresh)
+    return build.build_with(builder, catalogue.chosen(names), NullProgress(), fresh=fresh)
 
 
 def test_without_names_every_image_is_built(checkout: Path) -> None:
-    made = run(Builder())
-    assert list(made) == ["operator", "agent", "exchange", "datadog"]
-    assert all(path.read_text() == f"NAME = '{name}'\n" for name, path in made.items())
+    built = run(Builder())
+    assert list(built) == ["operator", "agent", "exchange", "datadog"]
+    assert all(path.read_text() == f"NAME = '{name}'\n" for name, path in built.items())
 
 
-def test_what_is_built_is_not_built_again(checkout: Path) -> None:
+def test_a_built_image_is_not_built_again(checkout: Path) -> None:
     first = run(Builder())
     again = Builder()
     assert run(again) == first
@@ -71,7 +71,7 @@ def test_only_the_image_whose_source_changed_is_built(checkout: Path) -> None:
     assert {name for name in first if first[name] != second[name]} == {"agent"}
 
 
-def test_a_build_that_fails_leaves_nothing_that_looks_finished(checkout: Path) -> None:
+def test_a_failed_build_leaves_no_archive(checkout: Path) -> None:
     with pytest.raises(ImageError, match="building the image agent failed"):
         run(Builder(failing=["agent"]))
     assert [path.name.split("-")[0] for path in archives.folder().glob("*.tar*")] == ["operator"]
@@ -80,7 +80,7 @@ def test_a_build_that_fails_leaves_nothing_that_looks_finished(checkout: Path) -
     assert again.built == ["agent", "exchange", "datadog"]
 
 
-def test_an_edit_during_a_build_does_not_enter_the_archive_of_the_old_sources(
+def test_an_edit_during_a_build_does_not_change_the_archive(
     checkout: Path,
 ) -> None:
     module = checkout / "operator/src/package/module.py"
@@ -100,27 +100,27 @@ def test_fresh_builds_on_a_new_base(checkout: Path) -> None:
     run(Builder())
     again = Builder()
     run(again, "operator", fresh=True)
-    assert again.forgotten == 1
+    assert again.discarded == 1
     assert again.built == ["operator"]
 
 
-def test_only_the_archives_used_last_are_kept(checkout: Path) -> None:
+def test_only_the_most_recently_used_archives_are_kept(checkout: Path) -> None:
     module = checkout / "operator/src/package/module.py"
-    made = []
+    built = []
     for number in range(3):
         module.write_text(f"N = {number}\n")
-        made.append(run(Builder(), "operator")["operator"])
-    assert [path.exists() for path in made] == [False, True, True]
+        built.append(run(Builder(), "operator")["operator"])
+    assert [path.exists() for path in built] == [False, True, True]
 
 
-def test_a_use_keeps_an_archive(checkout: Path) -> None:
+def test_using_an_archive_keeps_it(checkout: Path) -> None:
     module = checkout / "operator/src/package/module.py"
-    made = []
+    built = []
     for text in ("N = 0\n", "N = 1\n", "N = 0\n", "N = 2\n"):
         module.write_text(text)
-        made.append(run(Builder(), "operator")["operator"])
-    assert made[0] == made[2]
-    assert [path.exists() for path in made] == [True, False, True, True]
+        built.append(run(Builder(), "operator")["operator"])
+    assert built[0] == built[2]
+    assert [path.exists() for path in built] == [True, False, True, True]
 
 
 def test_an_example_is_built_on_the_agent_of_the_same_sources(checkout: Path) -> None:
@@ -135,7 +135,7 @@ def test_an_example_is_built_on_the_agent_of_the_same_sources(checkout: Path) ->
     assert again.built == ["agent", "custom-agent"]
 
 
-def test_an_example_that_changed_is_built_on_the_agent_there_is(checkout: Path) -> None:
+def test_a_changed_example_is_built_on_the_existing_agent(checkout: Path) -> None:
     run(Builder(), "agent")
     (checkout / "examples/custom-agent/agent.py").write_text("NAME = 'changed'\n")
     again = Builder()
@@ -144,29 +144,29 @@ def test_an_example_that_changed_is_built_on_the_agent_there_is(checkout: Path) 
     assert run(Builder(), "custom-agent")["custom-agent"].read_text().endswith("'changed'\n")
 
 
-def test_ready_archives_are_found_without_any_builder(checkout: Path) -> None:
+def test_cached_archives_need_no_builder(checkout: Path) -> None:
     for image in catalogue.IMAGES:
-        with archives.published(
+        with archives.publishing(
             image.name, keys.image_key(image, checkout, "docker")
         ) as unfinished:
             unfinished.write_text("archive")
-    ready = build.ensure([], Silent())
+    ready = build.ensure([], NullProgress())
     assert {path.read_text() for path in ready.values()} == {"archive"}
 
 
-def test_an_image_of_one_program_needs_no_builder_and_is_made_again_only_for_another_program(
+def test_a_single_program_image_is_rebuilt_only_for_another_program(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = checkout / "programs" / "csi-driver"
     program.parent.mkdir()
     monkeypatch.setenv("PURPLEFLEA_KUBE_BIN", str(program.parent))
-    made = []
+    built = []
     for text in ("#!/bin/sh\n", "#!/bin/sh\n", "#!/bin/sh\n# newer\n"):
         program.write_text(text)
         program.chmod(0o755)
-        made.append(build.ensure(["csi-driver"], Silent())["csi-driver"])
-    assert made[0] == made[1] != made[2]
-    assert list(contents(made[2])) == ["localhost/purpleflea-datadog/csi-driver:1.2.0"]
+        built.append(build.ensure(["csi-driver"], NullProgress())["csi-driver"])
+    assert built[0] == built[1] != built[2]
+    assert list(contents(built[2])) == ["localhost/purpleflea-datadog/csi-driver:1.2.0"]
 
 
 def test_an_unknown_name_is_one_clear_line() -> None:
@@ -174,8 +174,8 @@ def test_an_unknown_name_is_one_clear_line() -> None:
     assert result.exit_code == 1
     assert (
         result.stderr
-        == "Error: there is no image 'operatr'; the images are: operator, agent, exchange, datadog, custom-agent, "
-        "csi-driver\n"
+        == "Error: image 'operatr' does not exist; available images: operator, agent, exchange, datadog, "
+        "custom-agent, csi-driver\n"
     )
 
 

@@ -65,7 +65,7 @@ def test_two_checkouts_with_equal_sources_have_one_key(checkout: Path, tmp_path:
 def test_a_missing_input_is_named(checkout: Path) -> None:
     (checkout / "operator/requirements.txt").unlink()
     with pytest.raises(
-        ImageError, match=r"operator/Dockerfile copies .*operator/requirements\.txt, which is not"
+        ImageError, match=r"operator/Dockerfile copies .*operator/requirements\.txt, which does not"
     ):
         key(checkout)
 

@@ -16,7 +16,7 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import datadog_i
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.decisions.drift import quantity
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.storage import (
     VolumeClaim,
     claims_to_expand,
@@ -40,6 +40,7 @@ from purpleflea_operator.runtime.leader_election import decisions
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_local_service, a_pod, an_agent
 from support.installations import a_node, a_node_agent, helm, variables
+from support.observed_states import observed_state
 
 DIGITS = "9" * 5000
 NOT_PORTS = [
@@ -207,9 +208,7 @@ def test_texts_of_a_node_agent_fit_the_status_and_the_commands_for_people():
     facts = facts_of(daemon_set)
     (agent,) = facts.node_agents
     assert (agent.agent_version, agent.chart_version, agent.release) == (None, None, agent.name)
-    status = datadog_status(
-        ObservedState(agent=None, generation=1, datadog=facts, connection=chosen(facts))
-    )
+    status = datadog_status(observed_state(agent=None, datadog=facts, connection=chosen(facts)))
     assert all(len(str(value)) <= 253 for value in status.values())
 
 
@@ -571,8 +570,8 @@ def test_an_object_that_cannot_be_read_is_logged_once(caplog):
 def test_a_node_agent_that_cannot_be_read_is_named_in_the_condition():
     broken = helm()
     broken["metadata"]["uid"] = None
-    world = ObservedState(agent=None, generation=1, datadog=datadog_facts([broken], {}))
-    found = datadog_installed(world)
+    observed = observed_state(agent=None, datadog=datadog_facts([broken], {}))
+    found = datadog_installed(observed)
     assert (found.status, found.reason) == ("Unknown", "NotVisible")
     assert "datadog/datadog-agent cannot be read" in found.message
 

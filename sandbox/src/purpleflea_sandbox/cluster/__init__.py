@@ -1,3 +1,6 @@
-"""A Kubernetes cluster on this machine: `kind`, our own one-node plane (`local`), or a control
-plane with simulated nodes, behind one small interface (`port`). Knows nothing of agents,
-exchanges or Datadog."""
+"""Kubernetes clusters on this machine.
+
+Three providers implement one interface (`port`): `kind`, `local` (a real one-node cluster without a
+container engine) and `simulated` (a control plane with simulated nodes). This package has no
+dependency on agents, exchanges or Datadog.
+"""

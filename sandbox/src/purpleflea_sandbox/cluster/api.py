@@ -1,6 +1,8 @@
-"""A very small client of the Kubernetes API, standard library only: asks whether a cluster is
-ready and creates the few objects a fresh one needs. Light enough to run inside the node; for
-anything more use a real client."""
+"""Minimal client of the Kubernetes API that needs only the standard library.
+
+It checks the readiness of a cluster and creates the few objects that a new cluster needs. It is
+small enough to run inside the node; use a full client for anything else.
+"""
 
 import http.client
 import json
@@ -11,16 +13,16 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from purpleflea_sandbox.cluster.credentials import Pair
+from purpleflea_sandbox.cluster.credentials import KeyPair
 from purpleflea_sandbox.cluster.errors import ClusterError
 
-Body = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 _OK = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back. Status 0: nobody answered."""
+class ApiResponse:
+    """HTTP response of the API server. Status 0 means that no response was received."""
 
     status: int
     text: str = ""
@@ -34,29 +36,29 @@ class Answer:
         return json.loads(self.text)
 
 
-class Api:
-    """One API server, spoken to with a client certificate."""
+class ApiClient:
+    """Client of one API server that authenticates with a client certificate."""
 
-    def __init__(self, server: str, pair: Pair, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, server: str, pair: KeyPair, *, timeout_s: float = 5.0) -> None:
         self._address = urlsplit(server).netloc
         self._pair = pair
         self._timeout_s = timeout_s
         self._context: ssl.SSLContext | None = None
 
-    def request(self, method: str, path: str, body: Body | None = None) -> Answer:
+    def request(self, method: str, path: str, body: JsonObject | None = None) -> ApiResponse:
         try:
             connection = http.client.HTTPSConnection(
                 self._address, timeout=self._timeout_s, context=self._tls()
             )
         except OSError as error:
-            return Answer(status=0, text=str(error))
+            return ApiResponse(status=0, text=str(error))
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            return Answer(status=response.status, text=response.read().decode())
+            return ApiResponse(status=response.status, text=response.read().decode())
         except (OSError, http.client.HTTPException) as error:
-            return Answer(status=0, text=str(error))
+            return ApiResponse(status=0, text=str(error))
         finally:
             connection.close()
 
@@ -67,11 +69,14 @@ class Api:
         answer = self.request("GET", "/version")
         return str(answer.body["gitVersion"]) if answer.ok else None
 
-    def must_create(self, path: str, body: Body) -> None:
-        """Create an object, unless it is there already."""
+    def ensure_created(self, path: str, body: JsonObject) -> None:
+        """Create the object unless it already exists.
+
+        Raises ClusterError if the API server rejects the request.
+        """
         answer = self.request("POST", path, body)
         if not answer.ok and answer.status != HTTPStatus.CONFLICT:
-            raise ClusterError(f"the API server refused POST {path}: {answer.text[:200]}")
+            raise ClusterError(f"the API server rejected POST {path}: {answer.text[:200]}")
 
     def ready_nodes(self) -> list[str]:
         answer = self.request("GET", "/api/v1/nodes?resourceVersion=0")

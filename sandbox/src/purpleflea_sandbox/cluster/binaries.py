@@ -1,6 +1,9 @@
-"""Finds the programs of a cluster: in $PURPLEFLEA_KUBE_BIN, in the cache, else built from the
-pinned Go modules. The cache is keyed by version and by the go.sum that pins the sources; a
-program appears there complete or not at all. How a build runs is `gobuild`'s business."""
+"""Locates the programs of a cluster.
+
+The lookup sequence is $PURPLEFLEA_KUBE_BIN, then the cache, then a build from the pinned Go
+modules. The cache key contains the version and the go.sum file that pins the sources, and a program
+is added to the cache only when it is complete. The build itself is implemented in `gobuild`.
+"""
 
 import hashlib
 import os
@@ -10,76 +13,83 @@ from typing import Protocol
 
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import gobuild, locks
+from purpleflea_sandbox.cluster.build_specs import BUILD_SPECS, KUBERNETES, BuildSpec
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.cluster.recipes import KUBERNETES, RECIPES, Recipe
 
 VARIABLE = "PURPLEFLEA_KUBE_BIN"
 _BUILD_LIMIT_S = 3600.0
 
 
 class Source(Protocol):
-    """A place where ready-made programs may be (a download of official releases would be one more)."""
+    """Location that may contain prebuilt programs (a download of official releases could be added
+    as another).
+    """
 
-    def find(self, recipe: Recipe) -> Path | None: ...
+    def find(self, spec: BuildSpec) -> Path | None: ...
 
 
 class Folder:
-    """A folder of ready-made programs that the user names."""
+    """Folder of prebuilt programs that the user configured."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def find(self, recipe: Recipe) -> Path | None:
-        path = self._root / recipe.name
+    def find(self, spec: BuildSpec) -> Path | None:
+        path = self._root / spec.name
         return path if os.access(path, os.X_OK) and path.is_file() else None
 
 
 class Cache:
-    """What earlier runs built."""
+    """Cache of the programs that earlier runs built."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def place(self, recipe: Recipe) -> Path:
-        return self._root / KUBERNETES / f"{recipe.module}-{_pin(recipe)}" / recipe.name
+    def path(self, spec: BuildSpec) -> Path:
+        return self._root / KUBERNETES / f"{spec.module}-{_pin(spec)}" / spec.name
 
-    def find(self, recipe: Recipe) -> Path | None:
-        path = self.place(recipe)
+    def find(self, spec: BuildSpec) -> Path | None:
+        path = self.path(spec)
         return path if path.is_file() else None
 
 
 def ensure(names: Sequence[str], progress: Progress) -> Mapping[str, Path]:
-    """The path of every named program; what is nowhere to be found is built."""
+    """Return the path of every named program, and build the programs that no source contains."""
     cache = Cache(paths.cache() / "bin")
-    sources = (*_named_folder(), cache)
-    found = {name: _first(sources, RECIPES[name]) for name in names}
-    if any(path is None for path in found.values()):
-        # Two runs at once must not build the same thing twice: the second waits, then finds it.
+    sources = (*_configured_folder(), cache)
+    programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
+    if any(path is None for path in programs.values()):
+        # The lock prevents two concurrent runs from building the same program: the second run waits
+        # and then reads the cache.
         with locks.held(
             paths.cache() / "locks" / "build", timeout_s=_BUILD_LIMIT_S, what="the build"
         ):
-            missing = [RECIPES[name] for name in names if _first(sources, RECIPES[name]) is None]
-            gobuild.build([(recipe, cache.place(recipe)) for recipe in missing], progress)
-            found = {name: _first(sources, RECIPES[name]) for name in names}
-    return {name: path for name, path in found.items() if path is not None}
+            missing = [
+                BUILD_SPECS[name] for name in names if _first(sources, BUILD_SPECS[name]) is None
+            ]
+            gobuild.build([(spec, cache.path(spec)) for spec in missing], progress)
+            programs = {name: _first(sources, BUILD_SPECS[name]) for name in names}
+    return {name: path for name, path in programs.items() if path is not None}
 
 
-def _named_folder() -> tuple[Source, ...]:
+def _configured_folder() -> tuple[Source, ...]:
     named = os.environ.get(VARIABLE)
     if not named:
         return ()
     if not Path(named).is_dir():
-        raise ClusterError(f"{VARIABLE} names {named}, which is no folder; correct it or unset it")
+        raise ClusterError(
+            f"{VARIABLE} is set to {named}, which is not a folder; correct it or unset it"
+        )
     return (Folder(Path(named)),)
 
 
-def _first(sources: Sequence[Source], recipe: Recipe) -> Path | None:
-    return next((path for source in sources if (path := source.find(recipe)) is not None), None)
+def _first(sources: Sequence[Source], spec: BuildSpec) -> Path | None:
+    return next((path for source in sources if (path := source.find(spec)) is not None), None)
 
 
-def _pin(recipe: Recipe) -> str:
-    digest = hashlib.sha256(recipe.ldflags.encode())
-    for file in sorted(recipe.folder.iterdir()):
+def _pin(spec: BuildSpec) -> str:
+    digest = hashlib.sha256(spec.ldflags.encode())
+    for file in sorted(spec.folder.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]

@@ -1,5 +1,8 @@
-"""The keys and certificates of a cluster: one authority, EC P-256, fresh with every cluster and
-good for a year. Writes files into one folder; knows neither daemons nor kubeconfigs."""
+"""Keys and certificates of a cluster: one certificate authority (EC P-256) that is created with
+every new cluster and is valid for one year.
+
+This module writes files into one folder and does not depend on daemons or kubeconfigs.
+"""
 
 import datetime
 import ipaddress
@@ -18,7 +21,7 @@ _SKEW = datetime.timedelta(minutes=5)
 
 
 def issue(folder: Path, leaves: Sequence[Leaf]) -> None:
-    """Make an authority, a service account key (`sa.key`, `sa.pub`) and the leaves."""
+    """Create an authority, a service account key (`sa.key`, `sa.pub`) and the leaf certificates."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     ca_key = ec.generate_private_key(ec.SECP256R1())

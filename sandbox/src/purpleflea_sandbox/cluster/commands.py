@@ -1,5 +1,7 @@
-"""The command line of the cluster: `cluster up|down|status|kubeconfig|load`. Words and exit codes
-only; the work is the provider's."""
+"""Command line of the cluster: `cluster up|down|status|kubeconfig|load`.
+
+This module contains only output and exit codes; the providers do the work.
+"""
 
 from pathlib import Path
 
@@ -8,68 +10,43 @@ from rich.console import Console
 from rich.table import Table
 
 from purpleflea_sandbox.cluster import providers
+from purpleflea_sandbox.cluster.cli import OneLineErrors, name_option, provider_option
 from purpleflea_sandbox.cluster.errors import ClusterError
-from purpleflea_sandbox.cluster.identity import DEFAULT_NAME
 from purpleflea_sandbox.cluster.port import Cluster, Options
-from purpleflea_sandbox.cluster.progress import Terminal
-
-_name = click.option("--name", default=DEFAULT_NAME, show_default=True, help="Name of the cluster.")
-_provider = click.option(
-    "--provider",
-    "choice",
-    type=click.Choice(providers.CHOICES),
-    default="auto",
-    show_default=True,
-    help="auto: kind with a Docker engine, else local as root, else simulated.",
-)
+from purpleflea_sandbox.cluster.progress import TerminalProgress
 
 
-class _OneLine(click.Group):
-    """Shows an expected failure as its message, without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ClusterError as error:
-            raise click.ClickException(str(error)) from error
-        except PermissionError as error:
-            raise click.ClickException(
-                f"{error.filename} may not be used by this user ({error.strerror}); "
-                "run in a checkout of your own, or set XDG_STATE_HOME and XDG_CACHE_HOME"
-            ) from error
-
-
-@click.group(cls=_OneLine)
+@click.group(cls=OneLineErrors)
 def cluster() -> None:
-    """A Kubernetes cluster on this machine."""
+    """Manage a Kubernetes cluster on this machine."""
 
 
 @cluster.command()
-@_name
-@_provider
-@click.option("--audit", is_flag=True, help="Write every request to an audit log.")
+@name_option
+@provider_option
+@click.option("--audit", is_flag=True, help="Write every API request to an audit log.")
 def up(name: str, choice: providers.Choice, audit: bool) -> None:
-    """Bring the cluster up; does nothing when it is up."""
+    """Start the cluster; do nothing if it is already running."""
     provider = providers.provider(name, choice)
-    _show(provider.up(Options(audit=audit), Terminal()))
+    _show(provider.up(Options(audit=audit), TerminalProgress()))
 
 
 @cluster.command()
-@_name
-@_provider
-@click.option("--purge", is_flag=True, help="Remove the kept images too.")
+@name_option
+@provider_option
+@click.option("--purge", is_flag=True, help="Also remove the cached images.")
 def down(name: str, choice: providers.Choice, purge: bool) -> None:
-    """Remove the cluster and everything it made; safe to repeat."""
-    terminal = Terminal()
+    """Remove the cluster and everything it created; safe to repeat."""
+    terminal = TerminalProgress()
     if not providers.provider(name, choice).down(terminal, purge=purge):
-        terminal.note(f"there is no cluster {name}")
+        terminal.note(f"cluster {name} does not exist")
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 def status(name: str, choice: providers.Choice) -> None:
-    """Show the cluster; exit 1 when it is not ready."""
+    """Show the cluster; exit with code 1 if it is not ready."""
     seen = providers.provider(name, choice).status()
     _show(seen)
     if not seen.ready:
@@ -77,23 +54,25 @@ def status(name: str, choice: providers.Choice) -> None:
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 def kubeconfig(name: str, choice: providers.Choice) -> None:
     """Print the path of the kubeconfig."""
     path = providers.provider(name, choice).kubeconfig
     if not path.is_file():
-        raise ClusterError(f"there is no kubeconfig {path}; run 'cluster up --name {name}' first")
+        raise ClusterError(
+            f"kubeconfig {path} does not exist; run 'cluster up --name {name}' first"
+        )
     click.echo(path)
 
 
 @cluster.command()
-@_name
-@_provider
+@name_option
+@provider_option
 @click.argument("archives", nargs=-1, type=click.Path(exists=True, path_type=Path), required=True)
 def load(name: str, choice: providers.Choice, archives: tuple[Path, ...]) -> None:
-    """Make the images of OCI ARCHIVES usable by pods."""
-    for image in providers.provider(name, choice).load_images(archives, Terminal()):
+    """Load the images of OCI ARCHIVES into the node so that pods can use them."""
+    for image in providers.provider(name, choice).load_images(archives, TerminalProgress()):
         click.echo(image)
 
 
@@ -115,7 +94,7 @@ def _rows(seen: Cluster) -> list[tuple[str, str]]:
     if seen.api:
         rows.append(("API", seen.api))
         rows.append(("kubeconfig", str(seen.kubeconfig)))
-    rows.extend((what, version) for what, version in seen.versions.items())
+    rows.extend((component, version) for component, version in seen.versions.items())
     if seen.audit_log:
         rows.append(("audit log", str(seen.audit_log)))
     if seen.logs:

@@ -1,6 +1,8 @@
-"""The control plane as units: etcd, API server, controller manager and scheduler, with their
-flags. Pure; shared by the plane with a real node and the one with simulated nodes, which differ
-only in addresses."""
+"""Control plane as supervised units: etcd, API server, controller manager and scheduler with their
+flags.
+
+Pure. The providers `local` and `simulated` share this module; they differ only in addresses.
+"""
 
 import sys
 from collections.abc import Mapping
@@ -14,12 +16,12 @@ SERVICE_RANGE = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 API_READY = "api-ready"
 ADMIN = "admin"
-# At the defaults (20/30) the controllers' own start throttles itself for 5 s.
+# With the defaults (20/30) the client-side rate limit delays the start of the controllers by 5 s.
 _FAST_CLIENT = ("--kube-api-qps=500", "--kube-api-burst=1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
+class ControlPlane:
     """Addresses, files and programs of one control plane."""
 
     binaries: Mapping[str, Path]
@@ -71,7 +73,9 @@ SCHEDULER = "kube-scheduler"
 
 
 def leaves(*serving_names: str) -> tuple[Leaf, ...]:
-    """The certificates every control plane needs; the API server serves under the given names too."""
+    """Return the certificates that every control plane needs; the API server also serves under
+    `serving_names`.
+    """
     service = "kubernetes.default.svc"
     names = ("localhost", "kubernetes", "kubernetes.default", service, f"{service}.cluster.local")
     return (
@@ -87,19 +91,24 @@ def leaves(*serving_names: str) -> tuple[Leaf, ...]:
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command line of a unit that is a module of ours (-P: never import from the current folder)."""
+    """Return the command line of a unit that runs a sandbox module (-P excludes the current folder
+    from the import path).
+    """
     return (sys.executable, "-P", "-m", module, *arguments)
 
 
-def units(plane: Plane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
-    """The units, of which the first ones wait for `after`."""
+def units(plane: ControlPlane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
+    """Return the units; the units without other dependencies wait for `after`."""
     return (
         Unit(name="etcd", argv=_etcd(plane), after=after),
         Unit(name="kube-apiserver", argv=_api_server(plane), after=after),
         Unit(
             name=API_READY,
             argv=python(
-                "purpleflea_sandbox.cluster.await_api", plane.server, str(plane.keys), ADMIN
+                "purpleflea_sandbox.cluster.wait_for_apiserver",
+                plane.server,
+                str(plane.keys),
+                ADMIN,
             ),
             after=after,
             once=True,
@@ -109,7 +118,7 @@ def units(plane: Plane, *, after: tuple[str, ...] = ()) -> tuple[Unit, ...]:
     )
 
 
-def _etcd(plane: Plane) -> tuple[str, ...]:
+def _etcd(plane: ControlPlane) -> tuple[str, ...]:
     client = f"http://127.0.0.1:{plane.etcd_client_port}"
     peer = f"http://127.0.0.1:{plane.etcd_peer_port}"
     return (
@@ -128,7 +137,7 @@ def _etcd(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _api_server(plane: Plane) -> tuple[str, ...]:
+def _api_server(plane: ControlPlane) -> tuple[str, ...]:
     keys = plane.keys
     return (
         str(plane.binaries["kube-apiserver"]),
@@ -152,19 +161,20 @@ def _api_server(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _audit_flags(plane: Plane) -> tuple[str, ...]:
+def _audit_flags(plane: ControlPlane) -> tuple[str, ...]:
     if not plane.audit:
         return ()
     return (
         f"--audit-policy-file={plane.audit_policy}",
         f"--audit-log-path={plane.audit_log}",
-        # Blocking: a request is answered only after its line is written, so counts are exact.
+        # In blocking mode the API server responds only after the audit line is written, so request
+        # counts are exact.
         "--audit-log-mode=blocking",
         "--audit-log-maxsize=4096",
     )
 
 
-def _controller_manager(plane: Plane) -> tuple[str, ...]:
+def _controller_manager(plane: ControlPlane) -> tuple[str, ...]:
     keys = plane.keys
     return (
         str(plane.binaries[CONTROLLER_MANAGER]),
@@ -179,14 +189,14 @@ def _controller_manager(plane: Plane) -> tuple[str, ...]:
     )
 
 
-def _scheduler(plane: Plane) -> tuple[str, ...]:
+def _scheduler(plane: ControlPlane) -> tuple[str, ...]:
     return (
         str(plane.binaries[SCHEDULER]),
         *_client_flags(plane, SCHEDULER, plane.scheduler_port),
     )
 
 
-def _client_flags(plane: Plane, leaf: str, port: int | None) -> tuple[str, ...]:
+def _client_flags(plane: ControlPlane, leaf: str, port: int | None) -> tuple[str, ...]:
     config = plane.kubeconfig(leaf)
     return (
         f"--kubeconfig={config}",

@@ -1,5 +1,8 @@
-"""Who a certificate speaks for, and where it, its key and the authority lie. Only names things:
-issuing is `certificates`. Light, because it is imported inside the node."""
+"""Names of certificates: the user of each certificate and the paths of the certificate, its key and
+the authority.
+
+`certificates` issues them. This module has few imports, because it is imported inside the node.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +11,7 @@ ADMINS = "system:masters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class KeyPair:
     """A certificate and its key, with the authority that signed it."""
 
     authority: Path
@@ -18,7 +21,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """One certificate: the file name, who it speaks for, and the names it may serve under."""
+    """One leaf certificate: file name, user and group it authenticates, and server names it is
+    valid for.
+    """
 
     file: str
     user: str
@@ -26,9 +31,9 @@ class Leaf:
     names: tuple[str, ...] = ()
 
 
-def pair(folder: Path, file: str) -> Pair:
-    """The files of one leaf in the folder of a cluster's keys."""
-    return Pair(
+def pair(folder: Path, file: str) -> KeyPair:
+    """Return the files of one leaf certificate in the key folder of a cluster."""
+    return KeyPair(
         authority=folder / "ca.crt",
         certificate=folder / f"{file}.crt",
         key=folder / f"{file}.key",

@@ -1,6 +1,8 @@
-"""Builds programs from the pinned Go modules of this package, one after the other, into the
-cache. Chooses the Go toolchain: the one on PATH when it is new enough, else the one pinned in
-requirements/go.txt."""
+"""Builds programs from the pinned Go modules of this package, one at a time, into the cache.
+
+The Go toolchain on PATH is used if it is recent enough; otherwise the toolchain pinned in
+requirements/go.txt is installed.
+"""
 
 import os
 import re
@@ -11,41 +13,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purpleflea_sandbox import paths
+from purpleflea_sandbox.cluster.build_specs import BuildSpec
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
-from purpleflea_sandbox.cluster.progress import Progress, spoken
-from purpleflea_sandbox.cluster.recipes import Recipe
+from purpleflea_sandbox.cluster.progress import Progress, format_duration
 
 _NEEDED = (1, 26)
 
 
-def build(wanted: Sequence[tuple[Recipe, Path]], progress: Progress) -> None:
-    """Build every recipe to its path; a path exists afterwards complete or not at all."""
+def build(wanted: Sequence[tuple[BuildSpec, Path]], progress: Progress) -> None:
+    """Build every program to its path. A path exists afterwards only if its build was complete."""
     if not wanted:
         return
     go = _toolchain(progress)
-    total_s = sum(recipe.expected_s for recipe, _ in wanted)
-    names = ", ".join(recipe.name for recipe, _ in wanted)
+    total_s = sum(spec.expected_s for spec, _ in wanted)
+    names = ", ".join(spec.name for spec, _ in wanted)
     progress.note(
-        f"building {names} from Go modules, once: up to {spoken(total_s)} on two cores, kept in {paths.cache()}"
+        f"building {names} from Go modules (first run only): "
+        f"up to {format_duration(total_s)} on two cores, cached in {paths.cache()}"
     )
-    for number, (recipe, path) in enumerate(wanted, start=1):
+    for number, (spec, path) in enumerate(wanted, start=1):
         with progress.step(
-            f"build {number} of {len(wanted)}: {recipe.name}", expected_s=recipe.expected_s
+            f"build {number} of {len(wanted)}: {spec.name}", expected_s=spec.expected_s
         ):
-            _build_one(go, recipe, path)
+            _build_one(go, spec, path)
 
 
-def _build_one(go: Path, recipe: Recipe, path: Path) -> None:
+def _build_one(go: Path, spec: BuildSpec, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    log = paths.cache() / "build-logs" / f"{recipe.name}.log"
+    log = paths.cache() / "build-logs" / f"{spec.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    argv = [str(go), "build", "-trimpath", "-ldflags", recipe.ldflags, "-o", str(unfinished)]
+    argv = [str(go), "build", "-trimpath", "-ldflags", spec.ldflags, "-o", str(unfinished)]
     try:
         with log.open("wb") as output:
             done = subprocess.run(
-                [*argv, recipe.package],
-                cwd=recipe.folder,
+                [*argv, spec.package],
+                cwd=spec.folder,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -53,15 +56,17 @@ def _build_one(go: Path, recipe: Recipe, path: Path) -> None:
                 check=False,
             )
         if done.returncode != 0:
-            raise with_log(f"building {recipe.name} failed (go build ended {done.returncode})", log)
+            raise with_log(
+                f"building {spec.name} failed (go build exited with code {done.returncode})", log
+            )
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def _environment() -> dict[str, str]:
-    # go.sum pins every source: -mod=readonly refuses anything else. GOWORK and cgo would bring in
-    # what lies around on the machine.
+    # go.sum pins every source, and -mod=readonly rejects all others. GOWORK=off and CGO_ENABLED=0
+    # exclude workspaces and C libraries of the machine.
     return {
         **os.environ,
         "GOWORK": "off",
@@ -71,9 +76,9 @@ def _environment() -> dict[str, str]:
 
 
 def _toolchain(progress: Progress) -> Path:
-    found = shutil.which("go")
-    if found and _version(Path(found)) >= _NEEDED:
-        return Path(found)
+    on_path = shutil.which("go")
+    if on_path and _version(Path(on_path)) >= _NEEDED:
+        return Path(on_path)
     installed = paths.cache() / "go"
     go = _installed_go(installed)
     return go if go is not None else _install_go(installed, progress)
@@ -92,7 +97,7 @@ def _version(go: Path) -> tuple[int, int]:
 
 
 def _installed_go(root: Path) -> Path | None:
-    go = root / "go" / "bin" / "go"  # not root/bin: a script that needs the package on its path
+    go = root / "go" / "bin" / "go"  # root/bin contains a script that needs the package on its path
     return go if os.access(go, os.X_OK) and _version(go) >= _NEEDED else None
 
 
@@ -100,7 +105,8 @@ def _install_go(root: Path, progress: Progress) -> Path:
     lock = paths.checkout() / "requirements" / "go.txt"
     if not lock.is_file():
         raise ClusterError(
-            f"no Go >= {_NEEDED[0]}.{_NEEDED[1]} on PATH and no {lock}; install Go or run inside the checkout"
+            f"Go >= {_NEEDED[0]}.{_NEEDED[1]} is not on PATH and {lock} does not exist; "
+            "install Go or run inside the checkout"
         )
     unfinished = root.with_name(f".go.{os.getpid()}")
     log = paths.cache() / "build-logs" / "go.log"
@@ -121,7 +127,5 @@ def _install_go(root: Path, progress: Progress) -> Path:
     unfinished.rename(root)
     go = _installed_go(root)
     if go is None:
-        raise ClusterError(
-            f"the Go toolchain in {root} does not run; remove the folder and try again"
-        )
+        raise ClusterError(f"the Go toolchain in {root} does not run; remove the folder and retry")
     return go

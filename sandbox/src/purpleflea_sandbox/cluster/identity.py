@@ -1,5 +1,8 @@
-"""Which cluster is meant: a name inside one checkout. Everything that could clash between two
-clusters (folders, cgroup, lock) is derived from the identity here, and nowhere else."""
+"""Identity of a cluster: a name within one checkout.
+
+All names that could conflict between two clusters (folders, cgroup, lock) are derived from the
+identity in this module only.
+"""
 
 import hashlib
 import re
@@ -15,7 +18,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A name, and the checkout in which it was said."""
+    """Cluster name and the checkout in which it is used."""
 
     name: str
     checkout: Path
@@ -27,12 +30,14 @@ class Identity:
 
     @property
     def state(self) -> Path:
-        """Folder of everything that belongs to the running cluster; gone after `down`."""
+        """Folder of all files of the running cluster; `down` removes it."""
         return paths.state() / "clusters" / self.id
 
     @property
     def kept(self) -> Path:
-        """Folder of what survives `down` to make the next `up` cheap; gone after `down --purge`."""
+        """Folder of the files that survive `down` so that the next `up` is faster; `down --purge`
+        removes it.
+        """
         return paths.cache() / "clusters" / self.id
 
     @property
@@ -55,9 +60,12 @@ class Identity:
 
 
 def identify(name: str, checkout: Path | None = None) -> Identity:
-    """The identity of a cluster name in this checkout."""
+    """Return the identity of a cluster name in this checkout.
+
+    Raises ClusterError if the name is not valid.
+    """
     if not _NAME.fullmatch(name):
         raise ClusterError(
-            f"'{name}' cannot be a cluster name: use 1 to 24 lower case letters, digits and inner dashes"
+            f"'{name}' is not a valid cluster name; use 1 to 24 lower case letters, digits and inner dashes"
         )
     return Identity(name=name, checkout=checkout or paths.checkout())

@@ -1,16 +1,18 @@
-"""Kubeconfig files with everything embedded, so that they work wherever they are copied. Written
-as JSON, which is YAML too: no YAML library is needed to write or to read them."""
+"""Kubeconfig files with embedded certificates, so that a copy works on any path.
+
+Files are written as JSON, which is valid YAML, so no YAML library is needed.
+"""
 
 import base64
 import json
 import os
 from pathlib import Path
 
-from purpleflea_sandbox.cluster.credentials import Pair
+from purpleflea_sandbox.cluster.credentials import KeyPair
 
 
-def write(path: Path, *, server: str, pair: Pair, name: str) -> None:
-    """Write a kubeconfig, readable by its owner only, complete or not at all."""
+def write(path: Path, *, server: str, pair: KeyPair, name: str) -> None:
+    """Write a kubeconfig atomically, readable only by its owner."""
     content = {
         "apiVersion": "v1",
         "kind": "Config",

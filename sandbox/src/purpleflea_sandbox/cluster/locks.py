@@ -1,4 +1,6 @@
-"""One at a time, between processes: a file lock that ends with its holder, whatever happens to it."""
+"""Mutual exclusion between processes: a file lock that the kernel releases when its holder exits,
+even after a crash.
+"""
 
 import fcntl
 import os
@@ -14,9 +16,12 @@ _RETRY_S = 0.1
 
 @contextmanager
 def held(path: Path, *, timeout_s: float, what: str) -> Iterator[None]:
-    """Hold the lock of a file (or of a folder that exists) for as long as the context lasts.
+    """Hold the lock of a file (or of an existing folder) while the context is active.
 
-    The holder may remove the file: whoever waited for it starts over with a new one.
+    The holder may remove the file. A process that waited for the removed file retries with a new
+    one.
+
+    Raises ClusterError if the lock is not acquired within `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -50,7 +55,9 @@ def _acquire(descriptor: int, deadline: float, what: str) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise ClusterError(f"another run is busy with {what}; let it end first") from None
+                raise ClusterError(
+                    f"another run is using {what}; wait until it has finished"
+                ) from None
             time.sleep(_RETRY_S)
         else:
             return

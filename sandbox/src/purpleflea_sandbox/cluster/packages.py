@@ -1,6 +1,8 @@
-"""Debian packages that the node and the image builds need: seen by the programs they bring,
-installed by apt-get when root, else named in one line with the exact command. Touches no package
-that is there already."""
+"""Debian packages that the node and the image builds need.
+
+A package is detected through the programs it contains. Missing packages are installed by apt-get if
+the user is root; otherwise the error names the exact command. Installed packages are not changed.
+"""
 
 import os
 import shutil
@@ -15,7 +17,7 @@ from purpleflea_sandbox.cluster.progress import Progress
 CNI_PLUGINS = Path("/usr/lib/cni")
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
-# Package -> programs that prove it is there.
+# Package -> programs whose presence shows that the package is installed.
 _PROOFS: Mapping[str, tuple[str, ...]] = {
     "containerd": ("containerd", "ctr", "containerd-shim-runc-v2"),
     "runc": ("runc",),
@@ -43,26 +45,29 @@ NODE = (
 
 
 def search_path() -> str:
-    """PATH with the system folders that ordinary users' shells leave out."""
+    """Return PATH with the system folders that the shells of ordinary users omit."""
     return f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SBIN}"
 
 
 def program(name: str) -> str:
-    """The full path of a program that `ensure` has seen."""
-    found = shutil.which(name, path=search_path())
-    if found is None:
-        raise ClusterError(f"the program {name} is not on PATH; install its package and try again")
-    return found
+    """Return the full path of a program of a package that `ensure` has checked."""
+    path = shutil.which(name, path=search_path())
+    if path is None:
+        raise ClusterError(f"the program {name} is not on PATH; install its package and retry")
+    return path
 
 
 def missing(names: Sequence[str]) -> list[str]:
-    """Those of the packages that are not there."""
-    # A package without known proofs is seen by a program of its own name.
+    """Return the packages that are not installed."""
+    # A package without an entry is detected by a program with the name of the package.
     return [name for name in names if not all(map(_is_there, _PROOFS.get(name, (name,))))]
 
 
 def ensure(names: Sequence[str], progress: Progress, *, is_root: bool | None = None) -> None:
-    """Make the packages be there, or say in one line what has to be run."""
+    """Install the missing packages.
+
+    Raises ClusterError with the command to run if this process cannot install them.
+    """
     lacking = missing(names)
     if not lacking:
         return
@@ -70,16 +75,18 @@ def ensure(names: Sequence[str], progress: Progress, *, is_root: bool | None = N
     apt = shutil.which("apt-get", path=search_path())
     if apt is None:
         raise ClusterError(
-            f"needed and not installed: {', '.join(lacking)} (names of Debian packages); "
-            "there is no apt-get here: install them in your distribution's way"
+            f"required packages are missing: {', '.join(lacking)} (Debian names); "
+            "apt-get is not available, so install them with your distribution's package manager"
         )
     if not (os.geteuid() == 0 if is_root is None else is_root):
-        raise ClusterError(f"needed and not installed; run: sudo {' '.join(command)}")
+        raise ClusterError(f"required packages are missing; run: sudo {' '.join(command)}")
     with progress.step(f"install Debian packages: {' '.join(lacking)}", expected_s=45):
         _apt([apt, "update"])
         _apt([apt, *command[1:]])
     if still := missing(lacking):
-        raise ClusterError(f"apt-get ended well, yet these are not usable: {', '.join(still)}")
+        raise ClusterError(
+            f"apt-get succeeded, but these packages are not usable: {', '.join(still)}"
+        )
 
 
 def _is_there(proof: str) -> bool:

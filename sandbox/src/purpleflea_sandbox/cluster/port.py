@@ -1,4 +1,7 @@
-"""The interface of a cluster provider and the values that cross it. No provider is known here."""
+"""Interface of a cluster provider and the values it uses.
+
+This module does not depend on any provider.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +16,7 @@ State = Literal["running", "starting", "stale", "stopped"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What is known of one cluster at one moment."""
+    """Snapshot of the observed state of one cluster."""
 
     name: str
     identity: str
@@ -32,13 +35,13 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a new cluster is asked to be."""
+    """Options for a new cluster."""
 
     audit: bool = False
 
 
 class Provider(Protocol):
-    """One way to have one named cluster."""
+    """Manages one named cluster."""
 
     @property
     def name(self) -> ProviderName: ...
@@ -50,19 +53,21 @@ class Provider(Protocol):
     def audit_log(self) -> Path | None: ...
 
     def up(self, options: Options, progress: Progress) -> Cluster:
-        """Bring the cluster up; return at once when it already runs and is healthy."""
+        """Start the cluster; return immediately if it is already running and healthy."""
         ...
 
     def down(self, progress: Progress, *, purge: bool = False) -> bool:
-        """Remove the cluster (with `purge` its kept images too); say whether there was one."""
+        """Remove the cluster, and its cached images if `purge` is set; return whether a cluster
+        existed.
+        """
         ...
 
     def status(self) -> Cluster: ...
 
-    def publish(self, node_port: int) -> str:
-        """The HTTP address on this machine at which a NodePort Service answers."""
+    def expose_node_port(self, node_port: int) -> str:
+        """Return the HTTP address on this machine that forwards to a NodePort Service."""
         ...
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
-        """Make the images of OCI archives usable by pods; return the names that were not there before."""
+        """Load the images of OCI archives; return the names that were not present before."""
         ...

@@ -1,6 +1,8 @@
-"""Processes that outlive the command that started them: remembered by pid, start time and boot,
-so that a pid that was given to somebody else (or another boot) is never taken for ours. Never
-looks for a process by name."""
+"""Processes that outlive the command that started them.
+
+A process is identified by pid, start time and boot id, so a pid that was reused by another process
+(or after a reboot) is never mistaken for ours. Processes are never searched by name.
+"""
 
 import contextlib
 import json
@@ -15,8 +17,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handle:
-    """One process, told apart from every other process that ever had its pid."""
+class ProcessHandle:
+    """Identity of one process, distinct from every other process that used the same pid."""
 
     pid: int
     started: int
@@ -38,8 +40,8 @@ class Handle:
             except ProcessLookupError:
                 return
 
-    def wait_gone(self, timeout_s: float) -> bool:
-        """Wait until the process has ended (a zombie has); say whether it did."""
+    def wait_until_exited(self, timeout_s: float) -> bool:
+        """Wait until the process has exited (a zombie counts as exited); return whether it has."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -56,20 +58,20 @@ class Handle:
 
 
 def reap(pid: int) -> None:
-    """Let go of an ended process if this very process started it."""
+    """Reap an exited process if it is a child of this process."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
 
-def handle(pid: int) -> Handle | None:
+def handle(pid: int) -> ProcessHandle | None:
     stat = _stat(pid)
-    return None if stat is None else Handle(pid=pid, started=stat.started, boot=_boot())
+    return None if stat is None else ProcessHandle(pid=pid, started=stat.started, boot=_boot())
 
 
-def load(path: Path) -> Handle | None:
-    """The handle kept in a file; None when the file is missing or was cut off by a crash."""
+def load(path: Path) -> ProcessHandle | None:
+    """Return the handle saved in a file, or None if the file is missing or truncated by a crash."""
     try:
-        return Handle(**json.loads(path.read_text()))
+        return ProcessHandle(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -79,14 +81,14 @@ def children(pid: int) -> tuple[int, ...]:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     except OSError:
         return ()
-    return tuple(int(word) for word in text.split())
+    return tuple(int(child) for child in text.split())
 
 
-def session_members(leader: Handle) -> tuple[int, ...]:
-    """Every live process of the session that `leader` opened, also after its death."""
+def session_members(leader: ProcessHandle) -> tuple[int, ...]:
+    """Return every live process of the session that `leader` opened, even if the leader has exited."""
     if _boot() != leader.boot:
         return ()
-    found = []
+    members = []
     for pid in _pids():
         stat = _stat(pid)
         if (
@@ -95,8 +97,8 @@ def session_members(leader: Handle) -> tuple[int, ...]:
             and stat.state != "Z"
             and stat.started >= leader.started
         ):
-            found.append(pid)
-    return tuple(found)
+            members.append(pid)
+    return tuple(members)
 
 
 def command_line(pid: int) -> str:
@@ -109,7 +111,9 @@ def command_line(pid: int) -> str:
 
 
 def outer_pids(member: int) -> dict[int, int]:
-    """Inner pid -> pid seen from here, for every process in the pid namespace of `member`."""
+    """Map the inner pid to the pid in this namespace for every process in the pid namespace of
+    `member`.
+    """
     wanted = _namespace(member)
     result = {}
     for pid in _pids() if wanted else ():
@@ -130,7 +134,8 @@ def _stat(pid: int) -> _Stat | None:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The command name may hold spaces and parentheses: fields are counted from its last closing one.
+    # The command name may contain spaces and parentheses, so fields are counted from the last
+    # closing parenthesis.
     fields = text[text.rindex(")") + 2 :].split()
     return _Stat(state=fields[0], session=int(fields[3]), started=int(fields[19]))
 

@@ -1,6 +1,8 @@
-"""Progress of long work for people: a live line with elapsed and expected time on a terminal,
-plain lines every 15 seconds elsewhere (logs of a build server). Decides nothing and never fails
-the work it reports on."""
+"""Progress reports for long operations.
+
+On a terminal it is a live line with elapsed and expected time; otherwise (logs of a build server)
+it is a plain line every 15 seconds. Reporting never makes the reported operation fail.
+"""
 
 import threading
 import time
@@ -17,19 +19,19 @@ HEARTBEAT_S = 15.0
 
 
 class Progress(Protocol):
-    """Where work tells what it is doing."""
+    """Receiver of progress reports."""
 
     def step(self, text: str, *, expected_s: float | None = None) -> AbstractContextManager[None]:
-        """Announce work for as long as the context lasts."""
+        """Report an operation while the context is active."""
         ...
 
     def note(self, text: str) -> None:
-        """Say one thing that stays on the screen."""
+        """Print one persistent line."""
         ...
 
 
-class Silent:
-    """For callers that want no words."""
+class NullProgress:
+    """Progress receiver that discards all reports."""
 
     @contextmanager
     def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
@@ -40,8 +42,10 @@ class Silent:
         del text
 
 
-class Terminal:
-    """Words for people, on standard error so that standard output stays usable in pipes."""
+class TerminalProgress:
+    """Progress receiver that writes to standard error, so that standard output stays usable in
+    pipes.
+    """
 
     def __init__(
         self,
@@ -60,11 +64,11 @@ class Terminal:
     @contextmanager
     def step(self, text: str, *, expected_s: float | None = None) -> Iterator[None]:
         began = self._clock()
-        shown = text if expected_s is None else f"{text} (expect {spoken(expected_s)})"
+        shown = text if expected_s is None else f"{text} (expect {format_duration(expected_s)})"
         around = self._live(shown) if self._console.is_terminal else self._lines(text, shown, began)
         with around:
             yield
-        self.note(f"{text}: {spoken(self._clock() - began)}")
+        self.note(f"{text}: {format_duration(self._clock() - began)}")
 
     @contextmanager
     def _live(self, shown: str) -> Iterator[None]:
@@ -80,21 +84,21 @@ class Terminal:
         def beat() -> None:
             self_text = f"{text} ..."
             while not done.wait(self._heartbeat_s):
-                self.note(f"{self_text} {spoken(self._clock() - began)} so far")
+                self.note(f"{self_text} {format_duration(self._clock() - began)} so far")
 
         if shown != text:
             self.note(f"{shown} ...")
-        speaker = threading.Thread(target=beat, name="progress", daemon=True)
-        speaker.start()
+        reporter = threading.Thread(target=beat, name="progress", daemon=True)
+        reporter.start()
         try:
             yield
         finally:
             done.set()
-            speaker.join()
+            reporter.join()
 
 
-def spoken(seconds: float) -> str:
-    """A duration as people say it."""
+def format_duration(seconds: float) -> str:
+    """Format a duration for people, such as `4.2 s` or `3 min 05 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -1,5 +1,6 @@
-"""Chooses the provider of a cluster: the one it was made with if it exists, else the best this
-machine can carry."""
+"""Selects the provider of a cluster: the provider that created it if the cluster exists, otherwise
+the best provider that this machine supports.
+"""
 
 import os
 import shutil
@@ -18,29 +19,32 @@ _DOCKER_LIMIT_S = 2.0
 
 
 def provider(name: str = DEFAULT_NAME, choice: Choice = "auto") -> Provider:
-    """The provider through which the named cluster of this checkout is (or is to be) had."""
+    """Return the provider of the named cluster in this checkout.
+
+    Raises ClusterError if the cluster exists with another provider than `choice`.
+    """
     identity = identify(name)
-    owner = records.owner(identity.state)
+    recorded = records.provider_of(identity.state)
     if choice == "auto":
-        return _of(identity, owner or best())
-    if owner not in (None, choice):
+        return _of(identity, recorded or best())
+    if recorded not in (None, choice):
         raise ClusterError(
-            f"cluster {name} exists with provider {owner}; run 'cluster down --name {name}' first"
+            f"cluster {name} already exists with provider {recorded}; run 'cluster down --name {name}' first"
         )
     return _of(identity, choice)
 
 
 def best() -> ProviderName:
-    """What this machine can carry."""
-    if docker_answers():
+    """Return the best provider that this machine supports."""
+    if docker_is_available():
         return "kind"
     if sys.platform == "linux" and os.geteuid() == 0:
         return "local"
     return "simulated"
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers soon."""
+def docker_is_available() -> bool:
+    """Return whether a Docker engine responds within 2 s."""
     docker = shutil.which("docker")
     if docker is None:
         return False
@@ -58,7 +62,7 @@ def docker_answers() -> bool:
 
 
 def _of(identity: Identity, choice: ProviderName) -> Provider:
-    # Imported here: each provider brings libraries that the others do without.
+    # Imported on demand, because each provider needs libraries that the others do not need.
     match choice:
         case "local":
             from purpleflea_sandbox.cluster.local.provider import Local

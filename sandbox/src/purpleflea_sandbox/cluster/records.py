@@ -1,6 +1,9 @@
-"""What a cluster was asked to be, kept next to its state: lets later commands find its provider
-and port. The claim is the first thing `up` writes, the record the last: a state folder without a
-record is an unfinished start."""
+"""Facts about a cluster stored beside its state, so that later commands can determine its provider
+and port.
+
+`up` writes the provider file first and the record last. A state folder without a record is
+therefore an unfinished start.
+"""
 
 import json
 import os
@@ -15,28 +18,28 @@ _OWNER = "provider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """The facts of one start that cannot be seen from outside."""
+class ClusterRecord:
+    """Facts of one start that cannot be observed from outside."""
 
     server: str
     audit: bool
     kubectl: str
 
 
-def save(state: Path, record: Record) -> None:
+def save(state: Path, record: ClusterRecord) -> None:
     unfinished = state / f".{_FILE}.{os.getpid()}"
     unfinished.write_text(json.dumps(asdict(record)))
     unfinished.rename(state / _FILE)
 
 
-def claim(state: Path, provider: ProviderName) -> None:
-    """Note, before anything is started, by which provider the state folder can be cleared."""
+def record_provider(state: Path, provider: ProviderName) -> None:
+    """Record, before anything is started, which provider can clean up the state folder."""
     state.mkdir(parents=True, exist_ok=True)
     (state / _OWNER).write_text(provider)
 
 
-def owner(state: Path) -> ProviderName | None:
-    """The provider of a state folder; None when there is none."""
+def provider_of(state: Path) -> ProviderName | None:
+    """Return the provider of a state folder, or None if there is none."""
     try:
         text = (state / _OWNER).read_text()
     except OSError:
@@ -44,9 +47,9 @@ def owner(state: Path) -> ProviderName | None:
     return next((name for name in get_args(ProviderName) if name == text), None)
 
 
-def load(state: Path) -> Record | None:
-    """The record, or None when the cluster was never completely up."""
+def load(state: Path) -> ClusterRecord | None:
+    """Return the record, or None if the cluster was never completely started."""
     try:
-        return Record(**json.loads((state / _FILE).read_text()))
+        return ClusterRecord(**json.loads((state / _FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return None

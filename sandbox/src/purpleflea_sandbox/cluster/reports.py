@@ -1,5 +1,7 @@
-"""Reads what a supervisor reports about its units, and turns a unit that cannot live into an
-error that names its log file."""
+"""Reads the unit report of a supervisor.
+
+A unit that keeps failing becomes an error that names its log file.
+"""
 
 import json
 from dataclasses import dataclass
@@ -8,13 +10,13 @@ from typing import Any
 
 from purpleflea_sandbox.cluster.errors import ClusterError, with_log
 
-# A daemon may die while what it needs is still starting; not so often.
+# A daemon may exit a few times while its dependencies are still starting.
 _TOLERATED_DEATHS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
-    """The report file of one supervisor, and the folder of the logs of its units."""
+    """Report file of one supervisor and the log folder of its units."""
 
     report: Path
     logs: Path
@@ -31,18 +33,19 @@ class Reports:
         return phase
 
     def check(self) -> None:
-        """Raise for the first unit that failed or dies again and again."""
+        """Raise ClusterError for the first unit that failed or exits repeatedly."""
         for name, unit in self.units().items():
             if unit["phase"] == "failed":
-                raise self.error(f"{name} failed (exit {unit['last_exit']})", name)
+                raise self.error(f"{name} failed (exit code {unit['last_exit']})", name)
             if unit["deaths"] >= _TOLERATED_DEATHS:
                 raise self.error(
-                    f"{name} died {unit['deaths']} times (last exit {unit['last_exit']})", name
+                    f"{name} exited {unit['deaths']} times (last exit code {unit['last_exit']})",
+                    name,
                 )
 
     def error(self, message: str, unit: str) -> ClusterError:
         return with_log(message, self.logs / f"{unit}.log")
 
     def pids(self) -> dict[str, int]:
-        """Inner pid of every unit that runs."""
+        """Return the inner pid of every running unit."""
         return {name: unit["pid"] for name, unit in self.units().items() if unit["pid"] > 0}

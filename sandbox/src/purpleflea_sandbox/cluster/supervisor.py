@@ -1,6 +1,8 @@
-"""Starts the daemons of a cluster, starts them again when they die, and reaps whatever is
-reparented to it. Runs as pid 1 of the node's own pid namespace (`local`) or as the leader of a
-session (`simulated`). Knows no daemon."""
+"""Starts the daemons of a cluster, restarts them after they exit, and reaps orphans.
+
+It runs as pid 1 of the pid namespace of the node (`local`) or as the leader of a session
+(`simulated`). It does not depend on any particular daemon.
+"""
 
 import contextlib
 import json
@@ -12,7 +14,8 @@ from pathlib import Path
 
 from purpleflea_sandbox.cluster.units import Unit, Units
 
-# Where a unit that wants the inherited listener finds it (the convention of socket activation).
+# File descriptor of the inherited listener in a unit that needs it (the convention of socket
+# activation).
 LISTENER_FD = 3
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _WATCHED = _STOP | {signal.SIGCHLD}
@@ -20,7 +23,7 @@ _FOREVER_S = 3600.0
 
 
 class Supervisor:
-    """The loop: start what is due, sleep until a child dies or a start is due, reap."""
+    """Main loop: start the units that are due, wait for an exited child or the next start, reap."""
 
     def __init__(self, plan: Path, listener: int | None) -> None:
         described = json.loads(plan.read_text())
@@ -46,8 +49,9 @@ class Supervisor:
             try:
                 pid = self._spawn(unit)
             except OSError as error:
-                print(f"{unit.name} cannot be started: {error}", flush=True)
-                # A pid that nobody has: the unit counts as started and dead, and is tried again.
+                print(f"cannot start {unit.name}: {error}", flush=True)
+                # -1 is not a valid pid. The unit counts as started and exited, so it is restarted
+                # later.
                 pid = -1
                 self._units.started(unit.name, pid, time.monotonic())
                 self._units.ended(pid, error.errno or 1, time.monotonic())
@@ -64,7 +68,8 @@ class Supervisor:
         ]
         if unit.wants_listener and self._listener is not None:
             actions.append((os.POSIX_SPAWN_DUP2, self._listener, LISTENER_FD))
-        # posix_spawn, not subprocess: that one calls waitpid behind the back of a reaper.
+        # posix_spawn is used because subprocess calls waitpid itself, which conflicts with a
+        # reaper.
         return os.posix_spawn(
             unit.argv[0],
             unit.argv,
@@ -88,7 +93,7 @@ class Supervisor:
 
 
 def main(argv: list[str]) -> None:
-    """Arguments: the plan file, and the number of the inherited listener if there is one."""
+    """Run with the arguments: plan file, and the number of the inherited listener if there is one."""
     listener = int(argv[1]) if len(argv) > 1 else None
     if listener is not None:
         os.set_inheritable(listener, False)

@@ -1,6 +1,8 @@
-"""The units a supervisor runs, and the pure decisions about them: what may start now, what a
-death means, when the next start is due. Starts nothing itself and reads no clock; imports are few
-because this runs as pid 1."""
+"""Units of a supervisor and the pure decisions about them: which units may start, the effect of an
+exit, and the time of the next start.
+
+This module starts no process and reads no clock. It has few imports, because it runs as pid 1.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +17,10 @@ _STABLE_AFTER_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One program. A `once` unit runs to its end; units that name it in `after` wait for its success."""
+    """One program.
+
+    A `once` unit runs to completion; units that list it in `after` wait until it has succeeded.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -29,7 +34,7 @@ class Unit:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Track:
+class _UnitState:
     unit: Unit
     phase: Phase = "waiting"
     pid: int = 0
@@ -42,64 +47,68 @@ class _Track:
 
 @dataclass(slots=True)
 class Units:
-    """All units of one supervisor and where each of them stands."""
+    """All units of one supervisor with their current phases."""
 
-    _tracks: dict[str, _Track] = field(default_factory=dict)
+    _states: dict[str, _UnitState] = field(default_factory=dict)
 
     @classmethod
     def of(cls, units: Iterable[Unit]) -> "Units":
-        tracks = {unit.name: _Track(unit=unit) for unit in units}
-        for track in tracks.values():
-            if unknown := set(track.unit.after) - tracks.keys():
-                raise ValueError(f"unit {track.unit.name} waits for unknown {sorted(unknown)}")
-        return cls(tracks)
+        states = {unit.name: _UnitState(unit=unit) for unit in units}
+        for state in states.values():
+            if unknown := set(state.unit.after) - states.keys():
+                raise ValueError(
+                    f"unit {state.unit.name} depends on unknown units {sorted(unknown)}"
+                )
+        return cls(states)
 
     def due(self, now: float) -> list[Unit]:
-        """The units to start now."""
+        """Return the units to start now."""
         return [
-            track.unit
-            for track in self._tracks.values()
-            if track.phase == "waiting" and track.due <= now and self._may_start(track)
+            state.unit
+            for state in self._states.values()
+            if state.phase == "waiting" and state.due <= now and self._may_start(state)
         ]
 
     def next_due(self, now: float) -> float | None:
-        """Seconds until a postponed start; None when only a death can change anything."""
+        """Return the seconds until the next postponed start, or None if only the exit of a unit can
+        change the schedule.
+        """
         waits = [
-            track.due - now
-            for track in self._tracks.values()
-            if track.phase == "waiting" and self._may_start(track)
+            state.due - now
+            for state in self._states.values()
+            if state.phase == "waiting" and self._may_start(state)
         ]
         return max(0.0, min(waits)) if waits else None
 
     def started(self, name: str, pid: int, now: float) -> None:
-        track = self._tracks[name]
-        track.phase, track.pid, track.began = "running", pid, now
+        state = self._states[name]
+        state.phase, state.pid, state.began = "running", pid, now
 
     def ended(self, pid: int, code: int, now: float) -> None:
-        """Take note of a death; orphans that pid 1 merely reaps are nobody's unit."""
-        track = next((t for t in self._tracks.values() if t.pid == pid), None)
-        if track is None:
+        """Record an exit. A reaped orphan that is not a unit is ignored."""
+        state = next((t for t in self._states.values() if t.pid == pid), None)
+        if state is None:
             return
-        track.pid, track.last_exit = 0, code
-        if track.unit.once:
-            track.phase = "done" if code == 0 else "failed"
+        state.pid, state.last_exit = 0, code
+        if state.unit.once:
+            state.phase = "done" if code == 0 else "failed"
             return
-        if now - track.began >= _STABLE_AFTER_S:
-            track.delay = _FIRST_DELAY_S
-        track.phase, track.due, track.deaths = "waiting", now + track.delay, track.deaths + 1
-        track.delay = min(track.delay * 2, _LONGEST_DELAY_S)
+        if now - state.began >= _STABLE_AFTER_S:
+            state.delay = _FIRST_DELAY_S
+        state.phase, state.due, state.deaths = "waiting", now + state.delay, state.deaths + 1
+        state.delay = min(state.delay * 2, _LONGEST_DELAY_S)
 
     def report(self) -> dict[str, dict[str, Any]]:
-        """What is told to the outside."""
+        """Return the report that other processes read."""
         return {
             name: {
-                "phase": track.phase,
-                "pid": track.pid,
-                "deaths": track.deaths,
-                "last_exit": track.last_exit,
+                "phase": state.phase,
+                "pid": state.pid,
+                "deaths": state.deaths,
+                "last_exit": state.last_exit,
             }
-            for name, track in self._tracks.items()
+            for name, state in self._states.items()
         }
 
-    def _may_start(self, track: _Track) -> bool:
-        return all(self._tracks[name].phase == "done" for name in track.unit.after)
+    def _may_start(self, state: _UnitState) -> bool:
+        return all(self._states[name].phase == "done" for name in state.unit.after)

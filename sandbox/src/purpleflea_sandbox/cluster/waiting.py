@@ -1,5 +1,7 @@
-"""Waits for a condition with a deadline. For the outside of a cluster, where there is nothing to
-be woken by."""
+"""Waits for a condition with a deadline.
+
+For conditions outside the process, which can only be polled.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,7 +10,7 @@ PAUSE_S = 0.05
 
 
 def until(condition: Callable[[], bool], *, timeout_s: float, pause_s: float = PAUSE_S) -> bool:
-    """Ask until the condition holds or the time is over; say whether it holds."""
+    """Poll until the condition holds or the time is over; return whether it holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -1,1 +1,3 @@
-"""The whole fleet on one machine: sets up cluster, images, stand-ins, operator and agents, and shows them."""
+"""The whole fleet on one machine: sets up cluster, images, Datadog stand-in, exchange, operator and
+agents, and shows them.
+"""

@@ -1,11 +1,14 @@
-"""What the demo defines in the stand-in: a PurpleFleaObservability, from which the operator makes all the rest."""
+"""The PurpleFleaObservability resource of the demo.
+
+The operator creates all other Datadog objects from it.
+"""
 
 import base64
 from collections.abc import Mapping
 from typing import Any
 
 from purpleflea_sandbox.demo import installation
-from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.secrets import SandboxKeys
 from purpleflea_sandbox.demo.tools import Tools
 
 NAME = "fleet"
@@ -17,17 +20,19 @@ OPERATOR_VALUES: Mapping[str, str] = {
     "observability.secrets[0].name": KEYS_SECRET,
     "observability.urls[0]": DATADOG_URL,
 }
-"""Values of the operator's chart: the one Secret that it may read, and where it may send what is in it."""
+"""Values of the operator chart: the one Secret that the operator may read, and the URL to which it
+may send the keys in it.
+"""
 
 
-def apply(tools: Tools, keys: Keys) -> None:
-    """Give the operator the keys, and tell it what to watch."""
+def apply(tools: Tools, keys: SandboxKeys) -> None:
+    """Create the Secret with the keys and the PurpleFleaObservability resource."""
     tools.apply(_secret(keys))
     tools.apply(_resource())
 
 
-def _secret(keys: Keys) -> dict[str, Any]:
-    # The stand-in takes any application key where it was given none.
+def _secret(keys: SandboxKeys) -> dict[str, Any]:
+    # The stand-in accepts any application key if none is configured.
     values = {"api-key": keys.datadog_key, "app-key": "sandbox"}
     return {
         "apiVersion": "v1",

@@ -1,5 +1,5 @@
-"""What goes wrong in the demo, in words for people."""
+"""The error of the demo that users see."""
 
 
 class DemoError(Exception):
-    """A step failed; the text is one line that names the step, the cause and what to look at."""
+    """A step failed; the message is one line with the step, the cause and a hint for diagnosis."""

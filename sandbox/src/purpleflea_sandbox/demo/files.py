@@ -1,4 +1,6 @@
-"""Where one demo keeps its files in the checkout, and the one process it starts outside its cluster."""
+"""Files of one demo in the checkout, and the handle of the one process that it starts outside its
+cluster.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +10,8 @@ from purpleflea_sandbox.cluster.identity import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """The files of the demo of one cluster."""
+class DemoFiles:
+    """Files of the demo of one cluster."""
 
     identity: Identity
 
@@ -19,7 +21,7 @@ class Files:
 
     @property
     def charts(self) -> Path:
-        """Charts of the stand-ins."""
+        """Return the folder of the charts of the simulated services."""
         return self.checkout / "sandbox" / "charts"
 
     @property
@@ -43,7 +45,7 @@ class Files:
         return self.identity.sandbox / f"{self.identity.name}.operator.pid"
 
     def end_operator(self) -> None:
-        """End the operator process of an earlier simulated run, if it lives."""
+        """End the operator process of an earlier simulated run if it is running."""
         handle = processes.load(self.operator_process)
         if handle is not None and handle.is_alive():
             handle.kill()

@@ -1,6 +1,7 @@
-"""What the demo and the end-to-end tests install: Datadog's stand-in, the exchange, the operator, a fleet.
+"""Installation steps of the demo and the end-to-end tests: Datadog stand-in, exchange, operator,
+and the objects of a fleet.
 
-Each step may be repeated: it changes only what differs.
+Each step is idempotent: it changes only the objects that differ.
 """
 
 import base64
@@ -9,27 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from purpleflea_sandbox.demo.errors import DemoError
-from purpleflea_sandbox.demo.secrets import Keys
+from purpleflea_sandbox.demo.secrets import SandboxKeys
 from purpleflea_sandbox.demo.tools import Tools
 
 DATADOG, EXCHANGE, OPERATOR = "datadog", "exchange", "purpleflea-system"
 INTAKE_PORT, EXCHANGE_PORT = 30080, 30081
-"""Ports of the node at which the intake and the exchange are open."""
+"""Node ports of the intake and the exchange."""
 KEY_SECRET = "purpleflea-api-key"  # noqa: S105 - the name of a Secret
 IMAGES_ANNOTATION = "purpleflea.com/image"
 CHECK = "agent_check/purpleflea_agent.py"
-"""The Agent check of our agents, inside the checkout."""
+"""Path of the Agent check for the agents, inside the checkout."""
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 def namespace(tools: Tools, name: str, *, level: str = "restricted") -> None:
-    """Make a namespace that enforces a Pod Security level."""
+    """Create a namespace that enforces a Pod Security level."""
     metadata = {"name": name, "labels": {ENFORCE: level}}
     tools.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
-def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
-    """Install Datadog's stand-in as one would install Datadog: by Helm, with the page's values and our check."""
+def datadog(tools: Tools, charts: Path, keys: SandboxKeys, **values: str) -> None:
+    """Install the Datadog stand-in with Helm like Datadog itself, with the values of Datadog's
+    documentation and the Agent check.
+    """
     # The node agent reads the logs of all pods from a folder of the node.
     namespace(tools, DATADOG, level="privileged")
     settings = {
@@ -40,13 +43,13 @@ def datadog(tools: Tools, charts: Path, keys: Keys, **values: str) -> None:
         "sandbox.intake.nodePort": str(INTAKE_PORT),
         **values,
     }
-    # Helm takes a dot for a level of the values, unless it is escaped.
+    # Helm interprets a dot as a level of the values unless the dot is escaped.
     check = charts.parents[1] / CHECK
     files = {f"datadog.checksd.{check.stem}\\{check.suffix}": check}
     _install(tools, "datadog-agent", charts / "datadog", DATADOG, settings, files=files)
 
 
-def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
+def exchange(tools: Tools, charts: Path, keys: SandboxKeys) -> None:
     """Install the paper exchange."""
     namespace(tools, EXCHANGE)
     settings = {
@@ -54,28 +57,31 @@ def exchange(tools: Tools, charts: Path, keys: Keys) -> None:
         "adminToken": keys.exchange_admin_token,
         "service.type": "NodePort",
         "service.nodePort": str(EXCHANGE_PORT),
-        # All agents share one key here: scaled up, they would be refused, and the monitors would say so.
+        # All agents share one API key here. With the default limit, a scaled-up fleet would be rate
+        # limited and the monitors would alert.
         "settings.rateLimitPerMinute": "60000",
     }
     _install(tools, "exchange", charts / "exchange", EXCHANGE, settings)
 
 
 def operator(tools: Tools, chart: Path, **values: str) -> None:
-    """Install the operator as a user would."""
+    """Install the operator with the given chart values."""
     namespace(tools, OPERATOR)
     _install(tools, "purpleflea-operator", chart, OPERATOR, values)
 
 
-def api_key(tools: Tools, name: str, keys: Keys) -> None:
-    """Make the Secret with the agents' API key in a namespace."""
+def api_key(tools: Tools, name: str, keys: SandboxKeys) -> None:
+    """Create the Secret with the agents' API key in a namespace."""
     value = base64.b64encode(keys.exchange_key.encode()).decode()
     metadata = {"name": KEY_SECRET, "namespace": name}
     secret: dict[str, Any] = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
     tools.apply({**secret, "data": {"api-key": value}})
 
 
-def renew(tools: Tools, name: str, image: str, workloads: str) -> bool:
-    """Restart the workloads of a namespace when their image was built anew under the same tag."""
+def restart_if_image_changed(tools: Tools, name: str, image: str, workloads: str) -> bool:
+    """Restart the workloads of a namespace if their image was rebuilt under the same tag; return
+    whether they were restarted.
+    """
     known = tools.get("namespace", name).get("metadata", {}).get("annotations", {})
     if known.get(IMAGES_ANNOTATION) == image:
         return False
@@ -86,7 +92,7 @@ def renew(tools: Tools, name: str, image: str, workloads: str) -> bool:
     return True
 
 
-def _install(  # noqa: PLR0913 - what helm wants
+def _install(  # noqa: PLR0913 - the arguments of helm
     tools: Tools,
     release: str,
     chart: Path,
@@ -104,22 +110,25 @@ def wait_for(tools: Tools, name: str, *workloads: str, timeout_s: int = 120) -> 
     """Wait until the workloads have rolled out.
 
     Raises:
-        DemoError: Not in time; the text says which pods are not ready, and why.
+        DemoError: If a workload is not ready in time; the message lists the pods that are not ready
+        and the reasons.
     """
     for workload in workloads:
         arguments = (f"--namespace={name}", f"--timeout={timeout_s}s")
         try:
             tools.kubectl("rollout", "status", workload, *arguments)
         except DemoError as error:
-            raise DemoError(f"{workload} does not come up: {_reasons(tools, name)}") from error
+            raise DemoError(f"{workload} does not become ready: {_reasons(tools, name)}") from error
 
 
 def _reasons(tools: Tools, name: str) -> str:
-    """What the pods of a namespace wait for, and where to read more."""
-    found = []
+    """Return the reasons why containers of a namespace are waiting, and the command to read their
+    logs.
+    """
+    reasons = []
     for pod in tools.get("pods", f"--namespace={name}").get("items", []):
         for container in pod["status"].get("containerStatuses", []):
             waiting = container["state"].get("waiting")
             if waiting:
-                found.append(f"{pod['metadata']['name']} ({waiting['reason']})")
-    return f"{', '.join(found) or 'no pod waits'}; see kubectl -n {name} logs --previous POD"
+                reasons.append(f"{pod['metadata']['name']} ({waiting['reason']})")
+    return f"{', '.join(reasons) or 'no container is waiting'}; see kubectl -n {name} logs --previous POD"

@@ -1,6 +1,8 @@
-"""The demo where neither root nor Docker is to be had: real control plane and operator, simulated nodes and pods.
+"""The demo without root and without Docker: real control plane and operator, simulated nodes and
+pods.
 
-The operator runs as a process of this machine; no container runs, so nothing trades and nothing is heard.
+The operator runs as a process of this machine. No container runs, so nothing trades and no
+telemetry is sent.
 """
 
 import os
@@ -12,9 +14,9 @@ from purpleflea_sandbox.cluster import processes
 from purpleflea_sandbox.cluster.port import Options, Provider
 from purpleflea_sandbox.cluster.progress import Progress
 from purpleflea_sandbox.demo import installation
-from purpleflea_sandbox.demo.files import Files
+from purpleflea_sandbox.demo.files import DemoFiles
 from purpleflea_sandbox.demo.fleet import EXAMPLE, TRADING
-from purpleflea_sandbox.demo.screen import Outcome
+from purpleflea_sandbox.demo.screen import DemoSummary
 from purpleflea_sandbox.demo.secrets import keys
 from purpleflea_sandbox.demo.tools import Tools
 
@@ -22,17 +24,17 @@ from purpleflea_sandbox.demo.tools import Tools
 class Simulation:
     """One run of the demo on a simulated cluster."""
 
-    def __init__(self, provider: Provider, files: Files, progress: Progress) -> None:
+    def __init__(self, provider: Provider, files: DemoFiles, progress: Progress) -> None:
         self._provider = provider
         self._files = files
         self._progress = progress
 
-    def up(self) -> Outcome:
-        """Set everything up; what it came to."""
+    def up(self) -> DemoSummary:
+        """Set everything up and return the summary."""
         began = time.monotonic()
         cluster = self._provider.up(Options(), self._progress)
         tools = Tools(kubeconfig=self._provider.kubeconfig, kubectl_program=self._files.kubectl)
-        with self._progress.step("install Datadog's stand-in and the custom resource"):
+        with self._progress.step("install the Datadog stand-in and the custom resources"):
             secrets = keys(self._files.keys)
             installation.datadog(tools, self._files.charts, secrets)
             tools.kubectl("apply", "--server-side", f"--filename={self._files.checkout / 'crds'}")
@@ -51,16 +53,16 @@ class Simulation:
                 "--for=condition=Ready",
                 "--timeout=60s",
             )
-        return Outcome(
+        return DemoSummary(
             kubeconfig=cluster.kubeconfig,
             real=(*cluster.real, "operator, as a process of this machine"),
             simulated=(
                 *cluster.simulated,
-                "so nothing trades and nothing is heard: READY above is pretended",
-                "root or a Docker engine brings the real thing: sudo make demo",
+                "no agent trades and no telemetry is sent: READY above is simulated",
+                "for a real cluster use root or a Docker engine: sudo make demo",
             ),
             agents=tools.kubectl("get", "pfa", "--all-namespaces"),
-            identities=(),
+            observed_agents=(),
             addresses=[("operator log", str(self._files.operator_log))],
             timings=[("all", time.monotonic() - began)],
             operator_mib=None,

@@ -1,4 +1,7 @@
-"""kubectl and helm as child processes. Knows no step of the demo."""
+"""Runs kubectl and helm as child processes.
+
+This module does not depend on the steps of the demo.
+"""
 
 import json
 import subprocess
@@ -14,29 +17,31 @@ TIMEOUT_S = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """kubectl and helm, pointed at one cluster."""
+    """kubectl and helm for one cluster."""
 
     kubeconfig: Path
     kubectl_program: Path
     helm_program: Path = Path(sys.executable).parent / "helm"
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl; what it printed."""
+        """Run kubectl and return its output."""
         return _run([str(self.kubectl_program), *self._cluster(), *arguments], stdin)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """Run `kubectl get -o json`; the object. An object that does not exist is empty."""
+        """Run `kubectl get -o json` and return the object; the result is empty if the object does
+        not exist.
+        """
         text = self.kubectl("get", *arguments, "--output=json", "--ignore-not-found")
-        found: dict[str, Any] = json.loads(text) if text.strip() else {}
-        return found
+        parsed: dict[str, Any] = json.loads(text) if text.strip() else {}
+        return parsed
 
     def apply(self, *manifests: dict[str, Any]) -> None:
-        """Apply manifests, server-side."""
+        """Apply manifests with server-side apply."""
         bundle = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(bundle))
 
     def helm(self, *arguments: str) -> str:
-        """Run helm; what it printed."""
+        """Run helm and return its output."""
         return _run([str(self.helm_program), *self._cluster(), *arguments], None)
 
     def _cluster(self) -> tuple[str, ...]:
@@ -45,7 +50,9 @@ class Tools:
 
 def _run(command: list[str], stdin: str | None) -> str:
     name = " ".join(
-        word for word in [Path(command[0]).name, *command[1:4]] if "kubeconfig" not in word
+        argument
+        for argument in [Path(command[0]).name, *command[1:4]]
+        if "kubeconfig" not in argument
     )
     try:
         done = subprocess.run(
@@ -54,7 +61,7 @@ def _run(command: list[str], stdin: str | None) -> str:
     except FileNotFoundError as error:
         raise DemoError(f"{command[0]} is missing; run `make setup`") from error
     except subprocess.TimeoutExpired as error:
-        raise DemoError(f"{name}: no answer for {TIMEOUT_S} s") from error
+        raise DemoError(f"{name}: no response within {TIMEOUT_S} s") from error
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise DemoError(f"{name}: {'; '.join(lines[-8:]) or f'exit {done.returncode}'}")

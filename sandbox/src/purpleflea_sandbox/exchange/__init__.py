@@ -1,5 +1,6 @@
-"""The paper Purple Flea exchange: trading, wallet, escrow and faucet behind the Seed dialect.
+"""The paper Purple Flea exchange: trading, wallet, escrow and faucet with the Seed dialect.
 
-core/ decides and knows no clock, no chance and no I/O; storage/ keeps; venue/ joins the two, one transaction per
-change; api/ speaks HTTP. Real balances and real rules, a made-up price: nothing here ever touches real money.
+core/ contains the rules and uses no clock, randomness or I/O. storage/ persists values. venue/
+joins the two with one transaction per change. api/ serves HTTP. Balances and rules are real, but
+prices are simulated, and no real money is involved.
 """

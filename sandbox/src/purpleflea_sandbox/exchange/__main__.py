@@ -1,4 +1,6 @@
-"""python -m purpleflea_sandbox.exchange: the exchange as a process, set up by EXCHANGE_* variables."""
+"""Runs the exchange as a process (`python -m purpleflea_sandbox.exchange`), configured by
+EXCHANGE_* variables.
+"""
 
 import logging
 import os
@@ -7,10 +9,10 @@ import sys
 import uvicorn
 
 from purpleflea_sandbox.exchange import json_log
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.errors import SettingsError
-from purpleflea_sandbox.exchange.house import House
 from purpleflea_sandbox.exchange.server import configuration, listener
-from purpleflea_sandbox.exchange.settings import Settings, from_environment
+from purpleflea_sandbox.exchange.settings import ExchangeSettings, from_environment
 
 logger = logging.getLogger("purpleflea_sandbox.exchange")
 
@@ -19,18 +21,18 @@ def main() -> int:
     try:
         settings = from_environment(os.environ)
         bound = listener(settings.host, settings.port)
-        house = House.opened(settings)
+        state = AppState.open(settings)
     except SettingsError as error:
         print(f"exchange: {error}", file=sys.stderr)
         return 2
     json_log.install()
     _announce(settings, bound.getsockname()[1])
     with bound:
-        uvicorn.Server(configuration(house)).run(sockets=[bound])
+        uvicorn.Server(configuration(state)).run(sockets=[bound])
     return 0
 
 
-def _announce(settings: Settings, port: int) -> None:
+def _announce(settings: ExchangeSettings, port: int) -> None:
     logger.info(
         "listening",
         extra={

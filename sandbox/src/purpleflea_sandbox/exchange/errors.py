@@ -1,16 +1,16 @@
-"""Everything the exchange refuses, on one screen; api/problems.py turns it into problem details.
+"""All errors of the exchange; api/problems.py converts them to problem details.
 
 ExchangeError
     UnauthorizedError 401   ForbiddenError 403   NotFoundError 404   ConflictError 409
     InvalidError 422        TooManyError 429
-SettingsError           a wrong environment variable or file; ends the process with one line
+SettingsError           an invalid environment variable or file; ends the process with one line
 """
 
 from typing import ClassVar
 
 
 class ExchangeError(Exception):
-    """A request that is refused: `code` is for programs, `detail` for people."""
+    """A rejected request: `code` is for programs, `detail` is for people."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
@@ -53,4 +53,4 @@ class TooManyError(ExchangeError):
 
 
 class SettingsError(Exception):
-    """A setting the process cannot start with; the message names it and the remedy."""
+    """An invalid setting that prevents the start; the message names the setting and the remedy."""

@@ -1,4 +1,4 @@
-"""One JSON line per log record on standard output, with the extra fields of the record."""
+"""Writes one JSON line per log record to standard output, with the extra fields of the record."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message, then whatever the caller gave as extra."""
+    """Formats time, level, logger and message, followed by the extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -33,5 +33,5 @@ def install() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # Start-up chatter; its warnings and errors still come through.
+    # Startup messages are suppressed; warnings and errors are still logged.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

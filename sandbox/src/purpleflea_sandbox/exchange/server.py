@@ -1,6 +1,6 @@
-"""The HTTP server around the application: uvicorn, one process, and connections that faults can reset.
+"""HTTP server of the application: uvicorn, one process, and connections that faults can reset.
 
-running() is the whole exchange inside somebody else's event loop, for tests.
+running() serves the exchange inside an existing event loop, for tests.
 """
 
 import asyncio
@@ -14,16 +14,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from purpleflea_sandbox.exchange.api.app import application
 from purpleflea_sandbox.exchange.api.fault_injection import TRANSPORT
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.errors import SettingsError
-from purpleflea_sandbox.exchange.house import House
 
-# Longer than clients pool connections: a server that closes first makes a POST fail that was never read.
+# Longer than the pool timeout of clients. If the server closes an idle connection first, a POST can
+# fail although it was never read.
 KEEP_ALIVE_S = 75
 SHUTDOWN_S = 3
 
 
 class ResettableProtocol(H11Protocol):
-    """Hands each connection's transport to the application."""
+    """Passes the transport of each connection to the application."""
 
     def connection_made(self, transport: transports.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -31,7 +32,11 @@ class ResettableProtocol(H11Protocol):
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A bound socket, so that a taken port is a clear message and port 0 is known."""
+    """Return a bound socket, so that a port conflict gives a clear message and an assigned port is
+    known.
+
+    Raises SettingsError if the address is not available.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         bound = socket.create_server((host, port), family=family, backlog=2048)
@@ -39,15 +44,16 @@ def listener(host: str, port: int) -> socket.socket:
         raise SettingsError(
             f"EXCHANGE_PORT: cannot listen on {host}:{port} ({error}); choose another port"
         ) from error
-    # Connections inherit it. asyncio sets it only on sockets that name their protocol, which these do not, and
-    # without it the kernel holds back the second half of many answers for 40 ms.
+    # Accepted connections inherit this option. asyncio sets it only on sockets with an explicit
+    # protocol, which these sockets do not have. Without it the kernel delays the second half of
+    # many responses by 40 ms.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
 
 
-def configuration(house: House) -> uvicorn.Config:
+def configuration(state: AppState) -> uvicorn.Config:
     return uvicorn.Config(
-        application(house),
+        application(state),
         loop="asyncio",
         http=ResettableProtocol,
         ws="none",
@@ -61,11 +67,13 @@ def configuration(house: House) -> uvicorn.Config:
 
 
 class EmbeddedServer(uvicorn.Server):
-    """Runs in somebody else's event loop: leaves the signals alone and says when it listens."""
+    """Server inside an existing event loop: it installs no signal handlers and signals when the
+    start has finished.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.decided = asyncio.Event()
+        self.startup_finished = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,17 +83,17 @@ class EmbeddedServer(uvicorn.Server):
         try:
             await super().startup(sockets)
         finally:
-            self.decided.set()
+            self.startup_finished.set()
 
 
 @contextlib.asynccontextmanager
-async def running(house: House) -> AsyncIterator[str]:
-    """Serve the house on a free loopback port; gives its base URL."""
+async def running(state: AppState) -> AsyncIterator[str]:
+    """Serve the exchange on a free loopback port; yield its base URL."""
     bound = listener("127.0.0.1", 0)
-    instance = EmbeddedServer(configuration(house))
+    instance = EmbeddedServer(configuration(state))
     serving = asyncio.create_task(instance.serve([bound]), name="exchange-server")
     try:
-        await instance.decided.wait()
+        await instance.startup_finished.wait()
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         instance.should_exit = True

@@ -1,6 +1,6 @@
-"""The environment of the exchange, read once and checked; nothing else reads it.
+"""Settings of the exchange, read once from the environment. No other module reads the environment.
 
-Every wrong value becomes a SettingsError that names the variable and what it should be.
+Every invalid value raises a SettingsError with the name of the variable and the expected format.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,30 +10,30 @@ from pathlib import Path
 from typing import TypeVar
 
 from purpleflea_sandbox.exchange.errors import SettingsError
-from purpleflea_sandbox.exchange.venue.place import Terms
+from purpleflea_sandbox.exchange.venue.context import Terms
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    host: str = "0.0.0.0"  # noqa: S104 - it serves a pod; the tests bind loopback
+class ExchangeSettings:
+    host: str = "0.0.0.0"  # noqa: S104 - it serves a pod; tests bind loopback
     port: int = 8080
     keys_file: Path | None = None
     data_dir: Path | None = None
-    """Memory only when unset."""
+    """In memory if unset."""
     admin_token: str | None = None
-    """The admin API and the fault switchboard are closed when unset."""
+    """If unset, the admin API and the fault API are closed."""
     rate_limit_per_minute: int = 1_200
     terms: Terms
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Settings from EXCHANGE_* variables; an empty variable counts as unset."""
+def from_environment(environment: Mapping[str, str]) -> ExchangeSettings:
+    """Return the settings from EXCHANGE_* variables; an empty variable counts as unset."""
     given = {name: value for name, value in environment.items() if value}
     default = Terms()
-    return Settings(
-        host=given.get("EXCHANGE_HOST", "0.0.0.0"),  # noqa: S104 - see Settings.host
+    return ExchangeSettings(
+        host=given.get("EXCHANGE_HOST", "0.0.0.0"),  # noqa: S104 - see ExchangeSettings.host
         port=_whole(given, "EXCHANGE_PORT", 8080, least=0),
         keys_file=_path(given, "EXCHANGE_KEYS_FILE"),
         data_dir=_path(given, "EXCHANGE_DATA_DIR"),

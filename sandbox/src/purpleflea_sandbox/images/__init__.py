@@ -1,2 +1,5 @@
-"""The four container images of the demo, built on this machine without a registry: by a Docker engine when one
-answers, else by mmdebstrap and buildah as root. Gives OCI archives; getting them into a cluster is not its part."""
+"""The container images of the demo, built on this machine without a registry: with a Docker engine
+if one responds, otherwise with mmdebstrap and buildah as root.
+
+The result is an OCI archive; loading it into a cluster is the task of the cluster package.
+"""

@@ -1,5 +1,8 @@
-"""The archives of built images in the cache: found by key, published whole or not at all, the oldest pruned.
-Knows nothing of how an archive comes to be."""
+"""Cache of built image archives.
+
+Archives are found by key and published atomically; the least recently used are pruned. This module
+does not depend on how an archive is built.
+"""
 
 import os
 from collections.abc import Iterator
@@ -19,8 +22,8 @@ def path(name: str, key: str) -> Path:
     return folder() / f"{name}-{key}.tar"
 
 
-def found(name: str, key: str) -> Path | None:
-    """The archive of this key if it is there; a use counts when old ones are pruned."""
+def find(name: str, key: str) -> Path | None:
+    """Return the archive of this key if it exists, and mark it as used so that it is pruned later."""
     archive = path(name, key)
     try:
         os.utime(archive)
@@ -34,8 +37,10 @@ def has_any(name: str) -> bool:
 
 
 @contextmanager
-def published(name: str, key: str) -> Iterator[Path]:
-    """A path to write an archive to; it gets its real name only when the work ends well."""
+def publishing(name: str, key: str) -> Iterator[Path]:
+    """Yield a path to write an archive to; the archive gets its final name only if the build
+    succeeds.
+    """
     final = path(name, key)
     final.parent.mkdir(parents=True, exist_ok=True)
     unfinished = final.with_suffix(".partial")
@@ -49,7 +54,7 @@ def published(name: str, key: str) -> Iterator[Path]:
 
 
 def prune(name: str, kept: int = KEPT) -> None:
-    """Delete all but the archives of an image that were used last."""
+    """Delete all but the most recently used archives of an image."""
     by_use = sorted(_of(name), key=lambda archive: archive.stat().st_mtime_ns, reverse=True)
     for archive in by_use[kept:]:
         archive.unlink(missing_ok=True)

@@ -1,5 +1,8 @@
-"""The base image without a registry: a minimal file system of this machine's own distribution with Python, made by
-mmdebstrap from the package sources apt already uses here. Its apt settings and sources do not stay in it."""
+"""Base image without a registry: a minimal file system of this machine's distribution with Python.
+mmdebstrap builds it from the package sources of the local apt.
+
+The image does not contain the apt settings and sources of this machine.
+"""
 
 import platform
 import re
@@ -8,11 +11,12 @@ import subprocess
 from pathlib import Path
 
 from purpleflea_sandbox.cluster import packages
-from purpleflea_sandbox.images import archives, keys, logged
+from purpleflea_sandbox.images import archives, keys, run_logged
 from purpleflea_sandbox.images.errors import ImageError
 
 NAME = "base"
-# usr-is-merged keeps usrmerge out, and with it all of Perl; media-types the same for mailcap; wheels need libstdc++.
+# usr-is-merged avoids usrmerge and therefore Perl; media-types avoids mailcap for the same reason;
+# wheels need libstdc++.
 _PACKAGES = (
     "usr-is-merged",
     "python3",
@@ -22,15 +26,15 @@ _PACKAGES = (
     "tzdata",
     "libstdc++6",
 )
-_LEFT_OUT = (
+_EXCLUDED_PATHS = (
     "/usr/share/doc/*",
     "/usr/share/man/*",
     "/usr/share/locale/*",
     "/usr/share/info/*",
     "/usr/lib/*/gconv/*",
 )
-# Nothing of this machine stays in the image. mmdebstrap itself still wants to delete its 00mmdebstrap.
-# /dev is not touched: the host's own mounts show there while the hook runs.
+# The image contains no settings of this machine. 00mmdebstrap stays, because mmdebstrap deletes it
+# itself. /dev is not changed, because the mounts of the host are visible there while the hook runs.
 _CLEAN = (
     'find "$1/etc/apt" -type f ! -name 00mmdebstrap -delete; '
     'rm -rf "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1"/var/lib/apt/* "$1"/var/cache/* "$1"/var/log/*; '
@@ -43,32 +47,37 @@ EXPECTED_S = 35
 
 
 def key() -> str:
-    """The key of the base of this machine's distribution."""
-    recipe = (platform.machine(), codename(), *_PACKAGES, *_LEFT_OUT, _CLEAN)
-    return keys.text_key("\0".join(recipe))
+    """Return the key of the base image of this machine's distribution."""
+    inputs = (platform.machine(), codename(), *_PACKAGES, *_EXCLUDED_PATHS, _CLEAN)
+    return keys.text_key("\0".join(inputs))
 
 
 def codename() -> str:
-    """The code name of this machine's distribution; empty when it has none."""
+    """Return the code name of this machine's distribution, or an empty string if it has none."""
     try:
         return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     except OSError:
         return ""
 
 
-def make(log: Path) -> Path:
-    """The tar of the base's file system, from the cache or made now."""
-    if (made := archives.found(NAME, key())) is not None:
-        return made
+def build(log: Path) -> Path:
+    """Return the tar of the base file system, from the cache or built now.
+
+    Raises ImageError if the distribution has no code name or the build fails.
+    """
+    if (cached := archives.find(NAME, key())) is not None:
+        return cached
     if not codename():
         raise ImageError(
-            "this distribution has no code name in /etc/os-release: images need a Docker engine here"
+            "this distribution has no code name in /etc/os-release, so building images needs a Docker engine"
         )
-    with archives.published(NAME, key()) as unfinished:
-        # mmdebstrap chooses its output format by the name's end.
+    with archives.publishing(NAME, key()) as unfinished:
+        # mmdebstrap selects its output format by the suffix of the file name.
         target = unfinished.with_suffix(".partial.tar")
         try:
-            logged.run(_command(target), log=log, doing="making the base image with mmdebstrap")
+            run_logged.run(
+                _command(target), log=log, doing="building the base image with mmdebstrap"
+            )
             target.rename(unfinished)
         finally:
             target.unlink(missing_ok=True)
@@ -82,7 +91,7 @@ def _command(target: Path) -> list[str]:
         "--variant=essential",
         *hooks,
         f"--include={','.join(_PACKAGES)}",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED_PATHS),
         *(f"--aptopt={setting}" for setting in _network_settings()),
         "--skip=cleanup/apt",
         f"--customize-hook={_PYTHON}",
@@ -94,25 +103,27 @@ def _command(target: Path) -> list[str]:
 
 
 def _sources(suite: str) -> list[str]:
-    """The files that tell apt here where the distribution is; none lets mmdebstrap take its own default."""
-    found: list[str] = []
-    for line in _said_by_apt(
+    """Return the files with the local apt sources of the distribution; if there are none,
+    mmdebstrap uses its default.
+    """
+    files: list[str] = []
+    for line in _apt_output(
         "apt-get", "indextargets", "--format", "$(SOURCESENTRY) $(RELEASE) $(COMPONENT)"
     ):
-        entry, _, rest = line.partition(" ")
-        release, _, component = rest.partition(" ")
+        entry, _, release_and_component = line.partition(" ")
+        release, _, component = release_and_component.partition(" ")
         file = entry.rpartition(":")[0]
-        if release.startswith(suite) and component == "main" and file not in found:
-            found.append(file)
-    return found
+        if release.startswith(suite) and component == "main" and file not in files:
+            files.append(file)
+    return files
 
 
 def _network_settings() -> list[str]:
-    """How apt here reaches its sources (proxy, certificates), without its other habits."""
-    return [line for line in _said_by_apt("apt-config", "dump") if _NETWORK_SETTING.fullmatch(line)]
+    """Return the apt settings for network access (proxy, certificates) without any other settings."""
+    return [line for line in _apt_output("apt-config", "dump") if _NETWORK_SETTING.fullmatch(line)]
 
 
-def _said_by_apt(*command: str) -> list[str]:
+def _apt_output(*command: str) -> list[str]:
     if shutil.which(command[0]) is None:
         return []
     done = subprocess.run(command, capture_output=True, text=True, check=False)

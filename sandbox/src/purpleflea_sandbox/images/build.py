@@ -1,5 +1,8 @@
-"""Archives of images on demand: what the cache holds under the key of the present sources is taken, the rest is
-built, one image after the other. Knows no cluster."""
+"""Builds image archives on demand.
+
+If the cache contains an archive for the key of the current sources, it is used; the others are
+built one at a time. This module does not depend on a cluster.
+"""
 
 import os
 import sys
@@ -16,8 +19,8 @@ from purpleflea_sandbox.images import (
     catalogue,
     context,
     docker,
+    go_images,
     keys,
-    single_programs,
 )
 from purpleflea_sandbox.images.buildah import Buildah
 from purpleflea_sandbox.images.catalogue import Image
@@ -31,30 +34,32 @@ _EXPECTED_AGAIN_S = 10
 
 
 def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> dict[str, Path]:
-    """The OCI archive of every named image (of all, when none is named), built now where it has to be.
+    """Return the OCI archive of every named image (of all demo images if no name is given),
+    building them if needed.
 
-    With `fresh` the base is made anew and every named image on it."""
+    If `fresh` is set, the base image and every named image are built again.
+    """
     wanted = catalogue.chosen(names)
     images = tuple(image for image in wanted if not image.program)
-    # These need no builder, and stand on nothing that could be made anew.
-    ready = {i.name: single_programs.archive(i, progress) for i in wanted if i.program}
-    builders = _possible()
+    # These images need no builder and have no base image that could be rebuilt.
+    ready = {i.name: go_images.archive(i, progress) for i in wanted if i.program}
+    builders = _candidate_builders()
     ready |= {} if fresh else _cached(images, paths.checkout(), builders)
     if missing := _missing(images, ready):
-        ready |= build_with(_usable(builders), missing, progress, fresh=fresh)
+        ready |= build_with(_usable_builder(builders), missing, progress, fresh=fresh)
     return {image.name: ready[image.name] for image in wanted}
 
 
 def build_with(
     builder: Builder, images: Sequence[Image], progress: Progress, *, fresh: bool = False
 ) -> dict[str, Path]:
-    """Build what is missing of the images with one builder, one run at a time on this machine."""
+    """Build the missing images with one builder. Only one run at a time builds on this machine."""
     checkout = paths.checkout()
     with locks.held(
         archives.folder() / ".lock", timeout_s=_LOCK_TIMEOUT_S, what="the image builds"
     ):
         if fresh:
-            builder.forget_base()
+            builder.discard_base()
         ready = {} if fresh else _cached(images, checkout, [builder])
         needed = catalogue.with_bases(_missing(images, ready))
         if not fresh:
@@ -66,7 +71,7 @@ def build_with(
             expected_s = _EXPECTED_AGAIN_S if archives.has_any(image.name) else _EXPECTED_FIRST_S
             text = f"build image {image.name} ({number} of {len(missing)})"
             with progress.step(text, expected_s=expected_s):
-                ready[image.name] = _built(builder, image, checkout, ready.get(image.base))
+                ready[image.name] = _build_one(builder, image, checkout, ready.get(image.base))
     return {image.name: ready[image.name] for image in images}
 
 
@@ -74,18 +79,20 @@ def _missing(images: Sequence[Image], ready: Mapping[str, Path]) -> tuple[Image,
     return tuple(image for image in images if image.name not in ready)
 
 
-def _built(builder: Builder, image: Image, checkout: Path, base: Path | None) -> Path:
+def _build_one(builder: Builder, image: Image, checkout: Path, base: Path | None) -> Path:
     with tempfile.TemporaryDirectory(prefix="purpleflea-image-") as scratch:
         sources = Path(scratch)
         context.snapshot(image, checkout, sources)
         key = keys.image_key(image, sources, _base_key(image, checkout, builder))
-        with archives.published(image.name, key) as unfinished:
+        with archives.publishing(image.name, key) as unfinished:
             builder.build(image, sources, unfinished, base=base)
     return archives.path(image.name, key)
 
 
 def _base_key(image: Image, checkout: Path, builder: Builder) -> str:
-    """What the image stands on: the builder's base, or an image of ours with all that went into that."""
+    """Return the key of the base: the base of the builder, or the key of the project image that the
+    image is built on.
+    """
     if not image.base:
         return builder.base_key
     (base,) = catalogue.chosen([image.base])
@@ -95,11 +102,11 @@ def _base_key(image: Image, checkout: Path, builder: Builder) -> str:
 def _cached(
     images: Sequence[Image], checkout: Path, builders: Sequence[Builder]
 ) -> dict[str, Path]:
-    """What the cache holds, whichever builder made it: to look costs no process."""
+    """Return the cached archives of any builder. The lookup starts no process."""
     ready: dict[str, Path] = {}
     for image in images:
         for builder in builders:
-            archive = archives.found(
+            archive = archives.find(
                 image.name, keys.image_key(image, checkout, _base_key(image, checkout, builder))
             )
             if archive is not None:
@@ -107,22 +114,22 @@ def _cached(
     return ready
 
 
-def _possible() -> tuple[Builder, ...]:
+def _candidate_builders() -> tuple[Builder, ...]:
     return (Docker(), Buildah()) if base.codename() else (Docker(),)
 
 
-def _usable(builders: Sequence[Builder]) -> Builder:
-    if docker.answers():
+def _usable_builder(builders: Sequence[Builder]) -> Builder:
+    if docker.is_available():
         return Docker()
     for builder in builders:
         if isinstance(builder, Buildah) and sys.platform == "linux" and os.geteuid() == 0:
             return builder
     raise ImageError(
-        "images cannot be built here: that needs a Docker engine, or root on Debian or Ubuntu; "
-        "without images only a simulated cluster can run (its pods are pretended)"
+        "cannot build images: a Docker engine, or root on Debian or Ubuntu, is required; "
+        "without images only a simulated cluster works (nothing runs in its pods)"
     )
 
 
 def references(names: Iterable[str] = ()) -> Mapping[str, str]:
-    """The reference that pods use for each image."""
+    """Return the reference that pods use for each image."""
     return {image.name: image.reference for image in catalogue.chosen(names)}

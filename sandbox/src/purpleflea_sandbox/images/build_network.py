@@ -1,5 +1,9 @@
-"""How this machine reaches its package index, handed to builds as secrets: a pip configuration and a CA bundle that
-exist only while a build step runs and leave nothing in the image. Reads settings; writes only where it is told."""
+"""Network settings of this machine's package index, passed to builds as secrets: a pip
+configuration and a CA bundle.
+
+They exist only while a build step runs and leave nothing in the image. This module reads settings
+and writes only into the given folder.
+"""
 
 import configparser
 import os
@@ -7,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Only what says where the index is and how to reach it: folders, targets and modes of this machine mean nothing
-# inside a build.
+# Only the settings for the location of the index and the access to it. Folders, targets and modes
+# of this machine have no meaning inside a build.
 _SETTINGS = (
     "index-url",
     "extra-index-url",
@@ -21,23 +25,25 @@ _SETTINGS = (
 _SECTIONS = ("global", "install")
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# Where the Dockerfiles' secret mounts put the bundle.
+# Path of the bundle in the secret mounts of the Dockerfiles.
 _BUNDLE_INSIDE = "/run/secrets/ca_bundle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """Files that a build may see while it runs, by the id the Dockerfiles know them under."""
+    """Files that a build may read while it runs, by their secret ids in the Dockerfiles."""
 
     files: Mapping[str, Path]
 
     def options(self) -> tuple[str, ...]:
-        """The arguments that `docker build` and `buildah bud` take for them."""
+        """Return the secret arguments for `docker build` and `buildah bud`."""
         return tuple(f"--secret=id={name},src={file}" for name, file in self.files.items())
 
 
 def secrets(folder: Path, environment: Mapping[str, str] | None = None) -> Secrets:
-    """Write the pip configuration of this machine into `folder` and name the files a build needs."""
+    """Write the pip configuration of this machine into `folder` and return the files that a build
+    needs.
+    """
     settings = os.environ if environment is None else environment
     configured = _configured(settings)
     bundle = _bundle(settings, configured)
@@ -56,7 +62,9 @@ def secrets(folder: Path, environment: Mapping[str, str] | None = None) -> Secre
 
 
 def _configured(environment: Mapping[str, str]) -> dict[str, str]:
-    """What pip itself would use: its files from the weakest to the strongest, then the environment."""
+    """Return the effective settings of pip: its files from lowest to highest precedence, then the
+    environment.
+    """
     merged: dict[str, str] = {}
     for file in _pip_files(environment):
         parser = configparser.RawConfigParser()
@@ -70,7 +78,7 @@ def _configured(environment: Mapping[str, str]) -> dict[str, str]:
     for name in (*_SETTINGS, "cert"):
         if value := environment.get(f"PIP_{name.upper().replace('-', '_')}"):
             merged[name] = value
-    # A continued value would need its indent back.
+    # Line breaks are removed, because a continuation line would need indentation.
     return {name: " ".join(value.split()) for name, value in merged.items()}
 
 

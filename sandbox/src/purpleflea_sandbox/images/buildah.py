@@ -1,5 +1,8 @@
-"""Builds images without a Docker engine: buildah as root, in storage of our own below the cache, in a mount namespace
-of its own so that nothing stays mounted. Isolation is chroot: the steps are our own Dockerfiles."""
+"""Builds images without a Docker engine: buildah as root, with its own storage below the cache and
+a private mount namespace, so that no mount remains.
+
+The isolation is chroot, because all steps are from Dockerfiles of this project.
+"""
 
 import os
 import shutil
@@ -11,16 +14,17 @@ from pathlib import Path
 from purpleflea_sandbox import paths
 from purpleflea_sandbox.cluster import packages
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.images import archives, base, build_network, logged
+from purpleflea_sandbox.images import archives, base, build_network, run_logged
 from purpleflea_sandbox.images.catalogue import Image
 
 PACKAGES = ("mmdebstrap", "buildah", "util-linux")
 STORE_LIMIT_BYTES = 8 * 1024**3
-# buildah keeps notes in these whatever storage it is given.
+# buildah writes files into these folders even if another storage is configured.
 _SYSTEM_FOLDERS = (Path("/var/lib/containers"), Path("/run/containers"))
-# Mounts end with the namespace of each command, so notes about them (the run root) must end with it too.
+# Mounts end with the mount namespace of each command, so the run root, which records them, must end
+# with it too.
 _HIDE = 'while [ "$1" != -- ]; do mount -t tmpfs tmpfs "$1" || exit; shift; done; shift; exec "$@"'
-_BASE_RECIPE = """\
+_BASE_DOCKERFILE = """\
 FROM scratch
 ADD {tar} /
 ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8
@@ -29,7 +33,7 @@ CMD ["python3"]
 
 
 class Buildah:
-    """The builder of machines without a Docker engine (Debian or a child of it, root)."""
+    """Builder for machines without a Docker engine (Debian or a derivative, root)."""
 
     def __init__(self) -> None:
         self._store = paths.cache() / "buildah"
@@ -43,16 +47,16 @@ class Buildah:
         if _size(self._store) > STORE_LIMIT_BYTES:
             shutil.rmtree(self._store)
         log = _fresh_log("image-base")
-        if archives.found(base.NAME, base.key()) is None:
+        if archives.find(base.NAME, base.key()) is None:
             with progress.step(
-                "make the base image from Debian packages", expected_s=base.EXPECTED_S
+                "build the base image from Debian packages", expected_s=base.EXPECTED_S
             ):
-                base.make(log)
+                base.build(log)
         if not self._marker.exists():
-            with progress.step("take the base image into the build storage", expected_s=4):
-                self._take_base(log)
+            with progress.step("import the base image into the build storage", expected_s=4):
+                self._import_base(log)
 
-    def forget_base(self) -> None:
+    def discard_base(self) -> None:
         archives.path(base.NAME, base.key()).unlink(missing_ok=True)
         self._marker.unlink(missing_ok=True)
 
@@ -62,16 +66,17 @@ class Buildah:
         log = _fresh_log(f"image-{image.name}")
         if base is not None:
             self._buildah(
-                "pull", "--quiet", f"oci-archive:{base}", log=log, doing=f"taking {base.name}"
+                "pull", "--quiet", f"oci-archive:{base}", log=log, doing=f"importing {base.name}"
             )
         with tempfile.TemporaryDirectory() as scratch:
             options = (
                 "--isolation=chroot",
                 "--layers",
                 "--pull-never",
-                # Equal inputs give equal layers: an archive built anew is no news to a cluster.
+                # Equal inputs give equal layers, so a cluster does not import a rebuilt archive as
+                # a new image.
                 "--timestamp=0",
-                # One on an image of ours names it by itself.
+                # An image on another project image sets BASE_IMAGE in its own Dockerfile.
                 *(() if base else (f"--build-arg=BASE_IMAGE={self._base_reference}",)),
                 *build_network.secrets(Path(scratch)).options(),
                 f"--tag={image.reference}",
@@ -92,19 +97,19 @@ class Buildah:
     def _marker(self) -> Path:
         return self._store / f"base-{base.key()}"
 
-    def _take_base(self, log: Path) -> None:
-        tar = base.make(log)
+    def _import_base(self, log: Path) -> None:
+        tar = base.build(log)
         with tempfile.TemporaryDirectory() as scratch:
-            recipe = Path(scratch) / "Dockerfile"
-            recipe.write_text(_BASE_RECIPE.format(tar=tar.name))
+            dockerfile = Path(scratch) / "Dockerfile"
+            dockerfile.write_text(_BASE_DOCKERFILE.format(tar=tar.name))
             options = (
                 "--isolation=chroot",
                 "--timestamp=0",
                 f"--tag={self._base_reference}",
-                f"--file={recipe}",
+                f"--file={dockerfile}",
                 str(tar.parent),
             )
-            self._buildah("bud", *options, log=log, doing="making the base image")
+            self._buildah("bud", *options, log=log, doing="building the base image")
         self._marker.touch()
 
     def _buildah(self, command: str, *arguments: str, log: Path, doing: str) -> None:
@@ -116,35 +121,35 @@ class Buildah:
             *(packages.program("buildah"), "--root", str(self._store), "--runroot", str(run_root)),
             *(command, *arguments),
         ]
-        with _present(_SYSTEM_FOLDERS):
+        with _mount_points(_SYSTEM_FOLDERS):
             driver = os.environ.get("STORAGE_DRIVER", "overlay")
-            logged.run(argv, log=log, doing=doing, env={"STORAGE_DRIVER": driver})
+            run_logged.run(argv, log=log, doing=doing, env={"STORAGE_DRIVER": driver})
 
 
 @contextmanager
-def _present(folders: tuple[Path, ...]) -> Iterator[None]:
-    """Folders to mount on; those that were missing go away again."""
-    made = [folder for folder in folders if not folder.exists()]
-    for folder in made:
+def _mount_points(folders: tuple[Path, ...]) -> Iterator[None]:
+    """Create the missing mount points; remove them at the end."""
+    created = [folder for folder in folders if not folder.exists()]
+    for folder in created:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        for folder in made:
+        for folder in created:
             with suppress(OSError):
                 folder.rmdir()
 
 
 def _fresh_log(name: str) -> Path:
-    log = logged.log_file(name)
+    log = run_logged.log_file(name)
     log.unlink(missing_ok=True)
     return log
 
 
 def _size(folder: Path) -> int:
     total = 0
-    for where, _, files in os.walk(folder):
+    for parent, _, files in os.walk(folder):
         for name in files:
             with suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_size
+                total += os.lstat(os.path.join(parent, name)).st_size
     return total

@@ -1,5 +1,7 @@
-"""Which images there are and what goes into each. A Dockerfile is the only list of its inputs: they are read from
-its COPY lines. Builds nothing."""
+"""The images and their inputs.
+
+The COPY lines of a Dockerfile are the only list of its inputs. This module builds nothing.
+"""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -11,10 +13,11 @@ from purpleflea_sandbox.images.errors import ImageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image: the short name people say, the reference pods use, and its recipe inside the checkout.
+    """One image: its short name, the reference that pods use, and its Dockerfile in the checkout.
 
-    `folder` is its build context, the checkout unless told; `base` the image of ours that it starts from, if any.
-    One with a `program` has no Dockerfile: there is nothing in it but that program of the cluster's recipes.
+    `folder` is the build context; an empty value means the checkout. `base` is the project image
+    that the image is built on, if any. An image with a `program` has no Dockerfile: it contains
+    only that program of the cluster's build specifications.
     """
 
     name: str
@@ -41,7 +44,8 @@ IMAGES: tuple[Image, ...] = (
         reference="localhost/purpleflea-exchange:0.1.0",
         dockerfile="sandbox/images/exchange/Dockerfile",
     ),
-    # Charts and detection know the node agent by the last component of its path and by its version.
+    # Charts and detection identify the node agent by the last component of its path and by its
+    # version.
     Image(
         name="datadog",
         reference="localhost/purpleflea-datadog/agent:7.81.1",
@@ -58,52 +62,64 @@ EXAMPLES: tuple[Image, ...] = (
         base="agent",
     ),
 )
-"""Images as users build them on ours; no part of the demo, built only by name."""
+"""Example images that users build on the project images.
+
+They are not part of the demo and are built only by name.
+"""
 
 PROGRAMS: tuple[Image, ...] = (
-    # Charts know Datadog's CSI driver by the last component of its path.
+    # Charts identify Datadog's CSI driver by the last component of its path.
     Image(
         name="csi-driver",
         reference="localhost/purpleflea-datadog/csi-driver:1.2.0",
         program="csi-driver",
     ),
 )
-"""Images of one static program each; no part of the demo, built only by name."""
+"""Images of one static program each. They are not part of the demo and are built only by name."""
 
 
 def chosen(names: Iterable[str]) -> tuple[Image, ...]:
-    """The images of these names in the order of the catalogue; those of the demo when no name is given."""
+    """Return the named images in catalogue sequence, or the images of the demo if no name is given.
+
+    Raises ImageError if a name is unknown.
+    """
     known = {image.name: image for image in (*IMAGES, *EXAMPLES, *PROGRAMS)}
     wanted = set(names) or {image.name for image in IMAGES}
     if unknown := sorted(wanted - known.keys()):
-        raise ImageError(f"there is no image '{unknown[0]}'; the images are: {', '.join(known)}")
+        raise ImageError(
+            f"image '{unknown[0]}' does not exist; available images: {', '.join(known)}"
+        )
     return tuple(image for image in known.values() if image.name in wanted)
 
 
 def with_bases(images: Iterable[Image]) -> tuple[Image, ...]:
-    """The images and those they start from, in the order in which they can be built."""
+    """Return the images and their base images, in the sequence in which they can be built."""
     wanted = tuple(images)
     return chosen({image.name for image in wanted} | {image.base for image in wanted if image.base})
 
 
 def inputs(image: Image, checkout: Path) -> tuple[Path, ...]:
-    """The files and folders of the checkout that the image is made of, its Dockerfile included."""
-    recipe = checkout / image.dockerfile
-    if not recipe.is_file():
+    """Return the files and folders of the checkout that the image is built from, including its
+    Dockerfile.
+
+    Raises ImageError if one of them is missing.
+    """
+    dockerfile = checkout / image.dockerfile
+    if not dockerfile.is_file():
         raise ImageError(
-            f"{recipe} is missing: images are built from a checkout of the project; run this inside one"
+            f"{dockerfile} is missing; images are built from a checkout of the project, so run this command inside one"
         )
     context = checkout / image.folder
-    found = (recipe, *(context / name for name in copied(recipe.read_text())))
-    for path in found:
+    files = (dockerfile, *(context / name for name in copied(dockerfile.read_text())))
+    for path in files:
         if not path.exists():
-            raise ImageError(f"{image.dockerfile} copies {path}, which is not there")
-    return found
+            raise ImageError(f"{image.dockerfile} copies {path}, which does not exist")
+    return files
 
 
 def copied(dockerfile: str) -> Iterator[str]:
-    """The paths that the COPY lines take from the build context."""
+    """Yield the paths that the COPY lines take from the build context."""
     for line in dockerfile.splitlines():
-        words = shlex.split(line, comments=True) if line.startswith("COPY ") else []
-        if words and not any(word.startswith("--from=") for word in words):
-            yield from (word for word in words[1:-1] if not word.startswith("--"))
+        arguments = shlex.split(line, comments=True) if line.startswith("COPY ") else []
+        if arguments and not any(argument.startswith("--from=") for argument in arguments):
+            yield from (name for name in arguments[1:-1] if not name.startswith("--"))

@@ -1,18 +1,21 @@
-"""The command line of the images. Says what was built and where it is; the work is in the other modules."""
+"""Command line of the images.
+
+It prints the built images and the paths of their archives; the other modules do the work.
+"""
 
 import time
 from pathlib import Path
 
 import click
 
-from purpleflea_sandbox.cluster.errors import ClusterError
-from purpleflea_sandbox.cluster.progress import Terminal, spoken
+from purpleflea_sandbox.cluster.cli import OneLineErrors
+from purpleflea_sandbox.cluster.progress import TerminalProgress, format_duration
 from purpleflea_sandbox.images import build, catalogue
 
 
-@click.group()
+@click.group(cls=OneLineErrors)
 def images() -> None:
-    """Container images of the demo, built here without a registry."""
+    """Build the container images of the demo without a registry."""
 
 
 @images.command(name="build")
@@ -20,28 +23,26 @@ def images() -> None:
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Make the base image anew too (security updates), and rebuild on it.",
+    help="Rebuild the base image too (security updates), and all images on it.",
 )
 def build_command(names: tuple[str, ...], *, fresh: bool) -> None:
-    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their archives.
+    """Build the images (operator, agent, exchange, datadog) whose sources changed; print their
+    archives.
 
-    Examples (custom-agent) and the CSI driver (csi-driver) are built when they are named.
+    Examples (custom-agent) and the CSI driver (csi-driver) are built only if they are named.
     """
     began = time.monotonic()
-    try:
-        archives = build.ensure(names, Terminal(), fresh=fresh)
-    except ClusterError as error:
-        raise click.ClickException(str(error)) from None
+    archives = build.ensure(names, TerminalProgress(), fresh=fresh)
     references = build.references(archives)
     for name, archive in archives.items():
         click.echo(f"{references[name]}  {archive}  {_size(archive)}")
     counted = "1 image" if len(archives) == 1 else f"{len(archives)} images"
-    click.echo(f"{counted} ready in {spoken(time.monotonic() - began)}", err=True)
+    click.echo(f"{counted} ready in {format_duration(time.monotonic() - began)}", err=True)
 
 
 @images.command(name="list")
 def list_command() -> None:
-    """Name the images and the references that pods use."""
+    """List the images and the references that pods use."""
     for image in (*catalogue.IMAGES, *catalogue.EXAMPLES, *catalogue.PROGRAMS):
         click.echo(f"{image.name}  {image.reference}  {image.dockerfile or 'one program'}")
 

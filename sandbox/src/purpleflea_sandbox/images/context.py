@@ -1,5 +1,8 @@
-"""What a build sees: the input files of one image, copied aside, so that an edit during the build cannot make an
-archive that differs from its key. Builds nothing."""
+"""Build context of one image: a copy of its input files, so that an edit during the build cannot
+produce an archive that differs from its key.
+
+This module builds nothing.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -12,13 +15,13 @@ _IGNORED_SUFFIXES = frozenset({".pyc", ".egg-info"})
 
 
 def files(image: catalogue.Image, checkout: Path) -> Iterator[Path]:
-    """Every file that goes into the image, in a fixed order."""
+    """Yield every file that is part of the image, in a fixed sequence."""
     for path in catalogue.inputs(image, checkout):
         yield from _below(path)
 
 
 def snapshot(image: catalogue.Image, checkout: Path, folder: Path) -> None:
-    """Copy the files of the image to the same places below `folder`."""
+    """Copy the files of the image to the same relative paths below `folder`."""
     for file in files(image, checkout):
         copy = folder / file.relative_to(checkout)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +29,7 @@ def snapshot(image: catalogue.Image, checkout: Path, folder: Path) -> None:
 
 
 def _below(path: Path) -> Iterator[Path]:
-    # The same files that .dockerignore lets into a build.
+    # The same files that .dockerignore includes in a build.
     if path.is_file():
         yield path
         return

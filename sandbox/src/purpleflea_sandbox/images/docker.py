@@ -1,5 +1,7 @@
-"""Builds images with a Docker engine, in the ordinary way: docker build and docker save. The base is the one the
-Dockerfiles name."""
+"""Builds images with a Docker engine (docker build and docker save).
+
+The base image is the default of the Dockerfiles.
+"""
 
 import shutil
 import subprocess
@@ -7,36 +9,38 @@ import tempfile
 from pathlib import Path
 
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.images import build_network, logged
+from purpleflea_sandbox.images import build_network, run_logged
 from purpleflea_sandbox.images.catalogue import Image
 
 _ANSWER_TIMEOUT_S = 2.0
 
 
 class Docker:
-    """The builder of machines where a Docker engine answers."""
+    """Builder for machines on which a Docker engine responds."""
 
     def __init__(self) -> None:
         self._fresh = False
 
     @property
     def base_key(self) -> str:
-        # The Dockerfiles name the base, and they are part of every key.
+        # The Dockerfiles contain the name of the base image and are part of every key.
         return "docker"
 
     def prepare(self, progress: Progress) -> None:
         del progress
 
-    def forget_base(self) -> None:
+    def discard_base(self) -> None:
         self._fresh = True
 
     def build(
         self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
     ) -> None:
-        log = logged.log_file(f"image-{image.name}")
+        log = run_logged.log_file(f"image-{image.name}")
         log.unlink(missing_ok=True)
         if base is not None:
-            logged.run(["docker", "load", f"--input={base}"], log=log, doing=f"loading {base.name}")
+            run_logged.run(
+                ["docker", "load", f"--input={base}"], log=log, doing=f"loading {base.name}"
+            )
         with tempfile.TemporaryDirectory() as scratch:
             options = (
                 *(("--pull",) if self._fresh and base is None else ()),
@@ -45,18 +49,18 @@ class Docker:
                 f"--file={sources / image.dockerfile}",
                 str(sources / image.folder),
             )
-            logged.run(
+            run_logged.run(
                 ["docker", "build", "--progress=plain", *options],
                 log=log,
                 doing=f"building the image {image.name}",
                 env={"DOCKER_BUILDKIT": "1"},
             )
         save = ["docker", "save", f"--output={archive}", image.reference]
-        logged.run(save, log=log, doing=f"writing {archive.name}")
+        run_logged.run(save, log=log, doing=f"writing {archive.name}")
 
 
-def answers() -> bool:
-    """Say whether a Docker engine can be reached."""
+def is_available() -> bool:
+    """Return whether a Docker engine can be reached."""
     if shutil.which("docker") is None:
         return False
     try:

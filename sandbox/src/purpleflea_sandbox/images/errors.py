@@ -1,7 +1,7 @@
-"""What users see when an image cannot be had: one line with the cause and the remedy."""
+"""The error that users see if an image is not available: the cause and the remedy in one line."""
 
 from purpleflea_sandbox.cluster.errors import ClusterError
 
 
 class ImageError(ClusterError):
-    """An image cannot be built, or what it is made of is not there."""
+    """An image cannot be built, or one of its inputs is missing."""

@@ -1,5 +1,8 @@
-"""The key of an image: a hash of all that goes into it, so that equal inputs never build twice and a changed byte
-always does. Reads files; runs nothing."""
+"""Key of an image: a hash of all of its inputs.
+
+Equal inputs never build twice, and a changed byte always builds again. This module only reads
+files.
+"""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +13,10 @@ _LENGTH = 16
 
 
 def image_key(image: catalogue.Image, checkout: Path, base_key: str) -> str:
-    """The key of an image on a base, from the contents and names of its inputs, not from their times."""
+    """Return the key of an image on a base.
+
+    It depends on the contents and names of the inputs, but not on their times.
+    """
     digest = hashlib.sha256(f"{image.reference}\0{base_key}\0".encode())
     for file in context.files(image, checkout):
         content = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The interface of a builder of images. No builder is known here."""
+"""Interface of an image builder. This module does not depend on any builder."""
 
 from pathlib import Path
 from typing import Protocol
@@ -8,24 +8,26 @@ from purpleflea_sandbox.images.catalogue import Image
 
 
 class Builder(Protocol):
-    """One way to make an archive of an image."""
+    """Builds archives of images."""
 
     @property
     def base_key(self) -> str:
-        """What the images stand on, as a part of their keys."""
+        """Return the key of the builder's base image, which is part of the image keys."""
         ...
 
     def prepare(self, progress: Progress) -> None:
-        """Make what all images stand on, if it is not there."""
+        """Build the base image if it does not exist."""
         ...
 
-    def forget_base(self) -> None:
-        """Drop what all images stand on, so that `prepare` makes it anew."""
+    def discard_base(self) -> None:
+        """Discard the base image, so that `prepare` builds it again."""
         ...
 
     def build(
         self, image: Image, sources: Path, archive: Path, *, base: Path | None = None
     ) -> None:
-        """Build one image from its files below `sources`, on the archive `base` where it names one, and write it as
-        an OCI archive."""
+        """Build one image from its files below `sources` and write it as an OCI archive.
+
+        If the image has a project image as its base, `base` is the archive of that image.
+        """
         ...

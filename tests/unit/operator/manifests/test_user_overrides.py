@@ -5,12 +5,12 @@ import pytest
 from purpleflea_contract import environment as env
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_valid
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.manifests.user_overrides import extras
 from support.builders import a_spec
+from support.observed_states import observed_state
 
 
 def an_agent(**changes):
@@ -89,14 +89,14 @@ def test_labels_and_annotations_are_added_to_the_pods_and_not_to_the_selector():
 )
 def test_what_the_operator_needs_is_kept_and_the_field_that_gave_way_is_named(pod, field):
     assert template(**pod) == template()
-    found = spec_valid(ObservedState(agent=an_agent(pod=pod), generation=1))
+    found = spec_valid(observed_state(agent=an_agent(pod=pod)))
     assert (found.status, found.reason) == ("True", "OverrideIgnored")
     assert f"spec.pod.{field}" in found.message
 
 
 def test_many_ignored_fields_are_counted_rather_than_listed():
     pod = {"env": [{"name": name, "value": "x"} for name in sorted(extras_own_variables())]}
-    message = spec_valid(ObservedState(agent=an_agent(pod=pod), generation=1)).message
+    message = spec_valid(observed_state(agent=an_agent(pod=pod))).message
     assert f"and {len(pod['env']) - 5} more" in message
 
 
@@ -112,7 +112,7 @@ def test_every_variable_of_the_contract_is_the_operators_but_for_log_injection()
 
 def test_a_spec_that_adds_only_what_is_free_is_valid():
     pod = {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}], "labels": {"a": "b"}}
-    found = spec_valid(ObservedState(agent=an_agent(pod=pod), generation=1))
+    found = spec_valid(observed_state(agent=an_agent(pod=pod)))
     assert (found.status, found.reason) == ("True", "Valid")
 
 

@@ -1,1 +1,1 @@
-"""The `kind` provider: the kind command with its own node image, on a Docker engine."""
+"""The `kind` provider: the kind command with its own node image on a Docker engine."""

@@ -1,5 +1,4 @@
-"""The configuration that kind is given for a new cluster. Pure; kind's own defaults wherever they
-serve."""
+"""Configuration file for a new kind cluster. Pure. Defaults of kind are kept if possible."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +11,9 @@ AUDIT_FILE = "audit.jsonl"
 
 
 def cluster_configuration(*, policy: Path | None, audit_folder: Path | None) -> str:
-    """One node that is control plane and worker; with a policy and a folder, with an audit log."""
+    """Return a cluster with one node that is control plane and worker; it has an audit log if both
+    arguments are set.
+    """
     patches = [_kubelet_patch()]
     mounts: list[Mapping[str, Any]] = []
     if policy is not None and audit_folder is not None:
@@ -32,7 +33,8 @@ def cluster_configuration(*, policy: Path | None, audit_folder: Path | None) -> 
 
 
 def _kubelet_patch() -> Mapping[str, Any]:
-    # Without failCgroupV1 the kubelet refuses to start on a machine with version 1 cgroups.
+    # If failCgroupV1 is not disabled, the kubelet does not start on a machine with version 1
+    # cgroups.
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",

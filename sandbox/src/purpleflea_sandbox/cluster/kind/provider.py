@@ -1,6 +1,8 @@
-"""The `kind` provider. Thin on purpose: it builds kind's command lines and reads the answers.
-Written on a machine without a Docker engine: its commands are tested, a cluster made by it was
-never seen."""
+"""The `kind` provider.
+
+It builds the command lines of kind and parses the output. It was written on a machine without a
+Docker engine, so tests cover the commands, but no cluster was ever created with it.
+"""
 
 import json
 import shutil
@@ -8,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from purpleflea_sandbox.cluster import binaries, kubectl_link, locks, recipes, records
+from purpleflea_sandbox.cluster import binaries, build_specs, kubectl_symlink, locks, records
 from purpleflea_sandbox.cluster.control_plane import AUDIT_POLICY
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity
 from purpleflea_sandbox.cluster.kind.configuration import AUDIT_FILE, cluster_configuration
-from purpleflea_sandbox.cluster.kind.runner import Runner, Said
+from purpleflea_sandbox.cluster.kind.runner import CommandResult, Runner
 from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName, State
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 
 Programs = Callable[[Sequence[str], Progress], Mapping[str, Path]]
 
@@ -30,7 +32,7 @@ _SIMULATED = ("the machine: the node is a container",)
 
 
 class Kind:
-    """One cluster that kind made."""
+    """One cluster that kind manages."""
 
     def __init__(
         self, identity: Identity, runner: Runner, programs: Programs = binaries.ensure
@@ -55,37 +57,38 @@ class Kind:
         return self._logs / AUDIT_FILE if record is not None and record.audit else None
 
     def up(self, options: Options, progress: Progress) -> Cluster:
-        programs = self._programs(recipes.KIND, progress)
+        programs = self._programs(build_specs.KIND, progress)
         with self._lock():
             if self._exists(programs["kind"]) and records.load(self._identity.state) is not None:
                 if options.audit and self.audit_log is None:
                     raise ClusterError(
-                        f"cluster {self._identity.name} runs without an audit log; take it down "
-                        "first, then bring it up with --audit"
+                        f"cluster {self._identity.name} is running without an audit log; run 'cluster "
+                        "down' first, then 'cluster up --audit'"
                     )
-                progress.note(f"cluster {self._identity.name} is up already")
+                progress.note(f"cluster {self._identity.name} is already running")
             else:
                 self._remove(programs["kind"])
-                with progress.step(f"kind creates {self._cluster}", expected_s=60):
+                with progress.step(f"create cluster {self._cluster} with kind", expected_s=60):
                     self._create(programs, options)
-            self._publish(programs["kind"])
-            kubectl_link.link(self._identity.sandbox, programs["kubectl"])
+            self._export_kubeconfig(programs["kind"])
+            kubectl_symlink.link(self._identity.sandbox, programs["kubectl"])
         return self.status()
 
     def down(self, progress: Progress, *, purge: bool = False) -> bool:
-        del purge  # nothing is kept: images live in the node
+        del purge  # nothing is cached, because images are stored in the node
         with self._lock():
-            found = self._identity.state.exists()
-            if found:
-                programs = self._programs(recipes.KIND, progress)
-                with progress.step(f"kind deletes {self._cluster}"):
+            exists = self._identity.state.exists()
+            if exists:
+                programs = self._programs(build_specs.KIND, progress)
+                with progress.step(f"delete cluster {self._cluster} with kind"):
                     self._remove(programs["kind"])
-            return found
+            return exists
 
     def status(self) -> Cluster:
         record = records.load(self._identity.state)
         ready = (
-            record is not None and self._ask(record.kubectl, "get", "--raw", "/readyz").code == 0
+            record is not None
+            and self._kubectl(record.kubectl, "get", "--raw", "/readyz").code == 0
         )
         version = self._version(record.kubectl) if record is not None and ready else None
         return Cluster(
@@ -103,25 +106,25 @@ class Kind:
             logs=self._logs if self._logs.is_dir() else None,
         )
 
-    def publish(self, node_port: int) -> str:
+    def expose_node_port(self, node_port: int) -> str:
         template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         node = f"{self._cluster}-control-plane"
-        said = self._runner.run(("docker", "inspect", "--format", template, node))
-        if said.code != 0:
-            raise ClusterError(f"the node {node} is not there: {said.err.strip()[-500:]}")
-        return f"http://{said.out.strip()}:{node_port}"
+        result = self._runner.run(("docker", "inspect", "--format", template, node))
+        if result.code != 0:
+            raise ClusterError(f"node {node} does not exist: {result.err.strip()[-500:]}")
+        return f"http://{result.out.strip()}:{node_port}"
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
-        kind = self._programs(recipes.KIND, progress)["kind"]
+        kind = self._programs(build_specs.KIND, progress)["kind"]
         for archive in archives:
             with progress.step(f"load {archive.name} into the node", expected_s=10):
                 argv = ("load", "image-archive", str(archive), "--name", self._cluster)
-                self._must(kind, *argv)
+                self._run_kind(kind, *argv)
         return tuple(archive.name for archive in archives)
 
     def _create(self, programs: Mapping[str, Path], options: Options) -> None:
         state = self._identity.state
-        records.claim(state, self.name)
+        records.record_provider(state, self.name)
         self._logs.mkdir(parents=True, exist_ok=True)
         policy = state / "audit-policy.json"
         policy.write_text(json.dumps(AUDIT_POLICY))
@@ -132,7 +135,7 @@ class Kind:
                 audit_folder=self._logs if options.audit else None,
             )
         )
-        self._must(
+        self._run_kind(
             programs["kind"],
             *("create", "cluster", "--name", self._cluster, "--config", str(config)),
             *("--kubeconfig", str(state / "kubeconfig"), "--wait", _WAIT),
@@ -144,36 +147,37 @@ class Kind:
                 *("--output", "jsonpath={.clusters[0].cluster.server}"),
             )
         )
-        record = Record(server=address.out.strip(), audit=options.audit, kubectl=kubectl)
+        record = ClusterRecord(server=address.out.strip(), audit=options.audit, kubectl=kubectl)
         records.save(state, record)
 
-    def _publish(self, kind: Path) -> None:
+    def _export_kubeconfig(self, kind: Path) -> None:
         self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         argv = ("export", "kubeconfig", "--name", self._cluster)
-        self._must(kind, *argv, "--kubeconfig", str(self.kubeconfig))
+        self._run_kind(kind, *argv, "--kubeconfig", str(self.kubeconfig))
 
     def _remove(self, kind: Path) -> None:
-        # With our kubeconfig named, or kind would edit the user's own.
+        # The kubeconfig is passed explicitly, because otherwise kind would edit the kubeconfig of
+        # the user.
         argv = ("delete", "cluster", "--name", self._cluster)
-        self._must(kind, *argv, "--kubeconfig", str(self.kubeconfig))
+        self._run_kind(kind, *argv, "--kubeconfig", str(self.kubeconfig))
         shutil.rmtree(self._identity.state, ignore_errors=True)
         self.kubeconfig.unlink(missing_ok=True)
 
     def _exists(self, kind: Path) -> bool:
-        return self._cluster in self._must(kind, "get", "clusters").out.split()
+        return self._cluster in self._run_kind(kind, "get", "clusters").out.split()
 
     def _version(self, kubectl: str) -> str | None:
-        answer = self._ask(kubectl, "get", "--raw", "/version")
+        answer = self._kubectl(kubectl, "get", "--raw", "/version")
         return str(json.loads(answer.out)["gitVersion"]) if answer.code == 0 else None
 
-    def _ask(self, kubectl: str, *arguments: str) -> Said:
+    def _kubectl(self, kubectl: str, *arguments: str) -> CommandResult:
         return self._runner.run((kubectl, "--kubeconfig", str(self.kubeconfig), *arguments))
 
-    def _must(self, kind: Path, *arguments: str) -> Said:
-        said = self._runner.run((str(kind), *arguments))
-        if said.code != 0:
-            raise ClusterError(f"'kind {' '.join(arguments)}' failed: {said.err.strip()[-500:]}")
-        return said
+    def _run_kind(self, kind: Path, *arguments: str) -> CommandResult:
+        result = self._runner.run((str(kind), *arguments))
+        if result.code != 0:
+            raise ClusterError(f"'kind {' '.join(arguments)}' failed: {result.err.strip()[-500:]}")
+        return result
 
     def _state(self, *, ready: bool) -> State:
         if ready:

@@ -1,5 +1,7 @@
-"""Runs a command and gives back what it said: the one place where the kind provider touches the
-machine's programs, so that its tests can stand in for them."""
+"""Runs commands and returns their output.
+
+All programs that the kind provider runs are started here, so that tests can replace them.
+"""
 
 import subprocess
 from collections.abc import Sequence
@@ -8,8 +10,8 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """How a command ended."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str = ""
@@ -17,16 +19,16 @@ class Said:
 
 
 class Runner(Protocol):
-    """Something that runs commands."""
+    """Runs commands."""
 
-    def run(self, argv: Sequence[str]) -> Said: ...
+    def run(self, argv: Sequence[str]) -> CommandResult: ...
 
 
 class SystemRunner:
-    """Runs them for real."""
+    """Runner that starts real processes."""
 
-    def run(self, argv: Sequence[str]) -> Said:
+    def run(self, argv: Sequence[str]) -> CommandResult:
         done = subprocess.run(
             list(argv), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
-        return Said(code=done.returncode, out=done.stdout, err=done.stderr)
+        return CommandResult(code=done.returncode, out=done.stdout, err=done.stderr)

@@ -1,2 +1,5 @@
-"""The `local` provider: a real one-node Kubernetes in its own pid, mount and network namespace.
-Needs root on Linux, and no container engine, no init system and no registry."""
+"""The `local` provider: a real one-node Kubernetes cluster in its own pid, mount and network
+namespaces.
+
+It needs root on Linux, but no container engine, init system or registry.
+"""

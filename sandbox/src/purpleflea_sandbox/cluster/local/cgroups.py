@@ -1,5 +1,7 @@
-"""The plane's own cgroup in every hierarchy of the machine, version 1 or 2 or both. All pod
-cgroups lie below it, so that it can be found and removed by one name."""
+"""The cgroup of the cluster in every hierarchy of the machine (version 1, 2 or both).
+
+All pod cgroups are below it, so one name is sufficient to find and remove them.
+"""
 
 import contextlib
 import time
@@ -16,26 +18,29 @@ _INHERITED = ("cpuset.cpus", "cpuset.mems")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hierarchy:
-    """One mounted cgroup tree."""
+    """One mounted cgroup hierarchy."""
 
     root: Path
     version: int
 
 
 def hierarchies(mounts: Path = _MOUNTS) -> tuple[Hierarchy, ...]:
-    """Every cgroup tree that is mounted, each once."""
-    found: dict[Path, Hierarchy] = {}
+    """Return every mounted cgroup hierarchy once."""
+    mounted: dict[Path, Hierarchy] = {}
     for line in mounts.read_text().splitlines():
         left, _, right = line.partition(" - ")
         kind = right.split()[0]
         if kind in ("cgroup", "cgroup2"):
             root = Path(left.split()[4])
-            found[root] = Hierarchy(root=root, version=2 if kind == "cgroup2" else 1)
-    return tuple(found.values())
+            mounted[root] = Hierarchy(root=root, version=2 if kind == "cgroup2" else 1)
+    return tuple(mounted.values())
 
 
 def create(name: str, trees: tuple[Hierarchy, ...]) -> None:
-    """Make the cgroup in every tree, able to carry pods."""
+    """Create the cgroup in every hierarchy with the controllers that pods need.
+
+    Raises ClusterError if the cgroup file system is not usable.
+    """
     if not trees:
         raise ClusterError("no cgroup hierarchy is mounted; mount one at /sys/fs/cgroup")
     for tree in trees:
@@ -43,13 +48,13 @@ def create(name: str, trees: tuple[Hierarchy, ...]) -> None:
             _create(tree, name)
         except OSError as error:
             raise ClusterError(
-                f"cannot make the cgroup {name} in {tree.root} ({error.strerror}); "
+                f"cannot create the cgroup {name} in {tree.root} ({error.strerror}); "
                 "the cgroup file system must be writable: a container needs --privileged"
             ) from error
 
 
 def remove(name: str, trees: tuple[Hierarchy, ...], *, timeout_s: float = 10.0) -> None:
-    """Remove the cgroup from every tree; waits for what still dies in it."""
+    """Remove the cgroup from every hierarchy; wait until the remaining processes have exited."""
     deadline = time.monotonic() + timeout_s
     for tree in trees:
         top = tree.root / name
@@ -58,7 +63,9 @@ def remove(name: str, trees: tuple[Hierarchy, ...], *, timeout_s: float = 10.0) 
             if not top.is_dir():
                 break
             if time.monotonic() > deadline:
-                raise ClusterError(f"the cgroup {top} is still in use; see its cgroup.procs")
+                raise ClusterError(
+                    f"cgroup {top} is still in use; its cgroup.procs lists the processes"
+                )
             time.sleep(_RETRY_S)
 
 
@@ -76,7 +83,10 @@ def _create(tree: Hierarchy, name: str) -> None:
 
 
 def _delegate(folder: Path) -> None:
-    """Hand every controller that is there on to the children, one by one: some may be refused."""
+    """Enable every available controller for the children.
+
+    Each is enabled separately, because the kernel may reject some.
+    """
     controllers = (folder / "cgroup.controllers").read_text().split()
     given = (folder / "cgroup.subtree_control").read_text().split()
     for controller in set(controllers) - set(given):
@@ -85,13 +95,13 @@ def _delegate(folder: Path) -> None:
 
 
 def _require_controllers(root: Path, folder: Path) -> None:
-    there = set((root / "cgroup.controllers").read_text().split())
+    available = set((root / "cgroup.controllers").read_text().split())
     given = set((folder / "cgroup.controllers").read_text().split())
-    if lacking := sorted((_NEEDED & there) - given):
-        # The kernel hands controllers on only from a cgroup without processes of its own (the
-        # machine's root is excepted, the root that a container sees is not).
+    if lacking := sorted((_NEEDED & available) - given):
+        # The kernel delegates controllers only from a cgroup without processes. The root cgroup of
+        # the machine is exempt, but the root cgroup that a container sees is not.
         raise ClusterError(
-            f"{root} does not hand on {', '.join(lacking)}: processes live directly in it; "
+            f"{root} does not delegate {', '.join(lacking)}, because it contains processes; "
             "move them into a child cgroup, or use a machine instead of a container"
         )
 

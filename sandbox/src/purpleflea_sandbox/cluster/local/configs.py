@@ -1,11 +1,12 @@
-"""The configuration files of the node's daemons, as text. Pure: writes nothing, looks at nothing."""
+"""Configuration files of the node's daemons as text. Pure: this module does no I/O."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from purpleflea_sandbox.cluster.local.layout import (
+from purpleflea_sandbox.cluster.local.paths import (
+    CLEANUP_RUN,
     CLUSTER_DOMAIN,
     CONTAINERD,
     DNS_IP,
@@ -16,8 +17,7 @@ from purpleflea_sandbox.cluster.local.layout import (
     POD_LOGS,
     POD_RANGE,
     SOCKET,
-    SWEEP,
-    Layout,
+    ClusterPaths,
 )
 
 PAUSE_IMAGE = "localhost/pause:1"
@@ -33,19 +33,20 @@ _DISABLED = [
 ]
 
 
-def containerd(layout: Layout, *, runc: str, snapshotter: str) -> str:
-    """containerd as the kubelet's runtime."""
+def containerd(paths: ClusterPaths, *, runc: str, snapshotter: str) -> str:
+    """Return the configuration of containerd as the runtime of the kubelet."""
     cri = 'plugins."io.containerd.grpc.v1.cri"'
-    own = _containerd(layout, CONTAINERD, _DISABLED)
+    own = _containerd(paths, CONTAINERD, _DISABLED)
     return own + _lines(
         f"[{cri}]",
         f"sandbox_image = {_quoted(PAUSE_IMAGE)}",
-        # Lowering an OOM score needs CAP_SYS_RESOURCE, which containers and virtual machines drop.
+        # Lowering an OOM score needs CAP_SYS_RESOURCE, which containers and virtual machines often
+        # lack.
         "restrict_oom_score_adj = true",
         "disable_apparmor = true",
         f"[{cri}.cni]",
         'bin_dir = "/usr/lib/cni"',
-        f"conf_dir = {_quoted(layout.etc('cni'))}",
+        f"conf_dir = {_quoted(paths.etc('cni'))}",
         f"[{cri}.containerd]",
         f"snapshotter = {_quoted(snapshotter)}",
         'default_runtime_name = "runc"',
@@ -57,25 +58,27 @@ def containerd(layout: Layout, *, runc: str, snapshotter: str) -> str:
     )
 
 
-def containerd_for_sweep(layout: Layout) -> str:
-    """containerd on the same image store, without CRI: it serves only the removal of old containers."""
-    return _containerd(layout, SWEEP, [*_DISABLED, "io.containerd.grpc.v1.cri"])
+def containerd_for_cleanup(paths: ClusterPaths) -> str:
+    """Return the configuration of containerd on the same image store without CRI, used only to
+    remove old containers.
+    """
+    return _containerd(paths, CLEANUP_RUN, [*_DISABLED, "io.containerd.grpc.v1.cri"])
 
 
-def _containerd(layout: Layout, run: Path, disabled: list[str]) -> str:
+def _containerd(paths: ClusterPaths, run: Path, disabled: list[str]) -> str:
     return _lines(
         "version = 2",
-        f"root = {_quoted(layout.image_store)}",
+        f"root = {_quoted(paths.image_store)}",
         f"state = {_quoted(run)}",
         f"disabled_plugins = {json.dumps(disabled)}",
         "[grpc]",
         f"address = {_quoted(run / SOCKET)}",
         '[plugins."io.containerd.internal.v1.opt"]',
-        f"path = {_quoted(layout.state / 'opt')}",
+        f"path = {_quoted(paths.state / 'opt')}",
     )
 
 
-def pod_network(layout: Layout) -> str:
+def pod_network(paths: ClusterPaths) -> str:
     address_range = {"subnet": POD_RANGE}
     bridge = {
         "type": "bridge",
@@ -87,14 +90,14 @@ def pod_network(layout: Layout) -> str:
         "ipam": {
             "type": "host-local",
             "ranges": [[address_range]],
-            "dataDir": str(layout.state / "ipam"),
+            "dataDir": str(paths.state / "ipam"),
         },
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
     return _json({"cniVersion": "0.4.0", "name": "plane", "plugins": [bridge, ports]})
 
 
-def kubelet(layout: Layout) -> str:
+def kubelet(paths: ClusterPaths) -> str:
     return _json(
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -102,14 +105,14 @@ def kubelet(layout: Layout) -> str:
             "failCgroupV1": False,
             "failSwapOn": False,
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{layout.cgroup}",
+            "cgroupRoot": f"/{paths.cgroup}",
             "cgroupsPerQOS": True,
             "containerRuntimeEndpoint": f"unix://{CONTAINERD / SOCKET}",
-            **_kubelet_trust(layout),
+            **_kubelet_trust(paths),
             "address": NODE_IP,
             "port": KUBELET_PORT,
             "healthzBindAddress": "127.0.0.1",
-            # Empty: pods get the cluster's DNS alone, which answers for nothing outside.
+            # Empty: pods use only the cluster DNS, which does not resolve external names.
             "resolvConf": "",
             "clusterDomain": CLUSTER_DOMAIN,
             "clusterDNS": [DNS_IP],
@@ -117,7 +120,7 @@ def kubelet(layout: Layout) -> str:
             "volumePluginDir": str(KUBELET_ROOT / "volumeplugins"),
             "maxPods": 250,
             "serializeImagePulls": False,
-            # There is no registry to get an image back from: never collect one.
+            # No registry can provide an image again, so image garbage collection is disabled.
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
             "evictionHard": {
@@ -131,8 +134,8 @@ def kubelet(layout: Layout) -> str:
     )
 
 
-def _kubelet_trust(layout: Layout) -> Mapping[str, Any]:
-    keys = layout.state / "pki"
+def _kubelet_trust(paths: ClusterPaths) -> Mapping[str, Any]:
+    keys = paths.state / "pki"
     return {
         "authentication": {
             "anonymous": {"enabled": False},
@@ -151,7 +154,8 @@ def kube_proxy(kubeconfig: str) -> str:
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             "mode": "nftables",
-            # At the default of 1 s a Service refuses for a while after its pods are Ready.
+            # With the default of 1 s a Service rejects connections for a while after its pods are
+            # Ready.
             "nftables": {"minSyncPeriod": "100ms"},
             "clusterCIDR": POD_RANGE,
             "clientConnection": {"kubeconfig": kubeconfig},
@@ -159,7 +163,7 @@ def kube_proxy(kubeconfig: str) -> str:
             "bindAddress": "0.0.0.0",  # noqa: S104 - inside the plane's own network namespace
             "healthzBindAddress": "127.0.0.1:10256",
             "metricsBindAddress": "127.0.0.1:10249",
-            # Zero: leave the limits alone, they belong to the whole machine.
+            # Zero leaves the limits unchanged, because they apply to the whole machine.
             "conntrack": {
                 "maxPerCore": 0,
                 "min": 0,
@@ -171,8 +175,12 @@ def kube_proxy(kubeconfig: str) -> str:
 
 
 def corefile(kubeconfig: str) -> str:
-    """DNS for the cluster's own names; any other name does not exist (nothing is forwarded)."""
-    # Two server blocks: within one, `template` would come before `kubernetes` whatever the order.
+    """Return the DNS configuration.
+
+    Names outside the cluster do not exist, because no query is forwarded.
+    """
+    # Two server blocks are needed: within one block, `template` runs before `kubernetes` in any
+    # sequence.
     return f"""\
 {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{
     bind {DNS_IP}

@@ -1,5 +1,8 @@
-"""The images of a running plane, through containerd's own client: what is there, and bringing in
-the images of OCI archives that are not. Also writes the one image every pod needs, `pause`."""
+"""Images of a running cluster, accessed through containerd's own client: list images and import the
+missing images of OCI archives.
+
+This module also writes the `pause` image that every pod needs.
+"""
 
 import hashlib
 import io
@@ -23,20 +26,22 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class ImageStore:
-    """containerd behind one socket."""
+    """Client of containerd at one socket."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
     def images(self) -> Mapping[str, str]:
-        """Digest of every image by name."""
+        """Return the digest of every image by name."""
         rows = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
-        return {row[0]: next(word for word in row if word.startswith("sha256:")) for row in rows}
+        return {
+            row[0]: next(column for column in row if column.startswith("sha256:")) for row in rows
+        }
 
     def load(self, archives: Sequence[Path]) -> tuple[str, ...]:
-        """Import the archives that hold anything new; return the names that came."""
+        """Import the archives that contain a new image; return the names of the imported images."""
         present = self.images()
-        came: list[str] = []
+        imported: list[str] = []
         for archive in archives:
             new = {
                 name: digest
@@ -45,14 +50,14 @@ class ImageStore:
             }
             if new:
                 self._replace(archive, [name for name in new if name in present])
-                came.extend(new)
-        return tuple(came)
+                imported.extend(new)
+        return tuple(imported)
 
     def _replace(self, archive: Path, former: Sequence[str]) -> None:
-        """Import an archive; images of the same names stay until it is unpacked.
+        """Import an archive, and keep the previous images of the same names until it is unpacked.
 
-        Otherwise containerd collects their layers while it unpacks those that the new images share with them, and
-        fails with a parent snapshot that does not exist.
+        Otherwise containerd garbage-collects their layers while it unpacks the layers that the new
+        images share with them. The import then fails because a parent snapshot does not exist.
         """
         for name in former:
             self._ctr("images", "tag", "--force", name, f"{name}{_FORMER}")
@@ -68,7 +73,8 @@ class ImageStore:
                 self._ctr("images", "import", str(archive))
                 return
             except ClusterError as error:
-                # What an import that was killed left behind is collected in the same way.
+                # The same garbage collection also removes the remains of an import that was killed,
+                # so the import is retried.
                 if not left or "does not exist" not in str(error):
                     raise
 
@@ -87,13 +93,18 @@ class ImageStore:
 
 
 def contents(archive: Path) -> Mapping[str, str]:
-    """Digest of every named image in an OCI archive, by name."""
+    """Return the digest of every named image in an OCI archive, by name.
+
+    Raises ClusterError if the file is not an OCI archive.
+    """
     try:
         with tarfile.open(archive) as tar:
             member = tar.extractfile("index.json")
             index = json.loads(member.read()) if member else {}
     except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        raise ClusterError(f"{archive} is no OCI image archive ({error}); build it anew") from error
+        raise ClusterError(
+            f"{archive} is not an OCI image archive ({error}); build it again"
+        ) from error
     named: dict[str, str] = {}
     for entry in index.get("manifests", ()):
         annotations = entry.get("annotations", {})
@@ -103,7 +114,7 @@ def contents(archive: Path) -> Mapping[str, str]:
 
 
 def single_program_image(program: Path, archive: Path, *, name: str) -> None:
-    """Write an OCI archive of an image that holds one static program and runs it."""
+    """Write an OCI archive of an image that contains one static program and runs it."""
     blobs: dict[str, bytes] = {}
     layer = _tar({program.name: program.read_bytes()}, mode=0o755)
     layer_entry = _blob(blobs, layer, "application/vnd.oci.image.layer.v1.tar")
@@ -138,7 +149,8 @@ def _blob(blobs: dict[str, bytes], content: bytes, media_type: str) -> dict[str,
 
 
 def _tar(files: Mapping[str, bytes], *, mode: int) -> bytes:
-    # No times and no owners: the same program gives the same digest, so nothing is imported twice.
+    # Members have no times and no owners, so the same program gives the same digest and is not
+    # imported twice.
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, content in files.items():

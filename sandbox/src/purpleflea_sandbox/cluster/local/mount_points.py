@@ -1,5 +1,7 @@
-"""The folders of the machine that a plane hides under a tmpfs of its own. They have to exist, are
-made when missing, marked as ours, and go with the last plane that uses them."""
+"""Folders of the machine that a cluster hides under its own tmpfs.
+
+Missing folders are created and marked. The last cluster that uses a marked folder removes it.
+"""
 
 import contextlib
 import os
@@ -12,8 +14,8 @@ _MARK = ".made-by-purpleflea-sandbox"
 _LOCK_WAIT_S = 30.0
 
 
-def make(points: Iterable[Path]) -> None:
-    """Make those that are missing."""
+def create(points: Iterable[Path]) -> None:
+    """Create the missing folders."""
     for point in points:
         with _alone(point):
             if not point.is_dir():
@@ -22,23 +24,27 @@ def make(points: Iterable[Path]) -> None:
 
 
 def remove(points: Iterable[Path]) -> None:
-    """Remove those that we made and that no other plane has mounted."""
+    """Remove the folders that this module created and that no other cluster has mounted."""
     for point in points:
         with _alone(point):
             if (point / _MARK).is_file() and not _is_mounted_anywhere(point):
                 (point / _MARK).unlink()
-                with contextlib.suppress(OSError):  # somebody put something into it: theirs now
+                with contextlib.suppress(
+                    OSError
+                ):  # it contains files of another program, so keep it
                     point.rmdir()
 
 
 def _alone(point: Path) -> contextlib.AbstractContextManager[None]:
-    # The parent folder itself is the lock: nothing is left behind, and every user of the machine
-    # meets at the same one.
+    # The parent folder is the lock. It leaves no lock file behind and is the same for all users of
+    # the machine.
     return locks.held(point.parent, timeout_s=_LOCK_WAIT_S, what=str(point.parent))
 
 
 def _is_mounted_anywhere(point: Path) -> bool:
-    """Removing a folder that is mounted on in another mount namespace would tear that mount away."""
+    """Return whether any mount namespace has a mount on the folder, because removing the folder
+    would detach that mount.
+    """
     seen: set[str] = set()
     for entry in os.listdir("/proc"):
         if not entry.isdigit():

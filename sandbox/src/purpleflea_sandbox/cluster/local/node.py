@@ -1,5 +1,8 @@
-"""The whole plane as certificates, kubeconfigs, configuration files and units: the control plane
-with a real node next to it. Writes the files of one start; starts nothing."""
+"""All certificates, kubeconfigs, configuration files and units of a local cluster: the control
+plane and one real node.
+
+This module writes the files for one start; it starts no process.
+"""
 
 import json
 import os
@@ -8,16 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from purpleflea_sandbox.cluster import certificates, control_plane, kubeconfig, packages
-from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, Plane, python
+from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, ControlPlane, python
 from purpleflea_sandbox.cluster.credentials import ADMINS, Leaf, pair
 from purpleflea_sandbox.cluster.local import configs
-from purpleflea_sandbox.cluster.local.layout import (
+from purpleflea_sandbox.cluster.local.paths import (
+    CLEANUP_RUN,
     KUBELET_ROOT,
     NODE,
     NODE_IP,
     SOCKET,
-    SWEEP,
-    Layout,
+    ClusterPaths,
 )
 from purpleflea_sandbox.cluster.units import Unit
 
@@ -27,7 +30,7 @@ PROXY = "kube-proxy"
 DNS = "dns"
 VOLUMES = "volumes"
 _SETUP = "node-setup"
-_SWEEP = "sweep"
+_CLEANUP = "container-cleanup"
 _CLIENTS = (
     ADMIN,
     control_plane.CONTROLLER_MANAGER,
@@ -42,21 +45,22 @@ _HERE = "purpleflea_sandbox.cluster.local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One start of a plane."""
+    """Files and units of one start of a cluster."""
 
-    layout: Layout
+    paths: ClusterPaths
     binaries: Mapping[str, Path]
     audit: bool
 
     @property
-    def plane(self) -> Plane:
-        keys = self.layout.state / "pki"
-        return Plane(
+    def plane(self) -> ControlPlane:
+        keys = self.paths.state / "pki"
+        return ControlPlane(
             binaries=self.binaries,
-            state=self.layout.state,
+            state=self.paths.state,
             bind="0.0.0.0",  # noqa: S104 - inside the plane's own network namespace
             address=NODE_IP,
-            # On 443 the service address needs no translation: it is an address of this node.
+            # With port 443 the Service address needs no translation, because it is an address of
+            # this node.
             port=443,
             etcd_client_port=2379,
             etcd_peer_port=2380,
@@ -71,17 +75,17 @@ class Node:
         )
 
     def write(self) -> None:
-        """Write everything the daemons read."""
-        for folder in self.layout.folders():
+        """Write all files that the daemons read."""
+        for folder in self.paths.folders():
             folder.mkdir(parents=True, exist_ok=True)
         self._write_keys()
         texts = {
             "containerd.toml": configs.containerd(
-                self.layout, runc=packages.program("runc"), snapshotter="overlayfs"
+                self.paths, runc=packages.program("runc"), snapshotter="overlayfs"
             ),
-            "sweep.toml": configs.containerd_for_sweep(self.layout),
-            "cni/10-plane.conflist": configs.pod_network(self.layout),
-            "kubelet.json": configs.kubelet(self.layout),
+            "container-cleanup.toml": configs.containerd_for_cleanup(self.paths),
+            "cni/10-plane.conflist": configs.pod_network(self.paths),
+            "kubelet.json": configs.kubelet(self.paths),
             "kube-proxy.json": configs.kube_proxy(str(self.plane.kubeconfig(PROXY))),
             "Corefile": configs.corefile(str(self.plane.kubeconfig(DNS))),
             "audit-policy.json": json.dumps(control_plane.AUDIT_POLICY),
@@ -89,13 +93,17 @@ class Node:
             "node-setup.json": json.dumps(self._setup_files()),
         }
         for name, text in texts.items():
-            self.layout.etc(name).write_text(text)
+            self.paths.etc(name).write_text(text)
 
     def units(self) -> tuple[Unit, ...]:
         after_api = (API_READY,)
         return (
             Unit(name=_SETUP, argv=self._setup(), once=True),
-            Unit(name="relay", argv=python(f"{_HERE}.relay", NODE_IP, "443"), wants_listener=True),
+            Unit(
+                name="tcp-proxy",
+                argv=python(f"{_HERE}.tcp_proxy", NODE_IP, "443"),
+                wants_listener=True,
+            ),
             *control_plane.units(self.plane, after=(_SETUP,)),
             *self._runtime(),
             Unit(name=KUBELET, argv=self._kubelet(), after=after_api),
@@ -133,46 +141,46 @@ class Node:
     def _plan(self) -> Mapping[str, object]:
         return {
             "units": [asdict(unit) for unit in self.units()],
-            "logs": str(self.layout.logs),
-            "report": str(self.layout.report),
+            "logs": str(self.paths.logs),
+            "report": str(self.paths.report),
             "environment": {
                 "PATH": packages.search_path(),
-                "HOME": str(self.layout.state),
+                "HOME": str(self.paths.state),
                 "PYTHONUNBUFFERED": "1",
                 "GOTRACEBACK": os.environ.get("GOTRACEBACK", "single"),
             },
         }
 
     def _setup_files(self) -> Mapping[str, object]:
-        hidden = {str(path): str(ours or "") for path, ours in self.layout.hidden.items()}
-        return {"hidden": hidden, "frozen": str(self.layout.etc("sysctl"))}
+        hidden = {str(path): str(ours or "") for path, ours in self.paths.hidden.items()}
+        return {"hidden": hidden, "sysctl_folder": str(self.paths.etc("sysctl"))}
 
     def _runtime(self) -> tuple[Unit, ...]:
         containerd = packages.program("containerd")
-        store_is_used = (self.layout.image_store / "io.containerd.metadata.v1.bolt").is_dir()
+        store_is_used = (self.paths.image_store / "io.containerd.metadata.v1.bolt").is_dir()
         runtime = Unit(
             name="containerd",
-            argv=(containerd, "-c", str(self.layout.etc("containerd.toml")), "-l", "warn"),
-            after=(_SWEEP,) if store_is_used else (_SETUP,),
+            argv=(containerd, "-c", str(self.paths.etc("containerd.toml")), "-l", "warn"),
+            after=(_CLEANUP,) if store_is_used else (_SETUP,),
         )
         if not store_is_used:
             return (runtime,)
         argv = python(
-            f"{_HERE}.sweep",
+            f"{_HERE}.container_cleanup",
             containerd,
             packages.program("ctr"),
-            str(self.layout.etc("sweep.toml")),
-            str(SWEEP / SOCKET),
+            str(self.paths.etc("container-cleanup.toml")),
+            str(CLEANUP_RUN / SOCKET),
         )
-        return (Unit(name=_SWEEP, argv=argv, after=(_SETUP,), once=True), runtime)
+        return (Unit(name=_CLEANUP, argv=argv, after=(_SETUP,), once=True), runtime)
 
     def _setup(self) -> tuple[str, ...]:
-        return python(f"{_HERE}.node_setup", str(self.layout.etc("node-setup.json")))
+        return python(f"{_HERE}.node_setup", str(self.paths.etc("node-setup.json")))
 
     def _kubelet(self) -> tuple[str, ...]:
         return (
             str(self.binaries["kubelet"]),
-            f"--config={self.layout.etc('kubelet.json')}",
+            f"--config={self.paths.etc('kubelet.json')}",
             f"--kubeconfig={self.plane.kubeconfig(KUBELET)}",
             f"--hostname-override={NODE}",
             f"--node-ip={NODE_IP}",
@@ -181,12 +189,14 @@ class Node:
         )
 
     def _kube_proxy(self) -> tuple[str, ...]:
-        config = self.layout.etc("kube-proxy.json")
+        config = self.paths.etc("kube-proxy.json")
         return (str(self.binaries["kube-proxy"]), f"--config={config}")
 
     def _coredns(self) -> tuple[str, ...]:
-        return (str(self.binaries["coredns"]), "-conf", str(self.layout.etc("Corefile")))
+        return (str(self.binaries["coredns"]), "-conf", str(self.paths.etc("Corefile")))
 
     def _volumes(self) -> tuple[str, ...]:
         config = self.plane.kubeconfig(VOLUMES)
-        return python(f"{_HERE}.provisioner", str(config), str(self.layout.volumes))
+        return python(
+            "purpleflea_sandbox.cluster.provisioner", str(config), str(self.paths.volumes)
+        )

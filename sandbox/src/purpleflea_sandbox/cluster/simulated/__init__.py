@@ -1,2 +1,5 @@
-"""The `simulated` provider: a real control plane on loopback with nodes that only exist in the
-API. Needs no root, no namespaces and no packages; nothing really runs in its pods."""
+"""The `simulated` provider: a real control plane on the loopback interface, with nodes that exist
+only in the API.
+
+It needs no root, namespaces or packages, but nothing runs in its pods.
+"""

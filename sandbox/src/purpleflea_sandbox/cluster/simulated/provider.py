@@ -1,5 +1,8 @@
-"""The `simulated` provider: brings a control plane up on loopback, with simulated nodes in place
-of real ones, as any user. Says plainly that nothing really runs in its pods."""
+"""The `simulated` provider: starts a control plane on the loopback interface with simulated nodes,
+as any user.
+
+Its status states that nothing runs in the pods.
+"""
 
 import json
 import os
@@ -10,37 +13,37 @@ from pathlib import Path
 
 from purpleflea_sandbox.cluster import (
     binaries,
+    build_specs,
     certificates,
     control_plane,
     kubeconfig,
-    recipes,
     records,
+    volumes,
 )
-from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, Plane, python
+from purpleflea_sandbox.cluster.cluster_status import ClusterStatus, ProviderInfo
+from purpleflea_sandbox.cluster.control_plane import ADMIN, API_READY, ControlPlane, python
 from purpleflea_sandbox.cluster.credentials import ADMINS, Leaf, pair
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity
-from purpleflea_sandbox.cluster.local import volumes
 from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName
 from purpleflea_sandbox.cluster.progress import Progress
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 from purpleflea_sandbox.cluster.simulated import ports, stages
 from purpleflea_sandbox.cluster.simulated.session import Session
 from purpleflea_sandbox.cluster.units import Unit
-from purpleflea_sandbox.cluster.view import Truth, View
 
 _NODES = "kwok"
 _VOLUMES = "volumes"
 _CLIENTS = (ADMIN, control_plane.CONTROLLER_MANAGER, control_plane.SCHEDULER, _NODES, _VOLUMES)
 _DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
-_TRUTH = Truth(
+_INFO = ProviderInfo(
     provider="simulated",
     nodes=stages.NODES,
     real=("API server, etcd, controllers, scheduler",),
     simulated=(
-        "nodes and pods: they become Ready in the API and nothing runs in them "
+        "nodes and pods: they become Ready in the API, but nothing runs in them "
         "(no logs, exec, probes, ports, DNS)",
-        "persistent volumes: bound, never mounted",
+        "persistent volumes: bound but never mounted",
     ),
 )
 
@@ -51,11 +54,11 @@ class Simulated:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         self._session = Session(identity.state)
-        self._view = View(identity, _TRUTH, self._session.is_alive)
+        self._status = ClusterStatus(identity, _INFO, self._session.is_alive)
 
     @property
     def name(self) -> ProviderName:
-        return _TRUTH.provider
+        return _INFO.provider
 
     @property
     def kubeconfig(self) -> Path:
@@ -63,51 +66,53 @@ class Simulated:
 
     @property
     def audit_log(self) -> Path | None:
-        return self._view.audit_log
+        return self._status.audit_log
 
     def up(self, options: Options, progress: Progress) -> Cluster:
-        with self._view.lock():
-            if self._view.is_healthy():
-                self._view.require_same(options)
-                self._view.publish()
-                progress.note(f"cluster {self._identity.name} is up already")
+        with self._status.lock():
+            if self._status.is_healthy():
+                self._status.require_compatible(options)
+                self._status.write_kubeconfig()
+                progress.note(f"cluster {self._identity.name} is already running")
                 return self.status()
             if self._identity.state.exists():
-                progress.note("clearing what an earlier run left behind")
+                progress.note("removing the remains of an earlier run")
                 self._clear()
-            programs = binaries.ensure(recipes.SIMULATED, progress)
+            programs = binaries.ensure(build_specs.SIMULATED, progress)
             with progress.step(f"start cluster {self._identity.name}", expected_s=5):
                 self._start_or_end(self._plane(programs, options))
         return self.status()
 
     def down(self, progress: Progress, *, purge: bool = False) -> bool:
-        with self._view.lock():
-            found = self._identity.state.exists()
-            if found:
-                with progress.step(f"take down cluster {self._identity.name}"):
+        with self._status.lock():
+            exists = self._identity.state.exists()
+            if exists:
+                with progress.step(f"stop cluster {self._identity.name}"):
                     self._clear()
             if purge:
                 shutil.rmtree(self._identity.kept, ignore_errors=True)
                 self._identity.lock.unlink()
-            return found
+            return exists
 
     def status(self) -> Cluster:
         leader = self._session.leader()
-        pids = {} if leader is None else {"supervisor": leader, **self._view.reports.pids()}
-        return self._view.cluster(pids)
+        pids = {} if leader is None else {"supervisor": leader, **self._status.reports.pids()}
+        return self._status.cluster(pids)
 
-    def publish(self, node_port: int) -> str:
+    def expose_node_port(self, node_port: int) -> str:
         raise ClusterError(
-            f"port {node_port} cannot be opened: the pods of a simulated cluster do not run"
+            f"cannot open port {node_port}, because the pods of a simulated cluster do not run"
         )
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> tuple[str, ...]:
-        progress.note(f"{len(archives)} image archives not loaded: simulated pods run no images")
+        progress.note(
+            f"skipped {len(archives)} image archives, because simulated pods run no images"
+        )
         return ()
 
-    def _plane(self, programs: Mapping[str, Path], options: Options) -> Plane:
+    def _plane(self, programs: Mapping[str, Path], options: Options) -> ControlPlane:
         client, peer, api, controllers, scheduler = ports.reserve(5)
-        return Plane(
+        return ControlPlane(
             binaries=programs,
             state=self._identity.state,
             bind=ports.HOST,
@@ -121,44 +126,46 @@ class Simulated:
             extra_api_flags=("--endpoint-reconciler-type=none",),
         )
 
-    def _start_or_end(self, plane: Plane) -> None:
+    def _start_or_end(self, plane: ControlPlane) -> None:
         try:
             self._start(plane)
         except BaseException:
-            # The logs stay for the reader of the error; the next `up` or `down` clears them away.
+            # The logs are kept for the reader of the error; the next `up` or `down` removes them.
             self._end()
             raise
 
-    def _start(self, plane: Plane) -> None:
-        records.claim(self._identity.state, self.name)
+    def _start(self, plane: ControlPlane) -> None:
+        records.record_provider(self._identity.state, self.name)
         _write(plane)
         self._session.start()
-        self._view.wait_for("kube-apiserver", lambda: self._view.reports.phase(API_READY) == "done")
-        api = self._view.api(plane.server)
-        api.must_create(volumes.CLASSES_PATH, volumes.storage_class())
+        self._status.wait_for(
+            "kube-apiserver", lambda: self._status.reports.phase(API_READY) == "done"
+        )
+        api = self._status.api(plane.server)
+        api.ensure_created(volumes.CLASSES_PATH, volumes.storage_class())
         for name in stages.NODES:
-            api.must_create("/api/v1/nodes", stages.node(name))
-        self._view.wait_for_nodes(api, _NODES)
-        self._view.wait_for("kube-controller-manager", lambda: api.exists(_DEFAULT_ACCOUNT))
-        record = Record(
+            api.ensure_created("/api/v1/nodes", stages.node(name))
+        self._status.wait_for_nodes(api, _NODES)
+        self._status.wait_for("kube-controller-manager", lambda: api.exists(_DEFAULT_ACCOUNT))
+        record = ClusterRecord(
             server=plane.server,
             audit=plane.audit,
             kubectl=str(plane.binaries["kubectl"]),
         )
         records.save(self._identity.state, record)
-        self._view.publish()
+        self._status.write_kubeconfig()
 
     def _clear(self) -> None:
         self._end()
         shutil.rmtree(self._identity.state)
-        self._view.unpublish()
+        self._status.remove_kubeconfig()
 
     def _end(self) -> None:
         if not self._session.end():
-            raise ClusterError(f"the processes of cluster {self._identity.name} do not end")
+            raise ClusterError(f"the processes of cluster {self._identity.name} do not exit")
 
 
-def _write(plane: Plane) -> None:
+def _write(plane: ControlPlane) -> None:
     for name in ("run", "logs", "etc", "volumes"):
         (plane.state / name).mkdir(parents=True, exist_ok=True)
     clients = (
@@ -188,7 +195,7 @@ def _write(plane: Plane) -> None:
         (plane.state / "etc" / name).write_text(text)
 
 
-def _units(plane: Plane) -> tuple[Unit, ...]:
+def _units(plane: ControlPlane) -> tuple[Unit, ...]:
     kwok = (
         str(plane.binaries["kwok"]),
         f"--kubeconfig={plane.kubeconfig(_NODES)}",
@@ -197,16 +204,16 @@ def _units(plane: Plane) -> tuple[Unit, ...]:
         f"--cidr={stages.POD_RANGE}",
         f"--node-ip={ports.HOST}",
         "--node-lease-duration-seconds=40",
-        # Zero: no kubelet port, so that two planes never meet at one.
+        # Empty: no kubelet port, so that two clusters never use the same port.
         "--server-address=",
     )
-    supply = python(
-        "purpleflea_sandbox.cluster.local.provisioner",
+    provisioner = python(
+        "purpleflea_sandbox.cluster.provisioner",
         str(plane.kubeconfig(_VOLUMES)),
         str(plane.state / "volumes"),
     )
     return (
         *control_plane.units(plane),
         Unit(name=_NODES, argv=kwok, after=(API_READY,)),
-        Unit(name=_VOLUMES, argv=supply, after=(API_READY,)),
+        Unit(name=_VOLUMES, argv=provisioner, after=(API_READY,)),
     )

@@ -1,19 +1,21 @@
-"""The processes of a simulated plane: one session, led by its supervisor. Ends all of them, also
-when the leader has died before. A process counts as ours only if it is in that session and works
-on our state folder."""
+"""Processes of a simulated cluster: one session whose leader is the supervisor.
+
+All of them are ended even if the leader has already exited. A process belongs to the cluster only
+if it is in that session and its command line contains the state folder.
+"""
 
 import os
 from pathlib import Path
 
 from purpleflea_sandbox.cluster import processes
 from purpleflea_sandbox.cluster.control_plane import python
-from purpleflea_sandbox.cluster.processes import Handle
+from purpleflea_sandbox.cluster.processes import ProcessHandle
 
 _END_LIMIT_S = 10.0
 
 
 class Session:
-    """One plane's session, remembered in its state folder."""
+    """Session of one cluster, saved in its state folder."""
 
     def __init__(self, state: Path) -> None:
         self._state = state
@@ -44,27 +46,28 @@ class Session:
             leader.save(self._file)
 
     def leader(self) -> int | None:
-        """Pid of the supervisor, if it lives."""
-        found = processes.load(self._file)
-        return found.pid if found is not None and found.is_alive() else None
+        """Return the pid of the supervisor if it is running."""
+        process = processes.load(self._file)
+        return process.pid if process is not None and process.is_alive() else None
 
     def is_alive(self) -> bool:
         return self.leader() is not None
 
     def end(self) -> bool:
-        """Kill every process of the session and wait; say whether all are gone."""
-        # Again until none is left: a supervisor may start one more before its own turn comes.
+        """Kill every process of the session; return whether all have exited."""
+        # Repeat until no process is left, because a supervisor may start a unit before it is killed
+        # itself.
         while members := self._members():
             for member in members:
                 member.kill()
-            # Each by its handle: a process that is ending shows no command line any more.
-            if not all(member.wait_gone(_END_LIMIT_S) for member in members):
+            # Wait by handle, because an exiting process no longer has a command line.
+            if not all(member.wait_until_exited(_END_LIMIT_S) for member in members):
                 return False
         if (leader := processes.load(self._file)) is not None:
             processes.reap(leader.pid)
         return True
 
-    def _members(self) -> list[Handle]:
+    def _members(self) -> list[ProcessHandle]:
         leader = processes.load(self._file)
         if leader is None:
             return []

@@ -1,17 +1,23 @@
-"""How simulated pods and nodes behave, in kwok's own terms (stages), and the nodes themselves.
-Pure; the templates are kwok's language and are filled in by it."""
+"""Behavior of simulated pods and nodes as kwok stages, and the nodes themselves.
+
+Pure. The templates are in the template language of kwok.
+"""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from purpleflea_sandbox.cluster.recipes import KUBERNETES
+from purpleflea_sandbox.cluster.build_specs import KUBERNETES
 
-Manifest = Mapping[str, Any]
+StageObject = Mapping[str, Any]
 
 NODES = ("simulated-1", "simulated-2", "simulated-3")
 POD_RANGE = "127.128.0.0/14"
-"""Of the loopback: the operator, a process of this machine, asks pretended agents too, and nothing may leave it."""
+"""A range of the loopback network.
+
+The operator runs as a process of this machine and sends requests to simulated agents too, and these
+requests must not leave the machine.
+"""
 _HEARTBEAT_MS = 300_000
 
 _POD_RUNNING = """\
@@ -80,14 +86,14 @@ conditions:
 - type: Ready
   status: "True"
   reason: Simulated
-  message: this node only exists in the API
+  message: this node exists only in the API
   lastHeartbeatTime: {{ $now }}
   lastTransitionTime: {{ .metadata.creationTimestamp | Quote }}
 """
 
 
 def documents() -> str:
-    """All stages, as one file for kwok."""
+    """Return all stages as one file for kwok."""
     alive = _match(".metadata.deletionTimestamp", "DoesNotExist")
     stages = (
         _stage("pod-runs", "Pod", _POD_RUNNING, alive, _match(".status.phase", "In", "Pending")),
@@ -105,9 +111,9 @@ def documents() -> str:
     return "\n---\n".join(json.dumps(stage) for stage in stages) + "\n"
 
 
-def node(name: str) -> Manifest:
-    """A node that is ready from the start; kwok keeps its lease."""
-    room = {"cpu": "64", "memory": "256Gi", "pods": "10000", "ephemeral-storage": "1Ti"}
+def node(name: str) -> StageObject:
+    """Return a node that is ready from the start; kwok renews its lease."""
+    capacity = {"cpu": "64", "memory": "256Gi", "pods": "10000", "ephemeral-storage": "1Ti"}
     versions = ("kubeletVersion", "kubeProxyVersion")
     empty = ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage")
     return {
@@ -118,8 +124,8 @@ def node(name: str) -> Manifest:
             "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"},
         },
         "status": {
-            "capacity": room,
-            "allocatable": room,
+            "capacity": capacity,
+            "allocatable": capacity,
             "addresses": [
                 {"type": "InternalIP", "address": "127.0.0.1"},
                 {"type": "Hostname", "address": name},
@@ -137,8 +143,8 @@ def node(name: str) -> Manifest:
 
 
 def _stage(
-    name: str, kind: str, template: str | None, *matches: Manifest, delay_ms: int = 0
-) -> Manifest:
+    name: str, kind: str, template: str | None, *matches: StageObject, delay_ms: int = 0
+) -> StageObject:
     return {
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "Stage",
@@ -152,5 +158,5 @@ def _stage(
     }
 
 
-def _match(key: str, operator: str, *values: str) -> Manifest:
+def _match(key: str, operator: str, *values: str) -> StageObject:
     return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}

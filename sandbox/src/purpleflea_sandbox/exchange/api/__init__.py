@@ -1,4 +1,4 @@
-"""The Seed dialect over HTTP, and beside it the admin API and the fault switchboard.
+"""The Seed dialect over HTTP, with the admin API and the fault API.
 
-Translates between JSON and the venue; decides nothing about money.
+This package converts between JSON and the venue; it contains no rules about money.
 """

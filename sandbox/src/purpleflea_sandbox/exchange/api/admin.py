@@ -1,4 +1,7 @@
-"""The admin API: what tests and the demo read, and the fault switchboard. Closed without an admin token."""
+"""Admin API: data for tests and the demo, and the fault API.
+
+It is closed if no admin token is configured.
+"""
 
 from typing import Annotated
 
@@ -7,21 +10,32 @@ from pydantic import Field, model_validator
 
 from purpleflea_sandbox.exchange.api import views
 from purpleflea_sandbox.exchange.api.decimals import DecimalInput, DecimalOutput, text
-from purpleflea_sandbox.exchange.api.entrance import Premises, admin
-from purpleflea_sandbox.exchange.api.models import Answer, Body, OrderView, PositionView
+from purpleflea_sandbox.exchange.api.dependencies import State, admin
+from purpleflea_sandbox.exchange.api.models import (
+    OrderView,
+    PositionView,
+    RequestBody,
+    ResponseBody,
+)
 from purpleflea_sandbox.exchange.api.problems import documented
-from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, Installed, Match
+from purpleflea_sandbox.exchange.core.faults import (
+    MAX_MS,
+    Fault,
+    FaultKind,
+    FaultMatch,
+    InstalledFault,
+)
 from purpleflea_sandbox.exchange.core.orders import OrderStatus
 from purpleflea_sandbox.exchange.storage import orders
-from purpleflea_sandbox.exchange.venue import cashier, reports
-from purpleflea_sandbox.exchange.venue.reports import Standing
+from purpleflea_sandbox.exchange.venue import funding, reports
+from purpleflea_sandbox.exchange.venue.reports import AccountReport
 
 router = APIRouter(
     tags=["admin"], dependencies=[Depends(admin)], responses=documented(401, 403, 422)
 )
 
 
-class AccountView(Answer):
+class AccountView(ResponseBody):
     owner: str
     agent_id: str
     cash_usd: DecimalOutput
@@ -29,17 +43,17 @@ class AccountView(Answer):
     positions: list[PositionView]
 
 
-class CashBody(Body):
-    cash_usd: DecimalInput = Field(description="What the account holds afterwards.")
+class CashBody(RequestBody):
+    cash_usd: DecimalInput = Field(description="Cash of the account after the request.")
 
 
-class CashView(Answer):
+class CashView(ResponseBody):
     owner: str
     agent_id: str
     cash_usd: DecimalOutput
 
 
-class AccountsView(Answer):
+class AccountsView(ResponseBody):
     accounts: list[AccountView]
 
 
@@ -47,12 +61,12 @@ class AgentOrderView(OrderView):
     agent_id: str
 
 
-class AgentOrdersView(Answer):
-    count: int = Field(description="All that match, not only those listed.")
+class AgentOrdersView(ResponseBody):
+    count: int = Field(description="Number of all matching orders, including those not listed.")
     orders: list[AgentOrderView] = Field(description="Newest first.")
 
 
-class AgentSummary(Answer):
+class AgentSummary(ResponseBody):
     owner: str
     agent_id: str
     orders: int
@@ -64,13 +78,16 @@ class AgentSummary(Answer):
     equity_usd: DecimalOutput
 
 
-class Summary(Answer):
+class Summary(ResponseBody):
     orders: int
     agents: list[AgentSummary]
 
 
-class MatchBody(Body):
-    """What is left out matches everything. Health, admin and OpenAPI paths never meet a fault."""
+class MatchBody(RequestBody):
+    """An omitted field matches everything.
+
+    Faults never apply to health, admin and OpenAPI paths.
+    """
 
     method: Annotated[str, Field(pattern="^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$")] | None = (
         None
@@ -79,18 +96,19 @@ class MatchBody(Body):
     agent_id: Annotated[str, Field(max_length=128)] | None = None
 
 
-class FaultBody(Body):
+class FaultBody(RequestBody):
     match: MatchBody = MatchBody()
     kind: FaultKind
     ms: Annotated[int, Field(ge=0, le=MAX_MS)] | None = Field(
-        default=None, description="delay: how long; timeout_after_commit: silence before the reset."
+        default=None,
+        description="delay: duration; timeout_after_commit: time without a response before the reset.",
     )
     status: Annotated[int, Field(ge=400, le=599)] | None = Field(
-        default=None, description="status: what to answer; 503 when left out."
+        default=None, description="status: HTTP status of the response; 503 if omitted."
     )
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     times: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="Strikes before it is spent; for ever when left out."
+        default=None, description="Number of requests that the fault affects; unlimited if omitted."
     )
 
     @model_validator(mode="after")
@@ -101,35 +119,40 @@ class FaultBody(Body):
 
 
 class FaultView(FaultBody):
-    hits: int = Field(description="How often it has struck.")
+    hits: int = Field(description="Number of requests that the fault has affected.")
 
 
 @router.get("/admin/accounts")
-async def accounts(premises: Premises) -> AccountsView:
-    found = reports.standings(premises.venue)
-    return AccountsView(accounts=[_account_view(standing) for standing in found])
+async def accounts(state: State) -> AccountsView:
+    listed = reports.account_reports(state.venue)
+    return AccountsView(accounts=[_account_view(report) for report in listed])
 
 
 @router.put("/admin/accounts/{owner}/{agent_id}/cash", responses=documented(404))
 async def set_cash(
-    premises: Premises,
+    state: State,
     owner: Annotated[str, Path(max_length=64)],
     agent_id: Annotated[str, Path(max_length=128)],
     body: CashBody,
 ) -> CashView:
-    """Set the cash of an account: a loss (drawdown), an empty wallet, a rescue. It becomes an entry of the account."""
-    found = cashier.adjust(premises.venue, owner, agent_id, body.cash_usd)
-    return CashView(owner=found.owner, agent_id=found.agent_id, cash_usd=text(found.cash_usd))
+    """Set the cash of an account, for example to simulate a loss (drawdown) or an empty wallet.
+
+    The change is recorded as an entry of the account.
+    """
+    adjusted = funding.adjust(state.venue, owner, agent_id, body.cash_usd)
+    return CashView(
+        owner=adjusted.owner, agent_id=adjusted.agent_id, cash_usd=text(adjusted.cash_usd)
+    )
 
 
 @router.get("/admin/orders")
 async def agent_orders(
-    premises: Premises,
+    state: State,
     agent_id: Annotated[str | None, Query(max_length=128)] = None,
     limit: Annotated[int, Query(ge=0, le=10_000)] = 100,
 ) -> AgentOrdersView:
-    """Orders of one agent, or of all, over every owner."""
-    database = premises.venue.database
+    """List orders of one agent or of all agents, across all owners."""
+    database = state.venue.database
     listed = [
         AgentOrderView(agent_id=agent, **views.order_view(order).model_dump())
         for agent, order in orders.newest_of_agent(database, agent_id, limit)
@@ -138,58 +161,58 @@ async def agent_orders(
 
 
 @router.get("/admin/summary")
-async def summary(premises: Premises) -> Summary:
-    agents = [_agent_summary(standing) for standing in reports.standings(premises.venue)]
+async def summary(state: State) -> Summary:
+    agents = [_agent_summary(report) for report in reports.account_reports(state.venue)]
     return Summary(orders=sum(agent.orders for agent in agents), agents=agents)
 
 
 @router.get("/faults")
-async def faults(premises: Premises) -> list[FaultView]:
-    return [_fault_view(item) for item in premises.switchboard.installed]
+async def faults(state: State) -> list[FaultView]:
+    return [_fault_view(item) for item in state.fault_registry.installed]
 
 
 @router.put("/faults")
 async def install_faults(
-    premises: Premises, body: Annotated[list[FaultBody], Field(max_length=100)]
+    state: State, body: Annotated[list[FaultBody], Field(max_length=100)]
 ) -> list[FaultView]:
-    """Replace every fault; they are tried in order."""
-    premises.install_faults(tuple(_fault(item) for item in body))
-    return [_fault_view(item) for item in premises.switchboard.installed]
+    """Replace all faults; they are evaluated in the given sequence."""
+    state.install_faults(tuple(_fault(item) for item in body))
+    return [_fault_view(item) for item in state.fault_registry.installed]
 
 
 @router.delete("/faults", status_code=204)
-async def remove_faults(premises: Premises) -> None:
-    premises.install_faults(())
+async def remove_faults(state: State) -> None:
+    state.install_faults(())
 
 
-def _account_view(standing: Standing) -> AccountView:
-    held = views.positions_view(standing.holdings)
+def _account_view(report: AccountReport) -> AccountView:
+    positions = views.positions_view(report.holdings)
     return AccountView(
-        owner=standing.account.owner,
-        agent_id=standing.account.agent_id,
-        cash_usd=text(standing.account.cash_usd),
-        equity_usd=held.equity_usd,
-        positions=held.positions,
+        owner=report.account.owner,
+        agent_id=report.account.agent_id,
+        cash_usd=text(report.account.cash_usd),
+        equity_usd=positions.equity_usd,
+        positions=positions.positions,
     )
 
 
-def _agent_summary(standing: Standing) -> AgentSummary:
+def _agent_summary(report: AccountReport) -> AgentSummary:
     return AgentSummary(
-        owner=standing.account.owner,
-        agent_id=standing.account.agent_id,
-        orders=standing.tally.orders,
-        filled=standing.count(OrderStatus.FILLED),
-        open=standing.count(OrderStatus.OPEN),
-        rejected=standing.count(OrderStatus.REJECTED),
-        cancelled=standing.count(OrderStatus.CANCELLED),
-        realized_pnl_usd=text(standing.realized_pnl_usd),
-        equity_usd=text(standing.holdings.equity_usd),
+        owner=report.account.owner,
+        agent_id=report.account.agent_id,
+        orders=report.order_counts.orders,
+        filled=report.count(OrderStatus.FILLED),
+        open=report.count(OrderStatus.OPEN),
+        rejected=report.count(OrderStatus.REJECTED),
+        cancelled=report.count(OrderStatus.CANCELLED),
+        realized_pnl_usd=text(report.realized_pnl_usd),
+        equity_usd=text(report.holdings.equity_usd),
     )
 
 
 def _fault(body: FaultBody) -> Fault:
     return Fault(
-        match=Match(**body.match.model_dump()),
+        match=FaultMatch(**body.match.model_dump()),
         kind=body.kind,
         ms=body.ms,
         status=body.status,
@@ -198,7 +221,7 @@ def _fault(body: FaultBody) -> Fault:
     )
 
 
-def _fault_view(item: Installed) -> FaultView:
+def _fault_view(item: InstalledFault) -> FaultView:
     fault = item.fault
     return FaultView(
         match=MatchBody(

@@ -1,4 +1,6 @@
-"""The FastAPI application around a house: routes, errors, faults, and the ticker that lives as long as it does."""
+"""The FastAPI application of the exchange: routes, errors, faults, and the background task with the
+same lifetime.
+"""
 
 import asyncio
 import contextlib
@@ -9,18 +11,18 @@ from fastapi import FastAPI
 
 from purpleflea_sandbox.exchange.api import admin, funds, problems, trading
 from purpleflea_sandbox.exchange.api.body_limit import BodyLimit
-from purpleflea_sandbox.exchange.api.entrance import Premises
+from purpleflea_sandbox.exchange.api.dependencies import State
 from purpleflea_sandbox.exchange.api.fault_injection import FaultInjection
 from purpleflea_sandbox.exchange.api.models import Problem
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 
 TICK_S = 0.25
 
 logger = logging.getLogger(__name__)
 
 
-def application(house: House) -> FastAPI:
-    """Serve the house; its storage is closed when the application ends."""
+def application(state: AppState) -> FastAPI:
+    """Return the application for a state; its storage is closed when the application ends."""
     app = FastAPI(
         title="Purple Flea paper exchange",
         version="0.1.0",
@@ -28,49 +30,50 @@ def application(house: House) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
-        # Needed for the $ref of documented() to resolve.
+        # Required so that the $ref of documented() resolves.
         responses={500: {"model": Problem, "description": "Internal error"}},
     )
-    app.state.house = house
+    app.state.exchange = state
     for router in (trading.router, funds.router, admin.router):
         app.include_router(router)
     app.add_api_route("/healthz", _healthz, tags=["health"], methods=["GET"])
     app.add_api_route("/readyz", _readyz, tags=["health"], methods=["GET"])
     app.add_middleware(BodyLimit)
-    app.add_middleware(FaultInjection, house=house)
+    app.add_middleware(FaultInjection, state=state)
     problems.install(app)
     return app
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    house: House = app.state.house
-    ticker = asyncio.create_task(_tick(house), name="exchange-ticker")
+    state: AppState = app.state.exchange
+    ticker = asyncio.create_task(_tick(state), name="exchange-ticker")
     try:
         yield
     finally:
         ticker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ticker
-        house.close()
+        state.close()
 
 
-async def _tick(house: House) -> None:
+async def _tick(state: AppState) -> None:
     while True:
         try:
-            house.tick()
+            state.tick()
         except Exception:
-            # The worker's edge: a full disk must not end the settling of orders for good.
+            # Catch everything here, because a full disk must not stop the settlement of orders
+            # permanently.
             logger.exception("tick failed")
         await asyncio.sleep(TICK_S)
 
 
 async def _healthz() -> dict[str, str]:
-    """The process answers."""
+    """Return 200 if the process responds."""
     return {"status": "ok"}
 
 
-async def _readyz(premises: Premises) -> dict[str, str]:
-    """The storage answers."""
-    premises.venue.database.row("SELECT 1")
+async def _readyz(state: State) -> dict[str, str]:
+    """Return 200 if the storage responds."""
+    state.venue.database.row("SELECT 1")
     return {"status": "ready"}

@@ -1,6 +1,6 @@
-"""Refuses bodies beyond any legal request before they fill the memory.
+"""Rejects request bodies that exceed the limit before they use memory.
 
-Not FastAPI's own limit, because that one answers with plain text instead of problem details.
+FastAPI's own limit is not used, because it responds with plain text instead of problem details.
 """
 
 from starlette.datastructures import Headers
@@ -15,7 +15,9 @@ _DETAIL = f"a request body has at most {MAX_BODY_BYTES} bytes"
 
 
 class BodyLimit:
-    """ASGI middleware: 413 by Content-Length, or as soon as a chunked body has grown too long."""
+    """ASGI middleware that responds with 413 based on Content-Length, or as soon as a chunked body
+    exceeds the limit.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

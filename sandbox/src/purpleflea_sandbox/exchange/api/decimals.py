@@ -1,5 +1,7 @@
-"""Decimals on the wire: JSON strings in plain notation. Answers hold nothing else; requests may also hold a number, as
-the published page's client sends it, which counts as the shortest decimal that it stands for.
+"""Decimals in JSON: strings in plain notation.
+
+Responses contain only strings. Requests may also contain a number, because the client of the
+published page sends numbers. A number is parsed as its shortest decimal representation.
 """
 
 import re
@@ -16,7 +18,7 @@ _DECIMAL = re.compile(PATTERN.removeprefix("^").removesuffix("$"))
 
 
 def text(value: Decimal) -> str:
-    """Plain notation: never an exponent, never a negative zero."""
+    """Return plain notation, without an exponent and without a negative zero."""
     return format(value + 0 if value else abs(value), "f")
 
 

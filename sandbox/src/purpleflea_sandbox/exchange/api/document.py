@@ -1,6 +1,8 @@
-"""The OpenAPI document of the exchange as a file: `python -m ...exchange.api.document FILE` (`make docs`).
+"""Writes the OpenAPI document of the exchange: `python -m ...exchange.api.document FILE` (`make
+docs`).
 
-It is the contract of the published page written out, for people who write a client and have no exchange at hand.
+It documents the API of the published page for developers who write a client without access to an
+exchange.
 """
 
 import json
@@ -8,17 +10,17 @@ import sys
 from pathlib import Path
 
 from purpleflea_sandbox.exchange.api.app import application
-from purpleflea_sandbox.exchange.house import House
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.settings import from_environment
 
 
 def document() -> str:
-    """The document as text."""
-    house = House.opened(from_environment({}))
+    """Return the document as text."""
+    state = AppState.open(from_environment({}))
     try:
-        return json.dumps(application(house).openapi(), indent=2) + "\n"
+        return json.dumps(application(state).openapi(), indent=2) + "\n"
     finally:
-        house.close()
+        state.close()
 
 
 if __name__ == "__main__":

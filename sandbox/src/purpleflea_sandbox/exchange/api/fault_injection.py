@@ -1,7 +1,8 @@
-"""Carries out the faults that the switchboard hands a request.
+"""Applies the faults that the registry selects for a request.
 
-Sits outside the application, so that a fault can act before the request is seen or after it has been committed.
-Only the dialect's own paths are hit: health checks and the admin API always work.
+The middleware is outside the application, so a fault can take effect before the request is
+processed or after it has been committed. Only the paths of the Seed dialect are affected: health checks
+and the admin API always work.
 """
 
 import asyncio
@@ -12,33 +13,33 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from purpleflea_sandbox.exchange.api.entrance import STALE
+from purpleflea_sandbox.exchange.api.dependencies import STALE
 from purpleflea_sandbox.exchange.api.problems import problem, problem_response, refusal
-from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, Target
+from purpleflea_sandbox.exchange.app_state import AppState
+from purpleflea_sandbox.exchange.core.faults import MAX_MS, Fault, FaultKind, RequestTarget
 from purpleflea_sandbox.exchange.errors import TooManyError
-from purpleflea_sandbox.exchange.house import House
 
 TRANSPORT = "purpleflea.transport"
-"""Where the server puts the connection's transport into the scope's state."""
+"""Key of the connection's transport in the scope's state; the server sets it."""
 
 _DIALECT_PATHS = ("/v1/", "/faucet/")
-# l_onoff=1, l_linger=0: closing sends RST instead of FIN.
+# l_onoff=1, l_linger=0: closing the socket sends RST instead of FIN.
 _RESET_ON_CLOSE = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 
 
 class FaultInjection:
-    """ASGI middleware."""
+    """ASGI middleware that applies faults."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
+    def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app = app
-        self._house = house
+        self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(_DIALECT_PATHS):
             await self._app(scope, receive, send)
             return
         final: Fault | None = None
-        for fault in self._house.switchboard.strike(_target(scope)):
+        for fault in self._state.fault_registry.select(_target(scope)):
             if fault.kind is FaultKind.DELAY:
                 await asyncio.sleep(_seconds(fault))
             else:
@@ -69,9 +70,9 @@ class FaultInjection:
                 await self._app(scope, receive, send)
 
 
-def _target(scope: Scope) -> Target:
+def _target(scope: Scope) -> RequestTarget:
     agent_id = Headers(scope=scope).get("x-agent-id", "default")
-    return Target(method=scope["method"], path=scope["path"], agent_id=agent_id)
+    return RequestTarget(method=scope["method"], path=scope["path"], agent_id=agent_id)
 
 
 def _seconds(fault: Fault) -> float:
@@ -79,11 +80,11 @@ def _seconds(fault: Fault) -> float:
 
 
 async def _swallow(_: Message) -> None:
-    """Take a response that nobody will ever get."""
+    """Discard a response that will never be sent."""
 
 
 async def _silence(fault: Fault | None, receive: Receive) -> None:
-    """Wait until the client has given up, or for the fault's time."""
+    """Wait until the client has disconnected, or until the fault's time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(MAX_MS / 1000 if fault is None else _seconds(fault)):
             await _disconnect(receive)
@@ -92,12 +93,12 @@ async def _silence(fault: Fault | None, receive: Receive) -> None:
 async def _reset(scope: Scope, receive: Receive) -> None:
     transport: Any = scope.get("state", {}).get(TRANSPORT)
     if transport is None:
-        raise ConnectionResetError("a fault was injected, and this server cannot reset connections")
+        raise ConnectionResetError("a fault was injected, but this server cannot reset connections")
     if not transport.is_closing():
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
-    # Returning earlier would let the server try to answer with a 500.
+    # If this function returned earlier, the server would try to send a 500.
     await _disconnect(receive)
 
 

@@ -1,4 +1,4 @@
-"""Wallet, escrow, faucet, and the registration of keys."""
+"""Wallet, escrow, faucet, and registration of keys."""
 
 from typing import Annotated
 
@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path, Query, Response
 
 from purpleflea_sandbox.exchange.api import views
 from purpleflea_sandbox.exchange.api.decimals import text
-from purpleflea_sandbox.exchange.api.entrance import (
-    AtVenue,
+from purpleflea_sandbox.exchange.api.dependencies import (
     Caller,
+    CurrentVenue,
     IdempotencyKey,
-    Premises,
+    State,
     require_rate,
 )
 from purpleflea_sandbox.exchange.api.models import (
@@ -25,7 +25,7 @@ from purpleflea_sandbox.exchange.api.problems import documented
 from purpleflea_sandbox.exchange.core.escrows import NewEscrow
 from purpleflea_sandbox.exchange.errors import InvalidError
 from purpleflea_sandbox.exchange.storage import escrows
-from purpleflea_sandbox.exchange.venue import access, cashier, escrow
+from purpleflea_sandbox.exchange.venue import access, escrow, funding
 
 router = APIRouter(responses=documented(401, 422, 429))
 
@@ -33,8 +33,8 @@ EscrowId = Annotated[str, Path(max_length=64)]
 
 
 @router.get("/v1/balance", tags=["wallet"])
-async def balance(at: AtVenue, caller: Caller) -> BalanceView:
-    return views.balance_view(at.holdings(caller))
+async def balance(venue: CurrentVenue, caller: Caller) -> BalanceView:
+    return views.balance_view(venue.holdings(caller))
 
 
 @router.post(
@@ -43,18 +43,21 @@ async def balance(at: AtVenue, caller: Caller) -> BalanceView:
     status_code=201,
     responses={
         **documented(409),
-        200: {"model": EscrowView, "description": "Known key: the same escrow"},
+        200: {
+            "model": EscrowView,
+            "description": "The idempotency key was already used: the existing escrow",
+        },
     },
 )
 async def create_escrow(
     body: EscrowBody,
     idempotency_key: IdempotencyKey,
-    at: AtVenue,
+    venue: CurrentVenue,
     caller: Caller,
     response: Response,
 ) -> EscrowView:
     """Lock an amount for a counterparty."""
-    # Exactly what a dollar token can hold; also keeps every sum within Decimal's 28 digits.
+    # The precision of a dollar token; it also keeps every sum within the 28 digits of Decimal.
     if not body.amount_usd or body.amount_usd != round(body.amount_usd, 6):
         raise InvalidError(
             "invalid_amount", "amount_usd must be more than 0, with at most 6 decimals"
@@ -65,46 +68,51 @@ async def create_escrow(
         amount_usd=body.amount_usd,
         description=body.description,
     )
-    created, is_new = escrow.create(at, caller, request)
+    created, is_new = escrow.create(venue, caller, request)
     response.status_code = 201 if is_new else 200
     return views.escrow_view(created)
 
 
 @router.get("/v1/escrow", tags=["escrow"])
 async def find_escrow(
-    idempotency_key: Annotated[str, Query(max_length=128)], at: AtVenue, caller: Caller
+    idempotency_key: Annotated[str, Query(max_length=128)], venue: CurrentVenue, caller: Caller
 ) -> EscrowsView:
-    """What became of a request whose answer was lost: the escrow of its key, or none."""
-    known = escrows.find_by_idempotency_key(at.database, caller.account_id, idempotency_key)
+    """Find the escrow of an idempotency key after a response was lost; the list is empty if there
+    is none.
+    """
+    known = escrows.find_by_idempotency_key(venue.database, caller.account_id, idempotency_key)
     return EscrowsView(escrows=[views.escrow_view(known)] if known else [])
 
 
 @router.get("/v1/escrow/{escrow_id}", tags=["escrow"], responses=documented(404))
-async def get_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
-    return views.escrow_view(escrow.get(at, caller, escrow_id))
+async def get_escrow(escrow_id: EscrowId, venue: CurrentVenue, caller: Caller) -> EscrowView:
+    return views.escrow_view(escrow.get(venue, caller, escrow_id))
 
 
 @router.post("/v1/escrow/{escrow_id}/release", tags=["escrow"], responses=documented(404, 409))
-async def release_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
-    """Pay the counterparty; a second step of any kind is a conflict."""
-    return views.escrow_view(escrow.release(at, caller, escrow_id))
+async def release_escrow(escrow_id: EscrowId, venue: CurrentVenue, caller: Caller) -> EscrowView:
+    """Pay the counterparty.
+
+    If the escrow was already released or cancelled, the response is 409.
+    """
+    return views.escrow_view(escrow.release(venue, caller, escrow_id))
 
 
 @router.post("/v1/escrow/{escrow_id}/cancel", tags=["escrow"], responses=documented(404, 409))
-async def cancel_escrow(escrow_id: EscrowId, at: AtVenue, caller: Caller) -> EscrowView:
-    """Take the money back; a second step of any kind is a conflict."""
-    return views.escrow_view(escrow.cancel(at, caller, escrow_id))
+async def cancel_escrow(escrow_id: EscrowId, venue: CurrentVenue, caller: Caller) -> EscrowView:
+    """Refund the creator. If the escrow was already released or cancelled, the response is 409."""
+    return views.escrow_view(escrow.cancel(venue, caller, escrow_id))
 
 
 @router.post("/faucet/claim", tags=["faucet"])
-async def claim_faucet(at: AtVenue, caller: Caller) -> ClaimView:
-    """Paper dollars, once per window; inside the window 429 with Retry-After."""
-    claim = cashier.claim_faucet(at, caller)
+async def claim_faucet(venue: CurrentVenue, caller: Caller) -> ClaimView:
+    """Credit paper dollars once per window; inside the window the response is 429 with Retry-After."""
+    claim = funding.claim_faucet(venue, caller)
     return ClaimView(claim_id=claim.claim_id, credited_usd=text(claim.credited_usd))
 
 
 @router.post("/v1/auth/register", tags=["keys"], status_code=201)
-async def register(premises: Premises) -> KeyView:
-    """A new key with accounts of its own; needs no key."""
-    require_rate(premises.registrations, "everybody", premises.venue.clock())
-    return KeyView(api_key=access.register(premises.venue))
+async def register(state: State) -> KeyView:
+    """Create a new key with its own accounts; this operation needs no key."""
+    require_rate(state.registrations, "all callers", state.venue.clock())
+    return KeyView(api_key=access.register(state.venue))

@@ -1,6 +1,6 @@
-"""Every JSON body of the Seed dialect, as the OpenAPI document shows it.
+"""JSON bodies of the Seed dialect, as shown in the OpenAPI document.
 
-Field descriptions are the documentation that agent developers read.
+Field descriptions are documentation for agent developers.
 """
 
 from typing import Annotated
@@ -19,17 +19,17 @@ Timestamp = Annotated[
 MarketName = Annotated[str, Field(max_length=32, examples=["BTC-USD"])]
 
 
-class Body(BaseModel):
-    """A request body: unknown fields are mistakes."""
+class RequestBody(BaseModel):
+    """A request body; unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class OrderBody(Body):
+class OrderBody(RequestBody):
     market: MarketName
     side: Side
     size: DecimalInput = Field(description="Base units, a multiple of the market's size_step.")
@@ -39,24 +39,24 @@ class OrderBody(Body):
     )
 
 
-class EscrowBody(Body):
+class EscrowBody(RequestBody):
     counterparty_id: Annotated[str, Field(pattern=AGENT_ID_PATTERN, examples=["momentum-1"])]
     amount_usd: DecimalInput = Field(description="More than 0, at most 6 decimals.")
     description: Annotated[str, Field(max_length=500)] = ""
 
 
-class MarketView(Answer):
+class MarketView(ResponseBody):
     market: str
     price: DecimalOutput
     tick_size: DecimalOutput
     size_step: DecimalOutput
 
 
-class MarketsView(Answer):
+class MarketsView(ResponseBody):
     markets: list[MarketView]
 
 
-class CandleView(Answer):
+class CandleView(ResponseBody):
     time: Timestamp
     open: DecimalOutput
     high: DecimalOutput
@@ -65,13 +65,13 @@ class CandleView(Answer):
     volume: DecimalOutput
 
 
-class CandlesView(Answer):
+class CandlesView(ResponseBody):
     market: str
     interval: str
-    candles: list[CandleView] = Field(description="Oldest first; the last one is still running.")
+    candles: list[CandleView] = Field(description="Oldest first; the last candle is still open.")
 
 
-class OrderView(Answer):
+class OrderView(ResponseBody):
     order_id: str
     idempotency_key: str
     market: str
@@ -88,36 +88,36 @@ class OrderView(Answer):
     reject_reason: str | None = None
 
 
-class OrdersView(Answer):
+class OrdersView(ResponseBody):
     orders: list[OrderView] = Field(description="Newest first.")
 
 
-class PositionView(Answer):
+class PositionView(ResponseBody):
     market: str
-    size: DecimalOutput = Field(description="Signed: a short is negative.")
+    size: DecimalOutput = Field(description="Signed: negative for a short position.")
     entry_price: DecimalOutput
     mark_price: DecimalOutput
     notional_usd: DecimalOutput
     unrealized_pnl_usd: DecimalOutput
-    realized_pnl_usd: DecimalOutput = Field(description="Of this market so far, before fees.")
+    realized_pnl_usd: DecimalOutput = Field(description="Total of this market, before fees.")
 
 
-class PositionsView(Answer):
+class PositionsView(ResponseBody):
     positions: list[PositionView]
     equity_usd: DecimalOutput
 
 
-class AmountView(Answer):
+class AmountView(ResponseBody):
     amount: DecimalOutput
     usd_value: DecimalOutput
 
 
-class BalanceView(Answer):
+class BalanceView(ResponseBody):
     balances: dict[str, AmountView]
     equity_usd: DecimalOutput
 
 
-class EscrowView(Answer):
+class EscrowView(ResponseBody):
     escrow_id: str
     idempotency_key: str
     status: EscrowStatus
@@ -128,25 +128,25 @@ class EscrowView(Answer):
     updated_at: Timestamp
 
 
-class EscrowsView(Answer):
+class EscrowsView(ResponseBody):
     escrows: list[EscrowView]
 
 
-class ClaimView(Answer):
+class ClaimView(ResponseBody):
     claim_id: str
     credited_usd: DecimalOutput
 
 
-class KeyView(Answer):
+class KeyView(ResponseBody):
     api_key: str = Field(description="Shown once.", examples=["pf_paper_" + "0" * 32])
 
 
-class FieldProblem(Answer):
+class FieldProblem(ResponseBody):
     field: str
     message: str
 
 
-class Problem(Answer):
+class Problem(ResponseBody):
     """RFC 9457 problem details."""
 
     type: str

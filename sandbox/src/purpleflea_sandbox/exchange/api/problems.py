@@ -1,6 +1,6 @@
-"""Errors on the wire: RFC 9457 problem details for every refusal, whoever raised it.
+"""Errors in HTTP responses: RFC 9457 problem details for every error, independent of its source.
 
-A body is never echoed, so nothing secret can come back in an error.
+A request body is never echoed, so an error cannot contain a secret.
 """
 
 import http
@@ -42,7 +42,7 @@ def problem(status: int, code: str, detail: str, title: str | None = None) -> Pr
 
 
 def refusal(error: ExchangeError) -> JSONResponse:
-    """The answer to a request that the exchange refuses."""
+    """Return the response to a rejected request."""
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
@@ -50,13 +50,13 @@ def refusal(error: ExchangeError) -> JSONResponse:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entry of the errors that an operation may answer with."""
+    """Return the OpenAPI entry of the error responses of an operation."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": _phrase(status), "content": content} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
+    """Convert every error of the application to a problem document."""
     app.add_exception_handler(ExchangeError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
@@ -73,13 +73,13 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    found = [
+    errors = [
         FieldProblem(field=".".join(map(str, item["loc"])), message=item["msg"])
         for item in error.errors()
     ]
-    detail = "; ".join(f"{item.field}: {item.message}" for item in found)
+    detail = "; ".join(f"{item.field}: {item.message}" for item in errors)
     answer = problem(422, "invalid_request", detail, "Invalid request")
-    return problem_response(answer.model_copy(update={"errors": found}))
+    return problem_response(answer.model_copy(update={"errors": errors}))
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
@@ -95,7 +95,9 @@ async def _storage(_: Request, __: Exception) -> JSONResponse:
 
 
 async def _unexpected(_: Request, __: Exception) -> JSONResponse:
-    return problem_response(problem(500, "internal_error", "the exchange failed; its log says why"))
+    return problem_response(
+        problem(500, "internal_error", "internal error of the exchange; see its log")
+    )
 
 
 def _phrase(status: int) -> str:

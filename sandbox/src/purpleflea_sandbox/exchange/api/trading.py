@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from purpleflea_sandbox.exchange.api import views
 from purpleflea_sandbox.exchange.api.decimals import text
-from purpleflea_sandbox.exchange.api.entrance import AtVenue, Caller, IdempotencyKey, Owner
+from purpleflea_sandbox.exchange.api.dependencies import Caller, CurrentVenue, IdempotencyKey, Owner
 from purpleflea_sandbox.exchange.api.models import (
     CandlesView,
     MarketsView,
@@ -23,7 +23,7 @@ from purpleflea_sandbox.exchange.core.orders import NewOrder, OrderStatus
 from purpleflea_sandbox.exchange.errors import InvalidError
 from purpleflea_sandbox.exchange.storage import orders
 from purpleflea_sandbox.exchange.venue import trading
-from purpleflea_sandbox.exchange.venue.place import market_named
+from purpleflea_sandbox.exchange.venue.context import market_named
 
 INTERVAL_PATTERN = "^[1-9][0-9]{0,4}(s|m|h)$"
 MAX_INTERVAL_MS = 86_400_000
@@ -36,13 +36,13 @@ OrderId = Annotated[str, Path(max_length=64)]
 
 
 @router.get("/markets")
-async def markets(at: AtVenue, _: Owner) -> MarketsView:
-    """Every market with its price now."""
+async def markets(venue: CurrentVenue, _: Owner) -> MarketsView:
+    """List every market with its current price."""
     return MarketsView(
         markets=[
             MarketView(
                 market=market.name,
-                price=text(at.price(market)),
+                price=text(venue.price(market)),
                 tick_size=text(market.tick_size),
                 size_step=text(market.size_step),
             )
@@ -54,21 +54,21 @@ async def markets(at: AtVenue, _: Owner) -> MarketsView:
 @router.get("/markets/{market}/candles", responses=documented(404))
 async def candles(
     market: str,
-    at: AtVenue,
+    venue: CurrentVenue,
     _: Owner,
     interval: Annotated[str, Query(pattern=INTERVAL_PATTERN)] = "15s",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> CandlesView:
-    """The newest candles, oldest first; the last one is still running."""
-    found = prices.candles(
-        at.terms.seed,
+    """List the newest candles, oldest first; the last candle is still open."""
+    newest = prices.candles(
+        venue.terms.seed,
         market_named(market),
         interval_ms=_interval_ms(interval),
         limit=limit,
-        now_ms=at.clock(),
+        now_ms=venue.clock(),
     )
     return CandlesView(
-        market=market, interval=interval, candles=[views.candle_view(candle) for candle in found]
+        market=market, interval=interval, candles=[views.candle_view(candle) for candle in newest]
     )
 
 
@@ -77,17 +77,23 @@ async def candles(
     status_code=201,
     responses={
         **documented(404, 409),
-        200: {"model": OrderView, "description": "Known key: the same order"},
+        200: {
+            "model": OrderView,
+            "description": "The idempotency key was already used: the existing order",
+        },
     },
 )
 async def place_order(
     body: OrderBody,
     idempotency_key: IdempotencyKey,
-    at: AtVenue,
+    venue: CurrentVenue,
     caller: Caller,
     response: Response,
 ) -> OrderView:
-    """Place an order; the same key and body show the same order again, never a second fill."""
+    """Place an order.
+
+    A request with the same key and body returns the existing order and never fills twice.
+    """
     request = NewOrder(
         idempotency_key=idempotency_key,
         market=market_named(body.market),
@@ -96,42 +102,42 @@ async def place_order(
         type=body.type,
         price=body.price,
     )
-    order, is_new = trading.place(at, caller.account_id, request)
+    order, is_new = trading.place(venue, caller.account_id, request)
     response.status_code = 201 if is_new else 200
     return views.order_view(order)
 
 
 @router.get("/orders")
 async def list_orders(
-    at: AtVenue,
+    venue: CurrentVenue,
     caller: Caller,
     idempotency_key: Annotated[str | None, Query(max_length=128)] = None,
     status: OrderStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> OrdersView:
-    """The order of an idempotency key (none or one), or the newest orders."""
+    """Return the order of an idempotency key (none or one), or the newest orders."""
     if idempotency_key is None:
-        found = orders.newest(at.database, caller.account_id, status=status, limit=limit)
+        matching = orders.newest(venue.database, caller.account_id, status=status, limit=limit)
     else:
-        known = orders.find_by_idempotency_key(at.database, caller.account_id, idempotency_key)
-        found = [known] if known is not None and status in (None, known.status) else []
-    return views.orders_view(found)
+        known = orders.find_by_idempotency_key(venue.database, caller.account_id, idempotency_key)
+        matching = [known] if known is not None and status in (None, known.status) else []
+    return views.orders_view(matching)
 
 
 @router.get("/orders/{order_id}", responses=documented(404))
-async def get_order(order_id: OrderId, at: AtVenue, caller: Caller) -> OrderView:
-    return views.order_view(trading.get(at, caller.account_id, order_id))
+async def get_order(order_id: OrderId, venue: CurrentVenue, caller: Caller) -> OrderView:
+    return views.order_view(trading.get(venue, caller.account_id, order_id))
 
 
 @router.delete("/orders/{order_id}", responses=documented(404, 409))
-async def cancel_order(order_id: OrderId, at: AtVenue, caller: Caller) -> OrderView:
+async def cancel_order(order_id: OrderId, venue: CurrentVenue, caller: Caller) -> OrderView:
     """Cancel an open limit order."""
-    return views.order_view(trading.cancel(at, caller.account_id, order_id))
+    return views.order_view(trading.cancel(venue, caller.account_id, order_id))
 
 
 @router.get("/positions")
-async def positions(at: AtVenue, caller: Caller) -> PositionsView:
-    return views.positions_view(at.holdings(caller))
+async def positions(venue: CurrentVenue, caller: Caller) -> PositionsView:
+    return views.positions_view(venue.holdings(caller))
 
 
 def _interval_ms(interval: str) -> int:

@@ -1,4 +1,4 @@
-"""From values to the JSON of the dialect; no decisions."""
+"""Converts values to the JSON of the Seed dialect; contains no decisions."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -58,10 +58,10 @@ def candle_view(candle: Candle) -> CandleView:
 
 
 def positions_view(holdings: Holdings) -> PositionsView:
-    """Open positions only: a flat one is no position."""
-    held = [p for p in holdings.positions.values() if p.size]
+    """Return only open positions; a position of size 0 is omitted."""
+    open_positions = [p for p in holdings.positions.values() if p.size]
     return PositionsView(
-        positions=[_position_view(p, holdings.marks[p.market]) for p in held],
+        positions=[_position_view(p, holdings.marks[p.market]) for p in open_positions],
         equity_usd=text(holdings.equity_usd),
     )
 

@@ -1,4 +1,4 @@
-"""The rules of the exchange: pure functions and frozen values.
+"""Rules of the exchange: pure functions and frozen values.
 
-Nothing here reads a clock, draws a random number or does I/O; all of that comes in as arguments.
+This package uses no clock, randomness or I/O; these are passed as arguments.
 """

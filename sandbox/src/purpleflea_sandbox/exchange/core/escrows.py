@@ -1,4 +1,5 @@
-"""The life of an escrow: created, then released to the counterparty or cancelled back to the creator.
+"""State machine of an escrow: created, then released to the counterparty or cancelled with a refund
+to the creator.
 
 created --release--> released
    |-----cancel----> cancelled
@@ -20,7 +21,7 @@ class EscrowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEscrow:
-    """An escrow as it was asked for."""
+    """A request for an escrow."""
 
     idempotency_key: str
     counterparty_id: str
@@ -44,10 +45,13 @@ class Escrow:
 
 
 def closed(escrow: Escrow, outcome: EscrowStatus, now_ms: int) -> Escrow:
-    """The escrow after its one and only step; a second step is a conflict."""
+    """Return the escrow after its only transition.
+
+    Raises ConflictError if the escrow is not in the created state.
+    """
     if escrow.status is not EscrowStatus.CREATED:
         raise ConflictError(
             "escrow_state",
-            f"escrow {escrow.escrow_id} is {escrow.status}; only a created one can change",
+            f"escrow {escrow.escrow_id} is {escrow.status}; only a created escrow can change",
         )
     return replace(escrow, status=outcome, updated_ms=now_ms)

@@ -1,6 +1,7 @@
-"""The fault switchboard: which made-up trouble, if any, a request runs into.
+"""Fault registry: selects the injected faults of a request.
 
-Decides only; api/fault_injection.py carries it out. Chance comes in from outside, so tests can repeat a run.
+This module only decides; api/fault_injection.py applies the faults. The random source is an
+argument, so tests are reproducible.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +21,8 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The part of a request that faults are matched on."""
+class RequestTarget:
+    """The fields of a request that faults match on."""
 
     method: str
     path: str
@@ -29,14 +30,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Which requests a fault is for; what is left out matches everything."""
+class FaultMatch:
+    """Selects the requests of a fault; an omitted field matches everything."""
 
     method: str | None = None
     path_prefix: str | None = None
     agent_id: str | None = None
 
-    def covers(self, target: Target) -> bool:
+    def matches(self, target: RequestTarget) -> bool:
         return (
             self.method in (None, target.method)
             and self.agent_id in (None, target.agent_id)
@@ -46,22 +47,22 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    match: Match = field(default_factory=Match)
+    match: FaultMatch = field(default_factory=FaultMatch)
     kind: FaultKind
     ms: int | None = None
     status: int | None = None
     probability: float = 1.0
     times: int | None = None
 
-    def concerns(self, target: Target) -> bool:
-        # A stale write would be no write at all; only reads can be stale.
+    def applies_to(self, target: RequestTarget) -> bool:
+        # Only reads can be stale, because a stale write would have no effect.
         readable = self.kind is not FaultKind.STALE or target.method == "GET"
-        return readable and self.match.covers(target)
+        return readable and self.match.matches(target)
 
 
 @dataclass(slots=True, kw_only=True)
-class Installed:
-    """A fault and how often it has struck."""
+class InstalledFault:
+    """A fault and the number of requests it has affected."""
 
     fault: Fault
     hits: int = 0
@@ -71,26 +72,29 @@ class Installed:
         return self.fault.times is not None and self.hits >= self.fault.times
 
 
-class Switchboard:
-    """The faults in force, in order."""
+class FaultRegistry:
+    """The active faults, in sequence."""
 
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
-        self.installed: tuple[Installed, ...] = ()
+        self.installed: tuple[InstalledFault, ...] = ()
 
     def replace(self, faults: Sequence[Fault]) -> None:
-        self.installed = tuple(Installed(fault=fault) for fault in faults)
+        self.installed = tuple(InstalledFault(fault=fault) for fault in faults)
 
-    def strike(self, target: Target) -> tuple[Fault, ...]:
-        """The faults this request meets: delays add up, the first other kind ends the row."""
-        struck: list[Fault] = []
+    def select(self, target: RequestTarget) -> tuple[Fault, ...]:
+        """Return the faults of this request.
+
+        Delays accumulate; the first fault of another kind ends the selection.
+        """
+        selected: list[Fault] = []
         for item in self.installed:
-            if item.is_spent or not item.fault.concerns(target):
+            if item.is_spent or not item.fault.applies_to(target):
                 continue
             if self._chance() >= item.fault.probability:
                 continue
             item.hits += 1
-            struck.append(item.fault)
+            selected.append(item.fault)
             if item.fault.kind is not FaultKind.DELAY:
                 break
-        return tuple(struck)
+        return tuple(selected)

@@ -1,6 +1,8 @@
-"""What an account is worth and what it can afford: collateral in USDC, positions up to MAX_LEVERAGE times equity.
+"""Value of an account and its limits: the collateral is USDC, and the notional of positions is at
+most MAX_LEVERAGE times equity.
 
-There is no liquidation: at this leverage the bounded price process cannot take an account below zero.
+There is no liquidation, because at this leverage the bounded price process cannot reduce an account
+below zero.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ MAX_LEVERAGE = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """An account's cash and positions, with the mark price of every market."""
+    """Cash and positions of an account, with the mark price of every market."""
 
     cash_usd: Decimal
     positions: Mapping[str, Position]
@@ -33,7 +35,7 @@ class Holdings:
 
     @property
     def free_usd(self) -> Decimal:
-        """What may leave the account: never profit that exists on paper only."""
+        """Return the amount that may leave the account; unrealized profit is never included."""
         bound = self.notional_usd / MAX_LEVERAGE
         return max(min(self.equity_usd - bound, self.cash_usd), Decimal(0))
 
@@ -44,7 +46,7 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a fill does to an account."""
+    """Effect of a fill on an account."""
 
     position: Position
     realized_pnl_usd: Decimal
@@ -52,7 +54,7 @@ class Settlement:
 
 
 def settlement(holdings: Holdings, fill: Fill) -> Settlement:
-    """The account's new position; a trade that only reduces exposure is always affordable."""
+    """Return the account's new position; a trade that only reduces exposure is always affordable."""
     name = fill.market.name
     held = holdings.positions.get(name, Position(market=name))
     position, realized = after_fill(held, fill.size, fill.price)

@@ -1,6 +1,6 @@
-"""The markets that are traded, and the grids their prices and sizes lie on.
+"""The markets of the exchange with their price and size increments.
 
-Adding a market is one entry here.
+To add a market, add one entry here.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ class Market:
 
     name: str
     anchor_usd: Decimal
-    """The price that the process swings around."""
+    """Center of the simulated price."""
     tick_size: Decimal
     size_step: Decimal
     max_size: Decimal
-    liveliness: float = 1.0
-    """Factor on every swing of the price process."""
+    volatility_factor: float = 1.0
+    """Factor on the amplitude of the simulated price."""
 
     def prices_on_grid(self, price: Decimal) -> bool:
         return price % self.tick_size == 0
@@ -27,7 +27,7 @@ class Market:
         return size % self.size_step == 0
 
     def in_ticks(self, price: Decimal) -> int:
-        """A price on the grid as a whole number, so that storage can sort by it."""
+        """Return a price on the grid as an integer, so that the storage can sort by it."""
         return int(price / self.tick_size)
 
 
@@ -47,7 +47,7 @@ MARKETS = {
             tick_size=Decimal("0.01"),
             size_step=Decimal("0.0001"),
             max_size=Decimal(20_000),
-            liveliness=1.2,
+            volatility_factor=1.2,
         ),
         Market(
             name="SOL-USD",
@@ -55,7 +55,7 @@ MARKETS = {
             tick_size=Decimal("0.001"),
             size_step=Decimal("0.001"),
             max_size=Decimal(400_000),
-            liveliness=1.5,
+            volatility_factor=1.5,
         ),
     )
 }

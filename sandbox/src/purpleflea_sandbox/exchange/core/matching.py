@@ -1,7 +1,8 @@
-"""At which price an order trades, if it trades now, and what that costs.
+"""Decides whether an order fills now, at which price and with which fee.
 
-A market order fills at once, a little worse than the price. A limit order fills when the price has reached it and
-rests otherwise. Whether the account can afford the fill is margin.py's business.
+A market order fills immediately at a price slightly worse than the mark. A limit order fills when
+the price has reached its limit; until then it is open. margin.py decides whether the account can
+afford the fill.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ TAKER_FEE = Decimal("0.0005")
 MAKER_FEE = Decimal("0.0002")
 HALF_SPREAD = Decimal("0.0001")
 DEPTH_USD = Decimal(50_000_000)
-"""An order of this notional moves the price by 100 %; one of 5,000 USD by a hundredth of a percent."""
+"""An order of this notional moves the price by 100 %; an order of 5,000 USD moves it by 0.01 %."""
 MAX_SLIPPAGE = Decimal("0.01")
 
 _FEE_STEP = Decimal("0.000001")
@@ -22,7 +23,7 @@ _FEE_STEP = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """A trade about to happen: signed size (sells are negative), price and fee."""
+    """A trade before it is booked: signed size (sells are negative), price and fee."""
 
     market: Market
     size: Decimal
@@ -31,7 +32,7 @@ class Fill:
 
 
 def immediate_fill(order: NewOrder, price: Decimal) -> Fill | None:
-    """The trade an incoming order makes at once, or None if it rests."""
+    """Return the immediate trade of an incoming order, or None if the order stays open."""
     if order.type is OrderType.LIMIT and not is_crossed(order, price):
         return None
     traded = taker_price(order.market, order.side, order.size, price)
@@ -41,19 +42,19 @@ def immediate_fill(order: NewOrder, price: Decimal) -> Fill | None:
 
 
 def resting_fill(order: NewOrder, limit: Decimal) -> Fill:
-    """The trade a resting limit order makes when the price reaches it: at its own price."""
+    """Return the trade of an open limit order at its own price, after the price has reached it."""
     return _fill(order, limit, MAKER_FEE)
 
 
 def is_crossed(order: NewOrder, price: Decimal) -> bool:
-    """Whether the price has reached the order's limit."""
+    """Return whether the price has reached the order's limit."""
     if order.price is None:
         return True
     return price <= order.price if order.side is Side.BUY else price >= order.price
 
 
 def taker_price(market: Market, side: Side, size: Decimal, price: Decimal) -> Decimal:
-    """The price after spread and impact, rounded against the taker onto the grid."""
+    """Return the price after spread and impact, rounded to the grid in the unfavorable direction."""
     slippage = min(HALF_SPREAD + size * price / DEPTH_USD, MAX_SLIPPAGE)
     rounding = ROUND_CEILING if side is Side.BUY else ROUND_DOWN
     ticks = (price * (1 + side.sign * slippage) / market.tick_size).to_integral_value(rounding)

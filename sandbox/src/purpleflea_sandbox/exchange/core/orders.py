@@ -1,6 +1,7 @@
-"""Orders as values: what is asked for, and what became of it.
+"""Orders as values: the request and the outcome.
 
-Knows no prices and no accounts; whether an order may fill is decided in matching.py and margin.py.
+This module does not depend on prices or accounts; matching.py and margin.py decide whether an order
+fills.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class RejectReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """An order as it was asked for."""
+    """A request for an order."""
 
     idempotency_key: str
     market: Market
@@ -51,7 +52,7 @@ class NewOrder:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal intents: 0.10 and 0.1 are the same size."""
+        """Hash that is equal for equal intents: 0.10 and 0.1 are the same size."""
         price = None if self.price is None else self.price.normalize()
         parts = (self.market.name, self.side, self.size.normalize(), self.type, price)
         return sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
@@ -78,7 +79,9 @@ class Order:
 
 
 def require_tradable(order: NewOrder) -> None:
-    """Refuse an order that no market could take, naming the field and the grid."""
+    """Raise InvalidError, with the field and the valid increment, if the order is not valid in its
+    market.
+    """
     market = order.market
     if not 0 < order.size <= market.max_size or not market.sizes_on_grid(order.size):
         raise InvalidError(
@@ -86,9 +89,9 @@ def require_tradable(order: NewOrder) -> None:
             f"size must be a multiple of {market.size_step} between {market.size_step} and {market.max_size}",
         )
     if order.type is OrderType.MARKET and order.price is not None:
-        raise InvalidError("unexpected_price", "price belongs to limit orders; leave it out")
+        raise InvalidError("unexpected_price", "price is only valid for limit orders; omit it")
     if order.type is OrderType.LIMIT and order.price is None:
-        raise InvalidError("missing_price", "a limit order needs price")
+        raise InvalidError("missing_price", "price is required for a limit order")
     if order.price is not None and not (order.price > 0 and market.prices_on_grid(order.price)):
         raise InvalidError(
             "invalid_price", f"price must be a positive multiple of {market.tick_size}"

@@ -1,7 +1,8 @@
-"""Netted positions and their profit and loss, exact to the last digit.
+"""Net positions and their profit and loss, exact to the last digit.
 
-A position carries what it cost, not an average price: averages do not divide evenly, and a rounded one would make
-money appear or vanish. For every account: cash - deposits + fees + (sum of signed notionals) - cost is exactly 0.
+A position stores its cost instead of an average price. Averages do not divide evenly, and a rounded
+average would create or lose money. For every account: cash - deposits + fees + (sum of signed
+notionals) - cost is exactly 0.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ _COST_STEP = Decimal("0.00000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """One account's net holding in one market; a short has negative size and negative cost."""
+    """Net position of one account in one market; a short position has negative size and negative
+    cost.
+    """
 
     market: str
     size: Decimal = Decimal(0)
@@ -33,7 +36,7 @@ class Position:
 
 
 def after_fill(position: Position, size: Decimal, price: Decimal) -> tuple[Position, Decimal]:
-    """The position after a trade of signed `size`, and the profit that the trade realised."""
+    """Return the position after a trade of signed `size`, and the profit that the trade realized."""
     reduces = position.size * size < 0
     closed = _clamped(-size, position.size) if reduces else Decimal(0)
     released = _share(position, closed)
@@ -48,12 +51,12 @@ def after_fill(position: Position, size: Decimal, price: Decimal) -> tuple[Posit
     return changed, realized
 
 
-def _clamped(wanted: Decimal, held: Decimal) -> Decimal:
-    return wanted if abs(wanted) <= abs(held) else held
+def _clamped(wanted: Decimal, limit: Decimal) -> Decimal:
+    return wanted if abs(wanted) <= abs(limit) else limit
 
 
 def _share(position: Position, closed: Decimal) -> Decimal:
-    """The part of the cost that belongs to the part of the position being closed."""
+    """Return the part of the cost that belongs to the closed part of the position."""
     if closed == position.size:
         return position.cost_usd
     return (position.cost_usd * closed / position.size).quantize(_COST_STEP)

@@ -1,8 +1,9 @@
-"""The made-up price: a pure function of (seed, market, time), so the past exists at once and every run agrees.
+"""Simulated price: a pure function of (seed, market, time), so the history is always available and
+every run is identical.
 
-A price is its market's anchor times e to the power of a sum of waves. Each wave interpolates smoothly between
-knots, and each knot is a hash. Waves are bounded, so no price ever runs away and no account below the leverage
-limit can be wiped out by them.
+A price is the anchor of its market times e to the power of a sum of waves. Each wave interpolates
+smoothly between knots, and each knot is a hash. Waves are bounded, so a price cannot diverge, and
+they cannot wipe out an account below the leverage limit.
 """
 
 import math
@@ -15,8 +16,8 @@ from purpleflea_sandbox.exchange.core.markets import Market
 
 SAMPLES_PER_CANDLE = 8
 
-# (milliseconds between knots, largest deviation as a fraction). Short waves make ten 1 s points move,
-# long ones ten points of 15 s; together they stay within 3.2 % of the anchor.
+# (milliseconds between knots, largest deviation as a fraction). Short waves move ten points of 1 s,
+# long waves ten points of 15 s; together they stay within 3.2 % of the anchor.
 WAVES = (
     (3_000, 0.0004),
     (13_000, 0.0014),
@@ -40,19 +41,19 @@ class Candle:
 
 
 def price_at(seed: int, market: Market, at_ms: int) -> Decimal:
-    """The market's price at one moment, on its tick grid."""
+    """Return the market's price at one time, on its tick grid."""
     swing = sum(
         amplitude * _wave(seed, f"{market.name}/{number}", at_ms, period_ms)
         for number, (period_ms, amplitude) in enumerate(WAVES)
     )
-    value = float(market.anchor_usd) * math.exp(market.liveliness * swing)
+    value = float(market.anchor_usd) * math.exp(market.volatility_factor * swing)
     return Decimal(round(value / float(market.tick_size))) * market.tick_size
 
 
 def candles(
     seed: int, market: Market, *, interval_ms: int, limit: int, now_ms: int
 ) -> tuple[Candle, ...]:
-    """The newest `limit` candles, oldest first; the last one is still running."""
+    """Return the newest `limit` candles, oldest first; the last candle is still open."""
     running_ms = now_ms - now_ms % interval_ms
     closed = (
         _closed_candle(seed, market, running_ms - back * interval_ms, interval_ms)
@@ -86,15 +87,15 @@ def _candle(seed: int, market: Market, start_ms: int, interval_ms: int, end_ms: 
 
 
 def _wave(seed: int, name: str, at_ms: int, period_ms: int) -> float:
-    cell, rest = divmod(at_ms, period_ms)
-    way = rest / period_ms
-    eased = way * way * (3 - 2 * way)
+    cell, elapsed_ms = divmod(at_ms, period_ms)
+    fraction = elapsed_ms / period_ms
+    eased = fraction * fraction * (3 - 2 * fraction)
     before, after = _knot(seed, name, cell), _knot(seed, name, cell + 1)
     return before + (after - before) * eased
 
 
 @lru_cache(maxsize=65_536)
 def _knot(seed: int, name: str, cell: int) -> float:
-    """A number between -1 and 1 that depends on nothing but the arguments."""
+    """Return a number between -1 and 1 that depends only on the arguments."""
     digest = blake2b(f"{seed}/{name}/{cell}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**63 - 1

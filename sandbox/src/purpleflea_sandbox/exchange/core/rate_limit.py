@@ -1,6 +1,6 @@
-"""A token bucket for each caller; pure apart from the tokens it counts, the time comes in.
+"""A token bucket for each caller. The time is an argument; the only state is the number of tokens.
 
-A bucket starts full with one minute's allowance and refills evenly.
+A bucket starts with the allowance of one minute and refills at a constant rate.
 """
 
 import math
@@ -10,7 +10,7 @@ MAX_CALLERS = 50_000
 
 
 class RateLimit:
-    """Counts requests per caller; says how long to wait when one has used up its allowance."""
+    """Counts requests per caller and returns the waiting time if the allowance is used up."""
 
     def __init__(self, per_minute: int) -> None:
         self._capacity = float(per_minute)
@@ -18,9 +18,9 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def wait_s(self, caller: str, now_ms: int) -> int:
-        """Take one token: 0 when there was one, else whole seconds until there is."""
+        """Take one token; return 0, or if no token is available the seconds until the next token."""
         tokens, since_ms = self._buckets.pop(caller, (self._capacity, now_ms))
-        # A clock that steps back must neither drain nor fill the bucket.
+        # If the clock steps back, the bucket must neither drain nor fill.
         elapsed_ms = max(now_ms - since_ms, 0)
         tokens = min(tokens + elapsed_ms * self._per_ms, self._capacity)
         granted = tokens >= 1

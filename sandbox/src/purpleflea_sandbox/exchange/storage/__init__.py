@@ -1,4 +1,4 @@
-"""SQLite behind the exchange: one module per thing kept, one connection, one writer.
+"""SQLite storage of the exchange: one module per entity, one connection, one writer.
 
-Rows become values here and nowhere else; no rule is decided here.
+Rows are converted to values only here; this package contains no rules.
 """

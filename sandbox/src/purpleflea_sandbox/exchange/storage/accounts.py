@@ -1,6 +1,6 @@
-"""Accounts, the entries that make up their cash, and their positions.
+"""Accounts, their cash entries, and their positions.
 
-An account is one agent under one owner of API keys.
+An account belongs to one agent under one owner of API keys.
 """
 
 import sqlite3
@@ -33,7 +33,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One change of an account's cash."""
 
     account_id: int
@@ -61,15 +61,15 @@ def every(database: Database) -> list[Account]:
 
 
 def add(database: Database, owner: str, agent_id: str, now_ms: int) -> int:
-    """Open an empty account; returns its number."""
+    """Open an empty account; return its id."""
     return database.execute(
         "INSERT INTO accounts (owner, agent_id, cash_usd, opened_ms) VALUES (?, ?, '0', ?)",
         (owner, agent_id, now_ms),
     )
 
 
-def post(database: Database, entry: Entry) -> None:
-    """Change the cash of an account and write down why."""
+def post(database: Database, entry: LedgerEntry) -> None:
+    """Change the cash of an account and record the entry."""
     cash = get(database, entry.account_id).cash_usd + entry.amount_usd
     database.execute(
         "UPDATE accounts SET cash_usd = ? WHERE account_id = ?", (str(cash), entry.account_id)
@@ -81,7 +81,7 @@ def post(database: Database, entry: Entry) -> None:
 
 
 def last_entry_ms(database: Database, account_id: int, kind: EntryKind) -> int | None:
-    """When the account last had an entry of this kind."""
+    """Return the time of the account's last entry of this kind."""
     row = database.row(
         "SELECT max(at_ms) AS at_ms FROM entries WHERE account_id = ? AND kind = ?",
         (account_id, kind),
@@ -89,12 +89,12 @@ def last_entry_ms(database: Database, account_id: int, kind: EntryKind) -> int |
     return None if row is None else row["at_ms"]
 
 
-def entries(database: Database, account_id: int) -> list[Entry]:
+def entries(database: Database, account_id: int) -> list[LedgerEntry]:
     rows = database.rows(
         "SELECT * FROM entries WHERE account_id = ? ORDER BY entry_id", (account_id,)
     )
     return [
-        Entry(
+        LedgerEntry(
             account_id=row["account_id"],
             kind=EntryKind(row["kind"]),
             amount_usd=Decimal(row["amount_usd"]),
@@ -111,10 +111,10 @@ def positions(database: Database, account_id: int) -> dict[str, Position]:
 
 
 def positions_of_all(database: Database) -> dict[int, dict[str, Position]]:
-    found: dict[int, dict[str, Position]] = {}
+    by_account: dict[int, dict[str, Position]] = {}
     for row in database.rows("SELECT * FROM positions"):
-        found.setdefault(row["account_id"], {})[row["market"]] = _position(row)
-    return found
+        by_account.setdefault(row["account_id"], {})[row["market"]] = _position(row)
+    return by_account
 
 
 def put_position(database: Database, account_id: int, position: Position) -> None:

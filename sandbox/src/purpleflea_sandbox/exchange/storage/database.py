@@ -1,6 +1,8 @@
-"""The one connection: opening, locking out a second writer, transactions, and a copy for stale reads.
+"""The single database connection: opening, exclusive access, transactions, and a snapshot for stale
+reads.
 
-WAL with synchronous=NORMAL: a killed process loses nothing that it answered for; only a power cut could.
+WAL with synchronous=NORMAL: a killed process loses no acknowledged change; only a power failure
+can.
 """
 
 import fcntl
@@ -18,13 +20,13 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
-    # A read-only root file system has no place for temporary files.
+    # A read-only root file system has no folder for temporary files.
     "PRAGMA temp_store = MEMORY",
 )
 
 
 class Database:
-    """A SQLite connection in autocommit mode; changes go through transaction()."""
+    """A SQLite connection in autocommit mode; changes use transaction()."""
 
     def __init__(self, connection: sqlite3.Connection, lock: int | None = None) -> None:
         self._connection = connection
@@ -39,7 +41,10 @@ class Database:
 
     @classmethod
     def in_folder(cls, folder: Path) -> Self:
-        """Open or make the database below `folder`, which nobody else may be using."""
+        """Open or create the database in `folder`.
+
+        Raises SettingsError if another process uses it or it is not usable.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = _locked(folder / "exchange.lock")
@@ -67,24 +72,24 @@ class Database:
         return row
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run one changing statement; returns the row id of an insert."""
+        """Run one changing statement; return the row id of an insert."""
         return self._connection.execute(sql, parameters).lastrowid or 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Handlers never await inside, so there is one at a time."""
+        """Run a transaction. Handlers never await inside, so at most one transaction is active."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            # SQLite ends the transaction itself after some errors, a full disk among them.
+            # After some errors, such as a full disk, SQLite has already ended the transaction.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
 
     def snapshot(self) -> "Database":
-        """A copy in memory, as of now."""
+        """Return a copy in memory of the current content."""
         copy = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.backup(copy)
         return Database(copy)

@@ -1,4 +1,7 @@
-"""Escrows as rows, found by id or by idempotency key, always within their creator's account."""
+"""Escrows as rows.
+
+They are looked up by id or idempotency key, always within the creator's account.
+"""
 
 import sqlite3
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Registered API keys, kept as hashes: the database never holds a key that could be used."""
+"""Registered API keys, stored as hashes, so the database never contains a usable key."""
 
 from purpleflea_sandbox.exchange.storage.database import Database
 

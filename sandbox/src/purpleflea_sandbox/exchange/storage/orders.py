@@ -1,6 +1,7 @@
-"""Orders as rows, found by id, by idempotency key, by account, or by the price that fills them.
+"""Orders as rows. They are looked up by id, idempotency key, account, or the price that fills them.
 
-Resting orders have partial indexes of their own, so a book of any length is only read where it is crossed.
+Open orders have partial indexes, so only the crossed part of a book is read, independent of its
+length.
 """
 
 import sqlite3
@@ -19,8 +20,8 @@ from purpleflea_sandbox.exchange.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """One account's orders in numbers."""
+class OrderCounts:
+    """Number of orders of one account by status."""
 
     account_id: int
     by_status: dict[OrderStatus, int]
@@ -59,7 +60,7 @@ def add(database: Database, order: Order) -> None:
 
 
 def update(database: Database, order: Order) -> None:
-    """Write the outcome of an order; what was asked for never changes."""
+    """Write the outcome of an order; the request never changes."""
     database.execute(
         "UPDATE orders SET status = ?, fill_price = ?, fee_usd = ?, realized_pnl_usd = ?,"
         " reject_reason = ?, updated_ms = ? WHERE order_id = ?",
@@ -92,8 +93,8 @@ def find_by_idempotency_key(database: Database, account_id: int, key: str) -> Or
 def newest(
     database: Database, account_id: int, *, status: OrderStatus | None, limit: int
 ) -> list[Order]:
-    """The account's orders, newest first."""
-    # Its own statement, because only a literal status lets SQLite use the partial index.
+    """Return the account's orders, newest first."""
+    # A separate statement, because SQLite uses the partial index only for a literal status.
     open_only = "SELECT * FROM orders WHERE status = 'open' AND account_id = ?1 ORDER BY sequence DESC LIMIT ?3"
     any_status = (
         "SELECT * FROM orders WHERE account_id = ?1 AND (?2 IS NULL OR status = ?2)"
@@ -113,21 +114,21 @@ def count_open(database: Database, account_id: int) -> int:
 
 
 def crossed(database: Database, market: Market, price: Decimal) -> list[Order]:
-    """Resting orders whose limit the price has reached: oldest first."""
+    """Return the open orders whose limit the price has reached, oldest first."""
     ticks = market.in_ticks(price)
-    found = database.rows(
+    rows = database.rows(
         "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side = 'buy' AND limit_ticks >= ?2"
         " UNION ALL "
         "SELECT * FROM orders WHERE status = 'open' AND market = ?1 AND side = 'sell' AND limit_ticks <= ?2",
         (market.name, ticks),
     )
-    return [_order(row) for row in sorted(found, key=lambda row: int(row["sequence"]))]
+    return [_order(row) for row in sorted(rows, key=lambda row: int(row["sequence"]))]
 
 
 def newest_of_agent(
     database: Database, agent_id: str | None, limit: int
 ) -> list[tuple[str, Order]]:
-    """Orders with the agent they belong to, over all owners, newest first."""
+    """Return orders with their agent, across all owners, newest first."""
     rows = database.rows(
         "SELECT orders.*, accounts.agent_id FROM orders JOIN accounts USING (account_id)"
         " WHERE ?1 IS NULL OR agent_id = ?1 ORDER BY sequence DESC LIMIT ?2",
@@ -145,14 +146,17 @@ def count_of_agent(database: Database, agent_id: str | None) -> int:
     return int(row["number"]) if row else 0
 
 
-def tallies(database: Database) -> dict[int, Tally]:
+def order_counts(database: Database) -> dict[int, OrderCounts]:
     rows = database.rows(
         "SELECT account_id, status, count(*) AS number FROM orders GROUP BY account_id, status"
     )
     counts: dict[int, dict[OrderStatus, int]] = {}
     for row in rows:
         counts.setdefault(row["account_id"], {})[OrderStatus(row["status"])] = row["number"]
-    return {number: Tally(account_id=number, by_status=found) for number, found in counts.items()}
+    return {
+        number: OrderCounts(account_id=number, by_status=by_status)
+        for number, by_status in counts.items()
+    }
 
 
 def _text(value: Decimal | None) -> str | None:

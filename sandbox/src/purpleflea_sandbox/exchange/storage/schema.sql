@@ -1,4 +1,4 @@
--- Money, prices and sizes are decimal text: SQLite's numbers are binary. Times are milliseconds since 1970, UTC.
+-- Money, prices and sizes are decimal text, because SQLite numbers are binary. Times are milliseconds since 1970, UTC.
 CREATE TABLE IF NOT EXISTS api_keys (
     key_hash TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 );
 CREATE INDEX IF NOT EXISTS accounts_by_agent ON accounts (agent_id);
 
--- Every change of an account's cash, and why: the cash is the sum of its entries.
+-- Every change of an account's cash with its reason. The cash is the sum of the entries.
 CREATE TABLE IF NOT EXISTS entries (
     entry_id INTEGER PRIMARY KEY,
     account_id INTEGER NOT NULL REFERENCES accounts,

@@ -1,4 +1,6 @@
-"""What the exchange does: each public function is one request or one tick, one transaction at most.
+"""Operations of the exchange: each public function is one request or one periodic task, with at
+most one transaction.
 
-Synchronous on purpose: nothing is awaited between reading and writing, so requests cannot interleave.
+The functions are synchronous by design: no await happens between reading and writing, so requests
+cannot interleave.
 """

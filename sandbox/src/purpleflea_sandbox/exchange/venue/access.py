@@ -1,7 +1,8 @@
-"""Who may come in: API keys and their owners.
+"""Authentication: API keys and their owners.
 
-Keys come from registration (kept as hashes) or from a file that is read again when it changes. A line of the file
-is a key, or a key and an owner: keys of one owner share its accounts, so a key can be replaced without losing them.
+Keys are registered (stored as hashes) or read from a file that is reloaded when it changes. A line
+of the file is a key, or a key and an owner. Keys of the same owner share its accounts, so a key can
+be replaced without losing them.
 """
 
 import logging
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from purpleflea_sandbox.exchange.errors import SettingsError, UnauthorizedError
 from purpleflea_sandbox.exchange.storage import keys
-from purpleflea_sandbox.exchange.venue.place import Venue
+from purpleflea_sandbox.exchange.venue.context import VenueContext
 
 _KEY_LINE = re.compile(r"(pf_paper_[0-9a-f]{32})(?:\s+([A-Za-z0-9._-]{1,64}))?")
 
@@ -20,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 class KeyFile:
-    """The keys of a file, by hash; follows the file as it changes."""
+    """Keys of a file by hash; reloaded when the file changes."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._loaded: tuple[int, int, int] | None = None
         self._owners: dict[str, str] = {}
         if path is not None:
             self._read(path)
@@ -33,14 +34,14 @@ class KeyFile:
         return self._owners.get(key_hash)
 
     def refresh(self) -> None:
-        """Read the file again if it changed; a broken one is reported and changes nothing."""
+        """Reload the file if it changed; a broken file is logged and ignored."""
         if self._path is None:
             return
         try:
             self._read(self._path)
         except SettingsError as error:
             logger.warning(
-                "keys file not usable, the keys read before still hold",
+                "keys file is not usable; keeping the keys read before",
                 extra={"reason": str(error)},
             )
 
@@ -48,49 +49,52 @@ class KeyFile:
         try:
             status = path.stat()
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if stamp == self._seen:
+            if stamp == self._loaded:
                 return
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"EXCHANGE_KEYS_FILE: cannot read {path}: {error}") from error
-        self._seen = stamp
+        self._loaded = stamp
         self._owners = _owners(text, path)
 
 
 def _owners(text: str, path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _KEY_LINE.fullmatch(line.strip())
         if match is None:
-            # The line may hold a real key of somebody's: never repeat it.
+            # The line may contain a real key, so the message must not include it.
             raise SettingsError(
                 f"EXCHANGE_KEYS_FILE: line {number} of {path} is not `pf_paper_<32 hex digits> [owner]`"
             )
         key_hash = hash_of(match[1])
-        found[key_hash] = match[2] or _owner_name(key_hash)
-    return found
+        owners[key_hash] = match[2] or _owner_name(key_hash)
+    return owners
 
 
 def hash_of(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-def owner(venue: Venue, key_file: KeyFile, key: str) -> str:
-    """The owner of a key, or UnauthorizedError."""
+def owner(venue: VenueContext, key_file: KeyFile, key: str) -> str:
+    """Return the owner of a key.
+
+    Raises UnauthorizedError if the key is unknown.
+    """
     key_hash = hash_of(key)
-    found = key_file.owner_of(key_hash) or keys.owner_of(venue.database, key_hash)
-    if found is None:
+    owner_name = key_file.owner_of(key_hash) or keys.owner_of(venue.database, key_hash)
+    if owner_name is None:
         key_file.refresh()
-        found = key_file.owner_of(key_hash)
-    if found is None:
-        raise UnauthorizedError("unknown_key", "the API key is not known here")
-    return found
+        owner_name = key_file.owner_of(key_hash)
+    if owner_name is None:
+        raise UnauthorizedError("unknown_key", "the API key is unknown")
+    return owner_name
 
 
-def register(venue: Venue) -> str:
-    """Make a key for a new owner; it is shown once and kept as a hash."""
+def register(venue: VenueContext) -> str:
+    """Create a key for a new owner; the key is returned once and stored as a hash."""
     key = f"pf_paper_{secrets.token_hex(16)}"
     key_hash = hash_of(key)
     with venue.database.transaction():

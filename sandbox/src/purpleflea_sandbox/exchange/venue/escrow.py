@@ -1,7 +1,8 @@
-"""The escrow desk: money leaves the creator at once and goes to the counterparty or back.
+"""Escrows: the amount is taken from the creator immediately and paid to the counterparty or
+refunded.
 
-A counterparty that is another agent of the same owner is paid into its account; any other one is outside this
-exchange, and the money leaves with it.
+If the counterparty is another agent of the same owner, its account is credited. Any other
+counterparty is outside this exchange, so the money leaves the exchange.
 """
 
 import logging
@@ -10,14 +11,16 @@ from decimal import Decimal
 from purpleflea_sandbox.exchange.core.escrows import Escrow, EscrowStatus, NewEscrow, closed
 from purpleflea_sandbox.exchange.errors import ConflictError, NotFoundError
 from purpleflea_sandbox.exchange.storage import accounts, escrows
-from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.storage.accounts import Account, EntryKind, LedgerEntry
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 logger = logging.getLogger(__name__)
 
 
-def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, bool]:
-    """Lock an amount; says whether the escrow is new, or the one this key already stands for."""
+def create(venue: VenueContext, account: Account, request: NewEscrow) -> tuple[Escrow, bool]:
+    """Lock an amount; return the escrow and whether it is new (False if the idempotency key already
+    has an escrow).
+    """
     known = escrows.find_by_idempotency_key(
         venue.database, account.account_id, request.idempotency_key
     )
@@ -26,7 +29,7 @@ def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, 
     free = venue.holdings(account).free_usd
     if request.amount_usd > free:
         raise ConflictError(
-            "insufficient_balance", f"amount_usd is above the {free:.2f} USD that are free"
+            "insufficient_balance", f"amount_usd exceeds the {free:.2f} USD that are available"
         )
     now_ms = venue.clock()
     escrow = Escrow(
@@ -44,14 +47,14 @@ def create(venue: Venue, account: Account, request: NewEscrow) -> tuple[Escrow, 
     return escrow, True
 
 
-def get(venue: Venue, account: Account, escrow_id: str) -> Escrow:
+def get(venue: VenueContext, account: Account, escrow_id: str) -> Escrow:
     escrow = escrows.find(venue.database, account.account_id, escrow_id)
     if escrow is None:
         raise NotFoundError("unknown_escrow", f"no escrow {escrow_id} in this account")
     return escrow
 
 
-def release(venue: Venue, account: Account, escrow_id: str) -> Escrow:
+def release(venue: VenueContext, account: Account, escrow_id: str) -> Escrow:
     """Pay the counterparty."""
     escrow = closed(get(venue, account, escrow_id), EscrowStatus.RELEASED, venue.clock())
     payee = accounts.find(venue.database, account.owner, escrow.request.counterparty_id)
@@ -63,8 +66,8 @@ def release(venue: Venue, account: Account, escrow_id: str) -> Escrow:
     return escrow
 
 
-def cancel(venue: Venue, account: Account, escrow_id: str) -> Escrow:
-    """Give the money back."""
+def cancel(venue: VenueContext, account: Account, escrow_id: str) -> Escrow:
+    """Refund the creator."""
     escrow = closed(get(venue, account, escrow_id), EscrowStatus.CANCELLED, venue.clock())
     with venue.database.transaction():
         escrows.update(venue.database, escrow)
@@ -77,14 +80,14 @@ def _replayed(known: Escrow, request: NewEscrow) -> Escrow:
     if known.request.fingerprint != request.fingerprint:
         raise ConflictError(
             "idempotency_conflict",
-            f"Idempotency-Key {request.idempotency_key!r} already stands for another escrow ({known.escrow_id})",
+            f"Idempotency-Key {request.idempotency_key!r} already belongs to another escrow ({known.escrow_id})",
         )
     return known
 
 
-def _post(venue: Venue, escrow: Escrow, account: Account, kind: EntryKind) -> None:
+def _post(venue: VenueContext, escrow: Escrow, account: Account, kind: EntryKind) -> None:
     sign = Decimal(-1) if kind is EntryKind.ESCROW_LOCK else Decimal(1)
-    entry = Entry(
+    entry = LedgerEntry(
         account_id=account.account_id,
         kind=kind,
         amount_usd=sign * escrow.request.amount_usd,

@@ -1,6 +1,7 @@
-"""The trading desk: placing, cancelling and settling orders.
+"""Trading: placing, cancelling and settling orders.
 
-One idempotency key is one order for ever, whatever it came to; asking again shows it, asking otherwise conflicts.
+One idempotency key belongs to one order permanently, whatever its outcome. A request with the same
+body returns this order; a request with another body is a conflict.
 """
 
 import logging
@@ -18,33 +19,36 @@ from purpleflea_sandbox.exchange.core.orders import (
 )
 from purpleflea_sandbox.exchange.errors import ConflictError, NotFoundError
 from purpleflea_sandbox.exchange.storage import accounts, orders
-from purpleflea_sandbox.exchange.storage.accounts import Account, Entry, EntryKind
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.storage.accounts import Account, EntryKind, LedgerEntry
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 MAX_OPEN_ORDERS = 1_000
 
 logger = logging.getLogger(__name__)
 
 
-def place(venue: Venue, account_id: int, request: NewOrder) -> tuple[Order, bool]:
-    """Take an order; says whether it is new, or the one this key already stands for."""
+def place(venue: VenueContext, account_id: int, request: NewOrder) -> tuple[Order, bool]:
+    """Place an order; return it and whether it is new (False if the idempotency key already has an
+    order).
+    """
     known = orders.find_by_idempotency_key(venue.database, account_id, request.idempotency_key)
     if known is not None:
         return _replayed(known, request), False
     require_tradable(request)
     with venue.database.transaction():
-        order = _decided(venue, account_id, request)
+        order = _executed(venue, account_id, request)
         orders.add(venue.database, order)
     _log(venue, order)
     return order, True
 
 
-def cancel(venue: Venue, account_id: int, order_id: str) -> Order:
-    """Take a resting order off the book."""
+def cancel(venue: VenueContext, account_id: int, order_id: str) -> Order:
+    """Cancel an open order."""
     order = get(venue, account_id, order_id)
     if order.status is not OrderStatus.OPEN:
         raise ConflictError(
-            "order_state", f"order {order_id} is {order.status}; only an open one can be cancelled"
+            "order_state",
+            f"order {order_id} is {order.status}; only an open order can be cancelled",
         )
     cancelled = replace(order, status=OrderStatus.CANCELLED, updated_ms=venue.clock())
     with venue.database.transaction():
@@ -53,33 +57,33 @@ def cancel(venue: Venue, account_id: int, order_id: str) -> Order:
     return cancelled
 
 
-def get(venue: Venue, account_id: int, order_id: str) -> Order:
+def get(venue: VenueContext, account_id: int, order_id: str) -> Order:
     order = orders.find(venue.database, account_id, order_id)
     if order is None:
         raise NotFoundError("unknown_order", f"no order {order_id} in this account")
     return order
 
 
-def settle(venue: Venue) -> int:
-    """Fill every resting order that the price has reached; returns how many were dealt with."""
-    dealt_with = 0
+def settle(venue: VenueContext) -> int:
+    """Fill every open order that the price has reached; return the number of processed orders."""
+    processed = 0
     for market in MARKETS.values():
         for order in orders.crossed(venue.database, market, venue.price(market)):
             _settle_one(venue, order)
-            dealt_with += 1
-    return dealt_with
+            processed += 1
+    return processed
 
 
 def _replayed(known: Order, request: NewOrder) -> Order:
     if known.request.fingerprint != request.fingerprint:
         raise ConflictError(
             "idempotency_conflict",
-            f"Idempotency-Key {request.idempotency_key!r} already stands for another order ({known.order_id})",
+            f"Idempotency-Key {request.idempotency_key!r} already belongs to another order ({known.order_id})",
         )
     return known
 
 
-def _decided(venue: Venue, account_id: int, request: NewOrder) -> Order:
+def _executed(venue: VenueContext, account_id: int, request: NewOrder) -> Order:
     now_ms = venue.clock()
     order = Order(
         order_id=fresh_id("ord"),
@@ -97,7 +101,7 @@ def _decided(venue: Venue, account_id: int, request: NewOrder) -> Order:
     return order
 
 
-def _settle_one(venue: Venue, order: Order) -> None:
+def _settle_one(venue: VenueContext, order: Order) -> None:
     limit = order.request.price
     if limit is None:
         raise AssertionError(f"resting order {order.order_id} has no limit")
@@ -108,8 +112,8 @@ def _settle_one(venue: Venue, order: Order) -> None:
     _log(venue, settled)
 
 
-def _filled(venue: Venue, order: Order, fill: Fill) -> Order:
-    """Carry out a trade, or reject the order when the account cannot afford it."""
+def _filled(venue: VenueContext, order: Order, fill: Fill) -> Order:
+    """Apply a trade, or reject the order if the account cannot afford it."""
     account = accounts.get(venue.database, order.account_id)
     outcome = margin.settlement(venue.holdings(account), fill)
     if not outcome.is_affordable:
@@ -126,11 +130,11 @@ def _filled(venue: Venue, order: Order, fill: Fill) -> Order:
     return filled
 
 
-def _book(venue: Venue, account: Account, order: Order) -> None:
+def _book(venue: VenueContext, account: Account, order: Order) -> None:
     amounts = ((EntryKind.REALIZED_PNL, order.realized_pnl_usd), (EntryKind.FEE, -order.fee_usd))
     for kind, amount in amounts:
         if amount:
-            entry = Entry(
+            entry = LedgerEntry(
                 account_id=account.account_id,
                 kind=kind,
                 amount_usd=amount,
@@ -144,7 +148,7 @@ def _rejected(order: Order, reason: RejectReason) -> Order:
     return replace(order, status=OrderStatus.REJECTED, reject_reason=reason)
 
 
-def _log(venue: Venue, order: Order) -> None:
+def _log(venue: VenueContext, order: Order) -> None:
     account = accounts.get(venue.database, order.account_id)
     logger.info(
         "order %s",

@@ -5,16 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.conditions.duplicate_identity import duplicate_identity
 from purpleflea_operator.controllers.agent.decisions import status
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityIndex
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
-from purpleflea_operator.manifests.metadata import Agent
-from support.builders import a_pod, a_spec, an_agent
+from support.builders import a_pod, an_agent
+from support.observed_states import a_stateful_set, observed_state
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -139,65 +137,46 @@ def test_the_order_in_which_agents_are_heard_of_decides_nothing(order, gone):
     assert {number: rival(index, f"n{number}") for number in left} == expected
 
 
-def a_world(*, rival="old/momentum", live=None, pods=(), allow=False, replicas=3):
-    datadog = {"duplicateIdentity": "Allow"} if allow else {}
-    agent = Agent(
-        namespace="trading",
-        name="momentum",
-        uid="u",
-        generation=1,
-        spec=AgentSpec.model_validate(a_spec(replicas=replicas, datadog=datadog)),
-    )
-    sets = {} if live is None else {("StatefulSet", "momentum"): {
-        "kind": "StatefulSet",
-        "metadata": {"name": "momentum", "generation": 1},
-        "spec": {"replicas": live},
-        "status": {
-            "replicas": live,
-            "readyReplicas": live,
-            "updatedReplicas": live,
-            "observedGeneration": 1,
-        },
-    }}  # fmt: skip
-    return ObservedState(
-        agent=agent,
-        generation=1,
-        children=sets,
-        pods=[pod(item) for item in pods],
+def duplicate(*, rival="old/momentum", live=None, allow=False, **changes):
+    """An agent whose identities belong to `rival` already, with a StatefulSet of `live` replicas."""
+    return observed_state(
+        spec={"datadog": {"duplicateIdentity": "Allow"} if allow else {}},
+        stateful_set=None if live is None else a_stateful_set(live),
         rival=rival,
+        **changes,
     )
 
 
 @pytest.mark.parametrize(
-    ("world", "condition", "replicas"),
+    ("observed", "condition", "replicas"),
     [
-        (a_world(rival=""), ("False", "Unique"), 3),
-        (a_world(), ("True", "NotStarted"), 0),
-        (a_world(live=0), ("True", "NotStarted"), 0),
-        (a_world(live=2), ("True", "AlreadyRunning"), 2),
-        (a_world(live=5), ("True", "AlreadyRunning"), 3),
-        (a_world(allow=True), ("True", "Allowed"), 3),
-        (a_world(pods=[a_pod("momentum-1")]), ("True", "AlreadyRunning"), 2),
+        (duplicate(rival=""), ("False", "Unique"), 3),
+        (duplicate(), ("True", "NotStarted"), 0),
+        (duplicate(live=0), ("True", "NotStarted"), 0),
+        (duplicate(live=2), ("True", "AlreadyRunning"), 2),
+        (duplicate(live=5), ("True", "AlreadyRunning"), 3),
+        (duplicate(allow=True), ("True", "Allowed"), 3),
+        (duplicate(pods=[a_pod("momentum-1")]), ("True", "AlreadyRunning"), 2),
     ],
 )
-def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(world, condition, replicas):
-    found = duplicate_identity(world)
+def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(observed, condition, replicas):
+    found = duplicate_identity(observed)
     assert (found.status, found.reason) == condition
-    assert effective_agent(world, world.agent).spec.replicas == replicas
+    assert effective_agent(observed, observed.agent).spec.replicas == replicas
 
 
 def test_what_lies_outside_the_watched_namespaces_is_not_guessed():
-    bound = duplicate_identity(replace(a_world(rival=""), sees_all=False))
+    bound = duplicate_identity(replace(duplicate(rival=""), sees_all=False))
     assert (bound.status, bound.reason) == ("Unknown", "NotVisible")
-    assert duplicate_identity(replace(a_world(), sees_all=False)).reason == "NotStarted"
+    assert duplicate_identity(replace(duplicate(), sees_all=False)).reason == "NotStarted"
     unseen = status.next_status(
-        {}, replace(a_world(rival="", live=3), sees_all=False), (bound,), name="m", now=NOW
+        {}, replace(duplicate(rival="", live=3), sees_all=False), (bound,), name="m", now=NOW
     )
     assert transitions({}, unseen) == ()
 
 
 def test_one_that_is_not_started_is_not_ready_and_says_what_to_do():
-    found = {item.type: item for item in summary.findings(a_world(live=0))}
+    found = {item.type: item for item in summary.findings(duplicate(live=0))}
     ready = found["Ready"]
     assert (ready.status, ready.reason) == ("False", "DuplicateIdentity")
     assert "old/momentum has the same name" in ready.message
@@ -205,14 +184,14 @@ def test_one_that_is_not_started_is_not_ready_and_says_what_to_do():
 
 
 def test_an_invalid_spec_is_no_duplicate():
-    assert duplicate_identity(replace(a_world(), agent=None)).reason == "Unique"
+    assert duplicate_identity(replace(duplicate(), agent=None)).reason == "Unique"
 
 
 def test_a_duplicate_is_bad_news_and_its_end_is_good_news():
-    def written(world, before):
-        return status.next_status(before, world, summary.findings(world), name="m", now=NOW)
+    def written(observed, before):
+        return status.next_status(before, observed, summary.findings(observed), name="m", now=NOW)
 
-    unique, twice = written(a_world(rival="", live=3), {}), written(a_world(live=3), {})
+    unique, twice = written(duplicate(rival="", live=3), {}), written(duplicate(live=3), {})
     assert [item.reason for item in transitions({}, unique) if "Duplicate" in item.reason] == []
     assert [(item.type, item.reason) for item in transitions(unique, twice)] == [
         ("Warning", "DuplicateIdentityAlreadyRunning")

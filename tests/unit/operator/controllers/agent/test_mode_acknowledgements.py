@@ -7,10 +7,8 @@ import pytest
 
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent import apply
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    ObservedState,
     TradingObservation,
     pod,
 )
@@ -23,8 +21,8 @@ from purpleflea_operator.controllers.agent.mode_acknowledgements import (
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.manifests.metadata import Agent
-from support.builders import a_pod, a_spec
+from support.builders import a_pod
+from support.observed_states import observed_state
 
 KEY = NamespacedName("trading", "momentum")
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -81,25 +79,18 @@ async def heard(agents, clock, concerned):
     found.close()
 
 
-def an_agent(**changes):
-    return Agent(
-        namespace="trading",
-        name="momentum",
-        uid="u",
-        generation=1,
-        spec=AgentSpec.model_validate(a_spec(**changes)),
-    )
-
-
-def a_world(mode="Halted", count=2, **changes):
-    found = []
+def in_mode(mode="Halted", count=2, **changes):
+    """An agent with so many pods, each with an address."""
+    pods = []
     for number in range(count):
         item = a_pod(f"momentum-{number}", **changes)
         item["status"]["podIP"] = f"10.0.0.{number}"
-        found.append(pod(item))
-    agent = an_agent(trading={"mode": mode}, pod={"terminationGracePeriodSeconds": 10})
-    return ObservedState(
-        agent=agent, generation=1, pods=found, now=START, trading=TradingObservation(since=START)
+        pods.append(item)
+    return observed_state(
+        spec={"trading": {"mode": mode}, "pod": {"terminationGracePeriodSeconds": 10}},
+        pods=pods,
+        now=START,
+        trading=TradingObservation(since=START),
     )
 
 
@@ -107,85 +98,85 @@ def resting(mode=Mode.HALTED):
     return Acknowledgement(mode=mode, at_rest=True)
 
 
-async def ask(heard, world):
-    """The world of the next pass, after all who were asked have answered."""
-    heard.ask(heard.remembered(world, KEY), KEY)
+async def ask(heard, observed):
+    """The observed of the next pass, after all who were asked have answered."""
+    heard.ask(heard.remembered(observed, KEY), KEY)
     for _ in range(50):
         await asyncio.sleep(0)
-    return heard.remembered(world, KEY)
+    return heard.remembered(observed, KEY)
 
 
 async def test_each_agent_is_asked_until_it_has_said_so_and_never_again(heard, agents, clock):
     agents.words["10.0.0.0"] = resting()
-    world = await ask(heard, a_world())
+    observed = await ask(heard, in_mode())
     assert sorted(agents.asked) == ["10.0.0.0", "10.0.0.1"]
-    assert set(world.trading.words) == {"uid-momentum-0"}
+    assert set(observed.trading.words) == {"uid-momentum-0"}
     agents.asked.clear()
     agents.words["10.0.0.1"] = resting()
     clock.pass_by(1)
-    world = await ask(heard, a_world())
+    observed = await ask(heard, in_mode())
     assert agents.asked == ["10.0.0.1"]
-    assert heard.again_after_s(world, KEY) is None
+    assert heard.again_after_s(observed, KEY) is None
     clock.pass_by(3600)
-    await ask(heard, a_world())
+    await ask(heard, in_mode())
     assert agents.asked == ["10.0.0.1"]
 
 
 async def test_a_silent_agent_is_asked_less_and_less_often(heard, agents, clock):
     pauses = []
     for _ in range(8):
-        world = await ask(heard, a_world(count=1))
-        pauses.append(heard.again_after_s(world, KEY))
+        observed = await ask(heard, in_mode(count=1))
+        pauses.append(heard.again_after_s(observed, KEY))
         clock.pass_by(pauses[-1])
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
     assert len(agents.asked) == 8
 
 
 async def test_a_pass_before_its_turn_asks_nobody(heard, agents):
-    await ask(heard, a_world(count=1))
-    await ask(heard, a_world(count=1))
+    await ask(heard, in_mode(count=1))
+    await ask(heard, in_mode(count=1))
     assert len(agents.asked) == 1
 
 
 async def test_a_word_about_another_mode_is_void(heard, agents):
     agents.words["10.0.0.0"] = resting()
-    await ask(heard, a_world(count=1))
-    heard.remembered(a_world("Active", count=1), KEY)
-    assert heard.remembered(a_world(count=1), KEY).trading.words == {}
+    await ask(heard, in_mode(count=1))
+    heard.remembered(in_mode("Active", count=1), KEY)
+    assert heard.remembered(in_mode(count=1), KEY).trading.words == {}
 
 
 async def test_a_pod_that_is_gone_is_forgotten_and_so_is_an_agent(heard, agents):
     agents.words["10.0.0.0"] = resting()
-    await ask(heard, a_world(count=1))
-    assert heard.remembered(a_world(count=0), KEY).trading.words == {}
+    await ask(heard, in_mode(count=1))
+    assert heard.remembered(in_mode(count=0), KEY).trading.words == {}
     agents.words["10.0.0.0"] = resting()
-    await ask(heard, a_world(count=1))
+    await ask(heard, in_mode(count=1))
     heard.forget(KEY)
-    assert heard.remembered(a_world(count=1), KEY).trading.words == {}
+    assert heard.remembered(in_mode(count=1), KEY).trading.words == {}
 
 
 async def test_whoever_does_not_answer_holds_up_no_pass_and_no_more_than_its_share(
     heard, agents, concerned
 ):
     agents.hangs = asyncio.Event()
-    world = a_world(count=AT_ONCE + 3)
-    heard.ask(heard.remembered(world, KEY), KEY)
+    observed = in_mode(count=AT_ONCE + 3)
+    heard.ask(heard.remembered(observed, KEY), KEY)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(agents.asked) == AT_ONCE
-    assert heard.again_after_s(world, KEY) is None
-    heard.ask(heard.remembered(world, KEY), KEY)
+    assert heard.again_after_s(observed, KEY) is None
+    heard.ask(heard.remembered(observed, KEY), KEY)
     await asyncio.sleep(0)
     assert (len(agents.asked), concerned) == (AT_ONCE, [])
     agents.hangs.set()
-    await ask(heard, world)
+    await ask(heard, observed)
     assert len(agents.asked) == AT_ONCE + 3
     assert concerned == [KEY] * (AT_ONCE + 3)
 
 
 async def test_an_agent_that_is_gone_is_asked_no_more(heard, agents, concerned):
     agents.hangs = asyncio.Event()
-    heard.ask(heard.remembered(a_world(count=1), KEY), KEY)
+    heard.ask(heard.remembered(in_mode(count=1), KEY), KEY)
     await asyncio.sleep(0)
     heard.forget(KEY)
     agents.hangs.set()
@@ -197,7 +188,7 @@ async def test_who_still_speaks_of_another_mode_after_a_while_is_told_apart(hear
     agents.words["10.0.0.0"] = resting(Mode.ACTIVE)
     deaf = []
     for _ in range(5):
-        deaf.append((await ask(heard, a_world(count=2))).trading.deaf)
+        deaf.append((await ask(heard, in_mode(count=2))).trading.deaf)
         clock.pass_by(8)
     assert deaf == [{}, {}, {}, {"uid-momentum-0": 4}, {"uid-momentum-0": 5}]
 
@@ -205,28 +196,26 @@ async def test_who_still_speaks_of_another_mode_after_a_while_is_told_apart(hear
 async def test_a_fault_in_a_question_is_told_and_ends_nothing_else(heard, agents, caplog):
     agents.words["10.0.0.0"] = None
     del agents.asked
-    world = await ask(heard, a_world(count=1))
-    assert world.trading.words == {}
+    observed = await ask(heard, in_mode(count=1))
+    assert observed.trading.words == {}
     assert "asking failed" in caplog.text
 
 
 async def test_pods_that_are_ending_or_have_no_address_are_not_asked(heard, agents):
-    world = await ask(heard, a_world(deleting=True))
+    observed = await ask(heard, in_mode(deleting=True))
     assert agents.asked == []
-    assert heard.again_after_s(world, KEY) is None
-    lost = ObservedState(
-        agent=an_agent(trading={"mode": "Halted"}), generation=1, pods=[pod(a_pod())]
-    )
+    assert heard.again_after_s(observed, KEY) is None
+    lost = observed_state(spec={"trading": {"mode": "Halted"}}, pods=[a_pod()])
     await ask(heard, lost)
     assert agents.asked == []
 
 
 async def test_the_end_of_the_time_for_coming_to_rest_is_looked_at_on_time(heard, clock):
-    world = a_world("Stopped", deleting=True)
-    world = await ask(heard, world)
-    assert heard.again_after_s(world, KEY) == 10.0
+    observed = in_mode("Stopped", deleting=True)
+    observed = await ask(heard, observed)
+    assert heard.again_after_s(observed, KEY) == 10.0
     clock.pass_by(10)
-    assert heard.again_after_s(world, KEY) is None
+    assert heard.again_after_s(observed, KEY) is None
 
 
 class Volumes:
@@ -255,7 +244,7 @@ def growths(*names):
 
 
 def stored(size="2Gi"):
-    return ObservedState(agent=an_agent(storage={"size": size}), generation=1)
+    return observed_state(spec={"storage": {"size": size}})
 
 
 @pytest.fixture

@@ -7,48 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purpleflea_contract.control import Mode
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.drift import is_subset, quantity
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    ObservedState,
     TradingObservation,
     pod,
 )
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
-from purpleflea_operator.manifests.metadata import Agent, Defaults
-from support.builders import a_pod, a_spec
-
-
-def an_agent_value(**changes):
-    return Agent(
-        namespace="trading",
-        name="momentum",
-        uid="agent-uid",
-        generation=1,
-        spec=AgentSpec.model_validate(a_spec(**changes)),
-    )
+from purpleflea_operator.manifests.metadata import Defaults
+from support.builders import a_pod
+from support.observed_states import agent_value, observed_state
 
 
 def desired_of(agent):
     return children(agent, Defaults(image="agent:1"), NO_CONNECTION)
 
 
-def a_world(agent, live=(), pods=(), **more):
-    stored = {plan.child_id(item): item for item in live}
-    return ObservedState(
-        agent=agent, generation=1, children=stored, pods=[pod(item) for item in pods], **more
-    )
-
-
 def planned(agent, live=(), pods=(), **more):
-    return plan.actions(desired_of(agent), a_world(agent, live, pods, **more))
+    observed = observed_state(agent=agent, children=live, pods=pods, **more)
+    return plan.actions(desired_of(agent), observed)
 
 
 def test_children_that_are_not_known_are_created_in_order():
-    found = planned(an_agent_value())
+    found = planned(agent_value())
     assert [type(item) for item in found] == [plan.Create] * 3
     assert [item.manifest["kind"] for item in found] == [
         "ConfigMap",
@@ -58,18 +41,18 @@ def test_children_that_are_not_known_are_created_in_order():
 
 
 def test_planning_after_applying_is_empty():
-    agent = an_agent_value()
+    agent = agent_value()
     assert planned(agent, live=deepcopy(desired_of(agent))) == ()
 
 
 def test_a_volume_that_is_mounted_twice_is_no_drift():
     mounts = [{"name": "x", "mountPath": path} for path in ("/a", "/b")]
-    agent = an_agent_value(pod={"volumes": [{"name": "x", "emptyDir": {}}], "volumeMounts": mounts})
+    agent = agent_value(pod={"volumes": [{"name": "x", "emptyDir": {}}], "volumeMounts": mounts})
     assert planned(agent, live=deepcopy(desired_of(agent))) == ()
 
 
 def test_defaults_that_the_server_added_are_nobodys_drift():
-    agent = an_agent_value()
+    agent = agent_value()
     live = deepcopy(desired_of(agent))
     template = live[-1]["spec"]["template"]["spec"]
     template["restartPolicy"] = "Always"
@@ -80,7 +63,7 @@ def test_defaults_that_the_server_added_are_nobodys_drift():
 
 
 def test_a_change_of_a_field_we_own_is_repaired():
-    agent = an_agent_value()
+    agent = agent_value()
     live = deepcopy(desired_of(agent))
     live[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody:else"
     (action,) = planned(agent, live)
@@ -89,36 +72,36 @@ def test_a_change_of_a_field_we_own_is_repaired():
 
 
 def test_a_removed_field_of_ours_is_repaired():
-    agent = an_agent_value()
+    agent = agent_value()
     live = deepcopy(desired_of(agent))
     del live[0]["data"]["control.json"]
     assert [item.manifest["kind"] for item in planned(agent, live)] == ["ConfigMap"]
 
 
 def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
-    live = deepcopy(desired_of(an_agent_value()))
-    halted = an_agent_value(trading={"mode": "Halted"})
+    live = deepcopy(desired_of(agent_value()))
+    halted = agent_value(trading={"mode": "Halted"})
     found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
     assert [type(item) for item in found] == [plan.Apply, plan.RefreshConfigMount]
     assert (found[1].pod.name, found[1].word) == ("momentum-0", "Halted")
 
 
 def test_an_order_to_halt_comes_before_everything_else():
-    live = deepcopy(desired_of(an_agent_value()))
-    changed = an_agent_value(trading={"mode": "Halted"}, replicas=2, network={"policy": "None"})
+    live = deepcopy(desired_of(agent_value()))
+    changed = agent_value(trading={"mode": "Halted"}, replicas=2, network={"policy": "None"})
     found = planned(changed, live, pods=[a_pod("momentum-0")])
     assert [type(item) for item in found][:2] == [plan.Apply, plan.RefreshConfigMount]
     assert found[0].manifest["kind"] == "ConfigMap"
 
 
 def test_a_pod_that_was_nudged_is_left_alone():
-    halted = an_agent_value(trading={"mode": "Halted"})
+    halted = agent_value(trading={"mode": "Halted"})
     live = deepcopy(desired_of(halted))
     assert planned(halted, live, pods=[a_pod(annotations={CONTROL_ANNOTATION: "Halted"})]) == ()
 
 
 def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_question():
-    halted = an_agent_value(trading={"mode": "Halted"})
+    halted = agent_value(trading={"mode": "Halted"})
     live, deaf = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
     told = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
     (again,) = planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf))
@@ -129,7 +112,7 @@ def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_questi
 
 
 def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to_halt():
-    agent = an_agent_value()
+    agent = agent_value()
     live, since = deepcopy(desired_of(agent)), datetime(2026, 1, 1, 12, tzinfo=UTC)
     pods = [
         a_pod("momentum-0", created="2026-01-01T11:00:00Z"),
@@ -141,29 +124,28 @@ def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to
 
 @pytest.mark.parametrize("order", ["Halted", "Stopped"])
 def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(order):
-    live = {plan.child_id(item): item for item in deepcopy(desired_of(an_agent_value()))}
-    world = ObservedState(
+    observed = observed_state(
         agent=None,
         generation=2,
         invalid="spec.x: no",
         stop_order=Mode(order),
-        children=live,
-        pods=[pod(a_pod())],
+        children=desired_of(agent_value()),
+        pods=[a_pod()],
     )
-    written, nudged = plan.halt_actions(world)
+    written, nudged = plan.halt_actions(observed)
     assert written.manifest["data"] == {"control.json": f'{{"mode":"{order}","generation":0}}'}
     # What a valid spec with this mode will want is this very object.
-    valid = desired_of(an_agent_value(trading={"mode": order}))[0]
+    valid = desired_of(agent_value(trading={"mode": order}))[0]
     assert written.manifest == valid
     assert (nudged.pod.name, nudged.word) == ("momentum-0", order)
-    done = {**live, plan.child_id(valid): valid}
+    done = {**observed.children, plan.child_id(valid): valid}
     told = pod(a_pod(annotations={CONTROL_ANNOTATION: order}))
-    assert plan.halt_actions(replace(world, children=done, pods=[told])) == ()
+    assert plan.halt_actions(replace(observed, children=done, pods=[told])) == ()
 
 
 def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
-    world = ObservedState(agent=None, generation=2, children={}, pods=[pod(a_pod())])
-    assert plan.halt_actions(world) == ()
+    observed = observed_state(agent=None, pods=[a_pod()])
+    assert plan.halt_actions(observed) == ()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +159,7 @@ def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
     ],
 )
 def test_what_is_owned_as_a_whole_may_hold_nothing_more(kind, spoil):
-    agent = an_agent_value(replicas=2, pod={"nodeSelector": {"disk": "fast"}})
+    agent = agent_value(replicas=2, pod={"nodeSelector": {"disk": "fast"}})
     live = deepcopy(desired_of(agent))
     spoil(next(item for item in live if item["kind"] == kind)["spec"])
     assert [item.manifest["kind"] for item in planned(agent, live)] == [kind]
@@ -185,8 +167,8 @@ def test_what_is_owned_as_a_whole_may_hold_nothing_more(kind, spoil):
 
 def test_what_is_not_wanted_goes_before_a_workload_that_may_be_refused_but_its_account_after_it():
     asked = {"serviceAccount": {}}
-    live = deepcopy(desired_of(an_agent_value(replicas=2, pod=asked)))
-    changed = an_agent_value(strategy="mean-reversion", network={"policy": "None"})
+    live = deepcopy(desired_of(agent_value(replicas=2, pod=asked)))
+    changed = agent_value(strategy="mean-reversion", network={"policy": "None"})
     found = planned(changed, live)
     assert [(type(item), item.manifest["kind"]) for item in found if item.manifest["kind"] != "ConfigMap"] == [
         (plan.Delete, "NetworkPolicy"),
@@ -197,15 +179,14 @@ def test_what_is_not_wanted_goes_before_a_workload_that_may_be_refused_but_its_a
 
 
 def test_a_child_that_is_no_longer_wanted_is_deleted():
-    live = deepcopy(desired_of(an_agent_value()))
-    (action,) = planned(an_agent_value(network={"policy": "None"}), live)
+    live = deepcopy(desired_of(agent_value()))
+    (action,) = planned(agent_value(network={"policy": "None"}), live)
     assert isinstance(action, plan.Delete)
     assert action.manifest["kind"] == "NetworkPolicy"
 
 
 def test_an_invalid_spec_nudges_nobody():
-    world = replace(a_world(an_agent_value(), pods=[a_pod()]), agent=None)
-    assert plan.actions((), replace(world, children={})) == ()
+    assert plan.actions((), observed_state(agent=None, pods=[a_pod()])) == ()
 
 
 @pytest.mark.parametrize(

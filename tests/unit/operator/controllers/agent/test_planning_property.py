@@ -1,4 +1,4 @@
-"""Planning after applying is empty, from any world to any wish."""
+"""Planning after applying is empty, from any observed to any wish."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -6,17 +6,15 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    ObservedState,
-    pod,
 )
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
 from purpleflea_operator.manifests.children import children
-from purpleflea_operator.manifests.metadata import Agent, Defaults
-from support.builders import a_pod, a_spec
+from purpleflea_operator.manifests.metadata import Defaults
+from support.builders import a_pod
+from support.observed_states import agent_value, observed_state
 
 QUANTITIES = st.sampled_from(["250m", "0.5", "1", "64Mi", "1Gi", "1024Mi"])
 SPECS = st.fixed_dictionaries(
@@ -70,13 +68,7 @@ WISHES = st.tuples(SPECS, CONNECTIONS)
 
 
 def agent_of(spec):
-    return Agent(
-        namespace="trading",
-        name="momentum",
-        uid="agent-uid",
-        generation=1,
-        spec=AgentSpec.model_validate(a_spec(**spec)),
-    )
+    return agent_value(**spec)
 
 
 def desired_of(wish):
@@ -99,9 +91,9 @@ def with_defaults(manifest):
     return found
 
 
-def carried_out(actions, world):
-    """The world after the actions."""
-    live, pods = dict(world.children), {item.name: item for item in world.pods}
+def carried_out(actions, observed):
+    """The observed after the actions."""
+    live, pods = dict(observed.children), {item.name: item for item in observed.pods}
     for action in actions:
         match action:
             case plan.Create(manifest=manifest) | plan.Apply(manifest=manifest):
@@ -110,16 +102,16 @@ def carried_out(actions, world):
                 del live[plan.child_id(manifest)]
             case plan.RefreshConfigMount(pod=target, word=word):
                 pods[target.name] = replace(target, told=word)
-    return replace(world, children=live, pods=tuple(pods.values()))
+    return replace(observed, children=live, pods=tuple(pods.values()))
 
 
-def a_world(spec, live=(), modes=()):
+def stored(spec, live=(), modes=()):
+    """The agent with its children as the API server stores them, and pods that were sent `modes`."""
     pods = [
-        pod(a_pod(f"momentum-{number}", annotations={CONTROL_ANNOTATION: mode} if mode else {}))
+        a_pod(f"momentum-{number}", annotations={CONTROL_ANNOTATION: mode} if mode else {})
         for number, mode in enumerate(modes)
     ]
-    stored = {plan.child_id(item): with_defaults(item) for item in live}
-    return ObservedState(agent=agent_of(spec), generation=1, children=stored, pods=tuple(pods))
+    return observed_state(agent=agent_of(spec), children=map(with_defaults, live), pods=pods)
 
 
 MODES = st.lists(st.sampled_from(["", "Active", "Halted", "Stopped"]), max_size=3)
@@ -131,9 +123,9 @@ def test_planning_after_applying_is_empty(before, wish, modes, missing):
     old = [] if before is None else desired_of(before)
     # Somebody may have deleted some of the children.
     live = [item for number, item in enumerate(old) if not missing >> number & 1]
-    world = a_world(wish[0], live, modes)
+    observed = stored(wish[0], live, modes)
     desired = desired_of(wish)
-    assert plan.actions(desired, carried_out(plan.actions(desired, world), world)) == ()
+    assert plan.actions(desired, carried_out(plan.actions(desired, observed), observed)) == ()
 
 
 @settings(max_examples=100, deadline=None)
@@ -143,7 +135,7 @@ def test_no_action_is_planned_that_changes_nothing(wish):
     live = {plan.child_id(item): item for item in desired}
     for gone in desired:
         rest = [item for item in live.values() if item is not gone]
-        found = plan.actions(desired, a_world(wish[0], rest))
+        found = plan.actions(desired, stored(wish[0], rest))
         assert [plan.child_id(action.manifest) for action in found] == [plan.child_id(gone)]
 
 

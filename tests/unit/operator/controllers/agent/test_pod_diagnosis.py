@@ -3,31 +3,31 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, look_again_after_s
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod
+from support.observed_states import a_stateful_set, observed_state
 
 
-def a_world(*pods, **changes):
-    return ObservedState(agent=None, generation=1, pods=[pod(item) for item in pods], **changes)
+def with_pods(*pods, **changes):
+    return observed_state(agent=None, pods=pods, **changes)
 
 
 def test_where_all_is_well_nobody_looks_again():
-    assert look_again_after_s(a_world(a_pod())) is None
+    assert look_again_after_s(with_pods(a_pod())) is None
 
 
 def test_a_refused_write_is_tried_again_as_no_event_tells_that_it_would_succeed():
     assert (
-        look_again_after_s(a_world(a_pod(), failure="exceeded quota"))
+        look_again_after_s(with_pods(a_pod(), failure="exceeded quota"))
         == timings.REFUSED_PODS_INTERVAL_S
     )
 
 
 def test_a_pod_that_hangs_is_looked_at_again_and_less_often_once_it_is_known_why():
     hanging = a_pod(ready=False, waiting="ContainerCreating")
-    assert look_again_after_s(a_world(hanging)) == timings.POD_STUCK_AFTER_S
-    known = a_world(hanging, pod_events=("secret not found",), failure="no")
+    assert look_again_after_s(with_pods(hanging)) == timings.POD_STUCK_AFTER_S
+    known = with_pods(hanging, pod_events=("secret not found",), failure="no")
     assert look_again_after_s(known) == timings.DIAGNOSIS_INTERVAL_S
 
 
@@ -52,9 +52,10 @@ def an_event(reason="FailedCreate", message="exceeded quota", at="2026-01-01T11:
 
 
 def missing(**changes):
-    stateful_set = {"metadata": {"uid": "set"}, "spec": {"replicas": 2}, "kind": "StatefulSet"}
+    stateful_set = a_stateful_set(2)
+    stateful_set["metadata"]["uid"] = "set"
     more = {"unavailable_since": NOW - timedelta(seconds=20), **changes}
-    return a_world(children={("StatefulSet", "momentum"): stateful_set}, **more)
+    return with_pods(stateful_set=stateful_set, **more)
 
 
 async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldom():
@@ -88,10 +89,10 @@ async def test_what_does_not_explain_it_is_not_told(event):
 
 async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_asked_about():
     cluster = Told(an_event())
-    world = missing(unavailable_since=None)
-    assert await PodDiagnosis(cluster, now=lambda: NOW).explained(world, KEY) is world
+    observed = missing(unavailable_since=None)
+    assert await PodDiagnosis(cluster, now=lambda: NOW).explained(observed, KEY) is observed
     assert cluster.asked == []
-    assert look_again_after_s(world) == timings.POD_STUCK_AFTER_S
+    assert look_again_after_s(observed) == timings.POD_STUCK_AFTER_S
 
 
 def test_missing_pods_are_looked_at_again_and_less_often_once_it_is_known_why():

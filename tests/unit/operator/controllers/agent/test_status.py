@@ -1,70 +1,36 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.decisions import status
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    ObservedState,
     pod,
     stuck_pod,
 )
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
-from purpleflea_operator.datadog.detection.connection import connection
-from purpleflea_operator.datadog.detection.node_agent import datadog_facts
-from purpleflea_operator.manifests.metadata import Agent
-from support.builders import CREATED, LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec
+from support.builders import CREATED, a_datadog_daemon_set, a_pod, a_spec
+from support.observed_states import a_stateful_set, observed_state
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def a_stateful_set(*, replicas=3, ready=3, updated=3, generation=1, observed=1):
-    return {
-        "kind": "StatefulSet",
-        "metadata": {"name": "momentum", "generation": generation},
-        "spec": {"replicas": replicas},
-        "status": {
-            "replicas": replicas,
-            "readyReplicas": ready,
-            "updatedReplicas": updated,
-            "observedGeneration": observed,
-        },
-    }
+def with_workload(stateful_set=None, *, daemon_set=None, **changes):
+    daemon_sets = [daemon_set] if daemon_set else []
+    return observed_state(stateful_set=stateful_set, daemon_sets=daemon_sets, **changes)
 
 
-def a_world(stateful_set=None, *, pods=(), daemon_set=None, spec=None, **changes):
-    agent = Agent(
-        namespace="trading",
-        name="momentum",
-        uid="u",
-        generation=1,
-        spec=AgentSpec.model_validate(spec or a_spec(replicas=3)),
-    )
-    found = datadog_facts([daemon_set] if daemon_set else [], LOCAL_SERVICES)
-    world = ObservedState(
-        agent=agent,
-        generation=1,
-        children={} if stateful_set is None else {("StatefulSet", "momentum"): stateful_set},
-        pods=[pod(item) for item in pods],
-        datadog=found,
-        connection=connection(found, agent.spec.datadog.connection),
-    )
-    return replace(world, **changes)
+def outcome(observed):
+    return {item.type: (item.status, item.reason) for item in summary.findings(observed)}
 
 
-def outcome(world):
-    return {item.type: (item.status, item.reason) for item in summary.findings(world)}
-
-
-def message(world, kind):
-    return next(item.message for item in summary.findings(world) if item.type == kind)
+def message(observed, kind):
+    return next(item.message for item in summary.findings(observed) if item.type == kind)
 
 
 def test_all_is_well():
-    world = a_world(a_stateful_set(), daemon_set=a_datadog_daemon_set(host_ports=True))
-    assert outcome(world) == {
+    observed = with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set(host_ports=True))
+    assert outcome(observed) == {
         "Ready": ("True", "Ready"),
         "SpecValid": ("True", "Valid"),
         "WorkloadAvailable": ("True", "AllReady"),
@@ -78,19 +44,19 @@ def test_all_is_well():
 
 
 def test_an_invalid_spec_names_the_field_and_the_remedy():
-    world = a_world(a_stateful_set(), agent=None, invalid="spec.markets: too short")
-    assert outcome(world)["SpecValid"] == ("False", "Invalid")
-    assert outcome(world)["Ready"] == ("False", "Invalid")
-    assert "spec.markets: too short" in message(world, "SpecValid")
-    assert "keeps running" in message(world, "SpecValid")
+    observed = with_workload(a_stateful_set(), agent=None, invalid="spec.markets: too short")
+    assert outcome(observed)["SpecValid"] == ("False", "Invalid")
+    assert outcome(observed)["Ready"] == ("False", "Invalid")
+    assert "spec.markets: too short" in message(observed, "SpecValid")
+    assert "keeps running" in message(observed, "SpecValid")
 
 
 def test_a_missing_node_agent_does_not_stop_the_agents_and_says_how_to_install_it():
-    world = a_world(a_stateful_set())
-    assert outcome(world)["Ready"] == ("True", "Ready")
-    assert outcome(world)["DatadogInstalled"] == ("False", "NotFound")
-    assert outcome(world)["TelemetryReady"] == ("False", "NodeAgentMissing")
-    assert "helm install datadog-agent datadog/datadog" in message(world, "DatadogInstalled")
+    observed = with_workload(a_stateful_set())
+    assert outcome(observed)["Ready"] == ("True", "Ready")
+    assert outcome(observed)["DatadogInstalled"] == ("False", "NotFound")
+    assert outcome(observed)["TelemetryReady"] == ("False", "NodeAgentMissing")
+    assert "helm install datadog-agent datadog/datadog" in message(observed, "DatadogInstalled")
 
 
 @pytest.mark.parametrize(
@@ -104,12 +70,12 @@ def test_a_missing_node_agent_does_not_stop_the_agents_and_says_how_to_install_i
     ],
 )
 def test_telemetry_is_ready_only_with_a_way_for_every_signal(daemon_set, spec, expected):
-    world = a_world(
+    observed = with_workload(
         a_stateful_set(),
         daemon_set=a_datadog_daemon_set(**daemon_set),
         spec=a_spec(replicas=3, **spec),
     )
-    assert outcome(world)["TelemetryReady"] == expected
+    assert outcome(observed)["TelemetryReady"] == expected
 
 
 @pytest.mark.parametrize(
@@ -120,24 +86,26 @@ def test_telemetry_is_ready_only_with_a_way_for_every_signal(daemon_set, spec, e
     ],
 )
 def test_a_signal_that_the_agents_do_not_send_is_not_missed(daemon_set, datadog, named):
-    world = a_world(
+    observed = with_workload(
         a_stateful_set(),
         daemon_set=a_datadog_daemon_set(host_ports=True, **daemon_set),
         spec=a_spec(replicas=3, datadog=datadog),
     )
-    assert outcome(world)["TelemetryReady"] == ("True", "Connected")
-    assert message(world, "TelemetryReady").endswith(f": {named}")
+    assert outcome(observed)["TelemetryReady"] == ("True", "Connected")
+    assert message(observed, "TelemetryReady").endswith(f": {named}")
 
 
 def test_a_signal_that_is_off_comes_with_the_command_that_turns_it_on():
-    world = a_world(a_stateful_set(), daemon_set=a_datadog_daemon_set(logs="false"))
-    assert "helm upgrade datadog-agent" in message(world, "TelemetryReady")
-    assert "datadog.logs.enabled=true" in message(world, "TelemetryReady")
+    observed = with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set(logs="false"))
+    assert "helm upgrade datadog-agent" in message(observed, "TelemetryReady")
+    assert "datadog.logs.enabled=true" in message(observed, "TelemetryReady")
 
 
 def test_telemetry_waits_for_agents_that_are_not_up():
-    world = a_world(a_stateful_set(ready=1), daemon_set=a_datadog_daemon_set(host_ports=True))
-    assert outcome(world)["TelemetryReady"] == ("Unknown", "WaitingForAgents")
+    observed = with_workload(
+        a_stateful_set(ready=1), daemon_set=a_datadog_daemon_set(host_ports=True)
+    )
+    assert outcome(observed)["TelemetryReady"] == ("Unknown", "WaitingForAgents")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +119,7 @@ def test_telemetry_waits_for_agents_that_are_not_up():
     ],
 )
 def test_the_workload_is_available_only_when_all_run_the_current_spec(stateful_set, expected):
-    assert outcome(a_world(stateful_set))["WorkloadAvailable"][1] == expected
+    assert outcome(with_workload(stateful_set))["WorkloadAvailable"][1] == expected
 
 
 @pytest.mark.parametrize(
@@ -165,9 +133,9 @@ def test_the_workload_is_available_only_when_all_run_the_current_spec(stateful_s
 )
 def test_a_pod_that_does_not_start_gives_its_reason_and_a_remedy(waiting, reason, remedy):
     broken = a_pod("momentum-2", ready=False, waiting=waiting, message="no such thing")
-    world = a_world(a_stateful_set(ready=2), pods=[a_pod("momentum-0"), broken])
-    assert outcome(world)["WorkloadAvailable"] == ("False", reason)
-    text = message(world, "WorkloadAvailable")
+    observed = with_workload(a_stateful_set(ready=2), pods=[a_pod("momentum-0"), broken])
+    assert outcome(observed)["WorkloadAvailable"] == ("False", reason)
+    text = message(observed, "WorkloadAvailable")
     assert "2/3 agents are ready" in text
     assert "momentum-2" in text
     assert remedy in text
@@ -193,9 +161,11 @@ BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s o
 def test_a_crashing_pod_says_the_same_in_each_of_its_moments():
     texts = set()
     for state in ({"running": {}}, BACK_OFF, {"terminated": {"exitCode": 0}}):
-        world = a_world(a_stateful_set(ready=2), pods=[a_crashing_pod(state=state)], now=NOW)
-        assert outcome(world)["WorkloadAvailable"] == ("False", "CrashLooping")
-        texts.add(message(world, "WorkloadAvailable"))
+        observed = with_workload(
+            a_stateful_set(ready=2), pods=[a_crashing_pod(state=state)], now=NOW
+        )
+        assert outcome(observed)["WorkloadAvailable"] == ("False", "CrashLooping")
+        texts.add(message(observed, "WorkloadAvailable"))
     (text,) = texts
     assert "its last run ended with OOMKilled (exit code 137)" in text
     assert "back-off" not in text
@@ -207,8 +177,8 @@ def test_a_crashing_pod_says_the_same_in_each_of_its_moments():
     ids=["once", "long ago"],
 )
 def test_a_pod_that_crashed_once_or_long_ago_is_starting(pod):
-    world = a_world(a_stateful_set(ready=2), pods=[pod], now=NOW)
-    assert outcome(world)["WorkloadAvailable"] == ("False", "Progressing")
+    observed = with_workload(a_stateful_set(ready=2), pods=[pod], now=NOW)
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "Progressing")
 
 
 @pytest.mark.parametrize(
@@ -220,52 +190,56 @@ def test_a_sidecar_that_does_not_start_is_told_though_the_agent_only_waits(waiti
     found["status"]["initContainerStatuses"] = [
         {"name": "proxy", "state": {"waiting": {"reason": waiting}}}
     ]
-    world = a_world(a_stateful_set(ready=2), pods=[found])
-    assert outcome(world)["WorkloadAvailable"] == ("False", reason)
+    observed = with_workload(a_stateful_set(ready=2), pods=[found])
+    assert outcome(observed)["WorkloadAvailable"] == ("False", reason)
 
 
 def test_pods_that_may_not_be_made_are_explained_in_the_servers_words():
-    world = a_world(a_stateful_set(ready=0), pods_refused='serviceaccount "x" not found', now=NOW)
-    assert outcome(world)["WorkloadAvailable"] == ("False", "PodsRefused")
-    assert outcome(world)["Progressing"] == ("False", "PodsRefused")
-    assert 'serviceaccount "x" not found' in message(world, "WorkloadAvailable")
+    observed = with_workload(
+        a_stateful_set(ready=0), pods_refused='serviceaccount "x" not found', now=NOW
+    )
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "PodsRefused")
+    assert outcome(observed)["Progressing"] == ("False", "PodsRefused")
+    assert 'serviceaccount "x" not found' in message(observed, "WorkloadAvailable")
 
 
 def test_a_pod_that_fits_no_node_says_why():
     pending = a_pod(ready=False, node="", message="0/1 nodes are available")
-    world = a_world(a_stateful_set(ready=0), pods=[pending])
-    assert outcome(world)["WorkloadAvailable"] == ("False", "Unschedulable")
-    assert "0/1 nodes are available" in message(world, "WorkloadAvailable")
+    observed = with_workload(a_stateful_set(ready=0), pods=[pending])
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "Unschedulable")
+    assert "0/1 nodes are available" in message(observed, "WorkloadAvailable")
 
 
 def test_a_pod_that_waits_for_its_turn_to_be_scheduled_is_no_problem_yet():
-    world = a_world(a_stateful_set(ready=0), pods=[a_pod(ready=False, node="")])
-    assert outcome(world)["WorkloadAvailable"] == ("False", "Progressing")
+    observed = with_workload(a_stateful_set(ready=0), pods=[a_pod(ready=False, node="")])
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "Progressing")
 
 
 def test_telemetry_waits_for_a_workload_that_is_not_there():
-    world = a_world(daemon_set=a_datadog_daemon_set(host_ports=True))
-    assert outcome(world)["TelemetryReady"] == ("Unknown", "WaitingForAgents")
+    observed = with_workload(daemon_set=a_datadog_daemon_set(host_ports=True))
+    assert outcome(observed)["TelemetryReady"] == ("Unknown", "WaitingForAgents")
 
 
 def test_a_missing_secret_is_named_from_the_events_of_the_pod():
     text = 'MountVolume.SetUp failed for volume "api-key" : secret "pf" not found'
     hanging = a_pod(ready=False, waiting="ContainerCreating")
-    world = a_world(a_stateful_set(ready=0), pods=[hanging], pod_events=(text,))
-    assert outcome(world)["WorkloadAvailable"] == ("False", "SecretNotFound")
-    assert 'secret "pf" not found' in message(world, "WorkloadAvailable")
-    assert "spec.api.keySecretRef" in message(world, "WorkloadAvailable")
+    observed = with_workload(a_stateful_set(ready=0), pods=[hanging], pod_events=(text,))
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "SecretNotFound")
+    assert 'secret "pf" not found' in message(observed, "WorkloadAvailable")
+    assert "spec.api.keySecretRef" in message(observed, "WorkloadAvailable")
 
 
 def test_another_volume_that_cannot_be_mounted_is_told_as_it_is():
-    world = a_world(a_stateful_set(ready=0), pods=[a_pod(ready=False)], pod_events=("no disk",))
-    assert outcome(world)["WorkloadAvailable"] == ("False", "VolumeNotMounted")
+    observed = with_workload(
+        a_stateful_set(ready=0), pods=[a_pod(ready=False)], pod_events=("no disk",)
+    )
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "VolumeNotMounted")
 
 
 def test_a_refusal_by_the_server_is_told():
-    world = a_world(failure="exceeded quota", failure_reason="ApplyFailed")
-    assert outcome(world)["WorkloadAvailable"] == ("False", "ApplyFailed")
-    assert message(world, "Ready") == "exceeded quota"
+    observed = with_workload(failure="exceeded quota", failure_reason="ApplyFailed")
+    assert outcome(observed)["WorkloadAvailable"] == ("False", "ApplyFailed")
+    assert message(observed, "Ready") == "exceeded quota"
 
 
 def test_only_a_pod_that_hangs_for_a_while_is_asked_about():
@@ -284,28 +258,30 @@ def test_a_pod_whose_sidecar_runs_already_has_its_volumes_and_is_not_asked_about
     assert stuck_pod([pod(waiting)], late, after_s=5) is None
 
 
-def next_of(world, current=None, now=NOW):
+def next_of(observed, current=None, now=NOW):
     return status.next_status(
-        current or {}, world, summary.findings(world), name="momentum", now=now
+        current or {}, observed, summary.findings(observed), name="momentum", now=now
     )
 
 
 def test_a_transition_time_is_kept_while_nothing_turns():
-    first = next_of(a_world(a_stateful_set(ready=1)))
-    later = next_of(a_world(a_stateful_set(ready=2)), first, NOW + timedelta(hours=1))
+    first = next_of(with_workload(a_stateful_set(ready=1)))
+    later = next_of(with_workload(a_stateful_set(ready=2)), first, NOW + timedelta(hours=1))
     assert {item["lastTransitionTime"] for item in later["conditions"]} == {"2026-01-01T12:00:00Z"}
 
 
 def test_a_turn_renews_its_transition_time_only():
-    first = next_of(a_world(a_stateful_set(ready=1)))
-    later = next_of(a_world(a_stateful_set()), first, NOW + timedelta(hours=1))
+    first = next_of(with_workload(a_stateful_set(ready=1)))
+    later = next_of(with_workload(a_stateful_set()), first, NOW + timedelta(hours=1))
     times = {item["type"]: item["lastTransitionTime"] for item in later["conditions"]}
     assert times["Ready"] == times["WorkloadAvailable"] == "2026-01-01T13:00:00Z"
     assert times["SpecValid"] == times["DatadogInstalled"] == "2026-01-01T12:00:00Z"
 
 
 def test_the_status_says_how_the_node_agent_is_reached():
-    found = next_of(a_world(a_stateful_set(), daemon_set=a_datadog_daemon_set(host_ports=True)))
+    found = next_of(
+        with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set(host_ports=True))
+    )
     assert found["datadog"] == {
         "installer": "Helm",
         "release": "datadog-agent",
@@ -324,26 +300,29 @@ def test_the_status_says_how_the_node_agent_is_reached():
 
 
 def test_the_same_status_is_never_written_again():
-    found = next_of(a_world(a_stateful_set()))
+    found = next_of(with_workload(a_stateful_set()))
     assert status.write_after_s(found, dict(found), since_write_s=0) is None
 
 
 def test_a_turn_is_written_at_once():
-    old, new = next_of(a_world(a_stateful_set(ready=2))), next_of(a_world(a_stateful_set()))
+    old, new = (
+        next_of(with_workload(a_stateful_set(ready=2))),
+        next_of(with_workload(a_stateful_set())),
+    )
     assert status.write_after_s(old, new, since_write_s=0) == 0.0
 
 
 @pytest.mark.parametrize(("since", "after"), [(0.0, 15.0), (3.0, 12.0), (19.0, 0.0)])
 def test_counts_alone_wait_until_things_have_settled(since, after):
-    old = next_of(a_world(a_stateful_set(ready=1)))
-    new = next_of(a_world(a_stateful_set(ready=2)), old)
+    old = next_of(with_workload(a_stateful_set(ready=1)))
+    new = next_of(with_workload(a_stateful_set(ready=2)), old)
     assert status.write_after_s(old, new, since_write_s=since) == after
 
 
 def after_a_change(stateful_set, *, before=None, pods=(), **changes):
     """The status that stood before a change of the spec, and the one wanted after it."""
-    old = next_of(before or a_world(a_stateful_set()))
-    return old, next_of(a_world(stateful_set, pods=pods, generation=2, **changes), old)
+    old = next_of(before or with_workload(a_stateful_set()))
+    return old, next_of(with_workload(stateful_set, pods=pods, generation=2, **changes), old)
 
 
 ROLLING = a_stateful_set(ready=2, updated=1)
@@ -356,7 +335,7 @@ def test_that_a_change_of_the_spec_is_under_way_is_no_news():
 
 def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news():
     connected = {"daemon_set": a_datadog_daemon_set(host_ports=True)}
-    before = a_world(a_stateful_set(), **connected)
+    before = with_workload(a_stateful_set(), **connected)
     assert outcome(before)["TelemetryReady"] == ("True", "Connected")
     assert status.is_under_way(*after_a_change(ROLLING, before=before, **connected))
 
@@ -364,10 +343,10 @@ def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news()
 @pytest.mark.parametrize(
     "statuses",
     [
-        pytest.param(({}, next_of(a_world(ROLLING))), id="a new agent"),
+        pytest.param(({}, next_of(with_workload(ROLLING))), id="a new agent"),
         pytest.param(after_a_change(a_stateful_set()), id="the change is done"),
         pytest.param(
-            (next_of(a_world(a_stateful_set())), next_of(a_world(ROLLING))),
+            (next_of(with_workload(a_stateful_set())), next_of(with_workload(ROLLING))),
             id="pods fail without a change",
         ),
         pytest.param(after_a_change(ROLLING, invalid="spec.x: no", agent=None), id="invalid"),
@@ -376,7 +355,7 @@ def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news()
             id="its first pod crashes",
         ),
         pytest.param(
-            after_a_change(ROLLING, before=a_world(ROLLING, pods=[CRASHING])),
+            after_a_change(ROLLING, before=with_workload(ROLLING, pods=[CRASHING])),
             id="the change may be the cure",
         ),
     ],
@@ -386,9 +365,9 @@ def test_anything_else_is_news(statuses):
 
 
 def test_a_recovery_is_told_though_it_passed_through_what_is_no_news():
-    bad = next_of(a_world(a_stateful_set(ready=2), pods=[CRASHING]))
-    better = next_of(a_world(a_stateful_set(ready=2)), bad)
-    good = next_of(a_world(a_stateful_set()), better)
+    bad = next_of(with_workload(a_stateful_set(ready=2), pods=[CRASHING]))
+    better = next_of(with_workload(a_stateful_set(ready=2)), bad)
+    good = next_of(with_workload(a_stateful_set()), better)
     assert transitions(bad, better) == ()
     assert transitions(better, good) == ()
     (told,) = transitions(better, good, troubled={"WorkloadAvailable"})
@@ -401,15 +380,15 @@ def reasons(old, new):
 
 def test_a_healthy_start_posts_no_event():
     healthy = a_datadog_daemon_set(host_ports=True)
-    first = next_of(a_world(a_stateful_set(ready=0), daemon_set=healthy))
-    second = next_of(a_world(a_stateful_set(), daemon_set=healthy), first)
+    first = next_of(with_workload(a_stateful_set(ready=0), daemon_set=healthy))
+    second = next_of(with_workload(a_stateful_set(), daemon_set=healthy), first)
     assert reasons({}, first) == []
     assert reasons(first, second) == []
 
 
 def test_a_missing_node_agent_posts_a_warning_and_its_arrival_a_normal_event():
-    without = next_of(a_world(a_stateful_set()))
-    there = next_of(a_world(a_stateful_set(), daemon_set=a_datadog_daemon_set()), without)
+    without = next_of(with_workload(a_stateful_set()))
+    there = next_of(with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set()), without)
     assert reasons({}, without) == [
         ("Warning", "DatadogInstalledNotFound"),
         ("Warning", "TelemetryReadyNodeAgentMissing"),

@@ -1,35 +1,30 @@
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.status_throttle import (
     Debounce,
     pods_are_behind,
 )
 from support.builders import a_pod
+from support.observed_states import a_stateful_set, observed_state
 
 
-def a_world(*pods, ready=1):
-    stateful_set = {"kind": "StatefulSet", "status": {"readyReplicas": ready}}
-    return ObservedState(
-        agent=None,
-        generation=1,
-        children={("StatefulSet", "momentum"): stateful_set},
-        pods=[pod(item) for item in pods],
-    )
+def with_ready(count, *pods):
+    """An agent whose StatefulSet counts so many ready pods."""
+    return observed_state(stateful_set=a_stateful_set(1, ready=count), pods=pods)
 
 
 @pytest.mark.parametrize(
-    ("world", "is_so"),
+    ("observed", "is_so"),
     [
-        (a_world(), True),
-        (a_world(a_pod(ready=False)), True),
-        (a_world(a_pod()), False),
-        (a_world(ready=0), False),
-        (ObservedState(agent=None, generation=1), False),
+        (with_ready(1), True),
+        (with_ready(1, a_pod(ready=False)), True),
+        (with_ready(1, a_pod()), False),
+        (with_ready(0), False),
+        (observed_state(agent=None), False),
     ],
 )
-def test_pods_are_behind_where_the_workload_counts_more_of_them(world, is_so):
-    assert pods_are_behind(world) is is_so
+def test_pods_are_behind_where_the_workload_counts_more_of_them(observed, is_so):
+    assert pods_are_behind(observed) is is_so
 
 
 def test_what_takes_longer_than_the_limit_is_waited_for_no_more():

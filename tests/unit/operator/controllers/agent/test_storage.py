@@ -5,26 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions.storage_ready import storage_ready
 from purpleflea_operator.controllers.agent.decisions import plan
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
-from purpleflea_operator.manifests.metadata import Agent, Defaults
-from support.builders import a_pod, a_spec
+from purpleflea_operator.manifests.metadata import Defaults
+from support.builders import a_pod
+from support.observed_states import agent_value, observed_state
 
 
 def an_agent(storage):
-    spec = a_spec(replicas=2, **({"storage": storage} if storage is not None else {}))
-    return Agent(
-        namespace="trading",
-        name="momentum",
-        uid="u",
-        generation=1,
-        spec=AgentSpec.model_validate(spec),
-    )
+    return agent_value(replicas=2, **({"storage": storage} if storage is not None else {}))
 
 
 def rendered(storage):
@@ -55,18 +48,17 @@ def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capaci
     )
 
 
-def a_world(storage, *, before=None, claims=(), refused=""):
-    return ObservedState(
+def with_storage(storage, *, before=None, claims=(), refused=""):
+    return observed_state(
         agent=an_agent(storage),
-        generation=1,
-        children=as_stored(rendered(storage if before is None else before)),
+        children=as_stored(rendered(storage if before is None else before)).values(),
         claims=claims,
         growth_refused=refused,
     )
 
 
-def planned(world, storage):
-    return [type(item) for item in plan.actions(rendered(storage), world)]
+def planned(observed, storage):
+    return [type(item) for item in plan.actions(rendered(storage), observed)]
 
 
 ONE_GI, TWO_GI = {"size": "1Gi"}, {"size": "2Gi"}
@@ -75,7 +67,7 @@ FAST = {"size": "1Gi", "storageClassName": "fast"}
 
 @pytest.mark.parametrize("storage", [{}, ONE_GI, FAST, {"size": "1024Mi"}])
 def test_planning_after_applying_is_empty(storage):
-    assert planned(a_world(storage), storage) == []
+    assert planned(with_storage(storage), storage) == []
 
 
 @pytest.mark.parametrize(
@@ -90,46 +82,46 @@ def test_planning_after_applying_is_empty(storage):
     ],
 )
 def test_other_claims_need_another_stateful_set_around_the_same_pods(before, after):
-    world = replace(a_world(after or ONE_GI, before=before), agent=an_agent(after))
-    assert planned(world, after) == [plan.RecreateOrphaning]
+    observed = replace(with_storage(after or ONE_GI, before=before), agent=an_agent(after))
+    assert planned(observed, after) == [plan.RecreateOrphaning]
 
 
 def test_a_volume_that_is_added_needs_another_stateful_set():
-    world = replace(a_world(ONE_GI), children=as_stored(rendered(None)))
-    assert planned(world, ONE_GI) == [plan.RecreateOrphaning]
+    observed = replace(with_storage(ONE_GI), children=as_stored(rendered(None)))
+    assert planned(observed, ONE_GI) == [plan.RecreateOrphaning]
 
 
 def test_the_same_size_in_other_words_needs_nothing_made_anew():
-    found = planned(a_world({"size": "1024Mi"}, before=ONE_GI), {"size": "1024Mi"})
+    found = planned(with_storage({"size": "1024Mi"}, before=ONE_GI), {"size": "1024Mi"})
     assert found == [plan.Apply]
 
 
 def test_what_is_being_deleted_is_waited_for():
-    world = a_world(TWO_GI, before=ONE_GI)
-    terminating = deepcopy(dict(world.children))
+    observed = with_storage(TWO_GI, before=ONE_GI)
+    terminating = deepcopy(dict(observed.children))
     terminating["StatefulSet", "momentum"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert planned(replace(world, children=terminating), TWO_GI) == []
+    assert planned(replace(observed, children=terminating), TWO_GI) == []
 
 
 def test_once_it_is_gone_it_is_made_anew_and_then_nothing_is_left_to_do():
-    world = a_world(TWO_GI, before=ONE_GI)
-    gone = {key: item for key, item in world.children.items() if key[0] != "StatefulSet"}
-    assert planned(replace(world, children=gone), TWO_GI) == [plan.Create]
-    assert planned(a_world(TWO_GI), TWO_GI) == []
+    observed = with_storage(TWO_GI, before=ONE_GI)
+    gone = {key: item for key, item in observed.children.items() if key[0] != "StatefulSet"}
+    assert planned(replace(observed, children=gone), TWO_GI) == [plan.Create]
+    assert planned(with_storage(TWO_GI), TWO_GI) == []
 
 
 def test_claims_that_are_too_small_grow_and_no_others():
     claims = [a_claim(), a_claim("state-momentum-1", size="2Gi"), a_claim("x", size="3Gi")]
-    found = plan.actions(rendered(TWO_GI), a_world(TWO_GI, claims=claims))
+    found = plan.actions(rendered(TWO_GI), with_storage(TWO_GI, claims=claims))
     assert [(item.claim.name, item.size) for item in found] == [("state-momentum-0", "2Gi")]
 
 
 def test_what_was_refused_is_not_asked_again():
-    assert planned(a_world(TWO_GI, claims=[a_claim()], refused="no"), TWO_GI) == []
+    assert planned(with_storage(TWO_GI, claims=[a_claim()], refused="no"), TWO_GI) == []
 
 
 def test_a_claim_whose_size_is_no_quantity_is_left_alone():
-    assert planned(a_world(TWO_GI, claims=[a_claim(size="soon")]), TWO_GI) == []
+    assert planned(with_storage(TWO_GI, claims=[a_claim(size="soon")]), TWO_GI) == []
 
 
 @pytest.mark.parametrize(
@@ -146,7 +138,7 @@ def test_a_claim_whose_size_is_no_quantity_is_left_alone():
     ],
 )
 def test_the_condition_says_what_is_with_the_volumes(storage, claims, refused, expected, words):
-    found = storage_ready(a_world(storage, claims=claims, refused=refused))
+    found = storage_ready(with_storage(storage, claims=claims, refused=refused))
     assert found.reason == expected
     assert found.status == ("True" if expected == "Ready" else "False")
     assert words in found.message
@@ -154,7 +146,7 @@ def test_the_condition_says_what_is_with_the_volumes(storage, claims, refused, e
 
 def test_of_many_claims_the_first_are_named():
     many = [a_claim(f"state-{number}", size="2Gi") for number in range(7)]
-    found = storage_ready(a_world(ONE_GI, claims=many))
+    found = storage_ready(with_storage(ONE_GI, claims=many))
     assert "state-4 and 2 more are larger" in found.message
 
 
@@ -178,16 +170,18 @@ def old_pod(name, **changes):
     ],
 )
 def test_pods_from_before_a_volume_was_added_are_ended_one_at_a_time(pods, ended):
-    found = plan.actions(rendered(ONE_GI), replace(a_world(ONE_GI), pods=pods))
+    found = plan.actions(rendered(ONE_GI), replace(with_storage(ONE_GI), pods=pods))
     assert [item.pod.name for item in found if isinstance(item, plan.DeletePod)] == ended
 
 
 def test_pods_without_volume_are_left_alone_where_none_is_wanted():
-    world = replace(a_world(ONE_GI), agent=an_agent(None), children=as_stored(rendered(None)))
-    assert plan.actions(rendered(None), replace(world, pods=[old_pod("momentum-0")])) == ()
+    observed = replace(
+        with_storage(ONE_GI), agent=an_agent(None), children=as_stored(rendered(None))
+    )
+    assert plan.actions(rendered(None), replace(observed, pods=[old_pod("momentum-0")])) == ()
 
 
 def test_an_invalid_spec_says_nothing_of_the_volumes():
-    world = replace(a_world(ONE_GI), agent=None)
-    assert storage_ready(world).reason == "SpecInvalid"
-    assert plan.actions((), replace(world, children={})) == ()
+    observed = replace(with_storage(ONE_GI), agent=None)
+    assert storage_ready(observed).reason == "SpecInvalid"
+    assert plan.actions((), replace(observed, children={})) == ()

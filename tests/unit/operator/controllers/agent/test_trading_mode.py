@@ -7,58 +7,31 @@ import pytest
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions import status, trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    ObservedState,
     TradingObservation,
-    pod,
 )
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.manifests.metadata import Agent
-from support.builders import a_pod, a_spec, an_agent
+from support.builders import a_pod, an_agent
+from support.observed_states import a_stateful_set, observed_state
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAMES = ["momentum-0", "momentum-1", "momentum-2"]
 
 
-def a_stateful_set(replicas=3):
-    return {
-        "kind": "StatefulSet",
-        "metadata": {"name": "momentum", "generation": 1},
-        "spec": {"replicas": replicas},
-        "status": {
-            "replicas": replicas,
-            "readyReplicas": replicas,
-            "updatedReplicas": replicas,
-            "observedGeneration": 1,
-        },
-    }
-
-
-def a_world(mode, *, pods=None, replicas=3, stateful_set=True, at=NOW, words=None, **trading):
-    spec = a_spec(replicas=3, trading={"mode": mode}, pod={"terminationGracePeriodSeconds": 30})
-    agent = Agent(
-        namespace="trading",
-        name="momentum",
-        uid="u",
-        generation=1,
-        spec=AgentSpec.model_validate(spec),
-    )
-    live = {("StatefulSet", "momentum"): a_stateful_set(replicas)} if stateful_set else {}
-    found = [a_pod(name) for name in NAMES] if pods is None else pods
+def in_mode(mode, *, pods=None, replicas=3, stateful_set=True, at=NOW, words=None, **trading):
+    """An agent with three pods in a trading mode; `words` are its acknowledgements by name of the pod."""
     said = {f"uid-{name}": word for name, word in (words or {}).items()}
-    return ObservedState(
-        agent=agent,
-        generation=1,
-        children=live,
-        pods=[pod(item) for item in found],
+    return observed_state(
+        spec={"trading": {"mode": mode}, "pod": {"terminationGracePeriodSeconds": 30}},
+        stateful_set=a_stateful_set(replicas) if stateful_set else None,
+        pods=[a_pod(name) for name in NAMES] if pods is None else pods,
         now=at,
         trading=TradingObservation(**{"since": NOW, "words": said, **trading}),
     )
@@ -72,8 +45,8 @@ def all_say(word, *names):
     return dict.fromkeys(names or NAMES, word)
 
 
-def outcome(world):
-    found = trading_active(world)
+def outcome(observed):
+    found = trading_active(observed)
     return found.status, found.reason
 
 
@@ -85,113 +58,113 @@ STOPPED = a_word(Mode.STOPPED)
 
 
 @pytest.mark.parametrize(
-    ("world", "expected"),
+    ("observed", "expected"),
     [
-        (a_world("Active", since=BEFORE), ("True", "Active")),
-        (a_world("Active"), ("Unknown", "Resuming")),
-        (a_world("Active", words=all_say(a_word(Mode.ACTIVE))), ("True", "Active")),
-        (a_world("Halted", pods=[CRASHED]), ("Unknown", "Halting")),
-        (a_world("Active", pods=[]), ("True", "Active")),
-        (a_world("Halted"), ("Unknown", "Halting")),
-        (a_world("Halted", words=all_say(RESTING, *NAMES[:2])), ("Unknown", "Halting")),
-        (a_world("Halted", words=all_say(a_word(Mode.ACTIVE, at_rest=False))), ("Unknown", "Halting")),
-        (a_world("Halted", words=all_say(a_word(Mode.HALTED, at_rest=False))), ("Unknown", "Halting")),
-        (a_world("Halted", words=all_say(RESTING)), ("False", "Halted")),
-        (a_world("Halted", pods=[]), ("False", "Halted")),
-        (a_world("Stopped"), ("Unknown", "Stopping")),
-        (a_world("Stopped", words=all_say(STOPPED)), ("False", "Stopped")),
-        (a_world("Stopped", words=all_say(a_word(Mode.STOPPED, undone="x"))), ("False", "StoppedIncomplete")),
+        (in_mode("Active", since=BEFORE), ("True", "Active")),
+        (in_mode("Active"), ("Unknown", "Resuming")),
+        (in_mode("Active", words=all_say(a_word(Mode.ACTIVE))), ("True", "Active")),
+        (in_mode("Halted", pods=[CRASHED]), ("Unknown", "Halting")),
+        (in_mode("Active", pods=[]), ("True", "Active")),
+        (in_mode("Halted"), ("Unknown", "Halting")),
+        (in_mode("Halted", words=all_say(RESTING, *NAMES[:2])), ("Unknown", "Halting")),
+        (in_mode("Halted", words=all_say(a_word(Mode.ACTIVE, at_rest=False))), ("Unknown", "Halting")),
+        (in_mode("Halted", words=all_say(a_word(Mode.HALTED, at_rest=False))), ("Unknown", "Halting")),
+        (in_mode("Halted", words=all_say(RESTING)), ("False", "Halted")),
+        (in_mode("Halted", pods=[]), ("False", "Halted")),
+        (in_mode("Stopped"), ("Unknown", "Stopping")),
+        (in_mode("Stopped", words=all_say(STOPPED)), ("False", "Stopped")),
+        (in_mode("Stopped", words=all_say(a_word(Mode.STOPPED, undone="x"))), ("False", "StoppedIncomplete")),
     ],
 )  # fmt: skip
-def test_true_and_false_are_proven_by_every_agent_that_runs(world, expected):
-    assert outcome(world) == expected
+def test_true_and_false_are_proven_by_every_agent_that_runs(observed, expected):
+    assert outcome(observed) == expected
 
 
 def test_a_pod_that_has_not_started_will_read_the_mode_and_is_not_waited_for():
     starting = a_pod("momentum-0", ready=False, waiting="ContainerCreating")
-    assert outcome(a_world("Halted", pods=[starting])) == ("False", "Halted")
+    assert outcome(in_mode("Halted", pods=[starting])) == ("False", "Halted")
 
 
 def test_a_pod_that_is_ending_somewhere_may_still_trade():
-    assert outcome(a_world("Halted", pods=[a_pod(deleting=True)])) == ("Unknown", "Halting")
+    assert outcome(in_mode("Halted", pods=[a_pod(deleting=True)])) == ("Unknown", "Halting")
 
 
 def test_agents_that_were_told_to_go_on_have_to_say_that_they_do():
     told = [a_pod(name, annotations={CONTROL_ANNOTATION: "Halted"}) for name in NAMES]
-    world = a_world("Active", pods=told, words=all_say(RESTING, "momentum-1"))
-    assert outcome(world) == ("Unknown", "Resuming")
+    observed = in_mode("Active", pods=told, words=all_say(RESTING, "momentum-1"))
+    assert outcome(observed) == ("Unknown", "Resuming")
     active = a_word(Mode.ACTIVE, at_rest=False)
-    assert outcome(a_world("Active", pods=told, words=all_say(active))) == ("True", "Active")
+    assert outcome(in_mode("Active", pods=told, words=all_say(active))) == ("True", "Active")
 
 
 def test_the_message_says_who_when_why_and_whose_word_is_missing():
-    world = a_world(
+    observed = in_mode(
         "Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="kubectl-edit", why="fire"
     )
-    assert trading_active(world).message == (
+    assert trading_active(observed).message == (
         "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 acknowledged; missing momentum-2"
     )
 
 
 def test_of_many_missing_agents_the_first_are_named():
     many = [a_pod(f"momentum-{number}") for number in range(8)]
-    text = trading_active(a_world("Halted", pods=many, since=None)).message
+    text = trading_active(in_mode("Halted", pods=many, since=None)).message
     assert text.startswith("Halted; 0/8 acknowledged; missing momentum-0, ")
     assert text.endswith("momentum-4 and 3 more")
 
 
 def test_an_invalid_spec_says_nothing_of_the_mode():
-    world = replace(a_world("Active"), agent=None, invalid="spec.x: no")
-    assert outcome(world) == ("Unknown", "SpecInvalid")
-    assert trading_mode.concerned(world) == []
-    assert not trading_mode.may_be_ended(world)
-    assert trading_mode.stop_deadline(world) is None
+    observed = replace(in_mode("Active"), agent=None, invalid="spec.x: no")
+    assert outcome(observed) == ("Unknown", "SpecInvalid")
+    assert trading_mode.concerned(observed) == []
+    assert not trading_mode.may_be_ended(observed)
+    assert trading_mode.stop_deadline(observed) is None
 
 
-def replicas_of(world):
-    return effective_agent(world, world.agent).spec.replicas
+def replicas_of(observed):
+    return effective_agent(observed, observed.agent).spec.replicas
 
 
 @pytest.mark.parametrize(
-    ("world", "expected"),
+    ("observed", "expected"),
     [
-        (a_world("Active"), 3),
-        (a_world("Halted", words=all_say(RESTING)), 3),
-        (a_world("Stopped"), 3),
-        (a_world("Stopped", words=all_say(STOPPED, *NAMES[:2])), 3),
-        (a_world("Stopped", words=all_say(STOPPED)), 0),
-        (a_world("Stopped", at=NOW + timedelta(seconds=29)), 3),
-        (a_world("Stopped", at=NOW + timedelta(seconds=30)), 0),
-        (a_world("Stopped", at=None), 3),
-        (a_world("Stopped", replicas=0), 0),
-        (a_world("Stopped", pods=[], stateful_set=False), 0),
-        (a_world("Stopped", stateful_set=False), 3),
-        (a_world("Stopped", since=None), 3),
+        (in_mode("Active"), 3),
+        (in_mode("Halted", words=all_say(RESTING)), 3),
+        (in_mode("Stopped"), 3),
+        (in_mode("Stopped", words=all_say(STOPPED, *NAMES[:2])), 3),
+        (in_mode("Stopped", words=all_say(STOPPED)), 0),
+        (in_mode("Stopped", at=NOW + timedelta(seconds=29)), 3),
+        (in_mode("Stopped", at=NOW + timedelta(seconds=30)), 0),
+        (in_mode("Stopped", at=None), 3),
+        (in_mode("Stopped", replicas=0), 0),
+        (in_mode("Stopped", pods=[], stateful_set=False), 0),
+        (in_mode("Stopped", stateful_set=False), 3),
+        (in_mode("Stopped", since=None), 3),
     ],
 )
-def test_stopped_agents_are_ended_at_rest_or_when_their_time_is_up(world, expected):
-    assert replicas_of(world) == expected
+def test_stopped_agents_are_ended_at_rest_or_when_their_time_is_up(observed, expected):
+    assert replicas_of(observed) == expected
 
 
 def test_the_time_for_coming_to_rest_counts_from_when_the_order_was_passed_on():
     at, delivered = NOW + timedelta(seconds=45), NOW + timedelta(seconds=40)
-    assert replicas_of(a_world("Stopped", at=at, delivered=delivered)) == 3
-    assert replicas_of(a_world("Stopped", at=at, delivered=NOW - timedelta(hours=1))) == 0
+    assert replicas_of(in_mode("Stopped", at=at, delivered=delivered)) == 3
+    assert replicas_of(in_mode("Stopped", at=at, delivered=NOW - timedelta(hours=1))) == 0
 
 
 def test_an_agent_that_crashes_is_given_its_time_and_then_named():
     crashed = {"pods": [CRASHED], "delivered": NOW}
-    assert replicas_of(a_world("Stopped", **crashed)) == 3
-    late = a_world("Stopped", at=NOW + timedelta(seconds=30), **crashed)
+    assert replicas_of(in_mode("Stopped", **crashed)) == 3
+    late = in_mode("Stopped", at=NOW + timedelta(seconds=30), **crashed)
     assert replicas_of(late) == 0
     assert trading_mode.undone(late) == ("momentum-0: did not say that it is at rest",)
 
 
 def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
-    halted = replace(a_world("Active", words=all_say(RESTING)), agent=None, stop_order=Mode.HALTED)
+    halted = replace(in_mode("Active", words=all_say(RESTING)), agent=None, stop_order=Mode.HALTED)
     assert outcome(halted) == ("False", "Halted")
     stopped = replace(
-        a_world("Active", words=all_say(STOPPED)), agent=None, stop_order=Mode.STOPPED
+        in_mode("Active", words=all_say(STOPPED)), agent=None, stop_order=Mode.STOPPED
     )
     assert outcome(stopped) == ("False", "Stopped")
     assert trading_mode.stop_deadline(stopped) is None
@@ -199,16 +172,18 @@ def test_an_order_to_stop_in_an_invalid_spec_is_proven_like_any_other():
 
 
 def test_pods_of_strange_names_do_not_count_while_the_workload_is_made_anew():
-    world = a_world("Active", pods=[a_pod("momentum-x"), a_pod("momentum-1")], stateful_set=False)
-    assert trading_mode.live_replicas(world) == 2
+    observed = in_mode(
+        "Active", pods=[a_pod("momentum-x"), a_pod("momentum-1")], stateful_set=False
+    )
+    assert trading_mode.live_replicas(observed) == 2
 
 
 def test_what_stopped_agents_left_undone_is_kept_after_they_are_gone():
     left = a_word(Mode.STOPPED, undone="open positions: BTC-USD")
-    running = a_world("Stopped", words={**all_say(STOPPED), "momentum-1": left})
+    running = in_mode("Stopped", words={**all_say(STOPPED), "momentum-1": left})
     first = status.next_status({}, running, (), name="momentum", now=NOW)
     assert first["trading"]["undone"] == ["momentum-1: open positions: BTC-USD"]
-    gone = a_world("Stopped", pods=[], replicas=0, undone=first["trading"]["undone"])
+    gone = in_mode("Stopped", pods=[], replicas=0, undone=first["trading"]["undone"])
     assert outcome(gone) == ("False", "StoppedIncomplete")
     assert (
         status.next_status(first, gone, (), name="momentum", now=NOW)["trading"]["undone"]
@@ -217,22 +192,22 @@ def test_what_stopped_agents_left_undone_is_kept_after_they_are_gone():
 
 
 def test_what_was_undone_and_then_done_is_forgotten():
-    world = a_world("Stopped", words=all_say(STOPPED), undone=["momentum-1: open positions"])
-    assert trading_mode.undone(world) == ()
+    observed = in_mode("Stopped", words=all_say(STOPPED), undone=["momentum-1: open positions"])
+    assert trading_mode.undone(observed) == ()
 
 
 def test_an_agent_that_still_has_time_has_left_nothing_undone():
-    assert trading_mode.undone(a_world("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
+    assert trading_mode.undone(in_mode("Stopped", words=all_say(STOPPED, "momentum-0"))) == ()
 
 
 def test_an_agent_that_says_nothing_in_time_is_named():
-    late = a_world("Stopped", at=NOW + timedelta(minutes=1), words=all_say(STOPPED, *NAMES[:2]))
+    late = in_mode("Stopped", at=NOW + timedelta(minutes=1), words=all_say(STOPPED, *NAMES[:2]))
     assert trading_mode.undone(late) == ("momentum-2: did not say that it is at rest",)
 
 
 def test_the_status_counts_the_agents_that_have_acknowledged():
-    world = a_world("Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="helm", why="fire")
-    found = status.next_status({}, world, (), name="momentum", now=NOW)["trading"]
+    observed = in_mode("Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="helm", why="fire")
+    found = status.next_status({}, observed, (), name="momentum", now=NOW)["trading"]
     assert found == {
         "mode": "Halted",
         "since": "2026-01-01T12:00:00Z",
@@ -244,19 +219,19 @@ def test_the_status_counts_the_agents_that_have_acknowledged():
 
 
 def test_an_invalid_spec_keeps_what_was_known_of_the_mode():
-    world = replace(a_world("Halted"), agent=None)
+    observed = replace(in_mode("Halted"), agent=None)
     known = {"trading": {"mode": "Halted", "since": "2026-01-01T00:00:00Z"}}
-    assert status.next_status(known, world, (), name="m", now=NOW)["trading"] == known["trading"]
-    assert "trading" not in status.next_status({}, world, (), name="m", now=NOW)
+    assert status.next_status(known, observed, (), name="m", now=NOW)["trading"] == known["trading"]
+    assert "trading" not in status.next_status({}, observed, (), name="m", now=NOW)
 
 
 def test_halting_is_an_event_and_so_is_going_on():
-    def written(world, before):
-        return status.next_status(before, world, summary.findings(world), name="m", now=NOW)
+    def written(observed, before):
+        return status.next_status(before, observed, summary.findings(observed), name="m", now=NOW)
 
-    active = written(a_world("Active", since=BEFORE), {})
-    halting = written(a_world("Halted"), active)
-    halted = written(a_world("Halted", words=all_say(RESTING)), halting)
+    active = written(in_mode("Active", since=BEFORE), {})
+    halting = written(in_mode("Halted"), active)
+    halted = written(in_mode("Halted", words=all_say(RESTING)), halting)
     told = [(item.type, item.reason) for item in transitions(halting, halted)]
     assert told == [("Warning", "TradingActiveHalted")]
     assert [item.reason for item in transitions(halted, active)] == ["TradingActiveActive"]

@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 
-from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.conditions.telemetry import (
     datadog_installed,
     telemetry_ready,
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
 from purpleflea_operator.datadog.detection.coverage import coverage
@@ -19,8 +17,7 @@ from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
 from purpleflea_operator.manifests.datadog_env import receivers
-from purpleflea_operator.manifests.metadata import Agent
-from support.builders import a_local_service, a_pod, a_spec
+from support.builders import a_local_service, a_pod
 from support.installations import (
     a_node,
     a_node_agent,
@@ -29,6 +26,7 @@ from support.installations import (
     helm,
     variables,
 )
+from support.observed_states import a_stateful_set, observed_state
 
 NODES = ("node-1", "node-2", "node-3")
 LOCAL = {("datadog", "datadog-agent"): a_local_service()}
@@ -741,7 +739,7 @@ CASES = (
 )
 
 
-def world_of(case):
+def observed_in(case):
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
     way = connection(facts, case.wanted, Limits(security=case.security))
     around = NodeInventory(clock=lambda: 0.0)
@@ -752,20 +750,11 @@ def world_of(case):
         agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
     for item in agents:
         around.note(resources.POD, item)
-    spec = AgentSpec.model_validate(a_spec(replicas=3, datadog={"connection": case.wanted}))
-    counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 3)
-    stateful_set = {
-        "kind": "StatefulSet",
-        "metadata": {"name": "momentum", "generation": 1},
-        "spec": {"replicas": 3},
-        "status": {**counts, "observedGeneration": 1},
-    }
     pods = [a_pod(f"momentum-{i}", node=name, env=receivers(way)) for i, name in enumerate(NODES)]
-    return ObservedState(
-        agent=Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec),
-        generation=1,
-        children={("StatefulSet", "momentum"): stateful_set},
-        pods=[pod(item) for item in pods],
+    return observed_state(
+        spec={"datadog": {"connection": case.wanted}},
+        stateful_set=a_stateful_set(),
+        pods=pods,
         datadog=facts,
         connection=way,
         coverage=coverage(NODES, facts, way, around),
@@ -774,14 +763,14 @@ def world_of(case):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_installation_is_understood(case):
-    world = world_of(case)
-    found = datadog_status(world) or {}
+    observed = observed_in(case)
+    found = datadog_status(observed) or {}
     assert {key: found.get(key) for key in case.status if key != "nodes"} == {
         key: value for key, value in case.status.items() if key != "nodes"
     }
     nodes = case.status.get("nodes", {})
     assert nodes.items() <= found.get("nodes", {}).items()
-    installed, telemetry = datadog_installed(world), telemetry_ready(world)
+    installed, telemetry = datadog_installed(observed), telemetry_ready(observed)
     assert (installed.reason, telemetry.reason) == (case.installed, case.telemetry)
     assert case.says in f"{installed.message}\n{telemetry.message}"
 

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// driver publishes volumes by bind mounts, and knows nothing between two calls.
+// driver publishes volumes by bind mounts. It keeps no state between calls.
 type driver struct {
 	csi.UnimplementedIdentityServer
 	csi.UnimplementedNodeServer
@@ -84,8 +84,9 @@ func (d *driver) NodeUnpublishVolume(
 	return &csi.NodeUnpublishVolumeResponse{}, nil
 }
 
-// source is the folder of the node that a volume of this type shows. Datadog's driver also mounts single sockets; who
-// mounts those loses them when the node agent starts again.
+// source returns the folder of the node that a volume of this type shows. Datadog's driver also
+// mounts single sockets, but a pod that mounts a single socket loses it when the node agent
+// restarts.
 func (d *driver) source(kind string) (string, error) {
 	switch kind {
 	case "APMSocketDirectory":
@@ -93,18 +94,18 @@ func (d *driver) source(kind string) (string, error) {
 	case "DSDSocketDirectory":
 		return filepath.Dir(d.dsd), nil
 	}
-	return "", status.Errorf(codes.InvalidArgument, "there is no volume of the type %q", kind)
+	return "", status.Errorf(codes.InvalidArgument, "volume type %q is not supported", kind)
 }
 
 func bind(source, target string) error {
 	from, err := os.Stat(source)
 	if err != nil {
-		return status.Errorf(codes.FailedPrecondition, "nothing to publish: %v", err)
+		return status.Errorf(codes.FailedPrecondition, "the source folder is missing: %v", err)
 	}
 	if err := os.MkdirAll(target, 0o755); err != nil {
-		return status.Errorf(codes.Internal, "making %s: %v", target, err)
+		return status.Errorf(codes.Internal, "creating %s: %v", target, err)
 	}
-	// The kubelet calls again when it missed an answer.
+	// The kubelet repeats the call if it did not receive the response.
 	if at, err := os.Stat(target); err == nil && os.SameFile(from, at) {
 		return nil
 	}
@@ -115,12 +116,12 @@ func bind(source, target string) error {
 }
 
 func unbind(target string) error {
-	// Not mounted, or not there: done before.
+	// If the target is not mounted or does not exist, an earlier call has already unmounted it.
 	if err := syscall.Unmount(target, 0); err != nil &&
 		!errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
 		return status.Errorf(codes.Internal, "unmounting %s: %v", target, err)
 	}
-	// Never with what is in it: were it mounted still, that would be the node agent's.
+	// Remove only an empty folder. If it were still mounted, its files would belong to the node agent.
 	if err := os.Remove(target); err != nil && !os.IsNotExist(err) {
 		return status.Errorf(codes.Internal, "removing %s: %v", target, err)
 	}

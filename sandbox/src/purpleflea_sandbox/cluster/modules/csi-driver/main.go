@@ -1,5 +1,6 @@
-// Command csi-driver stands in for Datadog's CSI driver and for the registrar beside it, which the Go module proxy does
-// not serve: it puts the folders of the node agent's sockets into pods. Names, arguments and types are Datadog's.
+// Command csi-driver replaces Datadog's CSI driver and its registrar, which the Go module proxy
+// does not serve. It mounts the folders of the node agent's sockets into pods. Names, arguments and
+// types are those of Datadog.
 package main
 
 import (
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 		return drive(ctx, *address, &driver{apm: *apm, dsd: *dsd, node: os.Getenv("NODE_ID")})
 	case "registrar":
 		path := flags.String("kubelet-registration-path", "", "socket of the driver as the kubelet sees it")
-		folder := flags.String("registration-dir", "/registration", "where the kubelet looks for drivers")
+		folder := flags.String("registration-dir", "/registration", "folder in which the kubelet discovers drivers")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
@@ -50,7 +51,8 @@ func run(ctx context.Context, args []string) error {
 	return fmt.Errorf("unknown command %q", args[0])
 }
 
-// serve answers at a socket until the context ends or the server fails; then the socket is gone.
+// serve serves requests at a Unix socket until the context ends or the server fails; then the
+// socket is removed.
 func serve(ctx context.Context, socket string, server *grpc.Server) error {
 	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
 		return err

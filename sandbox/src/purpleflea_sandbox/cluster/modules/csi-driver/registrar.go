@@ -14,7 +14,7 @@ import (
 
 const driverLimit = time.Minute
 
-// registrar tells the kubelet of the driver, and hears whether the kubelet took it.
+// registrar registers the driver with the kubelet and receives the result of the registration.
 type registrar struct {
 	registration.UnimplementedRegistrationServer
 	name, endpoint string
@@ -47,7 +47,7 @@ func register(ctx context.Context, driver, endpoint, folder string) error {
 	return nil
 }
 
-// nameOf asks the driver, which may still be starting.
+// nameOf requests the name from the driver, which may still be starting.
 func nameOf(ctx context.Context, driver string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, driverLimit)
 	defer cancel()
@@ -62,7 +62,7 @@ func nameOf(ctx context.Context, driver string) (string, error) {
 		ctx, &csi.GetPluginInfoRequest{}, grpc.WaitForReady(true),
 	)
 	if err != nil {
-		return "", fmt.Errorf("the driver does not answer at %s: %w", driver, err)
+		return "", fmt.Errorf("the driver does not respond at %s: %w", driver, err)
 	}
 	return answer.GetName(), nil
 }
@@ -83,7 +83,7 @@ func (r *registrar) NotifyRegistrationStatus(
 ) (*registration.RegistrationStatusResponse, error) {
 	if !answer.GetPluginRegistered() {
 		select {
-		case r.refused <- fmt.Errorf("the kubelet refused the driver: %s", answer.GetError()):
+		case r.refused <- fmt.Errorf("the kubelet rejected the driver: %s", answer.GetError()):
 		default:
 		}
 	}

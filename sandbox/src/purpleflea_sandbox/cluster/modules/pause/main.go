@@ -1,4 +1,5 @@
-// Command pause holds the namespaces of a pod open: it reaps orphans and ends when it is told to.
+// Command pause keeps the namespaces of a pod open: it reaps orphans and exits on SIGINT or
+// SIGTERM.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command probe is what a trial pod runs: it serves a word, and when executed in the pod it fetches, resolves, writes
-// and reads, so that a test can see the cluster from inside.
+// Command probe is the program of a test pod. It serves its host name. When it is executed in the
+// pod, it fetches, resolves, writes or reads, so that a test can check the cluster from inside.
 package main
 
 import (

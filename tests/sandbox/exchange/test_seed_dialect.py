@@ -12,7 +12,7 @@ async def _order(client, body, key, **headers):
     return await client.post("/v1/orders", json=body, headers={"Idempotency-Key": key, **headers})
 
 
-async def test_an_order_is_told_as_the_dialect_says(client, buy):
+async def test_an_order_has_the_fields_of_the_seed_dialect(client, buy):
     answer = await _order(client, buy, "k1")
     order = answer.json()
     assert answer.status_code == 201
@@ -23,7 +23,7 @@ async def test_an_order_is_told_as_the_dialect_says(client, buy):
     assert order["created_at"] == "2027-01-15T08:00:00.000Z"
 
 
-async def test_an_order_is_found_by_id_by_key_and_in_lists(client, buy):
+async def test_an_order_is_returned_by_id_by_key_and_in_lists(client, buy):
     order = (await _order(client, buy, "k1")).json()
     assert (await client.get(f"/v1/orders/{order['order_id']}")).json() == order
     for query in ({"idempotency_key": "k1"}, {"status": "filled"}, {}):
@@ -37,7 +37,7 @@ async def test_an_open_limit_order_is_listed_and_can_be_cancelled_once(client, b
     order = (await _order(client, limit, "k1")).json()
     assert (order["status"], order["price"], order["limit_price"]) == ("open", None, "30000.00")
     listed = (await client.get("/v1/orders", params={"status": "open"})).json()["orders"]
-    assert [one["order_id"] for one in listed] == [order["order_id"]]
+    assert [item["order_id"] for item in listed] == [order["order_id"]]
     path = f"/v1/orders/{order['order_id']}"
     assert (await client.delete(path)).json()["status"] == "cancelled"
     again = await client.delete(path)
@@ -47,16 +47,16 @@ async def test_an_open_limit_order_is_listed_and_can_be_cancelled_once(client, b
 async def test_positions_and_balance_follow_the_orders(client, buy):
     assert (await client.get("/v1/positions")).json() == {"positions": [], "equity_usd": "10000"}
     order = (await _order(client, buy, "k1")).json()
-    held = (await client.get("/v1/positions")).json()
-    (position,) = held["positions"]
+    report = (await client.get("/v1/positions")).json()
+    (position,) = report["positions"]
     assert (position["market"], position["size"]) == ("BTC-USD", "0.01")
     assert float(position["entry_price"]) == float(order["price"])
     balance = (await client.get("/v1/balance")).json()
-    assert balance["equity_usd"] == held["equity_usd"]
+    assert balance["equity_usd"] == report["equity_usd"]
     assert float(balance["balances"]["USDC"]["amount"]) == 10_000 - float(order["fee_usd"])
 
 
-async def test_agents_under_one_key_have_accounts_of_their_own(client, buy):
+async def test_agents_under_one_key_have_separate_accounts(client, buy):
     await _order(client, buy, "k1")
     other = await client.get("/v1/positions", headers={"X-Agent-Id": "momentum-1"})
     assert other.json() == {"positions": [], "equity_usd": "10000"}
@@ -66,36 +66,36 @@ async def test_markets_and_candles_agree_on_the_price(client):
     markets = (await client.get("/v1/markets")).json()["markets"]
     assert [market["market"] for market in markets] == ["BTC-USD", "ETH-USD", "SOL-USD"]
     query = {"interval": "15s", "limit": "50"}
-    found = (await client.get("/v1/markets/BTC-USD/candles", params=query)).json()
-    assert (found["interval"], len(found["candles"])) == ("15s", 50)
-    assert found["candles"][-1]["close"] == markets[0]["price"]
+    result = (await client.get("/v1/markets/BTC-USD/candles", params=query)).json()
+    assert (result["interval"], len(result["candles"])) == ("15s", 50)
+    assert result["candles"][-1]["close"] == markets[0]["price"]
 
 
-async def test_an_escrow_is_found_by_its_key(client):
+async def test_an_escrow_is_returned_by_its_key(client):
     body = {"counterparty_id": "agent-2", "amount_usd": "25.00"}
-    made = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})
-    assert made.json()["idempotency_key"] == "e"
-    for key, escrows in (("e", [made.json()]), ("f", [])):
-        found = await client.get("/v1/escrow", params={"idempotency_key": key})
-        assert found.json() == {"escrows": escrows}
+    created = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})
+    assert created.json()["idempotency_key"] == "e"
+    for key, escrows in (("e", [created.json()]), ("f", [])):
+        answer = await client.get("/v1/escrow", params={"idempotency_key": key})
+        assert answer.json() == {"escrows": escrows}
     assert (await client.get("/v1/escrow")).status_code == 422
 
 
-async def test_an_escrow_is_made_shown_and_released(client):
+async def test_an_escrow_is_created_read_and_released(client):
     body = {"counterparty_id": "momentum-1", "amount_usd": "25.50", "description": "data"}
-    made = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})
+    created = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})
     again = await client.post("/v1/escrow", json=body, headers={"Idempotency-Key": "e"})
-    assert (made.status_code, again.status_code) == (201, 200)
-    assert made.json() == again.json()
-    assert made.json()["status"] == "created"
-    path = f"/v1/escrow/{made.json()['escrow_id']}"
+    assert (created.status_code, again.status_code) == (201, 200)
+    assert created.json() == again.json()
+    assert created.json()["status"] == "created"
+    path = f"/v1/escrow/{created.json()['escrow_id']}"
     assert (await client.get(path)).json()["amount_usd"] == "25.50"
     assert (await client.post(f"{path}/release")).json()["status"] == "released"
     late = await client.post(f"{path}/cancel")
     assert (late.status_code, late.json()["code"]) == (409, "escrow_state")
 
 
-async def test_the_faucet_says_when_to_come_back(client):
+async def test_the_faucet_sends_retry_after(client):
     assert (await client.post("/faucet/claim")).json()["credited_usd"] == "100"
     again = await client.post("/faucet/claim")
     assert (again.status_code, again.headers["Retry-After"]) == (429, "86400")
@@ -107,7 +107,7 @@ async def test_a_registered_key_trades(client, buy):
     assert answer.status_code == 201
 
 
-async def test_without_a_known_key_nothing_is_told(client):
+async def test_requests_without_a_known_key_are_rejected(client):
     paths = ("/v1/markets", "/v1/balance", "/v1/orders")
     for path, credentials in product(paths, ("", "Bearer", "Bearer nonsense", "Basic eDp5")):
         answer = await client.get(path, headers={"Authorization": credentials})
@@ -121,7 +121,7 @@ async def test_health_and_the_openapi_document_need_no_key(client):
 
 BAD_BODIES = {
     "a float too small to be written plainly": {"size": 1e-9},
-    "a truth value": {"size": True},
+    "a boolean": {"size": True},
     "a list": {"size": ["0.01"]},
     "an exponent": {"size": "1e-2"},
     "not a number": {"size": "NaN"},
@@ -136,7 +136,7 @@ BAD_BODIES = {
 }
 
 
-async def test_a_bad_order_is_a_problem_and_leaves_no_trace(client, buy):
+async def test_an_invalid_order_is_a_problem_and_is_not_stored(client, buy):
     for name, change in BAD_BODIES.items():
         answer = await _order(client, {**buy, **change}, "k1")
         assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM), name
@@ -144,7 +144,7 @@ async def test_a_bad_order_is_a_problem_and_leaves_no_trace(client, buy):
     assert (await client.get("/v1/orders")).json() == {"orders": []}
 
 
-async def test_other_mistakes_are_problems_too(client, buy):
+async def test_other_errors_are_problems_too(client, buy):
     cases = {
         (404, "unknown_market"): await _order(client, {**buy, "market": "DOGE-USD"}, "k1"),
         (404, "unknown_order"): await client.get("/v1/orders/ord_none"),
@@ -169,7 +169,7 @@ async def test_an_agent_id_is_checked(client):
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), agent_id
 
 
-async def test_a_body_beyond_any_order_is_refused_however_it_comes(client):
+async def test_a_body_that_is_too_large_is_rejected_with_or_without_length(client):
     async def chunks():
         for _ in range(100):
             yield b"x" * 1024
@@ -183,16 +183,16 @@ async def test_a_body_beyond_any_order_is_refused_however_it_comes(client):
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-async def test_a_key_beyond_its_rate_is_told_when_to_come_back(serve, clock):
+async def test_a_rate_limited_key_receives_retry_after(serve, clock):
     client = await serve(rate_limit_per_minute=3)
     answers = [(await client.get("/v1/balance")) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[-1].headers["Retry-After"] == "20"
-    clock.turn(20)
+    clock.advance(20)
     assert (await client.get("/v1/balance")).status_code == 200
 
 
-async def test_many_senders_of_one_key_make_one_order(client, buy):
+async def test_concurrent_requests_with_one_key_create_one_order(client, buy):
     answers = await asyncio.gather(*(_order(client, buy, "same") for _ in range(40)))
     assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
     assert len({answer.json()["order_id"] for answer in answers}) == 1
@@ -200,7 +200,7 @@ async def test_many_senders_of_one_key_make_one_order(client, buy):
     assert position["size"] == "0.01"
 
 
-async def test_of_two_orders_under_one_key_only_one_is_taken(client, buy):
+async def test_of_two_orders_with_one_key_only_one_is_accepted(client, buy):
     sell = {**buy, "side": "sell"}
     pairs = [_order(client, body, f"k{n}") for n in range(15) for body in (buy, sell)]
     answers = await asyncio.gather(*pairs)
@@ -208,7 +208,7 @@ async def test_of_two_orders_under_one_key_only_one_is_taken(client, buy):
     assert len((await client.get("/v1/orders")).json()["orders"]) == 15
 
 
-async def test_the_openapi_document_lists_the_dialect(client):
+async def test_the_openapi_document_lists_the_seed_dialect(client):
     document = (await client.get("/openapi.json")).json()
     assert {
         "/v1/markets",

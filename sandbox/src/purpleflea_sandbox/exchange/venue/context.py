@@ -1,6 +1,6 @@
-"""The venue itself: storage, clock and terms in one value that every desk is given.
+"""Context of all venue operations: storage, clock and terms in one value.
 
-frozen() gives a second venue that stands still at the present moment, for stale reads.
+snapshot() returns a second context whose data and clock do not change, for stale reads.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from purpleflea_sandbox.exchange.times import Clock, wall_ms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The house rules that a deployment may set."""
+    """Terms of the exchange that a deployment can configure."""
 
     seed: int = 7
     start_balance_usd: Decimal = Decimal(10_000)
@@ -29,7 +29,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Venue:
+class VenueContext:
     database: Database
     clock: Clock = wall_ms
     terms: Terms = field(default_factory=Terms)
@@ -41,12 +41,12 @@ class Venue:
         return {name: self.price(market) for name, market in MARKETS.items()}
 
     def holdings(self, account: Account) -> Holdings:
-        """The account at today's prices."""
+        """Return the account's holdings at current prices."""
         held = accounts.positions(self.database, account.account_id)
         return Holdings(cash_usd=account.cash_usd, positions=held, marks=self.marks())
 
-    def frozen(self) -> "Venue":
-        """A copy in memory whose clock stands still."""
+    def snapshot(self) -> "VenueContext":
+        """Return a copy in memory whose clock does not advance."""
         now_ms = self.clock()
         return replace(self, database=self.database.snapshot(), clock=lambda: now_ms)
 
@@ -54,7 +54,9 @@ class Venue:
 def market_named(name: str) -> Market:
     market = MARKETS.get(name)
     if market is None:
-        raise NotFoundError("unknown_market", f"no such market; there are {', '.join(MARKETS)}")
+        raise NotFoundError(
+            "unknown_market", f"unknown market; available markets: {', '.join(MARKETS)}"
+        )
     return market
 
 

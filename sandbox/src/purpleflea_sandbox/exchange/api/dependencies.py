@@ -1,6 +1,7 @@
-"""What every operation asks first: which venue, whose account, and whether the caller may.
+"""Dependencies of all operations: the venue, the account of the caller, and authorization.
 
-Order: key, rate limit, agent. A stale fault swaps the venue underneath; nobody else notices.
+Checks run in this sequence: key, rate limit, agent. If a stale fault is active, the venue is
+replaced by a snapshot; the operations do not need to handle it.
 """
 
 import hmac
@@ -10,12 +11,12 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from purpleflea_sandbox.exchange.api.models import AGENT_ID_PATTERN
+from purpleflea_sandbox.exchange.app_state import AppState
 from purpleflea_sandbox.exchange.core.rate_limit import RateLimit
 from purpleflea_sandbox.exchange.errors import ForbiddenError, TooManyError, UnauthorizedError
-from purpleflea_sandbox.exchange.house import House
 from purpleflea_sandbox.exchange.storage.accounts import Account
-from purpleflea_sandbox.exchange.venue import access, cashier
-from purpleflea_sandbox.exchange.venue.place import Venue, fresh_id
+from purpleflea_sandbox.exchange.venue import access, funding
+from purpleflea_sandbox.exchange.venue.context import VenueContext, fresh_id
 
 STALE = "purpleflea.stale"
 
@@ -41,60 +42,63 @@ async def idempotency_key(
             alias="Idempotency-Key",
             min_length=1,
             max_length=128,
-            description="Names the intent: the same key and body never act twice. Left out, each request is one.",
+            description="Identifies the intent: requests with the same key and body take effect once. "
+            "If omitted, every request is a new intent.",
         ),
     ] = None,
 ) -> str:
-    """The caller's key, or one of our own: such a request cannot be repeated safely."""
+    """Return the caller's key, or a generated key; a request with a generated key cannot be retried
+    safely.
+    """
     return given or fresh_id("key")
 
 
 IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 
-async def house(request: Request) -> House:
-    return cast("House", request.app.state.house)
+async def app_state(request: Request) -> AppState:
+    return cast("AppState", request.app.state.exchange)
 
 
-Premises = Annotated[House, Depends(house)]
+State = Annotated[AppState, Depends(app_state)]
 
 
-async def venue(request: Request, premises: Premises) -> Venue:
-    if request.scope.get(STALE) and premises.stale_venue is not None:
-        return premises.stale_venue
-    return premises.venue
+async def current_venue(request: Request, state: State) -> VenueContext:
+    if request.scope.get(STALE) and state.stale_venue is not None:
+        return state.stale_venue
+    return state.venue
 
 
-AtVenue = Annotated[Venue, Depends(venue)]
+CurrentVenue = Annotated[VenueContext, Depends(current_venue)]
 
 
-async def owner(premises: Premises, key: Key) -> str:
-    """The owner of the bearer key, within its rate limit."""
+async def owner(state: State, key: Key) -> str:
+    """Return the owner of the bearer key, and apply its rate limit."""
     if key is None:
         raise UnauthorizedError("missing_key", "send the API key as `Authorization: Bearer <key>`")
-    known = access.owner(premises.venue, premises.key_file, key.credentials)
-    require_rate(premises.rate_limit, access.hash_of(key.credentials), premises.venue.clock())
+    known = access.owner(state.venue, state.key_file, key.credentials)
+    require_rate(state.rate_limit, access.hash_of(key.credentials), state.venue.clock())
     return known
 
 
 Owner = Annotated[str, Depends(owner)]
 
 
-async def account(at: AtVenue, owner_name: Owner, agent_id: AgentId = "default") -> Account:
-    return cashier.account(at, owner_name, agent_id)
+async def account(venue: CurrentVenue, owner_name: Owner, agent_id: AgentId = "default") -> Account:
+    return funding.account(venue, owner_name, agent_id)
 
 
 Caller = Annotated[Account, Depends(account)]
 
 
-async def admin(premises: Premises, token: Token) -> None:
-    """Let the holder of the admin token in; without a token configured nobody is."""
-    if premises.admin_token is None:
+async def admin(state: State, token: Token) -> None:
+    """Require the admin token; if no token is configured, every request is rejected."""
+    if state.admin_token is None:
         raise ForbiddenError(
             "admin_closed", "the admin API is closed; set EXCHANGE_ADMIN_TOKEN to open it"
         )
     given = "" if token is None else token.credentials
-    if not hmac.compare_digest(given.encode(), premises.admin_token.encode()):
+    if not hmac.compare_digest(given.encode(), state.admin_token.encode()):
         raise UnauthorizedError(
             "wrong_admin_token", "send the admin token as `Authorization: Bearer <token>`"
         )

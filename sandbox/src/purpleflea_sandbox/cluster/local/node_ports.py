@@ -1,5 +1,8 @@
-"""Node ports of a plane, opened on the machine's loopback: one relay process each, inside the plane, so that it ends
-with it. The listening socket is opened outside and stays there."""
+"""Node ports of a cluster, opened on the loopback interface of the machine.
+
+Each port has a proxy process inside the cluster, so it ends with the cluster. The listening socket
+is opened outside the network namespace and stays there.
+"""
 
 import os
 import socket
@@ -9,33 +12,36 @@ from pathlib import Path
 from purpleflea_sandbox.cluster import processes, waiting
 from purpleflea_sandbox.cluster.control_plane import python
 from purpleflea_sandbox.cluster.errors import ClusterError
-from purpleflea_sandbox.cluster.local.layout import NODE_IP, Layout
+from purpleflea_sandbox.cluster.local.paths import NODE_IP, ClusterPaths
 from purpleflea_sandbox.cluster.supervisor import LISTENER_FD
 
 _START_LIMIT_S = 10.0
 
 
-def published(
-    layout: Layout, node_port: int, inside: Callable[[Sequence[str]], tuple[str, ...]]
+def open_node_port(
+    paths: ClusterPaths, node_port: int, inside: Callable[[Sequence[str]], tuple[str, ...]]
 ) -> str:
-    """The address on the machine's loopback at which a port of the node answers; opened where it is not yet."""
-    handle_file = layout.state / "run" / f"published-{node_port}"
+    """Return the loopback address that forwards to a port of the node; open it if it is not open
+    yet.
+    """
+    handle_file = paths.state / "run" / f"published-{node_port}"
     address_file = handle_file.with_suffix(".address")
     known = processes.load(handle_file)
     if known is not None and known.is_alive():
         return address_file.read_text()
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        relay = python("purpleflea_sandbox.cluster.local.relay", NODE_IP, str(node_port))
-        pid = _spawn(inside(relay), listener, layout.logs / f"published-{node_port}.log")
+        proxy = python("purpleflea_sandbox.cluster.local.tcp_proxy", NODE_IP, str(node_port))
+        pid = _spawn(inside(proxy), listener, paths.logs / f"published-{node_port}.log")
     address_file.write_text(address)
-    # nsenter stays outside and waits for the relay: it dies with it, and so with the plane.
-    found = processes.handle(pid)
-    if found is None or not waiting.until(
+    # nsenter stays outside the namespaces and waits for the proxy, so it exits with the proxy and
+    # therefore with the cluster.
+    process = processes.handle(pid)
+    if process is None or not waiting.until(
         lambda: bool(processes.children(pid)), timeout_s=_START_LIMIT_S
     ):
-        raise ClusterError(f"port {node_port} of the node could not be opened on this machine")
-    found.save(handle_file)
+        raise ClusterError(f"cannot open port {node_port} of the node on this machine")
+    process.save(handle_file)
     return address
 
 

@@ -1,6 +1,8 @@
-"""Supplies persistent volumes: watches claims and volumes, makes and removes folders of the node.
-A daemon of the plane's supervisor. What to do is decided in `volumes`; this module watches and
-acts."""
+"""Provisions persistent volumes: watches claims and volumes, and creates and removes folders of the
+node.
+
+It runs as a daemon under the supervisor. Decisions are in `volumes`; this module does the I/O.
+"""
 
 import logging
 import queue
@@ -16,30 +18,30 @@ from typing import Any
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
-from purpleflea_sandbox.cluster.local import volumes
-from purpleflea_sandbox.cluster.local.volumes import Manifest
+from purpleflea_sandbox.cluster import volumes
+from purpleflea_sandbox.cluster.volumes import VolumeObject
 
 logger = logging.getLogger(__name__)
 
 _WATCH_S = 300
 _PAUSE_S = 1.0
-Act = Callable[[Manifest], None]
-Work = tuple[Act, Manifest] | Exception
+Handler = Callable[[VolumeObject], None]
+WorkItem = tuple[Handler, VolumeObject] | Exception
 
 
 class Provisioner:
-    """Acts on one object at a time; every act may be repeated."""
+    """Handles one object at a time; every operation is idempotent."""
 
     def __init__(self, core: Any, root: Path) -> None:
         self._core = core
         self._root = root
 
-    def on_claim(self, claim: Manifest) -> None:
+    def on_claim(self, claim: VolumeObject) -> None:
         if not volumes.waits_for_volume(claim):
             return
         folder = self._root / volumes.volume_name(claim)
         folder.mkdir(exist_ok=True)
-        # Any user id may own a pod: who may read is decided by who may mount.
+        # A pod may use any user id. Access is controlled by which pods can mount the volume.
         folder.chmod(0o777)
         try:
             self._core.create_persistent_volume(volumes.volume(claim, self._root))
@@ -49,8 +51,8 @@ class Provisioner:
         else:
             logger.info("provisioned %s", folder.name)
 
-    def on_volume(self, volume: Manifest) -> None:
-        if not volumes.is_over(volume):
+    def on_volume(self, volume: VolumeObject) -> None:
+        if not volumes.should_delete(volume):
             return
         name = volume["metadata"]["name"]
         shutil.rmtree(self._root / name, ignore_errors=True)
@@ -63,7 +65,7 @@ class Provisioner:
             logger.info("removed %s", name)
 
     def remove_orphans(self) -> None:
-        """Once, at start: remove the folders that an earlier run could not."""
+        """Remove the folders that an earlier run could not remove. Called once at start."""
         claims = self._core.list_persistent_volume_claim_for_all_namespaces().items
         known = {volume.metadata.name for volume in self._core.list_persistent_volume().items}
         known |= {f"pvc-{claim.metadata.uid}" for claim in claims}
@@ -72,8 +74,13 @@ class Provisioner:
             logger.info("removed orphan %s", name)
 
 
-def follow(read: Callable[..., Any], serialise: Callable[[Any], Any]) -> Iterator[Manifest]:
-    """Every object, then every change of one, for ever: a cut watch is resumed, an expired one starts anew."""
+def list_and_watch(
+    read: Callable[..., Any], serialise: Callable[[Any], Any]
+) -> Iterator[VolumeObject]:
+    """List all objects, then watch their changes without end.
+
+    An interrupted watch is resumed; an expired watch restarts with a list.
+    """
     while True:
         listed = read()
         yield from (serialise(item) for item in listed.items)
@@ -88,33 +95,36 @@ def follow(read: Callable[..., Any], serialise: Callable[[Any], Any]) -> Iterato
                     if event["type"] != "DELETED":
                         yield raw
             except client.ApiException as error:
-                logger.info("watch ended with %s: listing anew", error.status)
+                logger.info("watch ended with status %s: listing again", error.status)
                 version = None
             except HTTPError as error:
-                logger.info("watch was cut (%s): resuming", type(error).__name__)
+                logger.info("watch was interrupted (%s): resuming", type(error).__name__)
                 time.sleep(_PAUSE_S)
 
 
-def _feed(source: Iterator[Manifest], act: Act, sink: "queue.Queue[Work]") -> None:
+def _feed(source: Iterator[VolumeObject], handler: Handler, sink: "queue.Queue[WorkItem]") -> None:
     try:
         for item in source:
-            sink.put((act, item))
+            sink.put((handler, item))
     except Exception as error:
         sink.put(error)
 
 
 def run(core: Any, serialise: Callable[[Any], Any], root: Path) -> None:
-    """Work until killed. A failure ends the process: the supervisor starts it again, and it lists anew."""
+    """Work until killed.
+
+    A failure ends the process; the supervisor restarts it, and it lists again.
+    """
     provisioner = Provisioner(core, root)
     provisioner.remove_orphans()
-    work: queue.Queue[Work] = queue.Queue()
+    work: queue.Queue[WorkItem] = queue.Queue()
     reads = (
         (core.list_persistent_volume_claim_for_all_namespaces, provisioner.on_claim),
         (core.list_persistent_volume, provisioner.on_volume),
     )
-    for read, act in reads:
-        source = follow(read, serialise)
-        threading.Thread(target=_feed, args=(source, act, work), daemon=True).start()
+    for read, handler in reads:
+        source = list_and_watch(read, serialise)
+        threading.Thread(target=_feed, args=(source, handler, work), daemon=True).start()
     while True:
         match work.get():
             case Exception() as error:
@@ -124,7 +134,7 @@ def run(core: Any, serialise: Callable[[Any], Any], root: Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Arguments: a kubeconfig, the folder for the volumes."""
+    """Run with the arguments: a kubeconfig, and the folder for the volumes."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config.load_kube_config(argv[0])
     core = client.CoreV1Api()

@@ -13,9 +13,9 @@ Handler = Callable[[socket.socket], None]
 
 
 @contextmanager
-def relay_to(port: int) -> Iterator[int]:
-    """The relay as the supervisor starts it: a program with an inherited listener."""
-    argv = (sys.executable, "-P", "-m", "purpleflea_sandbox.cluster.local.relay", "127.0.0.1")
+def proxy_to(port: int) -> Iterator[int]:
+    """Start the proxy like the supervisor: a program with an inherited listener."""
+    argv = (sys.executable, "-P", "-m", "purpleflea_sandbox.cluster.local.tcp_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         actions = [(os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER_FD)]
         pid = os.posix_spawn(argv[0], (*argv, str(port)), os.environ, file_actions=actions)
@@ -29,7 +29,7 @@ def relay_to(port: int) -> Iterator[int]:
 
 @contextmanager
 def server(handle: Handler) -> Iterator[int]:
-    """Serves one connection."""
+    """Serve one connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -44,7 +44,7 @@ def server(handle: Handler) -> Iterator[int]:
         assert not thread.is_alive()
 
 
-def dial(port: int) -> socket.socket:
+def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
 
 
@@ -55,7 +55,7 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
-def test_bytes_pass_both_ways_unchanged() -> None:
+def test_bytes_pass_unchanged_in_both_directions() -> None:
     sent = bytes(range(256)) * 4096
 
     def echo(connection: socket.socket) -> None:
@@ -64,38 +64,38 @@ def test_bytes_pass_both_ways_unchanged() -> None:
             received += connection.recv(1 << 16)
         connection.sendall(received)
 
-    with server(echo) as target, relay_to(target) as port, dial(port) as connection:
+    with server(echo) as target, proxy_to(target) as port, connect(port) as connection:
         connection.sendall(sent)
 
         assert read_all(connection) == sent
 
 
-def test_the_end_of_the_caller_ends_the_other_side() -> None:
+def test_the_end_of_the_client_ends_the_server_connection() -> None:
     ended = threading.Event()
 
-    def note_end(connection: socket.socket) -> None:
-        assert read_all(connection) == b"last words"
+    def record_end(connection: socket.socket) -> None:
+        assert read_all(connection) == b"last bytes"
         ended.set()
 
-    with server(note_end) as target, relay_to(target) as port:
-        with dial(port) as connection:
-            connection.sendall(b"last words")
+    with server(record_end) as target, proxy_to(target) as port:
+        with connect(port) as connection:
+            connection.sendall(b"last bytes")
         assert ended.wait(LIMIT_S)
 
 
-def test_the_end_of_the_server_ends_the_caller() -> None:
+def test_the_end_of_the_server_ends_the_client_connection() -> None:
     with (
         server(lambda connection: connection.sendall(b"bye")) as target,
-        relay_to(target) as port,
-        dial(port) as connection,
+        proxy_to(target) as port,
+        connect(port) as connection,
     ):
         assert read_all(connection) == b"bye"
 
 
-def test_a_server_that_is_not_there_ends_the_connection_and_not_the_relay() -> None:
+def test_an_unreachable_server_ends_the_connection_but_not_the_proxy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
-        nobody = unused.getsockname()[1]
-    with relay_to(nobody) as port:
+        unused_port = unused.getsockname()[1]
+    with proxy_to(unused_port) as port:
         for _ in range(2):
-            with dial(port) as connection:
+            with connect(port) as connection:
                 assert read_all(connection) == b""

@@ -1,5 +1,7 @@
-"""What programs a cluster is made of, and how each is built: the pinned wrapper module it lies
-in, its package, the version stamped into it and about how long it takes. Pure data; runs nothing.
+"""Build specifications of the programs of a cluster: the pinned wrapper module, the package, the
+version stamped into the program, and the expected build time.
+
+Pure data.
 """
 
 from dataclasses import dataclass
@@ -11,8 +13,11 @@ MODULES = Path(__file__).parent / "modules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """One program. `expected_s` is the time of a build from empty caches on two cores."""
+class BuildSpec:
+    """Build specification of one program.
+
+    `expected_s` is the build time from empty caches on two cores.
+    """
 
     name: str
     module: str
@@ -30,7 +35,8 @@ class Recipe:
 
 
 def _kubernetes_stamps() -> tuple[str, ...]:
-    # Without them the server calls itself v0.0.0-master and version checks of clients misbehave.
+    # Without these stamps the server reports v0.0.0-master, which breaks the version checks of
+    # clients.
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
     values = {
         "gitVersion": KUBERNETES,
@@ -44,8 +50,8 @@ def _kubernetes_stamps() -> tuple[str, ...]:
     )
 
 
-def _kubernetes(name: str, expected_s: float) -> Recipe:
-    return Recipe(
+def _kubernetes(name: str, expected_s: float) -> BuildSpec:
+    return BuildSpec(
         name=name,
         module="kubernetes",
         package=f"k8s.io/kubernetes/cmd/{name}",
@@ -55,32 +61,34 @@ def _kubernetes(name: str, expected_s: float) -> Recipe:
 
 
 _ALL = (
-    Recipe(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3", expected_s=70),
+    BuildSpec(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3", expected_s=70),
     _kubernetes("kube-apiserver", 300),
     _kubernetes("kube-controller-manager", 105),
     _kubernetes("kube-scheduler", 12),
     _kubernetes("kubelet", 30),
     _kubernetes("kubectl", 25),
     _kubernetes("kube-proxy", 15),
-    Recipe(name="coredns", module="coredns", package="github.com/coredns/coredns", expected_s=110),
-    Recipe(
+    BuildSpec(
+        name="coredns", module="coredns", package="github.com/coredns/coredns", expected_s=110
+    ),
+    BuildSpec(
         name="kwok",
         module="kwok",
         package="sigs.k8s.io/kwok/cmd/kwok",
         expected_s=75,
         stamps=(f"sigs.k8s.io/kwok/pkg/consts.Version={KWOK}",),
     ),
-    Recipe(name="kind", module="kind", package="sigs.k8s.io/kind", expected_s=10),
-    Recipe(name="pause", module="pause", package="purpleflea.com/sandbox/pause", expected_s=5),
-    Recipe(name="probe", module="probe", package="purpleflea.com/sandbox/probe", expected_s=10),
-    Recipe(
+    BuildSpec(name="kind", module="kind", package="sigs.k8s.io/kind", expected_s=10),
+    BuildSpec(name="pause", module="pause", package="purpleflea.com/sandbox/pause", expected_s=5),
+    BuildSpec(name="probe", module="probe", package="purpleflea.com/sandbox/probe", expected_s=10),
+    BuildSpec(
         name="csi-driver",
         module="csi-driver",
         package="purpleflea.com/sandbox/csi-driver",
         expected_s=25,
     ),
 )
-RECIPES = {recipe.name: recipe for recipe in _ALL}
+BUILD_SPECS = {spec.name: spec for spec in _ALL}
 
 CONTROL_PLANE = (
     "etcd",

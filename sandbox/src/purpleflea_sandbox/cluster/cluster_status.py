@@ -1,20 +1,22 @@
-"""The view from outside on a plane that our supervisor runs: its folder, its record, its API, its
-kubeconfig in the checkout, and waiting for its units. Shared by the providers that run a plane;
-starts and kills nothing."""
+"""Status of a cluster that the supervisor runs, observed from outside: state folder, record, API,
+kubeconfig in the checkout, and waiting for units.
+
+The providers `local` and `simulated` share this module. It starts and ends no process.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from purpleflea_sandbox.cluster import kubeconfig, kubectl_link, locks, records, waiting
-from purpleflea_sandbox.cluster.api import Api
+from purpleflea_sandbox.cluster import kubeconfig, kubectl_symlink, locks, records, waiting
+from purpleflea_sandbox.cluster.api import ApiClient
 from purpleflea_sandbox.cluster.control_plane import ADMIN
 from purpleflea_sandbox.cluster.credentials import pair
 from purpleflea_sandbox.cluster.errors import ClusterError
 from purpleflea_sandbox.cluster.identity import Identity
 from purpleflea_sandbox.cluster.port import Cluster, Options, ProviderName, State
-from purpleflea_sandbox.cluster.records import Record
+from purpleflea_sandbox.cluster.records import ClusterRecord
 from purpleflea_sandbox.cluster.reports import Reports
 
 _LOCK_LIMIT_S = 300.0
@@ -23,8 +25,8 @@ _HEALTH_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """What a provider says of all its planes."""
+class ProviderInfo:
+    """Static properties of a provider."""
 
     provider: ProviderName
     nodes: tuple[str, ...]
@@ -32,12 +34,14 @@ class Truth:
     simulated: tuple[str, ...]
 
 
-class View:
-    """One plane, seen from the machine it runs on."""
+class ClusterStatus:
+    """Status of one cluster, observed from the machine it runs on."""
 
-    def __init__(self, identity: Identity, truth: Truth, is_alive: Callable[[], bool]) -> None:
+    def __init__(
+        self, identity: Identity, info: ProviderInfo, is_alive: Callable[[], bool]
+    ) -> None:
         self._identity = identity
-        self._truth = truth
+        self._info = info
         self._is_alive = is_alive
         self.reports = Reports(report=self.state / "run" / "units.json", logs=self.logs)
 
@@ -54,18 +58,20 @@ class View:
         record = self.record()
         return self.logs / "audit.jsonl" if record is not None and record.audit else None
 
-    def record(self) -> Record | None:
+    def record(self) -> ClusterRecord | None:
         return records.load(self.state)
 
     def lock(self) -> AbstractContextManager[None]:
-        what = f"cluster {self._identity.name}"
-        return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=what)
+        resource = f"cluster {self._identity.name}"
+        return locks.held(self._identity.lock, timeout_s=_LOCK_LIMIT_S, what=resource)
 
-    def api(self, server: str) -> Api:
-        return Api(server, pair(self.state / "pki", ADMIN))
+    def api(self, server: str) -> ApiClient:
+        return ApiClient(server, pair(self.state / "pki", ADMIN))
 
     def is_healthy(self) -> bool:
-        """Whether the plane lives, answers and has its nodes; gives a busy one a little time."""
+        """Return whether the cluster is running, responds and has its nodes; a busy API server gets
+        up to 5 s.
+        """
         record = self.record()
         if record is None or not self._is_alive():
             return False
@@ -76,33 +82,36 @@ class View:
             pause_s=0.2,
         )
 
-    def require_same(self, options: Options) -> None:
-        """Refuse wishes that the running plane cannot fulfil any more."""
+    def require_compatible(self, options: Options) -> None:
+        """Raise ClusterError if the options differ from those of the running cluster."""
         if options.audit and self.audit_log is None:
             raise ClusterError(
-                f"cluster {self._identity.name} runs without an audit log; take it down first, "
-                "then bring it up with --audit"
+                f"cluster {self._identity.name} is running without an audit log; run 'cluster down' first, "
+                "then 'cluster up --audit'"
             )
 
     def wait_for(self, unit: str, condition: Callable[[], bool]) -> None:
-        """Wait for what a unit is to bring about; a unit that cannot live ends the wait."""
+        """Wait for a condition that depends on a unit.
+
+        Raises ClusterError if the unit cannot run or the time limit is reached.
+        """
 
         def settled() -> bool:
             if condition():
                 return True
             self.reports.check()
             if not self._is_alive():
-                raise self.reports.error("the plane ended while it was starting", "supervisor")
+                raise self.reports.error("the cluster stopped while it was starting", "supervisor")
             return False
 
         if not waiting.until(settled, timeout_s=_READY_LIMIT_S):
             raise self.reports.error(f"{unit} was not ready after {_READY_LIMIT_S:.0f} s", unit)
 
-    def wait_for_nodes(self, api: Api, unit: str) -> None:
+    def wait_for_nodes(self, api: ApiClient, unit: str) -> None:
         self.wait_for(unit, lambda: self._has_nodes(api))
 
-    def publish(self) -> None:
-        """Put kubeconfig and kubectl into the checkout."""
+    def write_kubeconfig(self) -> None:
+        """Write kubeconfig and kubectl into the checkout."""
         record = self.record()
         if record is None:
             return
@@ -112,13 +121,13 @@ class View:
             pair=pair(self.state / "pki", ADMIN),
             name=f"purpleflea-{self._identity.name}",
         )
-        kubectl_link.link(self._identity.sandbox, Path(record.kubectl))
+        kubectl_symlink.link(self._identity.sandbox, Path(record.kubectl))
 
-    def unpublish(self) -> None:
+    def remove_kubeconfig(self) -> None:
         self._identity.kubeconfig.unlink(missing_ok=True)
 
     def cluster(self, pids: Mapping[str, int]) -> Cluster:
-        """Everything that is known now."""
+        """Return a snapshot of the cluster."""
         alive = self._is_alive()
         record = self.record()
         api = self.api(record.server) if record is not None and alive else None
@@ -126,21 +135,21 @@ class View:
         return Cluster(
             name=self._identity.name,
             identity=self._identity.id,
-            provider=self._truth.provider,
+            provider=self._info.provider,
             state=self._state(alive=alive, answers=version is not None),
             kubeconfig=self._identity.kubeconfig,
             ready=bool(version and api and self._has_nodes(api)),
             api=record.server if record else None,
             versions={"kubernetes": version} if version else {},
-            real=self._truth.real,
-            simulated=self._truth.simulated,
+            real=self._info.real,
+            simulated=self._info.simulated,
             pids=pids,
             audit_log=self.audit_log,
             logs=self.logs if self.logs.is_dir() else None,
         )
 
-    def _has_nodes(self, api: Api) -> bool:
-        return set(self._truth.nodes) <= set(api.ready_nodes())
+    def _has_nodes(self, api: ApiClient) -> bool:
+        return set(self._info.nodes) <= set(api.ready_nodes())
 
     def _state(self, *, alive: bool, answers: bool) -> State:
         if alive:

@@ -1,5 +1,7 @@
-"""Images that hold one static program: it comes from the cluster's pinned Go modules, the archive is written by hand.
-No builder, no base."""
+"""Images that contain one static program of the cluster's pinned Go modules.
+
+The archive is written directly, without a builder and without a base image.
+"""
 
 import hashlib
 from pathlib import Path
@@ -12,12 +14,12 @@ from purpleflea_sandbox.images.catalogue import Image
 
 
 def archive(image: Image, progress: Progress) -> Path:
-    """The OCI archive of the image, from the cache or made now."""
+    """Return the OCI archive of the image, from the cache or built now."""
     program = binaries.ensure((image.program,), progress)[image.program]
     content = hashlib.sha256(program.read_bytes()).hexdigest()
     key = keys.text_key(f"{image.reference}\0{content}")
-    if (made := archives.found(image.name, key)) is not None:
-        return made
-    with archives.published(image.name, key) as unfinished:
+    if (cached := archives.find(image.name, key)) is not None:
+        return cached
+    with archives.publishing(image.name, key) as unfinished:
         single_program_image(program, unfinished, name=image.reference)
     return archives.path(image.name, key)

@@ -1,5 +1,8 @@
-"""Carries bytes between the machine's loopback and the API server inside the plane. The listening
-socket was opened outside and stays there; this process dials inside. TLS passes through unread."""
+"""TCP proxy between the loopback interface of the machine and a port inside the cluster.
+
+The listening socket was opened outside the network namespace and stays there; this process connects
+inside. TLS passes through unread.
+"""
 
 import asyncio
 import contextlib
@@ -12,25 +15,28 @@ _CHUNK = 1 << 16
 
 
 async def serve(listener: socket.socket, host: str, port: int) -> None:
-    """Relay every connection of the listener until cancelled."""
+    """Proxy every connection of the listener until canceled."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection(host, port)
         except OSError:
             await _close(writer)
             return
         async with asyncio.TaskGroup() as both:
-            both.create_task(_carry(reader, inner_writer))
-            both.create_task(_carry(inner_reader, writer))
+            both.create_task(_copy(reader, inner_writer))
+            both.create_task(_copy(inner_reader, writer))
 
-    server = await asyncio.start_server(relay, sock=listener, limit=_CHUNK)
+    server = await asyncio.start_server(proxy, sock=listener, limit=_CHUNK)
     async with server:
         await server.serve_forever()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One direction. Its end closes the writer, which ends the other direction too."""
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy one direction.
+
+    The end of the stream closes the writer, which also ends the other direction.
+    """
     with contextlib.suppress(OSError):
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)
@@ -45,7 +51,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Arguments: host and port to dial."""
+    """Run with the arguments: host and port to connect to."""
     host, port = argv
     asyncio.run(serve(socket.socket(fileno=LISTENER_FD), host, int(port)))
 

@@ -1,4 +1,7 @@
-"""Runs one tool of a build with its words in a log file, and turns a failure into one line that names the log."""
+"""Runs one tool of a build with its output in a log file.
+
+A failure becomes one line that names the log.
+"""
 
 import os
 import subprocess
@@ -18,7 +21,10 @@ def log_file(name: str) -> Path:
 def run(
     argv: Sequence[str], *, log: Path, doing: str, env: Mapping[str, str] | None = None
 ) -> None:
-    """Run to the end, appending to the log; on failure say what was being done."""
+    """Run the command to completion and append its output to the log.
+
+    Raises ImageError that names the step (`doing`) if the command fails.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         done = subprocess.run(
@@ -30,4 +36,4 @@ def run(
             check=False,
         )
     if done.returncode != 0:
-        raise ImageError(str(with_log(f"{doing} failed (exit {done.returncode})", log)))
+        raise ImageError(str(with_log(f"{doing} failed (exit code {done.returncode})", log)))

@@ -1,12 +1,14 @@
-"""Decides about persistent volumes: which claim gets one and what it looks like, which one is
-over, which folder belongs to nobody. Pure: objects are plain mappings as the API speaks them;
-`provisioner` acts."""
+"""Pure decisions about persistent volumes: which claim gets a volume, the volume object, which
+volume to delete, and which folders are orphans.
+
+Objects are plain mappings in the format of the API; `provisioner` does the I/O.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-Manifest = Mapping[str, Any]
+VolumeObject = Mapping[str, Any]
 
 PROVISIONER = "purpleflea.com/local"
 STORAGE_CLASS = "standard"
@@ -19,7 +21,7 @@ _ASKED = (
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
-def storage_class() -> Manifest:
+def storage_class() -> VolumeObject:
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -33,13 +35,17 @@ def storage_class() -> Manifest:
     }
 
 
-def volume_name(claim: Manifest) -> str:
-    """One claim, one name: a second try after a crash finds the first one's volume."""
+def volume_name(claim: VolumeObject) -> str:
+    """Return the volume name, which depends only on the claim, so a retry after a crash uses the
+    same volume.
+    """
     return f"pvc-{claim['metadata']['uid']}"
 
 
-def waits_for_volume(claim: Manifest) -> bool:
-    """Whether the claim asks us for a volume and the scheduler has chosen a node."""
+def waits_for_volume(claim: VolumeObject) -> bool:
+    """Return whether the claim requests a volume from this provisioner and the scheduler has
+    selected a node.
+    """
     metadata, spec = claim["metadata"], claim["spec"]
     annotations = metadata.get("annotations") or {}
     return (
@@ -51,8 +57,8 @@ def waits_for_volume(claim: Manifest) -> bool:
     )
 
 
-def volume(claim: Manifest, root: PurePath) -> Manifest:
-    """The volume of a claim: a folder of the chosen node below `root`."""
+def volume(claim: VolumeObject, root: PurePath) -> VolumeObject:
+    """Return the volume of a claim: a folder of the selected node below `root`."""
     metadata, spec = claim["metadata"], claim["spec"]
     name = volume_name(claim)
     hostname = {
@@ -70,7 +76,8 @@ def volume(claim: Manifest, root: PurePath) -> Manifest:
             "storageClassName": spec.get("storageClassName", STORAGE_CLASS),
             "persistentVolumeReclaimPolicy": "Delete",
             "volumeMode": "Filesystem",
-            # `local`, not `hostPath`: only the former gives the folder to a pod's fsGroup.
+            # `local` instead of `hostPath`, because only `local` applies the fsGroup of a pod to
+            # the folder.
             "local": {"path": str(root / name)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}},
             "claimRef": {
@@ -84,8 +91,10 @@ def volume(claim: Manifest, root: PurePath) -> Manifest:
     }
 
 
-def is_over(candidate: Manifest) -> bool:
-    """Whether a volume is ours, released by its claim, and to be deleted with its data."""
+def should_delete(candidate: VolumeObject) -> bool:
+    """Return whether this provisioner created the volume, its claim has released it, and its data
+    is to be deleted.
+    """
     annotations = candidate["metadata"].get("annotations") or {}
     return (
         annotations.get(_PROVISIONED_BY) == PROVISIONER
@@ -95,5 +104,7 @@ def is_over(candidate: Manifest) -> bool:
 
 
 def orphans(folders: Iterable[str], known: Collection[str]) -> list[str]:
-    """Folders of ours for which there is neither a volume nor a claim that waits for one."""
+    """Return the folders of this provisioner that have neither a volume nor a claim that waits for
+    a volume.
+    """
     return [name for name in folders if name.startswith("pvc-") and name not in known]

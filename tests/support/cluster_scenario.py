@@ -1,5 +1,7 @@
-"""What trials of a sandbox cluster share: kubectl of one cluster, a pod that can be asked things, and what a machine
-shows of a plane. Used by tests/e2e/cluster."""
+"""Shared parts of tests/e2e/cluster: kubectl of one cluster, the objects of a probe pod, and the traces of a cluster.
+
+Traces are the mounts, cgroups, folders and processes that a cluster has on the machine.
+"""
 
 import json
 import os
@@ -12,13 +14,13 @@ from purpleflea_sandbox.cluster.identity import Identity
 from purpleflea_sandbox.cluster.local.provider import Local
 from purpleflea_sandbox.cluster.port import Cluster
 
-NAMESPACE = "trial"
+NAMESPACE = "scenario"
 IMAGE = "localhost/probe:1"
 LIMIT_S = 60.0
 
 
 class Kubectl:
-    """kubectl of one cluster, in one namespace, with a name the audit log can tell apart."""
+    """kubectl of one cluster in one namespace."""
 
     def __init__(self, seen: Cluster, kubectl: Path) -> None:
         self._argv = (str(kubectl), "--kubeconfig", str(seen.kubeconfig), "--namespace", NAMESPACE)
@@ -46,14 +48,14 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
     )
 
 
-def look_inside(plane: Local, *argv: str) -> str:
-    done = subprocess.run(plane.inside(argv), capture_output=True, text=True, check=True)
+def run_inside(cluster: Local, *argv: str) -> str:
+    done = subprocess.run(cluster.command_inside(argv), capture_output=True, text=True, check=True)
     return done.stdout
 
 
-def traces(planes: Sequence[Identity]) -> dict[str, set[str]]:
-    """What the machine shows of the planes: mounts, cgroups, folders, processes."""
-    marks = tuple(str(plane.state) for plane in planes)
+def traces(clusters: Sequence[Identity]) -> dict[str, set[str]]:
+    """Return the mounts, cgroups, folders and processes of the clusters on the machine."""
+    marks = tuple(str(cluster.state) for cluster in clusters)
     processes = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -66,15 +68,17 @@ def traces(planes: Sequence[Identity]) -> dict[str, set[str]]:
     cgroups = {
         str(path)
         for root in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir())
-        for plane in planes
-        if (path := root / plane.cgroup).exists()
+        for cluster in clusters
+        if (path := root / cluster.cgroup).exists()
     }
     return {
         "processes": processes,
         "mounts": {line for line in mounts for mark in marks if mark in line},
         "cgroups": cgroups,
         "folders": {mark for mark in marks if Path(mark).exists()},
-        "kubeconfigs": {str(plane.kubeconfig) for plane in planes if plane.kubeconfig.exists()},
+        "kubeconfigs": {
+            str(cluster.kubeconfig) for cluster in clusters if cluster.kubeconfig.exists()
+        },
     }
 
 

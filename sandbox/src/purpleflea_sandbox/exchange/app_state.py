@@ -1,66 +1,72 @@
-"""Everything that one running exchange consists of, put together from its settings.
+"""Application state of one running exchange, created from its settings.
 
-The house owns the storage and closes it; requests, the ticker and the fault switchboard share it.
+The state owns the storage and closes it. Requests, the background task and the fault registry share
+it.
 """
 
 import random
 from dataclasses import dataclass, field
 from typing import Self
 
-from purpleflea_sandbox.exchange.core.faults import Fault, FaultKind, Switchboard
+from purpleflea_sandbox.exchange.core.faults import Fault, FaultKind, FaultRegistry
 from purpleflea_sandbox.exchange.core.rate_limit import RateLimit
-from purpleflea_sandbox.exchange.settings import Settings
+from purpleflea_sandbox.exchange.settings import ExchangeSettings
 from purpleflea_sandbox.exchange.storage.database import Database
 from purpleflea_sandbox.exchange.times import Clock, wall_ms
 from purpleflea_sandbox.exchange.venue import trading
 from purpleflea_sandbox.exchange.venue.access import KeyFile
-from purpleflea_sandbox.exchange.venue.place import Venue
+from purpleflea_sandbox.exchange.venue.context import VenueContext
 
 REGISTRATIONS_PER_MINUTE = 60
 
 
 @dataclass(slots=True, kw_only=True)
-class House:
-    venue: Venue
+class AppState:
+    venue: VenueContext
     key_file: KeyFile
     rate_limit: RateLimit
-    switchboard: Switchboard
+    fault_registry: FaultRegistry
     admin_token: str | None
     registrations: RateLimit = field(default_factory=lambda: RateLimit(REGISTRATIONS_PER_MINUTE))
-    stale_venue: Venue | None = None
-    """What stale reads see: the venue as it was when the fault was installed."""
+    stale_venue: VenueContext | None = None
+    """Snapshot of the venue for stale reads, taken when the fault was installed."""
 
     @classmethod
-    def opened(cls, settings: Settings, clock: Clock = wall_ms) -> Self:
-        """Read the keys and open the storage; a SettingsError says what is wrong with either."""
+    def open(cls, settings: ExchangeSettings, clock: Clock = wall_ms) -> Self:
+        """Read the keys and open the storage.
+
+        Raises SettingsError if either is not usable.
+        """
         key_file = KeyFile(settings.keys_file)
         folder = settings.data_dir
         database = Database.in_memory() if folder is None else Database.in_folder(folder)
         return cls(
-            venue=Venue(database=database, clock=clock, terms=settings.terms),
+            venue=VenueContext(database=database, clock=clock, terms=settings.terms),
             key_file=key_file,
             rate_limit=RateLimit(settings.rate_limit_per_minute),
-            switchboard=Switchboard(random.Random(settings.terms.seed).random),  # noqa: S311 - chance to be repeated
+            fault_registry=FaultRegistry(random.Random(settings.terms.seed).random),  # noqa: S311 - reproducible randomness
             admin_token=settings.admin_token,
         )
 
     def tick(self) -> None:
-        """What happens by itself: resting orders fill, a changed keys file is read."""
+        """Do the periodic work: fill open orders that the price has reached, and reload a changed
+        keys file.
+        """
         trading.settle(self.venue)
         self.key_file.refresh()
 
     def install_faults(self, faults: tuple[Fault, ...]) -> None:
-        """Replace all faults; stale reads are frozen at this moment."""
-        self._thaw()
+        """Replace all faults; stale reads use a snapshot of this moment."""
+        self._close_stale_venue()
         if any(fault.kind is FaultKind.STALE for fault in faults):
-            self.stale_venue = self.venue.frozen()
-        self.switchboard.replace(faults)
+            self.stale_venue = self.venue.snapshot()
+        self.fault_registry.replace(faults)
 
     def close(self) -> None:
-        self._thaw()
+        self._close_stale_venue()
         self.venue.database.close()
 
-    def _thaw(self) -> None:
+    def _close_stale_venue(self) -> None:
         if self.stale_venue is not None:
             self.stale_venue.database.close()
             self.stale_venue = None

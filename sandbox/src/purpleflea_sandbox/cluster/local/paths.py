@@ -1,5 +1,7 @@
-"""Where one local plane keeps its files, and the addresses inside its network namespace. Pure
-names; creates nothing."""
+"""Paths of one local cluster, and the addresses inside its network namespace.
+
+This module creates no file.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,31 +18,32 @@ POD_RANGE = "10.244.0.0/16"
 DNS_IP = "10.96.0.10"
 CLUSTER_DOMAIN = "cluster.local"
 KUBELET_PORT = 10250
-# Paths that kubelet, containerd, libcni and node agents take for granted. Inside the plane they are
-# its own (and short enough for unix sockets, wherever the state folder lies).
+# Paths that kubelet, containerd, libcni and node agents expect. Inside the cluster's mount
+# namespace they are private (and short enough for Unix sockets, independent of the path of the
+# state folder).
 RUN = Path("/run")
 KUBELET_ROOT = Path("/var/lib/kubelet")
 POD_LOGS = Path("/var/log/pods")
 CONTAINERD = RUN / "containerd"
-SWEEP = RUN / "containerd-sweep"
+CLEANUP_RUN = RUN / "containerd-cleanup"
 SOCKET = "containerd.sock"
 MOUNT_POINTS = (KUBELET_ROOT, Path("/var/lib/cni"), POD_LOGS, Path("/var/log/containers"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """The folders and files of one plane."""
+class ClusterPaths:
+    """Folders and files of one cluster."""
 
     state: Path
     kept: Path
     cgroup: str
 
     @property
-    def holder(self) -> Path:
+    def holder_handle(self) -> Path:
         return self.state / "run" / "holder"
 
     @property
-    def inner(self) -> Path:
+    def init_handle(self) -> Path:
         return self.state / "run" / "inner"
 
     @property
@@ -61,7 +64,9 @@ class Layout:
 
     @property
     def hidden(self) -> Mapping[Path, Path | None]:
-        """What the plane sees at the paths of the machine: a folder of ours, or memory."""
+        """Return the replacements of the machine's paths inside the cluster: a folder of the
+        cluster, or None for a tmpfs.
+        """
         ours = {KUBELET_ROOT: self.state / "kubelet", POD_LOGS: self.logs / "pods"}
         return {path: ours.get(path) for path in (RUN, *MOUNT_POINTS)}
 
@@ -76,16 +81,18 @@ class Layout:
         names = ("run", "logs", "logs/pods", "kubelet", "etc/cni", "ipam", "opt", "volumes")
         return (*(self.state / name for name in names), self.image_store)
 
-    def check_is_visible(self) -> None:
-        """Refuse folders that the plane itself hides from its daemons."""
+    def require_visible(self) -> None:
+        """Raise ClusterError if the mounts of the cluster would hide a folder that its daemons
+        need.
+        """
         for folder in (self.state, self.kept):
             for hidden in self.hidden:
                 if folder.is_relative_to(hidden):
                     raise ClusterError(
-                        f"{folder} lies below {hidden}, which the cluster has for itself; "
-                        "set XDG_STATE_HOME and XDG_CACHE_HOME to another place"
+                        f"{folder} is below {hidden}, which the cluster mounts over; "
+                        "set XDG_STATE_HOME and XDG_CACHE_HOME to other folders"
                     )
 
 
-def layout(identity: Identity) -> Layout:
-    return Layout(state=identity.state, kept=identity.kept, cgroup=identity.cgroup)
+def cluster_paths(identity: Identity) -> ClusterPaths:
+    return ClusterPaths(state=identity.state, kept=identity.kept, cgroup=identity.cgroup)

@@ -1,6 +1,9 @@
-"""Takes the containers of an earlier life out of a kept image store, before the kubelet's runtime
-opens it: they have no process any more, and the kubelet would spend its first minute burying
-them. Images stay."""
+"""Removes the containers of an earlier run from a cached image store before the runtime of the
+kubelet opens it.
+
+These containers have no process, and the kubelet would need its first minute to remove them. Images
+are kept.
+"""
 
 import subprocess
 import sys
@@ -12,7 +15,9 @@ _PAUSE_S = 0.05
 
 
 def main(argv: list[str]) -> None:
-    """Arguments: containerd, ctr, containerd's configuration file, its socket."""
+    """Run with the arguments: containerd, ctr, configuration file of containerd, socket of
+    containerd.
+    """
     containerd, ctr, config, socket = argv
     daemon = subprocess.Popen([containerd, "-c", config, "-l", "warn"])
     try:
@@ -32,7 +37,7 @@ def _await_socket(socket: Path, daemon: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + _WAIT_S
     while not socket.is_socket():
         if daemon.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit("containerd did not open its socket on the kept image store")
+            raise SystemExit("containerd did not open its socket on the cached image store")
         time.sleep(_PAUSE_S)
 
 
