@@ -93,7 +93,7 @@ def test_what_spoke_against_agents_outlives_a_restart(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: has(server, "Connected"), timeout=30)
-    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 lose"}
+    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 drops"}
     conditions = [
         {**item, **(lost if item["type"] == "TelemetryReady" else {})}
         for item in agent_of(server)["status"]["conditions"]
@@ -116,7 +116,7 @@ def test_an_agent_that_nobody_hears_of_is_ready_and_not_connected(server, an_ope
         server.wait_until(
             lambda: agent_of(server).get("status", {}).get("readyReplicas") == 1, timeout=30
         )
-        assert telemetry(server)["message"].startswith("0/1 agents are heard")
+        assert telemetry(server)["message"].startswith("0/1 agents are connected")
         assert has(server, "WaitingForAgents")
 
 

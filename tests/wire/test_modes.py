@@ -59,7 +59,7 @@ def test_halted_is_said_when_every_agent_has_said_so_and_who_asked_for_it(fleet,
         fleet.wait_until(turned(fleet, "TradingActive", "Halted"))
     text = condition(fleet, "TradingActive")["message"]
     assert text.startswith("Halted by kubectl-edit at ")
-    assert text.endswith("3/3 acknowledged and at rest")
+    assert text.endswith("3/3 agents have acknowledged it and are drained")
     assert (trading(fleet)["changedBy"], trading(fleet)["acknowledged"]) == ("kubectl-edit", 3)
     assert uids(fleet) == before
 
@@ -73,7 +73,7 @@ def test_an_agent_that_does_not_answer_is_named_until_it_does_and_then_nobody_is
         fleet.wait_until(lambda: is_ready(fleet))
         wish(fleet, "Halted")
         fleet.wait_until(
-            lambda: "missing momentum-2" in condition(fleet, "TradingActive").get("message", ""),
+            lambda: "missing: momentum-2" in condition(fleet, "TradingActive").get("message", ""),
             timeout=40,
         )
         assert condition(fleet, "TradingActive")["status"] == "Unknown"

@@ -1,7 +1,7 @@
 """Reasons of all conditions and Events of both resources: the only place that has their text.
 
-A reason is public API: clients match it, so a published value does not change. `agent_reasons` and
-`observability_reasons` explain each reason per condition. The rules that select a reason are not here.
+A reason is public API: clients match it, so a published value does not change. The package `explanations` has the
+severity, the status, the meaning and the remedy of each reason. The rules that select a reason are not here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -156,6 +156,19 @@ class Explanation:
     """Action of the user; empty if none is needed."""
     is_terminal: bool = False
     """Whether a pod with this problem does not start until a user acts."""
+
+
+def explain(
+    reason: Reason,
+    statuses: Mapping[str, ConditionStatus],
+    severity: Severity,
+    meaning: str,
+    remedy: str = "",
+) -> Explanation:
+    """Return the explanation of a reason."""
+    return Explanation(
+        reason=reason, statuses=statuses, severity=severity, meaning=meaning, remedy=remedy
+    )
 
 
 class Explanations:

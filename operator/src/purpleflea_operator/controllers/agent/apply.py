@@ -151,7 +151,7 @@ def _check(existing: resources.Manifest, work: ApplyContext) -> None:
         # Deleted and made again under its name: the garbage collector is on its way.
         raise errors.Conflict(f"{what} of the agent's former self is not removed yet")
     raise NameTakenError(
-        f"{what} exists and belongs to somebody else; rename the agent or remove that object"
+        f"{what} exists already and has another owner; rename the agent or delete that object"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent import apply
 from purpleflea_operator.controllers.agent.apply import (
     Applier,
@@ -158,9 +159,9 @@ class Reconciler:
         try:
             await self._performer.perform(self._planned(world), work)
         except NameTakenError as error:
-            world = replace(world, failure=str(error), failure_reason="NameTaken")
+            world = replace(world, failure=str(error), failure_reason=Reason.NAME_TAKEN)
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
-            world = replace(world, failure=f"the API server refuses: {error}")
+            world = replace(world, failure=f"the API server rejects a write: {error}")
         except errors.Transient as error:
             world = self._record_transient(world, work, error)
         if not work.stumbles:
@@ -182,7 +183,7 @@ class Reconciler:
         if count < REPORT_AFTER_FAILURES or isinstance(error, errors.Throttled):
             raise error
         work.stumbles.append(error)
-        return replace(world, failure=f"the API server fails: {error}")
+        return replace(world, failure=f"writes to the API server keep failing: {error}")
 
     async def _report(
         self, key: NamespacedName, resource: dict[str, Any], world: ObservedState

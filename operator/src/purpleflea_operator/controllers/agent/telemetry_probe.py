@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.controllers.agent.conditions.delivery import DOUBTFUL
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.conditions.delivery import PROBED_REASONS, Delivery
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
@@ -32,7 +32,7 @@ class _Memory:
     lost: Mapping[str, int] = field(default_factory=dict)
     answers: int = 0
     silent: int = 0
-    finding: Delivery | None = Delivery.NEW
+    finding: Delivery | None = Delivery.PENDING
 
 
 class TelemetryProbe:
@@ -130,31 +130,33 @@ class TelemetryProbe:
 
 def _before(reason: str | None) -> Delivery | None:
     """What to think of a pod that was there before, by what the status said of its agent."""
-    if reason in DOUBTFUL:
-        return Delivery.DOUBTED
-    return None if reason == TelemetryReason.CONNECTED else Delivery.NEW
+    if reason in PROBED_REASONS:
+        return Delivery.UNVERIFIED
+    return None if reason == Reason.CONNECTED else Delivery.PENDING
 
 
 def _judged(known: _Memory, lost: Mapping[str, int] | None) -> Delivery | None:
     """What an answer, or none, comes to, with what is remembered."""
     if lost is None:
         known.silent += 1
-        return Delivery.SILENT if known.silent > 1 else known.finding
+        return Delivery.UNREACHABLE if known.silent > 1 else known.finding
     grown = known.answers and any(lost[name] > known.lost.get(name, 0) for name in lost)
     known.lost, known.silent = dict(lost), 0
     known.answers += 1
     if grown:
-        return Delivery.LOST
-    return Delivery.DOUBTED if known.finding is Delivery.DOUBTED and known.answers == 1 else None
+        return Delivery.DROPPING
+    return (
+        Delivery.UNVERIFIED if known.finding is Delivery.UNVERIFIED and known.answers == 1 else None
+    )
 
 
 def _pause_s(known: _Memory, before: Delivery | None) -> float:
     """How long to leave an agent alone after it was asked."""
     now = known.finding
-    if now is Delivery.NEW:
+    if now is Delivery.PENDING:
         return timings.PROBE_RETRY_S
-    if before is Delivery.NEW and now is None:
+    if before is Delivery.PENDING and now is None:
         return timings.PROBE_SECOND_S
     is_calm = now is None and not known.silent and not any(known.lost.values())
-    is_settled = before is now and now in (Delivery.LOST, Delivery.SILENT)
+    is_settled = before is now and now in (Delivery.DROPPING, Delivery.UNREACHABLE)
     return timings.PROBE_INTERVAL_S if is_calm or is_settled else timings.PROBE_CONFIRM_S

@@ -67,12 +67,12 @@ async def heard(listening, agents, *answers):
         ([{"metrics": 0}, {"metrics": 0}], None),
         # What was lost while the node agent was being started is over.
         ([{"metrics": 7}, {"metrics": 7}], None),
-        ([{"metrics": 7}, {"metrics": 8}], "TelemetryLost"),
-        ([{}, {"traces": 1}], "TelemetryLost"),
+        ([{"metrics": 7}, {"metrics": 8}], "Dropping"),
+        ([{}, {"traces": 1}], "Dropping"),
         ([{"metrics": 7}, {"metrics": 8}, {"metrics": 8}], None),
-        ([], "New"),
-        ([None], "New"),
-        ([None, None], "AgentsSilent"),
+        ([], "Pending"),
+        ([None], "Pending"),
+        ([None, None], "Unreachable"),
         ([None, None, {}], None),
         ([None, {}, None], None),
     ],
@@ -145,12 +145,12 @@ async def test_agents_that_were_well_are_well_until_they_are_asked(listening, ag
 @pytest.mark.parametrize(
     ("answers", "finding"),
     [
-        ([], "Doubted"),
-        ([{"metrics": 5}], "Doubted"),
-        ([None], "Doubted"),
+        ([], "Unverified"),
+        ([{"metrics": 5}], "Unverified"),
+        ([None], "Unverified"),
         ([{"metrics": 5}, {"metrics": 5}], None),
-        ([{"metrics": 5}, {"metrics": 6}], "TelemetryLost"),
-        ([None, None], "AgentsSilent"),
+        ([{"metrics": 5}, {"metrics": 6}], "Dropping"),
+        ([None, None], "Unreachable"),
         ([None, {"metrics": 5}, {"metrics": 5}], None),
     ],
 )
@@ -160,7 +160,7 @@ async def test_a_bad_word_holds_until_enough_was_heard(listening, agents, reason
 
 
 async def test_agents_of_whom_nothing_was_proven_are_new(listening, agents):
-    assert await heard_after(listening, agents, "NodesUncovered") == {UID: "New"}
+    assert await heard_after(listening, agents, "NodesUncovered") == {UID: "Pending"}
     listening.recall(an_agent())
     listening.recall({"kind": "Node", "metadata": {"name": "n"}})
 
@@ -171,7 +171,7 @@ async def test_who_turns_ready_later_is_new_whatever_was_said_of_others(listenin
     await asyncio.sleep(0)
     agents.answers = [{}]
     listening.note(a_ready_pod())
-    assert listening.findings([UID]) == {UID: "New"}
+    assert listening.findings([UID]) == {UID: "Pending"}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

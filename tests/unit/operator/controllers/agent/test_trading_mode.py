@@ -102,14 +102,14 @@ def test_the_message_says_who_when_why_and_whose_word_is_missing():
         "Halted", words=all_say(RESTING, *NAMES[:2]), changed_by="kubectl-edit", why="fire"
     )
     assert trading_active(observed).message == (
-        "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 acknowledged; missing momentum-2"
+        "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 agents have acknowledged it, missing: momentum-2"
     )
 
 
 def test_of_many_missing_agents_the_first_are_named():
     many = [a_pod(f"momentum-{number}") for number in range(8)]
     text = trading_active(in_mode("Halted", pods=many, since=None)).message
-    assert text.startswith("Halted; 0/8 acknowledged; missing momentum-0, ")
+    assert text.startswith("Halted; 0/8 agents have acknowledged it, missing: momentum-0, ")
     assert text.endswith("momentum-4 and 3 more")
 
 

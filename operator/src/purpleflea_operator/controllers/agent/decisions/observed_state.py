@@ -7,6 +7,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
@@ -114,7 +115,7 @@ class ObservedState:
     """The condition TelemetryReady as the status has it; empty where it has none."""
     failure: str = ""
     """Why a child could not be written, for people; empty when all were."""
-    failure_reason: str = "ApplyFailed"
+    failure_reason: Reason = Reason.APPLY_FAILED
     pod_events: Sequence[str] = ()
     """Messages of warning events about the first pod that does not start."""
     pods_refused: str = ""

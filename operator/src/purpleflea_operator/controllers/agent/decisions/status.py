@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.explanations.agent import IN_PROGRESS
 from purpleflea_operator.controllers.agent.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
@@ -12,10 +13,6 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import Obser
 from purpleflea_operator.manifests.metadata import selector
 
 Status = dict[str, Any]
-
-
-ON_THE_WAY = frozenset({"Progressing", "RollingOut", "WaitingForAgents"})
-"""Reasons that a rollout gives while it goes well."""
 
 
 def next_status(
@@ -114,9 +111,9 @@ def is_under_way(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         old = known.get(item["type"], {})
         if (item["status"], item["reason"]) == (old.get("status"), old.get("reason")):
             continue
-        if item["reason"] not in ON_THE_WAY or old.get("status") != "True":
+        if item["reason"] not in IN_PROGRESS or old.get("status") != "True":
             return False
-    return any(item["reason"] in ON_THE_WAY for item in wanted["conditions"])
+    return any(item["reason"] in IN_PROGRESS for item in wanted["conditions"])
 
 
 def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:

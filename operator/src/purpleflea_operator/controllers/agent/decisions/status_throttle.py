@@ -13,7 +13,7 @@ that would only say that a change of the spec is under way says what its observe
 from collections.abc import Callable, Hashable
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery
+from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 AT_ONCE = 2
@@ -72,5 +72,5 @@ class Debounce:
 def pods_are_behind(world: ObservedState) -> bool:
     """Whether the StatefulSet counts more ready pods than are known to be ready, or one was not asked yet."""
     counted = (world.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
-    is_new = Delivery.NEW in world.hearing.values()
+    is_new = Delivery.PENDING in world.hearing.values()
     return is_new or bool(counted > sum(pod.ready for pod in world.pods))

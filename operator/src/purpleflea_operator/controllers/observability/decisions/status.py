@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from purpleflea_operator.api.observability_reasons import OBSERVABILITY_REASONS
+from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
 from purpleflea_operator.api.observability_status import ObservabilityCondition, State
 from purpleflea_operator.api.reasons import Reason, Severity
 from purpleflea_operator.controllers.observability.decisions.registry import (

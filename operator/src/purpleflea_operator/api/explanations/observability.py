@@ -4,7 +4,13 @@ docs/conditions.md is generated from it. The rules that select a reason are not 
 """
 
 from purpleflea_operator.api.observability_status import ObservabilityCondition
-from purpleflea_operator.api.reasons import Explanation, Explanations, Reason, Severity
+from purpleflea_operator.api.reasons import (
+    Explanation,
+    Explanations,
+    Reason,
+    Severity,
+    explain,
+)
 
 KEYS_VALID = ObservabilityCondition.KEYS_VALID
 SYNCED = ObservabilityCondition.SYNCED
@@ -12,43 +18,26 @@ DEGRADED = ObservabilityCondition.DEGRADED
 
 
 def _bad_keys(reason: Reason, meaning: str, remedy: str) -> Explanation:
-    return Explanation(
-        reason=reason,
-        statuses={KEYS_VALID: "False"},
-        severity=Severity.WARNING,
-        meaning=meaning,
-        remedy=remedy,
-    )
+    return explain(reason, {KEYS_VALID: "False"}, Severity.WARNING, meaning, remedy)
 
 
 def _blocked(reason: Reason, meaning: str, remedy: str) -> Explanation:
     """Return the explanation of a reason that makes Synced False and Degraded True."""
-    return Explanation(
-        reason=reason,
-        statuses={SYNCED: "False", DEGRADED: "True"},
-        severity=Severity.WARNING,
-        meaning=meaning,
-        remedy=remedy,
-    )
+    return explain(reason, {SYNCED: "False", DEGRADED: "True"}, Severity.WARNING, meaning, remedy)
 
 
 def _event(reason: Reason, severity: Severity, meaning: str, remedy: str = "") -> Explanation:
-    return Explanation(reason=reason, severity=severity, meaning=meaning, remedy=remedy)
+    return explain(reason, {}, severity, meaning, remedy)
 
 
 OBSERVABILITY_REASONS = Explanations(
     (
-        Explanation(
-            reason=Reason.VALID,
-            statuses={KEYS_VALID: "True"},
-            severity=Severity.NORMAL,
-            meaning="Datadog accepts the keys.",
-        ),
-        Explanation(
-            reason=Reason.NOT_CHECKED,
-            statuses={KEYS_VALID: "Unknown"},
-            severity=Severity.QUIET,
-            meaning="The operator has not used the keys yet.",
+        explain(Reason.VALID, {KEYS_VALID: "True"}, Severity.NORMAL, "Datadog accepts the keys."),
+        explain(
+            Reason.NOT_CHECKED,
+            {KEYS_VALID: "Unknown"},
+            Severity.QUIET,
+            "The operator has not used the keys yet.",
         ),
         _bad_keys(
             Reason.REJECTED,
@@ -70,38 +59,37 @@ OBSERVABILITY_REASONS = Explanations(
             "The Secret lacks a key that `spec.keysSecretRef` names, or its value is not a Datadog key.",
             "Set the key in the Secret.",
         ),
-        Explanation(
-            reason=Reason.IN_SYNC,
-            statuses={SYNCED: "True"},
-            severity=Severity.NORMAL,
-            meaning="Each object is as the spec requires. Objects whose metric has not reported yet are counted as "
-            "waiting.",
+        explain(
+            Reason.IN_SYNC,
+            {SYNCED: "True"},
+            Severity.NORMAL,
+            "Each object is as the spec requires. The message counts objects that wait for their metric.",
         ),
-        Explanation(
-            reason=Reason.PLANNED,
-            statuses={SYNCED: "False"},
-            severity=Severity.NORMAL,
-            meaning="`spec.mode` is `Plan`: the operator writes nothing, and the listed objects would change.",
-            remedy="Set `spec.mode: Manage` to apply the changes.",
+        explain(
+            Reason.PLANNED,
+            {SYNCED: "False"},
+            Severity.NORMAL,
+            "`spec.mode` is `Plan`: the operator writes nothing, and the listed objects would change.",
+            "Set `spec.mode: Manage` to apply the changes.",
         ),
-        Explanation(
-            reason=Reason.EDITED,
-            statuses={SYNCED: "False"},
-            severity=Severity.NORMAL,
-            meaning="Objects were edited in Datadog, and `spec.driftPolicy: Keep` keeps the edits.",
-            remedy="Set `spec.driftPolicy: Revert` to restore the objects.",
+        explain(
+            Reason.EDITED,
+            {SYNCED: "False"},
+            Severity.NORMAL,
+            "Objects were edited in Datadog, and `spec.driftPolicy: Keep` keeps the edits.",
+            "Set `spec.driftPolicy: Revert` to restore the objects.",
         ),
-        Explanation(
-            reason=Reason.PROGRESSING,
-            statuses={SYNCED: "False"},
-            severity=Severity.IN_PROGRESS,
-            meaning="The operator is creating objects.",
+        explain(
+            Reason.PROGRESSING,
+            {SYNCED: "False"},
+            Severity.IN_PROGRESS,
+            "The operator is creating objects.",
         ),
-        Explanation(
-            reason=Reason.RATE_LIMITED,
-            statuses={SYNCED: "False"},
-            severity=Severity.IN_PROGRESS,
-            meaning="Datadog limits the rate of requests. The operator continues when the limit resets.",
+        explain(
+            Reason.RATE_LIMITED,
+            {SYNCED: "False"},
+            Severity.IN_PROGRESS,
+            "Datadog limits the rate of requests. The operator continues when the limit resets.",
         ),
         _blocked(
             Reason.OBJECTS_FAILED,
@@ -128,11 +116,8 @@ OBSERVABILITY_REASONS = Explanations(
             "The resource is being deleted, and objects are still in Datadog. The operator retries for 10 minutes.",
             "Fix the cause that the message names, or set `spec.deletionPolicy: Retain`.",
         ),
-        Explanation(
-            reason=Reason.AS_EXPECTED,
-            statuses={DEGRADED: "False"},
-            severity=Severity.NORMAL,
-            meaning="Datadog rejects no object.",
+        explain(
+            Reason.AS_EXPECTED, {DEGRADED: "False"}, Severity.NORMAL, "Datadog rejects no object."
         ),
         _event(
             Reason.EDITS_REVERTED,
