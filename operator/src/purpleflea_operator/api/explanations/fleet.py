@@ -100,6 +100,7 @@ IDENTITY = (
         {ConditionType.DUPLICATE_IDENTITY: "True"},
         Severity.WARNING,
         "Another agent has the same identities, and `spec.datadog.duplicateIdentity` is `Allow`.",
+        "To prevent this, set `spec.datadog.duplicateIdentity: Refuse`.",
     ),
 )
 

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
+from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod, an_agent
@@ -67,12 +68,12 @@ async def heard(listening, agents, *answers):
         ([{"metrics": 0}, {"metrics": 0}], None),
         # What was lost while the node agent was being started is over.
         ([{"metrics": 7}, {"metrics": 7}], None),
-        ([{"metrics": 7}, {"metrics": 8}], "Dropping"),
-        ([{}, {"traces": 1}], "Dropping"),
+        ([{"metrics": 7}, {"metrics": 8}], Delivery.DROPPING),
+        ([{}, {"traces": 1}], Delivery.DROPPING),
         ([{"metrics": 7}, {"metrics": 8}, {"metrics": 8}], None),
-        ([], "Pending"),
-        ([None], "Pending"),
-        ([None, None], "Unreachable"),
+        ([], Delivery.PENDING),
+        ([None], Delivery.PENDING),
+        ([None, None], Delivery.UNREACHABLE),
         ([None, None, {}], None),
         ([None, {}, None], None),
     ],
@@ -145,12 +146,12 @@ async def test_agents_that_were_well_are_well_until_they_are_asked(listening, ag
 @pytest.mark.parametrize(
     ("answers", "finding"),
     [
-        ([], "Unverified"),
-        ([{"metrics": 5}], "Unverified"),
-        ([None], "Unverified"),
+        ([], Delivery.UNVERIFIED),
+        ([{"metrics": 5}], Delivery.UNVERIFIED),
+        ([None], Delivery.UNVERIFIED),
         ([{"metrics": 5}, {"metrics": 5}], None),
-        ([{"metrics": 5}, {"metrics": 6}], "Dropping"),
-        ([None, None], "Unreachable"),
+        ([{"metrics": 5}, {"metrics": 6}], Delivery.DROPPING),
+        ([None, None], Delivery.UNREACHABLE),
         ([None, {"metrics": 5}, {"metrics": 5}], None),
     ],
 )
@@ -160,7 +161,7 @@ async def test_a_bad_word_holds_until_enough_was_heard(listening, agents, reason
 
 
 async def test_agents_of_whom_nothing_was_proven_are_new(listening, agents):
-    assert await heard_after(listening, agents, "NodesUncovered") == {UID: "Pending"}
+    assert await heard_after(listening, agents, "NodesUncovered") == {UID: Delivery.PENDING}
     listening.recall(an_agent())
     listening.recall({"kind": "Node", "metadata": {"name": "n"}})
 
@@ -171,7 +172,7 @@ async def test_who_turns_ready_later_is_new_whatever_was_said_of_others(listenin
     await asyncio.sleep(0)
     agents.answers = [{}]
     listening.note(a_ready_pod())
-    assert listening.findings([UID]) == {UID: "Pending"}
+    assert listening.findings([UID]) == {UID: Delivery.PENDING}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

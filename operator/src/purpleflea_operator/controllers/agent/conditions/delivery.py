@@ -4,7 +4,7 @@ Each pod is checked separately, so a pod that does not start does not hide probl
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import StrEnum, auto
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
@@ -24,13 +24,13 @@ from purpleflea_operator.manifests.datadog_env import receivers
 class Delivery(StrEnum):
     """Result of the telemetry probe of a pod that is not known to deliver."""
 
-    DROPPING = "Dropping"
+    DROPPING = auto()
     """Its drop counters increase."""
-    UNREACHABLE = "Unreachable"
+    UNREACHABLE = auto()
     """It does not answer the probe."""
-    PENDING = "Pending"
+    PENDING = auto()
     """It has not answered yet."""
-    UNVERIFIED = "Unverified"
+    UNVERIFIED = auto()
     """Another replica of the operator reported a problem, and this replica cannot confirm or clear it yet."""
 
 
