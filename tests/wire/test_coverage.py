@@ -93,7 +93,7 @@ def test_a_finding_against_agents_survives_a_restart_of_the_operator(server, an_
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: has(server, "Connected"), timeout=30)
-    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 lose"}
+    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 drops"}
     conditions = [
         {**item, **(lost if item["type"] == "TelemetryReady" else {})}
         for item in agent_of(server)["status"]["conditions"]
@@ -116,7 +116,7 @@ def test_an_agent_that_does_not_respond_to_probes_is_ready_but_not_connected(ser
         server.wait_until(
             lambda: agent_of(server).get("status", {}).get("readyReplicas") == 1, timeout=30
         )
-        assert telemetry(server)["message"].startswith("0/1 agents are heard")
+        assert telemetry(server)["message"].startswith("0/1 agents are connected")
         assert has(server, "WaitingForAgents")
 
 

@@ -59,7 +59,7 @@ def test_halted_is_reported_with_its_author_when_every_agent_has_acknowledged(fl
         fleet.wait_until(has_reason(fleet, "TradingActive", "Halted"))
     text = condition(fleet, "TradingActive")["message"]
     assert text.startswith("Halted by kubectl-edit at ")
-    assert text.endswith("3/3 acknowledged and at rest")
+    assert text.endswith("3/3 agents have acknowledged it and are drained")
     assert (trading(fleet)["changedBy"], trading(fleet)["acknowledged"]) == ("kubectl-edit", 3)
     assert uids(fleet) == before
 
@@ -71,7 +71,7 @@ def test_an_agent_that_does_not_respond_is_named_until_it_does(fleet, an_operato
         fleet.wait_until(lambda: is_ready(fleet))
         set_mode(fleet, "Halted")
         fleet.wait_until(
-            lambda: "missing momentum-2" in condition(fleet, "TradingActive").get("message", ""),
+            lambda: "missing: momentum-2" in condition(fleet, "TradingActive").get("message", ""),
             timeout=40,
         )
         assert condition(fleet, "TradingActive")["status"] == "Unknown"

@@ -134,7 +134,13 @@ def test_a_claim_with_an_invalid_size_is_not_expanded():
         (TWO_GI, [a_claim(size="2Gi", capacity="1Gi")], "", "Expanding", "2Gi"),
         (TWO_GI, [a_claim()], "only some", "ExpansionRefused", "only some; set allowVolume"),
         (ONE_GI, [a_claim(size="2Gi")], "", "CannotShrink", "set spec.storage.size to 2Gi"),
-        (FAST, [a_claim(storage_class="slow")], "", "ClassDiffers", "new claims are made on fast"),
+        (
+            FAST,
+            [a_claim(storage_class="slow")],
+            "",
+            "ClassDiffers",
+            "only new claims are created with fast",
+        ),
     ],
 )
 def test_the_condition_reports_the_state_of_the_volumes(storage, claims, rejection, expected, text):

@@ -103,14 +103,14 @@ def test_the_message_has_author_time_reason_and_missing_acknowledgements():
         "Halted", responses=from_all(DRAINED, *NAMES[:2]), changed_by="kubectl-edit", reason="fire"
     )
     assert trading_active(observed).message == (
-        "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 acknowledged; missing momentum-2"
+        "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 agents have acknowledged it, missing: momentum-2"
     )
 
 
 def test_only_the_first_of_many_missing_acknowledgements_are_named():
     many = [a_pod(f"momentum-{number}") for number in range(8)]
     text = trading_active(in_mode("Halted", pods=many, since=None)).message
-    assert text.startswith("Halted; 0/8 acknowledged; missing momentum-0, ")
+    assert text.startswith("Halted; 0/8 agents have acknowledged it, missing: momentum-0, ")
     assert text.endswith("momentum-4 and 3 more")
 
 

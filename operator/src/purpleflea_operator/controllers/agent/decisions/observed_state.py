@@ -11,6 +11,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
@@ -125,7 +126,7 @@ class ObservedState:
     """The condition TelemetryReady in the status; empty if the status has none."""
     failure: str = ""
     """Why a child could not be written; empty if all were written."""
-    failure_reason: str = "ApplyFailed"
+    failure_reason: Reason = Reason.APPLY_FAILED
     pod_events: Sequence[str] = ()
     """Messages of Warning Events about the first pod that does not start."""
     pod_creation_error: str = ""
@@ -159,7 +160,7 @@ class PassOutcome:
     children: dict[ChildId, Manifest]
     """The children after the writes."""
     failure: str = ""
-    failure_reason: str = "ApplyFailed"
+    failure_reason: Reason = Reason.APPLY_FAILED
     expansion_error: str = ""
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
