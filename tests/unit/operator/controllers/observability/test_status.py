@@ -149,6 +149,7 @@ def test_the_registry_is_restored_from_the_status():
         [Reference(kind=ObjectKind.MONITOR, key="m2"), Reference(kind=ObjectKind.SLO, key="m2")]
     )
     assert [record.key for record in registry] == ["m2", "m0", "m1"]
+    assert [record.name for record in registry][0] == "monitor/m2 (2)"
     registry.delete(Reference(kind=ObjectKind.MONITOR, key="m2"))
     registry.delete(Reference(kind=ObjectKind.MONITOR, key="m2"))
     assert registry.get(Reference(kind=ObjectKind.MONITOR, key="m2")) is None
