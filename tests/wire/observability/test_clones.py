@@ -14,11 +14,11 @@ async def clones(scenario, call_api):
     await scenario.reconcile()
     monitor, dashboard = await originals(scenario, call_api)
     clone = {name: monitor[name] for name in COPIED} | {"name": "drawdown, for the desk"}
-    _, made = await call_api("POST", "/api/v1/monitor", clone)
+    _, cloned_monitor = await call_api("POST", "/api/v1/monitor", clone)
     dashboard["title"] += " (cloned)"
     del dashboard["id"]
-    _, shown = await call_api("POST", "/api/v1/dashboard", dashboard)
-    return {"monitor": made["id"], "dashboard": shown["id"]}
+    _, cloned_dashboard = await call_api("POST", "/api/v1/dashboard", dashboard)
+    return {"monitor": cloned_monitor["id"], "dashboard": cloned_dashboard["id"]}
 
 
 async def originals(scenario, call_api):
@@ -93,10 +93,10 @@ async def test_a_clone_with_the_same_name_but_another_threshold_is_not_removed(s
     stricter = monitor["query"].rpartition(" ")[0] + " 35"
     clone = {name: monitor[name] for name in (*COPIED, "name")} | {"query": stricter}
     clone["options"]["thresholds"] = {"critical": 35}
-    status, made = await call_api("POST", "/api/v1/monitor", clone)
+    status, cloned = await call_api("POST", "/api/v1/monitor", clone)
     assert status == 200
     await scenario.reconcile()
-    assert made["id"] in scenario.datadog.organisation.monitors
+    assert cloned["id"] in scenario.datadog.organisation.monitors
 
 
 async def test_every_removal_is_reported(scenario):

@@ -25,16 +25,16 @@ def counts(organisation):
 
 
 async def test_a_deletion_removes_exactly_the_created_objects(scenario, call_api):
-    mine = {"name": "mine", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
-    _, made = await call_api(
-        "POST", "/api/v1/monitor", {**mine, "message": "", "tags": ["team:us"]}
+    definition = {"name": "mine", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
+    _, foreign = await call_api(
+        "POST", "/api/v1/monitor", {**definition, "message": "", "tags": ["team:us"]}
     )
     scenario.put(features={"logIndex": True})
     await scenario.reconcile()
     delete(scenario)
     await scenario.reconcile()
     assert scenario.resource is None
-    assert list(scenario.datadog.organisation.monitors) == [made["id"]]
+    assert list(scenario.datadog.organisation.monitors) == [foreign["id"]]
     assert counts(scenario.datadog.organisation)[1:] == [0] * 7
     assert list(scenario.datadog.organisation.logs.indexes) == ["main"]
     assert scenario.events()["Removed"] == "36 objects were removed from Datadog"
@@ -149,14 +149,14 @@ async def test_an_object_in_use_is_retried_and_the_others_are_removed(
     scenario.put()
     await scenario.reconcile()
     members = [scenario.record(key)["id"] for key in ("drawdown", "heartbeat")]
-    theirs = {"name": "theirs", "type": "composite", "query": " && ".join(members)}
-    status, made = await call_api("POST", "/api/v1/monitor", {**theirs, "message": ""})
+    definition = {"name": "theirs", "type": "composite", "query": " && ".join(members)}
+    status, foreign = await call_api("POST", "/api/v1/monitor", {**definition, "message": ""})
     assert status == 200
     delete(scenario)
     await failing_reconcile()
     left = {one.definition["name"] for one in scenario.datadog.organisation.monitors.values()}
     assert left == {"theirs", "Purple Flea agent: high drawdown", "Purple Flea agent: no heartbeat"}
-    await call_api("DELETE", f"/api/v1/monitor/{made['id']}")
+    await call_api("DELETE", f"/api/v1/monitor/{foreign['id']}")
     await scenario.reconcile()
     assert scenario.datadog.organisation.monitors == {}
     assert scenario.resource is None

@@ -174,8 +174,8 @@ async def test_wrong_keys_change_nothing_and_are_reported_without_their_text(sce
     scenario.put()
     result = await scenario.reconcile()
     assert result.requeue_after_s == 60
-    found = scenario.condition("KeysValid")
-    assert (found["status"], found["reason"]) == ("False", "Rejected")
+    condition = scenario.condition("KeysValid")
+    assert (condition["status"], condition["reason"]) == ("False", "Rejected")
     assert scenario.condition("Ready")["reason"] == "Rejected"
     assert scenario.datadog.request_log.writes() == []
     texts = f"{scenario.resource} {scenario.events()}"
@@ -269,19 +269,21 @@ async def test_a_lost_status_is_restored_from_the_ownership_tags(scenario):
 async def test_ids_of_another_organization_do_not_change_foreign_objects(scenario, call_api):
     scenario.put()
     await scenario.reconcile()
-    mine = {"name": "mine", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
-    _, made = await call_api("POST", "/api/v1/monitor", {**mine, "message": "", "tags": []})
+    definition = {"name": "mine", "type": "query alert", "query": "avg(last_5m):avg:a{*} > 1"}
+    _, created = await call_api(
+        "POST", "/api/v1/monitor", {**definition, "message": "", "tags": []}
+    )
     status = scenario.status
     own = int(scenario.record("drawdown")["id"])
     del scenario.datadog.organisation.monitors[own]
     for item in status["objects"]:
         if item["key"] == "drawdown":
-            item["id"] = str(made["id"])
+            item["id"] = str(created["id"])
     scenario.server.put({**scenario.resource, "status": status})
     await scenario.reconcile()
-    foreign = scenario.datadog.organisation.monitors[made["id"]]
+    foreign = scenario.datadog.organisation.monitors[created["id"]]
     assert foreign.definition["name"] == "mine"
-    assert scenario.record("drawdown")["id"] != str(made["id"])
+    assert scenario.record("drawdown")["id"] != str(created["id"])
 
 
 async def test_a_duplicate_of_a_managed_object_is_removed(scenario):
@@ -326,9 +328,9 @@ async def twin(scenario):
     """Return a monitor that equals the desired one. The status is lost."""
     scenario.put()
     await scenario.reconcile()
-    found = scenario.datadog.organisation.monitors[int(scenario.record("drawdown")["id"])]
+    monitor = scenario.datadog.organisation.monitors[int(scenario.record("drawdown")["id"])]
     scenario.server.put({**scenario.resource, "status": {}})
-    return found
+    return monitor
 
 
 async def test_an_unlisted_managed_monitor_is_recognized_by_the_duplicate_error(scenario, twin):
@@ -381,9 +383,9 @@ async def test_keys_in_error_texts_of_datadog_are_redacted(scenario):
     scenario.put_secret(app="wrong-key")
     scenario.put()
     await scenario.reconcile()
-    found = str(scenario.server.requests()) + str(scenario.events())
-    assert "wrong-key" not in found
-    assert APPLICATION_KEY not in found
+    texts = str(scenario.server.requests()) + str(scenario.events())
+    assert "wrong-key" not in texts
+    assert APPLICATION_KEY not in texts
 
 
 async def test_an_object_that_cannot_be_removed_stays_recorded_as_failed(scenario):

@@ -212,9 +212,9 @@ async def test_with_keep_an_edit_is_reported_and_kept_until_the_spec_changes(sce
 async def test_fields_that_datadog_adds_or_reorders_are_not_an_edit(scenario):
     scenario.put()
     await scenario.reconcile()
-    found = monitor(scenario, "drawdown").definition
-    found["tags"] = found["tags"][::-1]
-    found["options"]["silenced"] = {}
+    definition = monitor(scenario, "drawdown").definition
+    definition["tags"] = definition["tags"][::-1]
+    definition["options"]["silenced"] = {}
     reset_counts(scenario)
     await scenario.reconcile()
     assert calls(scenario) == []
@@ -296,9 +296,9 @@ async def test_a_contradicting_spec_is_reported_in_one_line_and_changes_nothing(
     scenario.put(thresholds={"drawdown": {"critical": 1}})
     await scenario.reconcile()
     assert calls(scenario) == []
-    found = scenario.condition("Synced")
-    assert (found["status"], found["reason"]) == ("False", "SpecInvalid")
-    assert "drawdown: critical (1) must lie above critical_recovery (8)" in found["message"]
+    condition = scenario.condition("Synced")
+    assert (condition["status"], condition["reason"]) == ("False", "SpecInvalid")
+    assert "drawdown: critical (1) must lie above critical_recovery (8)" in condition["message"]
 
 
 async def test_keys_are_never_sent_unencrypted_outside_the_cluster(scenario):

@@ -101,16 +101,16 @@ async def with_every_kill(prepare, check):
 
 
 async def reference(prepare):
-    found = {}
+    expected = {}
 
     def keep(scenario):
-        found.update(
+        expected.update(
             content=content(scenario),
             records_without_ids=records_without_ids(scenario) if scenario.resource else None,
         )
 
     await killed_after(prepare, None, keep)
-    return found
+    return expected
 
 
 @pytest.mark.timeout(400)

@@ -11,9 +11,9 @@ METRICS = 14
 
 
 def put_second(scenario, **spec):
-    made = a_resource(scenario.datadog.url, uid="second-uid", env="staging", **spec)
-    made["metadata"]["name"] = SECOND.name
-    scenario.server.put(made)
+    resource = a_resource(scenario.datadog.url, uid="second-uid", env="staging", **spec)
+    resource["metadata"]["name"] = SECOND.name
+    scenario.server.put(resource)
 
 
 def delete(scenario, key=KEY):
@@ -96,9 +96,9 @@ async def test_a_resource_with_another_address_does_not_share(scenario):
     scenario.put()
     await scenario.reconcile()
     async with DatadogApi() as other:
-        made = a_resource(other.url, uid="second-uid")
-        made["metadata"]["name"] = SECOND.name
-        scenario.server.put(made)
+        resource = a_resource(other.url, uid="second-uid")
+        resource["metadata"]["name"] = SECOND.name
+        scenario.server.put(resource)
         delete(scenario)
         await scenario.reconcile()
     assert scenario.datadog.organisation.metric_tags == {}

@@ -56,9 +56,9 @@ def a_mark(version="1.0.0", **changes):
 
 
 def test_a_version_is_complete_if_all_pods_of_all_its_agents_run_it():
-    found = view(a_workload("one"), a_workload("two"), a_workload("three", "2.0.0"))
-    assert found.wanted == {"1.0.0", "2.0.0"}
-    assert found.complete == (
+    versions = view(a_workload("one"), a_workload("two"), a_workload("three", "2.0.0"))
+    assert versions.wanted == {"1.0.0", "2.0.0"}
+    assert versions.complete == (
         Rollout(version="1.0.0", agents=("trading/one", "trading/two")),
         Rollout(version="2.0.0", agents=("trading/three",)),
     )
@@ -74,8 +74,8 @@ def test_a_version_is_complete_if_all_pods_of_all_its_agents_run_it():
     ],
 )
 def test_one_pod_that_is_behind_delays_its_version(status):
-    found = view(a_workload("one"), a_workload("two", status=status))
-    assert (found.wanted, found.complete) == ({"1.0.0"}, ())
+    versions = view(a_workload("one"), a_workload("two", status=status))
+    assert (versions.wanted, versions.complete) == ({"1.0.0"}, ())
 
 
 def test_an_agent_with_zero_replicas_wants_its_version_but_does_not_delay_it():
@@ -95,7 +95,7 @@ def test_other_services_and_environments_and_unlabeled_workloads_are_ignored():
 
 
 def test_a_rollout_lasts_from_the_first_created_pod_to_the_last_ready_one():
-    found = version_rollouts.span(
+    span = version_rollouts.span(
         [
             a_pod("2026-01-01T11:00:00Z", "2026-01-01T11:05:00Z"),
             a_pod("2026-01-01T11:02:00Z", "2026-01-01T11:09:00Z"),
@@ -103,8 +103,8 @@ def test_a_rollout_lasts_from_the_first_created_pod_to_the_last_ready_one():
         ],
         now=NOON,
     )
-    assert found.started == NOON - timedelta(hours=1)
-    assert found.finished == NOON - timedelta(minutes=51)
+    assert span.started == NOON - timedelta(hours=1)
+    assert span.finished == NOON - timedelta(minutes=51)
 
 
 def test_a_rollout_without_times_is_now_and_never_ends_before_it_starts():
@@ -116,10 +116,10 @@ def test_a_rollout_without_times_is_now_and_never_ends_before_it_starts():
 
 
 def test_a_version_with_a_mark_gets_no_second_one():
-    found = view(a_workload("one"), a_workload("two", "2.0.0"))
-    missing = deployments.unmarked(found, [a_mark("1.0.0")])
+    versions = view(a_workload("one"), a_workload("two", "2.0.0"))
+    missing = deployments.unmarked(versions, [a_mark("1.0.0")])
     assert [item.version for item in missing] == ["2.0.0"]
-    assert len(deployments.unmarked(found, [a_mark(gone=True), a_mark("2.0.0")])) == 1
+    assert len(deployments.unmarked(versions, [a_mark(gone=True), a_mark("2.0.0")])) == 1
 
 
 def test_a_mark_stays_while_its_version_is_wanted_even_if_a_pod_is_missing():
@@ -130,11 +130,11 @@ def test_a_mark_stays_while_its_version_is_wanted_even_if_a_pod_is_missing():
 
 
 def test_a_pass_is_due_if_a_mark_is_missing_or_its_version_is_no_longer_wanted():
-    found = view(a_workload())
-    assert deployments.is_due(found, ())
-    assert not deployments.is_due(found, (a_mark(),))
-    assert deployments.is_due(found, (a_mark(), a_mark("0.9.0")))
-    assert not deployments.is_due(found, (a_mark(), a_mark("0.9.0", gone=True)))
+    versions = view(a_workload())
+    assert deployments.is_due(versions, ())
+    assert not deployments.is_due(versions, (a_mark(),))
+    assert deployments.is_due(versions, (a_mark(), a_mark("0.9.0")))
+    assert not deployments.is_due(versions, (a_mark(), a_mark("0.9.0", gone=True)))
     assert not deployments.is_due(view(a_workload(status={"readyReplicas": 1})), ())
 
 

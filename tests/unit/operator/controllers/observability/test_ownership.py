@@ -52,10 +52,10 @@ def test_every_object_has_ownership_tags_if_its_kind_allows_them(item):
 
 def test_a_listed_dashboard_has_the_ownership_tags_in_its_description():
     item = wanted(ObjectKind.DASHBOARD)
-    found = RemoteObject(
+    remote = RemoteObject(
         kind=item.kind, id="a-b", body=None, text=item.definition.body["description"]
     )
-    assert ownership_tag(found) == OwnershipTag(uid="uid-1", key="fleet")
+    assert ownership_tag(remote) == OwnershipTag(uid="uid-1", key="fleet")
 
 
 def test_tagging_does_not_change_the_catalog():
@@ -89,24 +89,24 @@ def test_without_tags_an_object_is_matched_by_its_id_if_it_has_the_name():
     item = wanted(ObjectKind.MONITOR, "drawdown")
     bare = as_remote(item, tags=[])
     record = a_record(item, id="7")
-    found = Inventory(objects={ObjectKind.MONITOR: (bare,)})
-    assert ownership.matching_object(item, found, record, ("uid-1",)) == bare
+    inventory = Inventory(objects={ObjectKind.MONITOR: (bare,)})
+    assert ownership.matching_object(item, inventory, record, ("uid-1",)) == bare
     foreign = as_remote(item, tags=[], name="mine")
-    found = Inventory(objects={ObjectKind.MONITOR: (foreign,)})
-    assert ownership.matching_object(item, found, record, ("uid-1",)) is None
+    inventory = Inventory(objects={ObjectKind.MONITOR: (foreign,)})
+    assert ownership.matching_object(item, inventory, record, ("uid-1",)) is None
 
 
 def test_of_several_tagged_objects_the_one_with_the_desired_name_is_the_original():
     item = wanted(ObjectKind.DASHBOARD)
     text = item.definition.body["description"]
     titles = {"a": "mine", "b": item.name, "c": "mine, too"}
-    found = [
+    remotes = [
         RemoteObject(kind=item.kind, id=n, body=None, text=text, title=titles[n]) for n in titles
     ]
-    inventory = Inventory(objects={item.kind: tuple(found)})
+    inventory = Inventory(objects={item.kind: tuple(remotes)})
     assert ownership.matching_object(item, inventory, None, ("uid-1",)).id == "b"
     gone = a_record(item, id="b")
-    renamed = Inventory(objects={item.kind: (found[0], found[2])})
+    renamed = Inventory(objects={item.kind: (remotes[0], remotes[2])})
     assert ownership.matching_object(item, renamed, gone, ("uid-1",)) is None
     assert ownership.matching_object(item, renamed, None, ("uid-1",)).id == "a"
 
@@ -170,16 +170,16 @@ def test_objects_that_refer_to_others_are_removed_first():
         )
         for item in ALL
     ]
-    found = orphans_of(evidence_of(*((one.kind, one.id) for one in there)), *there).removals
-    names_in_sequence = [item.name for item in found]
-    assert len(found) == len(ALL) - 1
-    assert [kind for kind in dict.fromkeys(item.kind for item in found) if kind in names] == [
+    removals = orphans_of(evidence_of(*((one.kind, one.id) for one in there)), *there).removals
+    names_in_sequence = [item.name for item in removals]
+    assert len(removals) == len(ALL) - 1
+    assert [kind for kind in dict.fromkeys(item.kind for item in removals) if kind in names] == [
         ObjectKind(name) for name in names
     ]
     composite = next(n for n, name in enumerate(names_in_sequence) if "degraded" in name)
     members = [n for n, name in enumerate(names_in_sequence) if "api-error-rate" in name]
     burns = [n for n, name in enumerate(names_in_sequence) if "burn" in name]
-    slo = next(n for n, item in enumerate(found) if item.kind is ObjectKind.SLO)
+    slo = next(n for n, item in enumerate(removals) if item.kind is ObjectKind.SLO)
     assert composite < min(members)
     assert max(burns) < slo
 
@@ -202,10 +202,10 @@ def test_kept_foreign_and_adopted_objects_are_not_removed():
 def test_a_metric_configuration_is_removed_if_it_is_recorded_and_not_shared():
     metric = wanted(ObjectKind.METRIC_TAGS)
     there = as_remote(metric, metric.key), as_remote(metric, "theirs")
-    mine = (ObjectKind.METRIC_TAGS, metric.key)
-    (only,) = orphans_of(evidence_of(mine), *there).removals
+    address = (ObjectKind.METRIC_TAGS, metric.key)
+    (only,) = orphans_of(evidence_of(address), *there).removals
     assert only.name == f"metric-tags/{metric.key} ({metric.key})"
-    assert orphans_of(evidence_of(mine, shared=[metric.key]), *there) == ownership.Orphans()
+    assert orphans_of(evidence_of(address, shared=[metric.key]), *there) == ownership.Orphans()
 
 
 def test_a_duplicate_equals_the_desired_object_and_a_copy_does_not():
@@ -214,9 +214,9 @@ def test_a_duplicate_equals_the_desired_object_and_a_copy_does_not():
     stricter = as_remote(item, "3", query="another")
     former = as_remote(item, "4")
     former.body["tags"] = [tag.replace("drawdown", "former") for tag in former.body["tags"]]
-    found = orphans_of(evidence_of(), duplicate, renamed, stricter, former)
-    assert [one.id for one in found.removals] == ["1"]
-    assert [one.id for one in found.copies] == ["2", "3", "4"]
+    orphans = orphans_of(evidence_of(), duplicate, renamed, stricter, former)
+    assert [one.id for one in orphans.removals] == ["1"]
+    assert [one.id for one in orphans.copies] == ["2", "3", "4"]
     assert len(orphans_of(evidence_of((ObjectKind.MONITOR, "4")), former).removals) == 1
 
 
@@ -225,8 +225,11 @@ def test_a_listed_dashboard_is_a_duplicate_if_it_has_the_desired_title():
     text = item.definition.body["description"]
     duplicate = RemoteObject(kind=item.kind, id="a", body=None, text=text, title=item.name)
     copied = RemoteObject(kind=item.kind, id="b", body=None, text=text, title="mine")
-    found = orphans_of(evidence_of(), duplicate, copied)
-    assert ([one.id for one in found.removals], [one.id for one in found.copies]) == (["a"], ["b"])
+    orphans = orphans_of(evidence_of(), duplicate, copied)
+    assert ([one.id for one in orphans.removals], [one.id for one in orphans.copies]) == (
+        ["a"],
+        ["b"],
+    )
 
 
 @pytest.mark.parametrize(

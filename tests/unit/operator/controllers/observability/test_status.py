@@ -42,8 +42,8 @@ def status(registry, *, current=None, now=NOON, **fields):
     return next_status(current or {}, registry, SyncState(**{**usual, **fields}), now)
 
 
-def values(found):
-    return {item["type"]: (item["status"], item["reason"]) for item in found["conditions"]}
+def values(current):
+    return {item["type"]: (item["status"], item["reason"]) for item in current["conditions"]}
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def values(found):
     ],
 )
 def test_the_conditions_follow_from_the_states_of_the_objects(states, synced, ready, degraded):
-    found = values(status(records(*states)))
-    assert found["Synced"] == synced
-    assert (found["Ready"][0], found["Degraded"][0]) == (ready, degraded)
+    conditions = values(status(records(*states)))
+    assert conditions["Synced"] == synced
+    assert (conditions["Ready"][0], conditions["Degraded"][0]) == (ready, degraded)
 
 
 def test_messages_name_the_first_objects_and_count_the_others():
-    found = {
+    messages = {
         item["type"]: item["message"]
         for item in status(records(*[ObjectState.FAILED] * 5))["conditions"]
     }
-    assert found["Degraded"].count("400: bad") == 3
-    assert found["Degraded"].endswith("; and 2 more")
-    assert found["Synced"].endswith("monitor/m2 and 2 more")
+    assert messages["Degraded"].count("400: bad") == 3
+    assert messages["Degraded"].endswith("; and 2 more")
+    assert messages["Synced"].endswith("monitor/m2 and 2 more")
     edited = {
         item["type"]: item["message"] for item in status(records(ObjectState.EDITED))["conditions"]
     }
@@ -87,16 +87,16 @@ def test_messages_name_the_first_objects_and_count_the_others():
 )
 def test_an_outage_degrades_and_a_rate_limit_does_not(reason, degraded):
     interruption = ConditionValue(status="False", reason=reason, message="503")
-    found = values(status(records(ObjectState.IN_SYNC), interruption=interruption))
-    assert found["Synced"] == ("False", reason)
-    assert found["Degraded"][0] == degraded
-    assert found["Ready"][0] == "False"
+    conditions = values(status(records(ObjectState.IN_SYNC), interruption=interruption))
+    assert conditions["Synced"] == ("False", reason)
+    assert conditions["Degraded"][0] == degraded
+    assert conditions["Ready"][0] == "False"
 
 
 def test_ready_reports_rejected_keys_first():
     interruption = ConditionValue(status="False", reason="KeysInvalid", message="no")
-    found = values(status(records(), keys=REJECTED, interruption=interruption))
-    assert found["Ready"] == ("False", "Rejected")
+    conditions = values(status(records(), keys=REJECTED, interruption=interruption))
+    assert conditions["Ready"] == ("False", "Rejected")
 
 
 def test_keys_that_were_not_checked_keep_their_condition():
@@ -137,8 +137,8 @@ def test_a_full_status_is_valid_for_the_crd():
         )
         for n in range(200)
     )
-    found = ObservabilityStatus.model_validate(status(many), extra="forbid")
-    assert len(found.objects) == 128
+    parsed = ObservabilityStatus.model_validate(status(many), extra="forbid")
+    assert len(parsed.objects) == 128
 
 
 def test_the_registry_is_restored_from_the_status():
@@ -149,7 +149,7 @@ def test_the_registry_is_restored_from_the_status():
         [Reference(kind=ObjectKind.MONITOR, key="m2"), Reference(kind=ObjectKind.SLO, key="m2")]
     )
     assert [record.key for record in registry] == ["m2", "m0", "m1"]
-    assert [record.name for record in registry][0] == "monitor/m2 (2)"
+    assert next(record.name for record in registry) == "monitor/m2 (2)"
     registry.delete(Reference(kind=ObjectKind.MONITOR, key="m2"))
     registry.delete(Reference(kind=ObjectKind.MONITOR, key="m2"))
     assert registry.get(Reference(kind=ObjectKind.MONITOR, key="m2")) is None
@@ -195,28 +195,28 @@ def test_temporary_states_cause_no_events():
 def test_reverted_and_recreated_objects_are_reported_by_name():
     good = status(records(ObjectState.IN_SYNC))
     pass_result = PassResult(reverted=["monitor/a (query)"], recreated=["slo/b"])
-    found = events(good, good, pass_result)
-    assert [event.reason for event in found] == ["EditsReverted", "ObjectsRemade"]
-    assert found[0].message.endswith("monitor/a (query)")
+    posted = events(good, good, pass_result)
+    assert [event.reason for event in posted] == ["EditsReverted", "ObjectsRemade"]
+    assert posted[0].message.endswith("monitor/a (query)")
     assert list(events(good, good, PassResult())) == []
 
 
 def test_removed_and_left_objects_are_reported_by_name():
     good = status(records(ObjectState.IN_SYNC))
     names = [f"monitor/m{number}" for number in range(20)]
-    found = events(good, good, PassResult(removed=names, left=["monitor/x"], missing=["slo/b"]))
-    assert [(event.type, event.reason) for event in found] == [
+    posted = events(good, good, PassResult(removed=names, left=["monitor/x"], missing=["slo/b"]))
+    assert [(event.type, event.reason) for event in posted] == [
         ("Warning", "AllObjectsGone"),
         ("Normal", "ObjectsRemoved"),
         ("Warning", "ObjectsLeft"),
     ]
-    assert found[1].message.endswith("monitor/m11 and 8 more")
+    assert posted[1].message.endswith("monitor/m11 and 8 more")
 
 
 def test_copies_are_named_and_are_not_an_error():
-    found = status(records(ObjectState.IN_SYNC), copies=("monitor/m0 (7)",))
-    assert values(found)["Synced"] == ("True", "InSync")
-    (message,) = (one["message"] for one in found["conditions"] if one["type"] == "Synced")
+    current = status(records(ObjectState.IN_SYNC), copies=("monitor/m0 (7)",))
+    assert values(current)["Synced"] == ("True", "InSync")
+    (message,) = (one["message"] for one in current["conditions"] if one["type"] == "Synced")
     assert message.endswith("because they are copies: monitor/m0 (7).")
 
 
