@@ -118,8 +118,8 @@ class ObservabilityReconciler:
         message = _one_line(error)
         if writer.deleting_s() is not None:
             return await finalizer.finalize(writer, _failing(f"the spec is invalid: {message}"))
-        invalid = ConditionValue(status="False", reason="SpecInvalid", message=message)
-        sync_state = SyncState(generation=writer.generation, interruption=invalid)
+        sync_state = SyncState(generation=writer.generation)
+        sync_state = _interrupted(sync_state, "SpecInvalid", message)
         await self._report(writer, registry_from_status(writer.status), sync_state)
         return Result()
 
@@ -169,32 +169,28 @@ class ObservabilityReconciler:
             datadog = await self._connect(writer, spec, url)
             sync_state = replace(sync_state, keys=VALID)
             if spec.deletion_policy == "Delete" and spec.mode == "Manage":
-                # The finalizer must be set before any object is created, but not while no key works: without a
-                # working key the finalizer would only delay a deletion.
+                # It must be set before an object is created. Without working keys it would only delay a deletion.
                 await writer.set_finalizer(present=True)
-            context = PassContext(
-                now=self._now, sync_state=sync_state, sequence=self._sequence(writer, spec)
-            )
+            sequence = self._sequence(writer, spec)
+            context = PassContext(now=self._now, sync_state=sync_state, sequence=sequence)
             pass_result = await SyncPass(datadog, registry, desired, writer, context).run()
             sync_state = replace(sync_state, copies=tuple(pass_result.copies))
-            reporter = DeploymentReporter(
-                datadog.deployment_events, self._fleet, registry, now=self._now()
-            )
+            events = datadog.deployment_events
+            reporter = DeploymentReporter(events, self._fleet, registry, now=self._now())
             await reporter.run(spec, writer, sync_state)
             pass_result.deployment_events += reporter.events
         except KeysError as error:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
-            interruption = replace(keys, reason="KeysInvalid")
-            sync_state = replace(sync_state, keys=keys, interruption=interruption)
-            await self._report(writer, registry, sync_state)
+            sync_state = _interrupted(sync_state, "KeysInvalid", str(error))
+            await self._report(writer, registry, replace(sync_state, keys=keys))
             return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
-            interruption = _interruption("RateLimited", error)
-            await self._report(writer, registry, replace(sync_state, interruption=interruption))
+            message = f"the rate limit of Datadog is exceeded ({error}); retrying after its reset"
+            await self._report(writer, registry, _interrupted(sync_state, "RateLimited", message))
             raise kube_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
         except errors.DatadogError as error:
-            interruption = _interruption("Unreachable", error)
-            await self._report(writer, registry, replace(sync_state, interruption=interruption))
+            message = f"a request to Datadog failed ({error}); retrying"
+            await self._report(writer, registry, _interrupted(sync_state, "Unreachable", message))
             raise _retry(str(error), registry) from error
         await self._report(writer, registry, sync_state, pass_result)
         if pass_result.unanswered or pass_result.pending:
@@ -227,8 +223,9 @@ def _failing(cause: str) -> finalizer.Connect:
     return connect
 
 
-def _interruption(reason: str, error: errors.DatadogError) -> ConditionValue:
-    return ConditionValue(status="False", reason=reason, message=str(error))
+def _interrupted(sync_state: SyncState, reason: str, message: str) -> SyncState:
+    interruption = ConditionValue(status="False", reason=reason, message=message)
+    return replace(sync_state, interruption=interruption)
 
 
 def _retry(cause: str, registry: ObjectRegistry) -> kube_errors.Unavailable:
