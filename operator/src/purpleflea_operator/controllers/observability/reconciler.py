@@ -186,11 +186,13 @@ class ObservabilityReconciler:
             return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
             message = f"the rate limit of Datadog is exceeded ({error}); retrying after its reset"
-            await self._report(writer, registry, _interrupted(sync_state, "RateLimited", message))
+            sync_state = _interrupted(sync_state, "RateLimited", message)
+            await self._report(writer, registry, sync_state)
             raise kube_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
         except errors.DatadogError as error:
             message = f"a request to Datadog failed ({error}); retrying"
-            await self._report(writer, registry, _interrupted(sync_state, "Unreachable", message))
+            sync_state = _interrupted(sync_state, "Unreachable", message)
+            await self._report(writer, registry, sync_state)
             raise _retry(str(error), registry) from error
         await self._report(writer, registry, sync_state, pass_result)
         if pass_result.unanswered or pass_result.pending:
