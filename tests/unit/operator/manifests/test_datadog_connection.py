@@ -184,7 +184,7 @@ def test_who_waits_asks_by_the_addresses_of_the_agent_from_our_own_image(way):
     pod = pod_of(way, image=image, datadog={"whenMissing": "Hold"})
     (waiting,), (agent,) = pod["initContainers"], pod["containers"]
     assert (waiting["image"], agent["image"]) == ("own:1", "theirs:1")
-    assert waiting["command"] == ["python", "-m", "purpleflea_agent.wait_for_node_agent"]
+    assert waiting["command"] == ["python", "-m", "purpleflea_agent.hold"]
     assert variables(waiting).items() <= variables(agent).items()
     assert mounts(waiting) == mounts(agent)
     assert waiting["securityContext"] == agent["securityContext"]
