@@ -156,7 +156,7 @@ def _check(existing: resources.Manifest, context: ApplyContext) -> None:
         # The agent was deleted and recreated, and the garbage collector has not deleted the child yet.
         raise errors.Conflict(f"{name} of the deleted agent with the same name still exists")
     raise NameTakenError(
-        f"{name} exists and has another owner; rename the agent, or delete that object"
+        f"{name} exists already and has another owner; rename the agent or delete that object"
     )
 
 

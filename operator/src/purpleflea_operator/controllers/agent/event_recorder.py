@@ -1,7 +1,7 @@
 """Creates the Events about transitions of an agent's conditions. A failed create delays nothing else.
 
 The types of conditions with a reported problem are remembered, so that their recovery is reported too, whatever reasons
-lie in between.
+the condition had in between.
 """
 
 import logging

@@ -68,17 +68,17 @@ class NodeInventory:
 
     @property
     def is_visible(self) -> bool:
-        """Whether nodes and the pods of node agents can be seen."""
+        """True if nodes and the pods of node agents can be seen."""
         return self.scope.can_watch(resources.NODE)
 
     @property
     def csi_driver(self) -> bool | None:
-        """Whether Datadog's CSI driver is registered; None if CSI drivers cannot be seen."""
+        """True if Datadog's CSI driver is registered; None if CSI drivers cannot be seen."""
         return CSI_DRIVER in self._drivers if self.scope.can_watch(resources.CSI_DRIVER) else None
 
     @property
     def is_extended(self) -> bool:
-        """Whether there are node agents of an ExtendedDaemonSet."""
+        """True if there are node agents of an ExtendedDaemonSet."""
         return bool(self._extended)
 
     def pod_security(self, namespace: str) -> PodSecurity:

@@ -10,6 +10,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent import apply, pod_diagnosis
 from purpleflea_operator.controllers.agent.agent_memory import (
     AgentMemories,
@@ -188,9 +189,9 @@ class Reconciler:
         try:
             await self._applier.perform(self._plan(observed, outcome.connection), context)
         except NameTakenError as error:
-            outcome.failure, outcome.failure_reason = str(error), "NameTaken"
+            outcome.failure, outcome.failure_reason = str(error), Reason.NAME_TAKEN
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
-            outcome.failure = f"the API server rejected a write: {error}"
+            outcome.failure = f"the API server rejects a write: {error}"
         except errors.Transient as error:
             self._record_transient(context, error)
         if not context.transient_errors:
@@ -209,7 +210,7 @@ class Reconciler:
         if is_new or isinstance(error, errors.Throttled):
             raise error
         context.transient_errors.append(error)
-        context.outcome.failure = f"requests to the API server fail: {error}"
+        context.outcome.failure = f"writes to the API server keep failing: {error}"
 
     async def _report(
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory

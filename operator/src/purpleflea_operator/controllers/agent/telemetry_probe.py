@@ -1,9 +1,9 @@
-"""Asks running agents for their drop counters: when an agent becomes ready, soon again, then every quarter of an hour.
+"""Reads the drop counters of running agents: when a pod becomes ready, after 30 s, and then every quarter of an hour.
 
-The probe runs beside the workers with a bounded number of requests at a time, so an agent that does not answer does not
-delay others. An agent that answers and drops nothing costs one pass when it is new, and no request to the API server. A
-finding against an agent needs two observations. A finding in the status that another replica wrote is kept until then,
-because a change of leader does not prove that the problem is gone.
+The probe runs beside the workers with a limited number of requests at a time, so an agent that does not respond does
+not delay others. An agent that responds and drops nothing costs one pass when it is new, and no request to the API
+server. A finding against an agent needs two observations. A finding in the status that another replica wrote is kept
+until then, because a change of leader does not prove that the problem is gone.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.controllers.agent.conditions.delivery import DOUBTFUL
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.conditions.delivery import PROBED_REASONS, Delivery
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
@@ -34,7 +34,7 @@ class _ProbedPod:
     responses: int = 0
     failures: int = 0
     """Probes without a response since the last response."""
-    finding: Delivery | None = Delivery.NEW
+    finding: Delivery | None = Delivery.PENDING
 
 
 class TelemetryProbe:
@@ -130,33 +130,33 @@ class TelemetryProbe:
 
 def _restored(reason: str | None) -> Delivery | None:
     """Return the finding for a pod of an agent with this reason in its status."""
-    if reason in DOUBTFUL:
-        return Delivery.DOUBTED
-    return None if reason == TelemetryReason.CONNECTED else Delivery.NEW
+    if reason in PROBED_REASONS:
+        return Delivery.UNVERIFIED
+    return None if reason == Reason.CONNECTED else Delivery.PENDING
 
 
 def _finding(probed: _ProbedPod, dropped: Mapping[str, int] | None) -> Delivery | None:
     """Update the counters with a response, None if there was none, and return the new finding."""
     if dropped is None:
         probed.failures += 1
-        return Delivery.SILENT if probed.failures > 1 else probed.finding
+        return Delivery.UNREACHABLE if probed.failures > 1 else probed.finding
     before = probed.dropped
     has_grown = probed.responses and any(dropped[name] > before.get(name, 0) for name in dropped)
     probed.dropped, probed.failures = dict(dropped), 0
     probed.responses += 1
     if has_grown:
-        return Delivery.LOST
-    is_unconfirmed = probed.finding is Delivery.DOUBTED and probed.responses == 1
-    return Delivery.DOUBTED if is_unconfirmed else None
+        return Delivery.DROPPING
+    is_unconfirmed = probed.finding is Delivery.UNVERIFIED and probed.responses == 1
+    return Delivery.UNVERIFIED if is_unconfirmed else None
 
 
 def _pause_s(probed: _ProbedPod, before: Delivery | None) -> float:
     """Return the seconds until the next probe, without jitter."""
     now = probed.finding
-    if now is Delivery.NEW:
+    if now is Delivery.PENDING:
         return timings.PROBE_RETRY_S
-    if before is Delivery.NEW and now is None:
+    if before is Delivery.PENDING and now is None:
         return timings.PROBE_SECOND_S
     is_healthy = now is None and not probed.failures and not any(probed.dropped.values())
-    is_settled = before is now and now in (Delivery.LOST, Delivery.SILENT)
+    is_settled = before is now and now in (Delivery.DROPPING, Delivery.UNREACHABLE)
     return timings.PROBE_INTERVAL_S if is_healthy or is_settled else timings.PROBE_CONFIRM_S

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from purpleflea_operator.api.observability import KeysSecretRef
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.datadog.client.transport import Keys
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.protocol import KubeClient
@@ -15,7 +16,7 @@ from purpleflea_operator.kube.resources import ObjectRef
 class KeysError(Exception):
     """There are no usable keys. `reason` is the reason of the condition, and the text contains the remedy."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -33,12 +34,12 @@ async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> 
         )
     except errors.Forbidden as error:
         raise KeysError(
-            "SecretForbidden",
+            Reason.SECRET_FORBIDDEN,
             f"the operator may not read Secret {ref.name}; add it to the chart value observability.secrets",
         ) from error
     if secret is None:
         raise KeysError(
-            "SecretMissing",
+            Reason.SECRET_MISSING,
             f"Secret {ref.name} does not exist; create it with: kubectl create secret generic {ref.name}"
             f" --from-literal={ref.api_key}=... --from-literal={ref.app_key}=...",
         )
@@ -49,7 +50,7 @@ async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> 
 def _key(data: Mapping[str, Any], secret: str, name: str) -> str:
     if name not in data:
         raise KeysError(
-            "KeyMissing", f"Secret {secret} has no key {name}; add the key to the Secret"
+            Reason.KEY_MISSING, f"Secret {secret} has no key {name}; add the key to the Secret"
         )
     try:
         text = base64.b64decode(data[name], validate=True).decode("ascii").strip()
@@ -58,7 +59,7 @@ def _key(data: Mapping[str, Any], secret: str, name: str) -> str:
     # Other characters could inject headers into the request.
     if not text.isalnum() and not text.replace("-", "").replace("_", "").isalnum():
         raise KeysError(
-            "KeyMissing",
+            Reason.KEY_MISSING,
             f"the value of {name} in Secret {secret} is not a Datadog key; correct the value",
         )
     return text

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
@@ -127,10 +128,10 @@ class DeploymentReporter:
                 await self._deployment_events.send_event(event)
         except (errors.Forbidden, errors.Refused, errors.NotFound) as error:
             if mark.last_error != str(error):
-                self._add_event("Warning", "DeploymentNotMarked", f"{mark.version}: {error}")
+                self._add_event("Warning", Reason.DEPLOYMENT_NOT_MARKED, f"{mark.version}: {error}")
             return replace(mark, last_error=str(error))
         message = f"{spec.service} {mark.version} in {spec.env}"
-        self._add_event("Normal", "DeploymentMarked", message)
+        self._add_event("Normal", Reason.DEPLOYMENT_MARKED, message)
         return replace(mark, sent=True, last_error="")
 
     async def _has_event(self, mark: DeploymentMark) -> bool:
@@ -143,7 +144,7 @@ class DeploymentReporter:
             mark if item.id == mark.id else item for item in self._registry.deployments
         )
 
-    def _add_event(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+    def _add_event(self, kind: Literal["Normal", "Warning"], reason: Reason, message: str) -> None:
         self.events.append(Event(type=kind, reason=reason, message=message))
 
 

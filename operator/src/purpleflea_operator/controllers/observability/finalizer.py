@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.credentials import KeysError
 from purpleflea_operator.controllers.observability.decisions import (
     ownership,
@@ -77,7 +78,7 @@ async def release(writer: ResourceWriter, cause: str) -> Result:
     """Let the resource go and keep its objects in Datadog."""
     if FINALIZER in writer.finalizers:
         message = f"the objects in Datadog are kept because {cause}"
-        await writer.emit_events([Event(type="Normal", reason="Retained", message=message)])
+        await writer.emit_events([Event(type="Normal", reason=Reason.RETAINED, message=message)])
         await writer.set_finalizer(present=False)
     return Result()
 
@@ -111,7 +112,7 @@ async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
     if elapsed_s >= timings.CLEANUP_GIVE_UP_S:
         return await _give_up(writer, cause)
     message = f"objects are not yet removed from Datadog: {cause}"
-    deleting = ConditionValue(status="False", reason="Deleting", message=message)
+    deleting = ConditionValue(status="False", reason=Reason.DELETING, message=message)
     sync_state = SyncState(
         generation=writer.generation, interruption=deleting, removal_started_at=started_at
     )
@@ -134,10 +135,10 @@ async def _complete(
     text = f"{result.removed} objects were removed from Datadog"
     if result.shared:
         text += f"; kept because another resource wants them: {status.listed(result.shared)}"
-    events = [Event(type="Normal", reason="Removed", message=text)]
+    events = [Event(type="Normal", reason=Reason.REMOVED, message=text)]
     if result.unproven:
         message = f"{LEFT}: {status.listed(result.unproven)}"
-        events.append(Event(type="Warning", reason="LeftBehind", message=message))
+        events.append(Event(type="Warning", reason=Reason.LEFT_BEHIND, message=message))
     names = [
         record.name
         for record in registry
@@ -145,7 +146,7 @@ async def _complete(
     ]
     if names and not (result.removed or result.unproven or result.shared):
         message = f"{NOTHING_REMOVED}: {status.listed(names)}"
-        events.append(Event(type="Warning", reason="NothingFound", message=message))
+        events.append(Event(type="Warning", reason=Reason.NOTHING_FOUND, message=message))
     await writer.emit_events(events)
     await writer.set_finalizer(present=False)
     return Result()
@@ -163,7 +164,7 @@ async def _give_up(writer: ResourceWriter, cause: str) -> Result:
         + (f" and {len(created) - MAX_NAMED} more" if len(created) > MAX_NAMED else "")
     )
     logger.error("objects are left in Datadog", extra={"detail": text})
-    await writer.emit_events([Event(type="Warning", reason="GaveUp", message=text)])
+    await writer.emit_events([Event(type="Warning", reason=Reason.GAVE_UP, message=text)])
     await writer.set_finalizer(present=False)
     return Result()
 

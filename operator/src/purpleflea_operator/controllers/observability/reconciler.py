@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from purpleflea_contract.quantities import duration
 from purpleflea_operator import timings
 from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability import finalizer
 from purpleflea_operator.controllers.observability.credentials import KeysError, read_keys
 from purpleflea_operator.controllers.observability.decisions import pending_creates, status
@@ -119,7 +120,7 @@ class ObservabilityReconciler:
         if writer.deleting_s() is not None:
             return await finalizer.finalize(writer, _failing(f"the spec is invalid: {message}"))
         sync_state = SyncState(generation=writer.generation)
-        sync_state = _interrupted(sync_state, "SpecInvalid", message)
+        sync_state = _interrupted(sync_state, Reason.SPEC_INVALID, message)
         await self._report(writer, registry_from_status(writer.status), sync_state)
         return Result()
 
@@ -155,7 +156,8 @@ class ObservabilityReconciler:
             await datadog.validate()
         except errors.Forbidden as error:
             raise KeysError(
-                "Rejected", f"{url} rejected the keys ({error}); check spec.site and the Secret"
+                Reason.REJECTED,
+                f"{url} rejected the keys ({error}); check spec.site and the Secret",
             ) from error
         self._keys[writer.uid] = keys
         return datadog
@@ -181,17 +183,17 @@ class ObservabilityReconciler:
             pass_result.deployment_events += reporter.events
         except KeysError as error:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
-            sync_state = _interrupted(sync_state, "KeysInvalid", str(error))
+            sync_state = _interrupted(sync_state, Reason.KEYS_INVALID, str(error))
             await self._report(writer, registry, replace(sync_state, keys=keys))
             return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
             message = f"the rate limit of Datadog is exceeded ({error}); retrying after its reset"
-            sync_state = _interrupted(sync_state, "RateLimited", message)
+            sync_state = _interrupted(sync_state, Reason.RATE_LIMITED, message)
             await self._report(writer, registry, sync_state)
             raise kube_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
         except errors.DatadogError as error:
             message = f"a request to Datadog failed ({error}); retrying"
-            sync_state = _interrupted(sync_state, "Unreachable", message)
+            sync_state = _interrupted(sync_state, Reason.UNREACHABLE, message)
             await self._report(writer, registry, sync_state)
             raise _retry(str(error), registry) from error
         await self._report(writer, registry, sync_state, pass_result)
@@ -220,12 +222,12 @@ class ObservabilityReconciler:
 
 def _failing(cause: str) -> finalizer.Connect:
     async def connect() -> tuple[DatadogClient, DesiredState]:
-        raise KeysError("SpecInvalid", cause)
+        raise KeysError(Reason.SPEC_INVALID, cause)
 
     return connect
 
 
-def _interrupted(sync_state: SyncState, reason: str, message: str) -> SyncState:
+def _interrupted(sync_state: SyncState, reason: Reason, message: str) -> SyncState:
     interruption = ConditionValue(status="False", reason=reason, message=message)
     return replace(sync_state, interruption=interruption)
 

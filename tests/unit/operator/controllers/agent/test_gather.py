@@ -53,7 +53,7 @@ def gathered(cache=None, resource=None, nodes=None):
     return gather(resource or an_agent(), cache or a_cache(), surroundings, now=NOW)
 
 
-def test_the_world_holds_the_children_and_pods_of_the_agent():
+def test_the_state_has_the_children_and_pods_of_the_agent():
     observed = gathered()
     assert sorted(kind for kind, _ in observed.children) == [
         "ConfigMap",
@@ -63,7 +63,7 @@ def test_the_world_holds_the_children_and_pods_of_the_agent():
     assert [pod.name for pod in observed.pods] == ["momentum-0"]
 
 
-def test_children_of_a_former_incarnation_do_not_count():
+def test_children_of_a_deleted_agent_of_the_same_name_are_left_out():
     assert gathered(a_cache(owner="older"), an_agent()).children == {}
 
 
@@ -84,35 +84,35 @@ def test_an_invalid_spec_names_the_field():
         (None, None),
     ],
 )
-def test_only_an_order_to_stop_is_read_from_an_invalid_spec(trading, order):
+def test_only_a_request_to_stop_is_read_from_an_invalid_spec(trading, order):
     resource = an_agent(markets=[])
     resource["spec"]["trading"] = trading
     assert gathered(a_cache(), resource).stop_mode == order
 
 
-def test_the_connection_is_what_is_found_now():
+def test_the_connection_follows_the_current_installation():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
     observed = gathered(a_cache(), an_agent(), a_node_inventory(found))
     assert observed.connection == connection(found, "Auto")
 
 
-def test_the_connection_is_remembered_while_no_node_agent_is_there():
+def test_the_connection_is_kept_while_there_is_no_node_agent():
     assert gathered().connection == HOST_IP
 
 
-def test_an_invalid_spec_leaves_agents_the_connection_that_they_have():
+def test_an_agent_with_an_invalid_spec_keeps_its_connection():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
     observed = gathered(a_cache(), an_agent(markets=[]), a_node_inventory(found))
     assert observed.connection == HOST_IP
 
 
-def test_a_disabled_connection_is_not_remembered():
+def test_a_disabled_connection_is_not_kept():
     agent = an_agent(datadog={"connection": "Disabled"})
     assert gathered(a_cache(), agent).connection.mode is Mode.NONE
 
 
 @pytest.mark.parametrize(("when_missing", "mode"), [("Warn", Mode.NONE), ("Hold", Mode.SOCKET)])
-def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wait(
+def test_a_socket_that_the_namespace_now_forbids_is_kept_only_if_agents_would_wait(
     when_missing, mode
 ):
     nodes = a_node_inventory()
@@ -233,7 +233,7 @@ def test_gathering_twice_returns_the_same_and_changes_nothing():
     assert nodes.facts == MOVED
 
 
-def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land():
+def test_pending_pods_need_node_agents_on_every_node_that_fits():
     cache = a_cache()
     cache.put(a_pod("momentum-1", node=""))
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
@@ -243,7 +243,7 @@ def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land()
     assert gathered(cache, an_agent(), nodes).coverage.needed == 2
 
 
-def test_the_world_knows_since_when_not_all_identities_are_there():
+def test_the_state_has_the_time_since_which_identities_are_missing():
     resource = an_agent()
     ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T01:00:00Z"}
     available = {
@@ -258,7 +258,7 @@ def test_the_world_knows_since_when_not_all_identities_are_there():
     assert gathered(a_cache(), resource).unavailable_since is None
 
 
-def test_the_world_knows_the_claims_of_the_agent():
+def test_the_state_has_the_claims_of_the_agent():
     cache = a_cache()
     labels = a_pod()["metadata"]["labels"]
     metadata = {"name": "state-momentum-0", "namespace": "trading", "uid": "c", "labels": labels}

@@ -52,7 +52,7 @@ def readiness(nodes, name="node-1"):
     return [pod.is_ready for pod in nodes.node_agents_on(name)]
 
 
-def test_a_beat_of_a_node_concerns_nobody_and_a_taint_those_on_it(nodes):
+def test_a_heartbeat_of_a_node_affects_no_agent_and_a_taint_those_on_it(nodes):
     assert nodes.upsert(resources.NODE, a_node()) == InventoryChange(node="node-1")
     assert nodes.upsert(resources.NODE, a_node()) is None
     tainted = a_node(taints=["dedicated=gpu:NoSchedule"])
@@ -60,14 +60,14 @@ def test_a_beat_of_a_node_concerns_nobody_and_a_taint_those_on_it(nodes):
     assert nodes.node("node-1").taints[0].key == "dedicated"
 
 
-def test_a_node_that_is_gone_is_forgotten(nodes):
+def test_a_deleted_node_is_removed(nodes):
     nodes.upsert(resources.NODE, a_node())
     assert nodes.delete(resources.NODE, "uid-node-1") == InventoryChange(node="node-1")
     assert (nodes.node("node-1"), list(nodes.nodes())) == (None, [])
     assert nodes.delete(resources.NODE, "uid-node-1") is None
 
 
-def test_a_namespace_says_what_it_allows_until_it_is_gone(nodes):
+def test_the_pod_security_of_a_namespace_is_known_until_its_deletion(nodes):
     assert nodes.pod_security("trading") is PodSecurity.UNKNOWN
     assert nodes.upsert(resources.NAMESPACE, a_namespace()) == InventoryChange(namespace="trading")
     assert nodes.upsert(resources.NAMESPACE, a_namespace(version=2)) is None
@@ -79,7 +79,7 @@ def test_a_namespace_says_what_it_allows_until_it_is_gone(nodes):
     assert nodes.pod_security("trading") is PodSecurity.UNKNOWN
 
 
-def test_the_driver_of_datadog_concerns_everybody_and_others_nobody(nodes):
+def test_the_csi_driver_of_datadog_affects_all_agents_and_others_affect_none(nodes):
     assert nodes.upsert(resources.CSI_DRIVER, a_driver("ebs.csi.aws.com")) is None
     assert nodes.csi_driver is False
     assert nodes.upsert(resources.CSI_DRIVER, a_driver()) == InventoryChange(everywhere=True)
@@ -92,13 +92,13 @@ def test_the_driver_of_datadog_concerns_everybody_and_others_nobody(nodes):
     assert nodes.csi_driver is False
 
 
-def test_bound_to_namespaces_nothing_of_it_is_seen():
+def test_an_operator_bound_to_namespaces_sees_no_nodes():
     nodes = NodeInventory(clock=lambda: 0.0, scope=WatchScope(namespaces=("trading",)))
     assert (nodes.is_visible, nodes.csi_driver) == (False, None)
     assert not nodes.facts.is_visible
 
 
-def test_a_node_agent_that_turns_ready_concerns_its_node_at_once(nodes):
+def test_a_node_agent_that_becomes_ready_affects_its_node_at_once(nodes):
     assert nodes.upsert(resources.POD, a_node_agent_at(1, ready=False)) == InventoryChange(
         node="node-1"
     )
@@ -109,7 +109,7 @@ def test_a_node_agent_that_turns_ready_concerns_its_node_at_once(nodes):
     assert nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
-def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(nodes, clock):
+def test_a_replaced_node_agent_counts_as_present_during_the_grace_period(nodes, clock):
     nodes.upsert(resources.POD, a_node_agent_at(1))
     gone = nodes.delete(resources.POD, "datadog/datadog-agent-node-1")
     assert gone == InventoryChange(node="node-1", after_s=timings.READINESS_GRACE_S)
@@ -120,7 +120,7 @@ def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(nodes, clock)
     assert not nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
-def test_a_node_agent_that_comes_back_ends_the_grace(nodes, clock):
+def test_a_node_agent_that_returns_ends_the_grace_period(nodes, clock):
     nodes.upsert(resources.POD, a_node_agent_at(1))
     nodes.upsert(resources.POD, a_node_agent_at(2, ready=False))
     assert readiness(nodes) == [True, False]
@@ -128,7 +128,7 @@ def test_a_node_agent_that_comes_back_ends_the_grace(nodes, clock):
     assert readiness(nodes) == [True]
 
 
-def test_a_pod_without_a_node_is_nowhere_yet(nodes):
+def test_a_pod_that_is_not_scheduled_is_on_no_node(nodes):
     waiting = a_node_agent_at(1, ready=False)
     waiting["spec"] = {}
     assert nodes.upsert(resources.POD, waiting) == InventoryChange()
@@ -141,7 +141,7 @@ def test_an_older_version_changes_nothing(nodes):
     assert readiness(nodes) == [True]
 
 
-def test_what_is_gone_does_not_come_back_with_a_list_that_was_under_way(nodes):
+def test_a_deleted_object_is_not_restored_by_a_list_that_was_in_flight(nodes):
     nodes.upsert(resources.NODE, a_node())
     nodes.delete(resources.NODE, "uid-node-1")
     assert nodes.upsert(resources.NODE, a_node()) is None
@@ -150,7 +150,7 @@ def test_what_is_gone_does_not_come_back_with_a_list_that_was_under_way(nodes):
     assert nodes.upsert(resources.NODE, a_node()) == InventoryChange(node="node-1")
 
 
-def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(nodes):
+def test_pruning_removes_objects_that_a_list_lacks_but_not_newer_ones(nodes):
     nodes.upsert(resources.POD, a_node_agent_at(1))
     nodes.upsert(resources.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
     assert nodes.prune(resources.POD, [], version=5) == [
@@ -172,12 +172,12 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(
         ({"waiting": "ImagePullBackOff"}, "ImagePullBackOff"),
     ],
 )
-def test_why_a_node_agent_is_not_ready_is_said_in_words_that_stay(nodes, changes, waiting):
+def test_the_reason_of_an_unready_node_agent_does_not_alternate(nodes, changes, waiting):
     nodes.upsert(resources.POD, a_node_agent_at(1, ready=False, **changes))
     assert [pod.waiting for pod in nodes.node_agents_on("node-1")] == [waiting]
 
 
-def test_agents_are_known_by_the_nodes_of_their_pods():
+def test_agents_are_indexed_by_the_nodes_of_their_pods():
     pods = PodsByNode()
     pods.upsert(a_pod("momentum-0"))
     pods.upsert(a_pod("momentum-1"))

@@ -1,4 +1,4 @@
-"""How many agents restart at once because the installation changed."""
+"""Concurrent restarts after a change of the Datadog installation."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_of_a_few_agents_one_restarts_at_a_time(budget, notified):
     assert acquired(budget, FLEET[1:10]) == FLEET[1:2]
 
 
-def test_of_many_agents_a_twentieth_restarts_at_a_time_to_the_last(budget):
+def test_of_many_agents_five_percent_restart_at_a_time_until_the_last(budget):
     restarted, at_once = [], []
     while len(restarted) < len(FLEET):
         running = acquired(budget, [key for key in FLEET if key not in restarted])
@@ -59,7 +59,9 @@ def test_of_many_agents_a_twentieth_restarts_at_a_time_to_the_last(budget):
     assert acquired(budget, FLEET[:2]) == FLEET[:1]
 
 
-def test_who_does_not_come_back_holds_up_the_others_for_a_while_only(budget, clock, notified):
+def test_an_agent_that_does_not_become_ready_loses_its_slot_after_the_timeout(
+    budget, clock, notified
+):
     acquired(budget, FLEET[:3])
     budget.notify_waiters()
     assert notified == []
@@ -69,7 +71,7 @@ def test_who_does_not_come_back_holds_up_the_others_for_a_while_only(budget, clo
     assert acquired(budget, FLEET[:3]) == FLEET[:2]
 
 
-def test_who_is_gone_or_need_not_change_any_more_is_not_called(budget, notified):
+def test_a_deleted_agent_is_not_notified(budget, notified):
     acquired(budget, FLEET[:3])
     budget.release(FLEET[1])
     budget.release(FLEET[0])

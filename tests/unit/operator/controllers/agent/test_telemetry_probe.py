@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
+from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod, an_agent
@@ -67,12 +68,12 @@ async def findings_after(probe, agents, *responses):
         ([{"metrics": 0}, {"metrics": 0}], None),
         # Drops while the node agent started are over.
         ([{"metrics": 7}, {"metrics": 7}], None),
-        ([{"metrics": 7}, {"metrics": 8}], "TelemetryLost"),
-        ([{}, {"traces": 1}], "TelemetryLost"),
+        ([{"metrics": 7}, {"metrics": 8}], Delivery.DROPPING),
+        ([{}, {"traces": 1}], Delivery.DROPPING),
         ([{"metrics": 7}, {"metrics": 8}, {"metrics": 8}], None),
-        ([], "New"),
-        ([None], "New"),
-        ([None, None], "AgentsSilent"),
+        ([], Delivery.PENDING),
+        ([None], Delivery.PENDING),
+        ([None, None], Delivery.UNREACHABLE),
         ([None, None, {}], None),
         ([None, {}, None], None),
     ],
@@ -147,12 +148,12 @@ async def test_connected_agents_stay_connected_until_they_are_probed(probe, agen
 @pytest.mark.parametrize(
     ("responses", "finding"),
     [
-        ([], "Doubted"),
-        ([{"metrics": 5}], "Doubted"),
-        ([None], "Doubted"),
+        ([], Delivery.UNVERIFIED),
+        ([{"metrics": 5}], Delivery.UNVERIFIED),
+        ([None], Delivery.UNVERIFIED),
         ([{"metrics": 5}, {"metrics": 5}], None),
-        ([{"metrics": 5}, {"metrics": 6}], "TelemetryLost"),
-        ([None, None], "AgentsSilent"),
+        ([{"metrics": 5}, {"metrics": 6}], Delivery.DROPPING),
+        ([None, None], Delivery.UNREACHABLE),
         ([None, {"metrics": 5}, {"metrics": 5}], None),
     ],
 )
@@ -164,7 +165,7 @@ async def test_a_reported_problem_is_kept_until_two_responses_disprove_it(
 
 
 async def test_agents_without_a_confirmed_result_are_new(probe, agents):
-    assert await restored_after(probe, agents, "NodesUncovered") == {UID: "New"}
+    assert await restored_after(probe, agents, "NodesUncovered") == {UID: Delivery.PENDING}
     probe.restore(an_agent())
     probe.restore({"kind": "Node", "metadata": {"name": "n"}})
 
@@ -175,7 +176,7 @@ async def test_a_pod_that_becomes_ready_later_is_new_whatever_the_status_reports
     await asyncio.sleep(0)
     agents.responses = [{}]
     probe.upsert(a_ready_pod())
-    assert probe.findings([UID]) == {UID: "New"}
+    assert probe.findings([UID]) == {UID: Delivery.PENDING}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

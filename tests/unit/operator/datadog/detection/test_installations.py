@@ -295,7 +295,7 @@ CASES = (
         name="logs from a Secret: unknown, never off",
         daemon_sets=(helm(env=[from_secret("DD_LOGS_ENABLED")]),),
         status={"logs": "Unknown"},
-        says="cannot be seen: whether it takes logs",
+        says="it is unknown whether it accepts logs",
     ),
     Case(
         name="logs by a reference to another variable: unknown",
@@ -306,7 +306,7 @@ CASES = (
         name="configured by a mounted datadog.yaml: what is not said by variables is unknown",
         daemon_sets=(configured_by_file(),),
         status={"logs": "Unknown", "connection": "Service"},
-        says="cannot be seen: whether it takes metrics and traces and logs",
+        says="it is unknown whether it accepts metrics and traces and logs",
     ),
     Case(
         name="DogStatsD in agent-data-plane",
@@ -402,7 +402,7 @@ CASES = (
         wanted="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no node-local Service of datadog/datadog-agent takes metrics. Offer it: "
+        says="no node-local Service of datadog/datadog-agent takes metrics. To offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.localService.forceLocalServiceEnabled=true'",
     ),
@@ -430,7 +430,7 @@ CASES = (
         wanted="CSI",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no socket of the node agent lies in a folder of the node. Offer it: "
+        says="no socket of the node agent lies in a folder of the node. To offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'datadog.dogstatsd.useSocketVolume=true'",
     ),
@@ -540,8 +540,8 @@ CASES = (
             "nodes": {"needed": 3, "covered": 3, "missing": []},
         },
         telemetry="ApmOff",
-        says="traces of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
-        "Change that: helm upgrade b-datadog datadog/datadog --namespace datadog "
+        says="traces of 2/3 agents are accepted, but not on node-3 (datadog/b-datadog). "
+        "To change this: helm upgrade b-datadog datadog/datadog --namespace datadog "
         "--reuse-values --set 'datadog.apm.portEnabled=true'",
     ),
     Case(
@@ -551,7 +551,7 @@ CASES = (
         node_agents=ON_POOLS,
         status={"apm": "HostIP:8126"},
         telemetry="TracesUnreachable",
-        says="traces of 2/3 agents are taken by HostIP, missing on node-3 (datadog/b-datadog)",
+        says="traces of 2/3 agents are accepted through HostIP, but not on node-3 (datadog/b-datadog)",
     ),
     Case(
         name="one DaemonSet per node pool, the second without logs",
@@ -560,8 +560,8 @@ CASES = (
         node_agents=ON_POOLS,
         status={"logs": "Off"},
         telemetry="LogsOff",
-        says="logs of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
-        "Change that: helm upgrade b-datadog",
+        says="logs of 2/3 agents are accepted, but not on node-3 (datadog/b-datadog). "
+        "To change this: helm upgrade b-datadog",
     ),
     Case(
         name="one DaemonSet per node pool, the second with hidden settings of logs",
@@ -569,7 +569,7 @@ CASES = (
         services={},
         node_agents=ON_POOLS,
         status={"logs": "Unknown"},
-        says="cannot be seen: whether it takes logs",
+        says="it is unknown whether it accepts logs",
     ),
     Case(
         name="one DaemonSet per node pool, and agents on nodes of the second alone",
@@ -593,8 +593,8 @@ CASES = (
             }
         },
         telemetry="NodesUncovered",
-        says="2/3 agents are heard, missing on node-3 (taint dedicated=gpu:NoSchedule not tolerated). "
-        "Let it run there: helm upgrade datadog-agent datadog/datadog --namespace datadog "
+        says="2/3 agents are connected; no node agent serves node-3 (taint dedicated=gpu:NoSchedule not tolerated). "
+        "To run it there: helm upgrade datadog-agent datadog/datadog --namespace datadog "
         "--reuse-values --set 'agents.tolerations[0].operator=Exists'",
     ),
     Case(
@@ -608,7 +608,7 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={"nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (node selector pool=cpu does not match). Let it run there: "
+        says="node-3 (node selector pool=cpu does not match). To run it there: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.nodeSelector.pool=null'",
     ),
@@ -631,7 +631,7 @@ CASES = (
         node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
         status={"nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (node selector kubernetes.io/os=linux does not match). See: kubectl",
+        says="node-3 (node selector kubernetes.io/os=linux does not match). To list its pods: kubectl",
     ),
     Case(
         name="a selector with dots in its key",
@@ -657,8 +657,8 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM),),
         status={"nodes": {"needed": 3, "covered": 1}},
         telemetry="NodesUncovered",
-        says="1/3 agents are heard, missing on node-2 (required node affinity does not match), node-3 "
-        "(required node affinity does not match). Let it run there: helm upgrade datadog-agent "
+        says="1/3 agents are connected; no node agent serves node-2 (required node affinity does not match), node-3 "
+        "(required node affinity does not match). To run it there: helm upgrade datadog-agent "
         "datadog/datadog --namespace datadog --reuse-values --set 'agents.affinity=null'",
     ),
     Case(

@@ -11,6 +11,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
@@ -49,9 +50,9 @@ class Pod:
     """Value of the annotation with the trading mode; None if the pod was never nudged."""
     scheduled: bool
     started: bool
-    """Whether the container runs, or has terminated and waits for its restart."""
+    """True if the container runs, or has terminated and waits for its restart."""
     initializing: bool = False
-    """Whether an init container or a sidecar has started."""
+    """True if an init container or a sidecar has started."""
     restarts: int = 0
     """Number of restarts of the container."""
     last_exit: str = ""
@@ -66,15 +67,15 @@ class Pod:
     environment: Sequence[Manifest] = ()
     """Environment variables of the agent's container in the live pod."""
     waiting_for_node_agent: bool = False
-    """Whether the init container still waits for the node agent."""
+    """True if the init container still waits for the node agent."""
     address: str = ""
     """IP address of the pod; empty if it has none yet."""
     ready_since: datetime | None = None
     """Time of the last change of the pod's readiness."""
     has_ephemeral_journal: bool = False
-    """Whether the trade journal is on an emptyDir and is lost with the pod."""
+    """True if the trade journal is on an emptyDir and is lost with the pod."""
     is_controlled: bool = True
-    """Whether the pod has a controller that recreates it, and is deleted with the agent."""
+    """True if the pod has a controller that recreates it, and is deleted with the agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ class ObservedState:
     """The condition TelemetryReady in the status; empty if the status has none."""
     failure: str = ""
     """Why a child could not be written; empty if all were written."""
-    failure_reason: str = "ApplyFailed"
+    failure_reason: Reason = Reason.APPLY_FAILED
     pod_events: Sequence[str] = ()
     """Messages of Warning Events about the first pod that does not start."""
     pod_creation_error: str = ""
@@ -140,7 +141,7 @@ class ObservedState:
     """Why the API server rejected the expansion of a claim; empty if it rejected none."""
     trading: TradingObservation = field(default_factory=TradingObservation)
     sees_all_namespaces: bool = True
-    """Whether the operator watches the agents of all namespaces."""
+    """True if the operator watches the agents of all namespaces."""
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog; empty if there is none."""
 
@@ -159,7 +160,7 @@ class PassOutcome:
     children: dict[ChildId, Manifest]
     """The children after the writes."""
     failure: str = ""
-    failure_reason: str = "ApplyFailed"
+    failure_reason: Reason = Reason.APPLY_FAILED
     expansion_error: str = ""
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
@@ -276,13 +277,13 @@ def _last_run(status: Manifest) -> Manifest:
 
 
 def is_being_created(candidate: Pod) -> bool:
-    """Whether the pod is on its node and its container neither runs nor reports a specific reason."""
+    """Return whether the pod is on its node and its container neither runs nor reports a specific reason."""
     has_begun = candidate.started or candidate.initializing or candidate.deleting
     return candidate.scheduled and candidate.waiting in UNSPECIFIC_REASONS and not has_begun
 
 
 def pods_are_missing(stateful_set: Manifest | None, pods: Sequence[Pod]) -> bool:
-    """Whether there are fewer pods than the StatefulSet requests."""
+    """Return whether there are fewer pods than the StatefulSet requests."""
     wanted = 0 if stateful_set is None else stateful_set["spec"].get("replicas", 1)
     return bool(wanted > sum(not pod.deleting for pod in pods))
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.explanations.agent import IN_PROGRESS
 from purpleflea_operator.controllers.agent.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
@@ -12,10 +13,6 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import Obser
 from purpleflea_operator.manifests.metadata import selector
 
 Status = dict[str, Any]
-
-
-IN_PROGRESS = frozenset({"Progressing", "RollingOut", "WaitingForAgents"})
-"""Reasons of conditions during a rollout without problems."""
 
 
 def next_status(

@@ -11,7 +11,7 @@ confirmed. And a status that only reports that a rollout is in progress adds not
 from collections.abc import Callable
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery
+from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 BURST = 2
@@ -62,5 +62,5 @@ class Debounce:
 def pods_are_behind(observed: ObservedState) -> bool:
     """Return whether the StatefulSet counts more ready pods than the cache has, or a pod was not probed yet."""
     counted = (observed.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
-    is_new = Delivery.NEW in observed.telemetry_delivery.values()
-    return is_new or bool(counted > sum(pod.ready for pod in observed.pods))
+    is_pending = Delivery.PENDING in observed.telemetry_delivery.values()
+    return is_pending or bool(counted > sum(pod.ready for pod in observed.pods))

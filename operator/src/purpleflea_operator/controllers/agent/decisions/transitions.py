@@ -1,51 +1,44 @@
-"""The Events for a change of the status. Pure.
+"""Old and new status -> the Events to post. Pure.
 
-Only transitions of conditions cause Events. Progress does not, and neither does a first True.
+The severity of a reason (api.explanations) decides: reasons that are in progress or quiet post no Event, and the first
+True of a condition posts none either.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
+from purpleflea_operator.api.explanations.agent import AGENT_REASONS, WITHOUT_EVENTS
+from purpleflea_operator.api.reasons import Severity
 from purpleflea_operator.kube.events import Event
-
-QUIET_REASONS = frozenset(
-    {"Progressing", "WaitingForAgents", "Disabled", "Ephemeral", "Expanding", "NotVisible"}
-)
-QUIET_TYPES = frozenset({"Ready", "Progressing"})
-"""Conditions that repeat other conditions."""
-NEGATIVE_TYPES = frozenset({"DuplicateIdentity"})
-"""Conditions whose status True indicates a problem."""
-
-WARNING_REASONS = frozenset({"OverrideIgnored"})
-"""Reasons that cause a Warning even if the condition is True, because a part of the spec has no effect."""
 
 
 def transitions(
     current: Mapping[str, Any], wanted: Mapping[str, Any], *, troubled: Collection[str] = ()
 ) -> tuple[Event, ...]:
-    """Return the Events for the transitions from one status to the next.
+    """Return the Events for the changes from one status to the next.
 
-    `troubled` are the types of conditions with a problem in their last Event. Their recovery causes an Event even after
-    quiet reasons in between.
+    `troubled` has the types of conditions whose last Event was a Warning: their recovery passes through quiet reasons,
+    and is worth an Event.
     """
     known = {item["type"]: item for item in current.get("conditions", [])}
     events = []
     for item in wanted.get("conditions", []):
-        old = known.get(item["type"], {})
+        kind, old = item["type"], known.get(item["type"], {})
+        severity = AGENT_REASONS.severity(kind, item["reason"])
         is_same = (old.get("status"), old.get("reason")) == (item["status"], item["reason"])
-        if is_same or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
+        if is_same or kind in WITHOUT_EVENTS or not severity.posts_events:
             continue
-        is_good = item["status"] == ("False" if item["type"] in NEGATIVE_TYPES else "True")
-        is_good = is_good and item["reason"] not in WARNING_REASONS
-        was_quiet = not old or old["reason"] in QUIET_REASONS
-        if is_good and was_quiet and item["type"] not in troubled:
+        was_quiet = not old or not AGENT_REASONS.severity(kind, old["reason"]).posts_events
+        if severity is Severity.NORMAL and was_quiet and kind not in troubled:
             continue
-        events.append(
-            Event(
-                type="Normal" if is_good else "Warning",
-                condition=item["type"],
-                reason=f"{item['type']}{item['reason']}",
-                message=item["message"],
-            )
-        )
+        events.append(_event(item, "Normal" if severity is Severity.NORMAL else "Warning"))
     return tuple(events)
+
+
+def _event(condition: Mapping[str, Any], kind: Literal["Normal", "Warning"]) -> Event:
+    return Event(
+        type=kind,
+        condition=condition["type"],
+        reason=f"{condition['type']}{condition['reason']}",
+        message=condition["message"],
+    )

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
 from purpleflea_operator.api.observability_status import ObjectState, ObservabilityCondition
+from purpleflea_operator.api.reasons import Reason, Severity
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
@@ -29,7 +31,7 @@ ALL_MISSING = (
     " organization, these objects remain in the previous one"
 )
 LEFT = "no longer wanted, but left in Datadog because they no longer have the ownership tags of this resource"
-TEMPORARY = frozenset({"RateLimited", "Progressing"})
+TEMPORARY = OBSERVABILITY_REASONS.with_severity(Severity.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class ConditionValue:
     message: str
 
 
-VALID = ConditionValue(status="True", reason="Valid", message="Datadog accepts the keys.")
+VALID = ConditionValue(status="True", reason=Reason.VALID, message="Datadog accepts the keys.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,9 @@ def _conditions(
 def _previous_value(condition: Mapping[str, Any] | None) -> ConditionValue:
     if condition is None:
         return ConditionValue(
-            status="Unknown", reason="NotChecked", message="The keys have not been checked yet."
+            status="Unknown",
+            reason=Reason.NOT_CHECKED,
+            message="The keys have not been checked yet.",
         )
     return ConditionValue(
         status=condition["status"], reason=condition["reason"], message=condition["message"]
@@ -119,10 +123,10 @@ def _previous_value(condition: Mapping[str, Any] | None) -> ConditionValue:
 
 def _synced(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue:
     for state, reason, text in (
-        (ObjectState.FAILED, "ObjectsFailed", "have failed"),
-        (ObjectState.CREATING, "Progressing", "are being created"),
-        (ObjectState.PLANNED, "Planned", "would change, but spec.mode Plan writes nothing"),
-        (ObjectState.EDITED, "Edited", "were edited manually and are kept"),
+        (ObjectState.FAILED, Reason.OBJECTS_FAILED, "have failed"),
+        (ObjectState.CREATING, Reason.PROGRESSING, "are being created"),
+        (ObjectState.PLANNED, Reason.PLANNED, "would change, but spec.mode Plan writes nothing"),
+        (ObjectState.EDITED, Reason.EDITED, "were edited manually and are kept"),
     ):
         records = [record for record in registry if record.state is state]
         if records:
@@ -132,7 +136,7 @@ def _synced(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue:
     more = f" {waiting} wait until their metric reports." if waiting else ""
     return ConditionValue(
         status="True",
-        reason="InSync",
+        reason=Reason.IN_SYNC,
         message=f"{sync_state.wanted - waiting} objects match the spec.{more}",
     )
 
@@ -162,8 +166,10 @@ def _degraded(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue
     if failed:
         reasons = "; ".join(_with_error(record) for record in failed[:MAX_NAMED])
         more = f"; and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
-        return ConditionValue(status="True", reason="ObjectsFailed", message=reasons + more)
-    return ConditionValue(status="False", reason="AsExpected", message="No object has failed.")
+        return ConditionValue(status="True", reason=Reason.OBJECTS_FAILED, message=reasons + more)
+    return ConditionValue(
+        status="False", reason=Reason.AS_EXPECTED, message="No object has failed."
+    )
 
 
 def _ready(
@@ -250,16 +256,26 @@ def _object_events(pass_result: PassResult | None) -> Iterable[Event]:
     kind: Literal["Normal", "Warning"]
     yield from pass_result.deployment_events
     for kind, reason, text, names in (
-        ("Warning", "EditsReverted", "edited manually in Datadog, restored", pass_result.reverted),
         (
             "Warning",
-            "ObjectsRemade",
+            Reason.EDITS_REVERTED,
+            "edited manually in Datadog, restored",
+            pass_result.reverted,
+        ),
+        (
+            "Warning",
+            Reason.OBJECTS_REMADE,
             "deleted manually in Datadog, recreated",
             pass_result.recreated,
         ),
-        ("Warning", "AllObjectsGone", ALL_MISSING, pass_result.missing),
-        ("Normal", "ObjectsRemoved", "no longer wanted, removed from Datadog", pass_result.removed),
-        ("Warning", "ObjectsLeft", LEFT, pass_result.left),
+        ("Warning", Reason.ALL_OBJECTS_GONE, ALL_MISSING, pass_result.missing),
+        (
+            "Normal",
+            Reason.OBJECTS_REMOVED,
+            "no longer wanted, removed from Datadog",
+            pass_result.removed,
+        ),
+        ("Warning", Reason.OBJECTS_LEFT, LEFT, pass_result.left),
     ):
         if names:
             yield Event(type=kind, reason=reason, message=f"{text}: {listed(names)}")
