@@ -1,7 +1,7 @@
-"""AgentClient that are not there: they answer as their pods on the fake API server would.
+"""Simulated agents: a client that answers as the pods on the fake API server would.
 
-A pod has read the control file at its start, and again when it is nudged. Tests may silence some, let them need more
-time, or leave something undone. Nothing is sent over any network.
+A pod reads the control file at its start, and again when its mode annotation changes. Tests may make agents
+unreachable, slow to drain, or unable to finish. Nothing is sent over a network.
 """
 
 import asyncio
@@ -19,24 +19,24 @@ NUDGE = "purpleflea.com/mode"
 
 
 class PaperAgents:
-    """All agents on a fake API server; a pod is told by its address."""
+    """All agents on a fake API server, by the address of the pod."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self._lock = threading.Lock()
         self.asked: Counter[str] = Counter()
-        """Questions by name of the pod."""
+        """Number of requests, by name of the pod."""
         self.silent: set[str] = set()
-        self.deaf: set[str] = set()
-        """Their kubelets take the first nudge before they hear of the ConfigMap."""
+        self.stale: set[str] = set()
+        """Pods whose kubelet applies the first annotation before it has the new ConfigMap."""
         self.hanging = False
-        """Whether no question is ever answered."""
+        """If true, no request is answered."""
         self.restless: set[str] = set()
         self.lost: dict[str, dict[str, int]] = {}
         self.undone: dict[str, str] = {}
 
     async def control(self, address: str) -> Acknowledgement:
-        """What the agent of the pod with this address says."""
+        """Return the acknowledgement of the agent of the pod with this address."""
         pods = self._server.objects("Pod")
         pod = next((item for item in pods if item["status"].get("podIP") == address), None)
         name = pod["metadata"]["name"] if pod else ""
@@ -52,7 +52,7 @@ class PaperAgents:
         return Acknowledgement(mode=mode, at_rest=at_rest, left_undone=left)
 
     async def losses(self, address: str) -> Mapping[str, int]:
-        """What the agent of the pod with this address lost."""
+        """Return the dropped telemetry of the agent of the pod with this address."""
         pods = self._server.objects("Pod")
         pod = next((item for item in pods if item["status"].get("podIP") == address), None)
         name = pod["metadata"]["name"] if pod else ""
@@ -61,11 +61,15 @@ class PaperAgents:
         return dict(self.lost.get(name, {}))
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:
-        nudged = pod["metadata"].get("annotations", {}).get(NUDGE)
-        if pod["metadata"]["name"] in self.deaf and "." not in (nudged or ""):
+        requested = pod["metadata"].get("annotations", {}).get(NUDGE)
+        if pod["metadata"]["name"] in self.stale and "." not in (requested or ""):
             return Mode.ACTIVE
-        if nudged:
-            return Mode(nudged.partition(".")[0])
+        if requested:
+            return Mode(requested.partition(".")[0])
         name = pod["metadata"]["name"].rpartition("-")[0]
-        found = self._server.get("ConfigMap", namespace, name)
-        return Mode(json.loads(found["data"]["control.json"])["mode"]) if found else Mode.ACTIVE
+        config_map = self._server.get("ConfigMap", namespace, name)
+        return (
+            Mode(json.loads(config_map["data"]["control.json"])["mode"])
+            if config_map
+            else Mode.ACTIVE
+        )

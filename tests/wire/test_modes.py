@@ -173,7 +173,7 @@ def test_an_order_to_halt_is_told_and_proven_though_the_server_fails_for_good(fl
 
 def test_a_pod_whose_kubelet_was_too_quick_is_told_again(fleet, an_operator):
     agents = PaperAgents(fleet)
-    agents.deaf.add("momentum-1")
+    agents.stale.add("momentum-1")
     with an_operator(agents=agents):
         fleet.wait_until(lambda: is_ready(fleet))
         fleet.clear()
