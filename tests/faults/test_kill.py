@@ -19,7 +19,7 @@ from support.agent_process import AgentFolder
 from support.paper_exchange import PaperExchange
 from support.waiting import wait_for
 
-STEPS = 113
+STEPS = 149
 """More than the steps of an order; a larger number is a step of the next order."""
 STRIDE = 41
 """Without a common divisor with STEPS, so that all steps are used, early and late steps alternately."""
