@@ -26,7 +26,7 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
 from purpleflea_operator.controllers.agent.informer import Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
-from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
+from purpleflea_operator.datadog.detection.connection import ConnectionMode, Limits, connection
 from purpleflea_operator.datadog.detection.coverage import coverage, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -149,7 +149,7 @@ def test_a_port_of_a_variable_outside_the_range_is_unusable_with_a_reason(name, 
 def test_an_unusable_port_is_named_where_the_connection_is_refused():
     daemon_set = helm(**OPEN, sockets=False, env=variables(DD_DOGSTATSD_PORT=DIGITS))
     way = chosen(facts_of(daemon_set))
-    assert way.mode is Mode.NONE
+    assert way.mode is ConnectionMode.NONE
     assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in way.refused
     assert len(way.refused) < 300
 
@@ -161,7 +161,7 @@ def test_a_declared_port_outside_the_range_is_unusable(field, number):
     for container in daemon_set["spec"]["template"]["spec"]["containers"]:
         for port in container["ports"]:
             port[field] = number
-    assert chosen(facts_of(daemon_set)).mode is Mode.NONE
+    assert chosen(facts_of(daemon_set)).mode is ConnectionMode.NONE
 
 
 @pytest.mark.parametrize("number", [None, 0, -1, 65536, 2**64, "http", []])

@@ -9,7 +9,7 @@ import orjson
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, secrets
 from purpleflea_contract import tags as metric_tags
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests import datadog_sockets
 from purpleflea_operator.manifests.metadata import Agent, Manifest
 
@@ -125,9 +125,9 @@ def local_configuration() -> list[Manifest]:
 
 def receivers(connection: Connection) -> list[Manifest]:
     """The variables that say where metrics and traces go."""
-    if connection.mode is Mode.NONE:
+    if connection.mode is ConnectionMode.NONE:
         return [_value(env.DD_TRACE_ENABLED, "false")]
-    by_socket = connection.mode in (Mode.SOCKET, Mode.CSI)
+    by_socket = connection.mode in (ConnectionMode.SOCKET, ConnectionMode.CSI)
     addresses = _by_socket(connection) if by_socket else _by_port(connection)
     if not connection.carries_traces:
         addresses.append(_value(env.DD_TRACE_ENABLED, "false"))
@@ -145,7 +145,7 @@ def _by_socket(connection: Connection) -> list[Manifest]:
 def _by_port(connection: Connection) -> list[Manifest]:
     found = [
         _from_field(env.DD_AGENT_HOST, "status.hostIP")
-        if connection.mode is Mode.HOST_IP
+        if connection.mode is ConnectionMode.HOST_IP
         else _value(env.DD_AGENT_HOST, connection.host)
     ]
     if connection.dogstatsd_port not in (None, env.DOGSTATSD_PORT):
@@ -157,7 +157,7 @@ def _by_port(connection: Connection) -> list[Manifest]:
 
 
 def _features(agent: Agent, connection: Connection) -> list[Manifest]:
-    if connection.mode is Mode.NONE:
+    if connection.mode is ConnectionMode.NONE:
         return []
     datadog = agent.spec.datadog
     found: list[Manifest] = []

@@ -5,7 +5,7 @@ those of Datadog's admission webhook, which would leave its own out.
 """
 
 from purpleflea_contract import environment as env
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.manifests.metadata import Manifest
@@ -54,7 +54,7 @@ def _folders(connection: Connection) -> dict[str, str]:
 
 
 def _source(connection: Connection, folder: str, name: str) -> Manifest:
-    if connection.mode is Mode.CSI:
+    if connection.mode is ConnectionMode.CSI:
         attributes = {"type": _CSI_TYPES[name]}
         return {"csi": {"driver": CSI_DRIVER, "readOnly": True, "volumeAttributes": attributes}}
     return {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}}

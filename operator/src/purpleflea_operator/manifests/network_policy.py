@@ -5,7 +5,7 @@ always allowed by some, never matched by an ipBlock by others), hence ports to a
 """
 
 from purpleflea_contract import environment as env
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests.metadata import Agent, Manifest, manifest, selector
 
 
@@ -27,7 +27,7 @@ def network_policy(agent: Agent, connection: Connection) -> Manifest:
 
 
 def _to_node_agent(connection: Connection) -> list[Manifest]:
-    if connection.mode is Mode.NONE:
+    if connection.mode is ConnectionMode.NONE:
         return []
     receivers = (("UDP", connection.dogstatsd_port), ("TCP", connection.apm_port))
     ports = [{"protocol": protocol, "port": port} for protocol, port in receivers if port]

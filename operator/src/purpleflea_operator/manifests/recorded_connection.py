@@ -18,7 +18,7 @@ import orjson
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
 from purpleflea_operator import parsing
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
 from purpleflea_operator.parsing import rows, table, text
@@ -61,7 +61,7 @@ def _by_socket(variables: Variables, volumes: Mapping[str, Manifest]) -> Connect
         return None
     is_csi = "csi" in volumes.get(datadog_sockets.VOLUME, {})
     return Connection(
-        mode=Mode.CSI if is_csi else Mode.SOCKET,
+        mode=ConnectionMode.CSI if is_csi else ConnectionMode.SOCKET,
         dogstatsd_socket=metrics,
         apm_socket=_socket(_value(variables, env.DD_TRACE_AGENT_URL), volumes),
     )
@@ -92,7 +92,7 @@ def _by_port(variables: Variables, traces_wanted: bool) -> Connection | None:
         # Variables that the operator did not write: they say nothing about the connection.
         return None
     return Connection(
-        mode=Mode.SERVICE if "value" in host else Mode.HOST_IP,
+        mode=ConnectionMode.SERVICE if "value" in host else ConnectionMode.HOST_IP,
         host=host.get("value", ""),
         dogstatsd_port=metrics,
         apm_port=traces,
@@ -108,7 +108,7 @@ KEY = f"{kubernetes.GROUP}/datadog-connection"
 
 def annotation(connection: Connection) -> dict[str, str]:
     """The annotation that remembers `connection`; empty where there is nothing to remember."""
-    if connection.mode is Mode.NONE:
+    if connection.mode is ConnectionMode.NONE:
         return {}
     value = {
         "mode": connection.mode,
@@ -133,7 +133,7 @@ def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | 
     try:
         value = orjson.loads(content)
         return Connection(
-            mode=Mode(value["mode"]),
+            mode=ConnectionMode(value["mode"]),
             host=_host(value["host"]),
             dogstatsd_port=_port(value["dogstatsd"]),
             apm_port=_port(value["apm"]),

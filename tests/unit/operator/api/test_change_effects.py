@@ -4,12 +4,12 @@ import pytest
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.change_effects import MEANINGS, Effect, effect_of
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support import spec_fields
 
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 ONE_VALUE = {
     "api.dialect",
     "datadog.whenMissing",

@@ -6,7 +6,11 @@ from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Control
 from purpleflea_contract.settings import Settings
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
@@ -15,7 +19,7 @@ from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
 from support.builders import a_spec
 
 DEFAULTS = Defaults(image="localhost/purpleflea-agent:0.1.0")
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
 def rendered(connection=HOST_IP, **changes):
@@ -131,20 +135,22 @@ def test_the_environment_is_what_the_datadog_libraries_read():
 
 
 def test_a_variable_stands_before_the_one_that_refers_to_it():
-    names = list(variables(Connection(mode=Mode.SERVICE, host="dd", dogstatsd_port=1, apm_port=2)))
+    names = list(
+        variables(Connection(mode=ConnectionMode.SERVICE, host="dd", dogstatsd_port=1, apm_port=2))
+    )
     assert names.index("DD_INTERNAL_POD_UID") < names.index("DD_EXTERNAL_ENV")
     assert names.index("DD_AGENT_HOST") < names.index("DD_TRACE_AGENT_URL")
 
 
 def test_other_ports_are_told():
-    found = variables(Connection(mode=Mode.HOST_IP, dogstatsd_port=8225, apm_port=8226))
+    found = variables(Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226))
     assert found["DD_DOGSTATSD_PORT"] == "8225"
     assert found["DD_TRACE_AGENT_URL"] == "http://$(DD_AGENT_HOST):8226"
 
 
 def test_the_service_is_the_host_where_the_node_opens_no_port():
     host = "datadog-agent.datadog.svc.cluster.local"
-    way = Connection(mode=Mode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126)
+    way = Connection(mode=ConnectionMode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126)
     assert variables(way)["DD_AGENT_HOST"] == host
 
 
@@ -287,7 +293,7 @@ def test_children_say_what_they_should_be_by_a_hash():
 
 
 @pytest.mark.parametrize(
-    "way", [HOST_IP, Connection(mode=Mode.SERVICE, host="h", dogstatsd_port=1)]
+    "way", [HOST_IP, Connection(mode=ConnectionMode.SERVICE, host="h", dogstatsd_port=1)]
 )
 def test_a_connection_is_remembered_on_the_workload(way):
     assert recorded_connection.connection_from_annotation(rendered(way)["StatefulSet"]) == way
@@ -335,7 +341,7 @@ def test_a_claim_asks_for_the_storage_class_that_is_named():
 
 
 def test_traces_off_open_no_port_for_them():
-    way = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
+    way = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
     policy = rendered(way)["NetworkPolicy"]["spec"]
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert 8126 not in ports
@@ -372,7 +378,7 @@ def test_agents_that_are_not_to_trace_are_told_so_once():
     container = template(datadog=off)["spec"]["containers"][0]
     told = [item for item in container["env"] if item["name"] == "DD_TRACE_ENABLED"]
     assert told == [{"name": "DD_TRACE_ENABLED", "value": "false"}]
-    way = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
+    way = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
     container = template(way, datadog=off)["spec"]["containers"][0]
     assert [item["name"] for item in container["env"]].count("DD_TRACE_ENABLED") == 1
     assert "DD_TRACE_ENABLED" not in variables()

@@ -3,7 +3,11 @@
 import pytest
 
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.manifests.children import children
@@ -12,11 +16,13 @@ from support.builders import a_spec
 
 RUN = "/var/run/datadog"
 DSD, APM = Socket(folder=RUN, name="dsd.socket"), Socket(folder=RUN, name="apm.socket")
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
-SOCKET = Connection(mode=Mode.SOCKET, dogstatsd_socket=DSD, apm_socket=APM)
-CSI = Connection(mode=Mode.CSI, dogstatsd_socket=DSD, apm_socket=APM)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+SOCKET = Connection(mode=ConnectionMode.SOCKET, dogstatsd_socket=DSD, apm_socket=APM)
+CSI = Connection(mode=ConnectionMode.CSI, dogstatsd_socket=DSD, apm_socket=APM)
 APART = Connection(
-    mode=Mode.SOCKET, dogstatsd_socket=DSD, apm_socket=Socket(folder="/opt/apm", name="t.socket")
+    mode=ConnectionMode.SOCKET,
+    dogstatsd_socket=DSD,
+    apm_socket=Socket(folder="/opt/apm", name="t.socket"),
 )
 
 
@@ -83,7 +89,7 @@ def test_by_csi_the_driver_knows_the_folder():
 
 
 def test_a_socket_for_metrics_alone_turns_traces_off():
-    way = Connection(mode=Mode.SOCKET, dogstatsd_socket=DSD)
+    way = Connection(mode=ConnectionMode.SOCKET, dogstatsd_socket=DSD)
     (container,) = pod_of(way)["containers"]
     assert variables(container)["DD_TRACE_ENABLED"] == "false"
     assert "DD_TRACE_AGENT_URL" not in variables(container)
@@ -110,10 +116,12 @@ def test_what_is_remembered_is_what_was_injected(way):
     assert recorded_connection.connection_from_annotation(stateful_set) == way
 
 
-BY_NAME = Connection(mode=Mode.SERVICE, host="a.b.svc", dogstatsd_port=8225, apm_port=8226)
-UNTRACED = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
+BY_NAME = Connection(
+    mode=ConnectionMode.SERVICE, host="a.b.svc", dogstatsd_port=8225, apm_port=8226
+)
+UNTRACED = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
 CSI_APART = Connection(
-    mode=Mode.CSI,
+    mode=ConnectionMode.CSI,
     dogstatsd_socket=DSD,
     apm_socket=Socket(folder="/var/run/datadog-apm", name="t.socket"),
 )
@@ -125,7 +133,7 @@ WAYS = [
     APART,
     CSI,
     CSI_APART,
-    Connection(mode=Mode.SOCKET, dogstatsd_socket=DSD),
+    Connection(mode=ConnectionMode.SOCKET, dogstatsd_socket=DSD),
 ]
 
 

@@ -15,7 +15,11 @@ import pytest
 import yaml
 
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
@@ -25,25 +29,25 @@ from support.builders import a_spec
 FOLDER = Path(__file__).parents[3] / "data" / "golden"
 DEFAULTS = Defaults(image="localhost/purpleflea-agent:1.2.3")
 
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 SHARED = Connection(
-    mode=Mode.SOCKET,
+    mode=ConnectionMode.SOCKET,
     dogstatsd_socket=Socket(folder="/var/run/datadog", name="dsd.socket"),
     apm_socket=Socket(folder="/var/run/datadog", name="apm.socket"),
 )
 SEPARATE = Connection(
-    mode=Mode.SOCKET,
+    mode=ConnectionMode.SOCKET,
     dogstatsd_socket=Socket(folder="/run/metrics", name="dsd.socket"),
     apm_socket=Socket(folder="/run/traces", name="apm.socket"),
 )
 SERVICE = Connection(
-    mode=Mode.SERVICE,
+    mode=ConnectionMode.SERVICE,
     host="datadog-agent.datadog.svc.cluster.local",
     dogstatsd_port=8225,
     apm_port=8226,
 )
 CSI = Connection(
-    mode=Mode.CSI, dogstatsd_socket=SHARED.dogstatsd_socket, apm_socket=SHARED.apm_socket
+    mode=ConnectionMode.CSI, dogstatsd_socket=SHARED.dogstatsd_socket, apm_socket=SHARED.apm_socket
 )
 HOLD = {"datadog": {"whenMissing": "Hold"}}
 STORAGE = {"size": "2Gi", "storageClassName": "fast", "whenDeleted": "Delete"}
@@ -63,12 +67,12 @@ AGENTS = {
     ),
     "connection-host-ip-other-ports": (
         a_spec(),
-        Connection(mode=Mode.HOST_IP, dogstatsd_port=8225, apm_port=8226),
+        Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226),
         0,
     ),
     "connection-host-ip-metrics-only": (
         a_spec(),
-        Connection(mode=Mode.HOST_IP, dogstatsd_port=8125),
+        Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125),
         0,
     ),
     "connection-service": (a_spec(), SERVICE, 0),

@@ -3,16 +3,23 @@ import pytest
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.codegen.crd import agent_crd, observability_crd
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_spec
 
 WAYS = [
     NO_CONNECTION,
-    Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126),
+    Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126),
     Connection(
-        mode=Mode.SERVICE, host="dd.datadog.svc.cluster.local", dogstatsd_port=8225, apm_port=8226
+        mode=ConnectionMode.SERVICE,
+        host="dd.datadog.svc.cluster.local",
+        dogstatsd_port=8225,
+        apm_port=8226,
     ),
 ]
 SPECS = [

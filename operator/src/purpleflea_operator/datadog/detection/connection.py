@@ -24,7 +24,7 @@ FAULTS = 5
 """Values that cannot be used, as many as a message names."""
 
 
-class Mode(StrEnum):
+class ConnectionMode(StrEnum):
     """How agents reach the node agent, in the order in which `Auto` prefers them."""
 
     HOST_IP = "HostIP"
@@ -46,7 +46,7 @@ class Refusal(StrEnum):
     """The namespace allows no folder of the node."""
     NOT_VISIBLE = "NotVisible"
     """Whether the namespace allows it cannot be seen."""
-    TURN = "Turn"
+    RESTART_BUDGET = "RestartBudget"
     """Agents of other resources restart for theirs first."""
 
 
@@ -54,7 +54,7 @@ class Refusal(StrEnum):
 class Connection:
     """The way to the node agent. `host` is empty for HostIP: each pod learns it from its node."""
 
-    mode: Mode
+    mode: ConnectionMode
     host: str = ""
     dogstatsd_port: int | None = None
     apm_port: int | None = None
@@ -75,7 +75,7 @@ class Connection:
         return bool(self.apm_port or self.apm_socket)
 
 
-NO_CONNECTION = Connection(mode=Mode.NONE)
+NO_CONNECTION = Connection(mode=ConnectionMode.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class Limits:
         Where the namespace has come to forbid sockets, no pod that mounts them can be made again: one restart, one at
         a time and unheard, is better than identities that do not come back. Not where they would wait to be heard.
         """
-        by_socket = self.had is not None and self.had.mode is Mode.SOCKET
+        by_socket = self.had is not None and self.had.mode is ConnectionMode.SOCKET
         is_forbidden = by_socket and self.security.allows_host_paths is False
         return None if is_forbidden and not self.must_be_heard else self.had
 
@@ -129,11 +129,11 @@ def _trusted(wanted: Wanted) -> Connection:
     """What was asked for by name where nothing can be seen, as Datadog's installers set it up by default."""
     match wanted:
         case "HostIP":
-            return Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+            return Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
         case "Socket" | "CSI":
             folder = "/var/run/datadog"
             return Connection(
-                mode=Mode(wanted),
+                mode=ConnectionMode(wanted),
                 dogstatsd_socket=Socket(folder=folder, name="dsd.socket"),
                 apm_socket=Socket(folder=folder, name="apm.socket"),
             )
@@ -174,21 +174,21 @@ def _metrics_way(item: Connection) -> tuple[object, ...]:
 def _cost(item: Connection) -> tuple[int, int]:
     """Signals that are left out, then the order of the modes."""
     missing = (not item.carries_metrics) + (not item.carries_traces)
-    return missing, list(Mode).index(item.mode)
+    return missing, list(ConnectionMode).index(item.mode)
 
 
 def _offers(agent: NodeAgent, facts: DatadogFacts) -> Iterator[Connection]:
     """The ways that carry at least metrics."""
-    found = [_by_host(agent), _by_service(agent), _by_socket(agent, Mode.SOCKET)]
+    found = [_by_host(agent), _by_service(agent), _by_socket(agent, ConnectionMode.SOCKET)]
     if facts.csi_driver:
-        found.append(_by_socket(agent, Mode.CSI))
+        found.append(_by_socket(agent, ConnectionMode.CSI))
     return (item for item in found if item is not None and item.carries_metrics)
 
 
 def _by_host(agent: NodeAgent) -> Connection:
     dogstatsd, apm = agent.dogstatsd.port, agent.apm.port
     return Connection(
-        mode=Mode.HOST_IP,
+        mode=ConnectionMode.HOST_IP,
         dogstatsd_port=dogstatsd.on_host if dogstatsd else None,
         apm_port=apm.on_host if apm else None,
     )
@@ -199,7 +199,7 @@ def _by_service(agent: NodeAgent) -> Connection | None:
         return None
     # The Service lists its ports even where nothing listens behind them.
     return Connection(
-        mode=Mode.SERVICE,
+        mode=ConnectionMode.SERVICE,
         host=f"{agent.service.name}.{agent.namespace}.{CLUSTER_DOMAIN}",
         dogstatsd_port=agent.service.dogstatsd_port if _is_behind(agent.dogstatsd.port) else None,
         apm_port=agent.service.apm_port if _is_behind(agent.apm.port) else None,
@@ -211,9 +211,9 @@ def _is_behind(port: Port | None) -> bool:
     return port is not None and port.is_declared
 
 
-def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:
+def _by_socket(agent: NodeAgent, mode: ConnectionMode) -> Connection:
     metrics, traces = agent.dogstatsd.socket, agent.apm.socket
-    if mode is Mode.CSI:
+    if mode is ConnectionMode.CSI:
         # Folders of the node are the driver's own affair; what counts is whether the sockets lie together.
         is_shared = metrics and traces and metrics.folder == traces.folder
         metrics = metrics and replace(metrics, folder=env.SOCKETS_DIR)
@@ -224,7 +224,7 @@ def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:
 
 def _is_allowed(item: Connection, security: PodSecurity, wanted: Wanted) -> bool:
     """A socket needs a folder of the node. Asked for by name it is tried where we cannot see; never by Auto."""
-    if item.mode is not Mode.SOCKET:
+    if item.mode is not ConnectionMode.SOCKET:
         return True
     allowed = security.allows_host_paths
     return allowed is True or (allowed is None and wanted == "Socket")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from purpleflea_operator.datadog.detection.connection import Connection, Mode, serves
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode, serves
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent
 from purpleflea_operator.datadog.detection.placement import Node
 from purpleflea_operator.parsing import rows, table, text
@@ -114,7 +114,7 @@ def coverage(
     nodes: Iterable[str], facts: DatadogFacts, way: Connection, landscape: Landscape
 ) -> Coverage:
     """How far the nodes have a node agent that hears this way."""
-    if way.mode is Mode.NONE:
+    if way.mode is ConnectionMode.NONE:
         return ALL_COVERED
     if not landscape.is_visible:
         return NOT_VISIBLE

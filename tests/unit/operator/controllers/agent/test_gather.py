@@ -8,7 +8,7 @@ from purpleflea_operator.controllers.agent.decisions.gather import world_of
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
-    Mode,
+    ConnectionMode,
     Refusal,
     connection,
 )
@@ -23,7 +23,7 @@ from support.installations import a_node, a_terrain, helm
 
 KEY = NamespacedName("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
 def a_cache(*, owner="agent-uid", way=HOST_IP):
@@ -92,10 +92,14 @@ def test_an_invalid_spec_leaves_agents_the_connection_that_they_have():
 
 def test_a_disabled_connection_is_not_remembered():
     agent = an_agent(datadog={"connection": "Disabled"})
-    assert world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is Mode.NONE
+    assert (
+        world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is ConnectionMode.NONE
+    )
 
 
-@pytest.mark.parametrize(("when_missing", "mode"), [("Warn", Mode.NONE), ("Hold", Mode.SOCKET)])
+@pytest.mark.parametrize(
+    ("when_missing", "mode"), [("Warn", ConnectionMode.NONE), ("Hold", ConnectionMode.SOCKET)]
+)
 def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wait(
     when_missing, mode
 ):
@@ -103,7 +107,7 @@ def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wa
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": "trading", "uid": "n", "labels": labels}
     terrain.note(resources.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
-    had = Connection(mode=Mode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
+    had = Connection(mode=ConnectionMode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
     agent = an_agent(datadog={"whenMissing": when_missing})
     assert world_of(a_cache(way=had), KEY, agent, terrain, now=NOW).connection.mode is mode
 
@@ -127,7 +131,10 @@ def test_another_connection_waits_for_its_turn():
     called = []
     terrain.turns.concern = called.append
     world = world_of(a_cache(), KEY, a_settled_agent(), terrain, now=NOW)
-    assert (world.connection.dogstatsd_port, world.connection.refusal) == (8125, Refusal.TURN)
+    assert (world.connection.dogstatsd_port, world.connection.refusal) == (
+        8125,
+        Refusal.RESTART_BUDGET,
+    )
     finding = telemetry_ready(world)
     assert (finding.status, finding.reason) == ("Unknown", "WaitingForAgents")
     terrain.turns.leave(OTHER)
@@ -175,7 +182,7 @@ def test_who_need_not_wait_for_a_turn(agent, way):
 def test_agents_without_a_connection_get_one_in_turn():
     terrain = a_terrain_where_another_agent_restarts()
     world = world_of(a_cache(way=NO_CONNECTION), KEY, a_settled_agent(), terrain, now=NOW)
-    assert world.connection.refusal is Refusal.TURN
+    assert world.connection.refusal is Refusal.RESTART_BUDGET
 
 
 def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land():

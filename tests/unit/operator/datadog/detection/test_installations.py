@@ -11,7 +11,7 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
+from purpleflea_operator.datadog.detection.connection import ConnectionMode, Limits, connection
 from purpleflea_operator.datadog.detection.coverage import coverage
 from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -780,5 +780,5 @@ def test_what_agents_are_given_is_given_to_them_again(case):
     """With the connection remembered, the same installation leads to the same one."""
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
     first = connection(facts, case.wanted, Limits(security=case.security))
-    had = None if first.mode is Mode.NONE else first
+    had = None if first.mode is ConnectionMode.NONE else first
     assert connection(facts, case.wanted, Limits(security=case.security, had=had)) == first

@@ -4,8 +4,8 @@ import pytest
 
 from purpleflea_operator.datadog.detection.connection import (
     Connection,
+    ConnectionMode,
     Limits,
-    Mode,
     Refusal,
     connection,
 )
@@ -29,7 +29,7 @@ OPERATOR_LABELS = {
     "agent.datadoghq.com/name": "datadog",
 }
 OPEN = {"dogstatsd_host_port": True, "apm_host_port": True}
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
 def facts_of(*daemon_sets, services=LOCAL_SERVICES, **more):
@@ -209,13 +209,13 @@ def test_the_label_of_the_namespace_says_what_it_allows(labels, level, allowed):
 
 def test_a_better_way_that_is_added_later_restarts_nobody():
     by_service = connection(facts_of(helm()), "Auto")
-    assert by_service.mode is Mode.SERVICE
+    assert by_service.mode is ConnectionMode.SERVICE
     limits = Limits(had=by_service)
     assert connection(facts_of(helm(**OPEN)), "Auto", limits) == by_service
 
 
 def test_a_way_that_is_gone_gives_place_to_another():
-    assert connection(facts_of(helm()), "Auto", Limits(had=HOST_IP)).mode is Mode.SERVICE
+    assert connection(facts_of(helm()), "Auto", Limits(had=HOST_IP)).mode is ConnectionMode.SERVICE
 
 
 def test_a_port_that_moves_moves_the_agents():
@@ -249,18 +249,18 @@ def test_the_preference_between_two_node_agents_moves_nobody():
 
 def test_no_node_agent_keeps_what_agents_have():
     assert connection(NO_DATADOG, "Auto", Limits(had=HOST_IP)) == HOST_IP
-    assert connection(NO_DATADOG, "Auto").mode is Mode.NONE
-    assert connection(NO_DATADOG, "Disabled", Limits(had=HOST_IP)).mode is Mode.NONE
+    assert connection(NO_DATADOG, "Auto").mode is ConnectionMode.NONE
+    assert connection(NO_DATADOG, "Disabled", Limits(had=HOST_IP)).mode is ConnectionMode.NONE
 
 
 def test_a_refused_way_keeps_what_agents_have_and_says_why():
     found = connection(facts_of(helm()), "HostIP", Limits(had=HOST_IP))
-    assert (found.mode, found.dogstatsd_port) == (Mode.HOST_IP, 8125)
+    assert (found.mode, found.dogstatsd_port) == (ConnectionMode.HOST_IP, 8125)
     assert found.refused == "no port of the node takes metrics"
 
 
 BY_SOCKET = Connection(
-    mode=Mode.SOCKET,
+    mode=ConnectionMode.SOCKET,
     dogstatsd_socket=Socket(folder="/var/run/datadog", name="dsd.socket"),
     apm_socket=Socket(folder="/var/run/datadog", name="apm.socket"),
 )
@@ -272,11 +272,11 @@ def test_sockets_that_a_namespace_came_to_forbid_are_given_up(wanted, level):
     """A pod with a folder of the node could not be made again."""
     limits = Limits(security=level, had=BY_SOCKET)
     found = connection(facts_of(helm(), services={}), wanted, limits)
-    assert (found.mode, found.refusal) == (Mode.NONE, Refusal.POD_SECURITY)
-    assert connection(NO_DATADOG, wanted, limits).mode is Mode.NONE
+    assert (found.mode, found.refusal) == (ConnectionMode.NONE, Refusal.POD_SECURITY)
+    assert connection(NO_DATADOG, wanted, limits).mode is ConnectionMode.NONE
 
 
-@pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=Mode.CSI)])
+@pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=ConnectionMode.CSI)])
 def test_what_a_namespace_does_not_forbid_is_kept(had):
     limits = Limits(security=PodSecurity.RESTRICTED, had=had)
     assert connection(facts_of(helm(), services={}), "Auto", limits).mode is had.mode
@@ -285,13 +285,13 @@ def test_what_a_namespace_does_not_forbid_is_kept(had):
 @pytest.mark.parametrize("level", [PodSecurity.PRIVILEGED, PodSecurity.UNKNOWN])
 def test_sockets_that_may_be_allowed_are_kept(level):
     limits = Limits(security=level, had=BY_SOCKET)
-    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is Mode.SOCKET
+    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is ConnectionMode.SOCKET
 
 
 def test_agents_that_would_wait_to_be_heard_keep_forbidden_sockets_while_they_run():
     limits = Limits(security=PodSecurity.RESTRICTED, had=BY_SOCKET, must_be_heard=True)
     found = connection(facts_of(helm(), services={}), "Auto", limits)
-    assert (found.mode, found.refusal) == (Mode.SOCKET, Refusal.POD_SECURITY)
+    assert (found.mode, found.refusal) == (ConnectionMode.SOCKET, Refusal.POD_SECURITY)
 
 
 def test_no_socket_in_a_folder_of_the_node_is_said():
@@ -303,11 +303,11 @@ def test_no_socket_in_a_folder_of_the_node_is_said():
 @pytest.mark.parametrize(
     ("wanted", "mode", "metrics"),
     [
-        ("HostIP", Mode.HOST_IP, (8125, None)),
-        ("Socket", Mode.SOCKET, (None, "/var/run/datadog")),
-        ("CSI", Mode.CSI, (None, "/var/run/datadog")),
-        ("Auto", Mode.NONE, (None, None)),
-        ("Service", Mode.NONE, (None, None)),
+        ("HostIP", ConnectionMode.HOST_IP, (8125, None)),
+        ("Socket", ConnectionMode.SOCKET, (None, "/var/run/datadog")),
+        ("CSI", ConnectionMode.CSI, (None, "/var/run/datadog")),
+        ("Auto", ConnectionMode.NONE, (None, None)),
+        ("Service", ConnectionMode.NONE, (None, None)),
     ],
 )
 def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mode, metrics):
@@ -323,5 +323,5 @@ def test_the_node_agent_that_is_reached_is_told_of():
     facts = facts_of(helm("a-datadog", desired=9), helm("b-datadog", **OPEN), services={})
     first, second = facts.node_agents
     assert hearers(facts, HOST_IP, ALL_COVERED) == (Heard(by=second),)
-    assert hearers(facts, Connection(mode=Mode.NONE), ALL_COVERED) == (Heard(by=first),)
+    assert hearers(facts, Connection(mode=ConnectionMode.NONE), ALL_COVERED) == (Heard(by=first),)
     assert hearers(NO_DATADOG, HOST_IP, ALL_COVERED) == ()

@@ -15,7 +15,7 @@ from purpleflea_operator.controllers.agent.conditions.finding import (
 )
 from purpleflea_operator.controllers.agent.conditions.reasons import TelemetryReason
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import Mode, takes_traces
+from purpleflea_operator.datadog.detection.connection import ConnectionMode, takes_traces
 from purpleflea_operator.datadog.detection.coverage import Heard, hearers
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch, worst
 
@@ -60,7 +60,7 @@ class _Gap:
 
 def _gaps(world: ObservedState) -> tuple[_Gap, ...]:
     way = world.connection
-    by_socket = way.mode in (Mode.SOCKET, Mode.CSI)
+    by_socket = way.mode in (ConnectionMode.SOCKET, ConnectionMode.CSI)
     traces = partial(remedies.traces, by_socket=by_socket)
     return (
         _Gap(

@@ -23,7 +23,7 @@ from purpleflea_operator.controllers.agent.conditions.reasons import DatadogReas
 from purpleflea_operator.controllers.agent.conditions.signals import signal_off, signals
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import Mode, Refusal, serves
+from purpleflea_operator.datadog.detection.connection import ConnectionMode, Refusal, serves
 from purpleflea_operator.datadog.detection.coverage import Missing, hearers
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch
 
@@ -75,7 +75,7 @@ def telemetry_ready(world: ObservedState) -> Finding:
 
     Of an agent whose spec is invalid, what runs is judged: its last valid version.
     """
-    if world.agent is None and world.connection.mode is Mode.NONE:
+    if world.agent is None and world.connection.mode is ConnectionMode.NONE:
         message = "the spec is invalid, and no connection of its last valid version is known"
         return _telemetry("Unknown", TelemetryReason.SPEC_INVALID, message)
     if world.agent is not None and world.agent.spec.datadog.connection == "Disabled":
@@ -105,7 +105,7 @@ def _reached(world: ObservedState) -> str:
 def _no_node_agent(world: ObservedState) -> Finding:
     if not world.datadog.are_complete:
         way = world.connection.mode
-        used = "agents send nothing" if way is Mode.NONE else f"agents use {way} unproven"
+        used = "agents send nothing" if way is ConnectionMode.NONE else f"agents use {way} unproven"
         message = f"what the node agent takes cannot be seen; {used}"
         return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
     held = [item for item in world.pods if item.held]
@@ -118,8 +118,8 @@ def _refused(world: ObservedState, found: NodeAgent) -> Finding | None:
     way = world.connection
     if not way.refused:
         return None
-    kept = "" if way.mode is Mode.NONE else f"; agents keep {way.mode} until then"
-    if way.refusal is Refusal.TURN:
+    kept = "" if way.mode is ConnectionMode.NONE else f"; agents keep {way.mode} until then"
+    if way.refusal is Refusal.RESTART_BUDGET:
         return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, way.refused + kept)
     if found.dogstatsd.state is Switch.OFF:
         message = f"the node agent takes no metrics. Turn them on: {remedies.metrics(found)}"
@@ -133,7 +133,7 @@ def _refused(world: ObservedState, found: NodeAgent) -> Finding | None:
         )
         lasts = (
             "; agents send nothing"
-            if way.mode is Mode.NONE
+            if way.mode is ConnectionMode.NONE
             else f"{kept}; who ends does not return"
         )
         return _telemetry("False", TelemetryReason.POD_SECURITY, message + lasts)

@@ -85,7 +85,7 @@ def _in_turn(
     if is_held or turns.take(key):
         return way
     text = "agents of other resources restart for the node agent first"
-    return replace(had, refusal=Refusal.TURN, refused=text)
+    return replace(had, refusal=Refusal.RESTART_BUDGET, refused=text)
 
 
 def _injected(way: Connection) -> tuple[object, ...]:

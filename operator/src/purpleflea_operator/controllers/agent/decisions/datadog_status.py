@@ -4,7 +4,7 @@ from typing import Any
 
 from purpleflea_operator.api.agent_status import REASON_LIMIT
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.coverage import Coverage, hearers
 from purpleflea_operator.datadog.detection.facts import Switch, worst
 from purpleflea_operator.manifests import datadog_sockets
@@ -32,7 +32,7 @@ def datadog_status(world: ObservedState) -> dict[str, Any] | None:
         "dogstatsd": _address(way, way.dogstatsd_port, datadog_sockets.dogstatsd_url(way), metrics),
         "apm": _address(way, way.apm_port, datadog_sockets.apm_url(way), traces),
         "logs": str(worst(item.logs for item in heard)),
-        "nodes": _nodes(world.coverage) if way.mode is not Mode.NONE else None,
+        "nodes": _nodes(world.coverage) if way.mode is not ConnectionMode.NONE else None,
     }
     return {key: value for key, value in status.items() if value is not None}
 
@@ -42,7 +42,9 @@ def _address(way: Connection, port: int | None, url: str | None, state: Switch) 
         return url
     if port is not None:
         # HostIP is written as such: each pod learns the address of its own node.
-        return f"{Mode.HOST_IP if way.mode is Mode.HOST_IP else way.host}:{port}"
+        return (
+            f"{ConnectionMode.HOST_IP if way.mode is ConnectionMode.HOST_IP else way.host}:{port}"
+        )
     return str(Switch.UNKNOWN if state is Switch.UNKNOWN else Switch.OFF)
 
 
