@@ -6,7 +6,7 @@ from typing import Any
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod, pod
-from purpleflea_operator.datadog.detection.connection import Wanted, connection
+from purpleflea_operator.datadog.detection.connection import Wanted, selected_connection
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.manifests.metadata import Agent
 from support.builders import LOCAL_SERVICES, Manifest, a_spec
@@ -71,6 +71,6 @@ def observed_state(
         ),
         "pods": [item if isinstance(item, Pod) else pod(item) for item in pods],
         "datadog": facts,
-        "connection": connection(facts, wanted),
+        "connection": selected_connection(facts, wanted),
     }
     return ObservedState(**{**fields, **overrides})

@@ -26,7 +26,11 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
 from purpleflea_operator.controllers.agent.informer import Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
-from purpleflea_operator.datadog.detection.connection import ConnectionMode, Limits, connection
+from purpleflea_operator.datadog.detection.connection import (
+    ConnectionMode,
+    Constraints,
+    selected_connection,
+)
 from purpleflea_operator.datadog.detection.coverage import coverage, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -91,7 +95,7 @@ def facts_of(daemon_set, service=None):
 
 
 def chosen(facts, wanted="Auto"):
-    return connection(facts, wanted, Limits(security=PodSecurity.PRIVILEGED))
+    return selected_connection(facts, wanted, Constraints(security=PodSecurity.PRIVILEGED))
 
 
 @pytest.mark.parametrize("value", NOT_PORTS, ids=lambda value: repr(value)[:20])
@@ -141,8 +145,8 @@ def test_a_port_of_a_variable_outside_the_range_is_unusable_with_a_reason(name, 
     )
     assert receiver.port is None
     assert other.port is not None
-    assert receiver.barrier.name == name
-    assert agent.faults == (f"{name} is not a port from 1 to 65535",)
+    assert receiver.blocked_by.name == name
+    assert agent.invalid_values == (f"{name} is not a port from 1 to 65535",)
     assert value not in str(agent)
 
 
@@ -150,8 +154,8 @@ def test_an_unusable_port_is_named_where_the_connection_is_refused():
     daemon_set = helm(**OPEN, sockets=False, env=variables(DD_DOGSTATSD_PORT=DIGITS))
     way = chosen(facts_of(daemon_set))
     assert way.mode is ConnectionMode.NONE
-    assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in way.refused
-    assert len(way.refused) < 300
+    assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in way.refusal_message
+    assert len(way.refusal_message) < 300
 
 
 @pytest.mark.parametrize("number", [None, 0, 65536, 2**64, "8125 ", DIGITS, []])
@@ -169,7 +173,9 @@ def test_a_port_of_a_service_outside_the_range_is_unusable_with_a_reason(number)
     service = a_local_service(ports={"dogstatsdport": number, "traceport": 8126})
     (agent,) = facts_of(helm(sockets=False), service).node_agents
     assert (agent.service.dogstatsd_port, agent.service.apm_port) == (None, 8126)
-    assert agent.faults == ("port dogstatsdport of its Service is not a port from 1 to 65535",)
+    assert agent.invalid_values == (
+        "port dogstatsdport of its Service is not a port from 1 to 65535",
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +194,7 @@ def test_a_socket_outside_a_clean_path_is_unusable_with_a_reason(path):
     (agent,) = facts_of(helm(env=variables(DD_DOGSTATSD_SOCKET=path))).node_agents
     assert agent.dogstatsd.socket is None
     assert agent.apm.socket is not None
-    (fault,) = agent.faults
+    (fault,) = agent.invalid_values
     assert fault.startswith("DD_DOGSTATSD_SOCKET is not an absolute path")
 
 
@@ -515,7 +521,7 @@ def test_detection_accepts_mutated_objects():
             for port in (way.dogstatsd_port, way.apm_port):
                 assert port is None or 1 <= port <= 65535
             coverage(["node-1"], facts, way, around)
-            assert len(way.refused) < 2000
+            assert len(way.refusal_message) < 2000
         node_agent_pod(mutated(NODE_AGENT, chance))
     assert NO_DATADOG.are_complete
 

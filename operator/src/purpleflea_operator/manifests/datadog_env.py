@@ -129,7 +129,7 @@ def receivers(connection: Connection) -> list[Manifest]:
         return [_value(env.DD_TRACE_ENABLED, "false")]
     by_socket = connection.mode in (ConnectionMode.SOCKET, ConnectionMode.CSI)
     addresses = _by_socket(connection) if by_socket else _by_port(connection)
-    if not connection.carries_traces:
+    if not connection.supports_traces:
         addresses.append(_value(env.DD_TRACE_ENABLED, "false"))
     return addresses
 
@@ -161,7 +161,7 @@ def _features(agent: Agent, connection: Connection) -> list[Manifest]:
         return []
     datadog = agent.spec.datadog
     found: list[Manifest] = []
-    if not datadog.apm.enabled and connection.carries_traces:
+    if not datadog.apm.enabled and connection.supports_traces:
         found.append(_value(env.DD_TRACE_ENABLED, "false"))
     if datadog.apm.sample_rate is not None:
         rules = [{"sample_rate": float(datadog.apm.sample_rate)}]

@@ -22,14 +22,14 @@ from purpleflea_operator.manifests.metadata import (
     unified_service_labels,
 )
 from purpleflea_operator.manifests.passthrough import all_passed_on, passed_on
-from purpleflea_operator.manifests.user_overrides import Extras, extras
+from purpleflea_operator.manifests.user_overrides import UserOverrides, user_overrides
 
 USER = 10001
 
 
 def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Manifest:
     """The pod template of an agent; any change of it restarts the agents."""
-    added = extras(agent)
+    added = user_overrides(agent)
     return {
         "metadata": {
             "labels": {**added.labels, **labels(agent), **unified_service_labels(agent, defaults)},
@@ -43,7 +43,9 @@ def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
     }
 
 
-def _pod_spec(agent: Agent, defaults: Defaults, connection: Connection, added: Extras) -> Manifest:
+def _pod_spec(
+    agent: Agent, defaults: Defaults, connection: Connection, added: UserOverrides
+) -> Manifest:
     spec: Manifest = {
         **service_account.identity_of_pods(agent),
         "enableServiceLinks": False,
@@ -100,7 +102,9 @@ def _placement(agent: Agent) -> Manifest:
     return found
 
 
-def _container(agent: Agent, defaults: Defaults, connection: Connection, added: Extras) -> Manifest:
+def _container(
+    agent: Agent, defaults: Defaults, connection: Connection, added: UserOverrides
+) -> Manifest:
     resources = agent.spec.pod.resources
     policy = agent.spec.image.pull_policy if agent.spec.image else defaults.image_pull_policy
     container: Manifest = {

@@ -31,27 +31,27 @@ _VOLUMES = {path: name for name, path in datadog_sockets.PATHS.items()}
 
 
 def connection_from_pods(
-    pods: Iterable[Manifest], *, traces_wanted: bool = True
+    pods: Iterable[Manifest], *, traces_enabled: bool = True
 ) -> Connection | None:
     """What the youngest pod that tells of one has; None where none does.
 
-    `traces_wanted` is what the agent's spec says: where it is False, variables do not tell whether traces had a way.
+    `traces_enabled` is what the agent's spec says: where it is False, variables do not tell whether traces had a way.
     """
     staying = [item for item in pods if "deletionTimestamp" not in item["metadata"]]
     # Parallel pods are of the same second; the name makes the choice the same each time.
     staying.sort(
         key=lambda item: (text(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
     )
-    found = (_of_pod(table(item.get("spec")), traces_wanted) for item in reversed(staying))
+    found = (_of_pod(table(item.get("spec")), traces_enabled) for item in reversed(staying))
     return next((item for item in found if item is not None), None)
 
 
-def _of_pod(spec: Manifest, traces_wanted: bool) -> Connection | None:
+def _of_pod(spec: Manifest, traces_enabled: bool) -> Connection | None:
     for container in rows(spec.get("containers")):
         if container.get("name") == kubernetes.CONTAINER:
             variables = {text(item.get("name")): item for item in rows(container.get("env"))}
             volumes = {text(item.get("name")): item for item in rows(spec.get("volumes"))}
-            return _by_socket(variables, volumes) or _by_port(variables, traces_wanted)
+            return _by_socket(variables, volumes) or _by_port(variables, traces_enabled)
     return None
 
 
@@ -78,11 +78,11 @@ def _socket(url: str, volumes: Mapping[str, Manifest]) -> Socket | None:
     return Socket(folder=folder, name=name) if folder is not None and is_usable else None
 
 
-def _by_port(variables: Variables, traces_wanted: bool) -> Connection | None:
+def _by_port(variables: Variables, traces_enabled: bool) -> Connection | None:
     host = variables.get(env.DD_AGENT_HOST, {})
     if not host:
         return None
-    is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_wanted
+    is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_enabled
     url = _value(variables, env.DD_TRACE_AGENT_URL)
     default = None if is_off else env.TRACE_PORT
     metrics = parsing.port(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)

@@ -37,7 +37,7 @@ OWN_VARIABLES = frozenset(item.name for item in env.VARIABLES) - OPEN_VARIABLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extras:
+class UserOverrides:
     """What of the user's additions takes effect, and the fields of what does not."""
 
     labels: Mapping[str, str]
@@ -49,7 +49,7 @@ class Extras:
     ignored: tuple[str, ...]
 
 
-def extras(agent: Agent) -> Extras:
+def user_overrides(agent: Agent) -> UserOverrides:
     """The user's additions to the pods of an agent."""
     pod, rendered = agent.spec.pod, datadog_env.annotations(agent).keys()
 
@@ -64,7 +64,7 @@ def extras(agent: Agent) -> Extras:
         *_named("volumeMounts", (item.mount_path for item in pod.volume_mounts), _is_own_path),
         *_named("sidecars", (item.name for item in pod.sidecars), _is_own_container),
     )
-    return Extras(
+    return UserOverrides(
         labels={key: value for key, value in pod.labels.items() if not _is_own_label(key)},
         annotations={
             key: value for key, value in pod.annotations.items() if not is_own_annotation(key)

@@ -10,7 +10,7 @@ from purpleflea_operator.codegen.structural_schema import structural
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
-from purpleflea_operator.manifests.user_overrides import extras
+from purpleflea_operator.manifests.user_overrides import user_overrides
 
 CHECKOUT = Path(__file__).parents[4]
 FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))
@@ -36,7 +36,7 @@ def agents_in(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_an_example_is_valid_and_nothing_of_it_is_ignored(file):
     for agent in agents_in(file):
-        assert extras(agent).ignored == ()
+        assert user_overrides(agent).ignored == ()
         assert children(agent, Defaults(image="agent:1"), NO_CONNECTION)
 
 

@@ -150,7 +150,7 @@ def test_live_pods_tell_what_they_were_given(way):
 @pytest.mark.parametrize("way", [HOST_IP, BY_NAME, SOCKET, CSI], ids=str)
 def test_traces_that_the_user_turned_off_are_no_lack_of_the_connection(way):
     silent = a_live_pod(way, datadog={"apm": {"enabled": False}})
-    assert recorded_connection.connection_from_pods([silent], traces_wanted=False) == way
+    assert recorded_connection.connection_from_pods([silent], traces_enabled=False) == way
 
 
 def test_of_pods_of_two_revisions_the_youngest_that_stays_tells():

@@ -8,7 +8,7 @@ from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_val
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
-from purpleflea_operator.manifests.user_overrides import extras
+from purpleflea_operator.manifests.user_overrides import user_overrides
 from support.builders import a_spec
 from support.observed_states import observed_state
 
@@ -107,7 +107,7 @@ def extras_own_variables():
 def test_every_variable_of_the_contract_is_the_operators_but_for_log_injection():
     names = [item.name for item in env.VARIABLES]
     agent = an_agent(pod={"env": [{"name": name, "value": "x"} for name in names]})
-    assert [item.name for item in extras(agent).env] == [env.DD_LOGS_INJECTION]
+    assert [item.name for item in user_overrides(agent).env] == [env.DD_LOGS_INJECTION]
 
 
 def test_a_spec_that_adds_only_what_is_free_is_valid():
@@ -119,8 +119,8 @@ def test_a_spec_that_adds_only_what_is_free_is_valid():
 def test_where_datadog_is_disabled_its_annotations_are_the_users():
     note = {"ad.datadoghq.com/agent.logs": "[]"}
     agent = an_agent(datadog={"connection": "Disabled"}, pod={"annotations": note})
-    assert extras(agent).ignored == ()
-    assert extras(agent).annotations == note
+    assert user_overrides(agent).ignored == ()
+    assert user_overrides(agent).annotations == note
 
 
 def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():

@@ -137,5 +137,9 @@ def _report(before: DatadogFacts, facts: DatadogFacts) -> None:
 
 def _unusable(facts: DatadogFacts) -> set[tuple[str, str]]:
     agents = facts.node_agents
-    found = {(f"{agent.namespace}/{agent.name}", item) for agent in agents for item in agent.faults}
+    found = {
+        (f"{agent.namespace}/{agent.name}", item)
+        for agent in agents
+        for item in agent.invalid_values
+    }
     return found | {(name, "the DaemonSet cannot be read") for name in facts.unreadable}

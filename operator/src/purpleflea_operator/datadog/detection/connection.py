@@ -60,17 +60,17 @@ class Connection:
     apm_port: int | None = None
     dogstatsd_socket: Socket | None = None
     apm_socket: Socket | None = None
-    refused: str = ""
+    refusal_message: str = ""
     """Why what was asked for is not to be had; what agents had before is then kept."""
     refusal: Refusal | None = None
 
     @property
-    def carries_metrics(self) -> bool:
+    def supports_metrics(self) -> bool:
         """Whether metrics have a way."""
         return bool(self.dogstatsd_port or self.dogstatsd_socket)
 
     @property
-    def carries_traces(self) -> bool:
+    def supports_traces(self) -> bool:
         """Whether traces have a way."""
         return bool(self.apm_port or self.apm_socket)
 
@@ -79,35 +79,37 @@ NO_CONNECTION = Connection(mode=ConnectionMode.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Constraints:
     """What a namespace, and what agents have already, say about the choice."""
 
     security: PodSecurity = PodSecurity.PRIVILEGED
-    had: Connection | None = None
+    current: Connection | None = None
     """The connection that was injected last."""
-    must_be_heard: bool = False
+    waits_for_node_agent: bool = False
     """Whether an agent without a connection would wait for one instead of trading."""
 
     @property
-    def kept(self) -> Connection | None:
+    def retained(self) -> Connection | None:
         """The connection that was injected last, if agents may keep it.
 
         Where the namespace has come to forbid sockets, no pod that mounts them can be made again: one restart, one at
         a time and unheard, is better than identities that do not come back. Not where they would wait to be heard.
         """
-        by_socket = self.had is not None and self.had.mode is ConnectionMode.SOCKET
+        by_socket = self.current is not None and self.current.mode is ConnectionMode.SOCKET
         is_forbidden = by_socket and self.security.allows_host_paths is False
-        return None if is_forbidden and not self.must_be_heard else self.had
+        return None if is_forbidden and not self.waits_for_node_agent else self.current
 
 
-NO_LIMITS = Limits()
+NO_CONSTRAINTS = Constraints()
 
 
-def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) -> Connection:
+def selected_connection(
+    facts: DatadogFacts, wanted: Wanted, constraints: Constraints = NO_CONSTRAINTS
+) -> Connection:
     """The connection to inject; mode None where there is none. `refused` says why it is not the one wanted."""
     if wanted == "Disabled":
         return NO_CONNECTION
-    had = limits.kept
+    had = constraints.retained
     if facts.node_agent is None:
         return had or (NO_CONNECTION if facts.are_complete else _trusted(wanted))
     offered = [
@@ -115,14 +117,14 @@ def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) 
         for agent in facts.node_agents
         if agent.is_for_linux
         for item in _offers(agent, facts)
-        if wanted in ("Auto", item.mode) and _is_allowed(item, limits.security, wanted)
+        if wanted in ("Auto", item.mode) and _is_allowed(item, constraints.security, wanted)
     ]
     if offered:
         best = min(offered, key=lambda item: (*_cost(item), -_nodes(facts, item)))
         return had if had in offered and _cost(had)[0] <= _cost(best)[0] else best
-    refusal, text = _refusal(facts, wanted, limits.security)
+    refusal, text = _refusal(facts, wanted, constraints.security)
     # A way that is gone for a while costs nothing; a rolling restart of trading agents does.
-    return replace(had or NO_CONNECTION, refusal=refusal, refused=text)
+    return replace(had or NO_CONNECTION, refusal=refusal, refusal_message=text)
 
 
 def _trusted(wanted: Wanted) -> Connection:
@@ -141,17 +143,17 @@ def _trusted(wanted: Wanted) -> Connection:
             return NO_CONNECTION
 
 
-def serves(agent: NodeAgent, way: Connection) -> bool:
+def receives_metrics(agent: NodeAgent, way: Connection) -> bool:
     """Whether the metrics of agents on the node of this node agent are heard by this way."""
     return _offer(agent, way) is not None
 
 
-def takes_traces(agent: NodeAgent, way: Connection) -> bool:
+def receives_traces(agent: NodeAgent, way: Connection) -> bool:
     """Whether the traces of agents on the node of this node agent are heard by this way."""
     found = _offer(agent, way)
     return (
         found is not None
-        and way.carries_traces
+        and way.supports_traces
         and (found.apm_port, found.apm_socket) == (way.apm_port, way.apm_socket)
     )
 
@@ -173,7 +175,7 @@ def _metrics_way(item: Connection) -> tuple[object, ...]:
 
 def _cost(item: Connection) -> tuple[int, int]:
     """Signals that are left out, then the order of the modes."""
-    missing = (not item.carries_metrics) + (not item.carries_traces)
+    missing = (not item.supports_metrics) + (not item.supports_traces)
     return missing, list(ConnectionMode).index(item.mode)
 
 
@@ -182,15 +184,15 @@ def _offers(agent: NodeAgent, facts: DatadogFacts) -> Iterator[Connection]:
     found = [_by_host(agent), _by_service(agent), _by_socket(agent, ConnectionMode.SOCKET)]
     if facts.csi_driver:
         found.append(_by_socket(agent, ConnectionMode.CSI))
-    return (item for item in found if item is not None and item.carries_metrics)
+    return (item for item in found if item is not None and item.supports_metrics)
 
 
 def _by_host(agent: NodeAgent) -> Connection:
     dogstatsd, apm = agent.dogstatsd.port, agent.apm.port
     return Connection(
         mode=ConnectionMode.HOST_IP,
-        dogstatsd_port=dogstatsd.on_host if dogstatsd else None,
-        apm_port=apm.on_host if apm else None,
+        dogstatsd_port=dogstatsd.host_port if dogstatsd else None,
+        apm_port=apm.host_port if apm else None,
     )
 
 
@@ -253,7 +255,11 @@ def _refusal(facts: DatadogFacts, wanted: Wanted, security: PodSecurity) -> tupl
 
 def _faults(agents: Iterable[NodeAgent]) -> str:
     """The values of node agents that cannot be used, as a supplement to a refusal."""
-    found = [f"{agent.namespace}/{agent.name}: {item}" for agent in agents for item in agent.faults]
+    found = [
+        f"{agent.namespace}/{agent.name}: {item}"
+        for agent in agents
+        for item in agent.invalid_values
+    ]
     return f" ({'; '.join(found[:FAULTS])})" if found else ""
 
 

@@ -91,8 +91,8 @@ def port(daemon_set: Manifest, owner: Manifest, name: str, number: str) -> Port 
         return None
     if pod_spec(daemon_set).get("hostNetwork"):
         # There is no hostPort field, and every port is the node's.
-        return Port(on_host=listens, is_declared=listens == declared)
-    return Port(on_host=parsing.port(item.get("hostPort"))) if listens == declared else None
+        return Port(host_port=listens, is_declared=listens == declared)
+    return Port(host_port=parsing.port(item.get("hostPort"))) if listens == declared else None
 
 
 def _said(owner: Manifest, number: str) -> int | None:
@@ -103,7 +103,9 @@ def _said(owner: Manifest, number: str) -> int | None:
     return parsing.port(value) or 0
 
 
-def faults(daemon_set: Manifest, owner: Manifest, name: str, variables: Variables) -> list[str]:
+def invalid_values(
+    daemon_set: Manifest, owner: Manifest, name: str, variables: Variables
+) -> list[str]:
     """Reasons why values of a receiver cannot be used; the values themselves are left out, as they can be long."""
     number, socket_variable = variables
     found = []

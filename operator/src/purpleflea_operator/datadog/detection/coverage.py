@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode, serves
+from purpleflea_operator.datadog.detection.connection import (
+    Connection,
+    ConnectionMode,
+    receives_metrics,
+)
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent
 from purpleflea_operator.datadog.detection.placement import Node
 from purpleflea_operator.parsing import rows, table, text
@@ -58,7 +62,7 @@ def _waiting(containers: Sequence[Mapping[str, Any]]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class UncoveredNode:
     """A node whose agents nobody hears, and why."""
 
     node: str
@@ -66,10 +70,10 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class ReceivingNodeAgent:
     """One DaemonSet of node agents, and the nodes whose agents it hears."""
 
-    by: NodeAgent
+    node_agent: NodeAgent
     nodes: tuple[str, ...] = ()
 
 
@@ -78,9 +82,9 @@ class Coverage:
     """Nodes that the agents need, and those among them that have no node agent for them."""
 
     needed: int = 0
-    missing: tuple[Missing, ...] = ()
+    uncovered: tuple[UncoveredNode, ...] = ()
     """In the order of their names."""
-    heard: tuple[Heard, ...] = ()
+    receiving: tuple[ReceivingNodeAgent, ...] = ()
     """Who hears the agents on the other nodes: node pools may have node agents of their own."""
     is_visible: bool = True
     """Whether nodes and node agents can be seen at all."""
@@ -119,18 +123,23 @@ def coverage(
     if not landscape.is_visible:
         return NOT_VISIBLE
     needed = sorted(set(nodes))
-    serving = [agent for agent in facts.node_agents if serves(agent, way)]
-    hearers = {name: _hearer(name, serving, landscape) for name in needed}
+    serving = [agent for agent in facts.node_agents if receives_metrics(agent, way)]
+    receiving_node_agents = {name: _hearer(name, serving, landscape) for name in needed}
     missing = tuple(
-        Missing(node=name, reason=_obstacle(name, facts, serving, landscape))
+        UncoveredNode(node=name, reason=_obstacle(name, facts, serving, landscape))
         for name in needed
-        if hearers[name] is None
+        if receiving_node_agents[name] is None
     )
-    heard = [(item, tuple(name for name in needed if hearers[name] is item)) for item in serving]
+    heard = [
+        (item, tuple(name for name in needed if receiving_node_agents[name] is item))
+        for item in serving
+    ]
     return Coverage(
         needed=len(needed),
-        missing=missing,
-        heard=tuple(Heard(by=item, nodes=names) for item, names in heard if names),
+        uncovered=missing,
+        receiving=tuple(
+            ReceivingNodeAgent(node_agent=item, nodes=names) for item, names in heard if names
+        ),
     )
 
 
@@ -162,7 +171,7 @@ def _claims(agent: NodeAgent, node: Node | None, landscape: Landscape) -> bool:
     """Whether a DaemonSet whose pods cannot be seen says that it has one on the node."""
     if landscape.knows_pods_of(agent.uid) or not agent.is_ready:
         return False
-    return node is None or not agent.placement.obstacle(node)
+    return node is None or not agent.placement.exclusion_reason(node)
 
 
 def _absence(node: Node | None, serving: Sequence[NodeAgent]) -> str:
@@ -171,15 +180,17 @@ def _absence(node: Node | None, serving: Sequence[NodeAgent]) -> str:
         return "the node is gone"
     if not serving:
         return "no node agent takes this connection"
-    obstacles = [item.placement.obstacle(node) for item in serving]
+    obstacles = [item.placement.exclusion_reason(node) for item in serving]
     if not all(obstacles):
         return "its node agent is being started" if node.is_ready else "the node is not ready"
     return obstacles[0]
 
 
-def hearers(facts: DatadogFacts, way: Connection, found: Coverage) -> tuple[Heard, ...]:
+def receiving_node_agents(
+    facts: DatadogFacts, way: Connection, found: Coverage
+) -> tuple[ReceivingNodeAgent, ...]:
     """Who hears the agents; where that is not known by nodes, the node agent that is to; empty: there is none."""
-    if found.heard or facts.node_agent is None:
-        return found.heard
-    serving = (item for item in facts.node_agents if serves(item, way))
-    return (Heard(by=next(serving, facts.node_agent)),)
+    if found.receiving or facts.node_agent is None:
+        return found.receiving
+    serving = (item for item in facts.node_agents if receives_metrics(item, way))
+    return (ReceivingNodeAgent(node_agent=next(serving, facts.node_agent)),)

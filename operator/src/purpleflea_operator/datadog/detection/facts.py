@@ -35,7 +35,7 @@ def worst(states: Iterable[Switch]) -> Switch:
 class Port:
     """Where a receiver of the node agent listens."""
 
-    on_host: int | None = None
+    host_port: int | None = None
     """Its number on the node, where it is open there."""
     is_declared: bool = True
     """Whether it is the one of its name in the pod: a Service goes by that."""
@@ -67,7 +67,7 @@ class Receiver:
     port: Port | None = None
     """Where it listens; None: nowhere, or only to its own pod."""
     socket: Socket | None = None
-    barrier: Variable | None = None
+    blocked_by: Variable | None = None
     """The user's own variable that turns it off, closes it to other pods, or moves it from its declared port: no other
     setting opens it."""
 
@@ -99,7 +99,7 @@ class NodeAgent:
     dogstatsd: Receiver = OFF
     apm: Receiver = OFF
     logs: Switch = Switch.UNKNOWN
-    logs_barrier: Variable | None = None
+    logs_blocked_by: Variable | None = None
     """The user's own variable that turns logs off in spite of the installation's."""
     service: LocalService | None = None
     """The node-local Service, where it exists."""
@@ -107,7 +107,7 @@ class NodeAgent:
     """Nodes that the DaemonSet may run on."""
     is_ready: bool = False
     """Whether every node that the DaemonSet wants has a ready node agent."""
-    faults: tuple[str, ...] = ()
+    invalid_values: tuple[str, ...] = ()
     """Reasons why values of the DaemonSet or of its Service cannot be used."""
     nodes: int = field(default=0, compare=False)
     """Nodes that the DaemonSet wants. No part of the facts: each new node would concern every agent."""

@@ -149,11 +149,11 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
         dogstatsd=_dogstatsd(daemon_set),
         apm=_apm(daemon_set),
         logs=logs,
-        logs_barrier=_logs_barrier(main, logs),
+        logs_blocked_by=_logs_barrier(main, logs),
         service=_local_service(service),
         placement=daemon_set_placement(daemon_set),
         is_ready=_is_ready(metadata, status),
-        faults=_faults(daemon_set, service),
+        invalid_values=_invalid_values(daemon_set, service),
         nodes=count(status.get("desiredNumberScheduled")),
     )
 
@@ -195,7 +195,7 @@ def _dogstatsd(daemon_set: Manifest) -> Receiver:
     state = containers.switch(owner, "DD_USE_DOGSTATSD", unset=Switch.ON)
     if state is Switch.OFF:
         # No installer sets this variable.
-        return Receiver(barrier=_variable(owner, "DD_USE_DOGSTATSD"))
+        return Receiver(blocked_by=_variable(owner, "DD_USE_DOGSTATSD"))
     return _receiver(daemon_set, owner, state, names=DOGSTATSD)
 
 
@@ -207,7 +207,7 @@ def _apm(daemon_set: Manifest) -> Receiver:
     if state is Switch.OFF:
         # An installer that turns traces off leaves their port out.
         is_users = containers.declared_port(daemon_set, TRACE_PORT) is not None
-        return Receiver(barrier=_variable(owner, "DD_APM_ENABLED") if is_users else None)
+        return Receiver(blocked_by=_variable(owner, "DD_APM_ENABLED") if is_users else None)
     return _receiver(daemon_set, owner, state, names=APM)
 
 
@@ -215,19 +215,19 @@ def _receiver(daemon_set: Manifest, owner: Manifest, state: Switch, *, names: Na
     is_closed = containers.switch(owner, names.non_local, unset=Switch.ON) is Switch.OFF
     port = containers.port(daemon_set, owner, names.port, names.number)
     declared = containers.declared_port(daemon_set, names.port)
-    barrier: Variable | None
+    blocked_by: Variable | None
     if is_closed:
-        barrier = _variable(owner, names.non_local)
+        blocked_by = _variable(owner, names.non_local)
     elif port is None and declared is not None:
         number = parsing.port(declared.get("containerPort"))
-        barrier = None if number is None else _variable(owner, names.number, value=str(number))
+        blocked_by = None if number is None else _variable(owner, names.number, value=str(number))
     else:
-        barrier = None
+        blocked_by = None
     return Receiver(
         state=state,
         port=None if is_closed else port,
         socket=containers.socket(daemon_set, owner, names.socket),
-        barrier=barrier,
+        blocked_by=blocked_by,
     )
 
 
@@ -256,7 +256,7 @@ def _local_service(service: Manifest | None) -> LocalService | None:
     )
 
 
-def _faults(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:
+def _invalid_values(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:
     """Reasons why values of a node agent cannot be used."""
     metrics = containers.owner_of_port(daemon_set, DOGSTATSD_PORT)
     metrics = metrics or containers.container(daemon_set, *AGENT_CONTAINERS) or {}
@@ -264,7 +264,9 @@ def _faults(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:
     found = [
         reason
         for owner, names in ((metrics, DOGSTATSD), (traces, APM))
-        for reason in containers.faults(daemon_set, owner, names.port, (names.number, names.socket))
+        for reason in containers.invalid_values(
+            daemon_set, owner, names.port, (names.number, names.socket)
+        )
     ]
     for item in rows(table((service or {}).get("spec")).get("ports")):
         known = item.get("name") in (DOGSTATSD_PORT, TRACE_PORT)

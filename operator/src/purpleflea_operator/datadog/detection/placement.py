@@ -103,7 +103,7 @@ class Placement:
     """Required node affinity: one of them must hold. None: there is none."""
     tolerations: tuple[Toleration, ...] = ()
 
-    def obstacle(self, node: Node) -> str:
+    def exclusion_reason(self, node: Node) -> str:
         """Why a pod of the template cannot run on a node; empty where it can."""
         for key, value in self.node_selector:
             if node.labels.get(key) != value:

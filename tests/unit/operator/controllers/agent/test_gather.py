@@ -10,7 +10,7 @@ from purpleflea_operator.datadog.detection.connection import (
     Connection,
     ConnectionMode,
     Refusal,
-    connection,
+    selected_connection,
 )
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -77,7 +77,7 @@ def test_only_an_order_to_stop_is_read_from_an_invalid_spec(trading, order):
 def test_the_connection_is_what_is_found_now():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
     world = world_of(a_cache(), KEY, an_agent(), a_terrain(found), now=NOW)
-    assert world.connection == connection(found, "Auto")
+    assert world.connection == selected_connection(found, "Auto")
 
 
 def test_the_connection_is_remembered_while_no_node_agent_is_there():
@@ -155,7 +155,7 @@ def test_another_connection_waits_for_its_turn():
 )
 def test_a_turn_is_over_when_all_pods_are_back(status, generation, is_over):
     terrain = a_terrain(MOVED)
-    cache = a_cache(way=connection(MOVED, "HostIP"))
+    cache = a_cache(way=selected_connection(MOVED, "HostIP"))
     (found,) = cache.owned(resources.STATEFUL_SET, KEY)
     metadata = {**found["metadata"], "generation": generation, "resourceVersion": "2"}
     cache.put({**found, "metadata": metadata, "status": status})

@@ -12,8 +12,17 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import LISTED, datadog_status
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Limits, connection
-from purpleflea_operator.datadog.detection.coverage import NOT_VISIBLE, Coverage, Missing, coverage
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Constraints,
+    selected_connection,
+)
+from purpleflea_operator.datadog.detection.coverage import (
+    NOT_VISIBLE,
+    Coverage,
+    UncoveredNode,
+    coverage,
+)
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
@@ -34,7 +43,7 @@ def with_telemetry(*daemon_sets, pods=None, ready=3, wanted="Auto", **changes):
         pods=[a_pod(f"momentum-{number}") for number in range(3)] if pods is None else pods,
         **{
             "datadog": facts,
-            "connection": connection(facts, wanted),
+            "connection": selected_connection(facts, wanted),
             "stateful_set": a_stateful_set(ready=ready),
             **changes,
         },
@@ -89,9 +98,9 @@ def test_only_the_first_of_many_are_named():
 
 
 def test_held_agents_are_counted_where_their_node_is_not_covered():
-    missing = Missing(node="node-1", reason="its node agent is not ready")
+    missing = UncoveredNode(node="node-1", reason="its node agent is not ready")
     observed = with_telemetry(
-        pods=[held("momentum-0")], coverage=Coverage(needed=1, missing=(missing,))
+        pods=[held("momentum-0")], coverage=Coverage(needed=1, uncovered=(missing,))
     )
     assert outcome(observed) == ("False", "NodesUncovered")
     assert "0/1 agents are heard" in telemetry_ready(observed).message
@@ -202,8 +211,8 @@ def test_an_agent_is_not_connected_before_it_was_heard():
 
 
 def test_a_refused_way_says_what_agents_keep_until_then():
-    before = connection(datadog_facts([helm(**OPEN)], {}), "Auto")
-    kept = replace(before, refused="it is gone", refusal=None)
+    before = selected_connection(datadog_facts([helm(**OPEN)], {}), "Auto")
+    kept = replace(before, refusal_message="it is gone", refusal=None)
     observed = with_telemetry(connection=kept, wanted="HostIP")
     assert outcome(observed) == ("False", "NoConnection")
     assert telemetry_ready(observed).message.endswith("agents keep HostIP until then")
@@ -215,9 +224,13 @@ def test_a_refused_way_says_what_agents_keep_until_then():
 )
 def test_forbidden_sockets_are_told_with_what_becomes_of_the_agents(kept, words):
     facts = datadog_facts([helm(logs=True)], {})
-    had = connection(facts, "Auto")
-    limits = Limits(security=PodSecurity.RESTRICTED, had=had, must_be_heard=kept)
-    observed = with_telemetry(datadog=facts, connection=connection(facts, "Auto", limits))
+    had = selected_connection(facts, "Auto")
+    constraints = Constraints(
+        security=PodSecurity.RESTRICTED, current=had, waits_for_node_agent=kept
+    )
+    observed = with_telemetry(
+        datadog=facts, connection=selected_connection(facts, "Auto", constraints)
+    )
     assert outcome(observed) == ("False", "PodSecurityForbids")
     assert words in telemetry_ready(observed).message
 
@@ -288,15 +301,17 @@ def test_other_node_agents_are_mentioned():
 
 
 def test_the_list_of_nodes_is_bounded():
-    missing = tuple(Missing(node=f"node-{n:03}", reason="r") for n in range(50))
-    found = datadog_status(with_telemetry(coverage=Coverage(needed=60, missing=missing)))["nodes"]
+    missing = tuple(UncoveredNode(node=f"node-{n:03}", reason="r") for n in range(50))
+    found = datadog_status(with_telemetry(coverage=Coverage(needed=60, uncovered=missing)))["nodes"]
     assert (found["needed"], found["covered"], len(found["missing"])) == (60, 10, LISTED)
 
 
 def test_a_reason_that_is_longer_than_the_status_takes_is_cut():
     """The API server would refuse the whole status."""
-    missing = Missing(node="node-1", reason="taint " + "k" * 253 + "=v:NoSchedule not tolerated")
-    found = datadog_status(with_telemetry(coverage=Coverage(needed=1, missing=(missing,))))
+    missing = UncoveredNode(
+        node="node-1", reason="taint " + "k" * 253 + "=v:NoSchedule not tolerated"
+    )
+    found = datadog_status(with_telemetry(coverage=Coverage(needed=1, uncovered=(missing,))))
     assert DatadogStatus.model_validate(found).nodes.missing[0].reason == missing.reason[:256]
 
 
@@ -309,7 +324,7 @@ def test_hidden_metrics_without_an_address_are_unknown():
 
 def test_without_a_way_there_is_nothing_to_be_covered():
     facts = datadog_facts([helm(sockets=False)], {})
-    way = connection(facts, "Auto")
+    way = selected_connection(facts, "Auto")
     assert coverage(["node-1"], facts, way, a_terrain()) == Coverage()
 
 
@@ -332,7 +347,7 @@ def test_agents_that_keep_a_way_nobody_takes_are_not_covered():
     terrain = a_terrain()
     terrain.note(resources.NODE, a_node())
     found = coverage(["node-1"], datadog_facts([], {}), had, terrain)
-    assert found.missing[0].reason == "no node agent takes this connection"
+    assert found.uncovered[0].reason == "no node agent takes this connection"
 
 
 @pytest.mark.parametrize("reason", [*DatadogReason, *TelemetryReason])

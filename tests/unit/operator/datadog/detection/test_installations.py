@@ -11,7 +11,11 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.connection import ConnectionMode, Limits, connection
+from purpleflea_operator.datadog.detection.connection import (
+    ConnectionMode,
+    Constraints,
+    selected_connection,
+)
 from purpleflea_operator.datadog.detection.coverage import coverage
 from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -741,7 +745,7 @@ CASES = (
 
 def observed_in(case):
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
-    way = connection(facts, case.wanted, Limits(security=case.security))
+    way = selected_connection(facts, case.wanted, Constraints(security=case.security))
     around = NodeInventory(clock=lambda: 0.0)
     for item in case.nodes:
         around.note(resources.NODE, item)
@@ -779,6 +783,9 @@ def test_an_installation_is_understood(case):
 def test_what_agents_are_given_is_given_to_them_again(case):
     """With the connection remembered, the same installation leads to the same one."""
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
-    first = connection(facts, case.wanted, Limits(security=case.security))
+    first = selected_connection(facts, case.wanted, Constraints(security=case.security))
     had = None if first.mode is ConnectionMode.NONE else first
-    assert connection(facts, case.wanted, Limits(security=case.security, had=had)) == first
+    assert (
+        selected_connection(facts, case.wanted, Constraints(security=case.security, current=had))
+        == first
+    )

@@ -5,11 +5,15 @@ import pytest
 from purpleflea_operator.datadog.detection.connection import (
     Connection,
     ConnectionMode,
-    Limits,
+    Constraints,
     Refusal,
-    connection,
+    selected_connection,
 )
-from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Heard, hearers
+from purpleflea_operator.datadog.detection.coverage import (
+    ALL_COVERED,
+    ReceivingNodeAgent,
+    receiving_node_agents,
+)
 from purpleflea_operator.datadog.detection.facts import (
     NO_DATADOG,
     DatadogFacts,
@@ -116,7 +120,7 @@ def test_of_several_node_pools_new_agents_take_the_way_of_the_largest():
     names = ("a-datadog", "b-datadog")
     services = {("datadog", name): a_local_service(name) for name in names}
     found = facts_of(helm(names[0], desired=1), helm(names[1], desired=60), services=services)
-    assert connection(found, "Auto").host.startswith("b-datadog.")
+    assert selected_connection(found, "Auto").host.startswith("b-datadog.")
 
 
 def test_the_service_of_a_profile_is_that_of_its_datadog_agent():
@@ -208,55 +212,68 @@ def test_the_label_of_the_namespace_says_what_it_allows(labels, level, allowed):
 
 
 def test_a_better_way_that_is_added_later_restarts_nobody():
-    by_service = connection(facts_of(helm()), "Auto")
+    by_service = selected_connection(facts_of(helm()), "Auto")
     assert by_service.mode is ConnectionMode.SERVICE
-    limits = Limits(had=by_service)
-    assert connection(facts_of(helm(**OPEN)), "Auto", limits) == by_service
+    constraints = Constraints(current=by_service)
+    assert selected_connection(facts_of(helm(**OPEN)), "Auto", constraints) == by_service
 
 
 def test_a_way_that_is_gone_gives_place_to_another():
-    assert connection(facts_of(helm()), "Auto", Limits(had=HOST_IP)).mode is ConnectionMode.SERVICE
+    assert (
+        selected_connection(facts_of(helm()), "Auto", Constraints(current=HOST_IP)).mode
+        is ConnectionMode.SERVICE
+    )
 
 
 def test_a_port_that_moves_moves_the_agents():
     moved = facts_of(helm(**OPEN, dogstatsd_port=8225))
-    assert connection(moved, "Auto", Limits(had=HOST_IP)).dogstatsd_port == 8225
+    assert selected_connection(moved, "Auto", Constraints(current=HOST_IP)).dogstatsd_port == 8225
 
 
 def test_traces_that_are_turned_on_reach_the_agents():
-    had = connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
-    assert not had.carries_traces
-    found = connection(facts_of(helm(dogstatsd_host_port=True)), "Auto", Limits(had=had))
-    assert found.carries_traces
+    had = selected_connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
+    assert not had.supports_traces
+    found = selected_connection(
+        facts_of(helm(dogstatsd_host_port=True)), "Auto", Constraints(current=had)
+    )
+    assert found.supports_traces
 
 
 def test_a_version_or_another_release_alone_restarts_nobody():
     newer = helm(**OPEN, chart="datadog-3.300.0", image="gcr.io/datadoghq/agent:7.99.0")
-    assert connection(facts_of(newer), "Auto", Limits(had=HOST_IP)) == HOST_IP
+    assert selected_connection(facts_of(newer), "Auto", Constraints(current=HOST_IP)) == HOST_IP
     other = helm("dd-datadog", namespace="elsewhere", **OPEN)
-    assert connection(facts_of(other), "Auto", Limits(had=HOST_IP)) == HOST_IP
+    assert selected_connection(facts_of(other), "Auto", Constraints(current=HOST_IP)) == HOST_IP
 
 
 def test_the_preference_between_two_node_agents_moves_nobody():
     first, second = helm("a-datadog", ready=0, sockets=False), helm("b-datadog", sockets=False)
     services = {("datadog", name): a_local_service(name) for name in ("a-datadog", "b-datadog")}
-    had = connection(facts_of(second, services=services), "Auto")
+    had = selected_connection(facts_of(second, services=services), "Auto")
     swapped = facts_of(helm("a-datadog", sockets=False, desired=99), second, services=services)
-    assert connection(facts_of(first, second, services=services), "Auto", Limits(had=had)) == had
+    assert (
+        selected_connection(
+            facts_of(first, second, services=services), "Auto", Constraints(current=had)
+        )
+        == had
+    )
     assert swapped.node_agent.name == "a-datadog"
-    assert connection(swapped, "Auto", Limits(had=had)) == had
+    assert selected_connection(swapped, "Auto", Constraints(current=had)) == had
 
 
 def test_no_node_agent_keeps_what_agents_have():
-    assert connection(NO_DATADOG, "Auto", Limits(had=HOST_IP)) == HOST_IP
-    assert connection(NO_DATADOG, "Auto").mode is ConnectionMode.NONE
-    assert connection(NO_DATADOG, "Disabled", Limits(had=HOST_IP)).mode is ConnectionMode.NONE
+    assert selected_connection(NO_DATADOG, "Auto", Constraints(current=HOST_IP)) == HOST_IP
+    assert selected_connection(NO_DATADOG, "Auto").mode is ConnectionMode.NONE
+    assert (
+        selected_connection(NO_DATADOG, "Disabled", Constraints(current=HOST_IP)).mode
+        is ConnectionMode.NONE
+    )
 
 
 def test_a_refused_way_keeps_what_agents_have_and_says_why():
-    found = connection(facts_of(helm()), "HostIP", Limits(had=HOST_IP))
+    found = selected_connection(facts_of(helm()), "HostIP", Constraints(current=HOST_IP))
     assert (found.mode, found.dogstatsd_port) == (ConnectionMode.HOST_IP, 8125)
-    assert found.refused == "no port of the node takes metrics"
+    assert found.refusal_message == "no port of the node takes metrics"
 
 
 BY_SOCKET = Connection(
@@ -270,34 +287,39 @@ BY_SOCKET = Connection(
 @pytest.mark.parametrize("level", [PodSecurity.BASELINE, PodSecurity.RESTRICTED])
 def test_sockets_that_a_namespace_came_to_forbid_are_given_up(wanted, level):
     """A pod with a folder of the node could not be made again."""
-    limits = Limits(security=level, had=BY_SOCKET)
-    found = connection(facts_of(helm(), services={}), wanted, limits)
+    constraints = Constraints(security=level, current=BY_SOCKET)
+    found = selected_connection(facts_of(helm(), services={}), wanted, constraints)
     assert (found.mode, found.refusal) == (ConnectionMode.NONE, Refusal.POD_SECURITY)
-    assert connection(NO_DATADOG, wanted, limits).mode is ConnectionMode.NONE
+    assert selected_connection(NO_DATADOG, wanted, constraints).mode is ConnectionMode.NONE
 
 
 @pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=ConnectionMode.CSI)])
 def test_what_a_namespace_does_not_forbid_is_kept(had):
-    limits = Limits(security=PodSecurity.RESTRICTED, had=had)
-    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is had.mode
+    constraints = Constraints(security=PodSecurity.RESTRICTED, current=had)
+    assert selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode is had.mode
 
 
 @pytest.mark.parametrize("level", [PodSecurity.PRIVILEGED, PodSecurity.UNKNOWN])
 def test_sockets_that_may_be_allowed_are_kept(level):
-    limits = Limits(security=level, had=BY_SOCKET)
-    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is ConnectionMode.SOCKET
+    constraints = Constraints(security=level, current=BY_SOCKET)
+    assert (
+        selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode
+        is ConnectionMode.SOCKET
+    )
 
 
 def test_agents_that_would_wait_to_be_heard_keep_forbidden_sockets_while_they_run():
-    limits = Limits(security=PodSecurity.RESTRICTED, had=BY_SOCKET, must_be_heard=True)
-    found = connection(facts_of(helm(), services={}), "Auto", limits)
+    constraints = Constraints(
+        security=PodSecurity.RESTRICTED, current=BY_SOCKET, waits_for_node_agent=True
+    )
+    found = selected_connection(facts_of(helm(), services={}), "Auto", constraints)
     assert (found.mode, found.refusal) == (ConnectionMode.SOCKET, Refusal.POD_SECURITY)
 
 
 def test_no_socket_in_a_folder_of_the_node_is_said():
     item = helm(sockets=False)
-    limits = Limits(security=PodSecurity.PRIVILEGED)
-    assert "no socket" in connection(facts_of(item), "Socket", limits).refused
+    constraints = Constraints(security=PodSecurity.PRIVILEGED)
+    assert "no socket" in selected_connection(facts_of(item), "Socket", constraints).refusal_message
 
 
 @pytest.mark.parametrize(
@@ -311,7 +333,7 @@ def test_no_socket_in_a_folder_of_the_node_is_said():
     ],
 )
 def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mode, metrics):
-    found = connection(DatadogFacts(is_visible=False), wanted)
+    found = selected_connection(DatadogFacts(is_visible=False), wanted)
     socket = found.dogstatsd_socket
     assert (found.mode, (found.dogstatsd_port, socket.folder if socket else None)) == (
         mode,
@@ -322,6 +344,10 @@ def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mo
 def test_the_node_agent_that_is_reached_is_told_of():
     facts = facts_of(helm("a-datadog", desired=9), helm("b-datadog", **OPEN), services={})
     first, second = facts.node_agents
-    assert hearers(facts, HOST_IP, ALL_COVERED) == (Heard(by=second),)
-    assert hearers(facts, Connection(mode=ConnectionMode.NONE), ALL_COVERED) == (Heard(by=first),)
-    assert hearers(NO_DATADOG, HOST_IP, ALL_COVERED) == ()
+    assert receiving_node_agents(facts, HOST_IP, ALL_COVERED) == (
+        ReceivingNodeAgent(node_agent=second),
+    )
+    assert receiving_node_agents(facts, Connection(mode=ConnectionMode.NONE), ALL_COVERED) == (
+        ReceivingNodeAgent(node_agent=first),
+    )
+    assert receiving_node_agents(NO_DATADOG, HOST_IP, ALL_COVERED) == ()

@@ -45,18 +45,23 @@ CPU = node(a_node(labels={"pool": "cpu", "size": "8"}))
     ],
 )
 def test_required_node_affinity(term, fits):
-    found = where(affinity=affinity(term)).obstacle(CPU)
+    found = where(affinity=affinity(term)).exclusion_reason(CPU)
     assert (found == "") is fits
 
 
 def test_one_of_several_terms_suffices_and_none_matches_nothing():
-    assert where(affinity=affinity(expression("In", "x"), expression("Exists"))).obstacle(CPU) == ""
-    assert where(affinity=affinity()).obstacle(CPU) == "required node affinity does not match"
+    assert (
+        where(affinity=affinity(expression("In", "x"), expression("Exists"))).exclusion_reason(CPU)
+        == ""
+    )
+    assert (
+        where(affinity=affinity()).exclusion_reason(CPU) == "required node affinity does not match"
+    )
 
 
 def test_preferred_affinity_binds_nobody():
     spec = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
-    assert where(affinity=spec).obstacle(CPU) == ""
+    assert where(affinity=spec).exclusion_reason(CPU) == ""
 
 
 @pytest.mark.parametrize(
@@ -74,17 +79,17 @@ def test_preferred_affinity_binds_nobody():
 )
 def test_a_taint_keeps_away_whom_does_not_tolerate_it(toleration, tolerated):
     tainted = node(a_node(taints=["dedicated=gpu:NoSchedule"]))
-    found = where(tolerations=[toleration]).obstacle(tainted)
+    found = where(tolerations=[toleration]).exclusion_reason(tainted)
     assert found == ("" if tolerated else "taint dedicated=gpu:NoSchedule not tolerated")
 
 
 def test_a_taint_without_a_value_is_written_without_one():
     tainted = node(a_node(taints=["dedicated:NoExecute"]))
-    assert where().obstacle(tainted) == "taint dedicated:NoExecute not tolerated"
+    assert where().exclusion_reason(tainted) == "taint dedicated:NoExecute not tolerated"
 
 
 def test_a_taint_that_only_discourages_keeps_nobody_away():
-    assert where().obstacle(node(a_node(taints=["busy=yes:PreferNoSchedule"]))) == ""
+    assert where().exclusion_reason(node(a_node(taints=["busy=yes:PreferNoSchedule"]))) == ""
 
 
 CORDONED = node(a_node(taints=["node.kubernetes.io/unschedulable:NoSchedule"]))
@@ -92,13 +97,13 @@ OFFLINE = node(a_node(taints=["node.kubernetes.io/network-unavailable:NoSchedule
 
 
 def test_a_daemon_set_runs_on_a_cordoned_node_where_an_agent_could_not_start():
-    assert daemon_set_placement(helm()).obstacle(CORDONED) == ""
-    assert where().obstacle(CORDONED) != ""
+    assert daemon_set_placement(helm()).exclusion_reason(CORDONED) == ""
+    assert where().exclusion_reason(CORDONED) != ""
 
 
 def test_only_pods_on_the_nodes_network_start_before_the_pod_network_is_there():
-    assert daemon_set_placement(helm(host_network=True)).obstacle(OFFLINE) == ""
-    assert daemon_set_placement(helm()).obstacle(OFFLINE) != ""
+    assert daemon_set_placement(helm(host_network=True)).exclusion_reason(OFFLINE) == ""
+    assert daemon_set_placement(helm()).exclusion_reason(OFFLINE) != ""
 
 
 def test_what_changes_all_the_time_is_no_part_of_a_node():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purpleflea_operator.datadog.detection.connection import Limits, connection
+from purpleflea_operator.datadog.detection.connection import Constraints, selected_connection
 from purpleflea_operator.datadog.detection.facts import Installer, PodSecurity, Socket, Switch
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 
@@ -42,7 +42,7 @@ def facts_of(repository, *values):
     ],
 )
 def test_agents_are_connected_as_the_values_say(repository, values, mode, address):
-    found = connection(facts_of(repository, *values), "Auto")
+    found = selected_connection(facts_of(repository, *values), "Auto")
     assert (str(found.mode), found.host) == (mode, address)
     assert found.apm_port == (8226 if "datadog.apm.port=8226" in values else 8126)
 
@@ -50,7 +50,7 @@ def test_agents_are_connected_as_the_values_say(repository, values, mode, addres
 def test_the_sockets_are_found_where_they_are_mounted(repository):
     facts = facts_of(repository)
     assert facts.node_agent.installer is Installer.HELM
-    found = connection(facts, "Socket", Limits(security=PodSecurity.PRIVILEGED))
+    found = selected_connection(facts, "Socket", Constraints(security=PodSecurity.PRIVILEGED))
     assert found.dogstatsd_socket == Socket(folder="/var/run/datadog", name="dsd.socket")
     assert found.apm_socket == Socket(folder="/var/run/datadog", name="apm.socket")
 

@@ -82,18 +82,18 @@ ANY_AFFINITY = Remedy(value="agents.affinity=null", spec=_placed("affinity", Non
 
 def metrics(agent: NodeAgent) -> str:
     """The command that lets pods send metrics to a port of their node."""
-    return _opened(agent, agent.dogstatsd.barrier, METRICS)
+    return _opened(agent, agent.dogstatsd.blocked_by, METRICS)
 
 
 def traces(agent: NodeAgent, *, by_socket: bool) -> str:
     """The command that lets pods send traces, by the same way as metrics."""
-    barrier = agent.apm.barrier
+    barrier = agent.apm.blocked_by
     return _opened(agent, barrier, TRACES_SOCKET if by_socket else TRACES)
 
 
 def logs(agent: NodeAgent) -> str:
     """The command that has the logs of pods collected."""
-    return _opened(agent, agent.logs_barrier, LOGS)
+    return _opened(agent, agent.logs_blocked_by, LOGS)
 
 
 def offer(agent: NodeAgent, wanted: str, *, csi_driver: bool) -> str:
@@ -103,7 +103,7 @@ def offer(agent: NodeAgent, wanted: str, *, csi_driver: bool) -> str:
     if wanted in ("Socket", "CSI"):
         return METRICS_SOCKET.command(agent)
     is_service = wanted == "Service"
-    return _opened(agent, agent.dogstatsd.barrier, SERVICE if is_service else METRICS)
+    return _opened(agent, agent.dogstatsd.blocked_by, SERVICE if is_service else METRICS)
 
 
 def _opened(agent: NodeAgent, barrier: Variable | None, otherwise: Remedy) -> str:

@@ -15,14 +15,14 @@ from purpleflea_operator.controllers.agent.conditions.finding import (
 )
 from purpleflea_operator.controllers.agent.conditions.reasons import TelemetryReason
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import ConnectionMode, takes_traces
-from purpleflea_operator.datadog.detection.coverage import Heard, hearers
+from purpleflea_operator.datadog.detection.connection import ConnectionMode, receives_traces
+from purpleflea_operator.datadog.detection.coverage import ReceivingNodeAgent, receiving_node_agents
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch, worst
 
 
 def signals(world: ObservedState) -> dict[str, Switch]:
     """What the agents send, and whether all node agents that hear them take it."""
-    heard = [item.by for item in _hearers(world)]
+    heard = [item.node_agent for item in _hearers(world)]
     takes = {
         "metrics": worst(item.dogstatsd.state for item in heard),
         "traces": worst(item.apm.state for item in heard),
@@ -35,16 +35,16 @@ def signal_off(world: ObservedState, _found: NodeAgent) -> Finding | None:
     """Traces or logs that a node agent does not take, of agents on its nodes."""
     sent, heard = _sent(world), _hearers(world)
     for gap in _gaps(world):
-        lacking = [item for item in heard if gap.signal in sent and gap.lacks(item.by)]
+        lacking = [item for item in heard if gap.signal in sent and gap.lacks(item.node_agent)]
         if lacking:
-            step = gap.remedy(lacking[0].by)
+            step = gap.remedy(lacking[0].node_agent)
             message = f"{_extent(world, heard, lacking, gap)}. Change that: {step}"
             return finding(ConditionType.TELEMETRY_READY, "False", gap.reason, message)
     return None
 
 
-def _hearers(world: ObservedState) -> tuple[Heard, ...]:
-    return hearers(world.datadog, world.connection, world.coverage)
+def _hearers(world: ObservedState) -> tuple[ReceivingNodeAgent, ...]:
+    return receiving_node_agents(world.datadog, world.connection, world.coverage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def _gaps(world: ObservedState) -> tuple[_Gap, ...]:
         _Gap(
             signal="traces",
             reason=TelemetryReason.TRACES_UNREACHABLE,
-            lacks=lambda item: not takes_traces(item, way),
+            lacks=lambda item: not receives_traces(item, way),
             remedy=traces,
             way=f" by {way.mode}",
         ),
@@ -95,12 +95,15 @@ def _sent(world: ObservedState) -> set[str]:
 
 
 def _extent(
-    world: ObservedState, heard: Sequence[Heard], lacking: Sequence[Heard], gap: _Gap
+    world: ObservedState,
+    heard: Sequence[ReceivingNodeAgent],
+    lacking: Sequence[ReceivingNodeAgent],
+    gap: _Gap,
 ) -> str:
     """Who takes no such signal; where others do, how many agents have it, and which nodes lack it."""
     if len(lacking) == len(heard):
-        return f"{some([named(item.by) for item in lacking], EXPLAINED)} takes no {gap.signal}{gap.way}"
-    nodes = {name: item.by for item in lacking for name in item.nodes}
+        return f"{some([named(item.node_agent) for item in lacking], EXPLAINED)} takes no {gap.signal}{gap.way}"
+    nodes = {name: item.node_agent for item in lacking for name in item.nodes}
     pods = [pod for pod in world.pods if pod.node]
     taken = sum(pod.node not in nodes for pod in pods)
     where = some([f"{name} ({named(nodes[name])})" for name in sorted(nodes)], EXPLAINED)

@@ -3,7 +3,7 @@
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding, some
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.manifests.user_overrides import extras
+from purpleflea_operator.manifests.user_overrides import user_overrides
 
 
 def spec_valid(world: ObservedState) -> Finding:
@@ -12,7 +12,7 @@ def spec_valid(world: ObservedState) -> Finding:
     if world.agent is None:
         message = f"{world.invalid}; the last valid version keeps running. Correct the field and apply again"
         return finding(kind, "False", "Invalid", message)
-    ignored = extras(world.agent).ignored
+    ignored = user_overrides(world.agent).ignored
     if ignored:
         return finding(kind, "True", "OverrideIgnored", _ignored(ignored))
     return finding(kind, "True", "Valid", "the spec is valid")

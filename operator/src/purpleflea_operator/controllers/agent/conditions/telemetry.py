@@ -23,8 +23,12 @@ from purpleflea_operator.controllers.agent.conditions.reasons import DatadogReas
 from purpleflea_operator.controllers.agent.conditions.signals import signal_off, signals
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import ConnectionMode, Refusal, serves
-from purpleflea_operator.datadog.detection.coverage import Missing, hearers
+from purpleflea_operator.datadog.detection.connection import (
+    ConnectionMode,
+    Refusal,
+    receives_metrics,
+)
+from purpleflea_operator.datadog.detection.coverage import UncoveredNode, receiving_node_agents
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch
 
 
@@ -81,11 +85,11 @@ def telemetry_ready(world: ObservedState) -> Finding:
     if world.agent is not None and world.agent.spec.datadog.connection == "Disabled":
         message = "spec.datadog.connection is Disabled"
         return _telemetry("False", TelemetryReason.DISABLED, message)
-    heard = hearers(world.datadog, world.connection, world.coverage)
-    if not heard or not heard[0].by.is_for_linux:
+    heard = receiving_node_agents(world.datadog, world.connection, world.coverage)
+    if not heard or not heard[0].node_agent.is_for_linux:
         return _no_node_agent(world)
     for check in _CHECKS:
-        problem = check(world, heard[0].by)
+        problem = check(world, heard[0].node_agent)
         if problem is not None:
             return problem
     unknown = [name for name, state in signals(world).items() if state is Switch.UNKNOWN]
@@ -116,19 +120,19 @@ def _no_node_agent(world: ObservedState) -> Finding:
 
 def _refused(world: ObservedState, found: NodeAgent) -> Finding | None:
     way = world.connection
-    if not way.refused:
+    if not way.refusal_message:
         return None
     kept = "" if way.mode is ConnectionMode.NONE else f"; agents keep {way.mode} until then"
     if way.refusal is Refusal.RESTART_BUDGET:
-        return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, way.refused + kept)
+        return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, way.refusal_message + kept)
     if found.dogstatsd.state is Switch.OFF:
         message = f"the node agent takes no metrics. Turn them on: {remedies.metrics(found)}"
         return _telemetry("False", TelemetryReason.METRICS_OFF, message + kept)
     if way.refusal is Refusal.NOT_VISIBLE:
-        return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, way.refused + kept)
+        return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, way.refusal_message + kept)
     if way.refusal is Refusal.POD_SECURITY:
         message = (
-            f"{way.refused}. Open the node's ports: {remedies.metrics(found)}, "
+            f"{way.refusal_message}. Open the node's ports: {remedies.metrics(found)}, "
             "and set spec.datadog.connection to Auto"
         )
         lasts = (
@@ -139,12 +143,14 @@ def _refused(world: ObservedState, found: NodeAgent) -> Finding | None:
         return _telemetry("False", TelemetryReason.POD_SECURITY, message + lasts)
     wanted = world.agent.spec.datadog.connection if world.agent is not None else "Auto"
     command = remedies.offer(found, wanted, csi_driver=bool(world.datadog.csi_driver))
-    message = f"{way.refused}. Offer it: {command}, or set spec.datadog.connection to Auto{kept}"
+    message = (
+        f"{way.refusal_message}. Offer it: {command}, or set spec.datadog.connection to Auto{kept}"
+    )
     return _telemetry("False", TelemetryReason.NO_CONNECTION, message)
 
 
 def _uncovered(world: ObservedState, found: NodeAgent) -> Finding | None:
-    missing = world.coverage.missing
+    missing = world.coverage.uncovered
     if not missing:
         return None
     nodes = {item.node for item in missing}
@@ -153,14 +159,16 @@ def _uncovered(world: ObservedState, found: NodeAgent) -> Finding | None:
     where = some([f"{item.node} ({item.reason})" for item in missing], EXPLAINED)
     waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
     # What keeps node agents away is told of the first that serves.
-    serving = (item for item in world.datadog.node_agents if serves(item, world.connection))
+    serving = (
+        item for item in world.datadog.node_agents if receives_metrics(item, world.connection)
+    )
     command = remedies.let_on(next(serving, found), _told(missing))
     step = "See" if " get pods " in command else "Let it run there"
     message = f"{heard}/{len(world.pods)} agents are heard, missing on {where}{waiting}. {step}: {command}"
     return _telemetry("False", TelemetryReason.NODES_UNCOVERED, message)
 
 
-def _told(missing: Sequence[Missing]) -> str:
+def _told(missing: Sequence[UncoveredNode]) -> str:
     """The first reason that a command mends, else the first."""
     mended = [item.reason for item in missing if item.reason.startswith(remedies.MENDED)]
     return (mended or [item.reason for item in missing])[0]

@@ -11,9 +11,9 @@ from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
-    Limits,
+    Constraints,
     Refusal,
-    connection,
+    selected_connection,
 )
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -50,12 +50,12 @@ def connection_of(
     if agent is None:
         return had or NO_CONNECTION
     wanted = agent.spec.datadog
-    limits = Limits(
+    constraints = Constraints(
         security=offer.pod_security(agent.namespace),
-        had=had,
-        must_be_heard=wanted.when_missing == "Hold",
+        current=had,
+        waits_for_node_agent=wanted.when_missing == "Hold",
     )
-    way = connection(offer.facts, wanted.connection, limits)
+    way = selected_connection(offer.facts, wanted.connection, constraints)
     if stateful_set is None or seen_generation != agent.generation:
         return way
     return _in_turn(offer.turns, agent, stateful_set, (had or NO_CONNECTION, way))
@@ -68,7 +68,7 @@ def _had(
     if stateful_set is not None:
         return recorded_connection.connection_from_annotation(stateful_set)
     return recorded_connection.connection_from_pods(
-        pods, traces_wanted=agent is None or agent.spec.datadog.apm.enabled
+        pods, traces_enabled=agent is None or agent.spec.datadog.apm.enabled
     )
 
 
@@ -81,11 +81,11 @@ def _in_turn(
         turns.leave(key, restarts=_is_rolling(stateful_set))
         return way
     # Who is held does not trade.
-    is_held = not had.carries_metrics and agent.spec.datadog.when_missing == "Hold"
+    is_held = not had.supports_metrics and agent.spec.datadog.when_missing == "Hold"
     if is_held or turns.take(key):
         return way
     text = "agents of other resources restart for the node agent first"
-    return replace(had, refusal=Refusal.RESTART_BUDGET, refused=text)
+    return replace(had, refusal=Refusal.RESTART_BUDGET, refusal_message=text)
 
 
 def _injected(way: Connection) -> tuple[object, ...]:

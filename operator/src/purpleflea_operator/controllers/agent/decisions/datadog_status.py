@@ -5,7 +5,7 @@ from typing import Any
 from purpleflea_operator.api.agent_status import REASON_LIMIT
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
-from purpleflea_operator.datadog.detection.coverage import Coverage, hearers
+from purpleflea_operator.datadog.detection.coverage import Coverage, receiving_node_agents
 from purpleflea_operator.datadog.detection.facts import Switch, worst
 from purpleflea_operator.manifests import datadog_sockets
 
@@ -16,7 +16,7 @@ LISTED = 10
 def datadog_status(world: ObservedState) -> dict[str, Any] | None:
     """status.datadog; None where no node agent is known."""
     way = world.connection
-    heard = [item.by for item in hearers(world.datadog, way, world.coverage)]
+    heard = [item.node_agent for item in receiving_node_agents(world.datadog, way, world.coverage)]
     if not heard:
         return None
     found = heard[0]
@@ -53,9 +53,9 @@ def _nodes(found: Coverage) -> dict[str, Any] | None:
         return None
     return {
         "needed": found.needed,
-        "covered": found.needed - len(found.missing),
+        "covered": found.needed - len(found.uncovered),
         "missing": [
             {"node": item.node, "reason": item.reason[:REASON_LIMIT]}
-            for item in found.missing[:LISTED]
+            for item in found.uncovered[:LISTED]
         ],
     }

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.api.validation_errors import first_problem
+from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.connection_choice import Offer, connection_of
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
@@ -88,7 +88,7 @@ def _nodes(pods: Iterable[dict[str, Any]], landscape: Landscape) -> Iterator[str
             yield spec["nodeName"]
             continue
         wanted = placement(spec)
-        yield from (node.name for node in landscape.nodes() if not wanted.obstacle(node))
+        yield from (node.name for node in landscape.nodes() if not wanted.exclusion_reason(node))
 
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
@@ -98,7 +98,7 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
         # Strict: a field that this version does not know may be a limit that somebody relies on.
         spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
     except ValidationError as error:
-        return None, first_problem(error)
+        return None, first_error(error)
     agent = Agent(
         namespace=metadata["namespace"],
         name=metadata["name"],
