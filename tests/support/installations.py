@@ -4,29 +4,27 @@ Each function returns plain manifests; what it takes are the values that a user 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
-
-Manifest = dict[str, Any]
+from purpleflea_operator.parsing import MutableManifest
 
 RUN = "/var/run/datadog"
 TOLERATIONS = Sequence[Mapping[str, str]]
 
 
-def variables(**values: str) -> list[Manifest]:
+def variables(**values: str) -> list[MutableManifest]:
     """Plain variables."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
-def from_secret(name: str) -> Manifest:
+def from_secret(name: str) -> MutableManifest:
     """A variable whose value cannot be read from outside."""
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
 
 
-def _port(name: str, number: int, protocol: str, *, host: bool) -> Manifest:
-    found: Manifest = {"name": name, "containerPort": number, "protocol": protocol}
+def _port(name: str, number: int, protocol: str, *, host: bool) -> MutableManifest:
+    found: MutableManifest = {"name": name, "containerPort": number, "protocol": protocol}
     return {**found, "hostPort": number} if host else found
 
 
@@ -46,16 +44,16 @@ def helm(
     sockets: bool = True,
     logs: bool = False,
     data_plane: bool = False,
-    env: Sequence[Manifest] = (),
+    env: Sequence[MutableManifest] = (),
     node_selector: Mapping[str, str] | None = None,
-    affinity: Manifest | None = None,
+    affinity: MutableManifest | None = None,
     tolerations: TOLERATIONS = (),
     desired: int = 3,
     ready: int | None = None,
     generation: int = 1,
     observed: int = 1,
     os: str = "linux",
-) -> Manifest:
+) -> MutableManifest:
     """The DaemonSet of the Helm chart."""
     common = variables(DD_LOGS_ENABLED=str(logs).lower(), DD_APM_ENABLED=str(apm).lower())
     dogstatsd = variables(
@@ -69,7 +67,7 @@ def helm(
     port = _port(
         "dogstatsdport", dogstatsd_port, "UDP", host=dogstatsd_host_port and not host_network
     )
-    agent: Manifest = {
+    agent: MutableManifest = {
         "name": "agent",
         "image": image,
         "ports": [] if data_plane else [port],
@@ -90,7 +88,7 @@ def helm(
                 "volumeMounts": mounts,
             }
         )
-    spec: Manifest = {
+    spec: MutableManifest = {
         "hostNetwork": host_network,
         "nodeSelector": {"kubernetes.io/os": os, **(node_selector or {})},
         "tolerations": [dict(item) for item in tolerations],
@@ -123,18 +121,18 @@ def datadog_operator(
     single: bool = False,
     apm: bool = True,
     host_ports: bool = False,
-    env: Sequence[Manifest] = (),
+    env: Sequence[MutableManifest] = (),
     node_selector: Mapping[str, str] | None = None,
     component: str = "agent",
     desired: int = 3,
     ready: int = 3,
-) -> Manifest:
+) -> MutableManifest:
     """The DaemonSet that the Datadog Operator makes for a DatadogAgent, or for a profile of one."""
     image = "gcr.io/datadoghq/agent:7.81.1"
     dogstatsd = _port("dogstatsdport", 8125, "UDP", host=host_ports)
     traces = _port("traceport", 8126, "TCP", host=host_ports)
     mounts = [{"name": "dsdsocket", "mountPath": RUN}]
-    agent: Manifest = {
+    agent: MutableManifest = {
         "name": "unprivileged-single-agent" if single else "agent",
         "image": image,
         "ports": [dogstatsd, traces] if single and apm else [dogstatsd],
@@ -164,7 +162,7 @@ def datadog_operator(
         "agent.datadoghq.com/name": owner,
         "agent.datadoghq.com/component": component,
     }
-    spec: Manifest = {
+    spec: MutableManifest = {
         "containers": found,
         "nodeSelector": dict(node_selector or {}),
         "volumes": [{"name": "dsdsocket", "hostPath": {"path": RUN}}],
@@ -175,10 +173,10 @@ def datadog_operator(
 def _daemon_set(
     address: tuple[str, str],
     labels: Mapping[str, str],
-    spec: Manifest,
+    spec: MutableManifest,
     annotations: Mapping[str, str],
     counts: tuple[int, int, int, int],
-) -> Manifest:
+) -> MutableManifest:
     namespace, name = address
     generation, desired, ready, observed = counts
     return {
@@ -210,7 +208,7 @@ def a_node(
     labels: Mapping[str, str] | None = None,
     taints: Sequence[str] = (),
     ready: bool = True,
-) -> Manifest:
+) -> MutableManifest:
     """A node; taints as kubectl writes them."""
     return {
         "apiVersion": "v1",
@@ -226,7 +224,7 @@ def a_node(
     }
 
 
-def _taint(text: str) -> Manifest:
+def _taint(text: str) -> MutableManifest:
     what, _, effect = text.rpartition(":")
     key, _, value = what.partition("=")
     return {"key": key, "effect": effect, **({"value": value} if value else {})}
@@ -235,13 +233,13 @@ def _taint(text: str) -> Manifest:
 def a_node_agent(
     node: str = "node-1",
     *,
-    of: Manifest,
+    of: MutableManifest,
     ready: bool = True,
     waiting: str = "",
     restarts: int = 0,
     version: int = 1,
     owner: str = "DaemonSet",
-) -> Manifest:
+) -> MutableManifest:
     """The pod of a node agent on a node."""
     metadata = of["metadata"]
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}

@@ -9,7 +9,8 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import Obser
 from purpleflea_operator.datadog.detection.connection import Wanted, selected_connection
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.manifests.metadata import Agent
-from support.builders import LOCAL_SERVICES, Manifest, a_spec
+from purpleflea_operator.parsing import MutableManifest
+from support.builders import LOCAL_SERVICES, a_spec
 
 
 def agent_value(*, uid: str = "agent-uid", generation: int = 1, **spec: Any) -> Agent:
@@ -30,7 +31,7 @@ def a_stateful_set(
     updated: int | None = None,
     generation: int = 1,
     observed: int = 1,
-) -> Manifest:
+) -> MutableManifest:
     """Return the StatefulSet of an agent; counts that are not given are equal to `replicas`."""
     return {
         "kind": "StatefulSet",
@@ -48,10 +49,10 @@ def a_stateful_set(
 def observed_state(
     *,
     spec: Mapping[str, Any] | None = None,
-    stateful_set: Manifest | None = None,
-    children: Iterable[Manifest] = (),
-    pods: Iterable[Manifest | Pod] = (),
-    daemon_sets: Iterable[Manifest] = (),
+    stateful_set: MutableManifest | None = None,
+    children: Iterable[MutableManifest] = (),
+    pods: Iterable[MutableManifest | Pod] = (),
+    daemon_sets: Iterable[MutableManifest] = (),
     **overrides: Any,
 ) -> ObservedState:
     """Return the observed state of an agent with three replicas; `overrides` replace any of its fields.

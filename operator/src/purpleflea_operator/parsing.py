@@ -9,6 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+Manifest = Mapping[str, Any]
+"""A Kubernetes object, or a part of one, as decoded from JSON. It is read-only, because caches share their objects."""
+MutableManifest = dict[str, Any]
+"""A Kubernetes object, or a part of one, that its owner is still building."""
+
 NAME_LIMIT = 253
 """Characters of the longest Kubernetes name."""
 PATH_LIMIT = 1024

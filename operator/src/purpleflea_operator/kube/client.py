@@ -13,9 +13,9 @@ import orjson
 from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.protocol import FIELD_MANAGER
-from purpleflea_operator.kube.resources import EVENT, Manifest, ObjectRef, ResourceKind, ref_of
+from purpleflea_operator.kube.resources import EVENT, ObjectRef, ResourceKind, ref_of
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
-from purpleflea_operator.parsing import resource_version, rows, table, text
+from purpleflea_operator.parsing import Manifest, resource_version, rows, table, text
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from purpleflea_operator.kube.resources import Manifest, ObjectRef, ResourceKind
-from purpleflea_operator.parsing import count, moment, table, text
+from purpleflea_operator.kube.resources import ObjectRef, ResourceKind
+from purpleflea_operator.parsing import Manifest, count, moment, table, text
 
 LONGEST_S = 300
 """The longest lease of the settings. Another writer could otherwise keep every replica waiting for decades."""

@@ -15,8 +15,8 @@ from typing import Any, NewType
 import orjson
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.kube.resources import AGENT, Manifest, ResourceKind
-from purpleflea_operator.parsing import resource_version, table
+from purpleflea_operator.kube.resources import AGENT, ResourceKind
+from purpleflea_operator.parsing import Manifest, resource_version, table
 
 Uid = NewType("Uid", str)
 

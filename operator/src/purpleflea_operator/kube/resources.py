@@ -1,12 +1,9 @@
 """The kinds the operator works with, and how their URLs are built."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from purpleflea_contract import kubernetes
-
-Manifest = Mapping[str, Any]
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from purpleflea_contract import environment
 from purpleflea_contract.control import Control, Mode
-from purpleflea_operator.manifests.metadata import LABELS, Agent, Manifest, hashed, manifest
+from purpleflea_operator.manifests.metadata import LABELS, Agent, hashed, manifest
+from purpleflea_operator.parsing import MutableManifest
 
 
 def settings_text(agent: Agent) -> str:
@@ -15,7 +16,7 @@ def _control(mode: Mode) -> str:
     return Control(mode=mode).model_dump_json(by_alias=True)
 
 
-def with_mode(live: Manifest, mode: Mode) -> Manifest:
+def with_mode(live: MutableManifest, mode: Mode) -> MutableManifest:
     """A ConfigMap as it was made, but for the mode: for a spec that cannot be rendered."""
     metadata = live["metadata"]
     ours = {key: text for key, text in metadata["labels"].items() if key in LABELS}
@@ -32,7 +33,7 @@ def with_mode(live: Manifest, mode: Mode) -> Manifest:
     return hashed({**frame, "data": {environment.CONTROL_FILE: _control(mode)}})
 
 
-def config_map(agent: Agent) -> Manifest:
+def config_map(agent: Agent) -> MutableManifest:
     """The ConfigMap of the control file.
 
     The settings are no part of it: they lie in the pod template. An agent that starts anew while a rollout is under

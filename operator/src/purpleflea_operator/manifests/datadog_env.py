@@ -11,7 +11,8 @@ from purpleflea_contract import kubernetes, secrets
 from purpleflea_contract import tags as metric_tags
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests import datadog_sockets
-from purpleflea_operator.manifests.metadata import Agent, Manifest
+from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import MutableManifest
 
 MASKING_RULES = (
     ("mask_api_keys", secrets.API_KEY),
@@ -33,7 +34,7 @@ def annotations(agent: Agent) -> dict[str, str]:
     }
 
 
-def environment(agent: Agent, connection: Connection) -> list[Manifest]:
+def environment(agent: Agent, connection: Connection) -> list[MutableManifest]:
     """Environment of the agent container, in an order in which $(VAR) references work."""
     return [
         *_unified_service_tags(),
@@ -51,8 +52,8 @@ def _log_annotations(agent: Agent) -> dict[str, str]:
     return {kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)])}
 
 
-def _log_source(agent: Agent) -> Manifest:
-    source: Manifest = {"source": "python", "service": agent.spec.datadog.service}
+def _log_source(agent: Agent) -> MutableManifest:
+    source: MutableManifest = {"source": "python", "service": agent.spec.datadog.service}
     if agent.spec.datadog.logs.mask_secrets:
         source["log_processing_rules"] = [
             {
@@ -68,7 +69,7 @@ def _log_source(agent: Agent) -> Manifest:
 
 def _check_annotations(agent: Agent) -> dict[str, str]:
     """What the node agent is to run on each pod: nothing unless it is asked for."""
-    checks: Manifest = {}
+    checks: MutableManifest = {}
     address = f"http://%%host%%:{env.HTTP_PORT}"
     # An agent is called as its pod. Said here too, so that the alarm of one that never answered names it.
     tags = [f"{metric_tags.AGENT_ID.name}:%%kube_pod_name%%"]
@@ -93,7 +94,7 @@ def _check_annotations(agent: Agent) -> dict[str, str]:
     }
 
 
-def _unified_service_tags() -> list[Manifest]:
+def _unified_service_tags() -> list[MutableManifest]:
     return [
         _from_field(env.DD_ENV, f"metadata.labels['{kubernetes.DD_LABEL_ENV}']"),
         _from_field(env.DD_SERVICE, f"metadata.labels['{kubernetes.DD_LABEL_SERVICE}']"),
@@ -101,7 +102,7 @@ def _unified_service_tags() -> list[Manifest]:
     ]
 
 
-def _origin() -> list[Manifest]:
+def _origin() -> list[MutableManifest]:
     """By these the node agent knows which pod a packet came from, without access to cgroups."""
     return [
         _from_field(env.DD_ENTITY_ID, "metadata.uid"),
@@ -113,7 +114,7 @@ def _origin() -> list[Manifest]:
     ]
 
 
-def local_configuration() -> list[Manifest]:
+def local_configuration() -> list[MutableManifest]:
     """The variable that turns the tracer's remote configuration off, for every container with variables of Datadog.
 
     Remote configuration lets Datadog's servers change sampling, instrumentation and security features of a running
@@ -123,7 +124,7 @@ def local_configuration() -> list[Manifest]:
     return [_value(env.DD_REMOTE_CONFIGURATION_ENABLED, "false")]
 
 
-def receivers(connection: Connection) -> list[Manifest]:
+def receivers(connection: Connection) -> list[MutableManifest]:
     """The variables that say where metrics and traces go."""
     if connection.mode is ConnectionMode.NONE:
         return [_value(env.DD_TRACE_ENABLED, "false")]
@@ -134,7 +135,7 @@ def receivers(connection: Connection) -> list[Manifest]:
     return addresses
 
 
-def _by_socket(connection: Connection) -> list[Manifest]:
+def _by_socket(connection: Connection) -> list[MutableManifest]:
     urls = {
         env.DD_DOGSTATSD_URL: datadog_sockets.dogstatsd_url(connection),
         env.DD_TRACE_AGENT_URL: datadog_sockets.apm_url(connection),
@@ -142,7 +143,7 @@ def _by_socket(connection: Connection) -> list[Manifest]:
     return [_value(name, url) for name, url in urls.items() if url is not None]
 
 
-def _by_port(connection: Connection) -> list[Manifest]:
+def _by_port(connection: Connection) -> list[MutableManifest]:
     found = [
         _from_field(env.DD_AGENT_HOST, "status.hostIP")
         if connection.mode is ConnectionMode.HOST_IP
@@ -156,11 +157,11 @@ def _by_port(connection: Connection) -> list[Manifest]:
     return found
 
 
-def _features(agent: Agent, connection: Connection) -> list[Manifest]:
+def _features(agent: Agent, connection: Connection) -> list[MutableManifest]:
     if connection.mode is ConnectionMode.NONE:
         return []
     datadog = agent.spec.datadog
-    found: list[Manifest] = []
+    found: list[MutableManifest] = []
     if not datadog.apm.enabled and connection.supports_traces:
         found.append(_value(env.DD_TRACE_ENABLED, "false"))
     if datadog.apm.sample_rate is not None:
@@ -175,11 +176,11 @@ def _features(agent: Agent, connection: Connection) -> list[Manifest]:
     return found
 
 
-def _from_field(name: str, path: str) -> Manifest:
+def _from_field(name: str, path: str) -> MutableManifest:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _value(name: str, value: str) -> Manifest:
+def _value(name: str, value: str) -> MutableManifest:
     return {"name": name, "value": value}
 
 

@@ -8,12 +8,12 @@ from purpleflea_contract import environment as env
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
-from purpleflea_operator.manifests.metadata import Manifest
+from purpleflea_operator.parsing import MutableManifest
 
 VOLUME, APM_VOLUME = "node-agent", "node-agent-apm"
 
 
-def volumes(connection: Connection) -> list[Manifest]:
+def volumes(connection: Connection) -> list[MutableManifest]:
     """The volumes of a pod that reaches its node agent by sockets."""
     return [
         {"name": name, **_source(connection, folder, name)}
@@ -21,7 +21,7 @@ def volumes(connection: Connection) -> list[Manifest]:
     ]
 
 
-def mounts(connection: Connection) -> list[Manifest]:
+def mounts(connection: Connection) -> list[MutableManifest]:
     """Where a container has them."""
     return [
         {"name": name, "mountPath": PATHS[name], "readOnly": True} for name in _folders(connection)
@@ -53,7 +53,7 @@ def _folders(connection: Connection) -> dict[str, str]:
     return found
 
 
-def _source(connection: Connection, folder: str, name: str) -> Manifest:
+def _source(connection: Connection, folder: str, name: str) -> MutableManifest:
     if connection.mode is ConnectionMode.CSI:
         attributes = {"type": _CSI_TYPES[name]}
         return {"csi": {"driver": CSI_DRIVER, "readOnly": True, "volumeAttributes": attributes}}

@@ -3,14 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.agent import AgentSpec
-
-Manifest = dict[str, Any]
+from purpleflea_operator.parsing import MutableManifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +86,7 @@ def unified_service_labels(agent: Agent, defaults: Defaults) -> dict[str, str]:
 
 def manifest(
     agent: Agent, api_version: str, kind: str, *, more_labels: Mapping[str, str] | None = None
-) -> Manifest:
+) -> MutableManifest:
     """The frame of a child: its name, labels and owner."""
     return {
         "apiVersion": api_version,
@@ -110,7 +108,7 @@ def manifest(
     }
 
 
-def hashed(item: Manifest) -> Manifest:
+def hashed(item: MutableManifest) -> MutableManifest:
     """A child with the hash of what it should be."""
     text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.sha256(text).hexdigest()[:16]

@@ -6,10 +6,11 @@ always allowed by some, never matched by an ipBlock by others), hence ports to a
 
 from purpleflea_contract import environment as env
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
-from purpleflea_operator.manifests.metadata import Agent, Manifest, manifest, selector
+from purpleflea_operator.manifests.metadata import Agent, manifest, selector
+from purpleflea_operator.parsing import MutableManifest
 
 
-def network_policy(agent: Agent, connection: Connection) -> Manifest:
+def network_policy(agent: Agent, connection: Connection) -> MutableManifest:
     """Default deny; in: the HTTP port and those of sidecars; out: DNS, the node agent, the configured ranges by TCP."""
     return {
         **manifest(agent, "networking.k8s.io/v1", "NetworkPolicy"),
@@ -26,7 +27,7 @@ def network_policy(agent: Agent, connection: Connection) -> Manifest:
     }
 
 
-def _to_node_agent(connection: Connection) -> list[Manifest]:
+def _to_node_agent(connection: Connection) -> list[MutableManifest]:
     if connection.mode is ConnectionMode.NONE:
         return []
     receivers = (("UDP", connection.dogstatsd_port), ("TCP", connection.apm_port))
@@ -35,7 +36,7 @@ def _to_node_agent(connection: Connection) -> list[Manifest]:
     return [{"ports": ports}] if ports else []
 
 
-def _open_ports(agent: Agent) -> list[Manifest]:
+def _open_ports(agent: Agent) -> list[MutableManifest]:
     of_sidecars = [port for sidecar in agent.spec.pod.sidecars for port in sidecar.ports]
     return [
         {"protocol": "TCP", "port": env.HTTP_PORT},
@@ -43,9 +44,9 @@ def _open_ports(agent: Agent) -> list[Manifest]:
     ]
 
 
-def _to_services(agent: Agent) -> list[Manifest]:
+def _to_services(agent: Agent) -> list[MutableManifest]:
     ranges = [{"ipBlock": {"cidr": cidr}} for cidr in agent.spec.network.egress_cidrs]
     ports = [{"protocol": "TCP", "port": port} for port in agent.spec.network.egress_ports]
-    every_port: list[Manifest] = [{"protocol": "TCP", "port": 1, "endPort": 65535}]
+    every_port: list[MutableManifest] = [{"protocol": "TCP", "port": 1, "endPort": 65535}]
     # "from/to: []" would mean everywhere: no range must mean no rule.
     return [{"to": ranges, "ports": ports or every_port}] if ranges else []

@@ -4,10 +4,11 @@ None for a single identity, where it would say nothing. Identities that are not 
 must not wait for an agent that will never come up.
 """
 
-from purpleflea_operator.manifests.metadata import Agent, Manifest, manifest, selector
+from purpleflea_operator.manifests.metadata import Agent, manifest, selector
+from purpleflea_operator.parsing import MutableManifest
 
 
-def disruption_budget(agent: Agent) -> list[Manifest]:
+def disruption_budget(agent: Agent) -> list[MutableManifest]:
     """The PodDisruptionBudget, where there is more than one identity."""
     if agent.spec.replicas < 2:
         return []

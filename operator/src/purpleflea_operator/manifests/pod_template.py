@@ -15,7 +15,6 @@ from purpleflea_operator.manifests.config_map import settings_text
 from purpleflea_operator.manifests.metadata import (
     Agent,
     Defaults,
-    Manifest,
     image_of,
     labels,
     selector,
@@ -23,11 +22,12 @@ from purpleflea_operator.manifests.metadata import (
 )
 from purpleflea_operator.manifests.passthrough import all_passed_on, passed_on
 from purpleflea_operator.manifests.user_overrides import UserOverrides, user_overrides
+from purpleflea_operator.parsing import MutableManifest
 
 USER = 10001
 
 
-def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Manifest:
+def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
     """The pod template of an agent; any change of it restarts the agents."""
     added = user_overrides(agent)
     return {
@@ -45,8 +45,8 @@ def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
 
 def _pod_spec(
     agent: Agent, defaults: Defaults, connection: Connection, added: UserOverrides
-) -> Manifest:
-    spec: Manifest = {
+) -> MutableManifest:
+    spec: MutableManifest = {
         **service_account.identity_of_pods(agent),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": agent.spec.pod.termination_grace_period_seconds,
@@ -78,9 +78,9 @@ def _pod_spec(
     return spec
 
 
-def _placement(agent: Agent) -> Manifest:
+def _placement(agent: Agent) -> MutableManifest:
     pod = agent.spec.pod
-    found: Manifest = {}
+    found: MutableManifest = {}
     if pod.node_selector:
         found["nodeSelector"] = dict(pod.node_selector)
     if pod.tolerations:
@@ -104,10 +104,10 @@ def _placement(agent: Agent) -> Manifest:
 
 def _container(
     agent: Agent, defaults: Defaults, connection: Connection, added: UserOverrides
-) -> Manifest:
+) -> MutableManifest:
     resources = agent.spec.pod.resources
     policy = agent.spec.image.pull_policy if agent.spec.image else defaults.image_pull_policy
-    container: Manifest = {
+    container: MutableManifest = {
         "name": kubernetes.CONTAINER,
         "image": image_of(agent, defaults),
         "imagePullPolicy": policy,
@@ -137,7 +137,7 @@ def _container(
     return container
 
 
-def _probe(path: str, *, period: int, failures: int) -> Manifest:
+def _probe(path: str, *, period: int, failures: int) -> MutableManifest:
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period,
@@ -146,9 +146,9 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
     }
 
 
-def _environment(agent: Agent) -> list[Manifest]:
+def _environment(agent: Agent) -> list[MutableManifest]:
     key_file = f"{env.DEFAULT_API_KEY_DIR}/{agent.spec.api.key_secret_ref.key}"
-    found: list[Manifest] = [
+    found: list[MutableManifest] = [
         {"name": env.AGENT_ID, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": env.CONFIG_DIR, "value": env.DEFAULT_CONFIG_DIR},
         {"name": env.STATE_DIR, "value": env.DEFAULT_STATE_DIR},

@@ -21,9 +21,8 @@ from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
-from purpleflea_operator.parsing import rows, table, text
+from purpleflea_operator.parsing import Manifest, rows, table, text
 
-Manifest = Mapping[str, Any]
 Variables = Mapping[str, Manifest]
 
 UNIX = "unix://"

@@ -1,9 +1,10 @@
 """The ServiceAccount of an agent's own, made only where it is asked for; the operator gives it no rights."""
 
-from purpleflea_operator.manifests.metadata import Agent, Manifest, manifest
+from purpleflea_operator.manifests.metadata import Agent, manifest
+from purpleflea_operator.parsing import MutableManifest
 
 
-def service_account(agent: Agent) -> list[Manifest]:
+def service_account(agent: Agent) -> list[MutableManifest]:
     """The ServiceAccount, where spec.pod.serviceAccount asks for one."""
     wanted = agent.spec.pod.service_account
     if wanted is None:
@@ -14,7 +15,7 @@ def service_account(agent: Agent) -> list[Manifest]:
     return [{**found, "automountServiceAccountToken": False}]
 
 
-def identity_of_pods(agent: Agent) -> Manifest:
+def identity_of_pods(agent: Agent) -> MutableManifest:
     """What the pod says about its ServiceAccount.
 
     Said always: a name that is left out again comes back by the field's former name (serviceAccount), which the API

@@ -7,8 +7,8 @@ its way at the end still finds its proxy.
 from collections.abc import Iterable
 
 from purpleflea_operator.api.containers import Sidecar
-from purpleflea_operator.manifests.metadata import Manifest
 from purpleflea_operator.manifests.passthrough import passed_on
+from purpleflea_operator.parsing import MutableManifest
 
 _FIELDS = {
     "name",
@@ -26,12 +26,12 @@ _FIELDS = {
 }
 
 
-def containers(sidecars: Iterable[Sidecar]) -> list[Manifest]:
+def containers(sidecars: Iterable[Sidecar]) -> list[MutableManifest]:
     """The sidecars as init containers."""
     return [_container(item) for item in sidecars]
 
 
-def _container(sidecar: Sidecar) -> Manifest:
+def _container(sidecar: Sidecar) -> MutableManifest:
     said = passed_on(sidecar, only=_FIELDS)
     return {
         **{key: value for key, value in said.items() if value != []},
@@ -44,7 +44,7 @@ def _container(sidecar: Sidecar) -> Manifest:
     }
 
 
-def _security_context(sidecar: Sidecar) -> Manifest:
+def _security_context(sidecar: Sidecar) -> MutableManifest:
     context = sidecar.security_context
     ids = {"runAsUser": context.run_as_user, "runAsGroup": context.run_as_group}
     return {

@@ -8,20 +8,20 @@ from purpleflea_operator.manifests import recorded_connection, volumes
 from purpleflea_operator.manifests.metadata import (
     Agent,
     Defaults,
-    Manifest,
     manifest,
     selector,
     unified_service_labels,
 )
 from purpleflea_operator.manifests.pod_template import pod_template
+from purpleflea_operator.parsing import MutableManifest
 
 
-def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Manifest:
+def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
     """The StatefulSet of the agent."""
     service_labels = unified_service_labels(agent, defaults)
     frame = manifest(agent, "apps/v1", "StatefulSet", more_labels=service_labels)
     frame["metadata"]["annotations"] = recorded_connection.annotation(connection)
-    spec: Manifest = {
+    spec: MutableManifest = {
         "replicas": agent.spec.replicas,
         "podManagementPolicy": "Parallel",
         "updateStrategy": _update_strategy(agent),
@@ -39,8 +39,8 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
     return {**frame, "spec": spec}
 
 
-def _update_strategy(agent: Agent) -> Manifest:
-    strategy: Manifest = {"type": "RollingUpdate"}
+def _update_strategy(agent: Agent) -> MutableManifest:
+    strategy: MutableManifest = {"type": "RollingUpdate"}
     if agent.partition:
         strategy["rollingUpdate"] = {"partition": agent.partition}
     return strategy

@@ -7,7 +7,8 @@ restarted while both are away comes back.
 from purpleflea_contract import kubernetes
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.manifests import datadog_env, datadog_sockets
-from purpleflea_operator.manifests.metadata import Agent, Defaults, Manifest
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.parsing import MutableManifest
 
 RESOURCES = {
     "requests": {"cpu": "10m", "memory": "32Mi"},
@@ -15,7 +16,9 @@ RESOURCES = {
 }
 
 
-def init_containers(agent: Agent, defaults: Defaults, connection: Connection) -> list[Manifest]:
+def init_containers(
+    agent: Agent, defaults: Defaults, connection: Connection
+) -> list[MutableManifest]:
     """The init container, where the spec asks for it."""
     wanted = agent.spec.datadog
     if wanted.when_missing != "Hold" or wanted.connection == "Disabled":

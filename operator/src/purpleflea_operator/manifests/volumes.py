@@ -3,7 +3,8 @@
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.pod import Storage
-from purpleflea_operator.manifests.metadata import Agent, Manifest, selector
+from purpleflea_operator.manifests.metadata import Agent, selector
+from purpleflea_operator.parsing import MutableManifest
 
 CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY = "config", "api-key", "api-token", "state", "tmp"
 NAMES = frozenset({CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY})
@@ -16,9 +17,9 @@ PATHS = (
 )
 
 
-def volumes(agent: Agent) -> list[Manifest]:
+def volumes(agent: Agent) -> list[MutableManifest]:
     """The operator's own volumes of the pod."""
-    found: list[Manifest] = [
+    found: list[MutableManifest] = [
         {"name": CONFIG, "projected": {"sources": [_settings(), {"configMap": _control(agent)}]}},
         {"name": API_KEY, "secret": {"secretName": agent.spec.api.key_secret_ref.name}},
         {"name": TEMPORARY, "emptyDir": {"sizeLimit": "64Mi"}},
@@ -30,20 +31,20 @@ def volumes(agent: Agent) -> list[Manifest]:
     return found
 
 
-def _settings() -> Manifest:
+def _settings() -> MutableManifest:
     path = f"metadata.annotations['{kubernetes.ANNOTATION_SETTINGS}']"
     file = {"path": env.SETTINGS_FILE, "fieldRef": {"fieldPath": path}}
     return {"downwardAPI": {"items": [file]}}
 
 
-def _control(agent: Agent) -> Manifest:
+def _control(agent: Agent) -> MutableManifest:
     return {"name": agent.name, "items": [{"key": env.CONTROL_FILE, "path": env.CONTROL_FILE}]}
 
 
-def mounts(agent: Agent) -> list[Manifest]:
+def mounts(agent: Agent) -> list[MutableManifest]:
     """Where the agent container sees them."""
     # Whole folders, never a subPath: only those follow a change of the ConfigMap or the Secret.
-    found: list[Manifest] = [
+    found: list[MutableManifest] = [
         {"name": CONFIG, "mountPath": env.DEFAULT_CONFIG_DIR, "readOnly": True},
         {"name": API_KEY, "mountPath": env.DEFAULT_API_KEY_DIR, "readOnly": True},
         {"name": STATE, "mountPath": env.DEFAULT_STATE_DIR},
@@ -55,9 +56,9 @@ def mounts(agent: Agent) -> list[Manifest]:
     return found
 
 
-def claim(agent: Agent, storage: Storage) -> Manifest:
+def claim(agent: Agent, storage: Storage) -> MutableManifest:
     """The volume claim of a journal; by its labels the operator sees it, and only ours."""
-    spec: Manifest = {
+    spec: MutableManifest = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": storage.size}},
     }

@@ -9,8 +9,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
-from purpleflea_operator.parsing import table, text
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest, table, text
 
 logger = logging.getLogger(__name__)
 

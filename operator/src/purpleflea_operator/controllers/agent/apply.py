@@ -27,6 +27,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef, ref_of
+from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Applier:
                 work.live.pop(plan.child_id(manifest))
                 _log("to be made anew around its pods", manifest)
 
-    async def _create(self, manifest: resources.Manifest, work: ApplyContext) -> None:
+    async def _create(self, manifest: Manifest, work: ApplyContext) -> None:
         """Apply a child that the cache does not know, but never over an object of somebody else."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is not None:
@@ -130,14 +131,14 @@ class Applier:
                 return
         await self._apply(manifest, work)
 
-    async def _apply(self, manifest: resources.Manifest, work: ApplyContext) -> None:
+    async def _apply(self, manifest: Manifest, work: ApplyContext) -> None:
         stored = await self._cluster.apply(manifest)
         self._cache.put(stored)
         work.live[plan.child_id(manifest)] = stored
         _log("applied", manifest)
 
 
-def _check(existing: resources.Manifest, work: ApplyContext) -> None:
+def _check(existing: Manifest, work: ApplyContext) -> None:
     """See that an object of a child's name may be applied over."""
     what = f"{existing['kind']} {existing['metadata']['name']}"
     if "deletionTimestamp" in existing["metadata"]:
@@ -155,7 +156,7 @@ def _check(existing: resources.Manifest, work: ApplyContext) -> None:
     )
 
 
-def _log(message: str, manifest: resources.Manifest) -> None:
+def _log(message: str, manifest: Manifest) -> None:
     metadata, kind = manifest["metadata"], manifest["kind"]
     where = {"namespace": metadata["namespace"], "object": metadata["name"]}
     logger.info(message, extra={**where, "kind": kind})

@@ -22,8 +22,8 @@ from purpleflea_operator.datadog.detection.node_agent import (
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest, ObjectRef
-from purpleflea_operator.parsing import table
+from purpleflea_operator.kube.resources import ObjectRef
+from purpleflea_operator.parsing import Manifest, table
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)

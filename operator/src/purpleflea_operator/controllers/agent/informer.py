@@ -28,8 +28,8 @@ from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
-from purpleflea_operator.parsing import resource_version, table
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest, resource_version, table
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workqueue import WorkQueue
 

@@ -19,9 +19,9 @@ from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.datadog.detection.placement import Node, node
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
-from purpleflea_operator.parsing import resource_version, table, text
+from purpleflea_operator.parsing import Manifest, resource_version, table, text
 
 KINDS = (resources.NODE, resources.NAMESPACE, resources.CSI_DRIVER)
 

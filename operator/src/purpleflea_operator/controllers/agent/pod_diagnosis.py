@@ -17,8 +17,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 )
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest
-from purpleflea_operator.parsing import MESSAGE_LIMIT, moment, text
+from purpleflea_operator.parsing import MESSAGE_LIMIT, Manifest, moment, text
 
 
 class PodDiagnosis:

@@ -37,6 +37,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
+from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 
 REPORT_AFTER_FAILURES = 3
@@ -221,7 +222,7 @@ class Reconciler:
 
     async def _write_status(
         self, key: NamespacedName, resource: dict[str, Any], wanted: status.Status
-    ) -> resources.Manifest:
+    ) -> Manifest:
         metadata = resource["metadata"]
         self._pace.spend(key)
         stored = await self._cluster.apply_status(
@@ -237,7 +238,7 @@ class Reconciler:
         return stored
 
 
-def _user_intent(resource: resources.Manifest) -> tuple[Any, ...]:
+def _user_intent(resource: Manifest) -> tuple[Any, ...]:
     """What people say of an agent: its spec, by its generation, and what they note beside it."""
     metadata = resource["metadata"]
     return metadata["generation"], metadata.get("annotations", {}), "deletionTimestamp" in metadata

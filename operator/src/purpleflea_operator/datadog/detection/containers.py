@@ -3,15 +3,13 @@
 What others provide at run time (Secrets, ConfigMaps, a mounted datadog.yaml) cannot be read and is told as HIDDEN.
 """
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.facts import Port, Socket, Switch
-from purpleflea_operator.parsing import PATH_LIMIT, rows, table, text
+from purpleflea_operator.parsing import PATH_LIMIT, Manifest, rows, table, text
 
-Manifest = Mapping[str, Any]
 Variables = tuple[str, str]
 """Names of the variables with the port and with the socket of a receiver."""
 

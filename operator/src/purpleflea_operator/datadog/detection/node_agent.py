@@ -7,7 +7,6 @@ do CRDs or a running Datadog operator: the Helm chart brings both by default.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection import containers
@@ -22,9 +21,8 @@ from purpleflea_operator.datadog.detection.facts import (
     Variable,
 )
 from purpleflea_operator.datadog.detection.placement import daemon_set_placement
-from purpleflea_operator.parsing import count, rows, table, text
+from purpleflea_operator.parsing import Manifest, count, rows, table, text
 
-Manifest = Mapping[str, Any]
 ServiceId = tuple[str, str]
 """Namespace and name."""
 Services = Mapping[ServiceId, Manifest]

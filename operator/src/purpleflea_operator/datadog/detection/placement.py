@@ -6,11 +6,9 @@ The scheduler's rules as far as they bind: preferences, resources and other pods
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from purpleflea_operator.parsing import rows, table, text
+from purpleflea_operator.parsing import Manifest, rows, table, text
 
-Manifest = Mapping[str, Any]
 REPELLING = ("NoSchedule", "NoExecute")
 
 

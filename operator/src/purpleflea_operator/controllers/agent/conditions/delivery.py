@@ -15,13 +15,10 @@ from purpleflea_operator.controllers.agent.conditions.finding import (
 )
 from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    Manifest,
-    ObservedState,
-    Pod,
-)
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
 from purpleflea_operator.datadog.detection.facts import NodeAgent
 from purpleflea_operator.manifests.datadog_env import receivers
+from purpleflea_operator.parsing import Manifest
 
 
 def not_injected(world: ObservedState, _found: NodeAgent) -> Finding | None:

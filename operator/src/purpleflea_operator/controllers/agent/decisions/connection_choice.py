@@ -3,9 +3,9 @@
 What is best is decided in `detect`; here it is found out what agents have, and when they may take on another one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.datadog.detection.connection import (
@@ -20,8 +20,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.manifests import datadog_sockets, recorded_connection
 from purpleflea_operator.manifests.datadog_env import receivers
 from purpleflea_operator.manifests.metadata import Agent
-
-Manifest = Mapping[str, Any]
+from purpleflea_operator.parsing import Manifest
 
 
 class Offer(Protocol):

@@ -20,7 +20,7 @@ from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import moment
+from purpleflea_operator.parsing import Manifest, moment
 
 
 class Ground(Landscape, Offer, Protocol):
@@ -67,7 +67,7 @@ def world_of(
     )
 
 
-def condition(resource: resources.Manifest, kind: ConditionType) -> dict[str, Any]:
+def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
     """A condition as the status has it; empty where it has none of that type."""
     found = resource.get("status", {}).get("conditions", [])
     return next((item for item in found if item["type"] == kind), {})
@@ -116,7 +116,7 @@ def stop_order(resource: dict[str, Any]) -> Mode | None:
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
 
 
-def is_owned(manifest: resources.Manifest, uid: str) -> bool:
+def is_owned(manifest: Manifest, uid: str) -> bool:
     """Whether `manifest` is controlled by the agent of this uid."""
     references = manifest["metadata"].get("ownerReferences", [])
     return any(item.get("uid") == uid and item.get("controller") for item in references)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
@@ -13,9 +12,8 @@ from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.manifests import volumes
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import moment, rows, table, text
+from purpleflea_operator.parsing import Manifest, moment, rows, table, text
 
-Manifest = Mapping[str, Any]
 ChildId = tuple[str, str]
 """Kind and name of a child."""
 

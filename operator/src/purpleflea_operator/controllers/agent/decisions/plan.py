@@ -13,7 +13,6 @@ from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions.drift import is_subset
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ChildId,
-    Manifest,
     ObservedState,
     Pod,
 )
@@ -24,6 +23,7 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import mode_of, was_told_otherwise
 from purpleflea_operator.manifests.config_map import with_mode
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

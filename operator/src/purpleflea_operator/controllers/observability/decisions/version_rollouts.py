@@ -4,14 +4,12 @@ A version is rolled out when every agent that wants it has all its pods on it, r
 nothing, but its version is wanted still.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from purpleflea_contract import kubernetes
-
-Manifest = Mapping[str, Any]
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
