@@ -6,7 +6,10 @@ from typing import Any
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod, pod
-from purpleflea_operator.datadog.detection.connection import Wanted, selected_connection
+from purpleflea_operator.datadog.detection.connection import (
+    RequestedConnection,
+    selected_connection,
+)
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import MutableManifest
@@ -63,7 +66,7 @@ def observed_state(
     agent = overrides.get("agent", agent_value(**{"replicas": 3, **(spec or {})}))
     live = [*children, *([] if stateful_set is None else [stateful_set])]
     facts = overrides.get("datadog", datadog_facts(list(daemon_sets), LOCAL_SERVICES))
-    wanted: Wanted = "Auto" if agent is None else agent.spec.datadog.connection
+    wanted: RequestedConnection = "Auto" if agent is None else agent.spec.datadog.connection
     fields = {
         "agent": agent,
         "generation": 1 if agent is None else agent.generation,

@@ -230,8 +230,8 @@ def test_a_daemon_set_that_cannot_be_read_hides_no_other():
 @pytest.mark.parametrize("text", [DIGITS, "-" + DIGITS, "٣", "1_0", str(2**63), "1.5", None])
 def test_a_label_that_is_not_a_number_of_64_bits_is_neither_greater_nor_less(text):
     for operator in ("Gt", "Lt"):
-        assert not Requirement(key="k", operator=operator, values=("3",)).holds(text)
-        assert not Requirement(key="k", operator=operator, values=(str(text),)).holds("3")
+        assert not Requirement(key="k", operator=operator, values=("3",)).matches(text)
+        assert not Requirement(key="k", operator=operator, values=(str(text),)).matches("3")
 
 
 GOOD = {"mode": "HostIP", "host": "", "dogstatsd": 8125, "apm": 8126}

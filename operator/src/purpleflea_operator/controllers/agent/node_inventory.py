@@ -96,7 +96,7 @@ class NodeInventory:
         ]
         return (*recent, *present)
 
-    def knows_pods_of(self, daemon_set: str) -> bool:
+    def has_pods_of(self, daemon_set: str) -> bool:
         """Whether any pod of a DaemonSet (by UID) is seen."""
         return self._owners[daemon_set] > 0
 

@@ -106,7 +106,7 @@ def test_a_node_agent_that_turns_ready_concerns_its_node_at_once(around):
     assert around.note(resources.POD, a_node_agent_at(2)) == InventoryChange(node="node-1")
     assert around.note(resources.POD, a_node_agent_at(3)) is None
     assert readiness(around) == [True]
-    assert around.knows_pods_of(DAEMON_SET["metadata"]["uid"])
+    assert around.has_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
 def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(around, clock):
@@ -117,7 +117,7 @@ def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(around, clock
     assert readiness(around) == [True]
     clock.now = timings.READINESS_GRACE_S
     assert readiness(around) == []
-    assert not around.knows_pods_of(DAEMON_SET["metadata"]["uid"])
+    assert not around.has_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
 def test_a_node_agent_that_comes_back_ends_the_grace(around, clock):

@@ -347,7 +347,7 @@ def test_agents_that_keep_a_way_nobody_takes_are_not_covered():
     terrain = a_terrain()
     terrain.note(resources.NODE, a_node())
     found = coverage(["node-1"], datadog_facts([], {}), had, terrain)
-    assert found.uncovered[0].reason == "no node agent takes this connection"
+    assert found.uncovered[0].reason == "no node agent offers this connection"
 
 
 @pytest.mark.parametrize("reason", [*DatadogReason, *TelemetryReason])

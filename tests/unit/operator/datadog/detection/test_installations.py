@@ -228,7 +228,7 @@ CASES = (
         node_agents=(),
         status={"nodes": {"needed": 3, "covered": 0}},
         telemetry="NodesUncovered",
-        says="its node agent is being started",
+        says="its node agent is starting",
     ),
     Case(
         name="traces off",
@@ -351,7 +351,7 @@ CASES = (
         security=PodSecurity.UNKNOWN,
         status={"connection": "None"},
         telemetry="NotVisible",
-        says="cannot be seen",
+        says="the operator cannot see if the namespace allows them",
     ),
     Case(
         name="only sockets and the CSI driver, in a restricted namespace",
@@ -406,7 +406,7 @@ CASES = (
         wanted="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no node-local Service of datadog/datadog-agent takes metrics. Offer it: "
+        says="no node-local Service of datadog/datadog-agent accepts metrics. Offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.localService.forceLocalServiceEnabled=true'",
     ),
@@ -434,7 +434,7 @@ CASES = (
         wanted="CSI",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no socket of the node agent lies in a folder of the node. Offer it: "
+        says="the node agent has no socket in a folder of the node. Offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'datadog.dogstatsd.useSocketVolume=true'",
     ),
@@ -453,7 +453,7 @@ CASES = (
         services={},
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no port of the node, node-local Service or socket takes metrics",
+        says="no port of the node, node-local Service or socket accepts metrics",
     ),
     Case(
         name="the Datadog Operator with defaults",
@@ -531,7 +531,7 @@ CASES = (
         ),
         status={"connection": "HostIP", "nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (its node agent datadog/b-datadog is not reached by this connection)",
+        says="node-3 (its node agent datadog/b-datadog does not offer this connection)",
     ),
     Case(
         name="one DaemonSet per node pool, the second without traces and logs",
@@ -695,7 +695,7 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={},
         telemetry="NodesUncovered",
-        says="node-3 (its node agent is being started)",
+        says="node-3 (its node agent is starting)",
     ),
     Case(
         name="a node that is not ready",
@@ -713,7 +713,7 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={},
         telemetry="NodesUncovered",
-        says="node-3 (the node is gone)",
+        says="node-3 (the node does not exist any more)",
     ),
     Case(
         name="the Helm chart's cluster agent alone is no node agent",

@@ -273,7 +273,7 @@ def test_no_node_agent_keeps_what_agents_have():
 def test_a_refused_way_keeps_what_agents_have_and_says_why():
     found = selected_connection(facts_of(helm()), "HostIP", Constraints(current=HOST_IP))
     assert (found.mode, found.dogstatsd_port) == (ConnectionMode.HOST_IP, 8125)
-    assert found.refusal_message == "no port of the node takes metrics"
+    assert found.refusal_message == "no port of the node accepts metrics"
 
 
 BY_SOCKET = Connection(

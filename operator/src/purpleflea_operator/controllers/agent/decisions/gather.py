@@ -15,7 +15,7 @@ from purpleflea_operator.controllers.agent.decisions.connection_choice import Of
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
-from purpleflea_operator.datadog.detection.coverage import Landscape, coverage
+from purpleflea_operator.datadog.detection.coverage import NodeView, coverage
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -23,7 +23,7 @@ from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest, moment
 
 
-class Ground(Landscape, Offer, Protocol):
+class Ground(NodeView, Offer, Protocol):
     """What is known of the places where agents run."""
 
 
@@ -80,7 +80,7 @@ def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     return None
 
 
-def _nodes(pods: Iterable[dict[str, Any]], landscape: Landscape) -> Iterator[str]:
+def _nodes(pods: Iterable[dict[str, Any]], landscape: NodeView) -> Iterator[str]:
     """Nodes that must have a node agent: where pods run, and where those that wait for a node could."""
     for item in pods:
         spec = item.get("spec", {})
