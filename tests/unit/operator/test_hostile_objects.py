@@ -251,9 +251,9 @@ GOOD = {"mode": "HostIP", "host": "", "dogstatsd": 8125, "apm": 8126}
 def test_an_annotation_with_a_connection_outside_the_ranges_is_not_read(change):
     texts = (json.dumps({**GOOD, **change}), json.dumps(list(change)), "[" * 5000, None, 7)
     for text in texts:
-        stateful_set = {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+        stateful_set = {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
         assert recorded_connection.connection_from_annotation(stateful_set) is None
-    good = {"metadata": {"annotations": {recorded_connection.KEY: json.dumps(GOOD)}}}
+    good = {"metadata": {"annotations": {recorded_connection.ANNOTATION: json.dumps(GOOD)}}}
     assert recorded_connection.connection_from_annotation(good).dogstatsd_port == 8125
 
 
@@ -454,7 +454,7 @@ STATEFUL_SET = {
         "uid": "s",
         "resourceVersion": "1",
         "labels": POD["metadata"]["labels"],
-        "annotations": {recorded_connection.KEY: json.dumps(GOOD)},
+        "annotations": {recorded_connection.ANNOTATION: json.dumps(GOOD)},
     },
     "spec": {"replicas": 1},
 }

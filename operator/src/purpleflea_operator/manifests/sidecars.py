@@ -1,13 +1,14 @@
-"""Containers that users put beside the agent, kept within Pod Security "restricted".
+"""Sidecar containers of users, within the limits of Pod Security "restricted".
 
-They are init containers that are restarted always: they start before the agent and end after it, so that an order on
-its way at the end still finds its proxy.
+They are init containers with restartPolicy Always. They start before the agent and end after it, so an order that is
+still in flight at shutdown can use a proxy in a sidecar.
 """
 
 from collections.abc import Iterable
 
 from purpleflea_operator.api.containers import Sidecar
-from purpleflea_operator.manifests.passthrough import passed_on
+from purpleflea_operator.manifests.passthrough import as_manifest
+from purpleflea_operator.manifests.security_context import container_security_context
 from purpleflea_operator.parsing import MutableManifest
 
 _FIELDS = {
@@ -27,14 +28,14 @@ _FIELDS = {
 
 
 def containers(sidecars: Iterable[Sidecar]) -> list[MutableManifest]:
-    """The sidecars as init containers."""
+    """Return the sidecars as init containers."""
     return [_container(item) for item in sidecars]
 
 
 def _container(sidecar: Sidecar) -> MutableManifest:
-    said = passed_on(sidecar, only=_FIELDS)
+    manifest = as_manifest(sidecar, only=_FIELDS)
     return {
-        **{key: value for key, value in said.items() if value != []},
+        **{key: value for key, value in manifest.items() if value != []},
         "restartPolicy": "Always",
         "resources": {
             "requests": dict(sidecar.resources.requests),
@@ -48,8 +49,6 @@ def _security_context(sidecar: Sidecar) -> MutableManifest:
     context = sidecar.security_context
     ids = {"runAsUser": context.run_as_user, "runAsGroup": context.run_as_group}
     return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": context.read_only_root_filesystem,
-        "capabilities": {"drop": ["ALL"]},
+        **container_security_context(read_only_root=context.read_only_root_filesystem),
         **{key: value for key, value in ids.items() if value is not None},
     }

@@ -303,7 +303,7 @@ def test_a_connection_is_remembered_on_the_workload(way):
 def test_what_cannot_be_remembered_is_forgotten(text):
     assert (
         recorded_connection.connection_from_annotation(
-            {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+            {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
         )
         is None
     )

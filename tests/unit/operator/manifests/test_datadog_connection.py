@@ -174,7 +174,7 @@ def test_a_pod_that_lost_its_variables_tells_nothing():
 def test_what_is_not_readable_is_not_remembered(text):
     assert (
         recorded_connection.connection_from_annotation(
-            {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+            {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
         )
         is None
     )
