@@ -40,12 +40,12 @@ def effect(before, after):
     if old["template"] != new["template"]:
         return Effect.RESTART
     if old.get("volumeClaimTemplates") != new.get("volumeClaimTemplates"):
-        return Effect.RENEW
+        return Effect.RECREATE
     if old["replicas"] != new["replicas"]:
         return Effect.SCALE
     if before["ConfigMap"] != after["ConfigMap"]:
         return Effect.CONTROL
-    return Effect.BESIDE if before != after else Effect.REPORT
+    return Effect.NONE if before != after else Effect.REPORT
 
 
 def values_of(field):

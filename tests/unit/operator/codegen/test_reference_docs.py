@@ -32,7 +32,7 @@ def test_the_schema_for_editors_is_what_the_models_say(repository):
 
 def test_a_row_has_type_default_bounds_meaning_and_what_a_change_does():
     row = rows_of("spec.trading")["mode"]
-    assert '| string | `"Active"` | `Active`, `Halted`, `Stopped` | Active trades.' in row
+    assert '| string | `"Active"` | `Active`, `Halted`, `Stopped` | Active, Halted or Stopped (default Active).' in row
     assert row.endswith("| control |")
 
 
