@@ -99,7 +99,7 @@ def chosen(facts, wanted="Auto"):
 
 
 @pytest.mark.parametrize("value", NOT_PORTS, ids=lambda value: repr(value)[:20])
-def test_a_value_that_is_not_a_port_is_none(value):
+def test_a_value_that_is_not_a_port_is_rejected(value):
     assert parsing.port(value) is None
 
 
@@ -109,7 +109,7 @@ def test_a_port_is_an_integer_or_decimal_digits(value):
 
 
 @pytest.mark.parametrize("value", NOT_PATHS, ids=lambda value: repr(value)[:20])
-def test_a_value_that_is_not_a_clean_absolute_path_is_none(value):
+def test_a_value_that_is_not_a_clean_absolute_path_is_rejected(value):
     assert parsing.path(value) is None
 
 
@@ -132,7 +132,7 @@ def test_every_parser_accepts_every_value(value):
 @pytest.mark.parametrize(
     "text", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "now", DIGITS]
 )
-def test_a_time_that_cannot_be_read_is_none(text):
+def test_a_time_that_cannot_be_parsed_is_rejected(text):
     assert parsing.moment(text) is None
 
 
@@ -150,7 +150,7 @@ def test_a_port_of_a_variable_outside_the_range_is_unusable_with_a_reason(name, 
     assert value not in str(agent)
 
 
-def test_an_unusable_port_is_named_where_the_connection_is_refused():
+def test_an_unusable_port_is_named_if_the_connection_is_refused():
     daemon_set = helm(**OPEN, sockets=False, env=variables(DD_DOGSTATSD_PORT=DIGITS))
     way = chosen(facts_of(daemon_set))
     assert way.mode is ConnectionMode.NONE
@@ -207,7 +207,7 @@ def test_a_folder_of_the_node_that_is_not_a_clean_path_is_not_mounted(path):
     assert agent.dogstatsd.socket is agent.apm.socket is None
 
 
-def test_texts_of_a_node_agent_fit_the_status_and_the_commands_for_people():
+def test_texts_of_a_node_agent_fit_into_the_status_and_into_commands():
     daemon_set = helm(**OPEN, image="gcr.io/datadoghq/agent:" + "7" * 5000)
     daemon_set["metadata"]["labels"]["helm.sh/chart"] = "datadog-" + "1" * 5000
     daemon_set["metadata"]["annotations"] = {"meta.helm.sh/release-name": "x; rm -rf / #"}
@@ -218,7 +218,7 @@ def test_texts_of_a_node_agent_fit_the_status_and_the_commands_for_people():
     assert all(len(str(value)) <= 253 for value in status.values())
 
 
-def test_a_daemon_set_that_cannot_be_read_hides_no_other():
+def test_a_daemon_set_that_cannot_be_parsed_hides_no_other():
     broken = helm(name="broken", **OPEN)
     del broken["metadata"]["uid"]
     facts = datadog_facts([broken, helm(**OPEN)], {})
@@ -248,7 +248,7 @@ GOOD = {"mode": "HostIP", "host": "", "dogstatsd": 8125, "apm": 8126}
     ],
     ids=lambda change: str(change)[:30],
 )
-def test_an_annotation_with_a_connection_outside_the_ranges_is_not_read(change):
+def test_a_recorded_connection_with_values_outside_the_ranges_is_ignored(change):
     texts = (json.dumps({**GOOD, **change}), json.dumps(list(change)), "[" * 5000, None, 7)
     for text in texts:
         stateful_set = {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
@@ -268,7 +268,7 @@ def test_an_annotation_with_a_connection_outside_the_ranges_is_not_read(change):
     ],
     ids=range(5),
 )
-def test_variables_of_a_pod_outside_the_ranges_are_not_read_as_a_connection(variable):
+def test_variables_of_a_pod_outside_the_ranges_are_ignored(variable):
     host = {"name": env.DD_AGENT_HOST, "value": "datadog"}
     assert recorded_connection.connection_from_pods([a_pod(env=[host, variable])]) is None
 
@@ -309,7 +309,7 @@ def test_the_number_of_an_identity_has_at_most_nine_digits():
         ("leaseTransitions", "x"),
     ],
 )
-def test_a_lease_outside_the_ranges_can_be_read_and_ends(field, value):
+def test_a_lease_with_values_outside_the_ranges_is_parsed_and_expires(field, value):
     record = lease_record({"metadata": {"resourceVersion": "1"}, "spec": {field: value}})
     assert 1 <= record.duration_s <= LONGEST_S
 
@@ -330,7 +330,7 @@ def test_a_retry_after_header_of_any_digits_is_bounded():
         assert 0.0 <= errors.from_response(429, "", header).retry_after_s <= 30.0
 
 
-def test_a_resource_version_that_is_not_a_number_ends_nothing():
+def test_a_resource_version_that_is_not_a_number_is_tolerated():
     cache, node = ObjectCache(), a_node()
     agent = an_agent()
     for version in (DIGITS, "x", "²", "-1", 7, None):
@@ -562,7 +562,7 @@ async def test_a_first_list_with_mutated_objects_ends_with_the_whole_ones():
         assert around.node("node-9") is not None
 
 
-def test_an_object_that_cannot_be_read_is_logged_once(caplog):
+def test_an_object_that_cannot_be_parsed_is_logged_once(caplog):
     informer, _, _ = an_informer(Objects())
     broken = a_node()
     del broken["metadata"]["uid"]
@@ -573,7 +573,7 @@ def test_an_object_that_cannot_be_read_is_logged_once(caplog):
     assert (record.kind, record.object) == ("Node", "/node-1")
 
 
-def test_a_node_agent_that_cannot_be_read_is_named_in_the_condition():
+def test_a_node_agent_that_cannot_be_parsed_is_named_in_the_condition():
     broken = helm()
     broken["metadata"]["uid"] = None
     observed = observed_state(agent=None, datadog=datadog_facts([broken], {}))

@@ -19,7 +19,7 @@ class Effect(StrEnum):
 
 MEANINGS = {
     Effect.RESTART: "The pods are replaced one at a time. Each waits until the previous pod is ready.",
-    Effect.SCALE: "Identities are added or removed, the highest ordinal first. The other agents continue to run.",
+    Effect.SCALE: "Identities are added or removed at the highest ordinals. The other agents continue to run.",
     Effect.CONTROL: "Running agents apply the change within about two seconds, without a restart.",
     Effect.NONE: "Only objects other than the pods change. All agents continue to run.",
     Effect.REPORT: "Only the status changes.",

@@ -64,11 +64,11 @@ def test_a_change_of_a_field_does_what_the_reference_says(field):
     assert found == said, f"say so in model/effects.py, or let {field} do what it says there"
 
 
-def test_every_field_but_those_with_one_value_is_shown():
+def test_only_fields_with_a_single_value_have_no_test_of_their_effect():
     assert PATHS.keys() - set(CHANGEABLE) <= ONE_VALUE
 
 
-def test_changes_of_what_only_controls_or_surrounds_the_agents_restart_none():
+def test_changes_of_control_and_surrounding_objects_restart_no_agent():
     still = {field for field in PATHS if effect_of(field.replace("[]", "")) is not Effect.RESTART}
     assert {"trading.mode", "replicas", "network.egressCidrs", "storage.whenDeleted"} <= still
     assert "risk.maxOrderUsd" not in still
@@ -78,7 +78,7 @@ def test_every_effect_is_explained():
     assert MEANINGS.keys() == set(Effect)
 
 
-def test_storage_that_is_asked_for_later_restarts():
+def test_adding_storage_later_restarts_the_agents():
     without = rendered(spec_fields.spec_with(("replicas",), 1))
     added = rendered(spec_fields.spec_with(("storage", "whenDeleted"), "Retain"))
     assert effect(without, added) is Effect.RESTART

@@ -34,14 +34,14 @@ def agents_in(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_an_example_is_valid_and_nothing_of_it_is_ignored(file):
+def test_an_example_is_valid_and_none_of_its_fields_is_ignored(file):
     for agent in agents_in(file):
         assert user_overrides(agent).ignored == ()
         assert children(agent, Defaults(image="agent:1"), NO_CONNECTION)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_an_editor_finds_the_schema_by_the_first_line_of_an_example(file):
+def test_the_first_line_of_an_example_refers_to_the_editor_schema(file):
     if not agents_in(file):
         return
     mark, _, schema = file.read_text().splitlines()[0].partition("$schema=")
@@ -51,7 +51,7 @@ def test_an_editor_finds_the_schema_by_the_first_line_of_an_example(file):
     ).resolve() == CHECKOUT / "docs/reference/purplefleaagent.schema.json"
 
 
-def test_every_field_of_every_group_is_shown_in_an_example():
+def test_an_example_of_each_group_has_every_field_of_the_group():
     shown = set()
     for file in FILES:
         for item in yaml.safe_load_all(file.read_text()):

@@ -51,7 +51,7 @@ def mounts(container):
 
 
 @pytest.mark.parametrize("way", [SOCKET, CSI], ids=["Socket", "CSI"])
-def test_sockets_are_named_by_their_addresses_in_the_pod(way):
+def test_variables_have_the_paths_of_sockets_in_the_pod(way):
     (container,) = pod_of(way)["containers"]
     found = variables(container)
     assert found["DD_DOGSTATSD_URL"] == "unix:///var/run/datadog/dsd.socket"
@@ -80,7 +80,7 @@ def test_sockets_in_two_folders_are_two_volumes():
     assert variables(container)["DD_TRACE_AGENT_URL"] == "unix:///var/run/datadog-apm/t.socket"
 
 
-def test_by_csi_the_driver_knows_the_folder():
+def test_a_csi_volume_has_no_folder_of_the_node():
     assert volumes(pod_of(CSI))["node-agent"]["csi"] == {
         "driver": "k8s.csi.datadoghq.com",
         "readOnly": True,
@@ -95,14 +95,14 @@ def test_a_socket_for_metrics_alone_turns_traces_off():
     assert "DD_TRACE_AGENT_URL" not in variables(container)
 
 
-def test_sockets_need_no_rule_of_the_network():
+def test_sockets_need_no_rule_in_the_network_policy():
     by_port = rendered(HOST_IP)["NetworkPolicy"]["egress"]
     by_socket = rendered(SOCKET)["NetworkPolicy"]["egress"]
     assert len(by_port) == len(by_socket) + 1
     assert all(rule["ports"] for rule in by_socket)
 
 
-def test_a_volume_of_the_users_own_gives_way_to_the_sockets():
+def test_a_user_volume_with_the_name_of_the_socket_volume_is_ignored():
     volume = {"name": "node-agent", "emptyDir": {}}
     pod = pod_of(SOCKET, pod={"volumes": [volume]})
     assert [item.get("emptyDir") for item in pod["volumes"] if item["name"] == "node-agent"] == [
@@ -111,7 +111,7 @@ def test_a_volume_of_the_users_own_gives_way_to_the_sockets():
 
 
 @pytest.mark.parametrize("way", [HOST_IP, SOCKET, APART, CSI], ids=lambda way: str(way.mode))
-def test_what_is_remembered_is_what_was_injected(way):
+def test_the_recorded_connection_equals_the_injected_connection(way):
     stateful_set = {"metadata": {"annotations": recorded_connection.annotation(way)}}
     assert recorded_connection.connection_from_annotation(stateful_set) == way
 
@@ -143,24 +143,24 @@ def a_live_pod(way, name="momentum-0", created="2026-01-01T00:00:00Z", **changes
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_live_pods_tell_what_they_were_given(way):
+def test_the_connection_is_read_from_live_pods(way):
     assert recorded_connection.connection_from_pods([a_live_pod(way)]) == way
 
 
 @pytest.mark.parametrize("way", [HOST_IP, BY_NAME, SOCKET, CSI], ids=str)
-def test_traces_that_the_user_turned_off_are_no_lack_of_the_connection(way):
+def test_traces_that_the_user_turned_off_do_not_change_the_recorded_connection(way):
     silent = a_live_pod(way, datadog={"apm": {"enabled": False}})
     assert recorded_connection.connection_from_pods([silent], traces_enabled=False) == way
 
 
-def test_of_pods_of_two_revisions_the_youngest_that_stays_tells():
+def test_the_newest_pod_that_does_not_terminate_determines_the_connection():
     young = a_live_pod(SOCKET, "momentum-1", "2026-01-02T00:00:00Z")
     leaving = a_live_pod(CSI, "momentum-2", "2026-01-03T00:00:00Z")
     leaving["metadata"]["deletionTimestamp"] = "2026-01-03T00:00:00Z"
     assert recorded_connection.connection_from_pods([a_live_pod(HOST_IP), young, leaving]) == SOCKET
 
 
-def test_a_pod_that_lost_its_variables_tells_nothing():
+def test_a_pod_without_the_variables_has_no_recorded_connection():
     bare = a_live_pod(HOST_IP, created="2026-01-02T00:00:00Z")
     bare["spec"]["containers"][0]["env"] = []
     stranger = {**bare, "spec": {"containers": [{"name": "other"}]}}
@@ -171,7 +171,7 @@ def test_a_pod_that_lost_its_variables_tells_nothing():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"mode": "Nonsense"}', "1"])
-def test_what_is_not_readable_is_not_remembered(text):
+def test_an_annotation_that_cannot_be_parsed_is_ignored(text):
     assert (
         recorded_connection.connection_from_annotation(
             {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
@@ -180,14 +180,14 @@ def test_what_is_not_readable_is_not_remembered(text):
     )
 
 
-def test_nobody_waits_unless_asked_to():
+def test_no_pod_waits_for_the_node_agent_by_default():
     assert "initContainers" not in pod_of(HOST_IP)
     never = {"whenMissing": "Hold", "connection": "Disabled"}
     assert "initContainers" not in pod_of(NO_CONNECTION, datadog=never)
 
 
 @pytest.mark.parametrize("way", [HOST_IP, SOCKET], ids=lambda way: str(way.mode))
-def test_who_waits_asks_by_the_addresses_of_the_agent_from_our_own_image(way):
+def test_the_telemetry_gate_uses_the_agents_addresses_and_the_operators_image(way):
     image = {"repository": "theirs", "tag": "1"}
     pod = pod_of(way, image=image, datadog={"whenMissing": "Hold"})
     (waiting,), (agent,) = pod["initContainers"], pod["containers"]
@@ -198,7 +198,7 @@ def test_who_waits_asks_by_the_addresses_of_the_agent_from_our_own_image(way):
     assert waiting["securityContext"] == agent["securityContext"]
 
 
-def test_who_waits_comes_after_the_sidecars_that_may_bring_the_network():
+def test_the_telemetry_gate_starts_after_the_sidecars():
     sidecar = {"name": "proxy", "image": "proxy:1"}
     pod = pod_of(HOST_IP, datadog={"whenMissing": "Hold"}, pod={"sidecars": [sidecar]})
     assert [item["name"] for item in pod["initContainers"]] == ["proxy", "await-node-agent"]

@@ -52,13 +52,13 @@ SPECS = [
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("changes", SPECS)
-def test_every_child_is_valid_in_the_words_of_kubernetes(way, changes):
+def test_every_child_matches_the_kubernetes_schema(way, changes):
     spec = AgentSpec.model_validate(a_spec(**changes))
     agent = Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec)
     for manifest in children(agent, Defaults(image="localhost/agent:1"), way):
         kubernetes_validate.validate(manifest, "1.37", strict=True)
 
 
-def test_the_crd_is_valid_in_the_words_of_kubernetes():
+def test_the_crd_matches_the_kubernetes_schema():
     kubernetes_validate.validate(agent_crd(), "1.37", strict=True)
     kubernetes_validate.validate(observability_crd(), "1.37", strict=True)

@@ -766,7 +766,7 @@ def observed_in(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_an_installation_is_understood(case):
+def test_an_installation_is_detected_and_reported(case):
     observed = observed_in(case)
     found = datadog_status(observed) or {}
     assert {key: found.get(key) for key in case.status if key != "nodes"} == {
@@ -780,7 +780,7 @@ def test_an_installation_is_understood(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_agents_are_given_is_given_to_them_again(case):
+def test_a_recorded_connection_is_selected_again(case):
     """With the connection remembered, the same installation leads to the same one."""
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
     first = selected_connection(facts, case.wanted, Constraints(security=case.security))

@@ -53,7 +53,7 @@ def container_of(daemon_set, number=0):
         {**OPERATOR_LABELS, "agent.datadoghq.com/component": "cluster-agent"},
     ],
 )
-def test_what_only_looks_like_a_node_agent_is_not_one(labels):
+def test_similar_labels_do_not_make_a_node_agent(labels):
     assert facts_of(a_datadog_daemon_set(labels=labels)).node_agent is None
 
 
@@ -61,7 +61,7 @@ def test_a_daemon_set_with_another_image_is_not_a_node_agent():
     assert facts_of(helm(image="acme/forwarder:1")).node_agent is None
 
 
-def test_any_registry_host_and_a_digest_are_fine():
+def test_any_registry_and_a_digest_are_accepted():
     image = "eu.gcr.io/datadoghq/agent:7.81.1-jmx@sha256:" + "0" * 64
     assert facts_of(helm(image=image)).node_agent.agent_version == "7.81.1-jmx"
 
@@ -71,7 +71,7 @@ def test_an_image_without_a_tag_has_no_version():
     assert facts_of(helm(image=image)).node_agent.agent_version is None
 
 
-def test_a_daemon_set_without_a_container_of_that_name_is_no_node_agent():
+def test_a_daemon_set_without_an_agent_container_is_not_a_node_agent():
     item = helm()
     for number in (0, 1):
         container_of(item, number)["name"] = "other"
@@ -87,7 +87,7 @@ def test_a_node_agent_that_is_rolling_out_is_not_ready(generation, observed, rea
 @pytest.mark.parametrize(
     "counts", [{"updatedNumberScheduled": 2}, {"numberMisscheduled": 1}, {"numberReady": 2}]
 )
-def test_old_pods_and_pods_on_nodes_that_should_have_none_are_no_ready_node_agent(counts):
+def test_a_node_agent_with_old_or_misscheduled_pods_is_not_ready(counts):
     item = helm()
     assert facts_of(item).node_agent.is_ready
     item["status"] |= counts
@@ -98,25 +98,25 @@ def test_a_node_agent_without_nodes_is_not_ready():
     assert not facts_of(helm(desired=0)).node_agent.is_ready
 
 
-def test_node_agents_that_come_and_go_do_not_change_the_facts_until_the_last():
+def test_the_number_of_nodes_does_not_change_the_facts_unless_it_is_zero():
     rolling = [facts_of(helm(desired=60, ready=ready)) for ready in (10, 40, 59)]
     assert rolling[0] == rolling[1] == rolling[2]
     assert rolling[0] != facts_of(helm(desired=60))
     assert facts_of(helm(desired=60)) == facts_of(helm())
 
 
-def test_which_node_agent_comes_first_does_not_change_while_they_roll_out():
+def test_the_sequence_of_node_agents_does_not_change_during_a_rollout():
     others = [helm("b-datadog", desired=60), helm("w-datadog", os="windows")]
     for first in (helm("a-datadog", ready=0), helm("a-datadog", desired=1), helm("a-datadog")):
         names = [item.name for item in facts_of(*others, first).node_agents]
         assert names == ["a-datadog", "b-datadog", "w-datadog"]
 
 
-def test_a_node_agent_that_no_node_wants_comes_after_one_that_runs():
+def test_a_node_agent_without_nodes_comes_after_one_with_nodes():
     assert facts_of(helm("a-datadog", desired=0), helm()).node_agent.name == "datadog-agent"
 
 
-def test_of_several_node_pools_new_agents_take_the_way_of_the_largest():
+def test_new_agents_use_the_connection_of_the_largest_node_pool():
     names = ("a-datadog", "b-datadog")
     services = {("datadog", name): a_local_service(name) for name in names}
     found = facts_of(helm(names[0], desired=1), helm(names[1], desired=60), services=services)
@@ -138,13 +138,13 @@ def test_the_service_of_a_profile_is_that_of_its_datadog_agent():
         ([from_secret("DD_LOGS_ENABLED")], Switch.UNKNOWN),
     ],
 )
-def test_the_last_of_several_variables_counts(env, expected):
+def test_the_last_of_several_variables_is_effective(env, expected):
     item = helm()
     container_of(item)["env"] = env
     assert facts_of(item).node_agent.logs is expected
 
 
-def test_variables_from_elsewhere_hide_what_is_not_set_here():
+def test_variables_from_other_objects_make_unset_variables_unknown():
     item = helm()
     container_of(item).update(env=[], envFrom=[{"configMapRef": {"name": "theirs"}}])
     found = facts_of(item).node_agent
@@ -167,7 +167,7 @@ def test_variables_from_elsewhere_hide_what_is_not_set_here():
         ({"mountPath": "/elsewhere"}, {}, None),
     ],
 )
-def test_a_socket_is_found_by_the_mount_of_its_folder(mount, volume, expected):
+def test_a_socket_is_detected_by_the_mount_of_its_folder(mount, volume, expected):
     item = helm()
     container_of(item)["volumeMounts"] = [
         {"name": "dsdsocket", "mountPath": "/var/run/datadog", **mount}
@@ -179,7 +179,7 @@ def test_a_socket_is_found_by_the_mount_of_its_folder(mount, volume, expected):
     assert facts_of(item).node_agent.dogstatsd.socket == expected
 
 
-def test_the_innermost_mount_is_what_stands_at_a_path():
+def test_the_innermost_mount_of_a_path_is_used():
     item = helm()
     container_of(item)["volumeMounts"].append({"name": "outer", "mountPath": "/var"})
     item["spec"]["template"]["spec"]["volumes"].append(
@@ -188,7 +188,7 @@ def test_the_innermost_mount_is_what_stands_at_a_path():
     assert facts_of(item).node_agent.dogstatsd.socket.folder == "/var/run/datadog"
 
 
-def test_a_service_that_leaves_the_node_is_none():
+def test_a_service_with_cluster_wide_traffic_is_not_used():
     services = {("datadog", "datadog-agent"): a_local_service(policy="Cluster")}
     assert facts_of(helm(), services=services).node_agent.service is None
 
@@ -202,7 +202,7 @@ def test_a_service_that_leaves_the_node_is_none():
         ({"pod-security.kubernetes.io/enforce": "misspelt"}, PodSecurity.PRIVILEGED, True),
     ],
 )
-def test_the_label_of_the_namespace_says_what_it_allows(labels, level, allowed):
+def test_the_label_of_the_namespace_determines_its_level(labels, level, allowed):
     assert pod_security(labels) is level
     assert level.allows_host_paths is allowed
     assert PodSecurity.UNKNOWN.allows_host_paths is None
@@ -211,26 +211,26 @@ def test_the_label_of_the_namespace_says_what_it_allows(labels, level, allowed):
 # What agents have already
 
 
-def test_a_better_way_that_is_added_later_restarts_nobody():
+def test_a_better_connection_that_is_added_later_restarts_no_agent():
     by_service = selected_connection(facts_of(helm()), "Auto")
     assert by_service.mode is ConnectionMode.SERVICE
     constraints = Constraints(current=by_service)
     assert selected_connection(facts_of(helm(**OPEN)), "Auto", constraints) == by_service
 
 
-def test_a_way_that_is_gone_gives_place_to_another():
+def test_a_connection_that_is_no_longer_offered_is_replaced():
     assert (
         selected_connection(facts_of(helm()), "Auto", Constraints(current=HOST_IP)).mode
         is ConnectionMode.SERVICE
     )
 
 
-def test_a_port_that_moves_moves_the_agents():
+def test_agents_follow_a_changed_port():
     moved = facts_of(helm(**OPEN, dogstatsd_port=8225))
     assert selected_connection(moved, "Auto", Constraints(current=HOST_IP)).dogstatsd_port == 8225
 
 
-def test_traces_that_are_turned_on_reach_the_agents():
+def test_a_connection_is_replaced_if_traces_become_available():
     had = selected_connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
     assert not had.supports_traces
     found = selected_connection(
@@ -239,14 +239,14 @@ def test_traces_that_are_turned_on_reach_the_agents():
     assert found.supports_traces
 
 
-def test_a_version_or_another_release_alone_restarts_nobody():
+def test_another_version_or_release_alone_restarts_no_agent():
     newer = helm(**OPEN, chart="datadog-3.300.0", image="gcr.io/datadoghq/agent:7.99.0")
     assert selected_connection(facts_of(newer), "Auto", Constraints(current=HOST_IP)) == HOST_IP
     other = helm("dd-datadog", namespace="elsewhere", **OPEN)
     assert selected_connection(facts_of(other), "Auto", Constraints(current=HOST_IP)) == HOST_IP
 
 
-def test_the_preference_between_two_node_agents_moves_nobody():
+def test_the_sequence_of_two_node_agents_restarts_no_agent():
     first, second = helm("a-datadog", ready=0, sockets=False), helm("b-datadog", sockets=False)
     services = {("datadog", name): a_local_service(name) for name in ("a-datadog", "b-datadog")}
     had = selected_connection(facts_of(second, services=services), "Auto")
@@ -261,7 +261,7 @@ def test_the_preference_between_two_node_agents_moves_nobody():
     assert selected_connection(swapped, "Auto", Constraints(current=had)) == had
 
 
-def test_no_node_agent_keeps_what_agents_have():
+def test_agents_keep_their_connection_if_there_is_no_node_agent():
     assert selected_connection(NO_DATADOG, "Auto", Constraints(current=HOST_IP)) == HOST_IP
     assert selected_connection(NO_DATADOG, "Auto").mode is ConnectionMode.NONE
     assert (
@@ -270,7 +270,7 @@ def test_no_node_agent_keeps_what_agents_have():
     )
 
 
-def test_a_refused_way_keeps_what_agents_have_and_says_why():
+def test_agents_keep_their_connection_if_the_requested_one_is_refused():
     found = selected_connection(facts_of(helm()), "HostIP", Constraints(current=HOST_IP))
     assert (found.mode, found.dogstatsd_port) == (ConnectionMode.HOST_IP, 8125)
     assert found.refusal_message == "no port of the node accepts metrics"
@@ -285,7 +285,7 @@ BY_SOCKET = Connection(
 
 @pytest.mark.parametrize("wanted", ["Auto", "Socket"])
 @pytest.mark.parametrize("level", [PodSecurity.BASELINE, PodSecurity.RESTRICTED])
-def test_sockets_that_a_namespace_came_to_forbid_are_given_up(wanted, level):
+def test_sockets_are_not_kept_if_the_namespace_now_forbids_them(wanted, level):
     """A pod with a folder of the node could not be made again."""
     constraints = Constraints(security=level, current=BY_SOCKET)
     found = selected_connection(facts_of(helm(), services={}), wanted, constraints)
@@ -294,13 +294,13 @@ def test_sockets_that_a_namespace_came_to_forbid_are_given_up(wanted, level):
 
 
 @pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=ConnectionMode.CSI)])
-def test_what_a_namespace_does_not_forbid_is_kept(had):
+def test_connections_that_the_namespace_allows_are_kept(had):
     constraints = Constraints(security=PodSecurity.RESTRICTED, current=had)
     assert selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode is had.mode
 
 
 @pytest.mark.parametrize("level", [PodSecurity.PRIVILEGED, PodSecurity.UNKNOWN])
-def test_sockets_that_may_be_allowed_are_kept(level):
+def test_sockets_are_kept_if_the_level_allows_them_or_is_unknown(level):
     constraints = Constraints(security=level, current=BY_SOCKET)
     assert (
         selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode
@@ -308,7 +308,7 @@ def test_sockets_that_may_be_allowed_are_kept(level):
     )
 
 
-def test_agents_that_would_wait_to_be_heard_keep_forbidden_sockets_while_they_run():
+def test_agents_with_hold_keep_forbidden_sockets():
     constraints = Constraints(
         security=PodSecurity.RESTRICTED, current=BY_SOCKET, waits_for_node_agent=True
     )
@@ -316,7 +316,7 @@ def test_agents_that_would_wait_to_be_heard_keep_forbidden_sockets_while_they_ru
     assert (found.mode, found.refusal) == (ConnectionMode.SOCKET, Refusal.POD_SECURITY)
 
 
-def test_no_socket_in_a_folder_of_the_node_is_said():
+def test_a_missing_socket_in_a_folder_of_the_node_is_reported():
     item = helm(sockets=False)
     constraints = Constraints(security=PodSecurity.PRIVILEGED)
     assert "no socket" in selected_connection(facts_of(item), "Socket", constraints).refusal_message
@@ -332,7 +332,7 @@ def test_no_socket_in_a_folder_of_the_node_is_said():
         ("Service", ConnectionMode.NONE, (None, None)),
     ],
 )
-def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mode, metrics):
+def test_a_connection_requested_by_name_is_assumed_if_nothing_is_visible(wanted, mode, metrics):
     found = selected_connection(DatadogFacts(is_visible=False), wanted)
     socket = found.dogstatsd_socket
     assert (found.mode, (found.dogstatsd_port, socket.folder if socket else None)) == (
@@ -341,7 +341,7 @@ def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mo
     )
 
 
-def test_the_node_agent_that_is_reached_is_told_of():
+def test_the_node_agent_that_offers_the_connection_is_reported():
     facts = facts_of(helm("a-datadog", desired=9), helm("b-datadog", **OPEN), services={})
     first, second = facts.node_agents
     assert receiving_node_agents(facts, HOST_IP, ALL_COVERED) == (

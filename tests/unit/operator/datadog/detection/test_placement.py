@@ -49,7 +49,7 @@ def test_required_node_affinity(term, fits):
     assert (found == "") is fits
 
 
-def test_one_of_several_terms_suffices_and_none_matches_nothing():
+def test_one_matching_term_is_sufficient_and_no_terms_match_no_node():
     assert (
         where(affinity=affinity(expression("In", "x"), expression("Exists"))).exclusion_reason(CPU)
         == ""
@@ -59,7 +59,7 @@ def test_one_of_several_terms_suffices_and_none_matches_nothing():
     )
 
 
-def test_preferred_affinity_binds_nobody():
+def test_preferred_affinity_excludes_no_node():
     spec = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
     assert where(affinity=spec).exclusion_reason(CPU) == ""
 
@@ -77,7 +77,7 @@ def test_preferred_affinity_binds_nobody():
         ({"value": ""}, False),
     ],
 )
-def test_a_taint_keeps_away_whom_does_not_tolerate_it(toleration, tolerated):
+def test_a_taint_excludes_pods_that_do_not_tolerate_it(toleration, tolerated):
     tainted = node(a_node(taints=["dedicated=gpu:NoSchedule"]))
     found = where(tolerations=[toleration]).exclusion_reason(tainted)
     assert found == ("" if tolerated else "taint dedicated=gpu:NoSchedule not tolerated")
@@ -88,7 +88,7 @@ def test_a_taint_without_a_value_is_written_without_one():
     assert where().exclusion_reason(tainted) == "taint dedicated:NoExecute not tolerated"
 
 
-def test_a_taint_that_only_discourages_keeps_nobody_away():
+def test_a_taint_with_prefer_no_schedule_excludes_no_pod():
     assert where().exclusion_reason(node(a_node(taints=["busy=yes:PreferNoSchedule"]))) == ""
 
 
@@ -96,17 +96,17 @@ CORDONED = node(a_node(taints=["node.kubernetes.io/unschedulable:NoSchedule"]))
 OFFLINE = node(a_node(taints=["node.kubernetes.io/network-unavailable:NoSchedule"]))
 
 
-def test_a_daemon_set_runs_on_a_cordoned_node_where_an_agent_could_not_start():
+def test_a_daemon_set_runs_on_a_cordoned_node_but_an_agent_does_not():
     assert daemon_set_placement(helm()).exclusion_reason(CORDONED) == ""
     assert where().exclusion_reason(CORDONED) != ""
 
 
-def test_only_pods_on_the_nodes_network_start_before_the_pod_network_is_there():
+def test_only_pods_with_host_network_start_before_the_pod_network_is_ready():
     assert daemon_set_placement(helm(host_network=True)).exclusion_reason(OFFLINE) == ""
     assert daemon_set_placement(helm()).exclusion_reason(OFFLINE) != ""
 
 
-def test_what_changes_all_the_time_is_no_part_of_a_node():
+def test_frequently_changing_fields_are_not_part_of_a_node():
     beat = a_node()
     beat["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T00:00:00Z"
     beat["status"]["images"] = [{"names": ["x"]}]

@@ -41,13 +41,13 @@ def facts_of(repository, *values):
         (("datadog.apm.port=8226",), "Service", "dd-datadog.monitoring.svc.cluster.local"),
     ],
 )
-def test_agents_are_connected_as_the_values_say(repository, values, mode, address):
+def test_the_connection_of_agents_follows_the_values(repository, values, mode, address):
     found = selected_connection(facts_of(repository, *values), "Auto")
     assert (str(found.mode), found.host) == (mode, address)
     assert found.apm_port == (8226 if "datadog.apm.port=8226" in values else 8126)
 
 
-def test_the_sockets_are_found_where_they_are_mounted(repository):
+def test_the_sockets_are_detected_by_their_mounts(repository):
     facts = facts_of(repository)
     assert facts.node_agent.installer is Installer.HELM
     found = selected_connection(facts, "Socket", Constraints(security=PodSecurity.PRIVILEGED))
