@@ -1,6 +1,6 @@
-"""Datadog installations as their DaemonSets show them: Helm chart 3.240 and Datadog Operator 1.29, piece by piece.
+"""Builders of the objects of a Datadog installation, as Helm chart 3.240 and Datadog Operator 1.29 create them.
 
-Each function returns plain manifests; what it takes are the values that a user would set.
+Each function returns a plain manifest. The parameters are the values that a user would set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ TOLERATIONS = Sequence[Mapping[str, str]]
 
 
 def variables(**values: str) -> list[MutableManifest]:
-    """Plain variables."""
+    """Return variables with plain values."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def from_secret(name: str) -> MutableManifest:
-    """A variable whose value cannot be read from outside."""
+    """Return a variable whose value is in a Secret, so the operator cannot read it."""
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
 
 
 def _port(name: str, number: int, protocol: str, *, host: bool) -> MutableManifest:
-    found: MutableManifest = {"name": name, "containerPort": number, "protocol": protocol}
-    return {**found, "hostPort": number} if host else found
+    port: MutableManifest = {"name": name, "containerPort": number, "protocol": protocol}
+    return {**port, "hostPort": number} if host else port
 
 
 def helm(
@@ -54,7 +54,7 @@ def helm(
     observed: int = 1,
     os: str = "linux",
 ) -> MutableManifest:
-    """The DaemonSet of the Helm chart."""
+    """Return the DaemonSet of the Helm chart."""
     common = variables(DD_LOGS_ENABLED=str(logs).lower(), DD_APM_ENABLED=str(apm).lower())
     dogstatsd = variables(
         DD_DOGSTATSD_PORT=str(dogstatsd_port), DD_DOGSTATSD_NON_LOCAL_TRAFFIC="true"
@@ -74,12 +74,12 @@ def helm(
         "env": [*common, *dogstatsd, *env],
         "volumeMounts": mounts,
     }
-    found = [agent]
+    containers = [agent]
     if data_plane:
-        found.append({**agent, "name": "agent-data-plane", "ports": [port]})
+        containers.append({**agent, "name": "agent-data-plane", "ports": [port]})
     if apm:
         traces = _port("traceport", apm_port, "TCP", host=apm_host_port and not host_network)
-        found.append(
+        containers.append(
             {
                 "name": "trace-agent",
                 "image": image,
@@ -92,7 +92,7 @@ def helm(
         "hostNetwork": host_network,
         "nodeSelector": {"kubernetes.io/os": os, **(node_selector or {})},
         "tolerations": [dict(item) for item in tolerations],
-        "containers": found,
+        "containers": containers,
         "volumes": [
             {"name": "dsdsocket", "hostPath": {"path": RUN}},
             {"name": "apmsocket", "hostPath": {"path": RUN}},
@@ -127,7 +127,7 @@ def datadog_operator(
     desired: int = 3,
     ready: int = 3,
 ) -> MutableManifest:
-    """The DaemonSet that the Datadog Operator makes for a DatadogAgent, or for a profile of one."""
+    """Return the DaemonSet that the Datadog Operator creates for a DatadogAgent, or for a profile of a DatadogAgent."""
     image = "gcr.io/datadoghq/agent:7.81.1"
     dogstatsd = _port("dogstatsdport", 8125, "UDP", host=host_ports)
     traces = _port("traceport", 8126, "TCP", host=host_ports)
@@ -143,10 +143,10 @@ def datadog_operator(
         ],
         "volumeMounts": mounts,
     }
-    found = [agent]
+    containers = [agent]
     if apm and not single:
         trace_env = variables(DD_APM_RECEIVER_SOCKET=f"{RUN}/apm.socket", DD_APM_ENABLED="true")
-        found.append(
+        containers.append(
             {
                 "name": "trace-agent",
                 "image": image,
@@ -163,7 +163,7 @@ def datadog_operator(
         "agent.datadoghq.com/component": component,
     }
     spec: MutableManifest = {
-        "containers": found,
+        "containers": containers,
         "nodeSelector": dict(node_selector or {}),
         "volumes": [{"name": "dsdsocket", "hostPath": {"path": RUN}}],
     }
@@ -209,7 +209,7 @@ def a_node(
     taints: Sequence[str] = (),
     ready: bool = True,
 ) -> MutableManifest:
-    """A node; taints as kubectl writes them."""
+    """Return a node. Taints have the notation of kubectl."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -225,8 +225,8 @@ def a_node(
 
 
 def _taint(text: str) -> MutableManifest:
-    what, _, effect = text.rpartition(":")
-    key, _, value = what.partition("=")
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
     return {"key": key, "effect": effect, **({"value": value} if value else {})}
 
 
@@ -240,7 +240,7 @@ def a_node_agent(
     version: int = 1,
     owner: str = "DaemonSet",
 ) -> MutableManifest:
-    """The pod of a node agent on a node."""
+    """Return the pod of a node agent on a node."""
     metadata = of["metadata"]
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {

@@ -62,8 +62,8 @@ def test_rights_in_watched_namespaces_equal_the_cluster_wide_rights_but_for_read
 def test_the_watched_namespaces_are_passed_to_the_operator():
     (deployment,) = (item for item in rendered(BOUND) if item["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    told = {item["name"]: item.get("value") for item in container["env"]}
-    assert told["PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"] == "trading,research"
+    variables = {item["name"]: item.get("value") for item in container["env"]}
+    assert variables["PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"] == "trading,research"
 
 
 def test_the_chart_sets_no_namespaces_for_a_cluster_wide_operator():

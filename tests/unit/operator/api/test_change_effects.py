@@ -1,4 +1,4 @@
-"""What a change of each field of the spec does, rendered and compared with what the reference says."""
+"""The effect of a change of each field, as rendered, equals the effect on the reference page."""
 
 import pytest
 
@@ -17,9 +17,9 @@ ONE_VALUE = {
     "pod.sidecars[].securityContext.allowPrivilegeEscalation",
     "pod.volumes[].emptyDir.medium",
 }
-"""Fields with one value only, whose change cannot be shown."""
+"""Fields with a single value, whose change cannot be tested."""
 OTHER_VALUES = {
-    # From Auto to HostIP nothing changes where HostIP is what Auto finds.
+    # Auto selects HostIP here, so a change from Auto to HostIP has no effect.
     "datadog.connection": ["Auto", "Disabled"],
 }
 
@@ -60,8 +60,8 @@ CHANGEABLE = sorted(field for field in PATHS if len(values_of(field)) > 1)
 def test_a_change_of_a_field_does_what_the_reference_says(field):
     values = values_of(field)
     before, after = (rendered(spec_fields.spec_with(PATHS[field], value)) for value in values)
-    found, said = effect(before, after), effect_of(field.replace("[]", ""))
-    assert found == said, f"say so in model/effects.py, or let {field} do what it says there"
+    rendered_effect, documented = effect(before, after), effect_of(field.replace("[]", ""))
+    assert rendered_effect == documented, f"correct the effect of {field} in api/change_effects.py"
 
 
 def test_only_fields_with_a_single_value_have_no_test_of_their_effect():
@@ -69,9 +69,16 @@ def test_only_fields_with_a_single_value_have_no_test_of_their_effect():
 
 
 def test_changes_of_control_and_surrounding_objects_restart_no_agent():
-    still = {field for field in PATHS if effect_of(field.replace("[]", "")) is not Effect.RESTART}
-    assert {"trading.mode", "replicas", "network.egressCidrs", "storage.whenDeleted"} <= still
-    assert "risk.maxOrderUsd" not in still
+    without_restart = {
+        field for field in PATHS if effect_of(field.replace("[]", "")) is not Effect.RESTART
+    }
+    assert {
+        "trading.mode",
+        "replicas",
+        "network.egressCidrs",
+        "storage.whenDeleted",
+    } <= without_restart
+    assert "risk.maxOrderUsd" not in without_restart
 
 
 def test_every_effect_is_explained():

@@ -1,4 +1,4 @@
-"""Every field of the spec: models, schema for editors and Kubernetes' own schemas agree on it."""
+"""Models, editor schema and the schemas of Kubernetes agree on every field of the spec."""
 
 import jsonschema
 import kubernetes_validate
@@ -46,7 +46,7 @@ def test_a_misspelled_name_beside_a_field_is_rejected_by_both(field):
     inner = spec
     for key in parents:
         inner = inner[0] if key == "[]" else inner[key]
-    inner["misspelt"] = 1
-    with pytest.raises(ValueError, match="misspelt"):
+    inner["misspelled"] = 1
+    with pytest.raises(ValueError, match="misspelled"):
         AgentSpec.model_validate(spec, extra="forbid")
     assert not EDITOR.is_valid(spec)

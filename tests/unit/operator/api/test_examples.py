@@ -1,4 +1,4 @@
-"""The manifests that users copy: each is valid, and each field of a group is shown in one."""
+"""Example manifests: each is valid, and each field of a group is in at least one of them."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from purpleflea_operator.manifests.user_overrides import user_overrides
 CHECKOUT = Path(__file__).parents[4]
 FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))
 SPEC = structural(AgentSpec)
-# It stands in a comment, as it excludes another field of its group.
+# The examples have it only in a comment, because it excludes another field of its group.
 ALTERNATIVES = {"pod.serviceAccountName"}
 
 
@@ -61,7 +61,7 @@ def test_an_example_of_each_group_has_every_field_of_the_group():
                 shown |= {group}
                 if isinstance(value, dict):
                     shown |= {f"{group}.{field}" for field in value}
-    wanted = set()
+    expected = set()
     for group, node in SPEC["properties"].items():
-        wanted |= {group} | {f"{group}.{field}" for field in node.get("properties", ())}
-    assert wanted - shown == ALTERNATIVES, "show the field in examples/spec"
+        expected |= {group} | {f"{group}.{field}" for field in node.get("properties", ())}
+    assert expected - shown == ALTERNATIVES, "add the field to a manifest in examples/spec"

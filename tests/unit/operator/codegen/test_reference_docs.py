@@ -1,4 +1,4 @@
-"""The reference page and the schema for editors, both from the models."""
+"""The reference page and the editor schema, which are generated from the models."""
 
 import json
 

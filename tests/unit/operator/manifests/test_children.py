@@ -47,7 +47,7 @@ def field(path):
 
 
 def settings_of(found):
-    """What the agents read, by way of the pod template's annotation and the volume that shows it as a file."""
+    """Return the settings that the agents read from the annotation of the pod template through a volume."""
     template = found["StatefulSet"]["spec"]["template"]
     folder = next(item for item in template["spec"]["volumes"] if item["name"] == "config")
     sources = folder["projected"]["sources"]
@@ -150,8 +150,10 @@ def test_ports_that_differ_from_the_defaults_are_set():
 
 def test_the_service_is_the_host_if_the_node_opens_no_port():
     host = "datadog-agent.datadog.svc.cluster.local"
-    way = Connection(mode=ConnectionMode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126)
-    assert variables(way)["DD_AGENT_HOST"] == host
+    connection = Connection(
+        mode=ConnectionMode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126
+    )
+    assert variables(connection)["DD_AGENT_HOST"] == host
 
 
 def test_without_a_node_agent_no_telemetry_is_sent():
@@ -275,7 +277,7 @@ def test_the_network_policy_allows_only_the_listed_egress():
     assert cidrs == ["203.0.113.0/24"]
 
 
-def test_an_empty_list_of_egress_ranges_allows_no_egress():
+def test_an_empty_list_of_egress_ranges_allows_no_address():
     policy = rendered(network={"egressCidrs": []})["NetworkPolicy"]["spec"]
     assert all(rule.get("to") is None for rule in policy["egress"])
     assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 8125, 8126}
@@ -293,13 +295,16 @@ def test_children_have_the_hash_of_their_desired_state():
 
 
 @pytest.mark.parametrize(
-    "way", [HOST_IP, Connection(mode=ConnectionMode.SERVICE, host="h", dogstatsd_port=1)]
+    "connection", [HOST_IP, Connection(mode=ConnectionMode.SERVICE, host="h", dogstatsd_port=1)]
 )
-def test_a_connection_is_recorded_on_the_workload(way):
-    assert recorded_connection.connection_from_annotation(rendered(way)["StatefulSet"]) == way
+def test_a_connection_is_recorded_on_the_workload(connection):
+    assert (
+        recorded_connection.connection_from_annotation(rendered(connection)["StatefulSet"])
+        == connection
+    )
 
 
-@pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Carrier pigeon"}'])
+@pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Unknown"}'])
 def test_an_invalid_recorded_connection_is_ignored(text):
     assert (
         recorded_connection.connection_from_annotation(
@@ -341,11 +346,11 @@ def test_a_claim_has_the_storage_class_of_the_spec():
 
 
 def test_no_port_for_traces_is_open_if_traces_are_off():
-    way = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
-    policy = rendered(way)["NetworkPolicy"]["spec"]
+    connection = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
+    policy = rendered(connection)["NetworkPolicy"]["spec"]
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert 8126 not in ports
-    assert variables(way)["DD_TRACE_ENABLED"] == "false"
+    assert variables(connection)["DD_TRACE_ENABLED"] == "false"
 
 
 def test_without_a_connection_no_port_of_a_node_agent_is_open():
@@ -360,26 +365,26 @@ def test_the_grace_period_is_passed_to_the_agent():
 
 
 def test_tracing_and_histograms_keep_the_defaults_of_datadog():
-    asked = {
+    configured = {
         "DD_TRACE_SAMPLING_RULES": '[{"sample_rate":0.25}]',
         "DD_RUNTIME_METRICS_ENABLED": "true",
         "DD_PROFILING_ENABLED": "true",
         "PURPLEFLEA_LEGACY_HISTOGRAMS": "true",
     }
-    assert not asked.keys() & variables().keys()
+    assert not configured.keys() & variables().keys()
     apm = {"sampleRate": "0.25", "runtimeMetrics": True, "profiling": True}
     datadog = {"apm": apm, "legacyHistograms": True}
-    assert asked.items() <= variables(datadog=datadog).items()
-    assert not asked.keys() & variables(NO_CONNECTION, datadog=datadog).keys()
+    assert configured.items() <= variables(datadog=datadog).items()
+    assert not configured.keys() & variables(NO_CONNECTION, datadog=datadog).keys()
 
 
 def test_the_variable_that_turns_tracing_off_is_set_once():
     off = {"apm": {"enabled": False}}
     container = template(datadog=off)["spec"]["containers"][0]
-    told = [item for item in container["env"] if item["name"] == "DD_TRACE_ENABLED"]
-    assert told == [{"name": "DD_TRACE_ENABLED", "value": "false"}]
-    way = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
-    container = template(way, datadog=off)["spec"]["containers"][0]
+    entries = [item for item in container["env"] if item["name"] == "DD_TRACE_ENABLED"]
+    assert entries == [{"name": "DD_TRACE_ENABLED", "value": "false"}]
+    connection = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
+    container = template(connection, datadog=off)["spec"]["containers"][0]
     assert [item["name"] for item in container["env"]].count("DD_TRACE_ENABLED") == 1
     assert "DD_TRACE_ENABLED" not in variables()
 
@@ -421,7 +426,7 @@ def test_stopping_changes_the_control_file_and_not_the_pod_template():
     assert rendered()["StatefulSet"] == stopped["StatefulSet"]
 
 
-@pytest.mark.parametrize("connection", [HOST_IP, NO_CONNECTION], ids=["found", "none"])
+@pytest.mark.parametrize("connection", [HOST_IP, NO_CONNECTION], ids=["connected", "none"])
 @pytest.mark.parametrize(
     "pod",
     [

@@ -1,4 +1,4 @@
-"""What users add to the pods merges by key; what the operator needs wins, and is named."""
+"""The user's additions to the pods are merged by key. Reserved keys are ignored and reported."""
 
 import pytest
 
@@ -95,12 +95,12 @@ def test_reserved_keys_are_kept_and_the_ignored_field_is_reported(pod, field):
 
 
 def test_many_ignored_fields_are_counted_rather_than_listed():
-    pod = {"env": [{"name": name, "value": "x"} for name in sorted(extras_own_variables())]}
+    pod = {"env": [{"name": name, "value": "x"} for name in sorted(reserved_variables())]}
     message = spec_valid(observed_state(agent=an_agent(pod=pod))).message
     assert f"and {len(pod['env']) - 5} more" in message
 
 
-def extras_own_variables():
+def reserved_variables():
     return {item.name for item in env.VARIABLES} - {env.DD_LOGS_INJECTION}
 
 
@@ -117,10 +117,10 @@ def test_a_spec_without_reserved_keys_has_no_ignored_fields():
 
 
 def test_datadog_annotations_are_not_reserved_if_datadog_is_disabled():
-    note = {"ad.datadoghq.com/agent.logs": "[]"}
-    agent = an_agent(datadog={"connection": "Disabled"}, pod={"annotations": note})
+    annotations = {"ad.datadoghq.com/agent.logs": "[]"}
+    agent = an_agent(datadog={"connection": "Disabled"}, pod={"annotations": annotations})
     assert user_overrides(agent).ignored == ()
-    assert user_overrides(agent).annotations == note
+    assert user_overrides(agent).annotations == annotations
 
 
 def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():
@@ -143,11 +143,14 @@ def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():
     ]
 
 
-def test_a_secret_with_variables_cannot_move_the_agents_http_server():
+def test_a_secret_with_variables_cannot_change_the_agents_http_server():
     found = container(envFrom=[{"secretRef": {"name": "more"}, "prefix": "ACME_"}])
     assert found["envFrom"] == [{"prefix": "ACME_", "secretRef": {"name": "more"}}]
-    told = {item["name"]: item.get("value") for item in found["env"]}
-    assert (told["PURPLEFLEA_HTTP_HOST"], told["PURPLEFLEA_HTTP_PORT"]) == ("0.0.0.0", "8000")
+    variables = {item["name"]: item.get("value") for item in found["env"]}
+    assert (variables["PURPLEFLEA_HTTP_HOST"], variables["PURPLEFLEA_HTTP_PORT"]) == (
+        "0.0.0.0",
+        "8000",
+    )
 
 
 def test_user_volumes_are_added_to_the_operators_volumes():
@@ -299,8 +302,8 @@ def test_a_created_service_account_has_the_agents_name_and_owner_reference():
 
 
 def test_an_existing_service_account_can_be_used_with_its_token():
-    spec = template(serviceAccountName="theirs", automountServiceAccountToken=True)["spec"]
-    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("theirs", True)
+    spec = template(serviceAccountName="existing", automountServiceAccountToken=True)["spec"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("existing", True)
 
 
 @pytest.mark.parametrize("replicas", [0, 1])

@@ -12,7 +12,7 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_spec
 
-WAYS = [
+CONNECTIONS = [
     NO_CONNECTION,
     Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126),
     Connection(
@@ -50,12 +50,12 @@ SPECS = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("connection", CONNECTIONS)
 @pytest.mark.parametrize("changes", SPECS)
-def test_every_child_matches_the_kubernetes_schema(way, changes):
+def test_every_child_matches_the_kubernetes_schema(connection, changes):
     spec = AgentSpec.model_validate(a_spec(**changes))
     agent = Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec)
-    for manifest in children(agent, Defaults(image="localhost/agent:1"), way):
+    for manifest in children(agent, Defaults(image="localhost/agent:1"), connection):
         kubernetes_validate.validate(manifest, "1.37", strict=True)
 
 

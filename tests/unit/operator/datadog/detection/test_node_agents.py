@@ -98,7 +98,7 @@ def test_a_node_agent_without_nodes_is_not_ready():
     assert not facts_of(helm(desired=0)).node_agent.is_ready
 
 
-def test_the_number_of_nodes_does_not_change_the_facts_unless_it_is_zero():
+def test_the_facts_change_only_when_the_last_node_agent_is_ready():
     rolling = [facts_of(helm(desired=60, ready=ready)) for ready in (10, 40, 59)]
     assert rolling[0] == rolling[1] == rolling[2]
     assert rolling[0] != facts_of(helm(desired=60))
@@ -146,7 +146,7 @@ def test_the_last_of_several_variables_is_effective(env, expected):
 
 def test_variables_from_other_objects_make_unset_variables_unknown():
     item = helm()
-    container_of(item).update(env=[], envFrom=[{"configMapRef": {"name": "theirs"}}])
+    container_of(item).update(env=[], envFrom=[{"configMapRef": {"name": "of-the-user"}}])
     found = facts_of(item).node_agent
     assert (found.installer, found.logs) == (Installer.HELM, Switch.UNKNOWN)
     assert found.dogstatsd.state is Switch.UNKNOWN
@@ -199,7 +199,7 @@ def test_a_service_with_cluster_wide_traffic_is_not_used():
         ({}, PodSecurity.PRIVILEGED, True),
         ({"pod-security.kubernetes.io/enforce": "baseline"}, PodSecurity.BASELINE, False),
         ({"pod-security.kubernetes.io/enforce": "restricted"}, PodSecurity.RESTRICTED, False),
-        ({"pod-security.kubernetes.io/enforce": "misspelt"}, PodSecurity.PRIVILEGED, True),
+        ({"pod-security.kubernetes.io/enforce": "misspelled"}, PodSecurity.PRIVILEGED, True),
     ],
 )
 def test_the_label_of_the_namespace_determines_its_level(labels, level, allowed):
@@ -208,7 +208,7 @@ def test_the_label_of_the_namespace_determines_its_level(labels, level, allowed)
     assert PodSecurity.UNKNOWN.allows_host_paths is None
 
 
-# What agents have already
+# Agents that have a connection
 
 
 def test_a_better_connection_that_is_added_later_restarts_no_agent():
@@ -231,10 +231,10 @@ def test_agents_follow_a_changed_port():
 
 
 def test_a_connection_is_replaced_if_traces_become_available():
-    had = selected_connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
-    assert not had.supports_traces
+    current = selected_connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
+    assert not current.supports_traces
     found = selected_connection(
-        facts_of(helm(dogstatsd_host_port=True)), "Auto", Constraints(current=had)
+        facts_of(helm(dogstatsd_host_port=True)), "Auto", Constraints(current=current)
     )
     assert found.supports_traces
 
@@ -249,16 +249,16 @@ def test_another_version_or_release_alone_restarts_no_agent():
 def test_the_sequence_of_two_node_agents_restarts_no_agent():
     first, second = helm("a-datadog", ready=0, sockets=False), helm("b-datadog", sockets=False)
     services = {("datadog", name): a_local_service(name) for name in ("a-datadog", "b-datadog")}
-    had = selected_connection(facts_of(second, services=services), "Auto")
+    current = selected_connection(facts_of(second, services=services), "Auto")
     swapped = facts_of(helm("a-datadog", sockets=False, desired=99), second, services=services)
     assert (
         selected_connection(
-            facts_of(first, second, services=services), "Auto", Constraints(current=had)
+            facts_of(first, second, services=services), "Auto", Constraints(current=current)
         )
-        == had
+        == current
     )
     assert swapped.node_agent.name == "a-datadog"
-    assert selected_connection(swapped, "Auto", Constraints(current=had)) == had
+    assert selected_connection(swapped, "Auto", Constraints(current=current)) == current
 
 
 def test_agents_keep_their_connection_if_there_is_no_node_agent():
@@ -283,20 +283,22 @@ BY_SOCKET = Connection(
 )
 
 
-@pytest.mark.parametrize("wanted", ["Auto", "Socket"])
+@pytest.mark.parametrize("requested", ["Auto", "Socket"])
 @pytest.mark.parametrize("level", [PodSecurity.BASELINE, PodSecurity.RESTRICTED])
-def test_sockets_are_not_kept_if_the_namespace_now_forbids_them(wanted, level):
-    """A pod with a folder of the node could not be made again."""
+def test_sockets_are_not_kept_if_the_namespace_now_forbids_them(requested, level):
+    """A pod that mounts a folder of the node could not be recreated."""
     constraints = Constraints(security=level, current=BY_SOCKET)
-    found = selected_connection(facts_of(helm(), services={}), wanted, constraints)
+    found = selected_connection(facts_of(helm(), services={}), requested, constraints)
     assert (found.mode, found.refusal) == (ConnectionMode.NONE, Refusal.POD_SECURITY)
-    assert selected_connection(NO_DATADOG, wanted, constraints).mode is ConnectionMode.NONE
+    assert selected_connection(NO_DATADOG, requested, constraints).mode is ConnectionMode.NONE
 
 
-@pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=ConnectionMode.CSI)])
-def test_connections_that_the_namespace_allows_are_kept(had):
-    constraints = Constraints(security=PodSecurity.RESTRICTED, current=had)
-    assert selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode is had.mode
+@pytest.mark.parametrize("current", [HOST_IP, replace(BY_SOCKET, mode=ConnectionMode.CSI)])
+def test_connections_that_the_namespace_allows_are_kept(current):
+    constraints = Constraints(security=PodSecurity.RESTRICTED, current=current)
+    assert (
+        selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode is current.mode
+    )
 
 
 @pytest.mark.parametrize("level", [PodSecurity.PRIVILEGED, PodSecurity.UNKNOWN])
@@ -323,7 +325,7 @@ def test_a_missing_socket_in_a_folder_of_the_node_is_reported():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "mode", "metrics"),
+    ("requested", "mode", "metrics"),
     [
         ("HostIP", ConnectionMode.HOST_IP, (8125, None)),
         ("Socket", ConnectionMode.SOCKET, (None, "/var/run/datadog")),
@@ -332,8 +334,8 @@ def test_a_missing_socket_in_a_folder_of_the_node_is_reported():
         ("Service", ConnectionMode.NONE, (None, None)),
     ],
 )
-def test_a_connection_requested_by_name_is_assumed_if_nothing_is_visible(wanted, mode, metrics):
-    found = selected_connection(DatadogFacts(is_visible=False), wanted)
+def test_a_connection_requested_by_name_is_assumed_if_nothing_is_visible(requested, mode, metrics):
+    found = selected_connection(DatadogFacts(is_visible=False), requested)
     socket = found.dogstatsd_socket
     assert (found.mode, (found.dogstatsd_port, socket.folder if socket else None)) == (
         mode,

@@ -1,4 +1,4 @@
-"""The chart of the sandbox's node agent, as Helm renders it, is understood like Datadog's own."""
+"""The operator detects the sandbox's node agent in the rendered chart as it detects Datadog's own."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ HELM = Path(sys.executable).parent / "helm"
 
 
 def facts_of(repository, *values):
-    """What is found of an installation with these values."""
+    """Return the facts that are detected in an installation with these values."""
     chart = repository / "sandbox" / "charts" / "datadog"
     sets = [f"--set={value}" for value in values]
     command = [str(HELM), "template", "dd", str(chart), "--namespace=monitoring", *sets]
