@@ -30,7 +30,10 @@ demo: setup ## Set up a cluster, the paper exchange, the Datadog stand-in, the o
 down: setup ## Remove everything that the demo created; safe to repeat
 	@$(SANDBOX) demo down
 
-test: lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e ## Run everything: lint, types, layers and all tiers of tests
+TIERS := lint test-unit test-wire test-sandbox test-web test-agent test-check test-e2e
+
+test: setup ## Run lint, types, layers and all tiers of tests, and print the seconds of each tier
+	@MAKE='$(MAKE)' $(PY) tests/tiers.py $(TIERS)
 
 test-unit: setup ## Run the tests that need no cluster and no server (about a minute); fails if a branch of a pure layer is not covered
 	@$(PYTEST) tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
@@ -53,7 +56,7 @@ test-agent: setup ## Run the agent against real receivers, and the shorter list 
 
 test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base classes, and in the node agent of the stand-in
 	@$(CHECK_PYTEST) tests/check
-	@$(PYTEST) tests/stand_in
+	@$(PYTEST) tests/integration/node_agent_checks
 
 test-e2e: setup ## Run everything on a separate real cluster
 	@$(PYTEST) tests/e2e

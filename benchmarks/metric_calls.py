@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from benchmarks import page
 from benchmarks.sink import SinkProcess
-from purpleflea_agent import metrics
-from purpleflea_agent.emitter import Emitter, emitter_of
 from purpleflea_agent.settings import read_environment
+from purpleflea_agent.telemetry import metrics
+from purpleflea_agent.telemetry.dogstatsd import Emitter, create_emitter
 from purpleflea_contract import metrics as contract
 
 BATCH, BATCHES = 200, 400
@@ -97,7 +97,7 @@ def without_a_reader(seconds: int, url: str) -> Load:
 
 def _installed(url: str) -> Emitter:
     os.environ.update(DD_DOGSTATSD_URL=url, DD_ENV="production", DD_SERVICE="bench", DD_VERSION="1")
-    emitter = emitter_of(read_environment())
+    emitter = create_emitter(read_environment())
     metrics.install(emitter)
     return emitter
 

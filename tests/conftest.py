@@ -17,3 +17,15 @@ def nothing_of_datadog_is_inherited() -> Iterator[None]:
     found = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith(ours)}
     yield
     os.environ.update(found)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Report the counts of this run to `make test`, which prints them in its table (tests/tiers.py)."""
+    path = os.environ.get("PURPLEFLEA_TEST_COUNTS")
+    if path is None:
+        return
+    stats = terminalreporter.stats
+    passed, skipped = len(stats.get("passed", [])), len(stats.get("skipped", []))
+    failed = len(stats.get("failed", [])) + len(stats.get("error", []))
+    with Path(path).open("a", encoding="utf-8") as report:
+        report.write(f"{passed} {failed} {skipped}\n")

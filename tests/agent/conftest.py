@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from ddtrace.trace import tracer
 
-from purpleflea_agent import metrics
-from purpleflea_agent.emitter import Emitter, emitter_of
 from purpleflea_agent.settings import read_environment
+from purpleflea_agent.telemetry import metrics
+from purpleflea_agent.telemetry.dogstatsd import Emitter, create_emitter
 from support.agent_process import AgentFolder
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
@@ -69,7 +69,7 @@ def emitter(
     unified = {"DD_ENV": "test", "DD_SERVICE": "pf-agent", "DD_VERSION": "1.2.3"}
     for name, value in {**mounts.environment, **sink.environment, **unified}.items():
         monkeypatch.setenv(name, value)
-    running = emitter_of(read_environment())
+    running = create_emitter(read_environment())
     metrics.install(running)
     yield running
     running.close()

@@ -6,12 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from purpleflea_agent.emitter import Emitter
-from purpleflea_agent.trading.faucet import (
-    LONGEST_PAUSE_S,
-    PAUSE_AFTER_CLAIM_S,
-    PAUSE_AFTER_FAILURE_S,
-)
+from purpleflea_agent.telemetry.dogstatsd import Emitter
+from purpleflea_agent.trading.faucet import MAX_PAUSE_S, PAUSE_AFTER_CLAIM_S, PAUSE_AFTER_FAILURE_S
 from purpleflea_contract import metrics
 from purpleflea_contract.settings import Faucet
 from support.agent_parts import Clock, Parts, running_parts
@@ -115,9 +111,9 @@ async def test_a_clock_that_was_far_ahead_does_not_end_claiming(
     start: Start, exchange: ExchangeDouble, clock: Clock
 ) -> None:
     async with start() as parts:
-        clock.now += 2 * LONGEST_PAUSE_S
+        clock.now += 2 * MAX_PAUSE_S
         await consider(parts)
-        clock.now -= 2 * LONGEST_PAUSE_S
+        clock.now -= 2 * MAX_PAUSE_S
         await consider(parts)
         assert exchange.count(*CLAIM) == 2
 

@@ -8,16 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from purpleflea_agent.exchange.port import (
-    Escrow,
-    EscrowRequest,
-    Order,
-    OrderRequest,
-    OrderStatus,
-)
+from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import FILE_NAME, Journal, JournalError
-from purpleflea_agent.journal_markets import Told
-from purpleflea_agent.journal_store import KEPT_S
+from purpleflea_agent.journal.orders import RETENTION_S
+from purpleflea_agent.journal.positions import ReportedPosition
 
 REQUEST = OrderRequest(idempotency_key="k1", market="BTC-USD", side="buy", size=Decimal("0.0100"))
 
@@ -41,7 +35,7 @@ def filled(profit: str) -> Order:
 async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
     first = Journal(tmp_path, clock=lambda: 1000.0)
     await first.write(REQUEST)
-    await first.raise_peak(Decimal("10000.123456"))
+    await first.update_peak_equity(Decimal("10000.123456"))
     await first.close()
     second = Journal(tmp_path, clock=lambda: 2000.0)
     (entry,) = await second.unfinished()
@@ -51,7 +45,7 @@ async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None
     assert found is not None
     assert found.order == filled("1.5")
     assert await second.unfinished() == []
-    assert await second.raise_peak(Decimal(1)) == Decimal("10000.123456")
+    assert await second.update_peak_equity(Decimal(1)) == Decimal("10000.123456")
     await second.close()
 
 
@@ -60,10 +54,10 @@ async def test_realized_profit_is_the_exchanges_else_counted_on(tmp_path: Path) 
     await journal.write(REQUEST)
     await journal.settle(filled("1.5"))
     await journal.settle(filled("1.5"))  # the same news twice adds nothing
-    assert (await journal.reckon({})).realized == {"BTC-USD": Decimal("1.5")}
-    told = {"BTC-USD": Told(size=Decimal("0.01"), realized_pnl_usd=Decimal(-4))}
-    assert (await journal.reckon(told)).realized == {"BTC-USD": Decimal(-4)}
-    assert (await journal.reckon({})).realized == {"BTC-USD": Decimal(-4)}
+    assert (await journal.reconcile({})).realized == {"BTC-USD": Decimal("1.5")}
+    told = {"BTC-USD": ReportedPosition(size=Decimal("0.01"), realized_pnl_usd=Decimal(-4))}
+    assert (await journal.reconcile(told)).realized == {"BTC-USD": Decimal(-4)}
+    assert (await journal.reconcile({})).realized == {"BTC-USD": Decimal(-4)}
     await journal.close()
 
 
@@ -71,17 +65,17 @@ async def test_a_word_that_is_older_than_our_fills_changes_neither_size_nor_prof
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
-    old = {"BTC-USD": Told(size=Decimal("0.02"), realized_pnl_usd=Decimal(3))}
-    await journal.reckon(old)
+    old = {"BTC-USD": ReportedPosition(size=Decimal("0.02"), realized_pnl_usd=Decimal(3))}
+    await journal.reconcile(old)
     await journal.write(REQUEST)
     await journal.settle(filled("1.5"))
     for _ in range(2):
-        reckoned = await journal.reckon(old)
-        assert reckoned.realized == {"BTC-USD": Decimal("4.5")}
-        assert reckoned.holdings["BTC-USD"].size == Decimal("0.03")
+        reconciled = await journal.reconcile(old)
+        assert reconciled.realized == {"BTC-USD": Decimal("4.5")}
+        assert reconciled.positions["BTC-USD"].size == Decimal("0.03")
     await journal.close()
     after = Journal(tmp_path)
-    assert (await after.reckon(old)).holdings["BTC-USD"].size == Decimal("0.03")
+    assert (await after.reconcile(old)).positions["BTC-USD"].size == Decimal("0.03")
     await after.close()
 
 
@@ -89,14 +83,16 @@ async def test_a_word_that_is_newer_than_what_we_know_counts_no_profit_twice(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
-    await journal.reckon({"BTC-USD": Told(size=Decimal("0.02"), realized_pnl_usd=Decimal(3))})
+    await journal.reconcile(
+        {"BTC-USD": ReportedPosition(size=Decimal("0.02"), realized_pnl_usd=Decimal(3))}
+    )
     sold = replace(REQUEST, side="sell")
     await journal.write(sold)
-    newer = {"BTC-USD": Told(size=Decimal("0.01"), realized_pnl_usd=Decimal("4.5"))}
-    assert (await journal.reckon(newer)).realized == {"BTC-USD": Decimal(3)}
+    newer = {"BTC-USD": ReportedPosition(size=Decimal("0.01"), realized_pnl_usd=Decimal("4.5"))}
+    assert (await journal.reconcile(newer)).realized == {"BTC-USD": Decimal(3)}
     await journal.settle(replace(filled("1.5"), side="sell"))
-    assert (await journal.reckon({})).realized == {"BTC-USD": Decimal("4.5")}
-    assert (await journal.reckon(newer)).realized == {"BTC-USD": Decimal("4.5")}
+    assert (await journal.reconcile({})).realized == {"BTC-USD": Decimal("4.5")}
+    assert (await journal.reconcile(newer)).realized == {"BTC-USD": Decimal("4.5")}
     await journal.close()
 
 
@@ -104,13 +100,13 @@ async def test_a_position_is_adopted_only_where_no_open_order_may_explain_it(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
-    await journal.reckon({"BTC-USD": Told(size=Decimal(1))})
+    await journal.reconcile({"BTC-USD": ReportedPosition(size=Decimal(1))})
     await journal.write(REQUEST)
-    assert not await journal.adopt("BTC-USD", Decimal(2))
-    assert await journal.adopt("ETH-USD", Decimal(2))
+    assert not await journal.accept_reported("BTC-USD", Decimal(2))
+    assert await journal.accept_reported("ETH-USD", Decimal(2))
     await journal.fail("k1", "refused")
-    assert await journal.adopt("BTC-USD", Decimal(2))
-    assert (await journal.reckon({})).holdings["BTC-USD"].size == Decimal(2)
+    assert await journal.accept_reported("BTC-USD", Decimal(2))
+    assert (await journal.reconcile({})).positions["BTC-USD"].size == Decimal(2)
     await journal.close()
 
 
@@ -122,8 +118,8 @@ async def test_an_escrow_that_came_to_its_end_is_never_open_again(tmp_path: Path
         escrow_id="esc_1", status="created", counterparty_id="agent_b", amount_usd=Decimal(25)
     )
     assert await journal.open_escrow(escrow, "e1")
-    assert await journal.move_escrow(replace(escrow, status="cancelled"))
-    assert not await journal.move_escrow(escrow)  # an answer from before
+    assert await journal.finish_escrow(replace(escrow, status="cancelled"))
+    assert not await journal.finish_escrow(escrow)  # an answer from before
     assert await journal.escrow_counts() == {"cancelled": 1}
     await journal.close()
 
@@ -135,21 +131,21 @@ async def test_what_keeps_the_journal_from_being_written_is_known_until_a_write_
     await journal.write(REQUEST)
     with pytest.raises(JournalError):
         await journal.write(REQUEST)  # the row is there: the disk is well
-    assert journal.trouble is None
+    assert journal.write_error is None
     sql = journal._store._database.execute
     sql(f"PRAGMA max_page_count = {sql('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(JournalError, match="full"):
         await journal.write(replace(REQUEST, idempotency_key="k" * 100_000))
-    assert "full" in str(journal.trouble)
+    assert "full" in str(journal.write_error)
     await journal.counts()
-    await journal.reckon({})
-    await journal.set_fact("small", "enough to find room")
-    assert journal.trouble is not None
+    await journal.reconcile({})
+    await journal.set_value("small", "enough to find room")
+    assert journal.write_error is not None
     with pytest.raises(JournalError, match="full"):
-        await journal.prove()
+        await journal.check_writable()
     sql("PRAGMA max_page_count = 1000000")
-    await journal.prove()
-    assert journal.trouble is None
+    await journal.check_writable()
+    assert journal.write_error is None
     await journal.close()
 
 
@@ -202,12 +198,12 @@ async def test_done_orders_of_more_than_a_month_ago_are_forgotten_and_open_ones_
     await long_ago.settle(filled("1.5"))
     await long_ago.write(replace(REQUEST, idempotency_key="of unknown outcome"))
     await long_ago.close()
-    now = Journal(tmp_path, clock=lambda: 1_000_000_000.0 + KEPT_S + 1)
+    now = Journal(tmp_path, clock=lambda: 1_000_000_000.0 + RETENTION_S + 1)
     await now.write(replace(REQUEST, idempotency_key="new"))
     assert await now.entry("k1") is None
     unfinished = [entry.request.idempotency_key for entry in await now.unfinished()]
     assert unfinished == ["of unknown outcome", "new"]
-    assert (await now.reckon({})).realized == {"BTC-USD": Decimal("1.5")}
+    assert (await now.reconcile({})).realized == {"BTC-USD": Decimal("1.5")}
     await now.close()
 
 
@@ -227,7 +223,7 @@ async def test_an_escrow_is_kept_from_opening_to_its_end(tmp_path: Path) -> None
         escrow_id="esc_1", status="created", counterparty_id="agent_b", amount_usd=Decimal(25)
     )
     await journal.open_escrow(escrow, "e1")
-    await journal.move_escrow(
+    await journal.finish_escrow(
         Escrow(
             escrow_id="esc_1", status="released", counterparty_id="agent_b", amount_usd=Decimal(25)
         )

@@ -49,7 +49,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ('{"strategy": "momentum", "markets": []}', "markets:"),
         ('{"strategy": "momentum", "markets": ["BTC-USD"], "risk": {"maxDrawdownPct": 0}}', "risk"),
-        ("{", "the whole:"),
+        ("{", "the whole document:"),
         (None, "mount the agent's ConfigMap there"),
     ],
 )

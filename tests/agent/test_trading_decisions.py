@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from purpleflea_agent.trading import risk, sizing, strategies
-from purpleflea_agent.trading.risk import Prospect
-from purpleflea_agent.trading.sizing import MOST_STEPS, Sizing, Step
+from purpleflea_agent.trading.risk import OrderContext
+from purpleflea_agent.trading.sizing import MAX_STEPS, Sizing, Step
 from purpleflea_contract.settings import Risk
 
 PRICE = Decimal(60000)
@@ -94,10 +94,10 @@ def test_no_sequence_of_signals_makes_a_position_or_an_order_too_large(
             assert step.size > 0
             assert step.size * PRICE <= max(Decimal(most_usd), SIZE * PRICE)
             position += step.size if step.side == "buy" else -step.size
-        assert abs(position) <= MOST_STEPS * SIZE
+        assert abs(position) <= MAX_STEPS * SIZE
 
 
-def prospect(**more: object) -> Prospect:
+def prospect(**more: object) -> OrderContext:
     usual = {
         "market": "BTC-USD",
         "notional_usd": Decimal(600),
@@ -107,7 +107,7 @@ def prospect(**more: object) -> Prospect:
         "open_markets": frozenset[str](),
         "orders_last_minute": 0,
     }
-    return Prospect(**{**usual, **more})  # type: ignore[arg-type]
+    return OrderContext(**{**usual, **more})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class Datadog:
 
     def _collect_notifications(self):
         """Collect the newest notifications; the page does not keep older ones."""
-        for note in self.ask("/fleet/data/monitors")["told"]:
+        for note in self.ask("/fleet/data/monitors")["notifications"]:
             if note["monitor"].startswith(OURS) and not note["reminder"]:
                 name, agent = note["monitor"].removeprefix(OURS), _agent(note["scope"])
                 self._notifications[name, agent, note["at"] / 1000] = note["status"]

@@ -2,7 +2,11 @@
 
 import pytest
 
-from purpleflea_agent.trading.absences import LOST_AFTER_NOES, LOST_AFTER_S, Absences
+from purpleflea_agent.trading.missing_orders import (
+    ABANDON_AFTER_LOOKUPS,
+    ABANDON_AFTER_S,
+    MissingOrderTracker,
+)
 
 DAY_S = 86_400.0
 
@@ -21,37 +25,37 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def absences(clock: Clock) -> Absences:
-    return Absences(monotonic=clock)
+def tracker(clock: Clock) -> MissingOrderTracker:
+    return MissingOrderTracker(monotonic=clock)
 
 
-def noes(absences: Absences, count: int, wall_age_s: float) -> list[bool]:
-    return [absences.is_lost("k1", wall_age_s=wall_age_s) for _ in range(count)]
+def not_found_count(tracker: MissingOrderTracker, count: int, wall_age_s: float) -> list[bool]:
+    return [tracker.is_abandoned("k1", wall_age_s=wall_age_s) for _ in range(count)]
 
 
-def test_one_no_is_never_enough_however_old_the_order(absences: Absences) -> None:
-    verdicts = noes(absences, LOST_AFTER_NOES, DAY_S)
-    assert verdicts == [False] * (LOST_AFTER_NOES - 1) + [True]
+def test_one_no_is_never_enough_however_old_the_order(tracker: MissingOrderTracker) -> None:
+    verdicts = not_found_count(tracker, ABANDON_AFTER_LOOKUPS, DAY_S)
+    assert verdicts == [False] * (ABANDON_AFTER_LOOKUPS - 1) + [True]
 
 
 def test_a_clock_that_jumps_ahead_ages_no_order_of_this_process(
-    absences: Absences, clock: Clock
+    tracker: MissingOrderTracker, clock: Clock
 ) -> None:
-    absences.begin("k1")
-    assert not any(noes(absences, LOST_AFTER_NOES + 1, DAY_S))
-    clock.now += LOST_AFTER_S + 1
-    assert absences.is_lost("k1", wall_age_s=DAY_S)
+    tracker.track("k1")
+    assert not any(not_found_count(tracker, ABANDON_AFTER_LOOKUPS + 1, DAY_S))
+    clock.now += ABANDON_AFTER_S + 1
+    assert tracker.is_abandoned("k1", wall_age_s=DAY_S)
 
 
 def test_a_clock_that_jumps_back_leaves_no_order_open_for_ever(
-    absences: Absences, clock: Clock
+    tracker: MissingOrderTracker, clock: Clock
 ) -> None:
-    assert not any(noes(absences, LOST_AFTER_NOES + 1, 0))
-    clock.now += LOST_AFTER_S + 1
-    assert absences.is_lost("k1", wall_age_s=0)
+    assert not any(not_found_count(tracker, ABANDON_AFTER_LOOKUPS + 1, 0))
+    clock.now += ABANDON_AFTER_S + 1
+    assert tracker.is_abandoned("k1", wall_age_s=0)
 
 
-def test_an_order_seen_again_begins_anew(absences: Absences) -> None:
-    noes(absences, LOST_AFTER_NOES - 1, DAY_S)
-    absences.end("k1")
-    assert not absences.is_lost("k1", wall_age_s=DAY_S)
+def test_an_order_seen_again_begins_anew(tracker: MissingOrderTracker) -> None:
+    not_found_count(tracker, ABANDON_AFTER_LOOKUPS - 1, DAY_S)
+    tracker.resolve("k1")
+    assert not tracker.is_abandoned("k1", wall_age_s=DAY_S)

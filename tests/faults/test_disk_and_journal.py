@@ -73,7 +73,8 @@ def complaints(agent: AgentProcess) -> list[str]:
     return [
         line["error.message"]
         for line in agent.lines()
-        if line["message"] == "Interval cut short" and "journal" in line["error.message"]
+        if line["message"] == "Trading interval not completed"
+        and "journal" in line["error.message"]
     ]
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from purpleflea_agent.trading.absences import LOST_AFTER_NOES, LOST_AFTER_S
+from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
 from support.agent_parts import Clock, Parts
 from support.agent_process import AgentFolder
 from support.exchange_double import KEY
@@ -51,16 +51,16 @@ async def test_a_position_that_is_told_of_for_ever_is_closed_once(
     await parts.buy("k1")
     stop(parts, folder)
     exchange.break_with([STALE_POSITIONS])
-    for _ in range(LOST_AFTER_NOES + 1):
-        await parts.rest.come_at_the_end()
-        clock.now += LOST_AFTER_S + 1
-    assert parts.rest.flattened is False
-    assert parts.rest.left_undone == "open positions: BTC-USD"
+    for _ in range(ABANDON_AFTER_LOOKUPS + 1):
+        await parts.shutdown.run_at_exit()
+        clock.now += ABANDON_AFTER_S + 1
+    assert parts.shutdown.flattened is False
+    assert parts.shutdown.incomplete == "open positions: BTC-USD"
     assert held(exchange) == {}
     assert exchange.order_count() == 2
     exchange.mend()
-    await parts.rest.come_at_the_end()
-    assert (parts.rest.flattened, parts.rest.left_undone) == (True, None)
+    await parts.shutdown.run_at_exit()
+    assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (True, None)
     assert exchange.order_count() == 2
 
 
@@ -71,12 +71,12 @@ async def test_a_restart_does_not_close_it_again(
         await before.buy("k1")
         stop(before, folder)
         exchange.break_with([STALE_POSITIONS])
-        await before.rest.come_at_the_end()
+        await before.shutdown.run_at_exit()
     async with start() as after:
-        for _ in range(LOST_AFTER_NOES + 1):
-            await after.rest.come_at_the_end()
-            clock.now += LOST_AFTER_S + 1
-        assert after.rest.flattened is False
+        for _ in range(ABANDON_AFTER_LOOKUPS + 1):
+            await after.shutdown.run_at_exit()
+            clock.now += ABANDON_AFTER_S + 1
+        assert after.shutdown.flattened is False
     assert held(exchange) == {}
     assert exchange.order_count() == 2
 
@@ -89,12 +89,12 @@ async def test_a_position_that_was_sold_since_it_was_told_of_is_not_sold_again(
     exchange.break_with([STALE_POSITIONS])
     await parts.buy("k3", side="sell")
     stop(parts, folder)
-    await parts.rest.come_at_the_end()
+    await parts.shutdown.run_at_exit()
     assert held(exchange) == {}
     assert exchange.order_count() == 4
     exchange.mend()
-    await parts.rest.come_at_the_end()
-    assert parts.rest.flattened is True
+    await parts.shutdown.run_at_exit()
+    assert parts.shutdown.flattened is True
 
 
 async def test_a_position_that_is_not_told_of_yet_is_not_called_closed(
@@ -104,11 +104,11 @@ async def test_a_position_that_is_not_told_of_yet_is_not_called_closed(
     exchange.break_with([STALE_POSITIONS])
     await parts.buy("k1")
     stop(parts, folder)
-    await parts.rest.come_at_the_end()
-    assert (parts.rest.flattened, held(exchange)) == (False, {"BTC-USD": Decimal("0.01")})
+    await parts.shutdown.run_at_exit()
+    assert (parts.shutdown.flattened, held(exchange)) == (False, {"BTC-USD": Decimal("0.01")})
     exchange.mend()
-    await parts.rest.come_at_the_end()
-    assert (parts.rest.flattened, held(exchange)) == (True, {})
+    await parts.shutdown.run_at_exit()
+    assert (parts.shutdown.flattened, held(exchange)) == (True, {})
 
 
 async def test_what_another_hand_bought_is_closed_once_it_was_told_of_for_long_enough(
@@ -117,12 +117,12 @@ async def test_what_another_hand_bought_is_closed_once_it_was_told_of_for_long_e
     await parts.buy("k1")
     buy_by_hand(exchange)
     stop(parts, folder)
-    await parts.rest.come_at_the_end()
-    assert (parts.rest.flattened, held(exchange)) == (False, {"BTC-USD": Decimal("0.02")})
-    for _ in range(LOST_AFTER_NOES):
-        clock.now += LOST_AFTER_S
-        await parts.rest.come_at_the_end()
-    assert (parts.rest.flattened, held(exchange)) == (True, {})
+    await parts.shutdown.run_at_exit()
+    assert (parts.shutdown.flattened, held(exchange)) == (False, {"BTC-USD": Decimal("0.02")})
+    for _ in range(ABANDON_AFTER_LOOKUPS):
+        clock.now += ABANDON_AFTER_S
+        await parts.shutdown.run_at_exit()
+    assert (parts.shutdown.flattened, held(exchange)) == (True, {})
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,13 +135,13 @@ async def test_under_mixed_faults_all_positions_end_closed_and_no_order_is_sent_
     stop(parts, folder)
     exchange.break_with(mixed(0.3))
     for _ in range(MOST_TRIES):
-        await parts.rest.come_at_the_end()
-        clock.now += LOST_AFTER_S / LOST_AFTER_NOES
-        if parts.rest.flattened:
+        await parts.shutdown.run_at_exit()
+        clock.now += ABANDON_AFTER_S / ABANDON_AFTER_LOOKUPS
+        if parts.shutdown.flattened:
             break
     exchange.mend()
-    await parts.rest.come_at_the_end()
-    assert (parts.rest.flattened, parts.rest.left_undone) == (True, None)
+    await parts.shutdown.run_at_exit()
+    assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (True, None)
     assert held(exchange) == {}
     assert {order["status"] for order in exchange.orders()} <= {"filled", "cancelled"}
     assert exchange.order_count() == 9

@@ -41,13 +41,13 @@ LANDMARKS = (
 
 
 class Nursery:
-    """The forking process; see support.agent_nursery."""
+    """The forking process; see support.fork_server."""
 
     def __init__(self, folder: AgentFolder) -> None:
         self._folder = folder
         self.output = folder.root / "output"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.agent_nursery"],
+            [sys.executable, "-m", "support.fork_server"],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

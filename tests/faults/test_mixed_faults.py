@@ -14,10 +14,10 @@ from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.trading.absences import LOST_AFTER_S
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
-from purpleflea_agent.trading.orders import OrderDesk
+from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_S
+from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_contract.settings import Endpoints, Risk
 from support.agent_process import AgentFolder
 from support.fault_kinds import mixed
@@ -46,7 +46,7 @@ class Clocks:
 class Trader:
     """Orders as the trading loop does: settles what is open, then sends one order per market."""
 
-    desk: OrderDesk
+    orders: OrderManager
     journal: Journal
     clocks: Clocks
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -55,7 +55,7 @@ class Trader:
     async def interval(self) -> None:
         self.clocks.now += INTERVAL_S
         try:
-            await self.desk.settle_unfinished()
+            await self.orders.settle_unfinished()
         except ExchangeError as error:
             self.outcomes[f"settling: {type(error).__name__}"] += 1
         for market in MARKETS:
@@ -65,7 +65,7 @@ class Trader:
         """Intervals without new orders, until nothing is open."""
         while (await self.journal.counts()).get("written"):
             self.clocks.now += INTERVAL_S
-            await self.desk.settle_unfinished()
+            await self.orders.settle_unfinished()
 
     async def order(self, market: str) -> None:
         """Send one order, whatever comes of it."""
@@ -74,7 +74,7 @@ class Trader:
             idempotency_key=f"order-{self.sent}", market=market, side=side, size=Decimal("0.01")
         )
         try:
-            order = await self.desk.place(request, reference_price=Decimal(1))
+            order = await self.orders.place(request, reference_price=Decimal(1))
         except OrderRefused as refused:
             self.outcomes[refused.reason] += 1  # nothing was written: not an order
             return
@@ -103,17 +103,17 @@ async def trader(exchange: PaperExchange, folder: AgentFolder) -> AsyncIterator[
         balance_threshold_usd=Decimal(0),
         monotonic=clocks.monotonic,
     )
-    desk = OrderDesk(
+    orders = OrderManager(
         exchange=adapter,
         journal=journal,
         account=account,
         control=ControlFile(folder.config / "control.json"),
         limits=Risk(max_order_usd="1000000", max_drawdown_pct=100, max_orders_per_minute=600),
-        ask_after_s=(0.0, 0.0),
+        lookup_delays_s=(0.0, 0.0),
         clock=clocks.wall,
         monotonic=clocks.monotonic,
     )
-    yield Trader(desk=desk, journal=journal, clocks=clocks)
+    yield Trader(orders=orders, journal=journal, clocks=clocks)
     await adapter.close()
     await journal.close()
 
@@ -129,11 +129,11 @@ async def test_a_stale_answer_about_an_old_order_is_not_believed(
         ]
     )
     await trader.order("BTC-USD")
-    trader.clocks.now += 10 * LOST_AFTER_S
-    await trader.desk.settle_unfinished()
+    trader.clocks.now += 10 * ABANDON_AFTER_S
+    await trader.orders.settle_unfinished()
     assert await trader.journal.counts() == {"written": 1}
     exchange.mend()
-    await trader.desk.settle_unfinished()
+    await trader.orders.settle_unfinished()
     assert await trader.journal.counts() == {"filled": 1}
 
 

@@ -8,16 +8,16 @@ from decimal import Decimal
 import httpx
 
 from purpleflea_agent.control import ControlFile
-from purpleflea_agent.emitter import Emitter
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import OrderRequest, Side
 from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
+from purpleflea_agent.telemetry.dogstatsd import Emitter
 from purpleflea_agent.trading.account import Account
-from purpleflea_agent.trading.escrows import EscrowDesk
-from purpleflea_agent.trading.faucet import FaucetDesk
-from purpleflea_agent.trading.orders import OrderDesk
-from purpleflea_agent.trading.rest import Rest
+from purpleflea_agent.trading.escrows import EscrowManager
+from purpleflea_agent.trading.faucet import FaucetClient
+from purpleflea_agent.trading.order_manager import OrderManager
+from purpleflea_agent.trading.shutdown import Shutdown
 from purpleflea_contract.metrics import Metric
 from purpleflea_contract.settings import Endpoints, Faucet, Risk
 from support.agent_process import AgentFolder
@@ -47,13 +47,14 @@ class Clock:
 class Parts:
     """All desks of one agent."""
 
+    exchange: SeedExchange
     journal: Journal
     account: Account
     control: ControlFile
-    orders: OrderDesk
-    escrows: EscrowDesk
-    faucet: FaucetDesk
-    rest: Rest
+    orders: OrderManager
+    escrows: EscrowManager
+    faucet: FaucetClient
+    shutdown: Shutdown
     clock: Clock
     emitter: Emitter
     sink: DogStatsdSink
@@ -109,33 +110,33 @@ async def running_parts(
         balance_threshold_usd=Decimal(0),
         monotonic=clock.monotonic,
     )
-    orders = OrderDesk(
+    orders = OrderManager(
         exchange=exchange,
         journal=journal,
         account=account,
         control=control,
         limits=limits or Risk(),
-        ask_after_s=(0.0, 0.05),
+        lookup_delays_s=(0.0, 0.05),
         clock=clock,
         monotonic=clock.monotonic,
     )
-    escrows = EscrowDesk(
+    escrows = EscrowManager(
         exchange=exchange,
         journal=journal,
         control=control,
-        ask_after_s=(0.0, 0.05),
+        lookup_delays_s=(0.0, 0.05),
         clock=clock,
         monotonic=clock.monotonic,
     )
-    faucets = FaucetDesk(
+    faucets = FaucetClient(
         faucet or Faucet(below_usd="20000"),
         exchange=exchange,
         journal=journal,
         control=control,
         clock=clock,
     )
-    rest = Rest(
-        desk=orders,
+    shutdown = Shutdown(
+        orders=orders,
         escrows=escrows,
         journal=journal,
         account=account,
@@ -145,13 +146,14 @@ async def running_parts(
         retry_s=0.0,
     )
     yield Parts(
+        exchange=exchange,
         journal=journal,
         account=account,
         control=control,
         orders=orders,
         escrows=escrows,
         faucet=faucets,
-        rest=rest,
+        shutdown=shutdown,
         clock=clock,
         emitter=emitter,
         sink=sink,

@@ -18,7 +18,11 @@ from support.waiting import wait_for
 
 TOKEN = "operator-token-0123456789"
 START_TIMEOUT_S = 30.0
-AS_IN_THE_IMAGE = {"PYTHONUNBUFFERED": "1", "DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false"}
+AS_IN_THE_IMAGE = {
+    "PYTHONUNBUFFERED": "1",
+    "DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false",
+    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+}
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 

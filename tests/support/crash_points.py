@@ -1,9 +1,8 @@
-"""Dies at a chosen point of an order's life, by SIGKILL: no clean-up of any kind runs.
+"""Kills the process at a chosen step of an order with SIGKILL, so no clean-up runs.
 
-The points are not listed anywhere: a profile hook sees every call and return of the journal's and the exchange
-adapter's functions, every SQL statement and every read and write of a socket, from the moment an order is written or
-an old one is asked for until its outcome is noted. The n-th of them is where the process dies; so the points stay
-complete as the code changes.
+The steps are not in a list. A profile hook gets every call and return of the functions of journal and exchange adapter,
+every SQL statement, and every read and write of a socket, from the write or look-up of an order until its outcome is
+recorded. The process dies at the n-th of them, so the steps stay complete if the code changes.
 """
 
 import json
@@ -19,10 +18,11 @@ from typing import Any
 
 import purpleflea_agent
 from purpleflea_agent.exchange.seed import SeedExchange
-from purpleflea_agent.journal_store import JournalStore
+from purpleflea_agent.journal.store import JournalStore
 
 PACKAGE = Path(purpleflea_agent.__file__).parent
-WATCHED = {str(PACKAGE / name) for name in ("journal.py", "journal_store.py", "exchange/seed.py")}
+FILES = ("journal/journal.py", "journal/store.py", "journal/orders.py", "exchange/seed/client.py")
+WATCHED = {str(PACKAGE / name) for name in FILES}
 BEGINNINGS = (JournalStore.write.__code__, SeedExchange.find_order.__code__)
 ENDS = [("return", store.__code__) for store in (JournalStore.settle, JournalStore.fail)]
 PYTHON = ("call", "return")
@@ -35,7 +35,7 @@ OUTSIDE = {
 
 
 class CrashPoint:
-    """The n-th step after an order's life began, or the first one of a name."""
+    """The n-th step of an order, or the first step with a name."""
 
     def __init__(self, step: int | str) -> None:
         self._name = step if isinstance(step, str) else None
@@ -44,11 +44,11 @@ class CrashPoint:
         self._lock = threading.Lock()
 
     def arm(self) -> None:
-        """Watch every thread from now on."""
-        threading.setprofile(self._see)
-        sys.setprofile(self._see)
+        """Install the hook in every thread."""
+        threading.setprofile(self._on_profile_event)
+        sys.setprofile(self._on_profile_event)
 
-    def _see(self, frame: FrameType, event: str, argument: Any) -> None:
+    def _on_profile_event(self, frame: FrameType, event: str, argument: Any) -> None:
         if event.startswith("c_"):
             kind = OUTSIDE.get(argument.__name__)
             if kind is None or not isinstance(argument.__self__, kind):

@@ -1,7 +1,8 @@
-"""Datadog's API stand-in in process, on loopback: `async with DatadogApi() as api` (same loop) or `with` (a thread).
+"""Stand-in for Datadog's API in process, on loopback: `async with DatadogApi() as api` (same loop) or `with` (a
+thread).
 
-`api.organisation` is what it holds, `api.journal` the calls it got, `api.fail(...)` installs faults. Without `limits`
-there are no rate limits.
+`api.organisation` contains the objects, `api.request_log` the received requests; `api.fail(...)` installs faults.
+Without `limits` there are no rate limits.
 """
 
 import asyncio
@@ -11,13 +12,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from purpleflea_sandbox.datadog import servers
+from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.api.faults import fault
-from purpleflea_sandbox.datadog.api.journal import Journal
 from purpleflea_sandbox.datadog.api.keys import ApplicationKey, KeyRing
 from purpleflea_sandbox.datadog.api.limits import Limit, RateLimits
 from purpleflea_sandbox.datadog.api.organisation import Organisation
-from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog.api.request_log import RequestLog
 from purpleflea_sandbox.datadog.intake.store import Store
 
 API_KEY = "0123456789abcdef0123456789abcdef"
@@ -45,22 +45,22 @@ class DatadogApi:
         self._ready = threading.Event()
 
     @property
-    def journal(self) -> Journal:
-        return self.organisation.journal
+    def request_log(self) -> RequestLog:
+        return self.organisation.request_log
 
     def fail(self, *faults: Mapping[str, Any]) -> None:
-        """Replace all faults, in the words of the switchboard; none: everything works."""
+        """Replace all faults, in the format of the /faults route; without arguments, no fault is injected."""
         self.organisation.faults.replace([fault(one) for one in faults])
 
     def scope_key(self, scopes: Iterable[str]) -> None:
-        """Let the application key have these scopes only."""
+        """Limit the application key to these scopes."""
         key = ApplicationKey(key=APPLICATION_KEY, scopes=frozenset(scopes))
         self.organisation.keys.replace([key])
 
     def report(
         self, metric: str, kind: Any = "gauge", tags: Iterable[str] = (), value: float = 1.0
     ) -> None:
-        """Let a metric have reported."""
+        """Report a value of a metric."""
         store, now = self.organisation.data.series, int(self.organisation.now())
         series = store.open(metric, kind, tags=tags, host="node-1")
         if kind == "distribution":

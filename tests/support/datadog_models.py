@@ -1,4 +1,4 @@
-"""Datadog's own API models as a lint: they accept unknown keys and values silently, so the walk looks for both."""
+"""Datadog's own API models as a linter: they accept unknown keys and values silently, so this walk detects both."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,9 @@ from datadog_api_client.model_utils import ModelComposed, OpenApiModel, validate
 
 
 def faults(body: Any, model: type[OpenApiModel]) -> list[str]:
-    """What the model does not know in the body: keys, enum values, variants. Raises where a required key is missing."""
+    """Return keys, enum values and variants in the body that the model does not know. Raises if a required key is
+    missing.
+    """
     instance = validate_and_convert_types(
         body, (model,), ["body"], True, True, Configuration(host="http://127.0.0.1")
     )

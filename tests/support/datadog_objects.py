@@ -1,16 +1,16 @@
-"""Everything that an organisation holds of the kinds that the operator makes, by kind, as its lists show it."""
+"""All objects in an organization of the kinds that the operator creates, by kind, from its list endpoints."""
 
 from collections.abc import Callable
 from typing import Any
 
 Ask = Callable[[str], Any]
-"""Takes a path, returns the answer to a GET."""
+"""Function that returns the response to a GET of a path."""
 SCANNER = "/api/v2/sensitive-data-scanner/config"
 LOGS = "/api/v1/logs/config"
 
 
 def held(ask: Ask) -> dict[str, list[str]]:
-    """Ids by kind, as the status of a resource names the kinds; of the indexes also their order."""
+    """Return ids by kind, with the kind names of the resource status. Indexes also include their order."""
     scanner = ask(SCANNER).get("included") or []
     return {
         "monitor": _ids(ask("/api/v1/monitor")),

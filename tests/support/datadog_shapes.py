@@ -1,6 +1,8 @@
-"""Makes the stand-in's shapes.json from the models of Datadog's API client: `python -m support.datadog_shapes FILE`.
+"""Generate the stand-in's shapes.json from the models of Datadog's API client: `python -m support.datadog_shapes
+FILE`.
 
-Names, types, required fields and enum values only; the client is a tool of development and ships with nothing.
+It contains names, types, required fields and enum values only. The client is a development tool and is not part of
+any image.
 """
 
 import inspect
@@ -44,13 +46,13 @@ ROOTS = (
 
 
 class Collector:
-    """The shapes of models and of all that they refer to."""
+    """Shapes of models and of all models that they reference."""
 
     def __init__(self) -> None:
         self.shapes: dict[str, Any] = {}
 
     def add(self, model: type[OpenApiModel]) -> str:
-        """Take a model; returns its name."""
+        """Add a model and return its name."""
         name = f"{model.__module__.split('.')[1]}.{model.__name__}"
         if name not in self.shapes:
             self.shapes[name] = None
@@ -104,7 +106,7 @@ def _required(model: type[OpenApiModel]) -> list[str]:
 
 
 def document() -> str:
-    """shapes.json: one model per line."""
+    """Return shapes.json, with one model per line."""
     collector = Collector()
     for root in ROOTS:
         collector.add(root)

@@ -73,6 +73,8 @@ class ExchangeDouble:
         self.equity_usd = START_CASH
         self.when_ordered: Callable[[], None] = lambda: None
         """What happens elsewhere in the moment in which an order arrives."""
+        self.gateway: Callable[[Request, Response], Response] = lambda _, response: response
+        """What is in front of the exchange; it may replace an answer after the request took effect."""
 
     @property
     def is_closed(self) -> bool:
@@ -138,7 +140,7 @@ class ExchangeDouble:
                 detail = f"bad key {given}" if self.faults.echo_key else "bad key"
                 return _problem(401, detail)
             response: Response = await endpoint(request)
-            return response
+            return self.gateway(request, response)
 
         return guarded
 
@@ -292,7 +294,14 @@ class ExchangeDouble:
 
 
 def _problem(status: int, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
-    body = {"type": "about:blank", "title": "error", "status": status, "detail": detail}
+    code = f"code_{status}"
+    body = {
+        "type": f"urn:purpleflea:exchange:problem:{code}",
+        "title": "error",
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
     return JSONResponse(
         body, status_code=status, headers=headers, media_type="application/problem+json"
     )

@@ -1,6 +1,6 @@
-"""Fills a stand-in's store with two hours of a small fleet: metrics, traces and logs that belong together.
+"""Fill a stand-in's store with two hours of data of a small fleet: consistent metrics, traces and logs.
 
-Deterministic: the same time gives the same picture.
+The data is deterministic: the same time gives the same data.
 """
 
 import json
@@ -22,13 +22,13 @@ _SPAN_EVERY_S = 60
 
 
 class FleetData:
-    """One fleet; `fill` writes everything from `length_s` ago until now."""
+    """Data of one fleet; `fill` writes all data from `length_s` seconds ago until now."""
 
     def __init__(self, store: Store, now: float, agents: Sequence[str] = AGENTS) -> None:
         self._store = store
         self._now = now
         self._agents = agents
-        self._random = random.Random(7)  # noqa: S311 - a picture, no secret
+        self._random = random.Random(7)  # noqa: S311 - test data, not a secret
 
     def fill(self, length_s: int = 7200) -> None:
         agents = tuple(enumerate(self._agents))
@@ -132,7 +132,7 @@ class FleetData:
         self._store.logs.add(messages.log(entry, self._now))
 
     def _interval(self, index: int, agent: str, moment: int) -> None:
-        """One trace of a pass of the trading loop, and the log of its order."""
+        """Add one trace of a trading loop interval and the log of its order."""
         number = (index + 1) * 1_000_000_000 + moment
         took = [self._random.uniform(0.002, 0.02), self._random.uniform(0.05, 0.3)]
         names = (spans.INTERVAL.name, spans.SIGNAL_COMPUTE.name, spans.ORDER_EXECUTE.name)

@@ -1,4 +1,6 @@
-"""Which tags the log lines of an agent carry: derived from what sets them, so that no query groups by a wish."""
+"""Tags of an agent's log lines, derived from the manifests and the pipeline that set them, so that queries group only
+by tags that exist.
+"""
 
 import json
 
@@ -14,24 +16,24 @@ from support.builders import a_spec
 
 
 def of_pods() -> set[str]:
-    """What the node agent adds by the labels and annotations of the pod."""
+    """Return the tags that the node agent adds from labels and annotations of the pod."""
     spec = AgentSpec.model_validate(a_spec())
     agent = Agent(namespace="trading", name="momentum", uid="uid", generation=1, spec=spec)
     defaults = Defaults(image="localhost/agent:0.1.0")
-    made = children(agent, defaults, Connection(mode=ConnectionMode.HOST_IP))
-    (workload,) = (item for item in made if item["kind"] == "StatefulSet")
+    objects = children(agent, defaults, Connection(mode=ConnectionMode.HOST_IP))
+    (workload,) = (item for item in objects if item["kind"] == "StatefulSet")
     metadata = workload["spec"]["template"]["metadata"]
     unified = {
         kubernetes.DD_LABEL_ENV: "env",
         kubernetes.DD_LABEL_SERVICE: "service",
         kubernetes.DD_LABEL_VERSION: "version",
     }
-    found = {unified[name] for name in metadata["labels"] if name in unified}
-    return found | set(json.loads(metadata["annotations"][kubernetes.DD_ANNOTATION_TAGS]))
+    tags = {unified[name] for name in metadata["labels"] if name in unified}
+    return tags | set(json.loads(metadata["annotations"][kubernetes.DD_ANNOTATION_TAGS]))
 
 
 def of_pipeline() -> set[str]:
-    """What the log pipeline makes a tag."""
+    """Return the tags that the log pipeline adds."""
     pipelines = (
         item.body
         for item in catalog.everything(Parameters())

@@ -1,4 +1,4 @@
-"""A headless browser, and a stand-in with a fleet in it: the same organisation that the API serves."""
+"""Headless browser, and a stand-in with fleet data: the same organization that the API serves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,23 +13,22 @@ from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_pla
 
 from purpleflea_sandbox.cluster import packages
 from purpleflea_sandbox.cluster.progress import TerminalProgress
-from purpleflea_sandbox.datadog import servers
+from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.api.organisation import Organisation
-from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog.evaluation_bridge import EvaluationBridge
 from purpleflea_sandbox.datadog.intake.store import Store
-from purpleflea_sandbox.datadog.observing import Observing
 from support.definitions import define
 from support.fleet_data import FleetData
 
 NOW = 1_795_392_000.0
-"""The page shows the time of the stand-in: what is drawn does not depend on when it is tested."""
+"""Time of the stand-in. The page shows this time, so that screenshots do not depend on the current time."""
 ACROSS_MS = 60_000
-"""How long a condition on the page may take: machines differ."""
+"""Maximum time for a condition on the page; it is long, because machines differ."""
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The program of Debian's chromium, installed where it is missing."""
+    """Return the path of Debian's chromium; install it if it is missing."""
     packages.ensure(("chromium",), TerminalProgress())
     return packages.program("chromium")
 
@@ -53,11 +52,11 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @dataclass(kw_only=True)
 class Sandbox:
-    """A running stand-in and the organisation in it."""
+    """A running stand-in and its organization."""
 
     url: str
     organisation: Organisation
-    observing: Observing
+    bridge: EvaluationBridge
 
     def pass_time(self, seconds: float) -> None:
         later = self.organisation.now() + seconds
@@ -68,33 +67,33 @@ class Sandbox:
         return self.organisation.data
 
     async def evaluate(self) -> None:
-        await self.observing.monitoring.once()
+        await self.bridge.monitor_runner.once()
 
 
 @dataclass(kw_only=True)
 class Visit:
-    """One page that was opened, and what its console said."""
+    """One opened page and its console messages."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
 
-    def heard(self, said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
-            self.complaints.append(said.text)
+    def record_message(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
 
-    def failed(self, error: Error) -> None:
+    def record_error(self, error: Error) -> None:
         self.complaints.append(str(error))
 
     async def refreshed(self) -> int:
-        """How often the page has shown data."""
+        """Return how often the page has shown data."""
         return int(await self.page.evaluate("Number(document.body.dataset.refreshed ?? 0)"))
 
     async def settled(self) -> None:
-        """Wait until data has been shown anew."""
+        """Wait until the page has shown data again."""
         await self.shown(await self.refreshed() + 1)
 
     async def shown(self, times: int) -> None:
-        # The page's policy forbids eval, by which playwright's own wait_for_function polls.
+        # The page's policy forbids eval, which playwright's own wait_for_function uses.
         async with asyncio.timeout(ACROSS_MS / 1000):
             while True:
                 if await self.refreshed() >= times:
@@ -112,20 +111,18 @@ def serving() -> Serving:
 
 @asynccontextmanager
 async def _serving(organisation: Organisation) -> AsyncIterator[Sandbox]:
-    observing = Observing(organisation, {})
-    app = intake_app.application(organisation.data, "", organisation, observing)
+    bridge = EvaluationBridge(organisation, {})
+    app = intake_app.application(organisation.data, "", organisation, bridge)
     async with servers.served(app, "127.0.0.1", 0) as port:
-        yield Sandbox(
-            url=f"http://127.0.0.1:{port}", organisation=organisation, observing=observing
-        )
+        yield Sandbox(url=f"http://127.0.0.1:{port}", organisation=organisation, bridge=bridge)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox(repository: Path) -> AsyncIterator[Sandbox]:
-    """A fleet of three with everything that this project generates, evaluated once."""
+    """Fleet of three agents with all definitions that this project generates, evaluated once."""
     now = NOW
     organisation = Organisation(Store(), now=lambda: now)
-    # First what makes tags of what lines say: a log that came before its pipeline stays as it was.
+    # Create the pipelines first, because they do not change logs that arrived before them.
     define(organisation, repository / "observability")
     FleetData(organisation.data, now).fill(3600)
     for monitor in organisation.monitors.values():
@@ -140,7 +137,7 @@ Visiting = Callable[..., AbstractAsyncContextManager[Visit]]
 
 @pytest.fixture
 def visiting(browser: Browser) -> Visiting:
-    """Open a page; at its end its console must have been silent."""
+    """Open a page. When it closes, its console must not contain errors or warnings."""
 
     @asynccontextmanager
     async def visit(url: str, *, silent: bool = True, **settings: Any) -> AsyncIterator[Visit]:
@@ -149,8 +146,8 @@ def visiting(browser: Browser) -> Visiting:
         context.set_default_timeout(ACROSS_MS)
         page = await context.new_page()
         visit = Visit(page=page)
-        page.on("console", visit.heard)
-        page.on("pageerror", visit.failed)
+        page.on("console", visit.record_message)
+        page.on("pageerror", visit.record_error)
         await page.goto(url)
         await visit.shown(1)
         yield visit

@@ -1,4 +1,4 @@
-"""The page against the rules of axe-core: names, roles, contrast, order."""
+"""Accessibility of the page with axe-core: names, roles, contrast, sequence."""
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -8,11 +8,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-def told(found):
+def violations(results):
     return [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found.response["violations"]
-        for node in one["nodes"]
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in results.response["violations"]
+        for node in violation["nodes"]
     ]
 
 
@@ -27,7 +27,7 @@ def told(found):
         ("dark", "trace"),
     ],
 )
-async def test_the_page_breaks_no_rule(sandbox, visiting, theme, state):
+async def test_page_has_no_accessibility_violations(sandbox, visiting, theme, state):
     settings = {"color_scheme": theme, "reduced_motion": "reduce"}
     async with visiting(f"{sandbox.url}/fleet?window=3600", **settings) as visit:
         page = visit.page
@@ -38,4 +38,4 @@ async def test_the_page_breaks_no_rule(sandbox, visiting, theme, state):
         elif state == "trace":
             await page.locator("#traces [data-trace]").first.click()
             await page.locator("dialog[open] .spans li").first.wait_for()
-        assert told(await Axe().run(page, options=RULES)) == []
+        assert violations(await Axe().run(page, options=RULES)) == []

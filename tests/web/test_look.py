@@ -1,4 +1,4 @@
-"""Pictures of the page, kept as artefacts of the run, and that nothing of it sticks out."""
+"""Screenshots of the page, kept as artifacts of the run, and checks for overflow."""
 
 import pytest
 
@@ -6,7 +6,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_the_page_is_drawn(sandbox, visiting, artefacts, theme):
+async def test_page_renders_in_both_themes(sandbox, visiting, artefacts, theme):
     settings = {"color_scheme": theme, "reduced_motion": "reduce"}
     async with visiting(f"{sandbox.url}/fleet?window=3600", **settings) as visit:
         await visit.page.wait_for_selector("canvas")
@@ -14,7 +14,7 @@ async def test_the_page_is_drawn(sandbox, visiting, artefacts, theme):
         assert await visit.page.locator("canvas").count() > 8
 
 
-async def test_the_first_screen_is_worth_a_picture(sandbox, visiting, artefacts):
+async def test_screenshots_of_the_first_screen_and_of_a_trace(sandbox, visiting, artefacts):
     settings = {"viewport": {"width": 1440, "height": 1180}, "reduced_motion": "reduce"}
     async with visiting(f"{sandbox.url}/fleet?window=3600", **settings) as visit:
         await visit.page.wait_for_selector("canvas")
@@ -25,7 +25,7 @@ async def test_the_first_screen_is_worth_a_picture(sandbox, visiting, artefacts)
 
 
 @pytest.mark.parametrize("width", [360, 768, 1024, 1920])
-async def test_nothing_sticks_out_of_a_window_of_any_width(sandbox, visiting, artefacts, width):
+async def test_page_does_not_overflow_at_any_width(sandbox, visiting, artefacts, width):
     async with visiting(
         f"{sandbox.url}/fleet", viewport={"width": width, "height": 900}, reduced_motion="reduce"
     ) as visit:

@@ -1,4 +1,4 @@
-"""What is on the page is what is in the store, and people get at it."""
+"""The page shows the data of the store and can be operated."""
 
 import json
 import math
@@ -23,10 +23,11 @@ def card(page, title):
 
 
 async def rows(holder):
-    """The cells of a table, row by row, the newest figures first."""
-    found = await holder.locator("tbody tr").all()
+    """Return the cells of a table, row by row, newest values first."""
+    table_rows = await holder.locator("tbody tr").all()
     return [
-        [cell.strip() for cell in await row.locator("th, td").all_inner_texts()] for row in found
+        [cell.strip() for cell in await row.locator("th, td").all_inner_texts()]
+        for row in table_rows
     ]
 
 
@@ -36,7 +37,7 @@ async def figure(page, title):
 
 
 def newest(sandbox, metric, *tags, within=statistics.fmean):
-    """What the last minute's points of every series come to: the last bucket of an hour's picture."""
+    """Return the last minute's value of every series, which is the last bucket of a chart of one hour."""
     end = math.ceil(sandbox.organisation.now() / 5) * 5
     points = [
         [value for moment, value in one.points if moment > end - 60]
@@ -45,7 +46,7 @@ def newest(sandbox, metric, *tags, within=statistics.fmean):
     return [within(one) for one in points]
 
 
-async def test_figures_are_those_of_the_store(sandbox, visiting):
+async def test_figures_equal_the_values_in_the_store(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         profit = sum(newest(sandbox, metrics.PNL.name))
         assert await figure(visit.page, "Fleet P&L (USD)") == pytest.approx(profit, abs=0.01)
@@ -54,7 +55,7 @@ async def test_figures_are_those_of_the_store(sandbox, visiting):
         assert await card(visit.page, "Max drawdown").get_attribute("data-tone") == "warn"
 
 
-async def test_a_chart_has_a_table_that_says_the_same(sandbox, visiting):
+async def test_table_of_a_chart_has_the_same_values(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         balance = card(visit.page, "Wallet balance")
         assert await balance.locator("canvas").count() == 1
@@ -81,7 +82,7 @@ async def test_all_charts_become_tables_at_once(sandbox, visiting):
         assert await card(visit.page, "Order latency over time").locator("tbody tr").count() > 10
 
 
-async def test_a_filter_filters_every_part_of_the_page(sandbox, visiting):
+async def test_filter_applies_to_every_part_of_the_page(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         await visit.page.get_by_label("$agent_id").select_option("momentum-1")
         await visit.settled()
@@ -95,7 +96,7 @@ async def test_a_filter_filters_every_part_of_the_page(sandbox, visiting):
         assert "tpl_var_agent_id=momentum-1" in visit.page.url
 
 
-async def test_an_address_brings_its_filters_and_its_window(sandbox, visiting):
+async def test_url_sets_filters_and_window(sandbox, visiting):
     async with visiting(f"{sandbox.url}/fleet?window=300&tpl_var_strategy=reversion") as visit:
         assert await visit.page.get_by_label("$strategy").input_value() == "reversion"
         assert await visit.page.get_by_label("5 min", exact=True).is_checked()
@@ -105,20 +106,20 @@ async def test_an_address_brings_its_filters_and_its_window(sandbox, visiting):
         assert "window=7200" in visit.page.url
 
 
-async def test_a_filter_that_nothing_passes_shows_no_data(sandbox, visiting):
+async def test_filter_without_matches_shows_no_data(sandbox, visiting):
     async with visiting(f"{sandbox.url}{FLEET}&tpl_var_env=nowhere") as visit:
         assert "No data in this time" in await card(visit.page, "P&L by market").inner_text()
         assert re.search(r"\d", await card(visit.page, "Fleet P&L (USD)").inner_text()) is None
 
 
-async def test_a_trace_leads_to_its_logs_and_a_log_to_its_trace(sandbox, visiting):
+async def test_trace_links_to_its_logs_and_log_to_its_trace(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         link = visit.page.locator("#logs [data-trace]").first
         trace_id = await link.get_attribute("data-trace")
         await link.click()
         dialog = visit.page.get_by_role("dialog")
         await dialog.get_by_role("heading", name=f"Trace {trace_id}").wait_for()
-        names = await dialog.locator(".spans .what").all_inner_texts()
+        names = await dialog.locator(".spans .span-name").all_inner_texts()
         assert [name.split()[0] for name in names] == [
             "agent.trading.interval",
             "agent.signal.compute",
@@ -128,13 +129,13 @@ async def test_a_trace_leads_to_its_logs_and_a_log_to_its_trace(sandbox, visitin
         assert visit.page.url.endswith(f"#trace={trace_id}")
 
 
-async def test_the_address_of_a_trace_opens_it(sandbox, visiting):
+async def test_trace_url_opens_the_trace(sandbox, visiting):
     trace = sandbox.store.traces.find(limit=1)[0]
     async with visiting(f"{sandbox.url}/fleet#trace={trace.trace_id}") as visit:
         await visit.page.locator("dialog[open] .spans li").first.wait_for()
 
 
-async def test_a_trace_that_is_no_longer_kept_says_so(sandbox, visiting):
+async def test_missing_trace_shows_a_message(sandbox, visiting):
     async with visiting(f"{sandbox.url}/fleet#trace=0123", silent=False) as visit:
         await visit.page.get_by_text("does not have this trace").wait_for()
 
@@ -152,7 +153,7 @@ async def test_monitors_show_their_states_and_their_groups(sandbox, visiting):
         assert states["agent_id:momentum-0"] == "OK"
 
 
-async def test_a_turn_is_said_aloud_and_an_open_monitor_stays_open(sandbox, visiting):
+async def test_transition_is_announced_and_an_open_monitor_stays_open(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         await visit.page.locator("#monitors details").first.locator("summary").click()
         tags = ("agent_id:momentum-0", "env:production", "service:purpleflea-trading-agent")
@@ -167,7 +168,7 @@ async def test_a_turn_is_said_aloud_and_an_open_monitor_stays_open(sandbox, visi
         assert await visit.page.locator("#monitors details[open]").count() == 1
 
 
-async def test_values_from_outside_are_text(sandbox, visiting):
+async def test_external_values_are_rendered_as_text(sandbox, visiting):
     evil = "<img src=x onerror=document.title='owned'>"
     line = {"message": evil, "level": "INFO", "agent_id": "momentum-0"}
     entry = {
@@ -184,7 +185,7 @@ async def test_values_from_outside_are_text(sandbox, visiting):
         assert await visit.page.locator("img[src=x]").count() == 0
 
 
-async def test_nothing_inline_and_nothing_from_elsewhere_is_allowed(sandbox):
+async def test_policy_forbids_inline_code_and_external_files(sandbox):
     async with aiohttp.ClientSession() as session, session.get(sandbox.url) as response:
         assert response.url.path == "/fleet"
         policy = response.headers["Content-Security-Policy"]
@@ -194,7 +195,7 @@ async def test_nothing_inline_and_nothing_from_elsewhere_is_allowed(sandbox):
     assert not re.search(r"https?://|<style|style=|\son\w+=", text)
 
 
-async def test_keys_are_enough(sandbox, visiting):
+async def test_page_is_usable_by_keyboard(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         page = visit.page
         await page.keyboard.press("Tab")
@@ -213,7 +214,7 @@ async def test_keys_are_enough(sandbox, visiting):
         assert await page.locator("dialog[open]").count() == 0
 
 
-async def test_the_focus_stays_where_it_is_when_data_comes(sandbox, visiting):
+async def test_focus_is_kept_when_data_is_refreshed(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         link = visit.page.locator("#traces [data-trace]").nth(2)
         key = await link.get_attribute("data-key")
@@ -229,14 +230,14 @@ async def test_the_focus_stays_where_it_is_when_data_comes(sandbox, visiting):
         assert await visit.page.evaluate("document.activeElement.dataset.key") == key
 
 
-async def test_a_theme_is_remembered(sandbox, visiting):
+async def test_theme_is_saved(sandbox, visiting):
     async with visiting(sandbox.url + FLEET, color_scheme="light") as visit:
         await visit.page.get_by_role("button", name="Dark theme").click()
         await visit.page.reload()
         assert await visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-async def test_a_pause_stops_the_page_and_ends(sandbox, visiting):
+async def test_pause_stops_and_resumes_the_page(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         pause = visit.page.get_by_role("button", name="Pause")
         await pause.click()
@@ -246,21 +247,21 @@ async def test_a_pause_stops_the_page_and_ends(sandbox, visiting):
         assert await visit.page.locator("#live").get_attribute("data-state") == "live"
 
 
-async def test_a_stand_in_that_is_away_is_said_and_forgotten_when_it_is_back(sandbox, visiting):
+async def test_lost_connection_is_shown_until_the_stand_in_responds(sandbox, visiting):
     async with visiting(sandbox.url + FLEET, silent=False) as visit:
         await visit.page.context.set_offline(True)
-        await visit.page.get_by_text("The stand-in does not answer").wait_for()
+        await visit.page.get_by_text("The stand-in does not respond").wait_for()
         await visit.page.context.set_offline(False)
         await visit.page.locator("#problem").wait_for(state="hidden")
 
 
-async def test_without_a_dashboard_the_page_says_how_to_get_one(visiting, serving):
+async def test_page_without_a_dashboard_explains_how_to_create_one(visiting, serving):
     organisation = Organisation(Store())
     async with serving(organisation) as running, visiting(running.url) as visit:
         await visit.page.get_by_text("There is no dashboard yet").wait_for()
 
 
-async def test_a_widget_that_cannot_be_shown_says_why(sandbox, visiting):
+async def test_widget_that_cannot_be_shown_explains_why(sandbox, visiting):
     widgets = sandbox.organisation.dashboards["fleet"]["widgets"]
     widgets[4]["definition"]["requests"][0]["queries"][0]["query"] = "top(avg:a{*}, 10)"
     widgets[5]["definition"]["type"] = "hostmap"

@@ -1,5 +1,46 @@
-"""The instrumented Purple Flea trading agent, and the library for people who bring their own.
+"""The instrumented Purple Flea trading agent, and the library for agents that other teams write.
 
-`from purpleflea_agent import metrics, tracing, logs` gives the telemetry functions; everything else is the agent that
-our image runs. Importing it has no effects.
+The library is `from purpleflea_agent import logs, metrics, tracing`, and ControlFile, read_environment, read_settings
+and exit_within for the process around it. These names are public and stable; all other modules are the agent in our
+image and may change. Importing the package has no effects: each name is imported at its first use.
 """
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from purpleflea_agent.control import ControlFile
+    from purpleflea_agent.exit_deadline import exit_within
+    from purpleflea_agent.settings import read_environment, read_settings
+    from purpleflea_agent.telemetry import logs, metrics, tracing
+
+__all__ = [
+    "ControlFile",
+    "exit_within",
+    "logs",
+    "metrics",
+    "read_environment",
+    "read_settings",
+    "tracing",
+]
+
+_MODULES = {
+    "logs": "telemetry.logs",
+    "metrics": "telemetry.metrics",
+    "tracing": "telemetry.tracing",
+}
+_MEMBERS = {
+    "ControlFile": "control",
+    "exit_within": "exit_deadline",
+    "read_environment": "settings",
+    "read_settings": "settings",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use."""
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    if name in _MEMBERS:
+        return getattr(importlib.import_module(f"{__name__}.{_MEMBERS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

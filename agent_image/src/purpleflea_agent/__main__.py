@@ -1,6 +1,6 @@
-"""Run the agent: `ddtrace-run python -m purpleflea_agent`. One process, one event loop, exit 0 on SIGTERM.
+"""Run the agent: `ddtrace-run python -m purpleflea_agent`. One process, one event loop, exit code 0 on SIGTERM.
 
-What the user got wrong ends it at once with one clear line and exit code 2.
+If the user must change something, the process ends at once with one log line and exit code 2.
 """
 
 import gc
@@ -13,64 +13,65 @@ from types import FrameType
 
 import uvicorn
 
-from purpleflea_agent import ending, logs, metrics, receivers, services, tracing
-from purpleflea_agent.api.slow_clients import MOST_CONNECTIONS, PatientProtocol
-from purpleflea_agent.app import application
-from purpleflea_agent.emitter import emitter_of
+from purpleflea_agent import application, exit_deadline
+from purpleflea_agent.api.app import create_app
+from purpleflea_agent.api.request_limits import MAX_CONNECTIONS, TimeoutProtocol
+from purpleflea_agent.application import Application
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.services import Services
-from purpleflea_agent.settings import SettingsError, read_environment, readable_environment
+from purpleflea_agent.settings import SettingsError, partial_environment, read_environment
+from purpleflea_agent.telemetry import logs, metrics, tracing
+from purpleflea_agent.telemetry.dogstatsd import create_emitter, warn_if_no_receiver
 from purpleflea_agent.trading.strategies import UnknownStrategy
 
-UNUSABLE = 2
+USER_ERROR = 2
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which from the signal on has only so much time, and whose agent sends no new order."""
+    """uvicorn with an exit deadline that starts at the signal, and an agent that sends no order after it."""
 
-    def __init__(self, config: uvicorn.Config, *, agent: Services) -> None:
+    def __init__(self, config: uvicorn.Config, *, agent: Application) -> None:
         super().__init__(config)
         self._agent = agent
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end: at once, as uvicorn may wait long for requests before it tells the agent."""
+        """Begin the exit at once, because uvicorn may wait for open requests before it stops the agent."""
         if not self.should_exit:
-            ending.leave_within(self._agent.environment.leave_timeout_s)
+            exit_deadline.exit_within(self._agent.environment.exit_timeout_s)
             self._agent.end()
         super().handle_exit(sig, frame)
 
 
 def main() -> int:
-    """Serve until told to stop; the exit code of the process."""
-    told_to_stop: list[int] = []
-    # As the first process of a container we would be deaf to a signal that nobody handles. And uvicorn, which stops
-    # gracefully, raises it again in the end: that would kill us elsewhere.
+    """Serve until a signal arrives; return the exit code of the process."""
+    early_signals: list[int] = []
+    # The kernel drops a signal without a handler if it is sent to the first process of a container. After a graceful
+    # stop, uvicorn raises the signal again, which would kill a process that is not the first one.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda sig, _: told_to_stop.append(sig))
+        signal.signal(number, lambda sig, _: early_signals.append(sig))
     try:
         environment = read_environment()
     except SettingsError as error:
-        logs.configure(readable_environment())
+        logs.configure(partial_environment())
         logging.getLogger("purpleflea.agent").critical(str(error))
-        return UNUSABLE
+        return USER_ERROR
     logs.configure(environment)
     try:
-        agent = services.assemble(environment)
+        agent = application.assemble(environment)
     except (SettingsError, JournalError, UnknownStrategy) as error:
         logging.getLogger("purpleflea.agent").critical(str(error))
-        return UNUSABLE
-    receivers.say_if_there_are_none(environment)
-    metrics.install(emitter_of(environment))
+        return USER_ERROR
+    warn_if_no_receiver(environment)
+    metrics.install(create_emitter(environment))
     tracing.install(environment)
     config = uvicorn.Config(
-        application(agent),
+        create_app(agent),
         host=environment.http_host,
         port=environment.http_port,
-        loop="asyncio",  # as in the image, which has no other one
+        loop="asyncio",  # the only event loop in the image
         log_config=None,
         access_log=False,
-        http=PatientProtocol,
-        limit_concurrency=MOST_CONNECTIONS,
+        http=TimeoutProtocol,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
     )
     server = Server(config, agent=agent)
@@ -78,10 +79,11 @@ def main() -> int:
     logging.getLogger("purpleflea.agent").info(
         "Listening", extra={"http_port": listener.getsockname()[1]}
     )
-    # What is there now stays for ever: else the collector goes through it again and again, while an order waits.
+    # Objects that exist now live as long as the process. Without freeze the collector would scan them while an order
+    # waits.
     gc.collect()
     gc.freeze()
-    if told_to_stop:
+    if early_signals:
         return 0
     server.run(sockets=[listener])
     return 0 if server.started else 1
@@ -89,8 +91,8 @@ def main() -> int:
 
 def _listener(config: uvicorn.Config) -> socket.socket:
     listener = config.bind_socket()
-    # Connections inherit it. asyncio sets it only on sockets that name their protocol, which uvicorn's does not, and
-    # without it the kernel holds back the second half of an answer for 40 ms.
+    # Accepted connections inherit the option. asyncio sets it only on sockets that name their protocol, and the one of
+    # uvicorn does not. Without it the kernel delays the second part of an answer by 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

@@ -1,7 +1,7 @@
 """The trading mode: follows control.json, which the operator changes while the agent runs.
 
-It polls the content, because a mounted ConfigMap is replaced by a symlink and inotify on it is unreliable. What
-cannot be read never starts trading: the last known mode stays, and at the start that is Halted.
+It polls the content, because a mounted ConfigMap is replaced by a symlink and inotify on it is unreliable. A file that
+cannot be read never starts trading: the last mode stays, and at the start that is Halted.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from purpleflea_agent import logs
+from purpleflea_agent.telemetry import logs
 from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_contract.events import CONTROL_CHANGED
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("purpleflea.control")
 
 
 class ControlFile:
-    """control.json and what it last said."""
+    """control.json and its last valid content. The class is part of the public library."""
 
     def __init__(
         self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -32,44 +32,49 @@ class ControlFile:
         self._text: bytes | None = None
         self._control = Control(mode=Mode.HALTED)
         self._since = now()
-        self._is_ending = False
+        self._is_exiting = False
         self._read(first=True)
 
     @property
     def control(self) -> Control:
-        """What control.json last said."""
+        """Last valid content of control.json."""
         return self._control
 
     @property
+    def mode(self) -> Mode:
+        """Trading mode."""
+        return self._control.mode
+
+    @property
     def since(self) -> datetime:
-        """When the mode last changed, as seen here."""
+        """Time at which this process read the last change of the mode."""
         return self._since
 
     @property
     def is_halted(self) -> bool:
-        """Whether no order may be sent."""
-        return self._control.mode is not Mode.ACTIVE
+        """Whether no order may be sent (Halted or Stopped)."""
+        return self.mode is not Mode.ACTIVE
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the agent shall come to rest for good."""
-        return self._control.mode is Mode.STOPPED
+        """Whether the agent must drain."""
+        return self.mode is Mode.STOPPED
 
     @property
     def may_close(self) -> bool:
-        """Whether positions may be closed: the agent is Stopped, or its process ends, and it is not Halted."""
-        return self.is_stopped or (self._is_ending and not self.is_halted)
+        """Whether positions may be closed: the mode is Stopped, or the process exits in mode Active."""
+        return self.is_stopped or (self._is_exiting and not self.is_halted)
 
     @property
-    def objection(self) -> str | None:
-        """Why no money may leave, as the contract's tag `reason` says it; None while Active."""
+    def block_reason(self) -> str | None:
+        """Why no money may leave, as a value of the contract's tag `reason`; None if it may."""
         if self.is_halted:
-            return self._control.mode.value.lower()
-        return Mode.STOPPED.value.lower() if self._is_ending else None
+            return self.mode.value.lower()
+        return Mode.STOPPED.value.lower() if self._is_exiting else None
 
     def end(self) -> None:
-        """The process ends: whatever the file says, no more money leaves. Safe in a handler of signals."""
-        self._is_ending = True
+        """Let no more money leave, in any mode, because the process exits. Safe in a signal handler."""
+        self._is_exiting = True
 
     def acknowledged(
         self,
@@ -79,9 +84,9 @@ class ControlFile:
         flattened: bool | None = None,
         left_undone: str | None = None,
     ) -> Acknowledgement:
-        """The answer to GET /v1/control, from what the caller knows of its orders."""
+        """Return the answer to GET /v1/control; the arguments are its fields that depend on the orders."""
         return Acknowledgement(
-            mode=self._control.mode,
+            mode=self.mode,
             generation=self._control.generation,
             since=self._since,
             sending=sending,
@@ -91,11 +96,11 @@ class ControlFile:
         )
 
     def refresh(self) -> None:
-        """Look at the file now."""
+        """Read the file now."""
         self._read(first=False)
 
     async def follow(self) -> None:
-        """Look at the file for ever."""
+        """Read the file at every poll interval until canceled."""
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             self.refresh()
@@ -104,7 +109,7 @@ class ControlFile:
         try:
             text = self._path.read_bytes()
         except FileNotFoundError:
-            # Without an operator there is no file: then the agent is free to trade. One that vanishes says nothing.
+            # Without an operator there is no file, and the agent may trade. A file that is removed changes nothing.
             if first:
                 self._control = Control(mode=Mode.ACTIVE)
             return
@@ -113,15 +118,15 @@ class ControlFile:
             return
         if text != self._text:
             self._text = text
-            self._take(text, first=first)
+            self._apply(text, first=first)
 
-    def _take(self, text: bytes, *, first: bool) -> None:
+    def _apply(self, text: bytes, *, first: bool) -> None:
         try:
             control = Control.model_validate_json(text)
         except ValidationError:
-            logger.error("%s is not valid; the mode stays %s", self._path, self._control.mode)
+            logger.error("%s is not valid; the mode stays %s", self._path, self.mode)
             return
-        changed = control.mode is not self._control.mode
+        changed = control.mode is not self.mode
         self._control = control
         if changed:
             self._since = self._now()

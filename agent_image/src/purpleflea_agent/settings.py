@@ -1,7 +1,7 @@
-"""What the agent is told: its environment and settings.json. Nothing else reads the environment.
+"""The environment and settings.json of the agent. Nothing else reads the environment.
 
-The names are those of the contract; the trading mode and the API key are not here, as they change while the agent
-runs (see control and exchange.key_file).
+The names are those of the contract. The trading mode and the API key are not here, because they change while the agent
+runs: see control and exchange.key_file.
 """
 
 import os
@@ -19,18 +19,18 @@ UNKNOWN_STRATEGY = "unknown"
 
 
 class SettingsError(Exception):
-    """What the user gave cannot be used; the text names it and says what to do."""
+    """A setting cannot be used; the text names it and the remedy."""
 
 
 class Environment(BaseSettings):
-    """The environment variables that the agent reads. An empty one counts as absent."""
+    """The environment variables that the agent reads. An empty variable counts as absent."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
     )
 
     agent_id: Annotated[str, Field(validation_alias=names.AGENT_ID)] = platform.node() or "agent"
-    """Identity; outside Kubernetes the host's name."""
+    """Identity; outside Kubernetes the name of the host."""
     config_dir: Annotated[Path, Field(validation_alias=names.CONFIG_DIR)] = Path(
         names.DEFAULT_CONFIG_DIR
     )
@@ -56,33 +56,37 @@ class Environment(BaseSettings):
         None
     )
     dd_trace_enabled: Annotated[bool, Field(validation_alias=names.DD_TRACE_ENABLED)] = True
+    dd_remote_configuration_enabled: Annotated[
+        bool, Field(validation_alias="DD_REMOTE_CONFIGURATION_ENABLED")
+    ] = False
+    """Whether Datadog's servers may change the configuration of ddtrace in this process."""
     dd_env: Annotated[str | None, Field(validation_alias=names.DD_ENV)] = None
     dd_service: Annotated[str | None, Field(validation_alias=names.DD_SERVICE)] = None
     dd_version: Annotated[str | None, Field(validation_alias=names.DD_VERSION)] = None
 
     @property
     def metrics_have_a_receiver(self) -> bool:
-        """Whether the environment says where a DogStatsD server is."""
+        """Whether the environment has the address of a DogStatsD server."""
         return bool(self.dd_agent_host or self.dd_dogstatsd_url)
 
     @property
     def traces_have_a_receiver(self) -> bool:
-        """Whether the environment says where a trace agent is, and tracing is not switched off."""
+        """Whether the environment has the address of a trace agent, and tracing is enabled."""
         return self.dd_trace_enabled and bool(self.dd_agent_host or self.dd_trace_agent_url)
 
     @property
     def requests_timeout_s(self) -> float:
-        """The share of the grace period that open HTTP requests get."""
+        """Share of the grace period for open HTTP requests."""
         return self.grace_period_s / 6
 
     @property
-    def rest_timeout_s(self) -> float:
-        """The share of the grace period for resolving orders and closing positions; telemetry gets the rest."""
+    def drain_timeout_s(self) -> float:
+        """Share of the grace period for settling orders and closing positions; the rest is for telemetry."""
         return self.grace_period_s / 2
 
     @property
-    def leave_timeout_s(self) -> float:
-        """From SIGTERM to leaving at any rate: all shares are spent then, and SIGKILL would be next."""
+    def exit_timeout_s(self) -> float:
+        """Time from SIGTERM to the exit deadline, when all shares are used and before SIGKILL."""
         return self.grace_period_s * 5 / 6
 
     @property
@@ -97,16 +101,20 @@ class Environment(BaseSettings):
 
 
 def read_environment() -> Environment:
-    """The environment of this process."""
+    """Read the environment of this process.
+
+    Raises:
+        SettingsError: A variable is not valid.
+    """
     try:
         return Environment()
     except ValidationError as error:
         raise SettingsError(f"environment: {_first_problem(error)}") from error
 
 
-def readable_environment() -> Environment:
-    """As much of an unusable environment as a log line needs to say whose it is."""
-    told = {
+def partial_environment() -> Environment:
+    """Return the identity from an environment that is not valid, for a log line about it."""
+    identity = {
         field: os.environ[name]
         for field, name in (
             ("agent_id", names.AGENT_ID),
@@ -116,11 +124,15 @@ def readable_environment() -> Environment:
         )
         if os.environ.get(name)
     }
-    return Environment.model_construct(**told)  # type: ignore[arg-type] # those four are texts
+    return Environment.model_construct(**identity)  # type: ignore[arg-type] # these four are strings
 
 
 def read_settings(path: Path) -> Settings:
-    """settings.json, checked."""
+    """Read and validate settings.json.
+
+    Raises:
+        SettingsError: The file cannot be read, or a field is not valid.
+    """
     try:
         return Settings.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -131,7 +143,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def strategy_name(path: Path) -> str:
-    """The strategy that settings.json names, for tags only: never an error."""
+    """Return the strategy in settings.json, for tags; `unknown` if the file is not valid."""
     try:
         return read_settings(path).strategy
     except SettingsError:
@@ -140,5 +152,5 @@ def strategy_name(path: Path) -> str:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    field = ".".join(str(part) for part in problem["loc"]) or "the whole document"
     return f"{field}: {problem['msg']}"

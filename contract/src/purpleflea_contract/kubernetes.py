@@ -14,7 +14,7 @@ CONTAINER = "agent"
 HOLD_CONTAINER = "await-node-agent"
 """Name of the init container that waits for the node agent (spec.datadog.whenMissing: Hold)."""
 HOLD_MODULE = "purpleflea_agent.hold"
-"""What it runs, of our own agent image whichever image the agent itself has."""
+"""Module that the init container runs. It is part of the pod template, so a new name would restart agents with Hold."""
 
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"

@@ -151,8 +151,8 @@ HEARTBEAT = Metric(
     name="agent.heartbeat",
     type=MetricType.COUNT,
     unit="event",
-    description="One per completed trading interval; its absence means a dead or deaf agent.",
-    emitted="after each trading interval, also while halted",
+    description="Completed trading intervals. If it is missing, the agent has crashed, is stuck or cannot trade.",
+    emitted="after each completed trading interval, also while halted; not if the exchange or the journal failed",
 )
 RISK_REFUSALS = Metric(
     name="agent.risk.refusals_total",

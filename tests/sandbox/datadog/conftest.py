@@ -1,4 +1,4 @@
-"""Builders and fixtures of the Datadog stand-in's tests: pods, log files, an intake and a node agent in process."""
+"""Builders and fixtures for tests of the Datadog stand-in: pods, log files, an intake and a node agent in process."""
 
 import asyncio
 import itertools
@@ -12,14 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from purpleflea_sandbox.datadog import servers
-from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.node_agent.app import NodeAgent, Ports
 from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod, PodMemory
 from purpleflea_sandbox.datadog.node_agent.settings import Settings
 
-API_KEY = "made-up-key"
+API_KEY = "test-key"
 UID = "6f2d5b0e-7a3c-4a52-9a27-2f4f7f0f3c11"
 
 Eventually = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -27,16 +26,16 @@ Eventually = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Wait until the condition gives something true, and return that."""
+    """Wait until the condition returns a true value, and return it."""
 
     async def wait(condition: Callable[[], Any]) -> Any:
         async with asyncio.timeout(15):
             while True:
-                found = condition()
-                if isinstance(found, Awaitable):
-                    found = await found
-                if found:
-                    return found
+                value = condition()
+                if isinstance(value, Awaitable):
+                    value = await value
+                if value:
+                    return value
                 await asyncio.sleep(0.02)
 
     return wait
@@ -81,7 +80,7 @@ def momentum_pod() -> Pod:
 
 
 class LogFolder:
-    """The folder in which a container runtime would write a container's log."""
+    """Folder in which a container runtime writes a container's log."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -97,7 +96,7 @@ class LogFolder:
             )
 
     def rotate(self, file: str = "0.log") -> Path:
-        """As the kubelet does it: rename, and the runtime opens a new file."""
+        """Rotate as the kubelet does: rename the file, and the runtime opens a new one."""
         target = self.path / f"{file}.20261122-10000{next(self._rotations)}"
         (self.path / file).rename(target)
         (self.path / file).touch()
@@ -111,7 +110,7 @@ def log_folder(tmp_path: Path) -> LogFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """An intake in process: its address and what it keeps."""
+    """An intake in process: its URL and its store."""
 
     url: str
     store: Store
@@ -137,7 +136,7 @@ StartAgent = Callable[..., AbstractAsyncContextManager[tuple[NodeAgent, Ports]]]
 def start_agent(
     intake: Intake, session: aiohttp.ClientSession, momentum_pod: Pod, tmp_path: Path
 ) -> StartAgent:
-    """A node agent that knows one pod; keywords change its settings."""
+    """Start a node agent that knows one pod; keyword arguments change its settings."""
 
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[tuple[NodeAgent, Ports]]:

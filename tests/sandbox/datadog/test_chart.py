@@ -1,4 +1,4 @@
-"""The stand-in's chart: the objects of Datadog's chart, by the same names, for the same values."""
+"""The stand-in's chart renders the objects of Datadog's chart, with the same names, for the same values."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def with_datadog(**values: Any) -> Objects:
     return rendered({"datadog": values})
 
 
-def test_the_chart_is_clean() -> None:
+def test_chart_passes_helm_lint() -> None:
     done = subprocess.run(
         [str(HELM), "lint", "--strict", str(CHART)], capture_output=True, text=True, check=False
     )
@@ -74,7 +74,7 @@ def test_every_object_is_valid(values: Mapping[str, Any]) -> None:
         kubernetes_validate.validate(one, "1.37", strict=True)
 
 
-def test_the_daemonset_is_found_as_datadogs_own() -> None:
+def test_daemonset_has_the_labels_of_datadogs_chart() -> None:
     objects = rendered()
     daemonset = objects["DaemonSet", "datadog-agent"]
 
@@ -97,7 +97,7 @@ def test_the_daemonset_is_found_as_datadogs_own() -> None:
         assert (path.endswith("/agent"), tag) == (True, "7.81.1")
 
 
-def test_by_default_there_are_both_containers_and_no_host_port() -> None:
+def test_default_values_render_both_containers_without_host_ports() -> None:
     both = containers(rendered())
 
     assert {name: one["ports"] for name, one in both.items()} == {
@@ -117,7 +117,7 @@ def test_by_default_there_are_both_containers_and_no_host_port() -> None:
     assert traces["DD_APM_NON_LOCAL_TRAFFIC"] == "true"
 
 
-def test_the_local_service_is_always_there() -> None:
+def test_local_service_is_always_rendered() -> None:
     for values in ({}, {"apm": {"socketEnabled": False}}):
         spec = with_datadog(**values)["Service", "datadog-agent"]["spec"]
         assert spec["internalTrafficPolicy"] == "Local"
@@ -127,7 +127,7 @@ def test_the_local_service_is_always_there() -> None:
         ]
 
 
-def test_ports_of_the_host_are_opened_only_when_asked_for() -> None:
+def test_host_ports_are_opened_only_if_configured() -> None:
     both = containers(
         with_datadog(
             apm={"portEnabled": True, "port": 8226}, dogstatsd={"useHostPort": True, "port": 8225}
@@ -140,7 +140,7 @@ def test_ports_of_the_host_are_opened_only_when_asked_for() -> None:
     assert "--port=8226" in both["trace-agent"]["args"]
 
 
-def test_on_the_network_of_the_host_no_host_port_is_named() -> None:
+def test_host_network_renders_no_host_ports() -> None:
     objects = rendered(
         {"agents": {"useHostNetwork": True}, "datadog": {"apm": {"portEnabled": True}}}
     )
@@ -150,14 +150,14 @@ def test_on_the_network_of_the_host_no_host_port_is_named() -> None:
     assert all("hostPort" not in one["ports"][0] for one in containers(objects).values())
 
 
-def test_without_traces_there_is_no_trace_agent() -> None:
+def test_trace_agent_is_not_rendered_if_apm_is_disabled() -> None:
     both = containers(with_datadog(apm={"socketEnabled": False, "portEnabled": False}))
 
     assert list(both) == ["agent"]
     assert environment(both["agent"])["DD_APM_ENABLED"] == "false"
 
 
-def test_logs_bring_the_folder_of_the_pods() -> None:
+def test_log_collection_mounts_the_pod_log_folder() -> None:
     objects = with_datadog(logs={"enabled": True, "containerCollectAll": True})
     spec = objects["DaemonSet", "datadog-agent"]["spec"]["template"]["spec"]
     volumes = {one["name"]: one for one in spec["volumes"]}
@@ -169,7 +169,7 @@ def test_logs_bring_the_folder_of_the_pods() -> None:
     )
 
 
-def test_custom_checks_and_their_configuration_are_where_the_agent_looks() -> None:
+def test_custom_checks_and_their_configuration_are_mounted_in_the_agents_folders() -> None:
     checks = {
         "checksd": {"purpleflea_agent.py": "import x\n"},
         "confd": {"a.yaml": "instances: []"},
@@ -183,13 +183,13 @@ def test_custom_checks_and_their_configuration_are_where_the_agent_looks() -> No
         assert objects["ConfigMap", f"datadog-agent-{kind}"]["data"] == checks[kind]
         assert volumes[kind]["configMap"]["name"] == f"datadog-agent-{kind}"
         assert mounts[kind]["mountPath"] == f"/etc/datadog-agent/{folder}"
-        # Checks are loaded once: another file is another pod.
+        # Checks are loaded once, so a changed file has to replace the pod.
         assert template["metadata"]["annotations"][f"checksum/{kind}-config"]
     for one in objects.values():
         kubernetes_validate.validate(one, "1.37", strict=True)
 
 
-def test_without_custom_checks_nothing_is_mounted_for_them() -> None:
+def test_check_folders_are_not_mounted_without_custom_checks() -> None:
     objects = rendered()
 
     assert not [name for _, name in objects if name.endswith(("-checksd", "-confd"))]
@@ -198,7 +198,7 @@ def test_without_custom_checks_nothing_is_mounted_for_them() -> None:
     ]
 
 
-def test_the_check_gets_there_by_the_command_of_its_readme(tmp_path: Path) -> None:
+def test_command_in_the_check_readme_mounts_the_check(tmp_path: Path) -> None:
     check = Path(__file__).parents[3] / "agent_check" / "purpleflea_agent.py"
     option = f"--set-file=datadog.checksd.purpleflea_agent\\.py={check}"
     command = [str(HELM), "template", "datadog-agent", str(CHART), option]
@@ -208,7 +208,7 @@ def test_the_check_gets_there_by_the_command_of_its_readme(tmp_path: Path) -> No
     assert {"purpleflea_agent.py": check.read_text()} in [one["data"] for one in maps]
 
 
-def test_variables_of_users_come_last_and_so_win() -> None:
+def test_user_variables_come_last_and_take_precedence() -> None:
     objects = with_datadog(
         envDict={"DD_DOGSTATSD_TAG_CARDINALITY": "high"}, env=[{"name": "A", "value": "b"}]
     )
@@ -218,7 +218,7 @@ def test_variables_of_users_come_last_and_so_win() -> None:
     assert environment(containers(objects)["agent"])["DD_DOGSTATSD_TAG_CARDINALITY"] == "high"
 
 
-def test_an_existing_secret_replaces_the_made_up_key() -> None:
+def test_existing_secret_replaces_the_default_key() -> None:
     objects = rendered(VALUES_OF_THE_PAGE)
 
     assert not [kind for kind, _ in objects if kind == "Secret"]
@@ -226,32 +226,32 @@ def test_an_existing_secret_replaces_the_made_up_key() -> None:
     assert key == {"name": "datadog-secret", "key": "api-key"}
 
 
-def test_the_api_asks_for_an_application_key_only_where_there_is_one() -> None:
+def test_api_requires_an_application_key_only_if_one_is_configured() -> None:
     def key_of(objects: Objects) -> list[Mapping[str, Any]]:
         pod = objects["Deployment", "datadog-intake"]["spec"]["template"]["spec"]
         named = [one for one in pod["containers"][0]["env"] if one["name"] == "DD_APP_KEY"]
         return [one["valueFrom"]["secretKeyRef"] for one in named]
 
-    given = with_datadog(appKey="made-up")
+    given = with_datadog(appKey="test-key")
 
     assert key_of(rendered()) == []
     assert key_of(given) == [{"name": "datadog-agent-appkey", "key": "app-key"}]
-    assert given["Secret", "datadog-agent-appkey"]["data"] == {"app-key": "bWFkZS11cA=="}
+    assert given["Secret", "datadog-agent-appkey"]["data"] == {"app-key": "dGVzdC1rZXk="}
     assert key_of(rendered(VALUES_OF_THE_PAGE)) == [{"name": "datadog-secret", "key": "app-key"}]
 
 
-def test_a_release_of_another_name_gets_datadog_appended() -> None:
+def test_release_name_without_datadog_gets_it_appended() -> None:
     assert ("DaemonSet", "watch-datadog") in rendered(release="watch")
 
 
-def test_the_rights_are_those_that_are_used() -> None:
+def test_cluster_role_grants_only_the_used_permissions() -> None:
     assert rendered()["ClusterRole", "datadog-agent"]["rules"] == [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
     ]
 
 
-def test_the_intake_meets_the_restricted_pod_security_and_is_no_node_agent() -> None:
+def test_intake_meets_restricted_pod_security_and_is_not_detected_as_a_node_agent() -> None:
     pod = rendered()["Deployment", "datadog-intake"]["spec"]["template"]
 
     assert "agent.datadoghq.com/component" not in pod["metadata"]["labels"]
@@ -261,7 +261,7 @@ def test_the_intake_meets_the_restricted_pod_security_and_is_no_node_agent() -> 
     assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
 
 
-def test_a_node_port_makes_the_intake_reachable_from_outside() -> None:
+def test_node_port_exposes_the_intake() -> None:
     spec = rendered({"sandbox": {"intake": {"nodePort": 30080}}})["Service", "datadog-intake"][
         "spec"
     ]
@@ -269,9 +269,7 @@ def test_a_node_port_makes_the_intake_reachable_from_outside() -> None:
     assert (spec["type"], spec["ports"][0]["nodePort"]) == ("NodePort", 30080)
 
 
-def test_the_csi_driver_is_there_only_where_it_is_asked_for_and_mounts_the_folders_of_the_sockets() -> (
-    None
-):
+def test_csi_driver_is_rendered_only_if_enabled_and_mounts_the_socket_folders() -> None:
     name = "datadog-csi-driver-node-server"
     assert ("DaemonSet", name) not in rendered()
     split = {"hostSocketPath": "/run/apm", "socketPath": "/var/run/datadog/apm.socket"}

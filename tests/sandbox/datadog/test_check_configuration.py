@@ -1,4 +1,4 @@
-"""From annotations and files to check instances: what Datadog's Autodiscovery would run, and what it would refuse."""
+"""Annotations and files become check instances, or errors, as in Datadog's Autodiscovery."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from purpleflea_sandbox.datadog.node_agent.checks import conf_d
 from purpleflea_sandbox.datadog.node_agent.checks.configuration import (
-    MOST_INSTANCES,
+    MAX_INSTANCES,
     CheckTemplate,
     check_instances,
 )
@@ -43,49 +43,53 @@ def one_check(pod: Pod, **instance: Any) -> Pod:
     return annotated(pod, checks={"hello": {"instances": [instance]}})
 
 
-def test_variables_are_replaced_wherever_they_stand(pod: Pod) -> None:
+def test_variables_are_replaced_in_every_field(pod: Pod) -> None:
     instance = {
         "url": "http://%%host%%:%%port_http%%",
         "ports": ["%%port%%", "%%port_0%%", "%%port_1%%"],
         "who": {"is": "%%kube_namespace%%/%%kube_pod_name%%/%%kube_pod_uid%%"},
         "number": 3,
     }
-    (found,), problems = check_instances(one_check(pod, **instance))
+    (check,), problems = check_instances(one_check(pod, **instance))
     assert problems == ()
-    assert found.instance["url"] == "http://10.0.0.7:8000"
-    assert found.instance["ports"] == ["9000", "8000", "9000"]
-    assert found.instance["who"] == {"is": f"trading/momentum-0/{pod.uid}"}
-    assert (found.instance["number"], found.check, found.where) == (
+    assert check.instance["url"] == "http://10.0.0.7:8000"
+    assert check.instance["ports"] == ["9000", "8000", "9000"]
+    assert check.instance["who"] == {"is": f"trading/momentum-0/{pod.uid}"}
+    assert (check.instance["number"], check.check, check.pod) == (
         3,
         "hello",
         "trading/momentum-0",
     )
 
 
-def test_an_address_of_version_6_is_put_in_brackets(pod: Pod) -> None:
+def test_ipv6_address_is_put_in_brackets(pod: Pod) -> None:
     at_six = dataclasses.replace(pod, address="fd00::7")
-    (found,), _ = check_instances(one_check(at_six, url="http://%%host%%:8000"))
-    assert found.instance["url"] == "http://[fd00::7]:8000"
+    (check,), _ = check_instances(one_check(at_six, url="http://%%host%%:8000"))
+    assert check.instance["url"] == "http://[fd00::7]:8000"
 
 
-def test_the_tags_of_the_pod_follow_those_of_the_instance(pod: Pod) -> None:
-    (found,), _ = check_instances(one_check(pod, tags=["desk:crypto", "env:prod"]))
-    tags = found.instance["tags"]
+def test_pod_tags_follow_instance_tags(pod: Pod) -> None:
+    (check,), _ = check_instances(one_check(pod, tags=["desk:crypto", "env:prod"]))
+    tags = check.instance["tags"]
     assert tags[:2] == ["desk:crypto", "env:prod"]
     assert {"service:pf-agent", "agent_id:momentum-0", "kube_namespace:trading"} <= set(tags)
     assert len(tags) == len(set(tags))
     assert not [tag for tag in tags if tag.startswith("pod_name:")]
 
 
-def test_the_first_version_of_the_annotations_is_read_too(pod: Pod) -> None:
+def test_version_1_annotations_are_supported(pod: Pod) -> None:
     old = annotated(
         pod,
         check_names=["one", "two"],
         init_configs=[{}, {"a": 1}],
         instances=[[{"x": 1}, {"x": 2}], {"x": 3}],
     )
-    found, _ = check_instances(old)
-    assert [(one.check, one.instance["x"]) for one in found] == [("one", 1), ("one", 2), ("two", 3)]
+    instances, _ = check_instances(old)
+    assert [(one.check, one.instance["x"]) for one in instances] == [
+        ("one", 1),
+        ("one", 2),
+        ("two", 3),
+    ]
     newer, _ = check_instances(annotated(old, checks={"three": {"instances": [{}]}}))
     assert [one.check for one in newer] == ["three"]
 
@@ -105,20 +109,20 @@ def test_the_id_changes_with_the_configuration_and_with_the_container(pod: Pod) 
 @pytest.mark.parametrize(
     ("written", "seconds"), [({}, 15), ({"min_collection_interval": 30}, 30)], ids=str
 )
-def test_the_interval_is_that_of_the_instance(pod: Pod, written: Any, seconds: float) -> None:
-    (found,), _ = check_instances(one_check(pod, **written))
-    assert found.interval_s == seconds
+def test_interval_comes_from_the_instance(pod: Pod, written: Any, seconds: float) -> None:
+    (check,), _ = check_instances(one_check(pod, **written))
+    assert check.interval_s == seconds
 
 
-def test_no_interval_is_shorter_than_a_second(pod: Pod) -> None:
-    (found,), _ = check_instances(one_check(pod, min_collection_interval=0.001))
-    assert found.interval_s == 1
+def test_interval_is_at_least_one_second(pod: Pod) -> None:
+    (check,), _ = check_instances(one_check(pod, min_collection_interval=0.001))
+    assert check.interval_s == 1
 
 
 @pytest.mark.parametrize(
-    ("checks", "words"),
+    ("checks", "expected"),
     [
-        ("{", "annotation ad.datadoghq.com/agent.checks is no JSON"),
+        ("{", "annotation ad.datadoghq.com/agent.checks is not valid JSON"),
         ([], "must be a JSON object"),
         ({"a": 1}, "a: it must be an object with `instances`"),
         ({"a": {}}, "a: `instances` must be a list of objects"),
@@ -132,26 +136,26 @@ def test_no_interval_is_shorter_than_a_second(pod: Pod) -> None:
         ({"a": {"instances": [{"min_collection_interval": 0}]}}, "is 0; it must be seconds"),
         (
             {"a": {"instances": [{"x": "%%env_HOME%%"}]}},
-            "%%env_HOME%% has no value here; known are host",
+            "%%env_HOME%% has no value here; available are host",
         ),
         (
             {"a": {"instances": [{"x": n} for n in range(33)]}},
-            f"at most {MOST_INSTANCES} are allowed",
+            f"at most {MAX_INSTANCES} are allowed",
         ),
     ],
 )
-def test_what_cannot_be_read_is_told_with_the_pod_and_the_place(
-    pod: Pod, checks: Any, words: str
+def test_invalid_configuration_is_reported_with_pod_and_position(
+    pod: Pod, checks: Any, expected: str
 ) -> None:
-    found, (problem,) = check_instances(annotated(pod, checks=checks))
-    assert found == ()
+    instances, (problem,) = check_instances(annotated(pod, checks=checks))
+    assert instances == ()
     assert problem.startswith(
         "the checks of container agent of pod trading/momentum-0 do not run: "
     )
-    assert words in problem
+    assert expected in problem
 
 
-def test_lists_of_the_first_version_must_fit_together(pod: Pod) -> None:
+def test_version_1_lists_must_have_the_same_length(pod: Pod) -> None:
     written = annotated(pod, check_names=["a"], init_configs=[], instances=[{}])
     assert "differ in length" in check_instances(written)[1][0]
 
@@ -161,16 +165,18 @@ def test_lists_of_the_first_version_must_fit_together(pod: Pod) -> None:
     [{"address": ""}, {"is_ready": False}, {"containers": (Container(name="agent"),)}],
     ids=str,
 )
-def test_what_does_not_run_or_is_not_ready_is_not_checked(pod: Pod, change: Any) -> None:
+def test_containers_that_are_not_running_or_not_ready_are_not_checked(
+    pod: Pod, change: Any
+) -> None:
     assert check_instances(dataclasses.replace(one_check(pod), **change)) == ((), ())
 
 
-def test_the_same_instance_twice_is_run_once(pod: Pod) -> None:
+def test_duplicate_instance_runs_once(pod: Pod) -> None:
     written = annotated(pod, checks={"hello": {"instances": [{"a": 1}, {"a": 1}]}})
     assert len(check_instances(written)[0]) == 1
 
 
-def test_files_of_conf_d_are_for_images_and_an_annotation_replaces_them(
+def test_conf_d_files_apply_to_images_and_annotations_replace_them(
     pod: Pod, tmp_path: Path
 ) -> None:
     (tmp_path / "hello.yaml").write_text(
@@ -180,7 +186,7 @@ def test_files_of_conf_d_are_for_images_and_an_annotation_replaces_them(
     (tmp_path / "other.d" / "conf.yaml").write_text("ad_identifiers: [x]\ninstances: [{}]")
     by_image = conf_d.templates(tmp_path)
 
-    assert {image: [t.check for t in found] for image, found in by_image.items()} == {
+    assert {image: [t.check for t in templates] for image, templates in by_image.items()} == {
         "purpleflea-agent": ["hello"],
         "x": ["other"],
     }
@@ -192,7 +198,7 @@ def test_files_of_conf_d_are_for_images_and_an_annotation_replaces_them(
 @pytest.mark.parametrize(
     "text", ["", "[", "- a", "instances: [{}]", "ad_identifiers: []\ninstances: []"]
 )
-def test_a_file_that_cannot_be_used_is_named_and_skipped(
+def test_invalid_conf_d_file_is_reported_and_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     (tmp_path / "bad.yaml").write_text(text)
@@ -200,10 +206,10 @@ def test_a_file_that_cannot_be_used_is_named_and_skipped(
 
     (template,) = conf_d.templates(tmp_path)["x"]
     assert template == CheckTemplate(check="good", init_config={}, instances=({},))
-    assert "bad.yaml is not used" in caplog.text
+    assert "bad.yaml is ignored" in caplog.text
 
 
-def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
+def test_missing_conf_d_folder_has_no_files(tmp_path: Path) -> None:
     assert conf_d.templates(tmp_path / "nowhere") == {}
 
 

@@ -1,4 +1,4 @@
-"""The life of the process that checks run in, against interpreters that misbehave."""
+"""Life cycle of the check process, with interpreters that fail."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ Make = Callable[..., CheckRunner]
 
 @pytest.fixture
 async def make(tmp_path: Path, counters: Counters) -> AsyncIterator[Make]:
-    made: list[CheckRunner] = []
+    runners: list[CheckRunner] = []
 
     def runner(program: str | Path, timeout_s: float = 20.0) -> CheckRunner:
         python = Path(program)
@@ -33,11 +33,11 @@ async def make(tmp_path: Path, counters: Counters) -> AsyncIterator[Make]:
             python.write_text(f"#!/bin/sh\n{program}\n")
             python.chmod(0o755)
         interpreter = Interpreter(python=python, checks_d=tmp_path, hostname="node-1")
-        made.append(CheckRunner(interpreter, counters, timeout_s=timeout_s))
-        return made[-1]
+        runners.append(CheckRunner(interpreter, counters, timeout_s=timeout_s))
+        return runners[-1]
 
     yield runner
-    for one in made:
+    for one in runners:
         await one.close()
 
 
@@ -54,20 +54,22 @@ async def test_many_requests_share_one_process(make: Make, counters: Counters) -
     assert counters.get("checks.runner_starts") == 1
 
 
-async def test_what_hangs_is_ended_and_the_next_run_gets_a_new_process(
+async def test_hanging_process_is_killed_and_the_next_run_starts_a_new_one(
     make: Make, counters: Counters, tmp_path: Path
 ) -> None:
     runner = make(
         f"test -e {tmp_path}/second && exec {ANSWER}\ntouch {tmp_path}/second; exec sleep 60", 0.5
     )
-    with pytest.raises(RunError, match=r"did not end within 0\.5 s"):
+    with pytest.raises(RunError, match=r"did not finish within 0\.5 s"):
         await runner.run(REQUEST)
     assert (await runner.run(REQUEST))["said"] == "hello"
     assert (counters.get("checks.timeouts"), counters.get("checks.runner_starts")) == (1, 2)
 
 
-async def test_who_loses_its_process_runs_once_more_alone(make: Make, tmp_path: Path) -> None:
-    # The first process ends at the first request, and with it the others that wait for it.
+async def test_run_whose_process_ended_is_repeated_without_concurrency(
+    make: Make, tmp_path: Path
+) -> None:
+    # The first process ends at the first request, and the other pending requests fail with it.
     runner = make(
         f"test -e {tmp_path}/second && exec {ANSWER}\nread line; touch {tmp_path}/second; exit 3"
     )
@@ -78,26 +80,26 @@ async def test_who_loses_its_process_runs_once_more_alone(make: Make, tmp_path: 
 @pytest.mark.parametrize(
     "program", ["echo nonsense; exec sleep 60", "echo '[]'; exec sleep 60", "exit 0"]
 )
-async def test_nonsense_and_silence_are_errors_of_the_run(make: Make, program: str) -> None:
+async def test_invalid_or_missing_output_is_an_error_of_the_run(make: Make, program: str) -> None:
     with pytest.raises(ProcessEnded):
         await make(program).run(REQUEST)
 
 
-async def test_an_interpreter_that_is_not_there_is_an_error_of_the_run(
-    make: Make, tmp_path: Path
-) -> None:
-    with pytest.raises(RunError, match="checks cannot run here"):
+async def test_missing_interpreter_is_an_error_of_the_run(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="the check process cannot start"):
         await make(tmp_path / "nothing").run(REQUEST)
 
 
-async def test_without_the_base_classes_the_answer_says_so(make: Make, tmp_path: Path) -> None:
+async def test_missing_base_classes_are_reported_in_the_response(
+    make: Make, tmp_path: Path
+) -> None:
     (tmp_path / "hello.py").write_text("from datadog_checks.base import AgentCheck\n")
     answer = await make(Path(sys.executable)).run(REQUEST)
     assert "No module named 'datadog_checks'" in answer["error"]
     assert (answer["metrics"], answer["service_checks"], answer["dropped"]) == ([], [], 0)
 
 
-async def test_closing_does_not_wait_for_what_hangs(make: Make, counters: Counters) -> None:
+async def test_close_does_not_wait_for_a_hanging_process(make: Make, counters: Counters) -> None:
     runner = make("exec sleep 60")
     run = asyncio.create_task(runner.run(REQUEST))
     async with asyncio.timeout(10):

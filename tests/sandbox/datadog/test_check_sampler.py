@@ -1,4 +1,4 @@
-"""What checks submit, sampled as the Agent's check sampler does it."""
+"""Submissions of checks are sampled as the Agent's check sampler does."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from purpleflea_sandbox.datadog.node_agent.counters import Counters
 
 
 class Run:
-    """Submits one value per call and gives what became of it."""
+    """Submit one value per call and return the resulting metric."""
 
     def __init__(self, kind: int) -> None:
         self.counters = Counters()
@@ -30,11 +30,11 @@ class Run:
         (sampler.HISTOGRAM, MetricType.HISTOGRAM),
     ],
 )
-def test_plain_values_are_handed_on(kind, becomes):
+def test_plain_values_are_forwarded(kind, becomes):
     assert Run(kind)(3) == [(becomes, 3)]
 
 
-def test_a_total_becomes_its_growth():
+def test_total_becomes_its_growth():
     run = Run(sampler.MONOTONIC_COUNT)
     assert [run(value) for value in (100, 104, 104)] == [
         [],
@@ -43,7 +43,7 @@ def test_a_total_becomes_its_growth():
     ]
 
 
-def test_a_total_that_began_anew_is_no_growth_unless_the_check_saw_it_begin():
+def test_reset_total_counts_only_if_the_check_observed_its_start():
     run = Run(sampler.MONOTONIC_COUNT)
     run(100)
     assert run(3) == []
@@ -51,11 +51,11 @@ def test_a_total_that_began_anew_is_no_growth_unless_the_check_saw_it_begin():
     assert run(1, first=True) == [(MetricType.COUNT, 1)]
 
 
-def test_a_series_that_the_check_saw_begin_counts_from_its_first_value():
+def test_series_with_an_observed_start_counts_from_its_first_value():
     assert Run(sampler.MONOTONIC_COUNT)(7, first=True) == [(MetricType.COUNT, 7)]
 
 
-def test_series_and_instances_are_told_apart():
+def test_series_and_instances_are_sampled_separately():
     run = Run(sampler.MONOTONIC_COUNT)
     run(100)
     assert run(10, tags=("other:tag",)) == []
@@ -71,14 +71,14 @@ def test_a_rate_is_growth_per_second():
     assert run(5, at=30, first=True) == []
 
 
-def test_an_instance_that_is_forgotten_begins_anew():
+def test_removed_instance_starts_without_totals():
     run = Run(sampler.MONOTONIC_COUNT)
     run(100)
     run.sampler.forget("x:1")
     assert run(104) == []
 
 
-def test_what_cannot_be_sampled_is_counted():
+def test_values_that_cannot_be_sampled_are_counted():
     run = Run(sampler.HISTORATE)
     assert run(1) == []
     assert run(float("nan")) == []

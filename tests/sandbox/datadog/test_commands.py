@@ -1,4 +1,4 @@
-"""The image's command line: one clear line for what is missing, and a quiet end on a signal."""
+"""Command line of the image: one clear line if a setting is missing, and a clean exit on a signal."""
 
 import asyncio
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from purpleflea_sandbox.datadog import intake_app
 from purpleflea_sandbox.datadog.__main__ import main
-from purpleflea_sandbox.datadog.intake import app as intake_app
 from purpleflea_sandbox.datadog.node_agent.settings import SettingsError, from_environment
 
 LEAST = {"DD_DD_URL": "http://datadog-intake/", "DD_API_KEY": "k"}
@@ -48,7 +48,7 @@ def test_settings_follow_datadogs_variables() -> None:
         ("SANDBOX_FLUSH_INTERVAL", "0"),
     ],
 )
-def test_a_variable_that_cannot_be_used_is_named(name: str, value: str) -> None:
+def test_error_names_the_invalid_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         from_environment(LEAST | {name: value})
 
@@ -62,7 +62,7 @@ def test_a_variable_that_cannot_be_used_is_named(name: str, value: str) -> None:
         ("intake", {"SANDBOX_WEBHOOKS": "http://nameless"}),
     ],
 )
-def test_a_wrong_environment_ends_with_one_line(
+def test_invalid_environment_exits_with_one_line(
     role: str, variables: dict[str, str | None]
 ) -> None:
     result = CliRunner().invoke(main, [role], env=variables)
@@ -78,7 +78,7 @@ def test_webhooks_are_named_addresses() -> None:
 
 
 @pytest.mark.parametrize("role", ["node-agent", "intake"])
-async def test_a_role_starts_and_ends_quietly_on_a_signal(role: str, tmp_path: Path) -> None:
+async def test_command_starts_and_exits_cleanly_on_a_signal(role: str, tmp_path: Path) -> None:
     variables = {
         "DD_DD_URL": "http://127.0.0.1:9",
         "DD_API_KEY": "k",
@@ -100,7 +100,7 @@ async def test_a_role_starts_and_ends_quietly_on_a_signal(role: str, tmp_path: P
     assert process.stderr is not None
     first = await process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    rest = await process.stderr.read()
+    remaining = await process.stderr.read()
 
     assert b"listen" in first
-    assert (await process.wait(), b"Traceback" in rest) == (0, False)
+    assert (await process.wait(), b"Traceback" in remaining) == (0, False)

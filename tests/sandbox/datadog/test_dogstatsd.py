@@ -1,4 +1,4 @@
-"""The wire format, line by line."""
+"""DogStatsD wire format, line by line."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ METRICS = {
 
 
 @pytest.mark.parametrize(("line", "metric"), METRICS.values(), ids=METRICS)
-def test_a_metric_is_read_with_all_its_fields(line: bytes, metric: Metric) -> None:
+def test_metric_is_parsed_with_all_fields(line: bytes, metric: Metric) -> None:
     datagram = parse(line)
 
     assert datagram.packets == (metric,)
@@ -79,14 +79,14 @@ def test_a_metric_is_read_with_all_its_fields(line: bytes, metric: Metric) -> No
         b"\xff\xfe",
     ],
 )
-def test_a_malformed_line_is_counted_and_its_neighbours_are_kept(line: bytes) -> None:
+def test_malformed_line_is_counted_and_other_lines_are_kept(line: bytes) -> None:
     datagram = parse(b"ok:1|c\n" + line + b"\n\nok:2|c\n")
 
     assert [packet.name for packet in datagram.packets if isinstance(packet, Metric)] == ["ok"] * 2
     assert datagram.malformed == 1
 
 
-def test_an_event_is_read_with_bars_and_new_lines_in_its_text() -> None:
+def test_event_text_may_contain_bars_and_newlines() -> None:
     title, text = "rollout | of 1.4.2 ä", "line one\\nline|two"
     head = f"_e{{{len(title.encode())},{len(text.encode())}}}:{title}|{text}"
 
@@ -107,7 +107,7 @@ def test_an_event_is_read_with_bars_and_new_lines_in_its_text() -> None:
     )
 
 
-def test_a_service_check_is_read_with_its_message() -> None:
+def test_service_check_is_parsed_with_its_message() -> None:
     (check,) = parse(b"_sc|exchange.up|2|d:12|h:node|#z:1|m:it is m\\:gone\\nfor good").packets
 
     assert check == ServiceCheck(

@@ -1,4 +1,4 @@
-"""The intake: what it refuses, what it keeps, what it answers."""
+"""Intake: rejected requests, stored data, responses."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.intake.summary import AGENT, ORDERS, PNL, summary
 from purpleflea_sandbox.datadog.intake.trace_store import TraceStore
 
-KEY = {"DD-API-KEY": "made-up-key"}
+KEY = {"DD-API-KEY": "test-key"}
 
 
 def span(number: int, trace: int = 7, **changes: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def gauge(name: str, value: float, *tags: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("headers", [{}, {"DD-API-KEY": "another"}])
-async def test_no_key_or_a_wrong_one_is_forbidden(intake, session, headers) -> None:
+async def test_missing_or_wrong_key_is_forbidden(intake, session, headers) -> None:
     url = f"{intake.url}/api/v2/series"
     async with session.post(url, json={"series": []}, headers=headers) as response:
         assert (response.status, await response.json()) == (403, {"errors": ["Forbidden"]})
@@ -54,7 +54,7 @@ async def test_no_key_or_a_wrong_one_is_forbidden(intake, session, headers) -> N
         ("/api/v2/logs", b'["text"]'),
     ],
 )
-async def test_a_malformed_body_is_refused_with_its_reason(intake, session, route, body) -> None:
+async def test_malformed_body_is_rejected_with_the_reason(intake, session, route, body) -> None:
     async with session.post(intake.url + route, data=body, headers=KEY) as response:
         document = await response.json()
 
@@ -62,7 +62,7 @@ async def test_a_malformed_body_is_refused_with_its_reason(intake, session, rout
     assert document["errors"][0].startswith("Payload is not in the expected format")
 
 
-async def test_compressed_bodies_are_read_with_and_without_their_header(intake, session) -> None:
+async def test_compressed_bodies_are_accepted_with_and_without_header(intake, session) -> None:
     body = gzip.compress(json.dumps({"series": [gauge("a", 1)]}).encode())
     for headers in (KEY, {**KEY, "Content-Encoding": "gzip"}):
         async with session.post(
@@ -71,7 +71,7 @@ async def test_compressed_bodies_are_read_with_and_without_their_header(intake, 
             assert response.status == 202
 
 
-async def test_what_was_received_is_shown_by_name_and_tag(intake, session) -> None:
+async def test_received_data_is_listed_by_name_and_tag(intake, session) -> None:
     now = int(time.time())
     sent = {
         "/api/v2/series": {
@@ -114,14 +114,14 @@ async def test_what_was_received_is_shown_by_name_and_tag(intake, session) -> No
     assert (await get(f"traces/{7:032x}"))["trace_id"] == trace["trace_id"]
     (log,) = (await get("logs?tag=agent_id:a&attribute=x.y:1"))["logs"]
     assert (log["status"], log["message"]) == ("warn", "hi")
-    assert (await get("metrics?tag=agent_id:nobody"))["series"] == []
+    assert (await get("metrics?tag=agent_id:unknown"))["series"] == []
     agents = (await get("summary"))["agents"]
     assert list(agents) == ["a", "b"]
     assert (agents["a"]["last_trace_id"], agents["a"]["last_log"]["message"]) == (f"{7:032x}", "hi")
     assert (agents["b"]["traces"], agents["b"]["last_log"]) == (0, None)
 
 
-def test_the_summary_knows_an_agent_by_the_attribute_of_its_log_lines() -> None:
+def test_summary_identifies_an_agent_by_a_log_attribute() -> None:
     store = Store()
     for number in range(2):
         line = json.dumps({"agent_id": "momentum-0", "message": f"trade {number}"})
@@ -133,14 +133,14 @@ def test_the_summary_knows_an_agent_by_the_attribute_of_its_log_lines() -> None:
     assert (agent["metric_contexts"], agent["last_pnl"]) == (0, None)
 
 
-def test_the_summary_reads_the_metrics_of_the_contract() -> None:
-    # The image does not carry the contract, so the names stand there once more.
+def test_summary_uses_the_metric_names_of_the_contract() -> None:
+    # The image does not contain the contract package, so summary.py repeats these names.
     assert (metrics.PNL.name, metrics.ORDER_EXECUTIONS.name) == (PNL, ORDERS)
     assert tags.AGENT_ID.name == AGENT
 
 
 @pytest.mark.parametrize("limit", ["0", "x", "999999", "-1"])
-async def test_a_limit_out_of_range_is_named(intake, session, limit) -> None:
+async def test_limit_out_of_range_is_rejected_with_the_range(intake, session, limit) -> None:
     async with session.get(f"{intake.url}/received/logs?limit={limit}") as response:
         assert response.status == 400
         assert "limit is" in await response.text()
@@ -170,8 +170,8 @@ def test_percentiles_count_every_value_of_every_interval() -> None:
     assert len(series.distributions[1][1].values) == 100
 
 
-def test_the_series_written_longest_ago_go_first_and_leave_the_index() -> None:
-    store = SeriesStore(most_series=3)
+def test_least_recently_written_series_is_removed_from_store_and_index() -> None:
+    store = SeriesStore(max_series=3)
     for name in ("a", "b", "c", "a", "d"):
         store.add(store.open(name, "count", tags=[f"t:{name}"], host=""), 1, 1.0)
 
@@ -180,7 +180,7 @@ def test_the_series_written_longest_ago_go_first_and_leave_the_index() -> None:
     assert sorted(store.tag_values("t")) == ["a", "c", "d"]
 
 
-def test_one_second_has_one_point_and_a_count_its_total() -> None:
+def test_one_second_has_one_point_and_counts_are_totaled() -> None:
     store = SeriesStore()
     count = store.open("c", "count", tags=[], host="")
     for value in (1.0, 2.0):
@@ -194,8 +194,8 @@ def test_one_second_has_one_point_and_a_count_its_total() -> None:
     assert statistics(level) is None
 
 
-def test_only_the_newest_traces_are_kept_and_the_others_leave_the_index() -> None:
-    store = TraceStore(most_traces=3)
+def test_only_newest_traces_are_kept_in_store_and_index() -> None:
+    store = TraceStore(max_traces=3)
     for number in range(1, 6):
         store.add([span(1, trace=number, meta={"order": str(number)})], [])
 
@@ -204,7 +204,7 @@ def test_only_the_newest_traces_are_kept_and_the_others_leave_the_index() -> Non
     assert store._index.values("order") == ("3", "4", "5")
 
 
-def test_spans_of_many_chunks_make_one_trace_and_repeated_ones_count_once() -> None:
+def test_spans_of_many_chunks_form_one_trace_without_duplicates() -> None:
     store = TraceStore()
     high = {"_dd.p.tid": "67a1b2c300000000"}
     store.add([span(1, meta=high), span(2)], ["agent_id:a"])
@@ -216,8 +216,8 @@ def test_spans_of_many_chunks_make_one_trace_and_repeated_ones_count_once() -> N
     assert sorted(trace.spans) == [1, 2, 3]
 
 
-def test_only_the_newest_logs_are_kept_and_the_others_leave_the_index() -> None:
-    store = LogStore(most_logs=3)
+def test_only_newest_logs_are_kept_in_store_and_index() -> None:
+    store = LogStore(max_logs=3)
     for number in range(6):
         store.add(messages.log({"message": json.dumps({"n": number}), "ddtags": "a:b"}, 1.0))
 
@@ -244,7 +244,7 @@ def test_levels_are_read_as_datadog_reads_them(text: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "{broken", "[1]", "{}", ""])
-def test_a_message_without_attributes_stays_as_it_is(text: str) -> None:
+def test_message_without_attributes_is_unchanged(text: str) -> None:
     log = messages.log({"message": text, "status": "error", "timestamp": 5}, 1.0)
 
     assert (log.message, log.status, log.timestamp, log.attributes) == (text, "error", 5, {})

@@ -1,4 +1,4 @@
-"""Log files to the intake: the format, rotation, restarts, masking, and what is never lost."""
+"""Log files to the intake: format, rotation, restarts, masking, and no lost lines."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ def test_a_record_has_its_time_stream_and_text() -> None:
     assert (record.timestamp_ms, record.stream, record.text) == (1795338000123, "stderr", "a b  c")
 
 
-def test_parts_of_both_streams_are_put_together_apart() -> None:
+def test_parts_of_both_streams_are_assembled_separately() -> None:
     assembler = Assembler()
     lines = [
         ("stdout", "P", "one "),
@@ -46,14 +46,14 @@ def test_parts_of_both_streams_are_put_together_apart() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"garbage", b"t stdnone F x", b"2026 stdout"])
-def test_a_line_of_another_format_is_counted(line: bytes) -> None:
+def test_line_in_another_format_is_counted(line: bytes) -> None:
     assembler = Assembler()
 
     assert assembler.add(line, 0) is None
     assert assembler.malformed == 1
 
 
-def test_lines_are_read_once_and_unfinished_ones_later(log_folder) -> None:
+def test_lines_are_read_once_and_incomplete_lines_later(log_folder) -> None:
     tail = ContainerTail(log_folder.path)
     log_folder.write("one", "two")
     assert read_all(tail) == ["one", "two"]
@@ -67,7 +67,7 @@ def test_lines_are_read_once_and_unfinished_ones_later(log_folder) -> None:
     tail.close()
 
 
-def test_rotation_loses_and_repeats_nothing(log_folder) -> None:
+def test_rotation_neither_loses_nor_repeats_lines(log_folder) -> None:
     tail = ContainerTail(log_folder.path)
     log_folder.write("one")
     assert read_all(tail) == ["one"]
@@ -84,7 +84,7 @@ def test_rotation_loses_and_repeats_nothing(log_folder) -> None:
     tail.close()
 
 
-def test_a_restarted_container_goes_on_in_the_next_file(log_folder) -> None:
+def test_restarted_container_continues_in_the_next_file(log_folder) -> None:
     tail = ContainerTail(log_folder.path)
     log_folder.write("first life")
     assert read_all(tail) == ["first life"]
@@ -110,7 +110,7 @@ def test_a_truncated_file_is_read_from_its_beginning(log_folder) -> None:
     tail.close()
 
 
-def test_a_new_node_agent_goes_on_where_the_last_one_delivered(log_folder) -> None:
+def test_new_node_agent_continues_at_the_delivered_position(log_folder) -> None:
     first = ContainerTail(log_folder.path)
     log_folder.write("one")
     batch = first.read()
@@ -130,7 +130,7 @@ def test_a_new_node_agent_goes_on_where_the_last_one_delivered(log_folder) -> No
     third.close()
 
 
-def test_a_kept_position_lies_before_an_unfinished_message(log_folder) -> None:
+def test_saved_position_is_before_an_incomplete_message(log_folder) -> None:
     tail = ContainerTail(log_folder.path)
     log_folder.write("half ", flag="P")
     log_folder.write("other", stream="stderr")
@@ -145,7 +145,7 @@ def test_a_kept_position_lies_before_an_unfinished_message(log_folder) -> None:
     again.close()
 
 
-def test_files_that_vanish_end_quietly(log_folder) -> None:
+def test_deleted_files_end_without_an_error(log_folder) -> None:
     tail = ContainerTail(log_folder.path)
     log_folder.write("one", "two")
     assert len(read_all(tail)) == 2
@@ -157,12 +157,12 @@ def test_files_that_vanish_end_quietly(log_folder) -> None:
     assert ContainerTail(log_folder.path / "nowhere").read() is None
 
 
-def test_positions_survive_and_a_broken_file_counts_as_none(tmp_path: Path) -> None:
+def test_positions_survive_a_restart_and_a_broken_file_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "run" / "registry.json"
     positions = Positions(path)
     positions.keep("a", Position(inode=1, offset=2))
     positions.keep("b", Position(inode=3, offset=4))
-    positions.forget_all_but(["a"])
+    positions.retain_only(["a"])
     positions.save()
 
     assert Positions(path).get("a") == Position(inode=1, offset=2)
@@ -171,7 +171,7 @@ def test_positions_survive_and_a_broken_file_counts_as_none(tmp_path: Path) -> N
     assert Positions(path).get("a") is None
 
 
-def test_masking_keeps_what_the_placeholder_refers_to() -> None:
+def test_masking_keeps_groups_that_the_placeholder_references() -> None:
     mask = {
         "type": "mask_sequences",
         "name": "m",
@@ -206,12 +206,12 @@ def test_lines_are_excluded_and_included_by_pattern() -> None:
         [{"type": "multi_line", "pattern": "x"}],
     ],
 )
-def test_an_unusable_rule_is_named(wrong: object) -> None:
+def test_error_names_the_invalid_rule(wrong: object) -> None:
     with pytest.raises(rules.RuleError):
         rules.compiled(wrong)
 
 
-def test_logs_are_collected_only_where_the_annotation_asks(momentum_pod: Pod) -> None:
+def test_logs_are_collected_only_if_the_annotation_requests_it(momentum_pod: Pod) -> None:
     pod = dataclasses.replace(
         momentum_pod,
         containers=(*momentum_pod.containers, Container(name="sidecar", image="x/y:1")),
@@ -226,7 +226,7 @@ def test_logs_are_collected_only_where_the_annotation_asks(momentum_pod: Pod) ->
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '[{"log_processing_rules": [{}]}]'])
-def test_a_broken_annotation_is_reported_with_its_pod(momentum_pod: Pod, text: str) -> None:
+def test_invalid_annotation_is_reported_with_its_pod(momentum_pod: Pod, text: str) -> None:
     pod = dataclasses.replace(momentum_pod, annotations={"ad.datadoghq.com/agent.logs": text})
 
     sources, problems = autodiscovery.log_sources(pod, collect_all=True)

@@ -47,7 +47,7 @@ async def test_metrics_of_the_real_client_arrive_with_the_tags_of_its_pod(
     assert (orders.type, orders.total) == ("count", 3.0)
 
 
-async def test_the_unix_socket_hears_clients_of_any_user(
+async def test_unix_socket_accepts_clients_of_any_user(
     start_agent, intake, eventually, tmp_path: Path
 ) -> None:
     path = tmp_path / "datadog" / "dsd.socket"
@@ -76,17 +76,17 @@ async def test_events_and_service_checks_arrive(start_agent, intake, eventually)
     assert (check.status, check.message) == (2, "gone")
 
 
-async def test_what_is_in_memory_at_the_end_is_still_sent(start_agent, intake, eventually) -> None:
+async def test_data_in_memory_is_sent_at_shutdown(start_agent, intake, eventually) -> None:
     async with start_agent(flush_interval_s=60) as (agent, ports):
         statsd = client(ports, disable_buffering=True)
-        statsd.gauge("last.word", 1)
+        statsd.gauge("last.value", 1)
         statsd.close_socket()
         await eventually(lambda: agent.counters.get("dogstatsd.packets"))
 
-    assert intake.store.series.find("last.word")
+    assert intake.store.series.find("last.value")
 
 
-async def test_an_intake_that_is_away_costs_only_the_oldest_data(
+async def test_unreachable_intake_drops_only_the_oldest_data(
     start_agent, intake, session: aiohttp.ClientSession, eventually
 ) -> None:
     nowhere = "http://127.0.0.1:9"

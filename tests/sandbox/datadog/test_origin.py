@@ -1,4 +1,4 @@
-"""Which tags a packet gets from its pod."""
+"""Tags that a packet gets from its pod."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def memory(momentum_pod: Pod) -> PodMemory:
     return memory
 
 
-def test_the_entity_tag_brings_the_tags_of_the_pod_and_disappears(
+def test_entity_tag_is_replaced_by_the_tags_of_the_pod(
     memory: PodMemory, momentum_pod: Pod
 ) -> None:
     tags = Tagger(pods=memory).tagged(
@@ -47,7 +47,7 @@ def test_a_tag_that_client_and_pod_both_have_appears_once(
     assert set(tags) == set(OF_THE_POD)
 
 
-def test_external_data_counts_only_with_client_origin_detection(
+def test_external_data_is_used_only_with_client_origin_detection(
     memory: PodMemory, momentum_pod: Pod
 ) -> None:
     origin = Origin(external=f"it-false,cn-agent,pu-{momentum_pod.uid}")
@@ -57,28 +57,26 @@ def test_external_data_counts_only_with_client_origin_detection(
     assert set(trusting) == {*OF_THE_POD, "kube_container_name:agent"}
 
 
-def test_a_container_id_leads_to_its_pod(memory: PodMemory) -> None:
+def test_container_id_identifies_its_pod(memory: PodMemory) -> None:
     tagger = Tagger(pods=memory, trust_client=True)
 
     assert "agent_id:momentum-0" in tagger.tagged((), Origin(container="ci-c0ffee"))
     assert tagger.tagged((), Origin(container="ci-unknown")) == ()
 
 
-def test_cardinality_decides_on_pod_name_and_container_id(memory: PodMemory) -> None:
+def test_cardinality_selects_pod_name_and_container_id(memory: PodMemory) -> None:
     tagger = Tagger(pods=memory, trust_client=True)
-    where = Origin(external="cn-agent,pu-" + next(iter(memory.running())).uid)
+    client_origin = Origin(external="cn-agent,pu-" + next(iter(memory.running())).uid)
 
     def tags(cardinality: str) -> set[str]:
-        return set(tagger.tagged((), dataclasses.replace(where, cardinality=cardinality)))
+        return set(tagger.tagged((), dataclasses.replace(client_origin, cardinality=cardinality)))
 
     assert tags("none") == set()
     assert tags("orchestrator") - tags("low") == {"pod_name:momentum-0"}
     assert tags("high") - tags("orchestrator") == {"container_id:c0ffee"}
 
 
-def test_a_pod_that_is_gone_still_tags_what_comes_late(
-    memory: PodMemory, momentum_pod: Pod
-) -> None:
+def test_deleted_pod_still_tags_late_data(memory: PodMemory, momentum_pod: Pod) -> None:
     memory.replace([])
 
     assert memory.running() == ()
@@ -86,7 +84,7 @@ def test_a_pod_that_is_gone_still_tags_what_comes_late(
     assert "agent_id:momentum-0" in Tagger(pods=memory).tagged((entity,), Origin())
 
 
-def test_labels_of_the_container_go_before_those_of_the_pod(momentum_pod: Pod) -> None:
+def test_container_labels_take_precedence_over_pod_labels(momentum_pod: Pod) -> None:
     labels = {**momentum_pod.labels, "tags.datadoghq.com/agent.version": "2.0"}
     pod = dataclasses.replace(momentum_pod, labels=labels)
 
@@ -95,7 +93,7 @@ def test_labels_of_the_container_go_before_those_of_the_pod(momentum_pod: Pod) -
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"'])
-def test_a_broken_tags_annotation_gives_no_tags(momentum_pod: Pod, text: str) -> None:
+def test_invalid_tags_annotation_adds_no_tags(momentum_pod: Pod, text: str) -> None:
     pod = dataclasses.replace(momentum_pod, annotations={"ad.datadoghq.com/tags": text})
 
     assert not [tag for tag in pod_tags(pod) if tag.startswith("agent_id:")]

@@ -1,4 +1,4 @@
-"""The pods of a node, from an API server that misbehaves as real ones do."""
+"""Pods of a node, from an API server with realistic failures."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def pod(name: str, version: int) -> dict[str, Any]:
 
 
 class ApiServer:
-    """Lists what it is given; each watch plays the next script and then stays open."""
+    """API server that lists given pods; each watch plays the next script and then stays open."""
 
     def __init__(self) -> None:
         self.pods: list[dict[str, Any]] = []
@@ -91,7 +91,7 @@ async def watch(
         await asyncio.wait([task])
 
 
-async def test_pods_of_the_node_are_listed_once_and_then_followed(
+async def test_pods_of_the_node_are_listed_once_and_then_watched(
     api: ApiServer, watch, eventually
 ) -> None:
     _, memory = watch
@@ -108,16 +108,16 @@ async def test_pods_of_the_node_are_listed_once_and_then_followed(
     await eventually(lambda: len(api.queries) == 3)
 
     assert sorted(one.name for one in memory.running()) == ["a", "c"]
-    found = memory.by_uid("uid-a")
-    assert found is not None
-    assert (found.labels, found.containers[0].id) == ({"v": "2"}, "id-a")
-    assert (found.owner_kind, found.owner_name) == ("StatefulSet", "momentum")
+    stored = memory.by_uid("uid-a")
+    assert stored is not None
+    assert (stored.labels, stored.containers[0].id) == ({"v": "2"}, "id-a")
+    assert (stored.owner_kind, stored.owner_name) == ("StatefulSet", "momentum")
     assert api.lists() == 1
     assert api.queries[2]["resourceVersion"] == "9"
     assert {query["fieldSelector"] for query in api.queries} == {"spec.nodeName=node-1"}
 
 
-async def test_a_version_that_is_too_old_costs_one_new_list(
+async def test_expired_resource_version_causes_one_new_list(
     api: ApiServer, watch, eventually
 ) -> None:
     _, memory = watch
@@ -128,7 +128,7 @@ async def test_a_version_that_is_too_old_costs_one_new_list(
     assert [one.name for one in memory.running()] == ["a"]
 
 
-async def test_errors_are_waited_out_and_the_token_is_read_anew(
+async def test_errors_are_retried_and_the_token_is_read_again(
     api: ApiServer, watch, eventually, tmp_path: Path
 ) -> None:
     pods, _ = watch

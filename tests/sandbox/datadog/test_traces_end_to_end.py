@@ -39,7 +39,7 @@ def free_ports(count: int) -> list[int]:
 
 @asynccontextmanager
 async def trace_agent(port: int, forward_to: int, folder: Path) -> AsyncIterator[None]:
-    """Datadog's test agent as the chart starts it."""
+    """Run Datadog's test agent with the arguments of the chart."""
     otlp_http, otlp_grpc = free_ports(2)
     command = Path(sys.executable).with_name("ddapm-test-agent")
     process = await asyncio.create_subprocess_exec(
@@ -62,7 +62,7 @@ async def trace_agent(port: int, forward_to: int, folder: Path) -> AsyncIterator
 
 
 async def traced(port: int, **variables: str) -> dict[str, str]:
-    """Run the traced program; what it printed."""
+    """Run the traced program and return its output."""
     environment = {
         **os.environ,
         "DD_TRACE_AGENT_URL": f"http://127.0.0.1:{port}",
@@ -88,7 +88,7 @@ async def answers(session: aiohttp.ClientSession, port: int) -> bool:
         return False
 
 
-async def test_a_trace_of_the_real_tracer_arrives_whole_with_the_tags_of_its_pod(
+async def test_trace_of_the_real_tracer_arrives_complete_with_pod_tags(
     start_agent, intake, session, momentum_pod, eventually, tmp_path
 ) -> None:
     apm, forward = free_ports(2)
@@ -113,12 +113,12 @@ async def test_a_trace_of_the_real_tracer_arrives_whole_with_the_tags_of_its_pod
         assert intake.store.traces.find(tags=tags) == [trace]
 
 
-async def test_a_trace_sent_while_the_node_agent_was_away_is_recovered_once(
+async def test_trace_sent_while_the_node_agent_was_down_is_recovered_once(
     start_agent, intake, session, eventually, tmp_path
 ) -> None:
     apm, forward = free_ports(2)
     async with trace_agent(apm, forward, tmp_path):
-        # /info is forwarded as well, and fails as long as nobody listens.
+        # /info is forwarded too, and fails until the server listens.
         await eventually(lambda: socket_open(apm))
         printed = await traced(apm)
 
@@ -149,7 +149,7 @@ async def socket_open(port: int) -> bool:
     return True
 
 
-def test_both_common_versions_of_the_payload_are_read() -> None:
+def test_both_common_payload_versions_are_decoded() -> None:
     span = {
         "name": "n",
         "service": "s",
@@ -180,7 +180,7 @@ def test_both_common_versions_of_the_payload_are_read() -> None:
     ("version", "body"),
     [("v0.4", b"\xc1"), ("v0.5", b"\x90"), ("v0.4", b""), ("v9", b""), ("v0.7", b"\x01")],
 )
-def test_a_payload_that_is_none_is_refused_with_its_reason(version: str, body: bytes) -> None:
+def test_invalid_payload_is_rejected_with_the_reason(version: str, body: bytes) -> None:
     with pytest.raises(UndecodableError):
         decoded(version, "application/msgpack", body)
 

@@ -1,4 +1,4 @@
-"""A running API, and a caller that returns status and body."""
+"""A running API, and a function that sends a request and returns status and body."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

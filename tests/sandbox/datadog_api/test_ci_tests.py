@@ -1,4 +1,4 @@
-"""Results of tests: what `make test` and `pytest --ddtrace` send arrives, and only where a key is set."""
+"""Results of `make test` and `pytest --ddtrace` arrive, but only if a key is set."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ def running() -> Iterator[DatadogApi]:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """This process' environment without anything of Datadog, pytest and make."""
+    """Return this process's environment without variables of Datadog, pytest and make."""
     foreign = ("DD_", "PYTEST", "MAKE", "MFLAGS", "_DD_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | variables
@@ -54,12 +54,12 @@ def ci_environment(api: DatadogApi) -> dict[str, str]:
 
 
 def recipe(repository: Path, environment: Mapping[str, str]) -> str:
-    """The command with which `make test-wire` starts pytest."""
+    """Return the command with which `make test-wire` starts pytest."""
     return recipes(repository, environment, "test-wire")[0]
 
 
 def recipes(repository: Path, environment: Mapping[str, str], target: str) -> list[str]:
-    """The commands with which a target starts pytest."""
+    """Return the commands with which a target starts pytest."""
     ready = ("--old-file=.venv/.ready", "--old-file=.venv-check/.ready")
     done = subprocess.run(
         ["make", "--dry-run", "--silent", *ready, target],
@@ -77,7 +77,7 @@ def results(api: DatadogApi) -> Counter[tuple[str, str]]:
     return Counter((meta["test.name"], meta["test.status"]) for meta in tests)
 
 
-def test_with_a_key_the_results_of_make_arrive(
+def test_results_of_make_are_received_if_a_key_is_set(
     running: DatadogApi, repository: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "test_three.py").write_text(TESTS)
@@ -107,14 +107,14 @@ def test_with_a_key_the_results_of_make_arrive(
     assert test["metadata"]["env"] == "ci"
 
 
-def test_without_a_key_make_sends_nothing(repository: Path) -> None:
+def test_make_sends_no_results_without_a_key(repository: Path) -> None:
     line = recipe(repository, clean_environment())
 
     assert "--ddtrace" not in line
     assert "DD_" not in line
 
 
-def test_every_tier_of_make_test_sends_its_results(repository: Path) -> None:
+def test_every_make_test_target_sends_its_results(repository: Path) -> None:
     lines = recipes(repository, clean_environment(DD_API_KEY="x"), "test")
     folders = {path.name for path in (repository / "tests").iterdir() if path.is_dir()}
     tiers = folders - {"data", "support", "__pycache__"}
@@ -124,20 +124,20 @@ def test_every_tier_of_make_test_sends_its_results(repository: Path) -> None:
     assert all("--ddtrace" in line for line in lines)
 
 
-def test_service_and_environment_may_be_chosen(repository: Path) -> None:
+def test_service_and_environment_can_be_configured(repository: Path) -> None:
     line = recipe(repository, clean_environment(DD_API_KEY="x", DD_SERVICE="mine", DD_ENV="dev"))
 
     assert "DD_SERVICE=mine DD_ENV=dev" in line
 
 
-async def test_results_that_cannot_be_read_are_refused(ask) -> None:
+async def test_malformed_results_are_rejected(ask) -> None:
     for body in (b"\xc1", b"\x80", b"\x93\x01\x02\x03", b"\x1f\x8bnonsense"):
         headers = {"Content-Type": "application/msgpack"}
         status, _ = await ask("POST", "/api/v2/citestcycle", data=body, headers=headers)
         assert status == 400, body
 
 
-async def test_every_commit_is_known_so_that_no_history_is_uploaded(ask) -> None:
+async def test_every_commit_is_reported_as_known_to_avoid_history_upload(ask) -> None:
     path = "/api/v2/git/repository/search_commits"
     commits = [{"id": COMMIT, "type": "commit"}]
 
@@ -147,7 +147,7 @@ async def test_every_commit_is_known_so_that_no_history_is_uploaded(ask) -> None
     assert (await ask("POST", pack, data=b"pack", headers=headers))[0] == 204
 
 
-async def test_the_settings_switch_off_whatever_would_skip_or_repeat_tests(ask) -> None:
+async def test_settings_disable_features_that_skip_or_repeat_tests(ask) -> None:
     status, body = await ask("POST", "/api/v2/libraries/tests/services/setting", {"data": {}})
     attributes: dict[str, Any] = body["data"]["attributes"]
 

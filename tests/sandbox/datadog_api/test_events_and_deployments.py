@@ -10,19 +10,19 @@ def deployment(**attributes: Any) -> dict[str, Any]:
     return {"data": {"attributes": usual | attributes}}
 
 
-async def test_an_event_is_found_by_time_and_tags(ask) -> None:
+async def test_events_are_filtered_by_time_and_tags(ask) -> None:
     event = {"title": "Deployed", "text": "1.2.3", "tags": ["a:b"], "date_happened": 500}
     status, created = await ask("POST", "/api/v1/events", event)
     number = created["event"]["id"]
 
-    async def found(query: str) -> list[int]:
+    async def event_ids(query: str) -> list[int]:
         _, body = await ask("GET", f"/api/v1/events?{query}")
         return [one["id"] for one in body["events"]]
 
     assert (status, created["status"]) == (202, "ok")
-    assert await found("start=400&end=600&tags=a:b") == [number]
-    assert await found("start=501&end=600") == []
-    assert await found("start=400&end=600&tags=a:c") == []
+    assert await event_ids("start=400&end=600&tags=a:b") == [number]
+    assert await event_ids("start=501&end=600") == []
+    assert await event_ids("start=400&end=600&tags=a:c") == []
     assert (await ask("GET", "/api/v1/events?start=400"))[0] == 400
     assert (await ask("GET", f"/api/v1/events/{number}"))[1]["event"]["title"] == "Deployed"
     assert (await ask("GET", "/api/v1/events/7"))[0] == 404
@@ -31,7 +31,7 @@ async def test_an_event_is_found_by_time_and_tags(ask) -> None:
 @pytest.mark.parametrize(
     "change", [{"title": None}, {"text": "x" * 4001}, {"alert_type": "shrill"}, {"colour": "red"}]
 )
-async def test_an_event_that_cannot_be_is_refused(ask, change) -> None:
+async def test_invalid_event_is_rejected(ask, change) -> None:
     event = {"title": "Deployed", "text": "1.2.3"} | change
 
     assert (await ask("POST", "/api/v1/events", event))[0] == 400
@@ -51,7 +51,7 @@ async def test_version_2_lists_the_events_of_both(ask) -> None:
     assert (await ask("POST", "/api/v2/events", {"data": {"type": "event"}}))[0] == 400
 
 
-async def test_the_senders_id_makes_a_repeated_deployment_the_same_one(api, ask) -> None:
+async def test_deployment_with_a_repeated_id_replaces_the_first(api, ask) -> None:
     sent = deployment(id="momentum-1.2.3-aaaa", version="1.2.3")
     first = await ask("POST", "/api/v2/dora/deployment", sent)
     second = await ask("POST", "/api/v2/dora/deployment", sent)
@@ -64,7 +64,7 @@ async def test_the_senders_id_makes_a_repeated_deployment_the_same_one(api, ask)
     assert len(api.organisation.deployments) == 1
 
 
-async def test_times_are_kept_in_nanoseconds_whatever_they_were_sent_in(api, ask) -> None:
+async def test_times_are_stored_in_nanoseconds_for_every_sent_unit(api, ask) -> None:
     for factor in (1, 10**3, 10**9):
         times = dict.fromkeys(("started_at", "finished_at"), 1700000000 * factor)
         assert (await ask("POST", "/api/v2/dora/deployment", deployment(**times)))[0] == 200
@@ -84,7 +84,7 @@ async def test_times_are_kept_in_nanoseconds_whatever_they_were_sent_in(api, ask
         {"started_at": "yesterday"},
     ],
 )
-async def test_a_deployment_that_cannot_be_is_refused(ask, change) -> None:
+async def test_invalid_deployment_is_rejected(ask, change) -> None:
     assert (await ask("POST", "/api/v2/dora/deployment", deployment(**change)))[0] == 400
 
 
@@ -92,12 +92,12 @@ async def test_the_memory_of_deployments_is_bounded(api) -> None:
     stored = api.organisation.deployments
     for number in range(5_001):
         stored[str(number)] = {}
-    api.organisation.forget_oldest_deployments()
+    api.organisation.remove_oldest_deployments()
 
     assert (len(stored), next(iter(stored))) == (5_000, "1")
 
 
-async def test_a_list_of_deployments_needs_its_form(ask) -> None:
+async def test_invalid_deployment_list_request_is_rejected(ask) -> None:
     assert (await ask("POST", "/api/v2/dora/deployments", {"colour": "red"}))[0] == 400
 
 

@@ -1,4 +1,4 @@
-"""Every JSON file of observability/ as its README says it is sent: the API takes it unchanged."""
+"""The API accepts every JSON file of observability/ unchanged, sent as its README describes."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ ALONE = {
 
 @pytest.fixture
 async def send(api, ask):
-    """Sends a file with ids put in, and returns the answer."""
+    """Send a file with ids inserted, and return the response."""
     posted = set()
 
     async def one(name, method, path, ids=()):
@@ -36,12 +36,12 @@ async def send(api, ask):
 
 
 async def monitors(send):
-    made = {}
+    created = {}
     for name in sorted(FILES):
         if name.startswith("monitors/") and "by-reference" not in name:
-            made[Path(name).stem] = (await send(name, "POST", "/api/v1/monitor"))["id"]
+            created[Path(name).stem] = (await send(name, "POST", "/api/v1/monitor"))["id"]
     slo = (await send("slo.json", *ALONE["slo.json"]))["data"][0]["id"]
-    ids = {f"<monitor:{key}>": number for key, number in made.items()}
+    ids = {f"<monitor:{key}>": number for key, number in created.items()}
     ids["<slo:api-success>"] = slo
     for name in sorted(FILES):
         if "by-reference" in name:
@@ -49,16 +49,16 @@ async def monitors(send):
 
 
 async def scanner(ask, send):
-    _, found = await ask("GET", SCANNER)
-    owner = {"<scanner:organisation>": found["data"]["id"]}
-    made = await send("scanner/agents.json", "POST", f"{SCANNER}/groups", owner)
+    _, configuration = await ask("GET", SCANNER)
+    owner = {"<scanner:organisation>": configuration["data"]["id"]}
+    created = await send("scanner/agents.json", "POST", f"{SCANNER}/groups", owner)
     for name in sorted(FILES):
         if name.startswith("scanner/rules/"):
-            group = {"<scanner-group:agents>": made["data"]["id"]}
+            group = {"<scanner-group:agents>": created["data"]["id"]}
             await send(name, "POST", f"{SCANNER}/rules", group)
 
 
-async def test_the_api_takes_every_exported_file(api, ask, send):
+async def test_api_accepts_every_exported_file(api, ask, send):
     await monitors(send)
     await scanner(ask, send)
     for name, (method, path) in ALONE.items():

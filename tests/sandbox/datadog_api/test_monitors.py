@@ -1,4 +1,4 @@
-"""/api/v1/monitor: life, refusals, search, pages, and what hangs together."""
+"""/api/v1/monitor: create, update, delete, validation, search, pages, and references."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ def monitor(**changes: Any) -> dict[str, Any]:
     return {"name": "drawdown", "type": "query alert", "query": QUERY} | changes
 
 
-async def made(ask, **changes: Any) -> int:
+async def create_monitor(ask, **changes: Any) -> int:
     status, body = await ask("POST", "/api/v1/monitor", monitor(**changes))
     assert status == 200, body
     return int(body["id"])
 
 
-async def test_a_monitor_comes_back_with_what_the_server_adds(ask) -> None:
+async def test_created_monitor_is_returned_with_server_fields(ask) -> None:
     sent = monitor(tags=["Team:Trading", "env:prod"], options={"thresholds": {"critical": 15}})
     _, body = await ask("POST", "/api/v1/monitor", sent)
     status, read = await ask("GET", f"/api/v1/monitor/{body['id']}")
@@ -32,8 +32,8 @@ async def test_a_monitor_comes_back_with_what_the_server_adds(ask) -> None:
     assert read["options"]["require_full_window"] is True
 
 
-async def test_an_identical_monitor_is_refused_with_the_id_of_the_first(ask) -> None:
-    first = await made(ask)
+async def test_identical_monitor_is_rejected_with_the_id_of_the_first(ask) -> None:
+    first = await create_monitor(ask)
     status, body = await ask("POST", "/api/v1/monitor", monitor(type="metric alert"))
 
     assert status == 400
@@ -81,7 +81,7 @@ async def test_an_identical_monitor_is_refused_with_the_id_of_the_first(ask) -> 
         ),
     ],
 )
-async def test_a_monitor_that_cannot_be_is_refused(ask, changes, error) -> None:
+async def test_invalid_monitor_is_rejected(ask, changes, error) -> None:
     status, body = await ask("POST", "/api/v1/monitor", monitor(**changes))
     validated, _ = await ask("POST", "/api/v1/monitor/validate", monitor(**changes))
 
@@ -94,10 +94,10 @@ async def test_validation_creates_nothing(api, ask) -> None:
     assert api.organisation.monitors == {}
 
 
-async def test_an_update_keeps_what_it_does_not_name_and_may_send_the_whole_monitor_back(
+async def test_update_keeps_omitted_fields_and_accepts_the_returned_monitor(
     ask,
 ) -> None:
-    number = await made(ask, tags=["a:b"], message="hello")
+    number = await create_monitor(ask, tags=["a:b"], message="hello")
     _, read = await ask("GET", f"/api/v1/monitor/{number}")
     status, renamed = await ask("PUT", f"/api/v1/monitor/{number}", {"name": "other"})
     again, whole = await ask("PUT", f"/api/v1/monitor/{number}", read)
@@ -107,8 +107,8 @@ async def test_an_update_keeps_what_it_does_not_name_and_may_send_the_whole_moni
     assert whole["name"] == "drawdown"
 
 
-async def test_the_type_stays(ask) -> None:
-    number = await made(ask)
+async def test_monitor_type_cannot_be_changed(ask) -> None:
+    number = await create_monitor(ask)
     body = {"type": "log alert", "query": LOGS}
 
     assert await ask("PUT", f"/api/v1/monitor/{number}", body) == (
@@ -118,8 +118,8 @@ async def test_the_type_stays(ask) -> None:
     assert (await ask("PUT", f"/api/v1/monitor/{number}", {"colour": "red"}))[0] == 400
 
 
-async def test_a_change_is_validated_without_being_made(ask) -> None:
-    number = await made(ask)
+async def test_change_is_validated_without_being_applied(ask) -> None:
+    number = await create_monitor(ask)
     path = f"/api/v1/monitor/{number}/validate"
 
     assert await ask("POST", path, monitor(name="other")) == (200, {})
@@ -127,8 +127,8 @@ async def test_a_change_is_validated_without_being_made(ask) -> None:
     assert (await ask("GET", f"/api/v1/monitor/{number}"))[1]["name"] == "drawdown"
 
 
-async def test_a_new_query_forgets_the_state(api, ask) -> None:
-    number = await made(ask)
+async def test_new_query_resets_the_state(api, ask) -> None:
+    number = await create_monitor(ask)
     stored = api.organisation.monitors[number]
     stored.overall_state, stored.groups = "Alert", {"agent_id:a": {"status": "Alert"}}
     await ask("PUT", f"/api/v1/monitor/{number}", {"query": QUERY.replace("production", "test")})
@@ -136,8 +136,8 @@ async def test_a_new_query_forgets_the_state(api, ask) -> None:
     assert (stored.overall_state, stored.groups) == ("No Data", {})
 
 
-async def test_states_of_groups_are_shown_on_request(api, ask) -> None:
-    number = await made(ask)
+async def test_group_states_are_returned_on_request(api, ask) -> None:
+    number = await create_monitor(ask)
     stored = api.organisation.monitors[number]
     stored.groups = {"agent_id:a": {"status": "Alert"}, "agent_id:b": {"status": "OK"}}
 
@@ -150,37 +150,37 @@ async def test_states_of_groups_are_shown_on_request(api, ask) -> None:
     assert await groups("alert") == {"agent_id:a": {"name": "agent_id:a", "status": "Alert"}}
 
 
-async def test_monitors_are_found_by_all_their_tags_and_by_name(ask) -> None:
-    first = await made(ask, tags=["a:1", "b:2"])
-    await made(ask, name="other", tags=["a:1"])
+async def test_monitors_are_filtered_by_tags_and_name(ask) -> None:
+    first = await create_monitor(ask, tags=["a:1", "b:2"])
+    await create_monitor(ask, name="other", tags=["a:1"])
 
-    async def found(query: str) -> list[int]:
+    async def listed_ids(query: str) -> list[int]:
         _, body = await ask("GET", f"/api/v1/monitor?{query}")
         return [one["id"] for one in body]
 
-    assert len(await found("monitor_tags=a:1")) == 2
-    assert await found("monitor_tags=a:1,b:2") == [first]
-    assert await found("name=draw") == [first]
-    assert await found("monitor_tags=a") == []
+    assert len(await listed_ids("monitor_tags=a:1")) == 2
+    assert await listed_ids("monitor_tags=a:1,b:2") == [first]
+    assert await listed_ids("name=draw") == [first]
+    assert await listed_ids("monitor_tags=a") == []
 
 
-async def test_pages_come_only_when_they_are_asked_for(ask) -> None:
-    numbers = [await made(ask, name=f"n{index}") for index in range(5)]
+async def test_list_is_paged_only_on_request(ask) -> None:
+    numbers = [await create_monitor(ask, name=f"n{index}") for index in range(5)]
 
-    async def found(query: str) -> list[int]:
+    async def listed_ids(query: str) -> list[int]:
         _, body = await ask("GET", f"/api/v1/monitor?{query}")
         return [one["id"] for one in body]
 
-    assert await found("") == numbers
-    assert await found("page=0&page_size=2") == numbers[:2]
-    assert await found("page=2&page_size=2") == numbers[4:]
-    assert await found(f"id_offset={numbers[2]}&page_size=10") == numbers[3:]
+    assert await listed_ids("") == numbers
+    assert await listed_ids("page=0&page_size=2") == numbers[:2]
+    assert await listed_ids("page=2&page_size=2") == numbers[4:]
+    assert await listed_ids(f"id_offset={numbers[2]}&page_size=10") == numbers[3:]
     assert (await ask("GET", "/api/v1/monitor?page=x"))[0] == 400
 
 
-async def test_a_member_goes_only_after_its_composite(ask) -> None:
-    first, second = await made(ask), await made(ask, name="second")
-    both = await made(ask, name="both", type="composite", query=f"{first} && !{second}")
+async def test_member_can_be_deleted_only_after_its_composite(ask) -> None:
+    first, second = await create_monitor(ask), await create_monitor(ask, name="second")
+    both = await create_monitor(ask, name="both", type="composite", query=f"{first} && !{second}")
     refused, why = await ask("DELETE", f"/api/v1/monitor/{first}")
     blocked, ids = await ask("GET", f"/api/v1/monitor/can_delete?monitor_ids={first},{both}")
 
@@ -201,14 +201,14 @@ async def test_a_member_goes_only_after_its_composite(ask) -> None:
 
 
 async def test_force_deletes_a_member(ask) -> None:
-    first, second = await made(ask), await made(ask, name="second")
-    await made(ask, name="both", type="composite", query=f"{first} || {second}")
+    first, second = await create_monitor(ask), await create_monitor(ask, name="second")
+    await create_monitor(ask, name="both", type="composite", query=f"{first} || {second}")
 
     assert (await ask("DELETE", f"/api/v1/monitor/{first}?force=true"))[0] == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_monitor_that_is_not_there_is_a_404(ask, method) -> None:
+async def test_missing_monitor_is_a_404(ask, method) -> None:
     expected = (404, {"errors": ["Monitor not found"]})
 
     assert await ask(method, "/api/v1/monitor/5", {}) == expected
@@ -227,9 +227,9 @@ async def test_a_monitor_that_is_not_there_is_a_404(ask, method) -> None:
         ("id:7", 0),
     ],
 )
-async def test_the_search_understands_words_and_fields(ask, query, count) -> None:
-    await made(ask, tags=["a:1"])
-    await made(ask, name="logs", type="log alert", query=LOGS)
+async def test_search_supports_name_parts_and_fields(ask, query, count) -> None:
+    await create_monitor(ask, tags=["a:1"])
+    await create_monitor(ask, name="logs", type="log alert", query=LOGS)
     status, body = await ask("GET", "/api/v1/monitor/search", params={"query": query})
 
     assert status == 200
@@ -237,5 +237,5 @@ async def test_the_search_understands_words_and_fields(ask, query, count) -> Non
     assert len(body["monitors"]) == count
 
 
-async def test_a_search_with_an_open_quote_is_refused(ask) -> None:
+async def test_search_with_an_open_quote_is_rejected(ask) -> None:
     assert (await ask("GET", "/api/v1/monitor/search", params={"query": '"open'}))[0] == 400

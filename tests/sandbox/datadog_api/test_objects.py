@@ -1,4 +1,6 @@
-"""Objectives, dashboards, log configuration, metrics, notebooks, the scanner: life and refusals of each."""
+"""SLOs, dashboards, log configuration, metrics, notebooks, the scanner: create, update, delete and validation of
+each.
+"""
 
 import json
 from pathlib import Path
@@ -14,18 +16,18 @@ def generated(name: str) -> dict[str, Any]:
     return document
 
 
-async def made(ask, path: str, body: Any, status: int = 200) -> Any:
+async def create(ask, path: str, body: Any, status: int = 200) -> Any:
     answered, document = await ask("POST", path, body)
     assert answered == status, document
     return document
 
 
-# Objectives
+# SLOs
 
 
-async def test_an_objective_lives(ask) -> None:
+async def test_slo_create_read_update_delete(ask) -> None:
     body = generated("slo.json")
-    created = (await made(ask, "/api/v1/slo", body))["data"][0]
+    created = (await create(ask, "/api/v1/slo", body))["data"][0]
     path = f"/api/v1/slo/{created['id']}"
     changed, _ = await ask("PUT", path, body | {"name": "renamed"})
     _, read = await ask("GET", path)
@@ -38,26 +40,26 @@ async def test_an_objective_lives(ask) -> None:
     assert await ask("GET", path) == (404, {"errors": ["SLO not found"]})
 
 
-async def test_objectives_are_found_by_tag_name_and_id(ask) -> None:
-    one = (await made(ask, "/api/v1/slo", generated("slo.json")))["data"][0]
+async def test_slos_are_filtered_by_tag_name_and_id(ask) -> None:
+    one = (await create(ask, "/api/v1/slo", generated("slo.json")))["data"][0]
     other = generated("slo.json") | {"name": "other", "tags": ["team:other"]}
-    await made(ask, "/api/v1/slo", other)
+    await create(ask, "/api/v1/slo", other)
 
-    async def found(query: str) -> list[str]:
+    async def filtered(query: str) -> list[str]:
         _, body = await ask("GET", f"/api/v1/slo?{query}")
         assert body["metadata"]["page"]["total_count"] == 2
         return [slo["name"] for slo in body["data"]]
 
-    assert len(await found("")) == 2
-    assert await found("tags_query=team:other") == ["other"]
-    assert await found("query=OTH") == ["other"]
-    assert await found(f"ids={one['id']}") == [one["name"]]
-    assert await found("limit=1&offset=1") == ["other"]
-    assert await found("metrics_query=nosuch") == []
+    assert len(await filtered("")) == 2
+    assert await filtered("tags_query=team:other") == ["other"]
+    assert await filtered("query=OTH") == ["other"]
+    assert await filtered(f"ids={one['id']}") == [one["name"]]
+    assert await filtered("limit=1&offset=1") == ["other"]
+    assert await filtered("metrics_query=nosuch") == []
 
 
-async def test_an_objective_on_a_dashboard_stays_until_forced(ask) -> None:
-    slo = (await made(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
+async def test_slo_on_a_dashboard_is_deleted_only_if_forced(ask) -> None:
+    slo = (await create(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
     widget = {
         "definition": {
             "type": "slo",
@@ -68,7 +70,7 @@ async def test_an_objective_on_a_dashboard_stays_until_forced(ask) -> None:
         }
     }
     body = {"title": "x", "layout_type": "ordered", "widgets": [widget]}
-    dashboard = (await made(ask, "/api/v1/dashboard", body))["id"]
+    dashboard = (await create(ask, "/api/v1/dashboard", body))["id"]
     reason = f"slo {slo} is referenced in dashboard_id: {dashboard}"
 
     assert await ask("DELETE", f"/api/v1/slo/{slo}") == (409, {"errors": reason, "data": None})
@@ -87,21 +89,21 @@ async def test_an_objective_on_a_dashboard_stays_until_forced(ask) -> None:
         ({"type": "monitor", "monitor_ids": [7]}, 404),
     ],
 )
-async def test_an_objective_that_cannot_be_is_refused(ask, change, status) -> None:
+async def test_invalid_slo_is_rejected(ask, change, status) -> None:
     assert (await ask("POST", "/api/v1/slo", generated("slo.json") | change))[0] == status
 
 
-async def test_an_objective_without_a_warning_shows_none(ask) -> None:
+async def test_slo_without_a_warning_returns_none(ask) -> None:
     body = generated("slo.json")
     body["thresholds"] = [{"timeframe": "7d", "target": 95}]
-    created = (await made(ask, "/api/v1/slo", body))["data"][0]
+    created = (await create(ask, "/api/v1/slo", body))["data"][0]
 
     assert created["thresholds"] == [{"timeframe": "7d", "target": 95, "target_display": "95.0"}]
 
 
-async def test_a_dashboard_without_the_objective_does_not_hold_it(ask) -> None:
-    slo = (await made(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
-    await made(ask, "/api/v1/dashboard", generated("dashboard.json"))
+async def test_slo_can_be_deleted_if_no_dashboard_references_it(ask) -> None:
+    slo = (await create(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
+    await create(ask, "/api/v1/dashboard", generated("dashboard.json"))
 
     assert await ask("GET", f"/api/v1/slo/can_delete?ids={slo}") == (
         200,
@@ -109,18 +111,18 @@ async def test_a_dashboard_without_the_objective_does_not_hold_it(ask) -> None:
     )
 
 
-async def test_the_type_of_an_objective_stays(ask) -> None:
-    slo = (await made(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
+async def test_slo_type_cannot_be_changed(ask) -> None:
+    slo = (await create(ask, "/api/v1/slo", generated("slo.json")))["data"][0]["id"]
     body = generated("slo.json") | {"type": "monitor", "monitor_ids": []}
 
     assert (await ask("PUT", f"/api/v1/slo/{slo}", body))[0] == 400
 
 
-async def test_a_monitor_of_an_objective_stays_until_forced(ask) -> None:
+async def test_monitor_of_an_slo_is_deleted_only_if_forced(ask) -> None:
     query = "max(last_5m):max:a.b{*} > 1"
-    monitor = (await made(ask, "/api/v1/monitor", {"type": "query alert", "query": query}))["id"]
+    monitor = (await create(ask, "/api/v1/monitor", {"type": "query alert", "query": query}))["id"]
     body = generated("slo.json") | {"type": "monitor", "monitor_ids": [monitor]}
-    slo = (await made(ask, "/api/v1/slo", body))["data"][0]
+    slo = (await create(ask, "/api/v1/slo", body))["data"][0]
     status, refused = await ask("DELETE", f"/api/v1/monitor/{monitor}")
 
     assert status == 400
@@ -130,8 +132,8 @@ async def test_a_monitor_of_an_objective_stays_until_forced(ask) -> None:
 # Dashboards
 
 
-async def test_a_dashboard_lives(ask) -> None:
-    created = await made(ask, "/api/v1/dashboard", generated("dashboard.json"))
+async def test_dashboard_create_read_update_delete(ask) -> None:
+    created = await create(ask, "/api/v1/dashboard", generated("dashboard.json"))
     path = f"/api/v1/dashboard/{created['id']}"
     await ask("PUT", path, generated("dashboard.json") | {"title": "Other"})
     _, read = await ask("GET", path)
@@ -145,15 +147,15 @@ async def test_a_dashboard_lives(ask) -> None:
     assert (await ask("GET", path))[0] == 404
 
 
-async def test_a_dashboard_that_was_read_may_be_sent_back(ask) -> None:
-    created = await made(ask, "/api/v1/dashboard", generated("dashboard.json"))
+async def test_returned_dashboard_is_accepted_as_an_update(ask) -> None:
+    created = await create(ask, "/api/v1/dashboard", generated("dashboard.json"))
     status, after = await ask("PUT", f"/api/v1/dashboard/{created['id']}", created)
 
     assert status == 200
     assert after["widgets"] == created["widgets"]
 
 
-async def test_a_widget_with_an_unknown_field_is_refused_with_its_position(ask) -> None:
+async def test_widget_with_an_unknown_field_is_rejected_with_its_position(ask) -> None:
     body = generated("dashboard.json")
     body["widgets"][2]["definition"]["color_preference"] = "background"
     kind = body["widgets"][2]["definition"]["type"]
@@ -172,7 +174,7 @@ async def test_a_widget_with_an_unknown_field_is_refused_with_its_position(ask) 
         {"template_variables": [{"name": "a", "default": "b", "defaults": ["b"]}]},
     ],
 )
-async def test_a_dashboard_that_cannot_be_is_refused(ask, change) -> None:
+async def test_invalid_dashboard_is_rejected(ask, change) -> None:
     status, _ = await ask("POST", "/api/v1/dashboard", generated("dashboard.json") | change)
 
     assert status == 400
@@ -182,15 +184,15 @@ async def test_widgets_inside_a_group_get_ids_too(ask) -> None:
     note = {"definition": {"type": "note", "content": "hello"}}
     group = {"definition": {"type": "group", "layout_type": "ordered", "widgets": [note]}}
     body = {"title": "x", "layout_type": "ordered", "widgets": [group]}
-    created = await made(ask, "/api/v1/dashboard", body)
+    created = await create(ask, "/api/v1/dashboard", body)
 
     assert "id" in created["widgets"][0]["definition"]["widgets"][0]
     assert (await ask("DELETE", "/api/v1/dashboard", {"data": "all"}))[0] == 400
 
 
-async def test_several_dashboards_go_together_or_not_at_all(ask) -> None:
+async def test_deletion_of_several_dashboards_is_atomic(ask) -> None:
     body = {"title": "x", "layout_type": "ordered", "widgets": []}
-    ids = [(await made(ask, "/api/v1/dashboard", body))["id"] for _ in range(2)]
+    ids = [(await create(ask, "/api/v1/dashboard", body))["id"] for _ in range(2)]
 
     def those(*wanted: str) -> dict[str, Any]:
         return {"data": [{"id": one, "type": "dashboard"} for one in wanted]}
@@ -207,9 +209,9 @@ PIPELINES = "/api/v1/logs/config/pipelines"
 INDEXES = "/api/v1/logs/config/indexes"
 
 
-async def test_a_pipeline_lives(ask) -> None:
+async def test_pipeline_create_read_update_delete(ask) -> None:
     body = generated("pipeline.json")
-    created = await made(ask, PIPELINES, body)
+    created = await create(ask, PIPELINES, body)
     path = f"{PIPELINES}/{created['id']}"
     _, changed = await ask("PUT", path, {"name": "other"})
 
@@ -220,13 +222,13 @@ async def test_a_pipeline_lives(ask) -> None:
     assert (await ask("GET", PIPELINES))[1] == []
 
 
-async def test_of_a_missing_pipeline_the_api_says_bad_request(ask) -> None:
+async def test_missing_pipeline_is_a_bad_request(ask) -> None:
     status, body = await ask("GET", f"{PIPELINES}/nosuch")
 
     assert (status, body["error"]["code"]) == (400, "InvalidArgument")
 
 
-async def test_a_processor_that_does_not_exist_is_refused(ask) -> None:
+async def test_unknown_processor_is_rejected(ask) -> None:
     body = generated("pipeline.json")
     body["processors"].append({"type": "json-parser"})
     status, answer = await ask("POST", PIPELINES, body)
@@ -234,8 +236,8 @@ async def test_a_processor_that_does_not_exist_is_refused(ask) -> None:
     assert (status, answer["error"]["message"]) == (400, "Invalid Pipeline")
 
 
-async def test_the_order_of_pipelines_names_each_of_them(ask) -> None:
-    ids = [(await made(ask, PIPELINES, {"name": name}))["id"] for name in "abc"]
+async def test_pipeline_order_must_contain_every_pipeline(ask) -> None:
+    ids = [(await create(ask, PIPELINES, {"name": name}))["id"] for name in "abc"]
     order = "/api/v1/logs/config/pipeline-order"
     turned = {"pipeline_ids": ids[::-1]}
 
@@ -245,9 +247,9 @@ async def test_the_order_of_pipelines_names_each_of_them(ask) -> None:
     assert [one["id"] for one in (await ask("GET", PIPELINES))[1]] == ids[::-1]
 
 
-async def test_an_index_lives(ask) -> None:
+async def test_index_create_read_update_delete(ask) -> None:
     body = generated("index.json")
-    await made(ask, INDEXES, body)
+    await create(ask, INDEXES, body)
     name = body["name"]
     again, _ = await ask("POST", INDEXES, body)
     change = {"filter": {"query": "*"}, "num_retention_days": 7}
@@ -260,8 +262,8 @@ async def test_an_index_lives(ask) -> None:
     assert (await ask("GET", f"{INDEXES}/{name}"))[0] == 404
 
 
-async def test_a_new_index_stands_behind_the_one_that_takes_everything(ask) -> None:
-    await made(ask, INDEXES, generated("index.json"))
+async def test_new_index_comes_after_the_catch_all_index(ask) -> None:
+    await create(ask, INDEXES, generated("index.json"))
     order = "/api/v1/logs/config/index-order"
     wanted = generated("index-order.json")
 
@@ -277,7 +279,7 @@ LATENCY = "agent.order.latency_ms"
 TAGS = f"/api/v2/metrics/{LATENCY}/tags"
 
 
-async def test_only_a_metric_that_has_reported_is_configured(api, ask) -> None:
+async def test_only_a_reported_metric_can_be_configured(api, ask) -> None:
     body = generated(f"metrics/{LATENCY}.json")
     expected = {"errors": ["Cannot configure tags on a metric that does not exist."]}
 
@@ -288,11 +290,11 @@ async def test_only_a_metric_that_has_reported_is_configured(api, ask) -> None:
     assert (status, refused["errors"][0][-20:]) == (409, " use PATCH to update")
 
 
-async def test_a_configuration_lives(api, ask) -> None:
+async def test_tag_configuration_create_read_update_delete(api, ask) -> None:
     api.report(LATENCY, "distribution")
     api.report("agent.heartbeat", "count")
     body = generated(f"metrics/{LATENCY}.json")
-    await made(ask, TAGS, body, 201)
+    await create(ask, TAGS, body, 201)
     attributes = {"tags": ["market"], "include_percentiles": False}
     change = {"data": {"type": "manage_tags", "id": LATENCY, "attributes": attributes}}
     status, changed = await ask("PATCH", TAGS, change)
@@ -308,25 +310,25 @@ async def test_a_configuration_lives(api, ask) -> None:
     assert (await ask("GET", TAGS))[0] == 404
 
 
-async def found(ask, query) -> list[str]:
+async def filtered(ask, query) -> list[str]:
     status, body = await ask("GET", f"/api/v2/metrics?{query}")
     assert status == 200
     return [one["id"] for one in body["data"]]
 
 
-async def test_metrics_are_found_by_what_was_sent_with_a_tag_of_late(api, ask) -> None:
+async def test_metrics_are_filtered_by_recently_sent_tags(api, ask) -> None:
     api.report("a.a", tags=["service:one"])
     api.report("b.b", tags=["service:two"])
     api.report(LATENCY, "distribution", tags=["service:one"])
-    await made(ask, TAGS, generated(f"metrics/{LATENCY}.json"), 201)
+    await create(ask, TAGS, generated(f"metrics/{LATENCY}.json"), 201)
 
-    assert await found(ask, "filter[tags]=service:one") == [LATENCY, "a.a"]
-    assert await found(ask, "filter[tags]=service:none") == []
+    assert await filtered(ask, "filter[tags]=service:one") == [LATENCY, "a.a"]
+    assert await filtered(ask, "filter[tags]=service:none") == []
     now = api.organisation.now()
     api.organisation.now = lambda: now + 7200
-    assert await found(ask, "filter[tags]=service:one") == []
-    assert await found(ask, "filter[tags]=service:one&window[seconds]=86400") == [LATENCY, "a.a"]
-    assert len(await found(ask, "")) == 3
+    assert await filtered(ask, "filter[tags]=service:one") == []
+    assert await filtered(ask, "filter[tags]=service:one&window[seconds]=86400") == [LATENCY, "a.a"]
+    assert len(await filtered(ask, "")) == 3
 
 
 @pytest.mark.parametrize(
@@ -337,11 +339,11 @@ async def test_metrics_are_found_by_what_was_sent_with_a_tag_of_late(api, ask) -
         "filter[tags]=service:one&window[seconds]=long",
     ],
 )
-async def test_a_search_of_metrics_that_cannot_be_read_is_refused(ask, query) -> None:
+async def test_invalid_metric_search_is_rejected(ask, query) -> None:
     assert (await ask("GET", f"/api/v2/metrics?{query}"))[0] == 400
 
 
-async def test_metrics_come_in_pages(api, ask) -> None:
+async def test_metrics_are_listed_in_pages(api, ask) -> None:
     for name in ("a.a", "b.b", "c.c"):
         api.report(name)
     _, first = await ask("GET", "/api/v2/metrics?page[size]=2")
@@ -357,7 +359,7 @@ async def test_metrics_come_in_pages(api, ask) -> None:
     ("metric_type", "more"),
     [("gauge", {}), ("distribution", {"colour": "red"})],
 )
-async def test_a_configuration_of_another_type_is_refused(api, ask, metric_type, more) -> None:
+async def test_tag_configuration_of_another_type_is_rejected(api, ask, metric_type, more) -> None:
     api.report(LATENCY, "distribution")
     attributes = {"metric_type": metric_type, "tags": []} | more
     body = {"data": {"type": "manage_tags", "id": LATENCY, "attributes": attributes}}
@@ -372,23 +374,23 @@ async def test_a_configuration_of_another_type_is_refused(api, ask, metric_type,
         {"type": "manage_tags", "id": LATENCY},
     ],
 )
-async def test_a_configuration_is_of_the_metric_in_the_path(api, ask, data) -> None:
+async def test_tag_configuration_must_match_the_metric_in_the_path(api, ask, data) -> None:
     api.report(LATENCY, "distribution")
     body = generated(f"metrics/{LATENCY}.json")
-    await made(ask, TAGS, body, 201)
+    await create(ask, TAGS, body, 201)
 
     assert (await ask("PATCH", TAGS, {"data": data}))[0] == 400
 
 
-async def test_a_count_is_configured_without_percentiles(api, ask) -> None:
+async def test_count_is_configured_without_percentiles(api, ask) -> None:
     api.report("agent.heartbeat", "count")
     body = generated("metrics/agent.heartbeat.json")
-    created = await made(ask, "/api/v2/metrics/agent.heartbeat/tags", body, 201)
+    created = await create(ask, "/api/v2/metrics/agent.heartbeat/tags", body, 201)
 
     assert "include_percentiles" not in created["data"]["attributes"]
 
 
-async def test_percentiles_are_for_distributions(api, ask) -> None:
+async def test_percentiles_require_a_distribution(api, ask) -> None:
     api.report("agent.heartbeat", "count")
     attributes = {"metric_type": "count", "tags": [], "include_percentiles": True}
     body = {"data": {"type": "manage_tags", "id": "agent.heartbeat", "attributes": attributes}}
@@ -396,7 +398,7 @@ async def test_percentiles_are_for_distributions(api, ask) -> None:
     assert (await ask("POST", "/api/v2/metrics/agent.heartbeat/tags", body))[0] == 400
 
 
-async def test_metadata_belongs_to_metrics_that_have_reported(api, ask) -> None:
+async def test_metadata_requires_a_reported_metric(api, ask) -> None:
     path = "/api/v1/metrics/agent.heartbeat"
 
     assert await ask("GET", path) == (404, {"errors": ["metric_name not found"]})
@@ -410,9 +412,9 @@ async def test_metadata_belongs_to_metrics_that_have_reported(api, ask) -> None:
 # Notebooks
 
 
-async def test_a_notebook_lives(ask) -> None:
+async def test_notebook_create_read_update_delete(ask) -> None:
     body = generated("notebook.json")
-    created = (await made(ask, "/api/v1/notebooks", body))["data"]
+    created = (await create(ask, "/api/v1/notebooks", body))["data"]
     path = f"/api/v1/notebooks/{created['id']}"
     body["data"]["attributes"]["name"] = "Other"
     status, changed = await ask("PUT", path, body)
@@ -427,7 +429,7 @@ async def test_a_notebook_lives(ask) -> None:
     assert (await ask("GET", path))[0] == 404
 
 
-async def test_a_notebook_without_cells_is_refused(ask) -> None:
+async def test_notebook_without_cells_is_rejected(ask) -> None:
     body = generated("notebook.json")
     del body["data"]["attributes"]["cells"]
 
@@ -443,16 +445,16 @@ async def scanner_group(ask) -> str:
     _, configuration = await ask("GET", SCANNER)
     body = generated("scanner/agents.json")
     body["data"]["relationships"]["configuration"]["data"]["id"] = configuration["data"]["id"]
-    return str((await made(ask, f"{SCANNER}/groups", body))["data"]["id"])
+    return str((await create(ask, f"{SCANNER}/groups", body))["data"]["id"])
 
 
 async def scanner_rule(ask, group: str) -> str:
     body = generated("scanner/rules/api-keys.json")
     body["data"]["relationships"]["group"]["data"]["id"] = group
-    return str((await made(ask, f"{SCANNER}/rules", body))["data"]["id"])
+    return str((await create(ask, f"{SCANNER}/rules", body))["data"]["id"])
 
 
-async def test_groups_and_rules_of_the_scanner_live(ask) -> None:
+async def test_scanner_group_and_rule_create_read_update_delete(ask) -> None:
     group = await scanner_group(ask)
     rule = await scanner_rule(ask, group)
     change = {
@@ -470,7 +472,9 @@ async def test_groups_and_rules_of_the_scanner_live(ask) -> None:
     assert (await ask("GET", SCANNER))[1]["included"] == []
 
 
-async def test_every_change_of_the_scanner_makes_a_version_and_an_old_one_is_refused(ask) -> None:
+async def test_every_scanner_change_increments_the_version_and_old_versions_are_rejected(
+    ask,
+) -> None:
     group = await scanner_group(ask)
     _, read = await ask("GET", SCANNER)
     version = read["meta"]["version"]
@@ -484,7 +488,7 @@ async def test_every_change_of_the_scanner_makes_a_version_and_an_old_one_is_ref
     assert (await ask("PATCH", path, change))[0] == 400
 
 
-async def test_the_order_of_groups_names_each_of_them(ask) -> None:
+async def test_group_order_must_contain_every_group(ask) -> None:
     first, second = await scanner_group(ask), await scanner_group(ask)
 
     def order(*ids: str) -> dict[str, Any]:
@@ -497,14 +501,14 @@ async def test_the_order_of_groups_names_each_of_them(ask) -> None:
     assert [one["id"] for one in read["data"]["relationships"]["groups"]["data"]] == [second, first]
 
 
-async def test_a_group_without_a_filter_is_refused(ask) -> None:
+async def test_group_without_a_filter_is_rejected(ask) -> None:
     body = generated("scanner/agents.json")
     body["data"]["attributes"]["colour"] = "red"
 
     assert (await ask("POST", f"{SCANNER}/groups", body))[0] == 400
 
 
-async def test_a_group_needs_the_configuration_and_a_rule_its_group(ask) -> None:
+async def test_group_requires_the_configuration_and_rule_requires_its_group(ask) -> None:
     rule = generated("scanner/rules/api-keys.json")
 
     assert (await ask("POST", f"{SCANNER}/groups", generated("scanner/agents.json")))[0] == 400

@@ -1,4 +1,4 @@
-"""Datadog's own API client against the stand-in: every answer parses into its models, and nothing is left over."""
+"""Datadog's own API client against the stand-in: every response parses into its models without unknown fields."""
 
 import json
 import warnings
@@ -27,14 +27,15 @@ from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 from support.datadog_models import faults
 
 with warnings.catch_warnings():
-    # A docstring of it has an escape sequence that Python warns of when it compiles the module.
+    # One of its docstrings has an escape sequence that causes a warning when Python compiles the
+    # module.
     warnings.simplefilter("ignore")
     from datadog_api_client.v1.api.logs_pipelines_api import LogsPipelinesApi
 
 OBSERVABILITY = Path(__file__).parents[3] / "observability"
 LATENCY = "agent.order.latency_ms"
 UNDOCUMENTED = ("Monitor.org_id", "Monitor.created_at", "Monitor.overall_state_modified")
-"""Fields that the real API sends although its own schema does not have them."""
+"""Fields that the real API sends although they are missing in its own schema."""
 
 
 def generated(name: str) -> Any:
@@ -56,7 +57,7 @@ def client(api: DatadogApi) -> Iterator[ApiClient]:
 
 
 def clean(answer: Any) -> Any:
-    """The answer, after a strict walk over its models."""
+    """Return the response after a strict walk over its models."""
     for item in answer if isinstance(answer, list) else [answer]:
         left = [
             fault
@@ -178,7 +179,7 @@ def test_deployments(client: ApiClient) -> None:
     clean(dora.get_dora_deployment(created.id))
 
 
-def test_refusals_become_the_clients_exceptions(api: DatadogApi, client: ApiClient) -> None:
+def test_error_responses_become_client_exceptions(api: DatadogApi, client: ApiClient) -> None:
     monitors = MonitorsApi(client)
     body = generated("monitors/drawdown.json")
     monitors.create_monitor(body=body)

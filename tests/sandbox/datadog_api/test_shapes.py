@@ -1,4 +1,4 @@
-"""What bodies may look like: generated from the client's models, and true to them."""
+"""Shapes of request bodies: generated from the client's models, and consistent with them."""
 
 import json
 from copy import deepcopy
@@ -20,13 +20,13 @@ def dashboard() -> dict[str, Any]:
     return document
 
 
-def test_the_shapes_are_those_of_the_client() -> None:
+def test_shapes_equal_the_models_of_the_client() -> None:
     stored = ROOT / "sandbox/src/purpleflea_sandbox/datadog/api/shapes.json"
 
     assert stored.read_text() == datadog_shapes.document()
 
 
-def test_what_the_clients_models_find_is_found_here_too() -> None:
+def test_faults_detected_by_the_client_models_are_detected() -> None:
     broken = dashboard()
     broken["widgets"][0]["definition"]["color_preference"] = "background"
 
@@ -50,11 +50,11 @@ def test_what_the_clients_models_find_is_found_here_too() -> None:
         ({"colour": "red"}, "colour: unknown field"),
     ],
 )
-def test_a_wrong_field_is_named(change: dict[str, Any], fault: str) -> None:
+def test_invalid_field_is_named(change: dict[str, Any], fault: str) -> None:
     assert shapes.faults(dashboard() | change, "v1.Dashboard") == [fault]
 
 
-def test_a_required_field_is_missed_unless_the_body_is_partial() -> None:
+def test_missing_required_field_is_a_fault_unless_the_body_is_partial() -> None:
     body = dashboard()
     del body["layout_type"]
 
@@ -62,14 +62,14 @@ def test_a_required_field_is_missed_unless_the_body_is_partial() -> None:
     assert shapes.faults(body, "v1.Dashboard", partial=True) == []
 
 
-def test_of_several_forms_the_one_of_the_right_type_is_complained_about() -> None:
+def test_faults_are_reported_for_the_variant_of_the_right_type() -> None:
     body = deepcopy(dashboard())
     body["widgets"] = [{"definition": {"type": "toplist"}}]
 
     assert shapes.faults(body, "v1.Dashboard") == ["widgets[0].definition.requests: required"]
 
 
-def test_what_is_in_a_map_and_what_is_only_a_name_for_a_type_is_looked_at_too() -> None:
+def test_map_values_and_type_aliases_are_validated() -> None:
     monitor = {"type": "query alert", "query": "x"}
 
     assert shapes.faults(monitor | {"options": {"silenced": {"*": None}}}, "v1.Monitor") == []
@@ -77,11 +77,11 @@ def test_what_is_in_a_map_and_what_is_only_a_name_for_a_type_is_looked_at_too() 
     assert shapes.faults(monitor | {"options": {"silenced": []}}, "v1.Monitor")
 
 
-def test_a_truth_value_is_no_number() -> None:
+def test_boolean_is_not_a_number() -> None:
     body = {"type": "query alert", "query": "x", "priority": True}
 
     assert shapes.faults(body, "v1.Monitor")
 
 
-def test_a_body_that_is_no_object_is_refused() -> None:
+def test_body_that_is_not_an_object_is_rejected() -> None:
     assert shapes.faults([], "v1.Monitor") == ["body: [] is not an object"]

@@ -1,4 +1,4 @@
-"""A store to fill with a few calls, at a time that the test sets."""
+"""Store filled by single calls, at a time that the test sets."""
 
 import json
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from purpleflea_sandbox.datadog.evaluation.conditions import Data, readings
-from purpleflea_sandbox.datadog.evaluation.received import Received
-from purpleflea_sandbox.datadog.evaluation.runner import Monitoring
+from purpleflea_sandbox.datadog.evaluation.conditions import EvaluationData, evaluate
+from purpleflea_sandbox.datadog.evaluation.data_source import StoreSource
 from purpleflea_sandbox.datadog.intake import messages
 from purpleflea_sandbox.datadog.intake.store import Store
+from purpleflea_sandbox.datadog.monitor_runner import MonitorRunner
 from purpleflea_sandbox.datadog.queries import read
 
 NOW = 1_800_000_000.0
 
 
 @dataclass(kw_only=True)
-class World:
-    """What was received, and the time; `ago` is in seconds before now."""
+class ReceivedData:
+    """Received data and the current time; `ago` is in seconds before `now`."""
 
     now: float = NOW
     store: Store = field(default_factory=Store)
@@ -37,7 +37,7 @@ class World:
     def count(self, metric: str, value: float, *tags: str, ago: float = 0) -> None:
         self.send(metric, "count", value, *tags, ago=ago)
 
-    def spread(self, metric: str, values: list[float], *tags: str, ago: float = 0) -> None:
+    def distribution(self, metric: str, values: list[float], *tags: str, ago: float = 0) -> None:
         series = self.store.series.open(metric, "distribution", tags=tags, host="node-1")
         self.store.series.add_values(series, int(self.now - ago), values)
 
@@ -61,29 +61,31 @@ class World:
         }
         self.store.traces.add([base | changes], ["agent_id:a"])
 
-    def data(self) -> Data:
-        return Data(metrics=Received(self.store), logs=self.store.logs, objectives=self.objectives)
+    def evaluation_data(self) -> EvaluationData:
+        return EvaluationData(
+            metrics=StoreSource(self.store), logs=self.store.logs, objectives=self.objectives
+        )
 
     def values(self, query: str, kind: str = "query alert") -> dict[str, float | None]:
-        """What a monitor's query comes to now, by the last value of its group."""
-        found = readings(read.condition(query, kind), self.data(), self.now)
+        """Return the current value of a monitor's query per group, by the last tag value of the group."""
+        results = evaluate(read.condition(query, kind), self.evaluation_data(), self.now)
         return {
-            (group[-1][1] if group else "*"): reading.value
-            for group, reading in found.groups.items()
+            (group[-1][1] if group else "*"): result.value
+            for group, result in results.groups.items()
         }
 
-    def monitoring(self) -> Monitoring:
-        return Monitoring(
+    def monitor_runner(self) -> MonitorRunner:
+        return MonitorRunner(
             self.store, lambda: self.monitors, lambda: self.objectives, lambda: self.now
         )
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def received() -> ReceivedData:
+    return ReceivedData()
 
 
 @pytest.fixture
 def generated(repository: Path) -> Path:
-    """The folder of the definitions that this project makes."""
+    """Return the folder of this project's generated definitions."""
     return repository / "observability"

@@ -1,11 +1,11 @@
-"""Values are computed in threads while the intake goes on taking data."""
+"""Values are computed in threads while the intake receives data."""
 
 import asyncio
 
 from purpleflea_sandbox.datadog.api.organisation import Monitor, Organisation
+from purpleflea_sandbox.datadog.evaluation_bridge import EvaluationBridge
 from purpleflea_sandbox.datadog.intake.receive import take_distributions, take_series
 from purpleflea_sandbox.datadog.intake.store import Store
-from purpleflea_sandbox.datadog.observing import Observing
 from support.fleet_data import FleetData
 
 NOW = 1_800_000_000
@@ -17,8 +17,8 @@ QUERIES = (
 
 
 def organisation():
-    found = Organisation(Store(), now=lambda: float(NOW))
-    FleetData(found.data, NOW, [f"a-{number}" for number in range(30)]).fill(120)
+    created = Organisation(Store(), now=lambda: float(NOW))
+    FleetData(created.data, NOW, [f"a-{number}" for number in range(30)]).fill(120)
     for number, query in enumerate(QUERIES):
         definition = {
             "name": query,
@@ -27,14 +27,14 @@ def organisation():
             "options": {},
             "tags": [],
         }
-        found.monitors[number] = Monitor(id=number, definition=definition, created=0, modified=0)
-    return found
+        created.monitors[number] = Monitor(id=number, definition=definition, created=0, modified=0)
+    return created
 
 
-async def test_what_arrives_while_values_are_computed_disturbs_neither():
-    """New series, full rings, distributions: all that a reader could stumble over."""
-    found = organisation()
-    monitoring = Observing(found, {}).monitoring
+async def test_data_may_arrive_while_values_are_computed():
+    """Add new series, full ring buffers and distributions during the evaluation."""
+    org = organisation()
+    monitor_runner = EvaluationBridge(org, {}).monitor_runner
     done = asyncio.Event()
     sent = 0
 
@@ -44,43 +44,45 @@ async def test_what_arrives_while_values_are_computed_disturbs_neither():
             sent += 1
             tags = [f"agent_id:b-{sent % 300}"]
             point = {"timestamp": NOW - sent % 300, "value": 1}
-            with found.data.lock:
+            with org.data.lock:
                 take_series(
-                    found.data, {"series": [{"metric": "x", "points": [point], "tags": tags}]}
+                    org.data, {"series": [{"metric": "x", "points": [point], "tags": tags}]}
                 )
                 metric = {
                     "metric": "agent.order.latency_ms",
                     "points": [[NOW, [1.0]]],
                     "tags": tags,
                 }
-                take_distributions(found.data, {"series": [metric]})
+                take_distributions(org.data, {"series": [metric]})
             await asyncio.sleep(0)
 
     sender = asyncio.create_task(send())
     for _ in range(10):
-        await monitoring.once()
+        await monitor_runner.once()
     done.set()
     await sender
     assert sent > 10
-    assert {state.refusal for state in monitoring.states.values()} == {""}
-    await monitoring.once()
-    assert len(monitoring.state("0").groups) == min(sent, 300)
+    assert {state.refusal for state in monitor_runner.states.values()} == {""}
+    await monitor_runner.once()
+    assert len(monitor_runner.state("0").groups) == min(sent, 300)
 
 
-async def test_the_states_are_written_into_the_organisation():
-    found = organisation()
-    await Observing(found, {}).monitoring.once()
-    monitor = found.monitors[1]
+async def test_states_are_written_to_the_organization():
+    org = organisation()
+    await EvaluationBridge(org, {}).monitor_runner.once()
+    monitor = org.monitors[1]
     assert monitor.overall_state == "OK"
     assert monitor.groups["agent_id:a-7"]["status"] == "OK"
     assert len(monitor.groups) == 30
 
 
-async def test_evaluation_runs_as_long_as_the_block_and_ends_with_it():
-    observing = Observing(organisation(), {})
-    told = asyncio.Queue()
-    observing.monitoring.kept.append(lambda monitor_id, state: told.put_nowait(monitor_id))
-    async with observing.running(0), asyncio.timeout(60):
-        found = [await told.get() for _ in range(3 * len(QUERIES))]
-    assert found == [*map(str, range(len(QUERIES)))] * 3
+async def test_evaluation_runs_until_the_block_ends():
+    bridge = EvaluationBridge(organisation(), {})
+    evaluated = asyncio.Queue()
+    bridge.monitor_runner.state_listeners.append(
+        lambda monitor_id, state: evaluated.put_nowait(monitor_id)
+    )
+    async with bridge.running(0), asyncio.timeout(60):
+        ids = [await evaluated.get() for _ in range(3 * len(QUERIES))]
+    assert ids == [*map(str, range(len(QUERIES)))] * 3
     assert asyncio.all_tasks() == {asyncio.current_task()}

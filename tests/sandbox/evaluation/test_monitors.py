@@ -28,42 +28,45 @@ def drawdown(number=1, **options):
     )
 
 
-def states(monitoring, number):
+def states(monitor_runner, number):
     return {
-        messages.scope(group): one.status
-        for group, one in monitoring.state(str(number)).groups.items()
+        messages.scope(group): item.status
+        for group, item in monitor_runner.state(str(number)).groups.items()
     }
 
 
-async def test_only_the_agent_that_is_meant_alerts_and_it_recovers(world):
-    world.monitors = [drawdown(thresholds={"critical": 15, "critical_recovery": 8})]
-    monitoring = world.monitoring()
-    world.gauge("drawdown", 20, "agent_id:a")
-    world.gauge("drawdown", 2, "agent_id:b")
-    await monitoring.once()
-    assert states(monitoring, 1) == {"agent_id:a": Status.ALERT, "agent_id:b": Status.OK}
+async def test_only_the_affected_agent_alerts_and_recovers(received):
+    received.monitors = [drawdown(thresholds={"critical": 15, "critical_recovery": 8})]
+    monitor_runner = received.monitor_runner()
+    received.gauge("drawdown", 20, "agent_id:a")
+    received.gauge("drawdown", 2, "agent_id:b")
+    await monitor_runner.once()
+    assert states(monitor_runner, 1) == {"agent_id:a": Status.ALERT, "agent_id:b": Status.OK}
 
-    world.now += 600
-    world.gauge("drawdown", 9, "agent_id:a")
-    await monitoring.once()
-    assert states(monitoring, 1)["agent_id:a"] is Status.ALERT
+    received.now += 600
+    received.gauge("drawdown", 9, "agent_id:a")
+    await monitor_runner.once()
+    assert states(monitor_runner, 1)["agent_id:a"] is Status.ALERT
 
-    world.now += 600
-    world.gauge("drawdown", 7, "agent_id:a")
-    await monitoring.once()
-    assert states(monitoring, 1)["agent_id:a"] is Status.OK
-    assert [note.text for note in monitoring.notifications] == ["a at 20 % @webhook-desk", "fine"]
+    received.now += 600
+    received.gauge("drawdown", 7, "agent_id:a")
+    await monitor_runner.once()
+    assert states(monitor_runner, 1)["agent_id:a"] is Status.OK
+    assert [notification.text for notification in monitor_runner.notifications] == [
+        "a at 20 % @webhook-desk",
+        "fine",
+    ]
 
 
-async def test_an_evaluation_delay_looks_at_the_past(world):
-    world.monitors = [drawdown(evaluation_delay=60)]
-    monitoring = world.monitoring()
-    world.gauge("drawdown", 20, "agent_id:a")
-    await monitoring.once()
-    assert states(monitoring, 1) == {}
-    world.now += 60
-    await monitoring.once()
-    assert states(monitoring, 1) == {"agent_id:a": Status.ALERT}
+async def test_evaluation_delay_shifts_the_window_into_the_past(received):
+    received.monitors = [drawdown(evaluation_delay=60)]
+    monitor_runner = received.monitor_runner()
+    received.gauge("drawdown", 20, "agent_id:a")
+    await monitor_runner.once()
+    assert states(monitor_runner, 1) == {}
+    received.now += 60
+    await monitor_runner.once()
+    assert states(monitor_runner, 1) == {"agent_id:a": Status.ALERT}
 
 
 @pytest.mark.parametrize(
@@ -79,70 +82,70 @@ async def test_an_evaluation_delay_looks_at_the_past(world):
         ("(1 || 2) && 1", 9, 20, Status.WARN),
     ],
 )
-async def test_a_composite_is_made_of_its_members_states(world, query, left, right, status):
+async def test_composite_combines_the_states_of_its_members(received, query, left, right, status):
     warned = {"thresholds": {"critical": 15, "warning": 8}}
     second = drawdown(2, **warned) | {"query": "max(last_5m):max:other{*} by {agent_id} > 15"}
-    world.monitors = [monitor(3, query, "composite"), drawdown(1, **warned), second]
-    monitoring = world.monitoring()
-    world.gauge("drawdown", left, "agent_id:a")
-    world.gauge("other", right, "agent_id:a")
-    world.gauge("drawdown", 99, "agent_id:only-here")
-    await monitoring.once()
-    assert states(monitoring, 3) == {"agent_id:a": status}
+    received.monitors = [monitor(3, query, "composite"), drawdown(1, **warned), second]
+    monitor_runner = received.monitor_runner()
+    received.gauge("drawdown", left, "agent_id:a")
+    received.gauge("other", right, "agent_id:a")
+    received.gauge("drawdown", 99, "agent_id:only-here")
+    await monitor_runner.once()
+    assert states(monitor_runner, 3) == {"agent_id:a": status}
 
 
-async def test_a_member_without_groups_meets_every_group(world):
+async def test_member_without_groups_is_combined_with_every_group(received):
     simple = monitor(2, "sum(last_5m):sum:calls{*}.as_count() > 5")
-    world.monitors = [drawdown(), simple, monitor(3, "1 && 2", "composite")]
-    monitoring = world.monitoring()
-    world.gauge("drawdown", 20, "agent_id:a")
-    world.count("calls", 9)
-    await monitoring.once()
-    assert states(monitoring, 3) == {"agent_id:a": Status.ALERT}
+    received.monitors = [drawdown(), simple, monitor(3, "1 && 2", "composite")]
+    monitor_runner = received.monitor_runner()
+    received.gauge("drawdown", 20, "agent_id:a")
+    received.count("calls", 9)
+    await monitor_runner.once()
+    assert states(monitor_runner, 3) == {"agent_id:a": Status.ALERT}
 
 
-async def test_what_cannot_be_evaluated_says_why_and_stops_nobody(world):
-    world.monitors = [
+async def test_unsupported_monitor_has_a_reason_and_others_are_evaluated(received):
+    received.monitors = [
         monitor(1, "top(max:a{*}) > 1"),
         monitor(2, "1 && 9", "composite"),
         monitor(3, "burn", "rum alert"),
         drawdown(4),
     ]
-    world.gauge("drawdown", 20, "agent_id:a")
-    monitoring = world.monitoring()
-    await monitoring.once()
-    refusals = [monitoring.state(one).refusal for one in "1234"]
+    received.gauge("drawdown", 20, "agent_id:a")
+    monitor_runner = received.monitor_runner()
+    await monitor_runner.once()
+    refusals = [monitor_runner.state(item).refusal for item in "1234"]
     assert "unreadable query" in refusals[0]
-    assert refusals[1] == "there is no monitor 9"
+    assert refusals[1] == "missing monitors: 9"
     assert "rum alert" in refusals[2]
     assert refusals[3] == ""
-    assert monitoring.state("4").status is Status.ALERT
+    assert monitor_runner.state("4").status is Status.ALERT
 
 
-async def test_a_monitor_that_is_deleted_has_no_state_any_more(world):
-    world.monitors = [drawdown(1), drawdown(2)]
-    monitoring = world.monitoring()
-    await monitoring.once()
-    world.monitors = world.monitors[1:]
-    await monitoring.once()
-    assert list(monitoring.states) == ["2"]
+async def test_deleted_monitor_has_no_state(received):
+    received.monitors = [drawdown(1), drawdown(2)]
+    monitor_runner = received.monitor_runner()
+    await monitor_runner.once()
+    received.monitors = received.monitors[1:]
+    await monitor_runner.once()
+    assert list(monitor_runner.states) == ["2"]
 
 
-async def test_a_group_without_data_for_a_day_is_forgotten(world):
-    world.monitors = [drawdown()]
-    monitoring = world.monitoring()
-    world.gauge("drawdown", 20, "agent_id:a")
-    await monitoring.once()
-    world.now += 86_399
-    await monitoring.once()
-    assert states(monitoring, 1) == {"agent_id:a": Status.ALERT}
-    world.now += 1
-    await monitoring.once()
-    assert states(monitoring, 1) == {}
+async def test_group_without_data_for_a_day_is_removed(received):
+    received.monitors = [drawdown()]
+    monitor_runner = received.monitor_runner()
+    received.gauge("drawdown", 20, "agent_id:a")
+    await monitor_runner.once()
+    received.now += 86_399
+    await monitor_runner.once()
+    assert states(monitor_runner, 1) == {"agent_id:a": Status.ALERT}
+    received.now += 1
+    await monitor_runner.once()
+    assert states(monitor_runner, 1) == {}
 
 
-async def test_a_dead_agent_is_no_data_for_its_heartbeat_and_zero_for_its_errors(world):
-    world.monitors = [
+async def test_stopped_agent_is_no_data_for_heartbeat_and_zero_for_errors(received):
+    received.monitors = [
         monitor(
             1,
             "sum(last_5m):sum:beats{*} by {agent_id}.as_count() < 1",
@@ -151,31 +154,31 @@ async def test_a_dead_agent_is_no_data_for_its_heartbeat_and_zero_for_its_errors
         ),
         monitor(2, "sum(last_5m):sum:drops{*} by {agent_id}.as_count() > 10"),
     ]
-    monitoring = world.monitoring()
-    world.count("beats", 1, "agent_id:a")
-    world.count("drops", 20, "agent_id:a")
-    await monitoring.once()
-    assert [monitoring.state(one).status for one in "12"] == [Status.OK, Status.ALERT]
-    world.now += 599
-    await monitoring.once()
-    assert [monitoring.state(one).status for one in "12"] == [Status.OK, Status.OK]
-    world.now += 1
-    await monitoring.once()
-    assert [monitoring.state(one).status for one in "12"] == [Status.NO_DATA, Status.OK]
+    monitor_runner = received.monitor_runner()
+    received.count("beats", 1, "agent_id:a")
+    received.count("drops", 20, "agent_id:a")
+    await monitor_runner.once()
+    assert [monitor_runner.state(item).status for item in "12"] == [Status.OK, Status.ALERT]
+    received.now += 599
+    await monitor_runner.once()
+    assert [monitor_runner.state(item).status for item in "12"] == [Status.OK, Status.OK]
+    received.now += 1
+    await monitor_runner.once()
+    assert [monitor_runner.state(item).status for item in "12"] == [Status.NO_DATA, Status.OK]
 
 
-async def test_another_query_starts_from_nothing(world):
-    world.monitors = [drawdown(thresholds={"critical": 15, "critical_recovery": 1})]
-    monitoring = world.monitoring()
-    world.gauge("drawdown", 20, "agent_id:a")
-    await monitoring.once()
-    world.monitors = [world.monitors[0] | {"query": "max(last_5m):max:drawdown{*} > 50"}]
-    await monitoring.once()
-    assert states(monitoring, 1) == {"*": Status.OK}
+async def test_changed_query_starts_with_an_empty_state(received):
+    received.monitors = [drawdown(thresholds={"critical": 15, "critical_recovery": 1})]
+    monitor_runner = received.monitor_runner()
+    received.gauge("drawdown", 20, "agent_id:a")
+    await monitor_runner.once()
+    received.monitors = [received.monitors[0] | {"query": "max(last_5m):max:drawdown{*} > 50"}]
+    await monitor_runner.once()
+    assert states(monitor_runner, 1) == {"*": Status.OK}
 
 
-async def test_every_monitor_of_this_project_is_evaluated(world, generated):
-    """References are resolved as the operator resolves them: to ids."""
+async def test_every_monitor_of_this_project_is_evaluated(received, generated):
+    """Replace references by ids, as the operator does."""
     definitions = [json.loads(path.read_text()) for path in sorted(generated.glob("monitors/*"))
                    if path.is_file()]  # fmt: skip
     by_name = {path.stem: number for number, path in enumerate(
@@ -183,18 +186,18 @@ async def test_every_monitor_of_this_project_is_evaluated(world, generated):
     references = [
         json.loads(path.read_text()) for path in sorted(generated.glob("monitors/by-reference/*"))
     ]
-    for one in references:
+    for item in references:
         for name, number in by_name.items():
-            one["query"] = one["query"].replace(f"<monitor:{name}>", str(number))
-        one["query"] = one["query"].replace("<slo:api-success>", "slo")
-    world.objectives["slo"] = json.loads((generated / "slo.json").read_text())
-    world.monitors = [
-        {**one, "id": number} for number, one in enumerate((*definitions, *references))
+            item["query"] = item["query"].replace(f"<monitor:{name}>", str(number))
+        item["query"] = item["query"].replace("<slo:api-success>", "slo")
+    received.objectives["slo"] = json.loads((generated / "slo.json").read_text())
+    received.monitors = [
+        {**item, "id": number} for number, item in enumerate((*definitions, *references))
     ]
-    monitoring = world.monitoring()
-    await monitoring.once()
-    assert len(monitoring.states) == len(world.monitors) > 10
-    assert {one.refusal for one in monitoring.states.values()} == {""}
+    monitor_runner = received.monitor_runner()
+    await monitor_runner.once()
+    assert len(monitor_runner.states) == len(received.monitors) > 10
+    assert {item.refusal for item in monitor_runner.states.values()} == {""}
 
 
 STATE = GroupState(status=Status.ALERT, value=12.34567, first_seen=0, last_data=0, changed=0)
@@ -202,7 +205,7 @@ GROUP = (("agent_id", "a"),)
 
 
 @pytest.mark.parametrize(
-    ("text", "turn", "expected"),
+    ("text", "transition", "expected"),
     [
         ("{{#is_alert}}A{{/is_alert}}{{#is_recovery}}R{{/is_recovery}}", "OK A", "A"),
         ("{{#is_alert}}A{{/is_alert}}{{#is_recovery}}R{{/is_recovery}}", "A OK", "R"),
@@ -216,10 +219,10 @@ GROUP = (("agent_id", "a"),)
         ("{{value}} of {{threshold}} by {{agent_id.name}} {{ agent_id }} {{no}}!", "OK A", "12.346 of 15 by a a !"),
     ],
 )  # fmt: skip
-def test_a_message_says_what_is_meant_for_the_turn(text, turn, expected):
-    words = {"OK": Status.OK, "W": Status.WARN, "A": Status.ALERT, "N": Status.NO_DATA}
-    before, after = (words[word] for word in turn.split())
-    assert messages.rendered(text, Transition(before, after), GROUP, STATE, 15.0) == expected
+def test_message_contains_the_blocks_of_the_transition(text, transition, expected):
+    names = {"OK": Status.OK, "W": Status.WARN, "A": Status.ALERT, "N": Status.NO_DATA}
+    before, after = (names[name] for name in transition.split())
+    assert messages.render(text, Transition(before, after), GROUP, STATE, 15.0) == expected
 
 
 @pytest.mark.parametrize(
@@ -230,13 +233,15 @@ def test_a_message_says_what_is_meant_for_the_turn(text, turn, expected):
         ("mail b@example.com", []),
     ],
 )
-def test_the_handles_of_a_message_are_found(text, handles):
+def test_handles_of_a_message_are_parsed(text, handles):
     assert messages.handles(text) == handles
 
 
-async def test_without_any_log_a_log_monitor_is_fine_and_without_any_metric_there_is_no_data(world):
+async def test_log_monitor_without_logs_is_ok_and_metric_monitor_without_data_is_no_data(
+    received,
+):
     logs = 'logs("service:s").index("*").rollup("count").by("agent_id").last("10m") > 5'
-    world.monitors = [drawdown(1), monitor(2, logs, "log alert")]
-    monitoring = world.monitoring()
-    await monitoring.once()
-    assert [monitoring.state(one).status for one in "12"] == [Status.NO_DATA, Status.OK]
+    received.monitors = [drawdown(1), monitor(2, logs, "log alert")]
+    monitor_runner = received.monitor_runner()
+    await monitor_runner.once()
+    assert [monitor_runner.state(item).status for item in "12"] == [Status.NO_DATA, Status.OK]

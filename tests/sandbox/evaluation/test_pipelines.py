@@ -1,9 +1,9 @@
-"""What log pipelines make of a log before anything searches or counts it."""
+"""Log pipelines change a log before it is searched or counted."""
 
 import pytest
 
 from purpleflea_sandbox.datadog.api.organisation import Organisation
-from purpleflea_sandbox.datadog.evaluation.pipelines import processed
+from purpleflea_sandbox.datadog.evaluation.pipelines import process
 from purpleflea_sandbox.datadog.intake import messages
 from purpleflea_sandbox.datadog.intake.store import Store
 
@@ -27,14 +27,14 @@ def a_remapper(**changes):
 
 
 def a_pipeline(*processors, query="service:agents", is_enabled=True):
-    found = processors or (a_remapper(),)
-    return {"filter": {"query": query}, "is_enabled": is_enabled, "processors": list(found)}
+    processors = processors or (a_remapper(),)
+    return {"filter": {"query": query}, "is_enabled": is_enabled, "processors": list(processors)}
 
 
-def test_an_attribute_becomes_a_tag_and_stays():
-    found = processed(a_log(), [a_pipeline()])
-    assert found.tags == ("agent_id:momentum-0", "env:prod")
-    assert found.attributes["agent_id"] == "momentum-0"
+def test_attribute_becomes_a_tag_and_is_kept():
+    processed_log = process(a_log(), [a_pipeline()])
+    assert processed_log.tags == ("agent_id:momentum-0", "env:prod")
+    assert processed_log.attributes["agent_id"] == "momentum-0"
 
 
 @pytest.mark.parametrize(
@@ -50,41 +50,41 @@ def test_an_attribute_becomes_a_tag_and_stays():
         a_pipeline({"type": "status-remapper", "is_enabled": True, "sources": ["level"]}),
     ],
 )
-def test_what_a_pipeline_does_not_take_stays_as_it_was(pipeline):
-    assert processed(a_log(), [pipeline]) == a_log()
+def test_log_that_no_pipeline_matches_is_unchanged(pipeline):
+    assert process(a_log(), [pipeline]) == a_log()
 
 
 @pytest.mark.parametrize("query", ["", "*", "service:agents", "env:prod"])
-def test_a_pipeline_takes_what_its_filter_means(query):
-    assert processed(a_log(), [a_pipeline(query=query)]) != a_log()
+def test_pipeline_processes_logs_that_its_filter_matches(query):
+    assert process(a_log(), [a_pipeline(query=query)]) != a_log()
 
 
-def test_a_tag_that_is_there_wins_unless_it_may_be_replaced():
+def test_existing_tag_is_kept_unless_override_is_set():
     tagged = a_log(tags="agent_id:other")
-    assert processed(tagged, [a_pipeline()]) == tagged
-    replaced = processed(tagged, [a_pipeline(a_remapper(override_on_conflict=True))])
+    assert process(tagged, [a_pipeline()]) == tagged
+    replaced = process(tagged, [a_pipeline(a_remapper(override_on_conflict=True))])
     assert replaced.tags == ("agent_id:momentum-0",)
 
 
-def test_an_attribute_is_renamed_and_one_that_is_there_wins():
+def test_attribute_is_renamed_unless_the_target_exists():
     rename = a_remapper(target_type="attribute", target="who", preserve_source=False)
-    assert processed(a_log(), [a_pipeline(rename)]).attributes == {
+    assert process(a_log(), [a_pipeline(rename)]).attributes == {
         "who": "momentum-0",
         "a": {"b": 1},
     }
     kept = a_remapper(target_type="attribute", target="a.b")
-    assert processed(a_log(), [a_pipeline(kept)]) == a_log()
+    assert process(a_log(), [a_pipeline(kept)]) == a_log()
 
 
-def test_the_second_pipeline_sees_what_the_first_one_made():
+def test_second_pipeline_processes_the_result_of_the_first():
     second = a_pipeline(
         a_remapper(target_type="attribute", target="seen"), query="agent_id:momentum-0"
     )
-    found = processed(a_log(), [a_pipeline(), second])
-    assert found.attributes["seen"] == "momentum-0"
+    processed_log = process(a_log(), [a_pipeline(), second])
+    assert processed_log.attributes["seen"] == "momentum-0"
 
 
-def test_a_log_is_processed_when_it_arrives_by_the_pipelines_there_are_then():
+def test_log_is_processed_by_the_pipelines_that_exist_on_arrival():
     organisation = Organisation(Store())
     organisation.data.logs.add(a_log())
     organisation.logs.pipelines["agents"] = a_pipeline()

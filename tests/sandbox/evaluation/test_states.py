@@ -1,22 +1,22 @@
-"""Thresholds, recovery, missing data and reminders, told as the states that a series of values goes through."""
+"""Thresholds, recovery, missing data and reminders, as sequences of statuses for sequences of values."""
 
 from dataclasses import replace
 
 import pytest
 
 from purpleflea_sandbox.datadog.evaluation import states
-from purpleflea_sandbox.datadog.evaluation.readings import Reading
-from purpleflea_sandbox.datadog.evaluation.states import GroupState, Rule, Status
+from purpleflea_sandbox.datadog.evaluation.group_values import GroupValue
+from purpleflea_sandbox.datadog.evaluation.states import AlertRule, GroupState, Status
 from purpleflea_sandbox.datadog.queries.tree import Comparison
 
 SHORT = {"OK": Status.OK, "W": Status.WARN, "A": Status.ALERT, "N": Status.NO_DATA}
-DRAWDOWN = Rule(
+DRAWDOWN = AlertRule(
     comparison=Comparison(">", 15),
     warning=8,
     critical_recovery=8,
     warning_recovery=6,
 )
-BALANCE = Rule(
+BALANCE = AlertRule(
     comparison=Comparison("<", 50),
     warning=200,
     critical_recovery=60,
@@ -25,15 +25,15 @@ BALANCE = Rule(
 MINUTE = 60
 
 
-def walked(rule, values, *, zero=False):
-    """States after each value, one a minute; None is a minute without data."""
-    state, found, now = None, [], 1000
+def status_sequence(rule, values, *, zero=False):
+    """Return the status after each value, with one value per minute. None is a minute without data."""
+    state, statuses, now = None, [], 1000
     for value in values:
         now += MINUTE
-        reading = None if value is None else Reading(value=value, newest=now)
-        state = states.step(rule, state, reading, now, zero=zero)
-        found.append(state and state.status)
-    return found
+        current = None if value is None else GroupValue(value=value, newest=now)
+        state = states.step(rule, state, current, now, zero=zero)
+        statuses.append(state and state.status)
+    return statuses
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def walked(rule, values, *, zero=False):
         (BALANCE, [300, 199, 49, 55, 60, 210, 221], "OK W A A W W OK"),
         (replace(DRAWDOWN, comparison=Comparison(">=", 15)), [15, 8, 7], "A A OK"),
         (replace(BALANCE, comparison=Comparison("<=", 50)), [50, 60, 61], "A A W"),
-        (Rule(comparison=Comparison(">", 5)), [6, 5, 6], "A OK A"),
+        (AlertRule(comparison=Comparison(">", 5)), [6, 5, 6], "A OK A"),
     ],
 )
-def test_a_state_is_left_over_its_recovery_threshold(rule, values, expected):
-    assert walked(rule, values) == [SHORT[word] for word in expected.split()]
+def test_state_ends_only_beyond_its_recovery_threshold(rule, values, expected):
+    assert status_sequence(rule, values) == [SHORT[name] for name in expected.split()]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,16 @@ def test_a_state_is_left_over_its_recovery_threshold(rule, values, expected):
         ({"no_data_after_s": 180}, True, "A A A N N"),
     ],
 )
-def test_missing_data_means_what_the_monitor_says(changes, zero, expected):
-    found = walked(replace(DRAWDOWN, **changes), [16, None, None, None, None], zero=zero)
-    assert found == [SHORT[word] for word in expected.split()]
+def test_missing_data_is_handled_as_the_monitor_configures(changes, zero, expected):
+    statuses = status_sequence(
+        replace(DRAWDOWN, **changes), [16, None, None, None, None], zero=zero
+    )
+    assert statuses == [SHORT[name] for name in expected.split()]
 
 
-def test_data_that_comes_back_ends_no_data():
+def test_returning_data_ends_no_data():
     rule = replace(DRAWDOWN, no_data_after_s=60)
-    assert walked(rule, [1, None, 1, None, 16]) == [
+    assert status_sequence(rule, [1, None, 1, None, 16]) == [
         Status.OK,
         Status.NO_DATA,
         Status.OK,
@@ -79,46 +81,46 @@ def test_data_that_comes_back_ends_no_data():
 
 def test_no_data_counts_from_the_last_point_not_from_the_end_of_the_window():
     rule = replace(DRAWDOWN, no_data_after_s=600)
-    state = states.step(rule, None, Reading(value=1, newest=1000), 1000, zero=False)
-    state = states.step(rule, state, Reading(value=1, newest=1000), 1290, zero=False)
+    state = states.step(rule, None, GroupValue(value=1, newest=1000), 1000, zero=False)
+    state = states.step(rule, state, GroupValue(value=1, newest=1000), 1290, zero=False)
     before = states.step(rule, state, None, 1599, zero=False)
     after = states.step(rule, state, None, 1600, zero=False)
     assert (before.status, after.status) == (Status.OK, Status.NO_DATA)
 
 
-def test_a_new_group_is_judged_after_its_delay():
+def test_new_group_is_evaluated_after_its_delay():
     rule = replace(DRAWDOWN, new_group_delay_s=120)
-    assert walked(rule, [16, 16, 16]) == [Status.OK, Status.OK, Status.ALERT]
+    assert status_sequence(rule, [16, 16, 16]) == [Status.OK, Status.OK, Status.ALERT]
 
 
-def test_a_group_that_was_never_seen_has_no_state():
-    assert walked(DRAWDOWN, [None, 16]) == [None, Status.ALERT]
+def test_unknown_group_without_data_has_no_state():
+    assert status_sequence(DRAWDOWN, [None, 16]) == [None, Status.ALERT]
 
 
-def test_a_monitor_that_wants_a_full_window_waits_for_it():
+def test_monitor_that_requires_a_full_window_waits_for_it():
     rule = replace(DRAWDOWN, needs_full_window=True, window_s=300)
-    state = states.step(rule, None, Reading(value=16, newest=100, oldest=90), 100, zero=False)
+    state = states.step(rule, None, GroupValue(value=16, newest=100, oldest=90), 100, zero=False)
     assert state.status is Status.OK
-    state = states.step(rule, state, Reading(value=16, newest=390, oldest=90), 390, zero=False)
+    state = states.step(rule, state, GroupValue(value=16, newest=390, oldest=90), 390, zero=False)
     assert state.status is Status.ALERT
 
 
 def test_a_division_by_zero_is_missing_data():
-    state = states.step(DRAWDOWN, None, Reading(value=16, newest=1), 1, zero=False)
-    state = states.step(DRAWDOWN, state, Reading(value=None, newest=2), 2, zero=True)
+    state = states.step(DRAWDOWN, None, GroupValue(value=16, newest=1), 1, zero=False)
+    state = states.step(DRAWDOWN, state, GroupValue(value=None, newest=2), 2, zero=True)
     assert (state.status, state.value) == (Status.OK, 0)
 
 
-def test_the_times_of_the_turns_are_kept():
+def test_times_of_transitions_are_stored():
     rule = replace(DRAWDOWN, no_data_after_s=60)
     state = None
     for now, value in ((100, 16), (200, 1), (300, None)):
-        reading = Reading(value=value, newest=now) if value else None
-        state = states.step(rule, state, reading, now, zero=False)
+        current = GroupValue(value=value, newest=now) if value else None
+        state = states.step(rule, state, current, now, zero=False)
     assert (state.triggered, state.resolved, state.no_data, state.changed) == (100, 200, 300, 300)
 
 
-def turn(rule, before, after, now=1000, **changes):
+def transition(rule, before, after, now=1000, **changes):
     def state(status):
         return GroupState(status=status, value=1, first_seen=0, last_data=0, changed=0, **changes)
 
@@ -126,7 +128,7 @@ def turn(rule, before, after, now=1000, **changes):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "is_told"),
+    ("before", "after", "is_notified"),
     [
         (None, Status.OK, False),
         (None, Status.ALERT, True),
@@ -138,17 +140,17 @@ def turn(rule, before, after, now=1000, **changes):
         (Status.OK, Status.NO_DATA, False),
     ],
 )
-def test_turns_are_told(before, after, is_told):
-    assert (turn(DRAWDOWN, before, after) is not None) == is_told
+def test_transitions_are_notified(before, after, is_notified):
+    assert (transition(DRAWDOWN, before, after) is not None) == is_notified
 
 
-def test_missing_data_is_told_where_the_monitor_wants_it():
+def test_missing_data_is_notified_if_the_monitor_requests_it():
     rule = replace(DRAWDOWN, no_data_after_s=60)
-    assert turn(rule, Status.OK, Status.NO_DATA) is not None
+    assert transition(rule, Status.OK, Status.NO_DATA) is not None
 
 
 @pytest.mark.parametrize(
-    ("status", "notified", "is_told"),
+    ("status", "notified", "is_notified"),
     [
         (Status.ALERT, 940, True),
         (Status.ALERT, 941, False),
@@ -158,19 +160,19 @@ def test_missing_data_is_told_where_the_monitor_wants_it():
         (Status.NO_DATA, 100, True),
     ],
 )
-def test_an_alert_is_told_again_after_the_interval(status, notified, is_told):
+def test_alert_is_notified_again_after_the_interval(status, notified, is_notified):
     rule = replace(DRAWDOWN, renotify_s=60)
-    found = turn(rule, status, status, notified=notified)
-    assert (found is not None and found.is_reminder) == is_told
+    reminder = transition(rule, status, status, notified=notified)
+    assert (reminder is not None and reminder.is_reminder) == is_notified
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, Rule(comparison=Comparison(">", 1), window_s=300)),
+        ({}, AlertRule(comparison=Comparison(">", 1), window_s=300)),
         (
             {"notify_no_data": True, "no_data_timeframe": 10, "new_group_delay": 60},
-            Rule(
+            AlertRule(
                 comparison=Comparison(">", 1),
                 window_s=300,
                 new_group_delay_s=60,
@@ -179,15 +181,17 @@ def test_an_alert_is_told_again_after_the_interval(status, notified, is_told):
         ),
         (
             {"notify_no_data": True},
-            Rule(comparison=Comparison(">", 1), window_s=300, no_data_after_s=600),
+            AlertRule(comparison=Comparison(">", 1), window_s=300, no_data_after_s=600),
         ),
         (
             {"on_missing_data": "show_and_notify_no_data", "renotify_interval": 5},
-            Rule(comparison=Comparison(">", 1), window_s=300, no_data_after_s=600, renotify_s=300),
+            AlertRule(
+                comparison=Comparison(">", 1), window_s=300, no_data_after_s=600, renotify_s=300
+            ),
         ),
         (
             {"on_missing_data": "resolve", "require_full_window": True},
-            Rule(
+            AlertRule(
                 comparison=Comparison(">", 1),
                 window_s=300,
                 resolves_when_missing=True,
@@ -196,5 +200,5 @@ def test_an_alert_is_told_again_after_the_interval(status, notified, is_told):
         ),
     ],
 )
-def test_a_rule_is_made_of_the_options_of_the_api(options, expected):
-    assert states.rule(Comparison(">", 1), 300, options) == expected
+def test_alert_rule_is_created_from_api_options(options, expected):
+    assert states.alert_rule(Comparison(">", 1), 300, options) == expected

@@ -9,17 +9,17 @@ from aiohttp import web
 from purpleflea_sandbox.datadog import servers
 from purpleflea_sandbox.datadog.evaluation.monitors import Notification
 from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status, Transition
-from purpleflea_sandbox.datadog.evaluation.webhooks import Webhooks, body
+from purpleflea_sandbox.datadog.webhooks import Webhooks, body
 
 STATE = GroupState(status=Status.ALERT, value=20, first_seen=0, last_data=0, changed=0)
 
 
-def note(*handles, turn=Transition(Status.OK, Status.ALERT)):  # noqa: B008 - a frozen value
+def notification(*handles, transition=Transition(Status.OK, Status.ALERT)):  # noqa: B008 - a frozen value
     return Notification(
         monitor_id="7",
         name="high drawdown",
         group=(("agent_id", "a"),),
-        turn=turn,
+        transition=transition,
         state=STATE,
         text="a at 20 %",
         handles=handles,
@@ -30,17 +30,17 @@ def note(*handles, turn=Transition(Status.OK, Status.ALERT)):  # noqa: B008 - a 
 
 @asynccontextmanager
 async def receiving(*statuses):
-    """A receiver that answers with these statuses, then with 200; yields its address and what it got."""
-    got, answers = [], iter(statuses)
+    """Run a receiver that responds with these statuses, then with 200; yield its URL and the received payloads."""
+    received, answers = [], iter(statuses)
 
     async def take(request):
-        got.append(await request.json())
+        received.append(await request.json())
         return web.Response(status=next(answers, 200))
 
     app = web.Application()
     app.router.add_post("/hook", take)
     async with servers.served(app, "127.0.0.1", 0) as port:
-        yield f"http://127.0.0.1:{port}/hook", got
+        yield f"http://127.0.0.1:{port}/hook", received
 
 
 @asynccontextmanager
@@ -56,46 +56,46 @@ async def sending(addresses):
             await task
 
 
-async def test_a_webhook_that_a_message_names_is_called_once():
-    async with receiving() as (url, got), sending({"desk": url}) as hooks:
-        hooks.tell(note("slack-x", "webhook-desk", "webhook-nobody"))
+async def test_webhook_named_in_a_message_is_called_once():
+    async with receiving() as (url, received), sending({"desk": url}) as hooks:
+        hooks.enqueue(notification("slack-x", "webhook-desk", "webhook-unknown"))
         await hooks.drained()
-    assert [one["alert_transition"] for one in got] == ["Triggered"]
-    assert got[0]["alert_scope"] == "agent_id:a"
-    assert got[0]["title"] == "[Triggered] high drawdown on agent_id:a"
+    assert [payload["alert_transition"] for payload in received] == ["Triggered"]
+    assert received[0]["alert_scope"] == "agent_id:a"
+    assert received[0]["title"] == "[Triggered] high drawdown on agent_id:a"
     assert hooks.counts == {"sent": 1, "unknown": 1}
 
 
-async def test_a_receiver_in_trouble_is_asked_again_and_one_that_refuses_is_not():
-    async with receiving(503, 500, 200, 404) as (url, got), sending({"desk": url}) as hooks:
-        hooks.tell(note("webhook-desk"))
-        hooks.tell(note("webhook-desk"))
+async def test_server_errors_are_retried_and_client_errors_are_not():
+    async with receiving(503, 500, 200, 404) as (url, received), sending({"desk": url}) as hooks:
+        hooks.enqueue(notification("webhook-desk"))
+        hooks.enqueue(notification("webhook-desk"))
         await hooks.drained()
-    assert len(got) == 4
+    assert len(received) == 4
     assert hooks.counts == {"sent": 1, "failed": 1}
 
 
-async def test_nobody_there_is_a_failure_that_stops_nothing():
+async def test_unreachable_receiver_is_a_failure_and_others_are_served():
     async with (
-        receiving() as (url, got),
+        receiving() as (url, received),
         sending({"gone": "http://127.0.0.1:1", "desk": url}) as hooks,
     ):
-        hooks.tell(note("webhook-gone"))
-        hooks.tell(note("webhook-desk"))
+        hooks.enqueue(notification("webhook-gone"))
+        hooks.enqueue(notification("webhook-desk"))
         await hooks.drained()
-    assert len(got) == 1
+    assert len(received) == 1
     assert hooks.counts == {"sent": 1, "failed": 1}
 
 
-async def test_a_queue_that_is_full_drops_and_counts():
+async def test_full_queue_drops_and_counts():
     hooks = Webhooks(lambda: {"desk": "http://127.0.0.1:1"})
     for _ in range(1001):
-        hooks.tell(note("webhook-desk"))
+        hooks.enqueue(notification("webhook-desk"))
     assert hooks.counts == {"dropped": 1}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "word", "kind"),
+    ("before", "after", "transition_name", "kind"),
     [
         (Status.OK, Status.ALERT, "Triggered", "error"),
         (Status.OK, Status.WARN, "Warn", "warning"),
@@ -104,7 +104,7 @@ async def test_a_queue_that_is_full_drops_and_counts():
         (Status.ALERT, Status.ALERT, "Re-Triggered", "error"),
     ],
 )
-def test_the_payload_says_what_happened(before, after, word, kind):
-    found = body(note(turn=Transition(before, after)))
-    assert (found["alert_transition"], found["alert_type"]) == (word, kind)
-    json.dumps(found)
+def test_payload_describes_the_transition(before, after, transition_name, kind):
+    payload = body(notification(transition=Transition(before, after)))
+    assert (payload["alert_transition"], payload["alert_type"]) == (transition_name, kind)
+    json.dumps(payload)

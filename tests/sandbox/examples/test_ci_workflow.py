@@ -112,7 +112,7 @@ def test_without_a_key_the_tests_run_and_nothing_is_sent(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
-    assert not api.journal.entries
+    assert not api.request_log.entries
 
 
 def test_a_failing_test_fails_the_job(machine: Machine, checkout: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the demo asks the operator for, against the operator's own model and chart."""
+"""Resource that the demo applies, validated against the operator's model and chart."""
 
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_sandbox.demo import definitions, installation
@@ -6,7 +6,7 @@ from purpleflea_sandbox.demo.secrets import SandboxKeys
 
 
 class Recorder:
-    """Takes manifests in the place of a cluster."""
+    """Record manifests instead of applying them to a cluster."""
 
     def __init__(self):
         self.applied = []
@@ -15,7 +15,7 @@ class Recorder:
         self.applied += manifests
 
 
-def test_the_demo_names_the_secret_and_the_address_that_the_operator_may_read_and_a_spec_that_is_valid():
+def test_demo_resource_is_valid_and_uses_the_allowed_secret_and_url():
     tools = Recorder()
     definitions.apply(
         tools, SandboxKeys(exchange_key="e", exchange_admin_token="a", datadog_key="d")

@@ -12,7 +12,7 @@ def vendored(repository):
     return repository / "sandbox/src/purpleflea_sandbox/datadog/web/static/vendor"
 
 
-def test_what_is_shipped_of_others_is_what_was_pinned(vendored):
+def test_vendored_files_match_their_pinned_hashes(vendored):
     lines = (vendored / "SHA256SUMS").read_text().splitlines()
     pinned = {name: digest for digest, name in (line.split() for line in lines)}
     there = {
@@ -24,7 +24,7 @@ def test_what_is_shipped_of_others_is_what_was_pinned(vendored):
     assert {"LICENSE", "NOTICE", "echarts.min.js"} <= set(there)
 
 
-def test_the_lock_names_no_registry_and_the_version_that_is_shipped(repository, vendored):
+def test_lock_file_has_the_shipped_version_and_no_registry(repository, vendored):
     lock = json.loads((repository / "sandbox/web/package-lock.json").read_text())
     packages = {name: one for name, one in lock["packages"].items() if name}
     assert all("resolved" not in one and one["integrity"] for one in packages.values())
@@ -32,7 +32,7 @@ def test_the_lock_names_no_registry_and_the_version_that_is_shipped(repository, 
     assert f't.version="{version}"' in (vendored / "echarts.min.js").read_text()
 
 
-def test_our_own_files_refer_to_files_that_exist_and_to_nothing_elsewhere(vendored):
+def test_own_files_reference_only_existing_local_files(vendored):
     static = vendored.parent
     for path in [*static.glob("*.js"), *static.glob("*.html"), *static.glob("*.css")]:
         text = path.read_text()

@@ -79,6 +79,10 @@ class TraceAgent:
         )
         return found[0]
 
+    def paths(self) -> list[str]:
+        """Paths of all requests since the last clear."""
+        return [item["url"] for item in self._client.get("/test/session/requests").json()]
+
     def clear(self) -> None:
         """Forget what was heard."""
         self._client.get("/test/session/clear").raise_for_status()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from purpleflea_agent.exposition import BUCKETS
+from purpleflea_agent.telemetry.openmetrics import BUCKETS
 from purpleflea_contract import cardinality, tags
 from purpleflea_contract.cardinality import Sending, per_agent
 from purpleflea_contract.metrics import METRICS, MetricType

@@ -54,15 +54,15 @@ async def left_after_the_end(trial):
 
 async def test_an_adopted_monitor_says_so_itself(trial):
     twin = await a_twin(trial)
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look()
-    assert [(one.method, one.path) for one in trial.datadog.journal.writes()] == [
+    assert [(one.method, one.path) for one in trial.datadog.request_log.writes()] == [
         ("PUT", f"/api/v1/monitor/{twin.id}")
     ]
     assert "purpleflea-adopted:true" in twin.tags
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look()
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
 
 
 @pytest.mark.timeout(300)

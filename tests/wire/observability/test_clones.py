@@ -38,9 +38,9 @@ def stand(trial, clones):
 
 
 async def test_a_clone_is_left_alone_and_named(trial, clones):
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look()
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
     message = trial.condition("Synced")["message"]
     assert f"monitor/drawdown ({clones['monitor']})" in message
     assert f"dashboard/fleet ({clones['dashboard']})" in message

@@ -214,10 +214,10 @@ async def test_an_outage_in_the_middle_of_a_removal_ends_the_pass_soon(trial, ag
     trial.put()
     await trial.look()
     delete(trial)
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     trial.datadog.fail({"kind": "status", "status": 500, "method": "DELETE", "skip": 4})
     await again()
-    assert len(trial.datadog.journal.writes()) == 7
+    assert len(trial.datadog.request_log.writes()) == 7
     trial.datadog.fail()
     await trial.look()
     assert held(trial.datadog.organisation) == [0] * 8
@@ -258,10 +258,10 @@ async def test_deleted_in_mode_plan_nothing_is_written(trial):
     await trial.look()
     trial.put(mode="Plan")
     delete(trial)
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look()
     assert trial.resource is None
-    assert trial.datadog.journal.entries == type(trial.datadog.journal.entries)()
+    assert trial.datadog.request_log.entries == type(trial.datadog.request_log.entries)()
     assert "mode is Plan" in trial.events()["Retained"]
 
 

@@ -105,7 +105,7 @@ async def test_an_outage_ends_the_pass_and_is_told(trial, again):
     await again()
     assert trial.condition("Synced")["reason"] == "Unreachable"
     assert trial.condition("Degraded")["status"] == "True"
-    assert len(trial.datadog.journal.writes()) == 3
+    assert len(trial.datadog.request_log.writes()) == 3
     trial.datadog.fail()
     trial.pass_time(10)
     await trial.look()
@@ -122,7 +122,7 @@ async def test_a_create_without_an_answer_is_not_sent_again_blindly(trial, again
     trial.datadog.fail()
     await trial.look()
     assert is_whole(trial)
-    creates = [one for one in trial.datadog.journal.writes() if one.method == "POST"]
+    creates = [one for one in trial.datadog.request_log.writes() if one.method == "POST"]
     assert len(creates) == OBJECTS
 
 
@@ -143,9 +143,9 @@ async def test_an_update_without_an_answer_is_found_done(trial, again):
     trial.datadog.fail({"kind": "status_after_commit", "status": 502, "method": "PUT", "times": 1})
     await again()
     trial.datadog.fail()
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look()
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
     assert is_whole(trial)
     assert "EditsReverted" not in trial.events()
 
@@ -171,7 +171,7 @@ async def test_wrong_keys_change_nothing_and_are_told_without_being_shown(trial)
     found = trial.condition("KeysValid")
     assert (found["status"], found["reason"]) == ("False", "Rejected")
     assert trial.condition("Ready")["reason"] == "Rejected"
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
     told = f"{trial.resource} {trial.events()}"
     assert "a-wrong-application-key" not in told
     assert API_KEY not in told
@@ -254,9 +254,9 @@ async def test_a_lost_status_is_found_again_by_the_marks(trial):
     await trial.look()
     ids = {item["key"]: item["id"] for item in trial.status["objects"]}
     trial.server.put({**trial.resource, "status": {}})
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look()
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
     assert {item["key"]: item["id"] for item in trial.status["objects"]} == ids
 
 
@@ -414,10 +414,10 @@ async def test_a_leader_that_may_no_longer_write_writes_nothing_to_datadog(trial
         ):
             with pytest.raises(errors.Fenced):
                 await write
-        assert trial.datadog.journal.writes() == []
+        assert trial.datadog.request_log.writes() == []
         may_write.append(True)
         await organisation.create(ObjectKind.MONITOR, {**definition, "message": ""})
-        assert len(trial.datadog.journal.writes()) == 1
+        assert len(trial.datadog.request_log.writes()) == 1
 
 
 async def test_keys_follow_no_redirect():

@@ -8,12 +8,12 @@ OBJECTS = 35
 
 
 def restart_count(trial):
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     trial.server.clear()
 
 
 def calls(trial):
-    return [(entry.method, entry.path) for entry in trial.datadog.journal.writes()]
+    return [(entry.method, entry.path) for entry in trial.datadog.request_log.writes()]
 
 
 def monitor(trial, key):
@@ -31,7 +31,7 @@ async def test_a_new_resource_makes_every_object_once(trial):
     assert (len(organisation.logs.pipelines), len(organisation.notebooks)) == (1, 1)
     assert len(organisation.metric_tags) == 14
     assert (len(organisation.scanner.groups), len(organisation.scanner.rules)) == (1, 5)
-    assert len(trial.datadog.journal.writes()) == OBJECTS
+    assert len(trial.datadog.request_log.writes()) == OBJECTS
     assert trial.condition("Ready")["status"] == "True"
     assert trial.condition("Degraded")["status"] == "False"
     assert (trial.status["wanted"], trial.status["inSync"]) == (OBJECTS, OBJECTS)
@@ -65,7 +65,7 @@ async def test_a_look_at_what_is_right_writes_nothing_and_reads_at_most_twelve_t
     await trial.look()
     assert calls(trial) == []
     assert trial.server.writes() == []
-    assert len(trial.datadog.journal.reads()) <= 12
+    assert len(trial.datadog.request_log.reads()) <= 12
 
 
 @pytest.mark.parametrize("agents", [3, 1000])
@@ -77,10 +77,10 @@ async def test_the_number_of_agents_changes_no_number_of_objects_or_calls(agents
             trial.datadog.report("agent.heartbeat", "count", tags)
         trial.put()
         await trial.look()
-        assert len(trial.datadog.journal.writes()) == OBJECTS
+        assert len(trial.datadog.request_log.writes()) == OBJECTS
         restart_count(trial)
         await trial.look()
-        assert (len(trial.datadog.journal.reads()), calls(trial)) == (9, [])
+        assert (len(trial.datadog.request_log.reads()), calls(trial)) == (9, [])
 
 
 async def test_a_changed_threshold_costs_one_write_per_object_that_mentions_it(trial):
@@ -183,7 +183,9 @@ async def test_an_edited_dashboard_is_seen_by_its_time_of_change(trial):
     restart_count(trial)
     await trial.look()
     assert calls(trial) == []
-    assert not [one for one in trial.datadog.journal.reads() if one.path.endswith(dashboard["id"])]
+    assert not [
+        one for one in trial.datadog.request_log.reads() if one.path.endswith(dashboard["id"])
+    ]
 
 
 async def test_with_keep_an_edit_is_told_and_left_until_the_spec_changes(trial):
@@ -252,7 +254,7 @@ async def test_an_object_whose_tags_were_taken_away_is_found_by_its_id(trial):
 async def test_mode_plan_writes_nothing_and_shows_what_would_change(trial):
     trial.put(mode="Plan")
     await trial.look()
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
     assert "finalizers" not in trial.resource["metadata"]
     assert trial.entry("drawdown") == {
         "kind": "monitor",
@@ -297,7 +299,7 @@ async def test_keys_never_travel_in_the_open_to_strangers(trial):
     trial.put(url="http://datadog.example.com", allowInsecureUrl=True)
     await trial.look()
     assert "spec.url must be https" in trial.condition("Synced")["message"]
-    assert len(trial.datadog.journal.entries) == 0
+    assert len(trial.datadog.request_log.entries) == 0
 
 
 async def test_keys_go_to_no_address_that_the_operator_was_not_told_of(trial):
@@ -306,7 +308,7 @@ async def test_keys_go_to_no_address_that_the_operator_was_not_told_of(trial):
     await trial.look()
     assert trial.condition("Synced")["reason"] == "SpecInvalid"
     assert "chart value observability.urls" in trial.condition("Synced")["message"]
-    assert len(trial.datadog.journal.entries) == 0
+    assert len(trial.datadog.request_log.entries) == 0
     assert "finalizers" not in trial.resource["metadata"]
 
 

@@ -32,7 +32,7 @@ class Dying:
 
 
 def dashboards_sent(trial):
-    return [one for one in trial.datadog.journal.writes() if one.path == "/api/v1/dashboard"]
+    return [one for one in trial.datadog.request_log.writes() if one.path == "/api/v1/dashboard"]
 
 
 async def test_a_pass_that_is_cut_off_in_a_create_waits_before_it_makes_it_again(trial, again):

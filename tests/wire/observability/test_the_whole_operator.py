@@ -66,13 +66,13 @@ def test_a_resource_that_is_right_is_left_alone_by_a_new_leader(server, an_opera
     server.put(a_resource(datadog.url))
     with an_operator(datadog_urls=(datadog.url,)):
         server.wait_until(lambda: is_synced(server))
-    datadog.journal.clear()
+    datadog.request_log.clear()
     server.clear()
     with an_operator(datadog_urls=(datadog.url,)):
         # The sweep is the last thing that a start does.
         server.wait_until(lambda: len(server.lists(resource="purplefleaobservabilities")) >= 3)
-        wait_for(lambda: len(datadog.journal.reads()) >= 9)
-    assert datadog.journal.writes() == []
+        wait_for(lambda: len(datadog.request_log.reads()) >= 9)
+    assert datadog.request_log.writes() == []
     assert server.writes() == []
 
 

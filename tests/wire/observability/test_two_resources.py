@@ -35,10 +35,10 @@ async def two(trial):
 
 async def test_each_makes_its_own_and_leaves_the_other_alone(trial, two):
     assert len(trial.datadog.organisation.monitors) == 22
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     for key in (KEY, SECOND):
         await trial.look(key=key)
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
 
 
 async def test_metric_configurations_stay_while_the_other_wants_them(trial, two):
@@ -47,9 +47,9 @@ async def test_metric_configurations_stay_while_the_other_wants_them(trial, two)
     assert len(trial.datadog.organisation.monitors) == 11
     assert len(trial.datadog.organisation.metric_tags) == METRICS
     assert "another resource wants them" in trial.events()["Removed"]
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look(key=SECOND)
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
 
 
 @pytest.mark.parametrize("order", [(KEY, SECOND), (SECOND, KEY)])
@@ -114,10 +114,10 @@ async def indexes(trial):
 
 async def test_two_indexes_come_to_rest_before_all_others(trial, indexes):
     assert list(indexes.indexes) == ["purpleflea-agents", "staging-agents", "main"]
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     for key in (KEY, SECOND, KEY, SECOND):
         await trial.look(key=key)
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
 
 
 async def test_an_index_that_somebody_puts_before_both_is_put_behind_them_once(trial, indexes):
@@ -126,17 +126,17 @@ async def test_an_index_that_somebody_puts_before_both_is_put_behind_them_once(t
     for key in (KEY, SECOND):
         await trial.look(key=key)
     assert list(indexes.indexes)[-1] == "main"
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     for key in (KEY, SECOND):
         await trial.look(key=key)
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
 
 
 async def test_an_index_of_the_same_name_is_that_of_the_first(trial):
     trial.put(features={"logIndex": True})
     await trial.look()
     put_second(trial, features={"logIndex": True}, logIndex={"retentionDays": 3})
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     await trial.look(key=SECOND)
     (entry,) = entries(trial, SECOND, "log-index")
     assert (entry["state"], "somebody else" in entry["lastError"]) == ("Failed", True)

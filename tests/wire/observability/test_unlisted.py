@@ -9,17 +9,17 @@ RESYNC_S = 600
 
 
 def calls(trial, method="PUT"):
-    return [one.path for one in trial.datadog.journal.writes() if one.method == method]
+    return [one.path for one in trial.datadog.request_log.writes() if one.method == method]
 
 
 async def looks(trial, number):
     """So many looks, a period apart; the reads of each."""
     found = []
     for _ in range(number):
-        trial.datadog.journal.clear()
+        trial.datadog.request_log.clear()
         trial.pass_time(RESYNC_S)
         await trial.look()
-        found.append(len(trial.datadog.journal.reads()))
+        found.append(len(trial.datadog.request_log.reads()))
     return found
 
 
@@ -38,7 +38,7 @@ async def stripped(trial):
 async def test_edits_that_are_kept_cost_no_more_looks_than_none(trial, stripped):
     trial.server.clear()
     assert max(await looks(trial, 3)) <= FEW
-    assert trial.datadog.journal.writes() == []
+    assert trial.datadog.request_log.writes() == []
     assert trial.server.writes() == []
     assert trial.entry("drawdown")["change"] == "tags"
 
@@ -51,7 +51,7 @@ async def test_of_what_no_list_shows_a_deletion_is_seen_in_its_turn(trial, strip
 
 
 async def test_a_new_spec_reaches_what_no_list_shows_at_once(trial, stripped):
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     trial.put(**stripped, thresholds={"balance": {"critical": 40}})
     await trial.look()
     assert f"/api/v1/monitor/{trial.entry('wallet-balance')['id']}" in calls(trial)
@@ -81,7 +81,7 @@ async def barred(trial):
     trial.datadog.organisation.monitors[int(identifier)].definition["tags"] = []
     path = f"/api/v1/monitor/{identifier}"
     trial.datadog.fail({"kind": "status", "status": 403, "method": "GET", "path_prefix": path})
-    trial.datadog.journal.clear()
+    trial.datadog.request_log.clear()
     return identifier
 
 

@@ -1,1 +1,1 @@
-"""The agent's HTTP surface: probes, status and control for the operator, and endpoints that move money."""
+"""The HTTP API of the agent: health, status and control for the operator, and routes that move money."""

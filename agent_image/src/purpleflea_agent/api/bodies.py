@@ -1,4 +1,4 @@
-"""Bodies of the agent's own endpoints: bounded, documented, with examples; decimal strings, never floats."""
+"""Bodies of the agent's HTTP API: bounded, documented, with examples; decimal strings, never floats."""
 
 from datetime import date
 from decimal import Decimal
@@ -26,18 +26,18 @@ POSITION = {
 
 
 def example(*examples: dict[str, Any]) -> ConfigDict:
-    """Examples of a body, for the OpenAPI document."""
+    """Return the examples of a body, for the OpenAPI document."""
     return ConfigDict(json_schema_extra={"examples": list(examples)})
 
 
 class Body(BaseModel):
-    """Base of all bodies: what is not known is refused."""
+    """Base class of all bodies; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class TradeBody(Body):
-    """An order by hand."""
+    """An order to send."""
 
     model_config = example(ORDER, {**ORDER, "type": "limit", "price": "59000.00"})
 
@@ -50,17 +50,17 @@ class TradeBody(Body):
     type: Literal["market", "limit"] = "market"
     """Type of the order."""
     price: Size | None = None
-    """Limit price in US dollars; with type limit, and only then."""
+    """Limit price in US dollars; required with type limit, and only allowed with it."""
 
     @model_validator(mode="after")
     def _has_a_price_if_limit(self) -> "TradeBody":
         if (self.type == "limit") != (self.price is not None):
-            raise ValueError("price goes with type limit, and only with it")
+            raise ValueError("price is required with type limit, and only allowed with it")
         return self
 
 
 class TradeAnswer(Body):
-    """What came of an order."""
+    """The state of an order."""
 
     model_config = example(
         {
@@ -97,11 +97,11 @@ class EscrowBody(Body):
     )
 
     counterparty_id: Id
-    """Who is to be paid."""
+    """Agent or account to pay."""
     amount_usd: Usd
     """Amount in US dollars, as a decimal string."""
     description: Annotated[str, Field(max_length=500)] | None = None
-    """What it is for."""
+    """Purpose of the payment."""
 
 
 class EscrowAnswer(Body):
@@ -146,25 +146,25 @@ TODAY = {
 
 
 class TodayAnswer(Body):
-    """What happened today; a restart loses none of it."""
+    """Counters of the current day; they survive a restart."""
 
     model_config = example(TODAY)
 
     day: date
     """The day, in UTC."""
     orders: int
-    """Orders written, whatever came of them."""
+    """Orders written to the journal, with any outcome."""
     filled: int
     """Orders that were filled."""
     failed: int
-    """Orders that were refused, rejected or never arrived."""
+    """Orders that were refused, rejected or never received."""
     fees_usd: Decimal
     realized_pnl_usd: Decimal
-    """Before fees, by the fills."""
+    """Realized profit of the fills, before fees."""
 
 
 class StatusAnswer(Body):
-    """The agent at a glance."""
+    """Status of the agent."""
 
     model_config = example(
         {
@@ -203,13 +203,13 @@ class StatusAnswer(Body):
     escrows: dict[str, int]
     """Escrows in the journal by status; `written` ones have an unknown outcome."""
     telemetry_dropped: int
-    """Packets, traces and log lines that could not be handed over."""
+    """Packets, traces and log lines that could not be sent."""
     telemetry_dropped_by_signal: dict[str, int]
-    """The same for each of metrics, traces and logs."""
+    """The same, for each of metrics, traces and logs."""
 
 
 class HealthAnswer(Body):
-    """A probe's answer."""
+    """Answer of a probe."""
 
     model_config = example({"status": "ok"})
 

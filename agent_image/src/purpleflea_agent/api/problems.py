@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, from whatever was raised to one clear answer without secrets."""
+"""RFC 9457 problem details for every error of the API, without secrets."""
 
 import http
 import logging
@@ -9,20 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from purpleflea_agent import masking
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.journal import JournalError
-from purpleflea_agent.trading.errors import (
-    EscrowUnsettled,
-    KeyReused,
-    OrderRefused,
-    OrderUnsettled,
-)
+from purpleflea_agent.telemetry import redaction
+from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused, OrderUnsettled
 
 logger = logging.getLogger("purpleflea.api")
 
 ROUTING_ERRORS = (400, 404, 405)
-"""Raised below FastAPI, as an exception that it does not export."""
+"""Raised by Starlette as an exception that FastAPI does not export."""
 PROBLEM_JSON = "application/problem+json"
 EXAMPLE: dict[str, JsonValue] = {
     "type": "about:blank",
@@ -59,7 +54,7 @@ class ProblemBody(BaseModel):
 
 
 class Problem(Exception):  # noqa: N818 - named by what it means
-    """An answer that is an error; `code` is its machine-readable name."""
+    """An error answer; `code` is its machine-readable name."""
 
     def __init__(
         self,
@@ -77,7 +72,7 @@ class Problem(Exception):  # noqa: N818 - named by what it means
 
 
 def problem_of(error: Exception) -> Problem:
-    """The answer to an error."""
+    """Return the answer to an error."""
     if isinstance(error, ExchangeError) and error.in_public != str(error):
         logger.warning("The exchange failed", extra={"error.message": str(error)})
     match error:
@@ -88,7 +83,9 @@ def problem_of(error: Exception) -> Problem:
         case KeyReused():
             return Problem(409, "idempotency_conflict", str(error))
         case OrderUnsettled() | EscrowUnsettled():
-            return Problem(504, "unsettled", f"{error}: ask again with the same Idempotency-Key")
+            return Problem(
+                504, "unsettled", f"{error}: send the request again with the same Idempotency-Key"
+            )
         case OutcomeUnknown(error_type="timeout"):
             return Problem(504, "upstream_timeout", error.in_public)
         case Refused(status=404):
@@ -100,23 +97,25 @@ def problem_of(error: Exception) -> Problem:
         case Refused() | NeverSent() | OutcomeUnknown() | ExchangeError():
             return Problem(502, "upstream", error.in_public)
         case JournalError():
-            remedy = "repeat with the same Idempotency-Key when its volume is in order"
+            remedy = (
+                "send the request again with the same Idempotency-Key when its volume is writable"
+            )
             return Problem(503, "journal", f"the journal cannot be used: {remedy}")
         case RequestValidationError():
             return Problem(422, "invalid", _first_problem(error))
     status = getattr(error, "status_code", None)
-    if isinstance(status, int):  # the framework's own
+    if isinstance(status, int):  # an error of the framework
         return Problem(status, "http", str(getattr(error, "detail", "")))
     logger.error("Request failed", exc_info=error)
-    return Problem(500, "internal", "the agent failed; its log says why")
+    return Problem(500, "internal", "the agent failed; see its log")
 
 
 def problem_response(problem: Problem) -> JSONResponse:
-    """A problem as an HTTP answer."""
+    """Convert a problem to an HTTP response."""
     body = ProblemBody(
         title=problem.code.replace("_", " "),
         status=problem.status,
-        detail=masking.mask(problem.detail),
+        detail=redaction.redact(problem.detail),
         code=problem.code,
     )
     return JSONResponse(
@@ -128,7 +127,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of the problems that an operation may answer with."""
+    """Return the OpenAPI entries for the problems of an operation."""
     return {
         status: {
             "description": http.HTTPStatus(status).phrase,
@@ -144,7 +143,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem."""
+    """Answer every error of `app` with a problem document."""
 
     async def answer(_: Request, error: Exception) -> JSONResponse:
         return problem_response(problem_of(error))

@@ -1,1 +1,4 @@
-"""The Purple Flea services: a port that the agent trades through, and one adapter for each dialect."""
+"""Access to the Purple Flea services.
+
+`port` defines what the agent needs of an exchange. Each dialect of the services is one folder with an adapter: `seed`.
+"""

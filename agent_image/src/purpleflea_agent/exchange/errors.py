@@ -1,24 +1,32 @@
-"""What can go wrong at the exchange, by what the caller may conclude from it.
+"""Errors of the exchange, by what the caller may conclude from them.
 
 ExchangeError
-|- NeverSent        no request left: it had no effect
-|- Refused          the exchange answered no: it had no effect
-`- OutcomeUnknown   sent, and no usable answer: it may have had its effect; ask, never repeat blindly
+|- NeverSent        the request was not sent: it had no effect
+|- Refused          the exchange itself refused the request: it had no effect
+`- OutcomeUnknown   the request was sent, and the exchange itself sent no usable answer: it may have had an effect;
+                    look it up, and do not send it again
 """
 
 
 class ExchangeError(Exception):
-    """Base; `error_type` is the contract's class of the failure.
+    """Base class; `error_type` is the class of the failure in the contract.
 
-    Its text is for the log. `in_public` is what anybody may read: without the words of a service that failed, or did
-    not know us, as such words may quote what no mask knows.
+    The text is for the log. `in_public` is for answers of the agent: it omits the text of a service that failed or that
+    did not accept our key, because such a text may contain a secret that redaction does not know.
     """
 
     error_type = "other"
+    status: int | None = None
+    """HTTP status of the answer, if there was one."""
 
     def __init__(self, detail: str, *, in_public: str | None = None) -> None:
         super().__init__(detail)
         self.in_public = detail if in_public is None else in_public
+
+    @property
+    def concerns_only_this_request(self) -> bool:
+        """Whether another request may succeed: a 4xx status other than 429 is about the request that was sent."""
+        return self.status is not None and 400 <= self.status < 500 and self.status != 429
 
 
 class NeverSent(ExchangeError):  # noqa: N818 - named by what it means
@@ -28,7 +36,7 @@ class NeverSent(ExchangeError):  # noqa: N818 - named by what it means
 
 
 class Refused(ExchangeError):  # noqa: N818 - named by what it means
-    """The exchange refused the request (4xx)."""
+    """The exchange refused the request with a 4xx status and a problem document in its own form."""
 
     def __init__(
         self,
@@ -39,13 +47,13 @@ class Refused(ExchangeError):  # noqa: N818 - named by what it means
         in_public: str | None = None,
     ) -> None:
         super().__init__(detail, in_public=in_public)
-        self.status = status
+        self.status: int = status
         self.retry_after_s = retry_after_s
         self.error_type = "rate_limited" if status == 429 else "rejected"
 
 
 class OutcomeUnknown(ExchangeError):  # noqa: N818 - named by what it means
-    """The request left and no usable answer came: timeout, reset, 5xx, or nonsense."""
+    """The request was sent, and its effect is unknown: timeout, reset, 5xx, or an answer from something else."""
 
     def __init__(
         self,

@@ -1,11 +1,11 @@
-"""The API key: read from its mounted file, again whenever the file changes, and masked everywhere.
+"""The API key: read from its mounted file, again whenever the file changes, and registered for redaction.
 
-A Secret's update replaces the file while the agent runs; no restart is needed. It knows nothing of HTTP.
+An update of the Secret replaces the file while the agent runs, so no restart is needed. This module does no HTTP.
 """
 
 from pathlib import Path
 
-from purpleflea_agent import masking
+from purpleflea_agent.telemetry import redaction
 
 
 class KeyFile:
@@ -13,23 +13,23 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._version: tuple[int, int, int] | None = None
         self._key: str | None = None
 
     def key(self) -> str | None:
-        """The secret, or None while the file is missing, unreadable or empty."""
+        """Return the secret, or None while the file is missing, unreadable or empty."""
         try:
             status = self.path.stat()
-            seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if seen != self._seen:
+            version = (status.st_mtime_ns, status.st_ino, status.st_size)
+            if version != self._version:
                 self._key = self.path.read_text(encoding="utf-8").strip() or None
-                self._seen = seen
+                self._version = version
         except (OSError, UnicodeDecodeError):
-            self._key, self._seen = None, None
+            self._key, self._version = None, None
         if self._key is not None:
-            masking.conceal(self._key)
+            redaction.register_secret(self._key)
         return self._key
 
     def forget(self) -> None:
-        """Read the file again at the next use, even if it looks unchanged."""
-        self._seen = None
+        """Read the file again at the next use, even if it has not changed."""
+        self._version = None

@@ -1,6 +1,6 @@
-"""What the agent needs of an exchange, in its own words; no HTTP here.
+"""The exchange as the agent needs it, independent of HTTP and of any dialect.
 
-Money, prices and sizes are Decimal. Every method raises exchange.errors.ExchangeError and nothing else.
+Money, prices and sizes are Decimal. Every method raises exchange.errors.ExchangeError and no other error.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """An order to send. Its idempotency key is its identity: the exchange fills one key at most once."""
+    """An order to send. The exchange fills one idempotency key at most once, so the key identifies the order."""
 
     idempotency_key: str
     market: str
@@ -36,7 +36,7 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An order as the exchange knows it."""
+    """An order at the exchange."""
 
     order_id: str
     idempotency_key: str
@@ -51,12 +51,12 @@ class Order:
     realized_pnl_usd: Decimal = Decimal(0)
     reject_reason: str | None = None
     status_code: int | None = field(default=None, compare=False)
-    """HTTP status of the answer to the order, where this is that answer."""
+    """HTTP status, if this is the answer to the order itself and not to a look-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A position; `size` is negative where it is short."""
+    """A position; the `size` of a short position is negative."""
 
     market: str
     size: Decimal
@@ -68,19 +68,19 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """All positions, and what the account is worth."""
+    """All positions and the equity of the account."""
 
     positions: tuple[Position, ...]
     equity_usd: Decimal
 
     def size_of(self, market: str) -> Decimal:
-        """Signed size of the position in `market`; zero where there is none."""
+        """Return the signed size of the position in `market`; zero if there is none."""
         return sum((item.size for item in self.positions if item.market == market), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """What the wallet holds of one currency."""
+    """Balance of the wallet in one currency."""
 
     currency: str
     amount: Decimal
@@ -99,7 +99,7 @@ class EscrowRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escrow:
-    """An escrow as the exchange knows it."""
+    """An escrow at the exchange."""
 
     escrow_id: str
     status: str
@@ -119,40 +119,40 @@ class Exchange(Protocol):
     """The Purple Flea services, seen from one agent."""
 
     async def closes(self, market: str, *, interval: str, limit: int) -> Sequence[Decimal]:
-        """Closing prices of the last candles, oldest first; the last is the current price."""
+        """Return the closing prices of the last candles, oldest first; the last is the current price."""
 
     async def place_order(self, request: OrderRequest) -> Order:
         """Send an order."""
 
     async def find_order(self, idempotency_key: str) -> Order | None:
-        """The order of a key, or None where the exchange has none."""
+        """Return the order of a key, or None if the exchange has none."""
 
     async def cancel_order(self, order_id: str) -> Order:
-        """Take an open limit order back."""
+        """Cancel an open limit order."""
 
     async def portfolio(self) -> Portfolio:
-        """Positions and equity."""
+        """Return positions and equity."""
 
     async def balances(self) -> tuple[Balance, ...]:
-        """Balances of the wallet."""
+        """Return the balances of the wallet."""
 
     async def create_escrow(self, request: EscrowRequest) -> Escrow:
         """Open an escrow."""
 
     async def find_escrow(self, idempotency_key: str) -> Escrow | None:
-        """The escrow of a key, or None where the exchange has none."""
+        """Return the escrow of a key, or None if the exchange has none."""
 
     async def escrow(self, escrow_id: str) -> Escrow:
-        """The state of an escrow."""
+        """Return the state of an escrow."""
 
     async def release_escrow(self, escrow_id: str) -> Escrow:
         """Pay an escrow out to the counterparty."""
 
     async def cancel_escrow(self, escrow_id: str) -> Escrow:
-        """Take an escrow back."""
+        """Cancel an escrow; its amount returns to the wallet."""
 
     async def claim_faucet(self) -> Claim:
-        """Claim from the faucet; inside its window it is Refused with retry_after_s."""
+        """Claim from the faucet. Within its window the claim is Refused with retry_after_s."""
 
     async def close(self) -> None:
         """Close connections."""

@@ -1,1 +1,1 @@
-"""Trading: pure decisions (signals, sizing, risk) and the parts that act on them (orders, account, loop)."""
+"""Trading of one agent: the loop, strategies, risk limits, orders, escrows, and the orderly end."""

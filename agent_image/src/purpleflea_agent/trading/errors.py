@@ -1,8 +1,8 @@
-"""Why an order or an escrow did not come to its end, by what the caller may conclude from it."""
+"""Why an order or an escrow was not completed, by what the caller may conclude from it."""
 
 
 class OrderRefused(Exception):  # noqa: N818 - named by what it means
-    """We refuse to send the order; nothing was written or sent."""
+    """The agent does not send the order; nothing was written or sent."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the order is refused: {reason}")
@@ -10,13 +10,13 @@ class OrderRefused(Exception):  # noqa: N818 - named by what it means
 
 
 class OrderRejected(Exception):  # noqa: N818 - named by what it means
-    """The exchange took the order and rejected it."""
+    """The exchange accepted the request and rejected the order."""
 
     error_type = "rejected"
 
 
 class OrderUnsettled(Exception):  # noqa: N818 - named by what it means
-    """The order was sent, and nobody knows yet what came of it; it goes on being asked for."""
+    """The order was sent and its outcome is unknown; the agent keeps looking it up."""
 
     error_type = "timeout"
 
@@ -25,7 +25,7 @@ class OrderUnsettled(Exception):  # noqa: N818 - named by what it means
 
 
 class EscrowUnsettled(Exception):  # noqa: N818 - named by what it means
-    """The escrow was sent, and nobody knows yet what came of it; it goes on being asked for."""
+    """The escrow was sent and its outcome is unknown; the agent keeps looking it up."""
 
     def __init__(self, idempotency_key: str) -> None:
         super().__init__(f"the outcome of the escrow {idempotency_key} is not known yet")

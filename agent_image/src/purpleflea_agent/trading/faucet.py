@@ -1,8 +1,7 @@
-"""The faucet desk: claims when the balance is low, once per window of the faucet, beside the trading and never in
-its way.
+"""Faucet claims: when the balance is low, once per window of the faucet, in a task beside trading.
 
-The window is the faucet's to know: it tells it with Retry-After. Until when not to ask is on disk before each claim, so
-that a restart does not ask again. A repeated claim is safe: the faucet pays once per window by itself.
+The faucet sends the length of its window in Retry-After. The time of the next claim is on disk before each claim, so a
+restart does not claim again. A repeated claim is safe, because the faucet pays once per window.
 """
 
 import asyncio
@@ -13,26 +12,26 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 
-from purpleflea_agent import logs, metrics, tracing
 from purpleflea_agent.control import ControlFile
-from purpleflea_agent.exchange.errors import ExchangeError, Refused
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, Refused
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_contract import spans
 from purpleflea_contract.settings import Faucet
 
 NOT_BEFORE = "faucet_not_before"
-"""Name of the journal's fact: seconds since the epoch before which no claim is made."""
+"""Name of the value in the journal: seconds since the epoch before which no claim is sent."""
 PAUSE_AFTER_CLAIM_S = 3600.0
-"""Pause where the faucet does not say how long its window is; if it is longer, the next answer says so."""
+"""Pause if the length of the window is not known; if the window is longer, the next answer contains its length."""
 PAUSE_AFTER_FAILURE_S = 60.0
-LONGEST_PAUSE_S = 7 * 24 * 3600.0
-"""More than that is a clock that was wrong, or a nonsensical answer."""
+MAX_PAUSE_S = 7 * 24 * 3600.0
+"""A longer pause comes from a wrong clock or an invalid answer."""
 
 logger = logging.getLogger("purpleflea.faucet")
 
 
-class FaucetDesk:
+class FaucetClient:
     """Faucet claims of one agent."""
 
     def __init__(
@@ -45,37 +44,37 @@ class FaucetDesk:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._below_usd = Decimal(settings.below_usd)
-        self._is_on = settings.auto_claim
+        self._is_enabled = settings.auto_claim
         self._exchange = exchange
         self._journal = journal
         self._control = control
         self._clock = clock
-        self._claiming: asyncio.Task[None] | None = None
+        self._claim_task: asyncio.Task[None] | None = None
 
     def consider(self, balance_usd: Decimal) -> None:
-        """Begin a claim if the balance is low and the last one is over; returns at once."""
-        is_idle = self._claiming is None or self._claiming.done()
+        """Start a claim in the background if the balance is low and no claim is running; return at once."""
+        is_idle = self._claim_task is None or self._claim_task.done()
         if (
-            self._is_on
+            self._is_enabled
             and is_idle
             and balance_usd < self._below_usd
             and not self._control.is_stopped
         ):
-            self._claiming = asyncio.create_task(
+            self._claim_task = asyncio.create_task(
                 self._claim_if_due(balance_usd),
                 name="faucet",
-                context=contextvars.Context(),  # a trace of its own: the interval's need not wait for it
+                context=contextvars.Context(),  # a separate trace, so that the interval's trace can end before
             )
 
     async def finish(self) -> None:
-        """Wait for the claim that is under way."""
-        if self._claiming is not None:
-            await asyncio.wait({self._claiming})
+        """Wait for the claim that is running."""
+        if self._claim_task is not None:
+            await asyncio.wait({self._claim_task})
 
     async def stop(self) -> None:
-        """Give up the claim that is under way; the faucet remembers by itself whether it paid."""
-        if self._claiming is not None:
-            self._claiming.cancel()
+        """Cancel the claim that is running; the faucet itself records whether it paid."""
+        if self._claim_task is not None:
+            self._claim_task.cancel()
             await self.finish()
 
     async def _claim_if_due(self, balance_usd: Decimal) -> None:
@@ -90,7 +89,7 @@ class FaucetDesk:
             logger.warning("No faucet claim", extra={"error.message": str(error)})
 
     async def _claim(self, balance_usd: Decimal) -> float:
-        """Claim; seconds until the next claim may be made."""
+        """Send a claim; return the seconds until the next claim may be sent."""
         with tracing.span(spans.FAUCET_CLAIM) as span:
             logs.log_balance_alert("USD", balance_usd, self._below_usd)
             try:
@@ -111,18 +110,20 @@ class FaucetDesk:
         return PAUSE_AFTER_CLAIM_S
 
     async def _is_due(self) -> bool:
-        noted = await self._journal.fact(NOT_BEFORE)
-        left_s = float(noted) - self._clock() if noted else 0.0
-        return left_s <= 0 or left_s > LONGEST_PAUSE_S
+        not_before = await self._journal.get_value(NOT_BEFORE)
+        remaining_s = float(not_before) - self._clock() if not_before else 0.0
+        return remaining_s <= 0 or remaining_s > MAX_PAUSE_S
 
     async def _pause(self, seconds: float) -> None:
-        await self._journal.set_fact(NOT_BEFORE, str(self._clock() + seconds))
+        await self._journal.set_value(NOT_BEFORE, str(self._clock() + seconds))
 
 
 def _pause_after(error: ExchangeError) -> float:
-    if not isinstance(error, Refused):
+    if isinstance(error, NeverSent):
         return PAUSE_AFTER_FAILURE_S
-    told = error.retry_after_s
-    if told is None or not math.isfinite(told) or told <= 0:
-        return PAUSE_AFTER_CLAIM_S
-    return min(told, LONGEST_PAUSE_S)
+    retry_after_s = error.retry_after_s if isinstance(error, Refused) else None
+    if retry_after_s is None or not math.isfinite(retry_after_s) or retry_after_s <= 0:
+        return (
+            PAUSE_AFTER_CLAIM_S  # also if the outcome is unknown, because the faucet may have paid
+        )
+    return min(retry_after_s, MAX_PAUSE_S)

@@ -1,7 +1,7 @@
-"""The trading loop: once per interval look at the account, then at each market, and order where the signal says so.
+"""The trading loop: once per interval read the account, then each market, and place an order if the signal asks for it.
 
-Nothing ends it but being stopped: what fails is logged and tried again at the next interval. Limits and sending are
-the desk's business, and what came of orders is asked for elsewhere (trading.settling).
+Only `stop` ends it: an error is logged, and the next interval runs. order_manager applies limits and sends orders;
+order_reconciliation looks up their outcome.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
-from purpleflea_agent import logs, metrics, tracing
 from purpleflea_agent.exchange.errors import ExchangeError
 from purpleflea_agent.exchange.port import Exchange, OrderRequest
 from purpleflea_agent.journal import JournalError
+from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
-from purpleflea_agent.trading.faucet import FaucetDesk
-from purpleflea_agent.trading.orders import OrderDesk
+from purpleflea_agent.trading.faucet import FaucetClient
+from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
 from purpleflea_contract import quantities, spans
@@ -29,7 +29,7 @@ from purpleflea_contract.settings import Settings
 
 CANDLES = 50
 RETRY_INTERVAL = timedelta(seconds=1)
-"""Pause while the exchange was never reached: the first interval is not wasted on a late neighbour."""
+"""Interval until the exchange was reached once, so that trading starts soon after it becomes available."""
 
 logger = logging.getLogger("purpleflea.trading")
 
@@ -44,15 +44,15 @@ class TradingLoop:
         strategy: Strategy,
         exchange: Exchange,
         account: Account,
-        desk: OrderDesk,
-        faucet: FaucetDesk,
+        orders: OrderManager,
+        faucet: FaucetClient,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._strategy = strategy
         self._exchange = exchange
         self._account = account
-        self._desk = desk
+        self._orders = orders
         self._faucet = faucet
         self._monotonic = monotonic
         self._interval = quantities.duration(settings.trading.interval)
@@ -66,16 +66,16 @@ class TradingLoop:
 
     @property
     def is_running(self) -> bool:
-        """Whether it trades; false before the start and after the end, however it came."""
+        """Whether the loop runs; false before its start and after its end."""
         return self._is_running
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` was called."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Let the present interval finish, and begin no other. Safe in a handler of signals: it runs in our thread."""
+        """Finish the current interval and start no other. Safe in a signal handler, which runs in the same thread."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -92,34 +92,42 @@ class TradingLoop:
             self._is_running = False
 
     async def trade_once(self) -> None:
-        """One interval over all markets."""
+        """Trade one interval over all markets; only a completed one sends a heartbeat."""
+        is_completed = False
         with tracing.span(spans.INTERVAL) as span:
             try:
-                await self._trade()
+                is_completed = await self._trade()
             except (ExchangeError, JournalError) as error:
                 span.fail(error)
                 logger.warning(
-                    "Interval cut short",
+                    "Trading interval not completed",
                     extra={"error.kind": type(error).__name__, "error.message": str(error)},
                 )
-            except Exception as error:  # the edge: a mistake in a strategy must not end the agent
+            except Exception as error:  # a defect in a strategy must not end the agent
                 span.fail(error)
-                logger.exception("Interval failed")
-        metrics.record_heartbeat()
+                logger.exception("Trading interval failed")
+        if is_completed:
+            metrics.record_heartbeat()
+        else:
+            metrics.report_dropped_telemetry()
 
-    async def _trade(self) -> None:
+    async def _trade(self) -> bool:
+        """Trade all markets; False if the interval was interrupted, or no market could be traded."""
         await self._account.refresh()
         self._faucet.consider(self._account.balance_usd)
+        skipped = 0
         for market in self._settings.markets:
             if self._stopping.is_set():
-                return
+                return False
             try:
                 await self._trade_market(market)
             except ExchangeError as error:
+                skipped += 1
                 logger.warning(
-                    "Market passed over",
+                    "Market skipped",
                     extra={"market": market, "error.message": str(error)},
                 )
+        return skipped < len(self._settings.markets)
 
     async def _trade_market(self, market: str) -> None:
         trading = self._settings.trading
@@ -137,9 +145,9 @@ class TradingLoop:
             request = OrderRequest(
                 idempotency_key=str(uuid.uuid4()), market=market, side=step.side, size=step.size
             )
-            # What goes wrong with an order is counted and logged by the desk.
+            # The order manager counts and logs errors of an order.
             with contextlib.suppress(OrderRefused, OrderUnsettled, ExchangeError):
-                await self._desk.place(request, reference_price=closes[-1])
+                await self._orders.place(request, reference_price=closes[-1])
 
     def _signal(self, market: str, closes: list[Decimal]) -> Decimal:
         with tracing.span(spans.SIGNAL_COMPUTE, market=market, price_count=len(closes)) as span:
@@ -151,9 +159,9 @@ class TradingLoop:
         logs.log_signal_generated(market, signal, self._settings.strategy)
         return signal
 
-    async def _pause(self, rest: timedelta) -> None:
+    async def _pause(self, duration: timedelta) -> None:
         try:
-            async with asyncio.timeout(max(0.0, rest.total_seconds())):
+            async with asyncio.timeout(max(0.0, duration.total_seconds())):
                 await self._stopping.wait()
         except TimeoutError:
             return

@@ -1,7 +1,7 @@
 """Strategies: from closing prices to the strength and direction of a signal. Pure.
 
-Built-in ones are named here; others are entry points of the group `purpleflea.strategies`, each a function of the
-same shape. How much to trade on a signal is sizing's business.
+To add one, write a function and add it to BUILT_IN, or install a package with an entry point of the group
+`purpleflea.strategies` whose function has the same signature. sizing decides how much is traded on a signal.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,25 +10,25 @@ from importlib import metadata
 
 ENTRY_POINTS = "purpleflea.strategies"
 POINTS = 10
-"""Prices that a signal looks back over."""
+"""Number of prices that a signal uses."""
 
 Strategy = Callable[[Sequence[Decimal]], Decimal]
-"""Positive: the price should rise. Negative: fall. Zero: nothing to say. A fraction of the price."""
+"""Positive if the price should rise, negative if it should fall, zero for no signal. A fraction of the price."""
 
 
 class UnknownStrategy(Exception):  # noqa: N818 - named by what it means
-    """No strategy has this name, or it cannot be loaded; the text says which there are, or why not."""
+    """No strategy has this name, or it cannot be loaded; the text lists the names, or has the error."""
 
 
 def momentum(closes: Sequence[Decimal]) -> Decimal:
-    """Rate of change over the last ten prices: what rises goes on rising."""
+    """Return the rate of change over the last ten prices: a trend continues."""
     if len(closes) < POINTS or not closes[-POINTS]:
         return Decimal(0)
     return (closes[-1] - closes[-POINTS]) / closes[-POINTS]
 
 
 def mean_reversion(closes: Sequence[Decimal]) -> Decimal:
-    """How far the price is below the mean of the last ten: what fell comes back."""
+    """Return the distance of the price below the mean of the last ten: a price returns to its mean."""
     if len(closes) < POINTS:
         return Decimal(0)
     mean = sum(closes[-POINTS:], Decimal(0)) / POINTS
@@ -39,11 +39,11 @@ BUILT_IN: Mapping[str, Strategy] = {"momentum": momentum, "mean_reversion": mean
 
 
 def find(name: str) -> Strategy:
-    """The strategy of a name; an entry point goes before a built-in one."""
+    """Return the strategy of a name; an entry point takes precedence over a built-in one."""
     registered = metadata.entry_points(group=ENTRY_POINTS)
     if name in registered.names:
-        return _loaded(registered[name])
-    # Kubernetes names allow no underscore, users write either.
+        return _load(registered[name])
+    # Kubernetes names cannot contain an underscore, so both spellings are accepted.
     built_in = BUILT_IN.get(name.replace("-", "_"))
     if built_in is None:
         known = sorted({*BUILT_IN, *registered.names})
@@ -54,10 +54,10 @@ def find(name: str) -> Strategy:
     return built_in
 
 
-def _loaded(entry_point: metadata.EntryPoint) -> Strategy:
+def _load(entry_point: metadata.EntryPoint) -> Strategy:
     try:
         strategy: Strategy = entry_point.load()
-    except Exception as error:  # the edge: it is somebody else's code
+    except Exception as error:  # code of another package may raise anything
         raise UnknownStrategy(
             f"the strategy {entry_point.name!r} ({entry_point.value}) cannot be loaded:"
             f" {type(error).__name__}: {error}"

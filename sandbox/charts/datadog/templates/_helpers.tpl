@@ -17,7 +17,7 @@
 {{- printf "%s-%s" (replace "-" "--" .Release.Namespace) (replace "-" "--" (include "datadog.fullname" .)) | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Labels of everything but the DaemonSet and what it makes. */}}
+{{/* Labels of all objects except the DaemonSet and its pods. */}}
 {{- define "datadog.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 app.kubernetes.io/name: {{ include "datadog.fullname" . }}
@@ -40,7 +40,7 @@ agent.datadoghq.com/component: agent
 {{- .Values.datadog.apiKeyExistingSecret | default (include "datadog.fullname" .) -}}
 {{- end -}}
 
-{{/* Empty where no application key is asked for. */}}
+{{/* Name of the Secret with the application key; empty if no application key is required. */}}
 {{- define "datadog.appSecret" -}}
 {{- if .Values.datadog.appKeyExistingSecret -}}
 {{- .Values.datadog.appKeyExistingSecret -}}
@@ -62,7 +62,7 @@ agent.datadoghq.com/component: agent
 {{- .Values.sandbox.intake.url | default (printf "http://datadog-intake.%s.svc.%s" .Release.Namespace .Values.clusterDomain) -}}
 {{- end -}}
 
-{{/* Environment of both containers, in the order of Datadog's chart: what users add comes last and so wins. */}}
+{{/* Environment of both containers, in the sequence of Datadog's chart. User variables come last, so they take precedence. */}}
 {{- define "datadog.commonEnv" -}}
 - name: DD_API_KEY
   valueFrom:

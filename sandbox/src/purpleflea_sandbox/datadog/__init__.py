@@ -1,5 +1,5 @@
-"""What stands in for Datadog on one machine: the node agent and the intake, in one image with two roles.
+"""Stand-in for Datadog on one machine: the node agent and the intake, in one image with two commands.
 
-Both speak Datadog's own wire formats, so that replacing them by the real ones changes no agent and no operator.
-They share the modules beside this one and know nothing else of each other.
+Both use Datadog's own wire formats, so replacing them with the real components requires no change to an agent or to
+the operator. They share the modules beside this file and do not import each other.
 """

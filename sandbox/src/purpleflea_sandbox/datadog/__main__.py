@@ -1,4 +1,4 @@
-"""The command line of the image: `python -m purpleflea_sandbox.datadog node-agent|intake`."""
+"""Command line of the image: `python -m purpleflea_sandbox.datadog node-agent|intake`."""
 
 import asyncio
 import logging
@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from purpleflea_sandbox.datadog.intake import app as intake_app
+from purpleflea_sandbox.datadog import intake_app
 from purpleflea_sandbox.datadog.node_agent import app as node_agent_app
 from purpleflea_sandbox.datadog.node_agent import settings as node_agent_settings
 
 
 @click.group()
 def main() -> None:
-    """The sandbox's stand-in for Datadog."""
+    """Stand-in for Datadog in the sandbox."""
     level = os.environ.get("DD_LOG_LEVEL", "INFO").upper()
     logging.basicConfig(
         level=level if level in logging.getLevelNamesMapping() else "INFO",
@@ -35,7 +35,7 @@ def node_agent() -> None:
 
 @main.command("intake")
 def intake() -> None:
-    """Take what node agents send and show it under /received."""
+    """Receive the data that node agents send and serve it under /received."""
     try:
         settings = intake_app.from_environment(os.environ)
     except ValueError as error:

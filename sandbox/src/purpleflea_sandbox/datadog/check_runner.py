@@ -1,8 +1,9 @@
-"""The program that runs Agent checks, in an interpreter that has Datadog's base classes (see node_agent.checks).
+"""Program that runs Agent checks in an interpreter with Datadog's base classes (see node_agent.checks).
 
-It is to checks what the Agent's embedded Python is: it provides the modules `aggregator` and `datadog_agent` that the
-base classes look for, loads checks from checks.d or installed packages, and keeps one object per instance. It needs
-only the standard library and datadog_checks, and is never imported by a check. One JSON line in, one out.
+It replaces the Agent's embedded Python. It provides the modules `aggregator` and `datadog_agent` that the base
+classes import, loads checks from checks.d or installed packages, and keeps one object per instance. It depends only
+on the standard library and datadog_checks, and checks never import it. It reads one JSON line per request and writes
+one JSON line per response.
 """
 
 import contextlib
@@ -21,19 +22,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-AT_ONCE = 4
-"""Checks that run at the same time, as the Agent's default."""
-MOST_SUBMISSIONS = 10_000
-"""Of one run; what is more is counted."""
+CONCURRENCY = 4
+"""Number of checks that run concurrently; the Agent's default."""
+MAX_SUBMISSIONS = 10_000
+"""Maximum submissions of a run. If a run submits more, the rest is counted as dropped."""
 
 BUILT_IN = {"openmetrics": ("datadog_checks.base", "OpenMetricsBaseCheckV2")}
-"""Checks that the Agent ships and that are no more than their base class."""
+"""Checks that the Agent ships and that consist of their base class only."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Submissions:
-    """What checks submit, per instance, until the run is answered. Checks run in threads."""
+    """Submissions of checks per instance, until the run is answered. Locked, because checks run in threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,31 +42,31 @@ class Submissions:
 
     def add(self, check_id: str, kind: str, item: list[Any]) -> None:
         with self._lock:
-            found = self._by_id.setdefault(check_id, _nothing())
+            submitted = self._by_id.setdefault(check_id, _empty())
             if (
-                sum(len(found[k]) for k in ("metrics", "service_checks", "events"))
-                < MOST_SUBMISSIONS
+                sum(len(submitted[key]) for key in ("metrics", "service_checks", "events"))
+                < MAX_SUBMISSIONS
             ):
-                found[kind].append(item)
+                submitted[kind].append(item)
             else:
-                found["dropped"] += 1
+                submitted["dropped"] += 1
 
     def drop(self, check_id: str) -> None:
-        """Count something that cannot be handed on."""
+        """Count a submission that is not supported."""
         with self._lock:
-            self._by_id.setdefault(check_id, _nothing())["dropped"] += 1
+            self._by_id.setdefault(check_id, _empty())["dropped"] += 1
 
-    def taken(self, check_id: str) -> dict[str, Any]:
+    def pop(self, check_id: str) -> dict[str, Any]:
         with self._lock:
-            return self._by_id.pop(check_id, None) or _nothing()
+            return self._by_id.pop(check_id, None) or _empty()
 
 
-def _nothing() -> dict[str, Any]:
+def _empty() -> dict[str, Any]:
     return {"metrics": [], "service_checks": [], "events": [], "dropped": 0}
 
 
 def aggregator_module(submissions: Submissions) -> ModuleType:
-    """The Agent's `aggregator`: its constants and functions, with their positional parameters."""
+    """Create the Agent's `aggregator` module: its constants and functions, with their positional parameters."""
     module = ModuleType("aggregator")
     names = ("GAUGE", "RATE", "COUNT", "MONOTONIC_COUNT", "COUNTER", "HISTOGRAM", "HISTORATE")
     for number, name in enumerate(names):
@@ -103,7 +104,9 @@ def aggregator_module(submissions: Submissions) -> ModuleType:
 
 
 def agent_module(hostname: str, version: str) -> ModuleType:
-    """The Agent's `datadog_agent`, as far as the base classes use it. No option is set, no secret is known."""
+    """Create the Agent's `datadog_agent` module, limited to the functions that the base classes use. No option is set
+    and no secret is available.
+    """
     module = ModuleType("datadog_agent")
     cache: dict[str, str] = {}
 
@@ -111,12 +114,12 @@ def agent_module(hostname: str, version: str) -> ModuleType:
         if level >= logging.WARNING:
             sys.stderr.write(f"check: {message}\n")
 
-    def nothing(*_: Any) -> None:
+    def no_op(*_: Any) -> None:
         return None
 
     ignored = ("set_check_metadata", "send_log", "set_external_tags", "emit_agent_telemetry")
     vars(module).update(
-        dict.fromkeys((*ignored, "get_config", "report_issue", "resolve_issue"), nothing),
+        dict.fromkeys((*ignored, "get_config", "report_issue", "resolve_issue"), no_op),
         log=log,
         get_hostname=lambda: hostname,
         get_version=lambda: version,
@@ -128,33 +131,35 @@ def agent_module(hostname: str, version: str) -> ModuleType:
 
 
 class LoadError(Exception):
-    """A check that cannot be loaded; the text says why."""
+    """A check cannot be loaded; the message contains the reason."""
 
 
 def check_class(name: str, checks_d: Path) -> type[Any]:
-    """The class of a check: checks.d first, then what is built in, then installed packages. Raises LoadError."""
+    """Return the class of a check from checks.d, else from the built-in checks, else from installed packages. Raises
+    LoadError.
+    """
     if not _NAME.fullmatch(name):
-        raise LoadError(f"{name!r} is no name of a check")
+        raise LoadError(f"invalid check name {name!r}")
     path = checks_d / f"{name}.py"
     try:
         if path.is_file():
-            return _defined(_module_of(name, path))
+            return _own_check_class(_load_module(name, path))
         if name in BUILT_IN:
             module, attribute = BUILT_IN[name]
-            found: type[Any] = getattr(importlib.import_module(module), attribute)
-            return found
-        return _defined(importlib.import_module(f"datadog_checks.{name}"))
+            built_in: type[Any] = getattr(importlib.import_module(module), attribute)
+            return built_in
+        return _own_check_class(importlib.import_module(f"datadog_checks.{name}"))
     except ModuleNotFoundError as error:
         if error.name == f"datadog_checks.{name}":
-            raise LoadError(f"there is no check {name}: {path} does not exist") from error
+            raise LoadError(f"check {name} was not found: {path} does not exist") from error
         raise LoadError(f"check {name} cannot be loaded: {error}") from error
-    except Exception as error:  # whatever other people's modules raise when they are imported
+    except Exception as error:  # third-party modules can raise any exception during import
         raise LoadError(
             f"check {name} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
 
 
-def _module_of(name: str, path: Path) -> ModuleType:
+def _load_module(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError(f"{path} cannot be loaded")
@@ -164,18 +169,27 @@ def _module_of(name: str, path: Path) -> ModuleType:
     return module
 
 
-def _defined(module: ModuleType) -> type[Any]:
+def _own_check_class(module: ModuleType) -> type[Any]:
     base = importlib.import_module("datadog_checks.base").AgentCheck
-    found = [
+    classes = [
         value
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, base)
         and value.__module__ != base.__module__
     ]
-    # Bases of the check may stand in the same module: the check is what nothing there derives from.
-    leaves = [one for one in found if not any(one is not o and issubclass(o, one) for o in found)]
-    own = [one for one in leaves if one.__module__.split(".")[0] == module.__name__.split(".")[0]]
+    # The module may also contain base classes of the check, so the check is the class without
+    # subclasses in the module.
+    leaves = [
+        candidate
+        for candidate in classes
+        if not any(candidate is not other and issubclass(other, candidate) for other in classes)
+    ]
+    own = [
+        candidate
+        for candidate in leaves
+        if candidate.__module__.split(".")[0] == module.__name__.split(".")[0]
+    ]
     if not own:
         raise LoadError(f"{module.__name__} defines no subclass of AgentCheck")
     return own[-1]
@@ -190,38 +204,40 @@ class Runner:
         self._checks: dict[str, Any] = {}
 
     def run(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One run; the answer holds what was submitted, and the error if it failed."""
+        """Run a check once. The response contains the submissions, and the error if the run failed."""
         check_id = str(request["id"])
         warnings: list[str] = []
         try:
             check = self._checks.get(check_id)
             if check is None:
-                check = self._checks[check_id] = self._made(request)
-            error = _shown(check.run())
-            warnings = [str(one) for one in check.get_warnings()]
+                check = self._checks[check_id] = self._create(request)
+            error = _error_message(check.run())
+            warnings = [str(warning) for warning in check.get_warnings()]
         except LoadError as failure:
             error = str(failure)
-        except BaseException as failure:  # SystemExit of a check must not end the others
+        except BaseException as failure:  # SystemExit in a check must not stop the others
             traceback.print_exc()
             error = f"{type(failure).__name__}: {failure}"
-        taken = self._submissions.taken(check_id)
-        return {"number": request["number"], "error": error, "warnings": warnings, **taken}
+        submitted = self._submissions.pop(check_id)
+        return {"number": request["number"], "error": error, "warnings": warnings, **submitted}
 
-    def forget(self, check_id: str) -> None:
+    def remove(self, check_id: str) -> None:
         check = self._checks.pop(check_id, None)
         if check is not None:
             with contextlib.suppress(Exception):
                 check.cancel()
 
-    def _made(self, request: Mapping[str, Any]) -> Any:
+    def _create(self, request: Mapping[str, Any]) -> Any:
         kind = check_class(str(request["check"]), self._checks_d)
         check = kind(request["check"], request["init_config"], [request["instance"]])
         check.check_id = request["id"]
         return check
 
 
-def _shown(result: Any) -> str:
-    """The message of what a check's `run` returns: empty, or a JSON list of errors with their tracebacks."""
+def _error_message(result: Any) -> str:
+    """Return the error message from the result of a check's `run`: empty, or the first item of a JSON list of errors
+    with tracebacks.
+    """
     if not result:
         return ""
     try:
@@ -231,30 +247,31 @@ def _shown(result: Any) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve requests from standard input until it ends."""
+    """Serve requests from standard input until end of file."""
     checks_d, hostname, version = arguments
-    # What a check prints must not come between the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Redirect standard output to standard error, because output printed by a check would corrupt
+    # the responses.
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     submissions = Submissions()
     sys.modules["aggregator"] = aggregator_module(submissions)
     sys.modules["datadog_agent"] = agent_module(hostname, version)
     runner = Runner(Path(checks_d), submissions)
-    writing = threading.Lock()
+    write_lock = threading.Lock()
 
-    def answered(run: Callable[[Mapping[str, Any]], dict[str, Any]], request: Any) -> None:
+    def respond(run: Callable[[Mapping[str, Any]], dict[str, Any]], request: Any) -> None:
         text = json.dumps(run(request), default=str)
-        with writing:
-            answers.write(text + "\n")
-            answers.flush()
+        with write_lock:
+            responses.write(text + "\n")
+            responses.flush()
 
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="check") as pool:
+    with ThreadPoolExecutor(max_workers=CONCURRENCY, thread_name_prefix="check") as pool:
         for line in sys.stdin:
             request = json.loads(line)
             if "forget" in request:
-                runner.forget(request["forget"])
+                runner.remove(request["forget"])
             else:
-                pool.submit(answered, runner.run, request)
+                pool.submit(respond, runner.run, request)
 
 
 if __name__ == "__main__":

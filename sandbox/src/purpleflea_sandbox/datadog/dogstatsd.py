@@ -1,6 +1,6 @@
-"""The DogStatsD wire format (protocol 1.0 to 1.5): bytes of a datagram to metrics, events and service checks.
+"""DogStatsD wire format (protocol 1.0 to 1.5): parse a datagram into metrics, events and service checks.
 
-Pure. A line that cannot be read is counted, never an error: one bad client must not silence the others.
+Pure. A malformed line is counted and is not an error, so that one bad client does not block the others.
 """
 
 import math
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class MetricType(StrEnum):
-    """The letters of the protocol."""
+    """Type letters of the protocol."""
 
     GAUGE = "g"
     COUNT = "c"
@@ -22,7 +22,7 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a client says of the container it runs in; `cardinality` limits the tags it wants from that."""
+    """Origin fields that a client sends about its container; `cardinality` limits the tags added for this origin."""
 
     container: str = ""
     external: str = ""
@@ -31,7 +31,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One or more values of one metric. The values of a set are text, all others are numbers."""
+    """One or more values of a metric. If the type is SET, `members` contains texts; otherwise `values` contains
+    numbers.
+    """
 
     name: str
     type: MetricType
@@ -45,7 +47,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event for the event stream."""
+    """An event for the event stream."""
 
     title: str
     text: str
@@ -57,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCheck:
-    """One state of a service: 0 OK, 1 warning, 2 critical, 3 unknown."""
+    """One status of a service: 0 OK, 1 warning, 2 critical, 3 unknown."""
 
     name: str
     status: int
@@ -73,7 +75,7 @@ Packet = Metric | Event | ServiceCheck
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datagram:
-    """What one datagram held."""
+    """Contents of one datagram."""
 
     packets: tuple[Packet, ...]
     malformed: int
@@ -89,7 +91,7 @@ _EVENT_FIELDS = {
 
 
 def parse(datagram: bytes) -> Datagram:
-    """Every packet of the datagram, and how many of its lines were none."""
+    """Parse all packets of the datagram and count its malformed lines."""
     packets: list[Packet] = []
     malformed = 0
     for line in datagram.decode("utf-8", errors="replace").split("\n"):
@@ -111,20 +113,20 @@ def _packet(line: str) -> Packet:
 
 
 def _metric(line: str) -> Metric:
-    head, kind, *rest = line.split("|")
+    head, type_letter, *optional = line.split("|")
     name, _, raw = head.partition(":")
     if not name or not raw:
         raise ValueError("a metric needs a name and a value")
-    metric_type = MetricType(kind)
-    parts = dict(_parts(rest))
+    metric_type = MetricType(type_letter)
+    parts = dict(_parts(optional))
     rate = float(parts.get("@", 1.0))
     timestamp = int(parts["T"]) if "T" in parts else None
     if not 0 < rate <= 1:
-        raise ValueError("a sample rate is above 0 and at most 1")
+        raise ValueError("a sample rate must be above 0 and at most 1")
     if timestamp is not None and (
         timestamp <= 0 or metric_type not in (MetricType.GAUGE, MetricType.COUNT)
     ):
-        raise ValueError("only gauges and counts carry a timestamp")
+        raise ValueError("only gauges and counts can have a timestamp")
     texts = raw.split(":")
     is_set = metric_type is MetricType.SET
     return Metric(
@@ -142,15 +144,15 @@ def _metric(line: str) -> Metric:
 def _event(line: str) -> Event:
     lengths, _, body = line[3:].partition("}:")
     title_length, text_length = (int(length) for length in lengths.split(","))
-    # The lengths count bytes, so that a title may hold any character, the bar included.
+    # The lengths count bytes, so a title may contain any character, including the bar.
     raw = body.encode()
     middle, end = title_length, title_length + 1 + text_length
-    title, text, rest = raw[:middle], raw[middle + 1 : end], raw[end:]
+    title, text, remainder = raw[:middle], raw[middle + 1 : end], raw[end:]
     if title_length < 1 or len(title) != title_length or len(text) != text_length:
-        raise ValueError("the lengths of an event do not fit")
-    if raw[middle : middle + 1] != b"|" or rest[:1] not in (b"", b"|"):
-        raise ValueError("the parts of an event are separated by bars")
-    items = rest.decode().split("|")[1:]
+        raise ValueError("the lengths of an event do not match its texts")
+    if raw[middle : middle + 1] != b"|" or remainder[:1] not in (b"", b"|"):
+        raise ValueError("the parts of an event must be separated by bars")
+    items = remainder.decode().split("|")[1:]
     parts = dict(_parts(items))
     fields = {
         name: item[2:]
@@ -169,10 +171,10 @@ def _event(line: str) -> Event:
 
 
 def _service_check(line: str) -> ServiceCheck:
-    _, name, status, *rest = line.split("|")
+    _, name, status, *optional = line.split("|")
     if not name or status not in ("0", "1", "2", "3"):
         raise ValueError("a service check needs a name and a status of 0 to 3")
-    parts = dict(_parts(rest))
+    parts = dict(_parts(optional))
     return ServiceCheck(
         name=name,
         status=int(status),
@@ -188,7 +190,7 @@ _PREFIXES = ("card:", "@", "#", "c:", "e:", "d:", "h:", "m:", "T")
 
 
 def _parts(items: list[str]) -> Iterator[tuple[str, str]]:
-    """Optional parts by their prefix. Unknown ones are skipped: newer clients may send more."""
+    """Yield optional parts with their prefix. Unknown parts are skipped, because newer clients may send more."""
     for item in items:
         for prefix in _PREFIXES:
             if item.startswith(prefix):
@@ -211,5 +213,5 @@ def _tags(text: str) -> tuple[str, ...]:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError("a value is a finite number")
+        raise ValueError("a value must be finite")
     return value

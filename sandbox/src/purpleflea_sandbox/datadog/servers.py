@@ -1,4 +1,4 @@
-"""Starting and stopping an aiohttp server for as long as a block runs. Nothing of Datadog in it."""
+"""Start an aiohttp server and stop it when a block ends. It contains no Datadog logic."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from aiohttp import web
 
 @asynccontextmanager
 async def served(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve the application; yields the port, which the system chooses where 0 is asked for."""
+    """Serve the application; yields the port. If `port` is 0, the system chooses it."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, port))

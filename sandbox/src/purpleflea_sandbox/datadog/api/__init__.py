@@ -1,5 +1,6 @@
-"""Datadog's public API on one machine: stateful, with the real routes, status codes, bodies and refusals.
+"""Datadog's public API on one machine: stateful, with the real routes, status codes, bodies and error responses.
 
-Only the endpoints that this project and its users need; any other path is a 404. `Organisation` holds the objects,
-`entrance` guards the way to them (keys, scopes, limits, faults); evaluation and the web page build on `Organisation`.
+It implements only the endpoints that this project and its users need; if a path is not implemented, the response is a
+404. `Organisation` holds the objects and `middleware` enforces keys, scopes, limits and faults. The evaluation and
+the fleet page read the objects from `Organisation`.
 """

@@ -1,6 +1,6 @@
-"""Puts all routes of the API into an aiohttp application, and those by which tests and people handle the stand-in.
+"""Mount all API routes on an aiohttp application, and the routes that control the stand-in itself.
 
-The latter (/faults, /keys, /calls, /received) need no key: they are reachable on this machine only.
+The control routes (/faults, /keys, /calls, /received) need no key, because they are reachable on this machine only.
 """
 
 import json
@@ -13,17 +13,17 @@ from purpleflea_sandbox.datadog.api import (
     ci_tests,
     dashboards,
     deployments,
-    entrance,
     events,
     log_config,
     metrics,
+    middleware,
     monitors,
     notebooks,
     scanner,
     slos,
     validation,
 )
-from purpleflea_sandbox.datadog.api.faults import Installed, fault
+from purpleflea_sandbox.datadog.api.faults import InstalledFault, fault
 from purpleflea_sandbox.datadog.api.keys import ApplicationKey
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.api.routing import Route
@@ -44,41 +44,45 @@ _FAMILIES = (
 
 
 def routes() -> Iterable[Route]:
-    """Every endpoint of the API, fixed paths before variable ones."""
+    """Yield every endpoint of the API, fixed paths before variable paths."""
     for family in _FAMILIES:
         yield from family.routes()
 
 
 def add_routes(app: web.Application, organisation: Organisation, data_paths: Iterable[str]) -> None:
-    """Mount the API. `data_paths` are the intake's: faults concern them, the journal does not."""
-    app.middlewares.append(entrance.journal_and_faults(organisation, frozenset(data_paths)))
+    """Mount the API. `data_paths` are the intake routes: faults apply to them, but the request log omits them."""
+    app.middlewares.append(
+        middleware.log_requests_and_inject_faults(organisation, frozenset(data_paths))
+    )
     for route in routes():
-        app.router.add_route(route.method, route.path, entrance.handler(organisation, route))
-    handle = _Handling(organisation)
-    app.router.add_get("/faults", handle.faults)
-    app.router.add_put("/faults", handle.replace_faults)
-    app.router.add_delete("/faults", handle.remove_faults)
-    app.router.add_get("/keys", handle.keys)
-    app.router.add_put("/keys", handle.replace_keys)
-    app.router.add_get("/calls", handle.calls)
-    app.router.add_delete("/calls", handle.forget_calls)
-    app.router.add_get("/received/tests", handle.tests)
-    app.router.add_get("/received/deployments", handle.deployments)
+        app.router.add_route(route.method, route.path, middleware.handler(organisation, route))
+    control = _ControlRoutes(organisation)
+    app.router.add_get("/faults", control.faults)
+    app.router.add_put("/faults", control.replace_faults)
+    app.router.add_delete("/faults", control.remove_faults)
+    app.router.add_get("/keys", control.keys)
+    app.router.add_put("/keys", control.replace_keys)
+    app.router.add_get("/calls", control.calls)
+    app.router.add_delete("/calls", control.clear_calls)
+    app.router.add_get("/received/tests", control.tests)
+    app.router.add_get("/received/deployments", control.deployments)
 
 
-class _Handling:
-    """The stand-in's own routes."""
+class _ControlRoutes:
+    """Handlers of the stand-in's own control routes."""
 
     def __init__(self, organisation: Organisation) -> None:
         self._organisation = organisation
 
     async def faults(self, request: web.Request) -> web.Response:
-        return web.json_response([_shown(one) for one in self._organisation.faults.installed])
+        return web.json_response(
+            [_fault_json(item) for item in self._organisation.faults.installed]
+        )
 
     async def replace_faults(self, request: web.Request) -> web.Response:
-        """Replace all faults; they are tried in order."""
+        """Replace all faults. If several match a call, they are tried in the given sequence."""
         try:
-            self._organisation.faults.replace([fault(one) for one in await _list(request)])
+            self._organisation.faults.replace([fault(item) for item in await _list(request)])
         except ValueError as error:
             return web.json_response({"errors": [str(error)]}, status=400)
         return await self.faults(request)
@@ -90,63 +94,72 @@ class _Handling:
     async def keys(self, request: web.Request) -> web.Response:
         keys = self._organisation.keys.application_keys.values()
         return web.json_response(
-            [{"key": one.key, "scopes": one.scopes and sorted(one.scopes)} for one in keys]
+            [{"key": key.key, "scopes": key.scopes and sorted(key.scopes)} for key in keys]
         )
 
     async def replace_keys(self, request: web.Request) -> web.Response:
-        """Replace the application keys; `scopes` null or left out: unscoped."""
+        """Replace the application keys. If `scopes` is null or missing, the key is unscoped."""
         try:
-            self._organisation.keys.replace([_key(one) for one in await _list(request)])
+            self._organisation.keys.replace(
+                [_application_key(item) for item in await _list(request)]
+            )
         except (ValueError, TypeError, KeyError) as error:
-            return web.json_response({"errors": [f"no list of keys: {error}"]}, status=400)
+            return web.json_response({"errors": [f"invalid list of keys: {error}"]}, status=400)
         return await self.keys(request)
 
     async def calls(self, request: web.Request) -> web.Response:
-        entries = self._organisation.journal.entries
+        entries = self._organisation.request_log.entries
         shown = [
-            {"method": e.method, "path": e.path, "query": e.query, "status": e.status}
-            for e in entries
+            {
+                "method": entry.method,
+                "path": entry.path,
+                "query": entry.query,
+                "status": entry.status,
+            }
+            for entry in entries
         ]
         return web.json_response({"calls": shown})
 
     async def tests(self, request: web.Request) -> web.Response:
-        """Results of tests, oldest first: sessions, modules, suites and tests."""
+        """Return test results (sessions, modules, suites and tests), oldest first."""
         return web.json_response({"tests": list(self._organisation.tests)})
 
     async def deployments(self, request: web.Request) -> web.Response:
-        """Deployments, oldest first."""
+        """Return deployments, oldest first."""
         stored = self._organisation.deployments.items()
-        return web.json_response({"deployments": [{"id": one, **rest} for one, rest in stored]})
+        return web.json_response(
+            {"deployments": [{"id": identifier, **attributes} for identifier, attributes in stored]}
+        )
 
-    async def forget_calls(self, request: web.Request) -> web.Response:
-        self._organisation.journal.clear()
+    async def clear_calls(self, request: web.Request) -> web.Response:
+        self._organisation.request_log.clear()
         return web.Response(status=204)
 
 
 async def _list(request: web.Request) -> list[Mapping[str, Any]]:
     document = json.loads(await request.read())
-    if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
+    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
         raise ValueError("the body has to be a list of objects")
     return document
 
 
-def _key(document: Mapping[str, Any]) -> ApplicationKey:
+def _application_key(document: Mapping[str, Any]) -> ApplicationKey:
     scopes = document.get("scopes")
     return ApplicationKey(
         key=str(document["key"]), scopes=None if scopes is None else frozenset(map(str, scopes))
     )
 
 
-def _shown(item: Installed) -> dict[str, Any]:
-    one = item.fault
+def _fault_json(item: InstalledFault) -> dict[str, Any]:
+    fault = item.fault
     return {
-        "kind": str(one.kind),
-        "method": one.method,
-        "path_prefix": one.path_prefix,
-        "ms": one.ms,
-        "status": one.status,
-        "reset_s": one.reset_s,
-        "skip": one.skip,
-        "times": one.times,
+        "kind": str(fault.kind),
+        "method": fault.method,
+        "path_prefix": fault.path_prefix,
+        "ms": fault.ms,
+        "status": fault.status,
+        "reset_s": fault.reset_s,
+        "skip": fault.skip,
+        "times": fault.times,
         "hits": item.hits,
     }

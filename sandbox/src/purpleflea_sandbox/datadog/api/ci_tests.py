@@ -1,6 +1,6 @@
-"""Routes that `pytest --ddtrace` talks to: results of tests (MessagePack), and the settings it asks for before.
+"""Routes that `pytest --ddtrace` calls: test results (MessagePack), and the settings it requests at startup.
 
-Everything that would make it skip or repeat tests is off.
+Every feature that would skip or repeat tests is off.
 """
 
 import gzip
@@ -25,19 +25,19 @@ _SETTINGS = {
 
 
 def routes() -> Iterable[Route]:
-    yield Route("POST", "/api/v2/citestcycle", take, None, "events")
+    yield Route("POST", "/api/v2/citestcycle", store_events, None, "events")
     settings = "/api/v2/libraries/tests/services/setting"
-    yield Route("POST", settings, tell_settings, None, "events")
+    yield Route("POST", settings, send_settings, None, "events")
     commits = "/api/v2/git/repository/search_commits"
     yield Route("POST", commits, known_commits, None, "events")
     yield Route("POST", "/api/v2/git/repository/packfile", accept, None, "events")
     yield Route("POST", "/api/v2/apmtelemetry", accept, None, "events")
 
 
-def take(call: Call) -> Answer:
-    """Keep the events of one payload, each with the metadata of its session."""
+def store_events(call: Call) -> Answer:
+    """Store the events of a payload, each with the metadata of its session."""
     try:
-        payload = msgpack.unpackb(_plain(call.raw), strict_map_key=False)
+        payload = msgpack.unpackb(_decompressed(call.raw), strict_map_key=False)
         metadata: Mapping[str, Any] = payload["metadata"]["*"]
         events = [dict(event) for event in payload["events"]]
     except (ValueError, KeyError, TypeError, OSError, msgpack.UnpackException) as error:
@@ -47,13 +47,13 @@ def take(call: Call) -> Answer:
     return Answer(status=202, body={})
 
 
-def tell_settings(call: Call) -> Answer:
+def send_settings(call: Call) -> Answer:
     attributes = {"type": "ci_app_tracers_test_service_settings", "attributes": _SETTINGS}
     return Answer(body={"data": {"id": "settings"} | attributes})
 
 
 def known_commits(call: Call) -> Answer:
-    """Says that it knows every commit, so that no history is uploaded."""
+    """Report every commit as known, so that no history is uploaded."""
     return Answer(body={"data": call.document().get("data", [])})
 
 
@@ -61,5 +61,5 @@ def accept(call: Call) -> Answer:
     return Answer(status=204)
 
 
-def _plain(raw: bytes) -> bytes:
+def _decompressed(raw: bytes) -> bytes:
     return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw

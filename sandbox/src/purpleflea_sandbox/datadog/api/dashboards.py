@@ -1,4 +1,4 @@
-"""Routes of /api/v1/dashboard. Widgets are checked as strictly as Datadog does it."""
+"""Routes of /api/v1/dashboard. Widgets are validated as strictly as Datadog validates them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from purpleflea_sandbox.datadog.api.errors import refused
 from purpleflea_sandbox.datadog.api.organisation import AUTHOR, Document, Organisation, iso
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 
-_OWNED = (
+_CLIENT_FIELDS = (
     "title",
     "description",
     "layout_type",
@@ -23,16 +23,16 @@ _OWNED = (
     "tags",
 )
 _LISTED = ("id", "title", "description", "layout_type", "url", "is_read_only")
-_MOST_TAGS = 5
+_MAX_TAGS = 5
 _WIDGET = re.compile(r"widgets\[(\d+)\]")
 
 
 def routes() -> Iterable[Route]:
     base, scope = "/api/v1/dashboard", "dashboards_write"
     yield Route("POST", base, create, scope)
-    yield Route("GET", base, every, "dashboards_read")
+    yield Route("GET", base, list_all, "dashboards_read")
     yield Route("DELETE", base, delete_several, scope)
-    yield Route("GET", f"{base}/{{id}}", one, "dashboards_read")
+    yield Route("GET", f"{base}/{{id}}", get_one, "dashboards_read")
     yield Route("PUT", f"{base}/{{id}}", update, scope)
     yield Route("DELETE", f"{base}/{{id}}", delete, scope)
 
@@ -54,22 +54,28 @@ def create(call: Call) -> Answer:
     return Answer(body=dashboard)
 
 
-def every(call: Call) -> Answer:
-    """All dashboards, without their widgets and tags."""
+def list_all(call: Call) -> Answer:
+    """List all dashboards, without their widgets and tags."""
     start, count = call.number("start", 0), call.number("count", 100)
-    found = list(call.organisation.dashboards.values())[start : start + count]
+    dashboards = list(call.organisation.dashboards.values())[start : start + count]
     shown = ("author_handle", "created_at", "modified_at", *_LISTED)
-    return Answer(body={"dashboards": [{name: one.get(name) for name in shown} for one in found]})
+    return Answer(
+        body={
+            "dashboards": [
+                {name: dashboard.get(name) for name in shown} for dashboard in dashboards
+            ]
+        }
+    )
 
 
-def one(call: Call) -> Answer:
+def get_one(call: Call) -> Answer:
     return Answer(body=_dashboard(call))
 
 
 def update(call: Call) -> Answer:
     dashboard, body = _dashboard(call), call.document()
     _check(body)
-    kept = {name: dashboard[name] for name in dashboard if name not in _OWNED}
+    kept = {name: dashboard[name] for name in dashboard if name not in _CLIENT_FIELDS}
     dashboard.clear()
     dashboard.update(_stored(call.organisation, body) | kept)
     dashboard["modified_at"] = iso(call.organisation.now())
@@ -83,12 +89,12 @@ def delete(call: Call) -> Answer:
 
 
 def delete_several(call: Call) -> Answer:
-    """All of them or none."""
+    """Delete all listed dashboards, or none if one of them does not exist."""
     listed = call.document().get("data")
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         raise refused(400, "Invalid payload: data has to list dashboards")
-    ids = [str(one.get("id")) for one in listed]
-    if missing := [one for one in ids if one not in call.organisation.dashboards]:
+    ids = [str(item.get("id")) for item in listed]
+    if missing := [item for item in ids if item not in call.organisation.dashboards]:
         raise refused(404, f"Dashboards not found: {', '.join(missing)}")
     for identifier in ids:
         call.organisation.dashboards.pop(identifier, None)
@@ -109,26 +115,29 @@ def _check(body: Document) -> None:
             f"Error: {fault} is not valid under any of the given schemas.",
         )
     tags = body.get("tags") or []
-    if len(tags) > _MOST_TAGS or not all(tag.startswith("team:") for tag in tags):
+    if len(tags) > _MAX_TAGS or not all(tag.startswith("team:") for tag in tags):
         raise refused(400, "Invalid dashboard: at most 5 tags, each with the key 'team'")
-    if any("default" in one and "defaults" in one for one in body.get("template_variables") or ()):
+    if any(
+        "default" in variable and "defaults" in variable
+        for variable in body.get("template_variables") or ()
+    ):
         raise refused(400, "Invalid dashboard: a template variable has either default or defaults")
 
 
 def _stored(organisation: Organisation, body: Mapping[str, Any]) -> Document:
     stored: Document = {"description": None, "notify_list": None, "is_read_only": False, "tags": []}
-    stored |= {name: body[name] for name in _OWNED if name in body}
+    stored |= {name: body[name] for name in _CLIENT_FIELDS if name in body}
     stored["widgets"] = [_with_id(organisation, widget) for widget in body["widgets"]]
     return stored
 
 
 def _with_id(organisation: Organisation, widget: Mapping[str, Any]) -> Document:
-    found = {"id": organisation.ids.number()} | dict(widget)
-    inner = widget["definition"].get("widgets")
-    if inner is not None:
-        inside = [_with_id(organisation, one) for one in inner]
-        found["definition"] = dict(widget["definition"]) | {"widgets": inside}
-    return found
+    stored = {"id": organisation.ids.number()} | dict(widget)
+    nested = widget["definition"].get("widgets")
+    if nested is not None:
+        children = [_with_id(organisation, child) for child in nested]
+        stored["definition"] = dict(widget["definition"]) | {"widgets": children}
+    return stored
 
 
 def _slug(title: str) -> str:

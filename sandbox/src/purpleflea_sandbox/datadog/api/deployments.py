@@ -1,4 +1,4 @@
-"""Routes of DORA metrics: deployments. The sender's id makes a repeated one the same one."""
+"""Routes of DORA metrics: deployments. If an id is sent twice, the second deployment replaces the first."""
 
 from collections.abc import Iterable
 
@@ -7,15 +7,15 @@ from purpleflea_sandbox.datadog.api.errors import refused
 from purpleflea_sandbox.datadog.api.organisation import Document, iso
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 
-_SHORTEST_ID, _LONGEST_ID = 16, 128
+_MIN_ID_LENGTH, _MAX_ID_LENGTH = 16, 128
 _TYPE = "dora_deployment"
 
 
 def routes() -> Iterable[Route]:
     base = "/api/v2/dora"
     yield Route("POST", f"{base}/deployment", create, None)
-    yield Route("POST", f"{base}/deployments", every, "dora_metrics_read")
-    yield Route("GET", f"{base}/deployments/{{id}}", one, "dora_metrics_read")
+    yield Route("POST", f"{base}/deployments", list_all, "dora_metrics_read")
+    yield Route("GET", f"{base}/deployments/{{id}}", get_one, "dora_metrics_read")
     yield Route("DELETE", f"{base}/deployment/{{id}}", delete, "dora_metrics_write")
 
 
@@ -25,34 +25,34 @@ def create(call: Call) -> Answer:
         raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
     attributes: Document = dict(body["data"]["attributes"])
     identifier = attributes.pop("id", None) or call.organisation.ids.uuid().replace("-", "")
-    if not _SHORTEST_ID <= len(identifier) <= _LONGEST_ID:
-        raise refused(400, f"id: it has {_SHORTEST_ID} to {_LONGEST_ID} characters")
+    if not _MIN_ID_LENGTH <= len(identifier) <= _MAX_ID_LENGTH:
+        raise refused(400, f"id: it has {_MIN_ID_LENGTH} to {_MAX_ID_LENGTH} characters")
     for name in ("started_at", "finished_at"):
         attributes[name] = _nanoseconds(attributes[name])
     if attributes["finished_at"] < attributes["started_at"]:
         raise refused(400, "finished_at is before started_at")
     call.organisation.deployments[identifier] = attributes
-    call.organisation.forget_oldest_deployments()
+    call.organisation.remove_oldest_deployments()
     return Answer(body={"data": {"id": identifier, "type": _TYPE}})
 
 
-def every(call: Call) -> Answer:
-    """Deployments, newest first; `query` takes tags such as service:name, all of which have to hold."""
+def list_all(call: Call) -> Answer:
+    """List deployments, newest first. If `query` is set, all of its tags (such as service:name) must match."""
     body = call.document()
     if faults := shapes.faults(body, "v2.DORAListDeploymentsRequest"):
         raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
-    asked: Document = body["data"]["attributes"]
-    wanted = [term.partition(":") for term in asked.get("query", "").split()]
-    found = [
+    parameters: Document = body["data"]["attributes"]
+    wanted = [term.partition(":") for term in parameters.get("query", "").split()]
+    matches = [
         _shown(identifier, attributes)
         for identifier, attributes in call.organisation.deployments.items()
         if all(str(attributes.get(name)) == value for name, _, value in wanted)
     ]
-    found.sort(key=lambda shown: shown["attributes"]["finished_at"], reverse=True)
-    return Answer(body={"data": found[: asked.get("limit", 10)]})
+    matches.sort(key=lambda shown: shown["attributes"]["finished_at"], reverse=True)
+    return Answer(body={"data": matches[: parameters.get("limit", 10)]})
 
 
-def one(call: Call) -> Answer:
+def get_one(call: Call) -> Answer:
     return Answer(body={"data": _shown(call.parts["id"], _deployment(call))})
 
 
@@ -63,10 +63,10 @@ def delete(call: Call) -> Answer:
 
 
 def _deployment(call: Call) -> Document:
-    found = call.organisation.deployments.get(call.parts["id"])
-    if found is None:
+    deployment = call.organisation.deployments.get(call.parts["id"])
+    if deployment is None:
         raise refused(404, "Deployment not found")
-    return found
+    return deployment
 
 
 def _shown(identifier: str, attributes: Document) -> Document:
@@ -75,7 +75,7 @@ def _shown(identifier: str, attributes: Document) -> Document:
 
 
 def _nanoseconds(time: int) -> int:
-    """Seconds, milliseconds and nanoseconds are told apart by their size."""
+    """Convert a time to nanoseconds; its magnitude shows if it is in seconds, milliseconds or nanoseconds."""
     if time < 10**11:
         return time * 10**9
     return time * 10**6 if time < 10**14 else time

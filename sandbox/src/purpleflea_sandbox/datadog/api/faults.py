@@ -1,15 +1,15 @@
-"""The fault switchboard: which made-up trouble, if any, a call runs into. Pure; `entrance` carries it out."""
+"""Fault injection: selects the faults that apply to a call. Pure; `middleware` executes them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-LONGEST_MS = 60_000
+MAX_DELAY_MS = 60_000
 
 
 class FaultKind(StrEnum):
-    """`_after_commit`: the call does its work, and the caller does not hear of it."""
+    """Kinds of faults. With `_after_commit`, the call is executed, but the client gets no success response."""
 
     DELAY = "delay"
     STATUS = "status"
@@ -21,7 +21,9 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault: what it does, to which calls, after how many of them (`skip`), how often (`times`)."""
+    """A fault: its kind, the calls it matches, how many of them pass first (`skip`), and how often it fires
+    (`times`).
+    """
 
     kind: FaultKind
     method: str = ""
@@ -32,51 +34,51 @@ class Fault:
     skip: int = 0
     times: int | None = None
 
-    def concerns(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         return self.method in ("", method) and path.startswith(self.path_prefix)
 
 
 @dataclass(slots=True, kw_only=True)
-class Installed:
-    """A fault, the calls it has seen, and those it has struck."""
+class InstalledFault:
+    """A fault with the number of calls it has matched and the number of times it has fired."""
 
     fault: Fault
-    seen: int = 0
+    matched: int = 0
     hits: int = 0
 
-    def strikes(self) -> bool:
-        """Whether this call of those it concerns is one to strike."""
-        self.seen += 1
-        spent = self.fault.times is not None and self.hits >= self.fault.times
-        if spent or self.seen <= self.fault.skip:
+    def fires(self) -> bool:
+        """Count a matching call, and return True if the fault fires for it."""
+        self.matched += 1
+        exhausted = self.fault.times is not None and self.hits >= self.fault.times
+        if exhausted or self.matched <= self.fault.skip:
             return False
         self.hits += 1
         return True
 
 
-class Switchboard:
-    """The faults in force, in order."""
+class FaultInjector:
+    """All installed faults, in sequence."""
 
     def __init__(self) -> None:
-        self.installed: tuple[Installed, ...] = ()
+        self.installed: tuple[InstalledFault, ...] = ()
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        self.installed = tuple(Installed(fault=fault) for fault in faults)
+        self.installed = tuple(InstalledFault(fault=fault) for fault in faults)
 
-    def strike(self, method: str, path: str) -> tuple[Fault, ...]:
-        """What this call meets: delays add up, the first fault of another kind ends the row."""
-        struck: list[Fault] = []
+    def matching(self, method: str, path: str) -> tuple[Fault, ...]:
+        """Return the faults for this call. Delays add up; the first fault of another kind is the last one."""
+        selected: list[Fault] = []
         for item in self.installed:
-            if not item.fault.concerns(method, path) or not item.strikes():
+            if not item.fault.matches(method, path) or not item.fires():
                 continue
-            struck.append(item.fault)
+            selected.append(item.fault)
             if item.fault.kind is not FaultKind.DELAY:
                 break
-        return tuple(struck)
+        return tuple(selected)
 
 
 _NUMBERS: Mapping[str, tuple[int, int]] = {
-    "ms": (0, LONGEST_MS),
+    "ms": (0, MAX_DELAY_MS),
     "status": (400, 599),
     "reset_s": (1, 3600),
     "skip": (0, 1_000_000),
@@ -85,7 +87,7 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
 
 
 def fault(document: Mapping[str, Any]) -> Fault:
-    """A fault from its JSON. Raises ValueError with what is wrong with it."""
+    """Parse a fault from its JSON. Raises ValueError with the reason if it is invalid."""
     values = dict(document)
     try:
         kind = FaultKind(values.pop("kind", None))
@@ -100,5 +102,5 @@ def fault(document: Mapping[str, Any]) -> Fault:
             continue
         if not isinstance(value, int) or not lowest <= value <= highest:
             known = ", ".join((*_NUMBERS, "method", "path_prefix"))
-            raise ValueError(f"{name}: {value!r} is no value for it; a fault has {known}")
+            raise ValueError(f"{name}: invalid value {value!r}; the fields of a fault are {known}")
     return Fault(kind=kind, **texts, **values)

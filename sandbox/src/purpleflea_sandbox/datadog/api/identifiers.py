@@ -1,35 +1,35 @@
-"""Ids in the forms that Datadog gives them. None comes twice, also not after a restart."""
+"""Generate ids in Datadog's formats. No id is repeated, even if the process restarts."""
 
 import secrets
 import string
 import uuid
 from itertools import count
 
-_WORDS = string.ascii_lowercase + string.digits
+_ALPHABET = string.ascii_lowercase + string.digits
 
 
 class Identifiers:
-    """New ids."""
+    """Generator of new ids."""
 
     def __init__(self) -> None:
         self._numbers = count(100_000_000 + secrets.randbelow(800_000_000))
 
     def number(self) -> int:
-        """Of monitors, notebooks, widgets, events."""
+        """Return an id for a monitor, notebook, widget or event."""
         return next(self._numbers)
 
     def hexadecimal(self) -> str:
-        """Of objectives."""
+        """Return an id for an SLO."""
         return secrets.token_hex(16)
 
     def dashed(self) -> str:
-        """Of dashboards: three groups of three."""
-        return "-".join("".join(secrets.choice(_WORDS) for _ in range(3)) for _ in range(3))
+        """Return an id for a dashboard: three groups of three characters."""
+        return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(3)) for _ in range(3))
 
     def token(self) -> str:
-        """Of log pipelines."""
+        """Return an id for a log pipeline."""
         return secrets.token_urlsafe(16)
 
     def uuid(self) -> str:
-        """Of everything newer."""
+        """Return an id for an object of the newer APIs."""
         return str(uuid.uuid4())

@@ -1,6 +1,6 @@
-"""API keys and application keys: who may call what. Pure.
+"""API keys, application keys and their permissions. Pure.
 
-An application key without scopes may do what its owner may; one with scopes only those.
+If an application key has no scopes, it has all permissions of its owner; if it has scopes, it has only those.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from purpleflea_sandbox.datadog.api.errors import forbidden
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationKey:
-    """An application key; `scopes` None means unscoped."""
+    """An application key; `scopes` is None if it is unscoped."""
 
     key: str
     scopes: frozenset[str] | None = None
@@ -20,11 +20,13 @@ class ApplicationKey:
         return self.scopes is None or not scope or scope in self.scopes
 
 
-ANYBODY = ApplicationKey(key="")
+UNSCOPED = ApplicationKey(key="")
 
 
 class KeyRing:
-    """The keys of the organisation. An empty API key accepts any; without application keys, any is unscoped."""
+    """Keys of the organization. If the API key is empty, any key is valid; if there are no application keys, any key
+    is valid and unscoped.
+    """
 
     def __init__(self, api_key: str = "", application_keys: Iterable[ApplicationKey] = ()) -> None:
         self.api_key = api_key
@@ -32,19 +34,19 @@ class KeyRing:
         self.replace(application_keys)
 
     def replace(self, keys: Iterable[ApplicationKey]) -> None:
-        """Let these be the application keys."""
-        self.application_keys = {one.key: one for one in keys}
+        """Replace the application keys."""
+        self.application_keys = {key.key: key for key in keys}
 
     def check_api_key(self, given: str) -> None:
-        """Raises ApiError where the API key is wrong or missing."""
+        """Raise ApiError if the API key is wrong or missing."""
         if not given or (self.api_key and given != self.api_key):
             raise forbidden()
 
     def application_key(self, given: str) -> ApplicationKey:
-        """The application key of that text. Raises ApiError where there is none."""
+        """Return the application key with this value. Raises ApiError if it does not exist."""
         if given and not self.application_keys:
-            return ANYBODY
-        found = self.application_keys.get(given)
-        if found is None:
+            return UNSCOPED
+        key = self.application_keys.get(given)
+        if key is None:
             raise forbidden()
-        return found
+        return key

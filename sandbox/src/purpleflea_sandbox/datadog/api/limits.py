@@ -1,6 +1,6 @@
-"""Rate limits: so many calls of a name per period, as Datadog counts them. The time comes from outside.
+"""Rate limits: a number of calls per name and period, counted as Datadog counts them. The caller passes the time.
 
-The figures are no promise of Datadog's, who changes them; only that of log configurations was ever published.
+Datadog does not guarantee these figures and changes them; it has published only the limit for log configurations.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How many calls a period allows."""
+    """Number of calls that a period allows."""
 
     calls: int
     period_s: int
@@ -26,8 +26,8 @@ USUAL: Mapping[str, Limit] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a call stands within its limit."""
+class RateLimitState:
+    """State of a rate limit after a call was counted."""
 
     name: str
     limit: Limit
@@ -47,14 +47,14 @@ class Standing:
 
 
 class RateLimits:
-    """One window per name; all keys of an organisation share it."""
+    """Rate limit windows, one per name; all keys of an organization share them."""
 
     def __init__(self, limits: Mapping[str, Limit]) -> None:
         self.limits = dict(limits)
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def count(self, name: str, now: float) -> Standing | None:
-        """Count a call; None where that name has no limit."""
+    def count(self, name: str, now: float) -> RateLimitState | None:
+        """Count a call. Returns None if the name has no limit."""
         limit = self.limits.get(name)
         if limit is None:
             return None
@@ -64,7 +64,7 @@ class RateLimits:
         exceeded = calls >= limit.calls
         calls += not exceeded
         self._windows[name] = (start, calls)
-        return Standing(
+        return RateLimitState(
             name=name,
             limit=limit,
             remaining=limit.calls - calls,

@@ -1,9 +1,11 @@
-"""Routes of /api/v1/logs/config: pipelines, indexes, and the order of both. Only the order decides what a log meets."""
+"""Routes of /api/v1/logs/config: pipelines, indexes, and the sequence of both. The sequence alone decides which of
+them process a log.
+"""
 
 from collections.abc import Iterable
 
 from purpleflea_sandbox.datadog.api import shapes
-from purpleflea_sandbox.datadog.api.errors import log_config_refused, refused
+from purpleflea_sandbox.datadog.api.errors import log_config_error, refused
 from purpleflea_sandbox.datadog.api.organisation import Document
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Handle, Route
 
@@ -67,13 +69,13 @@ def pipeline_order(call: Call) -> Answer:
 
 
 def order_pipelines(call: Call) -> Answer:
-    """The order of all pipelines: it names each of them once, or nothing changes."""
+    """Set the sequence of all pipelines. If the list does not name each pipeline once, nothing changes."""
     wanted = _checked(call, "v1.LogsPipelinesOrder", "Invalid pipeline order")["pipeline_ids"]
     stored = call.organisation.logs.pipelines
     if sorted(wanted) != sorted(stored):
         message = "Invalid pipeline order"
-        raise log_config_refused(message, "The list has to hold every pipeline once", status=422)
-    call.organisation.logs.pipelines = {one: stored[one] for one in wanted}
+        raise log_config_error(message, "The list has to hold every pipeline once", status=422)
+    call.organisation.logs.pipelines = {identifier: stored[identifier] for identifier in wanted}
     return Answer(body={"pipeline_ids": wanted})
 
 
@@ -84,7 +86,7 @@ def indexes(call: Call) -> Answer:
 def create_index(call: Call) -> Answer:
     body = _checked(call, "v1.LogsIndex", "Invalid index")
     if body["name"] in call.organisation.logs.indexes:
-        raise log_config_refused("Invalid index", f"Index {body['name']} already exists")
+        raise log_config_error("Invalid index", f"Index {body['name']} already exists")
     stored = {"exclusion_filters": [], "is_rate_limited": False} | body
     call.organisation.logs.indexes[body["name"]] = stored
     return Answer(body=stored)
@@ -95,9 +97,9 @@ def index(call: Call) -> Answer:
 
 
 def update_index(call: Call) -> Answer:
-    found = _index(call)
+    index_config = _index(call)
     body = _checked(call, "v1.LogsIndexUpdateRequest", "Invalid index")
-    name = found["name"]
+    name = index_config["name"]
     stored = {"exclusion_filters": [], "is_rate_limited": False, "name": name} | body
     stored.pop("disable_daily_limit", None)
     call.organisation.logs.indexes[name] = stored
@@ -105,9 +107,9 @@ def update_index(call: Call) -> Answer:
 
 
 def delete_index(call: Call) -> Answer:
-    found = _index(call)
-    del call.organisation.logs.indexes[found["name"]]
-    return Answer(body=found)
+    index_config = _index(call)
+    del call.organisation.logs.indexes[index_config["name"]]
+    return Answer(body=index_config)
 
 
 def index_order(call: Call) -> Answer:
@@ -115,11 +117,11 @@ def index_order(call: Call) -> Answer:
 
 
 def order_indexes(call: Call) -> Answer:
-    """The order of all indexes: a log goes to the first that takes it."""
+    """Set the sequence of all indexes; a log is stored in the first index that matches it."""
     wanted = _checked(call, "v1.LogsIndexesOrder", "Invalid index order")["index_names"]
     stored = call.organisation.logs.indexes
     if sorted(wanted) != sorted(stored):
-        raise log_config_refused("Invalid index order", "The list has to hold every index once")
+        raise log_config_error("Invalid index order", "The list has to hold every index once")
     call.organisation.logs.indexes = {name: stored[name] for name in wanted}
     return Answer(body={"index_names": wanted})
 
@@ -127,7 +129,7 @@ def order_indexes(call: Call) -> Answer:
 def _checked(call: Call, shape: str, message: str) -> Document:
     body = call.document()
     if faults := shapes.faults(body, shape):
-        raise log_config_refused(message, *faults)
+        raise log_config_error(message, *faults)
     return body
 
 
@@ -138,15 +140,15 @@ def _stored_pipeline(body: Document, identifier: str) -> Document:
 
 
 def _pipeline(call: Call) -> Document:
-    """Of a pipeline that is not there the API says 400."""
-    found = call.organisation.logs.pipelines.get(call.parts["id"])
-    if found is None:
-        raise log_config_refused("Non existing pipeline", f"No pipeline {call.parts['id']}")
-    return found
+    """Return the pipeline of the path. If it does not exist, the API responds with 400, not 404."""
+    stored = call.organisation.logs.pipelines.get(call.parts["id"])
+    if stored is None:
+        raise log_config_error("Non existing pipeline", f"No pipeline {call.parts['id']}")
+    return stored
 
 
 def _index(call: Call) -> Document:
-    found = call.organisation.logs.indexes.get(call.parts["name"])
-    if found is None:
+    stored = call.organisation.logs.indexes.get(call.parts["name"])
+    if stored is None:
         raise refused(404, "Index not found")
-    return found
+    return stored

@@ -1,6 +1,6 @@
-"""Routes of metrics: which tags they keep (Metrics without Limits), percentiles, and their metadata.
+"""Routes of metrics: tag configurations (Metrics without Limits), percentiles, and metadata.
 
-Both exist only for metrics that have reported.
+Both exist only if the metric has reported data.
 """
 
 import re
@@ -18,20 +18,21 @@ _METADATA = ("type", "description", "short_name", "unit", "per_unit", "statsd_in
 
 def routes() -> Iterable[Route]:
     write = "metric_tags_write"
-    yield Route("GET", "/api/v2/metrics", every, "metrics_read")
+    yield Route("GET", "/api/v2/metrics", list_all, "metrics_read")
     tags = "/api/v2/metrics/{name}/tags"
     yield Route("POST", tags, create, write)
-    yield Route("GET", tags, one, "metrics_read")
+    yield Route("GET", tags, get_one, "metrics_read")
     yield Route("PATCH", tags, update, write)
     yield Route("DELETE", tags, delete, write)
     yield Route("GET", "/api/v1/metrics/{name}", metadata, "metrics_read")
     yield Route("PUT", "/api/v1/metrics/{name}", update_metadata, "metrics_metadata_write")
 
 
-def every(call: Call) -> Answer:
-    """Metrics and configurations; `filter[configured]` asks for one of both, a page has a cursor.
+def list_all(call: Call) -> Answer:
+    """List metrics and tag configurations, in pages with a cursor. If `filter[configured]` is set, only one of both
+    is listed.
 
-    `filter[tags]` asks for what was sent with a tag, within a window that is an hour long unless it is told.
+    If `filter[tags]` is set, only metrics sent with this tag within `window[seconds]` (default: one hour) are listed.
     """
     configured = call.query.get("filter[configured]", "").lower()
     wanted_tag = call.query.get("filter[tags]", "")
@@ -39,35 +40,35 @@ def every(call: Call) -> Answer:
     if wanted_tag and configured:
         raise refused(400, "filter[tags] cannot be combined with filter[configured]")
     reported = _reported(call, wanted_tag)
-    found = [stored[name] for name in sorted(stored)] if configured != "false" else []
+    documents = [stored[name] for name in sorted(stored)] if configured != "false" else []
     if wanted_tag:
-        found = [document for document in found if document["id"] in reported]
+        documents = [document for document in documents if document["id"] in reported]
     if configured != "true":
         names = sorted(reported - set(stored))
-        found += [{"type": "metrics", "id": name} for name in names]
-    size = call.number("page[size]", len(found))
+        documents += [{"type": "metrics", "id": name} for name in names]
+    size = call.number("page[size]", len(documents))
     start = call.number("page[cursor]", 0)
-    page = found[start : start + size] if size else []
-    following = str(start + size) if start + size < len(found) else None
+    page = documents[start : start + size] if size else []
+    next_cursor = str(start + size) if start + size < len(documents) else None
     pagination = {
         "type": "cursor_limit",
         "limit": size,
         "cursor": call.query.get("page[cursor]"),
-        "next_cursor": following,
+        "next_cursor": next_cursor,
     }
     return Answer(body={"data": page, "meta": {"pagination": pagination}})
 
 
 def _reported(call: Call, tag: str) -> set[str]:
-    """Metrics that have reported, with that tag and of late where one is asked for."""
+    """Return the metrics that have reported. If a tag is given, only those with recent data and this tag."""
     series = call.organisation.data.series
     if not tag:
-        return {one.metric for one in series.find()}
+        return {entry.metric for entry in series.find()}
     if not _TAG.fullmatch(tag):
-        raise refused(400, f"This stand-in reads no tag expressions but key:value, not {tag!r}")
+        raise refused(400, f"This stand-in supports only key:value as a tag filter, not {tag!r}")
     window_s = call.number("window[seconds]", _WINDOW_S)
     since = call.organisation.now() - window_s
-    return {one.metric for one in series.find(tags=[tag]) if one.newest() >= since}
+    return {entry.metric for entry in series.find(tags=[tag]) if entry.newest() >= since}
 
 
 def create(call: Call) -> Answer:
@@ -92,7 +93,7 @@ def create(call: Call) -> Answer:
     return Answer(status=201, body={"data": document})
 
 
-def one(call: Call) -> Answer:
+def get_one(call: Call) -> Answer:
     return Answer(body={"data": _configuration(call)})
 
 
@@ -142,10 +143,10 @@ def _check_percentiles(attributes: Document, kind: str) -> None:
 
 
 def _configuration(call: Call) -> Document:
-    found = call.organisation.metric_tags.get(call.parts["name"])
-    if found is None:
+    configuration = call.organisation.metric_tags.get(call.parts["name"])
+    if configuration is None:
         raise refused(404, f"No tag configuration found for metric {call.parts['name']}")
-    return found
+    return configuration
 
 
 def _metadata(call: Call) -> Document:

@@ -1,4 +1,4 @@
-"""What a monitor has to be so that the API takes it, and what the server adds to it. Pure."""
+"""Validation of monitors as the API does it, and the defaults that the server adds. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,20 @@ from purpleflea_sandbox.datadog.api.errors import refused
 from purpleflea_sandbox.datadog.api.organisation import Document, Monitor, Organisation
 from purpleflea_sandbox.datadog.queries import read, tree
 
-OWNED = ("name", "type", "query", "message", "tags", "options", "priority", "restricted_roles")
-"""What users say of a monitor; all else in a body is the server's and is not taken from them."""
-_SERVERS = ("org_id", "created_at", "overall_state_modified", "matching_downtimes")
-"""Fields of answers that the schema does not have: a body that was read may be sent back."""
+CLIENT_FIELDS = (
+    "name",
+    "type",
+    "query",
+    "message",
+    "tags",
+    "options",
+    "priority",
+    "restricted_roles",
+)
+"""Fields of a monitor that clients set. All other fields in a request body are ignored, because the server sets them.
+"""
+_SERVER_FIELDS = ("org_id", "created_at", "overall_state_modified", "matching_downtimes")
+"""Response fields that the request schema does not contain. They are accepted so that a response can be sent back."""
 
 _DEFAULT_OPTIONS: Mapping[str, Any] = {
     "include_tags": True,
@@ -30,19 +40,19 @@ _METRIC_OPTIONS: Mapping[str, Any] = {
     "timeout_h": None,
 }
 _RECOVERIES = ("critical_recovery", "warning_recovery")
-_METRIC = ("query alert", "metric alert")
+_METRIC_TYPES = ("query alert", "metric alert")
 
 
 def definition(organisation: Organisation, body: Document) -> Document:
-    """The monitor as it is stored. Raises ApiError where the API would refuse it."""
-    if faults := shapes.faults(_sent(body), "v1.Monitor"):
+    """Return the monitor as it is stored. Raises ApiError if the API would reject it."""
+    if faults := shapes.faults(_without_server_fields(body), "v1.Monitor"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
     kind = _kind(body["type"])
     condition = _condition(body["query"], kind)
     _check_references(organisation, condition)
     options = dict(body.get("options") or {})
     _check_options(kind, condition, options)
-    defaults = {**_DEFAULT_OPTIONS, **(_METRIC_OPTIONS if kind in _METRIC else {})}
+    defaults = {**_DEFAULT_OPTIONS, **(_METRIC_OPTIONS if kind in _METRIC_TYPES else {})}
     if "new_group_delay" in options:
         del defaults["new_host_delay"]
     comparison = getattr(condition, "comparison", None)
@@ -61,28 +71,28 @@ def definition(organisation: Organisation, body: Document) -> Document:
     }
 
 
-def changed(organisation: Organisation, monitor: Monitor, body: Document) -> Document:
-    """The stored definition after an update: what the body leaves out stays. Raises ApiError."""
-    if faults := shapes.faults(_sent(body), "v1.MonitorUpdateRequest"):
+def updated(organisation: Organisation, monitor: Monitor, body: Document) -> Document:
+    """Return the stored definition after an update; fields that the body omits keep their values. Raises ApiError."""
+    if faults := shapes.faults(_without_server_fields(body), "v1.MonitorUpdateRequest"):
         raise refused(400, *(f"The value provided is invalid: {fault}" for fault in faults))
-    merged = {name: monitor.definition[name] for name in OWNED}
-    merged |= {name: body[name] for name in OWNED if name in body}
+    merged = {name: monitor.definition[name] for name in CLIENT_FIELDS}
+    merged |= {name: body[name] for name in CLIENT_FIELDS if name in body}
     merged = {name: value for name, value in merged.items() if value is not None}
     if _kind(merged["type"]) != monitor.definition["type"]:
         raise refused(400, "The monitor type cannot be changed")
     return definition(organisation, merged)
 
 
-def duplicate(organisation: Organisation, found: Document) -> Monitor | None:
-    """A monitor that is the same already."""
+def duplicate(organisation: Organisation, definition: Document) -> Monitor | None:
+    """Return an existing monitor with the same definition, or None."""
     return next(
-        (one for one in organisation.monitors.values() if one.definition == found),
+        (monitor for monitor in organisation.monitors.values() if monitor.definition == definition),
         None,
     )
 
 
 def groups_by(condition: tree.Condition) -> tuple[str, ...]:
-    """The tags that a condition groups by; none: a simple alert."""
+    """Return the tags that a condition groups by; empty if it is a simple alert."""
     match condition:
         case tree.MetricCondition():
             leaves = tree.leaves(condition.expression)
@@ -94,12 +104,12 @@ def groups_by(condition: tree.Condition) -> tuple[str, ...]:
 
 
 def _kind(given: str) -> str:
-    """Datadog calls both kinds of metric monitors by one name."""
-    return "query alert" if given in _METRIC else given
+    """Map both metric monitor types to one name, as Datadog does."""
+    return "query alert" if given in _METRIC_TYPES else given
 
 
-def _sent(body: Document) -> Document:
-    return {name: value for name, value in body.items() if name not in _SERVERS}
+def _without_server_fields(body: Document) -> Document:
+    return {name: value for name, value in body.items() if name not in _SERVER_FIELDS}
 
 
 def _condition(query: str, kind: str) -> tree.Condition:
@@ -116,8 +126,8 @@ def _check_references(organisation: Organisation, condition: tree.Condition) -> 
         raise refused(400, f"SLO not found: {condition.slo}")
     if isinstance(condition, tree.Member | tree.Negated | tree.Joined):
         for member in references.members(condition):
-            found = organisation.monitors.get(member)
-            if found is None or found.definition["type"] == "composite":
+            monitor = organisation.monitors.get(member)
+            if monitor is None or monitor.definition["type"] == "composite":
                 raise refused(400, "Some monitor IDs are invalid")
 
 
@@ -136,13 +146,13 @@ def _check_options(kind: str, condition: tree.Condition, options: Document) -> N
             f"({comparison.threshold}).",
         )
     wrong = [name for name in _RECOVERIES if thresholds.get(name) is not None]
-    if wrong and kind not in _METRIC:
+    if wrong and kind not in _METRIC_TYPES:
         raise refused(400, f"Invalid threshold statuses found: {', '.join(wrong)}.")
     _check_order(comparison.operator, critical, thresholds)
 
 
 def _check_order(operator: str, critical: float, thresholds: Mapping[str, Any]) -> None:
-    """A level and its recovery must exclude each other; a warning comes before an alert."""
+    """Raise ApiError if an alert level and its recovery overlap, or if the warning level is beyond the alert level."""
     sign = 1 if operator.startswith(">") else -1
     for name, level in (("alert", critical), ("warning", thresholds.get("warning"))):
         recovery = thresholds.get("critical_recovery" if name == "alert" else "warning_recovery")
@@ -156,8 +166,8 @@ def _check_order(operator: str, critical: float, thresholds: Mapping[str, Any]) 
             )
     warning = thresholds.get("warning")
     if warning is not None and sign * (critical - warning) <= 0:
-        where = "above" if sign > 0 else "below"
-        raise refused(400, f"Alert threshold ({critical}) must be {where} warning ({warning}).")
+        direction = "above" if sign > 0 else "below"
+        raise refused(400, f"Alert threshold ({critical}) must be {direction} warning ({warning}).")
 
 
 def _number(value: Any) -> Any:

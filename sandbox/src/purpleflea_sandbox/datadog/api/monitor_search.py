@@ -1,4 +1,4 @@
-"""GET /api/v1/monitor/search: monitors by words, tags, types and states, with counts and pages."""
+"""GET /api/v1/monitor/search: find monitors by name, tag, type and status, with counts and pages."""
 
 import shlex
 from collections import Counter
@@ -18,22 +18,22 @@ def search(call: Call) -> Answer:
         terms = shlex.split(call.query.get("query", ""))
     except ValueError as error:
         raise refused(400, f"Invalid search query: {error}") from error
-    found = [
+    matches = [
         monitor
         for _, monitor in sorted(call.organisation.monitors.items())
         if all(_matches(monitor, term) for term in terms)
     ]
     per_page = max(1, call.number("per_page", _PER_PAGE))
     page = call.number("page", 0)
-    shown = found[page * per_page : (page + 1) * per_page]
+    shown = matches[page * per_page : (page + 1) * per_page]
     return Answer(
         body={
-            "counts": _counts(found),
+            "counts": _counts(matches),
             "metadata": {
                 "page": page,
                 "page_count": len(shown),
                 "per_page": per_page,
-                "total_count": len(found),
+                "total_count": len(matches),
             },
             "monitors": [_result(call.organisation, monitor) for monitor in shown],
         }
@@ -41,7 +41,7 @@ def search(call: Call) -> Answer:
 
 
 def _matches(monitor: Monitor, term: str) -> bool:
-    """`tag:"a:b"`, `type:`, `status:`, `id:`; anything else has to stand in the name."""
+    """Match `tag:"a:b"`, `type:`, `status:` and `id:`. If the term has none of these keys, the name must contain it."""
     key, colon, value = term.partition(":")
     value = value.strip('"')
     match key if colon else "":
@@ -57,11 +57,11 @@ def _matches(monitor: Monitor, term: str) -> bool:
             return term.lower() in monitor.definition["name"].lower()
 
 
-def _counts(found: Iterable[Monitor]) -> dict[str, Any]:
+def _counts(matches: Iterable[Monitor]) -> dict[str, Any]:
     def counted(values: Iterable[str]) -> list[dict[str, Any]]:
         return [{"name": name, "count": count} for name, count in Counter(values).most_common()]
 
-    monitors = list(found)
+    monitors = list(matches)
     return {
         "status": counted(monitor.overall_state for monitor in monitors),
         "type": counted(monitor.definition["type"] for monitor in monitors),

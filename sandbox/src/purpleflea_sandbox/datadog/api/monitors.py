@@ -17,25 +17,25 @@ from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 from purpleflea_sandbox.datadog.queries import read
 
 _PAGE_SIZE = 100
-_LARGEST_PAGE = 1000
+_MAX_PAGE_SIZE = 1000
 
 
 def routes() -> Iterable[Route]:
     base, scope = "/api/v1/monitor", "monitors_write"
     yield Route("POST", base, create, scope)
-    yield Route("GET", base, every, "monitors_read")
+    yield Route("GET", base, list_all, "monitors_read")
     yield Route("POST", f"{base}/validate", validate, "monitors_read")
     yield Route("GET", f"{base}/can_delete", can_delete, "monitors_read")
     yield Route("GET", f"{base}/search", monitor_search.search, "monitors_read")
     yield Route("POST", f"{base}/{{id}}/validate", validate_existing, "monitors_read")
-    yield Route("GET", f"{base}/{{id}}", one, "monitors_read")
+    yield Route("GET", f"{base}/{{id}}", get_one, "monitors_read")
     yield Route("PUT", f"{base}/{{id}}", update, scope)
     yield Route("DELETE", f"{base}/{{id}}", delete, scope)
 
 
 def create(call: Call) -> Answer:
     organisation, body = call.organisation, call.document()
-    _check_log_right(call, str(body.get("type", "")))
+    _check_log_monitor_permission(call, str(body.get("type", "")))
     definition = monitor_rules.definition(organisation, body)
     same = monitor_rules.duplicate(organisation, definition)
     if same is not None:
@@ -49,13 +49,13 @@ def create(call: Call) -> Answer:
     return Answer(body=shown(organisation, monitor))
 
 
-def every(call: Call) -> Answer:
-    """All monitors, by id; `page` asks for pages, without it everything comes at once."""
+def list_all(call: Call) -> Answer:
+    """List all monitors by id. If neither `page` nor `page_size` is set, the result is not paged."""
     wanted = set(call.listed("monitor_tags"))
     scopes = set(call.listed("tags"))
     name = call.query.get("name", "")
     offset = call.number("id_offset", 0)
-    found = [
+    matches = [
         monitor
         for _, monitor in sorted(call.organisation.monitors.items())
         if wanted <= set(monitor.tags)
@@ -63,19 +63,19 @@ def every(call: Call) -> Answer:
         and all(scope in monitor.definition["query"] for scope in scopes)
         and (not offset or monitor.id > offset)
     ]
-    found = _page(call, found)
+    matches = _page(call, matches)
     states = _group_states(call)
-    return Answer(body=[shown(call.organisation, monitor, states) for monitor in found])
+    return Answer(body=[shown(call.organisation, monitor, states) for monitor in matches])
 
 
-def one(call: Call) -> Answer:
+def get_one(call: Call) -> Answer:
     return Answer(body=shown(call.organisation, _monitor(call), _group_states(call)))
 
 
 def update(call: Call) -> Answer:
     monitor = _monitor(call)
-    _check_log_right(call, monitor.definition["type"])
-    definition = monitor_rules.changed(call.organisation, monitor, call.document())
+    _check_log_monitor_permission(call, monitor.definition["type"])
+    definition = monitor_rules.updated(call.organisation, monitor, call.document())
     if definition["query"] != monitor.definition["query"]:
         monitor.overall_state, monitor.groups = NO_DATA, {}
     monitor.definition, monitor.modified = definition, call.organisation.now()
@@ -95,7 +95,7 @@ def can_delete(call: Call) -> Answer:
     free: list[int] = []
     errors: dict[str, list[str]] = {}
     for text in call.listed("monitor_ids"):
-        monitor = _found(call.organisation, text)
+        monitor = _monitor_by_id(call.organisation, text)
         if obstacles := references.monitor_obstacles(call.organisation, monitor):
             errors[text] = obstacles
         else:
@@ -110,12 +110,12 @@ def validate(call: Call) -> Answer:
 
 
 def validate_existing(call: Call) -> Answer:
-    monitor_rules.changed(call.organisation, _monitor(call), call.document())
+    monitor_rules.updated(call.organisation, _monitor(call), call.document())
     return Answer(body={})
 
 
 def shown(organisation: Organisation, monitor: Monitor, states: Iterable[str] = ()) -> Document:
-    """A monitor as the API shows it. `states` are those of the groups to show; `all` means each."""
+    """Return a monitor in the API's format. `states` selects the groups to include; `all` includes every group."""
     condition = read.condition(monitor.definition["query"], monitor.definition["type"])
     document: Document = {
         "id": monitor.id,
@@ -150,26 +150,26 @@ def _group_states(call: Call) -> list[str]:
     return [state.lower() for state in call.listed("group_states")]
 
 
-def _page(call: Call, found: list[Monitor]) -> list[Monitor]:
-    size = min(call.number("page_size", _PAGE_SIZE), _LARGEST_PAGE)
+def _page(call: Call, monitors: list[Monitor]) -> list[Monitor]:
+    size = min(call.number("page_size", _PAGE_SIZE), _MAX_PAGE_SIZE)
     if "page" in call.query:
         start = call.number("page", 0) * size
-        return found[start : start + size]
-    return found[:size] if "page_size" in call.query else found
+        return monitors[start : start + size]
+    return monitors[:size] if "page_size" in call.query else monitors
 
 
 def _monitor(call: Call) -> Monitor:
-    return _found(call.organisation, call.parts["id"])
+    return _monitor_by_id(call.organisation, call.parts["id"])
 
 
-def _found(organisation: Organisation, text: str) -> Monitor:
+def _monitor_by_id(organisation: Organisation, text: str) -> Monitor:
     monitor = organisation.monitors.get(int(text)) if text.isdigit() else None
     if monitor is None:
         raise ApiError(404, {"errors": ["Monitor not found"]})
     return monitor
 
 
-def _check_log_right(call: Call, kind: str) -> None:
-    """Log monitors need an application key without scopes."""
+def _check_log_monitor_permission(call: Call, kind: str) -> None:
+    """Raise ApiError if a log monitor is written with a scoped application key; Datadog requires an unscoped key."""
     if kind == "log alert" and call.key.scopes is not None:
         raise forbidden()

@@ -13,8 +13,8 @@ _COUNT = 100
 def routes() -> Iterable[Route]:
     base, scope = "/api/v1/notebooks", "notebooks_write"
     yield Route("POST", base, create, scope)
-    yield Route("GET", base, every, "notebooks_read")
-    yield Route("GET", f"{base}/{{id}}", one, "notebooks_read")
+    yield Route("GET", base, list_all, "notebooks_read")
+    yield Route("GET", f"{base}/{{id}}", get_one, "notebooks_read")
     yield Route("PUT", f"{base}/{{id}}", update, scope)
     yield Route("DELETE", f"{base}/{{id}}", delete, scope)
 
@@ -29,26 +29,26 @@ def create(call: Call) -> Answer:
     return Answer(body={"data": organisation.notebooks[number]})
 
 
-def every(call: Call) -> Answer:
-    """Notebooks whose name holds `query`; their cells only if they are asked for (they are by default)."""
+def list_all(call: Call) -> Answer:
+    """List notebooks whose name contains `query`. If `include_cells` is false, their cells are omitted."""
     wanted = call.query.get("query", "").lower()
-    found = [
+    matches = [
         notebook
         for notebook in call.organisation.notebooks.values()
         if wanted in notebook["attributes"]["name"].lower()
     ]
     start, count = call.number("start", 0), call.number("count", _COUNT)
-    page = found[start : start + count]
+    page = matches[start : start + count]
     if call.query.get("include_cells", "true").lower() == "false":
         page = [_without_cells(notebook) for notebook in page]
     counts = {
         "total_count": len(call.organisation.notebooks),
-        "total_filtered_count": len(found),
+        "total_filtered_count": len(matches),
     }
     return Answer(body={"data": page, "meta": {"page": counts}})
 
 
-def one(call: Call) -> Answer:
+def get_one(call: Call) -> Answer:
     return Answer(body={"data": _notebook(call)})
 
 
@@ -86,7 +86,7 @@ def _without_cells(notebook: Document) -> Document:
 
 def _notebook(call: Call) -> Document:
     text = call.parts["id"]
-    found = call.organisation.notebooks.get(int(text)) if text.isdigit() else None
-    if found is None:
+    notebook = call.organisation.notebooks.get(int(text)) if text.isdigit() else None
+    if notebook is None:
         raise refused(404, "Notebook not found")
-    return found
+    return notebook

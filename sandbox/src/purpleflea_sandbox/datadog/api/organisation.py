@@ -1,6 +1,7 @@
-"""One Datadog organisation: everything that was created in it, and the data that it received. No HTTP, no rules.
+"""One Datadog organization: all objects created in it, and the data it received. No HTTP and no validation.
 
-The rules are beside it, one module per kind of object. Evaluation writes a monitor's state here; the page reads it.
+The modules beside it validate, one per kind of object. The evaluation writes monitor states here, and the fleet page
+reads them.
 """
 
 import time
@@ -10,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from purpleflea_sandbox.datadog.api.faults import Switchboard
+from purpleflea_sandbox.datadog.api.faults import FaultInjector
 from purpleflea_sandbox.datadog.api.identifiers import Identifiers
-from purpleflea_sandbox.datadog.api.journal import Journal
 from purpleflea_sandbox.datadog.api.keys import KeyRing
 from purpleflea_sandbox.datadog.api.limits import USUAL, RateLimits
-from purpleflea_sandbox.datadog.evaluation.pipelines import processed
+from purpleflea_sandbox.datadog.api.request_log import RequestLog
+from purpleflea_sandbox.datadog.evaluation.pipelines import process
 from purpleflea_sandbox.datadog.intake.store import Store
 
 Document = dict[str, Any]
@@ -23,15 +24,15 @@ Document = dict[str, Any]
 NO_DATA = "No Data"
 HANDLE = "sandbox@purpleflea.invalid"
 AUTHOR = {"name": "Sandbox", "handle": HANDLE, "email": HANDLE}
-_MOST_TESTS = 20_000
-_MOST_DEPLOYMENTS = 5_000
+_MAX_TESTS = 20_000
+_MAX_DEPLOYMENTS = 5_000
 
 
 @dataclass(slots=True, kw_only=True)
 class Monitor:
-    """A monitor: its definition as it was sent, what the server adds, and its state.
+    """A monitor: its definition as sent, the fields the server adds, and its state.
 
-    `groups` are the states of a multi-alert monitor by group (`agent_id:momentum-0`), as the API shows them.
+    `groups` are the states of a multi-alert monitor by group (`agent_id:momentum-0`), in the API's format.
     """
 
     id: int
@@ -50,7 +51,7 @@ class Monitor:
 
 @dataclass(slots=True)
 class Scanner:
-    """The sensitive data scanner: groups in order, each with its rules in order."""
+    """Sensitive data scanner: groups in sequence, each with its rules in sequence."""
 
     id: str
     version: int = 1
@@ -60,7 +61,7 @@ class Scanner:
 
 @dataclass(slots=True)
 class LogConfig:
-    """Pipelines and indexes; the order of the dictionaries is the order of the processing."""
+    """Pipelines and indexes; the sequence of the dictionaries is the sequence of processing."""
 
     pipelines: dict[str, Document] = field(default_factory=dict)
     indexes: dict[str, Document] = field(
@@ -71,7 +72,7 @@ class LogConfig:
 
 
 class Organisation:
-    """The objects by their ids, beside the data they are about."""
+    """Objects by id, and the data they refer to."""
 
     def __init__(
         self,
@@ -86,27 +87,27 @@ class Organisation:
         self.keys = keys or KeyRing()
         self.limits = limits or RateLimits(USUAL)
         self.now = now
-        self.faults = Switchboard()
-        self.journal = Journal()
+        self.faults = FaultInjector()
+        self.request_log = RequestLog()
         self.ids = Identifiers()
         self.monitors: dict[int, Monitor] = {}
         self.slos: dict[str, Document] = {}
         self.dashboards: dict[str, Document] = {}
         self.notebooks: dict[int, Document] = {}
         self.logs = LogConfig()
-        data.logs.process = lambda log: processed(log, self.logs.pipelines.values())
+        data.logs.process = lambda log: process(log, self.logs.pipelines.values())
         self.metric_tags: dict[str, Document] = {}
         self.metric_metadata: dict[str, Document] = {}
         self.scanner = Scanner(id=self.ids.uuid())
         self.deployments: dict[str, Document] = {}
-        self.tests: deque[Document] = deque(maxlen=_MOST_TESTS)
+        self.tests: deque[Document] = deque(maxlen=_MAX_TESTS)
 
-    def forget_oldest_deployments(self) -> None:
-        """Keep the memory bounded."""
-        while len(self.deployments) > _MOST_DEPLOYMENTS:
+    def remove_oldest_deployments(self) -> None:
+        """Remove the oldest deployments if there are too many, to bound the memory."""
+        while len(self.deployments) > _MAX_DEPLOYMENTS:
             del self.deployments[next(iter(self.deployments))]
 
 
 def iso(seconds: float) -> str:
-    """A time as most of the API writes it."""
+    """Format a time in the format that most of the API uses."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

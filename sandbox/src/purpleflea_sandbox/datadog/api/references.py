@@ -1,4 +1,4 @@
-"""Which objects refer to which: what stands in the way of deleting one. Pure."""
+"""References between objects, because a referenced object cannot be deleted. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from purpleflea_sandbox.datadog.queries import read, tree
 
 
 def members(condition: tree.CompositeCondition) -> tuple[int, ...]:
-    """The monitors that a composite joins, from left to right."""
+    """Return the ids of the monitors in a composite, from left to right."""
     match condition:
         case tree.Member(identifier):
             return (int(identifier),)
@@ -19,7 +19,7 @@ def members(condition: tree.CompositeCondition) -> tuple[int, ...]:
 
 
 def composites_of(organisation: Organisation, monitor_id: int) -> list[Monitor]:
-    """Composite monitors that have this one as a member."""
+    """Return the composite monitors that have this monitor as a member."""
     return [
         monitor
         for monitor in organisation.monitors.values()
@@ -29,25 +29,27 @@ def composites_of(organisation: Organisation, monitor_id: int) -> list[Monitor]:
 
 
 def slos_of_monitor(organisation: Organisation, monitor_id: int) -> list[Document]:
-    """Objectives that are measured by this monitor."""
+    """Return the SLOs that are measured by this monitor."""
     return [slo for slo in organisation.slos.values() if monitor_id in slo.get("monitor_ids", ())]
 
 
 def monitor_obstacles(organisation: Organisation, monitor: Monitor) -> list[str]:
-    """Why the monitor cannot be deleted, in the API's words."""
+    """Return the reasons that prevent deletion of a monitor, with the API's texts."""
     name = f"monitor [{monitor.id},{monitor.definition['name']}] is referenced in"
-    found = []
+    obstacles = []
     if composites := composites_of(organisation, monitor.id):
-        listed = ", ".join(f"{one.id},{one.definition['name']}" for one in composites)
-        found.append(f"{name} composite monitors: [{listed}]")
+        listed = ", ".join(f"{item.id},{item.definition['name']}" for item in composites)
+        obstacles.append(f"{name} composite monitors: [{listed}]")
     if slos := slos_of_monitor(organisation, monitor.id):
-        listed = ", ".join(f"{one['id']},{one['name']}" for one in slos)
-        found.append(f"{name} slos: [{listed}]")
-    return found
+        listed = ", ".join(f"{item['id']},{item['name']}" for item in slos)
+        obstacles.append(f"{name} slos: [{listed}]")
+    return obstacles
 
 
 def slo_obstacle(organisation: Organisation, slo_id: str) -> str:
-    """Why the objective cannot be deleted; empty where it can. Monitors of its burn rate are no reason."""
+    """Return the reason that prevents deletion of an SLO; empty if there is none. Burn rate monitors of the SLO do
+    not prevent it.
+    """
     for dashboard in organisation.dashboards.values():
         if slo_id in set(_values(dashboard["widgets"], "slo_id")):
             return f"slo {slo_id} is referenced in dashboard_id: {dashboard['id']}"
@@ -55,7 +57,7 @@ def slo_obstacle(organisation: Organisation, slo_id: str) -> str:
 
 
 def _values(value: Any, key: str) -> Iterator[Any]:
-    """All values of a key, however deep."""
+    """Yield all values of a key at any depth."""
     if isinstance(value, dict):
         if key in value:
             yield value[key]

@@ -1,6 +1,6 @@
-"""What a route is: method, path, permission, limit, and a function from a call to an answer.
+"""Definition of a route: method, path, permission, limit, and a function from a call to an answer.
 
-The functions are synchronous: a call is done as a whole or not at all, whatever else happens at the same time.
+The functions are synchronous, so that a call is atomic with respect to concurrent calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from purpleflea_sandbox.datadog.api.errors import refused
-from purpleflea_sandbox.datadog.api.keys import ANYBODY, ApplicationKey
+from purpleflea_sandbox.datadog.api.keys import UNSCOPED, ApplicationKey
 
 if TYPE_CHECKING:
     from purpleflea_sandbox.datadog.api.organisation import Organisation
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call. `parts` are the variable parts of the path; `body` is the JSON, None where there was none."""
+    """A call. `parts` are the variable parts of the path; `body` is the parsed JSON, or None if there was none."""
 
     organisation: "Organisation"
     parts: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     raw: bytes = b""
-    key: ApplicationKey = ANYBODY
+    key: ApplicationKey = UNSCOPED
 
     def flag(self, name: str) -> bool:
         return self.query.get(name, "").lower() in ("true", "1")
 
     def number(self, name: str, default: int) -> int:
-        """A number of the query. Raises ApiError where it is none."""
+        """Return a number from the query. Raises ApiError if the value is not a number."""
         text = self.query.get(name, "")
         if text and not text.isdigit():
             raise refused(400, f"Invalid value for parameter '{name}': {text}")
         return int(text) if text else default
 
     def listed(self, name: str) -> list[str]:
-        """The items of a comma-separated parameter."""
+        """Return the items of a comma-separated query parameter."""
         return [item.strip() for item in self.query.get(name, "").split(",") if item.strip()]
 
     def document(self) -> dict[str, Any]:
-        """The body as an object. Raises ApiError where it is none."""
+        """Return the body as an object. Raises ApiError if it is not an object."""
         if not isinstance(self.body, dict):
             raise refused(400, "Invalid JSON: the body has to be an object")
         return self.body
@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Status and JSON; no body at all where it is None."""
+    """Status and JSON body; if `body` is None, the response has no body."""
 
     body: Any = None
     status: int = 200
@@ -59,7 +59,9 @@ Handle = Callable[[Call], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `scope` is the permission of the application key; None: the API key is enough."""
+    """An endpoint. `scope` is the required permission of the application key; if it is None, the API key is
+    sufficient.
+    """
 
     method: str
     path: str

@@ -1,4 +1,6 @@
-"""Routes of /api/v2/sensitive-data-scanner: groups of rules, and the version that every change makes older."""
+"""Routes of /api/v2/sensitive-data-scanner: groups of rules, and the configuration version that each change
+increments.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,7 +31,7 @@ def routes() -> Iterable[Route]:
 
 
 def configuration(call: Call) -> Answer:
-    """Everything at once: the order of the groups, and beside it the groups and rules."""
+    """Return the complete configuration: the sequence of the groups, all groups and all rules."""
     scanner = call.organisation.scanner
     groups = [_shown_group(call.organisation, identifier) for identifier in scanner.groups]
     order = [{"id": identifier, "type": _GROUP} for identifier in scanner.groups]
@@ -50,14 +52,14 @@ def configuration(call: Call) -> Answer:
 
 
 def standard_patterns(call: Call) -> Answer:
-    """None: the library of patterns is Datadog's own."""
+    """Return no patterns, because the pattern library is Datadog's own."""
     return Answer(body={"data": []})
 
 
 def order(call: Call) -> Answer:
     body = _checked(call, "ConfigRequest")
     scanner = call.organisation.scanner
-    wanted = [one["id"] for one in body["data"]["relationships"]["groups"]["data"]]
+    wanted = [group["id"] for group in body["data"]["relationships"]["groups"]["data"]]
     if sorted(wanted) != sorted(scanner.groups):
         raise refused(400, "The list has to hold every group once")
     scanner.groups = {identifier: scanner.groups[identifier] for identifier in wanted}
@@ -77,16 +79,16 @@ def create_group(call: Call) -> Answer:
 
 def update_group(call: Call) -> Answer:
     body = _checked(call, "GroupUpdateRequest")
-    group = _found(call.organisation.scanner.groups, call.parts["id"], "Group")
+    group = _stored_object(call.organisation.scanner.groups, call.parts["id"], "Group")
     group |= body["data"].get("attributes") or {}
     return Answer(body=_meta(call))
 
 
 def delete_group(call: Call) -> Answer:
-    """The rules of a group go with it."""
+    """Delete a group and its rules."""
     scanner, identifier = call.organisation.scanner, call.parts["id"]
     _checked(call, "GroupDeleteRequest")
-    _found(scanner.groups, identifier, "Group")
+    _stored_object(scanner.groups, identifier, "Group")
     del scanner.groups[identifier]
     kept = {
         key: rule for key, rule in scanner.rules.items() if _target(rule, "group") in scanner.groups
@@ -99,7 +101,7 @@ def create_rule(call: Call) -> Answer:
     data = _checked(call, "RuleCreateRequest")["data"]
     scanner = call.organisation.scanner
     group = _target(data, "group")
-    _found(scanner.groups, group, "Group")
+    _stored_object(scanner.groups, group, "Group")
     identifier = call.organisation.ids.uuid()
     relationships = {"group": {"data": {"id": group, "type": _GROUP}}}
     scanner.rules[identifier] = {
@@ -113,20 +115,20 @@ def create_rule(call: Call) -> Answer:
 
 def update_rule(call: Call) -> Answer:
     body = _checked(call, "RuleUpdateRequest")
-    rule = _found(call.organisation.scanner.rules, call.parts["id"], "Rule")
+    rule = _stored_object(call.organisation.scanner.rules, call.parts["id"], "Rule")
     rule["attributes"] |= body["data"].get("attributes") or {}
     return Answer(body=_meta(call))
 
 
 def delete_rule(call: Call) -> Answer:
     _checked(call, "RuleDeleteRequest")
-    _found(call.organisation.scanner.rules, call.parts["id"], "Rule")
+    _stored_object(call.organisation.scanner.rules, call.parts["id"], "Rule")
     del call.organisation.scanner.rules[call.parts["id"]]
     return Answer(body=_meta(call))
 
 
 def _checked(call: Call, shape: str) -> Document:
-    """The body; a version that is not the newest is refused."""
+    """Return the body. Raises ApiError if its version is not the current version."""
     body = call.document()
     if faults := shapes.faults(body, _PREFIX + shape):
         raise refused(400, *(f"Invalid payload: {fault}" for fault in faults))
@@ -137,7 +139,7 @@ def _checked(call: Call, shape: str) -> Document:
 
 
 def _meta(call: Call) -> Document:
-    """Every change makes a version."""
+    """Increment the version and return the response metadata."""
     call.organisation.scanner.version += 1
     return {"meta": {"version": call.organisation.scanner.version}}
 
@@ -165,7 +167,7 @@ def _target(data: Mapping[str, Any], name: str) -> str:
     return str((relationship.get("data") or {}).get("id", ""))
 
 
-def _found(stored: Mapping[str, Document], identifier: str, kind: str) -> Document:
+def _stored_object(stored: Mapping[str, Document], identifier: str, kind: str) -> Document:
     if identifier not in stored:
         raise refused(404, f"{kind} not found")
     return stored[identifier]

@@ -1,7 +1,7 @@
-"""Whether a body has the shape that the API's schema says: known fields, required ones, types, enum values. Pure.
+"""Validation of request bodies against the API's schema: known fields, required fields, types, enum values. Pure.
 
-shapes.json is generated from the models of Datadog's API client (tests/support/datadog_shapes.py). The real API lets
-some unknown fields pass; here they are errors, because they are ours.
+shapes.json is generated from the models of Datadog's API client (tests/support/datadog_shapes.py). The real API
+accepts some unknown fields; here they are errors, because an unknown field is a mistake in this project.
 """
 
 import json
@@ -27,12 +27,14 @@ Reference = str | list[Any]
 
 
 def faults(body: Any, shape: str, *, partial: bool = False) -> list[str]:
-    """What is wrong with the body, each with its path; `partial` asks for no required field of the outermost object."""
-    found = list(_faults(body, shape, ""))
+    """Return the faults of the body, each with its path. If `partial` is set, required fields of the outermost object
+    may be missing.
+    """
+    problems = list(_faults(body, shape, ""))
     if partial:
         required = {f"{name}: required" for name in _shapes()[shape].get("required", ())}
-        found = [fault for fault in found if fault not in required]
-    return found
+        problems = [fault for fault in problems if fault not in required]
+    return problems
 
 
 @cache
@@ -99,16 +101,16 @@ def _fields(value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> It
 
 
 def _best(value: Any, references: list[Reference], path: str) -> Iterator[str]:
-    """The faults of the shape that fits best: one of the right `type` before all others."""
+    """Yield the faults of the best matching shape; a shape with the right `type` is preferred."""
     tried = []
     for reference in references:
-        found = list(_faults(value, reference, path))
-        if not found:
+        problems = list(_faults(value, reference, path))
+        if not problems:
             return
-        wrong_kind = any(fault.startswith(f"{_joined(path, 'type')}:") for fault in found)
-        wrong_form = any(fault.startswith(f"{path or 'body'}:") for fault in found)
-        tried.append((wrong_form, wrong_kind, len(found), found))
-    yield from min(tried, key=lambda one: one[:3])[3]
+        wrong_kind = any(fault.startswith(f"{_joined(path, 'type')}:") for fault in problems)
+        wrong_form = any(fault.startswith(f"{path or 'body'}:") for fault in problems)
+        tried.append((wrong_form, wrong_kind, len(problems), problems))
+    yield from min(tried, key=lambda candidate: candidate[:3])[3]
 
 
 def _joined(path: str, name: str) -> str:

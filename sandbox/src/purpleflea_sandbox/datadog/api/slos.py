@@ -10,7 +10,7 @@ from purpleflea_sandbox.datadog.api.organisation import AUTHOR, Document, Organi
 from purpleflea_sandbox.datadog.api.routing import Answer, Call, Route
 from purpleflea_sandbox.datadog.queries import read
 
-_OWNED = (
+_CLIENT_FIELDS = (
     "name",
     "description",
     "type",
@@ -30,9 +30,9 @@ _LIMIT = 1000
 def routes() -> Iterable[Route]:
     base, scope = "/api/v1/slo", "slos_write"
     yield Route("POST", base, create, scope)
-    yield Route("GET", base, every, "slos_read")
+    yield Route("GET", base, list_all, "slos_read")
     yield Route("GET", f"{base}/can_delete", can_delete, "slos_read")
-    yield Route("GET", f"{base}/{{id}}", one, "slos_read")
+    yield Route("GET", f"{base}/{{id}}", get_one, "slos_read")
     yield Route("PUT", f"{base}/{{id}}", update, scope)
     yield Route("DELETE", f"{base}/{{id}}", delete, scope)
 
@@ -47,12 +47,12 @@ def create(call: Call) -> Answer:
     return Answer(body={"data": [call.organisation.slos[identifier]]})
 
 
-def every(call: Call) -> Answer:
-    """All objectives; `tags_query` takes one tag, `query` a part of the name."""
+def list_all(call: Call) -> Answer:
+    """List all SLOs. `tags_query` filters by one tag, `query` by a part of the name."""
     wanted = set(tagging.normalised_all(call.listed("tags_query")))
     ids = set(call.listed("ids"))
     metric = call.query.get("metrics_query", "")
-    found = [
+    matches = [
         slo
         for slo in call.organisation.slos.values()
         if wanted <= set(slo["tags"])
@@ -61,17 +61,17 @@ def every(call: Call) -> Answer:
         and metric in str(slo.get("query", ""))
     ]
     offset, limit = call.number("offset", 0), min(call.number("limit", _LIMIT), _LIMIT)
-    count = {"total_count": len(call.organisation.slos), "total_filtered_count": len(found)}
+    count = {"total_count": len(call.organisation.slos), "total_filtered_count": len(matches)}
     return Answer(
         body={
-            "data": found[offset : offset + limit],
+            "data": matches[offset : offset + limit],
             "errors": [],
             "metadata": {"page": count},
         }
     )
 
 
-def one(call: Call) -> Answer:
+def get_one(call: Call) -> Answer:
     return Answer(body={"data": _slo(call), "errors": None})
 
 
@@ -96,7 +96,10 @@ def delete(call: Call) -> Answer:
 
 
 def can_delete(call: Call) -> Answer:
-    obstacles = {one: references.slo_obstacle(call.organisation, one) for one in call.listed("ids")}
+    obstacles = {
+        identifier: references.slo_obstacle(call.organisation, identifier)
+        for identifier in call.listed("ids")
+    }
     errors = {identifier: obstacle for identifier, obstacle in obstacles.items() if obstacle}
     free = [identifier for identifier, obstacle in obstacles.items() if not obstacle]
     return Answer(
@@ -117,16 +120,18 @@ def _check(organisation: Organisation, body: Mapping[str, Any], shape: str) -> N
     for monitor in body.get("monitor_ids") or ():
         if monitor not in organisation.monitors:
             raise refused(404, "Monitor not found")
-    if not body["thresholds"] or any(not 0 < one["target"] < 100 for one in body["thresholds"]):
+    if not body["thresholds"] or any(
+        not 0 < threshold["target"] < 100 for threshold in body["thresholds"]
+    ):
         raise refused(400, "Invalid payload: a target has to be between 0 and 100")
 
 
 def _stored(body: Mapping[str, Any]) -> Document:
-    stored = {name: body[name] for name in _OWNED if name in body}
+    stored = {name: body[name] for name in _CLIENT_FIELDS if name in body}
     stored["tags"] = list(tagging.normalised_all(body.get("tags") or ()))
     stored.setdefault("description", "")
     stored.setdefault("monitor_tags", [])
-    stored["thresholds"] = [_shown_threshold(one) for one in body["thresholds"]]
+    stored["thresholds"] = [_shown_threshold(threshold) for threshold in body["thresholds"]]
     first = stored["thresholds"][0]
     stored.setdefault("timeframe", first["timeframe"])
     stored.setdefault("target_threshold", first["target"])
@@ -134,7 +139,7 @@ def _stored(body: Mapping[str, Any]) -> Document:
 
 
 def _shown_threshold(threshold: Mapping[str, Any]) -> Document:
-    """The server adds the figures as they are displayed."""
+    """Return the threshold with the display values that the server adds."""
     shown = dict(threshold) | {"target_display": _display(threshold["target"])}
     if threshold.get("warning") is not None:
         shown["warning_display"] = _display(threshold["warning"])

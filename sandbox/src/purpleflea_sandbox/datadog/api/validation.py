@@ -1,4 +1,4 @@
-"""Routes that tell whether keys are good: v1 the API key alone, v2 both."""
+"""Routes that validate keys: version 1 checks the API key only, version 2 checks both keys."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,5 @@
-"""What Datadog would compute from what was received: values of queries, states of monitors, notifications.
+"""Values of queries, states of monitors and notification texts, computed from received data as Datadog computes them.
 
-Values are pure functions of (data, query, time); only `runner` and `webhooks` know of clocks and sockets.
+All modules are pure functions of (data, query, time). `monitor_runner` and `webhooks`, outside this package, add the
+clock, the threads and the network.
 """

@@ -1,32 +1,35 @@
-"""The state of a composite out of its members' states, group by group. Pure.
+"""State of a composite monitor, computed per group from the states of its members. Pure.
 
-As in Datadog: Alert, Warn and No Data are true, OK is false; && gives the mildest of both sides, || the worst.
+As in Datadog, Alert, Warn and No Data are true and OK is false. && returns the mildest status of both sides, || the
+worst.
 """
 
 from collections.abc import Mapping
 
-from purpleflea_sandbox.datadog.evaluation.frames import EVERYTHING, Group
 from purpleflea_sandbox.datadog.evaluation.states import SEVERITY, GroupState, Status
-from purpleflea_sandbox.datadog.evaluation.values import RefusedError
+from purpleflea_sandbox.datadog.evaluation.time_grid import UNGROUPED, Group
+from purpleflea_sandbox.datadog.evaluation.values import UnsupportedQueryError
 from purpleflea_sandbox.datadog.queries import tree
 
 Members = Mapping[str, Mapping[Group, GroupState]]
 
 
 def statuses(condition: tree.CompositeCondition, members: Members) -> Mapping[Group, Status]:
-    """The status of every group that the members have in common; one without groups meets all of them."""
+    """Return the status of every group that the members share. A member without groups is combined with every group."""
     ids = _ids(condition)
-    if absent := [one for one in ids if one not in members]:
-        raise RefusedError(f"there is no monitor {', '.join(absent)}")
-    grouped = [set(members[one]) for one in ids if set(members[one]) - {EVERYTHING}]
-    common = set.intersection(*grouped) if grouped else {EVERYTHING}
+    if missing := [identifier for identifier in ids if identifier not in members]:
+        raise UnsupportedQueryError(f"missing monitors: {', '.join(missing)}")
+    grouped = [
+        set(members[identifier]) for identifier in ids if set(members[identifier]) - {UNGROUPED}
+    ]
+    common = set.intersection(*grouped) if grouped else {UNGROUPED}
     return {group: _status(condition, members, group) for group in sorted(common)}
 
 
 def _ids(condition: tree.CompositeCondition) -> tuple[str, ...]:
     match condition:
-        case tree.Member(one):
-            return (one,)
+        case tree.Member(identifier):
+            return (identifier,)
         case tree.Negated(part):
             return _ids(part)
         case tree.Joined(_, left, right):
@@ -35,10 +38,10 @@ def _ids(condition: tree.CompositeCondition) -> tuple[str, ...]:
 
 def _status(condition: tree.CompositeCondition, members: Members, group: Group) -> Status:
     match condition:
-        case tree.Member(one):
-            states = members[one]
-            found = states.get(group) or states.get(EVERYTHING)
-            return found.status if found else Status.NO_DATA
+        case tree.Member(identifier):
+            states = members[identifier]
+            state = states.get(group) or states.get(UNGROUPED)
+            return state.status if state else Status.NO_DATA
         case tree.Negated(part):
             negated = _status(part, members, group)
             return Status.ALERT if negated is Status.OK else Status.OK

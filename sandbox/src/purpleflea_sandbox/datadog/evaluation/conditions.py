@@ -1,77 +1,83 @@
-"""What a monitor's query comes to now, per group. Pure.
+"""Current value of a monitor's query, per group. Pure.
 
-It knows no thresholds and no states: see `states`.
+It does not apply thresholds or states: see `states`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from purpleflea_sandbox.datadog.evaluation import anomalies, burn, frames, logs
-from purpleflea_sandbox.datadog.evaluation.frames import EVERYTHING, Grid, Group
-from purpleflea_sandbox.datadog.evaluation.readings import Reading, Readings
-from purpleflea_sandbox.datadog.evaluation.tracks import Source
-from purpleflea_sandbox.datadog.evaluation.values import Evaluator, RefusedError
+from purpleflea_sandbox.datadog.evaluation import anomalies, burn_rate, logs, time_grid
+from purpleflea_sandbox.datadog.evaluation.group_values import GroupValue, GroupValues
+from purpleflea_sandbox.datadog.evaluation.grouped_series import SeriesSource
+from purpleflea_sandbox.datadog.evaluation.time_grid import UNGROUPED, Group, TimeGrid
+from purpleflea_sandbox.datadog.evaluation.values import Evaluator, UnsupportedQueryError
 from purpleflea_sandbox.datadog.intake.log_store import LogStore
 from purpleflea_sandbox.datadog.queries import tree
 
-_FINE_STEPS = 60
+_MAX_BUCKETS = 60
 _TIME_AGGREGATIONS = ("avg", "sum", "min", "max", "percentile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
-    """All that conditions are evaluated on."""
+class EvaluationData:
+    """Data that conditions are evaluated on."""
 
-    metrics: Source
+    metrics: SeriesSource
     logs: LogStore
     objectives: Mapping[str, Mapping[str, Any]]
-    """SLOs by their id."""
+    """SLOs by id."""
 
 
-def readings(condition: tree.Condition, data: Data, now: float) -> Readings:
-    """The value of every group that has data; of a composite, see `composite`."""
+def evaluate(condition: tree.Condition, data: EvaluationData, now: float) -> GroupValues:
+    """Return the value of every group that has data. Raises RefusedError for a composite: see `composite`."""
     match condition:
         case tree.MetricCondition():
-            return _metric(condition, data.metrics, now)
+            return _evaluate_metric(condition, data.metrics, now)
         case tree.LogCondition():
-            return logs.readings(condition, data.logs, now)
+            return logs.evaluate(condition, data.logs, now)
         case tree.BurnRate():
-            return burn.readings(condition, data.objectives, data.metrics, now)
+            return burn_rate.evaluate(condition, data.objectives, data.metrics, now)
         case _:
-            raise RefusedError("a composite has no value of its own")
+            raise UnsupportedQueryError("a composite has no value")
 
 
-def _metric(condition: tree.MetricCondition, source: Source, now: float) -> Readings:
+def _evaluate_metric(
+    condition: tree.MetricCondition, source: SeriesSource, now: float
+) -> GroupValues:
     if condition.aggregation not in _TIME_AGGREGATIONS:
-        raise RefusedError(f"{condition.aggregation}(...) is not evaluated here")
+        raise UnsupportedQueryError(f"{condition.aggregation}(...) is not evaluated here")
     if isinstance(condition.expression, tree.Anomalies):
-        return anomalies.readings(condition, condition.expression, source, now)
+        return anomalies.evaluate(condition, condition.expression, source, now)
     leaves = tree.leaves(condition.expression)
-    at_once = condition.aggregation == "percentile" or any(leaf.as_count for leaf in leaves)
-    evaluator = Evaluator(source=source, grid=_grid(condition, now, at_once=at_once))
-    frame = evaluator.of(condition.expression)
-    how = "last" if at_once else condition.aggregation
-    return Readings(
+    is_single_bucket = condition.aggregation == "percentile" or any(
+        leaf.as_count for leaf in leaves
+    )
+    evaluator = Evaluator(
+        source=source, grid=_grid(condition, now, is_single_bucket=is_single_bucket)
+    )
+    values_by_group = evaluator.of(condition.expression)
+    reducer = "last" if is_single_bucket else condition.aggregation
+    return GroupValues(
         groups={
-            group: _reading(frames.reduced(values, how), evaluator, group)
-            for group, values in frame.items()
+            group: _group_value(time_grid.reduce_values(values, reducer), evaluator, group)
+            for group, values in values_by_group.items()
         },
         zero_when_missing=bool(leaves) and all(leaf.as_count for leaf in leaves),
         by=max((leaf.by for leaf in leaves), key=len, default=()),
     )
 
 
-def _grid(condition: tree.MetricCondition, now: float, *, at_once: bool) -> Grid:
-    if at_once:
-        return frames.whole(condition.window_s, now)
-    return frames.steps(condition.window_s, now, most=_FINE_STEPS)
+def _grid(condition: tree.MetricCondition, now: float, *, is_single_bucket: bool) -> TimeGrid:
+    if is_single_bucket:
+        return time_grid.single_bucket(condition.window_s, now)
+    return time_grid.round_grid(condition.window_s, now, max_buckets=_MAX_BUCKETS)
 
 
-def _reading(value: float | None, evaluator: Evaluator, group: Group) -> Reading:
+def _group_value(value: float | None, evaluator: Evaluator, group: Group) -> GroupValue:
     newest, oldest = evaluator.newest, evaluator.oldest
-    return Reading(
+    return GroupValue(
         value=value,
-        newest=newest.get(group, newest.get(EVERYTHING, 0)),
-        oldest=oldest.get(group, oldest.get(EVERYTHING, 0)),
+        newest=newest.get(group, newest.get(UNGROUPED, 0)),
+        oldest=oldest.get(group, oldest.get(UNGROUPED, 0)),
     )

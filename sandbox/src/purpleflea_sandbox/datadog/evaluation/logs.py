@@ -1,7 +1,7 @@
-"""Which logs a search means, and how many of a window there are per group. Pure.
+"""Select the logs that match a search, and count them per group in a window. Pure.
 
-A plain key is a tag or one of the reserved fields, never an attribute: what a line says of itself becomes a tag by a
-pipeline alone.
+A plain key is a tag or a reserved field, never an attribute. An attribute of a log line becomes a tag only if a
+pipeline maps it.
 """
 
 from collections import Counter
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from purpleflea_sandbox.datadog import tags as tagging
-from purpleflea_sandbox.datadog.evaluation.frames import Group
-from purpleflea_sandbox.datadog.evaluation.readings import Reading, Readings
+from purpleflea_sandbox.datadog.evaluation.group_values import GroupValue, GroupValues
+from purpleflea_sandbox.datadog.evaluation.time_grid import Group
 from purpleflea_sandbox.datadog.intake.log_store import Log, LogStore, flattened
 from purpleflea_sandbox.datadog.queries import tree
 
 _DISORDER_S = 120
 
 
-def readings(condition: tree.LogCondition, store: LogStore, now: float) -> Readings:
-    """Counts per group of the window."""
+def evaluate(condition: tree.LogCondition, store: LogStore, now: float) -> GroupValues:
+    """Count the matching logs of the window per group."""
     counts: Counter[Group] = Counter()
     newest: dict[Group, float] = {}
     for log in matching(condition.search, store, since=now - condition.window_s, until=now):
@@ -26,9 +26,9 @@ def readings(condition: tree.LogCondition, store: LogStore, now: float) -> Readi
         if group is not None:
             counts[group] += 1
             newest[group] = max(newest.get(group, 0), log.timestamp / 1000)
-    return Readings(
+    return GroupValues(
         groups={
-            group: Reading(value=float(count), newest=newest[group], oldest=0)
+            group: GroupValue(value=float(count), newest=newest[group], oldest=0)
             for group, count in counts.items()
         },
         zero_when_missing=True,
@@ -39,7 +39,7 @@ def readings(condition: tree.LogCondition, store: LogStore, now: float) -> Readi
 def matching(
     terms: Sequence[tree.Term], store: LogStore, *, since: float = 0, until: float = float("inf")
 ) -> Iterator[Log]:
-    """Logs between two times (in seconds) that match every term, newest first."""
+    """Yield logs between two times (in seconds) that match every term, newest first."""
     for log in store.newest():
         moment = log.timestamp / 1000
         if moment < since - _DISORDER_S:
@@ -48,27 +48,29 @@ def matching(
             yield log
 
 
-def bound(terms: Iterable[tree.Term], variables: Mapping[str, str]) -> tuple[tree.Term, ...]:
-    """The terms with the values of template variables in place; "*" filters nothing."""
-    found = []
+def bind_variables(
+    terms: Iterable[tree.Term], variables: Mapping[str, str]
+) -> tuple[tree.Term, ...]:
+    """Replace template variables in the terms by their values; "*" removes the term."""
+    replaced = []
     for term in terms:
         if not term.variable:
-            found.append(term)
+            replaced.append(term)
         elif (value := variables.get(term.key, "*")) != "*":
-            found.append(tree.Term(key=term.key, value=value))
-    return tuple(found)
+            replaced.append(tree.Term(key=term.key, value=value))
+    return tuple(replaced)
 
 
 def matches(log: Log, term: tree.Term) -> bool:
-    """Whether one term is true of a log."""
-    found = attribute(log, term.key) if term.attribute else values(log, term.key)
+    """Return True if a log matches a term."""
+    candidates = attribute(log, term.key) if term.attribute else values(log, term.key)
     wanted = term.value if term.attribute else tagging.normalised(term.value)
     pattern = term.value if "*" in term.value else wanted
-    return any(_same(value, pattern) for value in found) != term.negated
+    return any(_value_matches(value, pattern) for value in candidates) != term.negated
 
 
 def values(log: Log, key: str) -> Sequence[str]:
-    """What a log says of a plain key."""
+    """Return the values of a plain key in a log."""
     reserved = {"service": log.service, "host": log.host, "status": log.status}
     if key in reserved:
         return [tagging.normalised(reserved[key])]
@@ -76,21 +78,21 @@ def values(log: Log, key: str) -> Sequence[str]:
 
 
 def attribute(log: Log, path: str) -> Sequence[str]:
-    """The values of an attribute."""
+    """Return the values of an attribute."""
     if path in log.attributes and not isinstance(log.attributes[path], Mapping | list):
         return [text for _, text in flattened({path: log.attributes[path]})]
-    return [text for found, text in flattened(log.attributes) if found == path]
+    return [text for name, text in flattened(log.attributes) if name == path]
 
 
-def _same(value: str, pattern: str) -> bool:
+def _value_matches(value: str, pattern: str) -> bool:
     return fnmatchcase(value, pattern) if "*" in pattern else value == pattern
 
 
 def _group(log: Log, by: Sequence[str]) -> Group | None:
     group = []
     for name in by:
-        found = attribute(log, name[1:]) if name.startswith("@") else values(log, name)
-        if not found:
+        candidates = attribute(log, name[1:]) if name.startswith("@") else values(log, name)
+        if not candidates:
             return None
-        group.append((name, found[0]))
+        group.append((name, candidates[0]))
     return tuple(group)

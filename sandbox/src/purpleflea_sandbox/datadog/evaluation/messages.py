@@ -1,53 +1,55 @@
-"""A monitor's message as it is sent: conditional blocks, variables, and the handles it names. Pure."""
+"""Text of a monitor notification: conditional blocks, variables, and the handles it names. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
 
-from purpleflea_sandbox.datadog.evaluation.frames import Group
 from purpleflea_sandbox.datadog.evaluation.states import GroupState, Status, Transition
+from purpleflea_sandbox.datadog.evaluation.time_grid import Group
 
 _BLOCK = re.compile(r"\{\{([#^])(is_[a-z_]+)\}\}(.*?)\{\{/\2\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\{\{\s*([a-zA-Z_@][\w.@-]*)\s*\}\}")
 _HANDLE = re.compile(r"(?<![\w.])@([\w.+-]+(?:@[\w.-]+)?[\w])")
 
 
-def rendered(text: str, turn: Transition, group: Group, state: GroupState, threshold: float) -> str:
-    """The message for one turn of one group."""
-    said = flags(turn)
+def render(
+    text: str, transition: Transition, group: Group, state: GroupState, threshold: float
+) -> str:
+    """Render the message for a transition of a group."""
+    active = flags(transition)
 
-    def block(found: re.Match[str]) -> str:
-        sign, name, body = found.groups()
-        return body if (name in said) == (sign == "#") else ""
+    def block(match: re.Match[str]) -> str:
+        sign, name, body = match.groups()
+        return body if (name in active) == (sign == "#") else ""
 
     while _BLOCK.search(text):
         text = _BLOCK.sub(block, text)
     known = variables(group, state, threshold)
-    text = _VARIABLE.sub(lambda found: known.get(found[1], ""), text)
+    text = _VARIABLE.sub(lambda match: known.get(match[1], ""), text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def flags(turn: Transition) -> frozenset[str]:
-    """The conditions that are true of a turn."""
+def flags(transition: Transition) -> frozenset[str]:
+    """Return the names of the conditional blocks that apply to a transition."""
     names = {
         Status.ALERT: {"is_alert"},
         Status.WARN: {"is_warning"},
         Status.NO_DATA: {"is_no_data"},
         Status.OK: {"is_recovery"},
-    }[turn.after]
+    }[transition.after]
     past = {Status.ALERT: "alert", Status.WARN: "warning", Status.NO_DATA: "no_data"}
-    if turn.is_reminder:
+    if transition.is_reminder:
         return frozenset({*names, "is_renotify"})
-    if turn.after is Status.OK and turn.before in past:
-        names = {*names, f"is_{past[turn.before]}_recovery"}
-    if turn.after is Status.WARN and turn.before is Status.ALERT:
+    if transition.after is Status.OK and transition.before in past:
+        names = {*names, f"is_{past[transition.before]}_recovery"}
+    if transition.after is Status.WARN and transition.before is Status.ALERT:
         names = {*names, "is_alert_to_warning"}
-    if turn.after is Status.ALERT and turn.before is Status.NO_DATA:
+    if transition.after is Status.ALERT and transition.before is Status.NO_DATA:
         names = {*names, "is_no_data_to_alert"}
     return frozenset(names)
 
 
 def variables(group: Group, state: GroupState, threshold: float) -> Mapping[str, str]:
-    """What {{...}} may name."""
+    """Return the values of the {{...}} variables."""
     known = {"value": number(state.value), "threshold": number(threshold)}
     for name, value in group:
         known[f"{name}.name"] = known[name] = value
@@ -55,15 +57,15 @@ def variables(group: Group, state: GroupState, threshold: float) -> Mapping[str,
 
 
 def handles(text: str) -> Sequence[str]:
-    """Whom a rendered message is for, without the @."""
+    """Return the handles in a rendered message, without the @."""
     return list(dict.fromkeys(_HANDLE.findall(text)))
 
 
 def number(value: float | None) -> str:
-    """A value as people write it: at most three decimals."""
+    """Format a value with at most three decimals."""
     return "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def scope(group: Group) -> str:
-    """The name of a group as the API shows it."""
+    """Return the name of a group in the API's format."""
     return ",".join(f"{name}:{value}" for name, value in group) or "*"

@@ -1,6 +1,6 @@
-"""One pass over all monitors: definitions, data and former states in; states and notifications out. Pure.
+"""Evaluate a monitor: from its definition, the data and its previous state to its next state and notifications. Pure.
 
-Composites come last, as they are made of the others' states.
+Composites are evaluated last, because they depend on the states of other monitors.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,30 +9,31 @@ from functools import lru_cache
 from typing import Any
 
 from purpleflea_sandbox.datadog.evaluation import composite, messages, states
-from purpleflea_sandbox.datadog.evaluation.conditions import Data, readings
-from purpleflea_sandbox.datadog.evaluation.frames import Group
-from purpleflea_sandbox.datadog.evaluation.readings import Readings
-from purpleflea_sandbox.datadog.evaluation.states import GroupState, Rule, Status, Transition
-from purpleflea_sandbox.datadog.evaluation.values import RefusedError
+from purpleflea_sandbox.datadog.evaluation.conditions import EvaluationData
+from purpleflea_sandbox.datadog.evaluation.conditions import evaluate as evaluate_condition
+from purpleflea_sandbox.datadog.evaluation.group_values import GroupValues
+from purpleflea_sandbox.datadog.evaluation.states import AlertRule, GroupState, Status, Transition
+from purpleflea_sandbox.datadog.evaluation.time_grid import Group
+from purpleflea_sandbox.datadog.evaluation.values import UnsupportedQueryError
 from purpleflea_sandbox.datadog.queries import read, tree
 
-Definition = Mapping[str, Any]
+MonitorDefinition = Mapping[str, Any]
 Groups = Mapping[Group, GroupState]
 COMPOSITE = "composite"
 _LOGS = "log alert"
 _NO_COMPARISON = tree.Comparison(">", 0)
 _GROUP_RETENTION_S = 24 * 3600
-"""A group without data for that long is forgotten."""
+"""Time after which a group without data is removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """One message about one group of one monitor."""
+    """A message about a group of a monitor."""
 
     monitor_id: str
     name: str
     group: Group
-    turn: Transition
+    transition: Transition
     state: GroupState
     text: str
     handles: tuple[str, ...]
@@ -42,11 +43,11 @@ class Notification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorState:
-    """A monitor as it stands; `refusal` says why it is not evaluated."""
+    """State of a monitor. If it cannot be evaluated, `refusal` contains the reason."""
 
     query: str = ""
     idle: Status = Status.NO_DATA
-    """Its state while there is no group: no log is a count of zero, no metric is no data."""
+    """Status if there is no group: OK for logs (no log is a count of zero), No Data for metrics."""
     groups: Groups = field(default_factory=dict)
     refusal: str = ""
     evaluated: float = 0
@@ -58,98 +59,103 @@ class MonitorState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What one pass sees: the data, the time, and the states of the monitors before this one."""
+class EvaluationContext:
+    """Input of an evaluation pass: the data, the time, and the states of the monitors evaluated before."""
 
-    data: Data
+    data: EvaluationData
     now: float
     members: composite.Members
 
 
 @lru_cache(maxsize=2048)
-def parsed(query: str, kind: str) -> tree.Condition:
-    """The tree of a monitor's query, read once."""
+def parse_query(query: str, kind: str) -> tree.Condition:
+    """Parse a monitor's query; the result is cached."""
     return read.condition(query, kind)
 
 
-def evaluated(
-    monitor: Definition,
+def evaluate(
+    monitor: MonitorDefinition,
     before: MonitorState,
-    scene: Scene,
+    context: EvaluationContext,
 ) -> tuple[MonitorState, list[Notification]]:
-    """The next state of one monitor and what there is to tell. Another query starts from nothing."""
+    """Return the next state of a monitor and its notifications. If the query changed, the state starts empty."""
     query = monitor["query"]
     if before.query != query:
         is_count_of_logs = monitor["type"] == _LOGS
         before = MonitorState(query=query, idle=Status.OK if is_count_of_logs else Status.NO_DATA)
     try:
-        condition = parsed(query, monitor["type"])
-        one, groups = _stepped(monitor, condition, before.groups, scene)
-    except (read.UnreadableError, RefusedError, KeyError) as error:
-        return replace(before, refusal=str(error), evaluated=scene.now), []
-    now = scene.now
-    told = list(_told(monitor, one, before.groups, groups, now))
-    for note in told:
-        groups[note.group] = note.state
+        condition = parse_query(query, monitor["type"])
+        rule, groups = _next_states(monitor, condition, before.groups, context)
+    except (read.UnreadableError, UnsupportedQueryError, KeyError) as error:
+        return replace(before, refusal=str(error), evaluated=context.now), []
+    now = context.now
+    notifications = list(_notifications(monitor, rule, before.groups, groups, now))
+    for notification in notifications:
+        groups[notification.group] = notification.state
     after = replace(before, groups=groups, refusal="", evaluated=now)
-    return (after if after.status is before.status else replace(after, changed=now)), told
+    return (after if after.status is before.status else replace(after, changed=now)), notifications
 
 
-def in_order(definitions: Iterable[Definition]) -> Iterator[Definition]:
-    """Composites after all others."""
-    return iter(sorted(definitions, key=lambda one: bool(one["type"] == COMPOSITE)))
+def composites_last(definitions: Iterable[MonitorDefinition]) -> Iterator[MonitorDefinition]:
+    """Return the monitors with composites after all others."""
+    return iter(sorted(definitions, key=lambda definition: bool(definition["type"] == COMPOSITE)))
 
 
-def _stepped(
-    monitor: Definition,
+def _next_states(
+    monitor: MonitorDefinition,
     condition: tree.Condition,
     before: Groups,
-    scene: Scene,
-) -> tuple[Rule, dict[Group, GroupState]]:
+    context: EvaluationContext,
+) -> tuple[AlertRule, dict[Group, GroupState]]:
     options = monitor.get("options") or {}
     if isinstance(condition, tree.Member | tree.Joined | tree.Negated):
-        found = composite.statuses(condition, scene.members)
-        one = states.rule(_NO_COMPARISON, 0, options)
-        return one, {g: states.placed(before.get(g), s, scene.now) for g, s in found.items()}
-    one = states.rule(condition.comparison, getattr(condition, "window_s", 0), options)
-    now = scene.now - (options.get("evaluation_delay") or 0)
-    return one, dict(_valued(one, before, readings(condition, scene.data, now), scene.now))
+        statuses = composite.statuses(condition, context.members)
+        rule = states.alert_rule(_NO_COMPARISON, 0, options)
+        return rule, {
+            group: states.with_status(before.get(group), status, context.now)
+            for group, status in statuses.items()
+        }
+    rule = states.alert_rule(condition.comparison, getattr(condition, "window_s", 0), options)
+    now = context.now - (options.get("evaluation_delay") or 0)
+    return rule, dict(
+        _step_groups(rule, before, evaluate_condition(condition, context.data, now), context.now)
+    )
 
 
-def _valued(
-    one: Rule, before: Groups, found: Readings, now: float
+def _step_groups(
+    rule: AlertRule, before: Groups, current: GroupValues, now: float
 ) -> Iterator[tuple[Group, GroupState]]:
-    for group in dict.fromkeys((*before, *found.groups)):
+    for group in dict.fromkeys((*before, *current.groups)):
         state = states.step(
-            one if group else replace(one, new_group_delay_s=0),
+            rule if group else replace(rule, new_group_delay_s=0),
             before.get(group),
-            found.groups.get(group),
+            current.groups.get(group),
             now,
-            zero=found.zero_when_missing,
+            zero=current.zero_when_missing,
         )
         if state is not None and now - state.last_data < _GROUP_RETENTION_S:
             yield group, state
 
 
-def _told(
-    monitor: Definition,
-    one: Rule,
+def _notifications(
+    monitor: MonitorDefinition,
+    rule: AlertRule,
     before: Groups,
     after: Groups,
     now: float,
 ) -> Iterator[Notification]:
     for group, state in after.items():
-        turn = states.transition(one, before.get(group), state, now)
-        if turn is None:
+        transition = states.transition(rule, before.get(group), state, now)
+        if transition is None:
             continue
-        text = messages.rendered(
-            monitor.get("message", ""), turn, group, state, one.comparison.threshold
+        text = messages.render(
+            monitor.get("message", ""), transition, group, state, rule.comparison.threshold
         )
         yield Notification(
             monitor_id=str(monitor["id"]),
             name=monitor["name"],
             group=group,
-            turn=turn,
+            transition=transition,
             state=replace(state, notified=now),
             text=text,
             handles=tuple(messages.handles(text)),

@@ -1,7 +1,8 @@
-"""What the log pipelines of an organisation make of a log as it arrives. Pure.
+"""Apply the log pipelines of an organization to a new log. Pure.
 
-Of the processors it knows attribute-remappers, from an attribute to an attribute or a tag: of those that we generate,
-the others change nothing that is searched or counted here. A log that came before its pipeline stays as it was.
+Only attribute-remappers are implemented, from an attribute to an attribute or a tag, because the other processors
+that this project generates do not affect searches or counts here. If a log arrives before its pipeline is created, it
+is not changed later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,21 +19,21 @@ Pipeline = Mapping[str, Any]
 REMAPPER = "attribute-remapper"
 
 
-def processed(log: Log, pipelines: Iterable[Pipeline]) -> Log:
-    """The log after all pipelines that take it, one after the other."""
+def process(log: Log, pipelines: Iterable[Pipeline]) -> Log:
+    """Return the log after all pipelines that match it, in sequence."""
     for pipeline in pipelines:
         terms = _filter(pipeline["filter"]["query"]) if pipeline["is_enabled"] else None
         if terms is None or not all(logs.matches(log, term) for term in terms):
             continue
         for processor in pipeline["processors"]:
             if processor["type"] == REMAPPER and processor.get("is_enabled"):
-                log = _remapped(log, processor)
+                log = _remap(log, processor)
     return log
 
 
 @lru_cache(maxsize=256)
 def _filter(query: str) -> tuple[tree.Term, ...] | None:
-    """None for a filter that cannot be read here: such a pipeline takes nothing."""
+    """Parse a pipeline's filter. Returns None if it is not readable here; such a pipeline matches no log."""
     if query in ("", "*"):
         return ()
     try:
@@ -41,23 +42,23 @@ def _filter(query: str) -> tuple[tree.Term, ...] | None:
         return None
 
 
-def _remapped(log: Log, remapper: Pipeline) -> Log:
+def _remap(log: Log, remapper: Pipeline) -> Log:
     sources, target = remapper["sources"], remapper["target"]
-    found = [value for name in sources for value in logs.attribute(log, name)]
-    if remapper.get("source_type") != "attribute" or not found:
+    values = [value for name in sources for value in logs.attribute(log, name)]
+    if remapper.get("source_type") != "attribute" or not values:
         return log
     may_replace = remapper.get("override_on_conflict", False)
     if remapper.get("target_type") == "tag":
-        log = _tagged(log, target, found[0], may_replace=may_replace)
+        log = _add_tag(log, target, values[0], may_replace=may_replace)
     elif may_replace or not logs.attribute(log, target):
-        log = replace(log, attributes={**log.attributes, target: found[0]})
+        log = replace(log, attributes={**log.attributes, target: values[0]})
     if remapper.get("preserve_source"):
         return log
-    rest = {name: value for name, value in log.attributes.items() if name not in sources}
-    return replace(log, attributes=rest)
+    remaining = {name: value for name, value in log.attributes.items() if name not in sources}
+    return replace(log, attributes=remaining)
 
 
-def _tagged(log: Log, name: str, value: str, *, may_replace: bool) -> Log:
+def _add_tag(log: Log, name: str, value: str, *, may_replace: bool) -> Log:
     others = [tag for tag in log.tags if tagging.split(tag)[0] != name]
     if len(others) < len(log.tags) and not may_replace:
         return log

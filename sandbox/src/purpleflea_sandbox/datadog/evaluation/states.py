@@ -1,6 +1,6 @@
-"""From a value to a state: thresholds with hysteresis, missing data, repeated notifications. Pure.
+"""From a value to a status: thresholds with hysteresis, missing data, repeated notifications. Pure.
 
-A group is judged by itself; what its monitor shows is the worst of its groups.
+Each group has its own status. The status of a monitor is the worst status of its groups.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from purpleflea_sandbox.datadog.evaluation.readings import Reading
+from purpleflea_sandbox.datadog.evaluation.group_values import GroupValue
 from purpleflea_sandbox.datadog.queries import tree
 
 
 class Status(StrEnum):
-    """States of a group, in Datadog's words."""
+    """Statuses of a group, with Datadog's names."""
 
     OK = "OK"
     NO_DATA = "No Data"
@@ -22,12 +22,12 @@ class Status(StrEnum):
 
 
 SEVERITY = (Status.OK, Status.NO_DATA, Status.WARN, Status.ALERT)
-"""From the mildest to the worst."""
+"""Statuses from the mildest to the worst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What a monitor says about its values. Lengths are in seconds."""
+class AlertRule:
+    """Alert conditions of a monitor. Durations are in seconds."""
 
     comparison: tree.Comparison
     warning: float | None = None
@@ -37,14 +37,14 @@ class Rule:
     needs_full_window: bool = False
     new_group_delay_s: float = 0
     no_data_after_s: float | None = None
-    """None: missing data changes nothing, or counts as 0."""
+    """If None, missing data does not change the status, or counts as 0."""
     resolves_when_missing: bool = False
     renotify_s: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupState:
-    """A group as it stands. Times are in seconds; 0: never."""
+    """State of a group. Times are in seconds; 0 means never."""
 
     status: Status
     value: float | None
@@ -59,7 +59,7 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A turn worth telling: from one state to another; the same twice is a reminder."""
+    """Status change that is notified. If both statuses are equal, it is a reminder."""
 
     before: Status
     after: Status
@@ -69,13 +69,15 @@ class Transition:
         return self.before is self.after
 
 
-def rule(comparison: tree.Comparison, window_s: float, options: Mapping[str, Any]) -> Rule:
-    """The rule of a monitor's options."""
+def alert_rule(
+    comparison: tree.Comparison, window_s: float, options: Mapping[str, Any]
+) -> AlertRule:
+    """Create the alert rule from a monitor's options."""
     thresholds = options.get("thresholds") or {}
     missing = options.get("on_missing_data", "")
     shows = bool(options.get("notify_no_data")) or missing.startswith("show_")
     frame_min = options.get("no_data_timeframe") or max(2 * window_s / 60, 2)
-    return Rule(
+    return AlertRule(
         comparison=comparison,
         warning=thresholds.get("warning"),
         critical_recovery=thresholds.get("critical_recovery"),
@@ -90,81 +92,88 @@ def rule(comparison: tree.Comparison, window_s: float, options: Mapping[str, Any
 
 
 def step(
-    one: Rule, before: GroupState | None, reading: Reading | None, now: float, *, zero: bool
+    rule: AlertRule,
+    before: GroupState | None,
+    current: GroupValue | None,
+    now: float,
+    *,
+    zero: bool,
 ) -> GroupState | None:
-    """The group's next state; None while it is too new to be judged and has nothing to be remembered for."""
+    """Return the group's next state. Returns None if the group is unknown and has no data."""
     if before is None:
-        if reading is None:
+        if current is None:
             return None
         before = GroupState(
-            status=Status.OK, value=None, first_seen=now, last_data=reading.newest, changed=now
+            status=Status.OK, value=None, first_seen=now, last_data=current.newest, changed=now
         )
-    has_value = reading is not None and reading.value is not None
-    state = replace(before, last_data=max(before.last_data, reading.newest if reading else 0))
-    if now - state.first_seen < one.new_group_delay_s:
-        return replace(state, value=reading.value if reading else None)
-    if one.needs_full_window and reading and reading.oldest > now - one.window_s * 0.9:
+    has_value = current is not None and current.value is not None
+    state = replace(before, last_data=max(before.last_data, current.newest if current else 0))
+    if now - state.first_seen < rule.new_group_delay_s:
+        return replace(state, value=current.value if current else None)
+    if rule.needs_full_window and current and current.oldest > now - rule.window_s * 0.9:
         return state
-    if has_value and reading is not None:
-        return _turned(replace(state, value=reading.value), judged(one, state, reading.value), now)
-    return _missing(one, state, now, zero=zero)
+    if has_value and current is not None:
+        return _set_status(
+            replace(state, value=current.value), status_for(rule, state, current.value), now
+        )
+    return _without_data(rule, state, now, zero=zero)
 
 
-def placed(before: GroupState | None, status: Status, now: float) -> GroupState:
-    """A group whose state is told by others: a composite's."""
+def with_status(before: GroupState | None, status: Status, now: float) -> GroupState:
+    """Return a group state with a status computed elsewhere, as for a composite."""
     new = GroupState(status=Status.OK, value=None, first_seen=now, last_data=now, changed=now)
-    return _turned(replace(before or new, last_data=now), status, now)
+    return _set_status(replace(before or new, last_data=now), status, now)
 
 
-def judged(one: Rule, state: GroupState, value: float | None) -> Status:
-    """Where a value stands, given where the group stood: leaving a state takes its recovery threshold."""
+def status_for(rule: AlertRule, state: GroupState, value: float | None) -> Status:
+    """Return the status for a value. If a group is in a state, it leaves it only beyond the recovery threshold."""
     if value is None:
         return state.status
-    critical = one.comparison.threshold
-    if _breaks(one, value, critical) or (
-        state.status is Status.ALERT and _holds(one, value, one.critical_recovery)
+    critical = rule.comparison.threshold
+    if _breaches(rule, value, critical) or (
+        state.status is Status.ALERT and _within_recovery(rule, value, rule.critical_recovery)
     ):
         return Status.ALERT
-    if one.warning is not None and _breaks(one, value, one.warning):
+    if rule.warning is not None and _breaches(rule, value, rule.warning):
         return Status.WARN
-    if state.status is Status.WARN and _holds(one, value, one.warning_recovery):
+    if state.status is Status.WARN and _within_recovery(rule, value, rule.warning_recovery):
         return Status.WARN
     return Status.OK
 
 
 def transition(
-    one: Rule, before: GroupState | None, after: GroupState, now: float
+    rule: AlertRule, before: GroupState | None, after: GroupState, now: float
 ) -> Transition | None:
-    """What there is to tell about a step."""
+    """Return the transition to notify after a step, or None."""
     past = before.status if before else Status.OK
     if past is not after.status:
-        if after.status is Status.NO_DATA and one.no_data_after_s is None:
+        if after.status is Status.NO_DATA and rule.no_data_after_s is None:
             return None
         return Transition(past, after.status)
-    due = one.renotify_s and after.notified and now - after.notified >= one.renotify_s
+    due = rule.renotify_s and after.notified and now - after.notified >= rule.renotify_s
     if due and after.status in (Status.ALERT, Status.NO_DATA):
         return Transition(past, after.status)
     return None
 
 
 def worst(groups: Iterable[GroupState], *, idle: Status) -> Status:
-    """The state of a monitor; without any group it is `idle`."""
+    """Return the status of a monitor: the worst of its groups, or `idle` if there is no group."""
     return max((state.status for state in groups), key=SEVERITY.index, default=idle)
 
 
-def _missing(one: Rule, state: GroupState, now: float, *, zero: bool) -> GroupState:
-    if one.no_data_after_s is not None:
-        if now - state.last_data < one.no_data_after_s:
+def _without_data(rule: AlertRule, state: GroupState, now: float, *, zero: bool) -> GroupState:
+    if rule.no_data_after_s is not None:
+        if now - state.last_data < rule.no_data_after_s:
             return replace(state, value=None)
-        return _turned(replace(state, value=None), Status.NO_DATA, now)
-    if one.resolves_when_missing:
-        return _turned(replace(state, value=None), Status.OK, now)
+        return _set_status(replace(state, value=None), Status.NO_DATA, now)
+    if rule.resolves_when_missing:
+        return _set_status(replace(state, value=None), Status.OK, now)
     if zero:
-        return _turned(replace(state, value=0.0), judged(one, state, 0.0), now)
+        return _set_status(replace(state, value=0.0), status_for(rule, state, 0.0), now)
     return replace(state, value=None)
 
 
-def _turned(state: GroupState, status: Status, now: float) -> GroupState:
+def _set_status(state: GroupState, status: Status, now: float) -> GroupState:
     if status is state.status:
         return state
     moment = {
@@ -176,8 +185,8 @@ def _turned(state: GroupState, status: Status, now: float) -> GroupState:
     return replace(state, status=status, changed=now, **{moment: now})
 
 
-def _breaks(one: Rule, value: float, threshold: float) -> bool:
-    match one.comparison.operator:
+def _breaches(rule: AlertRule, value: float, threshold: float) -> bool:
+    match rule.comparison.operator:
         case ">":
             return value > threshold
         case ">=":
@@ -188,6 +197,6 @@ def _breaks(one: Rule, value: float, threshold: float) -> bool:
             return value <= threshold
 
 
-def _holds(one: Rule, value: float, recovery: float | None) -> bool:
-    """Whether the value has not yet come back over the recovery threshold."""
-    return recovery is not None and _breaks(one, value, recovery)
+def _within_recovery(rule: AlertRule, value: float, recovery: float | None) -> bool:
+    """Return True if the value has not crossed the recovery threshold yet."""
+    return recovery is not None and _breaches(rule, value, recovery)

@@ -1,166 +1,200 @@
-"""What an expression comes to on a grid. Pure.
+"""Evaluate an expression on a time grid. Pure.
 
-Order, as in Datadog: each track over time within a bucket, then over tracks within a group, then arithmetic.
+The sequence is the same as in Datadog: each series over time within a bucket, then all series of a group, then
+arithmetic.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from purpleflea_sandbox.datadog.evaluation import frames
-from purpleflea_sandbox.datadog.evaluation.frames import EVERYTHING, Frame, Grid, Group, Values
-from purpleflea_sandbox.datadog.evaluation.tracks import (
+from purpleflea_sandbox.datadog.evaluation import time_grid
+from purpleflea_sandbox.datadog.evaluation.grouped_series import (
+    DistributionPoint,
     Sample,
-    Source,
-    Spread,
-    Track,
-    chosen,
+    SeriesSource,
+    TaggedSeries,
     group_of,
+    matching_series,
+)
+from purpleflea_sandbox.datadog.evaluation.time_grid import (
+    UNGROUPED,
+    BucketValues,
+    Group,
+    TimeGrid,
+    ValuesByGroup,
 )
 from purpleflea_sandbox.datadog.intake.series import percentile
 from purpleflea_sandbox.datadog.queries import tree
 
 
-class RefusedError(ValueError):
-    """The query is readable, but it is not evaluated here."""
+class UnsupportedQueryError(ValueError):
+    """The query is valid, but it is not evaluated here."""
 
 
 @dataclass(kw_only=True)
 class Evaluator:
-    """One evaluation on one grid. `newest` learns the time of the last point of every group seen."""
+    """One evaluation on a grid. `newest` and `oldest` record the times of the last and first point of every group."""
 
-    source: Source
-    grid: Grid
+    source: SeriesSource
+    grid: TimeGrid
     hold_s: float = 0
-    """For pictures, never for alerts: how long a gauge's last value stands at the right edge; and gaps are bridged."""
+    """Time for which a gauge's last value is repeated at the right edge. If it is set, gaps of distributions are
+    filled too. Used for charts, never for alerts.
+    """
     newest: dict[Group, float] = field(default_factory=dict)
     oldest: dict[Group, float] = field(default_factory=dict)
 
-    def of(self, expression: tree.Expression, names: Mapping[str, Frame] | None = None) -> Frame:
-        """The frame of an expression; `names` are the frames of a formula's queries."""
+    def of(
+        self, expression: tree.Expression, names: Mapping[str, ValuesByGroup] | None = None
+    ) -> ValuesByGroup:
+        """Evaluate an expression per group; `names` are the results of a formula's queries."""
         match expression:
             case tree.Number(value):
-                return {EVERYTHING: [value] * self.grid.count}
+                return {UNGROUPED: [value] * self.grid.count}
             case tree.Name(name):
-                return _named(names or {}, name)
-            case tree.Series():
+                return _named_query(names or {}, name)
+            case tree.MetricQuery():
                 return self.series(expression)
             case tree.Binary(operator, left, right):
                 sides = self.of(left, names), self.of(right, names)
                 if not all(sides) and _is_number(left, right):
                     return {}
-                return frames.combined(operator, *sides, zero=_counts(expression, names))
-            case tree.Call(function, arguments):
-                return _called(function, [self.of(one, names) for one in arguments])
+                return time_grid.combine(operator, *sides, zero=_missing_is_zero(expression, names))
+            case tree.FunctionCall(function, arguments):
+                return _call_function(
+                    function, [self.of(argument, names) for argument in arguments]
+                )
             case _:
-                raise RefusedError("anomalies() is only evaluated in a monitor")
+                raise UnsupportedQueryError("anomalies() is only evaluated in a monitor")
 
-    def series(self, query: tree.Series) -> Frame:
-        """One metric."""
-        since = self.grid.start - (frames.LONGEST_GAP_S if not query.as_count else 0)
-        groups: dict[Group, list[Track]] = defaultdict(list)
-        for track in chosen(self.source, query, since):
-            group = group_of(track.tags, query.by)
-            if group is not None and self._noted(group, track):
-                groups[group].append(track)
-        result = {group: self._group(query, tracks) for group, tracks in groups.items()}
+    def series(self, query: tree.MetricQuery) -> ValuesByGroup:
+        """Evaluate the query of a metric."""
+        since = self.grid.start - (time_grid.MAX_GAP_S if not query.as_count else 0)
+        groups: dict[Group, list[TaggedSeries]] = defaultdict(list)
+        for series in matching_series(self.source, query, since):
+            group = group_of(series.tags, query.by)
+            if group is not None and self._record_times(group, series):
+                groups[group].append(series)
+        result = {group: self._group(query, series_list) for group, series_list in groups.items()}
         return {g: values for g, values in result.items() if any(v is not None for v in values)}
 
-    def _noted(self, group: Group, track: Track) -> bool:
-        times = [t for t, _ in track.points] or [one.timestamp for one in track.spreads]
+    def _record_times(self, group: Group, series: TaggedSeries) -> bool:
+        times = [t for t, _ in series.points] or [point.timestamp for point in series.distributions]
         inside = [t for t in times if t <= self.grid.end]
         if inside:
             self.newest[group] = max(max(inside), self.newest.get(group, 0))
             self.oldest[group] = min(min(inside), self.oldest.get(group, self.grid.end))
         return bool(inside)
 
-    def _group(self, query: tree.Series, tracks: Sequence[Track]) -> Values:
-        spreads = [track for track in tracks if track.type == "distribution"]
-        if spreads:
-            values = _spread_values(query.aggregator, spreads, self.grid)
-            return frames.interpolated(values, self.grid.step_s) if self.hold_s else values
-        how = query.aggregator
-        if how not in frames.REDUCE:
-            return [None] * self.grid.count  # percentiles are for distributions
-        return frames.across([self._track(query, track) for track in tracks], how)
+    def _group(self, query: tree.MetricQuery, series_list: Sequence[TaggedSeries]) -> BucketValues:
+        distributions = [series for series in series_list if series.type == "distribution"]
+        if distributions:
+            values = _distribution_values(query.aggregator, distributions, self.grid)
+            return time_grid.interpolate(values, self.grid.step_s) if self.hold_s else values
+        aggregator = query.aggregator
+        if aggregator not in time_grid.REDUCERS:
+            return [None] * self.grid.count  # percentiles exist only for distributions
+        return time_grid.aggregate(
+            [self._series_values(query, series) for series in series_list], aggregator
+        )
 
-    def _track(self, query: tree.Series, track: Track) -> Values:
-        counts = query.as_count or track.type == "count"
-        factor = (track.interval_s or 1) if track.type == "rate" and query.as_count else 1
+    def _series_values(self, query: tree.MetricQuery, series: TaggedSeries) -> BucketValues:
+        counts = query.as_count or series.type == "count"
+        factor = (series.interval_s or 1) if series.type == "rate" and query.as_count else 1
         within = query.aggregator if query.aggregator in ("min", "max") else "avg"
         cells: list[list[float]] = [[] for _ in range(self.grid.count)]
-        for index, value in self.grid.placed(track.points):
+        for index, value in self.grid.assign_buckets(series.points):
             cells[index].append(value * factor)
-        values = [frames.reduced(cell, "sum" if counts else within) for cell in cells]
-        return values if counts else frames.interpolated(values, self.grid.step_s, self.hold_s)
+        values = [time_grid.reduce_values(cell, "sum" if counts else within) for cell in cells]
+        return values if counts else time_grid.interpolate(values, self.grid.step_s, self.hold_s)
 
 
-def spreads_by_bucket(tracks: Iterable[Track], grid: Grid) -> Sequence[Sequence[Spread]]:
-    """All that distributions received, bucket by bucket."""
-    cells: list[list[Spread]] = [[] for _ in range(grid.count)]
-    for track in tracks:
-        for index, spread in grid.placed((one.timestamp, one) for one in track.spreads):
-            cells[index].append(spread)
+def distributions_by_bucket(
+    series_list: Iterable[TaggedSeries], grid: TimeGrid
+) -> Sequence[Sequence[DistributionPoint]]:
+    """Return all received distribution points per bucket."""
+    cells: list[list[DistributionPoint]] = [[] for _ in range(grid.count)]
+    for series in series_list:
+        for index, point in grid.assign_buckets(
+            (point.timestamp, point) for point in series.distributions
+        ):
+            cells[index].append(point)
     return cells
 
 
-def _spread_values(how: str, tracks: Iterable[Track], grid: Grid) -> Values:
-    return [_spread_value(how, cell) if cell else None for cell in spreads_by_bucket(tracks, grid)]
+def _distribution_values(
+    aggregator: str, series_list: Iterable[TaggedSeries], grid: TimeGrid
+) -> BucketValues:
+    return [
+        _distribution_value(aggregator, cell) if cell else None
+        for cell in distributions_by_bucket(series_list, grid)
+    ]
 
 
-def _spread_value(how: str, cell: Sequence[Spread]) -> float:
-    match how:
+def _distribution_value(aggregator: str, cell: Sequence[DistributionPoint]) -> float:
+    match aggregator:
         case "sum":
-            return sum(one.sum for one in cell)
+            return sum(point.sum for point in cell)
         case "avg":
-            return sum(one.sum for one in cell) / sum(one.count for one in cell)
+            return sum(point.sum for point in cell) / sum(point.count for point in cell)
         case "min":
-            return min(one.min for one in cell)
+            return min(point.min for point in cell)
         case "max":
-            return max(one.max for one in cell)
+            return max(point.max for point in cell)
         case _:
-            samples: list[Sample] = sorted(sample for one in cell for sample in one.samples)
-            return percentile(samples, float(how.removeprefix("p")))
+            samples: list[Sample] = sorted(sample for point in cell for sample in point.samples)
+            return percentile(samples, float(aggregator.removeprefix("p")))
 
 
-def _named(names: Mapping[str, Frame], name: str) -> Frame:
+def _named_query(names: Mapping[str, ValuesByGroup], name: str) -> ValuesByGroup:
     if name not in names:
-        raise RefusedError(f"the formula names a query {name!r} that is not there")
+        raise UnsupportedQueryError(f"the formula refers to query {name!r}, which does not exist")
     return names[name]
 
 
-def _counts(expression: tree.Binary, names: Mapping[str, Frame] | None) -> bool:
-    """Whether missing data is a zero: where counts are combined with counts."""
+def _missing_is_zero(expression: tree.Binary, names: Mapping[str, ValuesByGroup] | None) -> bool:
+    """Return True if missing data counts as zero, which applies if all operands are counts."""
     if _is_number(expression.left, expression.right):
         return False
     leaves = tree.leaves(expression)
-    return all(leaf.as_count for leaf in leaves) if leaves else isinstance(names, Counted)
+    return all(leaf.as_count for leaf in leaves) if leaves else isinstance(names, CountResults)
 
 
 def _is_number(*sides: tree.Expression) -> bool:
     return any(isinstance(side, tree.Number) for side in sides)
 
 
-class Counted(dict[str, Frame]):
-    """The frames of a formula whose queries are all counts."""
+class CountResults(dict[str, ValuesByGroup]):
+    """Results of a formula whose queries are all counts."""
 
 
-def _called(function: str, arguments: Sequence[Frame]) -> Frame:
+def _call_function(function: str, arguments: Sequence[ValuesByGroup]) -> ValuesByGroup:
     if function not in _FUNCTIONS or len(arguments) != 1:
-        raise RefusedError(f"the function {function} is not evaluated here")
+        raise UnsupportedQueryError(f"the function {function} is not evaluated here")
     return _FUNCTIONS[function](arguments[0])
 
 
-def _count(frame: Frame, counted: Callable[[float | None], bool]) -> Frame:
-    columns = zip(*frame.values(), strict=True)
-    return {EVERYTHING: [float(sum(map(counted, column))) for column in columns]} if frame else {}
+def _count_groups(
+    values_by_group: ValuesByGroup, predicate: Callable[[float | None], bool]
+) -> ValuesByGroup:
+    columns = zip(*values_by_group.values(), strict=True)
+    return (
+        {UNGROUPED: [float(sum(map(predicate, column))) for column in columns]}
+        if values_by_group
+        else {}
+    )
 
 
-_FUNCTIONS: Mapping[str, Callable[[Frame], Frame]] = {
-    "count_nonzero": lambda frame: _count(frame, bool),
-    "count_not_null": lambda frame: _count(frame, lambda value: value is not None),
-    "abs": lambda frame: {
-        g: [None if v is None else abs(v) for v in vs] for g, vs in frame.items()
+_FUNCTIONS: Mapping[str, Callable[[ValuesByGroup], ValuesByGroup]] = {
+    "count_nonzero": lambda values_by_group: _count_groups(values_by_group, bool),
+    "count_not_null": lambda values_by_group: _count_groups(
+        values_by_group, lambda value: value is not None
+    ),
+    "abs": lambda values_by_group: {
+        g: [None if v is None else abs(v) for v in vs] for g, vs in values_by_group.items()
     },
-    "default_zero": lambda frame: {g: [v or 0.0 for v in vs] for g, vs in frame.items()},
+    "default_zero": lambda values_by_group: {
+        g: [v or 0.0 for v in vs] for g, vs in values_by_group.items()
+    },
 }

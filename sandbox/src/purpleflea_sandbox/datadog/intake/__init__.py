@@ -1,1 +1,1 @@
-"""The intake: takes what node agents send, keeps the newest of it in memory, and answers questions about it."""
+"""Intake: receives the data that node agents send, keeps the newest of it in memory, and serves queries about it."""

@@ -1,4 +1,6 @@
-"""An inverted index: which items carry a tag. Questions cost as much as their rarest tag, not as everything kept."""
+"""Inverted index from tags to items. A query costs as much as its rarest tag, independent of the total number of
+items.
+"""
 
 from collections.abc import Collection, Iterable, Set
 from typing import Generic, TypeVar
@@ -8,7 +10,7 @@ Term = tuple[str, str]
 
 
 class TagIndex(Generic[Id]):
-    """Ids by term, a term being a name and a value; what is removed leaves nothing behind."""
+    """Ids by term; a term is a name and a value. Removed items leave no entries behind."""
 
     def __init__(self) -> None:
         self._ids: dict[str, dict[str, set[Id]]] = {}
@@ -30,10 +32,10 @@ class TagIndex(Generic[Id]):
                 del self._ids[name]
 
     def values(self, name: str) -> Collection[str]:
-        """All values a name has."""
+        """Return all values of a name."""
         return tuple(self._ids.get(name, ()))
 
     def having(self, terms: Collection[Term]) -> Set[Id]:
-        """Ids that carry every one of the terms (there must be one)."""
+        """Return the ids with every one of the terms. At least one term is required."""
         groups = sorted((self._ids.get(n, {}).get(v, set()) for n, v in terms), key=len)
         return groups[0].intersection(*groups[1:])

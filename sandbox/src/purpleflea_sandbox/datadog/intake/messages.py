@@ -1,4 +1,5 @@
-"""From an entry of the log intake to a log: JSON messages become attributes, reserved ones become what they mean.
+"""Convert an entry of the log intake to a log: JSON messages become attributes, and reserved attributes set the log's
+fields.
 
 Pure. The names are those of Datadog's preprocessing of JSON logs (documentation, "Pipelines").
 """
@@ -42,10 +43,10 @@ _LEVELS = {
 
 
 def log(entry: Mapping[str, Any], now: float) -> Log:
-    """The log of one entry; what the message does not say, the entry does."""
+    """Convert an entry. If the message does not set a field, the value of the entry is used."""
     text = str(entry.get("message", ""))
     attributes = _attributes(text)
-    first = _First(attributes)
+    first = _FirstAttribute(attributes)
     tags = str(entry.get("ddtags", "")).split(",")
     source = str(entry.get("ddsource", ""))
     sent = entry.get("timestamp")
@@ -61,7 +62,9 @@ def log(entry: Mapping[str, Any], now: float) -> Log:
 
 
 def level(text: str) -> str:
-    """Datadog's status for any spelling of a level; numbers are those of syslog, unknown ones mean info."""
+    """Return Datadog's status for any spelling of a level. Numbers are syslog levels; if the level is unknown, it is
+    info.
+    """
     names = ("emergency", "alert", "critical", "error", "warn", "notice", "info", "debug")
     if text.isdigit() and int(text) < len(names):
         return names[int(text)]
@@ -82,12 +85,12 @@ def _attributes(text: str) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-class _First:
+class _FirstAttribute:
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self._attributes = attributes
 
     def of(self, names: Iterable[str]) -> Any:
-        """The first of the attributes that is there: `a.b` is a key of that name, or b within a."""
+        """Return the first attribute that exists. `a.b` is either a key with that name, or b within a."""
         for name in names:
             value = self._attributes.get(name)
             if value is None and "." in name:
@@ -100,7 +103,7 @@ class _First:
 
 
 def _milliseconds(value: Any) -> int:
-    """ISO 8601 or a number of milliseconds; 0 for anything else."""
+    """Convert ISO 8601 or a number of milliseconds to milliseconds; 0 for any other value."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return int(value)
     if not isinstance(value, str):

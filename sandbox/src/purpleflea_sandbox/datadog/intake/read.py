@@ -1,6 +1,6 @@
-"""The read side: what was received, as JSON, for people, tests and the demo.
+"""Read routes: received data as JSON, for people, tests and the demo.
 
-These routes are the sandbox's own; they need no key, as they are reachable on this machine only.
+These routes exist only in the sandbox. They need no key, because they are reachable on this machine only.
 """
 
 import dataclasses
@@ -10,19 +10,19 @@ from typing import Any
 from aiohttp import web
 
 from purpleflea_sandbox.datadog.intake import summary
-from purpleflea_sandbox.datadog.intake.check_store import Check
+from purpleflea_sandbox.datadog.intake.check_store import ServiceCheckState
 from purpleflea_sandbox.datadog.intake.log_store import Log
 from purpleflea_sandbox.datadog.intake.series import Series, statistics
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.intake.trace_store import Trace
 
-_MOST = 5_000
-_DEFAULT = 100
+_MAX_LIMIT = 5_000
+_DEFAULT_LIMIT = 100
 
 
 def add_routes(app: web.Application, store: Store) -> None:
     """Mount /received and the health route."""
-    reader = _Reader(store)
+    reader = _ReadRoutes(store)
     app.router.add_get("/received/metrics", reader.metrics)
     app.router.add_get("/received/traces", reader.traces)
     app.router.add_get("/received/traces/{trace_id}", reader.trace)
@@ -33,47 +33,49 @@ def add_routes(app: web.Application, store: Store) -> None:
     app.router.add_get("/healthz", reader.health)
 
 
-class _Reader:
-    """One answer per route; repeated `tag` and `attribute` parameters must all hold."""
+class _ReadRoutes:
+    """Handlers of the routes. If `tag` or `attribute` is repeated, all of them must match."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def metrics(self, request: web.Request) -> web.Response:
         name, tags = request.query.get("name", ""), request.query.getall("tag", [])
-        found = self._store.series.find(name, tags)
-        return web.json_response({"series": [shown_series(one) for one in found]})
+        matches = self._store.series.find(name, tags)
+        return web.json_response({"series": [series_json(series) for series in matches]})
 
     async def traces(self, request: web.Request) -> web.Response:
-        found = self._store.traces.find(
+        matches = self._store.traces.find(
             tags=request.query.getall("tag", []),
             service=request.query.get("service", ""),
             name=request.query.get("name", ""),
             limit=_limit(request),
         )
-        return web.json_response({"traces": [shown_trace(one) for one in found]})
+        return web.json_response({"traces": [trace_json(trace) for trace in matches]})
 
     async def trace(self, request: web.Request) -> web.Response:
-        found = self._store.traces.get(request.match_info["trace_id"].lower())
-        if found is None:
-            raise web.HTTPNotFound(text="no such trace, or no longer\n")
-        return web.json_response(shown_trace(found))
+        trace = self._store.traces.get(request.match_info["trace_id"].lower())
+        if trace is None:
+            raise web.HTTPNotFound(
+                text="trace not found: it was not received, or is no longer stored\n"
+            )
+        return web.json_response(trace_json(trace))
 
     async def logs(self, request: web.Request) -> web.Response:
-        found = self._store.logs.find(
+        matches = self._store.logs.find(
             tags=request.query.getall("tag", []),
             attributes=request.query.getall("attribute", []),
             limit=_limit(request),
         )
-        return web.json_response({"logs": [shown_log(one) for one in found]})
+        return web.json_response({"logs": [log_json(log) for log in matches]})
 
     async def events(self, request: web.Request) -> web.Response:
         return web.json_response({"events": list(self._store.events)[::-1]})
 
     async def checks(self, request: web.Request) -> web.Response:
         name, tags = request.query.get("name", ""), request.query.getall("tag", [])
-        found = self._store.checks.find(name, tags)[: _limit(request)]
-        return web.json_response({"checks": [shown_check(one) for one in found]})
+        matches = self._store.checks.find(name, tags)[: _limit(request)]
+        return web.json_response({"checks": [check_json(check) for check in matches]})
 
     async def agents(self, request: web.Request) -> web.Response:
         return web.json_response(summary.summary(self._store))
@@ -82,8 +84,8 @@ class _Reader:
         return web.json_response({"ok": True})
 
 
-def shown_series(series: Series) -> Mapping[str, Any]:
-    """One series as JSON; a distribution's points are [time, count, sum, min, max]."""
+def series_json(series: Series) -> Mapping[str, Any]:
+    """Return a series as JSON; the points of a distribution are [time, count, sum, min, max]."""
     shown: dict[str, Any] = {
         "metric": series.metric,
         "type": series.type,
@@ -99,8 +101,10 @@ def shown_series(series: Series) -> Mapping[str, Any]:
     return shown
 
 
-def shown_trace(trace: Trace) -> Mapping[str, Any]:
-    """One trace as JSON, its spans in the order they started. Ids are text: JSON readers round large numbers."""
+def trace_json(trace: Trace) -> Mapping[str, Any]:
+    """Return a trace as JSON, with its spans sorted by start time. Ids are texts, because JSON readers round large
+    numbers.
+    """
     spans = sorted(trace.spans.values(), key=lambda span: int(span["start"]))
     return {
         "trace_id": trace.trace_id,
@@ -124,7 +128,7 @@ def shown_trace(trace: Trace) -> Mapping[str, Any]:
     }
 
 
-def shown_log(log: Log) -> Mapping[str, Any]:
+def log_json(log: Log) -> Mapping[str, Any]:
     return {
         "timestamp": log.timestamp,
         "status": log.status,
@@ -136,8 +140,8 @@ def shown_log(log: Log) -> Mapping[str, Any]:
     }
 
 
-def shown_check(check: Check) -> Mapping[str, Any]:
-    """One service check as JSON: 0 OK, 1 warning, 2 critical, 3 unknown; its changes are [time, status]."""
+def check_json(check: ServiceCheckState) -> Mapping[str, Any]:
+    """Return a service check as JSON: 0 OK, 1 warning, 2 critical, 3 unknown; its changes are [time, status]."""
     return {
         "check": check.check,
         "status": check.status,
@@ -151,7 +155,9 @@ def shown_check(check: Check) -> Mapping[str, Any]:
 
 
 def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", str(_DEFAULT))
-    if not text.isdigit() or not 0 < int(text) <= _MOST:
-        raise web.HTTPBadRequest(text=f"limit is {text!r}; it must be a number from 1 to {_MOST}\n")
+    text = request.query.get("limit", str(_DEFAULT_LIMIT))
+    if not text.isdigit() or not 0 < int(text) <= _MAX_LIMIT:
+        raise web.HTTPBadRequest(
+            text=f"limit is {text!r}; it must be a number from 1 to {_MAX_LIMIT}\n"
+        )
     return int(text)

@@ -1,4 +1,4 @@
-"""The write side: Datadog's intake routes, their key check and their answers."""
+"""Write routes: Datadog's intake routes, their key check and their responses."""
 
 import gzip
 import json
@@ -32,11 +32,11 @@ DATA_PATHS = (
     "/api/v0.2/traces",
     "/api/v1/check_run",
 )
-"""The paths of what arrives all the time. Events are the API's."""
+"""Paths of continuous data. Events are not included, because the API handles them."""
 
 
 def add_routes(app: web.Application, store: Store, api_key: str) -> None:
-    """Mount the intake routes. An empty `api_key` accepts every key, but never none."""
+    """Mount the intake routes. If `api_key` is empty, every key is accepted, but a key is still required."""
 
     def route(path: str, take: Take, status: int, answer: Mapping[str, Any]) -> None:
         app.router.add_post(path, _handler(store, api_key, take, (status, answer)))
@@ -49,25 +49,25 @@ def add_routes(app: web.Application, store: Store, api_key: str) -> None:
 
 
 def take_series(store: Store, document: Mapping[str, Any]) -> None:
-    for one in document["series"]:
-        hosts = [r["name"] for r in one.get("resources", ()) if r.get("type") == "host"]
+    for item in document["series"]:
+        hosts = [r["name"] for r in item.get("resources", ()) if r.get("type") == "host"]
         series = store.series.open(
-            one["metric"],
-            _API_TYPES[one.get("type", 0)],
-            tags=one.get("tags", ()),
+            item["metric"],
+            _API_TYPES[item.get("type", 0)],
+            tags=item.get("tags", ()),
             host=hosts[0] if hosts else "",
-            interval=int(one.get("interval", 0)),
+            interval=int(item.get("interval", 0)),
         )
-        for point in one["points"]:
+        for point in item["points"]:
             store.series.add(series, int(point["timestamp"]), float(point["value"]))
 
 
 def take_distributions(store: Store, document: Mapping[str, Any]) -> None:
-    for one in document["series"]:
+    for item in document["series"]:
         series = store.series.open(
-            one["metric"], "distribution", tags=one.get("tags", ()), host=one.get("host", "")
+            item["metric"], "distribution", tags=item.get("tags", ()), host=item.get("host", "")
         )
-        for timestamp, values in one["points"]:
+        for timestamp, values in item["points"]:
             if values:
                 store.series.add_values(series, int(timestamp), [float(v) for v in values])
 
@@ -86,8 +86,8 @@ def take_traces(store: Store, document: Mapping[str, Any]) -> None:
 
 
 def take_checks(store: Store, document: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
-    for one in [document] if isinstance(document, Mapping) else document:
-        store.checks.add(one)
+    for report in [document] if isinstance(document, Mapping) else document:
+        store.checks.add(report)
 
 
 def _handler(
@@ -100,7 +100,7 @@ def _handler(
             with store.lock:
                 take(store, document)
         except (ValueError, KeyError, TypeError, AttributeError, zlib.error, OSError) as error:
-            # Malformed bodies fail in as many ways as they are malformed; all are the sender's fault.
+            # Malformed bodies raise many kinds of exceptions; all of them are client errors.
             return _errors(400, f"Payload is not in the expected format: {error}")
         return web.json_response(dict(answer[1]), status=answer[0])
 
@@ -108,7 +108,7 @@ def _handler(
 
 
 def _decompressed(request: web.Request, body: bytes) -> bytes:
-    """aiohttp decompresses by itself; a body that still is compressed came without the header."""
+    """Decompress a body that was sent without the header; aiohttp decompresses all others."""
     return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
 
 

@@ -1,4 +1,6 @@
-"""The newest points of one series in 16 bytes each: a fleet has thousands of series with hundreds of points."""
+"""Ring buffer for the newest points of a series, 16 bytes each, because a fleet has thousands of series with hundreds
+of points.
+"""
 
 from array import array
 from collections.abc import Iterator
@@ -6,11 +8,11 @@ from collections.abc import Iterator
 Point = tuple[int, float]
 
 _DISORDER_S = 120
-"""Points come nearly in the order of their time: what is this much older ends a search."""
+"""Points arrive nearly sorted by time. If a point is older than the wanted time by this much, a search stops."""
 
 
 class Ring:
-    """Points in the order they were added; the oldest go when it is full."""
+    """Points in the sequence they were added. If the buffer is full, the oldest point is overwritten."""
 
     __slots__ = ("_next", "_size", "_times", "_values")
 
@@ -30,18 +32,20 @@ class Ring:
             yield self._times[index], self._values[index]
 
     def since(self, timestamp: float) -> list[Point]:
-        """The points from a moment on, oldest first; costs as much as there are, not as are kept."""
-        found: list[Point] = []
+        """Return the points from a time on, oldest first. The cost depends on the number of returned points, not of
+        stored points.
+        """
+        points: list[Point] = []
         for back in range(1, len(self) + 1):
             index = (self._next - back) % self._size
             if self._times[index] < timestamp - _DISORDER_S:
                 break
             if self._times[index] >= timestamp:
-                found.append((self._times[index], self._values[index]))
-        return found[::-1]
+                points.append((self._times[index], self._values[index]))
+        return points[::-1]
 
     def last(self) -> Point | None:
-        """The newest point."""
+        """Return the newest point, or None if there is none."""
         if not len(self):
             return None
         index = (self._next - 1) % self._size
@@ -57,5 +61,5 @@ class Ring:
         self._next = (self._next + 1) % self._size
 
     def replace_last(self, value: float) -> None:
-        """Another value for the newest point."""
+        """Replace the value of the newest point."""
         self._values[(self._next - 1) % self._size] = value

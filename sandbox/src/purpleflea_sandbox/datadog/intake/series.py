@@ -1,6 +1,6 @@
-"""Metrics in memory: a ring of the newest points per series, found by name and tags.
+"""Metrics in memory: a ring buffer of the newest points per series, searchable by name and tags.
 
-A series is a name, its tags and its host. Distributions keep their values, so that percentiles are real ones.
+A series is identified by its name, tags and host. Distributions keep their values, so that percentiles are exact.
 """
 
 import math
@@ -15,17 +15,17 @@ from purpleflea_sandbox.datadog.intake.index import TagIndex
 from purpleflea_sandbox.datadog.intake.ring import Ring
 
 MetricType = Literal["gauge", "count", "rate", "distribution"]
-Key = tuple[str, tuple[str, ...], str]
+SeriesKey = tuple[str, tuple[str, ...], str]
 
 _NAME = "\0metric"
-"""The index's term for the metric's name: no tag can be called so."""
-_MOST_VALUES = 100
-"""Values kept of one point of a distribution, evenly out of all: percentiles stay right to a percent."""
+"""Index term for the metric's name; a tag cannot have this name."""
+_MAX_VALUES = 100
+"""Maximum number of values kept per distribution point, sampled evenly; percentiles stay accurate to one percent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """One point of a distribution; each of the values kept stands for count / len(values) of them."""
+    """One point of a distribution; each kept value represents count / len(values) values."""
 
     count: int
     sum: float
@@ -36,7 +36,7 @@ class Distribution:
 
 @dataclass(slots=True, kw_only=True)
 class Series:
-    """One series. `total` is the sum of all points ever received, for counts."""
+    """A series. `total` is the sum of all points ever received, for counts."""
 
     metric: str
     type: MetricType
@@ -48,7 +48,7 @@ class Series:
     total: float = 0.0
 
     def newest(self) -> float:
-        """The time of the newest point; minus infinity where there is none."""
+        """Return the time of the newest point; minus infinity if there is none."""
         last = self.points.last()
         times = [last[0]] if last is not None else []
         times += [timestamp for timestamp, _ in list(self.distributions)[-1:]]
@@ -57,7 +57,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """A distribution over all points that are kept."""
+    """Statistics of a distribution over all kept points."""
 
     count: int
     sum: float
@@ -69,13 +69,13 @@ class Statistics:
 
 
 class SeriesStore:
-    """All series, the least recently written one first to go."""
+    """All series. If the store is full, the least recently written series is removed."""
 
-    def __init__(self, *, points: int = 720, most_series: int = 50_000) -> None:
+    def __init__(self, *, points: int = 720, max_series: int = 50_000) -> None:
         self._points = points
-        self._most_series = most_series
-        self._series: OrderedDict[Key, Series] = OrderedDict()
-        self._index: TagIndex[Key] = TagIndex()
+        self._max_series = max_series
+        self._series: OrderedDict[SeriesKey, Series] = OrderedDict()
+        self._index: TagIndex[SeriesKey] = TagIndex()
 
     def __len__(self) -> int:
         return len(self._series)
@@ -83,7 +83,7 @@ class SeriesStore:
     def open(
         self, metric: str, kind: MetricType, *, tags: Iterable[str], host: str, interval: int = 0
     ) -> Series:
-        """The series to add points to, made when it is new."""
+        """Return the series to add points to; create it if it does not exist."""
         normalised = tagging.normalised_all(tags)
         key = (metric, normalised, host)
         series = self._series.get(key)
@@ -94,7 +94,7 @@ class SeriesStore:
         return series
 
     def add(self, series: Series, timestamp: int, value: float) -> None:
-        """Add a point; of one second there is one point: gauges keep the last value, counts the sum."""
+        """Add a point. If this second already has a point, a gauge keeps the last value and a count the sum."""
         if series.type == "count":
             series.total += value
         last = series.points.last()
@@ -107,8 +107,8 @@ class SeriesStore:
         """Add the values that a distribution received in one interval."""
         series.total += len(values)
         ordered = sorted(values)
-        step = max(1.0, len(ordered) / _MOST_VALUES)
-        kept = (ordered[int(index * step)] for index in range(min(len(ordered), _MOST_VALUES)))
+        step = max(1.0, len(ordered) / _MAX_VALUES)
+        kept = (ordered[int(index * step)] for index in range(min(len(ordered), _MAX_VALUES)))
         point = Distribution(
             count=len(ordered),
             sum=math.fsum(ordered),
@@ -119,7 +119,7 @@ class SeriesStore:
         series.distributions.append((timestamp, point))
 
     def find(self, name: str = "", tags: Iterable[str] = ()) -> Sequence[Series]:
-        """Series of that name that carry all those tags; without either, all."""
+        """Return the series with that name and all those tags. Without a name or tags, return all."""
         terms = [tagging.split(tag) for tag in tagging.normalised_all(tags)]
         if name:
             terms.append((_NAME, name))
@@ -130,9 +130,9 @@ class SeriesStore:
     def tag_values(self, name: str) -> Iterable[str]:
         return self._index.values(name)
 
-    def _new(self, key: Key, kind: MetricType) -> Series:
+    def _new(self, key: SeriesKey, kind: MetricType) -> Series:
         metric, tags, host = key
-        while len(self._series) >= self._most_series:
+        while len(self._series) >= self._max_series:
             old, _ = self._series.popitem(last=False)
             self._index.remove(old, _terms(old))
         series = Series(
@@ -149,7 +149,7 @@ class SeriesStore:
 
 
 def statistics(series: Series) -> Statistics | None:
-    """The distribution of everything kept; None where it has no points."""
+    """Return the statistics of all kept points; None if there are none."""
     points = [point for _, point in series.distributions]
     if not points:
         return None
@@ -168,7 +168,7 @@ def statistics(series: Series) -> Statistics | None:
 
 
 def percentile(weighted: Sequence[tuple[float, float]], rank: float) -> float:
-    """Nearest-rank percentile of sorted values with their weights."""
+    """Return the nearest-rank percentile of sorted values with their weights."""
     wanted = rank / 100 * math.fsum(weight for _, weight in weighted)
     seen = 0.0
     for value, weight in weighted:
@@ -178,7 +178,7 @@ def percentile(weighted: Sequence[tuple[float, float]], rank: float) -> float:
     return weighted[-1][0]
 
 
-def _terms(key: Key) -> Iterable[tuple[str, str]]:
+def _terms(key: SeriesKey) -> Iterable[tuple[str, str]]:
     metric, tags, host = key
     yield _NAME, metric
     if host:

@@ -1,6 +1,6 @@
-"""Everything the intake keeps: metrics, traces, logs, events and service checks, each in its bounded memory.
+"""All data of the intake in bounded memory: metrics, traces, logs, events and service checks.
 
-It knows nothing of HTTP. What is built on it later (monitors, the fleet page) reads the same stores.
+It does not depend on HTTP. The evaluation of monitors and the fleet page read the same stores.
 """
 
 import threading
@@ -14,16 +14,16 @@ from purpleflea_sandbox.datadog.intake.log_store import LogStore
 from purpleflea_sandbox.datadog.intake.series import SeriesStore
 from purpleflea_sandbox.datadog.intake.trace_store import TraceStore
 
-_NEWEST = 5_000
+_MAX_EVENTS = 5_000
 
 
 def _ring() -> deque[Mapping[str, Any]]:
-    return deque(maxlen=_NEWEST)
+    return deque(maxlen=_MAX_EVENTS)
 
 
 @dataclass(slots=True, kw_only=True)
 class Store:
-    """One organisation's data. Who writes, and who reads outside the event loop's thread, holds the lock."""
+    """Data of an organization. Hold the lock to write, and to read outside the event loop's thread."""
 
     series: SeriesStore = field(default_factory=SeriesStore)
     traces: TraceStore = field(default_factory=TraceStore)

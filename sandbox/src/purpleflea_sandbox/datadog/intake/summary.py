@@ -1,4 +1,4 @@
-"""One look at the fleet: what was last heard of each agent, by metric, trace and log. Pure."""
+"""Summary of the fleet: the last data of each agent, from metrics, traces and logs. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,17 +12,20 @@ ORDERS = "agent.order.executions_total"
 
 
 def summary(store: Store) -> Mapping[str, Any]:
-    """Agents by their id; one is listed as soon as one of the three has been heard."""
+    """Return the agents by id. An agent is listed if a metric, a trace or a log contains its id."""
     ids: set[str] = set()
     for values in (
         store.series.tag_values(AGENT),
         store.traces.tag_values(AGENT),
-        # The pods of a StatefulSet share their annotations: a log line says its agent by an attribute.
+        # The pods of a StatefulSet share their annotations, so a log line names its agent by an
+        # attribute.
         store.logs.values(AGENT),
     ):
         ids.update(values)
     return {
-        "agents": {one: agent_summary(store, one) for one in sorted(ids) if one},
+        "agents": {
+            agent_id: agent_summary(store, agent_id) for agent_id in sorted(ids) if agent_id
+        },
         "totals": {
             "series": len(store.series),
             "traces": len(store.traces),
@@ -33,16 +36,16 @@ def summary(store: Store) -> Mapping[str, Any]:
 
 
 def agent_summary(store: Store, agent_id: str) -> Mapping[str, Any]:
-    """What is known of one agent; null where nothing was heard."""
+    """Return the summary of an agent; values without data are null."""
     tag = f"{AGENT}:{agent_id}"
     series = store.series.find(tags=[tag])
     traces = store.traces.find(tags=[tag], limit=1)
-    log_count, logs = store.logs.about(AGENT, agent_id, limit=1)
+    log_count, logs = store.logs.with_value(AGENT, agent_id, limit=1)
     last = logs[0] if logs else None
     return {
         "metric_contexts": len(series),
-        "orders": sum(one.total for one in series if one.metric == ORDERS),
-        "last_pnl": _last_sum([one for one in series if one.metric == PNL]),
+        "orders": sum(entry.total for entry in series if entry.metric == ORDERS),
+        "last_pnl": _last_sum([entry for entry in series if entry.metric == PNL]),
         "traces": store.traces.count(tag),
         "last_trace_id": traces[0].trace_id if traces else None,
         "logs": log_count,
@@ -52,8 +55,8 @@ def agent_summary(store: Store, agent_id: str) -> Mapping[str, Any]:
 
 
 def _last_sum(series: Sequence[Series]) -> Mapping[str, float] | None:
-    """The newest value of each series, added up: markets, and what is realized and what is not."""
-    points = [last for one in series if (last := one.points.last())]
+    """Return the sum of the newest values of all series (per market, realized and unrealized)."""
+    points = [last for entry in series if (last := entry.points.last())]
     if not points:
         return None
     return {"timestamp": max(t for t, _ in points), "value": sum(value for _, value in points)}

@@ -1,6 +1,6 @@
-"""Traces in memory: the newest ones, their spans put together from any number of payloads, found by tag.
+"""Newest traces in memory, assembled from the spans of any number of payloads, searchable by tag.
 
-A span that comes twice is kept once: payloads may be repeated.
+If a span is received twice, it is stored once, because payloads may be repeated.
 """
 
 import heapq
@@ -12,19 +12,19 @@ from typing import Any
 from purpleflea_sandbox.datadog import tags as tagging
 from purpleflea_sandbox.datadog.intake.index import TagIndex, Term
 
-_MOST_SPANS = 1_000
-_LONGEST_INDEXED = 200
+_MAX_SPANS = 1_000
+_MAX_INDEXED_LENGTH = 200
 _SERVICE, _NAME = "\0service", "\0name"
 _HIGH_BITS = "_dd.p.tid"
-_HALF = 16
-_NO_HIGH = "0" * _HALF
+_HALF_LENGTH = 16
+_ZERO_HIGH = "0" * _HALF_LENGTH
 
 Span = Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
 class Trace:
-    """One trace; `tags` are those of the pods it came from."""
+    """A trace; `tags` are the tags of the pods it came from."""
 
     trace_id: str
     spans: dict[int, Span] = field(default_factory=dict)
@@ -33,7 +33,9 @@ class Trace:
 
 
 def trace_id(spans: Sequence[Span]) -> str:
-    """32 hexadecimal digits: the upper half is a tag of the first span of a chunk, where there is one."""
+    """Return the trace id as 32 hexadecimal digits. If a span of the chunk has the upper half as a tag, it is
+    included.
+    """
     low = int(spans[0]["trace_id"])
     if low >> 64:
         return f"{low:032x}"
@@ -42,10 +44,10 @@ def trace_id(spans: Sequence[Span]) -> str:
 
 
 class TraceStore:
-    """The newest traces, in the order of their first arrival."""
+    """Newest traces in the sequence of their first arrival."""
 
-    def __init__(self, *, most_traces: int = 5_000) -> None:
-        self._most_traces = most_traces
+    def __init__(self, *, max_traces: int = 5_000) -> None:
+        self._max_traces = max_traces
         self._traces: OrderedDict[str, Trace] = OrderedDict()
         self._full_ids: dict[str, str] = {}
         self._order: dict[str, int] = {}
@@ -56,14 +58,14 @@ class TraceStore:
         return len(self._traces)
 
     def add(self, spans: Sequence[Span], tags: Iterable[str]) -> None:
-        """Add the spans of one chunk; all are of one trace."""
+        """Add the spans of a chunk. All spans belong to the same trace."""
         if not spans:
             return
         trace = self._open(self._full_id(spans))
         trace.tags = tagging.normalised_all((*trace.tags, *tags))
         terms = {tagging.split(tag) for tag in trace.tags}
         for span in spans:
-            if len(trace.spans) < _MOST_SPANS or span["span_id"] in trace.spans:
+            if len(trace.spans) < _MAX_SPANS or span["span_id"] in trace.spans:
                 trace.spans[span["span_id"]] = span
                 terms.update(_span_terms(span))
         self._index.add(trace.trace_id, terms - trace.terms)
@@ -72,12 +74,12 @@ class TraceStore:
     def find(
         self, *, tags: Iterable[str] = (), service: str = "", name: str = "", limit: int = 100
     ) -> Sequence[Trace]:
-        """Traces with all those terms (each may be on another span), newest first."""
+        """Return traces with all those terms (each may be on another span), newest first."""
         terms = [_tag_term(tag) for tag in tags]
         terms += [(key, value) for key, value in ((_SERVICE, service), (_NAME, name)) if value]
-        found = self._index.having(terms) if terms else self._traces.keys()
-        newest = heapq.nlargest(limit, found, key=self._order.__getitem__)
-        return [self._traces[one] for one in newest]
+        ids = self._index.having(terms) if terms else self._traces.keys()
+        newest = heapq.nlargest(limit, ids, key=self._order.__getitem__)
+        return [self._traces[full_id] for full_id in newest]
 
     def count(self, tag: str) -> int:
         return len(self._index.having([_tag_term(tag)]))
@@ -89,21 +91,21 @@ class TraceStore:
         return self._index.values(name)
 
     def _full_id(self, spans: Sequence[Span]) -> str:
-        """A later chunk may lack the upper half; the lower one then says which trace it is."""
+        """Return the full id. If the chunk lacks the upper half, the lower half identifies the trace."""
         full_id = trace_id(spans)
-        low = full_id[_HALF:]
-        return self._full_ids.get(low, full_id) if full_id.startswith(_NO_HIGH) else full_id
+        low = full_id[_HALF_LENGTH:]
+        return self._full_ids.get(low, full_id) if full_id.startswith(_ZERO_HIGH) else full_id
 
     def _open(self, full_id: str) -> Trace:
         trace = self._traces.get(full_id)
         if trace is not None:
             return trace
-        while len(self._traces) >= self._most_traces:
+        while len(self._traces) >= self._max_traces:
             old_id, old = self._traces.popitem(last=False)
             self._index.remove(old_id, old.terms)
             del self._order[old_id]
-            self._full_ids.pop(old_id[_HALF:], None)
-        self._full_ids[full_id[_HALF:]] = full_id
+            self._full_ids.pop(old_id[_HALF_LENGTH:], None)
+        self._full_ids[full_id[_HALF_LENGTH:]] = full_id
         self._arrived += 1
         self._order[full_id] = self._arrived
         trace = self._traces[full_id] = Trace(trace_id=full_id)
@@ -111,7 +113,7 @@ class TraceStore:
 
 
 def _tag_term(tag: str) -> Term:
-    """Tags of spans are found whatever their case, as those of metrics are."""
+    """Normalize a span tag, because tags are matched case-insensitively, as those of metrics are."""
     return tagging.split(tagging.normalised(tag))
 
 
@@ -119,5 +121,5 @@ def _span_terms(span: Span) -> Iterable[Term]:
     yield _SERVICE, str(span.get("service") or "")
     yield _NAME, str(span["name"])
     for key, value in (span.get("meta") or {}).items():
-        if not key.startswith("_dd.") and len(str(value)) <= _LONGEST_INDEXED:
+        if not key.startswith("_dd.") and len(str(value)) <= _MAX_INDEXED_LENGTH:
             yield _tag_term(f"{key}:{value}")

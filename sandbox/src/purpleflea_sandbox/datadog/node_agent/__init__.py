@@ -1,1 +1,1 @@
-"""The node agent: receives metrics, traces and logs of the pods of its node, tags them and forwards them."""
+"""Node agent: receives metrics, traces and logs of the pods on its node, adds tags and forwards them."""

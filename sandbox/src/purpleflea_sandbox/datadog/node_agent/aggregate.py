@@ -1,7 +1,7 @@
-"""From single values to one point per series and flush, as the node agent aggregates before it sends.
+"""Aggregate single values to one point per series and flush.
 
-Gauges keep the last value, counts their sum, sets their size; histograms become five metrics; distributions keep
-every value. Pure but for its own memory, which is bounded: what exceeds it is counted.
+A gauge keeps the last value, a count the sum, a set its size. A histogram becomes five metrics, and a distribution
+keeps every value. Pure except for its bounded memory; values beyond the bound are counted as dropped.
 """
 
 import statistics
@@ -12,11 +12,11 @@ from typing import Any
 from purpleflea_sandbox.datadog.dogstatsd import Metric, MetricType
 from purpleflea_sandbox.datadog.node_agent.counters import Counters
 
-_MOST_CONTEXTS = 50_000
-_MOST_VALUES = 2_000
-"""Values of one distribution or histogram between two flushes."""
-_MOST_REPEATS = 100
-"""A sample rate below 1/100 is rounded up to it: a packet must not fill the memory."""
+_MAX_CONTEXTS = 50_000
+_MAX_VALUES = 2_000
+"""Maximum values of a distribution or histogram between two flushes."""
+_MAX_REPEATS = 100
+"""If a sample rate is below 1/100, it is treated as 1/100, so that one packet cannot fill the memory."""
 
 _API_TYPES = {"count": 1, "rate": 2, "gauge": 3}
 
@@ -25,7 +25,7 @@ Context = tuple[str, MetricType, tuple[str, ...]]
 
 @dataclass(slots=True)
 class _Bucket:
-    """What a context received since the last flush."""
+    """Values that a context received since the last flush."""
 
     total: float = 0.0
     last: float = 0.0
@@ -35,14 +35,14 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flush:
-    """Payloads of one flush, in the shape of the intake's routes."""
+    """Payloads of a flush, in the format of the intake's routes."""
 
     series: Sequence[Mapping[str, Any]]
     distributions: Sequence[Mapping[str, Any]]
 
 
 class Aggregator:
-    """Collects metrics between two flushes."""
+    """Collect metrics between two flushes."""
 
     def __init__(self, *, hostname: str, interval_s: float, counters: Counters) -> None:
         self._hostname = hostname
@@ -58,14 +58,14 @@ class Aggregator:
             return
         bucket = self._buckets.get(context)
         if bucket is None:
-            if len(self._buckets) >= _MOST_CONTEXTS:
+            if len(self._buckets) >= _MAX_CONTEXTS:
                 self._counters.add("dogstatsd.dropped_contexts")
                 return
             bucket = self._buckets[context] = _Bucket()
         self._fill(bucket, metric)
 
     def flush(self, now: float) -> Flush:
-        """Everything since the last flush; the memory is empty afterwards."""
+        """Return all values since the last flush and clear the memory."""
         buckets, self._buckets = self._buckets, {}
         timestamped, self._timestamped = self._timestamped, []
         series: list[Mapping[str, Any]] = []
@@ -82,7 +82,7 @@ class Aggregator:
         return Flush(series=series, distributions=distributions)
 
     def _add_timestamped(self, context: Context, metric: Metric) -> None:
-        if len(self._timestamped) >= _MOST_CONTEXTS or metric.timestamp is None:
+        if len(self._timestamped) >= _MAX_CONTEXTS or metric.timestamp is None:
             self._counters.add("dogstatsd.dropped_values")
             return
         value = metric.values[-1] if metric.type is MetricType.GAUGE else sum(metric.values)
@@ -100,11 +100,11 @@ class Aggregator:
                 self._keep(bucket, metric)
 
     def _keep(self, bucket: _Bucket, metric: Metric) -> None:
-        repeats = min(_MOST_REPEATS, max(1, round(1 / metric.rate)))
-        room = _MOST_VALUES - len(bucket.values)
+        repeats = min(_MAX_REPEATS, max(1, round(1 / metric.rate)))
+        free = _MAX_VALUES - len(bucket.values)
         values = [value for value in metric.values for _ in range(repeats)]
-        bucket.values.extend(values[:room])
-        self._counters.add("dogstatsd.dropped_values", max(0, len(values) - room))
+        bucket.values.extend(values[:free])
+        self._counters.add("dogstatsd.dropped_values", max(0, len(values) - free))
 
     def _series(
         self, name: str, api_type: str, tags: tuple[str, ...], point: tuple[int, float]
@@ -131,7 +131,7 @@ class Aggregator:
 
 
 def _points(kind: MetricType, bucket: _Bucket) -> Iterable[tuple[str, str, float]]:
-    """Suffix, type and value of what one context becomes."""
+    """Return suffix, type and value of each metric that a context becomes."""
     match kind:
         case MetricType.GAUGE:
             return [("", "gauge", bucket.last)]

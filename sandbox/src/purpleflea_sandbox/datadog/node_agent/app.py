@@ -1,6 +1,6 @@
-"""The composition root of the node agent: sockets, servers and tasks, started and stopped together.
+"""Composition root of the node agent: sockets, servers and tasks, started and stopped together.
 
-No decisions of its own. Tests start it in process with ports of the system's choice and a PodMemory of their own.
+It contains no logic of the parts. Tests start it in process, with ports chosen by the system and their own PodMemory.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where a started node agent listens."""
+    """Ports of a started node agent."""
 
     dogstatsd: int
     traces: int
@@ -48,7 +48,7 @@ class Ports:
 
 
 class NodeAgent:
-    """All parts of one node agent."""
+    """All parts of a node agent."""
 
     def __init__(
         self, settings: Settings, session: aiohttp.ClientSession, memory: PodMemory
@@ -71,7 +71,8 @@ class NodeAgent:
             trust_client=settings.origin_detection_client,
         )
         self._sink = traces.TraceSink(
-            # The trace agent believes the external data of its clients whatever DogStatsD is told.
+            # The trace agent uses the external data of its clients even if DogStatsD is configured
+            # to ignore it.
             tagger=Tagger(pods=memory, trust_client=True),
             forwarder=self.forwarder,
             counters=self.counters,
@@ -85,7 +86,7 @@ class NodeAgent:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Ports]:
-        """Listen, run, and at the end send what is still in memory."""
+        """Listen and run. When the block ends, send the data that is still in memory."""
         settings = self._settings
         async with (
             servers.served(
@@ -102,16 +103,19 @@ class NodeAgent:
             try:
                 await asyncio.wait_for(self.forwarder.drained(), settings.last_flush_s)
             except TimeoutError:
-                logger.warning("the intake did not take the last data in time")
+                logger.warning("the intake did not accept the last data in time, so it is lost")
 
     def flush(self) -> None:
-        """Hand what was aggregated to the forwarder."""
+        """Pass the aggregated data to the forwarder."""
         now = time.time()
         for item in self._outgoing.metrics(self._aggregator.flush(now), now):
             self.forwarder.send(item)
 
     def _jobs(self) -> Mapping[str, Any]:
-        jobs: dict[str, Any] = {"forward": self.forwarder.run(), "flush": self._flush_for_ever()}
+        jobs: dict[str, Any] = {
+            "forward": self.forwarder.run(),
+            "flush": self._flush_periodically(),
+        }
         if self._watch is not None:
             jobs["pods"] = self._watch.run()
         if self._collector is not None:
@@ -119,13 +123,13 @@ class NodeAgent:
         if self._check_collector is not None:
             jobs["checks"] = self._check_collector.run()
         if self._settings.apm_enabled:
-            care = trace_agent.TraceAgentCare(
+            maintenance = trace_agent.TraceAgentMaintenance(
                 self._session, url=self._settings.trace_agent_url, sink=self._sink
             )
-            jobs["trace-agent"] = care.run()
+            jobs["trace-agent"] = maintenance.run()
         return jobs
 
-    async def _flush_for_ever(self) -> None:
+    async def _flush_periodically(self) -> None:
         while True:
             await asyncio.sleep(self._settings.flush_interval_s)
             self.flush()
@@ -221,7 +225,7 @@ class NodeAgent:
 
 @asynccontextmanager
 async def _tasks(jobs: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Run the jobs as named tasks; the failure of one ends all."""
+    """Run the jobs as named tasks. If one fails, all are canceled."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
         try:
@@ -232,9 +236,9 @@ async def _tasks(jobs: Mapping[str, Any]) -> AsyncIterator[None]:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run one node agent until `stop` is set."""
+    """Run a node agent until `stop` is set."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         agent = NodeAgent(settings, session, PodMemory())
         async with agent.running() as ports:
-            logger.info("node agent listens: %s", ports)
+            logger.info("node agent is listening: %s", ports)
             await stop.wait()

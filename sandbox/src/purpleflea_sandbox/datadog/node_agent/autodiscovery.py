@@ -1,6 +1,6 @@
-"""Which containers' logs are collected, and as what: the ad.datadoghq.com annotations of a pod.
+"""Select the containers to collect logs from, and their log settings, from the ad.datadoghq.com annotations of a pod.
 
-Pure. Collection is opt-in by annotation unless everything is collected.
+Pure. Collection is opt-in by annotation unless `collect_all` is set.
 """
 
 import json
@@ -15,16 +15,16 @@ from purpleflea_sandbox.datadog.node_agent.rules import Rule
 
 
 class AnnotationError(Exception):
-    """An annotation that cannot be read: which one, on which pod, and why."""
+    """An annotation is invalid; the message contains the annotation, the pod and the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSource:
-    """How the lines of one container are sent."""
+    """Log settings of a container."""
 
     pod_uid: str
     directory: str
-    """Folder of the container's files below the folder of all pod logs."""
+    """Folder of the container's files, relative to the folder of all pod logs."""
     source: str
     service: str
     tags: tuple[str, ...]
@@ -32,7 +32,7 @@ class LogSource:
 
 
 def log_sources(pod: Pod, *, collect_all: bool) -> tuple[tuple[LogSource, ...], tuple[str, ...]]:
-    """The sources of a pod, and what is wrong with its annotations."""
+    """Return the log sources of a pod, and the problems of its annotations."""
     sources: list[LogSource] = []
     problems: list[str] = []
     for container in pod.containers:
@@ -46,7 +46,7 @@ def log_sources(pod: Pod, *, collect_all: bool) -> tuple[tuple[LogSource, ...], 
 
 
 def log_source(pod: Pod, container: Container, *, collect_all: bool) -> LogSource | None:
-    """The source of one container, or None where its logs are not asked for."""
+    """Return the log source of a container, or None if its logs are not collected."""
     key = f"ad.datadoghq.com/{container.name}.logs"
     text = pod.annotations.get(key)
     if text is None:
@@ -58,8 +58,8 @@ def log_source(pod: Pod, container: Container, *, collect_all: bool) -> LogSourc
             raise AnnotationError("it must be a JSON list with one object")
         return _source(pod, container, config[0])
     except (json.JSONDecodeError, AnnotationError, rules.RuleError) as error:
-        where = f"{pod.namespace}/{pod.name}"
-        raise AnnotationError(f"annotation {key} of pod {where} is not used: {error}") from error
+        pod_name = f"{pod.namespace}/{pod.name}"
+        raise AnnotationError(f"annotation {key} of pod {pod_name} is ignored: {error}") from error
 
 
 def _source(pod: Pod, container: Container, config: Mapping[str, Any]) -> LogSource:

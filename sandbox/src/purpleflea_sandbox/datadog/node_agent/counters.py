@@ -1,6 +1,6 @@
-"""Counters of the node agent: what was received, sent, dropped. The status page prints them.
+"""Counters of the node agent for received, sent and dropped data. The status page contains them.
 
-One place, so that nothing is dropped without a number.
+All counters are in one place, so that every drop is counted.
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 class Counters:
-    """Named numbers that only grow."""
+    """Named counters that only increase."""
 
     def __init__(self) -> None:
         self._values: Counter[str] = Counter()

@@ -1,6 +1,7 @@
-"""Sending to the intake: one bounded buffer per kind of payload, backoff with jitter, counted drops.
+"""Send data to the intake: one bounded buffer, backoff with jitter, and counted drops per kind of payload.
 
-Whoever has something to send never waits for it. Logs do not come this way: they wait in their files (see logs).
+Producers never wait. Logs do not use this buffer, because they stay in their files until they are delivered (see
+logs).
 """
 
 import asyncio
@@ -18,17 +19,17 @@ from purpleflea_sandbox.datadog.node_agent.counters import Counters
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES = 32 * 1024 * 1024
+_MAX_BYTES = 32 * 1024 * 1024
 _FIRST_DELAY_S = 0.5
-_LONGEST_DELAY_S = 15.0
+_MAX_DELAY_S = 15.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
-_WORTH_A_RETRY = frozenset({401, 403, 408, 425, 429})
-"""403 too: a wrong key is repaired without a restart of the fleet."""
+_RETRIED_STATUSES = frozenset({401, 403, 408, 425, 429})
+"""Statuses to retry. 403 is included, because a wrong key is fixed without a restart of the fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """One request body, and what it counts as."""
+    """A request body, and the kind it is counted as."""
 
     route: str
     body: bytes
@@ -42,7 +43,9 @@ def payload(route: str, document: Any, kind: str) -> Payload:
 
 
 class Intake:
-    """The intake's address and key. Raises RefusedError for what it will never accept, else tries for ever."""
+    """Address and key of the intake. Raises RefusedError if the intake rejects a payload permanently, otherwise
+    retries forever.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, *, url: str, api_key: str) -> None:
         self._session = session
@@ -51,11 +54,11 @@ class Intake:
         self.last_error = ""
 
     async def deliver(self, item: Payload) -> None:
-        """Return when the intake has taken it."""
+        """Return after the intake has accepted the payload."""
         delay = _FIRST_DELAY_S
         while not await self._accepted(item):
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            delay = min(_LONGEST_DELAY_S, delay * 2)
+            delay = min(_MAX_DELAY_S, delay * 2)
 
     async def _accepted(self, item: Payload) -> bool:
         try:
@@ -64,35 +67,33 @@ class Intake:
             ) as response:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._note(f"{type(error).__name__}: {error}")
+            self._record_error(f"{type(error).__name__}: {error}")
             return False
         if status < 300:
             self.last_error = ""
             return True
-        self._note(f"status {status} for {item.route}")
-        if 400 <= status < 500 and status not in _WORTH_A_RETRY:
-            raise RefusedError(self.last_error)
+        self._record_error(f"status {status} for {item.route}")
+        if 400 <= status < 500 and status not in _RETRIED_STATUSES:
+            raise PayloadRejectedError(self.last_error)
         return False
 
-    def _note(self, error: str) -> None:
+    def _record_error(self, error: str) -> None:
         if error != self.last_error:
-            logger.warning("the intake at %s does not take data: %s", self._url, error)
+            logger.warning("the intake at %s does not accept data: %s", self._url, error)
         self.last_error = error
 
 
-class RefusedError(Exception):
-    """The intake will not take this payload, however often it is sent."""
+class PayloadRejectedError(Exception):
+    """The intake rejects this payload permanently."""
 
 
 class Forwarder:
-    """A buffer and the one task that empties it; over its size the oldest payloads go first."""
+    """Buffer with one sending task. If the buffer is full, the oldest payloads are dropped."""
 
-    def __init__(
-        self, intake: Intake, counters: Counters, *, most_bytes: int = _MOST_BYTES
-    ) -> None:
+    def __init__(self, intake: Intake, counters: Counters, *, max_bytes: int = _MAX_BYTES) -> None:
         self._intake = intake
         self._counters = counters
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._waiting: deque[Payload] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -100,10 +101,10 @@ class Forwarder:
         self._idle.set()
 
     def send(self, item: Payload) -> None:
-        """Take the payload; it is sent in its turn."""
+        """Queue the payload."""
         self._waiting.append(item)
         self._bytes += len(item.body)
-        while self._bytes > self._most_bytes and len(self._waiting) > 1:
+        while self._bytes > self._max_bytes and len(self._waiting) > 1:
             dropped = self._waiting.popleft()
             self._bytes -= len(dropped.body)
             self._counters.add(f"forwarder.dropped.{dropped.kind}")
@@ -121,7 +122,7 @@ class Forwarder:
             self._idle.set()
 
     async def drained(self) -> None:
-        """Wait until nothing is left to send."""
+        """Wait until the buffer is empty."""
         await self._idle.wait()
 
     def state(self) -> Mapping[str, Any]:
@@ -134,8 +135,8 @@ class Forwarder:
     async def _deliver(self, item: Payload) -> None:
         try:
             await self._intake.deliver(item)
-        except RefusedError as error:
+        except PayloadRejectedError as error:
             self._counters.add(f"forwarder.refused.{item.kind}")
-            logger.error("payload refused: %s", error)
+            logger.error("payload rejected: %s", error)
         else:
             self._counters.add(f"forwarder.sent.{item.kind}")

@@ -1,7 +1,7 @@
 """Health and status of the node agent over HTTP: /live, /ready, /startup and /status.
 
-Ready means that this node's pods can be heard with their tags; an intake that is away does not unready it, as that
-would only send the agents' data to nobody.
+Ready means that the node agent listens and has the list of pods, so that it can add their tags. If the intake is
+unreachable, the node agent stays ready, because otherwise the agents' data would have no receiver.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Status = Callable[[], Mapping[str, Any]]
 
 
 def application(*, checks: Checks, status: Status) -> web.Application:
-    """The health server; `checks` says per part whether it works."""
+    """Create the health server; `checks` returns for each part if it works."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"live": True})

@@ -1,6 +1,6 @@
-"""The pods of this node from the API server: one list, then one watch that resumes.
+"""Pods of this node from the API server: one list, then one watch that resumes.
 
-It fills a PodMemory. A lost watch costs nothing but time; a version that is too old costs a new list.
+It fills a PodMemory. If the watch is lost, it resumes; if its resource version is too old, the pods are listed again.
 """
 
 import asyncio
@@ -22,16 +22,18 @@ _LIST_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _WATCH_SECONDS = 290
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=_WATCH_SECONDS + 30, sock_connect=10)
 _FIRST_DELAY_S = 0.5
-_LONGEST_DELAY_S = 30.0
-_LONGEST_EVENT = 4 * 1024 * 1024
+_MAX_DELAY_S = 30.0
+_MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
 class _TooOldError(Exception):
-    """The API server no longer knows the version to resume from."""
+    """The API server no longer has the resource version to resume from."""
 
 
 class ServiceAccount:
-    """Token and certificate authority as mounted into the pod; the token is read anew, as it is renewed in place."""
+    """Token and certificate authority mounted into the pod. The token is read for each request, because it is renewed
+    in place.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,7 +48,7 @@ class ServiceAccount:
 
 
 class PodWatch:
-    """Keeps the memory equal to the pods of one node."""
+    """Keep the memory in sync with the pods of one node."""
 
     def __init__(
         self,
@@ -78,9 +80,9 @@ class PodWatch:
             except _TooOldError:
                 self._version = ""
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                self._note(error)
+                self._record_error(error)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                delay = min(_LONGEST_DELAY_S, delay * 2)
+                delay = min(_MAX_DELAY_S, delay * 2)
                 continue
             delay = _FIRST_DELAY_S
             self.last_error = ""
@@ -100,7 +102,7 @@ class PodWatch:
         self.synced = True
 
     async def _watch(self) -> None:
-        """Follow until the server ends the watch, which it does after a while."""
+        """Watch until the server closes the stream, which it does after `_WATCH_SECONDS`."""
         query = {
             **self._selector,
             "watch": "1",
@@ -118,7 +120,7 @@ class PodWatch:
             if response.status == 410:
                 raise _TooOldError
             response.raise_for_status()
-            while line := await response.content.readline(max_line_length=_LONGEST_EVENT):
+            while line := await response.content.readline(max_line_length=_MAX_EVENT_BYTES):
                 self._apply(json.loads(line))
 
     def _apply(self, event: Mapping[str, Any]) -> None:
@@ -134,9 +136,9 @@ class PodWatch:
             case "DELETED":
                 self._memory.remove(item["metadata"]["uid"])
             case _:
-                pass  # a bookmark: the version is all it brings
+                pass  # a bookmark contains only the resource version
 
-    def _note(self, error: Exception) -> None:
+    def _record_error(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
         if text != self.last_error:
             logger.warning("pods cannot be read from the API server: %s", text)
@@ -144,9 +146,11 @@ class PodWatch:
 
 
 def parsed_pod(item: Mapping[str, Any]) -> Pod:
-    """The part of a pod that is needed, from its JSON."""
+    """Parse the part of a pod that the node agent needs from its JSON."""
     metadata, status = item["metadata"], item.get("status", {})
-    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
+    conditions = {
+        condition["type"]: condition["status"] for condition in status.get("conditions", ())
+    }
     owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
     owner = owners[0] if owners else {}
     return Pod(
@@ -170,13 +174,13 @@ def _containers(item: Mapping[str, Any]) -> tuple[Container, ...]:
     spec = item["spec"]
     return tuple(
         Container(
-            name=c["name"],
-            id=ids.get(c["name"], ""),
-            image=c.get("image", ""),
+            name=container["name"],
+            id=ids.get(container["name"], ""),
+            image=container.get("image", ""),
             ports=tuple(
-                Port(number=one["containerPort"], name=one.get("name", ""))
-                for one in c.get("ports", ())
+                Port(number=port["containerPort"], name=port.get("name", ""))
+                for port in container.get("ports", ())
             ),
         )
-        for c in (*spec.get("initContainers", ()), *spec["containers"])
+        for container in (*spec.get("initContainers", ()), *spec["containers"])
     )

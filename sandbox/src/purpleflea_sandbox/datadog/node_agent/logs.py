@@ -1,6 +1,7 @@
-"""Log collection: the containers that autodiscovery names, from their files to the intake.
+"""Log collection: from the files of the containers that autodiscovery selects to the intake.
 
-Nothing is dropped when the intake is away: the lines wait in their files, and a position moves only after delivery.
+If the intake is unreachable, nothing is dropped, because the lines stay in their files and a position is saved only
+after delivery.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _ROUTE = "/api/v2/logs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """What is collected, where from, and what every line gets."""
+    """Folder of the logs, and the fields that are added to every line."""
 
     pod_logs: Path
     hostname: str
@@ -40,15 +41,15 @@ class _Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownPod:
-    """A pod as it was looked at last: the same object needs no second look."""
+class _ProcessedPod:
+    """A pod as last processed; if the object is the same, it is not processed again."""
 
     pod: Pod
     problems: tuple[str, ...]
 
 
 class LogCollector:
-    """Tails of all containers whose logs are asked for."""
+    """Tails of all containers whose logs are collected."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class LogCollector:
         self._positions = positions
         self._counters = counters
         self._collected: dict[str, _Collected] = {}
-        self._known: dict[str, _KnownPod] = {}
+        self._known: dict[str, _ProcessedPod] = {}
 
     async def run(self) -> None:
         try:
@@ -78,7 +79,7 @@ class LogCollector:
                 collected.tail.close()
 
     async def collect(self) -> int:
-        """One round over all containers; the number of messages delivered."""
+        """Read all containers once; return the number of delivered messages."""
         self._discover()
         delivered = 0
         for directory, collected in tuple(self._collected.items()):
@@ -97,7 +98,7 @@ class LogCollector:
         return {"containers": sorted(self._collected), "problems": problems}
 
     def _discover(self) -> None:
-        """Follow the pods: new containers begin, changed annotations apply to the next line."""
+        """Follow the pods: start new containers, and apply changed annotations to the next line."""
         running = {pod.uid: pod for pod in self._pods.running()}
         for uid in self._known.keys() - running.keys():
             del self._known[uid]
@@ -110,7 +111,7 @@ class LogCollector:
             )
             for problem in set(problems) - set(known.problems if known else ()):
                 logger.warning(problem)
-            self._known[uid] = _KnownPod(pod, problems)
+            self._known[uid] = _ProcessedPod(pod, problems)
             for source in sources:
                 self._follow(source)
 
@@ -124,11 +125,11 @@ class LogCollector:
         self._collected[source.directory] = _Collected(source, tail)
 
     def _finish(self, directory: str) -> None:
-        """Forget a container whose files are gone with its pod; before that its last lines are read."""
+        """Remove a container if its files and its pod are deleted. Its last lines were read before."""
         if (self._settings.pod_logs / directory).exists() or self._is_wanted(directory):
             return
         self._collected.pop(directory).tail.close()
-        self._positions.forget_all_but(self._collected)
+        self._positions.retain_only(self._collected)
 
     def _is_wanted(self, directory: str) -> bool:
         return self._collected[directory].source.pod_uid in self._known
@@ -144,9 +145,9 @@ class LogCollector:
             return
         try:
             await self._intake.deliver(forward.payload(_ROUTE, entries, "logs"))
-        except forward.RefusedError as error:
+        except forward.PayloadRejectedError as error:
             self._counters.add("logs.refused", len(entries))
-            logger.error("log lines refused: %s", error)
+            logger.error("log lines rejected: %s", error)
         else:
             self._counters.add("logs.sent", len(entries))
 

@@ -1,7 +1,7 @@
-"""From what a client says of its origin to the tags of its pod, as the node agent's tagger does.
+"""Find the pod of a client from the origin it sends, and add the tags of the pod, as the node agent's tagger does.
 
-Pure. Cardinality: `low` gives the tags all replicas share and those of the ad.datadoghq.com/tags annotation,
-`orchestrator` adds the pod's name, `high` the container's id.
+Pure. Cardinality `low` adds the tags that all replicas share and those of the ad.datadoghq.com/tags annotation,
+`orchestrator` also adds the pod's name, and `high` the container's id.
 """
 
 import json
@@ -25,15 +25,15 @@ _OWNERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tagger:
-    """Adds the tags of the pod that a packet came from."""
+    """Add the tags of the pod that a packet came from."""
 
     pods: PodSource
     cardinality: str = "low"
     trust_client: bool = False
-    """Whether container ids and external data that clients send count (origin detection by the client)."""
+    """Use container ids and external data that clients send (origin detection by the client)."""
 
     def tagged(self, tags: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
-        """The tags of the packet without the internal ones, and those of its pod after them."""
+        """Return the tags of the packet without internal tags, followed by the tags of its pod."""
         entity = next(
             (tag.removeprefix(ENTITY_TAG) for tag in tags if tag.startswith(ENTITY_TAG)), ""
         )
@@ -47,7 +47,7 @@ class Tagger:
         return tagging.merged(own, pod_tags(pod, container=container, cardinality=cardinality))
 
     def located(self, entity: str, origin: Origin) -> tuple[Pod | None, str]:
-        """Pod and container name, as far as they are known."""
+        """Return the pod and the container name, if they are known."""
         container = ""
         if self.trust_client:
             external = external_data(origin.external)
@@ -61,12 +61,12 @@ class Tagger:
 
 
 def external_data(text: str) -> dict[str, str]:
-    """`it-false,cn-agent,pu-<uid>` by its two-letter prefixes."""
+    """Parse `it-false,cn-agent,pu-<uid>` by the two-letter prefixes."""
     return {part[:2]: part[3:] for part in text.split(",") if part[2:3] == "-"}
 
 
 def pod_tags(pod: Pod, *, container: str = "", cardinality: str = "low") -> tuple[str, ...]:
-    """Tags of everything that comes from the pod."""
+    """Return the tags of all data from the pod."""
     return tagging.merged(
         _standard_tags(pod, container),
         annotation_tags(pod, container),
@@ -79,13 +79,15 @@ def pod_tags(pod: Pod, *, container: str = "", cardinality: str = "low") -> tupl
 
 
 def standard_tag(pod: Pod, name: str, container: str = "") -> str:
-    """env, service or version: the label of the container before the label of the pod."""
+    """Return env, service or version. If the container has its own label, it takes precedence over the label of the
+    pod.
+    """
     specific = pod.labels.get(f"tags.datadoghq.com/{container}.{name}", "") if container else ""
     return specific or pod.labels.get(f"tags.datadoghq.com/{name}", "")
 
 
 def annotation_tags(pod: Pod, container: str = "") -> tuple[str, ...]:
-    """ad.datadoghq.com/tags and ad.datadoghq.com/<container>.tags; broken JSON gives none."""
+    """Return the tags of ad.datadoghq.com/tags and ad.datadoghq.com/<container>.tags; none if the JSON is invalid."""
     keys = ["ad.datadoghq.com/tags", *([f"ad.datadoghq.com/{container}.tags"] if container else [])]
     return tagging.merged(*(_annotation(pod.annotations.get(key, "")) for key in keys))
 

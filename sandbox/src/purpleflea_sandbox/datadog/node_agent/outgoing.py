@@ -9,19 +9,19 @@ from purpleflea_sandbox.datadog import tags as tagging
 from purpleflea_sandbox.datadog.node_agent.aggregate import Flush
 from purpleflea_sandbox.datadog.node_agent.forward import Payload, payload
 
-_MOST_SERIES = 2_000
-"""Series of one payload: the intake limits the size of a body."""
+_MAX_SERIES = 2_000
+"""Maximum series of a payload, because the intake limits the size of a body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """What everything from this node carries."""
+    """Host name and tags that are added to all data of this node."""
 
     hostname: str
     host_tags: tuple[str, ...] = ()
 
     def metrics(self, flush: Flush, now: float) -> Iterator[Payload]:
-        """The payloads of one flush; the agent's own sign of life is among them."""
+        """Yield the payloads of a flush, including the metric datadog.agent.running."""
         for part in self._parts((*flush.series, self._running(now))):
             yield payload("/api/v2/series", {"series": part}, "metrics")
         for part in self._parts(flush.distributions):
@@ -30,7 +30,7 @@ class Outgoing:
     def other(
         self, packet: dogstatsd.Event | dogstatsd.ServiceCheck, tags: tuple[str, ...], now: float
     ) -> Payload:
-        """An event or a service check."""
+        """Return the payload of an event or a service check."""
         merged = list(tagging.merged(tags, self.host_tags))
         timestamp = packet.timestamp or int(now)
         if isinstance(packet, dogstatsd.Event):
@@ -55,10 +55,10 @@ class Outgoing:
 
     def _parts(self, series: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
         tagged = [
-            {**one, "tags": list(tagging.merged(one["tags"], self.host_tags))} for one in series
+            {**item, "tags": list(tagging.merged(item["tags"], self.host_tags))} for item in series
         ]
-        for start in range(0, len(tagged), _MOST_SERIES):
-            yield tagged[start : start + _MOST_SERIES]
+        for start in range(0, len(tagged), _MAX_SERIES):
+            yield tagged[start : start + _MAX_SERIES]
 
     def _running(self, now: float) -> Mapping[str, Any]:
         return {

@@ -1,6 +1,6 @@
-"""What the node agent knows of the pods of its node: the port it is asked through, and the memory behind it.
+"""Pods of the node: the interface that the tagger, logs and checks use, and its in-memory implementation.
 
-Who fills the memory (the API server's watch, or a test) is not its business.
+It does not read pods; the API server's watch, or a test, writes them.
 """
 
 from collections import OrderedDict
@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_REMEMBERED = 500
-"""Deleted pods that are still known: their last logs and traces arrive after them."""
+_MAX_DELETED = 500
+"""Number of deleted pods that are kept, because their last logs and traces arrive later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A port that a container declares; most have no name."""
+    """A port that a container declares; most ports have no name."""
 
     number: int
     name: str = ""
@@ -22,7 +22,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One container of a pod; the id is empty until it runs."""
+    """A container of a pod; the id is empty until the container runs."""
 
     name: str
     id: str = ""
@@ -47,7 +47,7 @@ class Pod:
 
 
 class PodSource(Protocol):
-    """Where tags of pods come from."""
+    """Source of pods."""
 
     def by_uid(self, uid: str) -> Pod | None: ...
 
@@ -57,17 +57,17 @@ class PodSource(Protocol):
 
 
 class PodMemory:
-    """Pods by uid, those that are gone included for a while."""
+    """Pods by uid, including recently deleted pods."""
 
     def __init__(self) -> None:
         self._running: dict[str, Pod] = {}
-        self._gone: OrderedDict[str, Pod] = OrderedDict()
+        self._deleted: OrderedDict[str, Pod] = OrderedDict()
 
     def by_uid(self, uid: str) -> Pod | None:
-        return self._running.get(uid) or self._gone.get(uid)
+        return self._running.get(uid) or self._deleted.get(uid)
 
     def by_container(self, container_id: str) -> Pod | None:
-        for pod in (*self._running.values(), *self._gone.values()):
+        for pod in (*self._running.values(), *self._deleted.values()):
             if any(container.id == container_id for container in pod.containers):
                 return pod
         return None
@@ -76,18 +76,18 @@ class PodMemory:
         return tuple(self._running.values())
 
     def put(self, pod: Pod) -> None:
-        self._gone.pop(pod.uid, None)
+        self._deleted.pop(pod.uid, None)
         self._running[pod.uid] = pod
 
     def remove(self, uid: str) -> None:
         pod = self._running.pop(uid, None)
         if pod is not None:
-            self._gone[uid] = pod
-        while len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
+            self._deleted[uid] = pod
+        while len(self._deleted) > _MAX_DELETED:
+            self._deleted.popitem(last=False)
 
     def replace(self, pods: Collection[Pod]) -> None:
-        """The pods of a fresh list: those it does not name are gone."""
+        """Replace the pods by those of a new list; pods that it does not contain are removed."""
         for uid in set(self._running) - {pod.uid for pod in pods}:
             self.remove(uid)
         for pod in pods:

@@ -1,6 +1,6 @@
-"""How far each container's logs are delivered, kept in one file over restarts of the node agent.
+"""Delivered position of each container's logs, saved in one file across restarts of the node agent.
 
-A file that cannot be read is as good as none: logs are then read from their beginning.
+If the file is not readable, it is ignored and logs are read from their beginning.
 """
 
 import json
@@ -29,14 +29,14 @@ class Positions:
         self._positions[directory] = position
         self._changed = True
 
-    def forget_all_but(self, directories: Collection[str]) -> None:
-        gone = self._positions.keys() - set(directories)
-        for directory in gone:
+    def retain_only(self, directories: Collection[str]) -> None:
+        removed = self._positions.keys() - set(directories)
+        for directory in removed:
             del self._positions[directory]
-        self._changed = self._changed or bool(gone)
+        self._changed = self._changed or bool(removed)
 
     def save(self) -> None:
-        """Write the file when something changed; a crash in the middle leaves the previous one."""
+        """Write the file if a position changed. If the process crashes during the write, the previous file remains."""
         if not self._changed:
             return
         document = {d: [p.inode, p.offset] for d, p in self._positions.items()}
@@ -61,5 +61,5 @@ def _loaded(path: Path) -> dict[str, Position]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        logger.warning("log positions in %s are not used: %s", path, error)
+        logger.warning("log positions in %s are ignored: %s", path, error)
         return {}

@@ -1,6 +1,6 @@
-"""The DogStatsD sockets: UDP, and a unix datagram socket where one is asked for.
+"""DogStatsD sockets: UDP, and a unix datagram socket if it is configured.
 
-Receiving never waits: a datagram is parsed, tagged and added to memory at once. Sending is the flush's work.
+Receiving never waits: a datagram is parsed, tagged and added to memory immediately. The flush sends the data.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from purpleflea_sandbox.datadog.node_agent.origin import Tagger
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _SOCKET_MODE = 0o722
-"""Everybody may write to the socket: agents run as any user."""
+"""All users may write to the socket, because agents run as any user."""
 
 OnOther = Callable[[dogstatsd.Event | dogstatsd.ServiceCheck, tuple[str, ...]], None]
 
 
 class Receiver(asyncio.DatagramProtocol):
-    """Datagrams to the aggregator; events and service checks to `on_other`."""
+    """Pass metrics to the aggregator, and events and service checks to `on_other`."""
 
     def __init__(
         self, *, tagger: Tagger, aggregator: Aggregator, counters: Counters, on_other: OnOther
@@ -49,14 +49,14 @@ class Receiver(asyncio.DatagramProtocol):
 
 
 async def listen_udp(receiver: Receiver, host: str, port: int) -> asyncio.DatagramTransport:
-    """The open UDP port; its number is in the transport's `sockname`."""
+    """Open the UDP port; its number is in the transport's `sockname`."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((host, port))
     return await _listen(receiver, sock)
 
 
 async def listen_unix(receiver: Receiver, path: Path) -> asyncio.DatagramTransport:
-    """The open socket file, in place of one that an earlier run left."""
+    """Open the socket file; a file that an earlier run left is replaced."""
     return await _listen(receiver, _bound_file(path))
 
 

@@ -1,6 +1,6 @@
 """log_processing_rules: masking and filtering of a log line before it leaves the node.
 
-Pure. Patterns are written for Go's engine; its `$1` and `${name}` in placeholders are understood.
+Pure. Patterns are written for Go's engine; its `$1` and `${name}` in placeholders are supported.
 """
 
 import re
@@ -8,24 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Rule = Callable[[str], str | None]
-"""The line to send instead, or None to send nothing."""
+"""Function that returns the line to send instead, or None to send no line."""
 
 _GO_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class RuleError(Exception):
-    """A rule that cannot be used: which, and why."""
+    """A rule is invalid; the message contains the rule and the reason."""
 
 
 def compiled(rules: Any) -> tuple[Rule, ...]:
-    """The rules of one annotation, in their order."""
+    """Compile the rules of an annotation, in sequence."""
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise RuleError("log_processing_rules must be a list")
     return tuple(_rule(rule) for rule in rules)
 
 
 def applied(rules: Sequence[Rule], line: str) -> str | None:
-    """The line after all rules; None when one of them filtered it out."""
+    """Return the line after all rules; None if one of them removed it."""
     kept: str | None = line
     for rule in rules:
         if kept is None:
@@ -41,7 +41,7 @@ def _rule(rule: Any) -> Rule:
     try:
         pattern = re.compile(str(rule["pattern"]))
     except (KeyError, re.error) as error:
-        raise RuleError(f"rule {name}: its pattern cannot be used: {error}") from error
+        raise RuleError(f"rule {name}: invalid pattern: {error}") from error
     match rule.get("type"):
         case "mask_sequences":
             placeholder = _GO_REFERENCE.sub(
@@ -53,7 +53,7 @@ def _rule(rule: Any) -> Rule:
         case "include_at_match":
             return lambda line: line if pattern.search(line) else None
         case other:
-            raise RuleError(f"rule {name}: type {other!r} is not known")
+            raise RuleError(f"rule {name}: unknown type {other!r}")
 
 
 def _python_reference(reference: re.Match[str]) -> str:

@@ -1,6 +1,7 @@
-"""What the node agent is told by its environment: Datadog's own variable names and their meaning.
+"""Settings of the node agent from its environment, with Datadog's variable names and meanings.
 
-The only module of the node agent that reads the environment. SANDBOX_ variables have no counterpart there.
+This is the only module of the node agent that reads the environment. SANDBOX_ variables do not exist in Datadog's
+Agent.
 """
 
 from collections.abc import Mapping
@@ -9,12 +10,12 @@ from pathlib import Path
 
 
 class SettingsError(Exception):
-    """A variable that cannot be used, and what would do."""
+    """A variable is invalid; the message contains the valid values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of one node agent. Ports may be 0 in tests: then the system chooses."""
+    """Settings of a node agent. If a port is 0, as in tests, the system chooses it."""
 
     intake_url: str
     api_key: str
@@ -34,7 +35,7 @@ class Settings:
     pod_logs: Path = Path("/var/log/pods")
     run_dir: Path = Path("/opt/datadog-agent/run")
     checks_python: Path | None = None
-    """The interpreter with Datadog's base classes; None runs no checks."""
+    """Interpreter with Datadog's base classes; if None, no checks run."""
     checks_d: Path = Path("/etc/datadog-agent/checks.d")
     conf_d: Path = Path("/etc/datadog-agent/conf.d")
     health_port: int = 5555
@@ -45,8 +46,8 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Settings from variables, or one error that names the variable."""
-    read = _Reader(environment)
+    """Read settings from variables. Raises SettingsError with the name of the invalid variable."""
+    read = _EnvironmentReader(environment)
     node = read.text("SANDBOX_NODE_NAME")
     port = read.port("DD_APM_RECEIVER_PORT", 8126)
     socket, checks_python = read.text("DD_DOGSTATSD_SOCKET"), read.text("SANDBOX_CHECKS_PYTHON")
@@ -56,7 +57,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         hostname=read.text("DD_HOSTNAME") or node or "localhost",
         node_name=node,
         host_tags=tuple(read.text("DD_TAGS").replace(",", " ").split()),
-        bind_host="0.0.0.0" if read.flag("DD_DOGSTATSD_NON_LOCAL_TRAFFIC") else "127.0.0.1",  # noqa: S104 - asked for
+        bind_host="0.0.0.0" if read.flag("DD_DOGSTATSD_NON_LOCAL_TRAFFIC") else "127.0.0.1",  # noqa: S104 - configured
         dogstatsd_port=read.port("DD_DOGSTATSD_PORT", 8125),
         dogstatsd_socket=Path(socket) if socket else None,
         tag_cardinality=read.choice(
@@ -79,13 +80,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _api_server(read: "_Reader") -> str:
+def _api_server(read: "_EnvironmentReader") -> str:
     host = read.text("KUBERNETES_SERVICE_HOST")
     shown = f"[{host}]" if ":" in host else host
     return f"https://{shown}:{read.port('KUBERNETES_SERVICE_PORT', 443)}" if host else ""
 
 
-class _Reader:
+class _EnvironmentReader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
@@ -95,7 +96,9 @@ class _Reader:
     def required(self, name: str) -> str:
         value = self.text(name)
         if not value:
-            raise SettingsError(f"{name} is not set; the chart sets it, by hand: export {name}=...")
+            raise SettingsError(
+                f"{name} is not set; the chart sets it; without the chart run: export {name}=..."
+            )
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -1,7 +1,7 @@
-"""Following the log files of one container: new lines, rotation, restarts of the container, truncation.
+"""Follow the log files of a container: new lines, rotation, container restarts, truncation.
 
-It reads and never waits. A position is the inode of a file and an offset in it; kept once a batch is delivered, it
-lets the next node agent go on without losing a line, even across a rotation.
+It reads without waiting. A position is the inode of a file and an offset in it. If it is saved after each delivered
+batch, the next node agent continues without losing a line, even after a rotation.
 """
 
 import os
@@ -11,13 +11,13 @@ from typing import BinaryIO
 
 from purpleflea_sandbox.datadog.node_agent import cri
 
-_MOST_LINES = 500
-_LONGEST_LINE = 1024 * 1024
+_MAX_LINES = 500
+_MAX_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a container's logs are delivered."""
+    """Delivered position of a container's logs."""
 
     inode: int
     offset: int
@@ -25,14 +25,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Messages of one read, and the position to keep once they are delivered."""
+    """Messages of one read, and the position to save after delivery."""
 
     records: tuple[cri.Record, ...]
     position: Position
 
 
 class ContainerTail:
-    """The log files of one container, oldest first: <n>.log and what the kubelet rotated them to."""
+    """Log files of a container, oldest first: <n>.log and the files that the kubelet rotated."""
 
     def __init__(self, directory: Path, position: Position | None = None) -> None:
         self._directory = directory
@@ -43,16 +43,17 @@ class ContainerTail:
         self._assembler = cri.Assembler()
 
     def read(self) -> Batch | None:
-        """The next messages; None when there is nothing new."""
+        """Return the next messages; None if there are none."""
         while True:
             if self._file is None and not self._open_next():
                 return None
-            # Looked at before reading: what was written before a newer file appeared is then read for sure.
-            is_left_behind = self._is_left_behind()
+            # Check before reading. Then all lines written before a newer file appeared are read
+            # before this file is closed.
+            is_superseded = self._is_superseded()
             records = self._read_file()
             if records:
                 return Batch(records=records, position=self._position())
-            if not is_left_behind:
+            if not is_superseded:
                 return None
             self.close()
 
@@ -68,18 +69,18 @@ class ContainerTail:
         )
 
     def _read_file(self) -> tuple[cri.Record, ...]:
-        """Up to so many lines of the open file, and more while they complete no message."""
+        """Read up to `_MAX_LINES` lines of the open file, and more if they complete no message."""
         file = self._file
         if file is None:
             return ()
         if os.fstat(file.fileno()).st_size < self._offset:
-            self._offset = 0  # truncated: it starts again
+            self._offset = 0  # the file was truncated
         file.seek(self._offset)
         records: list[cri.Record] = []
         lines = 0
-        while lines < _MOST_LINES or not records:
-            line = file.readline(_LONGEST_LINE)
-            if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+        while lines < _MAX_LINES or not records:
+            line = file.readline(_MAX_LINE_BYTES)
+            if not line.endswith(b"\n") and len(line) < _MAX_LINE_BYTES:
                 break
             record = self._assembler.add(line, self._offset)
             self._offset += len(line)
@@ -88,7 +89,7 @@ class ContainerTail:
         return tuple(records)
 
     def _open_next(self) -> bool:
-        """Open the file of the kept position, else the one after the file just finished, else the oldest."""
+        """Open the file of the saved position, else the file after the one that was finished, else the oldest."""
         files = self._files()
         inodes = [inode for inode, _ in files]
         resume, self._resume = (self._resume, None) if files else (None, self._resume)
@@ -105,28 +106,32 @@ class ContainerTail:
         except OSError:
             return False
         self._file, self._offset = file, offset
-        # Renamed between listing and opening: the open file is what counts.
+        # If the file was renamed between listing and opening, the inode of the open file is the
+        # right one.
         self._inode = os.fstat(file.fileno()).st_ino or inode
         self._assembler.next_file()
         return True
 
-    def _is_left_behind(self) -> bool:
-        """Whether the runtime writes to a newer file than the open one, or the files are gone."""
+    def _is_superseded(self) -> bool:
+        """Return True if the runtime writes to a newer file than the open one, or if the files are deleted."""
         files = self._files()
         return not files or files[-1][0] != self._inode
 
     def _files(self) -> list[tuple[int, Path]]:
-        """Files of the container with their inodes, oldest first. Compressed ones were read before."""
-        found: list[tuple[int, str, int, Path]] = []
+        """Return the files of the container with their inodes, oldest first. Compressed files are skipped, because
+        they were read before.
+        """
+        files: list[tuple[int, str, int, Path]] = []
         try:
             with os.scandir(self._directory) as entries:
                 for entry in entries:
                     number, mark, rotation = entry.name.partition(".log")
                     if mark and number.isdigit() and not rotation.endswith((".gz", ".tmp")):
-                        # "~" sorts after every time stamp: the file being written is the newest.
-                        found.append(
+                        # "~" sorts after every timestamp, because the file being written is the
+                        # newest.
+                        files.append(
                             (int(number), rotation or "~", entry.inode(), Path(entry.path))
                         )
         except OSError:
             return []
-        return [(inode, path) for _, _, inode, path in sorted(found)]
+        return [(inode, path) for _, _, inode, path in sorted(files)]

@@ -1,7 +1,8 @@
-"""Care for the ddapm-test-agent beside us: nothing of it is lost, and it does not grow.
+"""Maintenance of the ddapm-test-agent in the same pod: recover payloads it received early, and bound its memory.
 
-It forwards every payload, but also keeps it for tests that may ask. So once at the start, what it received while
-nobody listened is fetched (the intake recognises spans it has already), and from then on its memory is emptied.
+The test agent forwards every payload, but also keeps it for tests. So at startup the payloads that it received before
+this server listened are fetched once (the intake ignores spans that it already has), and afterwards its memory is
+cleared periodically.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ _RETRY_S = 1.0
 _CLEAR_EVERY_S = 15.0
 
 
-class TraceAgentCare:
-    """The one task that talks to the test agent's own interface."""
+class TraceAgentMaintenance:
+    """Task that calls the test agent's own HTTP interface."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class TraceAgentCare:
         self.recovered: int | None = None
 
     async def run(self) -> None:
-        """Recover once, then clear for ever. A test agent that is away or starts anew is waited for."""
+        """Recover once, then clear until canceled. If the test agent is unreachable, retry."""
         while self.recovered is None:
             try:
                 self.recovered = await self._recover()
@@ -50,7 +51,7 @@ class TraceAgentCare:
             try:
                 await self._clear()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                logger.warning("the trace agent at %s does not answer: %s", self._url, error)
+                logger.warning("the trace agent at %s does not respond: %s", self._url, error)
             await asyncio.sleep(self._clear_every_s)
 
     async def _recover(self) -> int:

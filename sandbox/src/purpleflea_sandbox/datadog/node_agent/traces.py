@@ -1,7 +1,7 @@
-"""Traces of this node: what the trace agent forwards is decoded, tagged with its pod and sent on.
+"""Traces of this node: decode the payloads that the trace agent forwards, add the tags of the pod and send them.
 
-The trace agent beside us is Datadog's ddapm-test-agent; its own decoders read the payloads, so that every version it
-accepts is understood here. The answer does not wait for the intake.
+The trace agent is Datadog's ddapm-test-agent. Its own decoders parse the payloads, so that every version it accepts
+is supported. The response does not wait for the intake.
 """
 
 import logging
@@ -21,19 +21,19 @@ from purpleflea_sandbox.datadog.node_agent.origin import Tagger
 logger = logging.getLogger(__name__)
 
 _ROUTE = "/api/v0.2/traces"
-_LARGEST_BODY = 100 * 1024 * 1024
-"""As much as the trace agent takes itself."""
+_MAX_BODY_BYTES = 100 * 1024 * 1024
+"""Same limit as the trace agent's own."""
 _ACCEPTED = {"rate_by_service": {"service:,env:": 1.0}}
 
-Span = Mapping[str, Any]
+TracerSpan = Mapping[str, Any]
 
 
 class UndecodableError(Exception):
-    """A payload that is no trace payload."""
+    """The payload is not a trace payload."""
 
 
-def decoded(version: str, content_type: str, body: bytes) -> Sequence[Sequence[Span]]:
-    """Traces of a payload of /v0.4/traces, /v0.5/traces, /v0.7/traces or /v1.0/traces."""
+def decoded(version: str, content_type: str, body: bytes) -> Sequence[Sequence[TracerSpan]]:
+    """Decode the traces of a payload of /v0.4/traces, /v0.5/traces, /v0.7/traces or /v1.0/traces."""
     decoders: Mapping[str, Callable[[], Any]] = {
         "v0.4": lambda: wire.decode_v04(content_type, body, False),
         "v0.5": lambda: wire.decode_v05(body),
@@ -41,17 +41,17 @@ def decoded(version: str, content_type: str, body: bytes) -> Sequence[Sequence[S
         "v1.0": lambda: wire.decode_v1(body),
     }
     if version not in decoders:
-        raise UndecodableError(f"trace payload version {version!r} is not known")
+        raise UndecodableError(f"unknown trace payload version {version!r}")
     try:
-        traces: Sequence[Sequence[Span]] = decoders[version]()
-    except Exception as error:  # the decoder raises whatever the malformed bytes led to
+        traces: Sequence[Sequence[TracerSpan]] = decoders[version]()
+    except Exception as error:  # the decoder raises any exception for malformed bytes
         raise UndecodableError(f"{type(error).__name__}: {error}") from error
     return traces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSink:
-    """Takes payloads as tracers sent them and hands them to the forwarder."""
+    """Accept payloads as tracers send them, and pass them to the forwarder."""
 
     tagger: Tagger
     forwarder: forward.Forwarder
@@ -60,14 +60,14 @@ class TraceSink:
     host_tags: tuple[str, ...] = ()
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Count and forward one payload; a malformed one is only counted."""
+        """Count and forward a payload. If it is malformed, it is only counted."""
         lowered = {name.lower(): value for name, value in headers.items()}
         content_type = lowered.get("content-type", "application/msgpack").partition(";")[0]
         try:
             traces = decoded(path.strip("/").partition("/")[0], content_type, body)
         except UndecodableError as error:
             self.counters.add("traces.malformed")
-            logger.warning("trace payload not readable: %s", error)
+            logger.warning("trace payload is not readable: %s", error)
             return
         self.counters.add("traces.payloads")
         self.counters.add("traces.chunks", len(traces))
@@ -75,13 +75,13 @@ class TraceSink:
             self.forwarder.send(forward.payload(_ROUTE, self._document(lowered, traces), "traces"))
 
     def _document(
-        self, headers: Mapping[str, str], traces: Sequence[Sequence[Span]]
+        self, headers: Mapping[str, str], traces: Sequence[Sequence[TracerSpan]]
     ) -> Mapping[str, Any]:
         tracer = {
             "language": headers.get("datadog-meta-lang", ""),
             "tracer_version": headers.get("datadog-meta-tracer-version", ""),
             "container_tags": self._container_tags(headers),
-            "chunks": [{"spans": [_plain(span) for span in trace]} for trace in traces],
+            "chunks": [{"spans": [_span_json(span) for span in trace]} for trace in traces],
         }
         return {
             "host": self.hostname,
@@ -90,14 +90,15 @@ class TraceSink:
         }
 
     def _container_tags(self, headers: Mapping[str, str]) -> Sequence[str]:
-        where = Origin(
+        client_origin = Origin(
             container=headers.get("datadog-container-id", ""),
             external=headers.get("datadog-external-env", ""),
         )
-        pod, container = self.tagger.located("", where)
+        pod, container = self.tagger.located("", client_origin)
         if pod is None:
             return ()
-        # The trace agent always knows the pod: orchestrator cardinality costs no metric.
+        # The trace agent always resolves the pod, so orchestrator cardinality does not create
+        # metrics.
         return tagging.merged(origin.pod_tags(pod, container=container, cardinality="orchestrator"))
 
 
@@ -115,8 +116,8 @@ _FIELDS = (
 )
 
 
-def _plain(span: Span) -> Mapping[str, Any]:
-    """The span as JSON: binary and structured extras stay behind."""
+def _span_json(span: TracerSpan) -> Mapping[str, Any]:
+    """Return the span as JSON, without binary and structured extra fields."""
     plain = {name: span.get(name) for name in _FIELDS}
     meta = span.get("meta") or {}
     metrics = span.get("metrics") or {}
@@ -124,7 +125,9 @@ def _plain(span: Span) -> Mapping[str, Any]:
 
 
 def application(sink: TraceSink) -> web.Application:
-    """The server that the trace agent forwards to. Whatever it sends is accepted: a refusal would reach the tracer."""
+    """Create the server that the trace agent forwards to. It accepts every request, because an error would reach the
+    tracer.
+    """
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
@@ -137,7 +140,7 @@ def application(sink: TraceSink) -> web.Application:
     async def validate(request: web.Request) -> web.Response:
         return web.json_response({"valid": True})
 
-    app = web.Application(client_max_size=_LARGEST_BODY)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
     app.router.add_get("/evp_proxy/v2/api/v1/validate", validate)
     app.router.add_route("*", "/{path:.*}", take)
     return app

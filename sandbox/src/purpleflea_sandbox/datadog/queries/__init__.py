@@ -1,5 +1,5 @@
-"""The queries that the stand-in understands: those this project's observability definitions are made of.
+"""Parser for the queries that this project's observability definitions use.
 
-It reads texts into trees. Anything else is refused, never guessed: a query that Datadog would read otherwise must not
-pass here. Evaluation is not its business.
+It parses texts to trees. Any other query is rejected and never guessed, because a query that Datadog parses
+differently must not pass here. It does not evaluate queries.
 """

@@ -1,4 +1,4 @@
-"""Texts into trees. Raises UnreadableError, with the place, for whatever the grammar does not know."""
+"""Parse texts to trees. If the grammar does not accept a text, UnreadableError is raised with the position."""
 
 from functools import cache
 from importlib import resources
@@ -21,39 +21,39 @@ STARTS = [*sorted(set(CONDITIONS.values())), "expression", "formula", "search"]
 
 
 class UnreadableError(ValueError):
-    """The text is no query of ours."""
+    """The text is not a supported query."""
 
 
 def condition(text: str, kind: str) -> tree.Condition:
-    """The query of a monitor of type `kind`."""
+    """Parse the query of a monitor of type `kind`."""
     if kind not in CONDITIONS:
-        raise UnreadableError(f"monitors of type {kind!r} are not known here")
+        raise UnreadableError(f"monitors of type {kind!r} are not supported")
     parsed: tree.Condition = _parsed(text, CONDITIONS[kind])
     return parsed
 
 
 def series(text: str) -> tree.Expression:
-    """The query of a widget or an objective."""
+    """Parse the query of a widget or an SLO."""
     parsed: tree.Expression = _parsed(text, "expression")
     return parsed
 
 
 def formula(text: str) -> tree.Expression:
-    """A widget's formula over named queries."""
+    """Parse a widget's formula over named queries."""
     parsed: tree.Expression = _parsed(text, "formula")
     return parsed
 
 
 def search(text: str) -> tuple[tree.Term, ...]:
-    """A log search: terms that all have to match."""
+    """Parse a log search: terms that all have to match."""
     parsed: tuple[tree.Term, ...] = _parsed(text, "search")
     return parsed
 
 
 def seconds(text: str) -> int:
-    """The length of 5m, 1h, 30d."""
+    """Return the seconds of a duration such as 5m, 1h or 30d."""
     if not text[:-1].isdigit() or text[-1] not in SECONDS:
-        raise UnreadableError(f"{text!r} is no length of time such as 5m")
+        raise UnreadableError(f"{text!r} is not a duration such as 5m")
     return int(text[:-1]) * SECONDS[text[-1]]
 
 
@@ -118,9 +118,9 @@ class _Tree(Transformer[Token, Any]):
     def number(self, parts: list[Any]) -> tree.Number:
         return tree.Number(float(parts[0]))
 
-    def series(self, parts: list[Any]) -> tree.Series:
+    def series(self, parts: list[Any]) -> tree.MetricQuery:
         aggregator, metric, filters, by, *counted = parts
-        return tree.Series(
+        return tree.MetricQuery(
             aggregator=str(aggregator),
             metric=str(metric),
             filters=filters,
@@ -156,8 +156,8 @@ class _Tree(Transformer[Token, Any]):
     def name(self, parts: list[Any]) -> tree.Name:
         return tree.Name(str(parts[0]))
 
-    def call(self, parts: list[Any]) -> tree.Call:
-        return tree.Call(str(parts[0]), tuple(parts[1:]))
+    def call(self, parts: list[Any]) -> tree.FunctionCall:
+        return tree.FunctionCall(str(parts[0]), tuple(parts[1:]))
 
     def member(self, parts: list[Any]) -> tree.Member:
         return tree.Member(str(parts[0]))

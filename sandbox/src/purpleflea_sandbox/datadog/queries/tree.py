@@ -1,11 +1,11 @@
-"""What a query says, as frozen values. Windows are in seconds; `by` holds tag names."""
+"""Syntax tree of a query, as frozen values. Windows are in seconds; `by` contains tag names."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """tag:value, !tag:value, or a template variable ($name), whose value is not known yet."""
+    """tag:value, !tag:value, or a template variable ($name), whose value is set later."""
 
     tag: str
     value: str
@@ -14,8 +14,10 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """One metric: reduced over sources by `aggregator`, filtered, grouped. No filters: everything."""
+class MetricQuery:
+    """A metric: aggregated over sources by `aggregator`, filtered, grouped. Without filters, all sources are
+    included.
+    """
 
     aggregator: str
     metric: str
@@ -33,7 +35,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """In a formula: another query by its name."""
+    """Reference to another query in a formula."""
 
     name: str
 
@@ -48,8 +50,8 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """In a formula: a function of expressions."""
+class FunctionCall:
+    """Function call in a formula."""
 
     function: str
     arguments: "tuple[Expression, ...]"
@@ -57,7 +59,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anomalies:
-    """1 where the expression leaves its usual band, else 0."""
+    """anomalies(): 1 if the expression leaves its usual band, else 0."""
 
     expression: "Expression"
     algorithm: str
@@ -65,12 +67,12 @@ class Anomalies:
     options: tuple[tuple[str, str], ...] = ()
 
 
-Expression = Series | Number | Name | Binary | Call | Anomalies
+Expression = MetricQuery | Number | Name | Binary | FunctionCall | Anomalies
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The threshold in a monitor's query."""
+    """Threshold in a monitor's query."""
 
     operator: str
     threshold: float
@@ -78,7 +80,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricCondition:
-    """A metric monitor: the expression, reduced over the window by `aggregation`, compared."""
+    """Query of a metric monitor: the expression, reduced over the window by `aggregation` and compared."""
 
     aggregation: str
     window_s: int
@@ -88,7 +90,7 @@ class MetricCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One term of a log search: a tag (`key`), an attribute (`@key`), or a template variable."""
+    """A term of a log search: a tag (`key`), an attribute (`@key`), or a template variable."""
 
     key: str
     value: str
@@ -99,7 +101,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCondition:
-    """A log monitor: how many lines of the window match, per group, compared."""
+    """Query of a log monitor: the number of matching lines in the window, per group, compared."""
 
     search: tuple[Term, ...]
     index: str
@@ -110,14 +112,14 @@ class LogCondition:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """In a composite: another monitor by its id."""
+    """Reference to another monitor in a composite, by id."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Two parts of a composite: && or ||."""
+    """Two parts of a composite, joined by && or ||."""
 
     operator: str
     left: "CompositeCondition"
@@ -126,7 +128,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Negated:
-    """!part of a composite."""
+    """Negated part of a composite."""
 
     part: "CompositeCondition"
 
@@ -136,7 +138,7 @@ CompositeCondition = Member | Joined | Negated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BurnRate:
-    """How fast an objective's error budget burns, in both windows."""
+    """Query of a burn rate monitor: the burn rate of an SLO's error budget in two windows."""
 
     slo: str
     over_s: int
@@ -148,16 +150,16 @@ class BurnRate:
 Condition = MetricCondition | LogCondition | BurnRate | CompositeCondition
 
 
-def leaves(expression: Expression) -> tuple[Series, ...]:
-    """All series that an expression asks for, from left to right."""
+def leaves(expression: Expression) -> tuple[MetricQuery, ...]:
+    """Return all metric queries in an expression, from left to right."""
     match expression:
-        case Series():
+        case MetricQuery():
             return (expression,)
         case Binary(_, left, right):
             return (*leaves(left), *leaves(right))
         case Anomalies():
             return leaves(expression.expression)
-        case Call(_, arguments):
+        case FunctionCall(_, arguments):
             return tuple(leaf for argument in arguments for leaf in leaves(argument))
         case _:
             return ()

@@ -1,4 +1,5 @@
-"""The fleet page: the dashboard, the monitors, the traces and the logs of the stand-in, live in a browser.
+"""Data and static files of the fleet page: the dashboard, monitors, traces and logs of the stand-in.
 
-`board` and `records` compute what is shown, `app` serves it, `static` draws it. Nothing here changes what it shows.
+All modules are pure; `fleet_page`, outside this package, serves them over HTTP, and `static` draws them. The page
+changes no data.
 """

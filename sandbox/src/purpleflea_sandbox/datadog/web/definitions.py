@@ -1,6 +1,6 @@
-"""The port to what people defined: dashboards, monitors, objectives. As bodies of Datadog's API.
+"""Interface to the definitions that users created: dashboards, monitors and SLOs, in the format of Datadog's API.
 
-It does not know where they are kept: the stand-in's API has them, a test may give its own.
+It does not depend on their storage: the stand-in's API stores them, and a test may pass its own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,24 +11,24 @@ Body = Mapping[str, Any]
 
 
 class Definitions(Protocol):
-    """What there is now."""
+    """Current definitions."""
 
     def all_dashboards(self) -> Iterable[Body]:
-        """Dashboards with their ids, the oldest first."""
+        """Return dashboards with their ids, oldest first."""
 
     def all_monitors(self) -> Iterable[Body]:
-        """Monitors with their ids."""
+        """Return monitors with their ids."""
 
     def all_objectives(self) -> Mapping[str, Body]:
-        """SLOs by id."""
+        """Return SLOs by id."""
 
     def webhooks(self) -> Mapping[str, str]:
-        """Addresses of webhooks by name."""
+        """Return addresses of webhooks by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """Definitions that are simply given."""
+class StaticDefinitions:
+    """Definitions passed as values."""
 
     dashboards: list[Body] = field(default_factory=list)
     monitors: list[Body] = field(default_factory=list)

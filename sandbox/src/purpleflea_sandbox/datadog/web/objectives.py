@@ -1,17 +1,19 @@
-"""How an objective stands, over what the stand-in has kept of its time frame. Pure."""
+"""State of an SLO, over the stored part of its time frame. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from purpleflea_sandbox.datadog.evaluation import burn
-from purpleflea_sandbox.datadog.evaluation.tracks import Source
+from purpleflea_sandbox.datadog.evaluation import burn_rate
+from purpleflea_sandbox.datadog.evaluation.grouped_series import SeriesSource
 from purpleflea_sandbox.datadog.queries import read
 
 
-def shown(objective: Mapping[str, Any], source: Source, now: float) -> Mapping[str, Any]:
-    """Success, target and the error budget that is left, in percent; None without data."""
+def objective_data(
+    objective: Mapping[str, Any], source: SeriesSource, now: float
+) -> Mapping[str, Any]:
+    """Return success, target and remaining error budget in percent; None if there is no data."""
     threshold = objective["thresholds"][0]
-    share, _ = burn.success(objective, source, read.seconds(threshold["timeframe"]), now)
+    share, _ = burn_rate.success_rate(objective, source, read.seconds(threshold["timeframe"]), now)
     target = float(threshold["target"])
     left = None if share is None else (share - target) / (100 - target) * 100
     return {

@@ -1,36 +1,38 @@
-"""What a visitor looks at: a stretch of time and the values of the template variables. Pure."""
+"""Selection of a viewer: the time window and the values of the template variables. Pure."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from purpleflea_sandbox.datadog.evaluation.frames import Grid, steps
+from purpleflea_sandbox.datadog.evaluation.time_grid import TimeGrid, round_grid
 
 WINDOWS_S = (300, 900, 3600, 7200)
 DEFAULT_WINDOW_S = 900
 _PREFIX = "tpl_var_"
-_LEAST_STEP_S = 20
-"""Node agents send every 10 s: in shorter buckets counts would come and go."""
-_MOST_STEPS = 60
+_MIN_STEP_S = 20
+"""Minimum bucket length. Node agents may send every 10 s, so counts in shorter buckets would alternate."""
+_MAX_BUCKETS = 60
 _ALIGN_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One look. `variables` without an entry have their default."""
+    """A selection. If a variable has no entry in `variables`, its default applies."""
 
     window_s: int = DEFAULT_WINDOW_S
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def grid(self, now: float) -> Grid:
-        """The buckets of the charts; they move in steps, so that a picture does not flicker."""
+    def grid(self, now: float) -> TimeGrid:
+        """Return the buckets of the charts; they move in steps, so that charts do not flicker."""
         end = math.ceil(now / _ALIGN_S) * _ALIGN_S
-        found = steps(self.window_s, end, most=min(_MOST_STEPS, self.window_s // _LEAST_STEP_S))
-        return Grid(end=end, step_s=found.step_s, count=found.count)
+        buckets = round_grid(
+            self.window_s, end, max_buckets=min(_MAX_BUCKETS, self.window_s // _MIN_STEP_S)
+        )
+        return TimeGrid(end=end, step_s=buckets.step_s, count=buckets.count)
 
 
 def from_query(query: Mapping[str, str]) -> View:
-    """The view that an address asks for. Raises ValueError for a window that is not offered."""
+    """Parse the view from a query string. Raises ValueError if the window is not offered."""
     text = query.get("window", str(DEFAULT_WINDOW_S))
     if not text.isdigit() or int(text) not in WINDOWS_S:
         offered = ", ".join(map(str, WINDOWS_S))

@@ -44,7 +44,7 @@ def widget_queries(widget) -> Iterator[str]:
                 yield query["query"]
 
 
-def every_series() -> Iterator[tree.Series]:
+def every_series() -> Iterator[tree.MetricQuery]:
     for condition in CONDITIONS:
         if isinstance(condition, tree.MetricCondition):
             yield from tree.leaves(condition.expression)
@@ -71,7 +71,7 @@ def every_term() -> Iterator[tree.Term]:
             yield from read.search(widget["requests"][0]["query"]["query_string"])
 
 
-def carried_tags(series: tree.Series) -> set[str]:
+def carried_tags(series: tree.MetricQuery) -> set[str]:
     if series.metric in MEASURED:
         return TRACE_TAGS
     return {*METRICS[series.metric].tag_names, *tags.UNIFIED}

@@ -53,8 +53,8 @@ def test_products_bind_closer_than_sums():
     parsed = read.series("sum:a{*} + sum:b{*} * 2")
     assert parsed == tree.Binary(
         "+",
-        tree.Series(aggregator="sum", metric="a"),
-        tree.Binary("*", tree.Series(aggregator="sum", metric="b"), tree.Number(2.0)),
+        tree.MetricQuery(aggregator="sum", metric="a"),
+        tree.Binary("*", tree.MetricQuery(aggregator="sum", metric="b"), tree.Number(2.0)),
     )
 
 

@@ -1,1 +1,3 @@
-"""Agent checks: found by annotation or conf.d, run in a process of their own, sent on as metrics and service checks."""
+"""Agent checks: configured by annotation or conf.d, run in a separate process, forwarded as metrics and service
+checks.
+"""

@@ -1,7 +1,7 @@
-"""Runs the checks of this node's pods, each in its interval, and hands on what they submit.
+"""Run the checks of this node's pods at their intervals, and forward their submissions.
 
-It follows the pods; what is wrong with an annotation or a run is counted, logged when it changes, and shown in the
-status. No failure of a check reaches beyond that check.
+It follows the pods. If an annotation is invalid or a run fails, the error is counted, logged when it changes, and
+included in the status. A failing check does not affect other checks.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sinks:
-    """Where the results go."""
+    """Receivers of the results."""
 
     aggregator: Aggregator
     on_other: OnOther
@@ -46,14 +46,14 @@ class _Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
-class _KnownPod:
+class _PodChecks:
     pod: Pod
     instances: tuple[CheckInstance, ...]
     problems: tuple[str, ...]
 
 
 class CheckCollector:
-    """One task per check instance."""
+    """Scheduler with one task per check instance."""
 
     def __init__(
         self,
@@ -70,43 +70,49 @@ class CheckCollector:
         self._counters = counters
         self._by_image = by_image or {}
         self._sampler = Sampler(counters)
-        self._known: dict[str, _KnownPod] = {}
+        self._known: dict[str, _PodChecks] = {}
         self._scheduled: dict[str, _Scheduled] = {}
 
     async def run(self, poll_interval_s: float = 0.5, spread_s: float = 1.0) -> None:
-        """Follow the pods for ever; `spread_s` keeps those that start together from running together."""
+        """Follow the pods until canceled. `spread_s` delays first runs, so that checks started together do not run
+        together.
+        """
         try:
             while True:
-                await self._follow(spread_s)
+                await self._sync_schedule(spread_s)
                 await asyncio.sleep(poll_interval_s)
         finally:
             for scheduled in self._scheduled.values():
-                await _cancelled(scheduled.task)
+                await _cancel(scheduled.task)
             await self._runner.close()
 
     def state(self) -> Mapping[str, Any]:
-        """For the status page."""
+        """Return the state for the status page."""
         return {
             "problems": sorted({p for known in self._known.values() for p in known.problems}),
             "instances": [
                 {
-                    "id": one.instance.id,
-                    "pod": one.instance.where,
-                    "interval_s": one.instance.interval_s,
-                    "runs": one.runs,
-                    "error": one.error,
+                    "id": scheduled.instance.id,
+                    "pod": scheduled.instance.pod,
+                    "interval_s": scheduled.instance.interval_s,
+                    "runs": scheduled.runs,
+                    "error": scheduled.error,
                 }
-                for one in self._scheduled.values()
+                for scheduled in self._scheduled.values()
             ],
         }
 
-    async def _follow(self, spread_s: float) -> None:
+    async def _sync_schedule(self, spread_s: float) -> None:
         self._discover()
-        wanted = {one.id: one for known in self._known.values() for one in known.instances}
+        wanted = {
+            instance.id: instance for known in self._known.values() for instance in known.instances
+        }
         for check_id in self._scheduled.keys() - wanted.keys():
-            await _cancelled(self._scheduled.pop(check_id).task)
+            await _cancel(self._scheduled.pop(check_id).task)
             self._sampler.forget(check_id)
-            with contextlib.suppress(RunError):  # a process that ended has forgotten
+            with contextlib.suppress(
+                RunError
+            ):  # a process that ended has no check objects to remove
                 await self._runner.forget(check_id)
         for check_id in wanted.keys() - self._scheduled.keys():
             scheduled = self._scheduled[check_id] = _Scheduled(wanted[check_id])
@@ -120,49 +126,49 @@ class CheckCollector:
             known = self._known.get(uid)
             if known is not None and known.pod is pod:
                 continue
-            found, problems = configuration.check_instances(pod, self._by_image)
+            instances, problems = configuration.check_instances(pod, self._by_image)
             for problem in set(problems) - set(known.problems if known else ()):
                 logger.warning(problem)
-            self._known[uid] = _KnownPod(pod, found, problems)
+            self._known[uid] = _PodChecks(pod, instances, problems)
 
     async def _repeat(self, scheduled: _Scheduled, spread_s: float) -> None:
         await asyncio.sleep(random.uniform(0, spread_s))  # noqa: S311 - spreading
         while True:
-            began = time.monotonic()
+            started = time.monotonic()
             await self._run_once(scheduled)
-            elapsed = time.monotonic() - began
+            elapsed = time.monotonic() - started
             await asyncio.sleep(max(0.0, scheduled.instance.interval_s - elapsed))
 
     async def _run_once(self, scheduled: _Scheduled) -> None:
-        one = scheduled.instance
+        instance = scheduled.instance
         request = {
-            "id": one.id,
-            "check": one.check,
-            "init_config": one.init_config,
-            "instance": one.instance,
+            "id": instance.id,
+            "check": instance.check,
+            "init_config": instance.init_config,
+            "instance": instance.instance,
         }
         status, error = _OK, ""
         try:
             answer = await self._runner.run(request)
-            # What a failed run submitted before it failed counts too: its service checks say why it failed.
-            self._hand_on(one, answer)
+            # Submissions of a failed run count too, because its service checks contain the reason.
+            self._forward(instance, answer)
             error = answer["error"]
             status = _CRITICAL if error else _WARNING if answer["warnings"] else _OK
         except RunError as failure:
             status, error = _CRITICAL, str(failure)
         except (KeyError, TypeError, ValueError) as failure:
-            status, error = _CRITICAL, f"its answer cannot be read: {failure}"
+            status, error = _CRITICAL, f"its response is not readable: {failure}"
         scheduled.runs += 1
         self._counters.add("checks.runs")
         self._counters.add("checks.failed", int(bool(error)))
-        self._note(scheduled, error)
-        own = dogstatsd.ServiceCheck(
-            name="datadog.agent.check_status", status=status, tags=(f"check:{one.check}",)
+        self._log_change(scheduled, error)
+        check_status = dogstatsd.ServiceCheck(
+            name="datadog.agent.check_status", status=status, tags=(f"check:{instance.check}",)
         )
-        self._sinks.on_other(own, own.tags)
+        self._sinks.on_other(check_status, check_status.tags)
 
-    def _hand_on(self, one: CheckInstance, answer: Mapping[str, Any]) -> None:
-        for metric in self._sampler.metrics(one.id, answer["metrics"], time.time()):
+    def _forward(self, instance: CheckInstance, answer: Mapping[str, Any]) -> None:
+        for metric in self._sampler.metrics(instance.id, answer["metrics"], time.time()):
             self._counters.add("checks.metrics")
             self._sinks.aggregator.add(metric, metric.tags)
         for name, status, tags, hostname, message in answer["service_checks"]:
@@ -176,24 +182,24 @@ class CheckCollector:
             self._sinks.on_other(event, tuple(tags))
         self._counters.add("checks.dropped", int(answer["dropped"]))
 
-    def _note(self, scheduled: _Scheduled, error: str) -> None:
+    def _log_change(self, scheduled: _Scheduled, error: str) -> None:
         if error and not scheduled.error:
             logger.warning(
                 "check %s on pod %s fails: %s",
                 scheduled.instance.check,
-                scheduled.instance.where,
+                scheduled.instance.pod,
                 error,
             )
         elif scheduled.error and not error:
             logger.info(
                 "check %s on pod %s works again",
                 scheduled.instance.check,
-                scheduled.instance.where,
+                scheduled.instance.pod,
             )
         scheduled.error = error
 
 
-async def _cancelled(task: asyncio.Task[None] | None) -> None:
+async def _cancel(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

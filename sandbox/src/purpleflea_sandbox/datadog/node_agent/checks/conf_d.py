@@ -1,7 +1,8 @@
-"""The files of conf.d: check templates for containers of certain images (ad_identifiers).
+"""Files of conf.d: check templates for containers of certain images (ad_identifiers).
 
-Read once, at the start, as the Agent does. A file that cannot be used is reported and skipped; one without
-ad_identifiers is for the host itself, which a stand-in in a cluster has nothing to say about, and is skipped too.
+The files are read once at startup, as the Agent does. If a file is invalid, it is reported and skipped. A file
+without ad_identifiers configures a check of the host; it is skipped too, because the stand-in runs only checks of
+containers.
 """
 
 import logging
@@ -20,18 +21,18 @@ logger = logging.getLogger(__name__)
 
 
 def templates(folder: Path) -> Mapping[str, Sequence[CheckTemplate]]:
-    """Templates by the short name of the image, from <check>.yaml and <check>.d/*.yaml."""
-    found: dict[str, list[CheckTemplate]] = {}
+    """Return templates by the short name of the image, from <check>.yaml and <check>.d/*.yaml."""
+    by_image: dict[str, list[CheckTemplate]] = {}
     for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.d/*.yaml"))):
         check = path.stem if path.parent == folder else path.parent.name.removesuffix(".d")
         try:
             identifiers, template = _template(check, path.read_text())
         except (OSError, yaml.YAMLError, ConfigurationError) as error:
-            logger.warning("%s is not used: %s", path, error)
+            logger.warning("%s is ignored: %s", path, error)
             continue
         for identifier in identifiers:
-            found.setdefault(identifier, []).append(template)
-    return found
+            by_image.setdefault(identifier, []).append(template)
+    return by_image
 
 
 def _template(check: str, text: str) -> tuple[Sequence[str], CheckTemplate]:
@@ -39,5 +40,5 @@ def _template(check: str, text: str) -> tuple[Sequence[str], CheckTemplate]:
     template = configuration.template(check, document)
     identifiers = document.get("ad_identifiers")
     if not (isinstance(identifiers, list) and identifiers):
-        raise ConfigurationError("it names no ad_identifiers (short names of images)")
-    return [str(one) for one in identifiers], template
+        raise ConfigurationError("ad_identifiers (short names of images) is missing")
+    return [str(identifier) for identifier in identifiers], template

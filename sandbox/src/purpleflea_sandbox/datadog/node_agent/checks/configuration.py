@@ -1,7 +1,8 @@
-"""Which checks run on a container, and with what: the ad.datadoghq.com annotations of its pod, v2 and v1.
+"""Select the checks of a container and their configuration from the ad.datadoghq.com annotations (v2 and v1) of its
+pod.
 
-Pure. Template variables are replaced in every text of the configuration; the tags of the pod join those of the
-instance, as Datadog's Autodiscovery does it, so that every check carries them without knowing of pods.
+Pure. Template variables are replaced in every text of the configuration. The tags of the pod are added to those of
+the instance, as Datadog's Autodiscovery does, so that a check sends them without access to pods.
 """
 
 import hashlib
@@ -16,21 +17,21 @@ from purpleflea_sandbox.datadog.node_agent import origin
 from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
 
 DEFAULT_INTERVAL_S = 15.0
-SHORTEST_INTERVAL_S = 1.0
-MOST_INSTANCES = 32
-"""Of one container: an annotation is written by whoever may make pods."""
+MIN_INTERVAL_S = 1.0
+MAX_INSTANCES = 32
+"""Maximum per container, because any user who can create pods can write annotations."""
 TOLERATE_UNREADY = "ad.datadoghq.com/tolerate-unready"
 
 _VARIABLE = re.compile(r"%%([a-z]+(?:_[A-Za-z0-9_-]+)?)%%")
 
 
 class ConfigurationError(Exception):
-    """A configuration that cannot be used; the text says why."""
+    """A configuration is invalid; the message contains the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckTemplate:
-    """One check as it is written, variables and all."""
+    """A check as configured, before variables are replaced."""
 
     check: str
     init_config: Mapping[str, Any]
@@ -39,68 +40,68 @@ class CheckTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckInstance:
-    """One check to run against one container. The id changes with anything in it."""
+    """A check to run against a container. If any field changes, the id changes too."""
 
     id: str
     check: str
     init_config: Mapping[str, Any]
     instance: Mapping[str, Any]
     interval_s: float
-    where: str
+    pod: str
 
 
 def check_instances(
     pod: Pod, by_image: Mapping[str, Sequence[CheckTemplate]] | None = None
 ) -> tuple[tuple[CheckInstance, ...], tuple[str, ...]]:
-    """The checks of a pod, and what is wrong with their configuration.
+    """Return the checks of a pod, and the problems of their configuration.
 
-    `by_image` are templates of conf.d by the short name of the image; an annotation of the container replaces them.
+    `by_image` are the conf.d templates by short image name. If a container has an annotation, it replaces them.
     """
-    found: list[CheckInstance] = []
+    checks: list[CheckInstance] = []
     problems: list[str] = []
     for container in pod.containers if _is_checkable(pod) else ():
         try:
             templates = _annotated(pod, container)
             if templates is None:
                 templates = (by_image or {}).get(short_name(container.image), ())
-            found.extend(instances(templates, pod, container))
+            checks.extend(instances(templates, pod, container))
         except ConfigurationError as error:
-            where = f"container {container.name} of pod {pod.namespace}/{pod.name}"
-            problems.append(f"the checks of {where} do not run: {error}")
-    return tuple(found), tuple(problems)
+            location = f"container {container.name} of pod {pod.namespace}/{pod.name}"
+            problems.append(f"the checks of {location} do not run: {error}")
+    return tuple(checks), tuple(problems)
 
 
 def instances(
     templates: Sequence[CheckTemplate], pod: Pod, container: Container
 ) -> Sequence[CheckInstance]:
-    """The instances of the templates for one container. Raises ConfigurationError."""
+    """Return the instances of the templates for a container. Raises ConfigurationError."""
     if not container.id:
-        return ()  # it does not run yet, or no more
-    found = [
+        return ()  # it is not running
+    resolved = [
         _instance(template, written, pod, container)
         for template in templates
         for written in template.instances
     ]
-    if len(found) > MOST_INSTANCES:
-        raise ConfigurationError(f"{len(found)} instances; at most {MOST_INSTANCES} are allowed")
-    # The same instance twice would be two runs for one series.
-    return tuple({one.id: one for one in found}.values())
+    if len(resolved) > MAX_INSTANCES:
+        raise ConfigurationError(f"{len(resolved)} instances; at most {MAX_INSTANCES} are allowed")
+    # Remove duplicate instances, because each would be a second run for the same series.
+    return tuple({instance.id: instance for instance in resolved}.values())
 
 
 def template(check: Any, config: Any) -> CheckTemplate:
-    """One check of a v2 annotation or of a file of conf.d. Raises ConfigurationError."""
+    """Parse a check of a v2 annotation or of a conf.d file. Raises ConfigurationError."""
     if not isinstance(config, Mapping):
         raise ConfigurationError(f"{check}: it must be an object with `instances`")
     init_config, written = config.get("init_config") or {}, config.get("instances")
     if not isinstance(init_config, Mapping):
         raise ConfigurationError(f"{check}: `init_config` must be an object")
-    if not (isinstance(written, list) and all(isinstance(one, Mapping) for one in written)):
+    if not (isinstance(written, list) and all(isinstance(item, Mapping) for item in written)):
         raise ConfigurationError(f"{check}: `instances` must be a list of objects")
     return CheckTemplate(check=str(check), init_config=init_config, instances=tuple(written))
 
 
 def short_name(image: str) -> str:
-    """What conf.d calls ad_identifiers: the image without registry, tag and digest."""
+    """Return the name used in ad_identifiers: the image without registry, tag and digest."""
     return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 
@@ -122,9 +123,11 @@ def _annotated(pod: Pod, container: Container) -> Sequence[CheckTemplate] | None
     if not len(names) == len(init_configs) == len(written):
         raise ConfigurationError("check_names, init_configs and instances differ in length")
     return [
-        # Each item of `instances` is one instance or a list of them.
-        template(name, {"init_config": init, "instances": one if isinstance(one, list) else [one]})
-        for name, init, one in zip(names, init_configs, written, strict=True)
+        # Each item of `instances` is either one instance or a list of instances.
+        template(
+            name, {"init_config": init, "instances": item if isinstance(item, list) else [item]}
+        )
+        for name, init, item in zip(names, init_configs, written, strict=True)
     ]
 
 
@@ -132,7 +135,7 @@ def _json(pod: Pod, key: str, kind: type[Any]) -> Any:
     try:
         document = json.loads(pod.annotations.get(key, ""))
     except json.JSONDecodeError as error:
-        raise ConfigurationError(f"annotation {key} is no JSON: {error}") from error
+        raise ConfigurationError(f"annotation {key} is not valid JSON: {error}") from error
     if not isinstance(document, dict if kind is Mapping else kind):
         wanted = "object" if kind is Mapping else "list"
         raise ConfigurationError(f"annotation {key} must be a JSON {wanted}")
@@ -156,7 +159,7 @@ def _instance(
         init_config=init_config,
         instance=resolved,
         interval_s=_interval(written.check, {**init_config, **resolved}),
-        where=f"{pod.namespace}/{pod.name}",
+        pod=f"{pod.namespace}/{pod.name}",
     )
 
 
@@ -170,16 +173,16 @@ def _interval(check: str, config: Mapping[str, Any]) -> float:
         raise ConfigurationError(
             f"{check}: min_collection_interval is {value!r}; it must be seconds up to a day"
         )
-    return max(SHORTEST_INTERVAL_S, seconds)
+    return max(MIN_INTERVAL_S, seconds)
 
 
 def _replaced(value: Any, pod: Pod, container: Container) -> Any:
     if isinstance(value, Mapping):
-        return {key: _replaced(one, pod, container) for key, one in value.items()}
+        return {key: _replaced(item, pod, container) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replaced(one, pod, container) for one in value]
+        return [_replaced(item, pod, container) for item in value]
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: _variable(found[1], pod, container), value)
+        return _VARIABLE.sub(lambda match: _variable(match[1], pod, container), value)
     return value
 
 
@@ -192,12 +195,12 @@ def _variable(name: str, pod: Pod, container: Container) -> str:
         **dict(_ports(container)),
     }
     if name not in known:
-        raise ConfigurationError(f"%%{name}%% has no value here; known are {', '.join(known)}")
+        raise ConfigurationError(f"%%{name}%% has no value here; available are {', '.join(known)}")
     return known[name]
 
 
 def _ports(container: Container) -> Iterator[tuple[str, str]]:
-    """`port` is the highest one, `port_0` the lowest, `port_http` the one of that name."""
+    """Yield port variables: `port` is the highest port, `port_0` the lowest, `port_http` the port with that name."""
     ports = sorted(container.ports, key=lambda port: port.number)
     for index, port in enumerate(ports):
         yield f"port_{index}", str(port.number)

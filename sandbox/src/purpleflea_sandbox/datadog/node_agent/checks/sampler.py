@@ -1,7 +1,7 @@
-"""From what checks submit to what the aggregator takes: totals become differences, differences per time become rates.
+"""Convert submissions of checks to metrics for the aggregator: totals become differences, or rates.
 
-Pure but for its memory of the last totals, which ends with the instance. The numbers are those of the Agent's
-`aggregator` module, which checks are written against.
+Pure except for the last totals, which are kept per instance. The numbers are those of the Agent's `aggregator`
+module, which checks use.
 """
 
 import math
@@ -20,7 +20,7 @@ _PLAIN: Mapping[int, MetricType] = {
     HISTOGRAM: MetricType.HISTOGRAM,
 }
 
-Key = tuple[str, tuple[str, ...]]
+MetricKey = tuple[str, tuple[str, ...]]
 
 
 class Sampler:
@@ -28,12 +28,12 @@ class Sampler:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._last: dict[str, dict[Key, tuple[float, float]]] = {}
+        self._last: dict[str, dict[MetricKey, tuple[float, float]]] = {}
 
     def metrics(
         self, check_id: str, submitted: Sequence[Sequence[Any]], now: float
     ) -> Iterator[Metric]:
-        """The metrics of one run. What cannot be sampled is counted."""
+        """Yield the metrics of a run. A value that cannot be sampled is counted."""
         last = self._last.setdefault(check_id, {})
         for kind, name, value, tags, _, flush_first in submitted:
             key = (str(name), tuple(str(tag) for tag in tags))
@@ -51,7 +51,7 @@ class Sampler:
                 self._counters.add("checks.unsupported")
 
     def forget(self, check_id: str) -> None:
-        """The instance runs no more."""
+        """Remove the totals of an instance that is no longer scheduled."""
         self._last.pop(check_id, None)
 
 
@@ -62,9 +62,9 @@ def _difference(
     *,
     is_first_known: bool,
 ) -> tuple[MetricType, float] | None:
-    """The growth since the last run; None for the first total, and for one that began anew.
+    """Return the growth since the last run. Returns None for the first total, and if a total was reset.
 
-    A check that saw the series begin says so, and then a first total is growth as a whole.
+    If the check reports that it observed the start of the series, the first total counts as growth.
     """
     now, value = current
     if before is None or value < before[1]:
@@ -76,5 +76,5 @@ def _difference(
     return (MetricType.GAUGE, grown / elapsed) if elapsed > 0 else None
 
 
-def _metric(key: Key, kind: MetricType, value: float) -> Metric:
+def _metric(key: MetricKey, kind: MetricType, value: float) -> Metric:
     return Metric(name=key[0], type=kind, values=(value,), tags=key[1])

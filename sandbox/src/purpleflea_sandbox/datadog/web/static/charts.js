@@ -1,4 +1,4 @@
-// Options of the chart library for each kind of picture. Drawn on canvas alone: the page's policy forbids inline styles.
+// Options of the chart library for each chart type. Charts use canvas only, because the page's policy forbids inline styles.
 import { figure, shortTime, time } from "./format.js";
 
 const PALETTE = {
@@ -9,55 +9,55 @@ const HEAT = {
   light: ["#ece6fb", "#c4b0f3", "#9674e6", "#6d3fd6", "#3c1a8c"],
   dark: ["#2d2548", "#4a3a7d", "#7459c2", "#a58bf5", "#e4dbff"],
 };
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
-function colours() {
+function colors() {
   const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  return { ink: of("ink"), soft: of("soft"), line: of("line"), faint: of("faint"), card: of("card"), theme: document.documentElement.dataset.theme };
+  const variable = (name) => style.getPropertyValue(`--${name}`).trim();
+  return { ink: variable("ink"), soft: variable("soft"), line: variable("line"), faint: variable("faint"), card: variable("card"), theme: document.documentElement.dataset.theme };
 }
 
-function base(look) {
+function base(palette) {
   return {
-    animation: !calm.matches, animationDuration: 300, animationDurationUpdate: 300,
+    animation: !reducedMotion.matches, animationDuration: 300, animationDurationUpdate: 300,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-    color: PALETTE[look.theme],
+    color: PALETTE[palette.theme],
     grid: { left: 4, right: 12, top: 12, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     tooltip: {
-      renderMode: "richText", confine: true, backgroundColor: look.card, borderColor: look.line,
-      textStyle: { color: look.ink, fontSize: 12 }, axisPointer: { lineStyle: { color: look.soft }, crossStyle: { color: look.soft } },
+      renderMode: "richText", confine: true, backgroundColor: palette.card, borderColor: palette.line,
+      textStyle: { color: palette.ink, fontSize: 12 }, axisPointer: { lineStyle: { color: palette.soft }, crossStyle: { color: palette.soft } },
     },
   };
 }
 
-const valueAxis = (look, more = {}) => ({
-  type: "value", splitNumber: 3, axisLabel: { color: look.soft, fontSize: 11, formatter: (value) => figure(value) },
-  splitLine: { lineStyle: { color: look.faint } }, ...more,
+const valueAxis = (palette, more = {}) => ({
+  type: "value", splitNumber: 3, axisLabel: { color: palette.soft, fontSize: 11, formatter: (value) => figure(value) },
+  splitLine: { lineStyle: { color: palette.faint } }, ...more,
 });
 
-const categories = (look, names, more = {}) => ({
-  type: "category", data: names, axisTick: { show: false }, axisLine: { lineStyle: { color: look.line } },
-  axisLabel: { color: look.soft, fontSize: 11, hideOverlap: true }, ...more,
+const categories = (palette, names, more = {}) => ({
+  type: "category", data: names, axisTick: { show: false }, axisLine: { lineStyle: { color: palette.line } },
+  axisLabel: { color: palette.soft, fontSize: 11, hideOverlap: true }, ...more,
 });
 
 export function lines(data) {
-  const look = colours();
+  const palette = colors();
   const bars = data.display === "bars";
   const many = data.series.length > 1;
   return {
-    ...base(look),
-    grid: { ...base(look).grid, bottom: many ? 26 : 4 },
-    legend: { show: many, type: "scroll", bottom: 0, left: 0, itemWidth: 14, itemHeight: 8, textStyle: { color: look.soft, fontSize: 11 }, pageTextStyle: { color: look.soft }, pageIconColor: look.soft },
+    ...base(palette),
+    grid: { ...base(palette).grid, bottom: many ? 26 : 4 },
+    legend: { show: many, type: "scroll", bottom: 0, left: 0, itemWidth: 14, itemHeight: 8, textStyle: { color: palette.soft, fontSize: 11 }, pageTextStyle: { color: palette.soft }, pageIconColor: palette.soft },
     tooltip: {
-      ...base(look).tooltip, trigger: "axis", order: "valueDesc",
+      ...base(palette).tooltip, trigger: "axis", order: "valueDesc",
       valueFormatter: (value) => figure(value),
     },
     xAxis: {
-      type: "time", min: data.times[0], max: data.times.at(-1), splitNumber: 4, axisLine: { lineStyle: { color: look.line } },
-      axisLabel: { color: look.soft, fontSize: 11, hideOverlap: true, formatter: (value) => shortTime(value) },
+      type: "time", min: data.times[0], max: data.times.at(-1), splitNumber: 4, axisLine: { lineStyle: { color: palette.line } },
+      axisLabel: { color: palette.soft, fontSize: 11, hideOverlap: true, formatter: (value) => shortTime(value) },
       axisPointer: { label: { formatter: ({ value }) => time(value) } },
     },
-    yAxis: valueAxis(look, bars ? {} : { scale: true }),
+    yAxis: valueAxis(palette, bars ? {} : { scale: true }),
     series: data.series.map((one) => ({
       name: one.name, type: bars ? "bar" : "line", stack: bars ? "all" : undefined, barCategoryGap: "20%",
       showSymbol: false, symbolSize: 6, lineStyle: { width: 2 }, emphasis: { focus: many ? "series" : "none" },
@@ -73,26 +73,26 @@ const rangeName = (edges, index) =>
   index === edges.length - 2 ? `${figure(edges[index])} and more` : `${figure(edges[index])} to ${figure(edges[index + 1])}`;
 
 export function distribution(data) {
-  const look = colours();
+  const palette = colors();
   return {
-    ...base(look),
-    tooltip: { ...base(look).tooltip, trigger: "axis", axisPointer: { type: "shadow" }, formatter: ([bar]) => `${rangeName(data.edges, bar.dataIndex)}\n${figure(bar.value)} values` },
-    xAxis: categories(look, ranges(data.edges)),
-    yAxis: valueAxis(look),
+    ...base(palette),
+    tooltip: { ...base(palette).tooltip, trigger: "axis", axisPointer: { type: "shadow" }, formatter: ([bar]) => `${rangeName(data.edges, bar.dataIndex)}\n${figure(bar.value)} values` },
+    xAxis: categories(palette, ranges(data.edges)),
+    yAxis: valueAxis(palette),
     series: [{ type: "bar", barCategoryGap: "8%", itemStyle: { borderRadius: [3, 3, 0, 0] }, data: data.counts }],
   };
 }
 
 export function heatMap(data) {
-  const look = colours();
-  const most = Math.max(1, ...data.cells.map(([, , count]) => count));
+  const palette = colors();
+  const maximum = Math.max(1, ...data.cells.map(([, , count]) => count));
   return {
-    ...base(look),
-    tooltip: { ...base(look).tooltip, formatter: ({ value: [column, row, count] }) => `${time(data.times[column])}\n${rangeName(data.edges, row)}: ${figure(count)}` },
-    xAxis: categories(look, data.times.map(shortTime)),
-    yAxis: categories(look, ranges(data.edges)),
-    visualMap: { show: false, min: 0, max: most, inRange: { color: HEAT[look.theme] } },
-    series: [{ type: "heatmap", data: data.cells, itemStyle: { borderWidth: 1, borderColor: look.card, borderRadius: 2 }, emphasis: { itemStyle: { borderColor: look.ink } } }],
+    ...base(palette),
+    tooltip: { ...base(palette).tooltip, formatter: ({ value: [column, row, count] }) => `${time(data.times[column])}\n${rangeName(data.edges, row)}: ${figure(count)}` },
+    xAxis: categories(palette, data.times.map(shortTime)),
+    yAxis: categories(palette, ranges(data.edges)),
+    visualMap: { show: false, min: 0, max: maximum, inRange: { color: HEAT[palette.theme] } },
+    series: [{ type: "heatmap", data: data.cells, itemStyle: { borderWidth: 1, borderColor: palette.card, borderRadius: 2 }, emphasis: { itemStyle: { borderColor: palette.ink } } }],
   };
 }
 

@@ -1,4 +1,4 @@
-// Numbers and times as people read them.
+// Format numbers and times for display.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -19,12 +19,12 @@ export function duration(ms) {
   return ms < 1000 ? `${ms.toFixed(ms < 10 ? 2 : 0)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
-export function stretch(seconds) {
+export function windowLength(seconds) {
   return seconds < 3600 ? `${seconds / 60} min` : `${seconds / 3600} h`;
 }
 
-// "Purple Flea agent: high drawdown" says everywhere on this page the first half for nothing.
+// Remove the prefix of "Purple Flea agent: high drawdown", because every name on this page has it.
 export function short(name) {
-  const [, rest] = name.match(/^Purple Flea agents?: (.*)$/) ?? [null, name];
-  return rest.charAt(0).toUpperCase() + rest.slice(1);
+  const [, suffix] = name.match(/^Purple Flea agents?: (.*)$/) ?? [null, name];
+  return suffix.charAt(0).toUpperCase() + suffix.slice(1);
 }

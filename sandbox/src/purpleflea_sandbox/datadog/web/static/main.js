@@ -1,39 +1,39 @@
-// The page: asks for data every few seconds, hands it on, keeps the address in step with what is chosen.
+// Main module: fetch data every few seconds, pass it to the parts of the page, and keep the URL in sync with the selection.
 import { byId, el } from "./dom.js";
-import { figure, stretch, time } from "./format.js";
+import { figure, windowLength, time } from "./format.js";
 import { showMonitors } from "./monitors.js";
-import { showRecords } from "./records.js";
-import { wireTraces } from "./trace.js";
-import { Card, stretchBars } from "./widgets.js";
+import { showLists } from "./lists.js";
+import { addTraceListeners } from "./trace.js";
+import { Card, setBarWidths } from "./widgets.js";
 
-const EVERY_MS = 5000;
+const REFRESH_MS = 5000;
 const cards = new Map();
-let built = "";
+let currentLayout = "";
 let paused = false;
-let asking = 0;
+let latestRequest = 0;
 let span = 900;
 
-async function ask(path) {
+async function fetchData(path) {
   const response = await fetch(`/fleet/data/${path}${location.search}`);
   if (!response.ok) throw new Error(`${response.status}: ${(await response.text()).trim()}`);
   return response.json();
 }
 
 async function refresh() {
-  const mine = ++asking;
+  const request = ++latestRequest;
   try {
-    const [board, monitors, records] = await Promise.all([ask("board"), ask("monitors"), ask("records")]);
-    if (mine !== asking) return;
+    const [board, monitors, records] = await Promise.all([fetchData("board"), fetchData("monitors"), fetchData("records")]);
+    if (request !== latestRequest) return;
     showBoard(board);
     showMonitors(monitors);
-    showRecords(records);
+    showLists(records);
     byId("problem").hidden = true;
     live(paused ? "paused" : "live", `updated ${time(board.now)}`);
     document.body.dataset.refreshed = String(Number(document.body.dataset.refreshed ?? 0) + 1);
   } catch (error) {
-    if (mine !== asking) return;
+    if (request !== latestRequest) return;
     byId("problem").hidden = false;
-    byId("problem").textContent = `The stand-in does not answer (${error.message}). Trying again.`;
+    byId("problem").textContent = `The stand-in does not respond (${error.message}). Retrying.`;
     live("lost", "no connection");
   }
 }
@@ -55,13 +55,13 @@ function showBoard(board) {
   showWindows(board.windows);
   build(board);
   for (const widget of board.widgets) cards.get(widget.id).update(widget, span);
-  stretchBars(byId("dashboard"));
+  setBarWidths(byId("dashboard"));
 }
 
 function build(board) {
-  const shape = JSON.stringify(board.widgets.map((one) => [one.id, one.type, one.title, one.layout]));
-  if (shape === built) return;
-  built = shape;
+  const layout = JSON.stringify(board.widgets.map((one) => [one.id, one.type, one.title, one.layout]));
+  if (layout === currentLayout) return;
+  currentLayout = layout;
   for (const card of cards.values()) card.dispose();
   cards.clear();
   for (const widget of board.widgets) cards.set(widget.id, new Card(widget));
@@ -94,7 +94,7 @@ function showWindows(windows) {
   for (const seconds of windows) {
     const input = el("input", { type: "radio", name: "window", value: seconds, onchange: () => choose("window", seconds) });
     input.checked = seconds === span;
-    group.append(el("label", {}, input, el("span", {}, stretch(seconds))));
+    group.append(el("label", {}, input, el("span", {}, windowLength(seconds))));
   }
 }
 
@@ -105,7 +105,7 @@ function choose(name, value) {
   refresh();
 }
 
-function wire() {
+function addListeners() {
   byId("pause").addEventListener("click", ({ currentTarget }) => {
     paused = !paused;
     currentTarget.setAttribute("aria-pressed", String(paused));
@@ -120,7 +120,7 @@ function wire() {
   byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   label();
-  wireTraces();
+  addTraceListeners();
 }
 
 function theme(name) {
@@ -128,7 +128,7 @@ function theme(name) {
   localStorage.setItem("fleet-theme", name);
   label();
   for (const card of cards.values()) card.draw();
-  stretchBars(byId("dashboard"));
+  setBarWidths(byId("dashboard"));
 }
 
 function label() {
@@ -137,8 +137,8 @@ function label() {
   byId("theme").setAttribute("aria-label", dark ? "Light theme" : "Dark theme");
 }
 
-wire();
+addListeners();
 refresh();
 setInterval(() => {
   if (!paused && !document.hidden) refresh();
-}, EVERY_MS);
+}, REFRESH_MS);

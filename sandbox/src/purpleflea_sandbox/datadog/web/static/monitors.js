@@ -1,20 +1,20 @@
-// Monitors as cards that open, the worst first; what turned is said aloud.
+// Monitors as expandable cards, worst status first. Status changes are announced to screen readers.
 import { byId, el, number, show, state, table } from "./dom.js";
 import { figure, short, time } from "./format.js";
 
 const STATES = ["Alert", "Warn", "No Data", "OK"];
 let newest = null;
 
-export function showMonitors(found) {
-  tally(found.monitors);
-  const holder = byId("monitors");
-  const open = new Set([...holder.querySelectorAll("details[open]")].map((one) => one.dataset.id));
-  show(holder, found.monitors.map((one) => card(one, open.has(one.id))));
-  show(byId("objectives"), found.objectives.map(objective));
-  announce(found.told);
+export function showMonitors(data) {
+  showStatusCounts(data.monitors);
+  const container = byId("monitors");
+  const open = new Set([...container.querySelectorAll("details[open]")].map((one) => one.dataset.id));
+  show(container, data.monitors.map((one) => card(one, open.has(one.id))));
+  show(byId("objectives"), data.objectives.map(objective));
+  announce(data.notifications);
 }
 
-function tally(monitors) {
+function showStatusCounts(monitors) {
   const counts = STATES.map((name) => [name, monitors.filter((one) => one.status === name).length]);
   show(byId("tally"), counts.filter(([, count]) => count).map(([name, count]) =>
     el("li", {}, el("span", { class: "state", "data-state": name }, `${count} ${name}`))));
@@ -30,11 +30,11 @@ function card(monitor, open) {
 
 function inside(monitor) {
   const rows = monitor.groups.map((one) => [one.scope === "*" ? "all" : one.scope, state(one.status), number(figure(one.value)), { kind: "time", content: time(one.changed) }]);
-  const rest = monitor.found - monitor.groups.length;
+  const remaining = monitor.group_count - monitor.groups.length;
   return [
     monitor.refusal ? el("p", { class: "caption" }, `Not evaluated: ${monitor.refusal}`) : null,
-    rows.length ? table(`Groups of ${monitor.name}`, ["Group", "State", number("Value"), "Since"], rows) : el("p", { class: "caption" }, "No group has been seen yet."),
-    rest > 0 ? el("p", { class: "caption" }, `and ${rest} more groups`) : null,
+    rows.length ? table(`Groups of ${monitor.name}`, ["Group", "State", number("Value"), "Since"], rows) : el("p", { class: "caption" }, "No group has reported yet."),
+    remaining > 0 ? el("p", { class: "caption" }, `and ${remaining} more groups`) : null,
     el("code", {}, monitor.query),
   ];
 }
@@ -48,8 +48,8 @@ function objective(one) {
   );
 }
 
-function announce(told) {
-  const first = told[0];
+function announce(notifications) {
+  const first = notifications[0];
   if (newest !== null && first && first.at > newest && !first.reminder) {
     byId("announce").textContent = `${short(first.monitor)}: ${first.scope} is now ${first.status}`;
   }

@@ -1,7 +1,7 @@
-// Sets the theme before anything is painted. A classic script on purpose: modules run after the first paint.
+// Set the theme before the first paint. This is a classic script, because modules run after the first paint.
 "use strict";
 {
-  const kept = localStorage.getItem("fleet-theme");
-  const dark = kept ? kept === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const saved = localStorage.getItem("fleet-theme");
+  const dark = saved ? saved === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = dark ? "dark" : "light";
 }

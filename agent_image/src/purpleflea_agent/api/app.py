@@ -1,0 +1,42 @@
+"""The FastAPI application of a running agent: its routes, and the start and stop of the agent with the server.
+
+ddtrace-run instruments FastAPI. No trace middleware is added here, because each request would get two spans.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import metadata
+
+from fastapi import FastAPI
+
+from purpleflea_agent.api import health_routes, problems, trading_routes
+from purpleflea_agent.api.request_limits import BodyLimit
+from purpleflea_agent.application import Application
+
+
+def create_app(agent: Application) -> FastAPI:
+    """Create the application; serving it runs the agent."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        started = asyncio.Event()
+        running = asyncio.create_task(agent.run(started), name="agent")
+        await started.wait()
+        try:
+            yield
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+    app = FastAPI(
+        title="Purple Flea trading agent",
+        version=metadata.version("purpleflea-agent"),
+        lifespan=lifespan,
+    )
+    app.include_router(health_routes.router(agent))
+    app.include_router(trading_routes.router(agent))
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    return app

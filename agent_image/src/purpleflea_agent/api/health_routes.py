@@ -1,0 +1,157 @@
+"""Routes without authentication: health, readiness, metrics, status, trading mode. Their answers contain no secrets."""
+
+from datetime import timedelta
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+
+from purpleflea_agent.api.bodies import (
+    HealthAnswer,
+    PositionAnswer,
+    StatusAnswer,
+    TodayAnswer,
+)
+from purpleflea_agent.api.problems import Problem, documented
+from purpleflea_agent.application import Application
+from purpleflea_agent.journal import JournalError
+from purpleflea_agent.telemetry import drop_counters, metrics
+from purpleflea_contract import quantities
+from purpleflea_contract.control import Acknowledgement, Mode
+
+METRICS_EXAMPLE = """\
+# HELP agent_positions_open_count Open positions of the market.
+# TYPE agent_positions_open_count gauge
+agent_positions_open_count{agent_id="momentum-0",market="btc-usd",strategy="momentum"} 1.0
+"""
+STALE_INTERVALS = 2
+STALENESS_MARGIN_S = 30.0
+"""Time beyond STALE_INTERVALS after which the exchange counts as unreachable."""
+_MODES: dict[Mode, Literal["ready", "halted", "stopped"]] = {
+    Mode.ACTIVE: "ready",
+    Mode.HALTED: "halted",
+    Mode.STOPPED: "stopped",
+}
+
+
+def router(agent: Application) -> APIRouter:
+    """Create the routes of a running agent."""
+    routes = APIRouter()
+
+    @routes.get("/healthz", responses=documented(503))
+    async def healthz() -> HealthAnswer:
+        """The process answers and its trading loop runs."""
+        if not agent.loop.is_running:
+            raise Problem(503, "not_running", "the trading loop does not run: restart the process")
+        return HealthAnswer(status="ok")
+
+    @routes.get("/readyz", responses=documented(503))
+    async def readyz() -> HealthAnswer:
+        """The agent can trade, or its mode is Halted or Stopped."""
+        reason = _not_ready_reason(agent)
+        if reason is not None:
+            raise Problem(503, "not_ready", reason)
+        return HealthAnswer(status=_MODES[agent.control.mode])
+
+    @routes.get("/v1/control")
+    async def control() -> Acknowledgement:
+        """Acknowledgement of control.json: the trading mode that the agent acts on."""
+        agent.control.refresh()
+        return agent.control.acknowledged(
+            at_rest=await _is_drained(agent),
+            sending=_is_sending(agent),
+            flattened=agent.shutdown.flattened,
+            left_undone=agent.shutdown.incomplete,
+        )
+
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"example": METRICS_EXAMPLE}}}},
+    )
+    async def metrics_page(request: Request) -> Response:
+        """Every metric of the contract: OpenMetrics if the Accept header asks for it, else Prometheus text."""
+        page, content_type = metrics.emitter().exposed(request.headers.get("accept", ""))
+        return Response(page, headers={"Content-Type": content_type})
+
+    @routes.get("/v1/status", responses=documented(503))
+    async def status() -> StatusAnswer:
+        """Positions, profit, orders and dropped telemetry."""
+        return await _status(agent)
+
+    return routes
+
+
+def _is_sending(agent: Application) -> bool:
+    return agent.orders.is_sending or agent.escrows.is_sending
+
+
+async def _is_drained(agent: Application) -> bool:
+    if not agent.control.is_halted or _is_sending(agent):
+        return False
+    return agent.shutdown.is_drained if agent.control.is_stopped else await _is_settled(agent)
+
+
+async def _is_settled(agent: Application) -> bool:
+    """Return whether the outcome of everything that was sent is known; False if the journal cannot be read."""
+    try:
+        orders = await agent.journal.unfinished()
+        escrows = await agent.journal.unfinished_escrows()
+    except JournalError:
+        return False
+    return not any(entry.is_unsettled for entry in orders) and not any(
+        entry.is_unsettled for entry in escrows
+    )
+
+
+def _not_ready_reason(agent: Application) -> str | None:
+    if agent.control.is_halted:
+        return None
+    if agent.key_file.key() is None:
+        return f"the API key file {agent.key_file.path} is missing or empty"
+    if agent.journal.write_error is not None:
+        return f"no order can be written to the journal: {agent.journal.write_error}"
+    interval = quantities.duration(agent.settings.trading.interval)
+    return staleness(agent.account.since_refresh_s, interval=interval)
+
+
+def staleness(since_refresh_s: float | None, *, interval: timedelta) -> str | None:
+    """Describe an account that was last read too long ago (None: never); None if it is recent enough."""
+    if since_refresh_s is None:
+        return "the exchange was not reached yet"
+    if since_refresh_s > STALE_INTERVALS * interval.total_seconds() + STALENESS_MARGIN_S:
+        return f"the account could not be read from the exchange for {since_refresh_s:.0f} s"
+    return None
+
+
+async def _status(agent: Application) -> StatusAnswer:
+    account = agent.account
+    dropped = drop_counters.counts()
+    positions = tuple(
+        PositionAnswer(
+            market=item.market,
+            size=item.size,
+            mark_price=item.mark_price,
+            notional_usd=item.notional_usd,
+            unrealized_pnl_usd=item.unrealized_pnl_usd,
+            realized_pnl_usd=item.realized_pnl_usd,
+        )
+        for item in account.portfolio.positions
+    )
+    day, daily_stats = await agent.journal.today()
+    return StatusAnswer(
+        agent_id=agent.environment.agent_id,
+        strategy=agent.settings.strategy,
+        mode=agent.control.mode,
+        markets=agent.settings.markets,
+        positions=positions,
+        realized_pnl_usd=account.realized_pnl,
+        equity_usd=account.portfolio.equity_usd,
+        peak_equity_usd=account.peak_equity_usd,
+        drawdown_pct=round(account.drawdown_pct, 4),
+        balance_usd=account.balance_usd,
+        orders=await agent.journal.counts(),
+        today=TodayAnswer.model_validate({"day": day, **daily_stats}),
+        escrows=await agent.journal.escrow_counts(),
+        telemetry_dropped=sum(dropped.values()),
+        telemetry_dropped_by_signal=dropped,
+    )

@@ -1,0 +1,125 @@
+"""Routes that move money: they require a bearer token, are bounded, and can be repeated by Idempotency-Key.
+
+Without a mounted token file they are closed.
+"""
+
+import hmac
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from purpleflea_agent.api.bodies import EscrowAnswer, EscrowBody, TradeAnswer, TradeBody
+from purpleflea_agent.api.problems import Problem, documented
+from purpleflea_agent.application import Application
+from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", pattern="^[A-Za-z0-9._:-]+$", max_length=128)
+]
+EscrowId = Annotated[str, Path(pattern="^[A-Za-z0-9._-]+$", max_length=128)]
+
+_bearer = HTTPBearer(auto_error=False, description="Content of the mounted token file.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def router(agent: Application) -> APIRouter:
+    """Create the routes of a running agent."""
+
+    async def authorized(credentials: Credentials) -> None:
+        token = agent.token_file.key() if agent.token_file else None
+        if token is None:
+            raise Problem(403, "closed", "no API token is mounted: this endpoint is closed")
+        given = credentials.credentials if credentials else ""
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise Problem(
+                401,
+                "unauthorized",
+                "the bearer token is missing or wrong",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    routes = APIRouter(
+        prefix="/v1",
+        dependencies=[Depends(authorized)],
+        responses=documented(401, 403, 408, 409, 413, 422, 502, 503, 504),
+    )
+
+    @routes.post("/trade", status_code=201)
+    async def trade(body: TradeBody, idempotency_key: IdempotencyKey = None) -> TradeAnswer:
+        """Send an order, within the limits of spec.risk."""
+        return _trade_answer(await _trade(agent, body, idempotency_key))
+
+    @routes.post("/escrow/create", status_code=201)
+    async def create(body: EscrowBody, idempotency_key: IdempotencyKey = None) -> EscrowAnswer:
+        """Open an escrow."""
+        request = EscrowRequest(
+            idempotency_key=idempotency_key or str(uuid.uuid4()),
+            counterparty_id=body.counterparty_id,
+            amount_usd=body.amount_usd,
+            description=body.description,
+        )
+        return _escrow_answer(await agent.escrows.create(request))
+
+    @routes.post("/escrow/{escrow_id}/release", responses=documented(404))
+    async def release(escrow_id: EscrowId) -> EscrowAnswer:
+        """Pay an escrow out to its counterparty."""
+        return _escrow_answer(await agent.escrows.release(escrow_id))
+
+    @routes.post("/escrow/{escrow_id}/cancel", responses=documented(404))
+    async def cancel(escrow_id: EscrowId) -> EscrowAnswer:
+        """Cancel an escrow; its amount returns to the wallet."""
+        return _escrow_answer(await agent.escrows.cancel(escrow_id))
+
+    return routes
+
+
+async def _trade(agent: Application, body: TradeBody, idempotency_key: str | None) -> Order:
+    # Only the markets of the agent, because its limits and metrics are for these.
+    if body.market not in agent.settings.markets:
+        known = ", ".join(agent.settings.markets)
+        raise Problem(422, "unknown_market", f"{body.market} is not traded here: one of {known}")
+    request = OrderRequest(
+        idempotency_key=idempotency_key or str(uuid.uuid4()),
+        market=body.market,
+        side=body.side,
+        size=body.size,
+        type=body.type,
+        price=body.price,
+    )
+    # Before the price is read, so that a known outcome is returned even if the exchange is not available.
+    previous = await agent.orders.find_by_key(request)
+    if previous is not None:
+        return previous
+    interval = agent.settings.trading.interval
+    closes = await agent.exchange.closes(body.market, interval=interval, limit=1)
+    if not closes:
+        raise Problem(502, "no_price", f"the exchange has no price of {body.market}")
+    return await agent.orders.place(request, reference_price=closes[-1])
+
+
+def _trade_answer(order: Order) -> TradeAnswer:
+    return TradeAnswer(
+        order_id=order.order_id,
+        idempotency_key=order.idempotency_key,
+        market=order.market,
+        side=order.side,
+        size=order.size,
+        type=order.type,
+        status=order.status.value,
+        price=order.price,
+        filled_size=order.filled_size,
+        fee_usd=order.fee_usd,
+        realized_pnl_usd=order.realized_pnl_usd,
+        reject_reason=order.reject_reason,
+    )
+
+
+def _escrow_answer(escrow: Escrow) -> EscrowAnswer:
+    return EscrowAnswer(
+        escrow_id=escrow.escrow_id,
+        status=escrow.status,
+        counterparty_id=escrow.counterparty_id,
+        amount_usd=escrow.amount_usd,
+    )

@@ -1,0 +1,162 @@
+"""The parts of a running agent: created once from its environment, started and stopped together.
+
+It decides nothing, and it serves no HTTP: see the package api.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.key_file import KeyFile
+from purpleflea_agent.exchange.port import Exchange
+from purpleflea_agent.exchange.seed import SeedExchange
+from purpleflea_agent.journal import Journal
+from purpleflea_agent.settings import Environment, read_settings
+from purpleflea_agent.telemetry import metrics
+from purpleflea_agent.trading import strategies
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.escrows import EscrowManager
+from purpleflea_agent.trading.faucet import FaucetClient
+from purpleflea_agent.trading.loop import TradingLoop
+from purpleflea_agent.trading.order_manager import OrderManager
+from purpleflea_agent.trading.order_reconciliation import OrderReconciler
+from purpleflea_agent.trading.shutdown import Shutdown
+from purpleflea_contract import quantities
+from purpleflea_contract.settings import Settings
+
+logger = logging.getLogger("purpleflea.agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """A running agent."""
+
+    environment: Environment
+    settings: Settings
+    control: ControlFile
+    key_file: KeyFile
+    token_file: KeyFile | None
+    exchange: Exchange
+    journal: Journal
+    account: Account
+    orders: OrderManager
+    escrows: EscrowManager
+    faucet: FaucetClient
+    shutdown: Shutdown
+    reconciler: OrderReconciler
+    loop: TradingLoop
+
+    async def run(self, started: asyncio.Event) -> None:
+        """Trade until canceled; then drain, flush telemetry, and close all parts."""
+        self._warn_if_no_api_key()
+        trader = asyncio.create_task(self.loop.run(), name="trading")
+        # They run until the very end, so that a change to Halted also stops the closing of positions.
+        others = {
+            asyncio.create_task(self.control.follow(), name="control"),
+            asyncio.create_task(self.shutdown.watch(), name="shutdown"),
+            asyncio.create_task(self.reconciler.run(), name="reconciliation"),
+        }
+        started.set()
+        try:
+            # Not gather, because its cancellation would cancel an order that is being sent.
+            ended, _ = await asyncio.wait({trader, *others}, return_when=asyncio.FIRST_COMPLETED)
+            if ended == {trader} and self.loop.is_stopping:
+                # The loop was stopped. The other parts serve requests until this task is canceled.
+                ended, _ = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+        finally:
+            await self._stop(trader, others)
+
+    def end(self) -> None:
+        """Let no more money leave, and stop the loop. Safe in a signal handler; `run` does the rest."""
+        self.control.end()
+        self.loop.stop()
+
+    async def _stop(self, trader: asyncio.Task[None], others: set[asyncio.Task[None]]) -> None:
+        self.end()
+        await self.faucet.stop()
+        drain = asyncio.create_task(self._drain(trader), name="drain")
+        _, late = await asyncio.wait({drain}, timeout=self.environment.drain_timeout_s)
+        if late:
+            logger.warning("Not drained before the deadline; the next start settles the journal")
+        for task in (drain, trader, *others):
+            task.cancel()
+        await asyncio.wait({drain, trader, *others}, timeout=1)
+        await self.exchange.close()
+        await self.journal.close()
+        await asyncio.to_thread(metrics.emitter().close)
+        logger.info("Stopped")
+
+    async def _drain(self, trader: asyncio.Task[None]) -> None:
+        await asyncio.wait({trader})
+        await self.shutdown.run_at_exit()
+
+    def _warn_if_no_api_key(self) -> None:
+        if self.key_file.key() is None:
+            logger.warning(
+                "No API key: not ready until the file has one", extra={"file": self.key_file.path}
+            )
+
+
+def assemble(environment: Environment) -> Application:
+    """Create all parts.
+
+    Raises:
+        SettingsError, JournalError, UnknownStrategy: The user must change something; the text is one line.
+    """
+    settings = read_settings(environment.settings_file)
+    strategy = strategies.find(settings.strategy)
+    key_file = KeyFile(environment.api_key_file)
+    exchange = SeedExchange(
+        settings.api.endpoints, key_file=key_file, agent_id=environment.agent_id
+    )
+    control = ControlFile(environment.control_file)
+    journal = Journal(environment.state_dir)
+    account = Account(
+        exchange=exchange,
+        journal=journal,
+        markets=settings.markets,
+        balance_threshold_usd=quantities.decimal(settings.risk.min_balance_usd),
+    )
+    escrows = EscrowManager(exchange=exchange, journal=journal, control=control)
+    faucet = FaucetClient(settings.faucet, exchange=exchange, journal=journal, control=control)
+    orders = OrderManager(
+        exchange=exchange,
+        journal=journal,
+        account=account,
+        control=control,
+        limits=settings.risk,
+    )
+    return Application(
+        environment=environment,
+        settings=settings,
+        control=control,
+        key_file=key_file,
+        token_file=KeyFile(environment.api_token_file) if environment.api_token_file else None,
+        exchange=exchange,
+        journal=journal,
+        account=account,
+        orders=orders,
+        escrows=escrows,
+        faucet=faucet,
+        shutdown=Shutdown(
+            orders=orders,
+            escrows=escrows,
+            journal=journal,
+            account=account,
+            control=control,
+            flatten=settings.trading.flatten_on_stop,
+            limit_s=environment.drain_timeout_s,
+        ),
+        reconciler=OrderReconciler(orders=orders, escrows=escrows, journal=journal),
+        loop=TradingLoop(
+            settings,
+            strategy=strategy,
+            exchange=exchange,
+            account=account,
+            orders=orders,
+            faucet=faucet,
+        ),
+    )

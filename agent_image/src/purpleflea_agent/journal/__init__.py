@@ -1,0 +1,10 @@
+"""The trade journal: what the agent is about to do, on disk before it is done, and the outcome.
+
+`Journal` is the interface of the event loop. The other modules are the tables of the SQLite file, each used in the
+thread of the journal only; `migrations` is the only place that creates or changes tables.
+"""
+
+from purpleflea_agent.journal.errors import JournalError, JournalTooNew
+from purpleflea_agent.journal.journal import FILE_NAME, Journal
+
+__all__ = ["FILE_NAME", "Journal", "JournalError", "JournalTooNew"]

@@ -1,0 +1,169 @@
+"""The orders of the journal: each is written before it is sent, and gets its outcome later.
+
+The store owns the open file, its transactions and its thread.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from decimal import Decimal
+
+from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
+
+WRITTEN = "written"
+"""The order is on disk and may have been sent; its outcome is unknown."""
+FAILED = "failed"
+"""The order had no effect: it was refused, or never reached the exchange."""
+RETENTION_S = 31 * 24 * 3600.0
+"""Age from which a completed order may be deleted. The volume is finite, and the exchange keeps its own records."""
+DELETE_OLD = """
+DELETE FROM orders WHERE idempotency_key IN (
+    SELECT idempotency_key FROM orders WHERE written_at < ? AND status NOT IN (?, ?)
+    ORDER BY written_at LIMIT 2
+)
+"""
+"""Delete two for each new one, so that the journal shrinks to its size in a month and no write takes long."""
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEntry:
+    """An order in the journal."""
+
+    request: OrderRequest
+    status: str
+    written_at: float
+    order: Order | None = None
+    reason: str | None = None
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether its outcome is unknown."""
+        return self.status == WRITTEN
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it is an open limit order at the exchange."""
+        return self.status == OrderStatus.OPEN.value
+
+
+class OrderTable:
+    """The table of orders in an open journal."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def write(self, request: OrderRequest, now: float) -> None:
+        """Add an order before it is sent, and delete orders past the retention."""
+        price = None if request.price is None else str(request.price)
+        self._database.execute(
+            "INSERT INTO orders (idempotency_key, market, side, size, type, price, status, written_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                request.idempotency_key,
+                request.market,
+                request.side,
+                str(request.size),
+                request.type,
+                price,
+                WRITTEN,
+                now,
+            ),
+        )
+        self._database.execute(DELETE_OLD, (now - RETENTION_S, WRITTEN, OrderStatus.OPEN.value))
+
+    def settle(self, order: Order) -> None:
+        """Record the state of an order at the exchange."""
+        self._database.execute(
+            "UPDATE orders SET status = ?, order_id = ?, fill_price = ?, filled_size = ?,"
+            " fee_usd = ?, realized_pnl_usd = ?, reason = ? WHERE idempotency_key = ?",
+            (
+                order.status.value,
+                order.order_id,
+                None if order.price is None else str(order.price),
+                str(order.filled_size),
+                str(order.fee_usd),
+                str(order.realized_pnl_usd),
+                order.reject_reason,
+                order.idempotency_key,
+            ),
+        )
+
+    def fail(self, idempotency_key: str, reason: str) -> None:
+        """Record that an order had no effect."""
+        self._database.execute(
+            "UPDATE orders SET status = ?, reason = ? WHERE idempotency_key = ?",
+            (FAILED, reason, idempotency_key),
+        )
+
+    def entry(self, idempotency_key: str) -> OrderEntry | None:
+        """Return the order of a key."""
+        rows = self._rows("SELECT * FROM orders WHERE idempotency_key = ?", idempotency_key)
+        return _entry(rows[0]) if rows else None
+
+    def unfinished(self) -> list[OrderEntry]:
+        """Return orders of unknown outcome and resting orders, oldest first."""
+        rows = self._rows(
+            "SELECT * FROM orders WHERE status IN (?, ?) ORDER BY written_at",
+            WRITTEN,
+            OrderStatus.OPEN.value,
+        )
+        return [_entry(row) for row in rows]
+
+    def count_between(self, after: float, until: float) -> int:
+        """Return the number of orders written in a span of time (seconds since the epoch)."""
+        # The end matters: after a clock stepped back, the orders of a whole day would count as new.
+        rows = self._rows(
+            "SELECT count(*) AS n FROM orders WHERE written_at > ? AND written_at <= ?",
+            after,
+            until,
+        )
+        return int(rows[0]["n"])
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of orders of each status."""
+        rows = self._rows("SELECT status, count(*) AS n FROM orders GROUP BY status")
+        return {row["status"]: int(row["n"]) for row in rows}
+
+    def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        return self._database.execute(statement, values).fetchall()
+
+
+def _entry(row: sqlite3.Row) -> OrderEntry:
+    request = OrderRequest(
+        idempotency_key=row["idempotency_key"],
+        market=row["market"],
+        side=row["side"],
+        size=Decimal(row["size"]),
+        type=row["type"],
+        price=_decimal(row["price"]),
+    )
+    return OrderEntry(
+        request=request,
+        status=row["status"],
+        written_at=row["written_at"],
+        order=_order(row, request),
+        reason=row["reason"],
+    )
+
+
+def _order(row: sqlite3.Row, request: OrderRequest) -> Order | None:
+    if row["order_id"] is None:
+        return None
+    return Order(
+        order_id=row["order_id"],
+        idempotency_key=request.idempotency_key,
+        market=request.market,
+        side=request.side,
+        size=request.size,
+        type=request.type,
+        status=OrderStatus(row["status"]),
+        price=_decimal(row["fill_price"]),
+        filled_size=_decimal(row["filled_size"]) or ZERO,
+        fee_usd=_decimal(row["fee_usd"]) or ZERO,
+        realized_pnl_usd=_decimal(row["realized_pnl_usd"]) or ZERO,
+        reject_reason=row["reason"],
+    )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

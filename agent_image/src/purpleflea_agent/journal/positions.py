@@ -1,0 +1,98 @@
+"""Positions and realized profit of each market, from the reports of the exchange and our own fills since.
+
+A report of the exchange may be older than our last fills, so it is used only if it agrees with them in size.
+Otherwise both sizes are kept, and trading.position_discrepancies decides. The store owns the open file, its
+transactions and its thread.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedPosition:
+    """A position as the exchange reports it; the report has a profit only if there is a position."""
+
+    size: Decimal = Decimal(0)
+    realized_pnl_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedPosition:
+    """A position by our own records: `reported` is the last report that agreed, `size` adds our fills since."""
+
+    size: Decimal
+    reported: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """Positions and realized profit of all markets."""
+
+    positions: dict[str, TrackedPosition]
+    realized: dict[str, Decimal]
+
+
+class PositionTable:
+    """The tables of positions and profit in an open journal."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def add_fill(self, market: str, size: Decimal, profit: Decimal) -> None:
+        """Add a fill of signed `size`. The size is ignored before the first report, which contains the fill."""
+        tracked = self._positions().get(market)
+        if tracked is not None and size:
+            self._set_position(
+                market, TrackedPosition(size=tracked.size + size, reported=tracked.reported)
+            )
+        self._set_realized(market, self._realized().get(market, Decimal(0)) + profit)
+
+    def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
+        """Use the reports that agree with our fills or are the first of a market; write only changes."""
+        positions, realized = self._positions(), self._realized()
+        for market in reported.keys() | positions.keys():
+            report = reported.get(market, ReportedPosition())
+            first = TrackedPosition(size=report.size, reported=Decimal("NaN"))
+            tracked = positions.setdefault(market, first)
+            if tracked.size != report.size:
+                continue
+            if tracked.reported != report.size:
+                positions[market] = TrackedPosition(size=report.size, reported=report.size)
+                self._set_position(market, positions[market])
+            profit = report.realized_pnl_usd
+            if profit is not None and realized.get(market) != profit:
+                realized[market] = profit
+                self._set_realized(market, profit)
+        return Reconciliation(positions=positions, realized=realized)
+
+    def accept_reported(self, market: str, size: Decimal) -> None:
+        """Replace our size by the size that the exchange reports."""
+        self._set_position(market, TrackedPosition(size=size, reported=size))
+
+    def _positions(self) -> dict[str, TrackedPosition]:
+        rows = self._database.execute("SELECT market, size, told FROM holdings").fetchall()
+        return {
+            market: TrackedPosition(size=Decimal(size), reported=Decimal(reported))
+            for market, size, reported in rows
+        }
+
+    def _realized(self) -> dict[str, Decimal]:
+        rows = self._database.execute("SELECT market, pnl_usd FROM realized").fetchall()
+        return {market: Decimal(pnl) for market, pnl in rows}
+
+    def _set_position(self, market: str, tracked: TrackedPosition) -> None:
+        self._database.execute(
+            "INSERT INTO holdings VALUES (?, ?, ?)"
+            " ON CONFLICT (market) DO UPDATE SET size = excluded.size, told = excluded.told",
+            (market, str(tracked.size), str(tracked.reported)),
+        )
+
+    def _set_realized(self, market: str, profit: Decimal) -> None:
+        self._database.execute(
+            "INSERT INTO realized VALUES (?, ?)"
+            " ON CONFLICT (market) DO UPDATE SET pnl_usd = excluded.pnl_usd",
+            (market, str(profit)),
+        )

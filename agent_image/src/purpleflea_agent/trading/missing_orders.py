@@ -1,0 +1,50 @@
+"""Orders and escrows of unknown outcome that the exchange does not show, and when they are abandoned.
+
+One "not found" proves nothing, because a read may be stale and a wall clock may step. The state is in memory only:
+after a restart the wait starts again, and meanwhile the market of an order accepts no other order.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+ABANDON_AFTER_S = 30.0
+"""Age from which a missing order counts as never received: five times the longest request."""
+ABANDON_AFTER_LOOKUPS = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class _MissingOrder:
+    since: float
+    was_sent_here: bool
+    not_found_count: int = 0
+
+
+class MissingOrderTracker:
+    """Counts how often, and for how long, the exchange has not shown each order."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._missing: dict[str, _MissingOrder] = {}
+
+    def track(self, idempotency_key: str) -> None:
+        """Start the wait for an order that this process sent and that was not answered."""
+        self._missing[idempotency_key] = _MissingOrder(since=self._monotonic(), was_sent_here=True)
+
+    def is_abandoned(self, idempotency_key: str, *, wall_age_s: float) -> bool:
+        """Count one more "not found" and return whether there were enough of them for long enough.
+
+        The age by the wall clock is used only for an order that an earlier process sent.
+        """
+        now = self._monotonic()
+        missing = self._missing.setdefault(
+            idempotency_key, _MissingOrder(since=now, was_sent_here=False)
+        )
+        missing.not_found_count += 1
+        waited_s = now - missing.since
+        age_s = waited_s if missing.was_sent_here else max(waited_s, wall_age_s)
+        return missing.not_found_count >= ABANDON_AFTER_LOOKUPS and age_s > ABANDON_AFTER_S
+
+    def resolve(self, idempotency_key: str) -> None:
+        """Remove an order whose outcome is known."""
+        self._missing.pop(idempotency_key, None)

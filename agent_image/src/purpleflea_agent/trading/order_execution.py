@@ -1,0 +1,208 @@
+"""Sending of an order, and the record of its outcome in the journal, metrics, log and trace.
+
+    journal -> send -> answer -> journal
+                  `-> no usable answer: look the order up by its idempotency key, now and later; never send it again
+
+Every order is counted once, when its outcome is known. order_manager decides whether an order may be sent.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
+
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
+from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
+from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.journal.orders import OrderEntry
+from purpleflea_agent.telemetry import logs, metrics, tracing
+from purpleflea_agent.telemetry.tracing import ActiveSpan
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.errors import OrderRejected, OrderUnsettled
+from purpleflea_agent.trading.missing_orders import MissingOrderTracker
+from purpleflea_contract import events, spans
+
+LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
+"""Delay before each look-up of an order without a usable answer."""
+LOOKUP_TIMEOUT_S = 8.0
+
+logger = logging.getLogger("purpleflea.orders")
+
+
+class OrderExecutor:
+    """Sends orders and records the outcome of each."""
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        *,
+        exchange: Exchange,
+        journal: Journal,
+        account: Account,
+        lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exchange = exchange
+        self._journal = journal
+        self._account = account
+        self._lookup_delays_s = lookup_delays_s
+        self._clock = clock
+        self._monotonic = monotonic
+        self._missing_orders = MissingOrderTracker(monotonic=monotonic)
+
+    async def send(self, request: OrderRequest) -> Order:
+        """Write an order to the journal, send it, and record its outcome.
+
+        Raises:
+            NeverSent, Refused: The order had no effect.
+            OrderUnsettled: The order may have had an effect; it is looked up later.
+        """
+        with _span(request) as span:
+            await self._journal.write(request)
+            started = self._monotonic()
+            try:
+                order = await self._place(request, span)
+            except (NeverSent, Refused) as error:
+                if isinstance(error, Refused):
+                    span.set(status_code=error.status)
+                await self._record_failure(request, error)
+                raise
+            if order.status_code is not None:
+                span.set(status_code=order.status_code)
+            latency_ms = (self._monotonic() - started) * 1000
+            span.set(latency_ms=round(latency_ms, 2))
+            metrics.record_order_latency(order.market, order.type, latency_ms)
+            try:
+                await self._record_outcome(order, span, latency_ms)
+            except JournalError as error:
+                logger.exception("Order outcome not written to the journal; looking it up later")
+                raise OrderUnsettled(request.idempotency_key) from error
+            return order
+
+    async def refresh(self, entry: OrderEntry) -> None:
+        """Look up an order of unknown outcome or a resting order, and record any change."""
+        order = await self._exchange.find_order(entry.request.idempotency_key)
+        if order is not None:
+            await self._apply_update(entry, order)
+        elif entry.is_unsettled:
+            await self._not_found(entry)
+
+    async def cancel(self, entry: OrderEntry) -> None:
+        """Cancel a resting order; a part that was filled before stays filled."""
+        if entry.order is None:
+            return
+        try:
+            order = await self._exchange.cancel_order(entry.order.order_id)
+        except Refused as error:
+            if error.status != 409:
+                raise
+            await self.refresh(entry)  # 409: the order is done already, so look up how
+        else:
+            await self._apply_update(entry, order)
+
+    async def _place(self, request: OrderRequest, span: ActiveSpan) -> Order:
+        try:
+            return await self._exchange.place_order(request)
+        except OutcomeUnknown as error:
+            if error.status is not None:
+                span.set(status_code=error.status)
+            logger.warning(
+                "No usable answer to an order; looking it up",
+                extra={**attributes(request), "error.message": str(error)},
+            )
+            order = await self._look_up(request.idempotency_key)
+            if order is None:
+                self._missing_orders.track(request.idempotency_key)
+                raise OrderUnsettled(request.idempotency_key) from error
+            return order
+
+    async def _look_up(self, idempotency_key: str) -> Order | None:
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+                for delay_s in self._lookup_delays_s:
+                    await asyncio.sleep(delay_s)
+                    try:
+                        order = await self._exchange.find_order(idempotency_key)
+                    except ExchangeError:
+                        continue
+                    if order is not None:
+                        return order
+        except TimeoutError:
+            pass
+        return None
+
+    async def _apply_update(self, entry: OrderEntry, order: Order) -> None:
+        known = entry.order
+        if known and (known.status, known.filled_size) == (order.status, order.filled_size):
+            return
+        self._missing_orders.resolve(entry.request.idempotency_key)
+        with _span(entry.request, spans.ORDER_SETTLE) as span:
+            await self._record_outcome(order, span, None)
+
+    async def _not_found(self, entry: OrderEntry) -> None:
+        key = entry.request.idempotency_key
+        age_s = max(0.0, self._clock() - entry.written_at)
+        if self._missing_orders.is_abandoned(key, wall_age_s=age_s):
+            self._missing_orders.resolve(key)
+            error = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
+            with _span(entry.request, spans.ORDER_SETTLE) as span:
+                span.fail(error)
+                await self._record_failure(entry.request, error)
+
+    async def _record_outcome(
+        self, order: Order, span: ActiveSpan, latency_ms: float | None
+    ) -> None:
+        """Record the outcome; called inside the span of the order, so that the log line has its trace id."""
+        if order.filled_size:
+            self._account.invalidate()
+        await self._journal.settle(order)
+        span.set(order_id=order.order_id)
+        if order.status is OrderStatus.OPEN:  # a resting order is counted when it is done
+            return
+        if order.status is OrderStatus.REJECTED:
+            error = OrderRejected(order.reject_reason or "no reason given")
+            span.fail(error)
+            _log_failure(order.market, error, side=order.side, size=order.size)
+            metrics.record_order_execution(order.market, error.error_type)
+            return
+        metrics.record_order_execution(order.market)
+        if order.filled_size and order.price is not None:
+            logs.log_trade_execution(
+                order.market,
+                order.side,
+                order.filled_size,
+                order.price,
+                latency_ms,
+                order.order_id,
+            )
+
+    async def _record_failure(self, request: OrderRequest, error: ExchangeError) -> None:
+        await self._journal.fail(request.idempotency_key, error.in_public)
+        metrics.record_order_execution(request.market, error.error_type)
+        _log_failure(request.market, error, side=request.side, size=request.size)
+
+
+def attributes(request: OrderRequest) -> dict[str, str | Decimal]:
+    """Return the attributes of an order in its spans and log lines."""
+    return {"market": request.market, "side": request.side, "size": request.size}
+
+
+def _span(
+    request: OrderRequest, kind: spans.Span = spans.ORDER_EXECUTE
+) -> AbstractContextManager[ActiveSpan]:
+    return tracing.span(kind, **attributes(request), order_type=request.type)
+
+
+def _log_failure(market: str, error: Exception, *, side: str, size: Decimal) -> None:
+    logs.log_event(
+        events.ORDER_FAILED,
+        {
+            "market": market,
+            "side": side,
+            "size": size,
+            "error.kind": type(error).__name__,
+            "error.message": str(error),
+        },
+    )

@@ -1,0 +1,239 @@
+"""The only place from which orders are sent, one at a time, after a last check of the trading mode and the limits.
+
+A new order must pass the mode and the limits. An order that closes a position lowers risk, so the limits do not apply
+to it, but the mode must ask for it. order_execution sends orders; the callers decide when.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.errors import ExchangeError, NeverSent
+from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
+from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.journal.orders import OrderEntry
+from purpleflea_agent.telemetry import logs, metrics
+from purpleflea_agent.trading import order_execution, risk
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
+from purpleflea_contract import events
+from purpleflea_contract.settings import Risk
+
+ORDER_PENDING = "order_pending"
+MAX_UNKNOWN, MAX_RESTING = 10, 5
+"""Orders looked up per call. They bound the requests to the exchange, however many orders are open."""
+
+logger = logging.getLogger("purpleflea.orders")
+
+
+class OrderManager:
+    """Sends orders within the limits, and settles every order that was sent."""
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        *,
+        exchange: Exchange,
+        journal: Journal,
+        account: Account,
+        control: ControlFile,
+        limits: Risk,
+        lookup_delays_s: Sequence[float] = LOOKUP_DELAYS_S,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._executor = OrderExecutor(
+            exchange=exchange,
+            journal=journal,
+            account=account,
+            lookup_delays_s=lookup_delays_s,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        self._journal = journal
+        self._account = account
+        self._control = control
+        self._limits = limits
+        self._clock = clock
+        self._refusals: dict[str, str] = {}
+        self._last_lookup: dict[str, int] = {}
+        self._lookup_count = 0
+        self._is_sending = False
+        # Two orders at the same time could both pass a limit that only one of them may pass.
+        self._lock = asyncio.Lock()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an order is being sent, or is about to be."""
+        return self._is_sending
+
+    async def find_by_key(self, request: OrderRequest) -> Order | None:
+        """Return the order that was sent under this idempotency key before, or None if there is none.
+
+        Raises:
+            KeyReused: The key belongs to a different order.
+            OrderUnsettled, NeverSent: The outcome is unknown, or the order had no effect.
+        """
+        entry = await self._journal.entry(request.idempotency_key)
+        return None if entry is None else _previous_order(entry, request)
+
+    async def place(self, request: OrderRequest, *, reference_price: Decimal) -> Order:
+        """Send an order; if the key was used for the same order before, return that order."""
+        async with self._lock:
+            with self._sending():
+                previous = await self.find_by_key(request)
+                if previous is not None:
+                    return previous
+                reason = await self._rejection_reason(request, reference_price)
+                if reason is not None:
+                    self._refuse(request, reason)
+                self._refusals.pop(request.market, None)
+                order = await self._executor.send(request)
+            if order.filled_size:
+                await self._refresh_account()
+            return order
+
+    async def close_position(self, market: str) -> Order | None:
+        """Close a position at market price, without limits; None if there is no position that is certain.
+
+        The position is read here, because another order may have changed it since the caller read it.
+        """
+        async with self._lock:
+            with self._sending():
+                self._refuse_unless_closing()
+                await self._account.refresh_portfolio()
+                size = self._account.safe_close_size(market)
+                # If an order of unknown outcome may still be filled, the size to close is not known.
+                if not size or self._is_pending(market, await self._journal.unfinished()):
+                    return None
+                self._refuse_unless_closing()  # the last check before the order is sent
+                return await self._executor.send(_closing_order(market, size))
+
+    async def cancel_resting(self) -> None:
+        """Cancel all resting orders; raise the first error after all were tried."""
+        unfinished = await self._journal.unfinished()
+        errors = [await self._cancel(entry.request.idempotency_key) for entry in unfinished]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    async def settle_unfinished(self) -> None:
+        """Look up orders of unknown outcome and resting orders, starting with those not looked up for longest."""
+        for key in self._due(await self._journal.unfinished()):
+            async with self._lock:  # one by one, so that an order can be sent in between
+                entry = await self._journal.entry(key)
+                if entry is not None and (entry.is_unsettled or entry.is_resting):
+                    # Counted before the answer, so that a look-up that always fails is not first again.
+                    self._lookup_count += 1
+                    self._last_lookup[key] = self._lookup_count
+                    await self._executor.refresh(entry)
+
+    async def _cancel(self, key: str) -> ExchangeError | None:
+        """Cancel an order; return an error that concerns only this order, so that another can still be canceled."""
+        async with self._lock:
+            self._refuse_unless_closing()
+            entry = await self._journal.entry(key)
+            if entry is None or not entry.is_resting:
+                return None
+            try:
+                await self._executor.cancel(entry)
+            except ExchangeError as error:
+                if not error.concerns_only_this_request:
+                    raise
+                return error
+            return None
+
+    def _due(self, unfinished: Sequence[OrderEntry]) -> list[str]:
+        keys = [entry.request.idempotency_key for entry in unfinished]
+        self._last_lookup = {
+            key: self._last_lookup[key] for key in keys if key in self._last_lookup
+        }
+        by_lookup = sorted(
+            unfinished, key=lambda entry: self._last_lookup.get(entry.request.idempotency_key, 0)
+        )
+        unknown = [entry for entry in by_lookup if entry.is_unsettled][:MAX_UNKNOWN]
+        resting = [entry for entry in by_lookup if entry.is_resting][:MAX_RESTING]
+        return [entry.request.idempotency_key for entry in (*unknown, *resting)]
+
+    async def _rejection_reason(
+        self, request: OrderRequest, reference_price: Decimal
+    ) -> str | None:
+        if (reason := self._mode_block_reason()) is not None:
+            return reason
+        await self._account.ensure_fresh()
+        unfinished = await self._journal.unfinished()
+        if self._is_pending(request.market, unfinished):
+            return ORDER_PENDING
+        now = self._clock()
+        context = risk.OrderContext(
+            market=request.market,
+            # The market price matters too: a limit price that is already crossed fills at a better price.
+            notional_usd=request.size * max(request.price or reference_price, reference_price),
+            equity_usd=self._account.portfolio.equity_usd,
+            peak_equity_usd=self._account.peak_equity_usd,
+            balance_usd=self._account.balance_usd,
+            # An order that may be filled at any moment counts as a position.
+            open_markets=self._account.open_markets | {item.request.market for item in unfinished},
+            orders_last_minute=await self._journal.orders_between(now - 60, now),
+        )
+        violated = risk.refusal(context, self._limits)
+        return violated or self._mode_block_reason()  # the last check before the order is sent
+
+    def _mode_block_reason(self) -> str | None:
+        self._control.refresh()
+        return self._control.block_reason
+
+    def _refuse_unless_closing(self) -> None:
+        self._control.refresh()
+        if not self._control.may_close:
+            raise OrderRefused(self._control.control.mode.value.lower())
+
+    @staticmethod
+    def _is_pending(market: str, unfinished: Sequence[OrderEntry]) -> bool:
+        return any(item.is_unsettled and item.request.market == market for item in unfinished)
+
+    def _refuse(self, request: OrderRequest, reason: str) -> None:
+        metrics.record_risk_refusal(reason)
+        if self._refusals.get(request.market) != reason:  # log once, not at every interval
+            self._refusals[request.market] = reason
+            attributes = {**order_execution.attributes(request), "reason": reason}
+            logs.log_event(events.ORDER_REFUSED, attributes)
+        raise OrderRefused(reason)
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[None]:
+        self._is_sending = True
+        try:
+            yield
+        finally:
+            self._is_sending = False
+
+    async def _refresh_account(self) -> None:
+        try:
+            await self._account.refresh()
+        except (ExchangeError, JournalError) as error:
+            logger.warning("Account unknown after a fill", extra={"error.message": str(error)})
+
+
+def _closing_order(market: str, size: Decimal) -> OrderRequest:
+    return OrderRequest(
+        idempotency_key=str(uuid.uuid4()),
+        market=market,
+        side="sell" if size > 0 else "buy",
+        size=abs(size),
+    )
+
+
+def _previous_order(entry: OrderEntry, request: OrderRequest) -> Order:
+    if entry.request != request:
+        raise KeyReused(f"the idempotency key {request.idempotency_key} belongs to another order")
+    if entry.order is not None:
+        return entry.order
+    if entry.is_unsettled:
+        raise OrderUnsettled(request.idempotency_key)
+    raise NeverSent(entry.reason or "the order had no effect")

@@ -1,0 +1,184 @@
+"""Orderly shutdown, for the mode Stopped and for the end of the process.
+
+The agent settles what is in flight. If the user asks for it, it also cancels resting orders and closes positions. The
+time is bounded: work that is incomplete at the deadline stays in the journal or open at the exchange, is reported, and
+is retried while the process lives. ControlFile acknowledges the mode and decides whether positions may be closed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+
+from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.errors import ExchangeError, Refused
+from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.trading.account import Account
+from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.escrows import EscrowManager
+from purpleflea_agent.trading.order_manager import OrderManager
+
+RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)
+"""Delays between the attempts before the deadline; the last one repeats."""
+WATCH_INTERVAL_S = 0.25
+RETRY_INTERVAL_S = 5.0
+"""Time between attempts after the deadline."""
+
+logger = logging.getLogger("purpleflea.agent")
+
+
+class Shutdown:
+    """Drains one agent: settles its orders and escrows and, with `flatten`, closes its positions."""
+
+    def __init__(  # noqa: PLR0913 - its parts, by name
+        self,
+        *,
+        orders: OrderManager,
+        escrows: EscrowManager,
+        journal: Journal,
+        account: Account,
+        control: ControlFile,
+        flatten: bool,
+        limit_s: float,
+        retry_s: float = RETRY_INTERVAL_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._orders = orders
+        self._escrows = escrows
+        self._journal = journal
+        self._account = account
+        self._control = control
+        self._flatten = flatten
+        self._limit_s = limit_s
+        self._retry_s = retry_s
+        self._monotonic = monotonic
+        # Two attempts at the same time would each set the result.
+        self._lock = asyncio.Lock()
+        self.is_drained = False
+        """Whether the attempts ended: everything is done, or the deadline has passed."""
+        self.incomplete: str | None = None
+        """Description of the work that was not done before the deadline."""
+        self.flattened: bool | None = None
+        """Whether no position and no resting order is left; None if that was not requested or is not known yet."""
+        self._last_attempt = 0.0
+
+    async def watch(self) -> None:
+        """Drain whenever the mode is Stopped; run until canceled."""
+        while True:
+            if not self._control.is_stopped:
+                self.is_drained, self.incomplete, self.flattened = False, None, None
+            elif not self.is_drained:
+                await self._drain(is_wanted=lambda: self._control.is_stopped)
+            elif self._is_retry_due():
+                await self._retry()
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    async def run_at_exit(self) -> None:
+        """Drain before the process ends. In mode Halted no position is closed, because that would be an order."""
+        self._control.end()
+        if self.incomplete is not None:
+            self.is_drained = False
+        await self._drain(is_wanted=lambda: True)
+
+    async def _drain(self, *, is_wanted: Callable[[], bool]) -> None:
+        """Attempt until drained, past the deadline, or no longer wanted."""
+        async with self._lock:
+            deadline = self._monotonic() + self._limit_s
+            attempts = 0
+            while is_wanted() and not self.is_drained:
+                flatten = self._may_flatten()
+                incomplete = await self._attempt(flatten=flatten)
+                delay_s = RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S) - 1)]
+                if incomplete is None or self._monotonic() + delay_s > deadline:
+                    self._finish(incomplete, flatten=flatten)
+                else:
+                    attempts += 1
+                    await asyncio.sleep(delay_s)
+
+    def _may_flatten(self) -> bool:
+        self._control.refresh()
+        return self._flatten and self._control.may_close
+
+    def _is_retry_due(self) -> bool:
+        elapsed_s = self._monotonic() - self._last_attempt
+        return self.incomplete is not None and elapsed_s >= self._retry_s
+
+    async def _retry(self) -> None:
+        async with self._lock:
+            flatten = self._may_flatten()
+            self._finish(await self._attempt(flatten=flatten), flatten=flatten)
+
+    def _finish(self, incomplete: str | None, *, flatten: bool) -> None:
+        if incomplete is not None and incomplete != self.incomplete:
+            logger.warning(
+                "Shutdown deadline reached with unfinished work", extra={"left_undone": incomplete}
+            )
+        self.is_drained, self.incomplete = True, incomplete
+        self.flattened = incomplete is None if flatten else None
+        self._last_attempt = self._monotonic()
+
+    async def _attempt(self, *, flatten: bool) -> str | None:
+        """Do all steps once; return a description of what is incomplete, or None.
+
+        Every step is tried, even if an earlier one failed: an order that cannot be canceled must not keep a position
+        open.
+        """
+        texts = [
+            await _error_of(self._orders.settle_unfinished()),
+            await _error_of(self._escrows.settle_sent()),
+        ]
+        if flatten:
+            texts.append(await _error_of(self._orders.cancel_resting()))
+            texts += await self._close_positions()
+        try:
+            texts += await self._remaining(flatten=flatten)
+        except JournalError as error:
+            texts.append(str(error))
+        return "; ".join(dict.fromkeys(text for text in texts if text)) or None
+
+    async def _close_positions(self) -> list[str | None]:
+        refresh_error = await _error_of(self._account.refresh_portfolio())
+        texts = [refresh_error]
+        for market in sorted(self._account.open_markets) if refresh_error is None else ():
+            try:
+                await self._orders.close_position(market)
+            except Refused as error:  # concerns this market; another one can still be closed
+                texts.append(error.in_public)
+            except (ExchangeError, JournalError, OrderRefused, OrderUnsettled) as error:
+                texts.append(_public_text(error))
+                break
+        texts.append(await _error_of(self._account.refresh_portfolio()))
+        return texts
+
+    async def _remaining(self, *, flatten: bool) -> list[str | None]:
+        unfinished = await self._journal.unfinished()
+        unknown = {entry.request.market for entry in unfinished if entry.is_unsettled}
+        resting = {entry.request.market for entry in unfinished if entry.is_resting}
+        escrows = {
+            entry.request.counterparty_id
+            for entry in await self._journal.unfinished_escrows()
+            if entry.is_unsettled
+        }
+        return [
+            _listed("orders of unknown outcome", unknown),
+            _listed("escrows of unknown outcome, to", escrows),
+            _listed("resting orders", resting if flatten else ()),
+            _listed("open positions", self._account.open_markets if flatten else ()),
+        ]
+
+
+def _listed(title: str, names: Collection[str]) -> str | None:
+    return f"{title}: {', '.join(sorted(names))}" if names else None
+
+
+async def _error_of(work: Awaitable[object]) -> str | None:
+    """Await the work; return the public text of its error, or None."""
+    try:
+        await work
+    except (ExchangeError, JournalError, OrderRefused, OrderUnsettled) as error:
+        return _public_text(error)
+    return None
+
+
+def _public_text(error: Exception) -> str:
+    return error.in_public if isinstance(error, ExchangeError) else str(error)

@@ -1,0 +1,85 @@
+"""What a client may cost, over real sockets and with short limits."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from purpleflea_agent.api.request_limits import BodyLimit, TimeoutProtocol
+from support.waiting import wait_for
+
+LIMIT_S = 0.3
+HEAD = b"POST / HTTP/1.1\r\nHost: agent\r\n"
+
+
+class Impatient(TimeoutProtocol):
+    head_timeout_s = LIMIT_S
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    async def echo(request: Request) -> Response:
+        return PlainTextResponse(await request.body())
+
+    app = Starlette(routes=[Route("/", echo, methods=["POST"])])
+    limited = BodyLimit(app, timeout_s=LIMIT_S)
+    config = uvicorn.Config(
+        limited, host="127.0.0.1", port=0, log_config=None, lifespan="off", http=Impatient
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started, what="the server's start")
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connected:
+        yield connected
+
+
+def answer(client: socket.socket) -> bytes:
+    """Everything until the server closes; a TimeoutError where it does not."""
+    heard = b""
+    while part := client.recv(65536):
+        heard += part
+    return heard
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HT", HEAD, HEAD + b"X-Slow: 1"])
+def test_a_request_that_never_comes_to_its_body_is_cut_off(
+    client: socket.socket, sent: bytes
+) -> None:
+    client.sendall(sent)
+    assert answer(client) == b""
+
+
+def test_a_second_request_has_no_more_time_than_the_first(client: socket.socket) -> None:
+    client.sendall(HEAD + b"Content-Length: 2\r\n\r\nok")
+    assert client.recv(65536).endswith(b"ok")
+    client.sendall(b"POST / HT")
+    assert answer(client) == b""
+
+
+def test_a_body_that_takes_too_long_is_a_408(client: socket.socket) -> None:
+    client.sendall(HEAD + b"Content-Length: 10\r\n\r\nslow")
+    heard = answer(client)
+    assert heard.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"too_slow"' in heard
+
+
+def test_a_client_that_goes_away_in_its_body_harms_nobody(port: int, client: socket.socket) -> None:
+    client.sendall(HEAD + b"Content-Length: 10\r\n\r\nslow")
+    client.close()
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as other:
+        other.sendall(HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
+        assert answer(other).endswith(b"ok")
