@@ -1,1 +1,1 @@
-"""Measurements, run by hand or by make: figures and ratios, never a test's verdict."""
+"""Benchmarks, run by hand or with make. They report figures and ratios, and never fail a test."""

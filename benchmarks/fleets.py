@@ -1,6 +1,6 @@
-"""What many agents cost the operator: a process of its own against a fake API server whose StatefulSets get pods.
+"""Cost of many agents for the operator, as a process against a fake API server that creates pods for StatefulSets.
 
-The fake server shares the machine; the operator's processor time is its own.
+The fake server shares the machine. The CPU time of the operator is measured separately.
 """
 
 import json
@@ -24,18 +24,18 @@ from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 
 NAMESPACE = "trading"
-LOOK_S = 0.25
+POLL_S = 0.25
 LIMIT_S = 600.0
 IDLE_S = 20.0
-LISTS_OF_A_START = 3
-"""First list, kopf's, and the sweep after it: the last thing a start does."""
-AS_IN_ITS_IMAGE = """
+LISTS_AT_START = 3
+"""Initial list, list of kopf, and the sweep after it, which is the last step of a start."""
+AS_IN_THE_IMAGE = """
 import sys
-sys.modules["kubernetes"] = None  # installed here, not there; kopf imports it where it can
+sys.modules["kubernetes"] = None  # kopf imports it if it is installed; the image does not have it
 from purpleflea_operator.agent_client.http import HttpAgentClient
 async def losses(self, address):
     return {}
-HttpAgentClient.losses = losses  # pods are pretended here: unanswered questions would be told in each status
+HttpAgentClient.losses = losses  # pods are simulated here, and failed probes would be reported in each status
 from purpleflea_operator.__main__ import main
 sys.exit(main())
 """
@@ -44,20 +44,20 @@ DEPTH = re.compile(r"^purpleflea_operator_queue_depth (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """What one phase came to."""
+    """Results of a phase."""
 
     seconds: float
     cpu_s: float
     writes: Counter[str]
     reads: int
     deepest: int
-    """Most agents in line at once, as seen."""
+    """Largest observed length of the work queue."""
     resident_mib: float
     peak_mib: float
 
 
 class Operator:
-    """The operator as a process, with an address for its metrics."""
+    """Runs the operator as a child process with a metrics port."""
 
     def __init__(self, server: ApiServer, folder: Path) -> None:
         self._server = server
@@ -68,37 +68,37 @@ class Operator:
             "PURPLEFLEA_OPERATOR_HEALTH_PORT": str(self._port),
             "PURPLEFLEA_OPERATOR_LOG_LEVEL": "WARNING",
         }
-        self._process = subprocess.Popen([sys.executable, "-c", AS_IN_ITS_IMAGE], env=environment)
+        self._process = subprocess.Popen([sys.executable, "-c", AS_IN_THE_IMAGE], env=environment)
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """Process id."""
         return self._process.pid
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop the process with SIGTERM."""
         self._process.terminate()
         self._process.wait(timeout=30)
 
     def phase(
-        self, is_over: Callable[[], bool], *, begin: Callable[[], None] = lambda: None
+        self, is_complete: Callable[[], bool], *, begin: Callable[[], None] = lambda: None
     ) -> Phase:
-        """Begin a phase and wait for its end; what was used meanwhile."""
+        """Start a phase and wait until it is complete. Return the resources that it used."""
         began, cpu = time.monotonic(), process.cpu_s(self.pid)
         self._server.clear()
         begin()
         deepest = 0
-        while not is_over():
+        while not is_complete():
             if self._process.poll() is not None:
-                raise RuntimeError(f"the operator ended with {self._process.returncode}")
+                raise RuntimeError(f"the operator exited with {self._process.returncode}")
             if time.monotonic() - began > LIMIT_S:
-                raise TimeoutError(f"not over after {LIMIT_S:g} s")
+                raise TimeoutError(f"phase not complete after {LIMIT_S:g} s")
             deepest = max(deepest, self._depth())
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         return self._phase(began, cpu, deepest)
 
     def idle(self, seconds: float) -> Phase:
-        """Do nothing, and look at nothing, for some seconds."""
+        """Do nothing and send no requests for some seconds. Return the resources that the operator used."""
         began, cpu = time.monotonic(), process.cpu_s(self.pid)
         self._server.clear()
         time.sleep(seconds)
@@ -120,29 +120,29 @@ class Operator:
         url = f"http://127.0.0.1:{self._port}/metrics"
         try:
             with urllib.request.urlopen(url, timeout=5) as response:
-                found = DEPTH.search(response.read().decode())
+                depth = DEPTH.search(response.read().decode())
         except urllib.error.URLError:
             return 0
-        return int(float(found.group(1))) if found else 0
+        return int(float(depth.group(1))) if depth else 0
 
 
-def measured(agents: int) -> dict[str, Phase]:
-    """All phases: made, idle, changed, restarted."""
-    found = {}
+def measure(agents: int) -> dict[str, Phase]:
+    """Run all phases: created, idle, changed, restarted."""
+    phases = {}
     with ApiServer(runs_statefulsets=True, history_limit=100_000) as server:
         server.put(a_datadog_daemon_set(host_ports=True))
         with _running(server) as operator:
             operator.phase(lambda: _has_started(server))
-            found["made"] = operator.phase(
-                lambda: _all_ready(server), begin=lambda: _make(server, agents)
+            phases["created"] = operator.phase(
+                lambda: _all_ready(server), begin=lambda: _create(server, agents)
             )
-            found["idle"] = operator.idle(IDLE_S)
-            found["changed"] = operator.phase(
+            phases["idle"] = operator.idle(IDLE_S)
+            phases["changed"] = operator.phase(
                 lambda: _all_ready(server), begin=lambda: _change(server, agents)
             )
         with _running(server) as operator:
-            found["restarted"] = operator.phase(lambda: _has_started(server))
-    return found
+            phases["restarted"] = operator.phase(lambda: _has_started(server))
+    return phases
 
 
 @contextmanager
@@ -168,10 +168,10 @@ def _is_ready(agent: dict[str, object]) -> bool:
 
 
 def _has_started(server: ApiServer) -> bool:
-    return len(server.lists(resource="daemonsets")) >= LISTS_OF_A_START
+    return len(server.lists(resource="daemonsets")) >= LISTS_AT_START
 
 
-def _make(server: ApiServer, agents: int) -> None:
+def _create(server: ApiServer, agents: int) -> None:
     for number in range(agents):
         server.put(an_agent(f"agent-{number:05}", uid=f"uid-{number}"))
 

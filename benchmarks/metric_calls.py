@@ -1,4 +1,4 @@
-"""What a metric costs: against the page's code on the same server, at 20,000 calls a second, and without any reader."""
+"""Cost of a metric call: compared with the integration page, at 20,000 calls per second, and without a receiver."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ OURS: Sequence[Call] = (
     lambda: metrics.record_order_latency("BTC-USD", "market", 12.5),
     lambda: metrics.record_faucet_claim("claimed"),
 )
-THE_PAGES: Sequence[Call] = (
+PAGE: Sequence[Call] = (
     lambda: page.record_pnl("BTC-USD", 1.5),
     lambda: page.record_order_latency("BTC-USD", "market", 12.5),
     lambda: page.record_faucet_claim("claimed"),
@@ -32,7 +32,7 @@ THE_PAGES: Sequence[Call] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Medians, in nanoseconds per call, of the same calls in the same run."""
+    """Median nanoseconds per call. Both sides make the same calls in the same run."""
 
     ours_ns: float
     page_ns: float
@@ -40,21 +40,21 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """A steady rate of calls inside an event loop."""
+    """Results of a constant rate of calls in an event loop."""
 
     calls: int
     call_ns: float
     lag_ms: float
     own_lag_ms: float
-    """The part of a lag in which threads of this process ran: the rest is the machine's."""
+    """Part of the lag in which threads of this process ran. The machine causes the rest."""
     idle_lag_ms: float
     counted: int
     lost: int
 
 
 @dataclass(slots=True, kw_only=True)
-class Steady:
-    """What was seen of each tick of a steady rate: nanoseconds a call, seconds of lateness."""
+class TickSamples:
+    """Measurements per tick of a constant rate: nanoseconds per call, and seconds of lag."""
 
     calls: int = 0
     costs: list[float] = field(default_factory=list)
@@ -63,36 +63,36 @@ class Steady:
 
 
 def cost() -> Cost:
-    """Both on one server, in turns, so that whatever else the machine does meets both."""
+    """Measure both against the same server in alternation, so that other load on the machine affects both."""
     with SinkProcess() as sink:
         page.start(sink.port)
         emitter = _installed(f"udp://127.0.0.1:{sink.port}")
         samples: tuple[list[float], list[float]] = ([], [])
         for _ in range(BATCHES):
-            for calls, into in zip((OURS, THE_PAGES), samples, strict=True):
+            for calls, into in zip((OURS, PAGE), samples, strict=True):
                 into.extend(_timed(call) for call in calls)
         emitter.close()
     return Cost(ours_ns=statistics.median(samples[0]), page_ns=statistics.median(samples[1]))
 
 
-def with_a_reader(seconds: int) -> Load:
-    """Counts sent at a steady rate; lost is what the server has not heard of them."""
+def with_receiver(seconds: int) -> Load:
+    """Send counts at a constant rate. Counts that the server did not receive are lost."""
     with SinkProcess() as sink:
         emitter = _installed(f"udp://127.0.0.1:{sink.port}")
-        steady = asyncio.run(_steady(seconds))
+        samples = asyncio.run(_steady(seconds))
         emitter.close()
-        heard = sink.heard()
-    counted = int(heard[contract.FAUCET_CLAIMS.name]["sum"])
-    counted += int(heard[contract.ORDER_LATENCY.name]["values"])
-    return _load(steady, counted)
+        received = sink.received()
+    counted = int(received[contract.FAUCET_CLAIMS.name]["sum"])
+    counted += int(received[contract.ORDER_LATENCY.name]["values"])
+    return _load(samples, counted)
 
 
-def without_a_reader(seconds: int, url: str) -> Load:
-    """The same, and nobody takes anything."""
+def without_receiver(seconds: int, url: str) -> Load:
+    """Send counts at a constant rate to an address without a receiver."""
     emitter = _installed(url)
-    steady = asyncio.run(_steady(seconds))
+    samples = asyncio.run(_steady(seconds))
     emitter.close()
-    return _load(steady, 0)
+    return _load(samples, 0)
 
 
 def _installed(url: str) -> Emitter:
@@ -109,25 +109,25 @@ def _timed(call: Call) -> float:
     return (time.perf_counter_ns() - started) / BATCH
 
 
-async def _steady(seconds: int) -> Steady:
+async def _steady(seconds: int) -> TickSamples:
     counting = OURS[1:]
     per_tick = int(RATE_PER_S * TICK_S / len(counting))
-    found = Steady()
+    samples = TickSamples()
     due = time.perf_counter()
-    while found.calls < seconds * RATE_PER_S:
+    while samples.calls < seconds * RATE_PER_S:
         due += TICK_S
         others = _cpu_of_other_threads()
         await asyncio.sleep(due - time.perf_counter())
-        late = time.perf_counter() - due
-        found.lags.append(late)
-        found.own_lags.append(min(late, _cpu_of_other_threads() - others))
+        lag = time.perf_counter() - due
+        samples.lags.append(lag)
+        samples.own_lags.append(min(lag, _cpu_of_other_threads() - others))
         started = time.perf_counter_ns()
         for _ in range(per_tick):
             for call in counting:
                 call()
-        found.calls += per_tick * len(counting)
-        found.costs.append((time.perf_counter_ns() - started) / (per_tick * len(counting)))
-    return found
+        samples.calls += per_tick * len(counting)
+        samples.costs.append((time.perf_counter_ns() - started) / (per_tick * len(counting)))
+    return samples
 
 
 def _cpu_of_other_threads() -> float:
@@ -144,13 +144,13 @@ async def _idle(seconds: float) -> list[float]:
     return lags
 
 
-def _load(steady: Steady, counted: int) -> Load:
+def _load(samples: TickSamples, counted: int) -> Load:
     return Load(
-        calls=steady.calls,
-        call_ns=statistics.median(steady.costs),
-        lag_ms=max(steady.lags) * 1000,
-        own_lag_ms=max(steady.own_lags) * 1000,
+        calls=samples.calls,
+        call_ns=statistics.median(samples.costs),
+        lag_ms=max(samples.lags) * 1000,
+        own_lag_ms=max(samples.own_lags) * 1000,
         idle_lag_ms=max(asyncio.run(_idle(5))) * 1000,
         counted=counted,
-        lost=steady.calls - counted,
+        lost=samples.calls - counted,
     )

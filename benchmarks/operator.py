@@ -1,8 +1,9 @@
-"""make bench-operator: what agents cost the operator, and what its writes cost an API server; into docs/benchmarks.
+"""Benchmark of the operator (make bench-operator): cost of agents and cost of writes at an API server.
 
     python -m benchmarks.operator
 
-A row says what was promised and what was seen; it exits 0 either way, as machines differ. Ratios are of one run.
+Each row has a target and the measured result. The exit code is always 0, because machines differ. Both sides of a ratio
+are measured in the same run.
 """
 
 import os
@@ -15,97 +16,110 @@ from benchmarks.report import Row
 
 TITLE = "The operator, measured"
 AGENTS = int(os.environ.get("BENCH_AGENTS", "1000"))
-TURNS = int(os.environ.get("BENCH_TURNS", "6"))
+ROUNDS = int(os.environ.get("BENCH_TURNS", "6"))
 EACH = 50
 CHILDREN_AND_STATUSES = 5
-NOTE = """Children are made by server-side apply. A POST costs the API server less, but its fields belong to the
-operator a second time, as an Update: what a later apply leaves out then stays where it is. Taking that
-ownership back would be one more write per child, more than a POST saves."""
+NOTE = """The operator creates children with server-side apply. A POST costs the API server less, but then the operator
+owns the fields twice, as Apply and as Update, so a later apply that omits a field does not remove it. Removing the
+second ownership would need another write per child, which costs more than a POST saves."""
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print the table and write docs/benchmarks."""
     console = Console()
-    found = writes.measured(TURNS, EACH * 2)
-    rows = [*_costs(found), *_ownership(found)]
+    results = writes.measure(ROUNDS, EACH * 2)
+    rows = [*_costs(results), *_ownership(results)]
     with console.status(f"{AGENTS} agents"):
-        rows += _fleet(fleets.measured(AGENTS))
+        rows += _fleet(fleets.measure(AGENTS))
     console.print(report.table(TITLE, rows))
     report.write("operator", TITLE, rows, note=NOTE)
 
 
-def _costs(found: writes.Found) -> list[Row]:
+def _costs(results: writes.Measurements) -> list[Row]:
     rows = []
     for kind in ("StatefulSet", "ConfigMap"):
-        post = found.costs[kind, "POST"]
-        for way in ("POST", "apply, new", "apply, no change", "apply, changed"):
-            cost = found.costs[kind, way]
-            ratio = f"{cost.cpu_ms / post.cpu_ms:.2f} of a POST's" if way != "POST" else ""
-            seen = f"{cost.cpu_ms:.1f} ms of the API server's processor; p50 {cost.p50_ms:.1f} ms"
+        post = results.costs[kind, "POST"]
+        for method in ("POST", "apply, new", "apply, no change", "apply, changed"):
+            cost = results.costs[kind, method]
+            ratio = f"{cost.cpu_ms / post.cpu_ms:.2f} of a POST" if method != "POST" else ""
+            result = f"{cost.cpu_ms:.1f} ms CPU of the API server; p50 {cost.p50_ms:.1f} ms"
             rows.append(
-                Row(what=f"{kind}: {way}", promised="stated", seen=f"{seen} {ratio}".strip())
+                Row(
+                    measurement=f"{kind}: {method}",
+                    target="reported",
+                    result=f"{result} {ratio}".strip(),
+                )
             )
     return rows
 
 
-def _ownership(found: writes.Found) -> list[Row]:
+def _ownership(results: writes.Measurements) -> list[Row]:
     rows = []
-    for way, said in found.ownership.items():
-        stays = "stays" if said.label_stays else "is gone"
-        seen = f"owned by {', '.join(said.managers)}; a label that the apply left out {stays}"
-        ours = way == "apply"
-        promised = "one manager; gone" if ours else "stated"
-        kept = (len(said.managers) == 1 and not said.label_stays) if ours else None
+    for method, ownership in results.ownership.items():
+        label = "stays" if ownership.label_stays else "is removed"
+        result = f"owned by {', '.join(ownership.managers)}; a label that the apply omits {label}"
+        is_ours = method == "apply"
+        target = "one manager; removed" if is_ours else "reported"
+        is_met = (len(ownership.managers) == 1 and not ownership.label_stays) if is_ours else None
         rows.append(
-            Row(what=f"made by {way}, applied afterwards", promised=promised, seen=seen, kept=kept)
+            Row(
+                measurement=f"created by {method}, applied afterwards",
+                target=target,
+                result=result,
+                is_met=is_met,
+            )
         )
     return rows
 
 
-def _fleet(found: dict[str, Phase]) -> list[Row]:
-    made, idle = found["made"], found["idle"]
+def _fleet(results: dict[str, Phase]) -> list[Row]:
+    created, idle = results["created"], results["idle"]
     return [
-        _writes(f"{AGENTS} agents made: writes per agent", made, CHILDREN_AND_STATUSES),
-        _spent(f"{AGENTS} agents made", made),
-        _line(f"{AGENTS} agents made: the line", made),
+        _writes(f"{AGENTS} agents created: writes per agent", created, CHILDREN_AND_STATUSES),
+        _cpu(f"{AGENTS} agents created", created),
+        _queue(f"{AGENTS} agents created: the work queue", created),
         Row(
-            what=f"memory with {AGENTS} agents",
-            promised="<= 256 MiB",
-            seen=f"{made.peak_mib:.0f} MiB at most, {idle.resident_mib:.0f} MiB afterwards",
-            kept=made.peak_mib <= 256,
+            measurement=f"memory with {AGENTS} agents",
+            target="<= 256 MiB",
+            result=f"{created.peak_mib:.0f} MiB at most, {idle.resident_mib:.0f} MiB afterwards",
+            is_met=created.peak_mib <= 256,
         ),
-        _writes(f"{idle.seconds:.0f} s of idling: writes", idle, 0),
+        _writes(f"{idle.seconds:.0f} s idle: writes", idle, 0),
         Row(
-            what="idling: processor",
-            promised="stated",
-            seen=f"{idle.cpu_s / idle.seconds * 100:.2f} % of one",
+            measurement="idle: CPU",
+            target="reported",
+            result=f"{idle.cpu_s / idle.seconds * 100:.2f} % of one CPU",
         ),
-        _writes("settings of all agents changed: writes per agent", found["changed"], 2),
-        _spent("settings of all agents changed", found["changed"]),
-        _writes("a restart: writes", found["restarted"], 0),
-        _spent("a restart", found["restarted"]),
+        _writes("settings of all agents changed: writes per agent", results["changed"], 2),
+        _cpu("settings of all agents changed", results["changed"]),
+        _writes("a restart: writes", results["restarted"], 0),
+        _cpu("a restart", results["restarted"]),
     ]
 
 
-def _writes(what: str, phase: Phase, promised: int) -> Row:
+def _writes(measurement: str, phase: Phase, target: int) -> Row:
     each = sum(phase.writes.values()) / AGENTS
     kinds = ", ".join(
         f"{kind} {number / AGENTS:.2f}" for kind, number in sorted(phase.writes.items())
     )
-    seen = f"{each:.2f} ({kinds})" if kinds else "0"
-    return Row(what=what, promised=f"<= {promised}", seen=seen, kept=each <= promised)
+    result = f"{each:.2f} ({kinds})" if kinds else "0"
+    return Row(measurement=measurement, target=f"<= {target}", result=result, is_met=each <= target)
 
 
-def _spent(what: str, phase: Phase) -> Row:
+def _cpu(measurement: str, phase: Phase) -> Row:
     each = phase.cpu_s / AGENTS * 1000
     reads = f"{phase.reads / AGENTS:.2f} reads of single objects"
-    seen = f"{each:.2f} ms, {reads} (in {phase.seconds:.1f} s, all told)"
-    return Row(what=f"{what}: the operator's processor per agent", promised="stated", seen=seen)
+    result = f"{each:.2f} ms, {reads} (in {phase.seconds:.1f} s in total)"
+    return Row(
+        measurement=f"{measurement}: CPU of the operator per agent",
+        target="reported",
+        result=result,
+    )
 
 
-def _line(what: str, phase: Phase) -> Row:
-    seen = f"{phase.deepest} in line at most, none after {phase.seconds:.1f} s"
-    return Row(what=what, promised="stated", seen=seen)
+def _queue(measurement: str, phase: Phase) -> Row:
+    result = f"at most {phase.deepest} queued, none after {phase.seconds:.1f} s"
+    return Row(measurement=measurement, target="reported", result=result)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What instrumentation costs an order, how long a start takes, and what 10,000 orders do to the memory.
+"""Cost of instrumentation per order, duration of a start, and memory after many orders.
 
-Agents, exchange and receivers are processes of their own. The agent's limit of 600 orders a minute stays: where more
-are needed, its wall clock runs a hundred times as fast.
+Agents, exchange and receivers are separate processes. The limit of the agent of 600 orders per minute is kept. For more
+orders, the wall clock of the agent runs a hundred times as fast.
 """
 
 import contextlib
@@ -21,8 +21,9 @@ from support.agent_process import TOKEN, AgentFolder, AgentProcess
 from support.exchange_double import KEY
 from support.receivers.trace_agent import TraceAgent
 
-TURNS, ORDERS = 110, 5
-"""Short turns, so that whatever else the machine does meets both; all together below the limit of 600 a minute."""
+ROUNDS, ORDERS = 110, 5
+"""Rounds are short, so that other load on the machine affects both sides. All orders together stay below the limit of
+600 per minute."""
 WARM_UP = 30
 BODY = {"market": "BTC-USD", "side": "buy", "size": "0.00001"}
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -41,7 +42,7 @@ UNLIMITED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trading:
-    """Orders by hand, one after the other."""
+    """Results of sequential manual orders."""
 
     per_s: float
     p50_ms: float
@@ -60,10 +61,10 @@ class Memory:
 
 @contextlib.contextmanager
 def exchange(folder: Path) -> Iterator[dict[str, str]]:
-    """A paper exchange; gives the endpoints of settings.json."""
+    """Run a paper exchange. Yields the endpoints of settings.json."""
     keys = folder / "keys"
     keys.write_text(f"{KEY} fleet\n")
-    given = {
+    settings = {
         "EXCHANGE_HOST": "127.0.0.1",
         "EXCHANGE_PORT": "0",
         "EXCHANGE_KEYS_FILE": str(keys),
@@ -73,7 +74,9 @@ def exchange(folder: Path) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "purpleflea_sandbox.exchange"]
     with (
         (folder / "exchange.log").open("wb") as log,
-        subprocess.Popen(command, env={**os.environ, **given}, stdout=log, stderr=log) as process,
+        subprocess.Popen(
+            command, env={**os.environ, **settings}, stdout=log, stderr=log
+        ) as process,
     ):
         try:
             yield dict.fromkeys(("trading", "wallet", "escrow", "faucet"), _url(folder))
@@ -92,9 +95,9 @@ def _url(folder: Path) -> str:
 
 
 def with_and_without() -> tuple[Trading, Trading]:
-    """Fully instrumented and not at all, both alive, a few orders at a time in turns."""
+    """Measure an agent with full instrumentation and one without. A few orders at a time alternate between both."""
     spent: tuple[list[float], list[float]] = ([], [])
-    with _stage() as (root, endpoints, telemetry), contextlib.ExitStack() as stack:
+    with _environment() as (root, endpoints, telemetry), contextlib.ExitStack() as stack:
         agents = []
         for environment, is_traced in ((telemetry, True), ({}, False)):
             folder = AgentFolder(root / f"traced-{is_traced}", endpoints, **UNLIMITED)
@@ -102,17 +105,17 @@ def with_and_without() -> tuple[Trading, Trading]:
             agents.append(stack.enter_context(process))
         for agent in agents:
             agent.wait_until_ready()
-            _spend(agent, WARM_UP)
-        for _ in range(TURNS):
+            _send_orders(agent, WARM_UP)
+        for _ in range(ROUNDS):
             for agent, into in zip(agents, spent, strict=True):
-                into.extend(_spend(agent, ORDERS))
+                into.extend(_send_orders(agent, ORDERS))
     return _trading(spent[0]), _trading(spent[1])
 
 
 def seconds_to_ready(times: int = 5) -> float:
-    """Median time from the start of the process to /readyz saying so, fully instrumented."""
+    """Return the median time from the start of a fully instrumented process to a successful /readyz."""
     took = []
-    with _stage() as (root, endpoints, telemetry):
+    with _environment() as (root, endpoints, telemetry):
         for number in range(times):
             folder = AgentFolder(root / f"start-{number}", endpoints, **UNLIMITED)
             started = time.monotonic()
@@ -123,21 +126,21 @@ def seconds_to_ready(times: int = 5) -> float:
 
 
 def memory(orders: int) -> Memory:
-    """The resident set of a fully instrumented agent."""
+    """Measure the resident set of a fully instrumented agent."""
     sizes = []
-    with _stage() as (root, endpoints, telemetry):
+    with _environment() as (root, endpoints, telemetry):
         folder = AgentFolder(root / "memory", endpoints, **UNLIMITED)
         with AgentProcess(folder, telemetry, program=("-c", FAST_CLOCK)) as agent:
             agent.wait_until_ready()
             sizes.append(_resident_mib(agent.pid))
             for _ in range(2):
-                _spend(agent, orders // 2)
+                _send_orders(agent, orders // 2)
                 sizes.append(_resident_mib(agent.pid))
     return Memory(at_start=sizes[0], halfway=sizes[1], at_end=sizes[2], orders=orders)
 
 
 @contextlib.contextmanager
-def _stage() -> Iterator[tuple[Path, dict[str, str], dict[str, str]]]:
+def _environment() -> Iterator[tuple[Path, dict[str, str], dict[str, str]]]:
     with (
         tempfile.TemporaryDirectory() as name,
         exchange(Path(name)) as endpoints,
@@ -148,8 +151,8 @@ def _stage() -> Iterator[tuple[Path, dict[str, str], dict[str, str]]]:
         yield Path(name), endpoints, {**metrics, **traces.environment}
 
 
-def _spend(agent: AgentProcess, orders: int) -> list[float]:
-    """Seconds of each order."""
+def _send_orders(agent: AgentProcess, orders: int) -> list[float]:
+    """Send orders. Return the seconds of each."""
     spent = []
     for _ in range(orders):
         started = time.perf_counter()
@@ -169,4 +172,4 @@ def _resident_mib(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("the process is gone")
+    raise RuntimeError("the process has exited")

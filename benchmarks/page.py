@@ -1,4 +1,4 @@
-"""What the published integration page does per metric, to compare with: one packet per call, tags joined each time."""
+"""Code of the published integration page, for comparison: one packet per call, and tags are joined in each call."""
 
 from datadog import initialize, statsd
 
@@ -11,22 +11,22 @@ BASE_TAGS = [
 
 
 def start(port: int) -> None:
-    """Point the client at a server on loopback."""
+    """Configure the client for a server on loopback."""
     initialize(statsd_host="127.0.0.1", statsd_port=port)
 
 
 def record_pnl(market: str, pnl_usd: float, realized: bool = False) -> None:
-    """The page's function."""
+    """Record the metric as on the page."""
     tags = [*BASE_TAGS, f"market:{market}", f"realized:{str(realized).lower()}"]
     statsd.gauge("agent.trade.pnl_usd", pnl_usd, tags=tags)
 
 
 def record_order_latency(market: str, order_type: str, latency_ms: float) -> None:
-    """The page's function."""
+    """Record the metric as on the page."""
     tags = [*BASE_TAGS, f"market:{market}", f"order_type:{order_type}"]
     statsd.histogram("agent.order.latency_ms", latency_ms, tags=tags)
 
 
 def record_faucet_claim(status: str) -> None:
-    """The page's function."""
+    """Record the metric as on the page."""
     statsd.increment("agent.faucet.claims_total", tags=[*BASE_TAGS, f"status:{status}"])

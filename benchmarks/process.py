@@ -1,4 +1,4 @@
-"""What a process used so far, read from /proc."""
+"""CPU time and memory of a process, read from /proc."""
 
 import os
 from pathlib import Path
@@ -8,18 +8,18 @@ _MIB_KIB = 1024
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of processor time, its own and the system's for it."""
+    """Return the CPU time in seconds, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def peak_mib(pid: int) -> float:
-    """The largest resident set so far."""
+    """Return the largest resident set since the start."""
     return _status(pid, "VmHWM:")
 
 
 def resident_mib(pid: int) -> float:
-    """The resident set now."""
+    """Return the present resident set."""
     return _status(pid, "VmRSS:")
 
 

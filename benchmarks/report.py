@@ -1,4 +1,4 @@
-"""What a measurement comes to: rows of promised and seen, as a table and as a page of docs/benchmarks."""
+"""Report of a benchmark: rows with targets and results, as a table and as a page in docs/benchmarks."""
 
 import json
 import os
@@ -13,28 +13,28 @@ DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One promise."""
+    """A measurement with its target and its result."""
 
-    what: str
-    promised: str
-    seen: str
-    kept: bool | None = None
-    """None where nothing was promised."""
+    measurement: str
+    target: str
+    result: str
+    is_met: bool | None = None
+    """None if there is no target."""
 
 
 def table(title: str, rows: list[Row]) -> Table:
-    """The rows for a terminal."""
-    found = Table(title=title)
-    for column in ("what", "promised", "seen", ""):
-        found.add_column(column)
+    """Return the rows as a table for a terminal."""
+    result = Table(title=title)
+    for column in ("measurement", "target", "result", ""):
+        result.add_column(column)
     for row in rows:
-        found.add_row(row.what, row.promised, row.seen, verdict(row))
-    return found
+        result.add_row(row.measurement, row.target, row.result, verdict(row))
+    return result
 
 
 def verdict(row: Row) -> str:
-    """Whether the promise was kept, in a word."""
-    return {True: "kept", False: "MISSED", None: ""}[row.kept]
+    """Return "met", "MISSED", or an empty string if there is no target."""
+    return {True: "met", False: "MISSED", None: ""}[row.is_met]
 
 
 def write(name: str, title: str, rows: list[Row], *, note: str = "") -> None:
@@ -44,15 +44,17 @@ def write(name: str, title: str, rows: list[Row], *, note: str = "") -> None:
     lines = [
         f"# {title}",
         "",
-        f"By `make bench-{name}`, in one run on {machine}, with other work on the machine."
-        " Ratios compare what ran in turns.",
+        f"Written by `make bench-{name}` in one run on {machine}, with other load on the machine."
+        " Both sides of a ratio alternate in the same run.",
         "",
-        "| what | promised | seen | |",
+        "| measurement | target | result | |",
         "|---|---|---|---|",
-        *(f"| {row.what} | {row.promised} | {row.seen} | {verdict(row)} |" for row in rows),
+        *(f"| {row.measurement} | {row.target} | {row.result} | {verdict(row)} |" for row in rows),
         *(["", note] if note else []),
     ]
     DOCS.mkdir(parents=True, exist_ok=True)
     DOCS.joinpath(f"{name}.md").write_text("\n".join(lines) + "\n")
-    told = {"machine": machine, "rows": [asdict(row) for row in rows]}
-    DOCS.joinpath(f"{name}.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    document = {"machine": machine, "rows": [asdict(row) for row in rows]}
+    DOCS.joinpath(f"{name}.json").write_text(
+        json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    )

@@ -1,8 +1,8 @@
-"""A DogStatsD server as a process of its own, so that reading costs the measured process nothing.
+"""DogStatsD server as a separate process, so that reading costs the measured process nothing.
 
     python -m benchmarks.sink
 
-It prints its port; the end of its input makes it print what it heard: the sum and the number of values by metric.
+The process prints its port. At the end of its input it prints the received sum and the number of values per metric.
 """
 
 import json
@@ -16,7 +16,7 @@ from support.receivers.dogstatsd import DogStatsdSink
 
 
 class SinkProcess:
-    """The running server, seen from outside. Use it as a context manager."""
+    """Runs the server as a child process. Use it as a context manager."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -25,8 +25,8 @@ class SinkProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        announced = self._process.stdout.readline() if self._process.stdout else ""
-        self.port = int(announced)
+        port = self._process.stdout.readline() if self._process.stdout else ""
+        self.port = int(port)
 
     def __enter__(self) -> Self:
         return self
@@ -38,13 +38,13 @@ class SinkProcess:
         trace: TracebackType | None,
     ) -> None:
         if self._process.poll() is None:
-            self.heard()
+            self.received()
 
-    def heard(self) -> dict[str, dict[str, float]]:
-        """End it; sum and number of values by metric."""
-        told, _ = self._process.communicate(timeout=120)
-        heard: dict[str, dict[str, float]] = json.loads(told)
-        return heard
+    def received(self) -> dict[str, dict[str, float]]:
+        """Stop the server. Return the sum and the number of values by metric."""
+        output, _ = self._process.communicate(timeout=120)
+        received: dict[str, dict[str, float]] = json.loads(output)
+        return received
 
 
 def main() -> None:
@@ -53,11 +53,11 @@ def main() -> None:
         print(sink.port, flush=True)
         sys.stdin.read()
         sink.catch_up()
-        heard: dict[str, dict[str, float]] = defaultdict(lambda: {"sum": 0.0, "values": 0})
+        received: dict[str, dict[str, float]] = defaultdict(lambda: {"sum": 0.0, "values": 0})
         for point in sink.points:
-            heard[point.name]["sum"] += sum(point.values)
-            heard[point.name]["values"] += len(point.values)
-    print(json.dumps(heard))
+            received[point.name]["sum"] += sum(point.values)
+            received[point.name]["values"] += len(point.values)
+    print(json.dumps(received))
 
 
 if __name__ == "__main__":

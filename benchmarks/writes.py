@@ -1,7 +1,8 @@
-"""What a write costs a real API server, by POST and by server-side apply; and who owns the fields then.
+"""Cost of a write at a real API server, with POST and with server-side apply, and the field ownership afterwards.
 
-The controllers are frozen meanwhile, so that only our writes are measured. Each way has its turns, so that whatever
-else the machine does meets all of them. Runs on the simulated cluster: only etcd, API server and client matter.
+The controllers are stopped meanwhile, so that only our writes are measured. The methods alternate, so that other load
+on the machine affects all of them. The benchmark runs on the simulated cluster, because only etcd, API server and
+client matter.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from support.builders import a_spec
 
 NAMESPACE = "default"
 CLUSTER = "bench"
-AT_ONCE = 8
+CONCURRENCY = 8
 LABEL = "purpleflea.com/bench"
 
 Write = Callable[[HttpKubeClient, Manifest], Awaitable[object]]
@@ -39,7 +40,7 @@ Write = Callable[[HttpKubeClient, Manifest], Awaitable[object]]
 
 @dataclass(slots=True)
 class Cost:
-    """What the writes of one way came to."""
+    """Results of the writes with one method."""
 
     seconds: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
@@ -51,37 +52,37 @@ class Cost:
 
     @property
     def cpu_ms(self) -> float:
-        """Time of the API server's processor per write."""
+        """CPU time of the API server per write."""
         return self.cpu_s / len(self.seconds) * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ownership:
-    """Who owns the fields of an object that was made one way and applied afterwards without one of its labels."""
+    """Field owners of an object that was created and then applied without one of its labels."""
 
     managers: list[str]
     label_stays: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """All that was measured."""
+class Measurements:
+    """All results."""
 
     costs: dict[tuple[str, str], Cost]
-    """By kind and way."""
+    """By kind and method."""
     ownership: dict[str, Ownership]
 
 
-def measured(turns: int, each: int) -> Found:
-    """Measure on a cluster of its own."""
+def measure(rounds: int, each: int) -> Measurements:
+    """Measure on a separate cluster."""
     provider = providers.provider(CLUSTER, "simulated")
     progress = TerminalProgress()
     provider.down(progress)
-    seen = provider.up(Options(), progress)
+    cluster = provider.up(Options(), progress)
     try:
-        os.environ["KUBECONFIG"] = str(seen.kubeconfig)
-        with _frozen(seen.pids["kube-controller-manager"]):
-            return asyncio.run(_measured(seen.pids["kube-apiserver"], turns, each))
+        os.environ["KUBECONFIG"] = str(cluster.kubeconfig)
+        with _frozen(cluster.pids["kube-controller-manager"]):
+            return asyncio.run(_measure(cluster.pids["kube-apiserver"], rounds, each))
     finally:
         provider.down(progress)
 
@@ -95,7 +96,7 @@ def _frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def _measured(api_server: int, turns: int, each: int) -> Found:
+async def _measure(api_server: int, rounds: int, each: int) -> Measurements:
     info = credentials.credentials()
     async with credentials.session(info) as session:
         cluster = HttpKubeClient(info.server, session)
@@ -104,51 +105,51 @@ async def _measured(api_server: int, turns: int, each: int) -> Found:
             "apply": await _ownership(cluster, "by-apply", _apply),
         }
         costs: dict[tuple[str, str], Cost] = {}
-        for turn in range(turns + 1):
-            batch = [children_of(f"t{turn}-{number}") for number in range(each)]
+        for number_of_round in range(rounds + 1):
+            batch = [children_of(f"t{number_of_round}-{number}") for number in range(each)]
             for kind in ("ConfigMap", "StatefulSet"):
-                made = [item for kids in batch for item in kids if item["kind"] == kind]
-                await _turn(cluster, api_server, costs, kind, made)
-            if not turn:
-                # The first turn warms up caches and connections.
+                created = [item for kids in batch for item in kids if item["kind"] == kind]
+                await _round(cluster, api_server, costs, kind, created)
+            if not number_of_round:
+                # The first round warms up caches and connections.
                 costs.clear()
-    return Found(costs=costs, ownership=ownership)
+    return Measurements(costs=costs, ownership=ownership)
 
 
-async def _turn(
+async def _round(
     cluster: HttpKubeClient,
     api_server: int,
     costs: dict[tuple[str, str], Cost],
     kind: str,
-    made: list[dict[str, Any]],
+    created: list[dict[str, Any]],
 ) -> None:
-    half = len(made) // 2
+    half = len(created) // 2
     steps: list[tuple[str, Write, list[dict[str, Any]]]] = [
-        ("POST", _post, made[:half]),
-        ("apply, new", _apply, made[half:]),
-        ("apply, no change", _apply, made[half:]),
-        ("apply, changed", _apply, [_changed(item) for item in made[half:]]),
+        ("POST", _post, created[:half]),
+        ("apply, new", _apply, created[half:]),
+        ("apply, no change", _apply, created[half:]),
+        ("apply, changed", _apply, [_changed(item) for item in created[half:]]),
     ]
-    for way, write, manifests in steps:
-        cost = costs.setdefault((kind, way), Cost())
+    for method, write, manifests in steps:
+        cost = costs.setdefault((kind, method), Cost())
         before = process.cpu_s(api_server)
-        cost.seconds += await _written(cluster, write, manifests)
+        cost.seconds += await _write_all(cluster, write, manifests)
         cost.cpu_s += process.cpu_s(api_server) - before
 
 
-async def _written(
+async def _write_all(
     cluster: HttpKubeClient, write: Write, manifests: list[dict[str, Any]]
 ) -> list[float]:
-    """Write all of them, some at once; the seconds of each."""
-    slots = asyncio.Semaphore(AT_ONCE)
+    """Write all manifests with limited concurrency. Return the seconds of each write."""
+    slots = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(manifest: dict[str, Any]) -> float:
+    async def write_one(manifest: dict[str, Any]) -> float:
         async with slots:
             began = time.perf_counter()
             await write(cluster, manifest)
             return time.perf_counter() - began
 
-    return await asyncio.gather(*(one(item) for item in manifests))
+    return await asyncio.gather(*(write_one(item) for item in manifests))
 
 
 async def _post(cluster: HttpKubeClient, manifest: Manifest) -> object:
@@ -159,11 +160,11 @@ async def _apply(cluster: HttpKubeClient, manifest: Manifest) -> object:
     return await cluster.apply(manifest)
 
 
-async def _ownership(cluster: HttpKubeClient, name: str, make: Write) -> Ownership:
+async def _ownership(cluster: HttpKubeClient, name: str, create: Write) -> Ownership:
     manifest = children_of(name)[0]
     labelled = deepcopy(manifest)
     labelled["metadata"]["labels"][LABEL] = "x"
-    await make(cluster, labelled)
+    await create(cluster, labelled)
     stored = await cluster.apply(manifest)
     metadata = stored["metadata"]
     managers = [f"{item['manager']} ({item['operation']})" for item in metadata["managedFields"]]
@@ -171,13 +172,13 @@ async def _ownership(cluster: HttpKubeClient, name: str, make: Write) -> Ownersh
 
 
 def children_of(name: str) -> list[dict[str, Any]]:
-    """What the operator makes for an agent without pods; without owner, as there is none."""
+    """Return the children of an agent without pods. They have no owner, because the agent does not exist."""
     spec = AgentSpec.model_validate(a_spec(replicas=0))
     agent = Agent(namespace=NAMESPACE, name=name, uid="none", generation=1, spec=spec)
-    made = [deepcopy(item) for item in children(agent, Defaults(image="agent:1"), NO_CONNECTION)]
-    for item in made:
+    created = [deepcopy(item) for item in children(agent, Defaults(image="agent:1"), NO_CONNECTION)]
+    for item in created:
         item["metadata"].pop("ownerReferences", None)
-    return made
+    return created
 
 
 def _changed(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_a_held_agent_starts_when_its_node_agent_responds(sandbox, without_node_
     wait_for(lambda: reason(sandbox, "held") == "NodesUncovered")
     message = telemetry(sandbox, "held")["message"]
     assert "node selector purpleflea.com/nowhere=yes does not match" in message
-    assert "1 wait for it (whenMissing: Hold)" in message
+    assert "1 waiting for it (whenMissing: Hold)" in message
     uid = sandbox.pods("held")["held-0"]["metadata"]["uid"]
     without_node_agent()
     sandbox.wait_ready("held", "held")

@@ -172,7 +172,7 @@ def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_resumes(sandbox, 
     assert others
     figures["writes of a leader that woke after its lease"] = "0"
     log = sandbox.tools.kubectl("logs", "--previous", leader, f"--namespace={NAMESPACE}")
-    assert '"message":"lease lost"' in log
+    assert '"message":"lost the lease; exiting"' in log
     sandbox.tools.kubectl("delete", "pfa/momentum", f"--namespace={namespace}")
 
 

@@ -160,7 +160,7 @@ def test_a_changed_storage_class_is_reported_and_the_pods_keep_running(kept):
     before = kept.pods()
     kept.patch(storage={"storageClassName": "fixed"})
     text = kept.wait_for_condition("StorageReady", "False", "ClassDiffers")["message"]
-    assert "only new claims are made on fixed" in text
+    assert "only new claims are created with fixed" in text
     kept.ready()
     kept.patch(storage={"storageClassName": "grows"})
     kept.ready()
@@ -204,7 +204,7 @@ def test_halting_reports_user_time_and_reason_and_waits_for_all_agents(kept):
     kept.patch(trading={"mode": "Halted"})
     text = kept.wait_for_condition("TradingActive", "False", "Halted")["message"]
     assert "by kubectl-patch at " in text
-    assert "(exchange maintenance); 2/2 acknowledged and at rest" in text
+    assert "(exchange maintenance); 2/2 agents have acknowledged it and are drained" in text
     trading = kept.sandbox.agent(kept.namespace, NAME)["status"]["trading"]
     assert (trading["mode"], trading["running"], trading["acknowledged"]) == ("Halted", 2, 2)
     kept.kubectl("delete", f"pod/{NAME}-1")

@@ -1,4 +1,4 @@
-"""Builders of the objects that tests speak about. Each returns plain manifests with only what is asked for."""
+"""Builders of manifests for tests. Each returns a plain manifest with only the requested fields."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ CREATED = "2026-01-01T00:00:00Z"
 
 
 def a_spec(**changes: Any) -> MutableManifest:
-    """A minimal valid spec, with top-level fields replaced."""
+    """Return a minimal valid spec with top-level fields replaced."""
     spec: MutableManifest = {
         "strategy": "momentum",
         "markets": ["BTC-USD"],
@@ -28,7 +28,7 @@ def an_agent(
     spec: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> MutableManifest:
-    """A PurpleFleaAgent as the API server shows it; keywords replace top-level fields of its spec."""
+    """Return a PurpleFleaAgent as the API server stores it; keywords replace top-level fields of its spec."""
     return {
         "apiVersion": kubernetes.API_VERSION,
         "kind": "PurpleFleaAgent",
@@ -51,7 +51,7 @@ def a_container(
     ports: Mapping[str, Mapping[str, int]] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> MutableManifest:
-    """A container with named ports ({name: {containerPort, hostPort?}}) and plain variables."""
+    """Return a container with named ports ({name: {containerPort, hostPort?}}) and plain variables."""
     return {
         "name": name,
         "image": image,
@@ -76,7 +76,7 @@ def a_datadog_daemon_set(
     image: str = "gcr.io/datadoghq/agent:7.81.1",
     annotations: Mapping[str, str] | None = None,
 ) -> MutableManifest:
-    """A node agent DaemonSet as Datadog's Helm chart renders it."""
+    """Return the DaemonSet of a node agent as the Helm chart of Datadog renders it."""
 
     def port(number: int) -> dict[str, int]:
         return {"containerPort": number, **({"hostPort": number} if host_ports else {})}
@@ -122,7 +122,7 @@ def a_local_service(
     ports: Mapping[str, int] | None = None,
     policy: str = "Local",
 ) -> MutableManifest:
-    """The Service by which pods reach the node agent of their own node; `ports` by their names."""
+    """Return the Service through which pods reach the node agent of their node; `ports` by their names."""
     found = {"dogstatsdport": 8125, "traceport": 8126} if ports is None else ports
     return {
         "apiVersion": "v1",
@@ -136,13 +136,13 @@ def a_local_service(
 
 
 LOCAL_SERVICES = {("datadog", "datadog-agent"): a_local_service()}
-"""The Services that belong to the DaemonSet above, as they are found."""
+"""The Services of the DaemonSet above, by namespace and name."""
 
 HOST_IP: MutableManifest = {
     "name": "DD_AGENT_HOST",
     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}},
 }
-"""What a pod has that reaches its node agent by a port of its node."""
+"""The variable of a pod that reaches its node agent through a port of its node."""
 
 
 def a_pod(
@@ -160,7 +160,7 @@ def a_pod(
     env: Sequence[Mapping[str, Any]] = (HOST_IP,),
     restarts: int = 0,
 ) -> MutableManifest:
-    """A pod of an agent."""
+    """Return a pod of an agent."""
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     if not node:
         conditions.append({"type": "PodScheduled", "status": "False", "message": message})

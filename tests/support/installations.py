@@ -272,8 +272,8 @@ def a_node_agent(
     }
 
 
-def a_terrain(facts: DatadogFacts = NO_DATADOG) -> NodeInventory:
-    """PodsByNode where agents run, of which only the node agents are known."""
-    found = NodeInventory(clock=lambda: 0.0)
-    found.facts = facts
-    return found
+def a_node_inventory(facts: DatadogFacts = NO_DATADOG) -> NodeInventory:
+    """Return an inventory without nodes, with these facts about Datadog."""
+    inventory = NodeInventory(clock=lambda: 0.0)
+    inventory.update_facts(facts)
+    return inventory

@@ -1,6 +1,6 @@
-"""Runs an async main in a thread and event loop of its own: kopf cancels every task of its loop.
+"""Runs an async main in a separate thread and event loop, because kopf cancels every task of its loop.
 
-Starts, stops and joins; passes on what the main raised. Knows nothing of what it runs.
+It starts, stops and joins the thread, and raises the exception of the main.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ Main = Callable[[threading.Event], Coroutine[Any, Any, object]]
 
 
 class KopfThread:
-    """Run main(stop_flag); setting the flag asks it to end."""
+    """Run main(stop_flag), which ends after the flag is set."""
 
     def __init__(self, main: Main, *, name: str = "operator") -> None:
         self.stop_flag = threading.Event()
@@ -26,7 +26,7 @@ class KopfThread:
         return self
 
     def join(self, timeout: float = 15.0) -> None:
-        """Wait for the end and raise what the main raised."""
+        """Wait for the end, and raise the exception of the main."""
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise TimeoutError(f"{self._thread.name} did not end within {timeout:g} s")
@@ -53,7 +53,7 @@ class KopfThread:
         try:
             self.stop()
         except BaseException:
-            # The test's own failure says more than what it did to the operator.
+            # The failure of the test explains more than its effect on the operator.
             if exc is None:
                 raise
 

@@ -1,7 +1,7 @@
-"""AgentClient that are not there: they answer as their pods on the fake API server would.
+"""Simulated agents: they respond as the pods on the fake API server would.
 
-A pod has read the control file at its start, and again when it is nudged. Tests may silence some, let them need more
-time, or leave something undone. Nothing is sent over any network.
+A pod reads the control file at its start, and again when it is nudged. Tests can make pods unresponsive, slow to drain,
+or unable to complete their work. Nothing is sent over a network.
 """
 
 import asyncio
@@ -19,24 +19,24 @@ NUDGE = "purpleflea.com/mode"
 
 
 class PaperAgents:
-    """All agents on a fake API server; a pod is told by its address."""
+    """All agents on a fake API server; the address identifies the pod."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self._lock = threading.Lock()
         self.asked: Counter[str] = Counter()
-        """Questions by name of the pod."""
-        self.silent: set[str] = set()
-        self.deaf: set[str] = set()
-        """Their kubelets take the first nudge before they hear of the ConfigMap."""
+        """Number of requests by name of the pod."""
+        self.unresponsive: set[str] = set()
+        self.stale: set[str] = set()
+        """Pods whose kubelets process the first nudge before they receive the ConfigMap."""
         self.hanging = False
-        """Whether no question is ever answered."""
-        self.restless: set[str] = set()
+        """True if no request ever gets a response."""
+        self.undrained: set[str] = set()
         self.lost: dict[str, dict[str, int]] = {}
         self.undone: dict[str, str] = {}
 
     async def control(self, address: str) -> Acknowledgement:
-        """What the agent of the pod with this address says."""
+        """Return the acknowledgement of the pod with this address."""
         pods = self._server.objects("Pod")
         pod = next((item for item in pods if item["status"].get("podIP") == address), None)
         name = pod["metadata"]["name"] if pod else ""
@@ -44,25 +44,25 @@ class PaperAgents:
             self.asked[name] += 1
         if self.hanging:
             await asyncio.Event().wait()
-        if pod is None or name in self.silent:
-            raise AgentUnreachableError("no answer: TimeoutError")
+        if pod is None or name in self.unresponsive:
+            raise AgentUnreachableError("no response: TimeoutError")
         mode = self._mode(pod["metadata"]["namespace"], pod)
-        at_rest = mode is not Mode.ACTIVE and name not in self.restless
+        at_rest = mode is not Mode.ACTIVE and name not in self.undrained
         left = self.undone.get(name) if at_rest and mode is Mode.STOPPED else None
         return Acknowledgement(mode=mode, at_rest=at_rest, left_undone=left)
 
     async def losses(self, address: str) -> Mapping[str, int]:
-        """What the agent of the pod with this address lost."""
+        """Return the drop counters of the pod with this address."""
         pods = self._server.objects("Pod")
         pod = next((item for item in pods if item["status"].get("podIP") == address), None)
         name = pod["metadata"]["name"] if pod else ""
-        if pod is None or name in self.silent:
-            raise AgentUnreachableError("no answer: TimeoutError")
+        if pod is None or name in self.unresponsive:
+            raise AgentUnreachableError("no response: TimeoutError")
         return dict(self.lost.get(name, {}))
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:
         nudged = pod["metadata"].get("annotations", {}).get(NUDGE)
-        if pod["metadata"]["name"] in self.deaf and "." not in (nudged or ""):
+        if pod["metadata"]["name"] in self.stale and "." not in (nudged or ""):
             return Mode.ACTIVE
         if nudged:
             return Mode(nudged.partition(".")[0])

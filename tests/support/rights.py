@@ -1,4 +1,4 @@
-"""What the chart allows the operator, and what it does: both as plain sets, to be compared."""
+"""The permissions that the chart grants to the operator, and those that it uses, as sets that can be compared."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ class Right:
 
 
 def rendered(*values: str) -> list[dict[str, Any]]:
-    """All manifests of the chart with these values (as in --set)."""
+    """Return all manifests of the chart with these values, as in --set."""
     sets = [f"--set={value}" for value in values]
     command = [str(HELM), "template", RELEASE, str(CHART), "--namespace=purpleflea-system", *sets]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
@@ -35,12 +35,12 @@ def rendered(*values: str) -> list[dict[str, Any]]:
 
 
 def roles(*values: str) -> list[dict[str, Any]]:
-    """All roles of the chart."""
+    """Return all roles of the chart."""
     return [item for item in rendered(*values) if item["kind"] in ROLES]
 
 
 def granted(found: Iterable[dict[str, Any]]) -> set[Right]:
-    """What roles allow."""
+    """Return the permissions of roles."""
     return {
         Right(group, resource, verb)
         for role in found
@@ -52,12 +52,12 @@ def granted(found: Iterable[dict[str, Any]]) -> set[Right]:
 
 
 def used(entries: Iterable[Entry]) -> set[Right]:
-    """What requests to a real API server take; discovery takes none."""
-    return {right for entry in entries if entry.resource for right in _taken(entry)}
+    """Return the permissions that requests to a real API server need; discovery needs none."""
+    return {right for entry in entries if entry.resource for right in _needed(entry)}
 
 
-def _taken(entry: Entry) -> Iterator[Right]:
+def _needed(entry: Entry) -> Iterator[Right]:
     yield Right(entry.group, entry.resource, entry.verb)
     if entry.verb == "patch" and entry.code == 201:
-        # An apply that makes an object takes the right to make it, too.
+        # An apply that creates an object also needs the permission to create it.
         yield Right(entry.group, entry.resource, "create")

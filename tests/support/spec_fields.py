@@ -1,6 +1,6 @@
-"""Every field of the spec, and two specs that differ in it alone. Values are found from the schema.
+"""Every field of the spec, and two specs that differ only in this field. The values come from the schema.
 
-A list is walked by one item, an optional object is there in both specs: what differs is the field, never its parent.
+A list has one item, and an optional object exists in both specs, so that only the field differs and never its parent.
 """
 
 import re
@@ -13,7 +13,7 @@ from purpleflea_operator.codegen.structural_schema import Schema, structural
 
 SPEC = structural(AgentSpec, include_free_form=True)
 Path = tuple[str, ...]
-"""Names of fields; "[]" stands for the one item of a list."""
+"""Names of fields; "[]" is the item of a list."""
 
 _WORDS = (
     *("alpha", "beta", "10s", "20s", "0.5", "0.7", "BTC-USD", "ETH-USD", "/x", "/y", "100m", "200m"),
@@ -21,7 +21,7 @@ _WORDS = (
     *("sha256:" + "ab" * 32, "sha256:" + "cd" * 32),
 )  # fmt: skip
 _FULL: dict[str, Any] = {
-    # What switches other fields on, and what is not in the schema as a default of its own.
+    # Fields that enable other fields, and required fields without a default.
     "strategy": "momentum",
     "markets": ["BTC-USD"],
     "api": {"keySecretRef": {"name": "purpleflea-api-key"}},
@@ -30,29 +30,29 @@ _FULL: dict[str, Any] = {
 
 
 def paths() -> list[Path]:
-    """All fields that hold a value."""
+    """Return all fields with a value."""
     return list(_leaves(SPEC, ()))
 
 
 def name(path: Path) -> str:
-    """The path as users write it, such as pod.env[].name."""
+    """Return the path as users write it, such as pod.env[].name."""
     return ".".join(path).replace(".[]", "[]")
 
 
 def values(path: Path) -> list[Any]:
-    """Two values of the field, or the only one that there is."""
+    """Return two values of the field, or one if it allows only one."""
     return _values(_schema(path))
 
 
 def spec_with(path: Path, value: Any) -> dict[str, Any]:
-    """A spec in which the field has this value."""
+    """Return a spec in which the field has this value."""
     spec = deepcopy(_FULL)
     _put(SPEC, spec, path, value)
     return spec
 
 
 def full_spec() -> dict[str, Any]:
-    """A spec in which every field has a value, also those that exclude each other."""
+    """Return a spec in which every field has a value, including fields that exclude each other."""
     spec = deepcopy(_FULL)
     for path in paths():
         _put(SPEC, spec, path, values(path)[-1])
@@ -107,7 +107,7 @@ def _put(node: Schema, into: dict[str, Any], path: Path, value: Any) -> None:
 
 
 def _least(node: Schema) -> dict[str, Any]:
-    """An object with its required fields only."""
+    """Return an object with only its required fields."""
     required = {key: node["properties"][key] for key in node.get("required", ())}
     return {
         key: _least(child)

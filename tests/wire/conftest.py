@@ -17,24 +17,24 @@ def server():
 
 @pytest.fixture
 def server_without_pods():
-    """A fake API server whose StatefulSets get none."""
+    """A fake API server whose StatefulSets get no pods."""
     with ApiServer() as found:
         yield found
 
 
 @pytest.fixture
 def an_operator(server):
-    """Starts operators against a fake API server; each is a context manager."""
+    """Return a function that starts operators against a fake API server; each is a context manager."""
 
     def start(against=server, *, clock=None, agents=None, **settings):
-        asked = agents or PaperAgents(against)
+        client = agents or PaperAgents(against)
 
         def connect():
             return kopf.ConnectionInfo(server=against.url)
 
         chosen = Settings(**{"health_port": 0, **settings})
         return KopfThread(
-            lambda stop: app.run(chosen, stop=stop, connect=connect, clock=clock, agents=asked)
+            lambda stop: app.run(chosen, stop=stop, connect=connect, clock=clock, agents=client)
         )
 
     return start

@@ -1,4 +1,4 @@
-"""The adapter that asks agents, against a server on loopback that answers as it likes."""
+"""HTTP client for agents, against a server on loopback."""
 
 import socket
 
@@ -12,7 +12,7 @@ from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 
 @pytest.fixture
 async def serve():
-    """Serves one handler at the paths of an agent; the adapter that asks it."""
+    """Start a server with one handler at the paths of an agent. Returns a client for it."""
     runners, sessions = [], []
 
     async def start(handler):
@@ -28,20 +28,20 @@ async def serve():
         return HttpAgentClient(sessions[-1], port=runner.addresses[0][1])
 
     yield start
-    for asking in sessions:
-        await asking.close()
+    for http_session in sessions:
+        await http_session.close()
     for runner in runners:
         await runner.cleanup()
 
 
-async def test_an_agent_says_what_it_does_about_its_mode(serve):
+async def test_an_agent_acknowledges_its_mode(serve):
     async def handler(request):
         assert "Cookie" not in request.headers
         return web.json_response(ACKNOWLEDGEMENT)
 
     agents = await serve(handler)
-    word = await agents.control("127.0.0.1")
-    assert (word.mode, word.at_rest) == (Mode.STOPPED, True)
+    acknowledgement = await agents.control("127.0.0.1")
+    assert (acknowledgement.mode, acknowledgement.at_rest) == (Mode.STOPPED, True)
     assert (await agents.control("127.0.0.1")).mode is Mode.STOPPED
 
 
@@ -50,45 +50,48 @@ def too_long():
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "error"),
     [
-        (lambda: web.json_response({}, status=503), "it answers 503"),
-        (lambda: web.json_response({"mode": "Sleeping", "at_rest": True}), "is not understood"),
-        (lambda: web.json_response({"mode": "Halted"}), "is not understood"),
-        (lambda: web.Response(text="<html>"), "is not understood"),
+        (lambda: web.json_response({}, status=503), "responded with status 503"),
+        (lambda: web.json_response({"mode": "Sleeping", "at_rest": True}), "is invalid"),
+        (lambda: web.json_response({"mode": "Halted"}), "is invalid"),
+        (lambda: web.Response(text="<html>"), "is invalid"),
         (too_long, "longer than"),
-        (lambda: web.Response(status=302, headers={"Location": "/v1/control"}), "it answers 302"),
+        (
+            lambda: web.Response(status=302, headers={"Location": "/v1/control"}),
+            "responded with status 302",
+        ),
     ],
 )
-async def test_what_is_no_acknowledgement_is_none(serve, answer, words):
-    asked = []
+async def test_an_invalid_acknowledgement_is_an_error(serve, response, error):
+    paths = []
 
     async def handler(request):
-        asked.append(request.path)
-        return answer()
+        paths.append(request.path)
+        return response()
 
     agents = await serve(handler)
-    with pytest.raises(AgentUnreachableError, match=words):
+    with pytest.raises(AgentUnreachableError, match=error):
         await agents.control("127.0.0.1")
-    assert asked == ["/v1/control"]
+    assert paths == ["/v1/control"]
 
 
-async def test_nobody_at_the_address_is_no_answer():
+async def test_a_refused_connection_is_an_error():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        async with session() as asking:
-            agents = HttpAgentClient(asking, port=free.getsockname()[1])
-            with pytest.raises(AgentUnreachableError, match="no answer"):
+        async with session() as http_session:
+            agents = HttpAgentClient(http_session, port=free.getsockname()[1])
+            with pytest.raises(AgentUnreachableError, match="no response"):
                 await agents.control("127.0.0.1")
 
 
-async def test_an_address_of_the_newer_kind_is_written_as_such():
-    async with session() as asking:
-        with pytest.raises(AgentUnreachableError, match="no answer"):
-            await HttpAgentClient(asking, port=1).control("::1")
+async def test_an_ipv6_address_is_valid():
+    async with session() as http_session:
+        with pytest.raises(AgentUnreachableError, match="no response"):
+            await HttpAgentClient(http_session, port=1).control("::1")
 
 
-async def test_an_agent_says_what_it_lost(serve):
+async def test_an_agent_reports_its_dropped_telemetry(serve):
     async def handler(request):
         assert request.path == "/v1/status"
         lost = {"metrics": 3, "traces": 0}
@@ -98,7 +101,7 @@ async def test_an_agent_says_what_it_lost(serve):
     assert await agents.losses("127.0.0.1") == {"metrics": 3, "traces": 0}
 
 
-async def test_an_agent_that_counts_no_losses_has_none(serve):
+async def test_an_agent_without_the_status_endpoint_has_no_losses(serve):
     async def handler(request):
         raise web.HTTPNotFound
 
@@ -106,10 +109,10 @@ async def test_an_agent_that_counts_no_losses_has_none(serve):
     assert await agents.losses("127.0.0.1") == {}
 
 
-async def test_losses_that_are_no_numbers_are_no_answer(serve):
+async def test_negative_losses_are_an_error(serve):
     async def handler(request):
         return web.json_response({"telemetry_dropped_by_signal": {"metrics": -1}})
 
     agents = await serve(handler)
-    with pytest.raises(AgentUnreachableError, match="not understood"):
+    with pytest.raises(AgentUnreachableError, match="is invalid"):
         await agents.losses("127.0.0.1")

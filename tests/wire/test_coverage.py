@@ -1,4 +1,4 @@
-"""Coverage of nodes as the watches tell of it."""
+"""Coverage of nodes by node agents, from the watches."""
 
 import pytest
 
@@ -24,14 +24,14 @@ def has(server, reason):
 
 
 def a_node_agent_on(server, name):
-    """A ready node agent on a node, of the DaemonSet as the server knows it."""
+    """Store a ready node agent of the DaemonSet on a node."""
     daemon_set = server.get("DaemonSet", "datadog", "datadog-agent")
     server.put(a_node_agent(name, of=daemon_set))
 
 
 @pytest.fixture
 def gap(server):
-    """A node whose taint the node agent does not tolerate, and another one that is covered."""
+    """A node with a taint that the node agent does not tolerate, and another one that is covered."""
     server.put(OPEN)
     a_node_agent_on(server, "elsewhere")
     server.put(a_node("node-0", taints=["dedicated=gpu:NoSchedule"]))
@@ -48,7 +48,7 @@ def test_a_node_without_a_node_agent_is_named_until_it_has_one(server, an_operat
         assert agent_of(server)["status"]["datadog"]["nodes"]["covered"] == 0
         a_node_agent_on(server, "node-0")
         server.wait_until(lambda: has(server, "Connected"), timeout=30)
-        # The Event is posted after the status.
+        # The Event is created after the status.
         server.wait_until(
             lambda: (
                 "TelemetryReadyConnected" in {item["reason"] for item in server.objects("events")}
@@ -60,21 +60,21 @@ def test_a_node_without_a_node_agent_is_named_until_it_has_one(server, an_operat
 
 
 @pytest.mark.usefixtures("gap")
-def test_the_beat_of_a_node_writes_nothing(server, an_operator):
+def test_a_heartbeat_of_a_node_causes_no_write(server, an_operator):
     a_node_agent_on(server, "node-0")
-    beat = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "again"}]}}
+    heartbeat = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "again"}]}}
     with an_operator():
         server.wait_until(lambda: has(server, "Connected"), timeout=30)
         server.clear()
-        server.patch("Node", "", "node-0", beat)
-        # Somebody else's news, later than the beat: when it is done, the beat was heard.
+        server.patch("Node", "", "node-0", heartbeat)
+        # An event that is later than the heartbeat: when it is processed, so is the heartbeat.
         server.put(an_agent("other", uid="other"))
         server.wait_until(lambda: server.get("StatefulSet", NS, "other") is not None, timeout=30)
     ours = [item.path for item in server.writes() if NAME in item.path.split("/")]
     assert ours == []
 
 
-def test_a_spec_that_turns_invalid_leaves_what_is_said_of_telemetry(server, an_operator):
+def test_a_spec_that_becomes_invalid_does_not_change_the_telemetry_condition(server, an_operator):
     server.put(OPEN)
     server.put(an_agent())
     with an_operator():
@@ -88,12 +88,12 @@ def test_a_spec_that_turns_invalid_leaves_what_is_said_of_telemetry(server, an_o
     assert agent_of(server)["status"]["datadog"] == before
 
 
-def test_what_spoke_against_agents_outlives_a_restart(server, an_operator):
+def test_a_finding_against_agents_survives_a_restart_of_the_operator(server, an_operator):
     server.put(OPEN)
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: has(server, "Connected"), timeout=30)
-    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 lose"}
+    lost = {"status": "False", "reason": "TelemetryLost", "message": "momentum-0 drops"}
     conditions = [
         {**item, **(lost if item["type"] == "TelemetryReady" else {})}
         for item in agent_of(server)["status"]["conditions"]
@@ -101,26 +101,26 @@ def test_what_spoke_against_agents_outlives_a_restart(server, an_operator):
     server.patch("PurpleFleaAgent", NS, NAME, {"status": {"conditions": conditions}})
     server.clear()
     with an_operator():
-        # The sweeps after the first lists are the last thing that a start does.
+        # The sweeps after the initial lists are the last part of a start.
         server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
     assert has(server, "TelemetryLost")
     assert server.writes() == []
 
 
-def test_an_agent_that_nobody_hears_of_is_ready_and_not_connected(server, an_operator):
+def test_an_agent_that_does_not_respond_to_probes_is_ready_but_not_connected(server, an_operator):
     server.put(OPEN)
     server.put(an_agent())
     agents = PaperAgents(server)
-    agents.silent.add("momentum-0")
+    agents.unresponsive.add("momentum-0")
     with an_operator(agents=agents):
         server.wait_until(
             lambda: agent_of(server).get("status", {}).get("readyReplicas") == 1, timeout=30
         )
-        assert telemetry(server)["message"].startswith("0/1 agents are heard")
+        assert telemetry(server)["message"].startswith("0/1 agents are connected")
         assert has(server, "WaitingForAgents")
 
 
-def test_a_service_that_could_not_be_asked_for_is_asked_for_again(server, an_operator):
+def test_a_failed_read_of_a_service_is_retried(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: has(server, "NodeAgentMissing"), timeout=30)
@@ -132,18 +132,16 @@ def test_a_service_that_could_not_be_asked_for_is_asked_for_again(server, an_ope
     assert agent_of(server)["status"]["datadog"]["connection"] == "Service"
 
 
-def test_a_port_that_moves_restarts_one_agent_after_the_other(server, an_operator):
-    """Of few agents: more than one at a time would be a fleet that stands still together."""
+def test_a_changed_port_restarts_agents_one_after_the_other(server, an_operator):
+    """Of a few agents, one restarts at a time."""
     names = [f"agent-{number}" for number in range(4)]
     server.put(OPEN)
     for name in names:
         server.put(an_agent(name, uid=name))
     with an_operator():
-        server.wait_until(
-            lambda: all(is_heard_by(server, name, 8125) for name in names), timeout=30
-        )
+        server.wait_until(lambda: all(uses_port(server, name, 8125) for name in names), timeout=30)
         before = {pod["metadata"]["uid"] for pod in server.objects("Pod")}
-        # Pods that are made from now on do not come up before the test lets them.
+        # Pods that are created from now on become ready only when the test allows it.
         server.statefulsets.let_ready(lambda pod: pod["metadata"]["uid"] in before)
         moved = a_datadog_daemon_set(host_ports=True, dogstatsd_port=8225)["spec"]
         rolled_out = {"spec": moved, "status": {"observedGeneration": 9}}
@@ -154,11 +152,9 @@ def test_a_port_that_moves_restarts_one_agent_after_the_other(server, an_operato
         )
         assert sum("8225" in str(item["spec"]) for item in server.objects("StatefulSet")) == 1
         server.statefulsets.let_ready(lambda pod: True)
-        server.wait_until(
-            lambda: all(is_heard_by(server, name, 8225) for name in names), timeout=30
-        )
+        server.wait_until(lambda: all(uses_port(server, name, 8225) for name in names), timeout=30)
 
 
-def is_heard_by(server, name, port):
+def uses_port(server, name, port):
     found = agent_of(server, name).get("status", {}).get("datadog", {}).get("dogstatsd")
     return found == f"HostIP:{port}" and telemetry(server, name).get("status") == "True"

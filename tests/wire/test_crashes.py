@@ -1,4 +1,4 @@
-"""The operator dies around every write it makes; another one ends up where nobody would have died."""
+"""The operator is killed at every write; another one reaches the state that a run without a kill reaches."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from support.builders import a_datadog_daemon_set, an_agent
 NS, NAME = "trading", "momentum"
 OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
 WRITES = range(9)
-"""More than creating, or changing, an agent takes: past the last one nobody dies."""
+"""More than the writes to create or change an agent; after the last write no operator is killed."""
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -34,7 +34,7 @@ def mode_of(pod):
 
 
 def end_state(server):
-    """All that is left in the end, but for what differs from run to run."""
+    """Return the final state without values that differ between runs."""
     children = {
         kind: [(item["metadata"]["name"], item.get("spec"), item.get("data")) for item in items]
         for kind in ("ConfigMap", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget")
@@ -58,8 +58,8 @@ def change(server):
     server.patch("PurpleFleaAgent", NS, NAME, {"spec": spec})
 
 
-def die_at(server, an_operator, number, *, is_done):
-    """Run an operator until its n-th write, done or not, which is never answered."""
+def kill_at(server, an_operator, number, *, is_done):
+    """Run an operator until its n-th write, which never gets a response; `is_done` says if it takes effect."""
     lost = server.lose_reply(skip=number, times=1, **OURS) if is_done else None
     stuck = server.hang(skip=number + 1 if is_done else number, times=None, **OURS)
     with an_operator():
@@ -73,7 +73,7 @@ _EXPECTED = {}
 
 
 def expected(an_operator, *steps):
-    """The end state of a run in which nobody dies."""
+    """Return the final state of a run without a kill."""
     if steps not in _EXPECTED:
         with ApiServer(runs_statefulsets=True) as server:
             server.put(a_datadog_daemon_set(host_ports=True))
@@ -87,12 +87,12 @@ def expected(an_operator, *steps):
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", WRITES)
-def test_an_operator_that_dies_while_it_makes_an_agent_leaves_it_to_the_next(
+def test_an_operator_killed_while_it_creates_an_agent_is_replaced_by_the_next(
     server, an_operator, number, is_done
 ):
     server.put(a_datadog_daemon_set(host_ports=True))
     create(server)
-    die_at(server, an_operator, number, is_done=is_done)
+    kill_at(server, an_operator, number, is_done=is_done)
     before = pods(server)
     with an_operator():
         server.wait_until(lambda: is_settled(server), timeout=20)
@@ -102,7 +102,7 @@ def test_an_operator_that_dies_while_it_makes_an_agent_leaves_it_to_the_next(
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", WRITES)
-def test_an_operator_that_dies_while_it_changes_an_agent_leaves_it_to_the_next(
+def test_an_operator_killed_while_it_changes_an_agent_is_replaced_by_the_next(
     server, an_operator, number, is_done
 ):
     server.put(a_datadog_daemon_set(host_ports=True))
@@ -111,9 +111,9 @@ def test_an_operator_that_dies_while_it_changes_an_agent_leaves_it_to_the_next(
         server.wait_until(lambda: is_settled(server), timeout=20)
     before = pods(server)
     change(server)
-    die_at(server, an_operator, number, is_done=is_done)
+    kill_at(server, an_operator, number, is_done=is_done)
     with an_operator():
         server.wait_until(lambda: is_settled(server), timeout=20)
     assert end_state(server) == expected(an_operator, create, change)
-    # Nobody was started anew, let alone twice.
+    # No pod was recreated, and none runs twice.
     assert before.items() <= pods(server).items()

@@ -20,7 +20,7 @@ def is_ready(server, name=NAME):
     "resource", ["configmaps", "networkpolicies", "statefulsets", "purplefleaagents"]
 )
 @pytest.mark.parametrize("status", [409, 429, 500, 503])
-def test_a_failed_write_is_tried_again_until_it_holds(server, an_operator, resource, status):
+def test_a_failed_write_is_retried_until_it_succeeds(server, an_operator, resource, status):
     server.put(a_datadog_daemon_set(host_ports=True))
     server.fail_next(verb="patch", resource=resource, status=status, retry_after=1, times=2)
     server.put(an_agent())
@@ -31,7 +31,7 @@ def test_a_failed_write_is_tried_again_until_it_holds(server, an_operator, resou
 
 
 @pytest.mark.parametrize("resource", ["configmaps", "statefulsets", "purplefleaagents"])
-def test_a_lost_reply_doubles_nothing(server, an_operator, resource):
+def test_a_lost_response_creates_no_duplicate(server, an_operator, resource):
     server.put(a_datadog_daemon_set(host_ports=True))
     server.lose_reply(verb="patch", resource=resource)
     server.put(an_agent())
@@ -41,7 +41,7 @@ def test_a_lost_reply_doubles_nothing(server, an_operator, resource):
     assert len(server.objects("Pod")) == 1
 
 
-def test_a_refusal_becomes_a_condition_and_other_agents_go_on(server, an_operator):
+def test_a_rejected_write_becomes_a_condition_and_does_not_affect_other_agents(server, an_operator):
     server.fail_next(
         verb="patch", resource="statefulsets", name="poisoned", status=422, message="no", times=None
     )
@@ -83,7 +83,7 @@ def test_a_missing_secret_is_named_in_the_condition(server_without_pods, an_oper
     assert "spec.api.keySecretRef" in condition(server, NAME, "WorkloadAvailable")["message"]
 
 
-def test_pods_that_may_not_be_made_are_explained_by_the_events_of_the_workload(
+def test_pods_that_cannot_be_created_are_explained_by_events_of_the_workload(
     server_without_pods, an_operator
 ):
     server = server_without_pods
@@ -102,7 +102,7 @@ def test_pods_that_may_not_be_made_are_explained_by_the_events_of_the_workload(
     assert refusal in condition(server, NAME, "WorkloadAvailable")["message"]
 
 
-def test_an_event_that_cannot_be_posted_holds_up_nothing(server, an_operator):
+def test_an_event_that_cannot_be_created_delays_nothing(server, an_operator):
     server.fail_next(verb="create", resource="events", status=403, message="no", times=None)
     server.put(an_agent())
     with an_operator():
@@ -129,21 +129,23 @@ async def start_against(server):
     await app.run(Settings(health_port=0), connect=lambda: kopf.ConnectionInfo(server=server.url))
 
 
-async def test_without_the_crd_the_operator_says_so_in_one_line():
+async def test_a_missing_crd_is_reported_in_one_line():
     with ApiServer() as server:
         server.unregister("PurpleFleaAgent")
-        with pytest.raises(lifecycle.StartError, match="is not installed: kubectl apply"):
+        with pytest.raises(
+            lifecycle.StartError, match="is not installed; install it: kubectl apply"
+        ):
             await start_against(server)
 
 
-async def test_without_rights_the_operator_names_what_is_missing():
+async def test_a_missing_permission_is_named():
     with ApiServer() as server:
         server.fail_next(verb="list", resource="pods", status=403, message="pods is forbidden")
-        with pytest.raises(lifecycle.StartError, match="a right is missing: pods is forbidden"):
+        with pytest.raises(lifecycle.StartError, match="missing permission: pods is forbidden"):
             await start_against(server)
 
 
-def test_where_the_server_asks_for_patience_the_start_only_takes_longer(server, an_operator):
+def test_throttled_initial_lists_only_delay_the_start(server, an_operator):
     server.put(an_agent())
     asked = server.fail_next(verb="list", resource="pods", status=429, retry_after=1, times=2)
     with an_operator():
@@ -151,7 +153,7 @@ def test_where_the_server_asks_for_patience_the_start_only_takes_longer(server, 
     assert asked.hits == 2
 
 
-async def test_without_a_server_the_operator_says_so():
+async def test_an_unreachable_api_server_is_reported():
     connect = lambda: kopf.ConnectionInfo(server="http://127.0.0.1:9")  # noqa: E731
     with pytest.raises(lifecycle.StartError, match="cannot be reached"):
         await app.run(Settings(health_port=0), connect=connect)

@@ -11,7 +11,7 @@ from purpleflea_operator.controllers.agent.informer import WATCHED
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from support.builders import a_datadog_daemon_set, an_agent
 
-# All kinds of the agents, and PurpleFleaObservability.
+# All kinds of the agent controller, and PurpleFleaObservability.
 WATCHES = len(WATCHED) + 1
 
 NS, NAME = "trading", "momentum"
@@ -21,12 +21,12 @@ ELECTED = {"lease_namespace": "system", "lease_s": 3}
 
 @pytest.fixture
 def a_replica(an_operator):
-    """Starts replicas that elect a leader, with a lease of 3 s."""
+    """Return a function that starts replicas with leader election and a lease of 3 s."""
     return lambda **settings: an_operator(**ELECTED, **settings)
 
 
 @pytest.fixture
-def a_world(server):
+def fleet(server):
     server.put(a_datadog_daemon_set(host_ports=True))
     server.put(an_agent())
     return server
@@ -47,8 +47,8 @@ def but_leases(server):
     return [request for request in server.writes() if request.resource != "leases"]
 
 
-def test_one_of_two_leads_and_the_other_only_looks_at_the_lease(a_world, a_replica):
-    server = a_world
+def test_one_of_two_replicas_leads_and_the_other_only_reads_the_lease(fleet, a_replica):
+    server = fleet
     with a_replica() as leader:
         server.wait_until(
             lambda: is_made(server, status="True") and server.open_watches() == WATCHES
@@ -57,7 +57,7 @@ def test_one_of_two_leads_and_the_other_only_looks_at_the_lease(a_world, a_repli
         server.clear()
         with a_replica() as standby:
             server.wait_until(lambda: server.requests(verb="get", resource="leases")[4:])
-            # Lists may still be the leader's: it sweeps some seconds after its start.
+            # Lists can still come from the leader, which sweeps some seconds after its start.
             assert server.requests(user_agent="kopf") == but_leases(server) == []
             assert server.open_watches() == WATCHES
             assert holder(server) == first
@@ -65,8 +65,8 @@ def test_one_of_two_leads_and_the_other_only_looks_at_the_lease(a_world, a_repli
             assert standby.is_alive
 
 
-def test_after_an_orderly_end_the_other_leads_at_once(a_world, a_replica):
-    server = a_world
+def test_after_a_clean_shutdown_the_other_replica_leads_at_once(fleet, a_replica):
+    server = fleet
     with a_replica(), a_replica():
         server.wait_until(lambda: is_made(server))
     leases = server.writes(resource="leases")
@@ -74,8 +74,8 @@ def test_after_an_orderly_end_the_other_leads_at_once(a_world, a_replica):
     assert {request.verb for request in leases} == {"create", "update"}
 
 
-def test_sigterm_frees_the_lease_before_kopf_would_have_ended(a_world, tmp_path):
-    server = a_world
+def test_sigterm_releases_the_lease_before_kopf_would_have_stopped(fleet, tmp_path):
+    server = fleet
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(kubeconfig(server.url)))
     environment = {
@@ -103,8 +103,8 @@ def kubeconfig(url):
     }
 
 
-def test_a_standby_takes_over_what_happens_after_an_orderly_end(a_world, a_replica):
-    server = a_world
+def test_a_standby_processes_events_after_a_clean_shutdown_of_the_leader(fleet, a_replica):
+    server = fleet
     first = a_replica().start()
     server.wait_until(lambda: is_made(server))
     leader = holder(server)
@@ -114,19 +114,19 @@ def test_a_standby_takes_over_what_happens_after_an_orderly_end(a_world, a_repli
         began = time.monotonic()
         server.put(an_agent("second", uid="uid-second"))
         server.wait_until(lambda: is_made(server, "second"))
-        # Less than the lease: it was given back.
+        # This is less than the lease duration, because the lease was released.
         assert time.monotonic() - began < ELECTED["lease_s"]
         assert holder(server) not in ("", leader)
 
 
-def test_a_leader_that_is_cut_off_stops_and_the_other_writes_alone(a_world, a_replica):
-    server = a_world
+def test_a_partitioned_leader_stops_and_only_the_other_replica_writes(fleet, a_replica):
+    server = fleet
     first = a_replica().start()
     server.wait_until(lambda: is_made(server))
     leader = holder(server)
     with a_replica():
         server.wait_until(lambda: server.requests(verb="get", resource="leases")[1:])
-        # As the leader sees it, the lease can no longer be written.
+        # The leader cannot write the lease any more.
         fault = server.fail_next(verb="update", resource="leases", status=503, times=None)
         with pytest.raises(LeaseLostError):
             first.join()
@@ -136,18 +136,18 @@ def test_a_leader_that_is_cut_off_stops_and_the_other_writes_alone(a_world, a_re
         server.wait_until(lambda: is_made(server, "second"))
 
 
-def test_a_leader_whose_lease_somebody_took_stops_with_an_error(a_world, a_replica):
-    server = a_world
+def test_a_leader_whose_lease_was_taken_stops_with_an_error(fleet, a_replica):
+    server = fleet
     replica = a_replica().start()
     server.wait_until(lambda: is_made(server))
-    server.patch(*LEASE, {"spec": {"holderIdentity": "somebody"}})
-    with pytest.raises(LeaseLostError, match="held by somebody"):
+    server.patch(*LEASE, {"spec": {"holderIdentity": "another"}})
+    with pytest.raises(LeaseLostError, match="held by another"):
         replica.join()
-    assert holder(server) == "somebody"
+    assert holder(server) == "another"
 
 
-def test_conflicts_and_outages_shorter_than_the_deadline_cost_no_leadership(a_world, a_replica):
-    server = a_world
+def test_conflicts_and_outages_shorter_than_the_deadline_keep_the_lease(fleet, a_replica):
+    server = fleet
     with a_replica():
         server.wait_until(lambda: is_made(server))
         leader = holder(server)
@@ -162,15 +162,15 @@ def test_conflicts_and_outages_shorter_than_the_deadline_cost_no_leadership(a_wo
         server.wait_until(lambda: is_made(server, "second"))
 
 
-def test_a_standby_outlives_an_api_outage(a_world, a_replica):
-    server = a_world
+def test_a_standby_survives_an_outage_of_the_api_server(fleet, a_replica):
+    server = fleet
     server.fail_next(resource="leases", status=503, times=3)
     with a_replica():
         server.wait_until(lambda: is_made(server))
 
 
-def test_a_deleted_lease_is_made_again_by_its_leader(a_world, a_replica):
-    server = a_world
+def test_a_deleted_lease_is_created_again_by_the_leader(fleet, a_replica):
+    server = fleet
     with a_replica():
         server.wait_until(lambda: is_made(server))
         leader = holder(server)
@@ -179,7 +179,7 @@ def test_a_deleted_lease_is_made_again_by_its_leader(a_world, a_replica):
 
 
 class Clock:
-    """The clock of a machine on which the process may be frozen for a while."""
+    """A clock of a machine on which the process can be frozen for some time."""
 
     def __init__(self):
         self.frozen_s = 0.0
@@ -188,10 +188,10 @@ class Clock:
         return time.monotonic() + self.frozen_s
 
 
-def test_a_leader_that_wakes_after_its_lease_writes_nothing(a_world, a_replica):
-    server, clock = a_world, Clock()
+def test_a_leader_that_resumes_after_its_lease_expired_writes_nothing(fleet, a_replica):
+    server, clock = fleet, Clock()
     replica = a_replica(clock=clock).start()
-    # Ready is the last thing it has to say: whatever is written later is written too late.
+    # Ready is the last write of the leader, so any later write is too late.
     server.wait_until(lambda: is_made(server, status="True") and server.open_watches() == WATCHES)
     server.clear()
     clock.frozen_s = 60.0
@@ -204,12 +204,12 @@ def test_a_leader_that_wakes_after_its_lease_writes_nothing(a_world, a_replica):
     assert server.get("StatefulSet", NS, NAME)["spec"]["replicas"] == 1
 
 
-def test_a_write_that_waits_for_its_connection_while_the_lease_ends_is_not_sent(a_world, a_replica):
-    server, clock = a_world, Clock()
+def test_a_write_that_waits_for_a_connection_while_the_lease_expires_is_not_sent(fleet, a_replica):
+    server, clock = fleet, Clock()
     server.fail_next(verb="get", resource="leases", status=404, skip=999)
     gate = server.hang(verb="get", resource="purplefleaagents")
     replica = a_replica(clock=clock, workers=1).start()
-    # The pass is past its decision to write and waits for the answer to its last question.
+    # The pass has decided to write and waits for the response to its last read.
     server.wait_until(lambda: gate.hits)
     clock.frozen_s = 60.0
     gate.cancel()
@@ -218,9 +218,9 @@ def test_a_write_that_waits_for_its_connection_while_the_lease_ends_is_not_sent(
     assert but_leases(server) == []
 
 
-def test_without_the_right_to_the_lease_the_operator_says_so(a_world, a_replica):
+def test_a_missing_permission_for_the_lease_is_reported(fleet, a_replica):
     from purpleflea_operator.runtime.lifecycle import StartError
 
-    a_world.fail_next(resource="leases", status=403, message="leases is forbidden", times=None)
-    with pytest.raises(StartError, match="a right is missing: leases is forbidden"):
+    fleet.fail_next(resource="leases", status=403, message="leases is forbidden", times=None)
+    with pytest.raises(StartError, match="missing permission for the lease: leases is forbidden"):
         a_replica().start().join()

@@ -1,4 +1,4 @@
-"""An operator that is bound to namespaces."""
+"""An operator that watches only some namespaces."""
 
 import kopf
 import pytest
@@ -12,52 +12,54 @@ NAME = "momentum"
 BOUND = ("trading", "research")
 
 
-def turned(server, namespace, kind="Ready", name=NAME):
+def condition_of(server, namespace, kind="Ready", name=NAME):
     status = server.get("PurpleFleaAgent", namespace, name).get("status", {})
     return {item["type"]: item["status"] for item in status.get("conditions", [])}.get(kind)
 
 
 def an_agent_in(namespace):
-    # One name in many namespaces: an env of its own keeps each apart in Datadog.
+    # With one name in many namespaces, each agent needs a separate env in Datadog.
     return an_agent(namespace=namespace, uid=f"uid-{namespace}", datadog={"env": namespace})
 
 
-def asked(server):
-    """What was asked of objects, by resource and namespace; discovery is no object."""
+def requested(server):
+    """Return resource and namespace of the requests, without discovery."""
     return {(item.resource, item.namespace) for item in server.requests() if item.resource}
 
 
-def test_agents_of_its_namespaces_are_served_and_others_left_alone(server, an_operator):
+def test_only_agents_of_the_watched_namespaces_are_reconciled(server, an_operator):
     server.put(a_datadog_daemon_set(host_ports=True))
     for namespace in (*BOUND, "elsewhere"):
         server.put(an_agent_in(namespace))
     with an_operator(watch_namespaces=BOUND):
-        server.wait_until(lambda: all(turned(server, name) == "True" for name in BOUND))
-        # A change, too, is seen in each of them, by a watch of its own.
+        server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
+        # A later change is also received in each of them, by a separate watch.
         for namespace in (*BOUND, "elsewhere"):
             change = {"spec": {"replicas": 2}}
             server.patch("PurpleFleaAgent", namespace, NAME, change)
         server.wait_until(lambda: len(server.objects("Pod")) == 4)
-    assert turned(server, "elsewhere") is None
+    assert condition_of(server, "elsewhere") is None
     assert {item["metadata"]["namespace"] for item in server.objects("StatefulSet")} == set(BOUND)
-    assert {namespace for _, namespace in asked(server)} == set(BOUND)
+    assert {namespace for _, namespace in requested(server)} == set(BOUND)
 
 
-def test_nothing_that_lives_elsewhere_is_asked_for(server, an_operator):
+def test_no_resource_outside_the_namespaces_is_requested(server, an_operator):
     server.put(a_datadog_daemon_set(host_ports=True))
     server.put(an_agent_in("trading"))
     with an_operator(watch_namespaces=BOUND):
-        server.wait_until(lambda: turned(server, "trading") == "True")
-    resources = {resource for resource, _ in asked(server)}
+        server.wait_until(lambda: condition_of(server, "trading") == "True")
+    resources = {resource for resource, _ in requested(server)}
     assert not resources & {"daemonsets", "services", "nodes", "namespaces", "secrets"}
 
 
-def test_a_child_deleted_while_the_watch_of_one_namespace_was_deaf_comes_back(server, an_operator):
+def test_a_child_deleted_while_the_watch_of_its_namespace_was_stalled_is_recreated(
+    server, an_operator
+):
     for namespace in BOUND:
         server.put(an_agent_in(namespace))
     with an_operator(watch_namespaces=BOUND):
-        server.wait_until(lambda: all(turned(server, name) == "True" for name in BOUND))
-        server.silence_watches("configmaps")
+        server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
+        server.stall_watches("configmaps")
         server.delete("ConfigMap", "research", NAME)
         server.compact()
         server.drop_watches("configmaps", cut=True)
@@ -69,10 +71,10 @@ def test_a_restart_writes_nothing(server, an_operator):
     for namespace in BOUND:
         server.put(an_agent_in(namespace))
     with an_operator(watch_namespaces=BOUND):
-        server.wait_until(lambda: all(turned(server, name) == "True" for name in BOUND))
+        server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
     server.clear()
     with an_operator(watch_namespaces=BOUND):
-        # First lists, lists of kopf, and the sweeps after them: the last thing that a start does.
+        # The initial lists, those of kopf, and the sweeps, which are the last part of a start.
         for namespace in BOUND:
             server.wait_until(
                 lambda namespace=namespace: (
@@ -83,9 +85,9 @@ def test_a_restart_writes_nothing(server, an_operator):
     assert server.writes() == []
 
 
-async def test_a_namespace_without_rights_is_named(server):
+async def test_a_namespace_without_permissions_is_named(server):
     message = 'purplefleaagents is forbidden in the namespace "research"'
     server.fail_next(verb="list", namespace="research", status=403, message=message)
     settings = Settings(health_port=0, watch_namespaces=BOUND)
-    with pytest.raises(lifecycle.StartError, match=r'a right is missing: .*"research"'):
+    with pytest.raises(lifecycle.StartError, match=r'missing permission: .*"research"'):
         await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))

@@ -9,7 +9,7 @@ from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for
 
-# All kinds of the agents, and PurpleFleaObservability.
+# All kinds that the agent controller watches, and PurpleFleaObservability.
 WATCHES = len(WATCHED) + 1
 
 NS, NAME = "trading", "momentum"
@@ -24,7 +24,7 @@ def port():
 
 @pytest.fixture
 def ask(port):
-    """Asks the operator's own HTTP server; code and text."""
+    """Send a GET to the HTTP server of the operator. Returns status code and text."""
 
     def get(path):
         try:
@@ -45,27 +45,27 @@ def is_ready(server, name=NAME):
     return conditions.get("Ready") == "True"
 
 
-def test_a_deaf_watch_ends_the_life_of_the_operator_and_is_named(an_operator, ask, port):
+def test_livez_fails_and_names_a_stalled_watch(an_operator, ask, port):
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=2.0),
     ):
         server.wait_until(lambda: server.open_watches() == WATCHES)
         wait_for(lambda: ask("/livez") == (200, "ok"))
-        server.silence_watches("pods", new_too=True)
-        code, words = wait_for(lambda: found if (found := ask("/livez"))[0] != 200 else None)
+        server.stall_watches("pods", also_new=True)
+        code, text = wait_for(lambda: response if (response := ask("/livez"))[0] != 200 else None)
         assert code == 500
-        assert words.startswith("deaf watch: nothing heard of pods for ")
-        # A stream that is opened anew, and is deaf again, heals nothing.
+        assert text.startswith("stalled watch: no event or bookmark of pods for ")
+        # A stream that is opened again and stalls again does not make the probe pass.
         server.drop_watches("pods")
         server.wait_until(lambda: server.open_watches() == WATCHES)
         assert ask("/livez")[0] == 500
-        server.hear_new_watches()
+        server.stop_stalling_new_watches()
         server.drop_watches("pods")
         wait_for(lambda: ask("/livez") == (200, "ok"))
 
 
-def test_a_stuck_queue_ends_the_life_of_the_operator(server, an_operator, ask, port):
+def test_livez_fails_if_the_queue_is_stuck(server, an_operator, ask, port):
     now = [0.0]
     server.put(an_agent())
     stuck = server.hang(verb="patch", resource="configmaps", times=None)
@@ -77,52 +77,52 @@ def test_a_stuck_queue_ends_the_life_of_the_operator(server, an_operator, ask, p
         now[0] += 170
         assert ask("/livez") == (200, "ok")
         now[0] += 11
-        assert ask("/livez") == (500, "stuck queue: a pass has run for 181 s")
+        assert ask("/livez") == (500, "stuck queue: a reconcile has been running for 181 s")
         assert "purpleflea_operator_queue_oldest_seconds 181.0" in ask("/metrics")[1]
         stuck.cancel()
         server.wait_until(lambda: is_ready(server, "next"))
         assert ask("/livez") == (200, "ok")
 
 
-def test_a_watch_that_is_cut_off_without_a_word_is_deaf(an_operator, ask, port):
+def test_watches_without_any_bytes_are_stalled(an_operator, ask, port):
     now = [0.0]
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, clock=lambda: now[0]),
     ):
         server.wait_until(lambda: server.open_watches() == WATCHES)
-        server.silence_watches(new_too=True)
+        server.stall_watches(also_new=True)
 
-        def deaf():
-            # What was on its way when the streams were cut off counts as heard when it is asked for.
+        def all_stalled():
+            # Bytes that were in flight when the streams stalled count as received when the probe runs.
             now[0] += 181
-            code, words = ask("/livez")
-            return words if code == 500 and words.count(" for 181 s") == WATCHES else None
+            code, text = ask("/livez")
+            return text if code == 500 and text.count(" for 181 s") == WATCHES else None
 
-        assert "purplefleaagents for 181 s" in wait_for(deaf)
+        assert "purplefleaagents for 181 s" in wait_for(all_stalled)
 
 
-def test_bookmarks_alone_keep_a_quiet_operator_alive(an_operator, ask, port):
+def test_bookmarks_alone_keep_livez_healthy(an_operator, ask, port):
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=1.0),
     ):
         server.wait_until(lambda: server.open_watches() == WATCHES)
-        silence = "purpleflea_operator_watch_silence_seconds "
-        seen = []
+        metric = "purpleflea_operator_watch_silence_seconds "
+        measured = []
 
-        def heard_again():
+        def is_measured_100_times():
             text = ask("/metrics")[1]
-            (line,) = [line for line in text.splitlines() if line.startswith(silence)]
-            seen.append(float(line.removeprefix(silence)))
-            return len(seen) > 100
+            (line,) = [line for line in text.splitlines() if line.startswith(metric)]
+            measured.append(float(line.removeprefix(metric)))
+            return len(measured) > 100
 
-        wait_for(heard_again)
-        assert max(seen[10:]) < 1.0
+        wait_for(is_measured_100_times)
+        assert max(measured[10:]) < 1.0
         assert ask("/livez") == (200, "ok")
 
 
-def test_an_api_server_that_is_away_is_no_reason_to_die(an_operator, ask, port):
+def test_livez_is_healthy_while_the_api_server_fails(an_operator, ask, port):
     with (
         ApiServer(bookmark_interval_s=0.2) as server,
         an_operator(server, health_port=port, watch_silence_s=6.0),
@@ -134,7 +134,7 @@ def test_an_api_server_that_is_away_is_no_reason_to_die(an_operator, ask, port):
         assert ask("/livez") == (200, "ok")
 
 
-def test_leader_and_standby_are_ready_and_tell_who_leads(server, an_operator, ask, port):
+def test_leader_and_standby_are_ready_and_report_the_leader(server, an_operator, ask, port):
     server.put(a_datadog_daemon_set(host_ports=True))
     server.put(an_agent())
     elected = {"lease_namespace": "system", "lease_s": 3}
@@ -148,10 +148,12 @@ def test_leader_and_standby_are_ready_and_tell_who_leads(server, an_operator, as
             wait_for(lambda: ask("/readyz") == (200, "ok"))
 
 
-def test_a_standby_that_cannot_see_the_lease_is_not_ready_but_lives(server, an_operator, ask, port):
+def test_a_standby_that_cannot_read_the_lease_is_alive_but_not_ready(
+    server, an_operator, ask, port
+):
     server.fail_next(resource="leases", status=503, times=None)
     with an_operator(health_port=port, lease_namespace="system"):
-        wait_for(lambda: ask("/readyz") == (503, "the lease cannot be read"))
+        wait_for(lambda: ask("/readyz") == (503, "the lease cannot be read from the API server"))
         assert ask("/livez") == (200, "ok")
 
 

@@ -77,7 +77,7 @@ def test_a_restart_writes_nothing(server, an_operator):
         server.wait_until(lambda: all(is_ready(server, f"agent-{n}") for n in range(5)))
     server.clear()
     with an_operator():
-        # The sweeps after the first lists are the last thing that a start does.
+        # The sweeps after the initial lists are the last part of a start.
         server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
     assert server.writes() == []
 
@@ -106,7 +106,7 @@ def test_a_change_of_the_spec_costs_the_workload_and_a_status(server, an_operato
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_halting_writes_the_control_file_and_restarts_nobody(server, an_operator):
+def test_halting_writes_the_control_file_and_restarts_no_pod(server, an_operator):
     server.put(an_agent(replicas=2))
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -122,7 +122,7 @@ def test_halting_writes_the_control_file_and_restarts_nobody(server, an_operator
     assert pod_uids(server) == before
 
 
-def test_without_datadog_the_agent_runs_and_its_arrival_turns_the_status(server, an_operator):
+def test_an_agent_runs_without_datadog_and_its_installation_changes_the_status(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -138,7 +138,7 @@ def test_without_datadog_the_agent_runs_and_its_arrival_turns_the_status(server,
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_a_node_agent_that_disappears_restarts_nobody(server, an_operator):
+def test_a_node_agent_that_disappears_restarts_no_pod(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -151,7 +151,7 @@ def test_a_node_agent_that_disappears_restarts_nobody(server, an_operator):
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_drift_in_what_we_own_is_repaired_and_the_rest_is_left_alone(server, an_operator):
+def test_drift_of_owned_fields_is_repaired_and_other_fields_stay(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -164,7 +164,7 @@ def test_drift_in_what_we_own_is_repaired_and_the_rest_is_left_alone(server, an_
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_a_deleted_child_comes_back(server, an_operator):
+def test_a_deleted_child_is_recreated(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -173,18 +173,18 @@ def test_a_deleted_child_comes_back(server, an_operator):
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_a_child_deleted_while_the_watch_was_deaf_comes_back(server, an_operator):
+def test_a_child_deleted_while_the_watch_was_stalled_is_recreated(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
-        server.silence_watches("configmaps")
+        server.stall_watches("configmaps")
         server.delete("ConfigMap", NS, NAME)
         server.compact()
         server.drop_watches("configmaps", cut=True)
         server.wait_until(lambda: server.get("ConfigMap", NS, NAME) is not None, timeout=20)
 
 
-def test_an_object_of_somebody_else_is_never_taken_over(server, an_operator):
+def test_an_object_with_another_owner_is_never_overwritten(server, an_operator):
     theirs = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -200,9 +200,7 @@ def test_an_object_of_somebody_else_is_never_taken_over(server, an_operator):
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_an_agent_made_again_under_its_name_waits_for_the_end_of_its_former_self(
-    server, an_operator
-):
+def test_a_recreated_agent_waits_for_the_deletion_of_the_previous_children(server, an_operator):
     former = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -230,12 +228,12 @@ def test_an_agent_made_again_under_its_name_waits_for_the_end_of_its_former_self
         assert server.get("StatefulSet", NS, NAME) is None
         server.delete("ConfigMap", NS, NAME)
         server.wait_until(lambda: is_ready(server), timeout=40)
-    told = [item["reason"] for item in server.objects("Event")]
-    assert not [reason for reason in told if "NameTaken" in reason]
+    reasons = [item["reason"] for item in server.objects("Event")]
+    assert not [reason for reason in reasons if "NameTaken" in reason]
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_a_policy_that_was_made_to_guard_other_pods_is_repaired(server, an_operator):
+def test_a_policy_with_a_changed_pod_selector_is_repaired(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -246,7 +244,7 @@ def test_a_policy_that_was_made_to_guard_other_pods_is_repaired(server, an_opera
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_a_spec_that_turns_invalid_leaves_the_workload_as_it_was(server, an_operator):
+def test_a_spec_that_becomes_invalid_does_not_change_the_workload(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -258,7 +256,7 @@ def test_a_spec_that_turns_invalid_leaves_the_workload_as_it_was(server, an_oper
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_deleting_the_agent_leaves_nothing(server, an_operator):
+def test_deleting_an_agent_leaves_no_object(server, an_operator):
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -271,7 +269,7 @@ def test_deleting_the_agent_leaves_nothing(server, an_operator):
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_an_agent_made_again_under_its_name_gets_children_of_its_own(server, an_operator):
+def test_a_recreated_agent_has_its_own_children(server, an_operator):
     server.put(an_agent(uid="first"))
     with an_operator():
         server.wait_until(lambda: is_ready(server))

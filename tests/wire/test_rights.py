@@ -12,7 +12,7 @@ def turned(server, kind="Ready"):
 
 
 def used(server):
-    """The rights that the requests took."""
+    """Return the permissions that the requests needed."""
     found = set()
     for item in server.requests():
         if not item.resource:
@@ -24,7 +24,7 @@ def used(server):
 
 
 @pytest.mark.parametrize("bound", [(), (NS,)], ids=["cluster-wide", "bound"])
-def test_the_life_of_an_agent_takes_no_right_that_the_chart_does_not_give(
+def test_the_operator_uses_no_permission_that_the_chart_does_not_grant(
     server_without_pods, an_operator, bound
 ):
     server = server_without_pods
@@ -32,7 +32,7 @@ def test_the_life_of_an_agent_takes_no_right_that_the_chart_does_not_give(
     server.put(an_agent())
     with an_operator(server, watch_namespaces=bound, lease_namespace="purpleflea-system"):
         server.wait_until(lambda: server.get("StatefulSet", NS, NAME) is not None)
-        # A pod that hangs (its events are asked for), a halt, a child that is no longer wanted.
+        # A stuck pod, whose Events are read; a halt; and an obsolete child.
         server.put(a_pod(ready=False, waiting="ContainerCreating"))
         server.wait_until(lambda: server.lists(resource="events"))
         change = {"trading": {"mode": "Halted"}, "network": {"policy": "None"}}

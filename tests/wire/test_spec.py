@@ -34,9 +34,7 @@ def with_datadog(server):
         ({"pod": {"affinity": {"nodeAffinity": {"required": []}}}}, "nodeAffinity.required"),
     ],
 )
-def test_a_field_that_the_operator_does_not_know_is_refused_rather_than_overlooked(
-    server, an_operator, changes, field
-):
+def test_an_unknown_field_is_rejected_and_not_ignored(server, an_operator, changes, field):
     server.put(an_agent(spec={**a_spec(), **changes}))
     with an_operator():
         server.wait_until(lambda: condition(server, "SpecValid").get("status") == "False")
@@ -45,7 +43,7 @@ def test_a_field_that_the_operator_does_not_know_is_refused_rather_than_overlook
     assert server.objects("StatefulSet") == []
 
 
-def test_a_variable_that_gave_way_is_told_by_condition_and_event(server, an_operator):
+def test_an_ignored_variable_is_reported_by_condition_and_event(server, an_operator):
     server.put(an_agent(pod={"env": [{"name": "DD_ENV", "value": "mine"}]}))
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -61,7 +59,7 @@ def events(server):
     return {item["reason"]: item["message"] for item in server.objects("events")}
 
 
-def test_children_come_and_go_with_what_asks_for_them(server, an_operator):
+def test_optional_children_are_created_and_deleted_with_their_fields(server, an_operator):
     server.put(an_agent(replicas=2, pod={"serviceAccount": {}}))
     with an_operator():
         server.wait_until(lambda: is_ready(server))
@@ -72,7 +70,7 @@ def test_children_come_and_go_with_what_asks_for_them(server, an_operator):
         server.wait_until(lambda: server.get("PodDisruptionBudget", NS, NAME) is None)
 
 
-def test_removing_what_was_added_takes_it_from_the_pods_again(server, an_operator):
+def test_removed_additions_are_removed_from_the_pods(server, an_operator):
     added = {
         "labels": {"desk": "crypto"},
         "env": [{"name": "A", "value": "b"}],

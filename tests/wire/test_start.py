@@ -46,41 +46,41 @@ def the_one_line(done):
     return line
 
 
-def test_without_a_kubeconfig_it_ends_with_one_line(tmp_path):
+def test_a_missing_kubeconfig_ends_the_start_with_one_line(tmp_path):
     line = the_one_line(start(KUBECONFIG=str(tmp_path / "nowhere")))
     assert "no kubeconfig at" in line
 
 
-def test_with_an_unreadable_kubeconfig_it_ends_with_one_line(tmp_path):
+def test_an_invalid_kubeconfig_ends_the_start_with_one_line(tmp_path):
     file = tmp_path / "kubeconfig"
     file.write_text("not: [a kubeconfig")
     assert "the kubeconfig cannot be read" in the_one_line(start(KUBECONFIG=str(file)))
 
 
-def test_without_a_server_it_ends_with_one_line(tmp_path):
+def test_an_unreachable_server_ends_the_start_with_one_line(tmp_path):
     line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, "http://127.0.0.1:9")))
     assert "the API server cannot be reached" in line
 
 
-def test_without_the_crd_it_ends_with_one_line(tmp_path):
+def test_a_missing_crd_ends_the_start_with_one_line(tmp_path):
     with ApiServer() as server:
         server.unregister("PurpleFleaAgent")
         line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, server.url)))
     assert "purplefleaagents.purpleflea.com is not installed" in line
 
 
-def test_without_rights_it_ends_with_one_line(tmp_path):
+def test_a_missing_permission_ends_the_start_with_one_line(tmp_path):
     with ApiServer() as server:
         server.fail_next(
             verb="list", resource="configmaps", status=403, message="configmaps is forbidden"
         )
         line = the_one_line(start(KUBECONFIG=kubeconfig(tmp_path, server.url)))
-    assert "a right is missing: configmaps is forbidden" in line
+    assert "missing permission: configmaps is forbidden" in line
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("WORKERS", "0"), ("WORKERS", "many"), ("LOG_LEVEL", "loud")]
 )
-def test_a_wrong_setting_ends_with_one_line_that_names_it(name, value):
+def test_an_invalid_setting_ends_the_start_with_one_line_that_names_it(name, value):
     line = the_one_line(start(**{f"PURPLEFLEA_OPERATOR_{name}": value}))
     assert f"PURPLEFLEA_OPERATOR_{name}" in line

@@ -1,4 +1,4 @@
-"""Other volume claims: the StatefulSet is made anew around its pods, whatever happens on the way."""
+"""Changed volume claims: the StatefulSet is recreated around its pods, also if the operator is killed meanwhile."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from support.builders import a_datadog_daemon_set, a_local_service, a_pod, an_ag
 NS, NAME = "trading", "momentum"
 OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
 WRITES = range(8)
-"""More than the change takes: past the last one nobody dies."""
+"""More than the writes of the change; after the last write no operator is killed."""
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -30,7 +30,7 @@ def uids(server):
 
 
 def put_claims(server, size="1Gi"):
-    """As the StatefulSet controller makes them."""
+    """Store claims as the StatefulSet controller creates them."""
     for number in range(2):
         labels = {
             kubernetes.LABEL_INSTANCE: NAME,
@@ -71,7 +71,7 @@ def is_enlarged(server):
 
 @pytest.fixture
 def kept(server, an_operator):
-    """Two agents with volumes, ready; nobody operates."""
+    """Two ready agents with volumes; no operator runs."""
     server.put(a_datadog_daemon_set(host_ports=True))
     server.put(an_agent(replicas=2, storage={"size": "1Gi"}))
     put_claims(server)
@@ -81,29 +81,29 @@ def kept(server, an_operator):
     return server
 
 
-def test_volumes_grow_and_every_pod_runs_on(kept, an_operator):
-    before, made = uids(kept), kept.get("StatefulSet", NS, NAME)["metadata"]["uid"]
+def test_volumes_are_expanded_while_every_pod_keeps_running(kept, an_operator):
+    before, first = uids(kept), kept.get("StatefulSet", NS, NAME)["metadata"]["uid"]
     with an_operator():
         enlarge(kept)
         kept.wait_until(lambda: is_enlarged(kept), timeout=30)
     assert uids(kept) == before
-    assert kept.get("StatefulSet", NS, NAME)["metadata"]["uid"] != made
+    assert kept.get("StatefulSet", NS, NAME)["metadata"]["uid"] != first
     (deleted,) = kept.writes(verb="delete")
-    assert deleted.body == {"preconditions": {"uid": made}, "propagationPolicy": "Orphan"}
+    assert deleted.body == {"preconditions": {"uid": first}, "propagationPolicy": "Orphan"}
     kept.clear()
     with an_operator():
-        # The sweeps after the first lists are the last thing that a start does.
+        # The sweeps after the initial lists are the last part of a start.
         kept.wait_until(lambda: len(kept.lists(resource="daemonsets")) >= 3)
     assert kept.writes() == []
 
 
 def variables(server):
-    """Variables of the agent in the template of the StatefulSet."""
+    """Return the environment variables of the agent in the StatefulSet."""
     spec = server.get("StatefulSet", NS, NAME)["spec"]["template"]["spec"]
     return {item["name"]: item for item in spec["containers"][0]["env"]}
 
 
-def test_volumes_grow_while_the_node_agent_is_away_and_every_pod_runs_on(kept, an_operator):
+def test_volumes_are_expanded_without_a_node_agent_while_every_pod_keeps_running(kept, an_operator):
     before = uids(kept)
     with an_operator():
         kept.delete("DaemonSet", "datadog", "datadog-agent")
@@ -117,9 +117,7 @@ def test_volumes_grow_while_the_node_agent_is_away_and_every_pod_runs_on(kept, a
     assert uids(kept) == before
 
 
-def test_volumes_grow_beside_a_better_way_to_the_node_agent_and_every_pod_runs_on(
-    server, an_operator
-):
+def test_volumes_are_expanded_beside_a_better_connection_without_a_restart(server, an_operator):
     server.put(a_datadog_daemon_set())
     server.put(a_local_service())
     server.put(an_agent(replicas=2, storage={"size": "1Gi"}))
@@ -139,7 +137,7 @@ def test_volumes_grow_beside_a_better_way_to_the_node_agent_and_every_pod_runs_o
 
 @pytest.mark.parametrize("writes_before", WRITES)
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_operator_that_dies_around_any_write_leaves_a_way_to_the_same_end(
+def test_an_operator_killed_at_any_write_of_an_expansion_is_replaced_by_the_next(
     kept, an_operator, writes_before, moment
 ):
     before = uids(kept)
@@ -154,7 +152,7 @@ def test_an_operator_that_dies_around_any_write_leaves_a_way_to_the_same_end(
     assert uids(kept) == before
 
 
-def test_a_volume_that_may_not_grow_is_asked_once_and_named(kept, an_operator):
+def test_an_expansion_that_is_rejected_is_tried_once_and_reported(kept, an_operator):
     refusal = kept.fail_next(
         verb="patch",
         resource="persistentvolumeclaims",
@@ -174,9 +172,9 @@ def test_a_volume_that_may_not_grow_is_asked_once_and_named(kept, an_operator):
         assert "set allowVolumeExpansion" in condition(kept, "StorageReady")["message"]
 
 
-def test_what_is_being_deleted_is_neither_changed_nor_taken_over(kept, an_operator):
+def test_a_stateful_set_that_is_being_deleted_is_not_changed_or_overwritten(kept, an_operator):
     kept.patch("StatefulSet", NS, NAME, {"metadata": {"finalizers": ["example.com/slow"]}})
-    made = kept.get("StatefulSet", NS, NAME)["metadata"]["uid"]
+    first = kept.get("StatefulSet", NS, NAME)["metadata"]["uid"]
     with an_operator():
         enlarge(kept)
         kept.wait_until(
@@ -184,12 +182,12 @@ def test_what_is_being_deleted_is_neither_changed_nor_taken_over(kept, an_operat
         )
         kept.wait_until(lambda: sizes(kept) == ["2Gi", "2Gi"])
         assert template_size(kept) == "1Gi"
-        assert kept.get("StatefulSet", NS, NAME)["metadata"]["uid"] == made
+        assert kept.get("StatefulSet", NS, NAME)["metadata"]["uid"] == first
         kept.patch("StatefulSet", NS, NAME, {"metadata": {"finalizers": None}})
         kept.wait_until(lambda: is_enlarged(kept), timeout=30)
 
 
-def test_pods_that_an_agent_left_behind_are_ended_and_others_are_not(server, an_operator):
+def test_orphaned_pods_of_a_deleted_agent_are_deleted_and_others_are_not(server, an_operator):
     owned = a_pod("other-0", instance="other")
     owned["metadata"]["ownerReferences"] = [
         {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n", "controller": True}

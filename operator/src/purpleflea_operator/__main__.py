@@ -1,6 +1,6 @@
-"""python -m purpleflea_operator: run the operator.
+"""Command line of the operator: `python -m purpleflea_operator`.
 
-Exit 1 with one line where it cannot start, 3 where it lost its lease.
+Exit codes: 0 after SIGTERM or SIGINT, 1 with one line on stderr if the operator cannot start, 3 if it lost its lease.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ LEASE_LOST = 3
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; the exit code."""
+    """Run until SIGTERM or SIGINT. Return the exit code."""
     try:
         settings = Settings()
     except ValidationError as error:
@@ -29,7 +29,7 @@ def main() -> int:
         print(f"purpleflea-operator: PURPLEFLEA_OPERATOR_{name}: {first['msg']}", file=sys.stderr)
         return 1
     logs.configure(settings.log_level)
-    # As process 1 of a container a default action does nothing; the loop takes over once it runs.
+    # The kernel ignores a default action for process 1 of a container. The event loop replaces this handler later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -38,8 +38,8 @@ def main() -> int:
         print(f"purpleflea-operator: {error}", file=sys.stderr)
         return 1
     except LeaseLostError as error:
-        # Whatever of it still runs may not write: the sure way to end it is to end the process.
-        logging.getLogger(__name__).error("lease lost", extra={"error": str(error)})
+        # A remaining task could write although another replica leads. Only the end of the process prevents this.
+        logging.getLogger(__name__).error("lost the lease; exiting", extra={"error": str(error)})
         return LEASE_LOST
     return 0
 

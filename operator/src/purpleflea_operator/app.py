@@ -1,4 +1,7 @@
-"""Composition root: settings -> sessions -> cluster -> cache, queue, workers -> lease -> kopf."""
+"""Composition root: creates all components from the settings, and runs them as a standby or as the leader.
+
+Components receive each other through their constructors. This module decides nothing else.
+"""
 
 import asyncio
 import contextlib
@@ -15,12 +18,15 @@ import kopf
 
 from purpleflea_operator import __version__, handlers
 from purpleflea_operator.agent_client.http import HttpAgentClient
-from purpleflea_operator.agent_client.http import session as asking
+from purpleflea_operator.agent_client.http import session as agent_session
 from purpleflea_operator.agent_client.protocol import AgentClient
-from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
+from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.controllers.observability.controller import (
     DatadogAccess,
@@ -39,8 +45,8 @@ from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
-from purpleflea_operator.runtime.metrics import Metrics, Sources
-from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
+from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
+from purpleflea_operator.runtime.workers import TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import Settings
 
@@ -58,26 +64,29 @@ async def run(
     clock: lifecycle.Clock | None = None,
     agents: AgentClient | None = None,
 ) -> None:
-    """Run the operator until it is told to stop: by `stop`, else by SIGTERM or SIGINT.
+    """Run the operator until `stop` is set; without `stop`, until SIGTERM or SIGINT.
 
     Raises:
-        start.StartError: No cluster, no rights, or no CRD.
-        LeaseLostError: Another replica may lead by now; this one has stopped.
+        StartError: There is no cluster, a right is missing, or the CRD is not installed.
+        LeaseLostError: The lease was lost, so this replica has stopped because another one may lead.
     """
     async with contextlib.AsyncExitStack() as stack:
-        asked = agents or HttpAgentClient(await stack.enter_async_context(asking()))
-        operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, asked)
+        client = agents or HttpAgentClient(await stack.enter_async_context(agent_session()))
+        operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, client)
         if stop is not None:
             await operator.run(stop)
             return
-        signalled = asyncio.Event()
-        lifecycle.listen(signalled)
-        # kopf, once it runs, has put its own handlers in place of ours; its way to stop takes 5 s and more.
-        await operator.run(signalled, on_kopf=functools.partial(lifecycle.listen, signalled))
+        stop_event = asyncio.Event()
+        lifecycle.stop_on_signals(stop_event)
+        # kopf replaces these handlers with its own when it starts, and its own shutdown takes at least 5 s. Therefore
+        # they are installed again after that.
+        await operator.run(
+            stop_event, on_kopf=functools.partial(lifecycle.stop_on_signals, stop_event)
+        )
 
 
 class _Operator:
-    """One replica: all parts are made at once and do nothing until it leads."""
+    """One replica. All components are created at once, and are idle until the replica leads."""
 
     def __init__(
         self,
@@ -94,144 +103,158 @@ class _Operator:
         self._stack = stack
         self._agents = agents
         self._metrics = Metrics(version=__version__)
-        self._traces = [request_hooks.told(self._metrics.request)]
-        self._streams = request_hooks.WatchMonitor(clock=clock)
-        self._probes = health.Health(self._metrics.text)
+        self._traces = [request_hooks.observe_responses(self._metrics.count_request)]
+        self._watches = request_hooks.WatchMonitor(clock=clock)
+        self._elector: LeaderElector | None = None
+        self._is_serving = False
+        self._probes = health.Health(self._readiness, self._metrics.exposition)
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
 
     async def run(
         self, stop: lifecycle.Stop, *, on_kopf: Callable[[], None] = lambda: None
     ) -> None:
-        """Stand by, lead, stop; `on_kopf` is called when kopf runs."""
-        stopping = asyncio.create_task(lifecycle.until(stop), name="stop")
+        """Stand by, lead, and stop; `on_kopf` is called when kopf runs."""
+        stopping = asyncio.create_task(lifecycle.wait_for_stop(stop), name="stop")
         self._stack.callback(stopping.cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)
-        elector = await self._elector() if self._settings.lease_namespace else None
-        lead = await self._prepared(elector, stopping, on_kopf)
+        if self._settings.lease_namespace:
+            self._elector = await self._create_elector()
+        elector = self._elector
+        lead = await self._prepare(stopping, on_kopf)
         if elector is None:
             await lead()
-        elif await lifecycle.unless(stopping, lifecycle.acquired(elector)):
-            await lifecycle.while_held(elector, lead())
+        elif await lifecycle.run_or_stop(stopping, lifecycle.wait_for_leadership(elector)):
+            await lifecycle.run_while_leader(elector, lead())
 
-    async def _elector(self) -> LeaderElector:
-        # A session of its own: renewing never waits for a connection behind other requests.
+    def _readiness(self) -> str:
+        """Return why the replica is not ready; empty if it is."""
+        if self._is_serving:
+            return ""
+        return "starting" if self._elector is None else lifecycle.standby_reason(self._elector)
+
+    async def _create_elector(self) -> LeaderElector:
+        # The lease has a separate session, so that renewing never waits for a connection behind other requests.
         leases = LeaseClient(
-            await self._cluster(),
+            await self._connect_cluster(),
             namespace=self._settings.lease_namespace,
             name=self._settings.lease_name,
         )
         elector = LeaderElector(
             leases,
-            # A container that starts again in its pod is another one than before.
+            # A restarted container of the same pod needs a new identity.
             LeaseConfig(
                 identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
-                lease_s=self._settings.lease_s,
+                lease_duration_s=self._settings.lease_s,
             ),
             clock=self._clock,
             now=_now,
             jitter=random.random,
         )
-        self._probes.ready = functools.partial(lifecycle.standing_by, elector)
         self._traces.append(request_hooks.fence_writes(elector.guard))
         return elector
 
-    async def _prepared(
-        self,
-        elector: LeaderElector | None,
-        stopping: asyncio.Task[None],
-        on_kopf: Callable[[], None],
+    async def _prepare(
+        self, stopping: asyncio.Task[None], on_kopf: Callable[[], None]
     ) -> Callable[[], Coroutine[Any, Any, None]]:
-        """All parts, put together; the result leads when it is called."""
-        cluster, cache = await self._cluster(), ObjectCache()
-        terrain = NodeInventory(clock=self._clock, scope=self._scope)
-        listening = TelemetryProbe(self._agents, self._queue.add, jitter=random.random)
-        informer = Informer(cluster, cache, self._queue, terrain, listening)
-        words = ModeAcknowledgements(self._agents, self._queue.add, now=_now)
-        self._stack.callback(words.close)
+        """Create all components; the returned function leads when it is called."""
+        cluster, cache = await self._connect_cluster(), ObjectCache()
+        observability = await self._create_observability(cluster, cache)
+        nodes = NodeInventory(clock=self._clock, scope=self._scope)
+        restarts = RestartBudget(self._queue.add, clock=self._clock)
+        telemetry = TelemetryProbe(self._agents, self._queue.add, jitter=random.random)
+        targets = EventTargets(
+            nodes=nodes,
+            restarts=restarts,
+            telemetry=telemetry,
+            on_workload_change=observability.rollouts.note,
+        )
+        informer = Informer(cluster, cache, self._queue, targets)
+        memories = AgentMemories(self._clock, restarts)
+        self._stack.callback(memories.close)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
-            around=Dependencies(
-                acknowledgements=words,
-                terrain=terrain,
-                findings=listening.findings,
-                rival=informer.identities.rival,
-                sees_all=not self._scope.namespaces,
+            deps=Dependencies(
+                memories=memories,
+                restarts=restarts,
+                acknowledgements=ModeAcknowledgements(self._agents, self._queue.add, now=_now),
+                nodes=nodes,
+                telemetry_delivery=telemetry.findings,
+                identity_holder=informer.identities.holder_other_than,
+                sees_all_namespaces=not self._scope.namespaces,
             ),
             times=Times(now=_now, clock=self._clock),
         )
         passes = TimedReconciler(
-            reconciler.reconcile, clock=self._clock, tell=self._metrics.reconciled
+            reconciler.reconcile, clock=self._clock, on_pass_end=self._metrics.observe_reconcile
         )
-        observing = await self._observing(cluster, cache, elector)
-        informer.on_workload = observing.rollouts.note
-        self._metrics.read(self._sources(elector, informer))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals))
 
         async def lead() -> None:
-            if not await lifecycle.unless(
-                stopping, lifecycle.primed((informer.prime, observing.prime))
-            ):
+            primes = (informer.prime, observability.prime)
+            if not await lifecycle.run_or_stop(stopping, lifecycle.sync_caches(primes)):
                 return
-            self._watch_over(informer, observing, passes)
-            self._probes.ready = str
-            listeners = (informer, observing)
-            spaces = self._settings.watch_namespaces
-            serve = handlers.watch(listeners, spaces, self._watching, on_kopf)
-            work_on = _work(self._settings, listeners, self._queue, passes, serve)
-            await lifecycle.unless(stopping, work_on)
+            self._add_liveness_checks(informer, observability, passes)
+            self._is_serving = True
+            listeners = (informer, observability)
+            namespaces = self._settings.watch_namespaces
+            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf)
+            work = _work(self._settings, listeners, self._queue, passes, serve)
+            await lifecycle.run_or_stop(stopping, work)
 
         return lead
 
-    async def _observing(
-        self, cluster: HttpKubeClient, cache: ObjectCache, elector: LeaderElector | None
+    async def _create_observability(
+        self, cluster: HttpKubeClient, cache: ObjectCache
     ) -> ObservabilityController:
-        """What Datadog should hold: the guard of the lease holds back writes to it, too."""
+        """Create the controller of PurpleFleaObservability; the fence of the lease applies to its writes, too."""
+        elector = self._elector
         traces = [request_hooks.fence_writes(elector.guard)] if elector is not None else []
         session = transport.session(traces, user_agent=credentials.USER_AGENT)
         await self._stack.enter_async_context(session)
-        telling = MetricHooks(
-            request=self._metrics.datadog_request, end_of_pass=self._metrics.synchronised
+        hooks = MetricHooks(
+            request=self._metrics.count_datadog_request, end_of_pass=self._metrics.observe_sync
         )
         times = Times(now=_now, clock=self._clock)
-        reach = DatadogAccess(session=session, urls=self._settings.datadog_urls)
-        found = build_controller(cluster, reach, telling, CachedFleet(cache), times)
-        self._stack.callback(found.close)
-        return found
+        access = DatadogAccess(session=session, urls=self._settings.datadog_urls)
+        controller = build_controller(cluster, access, hooks, CachedFleet(cache), times)
+        self._stack.callback(controller.close)
+        return controller
 
-    def _watch_over(
-        self, informer: Informer, observing: ObservabilityController, passes: TimedReconciler
+    def _add_liveness_checks(
+        self, informer: Informer, observability: ObservabilityController, passes: TimedReconciler
     ) -> None:
-        """From now on watches must be heard and passes must end."""
-        for kind in (*informer.watched, *observing.watched):
+        """From now on, stalled watches and a stuck queue fail /livez."""
+        for kind in (*informer.watched, *observability.watched):
             for path in self._scope.paths(kind):
-                self._streams.expect(path)
+                self._watches.reset(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
-            lambda: health.stalled_watches(self._streams.silent_s(), limit_s=limit_s),
-            lambda: health.stuck(
+            lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
+            lambda: health.stuck_queue(
                 waiting_s=self._queue.oldest_s(),
-                still_s=passes.still_s(),
-                longest_s=max(passes.longest_s(), observing.passes.longest_s()),
+                idle_s=passes.idle_s(),
+                longest_s=max(passes.longest_s(), observability.passes.longest_s()),
             ),
         )
 
-    def _sources(self, elector: LeaderElector | None, informer: Informer) -> Sources:
-        tally = informer.tally
-        return Sources(
+    def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
+        elector = self._elector
+        return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=self._queue.oldest_s,
-            watch_silence_s=self._streams.silent_s,
-            agents=lambda: len(tally),
-            conditions=lambda: tally.conditions,
-            replicas=lambda: (tally.replicas, tally.ready, tally.observed),
+            watch_silence_s=self._watches.idle_s,
+            agents=lambda: len(totals),
+            conditions=lambda: totals.conditions,
+            replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 
-    async def _cluster(self) -> HttpKubeClient:
+    async def _connect_cluster(self) -> HttpKubeClient:
         try:
             info = self._connect()
             session = credentials.session(info, traces=self._traces)
@@ -240,11 +263,11 @@ class _Operator:
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope)
 
-    def _watching(self) -> kopf.AiohttpSession:
-        """The session for kopf, which watches."""
+    def _kopf_session(self) -> kopf.AiohttpSession:
+        """Return the session with which kopf watches."""
         info = self._connect()
         agent = f"{credentials.USER_AGENT} kopf"
-        traces = [*self._traces, self._streams.trace()]
+        traces = [*self._traces, self._watches.trace()]
         session = credentials.session(info, user_agent=agent, traces=traces)
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
@@ -256,18 +279,18 @@ async def _work(
     passes: TimedReconciler,
     serve: Coroutine[Any, Any, None],
 ) -> None:
-    """Workers and kopf side by side. kopf cancels tasks that start after it, so it starts last."""
+    """Run the workers and kopf. kopf cancels tasks that are created after its start, so it starts last."""
     async with asyncio.TaskGroup() as group:
-        informer, observing = listeners
+        informer, observability = listeners
         tasks = [
             group.create_task(informer.run(), name="informer"),
-            group.create_task(observing.run(), name="observing"),
+            group.create_task(observability.run(), name="observability"),
         ]
         tasks += [
-            group.create_task(work(queue, passes.reconcile), name=f"worker-{number}")
+            group.create_task(run_worker(queue, passes.reconcile), name=f"worker-{number}")
             for number in range(settings.workers)
         ]
-        # A task gets its turn only once this one waits; then kopf may look which tasks exist.
+        # The tasks start when this one waits. They must run before kopf looks which tasks exist.
         await asyncio.sleep(0)
         logger.info("started", extra={"workers": settings.workers})
         try:

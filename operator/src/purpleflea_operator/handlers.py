@@ -1,7 +1,7 @@
-"""All kopf glue: settings, login, one event handler per kind. It decides nothing.
+"""Integration with kopf: its settings, the login, and one event handler for each kind. It decides nothing.
 
-kopf is the watch, auth and lifecycle layer. With null storages it writes nothing to anybody's objects; retries, order
-and state are ours (kopf never retries an on.event handler).
+kopf watches, authenticates and controls the lifecycle. With null storages it writes nothing into objects. Retries and
+state belong to the operator, because kopf never retries an on.event handler.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from purpleflea_operator.parsing import Manifest
 
 
 class Listener(Protocol):
-    """Who takes in watch events."""
+    """Receiver of watch events."""
 
     watched: tuple[ResourceKind, ...]
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        """Take in one, at O(1)."""
+        """Process one event, at O(1)."""
 
 
 class _JitteredBackoffs:
-    """kopf's own backoffs, spread out: without jitter all watches would come back in the same instant."""
+    """Backoffs of kopf with jitter, because otherwise all watches would reconnect at the same time."""
 
     def __iter__(self) -> Iterator[float]:
         return (seconds * random.uniform(0.5, 1.0) for seconds in timings.WATCH_BACKOFFS_S)  # noqa: S311
 
 
 class _NullDiffBase(kopf.DiffBaseStorage):
-    """Remembers nothing: kopf would otherwise copy each object several times per event."""
+    """Storage that stores nothing, because kopf would otherwise copy each object several times per event."""
 
     def build(self, *, body: Any, extra_fields: Any = None) -> Any:
         return {}
@@ -48,7 +48,7 @@ class _NullDiffBase(kopf.DiffBaseStorage):
 
 
 class _NullProgress(kopf.ProgressStorage):
-    """Remembers nothing: there are no handlers with a progress."""
+    """Storage that stores nothing, because no handler has a progress."""
 
     def fetch(self, *, key: Any, body: Any) -> None:
         return None
@@ -67,36 +67,36 @@ class _NullProgress(kopf.ProgressStorage):
 
 
 def settings() -> kopf.OperatorSettings:
-    """kopf's settings; why each is so stands in ARCHITECTURE.md."""
-    found = kopf.OperatorSettings()
-    found.persistence.diffbase_storage = _NullDiffBase()
-    found.persistence.progress_storage = _NullProgress()
-    found.scanning.disabled = True
-    found.peering.standalone = True
-    found.posting.enabled = False
-    # A worker limit alone would let idle workers hold their slots for 5 s each.
-    found.queueing.worker_limit = 200
-    found.queueing.idle_timeout = 0.1
-    found.queueing.exit_timeout = 5
-    found.networking.connect_timeout = 10
-    found.networking.request_timeout = 30
-    found.networking.error_backoffs = _JitteredBackoffs()
-    found.watching.connect_timeout = 10
-    found.watching.server_timeout = 300
-    found.process.ultimate_exiting_timeout = 20
-    return found
+    """Return the settings of kopf; ARCHITECTURE.md gives the reasons."""
+    options = kopf.OperatorSettings()
+    options.persistence.diffbase_storage = _NullDiffBase()
+    options.persistence.progress_storage = _NullProgress()
+    options.scanning.disabled = True
+    options.peering.standalone = True
+    options.posting.enabled = False
+    # Without the short idle timeout, idle workers would occupy their slots for 5 s each.
+    options.queueing.worker_limit = 200
+    options.queueing.idle_timeout = 0.1
+    options.queueing.exit_timeout = 5
+    options.networking.connect_timeout = 10
+    options.networking.request_timeout = 30
+    options.networking.error_backoffs = _JitteredBackoffs()
+    options.watching.connect_timeout = 10
+    options.watching.server_timeout = 300
+    options.process.ultimate_exiting_timeout = 20
+    return options
 
 
 def register(
     registry: kopf.OperatorRegistry,
     listeners: Iterable[Listener],
-    watching: Callable[[], kopf.AiohttpSession],
+    connect: Callable[[], kopf.AiohttpSession],
 ) -> None:
     """Register the login and one event handler per watched kind."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return watching()
+        return connect()
 
     for listener in listeners:
         for kind in listener.watched:
@@ -108,39 +108,39 @@ def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: Resourc
 
     @kopf.on.event(group, version, kind.plural, registry=registry, id=f"on-{kind.plural}")
     async def on_event(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        # An item of a list carries neither apiVersion nor kind.
+        # The items of a list have neither apiVersion nor kind.
         manifest = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
         listener.on_event(kind, type, manifest)
 
 
-def select(found: kopf.OperatorSettings) -> kopf.OperatorSettings:
-    """Have the API server filter: only objects that we made are sent to us."""
+def with_selectors(options: kopf.OperatorSettings) -> kopf.OperatorSettings:
+    """Return the settings with label selectors, so that the API server sends only objects of the operator."""
     for kind in WATCHED:
         selector = selector_of(kind)
         if selector:
             group, _, version = kind.api_version.rpartition("/")
-            found.watching.label_selectors[group, version, kind.plural] = selector
-    return found
+            options.watching.label_selectors[group, version, kind.plural] = selector
+    return options
 
 
 async def watch(
     listeners: Iterable[Listener],
     namespaces: tuple[str, ...],
-    watching: Callable[[], kopf.AiohttpSession],
+    connect: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
 ) -> None:
-    """Run kopf until cancelled."""
+    """Run kopf until canceled."""
     registry = kopf.OperatorRegistry()
-    register(registry, listeners, watching)
-    ours = asyncio.all_tasks()
+    register(registry, listeners, connect)
+    own_tasks = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=select(settings()),
+        settings=with_selectors(settings()),
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
-        # By default kopf asks for the user's name, and in a container there is no such user.
+        # By default kopf reads the name of the user, and the user of a container has none.
         identity=cast(Any, socket.gethostname()),
     )
     on_kopf()
-    await kopf.run_tasks(tasks, ignored=ours)
+    await kopf.run_tasks(tasks, ignored=own_tasks)

@@ -1,4 +1,7 @@
-"""JSON logs: one line per record, constant message, the facts in fields."""
+"""JSON logs on stdout: one line per record, with a constant message and variable values in fields.
+
+The module only formats; it must not filter or sample records of the operator.
+"""
 
 import datetime
 import logging
@@ -6,23 +9,29 @@ import sys
 
 import orjson
 
-_STOCK = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: timestamp (ISO 8601, UTC, ms), level, logger, message, extra fields, error."""
+    """Formats a record as a JSON object: timestamp (ISO 8601, UTC, ms), level, logger, message, extra fields, error."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line for `record`; values that JSON has no form for are written as text."""
+        """Return the line for `record`. Values that JSON cannot represent are written as strings."""
         moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         line = {
             "timestamp": moment.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **{key: value for key, value in vars(record).items() if key not in _STOCK},
+            **{
+                key: value for key, value in vars(record).items() if key not in _STANDARD_ATTRIBUTES
+            },
         }
-        line.pop("settings", None)  # kopf hangs its settings on its records
+        line.pop("settings", None)  # kopf attaches its settings to its records
         if record.exc_info and record.exc_info[0] is not None:
             line["error.kind"] = record.exc_info[0].__name__
             line["error.message"] = str(record.exc_info[1])
@@ -31,9 +40,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send all logs to stdout as JSON."""
+    """Write all logs to stdout as JSON."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # kopf says at INFO that each of its event handlers succeeded.
+    # At INFO, kopf logs a line for every event handler that succeeds.
     logging.getLogger("kopf").setLevel(logging.WARNING)

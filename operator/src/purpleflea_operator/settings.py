@@ -1,4 +1,4 @@
-"""The operator's own settings, from the environment; nothing else reads it."""
+"""Settings of the operator process from environment variables. No other module may read settings."""
 
 from typing import Annotated
 
@@ -12,43 +12,44 @@ Url = Annotated[str, Field(pattern="^https?://[^ ]+$", max_length=253)]
 
 
 class Settings(BaseSettings):
-    """Settings of the operator process; each is an environment variable PURPLEFLEA_OPERATOR_<NAME>."""
+    """Settings of the operator process. Each is the environment variable PURPLEFLEA_OPERATOR_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="PURPLEFLEA_OPERATOR_", frozen=True)
 
     agent_image: Annotated[str, Field(pattern="^[^:@ ]+([:@]|/).+$", max_length=512)] = (
         f"localhost/purpleflea-agent:{__version__}"
     )
-    """Image of agents whose spec names none."""
+    """Image of agents whose spec does not name an image."""
     agent_image_pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$")] = (
         "IfNotPresent"
     )
-    """When nodes pull that image."""
+    """Pull policy of that image: Always, IfNotPresent or Never."""
     watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
-    """Namespaces the operator is bound to, with commas between; empty: the whole cluster."""
+    """Namespaces that the operator watches, separated by commas. Empty means the whole cluster."""
     datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()
-    """Values of spec.url that keys for Datadog may be sent to, with commas between; Datadog's own sites are always."""
+    """Values of spec.url to which Datadog keys may be sent, separated by commas. Datadog's sites are always allowed."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
-    """Agents reconciled at once."""
+    """Number of agents that are reconciled concurrently."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    """Port of /livez, /readyz and /metrics; 0 starts no server."""
+    """Port of /livez, /readyz and /metrics. If 0, the server is not started."""
     lease_namespace: Annotated[str, Field(max_length=63)] = ""
-    """Namespace of the Lease by which replicas agree who works; empty: there is only this one."""
+    """Namespace of the Lease for leader election. If empty, there is no election, and only one replica may run."""
     lease_name: Annotated[
         str, Field(pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
     ] = "purpleflea-operator"
     """Name of that Lease."""
     lease_s: Annotated[int, Field(ge=1, le=300)] = 15
-    """Seconds after which a leader that is not heard of is replaced."""
+    """Seconds without a renewal after which a standby replaces the leader."""
     watch_silence_s: Annotated[float, Field(gt=0, le=3600)] = 180.0
-    """Seconds without event or bookmark after which a watch counts as deaf; API servers send a bookmark a minute."""
+    """Seconds without an event or bookmark after which a watch is stalled and /livez fails. API servers send a bookmark
+    about once a minute."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
-    """Least severe level that is logged."""
+    """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
     @field_validator("watch_namespaces", "datadog_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Split what stands in the variable; a name that is there twice counts once."""
+        """Split the value at commas and remove duplicates."""
         if not isinstance(value, str):
             return value
         return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))

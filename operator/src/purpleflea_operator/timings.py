@@ -54,8 +54,8 @@ sweep covers them."""
 AGENT_REQUEST_TIMEOUT_S = 1.5
 """Timeout of a request to an agent, connecting included."""
 ACKNOWLEDGEMENT_FIRST_PAUSE_S = 0.5
-"""Delay before an agent is asked again for the mode. The kubelet needs 0.5 to 0.9 s from the annotation on the pod to
-the refreshed mount."""
+"""Delay before the mode is requested from an agent again. The kubelet needs 0.5 to 0.9 s from the annotation on the pod
+to the refreshed mount."""
 ACKNOWLEDGEMENT_LONGEST_PAUSE_S = 15.0
 """Longest delay between two requests to an agent that has not acknowledged the mode."""
 PROBE_SECOND_S = 30.0
@@ -85,9 +85,9 @@ POD_STUCK_AFTER_S = 5.0
 """The Events of a pod are read if its container has been in creation for this long, because a missing Secret or
 ConfigMap shows only there."""
 DIAGNOSIS_INTERVAL_S = 10.0
-"""Interval between two looks at the Events of a pod that does not start."""
+"""Interval between two reads of the Events of a pod that does not start."""
 REFUSED_PODS_INTERVAL_S = 60.0
-"""Interval between two looks at the Events of a StatefulSet whose pods are refused."""
+"""Interval between two reads of the Events of a StatefulSet whose pods are rejected."""
 EVENT_MARGIN = timedelta(seconds=30)
 """Events this much older than the start of the problem still explain it, because the status reports a problem only
 after the debounce."""

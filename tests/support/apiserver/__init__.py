@@ -1,4 +1,4 @@
-"""The fake Kubernetes API server of the wire and scale tiers. Tests import everything from here."""
+"""Fake Kubernetes API server for the wire and scale tiers. Tests import everything from this package."""
 
 from support.apiserver.faults import Fault
 from support.apiserver.kinds import (

@@ -1,4 +1,4 @@
-"""The discovery documents of the fake API server. Pure functions of the registered kinds."""
+"""Discovery documents of the fake API server, as pure functions of the registered kinds."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ _SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 
 
 def document(path: str, kinds: Iterable[Kind]) -> Obj | None:
-    """Return the document at an address, or None when there is none."""
+    """Return the document at a path, or None if there is none."""
     served = tuple(kinds)
     match path.strip("/").split("/"):
         case ["api"]:

@@ -1,6 +1,6 @@
-"""The HTTP side of the fake API server: reads requests, meets faults, answers, streams watches.
+"""HTTP side of the fake API server: reads requests, applies planned faults, sends responses and streams watches.
 
-Decides nothing about objects; every decision is in resources, writes and watches.
+The module must not decide anything about objects; `resources`, `writes` and `watches` do.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _JSON = "application/json"
 
 
 class _CutError(Exception):
-    """The connection is to be cut instead of an answer."""
+    """The connection is closed without a response."""
 
 
 class Endpoint:
@@ -54,15 +54,15 @@ class Endpoint:
                 self.recorder.add(request)
 
     async def _answer(self, http: web.BaseRequest, request: Request) -> web.StreamResponse:
-        found: ApiError | None = None
+        not_located: ApiError | None = None
         try:
             locate(request, self._store.kinds)
         except ApiError as error:
-            found = error
+            not_located = error
         faults = self.faults.for_request(request)
-        await _suffer(faults)
-        if found is not None:
-            raise found
+        await _apply_faults(faults)
+        if not_located is not None:
+            raise not_located
         if request.kind is None:
             return self._other(request)
         if request.verb == "watch":
@@ -115,20 +115,20 @@ class Endpoint:
         deadline = time.monotonic() + seconds
         while not watch.is_over:
             left = deadline - time.monotonic()
-            if watch.is_silent:
+            if watch.is_stalled:
                 await watch.wake.wait()
-            elif watch.owed:
-                await response.write(watch.taken())
+            elif watch.pending:
+                await response.write(watch.take_pending())
             elif left <= 0:
                 break
             else:
-                was_quiet = await _is_quiet(watch, min(left, self._bookmark_interval_s))
-                if was_quiet and wants_bookmarks and not watch.is_silent:
+                is_idle = await _is_idle(watch, min(left, self._bookmark_interval_s))
+                if is_idle and wants_bookmarks and not watch.is_stalled:
                     await response.write(watch.bookmark())
             watch.wake.clear()
 
 
-async def _is_quiet(watch: Watch, seconds: float) -> bool:
+async def _is_idle(watch: Watch, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await watch.wake.wait()
@@ -148,8 +148,8 @@ async def _read(http: web.BaseRequest) -> Request:
     )
 
 
-async def _suffer(faults: Sequence[Fault]) -> None:
-    """Go through what was planned to happen before the request is acted on."""
+async def _apply_faults(faults: Sequence[Fault]) -> None:
+    """Apply the planned faults before the request is processed."""
     for fault in faults:
         match fault.effect:
             case "delay":

@@ -1,6 +1,6 @@
-"""The refusals of the fake API server, in the words of a real one.
+"""Errors of the fake API server, with the texts of a real API server.
 
-Knows status codes, reasons and the Status body; does not know when to refuse.
+The module knows status codes, reasons and the Status body, and must not decide when a request is rejected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ REASONS: Mapping[int, str] = {
 
 
 class ApiError(Exception):
-    """One refused request; becomes the reply."""
+    """A rejected request. It becomes the response."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""The fault plan: which of the coming requests go wrong, and how.
+"""Fault plan: the requests that fail in the future, and their failures. The server applies the plan.
 
-Deterministic: a fault takes the matching requests in the order they arrive, after those it skips.
-Several faults may hold for one request; the first refusal ends it. Only plans; the server acts.
+The plan is deterministic: a fault applies to the matching requests in the sequence of their arrival, after those that
+it skips. If several faults apply to a request, the first one that rejects it ends it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ Effect = Literal["fail", "delay", "hang", "cut", "lose_reply"]
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Fault:
-    """One planned fault. `hits` counts the requests it met; `cancel` ends it."""
+    """Planned fault. `hits` counts the requests that it applied to, and `cancel` ends it."""
 
     effect: Effect
     where: Where
@@ -34,7 +34,7 @@ class Fault:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def takes(self, request: Request) -> bool:
-        """Whether this request is one the fault is meant for; counts it."""
+        """Return True if the fault applies to this request, and count the request."""
         if self.cancelled or not request.matches(self.where):
             return False
         self.seen += 1
@@ -46,7 +46,7 @@ class Fault:
         return True
 
     def cancel(self) -> None:
-        """End the fault; requests that hang go on as if nothing had been."""
+        """End the fault. Hanging requests continue as if there was no fault."""
         with self._lock:
             self.cancelled = True
             for loop, released in self._waiting:
@@ -54,7 +54,7 @@ class Fault:
             self._waiting.clear()
 
     async def held(self) -> None:
-        """Wait until the fault is cancelled."""
+        """Wait until the fault is canceled."""
         released = asyncio.Event()
         with self._lock:
             if self.cancelled:

@@ -1,7 +1,7 @@
-"""Who owns which field of an object: managed fields, kept as sets of paths.
+"""Field ownership: the managed fields of an object as sets of paths.
 
-Paths use the words of `fieldsV1`: `f:<field>`, `k:<item key>`, `v:<set member>` and a last `.` for
-"the item itself". Knows nothing about requests.
+Paths have the elements of `fieldsV1`: `f:<field>`, `k:<item key>`, `v:<set member>`, and a final `.` for the item.
+The module must not know requests.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,7 +53,7 @@ class Manager:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """The fields of one manager; `tree` says the same as fieldsV1."""
+    """Fields of one manager. `tree` is the same set in the format of fieldsV1."""
 
     paths: frozenset[Path]
     time: str
@@ -72,23 +72,23 @@ def _field(name: str) -> str:
 
 
 def item_element(item: Any, keys: tuple[str, ...]) -> str:
-    """The path element of one item of a keyed list."""
+    """Return the path element of an item of a keyed list."""
     return _element(keys, tuple([item.get(key, KEY_DEFAULTS.get(key)) for key in keys]))
 
 
 @lru_cache(maxsize=16384)
 def _element(keys: tuple[str, ...], values: tuple[Any, ...]) -> str:
-    found = dict(zip(keys, values, strict=True))
-    return "k:" + orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+    key = dict(zip(keys, values, strict=True))
+    return "k:" + orjson.dumps(key, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def set_element(item: Any) -> str:
-    """The path element of one member of a set."""
+    """Return the path element of a member of a set."""
     return "v:" + orjson.dumps(item).decode()
 
 
 def leaves(kind: Kind, obj: Obj) -> Leaves:
-    """Every ownable field of an object with its value."""
+    """Return every field of an object that can have an owner, with its value."""
     found: Leaves = {}
     for name, value in obj.items():
         if name == "metadata":
@@ -137,7 +137,7 @@ def _collect_items(
 def after_update(
     owners: Owners, before: Leaves, after: Leaves, manager: Manager, now: str
 ) -> Owners:
-    """Ownership after a plain write: whoever changes a field owns it alone."""
+    """Return the ownership after an update: the manager that changes a field becomes its only owner."""
     touched = {path for path, value in after.items() if before.get(path, _MISSING) != value}
     lost = touched | (before.keys() - after.keys())
     if not lost:
@@ -152,7 +152,7 @@ def after_update(
 
 
 def without_paths(owners: Owners, lost: Iterable[Path], *, keep: Manager) -> dict[Manager, Owned]:
-    """Ownership after one manager took these fields from all others."""
+    """Return the ownership after one manager took these fields from all others."""
     mine = owners.get(keep)
     rest = {manager: current for manager, current in owners.items() if manager != keep}
     result = _without(rest, set(lost))
@@ -179,7 +179,7 @@ def trie(paths: Iterable[Path]) -> Trie:
 
 
 def owned(paths: Iterable[Path], time: str) -> Owned:
-    """Fields of a manager; objects of the same shape share paths and tree, or 10,000 weigh."""
+    """Return the fields of a manager. Objects of the same shape share paths and tree, to save memory."""
     known, tree = _shape(frozenset(paths))
     return Owned(paths=known, time=time, tree=tree)
 
@@ -190,7 +190,7 @@ def _shape(paths: frozenset[Path]) -> tuple[frozenset[Path], Trie]:
 
 
 def managed_fields(owners: Owners) -> list[Obj]:
-    """The metadata.managedFields of an object."""
+    """Return metadata.managedFields of an object."""
     return [
         {
             "manager": manager.name,
@@ -206,7 +206,7 @@ def managed_fields(owners: Owners) -> list[Obj]:
 
 
 def owners_from(entries: Iterable[Obj]) -> Owners:
-    """Read metadata.managedFields as a client sent them; empty entries mean "forget them all"."""
+    """Parse metadata.managedFields as a client sent them. A list of empty entries clears the ownership."""
     return {
         Manager(
             name=entry["manager"],

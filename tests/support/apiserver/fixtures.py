@@ -1,4 +1,4 @@
-"""pytest fixtures around the fake API server; a conftest.py imports the ones it offers."""
+"""pytest fixtures for the fake API server. A conftest.py imports the fixtures that it provides."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from support.apiserver.server import ApiServer
 
 @pytest.fixture
 def apiserver() -> Iterator[ApiServer]:
-    """A fresh server with the preset kinds and no objects."""
+    """Server with the preset kinds and no objects."""
     with ApiServer() as server:
         yield server
 
 
 @pytest.fixture
 def running_apiserver() -> Iterator[ApiServer]:
-    """A fresh server whose StatefulSets get pods."""
+    """Server that creates pods for StatefulSets."""
     with ApiServer(runs_statefulsets=True) as server:
         yield server

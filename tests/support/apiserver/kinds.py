@@ -1,7 +1,7 @@
-"""The resource kinds a fake API server serves, and what of their schemas matters to a client.
+"""Resource kinds of the fake API server, with the parts of their schemas that a client observes.
 
-Knows names, subresources, immutable fields, and which lists merge by key under server-side apply.
-Holds no objects.
+These are names, subresources, immutable fields, and the lists that merge by key under server-side apply. The module
+must not hold objects.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Obj = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
-    """One served resource; compared by identity, so one server can replace a kind by another."""
+    """Served resource. Kinds are compared by identity, so a server can replace a kind by another."""
 
     group: str = ""
     version: str = "v1"
@@ -35,7 +35,7 @@ class Kind:
 
     @property
     def resource(self) -> str:
-        """The name error messages use: `statefulsets.apps`."""
+        """Return the name in error messages, such as `statefulsets.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
@@ -44,11 +44,11 @@ class Kind:
 
     @property
     def is_custom(self) -> bool:
-        """Whether a CRD would define it: such kinds know no strategic merge patch."""
+        """Return True for a kind that a CRD defines. Such kinds do not support strategic merge patches."""
         return "." in self.group and not self.group.endswith(".k8s.io")
 
 
-# (field it stands in, field) -> keys; an empty first part means "wherever it stands".
+# (parent field, field) -> keys. An empty first part means any parent.
 KEYED_LISTS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "containers"): ("name",),
     ("", "initContainers"): ("name",),
@@ -85,7 +85,7 @@ ATOMIC_MAPS = frozenset(
 
 
 def list_keys(kind: Kind, path: FieldPath) -> tuple[str, ...] | None:
-    """Keys by which the items of the list at this path are told apart; None: the list is atomic."""
+    """Return the keys that identify the items of the list at this path, or None if the list is atomic."""
     own = kind.list_keys.get(path)
     if own:
         return own

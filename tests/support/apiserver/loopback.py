@@ -1,6 +1,6 @@
-"""Serves an HTTP handler on loopback from a thread and an event loop of its own.
+"""HTTP server on loopback with a separate thread and event loop.
 
-kopf's shutdown cancels the tasks of its loop; a server in the same loop would go with it.
+A separate loop is needed, because the shutdown of kopf cancels all tasks of its loop.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ OnLoop = Callable[[asyncio.AbstractEventLoop | None], None]
 
 
 class Loopback:
-    """Start and stop once; on_loop is told the loop at the start and None at the end."""
+    """Server that starts and stops once. `on_loop` receives the loop at the start and None at the end."""
 
     def __init__(self, handler: Handler, on_loop: OnLoop) -> None:
         self.url = ""

@@ -1,6 +1,6 @@
-"""The four ways to patch an object, as pure functions from live object and patch to new object.
+"""The four kinds of patches, as pure functions from the stored object and a patch to a new object.
 
-Nothing passed in is changed: results share unchanged parts with their sources.
+No argument is changed. Results share unchanged parts with their sources.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from support.apiserver.kinds import ATOMIC_MAPS, SET_LISTS, FieldPath, Kind, Obj
 
 
 def merge(live: Any, patch: Any) -> Any:
-    """JSON merge patch (RFC 7386)."""
+    """Apply a JSON merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(live) if isinstance(live, dict) else {}
@@ -28,7 +28,7 @@ def merge(live: Any, patch: Any) -> Any:
 
 
 def json_patch(live: Obj, operations: list[Obj]) -> Obj:
-    """JSON patch (RFC 6902); an operation that cannot be done is an Invalid object."""
+    """Apply a JSON patch (RFC 6902). An operation that fails raises an Invalid error."""
     try:
         patched: Obj = jsonpatch.apply_patch(live, operations)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
@@ -39,7 +39,7 @@ def json_patch(live: Obj, operations: list[Obj]) -> Obj:
 
 
 def keyed_merge(kind: Kind, live: Any, patch: Any, path: FieldPath = ()) -> Any:
-    """Merge maps by field and well-known lists by key: what strategic patches and applies share."""
+    """Merge maps by field and known lists by key, for strategic merge patches and for server-side apply."""
     if patch == live:
         return live
     if isinstance(patch, dict) and isinstance(live, dict) and not _is_atomic(path):
@@ -66,7 +66,7 @@ def _is_atomic(path: FieldPath) -> bool:
 def _merged_items(
     kind: Kind, sides: tuple[list[Any], list[Any]], path: FieldPath, keys: tuple[str, ...]
 ) -> list[Any]:
-    """Items of the patch in its order; items only the live list has stay where they were."""
+    """Merge two keyed lists. Items of the patch keep its sequence, and all other items keep their positions."""
     old = {fields.item_element(item, keys): item for item in sides[0]}
     new = {fields.item_element(item, keys): item for item in sides[1]}
     waiting = iter(new.items())
@@ -86,7 +86,7 @@ def _merged_items(
 def server_side_apply(
     kind: Kind, live: Obj, owners: Owners, config: Obj, options: tuple[Manager, str, bool]
 ) -> tuple[Obj, Owners]:
-    """Return object and ownership after one manager applied its configuration."""
+    """Return object and ownership after a manager applied its configuration."""
     manager, now, force = options
     wanted = fields.leaves(kind, config)
     contested = _conflicts(kind, live, owners, (manager, wanted))
@@ -127,7 +127,7 @@ def _conflict(contested: Mapping[Path, Manager]) -> ApiError:
             "message": f'conflict with "{other.name}" using {other.api_version}',
             "field": "".join("." + e[2:] if e[0] == "f" else f"[{e}]" for e in path),
         }
-        for path, other in sorted(contested.items(), key=lambda found: found[0])
+        for path, other in sorted(contested.items(), key=lambda item: item[0])
     ]
     listed = ", ".join(f"{cause['message']}: {cause['field']}" for cause in causes)
     plural = "" if len(causes) == 1 else "s"
@@ -137,7 +137,7 @@ def _conflict(contested: Mapping[Path, Manager]) -> ApiError:
 
 
 def _pruned(kind: Kind, value: Any, marks: tuple[Trie, Trie], path: FieldPath) -> Any:
-    """Drop what the manager gave up (first mark) unless somebody still owns it (second mark)."""
+    """Remove the fields that the manager no longer applies (first mark) and that have no other owner (second mark)."""
     gone, kept = marks
     if isinstance(value, dict):
         result = dict(value)

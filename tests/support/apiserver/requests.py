@@ -1,6 +1,6 @@
-"""One request as the fake API server understands it, the record of all of them, and filters.
+"""Requests as the fake API server parses them, the record of all requests, and filters.
 
-Reads addresses and queries; neither answers nor changes anything.
+The module reads paths and queries, and must not answer or change anything.
 """
 
 import threading
@@ -21,11 +21,11 @@ APPLY_TYPES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 
 class Where(TypedDict, total=False):
-    """Which requests are meant; what is left out matches all.
+    """Filter for requests. A missing key matches all requests.
 
-    verb: a Kubernetes verb, "apply" (server-side applies only) or "write" (all that changes).
-    resource: plural, or plural/subresource; a bare plural does not mean its subresources.
-    path: how the address begins. user_agent: a part of the header.
+    verb: a Kubernetes verb, "apply" (only server-side apply) or "write" (all writes).
+    resource: plural, or plural/subresource. The plural alone does not match its subresources.
+    path: a prefix of the path. user_agent: a part of the header.
     """
 
     verb: str
@@ -56,7 +56,7 @@ class Request:
 
     @property
     def body(self) -> Any:
-        """The decoded body; applies may be YAML."""
+        """Return the decoded body. The body of an apply may be YAML."""
         if not self.raw:
             return None
         try:
@@ -98,7 +98,7 @@ _TRUE = ("true", "1")
 
 
 def locate(request: Request, kinds: Mapping[tuple[str, str, str], Kind]) -> None:
-    """Fill in what the address says; the kind stays None for discovery and health addresses."""
+    """Set the fields that the path gives. The kind stays None for discovery and health paths."""
     parts = [unquote(part) for part in request.path.strip("/").split("/")]
     match parts:
         case ["api", version, *rest] if rest:
@@ -131,7 +131,7 @@ def _verb(request: Request) -> str:
 
 
 class Recorder:
-    """Every request in the order of its answer; watches in the order of their start."""
+    """Record of all requests in the sequence of their responses. Watches are recorded when they start."""
 
     def __init__(self, changed: threading.Condition) -> None:
         self._changed = changed
@@ -153,4 +153,4 @@ class Recorder:
     def counts(self) -> Counter[tuple[str, str]]:
         """Requests per (verb, resource or resource/subresource)."""
         with self._changed:
-            return Counter((found.verb, found.full_resource) for found in self._requests)
+            return Counter((request.verb, request.full_resource) for request in self._requests)

@@ -1,6 +1,6 @@
-"""Answers of the resource addresses that end at once: everything but watches.
+"""Responses for all resource requests except watches.
 
-Maps a request to reads and writes of the store. Knows HTTP codes, not sockets.
+The module maps a request to reads and writes of the store. It knows HTTP codes and must not use sockets.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from support.apiserver.store import Store
 from support.apiserver.writes import Target, Writer, scale_of
 
 Answer = tuple[int, Obj]
-_SNAPSHOTS = 200
+_MAX_SNAPSHOTS = 200
 
 
 class Resources:
@@ -28,7 +28,7 @@ class Resources:
     def answer(self, request: Request, kind: Kind) -> Answer:
         with self._store.lock:
             if request.query.get("dryRun"):
-                raise ApiError(400, "the fake API server knows no dryRun")
+                raise ApiError(400, "the fake API server does not support dryRun")
             match request.verb:
                 case "get":
                     record = self._store.require(kind, request.namespace, request.name)
@@ -50,8 +50,8 @@ class Resources:
 
     def _list(self, request: Request, kind: Kind) -> Obj:
         token = request.query.get("continue", "")
-        found = self._resumed(token, kind) if token else self._snapshot(request, kind)
-        version, items, start = found
+        snapshot = self._resumed(token, kind) if token else self._snapshot(request, kind)
+        version, items, start = snapshot
         limit = int(request.query.get("limit") or 0)
         metadata: Obj = {"resourceVersion": str(version)}
         chunk = items[start : start + limit] if limit else items
@@ -69,13 +69,13 @@ class Resources:
     def _snapshot(self, request: Request, kind: Kind) -> tuple[int, list[Obj], int]:
         selects = selector(request.query)
         records = self._store.records(kind, request.namespace)
-        found = [record.obj for record in records if selects(record.obj)]
-        return self._store.version, found, 0
+        selected = [record.obj for record in records if selects(record.obj)]
+        return self._store.version, selected, 0
 
     def _kept(self, version: int, items: list[Obj]) -> str:
         name = str(next(self._tokens))
         self._snapshots[name] = (version, items)
-        if len(self._snapshots) > _SNAPSHOTS:
+        if len(self._snapshots) > _MAX_SNAPSHOTS:
             del self._snapshots[next(iter(self._snapshots))]
         return name
 
@@ -161,7 +161,7 @@ def _target(request: Request, kind: Kind) -> Target:
 
 
 def _checked(request: Request, kind: Kind) -> Obj:
-    """The body, once it agrees with the address it was sent to."""
+    """Return the body if it agrees with the path of the request."""
     body = request.body
     if not isinstance(body, dict):
         raise ApiError(400, "the body of the request was not an object")

@@ -1,4 +1,4 @@
-"""Label and field selectors, as predicates over objects."""
+"""Label and field selectors, as predicates for objects."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def everything(obj: Obj) -> bool:
 
 
 def selector(query: Mapping[str, str]) -> Selects:
-    """Return the predicate that both selectors of a request make together."""
+    """Return the predicate for the label selector and the field selector of a request."""
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
     if not labels and not fields:
         return everything
@@ -61,7 +61,7 @@ def _requirement(found: re.Match[str]) -> Callable[[Mapping[str, str]], bool]:
 
 
 def field_selector(text: str) -> Selects:
-    """Support comparison of any field by its path; a real server allows fewer."""
+    """Return the predicate for a field selector. Any field is supported; a real server supports fewer."""
     if not text.strip():
         return everything
     terms = [_field_term(part) for part in text.split(",")]

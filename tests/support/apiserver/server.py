@@ -1,6 +1,6 @@
-"""A Kubernetes API server in memory, for tests: own thread, own event loop, plain HTTP on loopback.
+"""Kubernetes API server in memory for tests, with a separate thread and event loop, over HTTP on loopback.
 
-`ApiServer` is the whole of what tests use: objects, faults, streams, and the record of requests.
+`ApiServer` is the complete interface for tests: objects, faults, watch streams and the record of requests.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from support.apiserver.store import Store
 from support.apiserver.watches import Watches
 from support.apiserver.writes import Target, Writer
 
-# Claims may be about things the server does not see, such as what an operator has heard.
-_LOOK_AGAIN_S = 0.05
+# A condition may depend on state outside the server, such as the cache of an operator, so it is also polled.
+_POLL_S = 0.05
 
 
 def utc_now() -> datetime:
@@ -33,7 +33,7 @@ def utc_now() -> datetime:
 
 
 class ApiServer:
-    """Use as a context manager (`with` or `async with`) or by start() and stop()."""
+    """Fake API server. Use it as a context manager (`with` or `async with`) or with start() and stop()."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ApiServer:
             self.statefulsets.start()
         self._loopback = Loopback(self._endpoint.handle, self._on_loop)
 
-    # Life
+    # Lifecycle
 
     @property
     def url(self) -> str:
@@ -113,21 +113,23 @@ class ApiServer:
         self._store.unregister(found)
 
     def kind(self, name: str, group: str | None = None) -> Kind:
-        """Find a kind by its Kind or its plural; the group tells core Events from the newer ones."""
+        """Return a kind by its Kind or plural. The group distinguishes core Events from events.k8s.io."""
         for kind in self._store.kinds.values():
             if name in (kind.kind, kind.plural) and group in (None, kind.group):
                 return kind
-        raise LookupError(f"the fake API server serves no {name}; register() it")
+        raise LookupError(f"the fake API server does not serve {name}; call register()")
 
     def put(self, obj: Obj, *, manager: str = "test") -> Obj:
-        """Store an object past every check, and no garbage collection: the test knows best.
+        """Store an object without validation and without garbage collection.
 
-        It is made, or replaced with its status if one is given. Identity and generation are kept.
+        The object is created, or replaced together with its status if the status is given. UID and generation are kept.
         """
         group, _, version = obj["apiVersion"].rpartition("/")
         kind = self._store.kinds.get((group, version, self.kind(obj["kind"], group).plural))
         if kind is None:
-            raise LookupError(f"the fake API server serves no {obj['apiVersion']} {obj['kind']}")
+            raise LookupError(
+                f"the fake API server does not serve {obj['apiVersion']} {obj['kind']}"
+            )
         body = copy.deepcopy(obj)
         metadata = body["metadata"]
         if kind.namespaced:
@@ -144,8 +146,8 @@ class ApiServer:
 
     def objects(self, kind: str, namespace: str = "") -> list[Obj]:
         with self._store.lock:
-            found = [record.obj for record in self._store.records(self.kind(kind), namespace)]
-        return copy.deepcopy(found)
+            objects = [record.obj for record in self._store.records(self.kind(kind), namespace)]
+        return copy.deepcopy(objects)
 
     def count(self, kind: str) -> int:
         with self._store.lock:
@@ -155,7 +157,7 @@ class ApiServer:
     def patch(
         self, kind: str, namespace: str, name: str, change: Obj, *, manager: str = "test"
     ) -> Obj:
-        """Merge-patch an object past every check, status included, in another manager's name."""
+        """Merge-patch an object, including its status, without validation and as the given manager."""
         with self._store.lock:
             live = self._store.require(self.kind(kind), namespace, name).obj
             return self.put(dict(patches.merge(live, change)), manager=manager)
@@ -178,26 +180,26 @@ class ApiServer:
         every: int = 1,
         **where: Unpack[Where],
     ) -> Fault:
-        """Refuse requests; times=None: for ever, skip: after so many, every: each n-th only."""
+        """Reject requests: `times` of them (None means all), after `skip` requests, and only each `every`-th."""
         fault = Fault(effect="fail", where=where, times=times, skip=skip, every=every)
         fault.status, fault.retry_after, fault.message = status, retry_after, message
         return self._endpoint.faults.add(fault)
 
     def delay(self, seconds: float, *, times: int | None = None, **where: Unpack[Where]) -> Fault:
-        """Act on requests, and answer, only after some time."""
+        """Process requests and respond only after some time."""
         fault = Fault(effect="delay", where=where, times=times, seconds=seconds)
         return self._endpoint.faults.add(fault)
 
     def hang(self, *, times: int | None = 1, skip: int = 0, **where: Unpack[Where]) -> Fault:
-        """Neither act nor answer until the fault is cancelled."""
+        """Neither process requests nor respond until the fault is canceled."""
         return self._endpoint.faults.add(Fault(effect="hang", where=where, times=times, skip=skip))
 
     def cut(self, *, times: int | None = 1, skip: int = 0, **where: Unpack[Where]) -> Fault:
-        """Cut the connection before the request is acted on."""
+        """Close the connection before the request is processed."""
         return self._endpoint.faults.add(Fault(effect="cut", where=where, times=times, skip=skip))
 
     def lose_reply(self, *, times: int | None = 1, skip: int = 0, **where: Unpack[Where]) -> Fault:
-        """Act on the request, then cut the connection instead of answering."""
+        """Process the request, then close the connection without a response."""
         fault = Fault(effect="lose_reply", where=where, times=times, skip=skip)
         return self._endpoint.faults.add(fault)
 
@@ -207,28 +209,28 @@ class ApiServer:
     # Streams
 
     def drop_watches(self, resource: str = "", *, cut: bool = False) -> int:
-        """End the open streams in good order, or cut their connections; tell how many."""
+        """End the open streams normally, or cut their connections. Return their number."""
         return self._watches.each(lambda watch: watch.end(cut=cut), resource)
 
-    def silence_watches(self, resource: str = "", *, new_too: bool = False) -> int:
-        """Make open streams deaf for ever: they stay open and send nothing, no bookmarks either."""
+    def stall_watches(self, resource: str = "", *, also_new: bool = False) -> int:
+        """Stall the open streams: they stay open and send neither events nor bookmarks. Return their number."""
 
-        def silence(watch: Any) -> None:
-            watch.is_silent = True
+        def stall(watch: Any) -> None:
+            watch.is_stalled = True
 
-        if new_too:
-            self._watches.deaf.add(resource)
-        return self._watches.each(silence, resource)
+        if also_new:
+            self._watches.stalled_resources.add(resource)
+        return self._watches.each(stall, resource)
 
-    def hear_new_watches(self) -> None:
-        """Undo silence_watches(new_too=True) for streams opened from now on."""
-        self._watches.deaf.clear()
+    def stop_stalling_new_watches(self) -> None:
+        """End stall_watches(also_new=True) for streams that open from now on."""
+        self._watches.stalled_resources.clear()
 
     def open_watches(self, resource: str = "") -> int:
         return self._watches.each(lambda watch: None, resource)
 
     def compact(self) -> int:
-        """Forget history: resuming from any version known so far, or a list token, gets 410."""
+        """Remove the history: a watch from any known version, or a list token, gets 410."""
         return self._store.compact()
 
     # Record
@@ -249,19 +251,19 @@ class ApiServer:
         return self._endpoint.recorder.counts()
 
     def clear(self) -> None:
-        """Forget the requests recorded so far."""
+        """Remove the recorded requests."""
         self._endpoint.recorder.clear()
 
-    def wait_until(self, claim: Callable[[], object], *, timeout: float = 10.0) -> None:
-        """Block until the claim holds; it is looked at after each change and request, or 50 ms."""
+    def wait_until(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:
+        """Block until the condition holds. It is checked after each change and request, and every 50 ms."""
         deadline = time.monotonic() + timeout
         with self._store.changed:
-            while not claim():
+            while not condition():
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"not so within {timeout:g} s: {claim}")
-                self._store.changed.wait(min(left, _LOOK_AGAIN_S))
+                    raise TimeoutError(f"condition not met within {timeout:g} s: {condition}")
+                self._store.changed.wait(min(left, _POLL_S))
 
-    async def until(self, claim: Callable[[], object], *, timeout: float = 10.0) -> None:
-        """Wait for a claim without blocking the caller's loop."""
-        await asyncio.to_thread(self.wait_until, claim, timeout=timeout)
+    async def until(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:
+        """Wait for a condition without blocking the loop of the caller."""
+        await asyncio.to_thread(self.wait_until, condition, timeout=timeout)

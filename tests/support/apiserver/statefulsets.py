@@ -1,7 +1,7 @@
-"""A stand-in for the StatefulSet controller, the scheduler and the kubelet, for the fake API server.
+"""Simulation of the StatefulSet controller, the scheduler and the kubelet for the fake API server.
 
-Keeps pods `<name>-<ordinal>` in step with each StatefulSet (Parallel creation, one pod at a time on
-a new template) and reports its status. Pods become Ready when the test lets them; nothing runs.
+It keeps the pods `<name>-<ordinal>` of each StatefulSet (parallel creation, one pod at a time for a new template) and
+reports the status. Pods become Ready when the test allows it. Nothing runs.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ def always_ready(pod: Obj) -> bool:
 
 
 class StatefulSets:
-    """Idle until start(); works in the server's loop, one step per StatefulSet and turn."""
+    """Controller that is idle until start(). It works in the loop of the server, one step per changed StatefulSet."""
 
     def __init__(self, store: Store, writer: Writer) -> None:
         self._store = store
@@ -36,23 +36,23 @@ class StatefulSets:
         self._addresses = itertools.count()
 
     def start(self) -> None:
-        self._store.subscribers.append(self._notice)
+        self._store.subscribers.append(self._on_change)
 
     def run_in(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Work in this loop from now on; None: rest."""
+        """Work in this loop from now on, or pause if it is None."""
         with self._store.lock:
             self._loop = loop
             self._schedule()
 
     def let_ready(self, readiness: Readiness) -> None:
-        """Choose which pods become (and stay) Ready, from now on."""
+        """Set the predicate for pods that are Ready."""
         with self._store.lock:
             self._ready = readiness
             if STATEFUL_SET in self._store.kinds.values():
                 for record in self._store.records(STATEFUL_SET):
                     self._mark(record.obj)
 
-    def _notice(self, kind: Kind, change: Change) -> None:
+    def _on_change(self, kind: Kind, change: Change) -> None:
         if kind is STATEFUL_SET and not change.deleted:
             before = change.before or {}
             if before.get("spec") != change.after.get("spec"):
@@ -73,9 +73,9 @@ class StatefulSets:
 
     def _schedule(self) -> None:
         if self._loop is not None and self._dirty:
-            self._loop.call_soon_threadsafe(self._turn)
+            self._loop.call_soon_threadsafe(self._process_dirty)
 
-    def _turn(self) -> None:
+    def _process_dirty(self) -> None:
         with self._store.lock:
             keys, self._dirty = list(self._dirty), {}
             for namespace, name in keys:
@@ -92,7 +92,7 @@ class StatefulSets:
                 self._delete(pods.pop(ordinal))
         for ordinal in range(replicas):
             if ordinal not in pods:
-                self._make(owner, ordinal, revision)
+                self._create(owner, ordinal, revision)
         for pod in pods.values():
             self._set_readiness(pod)
         pods = self._pods(owner)
@@ -103,16 +103,16 @@ class StatefulSets:
         children = self._store.children(owner["metadata"]["uid"], POD)
         return {int(c.obj["metadata"]["name"].rpartition("-")[2]): c.obj for c in children}
 
-    def _make(self, owner: Obj, ordinal: int, revision: str) -> None:
+    def _create(self, owner: Obj, ordinal: int, revision: str) -> None:
         pod = pod_of(owner, ordinal, revision)
-        found = self._store.find(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
-        if found is None:
+        existing = self._store.find(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if existing is None:
             self._put(pod)
-        elif not found.obj["metadata"].get("ownerReferences"):
-            # Adopted, as after a StatefulSet was deleted with its pods orphaned.
+        elif not existing.obj["metadata"].get("ownerReferences"):
+            # Adopt the pod, as after a StatefulSet was deleted with the Orphan policy.
             references = pod["metadata"]["ownerReferences"]
-            metadata = {**found.obj["metadata"], "ownerReferences": references}
-            self._put({**found.obj, "metadata": metadata})
+            metadata = {**existing.obj["metadata"], "ownerReferences": references}
+            self._put({**existing.obj, "metadata": metadata})
 
     def _set_readiness(self, pod: Obj) -> None:
         if "deletionTimestamp" in pod["metadata"]:
@@ -159,7 +159,7 @@ class StatefulSets:
         return list(self._store.records(kind)) if kind else []
 
     def _roll(self, owner: Obj, pods: dict[int, Obj], revision: str) -> None:
-        """Replace one outdated pod, highest ordinal first; wait while a new one is not Ready."""
+        """Replace one outdated pod, the highest ordinal first, unless a new pod is not Ready yet."""
         strategy = owner["spec"].get("updateStrategy", {})
         first = strategy.get("rollingUpdate", {}).get("partition", 0)
         if strategy.get("type", "RollingUpdate") != "RollingUpdate":
@@ -228,7 +228,7 @@ def _revision(owner: Obj) -> str:
 
 
 def pod_of(owner: Obj, ordinal: int, revision: str) -> Obj:
-    """The pod a StatefulSet makes for one ordinal, before anything has run."""
+    """Return the pod that a StatefulSet creates for an ordinal."""
     metadata, template = owner["metadata"], owner["spec"].get("template", {})
     name = f"{metadata['name']}-{ordinal}"
     given = template.get("metadata", {})

@@ -1,7 +1,7 @@
-"""The objects of the fake API server: indexes, versions, history, deletion, garbage collection.
+"""Objects of the fake API server: indexes, versions, history, deletion and garbage collection.
 
-Stored objects are never changed in place, so readers may keep them. Thread-safe. Knows nothing of
-HTTP, patches or field ownership rules.
+Stored objects are never changed in place, so readers may keep references. The store is thread-safe. It must not know
+HTTP, patches or the rules of field ownership.
 """
 
 import threading
@@ -29,7 +29,7 @@ class Record:
 
 @dataclass(slots=True, kw_only=True)
 class Change:
-    """One step of an object's life: before is None when it was made, after is its last state."""
+    """Change of an object. `before` is None for a create, and `after` is the last state."""
 
     version: int
     before: Obj | None
@@ -38,7 +38,7 @@ class Change:
     lines: dict[str, bytes] = field(default_factory=dict)
 
     def line(self, event_type: str) -> bytes:
-        """Encode the watch event once, however many streams send it."""
+        """Return the encoded watch event. It is encoded once for all streams."""
         if event_type not in self.lines:
             event = {"type": event_type, "object": self.after}
             self.lines[event_type] = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
@@ -74,7 +74,7 @@ class Store:
             self._tables[kind] = Table()
 
     def unregister(self, kind: Kind) -> None:
-        """Forget a kind and its objects, as when its CRD is deleted."""
+        """Remove a kind and its objects, as if its CRD is deleted."""
         with self.lock:
             for record in list(self.records(kind)):
                 self._remove(kind, record)
@@ -96,7 +96,7 @@ class Store:
         return record
 
     def records(self, kind: Kind, namespace: str = "") -> Iterator[Record]:
-        """Yield in the order of namespace and name, as a real server lists."""
+        """Yield the records sorted by namespace and name, as in a list of a real server."""
         table = self._tables[kind].namespaces
         for space in [namespace] if namespace or not kind.namespaced else sorted(table):
             for _, record in sorted(table.get(space, {}).items()):
@@ -106,13 +106,13 @@ class Store:
         return uid in self._by_uid
 
     def children(self, uid: str, kind: Kind) -> Iterator[Record]:
-        """Yield the objects of a kind that name this owner."""
+        """Yield the objects of a kind with this owner."""
         for key in list(self._children.get(uid, ())):
             if key[0] is kind:
                 yield self.require(*key)
 
     def insert(self, kind: Kind, obj: Obj, owners: Owners) -> Record:
-        """Store a new object; fill in what the server decides."""
+        """Store a new object and set the fields that the server owns."""
         metadata = {
             "uid": str(uuid4()),
             "creationTimestamp": self.timestamp(),
@@ -124,7 +124,7 @@ class Store:
         return record
 
     def replace(self, kind: Kind, before: Record, obj: Obj, owners: Owners) -> Record:
-        """Store the next state of an object; finish its deletion when nothing holds it back."""
+        """Store the next state of an object. Complete its deletion if no finalizer is left."""
         if obj == before.obj and owners == before.owners:
             return before
         metadata = dict(obj["metadata"])
@@ -137,7 +137,7 @@ class Store:
         return record
 
     def delete(self, kind: Kind, record: Record, *, orphan: bool = False) -> Record:
-        """Delete now, or mark as being deleted while finalizers hold the object."""
+        """Delete the object, or set deletionTimestamp if it has finalizers."""
         uid = record.obj["metadata"]["uid"]
         if orphan:
             for child in list(self._children.get(uid, ())):
@@ -160,7 +160,7 @@ class Store:
         return marked
 
     def collect(self, kind: Kind, record: Record) -> None:
-        """Delete the object if every owner it names is gone; drop only the dead references else."""
+        """Delete the object if none of its owners exists. Otherwise remove only references to missing owners."""
         references = record.obj["metadata"].get("ownerReferences", ())
         alive = [reference for reference in references if self.is_alive(reference["uid"])]
         if references and not alive:
@@ -170,7 +170,7 @@ class Store:
             self.replace(kind, record, {**record.obj, "metadata": metadata}, record.owners)
 
     def compact(self) -> int:
-        """Forget all history: every version handed out so far becomes too old to resume from."""
+        """Remove all history, so that no watch can resume from a version that was sent before."""
         with self.lock:
             self.version += 1
             for table in self._tables.values():

@@ -1,6 +1,6 @@
-"""Watch streams: who listens to what, from where, and the bytes each is owed.
+"""Watch streams: their selection, their position in the history, and the bytes that each must send.
 
-A stream is resumed from history, follows changes, and can be dropped or struck deaf by a test.
+A stream resumes from history and follows changes. A test can end or stall it.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ class Watch:
     selects: Selects
     loop: asyncio.AbstractEventLoop
     wake: asyncio.Event
-    owed: deque[bytes] = field(default_factory=deque)
+    pending: deque[bytes] = field(default_factory=deque)
     position: int = 0
-    is_silent: bool = False
+    is_stalled: bool = False
     is_over: bool = False
     is_cut: bool = False
     thread: int = field(default_factory=threading.get_ident)
 
     def offer(self, change: Change) -> None:
-        """Take a change in if this stream is about it."""
+        """Queue a change if this stream selects it."""
         self.position = change.version
-        if self.is_silent or not self._is_here(change):
+        if self.is_stalled or not self._is_here(change):
             return
         was = change.before is not None and self.selects(change.before)
         now = not change.deleted and self.selects(change.after)
         if not was and not now:
             return
         event_type = "DELETED" if not now else "MODIFIED" if was else "ADDED"
-        self.owed.append(change.line(event_type))
+        self.pending.append(change.line(event_type))
         self.notify()
 
     def notify(self) -> None:
@@ -55,11 +55,11 @@ class Watch:
         self.is_over, self.is_cut = True, cut
         self.notify()
 
-    def taken(self) -> bytes:
+    def take_pending(self) -> bytes:
         lines = []
-        # Changes may be offered from another thread meanwhile: only single steps are safe.
-        while self.owed:
-            lines.append(self.owed.popleft())
+        # Another thread may add changes in the meantime, so lines are removed one by one.
+        while self.pending:
+            lines.append(self.pending.popleft())
         return b"".join(lines)
 
     def bookmark(self, *, initial: bool = False) -> bytes:
@@ -80,16 +80,16 @@ class Watch:
 
 
 class Watches:
-    """All open streams of a server."""
+    """Open streams of a server."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._open: dict[Kind, list[Watch]] = {}
-        self.deaf: set[str] = set()
+        self.stalled_resources: set[str] = set()
         store.subscribers.append(self._offer)
 
     def start(self, request: Request) -> Watch:
-        """Open a stream: first what it missed or what exists, then what comes."""
+        """Open a stream. It sends the missed changes or the existing objects first, and new changes afterwards."""
         kind, query = request.kind, request.query
         if kind is None:
             raise errors.ApiError(404, "the server could not find the requested resource")
@@ -105,10 +105,10 @@ class Watches:
         with self._store.lock:
             self._catch_up(watch, query)
             watch.position = self._store.version
-            watch.is_silent = not self.deaf.isdisjoint(("", kind.plural))
+            watch.is_stalled = not self.stalled_resources.isdisjoint(("", kind.plural))
             self._open.setdefault(kind, []).append(watch)
         if query.get("sendInitialEvents") == "true":
-            watch.owed.append(watch.bookmark(initial=True))
+            watch.pending.append(watch.bookmark(initial=True))
         return watch
 
     def stop(self, watch: Watch) -> None:
@@ -122,7 +122,7 @@ class Watches:
                 yield from watches
 
     def each(self, act: Callable[[Watch], None], resource: str) -> int:
-        """Do something to the open streams of a resource (or of all); tell how many."""
+        """Call a function with each open stream of a resource (or of all). Return their number."""
         with self._store.lock:
             chosen = list(self.select(resource))
             for watch in chosen:

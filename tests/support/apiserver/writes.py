@@ -1,6 +1,6 @@
-"""What a write request means: create, update, patch, apply, scale and delete with their refusals.
+"""Write requests: create, update, patch, apply, scale and delete, with their validation.
 
-Turns requests into the next state of an object; storing it, and what follows, is the store's work.
+The module computes the next state of an object. The store saves it and handles the consequences.
 """
 
 import itertools
@@ -31,7 +31,7 @@ Change = Callable[[Obj], Obj]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a request is about, and who asks."""
+    """Object of a request and field manager of the client."""
 
     kind: Kind
     namespace: str = ""
@@ -60,7 +60,7 @@ class Writer:
         return self._insert(target, body, fields.after_update({}, {}, leaves, manager, now))
 
     def update(self, target: Target, change: Change) -> Record:
-        """Replace an object by what the change makes of its present state."""
+        """Replace an object by the result of `change` for its present state."""
         kind = target.kind
         record = self._store.require(kind, target.namespace, target.name)
         proposed = change(record.obj)
@@ -77,7 +77,7 @@ class Writer:
         return self._store.replace(kind, record, obj, owners)
 
     def apply(self, target: Target, config: Obj, *, force: bool) -> tuple[Record, bool]:
-        """Server-side apply; tell whether the object is new."""
+        """Apply a configuration with server-side apply. Return True if the object is new."""
         kind = target.kind
         if config.get("metadata", {}).get("managedFields"):
             raise ApiError(400, "metadata.managedFields must be nil")
@@ -87,8 +87,8 @@ class Writer:
         manager, now = target.field_manager("Apply"), self._store.timestamp()
         if record is None:
             body = self._new_object(target, config)
-            said = _applicable(target, body)
-            _, owners = patches.server_side_apply(kind, {}, {}, said, (manager, now, force))
+            applicable = _applicable(target, body)
+            _, owners = patches.server_side_apply(kind, {}, {}, applicable, (manager, now, force))
             return self._insert(target, body, owners), True
         self._check_preconditions(target, record, config)
         merged, owners = patches.server_side_apply(
@@ -121,7 +121,7 @@ class Writer:
         return self._store.delete(target.kind, record, orphan=orphan)
 
     def put(self, target: Target, obj: Obj) -> Record:
-        """Store the object past every check; a status that is not said stays."""
+        """Store the object without validation. If it has no status, the present status is kept."""
         found = self._store.find(target.kind, target.namespace, target.name)
         before = found.obj if found else {}
         system = {k: v for k, v in before.get("metadata", {}).items() if k in _SYSTEM}
@@ -140,7 +140,7 @@ class Writer:
 
     def _insert(self, target: Target, body: Obj, owners: Owners) -> Record:
         record = self._store.insert(target.kind, body, owners)
-        # A real collector takes a moment; a client that never sees the moment is the harder test.
+        # A real garbage collector is slower. A client that cannot rely on this delay is the harder test.
         self._store.collect(target.kind, record)
         return record
 
@@ -156,7 +156,7 @@ class Writer:
         if sent.get("resourceVersion"):
             raise ApiError(409, "resourceVersion must not be set on objects to be created")
         self._check_namespace(target)
-        metadata = {k: v for k, v in sent.items() if k not in _SYSTEM and _is_said(k, v)}
+        metadata = {k: v for k, v in sent.items() if k not in _SYSTEM and _is_kept(k, v)}
         metadata["name"] = name
         if kind.namespaced:
             metadata["namespace"] = target.namespace
@@ -185,13 +185,13 @@ class Writer:
                 raise errors.stale(target.kind.resource, target.name)
 
 
-def _is_said(name: str, value: Any) -> bool:
-    """Whether the server would keep this metadata field: empty maps and lists vanish."""
+def _is_kept(name: str, value: Any) -> bool:
+    """Return True if the server keeps this metadata field. It removes empty maps and lists."""
     return bool(value) or name not in _EMPTYABLE
 
 
 def _applicable(target: Target, config: Obj) -> Obj:
-    """The part of a configuration that its endpoint may set."""
+    """Return the part of a configuration that its endpoint may set."""
     if target.subresource == "status":
         return {"status": config["status"]} if "status" in config else {}
     hidden = {"status"} if target.kind.status else set()
@@ -199,14 +199,14 @@ def _applicable(target: Target, config: Obj) -> Obj:
 
 
 def _accepted(target: Target, live: Obj, proposed: Obj) -> Obj:
-    """What the server takes from a proposed object: status and the rest are written apart."""
+    """Return the accepted part of a proposed object. Status and all other fields are written separately."""
     kind = target.kind
     if target.subresource == "status":
         rest = {k: v for k, v in live.items() if k != "status"}
         return {**rest, **({"status": proposed["status"]} if proposed.get("status") else {})}
     system = {k: v for k, v in live["metadata"].items() if k in _SYSTEM}
     sent = proposed.get("metadata", {})
-    metadata = {k: v for k, v in sent.items() if k not in _SYSTEM and _is_said(k, v)} | system
+    metadata = {k: v for k, v in sent.items() if k not in _SYSTEM and _is_kept(k, v)} | system
     result = {**proposed, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
     if kind.status:
         result.pop("status", None)
@@ -229,7 +229,7 @@ def _at(obj: Obj, path: tuple[str, ...]) -> Any:
 
 
 def scale_of(obj: Obj) -> Obj:
-    """The autoscaling/v1 Scale of an object."""
+    """Return the autoscaling/v1 Scale of an object."""
     metadata, spec, status = obj["metadata"], obj.get("spec", {}), obj.get("status", {})
     labels = spec.get("selector", {}).get("matchLabels", {}) if "selector" in spec else {}
     selector = status.get("selector") or ",".join(f"{k}={v}" for k, v in sorted(labels.items()))

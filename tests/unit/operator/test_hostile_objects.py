@@ -23,8 +23,9 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     too_large,
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
-from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import (
     ConnectionMode,
@@ -37,7 +38,7 @@ from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.datadog.detection.placement import Requirement
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
-from purpleflea_operator.kube.lease import LONGEST_S, lease_record
+from purpleflea_operator.kube.lease import MAX_LEASE_DURATION_S, lease_record
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.runtime.leader_election import decisions
@@ -311,14 +312,14 @@ def test_the_number_of_an_identity_has_at_most_nine_digits():
 )
 def test_a_lease_with_values_outside_the_ranges_is_parsed_and_expires(field, value):
     record = lease_record({"metadata": {"resourceVersion": "1"}, "spec": {field: value}})
-    assert 1 <= record.duration_s <= LONGEST_S
+    assert 1 <= record.duration_s <= MAX_LEASE_DURATION_S
 
 
 def test_the_transitions_of_a_lease_stay_within_the_field():
     record = lease_record(
         {"metadata": {"resourceVersion": "1"}, "spec": {"leaseTransitions": 2**31 - 1}}
     )
-    seen = decisions.sight(None, record, now=0.0)
+    seen = decisions.observe(None, record, now=0.0)
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     terms = decisions.LeaseConfig(identity="me")
     step = decisions.next_candidate_step(seen, terms, now=100.0, moment=moment, jitter=0.0)
@@ -336,7 +337,7 @@ def test_a_resource_version_that_is_not_a_number_is_tolerated():
     for version in (DIGITS, "x", "²", "-1", 7, None):
         agent["metadata"]["resourceVersion"] = node["metadata"]["resourceVersion"] = version
         cache.put(agent)
-        NodeInventory(clock=lambda: 0.0).note(resources.NODE, node)
+        NodeInventory(clock=lambda: 0.0).upsert(resources.NODE, node)
     assert cache.agent(NamespacedName("trading", "momentum")) is not None
 
 
@@ -500,15 +501,19 @@ def quiet(caplog):
 
 def an_informer(cluster):
     cache, queue = ObjectCache(), WorkQueue(jitter=lambda: 0.0)
-    around = NodeInventory(clock=lambda: 0.0)
-    listening = TelemetryProbe(Agents(), queue.add, jitter=lambda: 0.0)
-    return Informer(cluster, cache, queue, around, listening), cache, around
+    nodes = NodeInventory(clock=lambda: 0.0)
+    targets = EventTargets(
+        nodes=nodes,
+        restarts=RestartBudget(queue.add, clock=lambda: 0.0),
+        telemetry=TelemetryProbe(Agents(), queue.add, jitter=lambda: 0.0),
+    )
+    return Informer(cluster, cache, queue, targets), cache, nodes
 
 
 def test_detection_accepts_mutated_objects():
     chance = random.Random(1)  # noqa: S311
-    around = NodeInventory(clock=lambda: 0.0)
-    around.note(resources.NODE, NODE)
+    nodes = NodeInventory(clock=lambda: 0.0)
+    nodes.upsert(resources.NODE, NODE)
     whole = helm(name="whole", **OPEN)
     for _ in range(ROUNDS):
         broken = mutated(DAEMON_SET, chance)
@@ -520,7 +525,7 @@ def test_detection_accepts_mutated_objects():
             way = chosen(facts, wanted)
             for port in (way.dogstatsd_port, way.apm_port):
                 assert port is None or 1 <= port <= 65535
-            coverage(["node-1"], facts, way, around)
+            coverage(["node-1"], facts, way, nodes)
             assert len(way.refusal_message) < 2000
         node_agent_pod(mutated(NODE_AGENT, chance))
     assert NO_DATADOG.are_complete
@@ -530,8 +535,8 @@ def test_detection_accepts_mutated_objects():
 async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
     chance = random.Random(2)  # noqa: S311
     cluster = Objects()
-    informer, cache, around = an_informer(cluster)
-    installation = DatadogDiscovery(cluster, cache, around, clock=lambda: 0.0)
+    informer, cache, nodes = an_informer(cluster)
+    discovery = DatadogDiscovery(cluster, cache, nodes, clock=lambda: 0.0)
     for number in range(ROUNDS):
         kind, manifest = chance.choice(WATCHED)
         informer.on_event(
@@ -539,12 +544,12 @@ async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
         )
         if number % 20 == 0:
             cluster.service = mutated(SERVICE, chance)
-            await installation.observe()
+            await discovery.discover()
     whole = an_agent("other", uid="other-uid")
     informer.on_event(resources.AGENT, "ADDED", whole)
     informer.on_event(resources.NODE, "ADDED", a_node("node-9"))
     assert cache.agent(NamespacedName("trading", "other")) is not None
-    assert around.node("node-9") is not None
+    assert nodes.node("node-9") is not None
 
 
 @pytest.mark.usefixtures("quiet")
@@ -556,10 +561,10 @@ async def test_a_first_list_with_mutated_objects_ends_with_the_whole_ones():
             (resources.AGENT, an_agent("other", uid="other-uid")),
             (resources.NODE, a_node("node-9")),
         ]
-        informer, cache, around = an_informer(Objects([*broken, *whole]))
+        informer, cache, nodes = an_informer(Objects([*broken, *whole]))
         await informer.prime()
         assert cache.agent(NamespacedName("trading", "other")) is not None
-        assert around.node("node-9") is not None
+        assert nodes.node("node-9") is not None
 
 
 def test_an_object_that_cannot_be_parsed_is_logged_once(caplog):
@@ -569,7 +574,7 @@ def test_an_object_that_cannot_be_parsed_is_logged_once(caplog):
     for _ in range(3):
         informer.on_event(resources.NODE, "MODIFIED", broken)
     (record,) = caplog.records
-    assert record.getMessage() == "an object cannot be read and is left out: correct or delete it"
+    assert record.getMessage() == "an object is malformed and is ignored; correct or delete it"
     assert (record.kind, record.object) == ("Node", "/node-1")
 
 
@@ -585,11 +590,11 @@ def test_a_node_agent_that_cannot_be_parsed_is_named_in_the_condition():
 async def test_an_unusable_value_is_logged_when_the_facts_change(caplog):
     cluster, cache = Objects(), ObjectCache()
     cache.put(helm(**OPEN, env=variables(DD_DOGSTATSD_PORT=DIGITS)))
-    installation = DatadogDiscovery(
+    discovery = DatadogDiscovery(
         cluster, cache, NodeInventory(clock=lambda: 0.0), clock=lambda: 0.0
     )
     for _ in range(3):
-        await installation.observe()
+        await discovery.discover()
     (record,) = caplog.records
     assert record.daemon_set == "datadog/datadog-agent"
     assert record.reason == "DD_DOGSTATSD_PORT is not a port from 1 to 65535"

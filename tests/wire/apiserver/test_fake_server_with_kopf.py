@@ -22,7 +22,7 @@ def an_agent(name: str, **spec: Any) -> Obj:
 
 
 class Seen:
-    """What a kopf operator saw: events as (type, name, spec)."""
+    """Events that a kopf operator received, as (type, name, spec)."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str | None, str, Obj]] = []
@@ -145,7 +145,7 @@ def test_kopfs_own_handlers_write_status_annotation_and_finalizer(
     assert seen.written == ["a", "a", "-a"]
 
 
-def test_a_failing_main_is_reported_when_joined() -> None:
+def test_an_error_of_the_thread_is_raised_by_join() -> None:
     async def main(stop_flag: threading.Event) -> None:
         await asyncio.sleep(0)
         raise ValueError("no rights")
@@ -155,14 +155,14 @@ def test_a_failing_main_is_reported_when_joined() -> None:
         thread.join()
 
 
-def test_a_main_that_ignores_its_stop_flag_is_named() -> None:
+def test_a_thread_that_ignores_its_stop_flag_is_named_in_the_error() -> None:
     release = threading.Event()
 
     async def main(stop_flag: threading.Event) -> None:
         await asyncio.to_thread(release.wait, 10)
 
-    thread = KopfThread(main, name="deaf").start()
-    with pytest.raises(TimeoutError, match="deaf did not end"):
+    thread = KopfThread(main, name="blocked").start()
+    with pytest.raises(TimeoutError, match="blocked did not end"):
         thread.stop(timeout=0.05)
     release.set()
     thread.join()

@@ -14,7 +14,7 @@ def make(http: httpx.Client, name: str) -> int:
     return http.post(MAPS, json={"metadata": {"name": name}}).status_code
 
 
-def test_a_planned_refusal_meets_only_what_it_names(
+def test_a_planned_failure_applies_only_to_matching_requests(
     http: httpx.Client, apiserver: ApiServer
 ) -> None:
     apiserver.fail_next(verb="create", resource="configmaps", status=429, retry_after=3)
@@ -45,7 +45,7 @@ def test_faults_count_skip_and_repeat_exactly(http: httpx.Client, apiserver: Api
     assert make(http, "z") == 201
 
 
-def test_a_lost_reply_was_committed(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_a_request_with_a_lost_reply_is_committed(http: httpx.Client, apiserver: ApiServer) -> None:
     apiserver.lose_reply(verb="create")
     with pytest.raises(httpx.TransportError):
         make(http, "x")
@@ -54,7 +54,7 @@ def test_a_lost_reply_was_committed(http: httpx.Client, apiserver: ApiServer) ->
     assert (write.status, write.reply_lost) == (201, True)
 
 
-def test_a_cut_request_was_not(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_a_cut_request_is_not_committed(http: httpx.Client, apiserver: ApiServer) -> None:
     apiserver.cut(verb="create")
     with pytest.raises(httpx.TransportError):
         make(http, "x")
@@ -62,7 +62,9 @@ def test_a_cut_request_was_not(http: httpx.Client, apiserver: ApiServer) -> None
     assert [write.status for write in apiserver.writes()] == [0]
 
 
-def test_a_hanging_request_goes_on_when_released(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_a_hanging_request_continues_when_the_fault_is_canceled(
+    http: httpx.Client, apiserver: ApiServer
+) -> None:
     fault = apiserver.hang(verb="create", name="")
     codes: list[int] = []
     caller = threading.Thread(target=lambda: codes.append(make(http, "x")))
@@ -74,7 +76,7 @@ def test_a_hanging_request_goes_on_when_released(http: httpx.Client, apiserver: 
     assert codes == [201]
 
 
-def test_a_delayed_request_outlives_its_callers_patience(apiserver: ApiServer) -> None:
+def test_a_delayed_request_exceeds_the_timeout_of_the_client(apiserver: ApiServer) -> None:
     apiserver.delay(5, resource="configmaps")
     with (
         httpx.Client(base_url=apiserver.url, timeout=0.1) as http,
@@ -84,7 +86,7 @@ def test_a_delayed_request_outlives_its_callers_patience(apiserver: ApiServer) -
     assert apiserver.count("ConfigMap") == 0
 
 
-def test_stopping_does_not_wait_for_what_hangs() -> None:
+def test_stop_does_not_wait_for_hanging_requests() -> None:
     with ApiServer() as server:
         server.hang(path="/version", times=None)
         with (
@@ -123,7 +125,9 @@ def test_requests_are_recorded_and_counted(http: httpx.Client, apiserver: ApiSer
     assert apiserver.requests() == []
 
 
-def test_applies_and_subresources_are_told_apart(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_applies_and_subresources_are_distinguished(
+    http: httpx.Client, apiserver: ApiServer
+) -> None:
     url = "/apis/apps/v1/namespaces/a/statefulsets/s"
     apply = {"Content-Type": "application/apply-patch+yaml"}
     http.patch(f"{url}?fieldManager=me", json={"spec": {}}, headers=apply)
@@ -132,14 +136,14 @@ def test_applies_and_subresources_are_told_apart(http: httpx.Client, apiserver: 
     assert len(apiserver.writes(resource="statefulsets/status")) == 1
 
 
-def test_time_comes_from_the_given_clock() -> None:
+def test_timestamps_come_from_the_given_clock() -> None:
     with ApiServer(now=lambda: datetime(2030, 1, 2, tzinfo=UTC)) as server:
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
         assert server.put(body)["metadata"]["creationTimestamp"] == "2030-01-02T00:00:00Z"
 
 
-def test_a_claim_that_never_holds_ends_the_wait(apiserver: ApiServer) -> None:
-    with pytest.raises(TimeoutError, match="not so within"):
+def test_a_condition_that_is_never_met_ends_the_wait(apiserver: ApiServer) -> None:
+    with pytest.raises(TimeoutError, match="condition not met within"):
         apiserver.wait_until(lambda: False, timeout=0.05)
 
 

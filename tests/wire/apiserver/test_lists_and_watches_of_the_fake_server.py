@@ -77,22 +77,24 @@ def three_pods(apiserver: ApiServer) -> ApiServer:
         ({"labelSelector": "app=x", "fieldSelector": "metadata.name=three"}, []),
     ],
 )
-def test_selectors_choose(
+def test_selectors_filter_objects(
     http: httpx.Client, three_pods: ApiServer, query: dict[str, str], expected: list[str]
 ) -> None:
     assert names(http, **query) == expected
 
 
-def test_a_selector_that_cannot_be_read_is_refused(http: httpx.Client) -> None:
+def test_an_invalid_selector_is_rejected(http: httpx.Client) -> None:
     for query in ({"labelSelector": "a in"}, {"labelSelector": "="}, {"fieldSelector": "x"}):
         assert http.get(PODS, params=query).status_code == 400
 
 
-def test_a_namespace_lists_its_own(http: httpx.Client, three_pods: ApiServer) -> None:
+def test_a_list_of_a_namespace_has_only_its_objects(
+    http: httpx.Client, three_pods: ApiServer
+) -> None:
     assert names(http, "/api/v1/namespaces/b/pods") == ["three"]
 
 
-def test_chunks_are_one_snapshot(http: httpx.Client, three_pods: ApiServer) -> None:
+def test_pages_of_a_list_are_from_one_snapshot(http: httpx.Client, three_pods: ApiServer) -> None:
     first = http.get(PODS, params={"limit": 2}).json()
     assert first["metadata"]["remainingItemCount"] == 1
     three_pods.delete("Pod", "b", "three")
@@ -109,9 +111,7 @@ def test_a_list_token_expires_with_its_history(http: httpx.Client, three_pods: A
     assert (late.status_code, late.json()["reason"]) == (410, "Expired")
 
 
-def test_a_watch_tells_what_happened_since_and_what_happens(
-    http: httpx.Client, three_pods: ApiServer
-) -> None:
+def test_a_watch_sends_missed_and_new_changes(http: httpx.Client, three_pods: ApiServer) -> None:
     since = version(http)
     three_pods.put(a_pod("four"))
     with watching(http, resourceVersion=since) as stream:
@@ -124,14 +124,14 @@ def test_a_watch_tells_what_happened_since_and_what_happens(
     assert int(gone["object"]["metadata"]["resourceVersion"]) > int(since) + 2
 
 
-def test_a_watch_from_nowhere_begins_with_all_that_exists(
+def test_a_watch_without_a_version_starts_with_all_objects(
     http: httpx.Client, three_pods: ApiServer
 ) -> None:
     with watching(http, resourceVersion="0", labelSelector="app=x") as stream:
         assert [stream.summary() for _ in range(2)] == [("ADDED", "one"), ("ADDED", "two")]
 
 
-def test_initial_events_end_with_a_marked_bookmark(
+def test_initial_events_end_with_an_annotated_bookmark(
     http: httpx.Client, three_pods: ApiServer
 ) -> None:
     query = {"sendInitialEvents": "true", "allowWatchBookmarks": "true"}
@@ -142,7 +142,9 @@ def test_initial_events_end_with_a_marked_bookmark(
     assert mark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
-def test_objects_enter_and_leave_a_selection(http: httpx.Client, three_pods: ApiServer) -> None:
+def test_objects_that_enter_or_leave_a_selector_are_added_or_deleted(
+    http: httpx.Client, three_pods: ApiServer
+) -> None:
     query = {"resourceVersion": version(http), "labelSelector": "tier=gold"}
     with watching(http, "/api/v1/namespaces/a/pods", **query) as stream:
         three_pods.patch("Pod", "a", "two", {"metadata": {"labels": {"tier": "gold"}}})
@@ -152,7 +154,9 @@ def test_objects_enter_and_leave_a_selection(http: httpx.Client, three_pods: Api
         assert stream.summary() == ("DELETED", "one")
 
 
-def test_bookmarks_come_when_asked_for_and_the_stream_ends_in_time(three_pods: ApiServer) -> None:
+def test_bookmarks_are_sent_on_request_and_the_stream_ends_at_its_timeout(
+    three_pods: ApiServer,
+) -> None:
     server = ApiServer(bookmark_interval_s=0.05)
     with server, httpx.Client(base_url=server.url) as http:
         with watching(http, timeoutSeconds=0.4, allowWatchBookmarks="true") as stream:
@@ -195,30 +199,34 @@ def test_dropped_watches_end_and_can_resume(http: httpx.Client, three_pods: ApiS
         assert stream.summary() == ("ADDED", "six")
 
 
-def test_a_cut_watch_breaks_off(http: httpx.Client, three_pods: ApiServer) -> None:
+def test_a_cut_watch_ends_with_a_connection_error(
+    http: httpx.Client, three_pods: ApiServer
+) -> None:
     with watching(http, resourceVersion=version(http)) as stream:
         three_pods.drop_watches(cut=True)
         with pytest.raises(httpx.TransportError):
             stream.rest()
 
 
-def test_a_silenced_watch_stays_open_and_says_nothing() -> None:
+def test_a_stalled_watch_stays_open_and_sends_nothing() -> None:
     server = ApiServer(bookmark_interval_s=0.02)
     with server, httpx.Client(base_url=server.url, timeout=0.3) as http:
         server.put(a_pod("one"))
         query = {"allowWatchBookmarks": "true", "timeoutSeconds": "0.1"}
         with watching(http, resourceVersion=version(http), **query) as stream:
-            assert server.silence_watches("pods") == 1
+            assert server.stall_watches("pods") == 1
             server.put(a_pod("two"))
-            heard: list[dict[str, Any]] = []
+            events: list[dict[str, Any]] = []
             with pytest.raises(httpx.ReadTimeout):
-                heard.extend(iter(stream.next, None))
-            assert {event["type"] for event in heard} <= {"BOOKMARK"}, "sent before the silence"
+                events.extend(iter(stream.next, None))
+            assert {event["type"] for event in events} <= {"BOOKMARK"}, "sent before the stall"
         with watching(http) as stream:
             assert stream.summary() == ("ADDED", "one")
 
 
-def test_a_client_that_leaves_frees_its_stream(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_the_stream_of_a_disconnected_client_is_removed(
+    http: httpx.Client, apiserver: ApiServer
+) -> None:
     with watching(http):
         apiserver.wait_until(lambda: apiserver.open_watches("pods") == 1)
     apiserver.wait_until(lambda: apiserver.open_watches() == 0)
@@ -232,7 +240,9 @@ def test_a_kind_that_is_no_longer_served_ends_its_watches(
         assert stream.rest() == []
 
 
-def test_a_selection_is_deleted_at_once(http: httpx.Client, three_pods: ApiServer) -> None:
+def test_deletecollection_deletes_all_selected_objects(
+    http: httpx.Client, three_pods: ApiServer
+) -> None:
     gone = http.delete("/api/v1/namespaces/a/pods", params={"labelSelector": "tier"})
     assert gone.status_code == 200
     assert names(http) == ["two", "three"]

@@ -46,7 +46,7 @@ def refusal(reply: httpx.Response) -> tuple[int, str]:
     return reply.status_code, reply.json()["reason"]
 
 
-def test_a_created_object_gets_what_the_server_decides(http: httpx.Client) -> None:
+def test_a_created_object_gets_the_fields_of_the_server(http: httpx.Client) -> None:
     agent = created(http, AGENTS, an_agent() | {"status": {"sent": "by a user"}})
     metadata = agent["metadata"]
     assert metadata["uid"]
@@ -79,18 +79,18 @@ def test_generated_names_differ(http: httpx.Client) -> None:
         ("not an object", 400),
     ],
 )
-def test_an_object_that_disagrees_with_its_address_is_refused(
+def test_an_object_that_does_not_match_its_path_is_rejected(
     http: httpx.Client, body: Any, code: int
 ) -> None:
     assert http.post(AGENTS, json=body).status_code == code
 
 
-def test_what_does_not_exist_is_not_found(http: httpx.Client) -> None:
+def test_a_missing_object_is_not_found(http: httpx.Client) -> None:
     for url in (f"{AGENTS}/nobody", "/apis/nothing.io/v1/things", f"{MAPS}/x/status"):
         assert refusal(http.get(url)) == (404, "NotFound")
 
 
-def test_a_put_needs_the_version_it_was_made_from(http: httpx.Client) -> None:
+def test_an_update_needs_the_current_version(http: httpx.Client) -> None:
     agent = created(http, AGENTS, an_agent())
     newer = http.put(f"{AGENTS}/momentum", json=agent | {"spec": {"strategy": "other"}})
     assert newer.status_code == 200
@@ -119,7 +119,7 @@ def merged(http: httpx.Client, url: str, change: dict[str, Any]) -> dict[str, An
     return result
 
 
-def test_status_and_spec_are_written_apart(http: httpx.Client) -> None:
+def test_status_and_spec_are_written_separately(http: httpx.Client) -> None:
     created(http, AGENTS, an_agent())
     both = {"spec": {"strategy": "new"}, "status": {"ready": 1}}
     through_status = merged(http, f"{AGENTS}/momentum/status", both)
@@ -156,7 +156,7 @@ def test_the_scale_of_an_object_can_be_read_and_changed(http: httpx.Client) -> N
     assert agent["metadata"]["generation"] == 2
 
 
-def test_a_finalizer_holds_an_object_until_it_is_removed(http: httpx.Client) -> None:
+def test_an_object_exists_until_its_finalizers_are_removed(http: httpx.Client) -> None:
     held = an_agent() | {"metadata": {"name": "momentum", "finalizers": ["purpleflea.com/x"]}}
     created(http, AGENTS, held)
     marked = http.delete(f"{AGENTS}/momentum").json()
@@ -167,7 +167,7 @@ def test_a_finalizer_holds_an_object_until_it_is_removed(http: httpx.Client) -> 
     assert http.get(f"{AGENTS}/momentum").status_code == 404
 
 
-def test_a_delete_with_a_precondition_spares_another_incarnation(http: httpx.Client) -> None:
+def test_a_delete_with_a_uid_does_not_delete_a_recreated_object(http: httpx.Client) -> None:
     agent = created(http, AGENTS, an_agent())
     for name, wrong in (("uid", "another"), ("resourceVersion", "1")):
         reply = http.request("DELETE", f"{AGENTS}/momentum", json={"preconditions": {name: wrong}})
@@ -177,7 +177,7 @@ def test_a_delete_with_a_precondition_spares_another_incarnation(http: httpx.Cli
     assert gone.json()["status"] == "Success"
 
 
-def test_children_go_with_the_last_of_their_owners(
+def test_children_are_deleted_with_their_last_owner(
     http: httpx.Client, apiserver: ApiServer
 ) -> None:
     first, second = (created(http, AGENTS, an_agent(name)) for name in ("first", "second"))
@@ -190,7 +190,7 @@ def test_children_go_with_the_last_of_their_owners(
     assert [r["name"] for r in left["metadata"]["ownerReferences"]] == ["second"]
 
 
-def test_a_child_made_after_its_owner_went_does_not_stay(
+def test_a_child_created_after_its_owner_is_deleted_is_collected(
     http: httpx.Client, apiserver: ApiServer
 ) -> None:
     owner = created(http, AGENTS, an_agent())
@@ -200,14 +200,14 @@ def test_a_child_made_after_its_owner_went_does_not_stay(
     assert apiserver.objects("ConfigMap") == []
 
 
-def test_orphaned_children_stay(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_orphaned_children_are_not_deleted(http: httpx.Client, apiserver: ApiServer) -> None:
     created(http, MAPS, a_map("child", created(http, AGENTS, an_agent())))
     http.delete(f"{AGENTS}/momentum", params={"propagationPolicy": "Orphan"})
     (left,) = apiserver.objects("ConfigMap")
     assert not left["metadata"]["ownerReferences"]
 
 
-def test_a_namespace_takes_its_content_along_and_waits_for_finalizers(
+def test_deleting_a_namespace_deletes_its_content_and_waits_for_finalizers(
     http: httpx.Client, apiserver: ApiServer
 ) -> None:
     created(http, "/api/v1/namespaces", {"metadata": {"name": "trading"}})
@@ -221,7 +221,7 @@ def test_a_namespace_takes_its_content_along_and_waits_for_finalizers(
     assert http.get("/api/v1/namespaces/trading").status_code == 404
 
 
-def test_immutable_fields_of_a_statefulset_are_refused(http: httpx.Client) -> None:
+def test_changes_of_immutable_fields_of_a_statefulset_are_rejected(http: httpx.Client) -> None:
     url = "/apis/apps/v1/namespaces/trading/statefulsets"
     created(http, url, {"metadata": {"name": "a"}, "spec": {"serviceName": "x", "replicas": 1}})
     reply = http.patch(
@@ -260,7 +260,7 @@ def test_kinds_are_discovered_registered_and_removed(
     assert http.get("/apis/purpleflea.com/v1alpha1/purplefleahalts").json()["items"] == []
 
 
-def test_tests_reach_the_objects_directly(http: httpx.Client, apiserver: ApiServer) -> None:
+def test_tests_can_access_objects_directly(http: httpx.Client, apiserver: ApiServer) -> None:
     stored = apiserver.put(an_agent() | {"status": {"ready": 3}})
     assert stored["metadata"]["namespace"] == "default"
     changed = apiserver.patch("PurpleFleaAgent", "default", "momentum", {"status": {"ready": 4}})
@@ -273,10 +273,8 @@ def test_tests_reach_the_objects_directly(http: httpx.Client, apiserver: ApiServ
     assert apiserver.requests() == []
 
 
-def test_what_the_fake_cannot_do_it_refuses_to_pretend(
-    http: httpx.Client, apiserver: ApiServer
-) -> None:
+def test_unsupported_requests_are_rejected(http: httpx.Client, apiserver: ApiServer) -> None:
     assert http.post(MAPS, json=a_map("x"), params={"dryRun": "All"}).status_code == 400
     assert http.post(f"{MAPS}/x", json=a_map("x")).status_code == 405
-    with pytest.raises(LookupError, match="serves no Job"):
+    with pytest.raises(LookupError, match="does not serve Job"):
         apiserver.objects("Job")

@@ -88,22 +88,22 @@ def test_fields_no_longer_applied_are_removed_and_others_stay(http: httpx.Client
     assert spec_of(applied(http, a_set(replicas=1))) == {"replicas": 1, "paused": True}
 
 
-def test_emptied_maps_go_too(http: httpx.Client) -> None:
+def test_maps_that_become_empty_are_removed(http: httpx.Client) -> None:
     labelled = a_set(replicas=1)
     labelled["metadata"]["annotations"] = {"a": "b"}
     assert applied(http, labelled).json()["metadata"]["annotations"] == {"a": "b"}
     assert "annotations" not in applied(http, a_set(replicas=1)).json()["metadata"]
 
 
-def test_a_field_two_managers_apply_stays_until_both_let_go(http: httpx.Client) -> None:
+def test_a_field_of_two_managers_stays_until_both_stop_applying_it(http: httpx.Client) -> None:
     applied(http, a_set(replicas=3, paused=True))
     applied(http, a_set(replicas=3), "other")
     assert spec_of(applied(http, a_set(paused=True))) == {"replicas": 3, "paused": True}
     assert spec_of(applied(http, a_set(), "other")) == {"paused": True}
 
 
-def test_fields_of_the_creating_manager_outlive_its_applies(http: httpx.Client) -> None:
-    """The trap of mixing POST and apply: the two are owners apart."""
+def test_fields_from_a_create_are_not_removed_by_an_apply(http: httpx.Client) -> None:
+    """A create and an apply of the same manager are separate owners, so mixing them keeps old fields."""
     http.post(SETS, json=a_set(replicas=1, paused=True), params={"fieldManager": "operator"})
     applied(http, a_set(replicas=1, paused=True))
     assert spec_of(applied(http, a_set(replicas=1))) == {"replicas": 1, "paused": True}
@@ -121,7 +121,7 @@ def test_another_managers_value_is_a_conflict_unless_forced(http: httpx.Client) 
     assert managers(taken.json()) == {("operator", "Apply"): {"f:spec": {"f:replicas": {}}}}
 
 
-def test_whoever_changes_a_field_owns_it_alone(http: httpx.Client) -> None:
+def test_the_manager_that_changes_a_field_is_its_only_owner(http: httpx.Client) -> None:
     applied(http, a_set(replicas=1, paused=True))
     now = managers(patched(http, {"spec": {"replicas": 2}}).json())
     assert now[("operator", "Apply")] == {"f:spec": {"f:paused": {}}}
@@ -143,7 +143,7 @@ def test_managed_fields_can_be_cleared(http: httpx.Client) -> None:
         ("volumeMounts", {"mountPath": "/a", "name": "x"}, {"mountPath": "/b", "name": "x"}),
     ],
 )
-def test_items_of_keyed_lists_have_owners_of_their_own(
+def test_items_of_keyed_lists_have_separate_owners(
     http: httpx.Client, field: str, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     mine = with_containers({"name": "agent", "image": "a", field: [one]})
@@ -154,13 +154,13 @@ def test_items_of_keyed_lists_have_owners_of_their_own(
     assert container_of(less) == {"name": "agent", "image": "a", field: [other]}
 
 
-def test_an_item_nobody_else_owns_goes_whole(http: httpx.Client) -> None:
+def test_an_item_without_other_owners_is_removed(http: httpx.Client) -> None:
     applied(http, with_containers({"name": "agent"}, {"name": "helper", "image": "x"}))
     spec = spec_of(applied(http, with_containers({"name": "agent"})))
     assert spec["template"]["spec"]["containers"] == [{"name": "agent"}]
 
 
-def test_an_item_another_writer_touched_keeps_only_that(http: httpx.Client) -> None:
+def test_an_item_keeps_only_the_fields_of_other_owners(http: httpx.Client) -> None:
     helper = {"name": "helper", "image": "x", "tty": True}
     applied(http, with_containers({"name": "agent"}, helper))
     change = [{"op": "replace", "path": "/spec/template/spec/containers/1/image", "value": "y"}]
@@ -169,7 +169,7 @@ def test_an_item_another_writer_touched_keeps_only_that(http: httpx.Client) -> N
     assert spec["template"]["spec"]["containers"][1] == {"name": "helper", "image": "y"}
 
 
-def test_applied_order_of_items_is_kept(http: httpx.Client) -> None:
+def test_items_keep_the_sequence_of_the_apply(http: httpx.Client) -> None:
     def env(*names: str) -> dict[str, Any]:
         return with_containers({"name": "agent", "env": [{"name": n} for n in names]})
 
@@ -220,7 +220,7 @@ def test_status_is_applied_by_its_own_endpoint_and_owner(http: httpx.Client) -> 
     assert entry["subresource"] == "status"
 
 
-def test_an_apply_may_demand_a_version(http: httpx.Client) -> None:
+def test_an_apply_can_require_a_version(http: httpx.Client) -> None:
     version = applied(http, a_set(replicas=1)).json()["metadata"]["resourceVersion"]
     body = a_set(replicas=2)
     body["metadata"]["resourceVersion"] = version
@@ -251,7 +251,7 @@ def test_a_json_patch_whose_test_fails_is_invalid(http: httpx.Client, apiserver:
     assert spec_of(patched(http, guarded, "json")) == {"replicas": 9}
 
 
-def test_strategic_patches_merge_lists_by_key_and_custom_kinds_refuse_them(
+def test_strategic_patches_merge_lists_by_key_and_fail_for_custom_kinds(
     http: httpx.Client,
 ) -> None:
     applied(http, with_containers({"name": "a"}, {"name": "b"}))

@@ -61,7 +61,7 @@ def test_a_statefulset_gets_its_pods_and_a_status(running_apiserver: ApiServer) 
     assert status(server)["currentRevision"] == revision
 
 
-def test_scaling_keeps_the_low_ordinals(running_apiserver: ApiServer) -> None:
+def test_scaling_down_deletes_the_highest_ordinals(running_apiserver: ApiServer) -> None:
     server = running_apiserver
     server.put(a_set())
     server.wait_until(lambda: settled(server, 3))
@@ -93,7 +93,7 @@ def test_a_new_template_replaces_pods_one_by_one_from_the_top(
     assert status(server)["currentRevision"] == status(server)["updateRevision"] != old
 
 
-def test_pods_turn_unready_and_ready_as_the_test_says(running_apiserver: ApiServer) -> None:
+def test_the_test_controls_the_readiness_of_pods(running_apiserver: ApiServer) -> None:
     server = running_apiserver
     server.put(a_set(2))
     server.wait_until(lambda: settled(server, 2))
@@ -103,7 +103,7 @@ def test_pods_turn_unready_and_ready_as_the_test_says(running_apiserver: ApiServ
     server.wait_until(lambda: settled(server, 2))
 
 
-def test_a_deleted_pod_comes_back_and_a_deleted_set_takes_its_pods(
+def test_a_deleted_pod_is_recreated_and_a_deleted_set_deletes_its_pods(
     running_apiserver: ApiServer,
 ) -> None:
     server = running_apiserver
@@ -117,8 +117,8 @@ def test_a_deleted_pod_comes_back_and_a_deleted_set_takes_its_pods(
     server.wait_until(lambda: server.count("Pod") == 0)
 
 
-def test_a_held_pod_blocks_its_ordinal_until_it_is_gone(running_apiserver: ApiServer) -> None:
-    """As on an unreachable node: no second pod of an identity."""
+def test_a_terminating_pod_blocks_its_ordinal(running_apiserver: ApiServer) -> None:
+    """No second pod with the same identity is created, as if its node is unreachable."""
     server = running_apiserver
     server.put(a_set(1))
     server.wait_until(lambda: settled(server, 1))

@@ -167,7 +167,7 @@ async def test_wrong_keys_change_nothing_and_are_told_without_being_shown(trial)
     trial.put_secret(app="a-wrong-application-key")
     trial.put()
     result = await trial.look()
-    assert result.again_after_s == 60
+    assert result.requeue_after_s == 60
     found = trial.condition("KeysValid")
     assert (found["status"], found["reason"]) == ("False", "Rejected")
     assert trial.condition("Ready")["reason"] == "Rejected"
@@ -220,7 +220,7 @@ async def test_a_scoped_key_makes_all_but_the_log_monitor_and_says_why(trial):
     trial.put()
     trial.datadog.scope_key(EVERYTHING)
     result = await trial.look()
-    assert result.again_after_s is not None
+    assert result.requeue_after_s is not None
     assert len(trial.datadog.organisation.monitors) == 10
     entry = trial.entry("escrow-failures")
     assert entry["state"] == "Failed"

@@ -24,7 +24,7 @@ def monitor(trial, key):
 async def test_a_new_resource_makes_every_object_once(trial):
     trial.put()
     result = await trial.look()
-    assert result.again_after_s == 540
+    assert result.requeue_after_s == 540
     organisation = trial.datadog.organisation
     assert len(organisation.monitors) == 11
     assert (len(organisation.slos), len(organisation.dashboards)) == (1, 1)

@@ -1,1 +1,1 @@
-"""The way to the agents' own HTTP endpoints."""
+"""Client for the HTTP endpoints of the agents."""

@@ -1,6 +1,6 @@
-"""The adapter to the agents' HTTP endpoints: one bounded GET per question, no redirect, no cookie, no proxy.
+"""HTTP client for the agents' endpoints: one bounded GET per call, without redirects, cookies or proxies.
 
-An agent is not trusted: it may answer slowly, at length, or nonsense. It decides nothing and repeats nothing.
+Agents are not trusted: a response may be slow, too long or invalid. The module must not decide anything or retry.
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ TIMEOUT = aiohttp.ClientTimeout(total=timings.AGENT_REQUEST_TIMEOUT_S)
 BODY_LIMIT = 64 * 1024
 CONNECTIONS = 64
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Body = TypeVar("Body", bound=BaseModel)
 
 
 def session() -> aiohttp.ClientSession:
-    """A session for questions to agents; it keeps no connection, agents are asked seldom."""
+    """Return a session for requests to agents. Connections are not kept, because requests to one agent are rare."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -39,48 +39,50 @@ def session() -> aiohttp.ClientSession:
 
 
 class HttpAgentClient:
-    """The agents behind their pods' addresses."""
+    """Agents at the IP addresses of their pods."""
 
-    def __init__(self, asking: aiohttp.ClientSession, *, port: int = env.HTTP_PORT) -> None:
-        self._session = asking
+    def __init__(self, http_session: aiohttp.ClientSession, *, port: int = env.HTTP_PORT) -> None:
+        self._session = http_session
         self._port = port
 
     async def control(self, address: str) -> Acknowledgement:
-        """What the agent at this IP address does about its trading mode."""
-        return await self._ask(address, routes.CONTROL.path, Acknowledgement)
+        """Return the acknowledgement of the trading mode by the agent at this IP address."""
+        return await self._get(address, routes.CONTROL.path, Acknowledgement)
 
     async def losses(self, address: str) -> Mapping[str, int]:
-        """Telemetry that the agent at this IP address lost, by signal; none where it does not count."""
+        """Return the dropped telemetry items by signal. An agent without the endpoint has no entries."""
         try:
-            answer = await self._ask(address, routes.STATUS.path, Losses)
+            status = await self._get(address, routes.STATUS.path, Losses)
         except EndpointNotSupportedError:
             return {}
-        return answer.telemetry_dropped_by_signal
+        return status.telemetry_dropped_by_signal
 
-    async def _ask(self, address: str, path: str, form: type[Answer]) -> Answer:
+    async def _get(self, address: str, path: str, model: type[Body]) -> Body:
         try:
             url = URL.build(scheme="http", host=address, port=self._port, path=path)
         except ValueError as error:
-            raise AgentUnreachableError("its address is not an IP address") from error
+            raise AgentUnreachableError("the address of the pod is not an IP address") from error
         try:
             async with self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response:
-                body = await _bounded(response)
+                body = await _read_bounded(response)
                 if response.status == 404:
-                    raise EndpointNotSupportedError("it does not offer that")
+                    raise EndpointNotSupportedError(f"the agent has no endpoint {path}")
                 if response.status != 200:
-                    raise AgentUnreachableError(f"it answers {response.status}")
+                    raise AgentUnreachableError(
+                        f"the agent responded with status {response.status}"
+                    )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise AgentUnreachableError(f"no answer: {type(error).__name__}") from error
+            raise AgentUnreachableError(f"no response: {type(error).__name__}") from error
         try:
-            return form.model_validate_json(body)
+            return model.model_validate_json(body)
         except ValidationError as error:
-            raise AgentUnreachableError("its answer is not understood") from error
+            raise AgentUnreachableError("the response is invalid") from error
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     body = b""
     async for chunk in response.content.iter_chunked(BODY_LIMIT):
         body += chunk
         if len(body) > BODY_LIMIT:
-            raise AgentUnreachableError(f"its answer is longer than {BODY_LIMIT} bytes")
+            raise AgentUnreachableError(f"the response is longer than {BODY_LIMIT} bytes")
     return body

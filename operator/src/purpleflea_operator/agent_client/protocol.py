@@ -1,4 +1,4 @@
-"""What the reconciler asks of a running agent. The adapter is in http; tests bring one of their own."""
+"""Protocol of the agents' HTTP endpoints for the reconciler. The implementation is in `http`; tests use their own."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,18 +7,18 @@ from purpleflea_contract.control import Acknowledgement
 
 
 class AgentUnreachableError(Exception):
-    """An agent did not answer, or not in words that are understood; the text says which."""
+    """An agent did not respond, or its response is invalid. The text gives the cause."""
 
 
 class EndpointNotSupportedError(AgentUnreachableError):
-    """An agent answers, and does not offer that: one of somebody else's making may not."""
+    """An agent responded with 404. An agent that is not built on this agent image may lack the endpoint."""
 
 
 class AgentClient(Protocol):
-    """The running agents. Every call may raise AgentUnreachableError; none changes anything."""
+    """Running agents. All calls are read-only, and every call may raise AgentUnreachableError."""
 
     async def control(self, address: str) -> Acknowledgement:
-        """What the agent at this IP address does about its trading mode."""
+        """Return the acknowledgement of the trading mode by the agent at this IP address."""
 
     async def losses(self, address: str) -> Mapping[str, int]:
-        """Telemetry that the agent at this IP address could not hand over since it started, by signal."""
+        """Return the telemetry items that the agent at this IP address dropped since its start, by signal."""

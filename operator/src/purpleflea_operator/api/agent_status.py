@@ -1,6 +1,6 @@
 """PurpleFleaAgent v1alpha1: the status, and the resource as a whole.
 
-Only what a user can act on stands in the status; profit, balances and other fast numbers are metrics.
+The status contains only values that a user can act on. Profit, balances and other values that change fast are metrics.
 """
 
 from enum import StrEnum
@@ -16,11 +16,11 @@ ShortText = Annotated[str, Field(max_length=253)]
 
 
 REASON_LIMIT = 256
-"""Length of the reason for which a node has no node agent; taints and selectors may be longer."""
+"""Characters of the reason for which a node has no node agent; taints and selectors may be longer."""
 
 
 class ConditionType(StrEnum):
-    """Types of conditions, in the order in which they are shown."""
+    """Types of conditions, in the sequence of status.conditions."""
 
     READY = "Ready"
     SPEC_VALID = "SpecValid"
@@ -41,47 +41,46 @@ class Condition(SpecModel):
     """One aspect of the state of the resource (Kubernetes API conventions)."""
 
     type: Annotated[str, Field(max_length=63)]
-    """Aspect: Ready, SpecValid, WorkloadAvailable, DatadogInstalled, TelemetryReady, TradingActive, Progressing,
-    DuplicateIdentity or StorageReady."""
+    """Type of the condition, such as Ready. docs/conditions.md lists the types of each resource."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]*$", min_length=1, max_length=63)]
-    """Why, as one word for programs."""
+    """Cause of the status as a fixed identifier for programs."""
     message: Annotated[str, Field(max_length=2048)]
-    """Why, and what to do next, for people."""
+    """Symptom, cause and remedy for people."""
     last_transition_time: Annotated[
         str, Field(max_length=32, json_schema_extra={"format": "date-time"})
     ]
-    """When the status last changed."""
+    """Time of the last change of the status."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """metadata.generation that this condition was computed from."""
 
 
 class MissingNode(SpecModel):
-    """A node whose agents nobody hears."""
+    """A node that runs agents and has no node agent for them."""
 
     node: ShortText
     """Name of the node."""
     reason: Annotated[str, Field(max_length=REASON_LIMIT)]
-    """Why no node agent hears them there."""
+    """Why the node has no node agent for them."""
 
 
 class NodeCoverage(SpecModel):
-    """Nodes that run agents, or could run those that wait for one, and whether a node agent hears them there."""
+    """Nodes that run agents, or could run agents that wait for a node, and whether a node agent serves them."""
 
     needed: Annotated[int, Field(ge=0)] = 0
     """Nodes that need a node agent."""
     covered: Annotated[int, Field(ge=0)] = 0
-    """Nodes among them that have a ready one."""
+    """Nodes among them that have a ready node agent."""
     missing: Annotated[tuple[MissingNode, ...], Field(max_length=10)] = ()
-    """The first of the others (at most 10), in the order of their names."""
+    """The first of the other nodes, sorted by name (at most 10)."""
 
 
 class DatadogStatus(SpecModel):
-    """The Datadog node agent as found in the cluster."""
+    """The Datadog node agent that the operator detected in the cluster."""
 
     installer: ShortText | None = None
-    """What installed it: Helm, Operator or None."""
+    """Tool that installed the node agent: Helm, Operator or None."""
     release: ShortText | None = None
     """Name of the Helm release, or of the DatadogAgent."""
     namespace: ShortText | None = None
@@ -91,56 +90,57 @@ class DatadogStatus(SpecModel):
     agent_version: ShortText | None = None
     """Version of the node agent, from the tag of its image."""
     connection: ShortText | None = None
-    """How the agents reach it: HostIP, Service, Socket, CSI or None."""
+    """Connection of the agents to the node agent: HostIP, Service, Socket, CSI or None."""
     dogstatsd: Annotated[str, Field(max_length=512)] | None = None
-    """Address for metrics, as host:port or unix://path; Off where none are taken, Unknown where that is hidden."""
+    """Address for metrics, as host:port or unix://path; Off if metrics are not accepted, Unknown if this is hidden."""
     apm: Annotated[str, Field(max_length=512)] | None = None
-    """Address for traces, as host:port or unix://path; Off where none are taken, Unknown where that is hidden."""
+    """Address for traces, as host:port or unix://path; Off if traces are not accepted, Unknown if this is hidden."""
     logs: ShortText | None = None
-    """Whether container logs are collected: On, Off or Unknown."""
+    """Whether logs of containers are collected: On, Off or Unknown."""
     nodes: NodeCoverage | None = None
-    """How far the nodes of the agents have a node agent. Left out where nodes cannot be seen."""
+    """Nodes of the agents with and without a node agent. Absent if the operator cannot see nodes."""
 
 
 class TradingStatus(SpecModel):
-    """The trading mode: who set it, and which agents have acknowledged it."""
+    """The trading mode, its author, and the number of agents that have acknowledged it."""
 
     mode: Mode = Mode.ACTIVE
-    """Mode that was passed on to the agents."""
+    """Mode that the operator passed to the agents."""
     since: (
         Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] | None
     ) = None
-    """When it was set."""
+    """Time at which the mode was set."""
     changed_by: ShortText | None = None
-    """Field manager that set it, such as kubectl-edit."""
+    """Field manager that set the mode, such as kubectl-edit."""
     reason: ShortText | None = None
-    """Why, as the annotation purpleflea.com/reason says."""
+    """Reason for the mode, from the annotation purpleflea.com/reason."""
     running: Annotated[int, Field(ge=0)] = 0
-    """Agents that have to acknowledge it: all that run, while Halted or Stopped; those that were told, while Active."""
+    """Agents that must acknowledge the mode: all that run if it is Halted or Stopped, those that had another mode
+    before if it is Active."""
     acknowledged: Annotated[int, Field(ge=0)] = 0
-    """Agents that have acknowledged it, and are at rest unless it is Active."""
+    """Agents that have acknowledged the mode, and are drained unless it is Active."""
     undone: Annotated[tuple[ShortText, ...], Field(max_length=10)] = ()
-    """What stopped agents could not do in time, as <agent>: <what>."""
+    """Work that stopped agents could not finish in time, as <agent>: <work>."""
 
 
 class CustomMetrics(SpecModel):
     """Custom metrics of all agents of this resource together."""
 
     estimated: Annotated[int, Field(ge=0)] = 0
-    """Custom metrics to be expected in ordinary operation."""
+    """Expected number of custom metrics in ordinary operation."""
     budget: Annotated[int, Field(ge=1)] | None = None
-    """spec.datadog.customMetricsBudget, where it is set."""
+    """spec.datadog.customMetricsBudget, if it is set."""
 
 
 class AgentStatus(SpecModel):
-    """What the operator saw and did."""
+    """The state of the agents, as observed by the operator."""
 
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """metadata.generation that this status was computed from."""
     replicas: Annotated[int, Field(ge=0)] = 0
     """Pods that exist."""
     ready_replicas: Annotated[int, Field(ge=0)] = 0
-    """Pods that are ready to trade, or halted on purpose."""
+    """Pods that are ready to trade, or that are halted on request."""
     updated_replicas: Annotated[int, Field(ge=0)] = 0
     """Pods that run the current spec."""
     selector: Annotated[str, Field(max_length=512)] = ""
@@ -155,22 +155,22 @@ class AgentStatus(SpecModel):
             },
         ),
     ] = ()
-    """Aspects of the state, one per type."""
+    """Conditions, one per type."""
     trading: TradingStatus | None = None
-    """The trading mode, as acknowledged."""
+    """The trading mode and its acknowledgements."""
     datadog: DatadogStatus | None = None
-    """The Datadog node agent as found in the cluster."""
+    """The Datadog node agent that the operator detected in the cluster."""
     custom_metrics: CustomMetrics | None = None
-    """Custom metrics that the agents are to be expected to cost."""
+    """Custom metrics that the agents are expected to send."""
 
 
 class PurpleFleaAgent(SpecModel):
     """A fleet of trading agents that run one strategy, each identity exactly once, observed in Datadog."""
 
     spec: AgentSpec
-    """What is wanted."""
+    """Desired state."""
     status: AgentStatus | None = None
-    """What is."""
+    """Observed state."""
 
     model_config = {
         "json_schema_extra": {

@@ -1,1 +1,1 @@
-"""The Kubernetes API: a port for those who decide, and the one adapter that knows HTTP."""
+"""Kubernetes API: the protocol for controllers, the HTTP client behind it, the object cache and the lease."""

@@ -1,7 +1,7 @@
-"""The adapter to the Kubernetes API: builds requests, reads answers, turns failures into `errors`.
+"""HTTP client for the Kubernetes API: builds requests, parses responses and raises `kube.errors`.
 
-It decides nothing: what to write is the reconciler's business. Each call is one request (a list may be several pages)
-and is not repeated here.
+The module must not decide what to write; the reconcilers do. Each call is one request (a list may need several pages)
+and is never retried here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,13 @@ TIMEOUT = aiohttp.ClientTimeout(
     total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
 )
 
-
-PAGE = 500
-APPLY = "application/apply-patch+yaml"  # JSON is YAML: the server takes it under this name
+PAGE_SIZE = 500
+APPLY = "application/apply-patch+yaml"  # the API server accepts JSON under this type, because JSON is YAML
 MERGE = "application/merge-patch+json"
 
 
 class HttpKubeClient:
-    """A cluster behind an HTTP session."""
+    """Kubernetes API through an HTTP session, limited to the watched namespaces."""
 
     def __init__(
         self, server: str, session: aiohttp.ClientSession, scope: WatchScope = CLUSTER_WIDE
@@ -38,7 +37,7 @@ class HttpKubeClient:
         self._scope = scope
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
-        """Read one object; None where it does not exist."""
+        """Return the object, or None if it does not exist."""
         try:
             return await self._request("GET", ref.path)
         except errors.NotFound:
@@ -47,53 +46,56 @@ class HttpKubeClient:
     async def list_all(
         self, kind: ResourceKind, *, selector: str = ""
     ) -> tuple[list[Manifest], str]:
-        """Read all objects of a kind that the operator sees; with the resource version of the (oldest) list."""
-        found: list[Manifest] = []
+        """Return all objects of a kind in the watch scope, and the resource version of the list.
+
+        If there is a list per namespace, the version is the lowest one.
+        """
+        manifests: list[Manifest] = []
         versions = []
         for path in self._scope.paths(kind):
             items, version = await self._list(kind, path, selector=selector)
-            found += items
+            manifests += items
             versions.append(version)
-        return found, min(versions, key=resource_version)
+        return manifests, min(versions, key=resource_version)
 
     async def _list(
         self, kind: ResourceKind, path: str, *, selector: str
     ) -> tuple[list[Manifest], str]:
-        found: list[Manifest] = []
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        manifests: list[Manifest] = []
+        query = {"limit": str(PAGE_SIZE), **({"labelSelector": selector} if selector else {})}
         while True:
             page = await self._request("GET", path, query=query)
-            # Items of a list carry neither apiVersion nor kind.
+            # Items of a list have neither apiVersion nor kind.
             header = {"apiVersion": kind.api_version, "kind": kind.kind}
-            found.extend({**header, **item} for item in rows(page.get("items")))
+            manifests.extend({**header, **item} for item in rows(page.get("items")))
             metadata = table(page.get("metadata"))
             query["continue"] = text(metadata.get("continue"), limit=8192)
             if not query["continue"]:
-                return found, text(metadata.get("resourceVersion"))
+                return manifests, text(metadata.get("resourceVersion"))
 
     async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
-        """Make an object; returns it as stored.
+        """Create an object and return it as stored.
 
         Raises:
-            Conflict: It exists.
+            Conflict: The object exists.
         """
         collection = ref.path.rpartition("/")[0]
         return await self._request("POST", collection, body=manifest)
 
     async def replace(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
-        """Replace exactly the version of an object that the manifest names; returns it as stored.
+        """Replace an object and return it as stored. The manifest names the version to replace.
 
         Raises:
-            Conflict: That version is not the newest.
+            Conflict: The object has a newer version.
         """
         return await self._request("PUT", ref.path, body=manifest)
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply, forced, with our field manager; returns the object as stored."""
+        """Force server-side apply with our field manager and return the object as stored."""
         return await self._apply(ref_of(manifest).path, manifest)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
-        """Server-side apply of the status subresource; returns the object as stored."""
+        """Force server-side apply of the status subresource and return the object as stored."""
         return await self._apply(f"{ref_of(manifest).path}/status", manifest)
 
     async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> None:
@@ -105,43 +107,44 @@ class HttpKubeClient:
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str
     ) -> Manifest:
-        """Replace the finalizers of exactly this version of an object; returns it as stored.
+        """Replace the finalizers of this version of an object and return the object as stored.
 
         Raises:
-            Conflict: That version is not the newest.
+            Conflict: The object has a newer version.
         """
         metadata = {"finalizers": list(finalizers), "resourceVersion": version}
         query = {"fieldManager": FIELD_MANAGER}
         body = {"metadata": metadata}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
-    async def grow(self, ref: ObjectRef, size: str) -> Manifest:
-        """Ask for a larger volume; returns the claim as stored."""
+    async def expand_volume(self, ref: ObjectRef, size: str) -> Manifest:
+        """Request a larger volume and return the PersistentVolumeClaim as stored."""
         body = {"spec": {"resources": {"requests": {"storage": size}}}}
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
     async def delete(self, ref: ObjectRef, *, uid: str, orphan: bool = False) -> bool:
-        """Delete exactly the object with this uid; whether it is gone, now or already, and not only marked.
+        """Delete the object if it has this UID. Return True if it no longer exists, False if it is only terminating.
 
-        With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
+        With `orphan` the dependents stay, without an owner. The object exists until they are released.
         """
         policy = "Orphan" if orphan else "Background"
         body = {"preconditions": {"uid": uid}, "propagationPolicy": policy}
         try:
-            answer = await self._request("DELETE", ref.path, body=body)
+            response = await self._request("DELETE", ref.path, body=body)
         except errors.NotFound:
             return True
-        return answer.get("kind") == "Status"
+        # A terminating object is returned itself, a deleted one as a Status.
+        return response.get("kind") == "Status"
 
     async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
-        """Events about one object (a diagnosis of what does not start)."""
+        """Return at most 20 Events about one object, to diagnose why it does not start."""
         path = f"{EVENT.prefix}/namespaces/{namespace}/{EVENT.plural}"
         query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
         return list(rows((await self._request("GET", path, query=query)).get("items")))
 
     async def create_event(self, event: Manifest) -> None:
-        """Post an Event."""
+        """Create an Event."""
         path = f"{EVENT.prefix}/namespaces/{event['metadata']['namespace']}/{EVENT.plural}"
         await self._request("POST", path, body=event)
 
@@ -172,16 +175,16 @@ class HttpKubeClient:
                     raise errors.from_response(
                         response.status, _message(payload), response.headers.get("Retry-After")
                     )
-                answer = orjson.loads(payload)
-                if not isinstance(answer, dict):
-                    raise errors.Unavailable("the answer is not an object")
-                return answer
+                body_object = orjson.loads(payload)
+                if not isinstance(body_object, dict):
+                    raise errors.Unavailable("the response is not a JSON object")
+                return body_object
         except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
             raise errors.Unavailable(f"{type(error).__name__}: {error}") from error
 
 
 def _message(payload: bytes) -> str:
-    """The message of a Status answer, bounded: it ends in logs and conditions."""
+    """Return the message of a Status response, cut to 500 characters because logs and conditions contain it."""
     try:
         text = str(orjson.loads(payload)["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -1,7 +1,7 @@
-"""How to reach the API server: in a pod by its ServiceAccount, elsewhere by the kubeconfig.
+"""Address and credentials of the API server: the ServiceAccount in a pod, otherwise the kubeconfig.
 
-kopf reads both; this adds a bounded connection pool and re-reads the ServiceAccount token, which the kubelet renews
-about once an hour.
+kopf reads both. This module adds a bounded connection pool, and reads the ServiceAccount token again while the process
+runs, because the kubelet rotates the token about once an hour. It must not send requests.
 """
 
 import logging
@@ -20,18 +20,18 @@ TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 POOL_SIZE = 32
 USER_AGENT = f"purpleflea-operator/{__version__}"
 
-_UNREADABLE = (kopf.LoginError, OSError, ValueError, LookupError, TypeError, AttributeError)
-"""What reading a kubeconfig that is none can raise."""
+_KUBECONFIG_ERRORS = (kopf.LoginError, OSError, ValueError, LookupError, TypeError, AttributeError)
+"""Errors that kopf raises for a file that is not a valid kubeconfig."""
 
 logger = logging.getLogger(__name__)
 
 
 class NotConnectedError(Exception):
-    """There is no way to an API server; the text says what was tried and what to do."""
+    """No usable credentials. The text gives the places that were tried and the remedy."""
 
 
 class ServiceAccountToken:
-    """The token of the ServiceAccount, read again once a minute."""
+    """Token of the ServiceAccount, read again once a minute."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -39,7 +39,7 @@ class ServiceAccountToken:
         self._token = ""
 
     def current(self) -> str:
-        """The token as it stands in the file, at most a minute old."""
+        """Return the token from the file, at most one minute old."""
         if time.monotonic() - self._read_at > timings.TOKEN_AGE_S:
             self._token = self._file.read_text(encoding="ascii").strip()
             self._read_at = time.monotonic()
@@ -48,19 +48,21 @@ class ServiceAccountToken:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Put the token into a request (an aiohttp client middleware)."""
+        """Add the token to a request, as an aiohttp client middleware."""
         request.headers["Authorization"] = f"Bearer {self.current()}"
         return await handler(request)
 
 
 def credentials() -> kopf.ConnectionInfo:
-    """The address of the API server and the way to authenticate.
+    """Return the address of the API server and the credentials.
 
     Raises:
-        NotConnectedError: Neither a ServiceAccount nor a usable kubeconfig was found.
+        NotConnectedError: There is neither a ServiceAccount nor a usable kubeconfig.
     """
     tried = os.environ.get("KUBECONFIG", "~/.kube/config")
-    missing = f"no cluster: not in a pod, and no kubeconfig at {tried}; set KUBECONFIG"
+    missing = (
+        f"no cluster: not in a pod, and no kubeconfig at {tried}; set KUBECONFIG to the path of one"
+    )
     try:
         settings = kopf.OperatorSettings()
         info = kopf.login_with_service_account(
@@ -68,10 +70,11 @@ def credentials() -> kopf.ConnectionInfo:
         ) or kopf.login_with_kubeconfig(logger=logger, settings=settings)
     except FileNotFoundError as error:
         raise NotConnectedError(missing) from error
-    except (*_UNREADABLE, yaml.YAMLError) as error:
-        words = " ".join(str(error).split())
+    except (*_KUBECONFIG_ERRORS, yaml.YAMLError) as error:
+        cause = " ".join(str(error).split())
         raise NotConnectedError(
-            f"the kubeconfig cannot be read: {type(error).__name__}: {words}"
+            f"the kubeconfig cannot be read: {type(error).__name__}: {cause}; correct {tried}, "
+            "or set KUBECONFIG to the path of another one"
         ) from error
     if info is None:
         raise NotConnectedError(missing)
@@ -84,7 +87,7 @@ def session(
     user_agent: str = USER_AGENT,
     traces: Sequence[aiohttp.TraceConfig] = (),
 ) -> aiohttp.ClientSession:
-    """A session with a bounded pool of connections to the API server."""
+    """Return an HTTP session with a bounded pool of connections to the API server."""
     headers = {"User-Agent": user_agent}
     middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
     if info.token and TOKEN_FILE.exists():

@@ -1,32 +1,32 @@
-"""What can go wrong with a request to the Kubernetes API, by what to do about it.
+"""Errors of requests to the Kubernetes API, classified by the reaction of the caller.
 
 ApiError
-├── Transient            try again with backoff
-│   ├── Throttled        429: not before retry_after_s
-│   ├── Conflict         409: the world moved on; read it again
-│   └── Unavailable      5xx, no connection, no answer in time; not before retry_after_s where the server says one
+├── Transient            retry with backoff
+│   ├── Throttled        429: retry not before retry_after_s
+│   ├── Conflict         409: the object changed; read it again
+│   └── Unavailable      5xx, no connection or timeout; if the server sends Retry-After, not before retry_after_s
 ├── NotFound             404
-├── Fenced               not sent: another replica may lead by now
-├── Forbidden            401, 403: a right is missing; a person must act
-└── Invalid              400, 422 and the rest of 4xx: the request itself is wrong; a person must act
+├── Fenced               not sent, because another replica may lead
+├── Forbidden            401, 403: a permission is missing; an administrator must grant it
+└── Invalid              400, 422 and the rest of 4xx: the request is wrong; a user must correct the object
 """
 
 from purpleflea_operator import timings
 
 
 class ApiError(Exception):
-    """A request to the Kubernetes API failed; the text is the server's message."""
+    """A request to the Kubernetes API failed. The text is the message of the server."""
 
     retry_after_s = 0.0
-    """For how long the server wants to be left alone."""
+    """Time for which the server requested no retry, from Retry-After."""
 
 
-class Transient(ApiError):  # noqa: N818 - named by what it means
+class Transient(ApiError):  # noqa: N818 - named after its meaning
     """The request may succeed later."""
 
 
 class Throttled(Transient):
-    """The server asks to slow down."""
+    """The server throttles this client."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
@@ -34,11 +34,11 @@ class Throttled(Transient):
 
 
 class Conflict(Transient):
-    """The object is not what the request took it for."""
+    """The object changed since it was read, or it exists already."""
 
 
 class Unavailable(Transient):
-    """The server did not answer, or answered with its own failure."""
+    """The server did not respond, or failed."""
 
     def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
@@ -46,23 +46,23 @@ class Unavailable(Transient):
 
 
 class NotFound(ApiError):  # noqa: N818
-    """The object, or its kind, does not exist."""
+    """The object or its kind does not exist."""
 
 
 class Fenced(ApiError):  # noqa: N818
-    """The request was not sent: this replica may not write any more."""
+    """The request was not sent, because this replica may no longer write."""
 
 
 class Forbidden(ApiError):  # noqa: N818
-    """The operator has no right to do this."""
+    """The operator has no permission for the request."""
 
 
 class Invalid(ApiError):  # noqa: N818
-    """The server refuses the object as it is."""
+    """The server rejects the object."""
 
 
 def from_response(status: int, message: str, retry_after: str | None) -> ApiError:
-    """The error for an answer of status >= 400."""
+    """Return the error for a response with a status >= 400."""
     seconds = _seconds(retry_after)
     match status:
         case 404:

@@ -1,4 +1,4 @@
-"""Transitions -> Event manifests. Pure: the moment comes as an argument."""
+"""Kubernetes Event manifests for the Events of both controllers. Pure: the time is an argument."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,26 +9,29 @@ from typing import Any, Literal
 from purpleflea_contract import kubernetes
 
 COMPONENT = kubernetes.MANAGED_BY
-NOTE_LIMIT = 1024
-"""The API server refuses longer messages."""
+MAX_MESSAGE_LENGTH = 1024
+"""Longest message that the API server accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One turn of a condition."""
+    """Content of an Event, usually about the transition of a condition."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
     condition: str = ""
-    """The type of the condition; empty where the news are about none."""
+    """Type of the condition. Empty if the Event is not about a condition."""
 
 
 def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> dict[str, Any]:
-    """The Event about a turn of `resource`. Its name says what and when, so a repeated post is refused, not doubled."""
+    """Return the Event manifest for `resource`.
+
+    The name is derived from UID, reason and second, so the API server rejects a repeated create as a duplicate.
+    """
     metadata = resource["metadata"]
-    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    digest = hashlib.sha256(f"{metadata['uid']}{event.reason}{moment}".encode()).hexdigest()[:16]
+    timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    digest = hashlib.sha256(f"{metadata['uid']}{event.reason}{timestamp}".encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -43,10 +46,10 @@ def event_manifest(resource: Mapping[str, Any], event: Event, now: datetime) -> 
         },
         "type": event.type,
         "reason": event.reason,
-        "message": event.message[:NOTE_LIMIT],
+        "message": event.message[:MAX_MESSAGE_LENGTH],
         "source": {"component": COMPONENT},
         "reportingComponent": f"{kubernetes.GROUP}/{COMPONENT}",
-        "firstTimestamp": moment,
-        "lastTimestamp": moment,
+        "firstTimestamp": timestamp,
+        "lastTimestamp": timestamp,
         "count": 1,
     }

@@ -1,7 +1,7 @@
-"""The Lease by which replicas of the operator agree who works: its content, and how it is read and written.
+"""The Lease by which the replicas of the operator elect a leader: content, reads and writes.
 
-It decides nothing (runtime.election does). Writes carry the resource version they follow on, so that of two who take
-the lease at once exactly one does.
+The module must not decide anything; `runtime.leader_election` does. Each write names the resource version that it
+replaces, so if two replicas acquire the lease at the same time, the API server accepts exactly one of them.
 """
 
 from dataclasses import dataclass, field
@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from purpleflea_operator.kube.resources import ObjectRef, ResourceKind
 from purpleflea_operator.parsing import Manifest, count, moment, table, text
 
-LONGEST_S = 300
-"""The longest lease of the settings. Another writer could otherwise keep every replica waiting for decades."""
+MAX_LEASE_DURATION_S = 300
+"""Upper limit of the lease duration, as in the settings. A Lease that another client wrote with a longer duration would
+keep every replica waiting."""
 
 LEASE = ResourceKind(
     api_version="coordination.k8s.io/v1", kind="Lease", plural="leases", labelled=False
@@ -21,7 +22,7 @@ LEASE = ResourceKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
-    """What a Lease says. Records are equal when they say the same, whatever their version."""
+    """Content of a Lease. Records are equal if their content is equal; the resource version is not compared."""
 
     holder: str
     duration_s: int
@@ -32,58 +33,58 @@ class LeaseRecord:
 
 
 class LeaseStore(Protocol):
-    """Where the record is kept. Every call may raise `cluster.errors.ApiError`."""
+    """Storage of the record. Every call may raise `kube.errors.ApiError`."""
 
     async def read(self) -> LeaseRecord | None:
-        """The record; None where nobody ever wrote one."""
+        """Return the record, or None if there is none."""
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
-        """Write the first record (without a version), or the one that follows on `record.version`.
+        """Write the record over the version `record.version`, or create it if the version is empty.
 
         Raises:
-            Conflict: Somebody else was faster.
+            Conflict: Another client wrote the record first.
         """
 
 
-class Objects(Protocol):
-    """The requests that keeping a Lease takes."""
+class LeaseRequests(Protocol):
+    """Requests to the API server that a LeaseClient needs."""
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
-        """Read one object; None where it does not exist."""
+        """Return the object, or None if it does not exist."""
 
     async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
-        """Make an object; Conflict where it exists."""
+        """Create an object. Raises Conflict if it exists."""
 
     async def replace(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
-        """Replace exactly the version that the manifest names; Conflict where it is not the newest."""
+        """Replace the version that the manifest names. Raises Conflict if there is a newer one."""
 
 
 class LeaseClient:
-    """The record as a Lease of the cluster."""
+    """Stores the record as a Lease in the cluster."""
 
-    def __init__(self, objects: Objects, *, namespace: str, name: str) -> None:
-        self._objects = objects
+    def __init__(self, requests: LeaseRequests, *, namespace: str, name: str) -> None:
+        self._requests = requests
         self._ref = ObjectRef(kind=LEASE, namespace=namespace, name=name)
 
     async def read(self) -> LeaseRecord | None:
-        """The record; None where the Lease does not exist."""
-        found = await self._objects.get(self._ref)
-        return None if found is None else lease_record(found)
+        """Return the record, or None if the Lease does not exist."""
+        manifest = await self._requests.get(self._ref)
+        return None if manifest is None else lease_record(manifest)
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
-        """Make the Lease, or replace the version that `record` follows on."""
+        """Create the Lease, or replace its version `record.version`."""
         body = lease_manifest(record, self._ref)
         if record.version:
-            return lease_record(await self._objects.replace(self._ref, body))
-        return lease_record(await self._objects.create(self._ref, body))
+            return lease_record(await self._requests.replace(self._ref, body))
+        return lease_record(await self._requests.create(self._ref, body))
 
 
 def lease_record(manifest: Manifest) -> LeaseRecord:
-    """The record in a Lease; what somebody left out counts as long ago."""
+    """Return the record of a Lease. A missing time is read as 1970, a missing duration as 1 s."""
     spec = table(manifest.get("spec"))
     return LeaseRecord(
         holder=text(spec.get("holderIdentity")),
-        duration_s=min(count(spec.get("leaseDurationSeconds")) or 1, LONGEST_S),
+        duration_s=min(count(spec.get("leaseDurationSeconds")) or 1, MAX_LEASE_DURATION_S),
         acquired_at=_moment(spec.get("acquireTime")),
         renewed_at=_moment(spec.get("renewTime")),
         transitions=count(spec.get("leaseTransitions")),
@@ -92,7 +93,7 @@ def lease_record(manifest: Manifest) -> LeaseRecord:
 
 
 def lease_manifest(record: LeaseRecord, ref: ObjectRef) -> dict[str, Any]:
-    """The Lease that says what `record` says."""
+    """Return the Lease manifest for `record`."""
     version = {"resourceVersion": record.version} if record.version else {}
     return {
         "apiVersion": LEASE.api_version,
@@ -112,5 +113,5 @@ def _moment(value: object) -> datetime:
     return moment(value) or datetime.fromtimestamp(0, UTC)
 
 
-def _micro_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _micro_time(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

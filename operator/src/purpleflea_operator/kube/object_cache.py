@@ -1,9 +1,11 @@
-"""What the watches have shown: the newest known version of every object, by owner.
+"""Cache of the objects that the watches reported: the newest known version of every object, indexed by agent.
 
-Objects are kept as JSON bytes (a third of the memory of parsed ones) without managedFields; of an agent, who wrote its
-trading mode is kept. It never asks the API server and decides nothing; a version older than the known one is ignored,
-so that an API server that lags cannot take us back in time. What is told deleted stays so: the answer to a write may
-arrive after the news of the deletion.
+Objects are stored as JSON bytes, which need a third of the memory of parsed objects, and without managedFields. For
+agents the manager of spec.trading.mode is kept. The module must not send requests or decide anything.
+
+Two rules keep the cache from going back in time. A version older than the known one is ignored, because an API server
+that lags may report it. A deleted object leaves a tombstone, because the response to a write may arrive after the
+DELETED event and would otherwise add the object again, with no later event to remove it.
 """
 
 import json
@@ -21,12 +23,12 @@ from purpleflea_operator.parsing import Manifest, resource_version, table
 Uid = NewType("Uid", str)
 
 MAX_TOMBSTONES = 10_000
-"""So many deleted objects are remembered; a late answer is late by seconds."""
+"""Number of deleted objects that are remembered. A response is late by seconds, so older tombstones are not needed."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class NamespacedName:
-    """The address of an agent resource."""
+    """Namespace and name of an agent resource."""
 
     namespace: str
     name: str
@@ -40,7 +42,7 @@ class _Entry:
 
 
 def owner_of(manifest: Manifest) -> NamespacedName | None:
-    """The agent that controls `manifest`, followed over pods by their labels; None for strangers."""
+    """Return the agent that `manifest` belongs to by its label, or None if it belongs to no agent."""
     metadata = manifest["metadata"]
     if manifest["kind"] == AGENT.kind:
         return NamespacedName(metadata["namespace"], metadata["name"])
@@ -61,55 +63,57 @@ def _dumped(manifest: Mapping[str, Any]) -> bytes:
 
 
 class ObjectCache:
-    """The newest known version of every watched object."""
+    """Newest known version of every watched object."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Uid, _Entry]] = defaultdict(dict)
         self._by_owner: dict[tuple[str, NamespacedName], set[Uid]] = defaultdict(set)
-        self._graves: OrderedDict[Uid, None] = OrderedDict()
+        self._tombstones: OrderedDict[Uid, None] = OrderedDict()
 
     def is_outdated(self, manifest: Manifest) -> bool:
-        """Whether something newer is known of this object, be it that it is deleted."""
+        """Return True if a newer version or the deletion of this object is known."""
         uid = Uid(manifest["metadata"]["uid"])
         known = self._objects[manifest["kind"]].get(uid)
-        return uid in self._graves or (known is not None and _version(manifest) < known.version)
+        return uid in self._tombstones or (known is not None and _version(manifest) < known.version)
 
     def put(self, manifest: Manifest) -> bool:
-        """Remember `manifest`; False where it is known already, or older than what is known."""
+        """Store `manifest`. Return False if this version or a newer one is known, or the object is deleted."""
         kind, uid = manifest["kind"], Uid(manifest["metadata"]["uid"])
         known = self._objects[kind].get(uid)
         version = _version(manifest)
-        if uid in self._graves or (known is not None and version <= known.version):
+        if uid in self._tombstones or (known is not None and version <= known.version):
             return False
         owner = owner_of(manifest)
         if known is not None and known.owner != owner:
             self._unlink(kind, uid, known.owner)
-        self._objects[kind][uid] = _Entry(version, owner, _dumped(_slim(manifest)))
+        self._objects[kind][uid] = _Entry(version, owner, _dumped(_strip(manifest)))
         if owner is not None:
             self._by_owner[kind, owner].add(uid)
         return True
 
     def drop(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
-        """Forget an object; returns the agent it belonged to."""
+        """Remove an object without a tombstone. Return the agent that it belonged to."""
         entry = self._objects[kind.kind].pop(Uid(uid), None)
         if entry is None:
             return None
         self._unlink(kind.kind, Uid(uid), entry.owner)
         return entry.owner
 
-    def bury(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
-        """Forget an object that the API server has told deleted, for good; returns the agent it belonged to."""
-        self._graves[Uid(uid)] = None
-        if len(self._graves) > MAX_TOMBSTONES:
-            self._graves.popitem(last=False)
+    def mark_deleted(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
+        """Remove an object that the API server reported as deleted, and leave a tombstone. Return its agent."""
+        self._tombstones[Uid(uid)] = None
+        if len(self._tombstones) > MAX_TOMBSTONES:
+            self._tombstones.popitem(last=False)
         return self.drop(kind, uid)
 
     def sweep(
         self, kind: ResourceKind, alive: Iterable[str], *, version: int
     ) -> list[NamespacedName]:
-        """Forget objects that a list of `version` no longer shows; returns the agents they belonged to.
+        """Remove objects that are missing in a list of `version`. Return the agents that they belonged to.
 
-        After a watch that had to start over, deletions in between are never reported.
+        This is needed after a watch ended with 410 Gone. kopf then lists again and reports the existing objects, but
+        no event reports the objects that were deleted in between. Objects newer than the list are kept, because they
+        were created after it.
         """
         keep = set(alive)
         gone = [
@@ -117,26 +121,30 @@ class ObjectCache:
             for uid, entry in self._objects[kind.kind].items()
             if uid not in keep and entry.version <= version
         ]
-        owners = (self.bury(kind, uid) for uid in gone)
+        owners = (self.mark_deleted(kind, uid) for uid in gone)
         return [owner for owner in owners if owner is not None]
 
     def owned(self, kind: ResourceKind, key: NamespacedName) -> list[dict[str, Any]]:
-        """Objects of a kind that belong to an agent."""
+        """Return the objects of a kind that belong to an agent."""
         objects = self._objects[kind.kind]
         return [orjson.loads(objects[uid].body) for uid in self._by_owner.get((kind.kind, key), ())]
 
     def agent(self, key: NamespacedName) -> dict[str, Any] | None:
-        """The agent resource itself: the newest where an old incarnation is not yet seen gone."""
-        found = self.owned(AGENT, key)
-        return max(found, key=_version) if found else None
+        """Return the agent resource, or None.
+
+        If an agent was deleted and created again, both may be cached until the DELETED event arrives. The newest is
+        returned.
+        """
+        agents = self.owned(AGENT, key)
+        return max(agents, key=_version) if agents else None
 
     def all(self, kind: ResourceKind) -> Iterator[dict[str, Any]]:
-        """All objects of a kind."""
+        """Yield all objects of a kind."""
         for entry in self._objects[kind.kind].values():
             yield orjson.loads(entry.body)
 
     def agent_keys(self) -> list[NamespacedName]:
-        """All agents, sorted."""
+        """Return all agents, sorted."""
         return sorted({entry.owner for entry in self._objects[AGENT.kind].values() if entry.owner})
 
     def _unlink(self, kind: str, uid: Uid, owner: NamespacedName | None) -> None:
@@ -147,7 +155,7 @@ class ObjectCache:
                 del self._by_owner[kind, owner]
 
 
-def _slim(manifest: Manifest) -> dict[str, Any]:
+def _strip(manifest: Manifest) -> dict[str, Any]:
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
     if manifest["kind"] == AGENT.kind:
         writers = [

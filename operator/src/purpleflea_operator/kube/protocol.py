@@ -1,4 +1,4 @@
-"""What the reconciler needs of a cluster. The adapter is in http; tests bring one of their own."""
+"""Protocol of the Kubernetes API for the controllers. The implementation is in `client`; tests use their own."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,21 +10,24 @@ FIELD_MANAGER = "purpleflea-operator"
 
 
 class KubeClient(Protocol):
-    """A Kubernetes cluster. Every call may raise `cluster.errors.ApiError`."""
+    """Kubernetes API. Every call may raise `kube.errors.ApiError`."""
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
-        """Read one object; None where it does not exist."""
+        """Return the object, or None if it does not exist."""
 
     async def list_all(
         self, kind: ResourceKind, *, selector: str = ""
     ) -> tuple[list[Manifest], str]:
-        """Read all objects of a kind that the operator sees; with the resource version of the (oldest) list."""
+        """Return all objects of a kind in the watch scope, and the resource version of the list.
+
+        If there is a list per namespace, the version is the lowest one.
+        """
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply, forced, with our field manager; returns the object as stored."""
+        """Force server-side apply with our field manager and return the object as stored."""
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
-        """Server-side apply of the status subresource; returns the object as stored."""
+        """Force server-side apply of the status subresource and return the object as stored."""
 
     async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> None:
         """Merge annotations into an object."""
@@ -32,19 +35,19 @@ class KubeClient(Protocol):
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str
     ) -> Manifest:
-        """Replace the finalizers of exactly this version of an object; returns it as stored."""
+        """Replace the finalizers of this version of an object and return the object as stored."""
 
-    async def grow(self, ref: ObjectRef, size: str) -> Manifest:
-        """Ask for a larger volume; returns the claim as stored."""
+    async def expand_volume(self, ref: ObjectRef, size: str) -> Manifest:
+        """Request a larger volume and return the PersistentVolumeClaim as stored."""
 
     async def delete(self, ref: ObjectRef, *, uid: str, orphan: bool = False) -> bool:
-        """Delete exactly the object with this uid; whether it is gone, now or already, and not only marked.
+        """Delete the object if it has this UID. Return True if it no longer exists, False if it is only terminating.
 
-        With `orphan` its dependents stay and belong to nobody; it vanishes once that is done.
+        With `orphan` the dependents stay, without an owner. The object exists until they are released.
         """
 
     async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
-        """Events about one object (a diagnosis of what does not start)."""
+        """Return at most 20 Events about one object, to diagnose why it does not start."""
 
     async def create_event(self, event: Manifest) -> None:
-        """Post an Event."""
+        """Create an Event."""

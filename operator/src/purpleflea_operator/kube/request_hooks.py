@@ -1,7 +1,6 @@
-"""What a session to the API server sends and hears, through aiohttp's trace hooks: for both kopf's session and ours.
+"""Hooks for the sessions to the API server, as aiohttp trace configurations. They apply to kopf's session and to ours.
 
-Holds writes back unless the guard lets them pass, tells what was answered, and knows since when a watch is silent. It
-changes nothing about a request.
+The hooks fence writes, report each response, and measure the idle time of each watch. They must not change a request.
 """
 
 from collections.abc import Callable
@@ -11,18 +10,18 @@ import aiohttp
 from yarl import URL
 
 Guard = Callable[[], None]
-Told = Callable[[str, str, str], None]
-"""Takes verb, resource and code (or the kind of the failure) of a request that ended."""
+ResponseHook = Callable[[str, str, str], None]
+"""Receives verb, resource, and status code (or type of the error) of a request that ended."""
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 def fence_writes(guard: Guard) -> aiohttp.TraceConfig:
-    """Asks the guard in the last moment before a write leaves: after the wait for a connection.
+    """Call the guard directly before a write is sent. The guard raises to prevent the write.
 
-    The guard raises to hold it back. Headers and body go out together, so it is asked for each: on Python 3.11 other
-    tasks may run between the two.
+    A check before the request is queued is not enough, because the lease may expire while the request waits for a
+    connection. Headers and body are checked separately, because on Python 3.11 other tasks may run between the two.
     """
 
     async def on_headers(_: object, __: SimpleNamespace, params: object) -> None:
@@ -42,16 +41,16 @@ def fence_writes(guard: Guard) -> aiohttp.TraceConfig:
     return trace
 
 
-def told(tell: Told) -> aiohttp.TraceConfig:
-    """Tells the answer to each request; a watch is answered when it starts."""
+def observe_responses(hook: ResponseHook) -> aiohttp.TraceConfig:
+    """Report the result of each request. A watch is reported when its stream starts."""
 
     async def on_end(_: object, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams) -> None:
-        tell(*operation(params.method, params.url), str(params.response.status))
+        hook(*operation(params.method, params.url), str(params.response.status))
 
     async def on_failure(
         _: object, __: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
     ) -> None:
-        tell(*operation(params.method, params.url), type(params.exception).__name__)
+        hook(*operation(params.method, params.url), type(params.exception).__name__)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(on_end)
@@ -60,7 +59,7 @@ def told(tell: Told) -> aiohttp.TraceConfig:
 
 
 def operation(method: str, url: URL) -> tuple[str, str]:
-    """Verb and resource of a request, in the words of Kubernetes: ("patch", "purplefleaagents/status")."""
+    """Return the Kubernetes verb and resource of a request, such as ("patch", "purplefleaagents/status")."""
     parts = url.path.strip("/").split("/")
     head, rest = (2, parts[2:]) if parts[0] == "api" else (3, parts[3:])
     if parts[0] not in ("api", "apis") or len(parts) <= head:
@@ -76,55 +75,55 @@ def operation(method: str, url: URL) -> tuple[str, str]:
 
 
 class WatchMonitor:
-    """Since when each watch is silent.
+    """Idle time of each watch.
 
-    Heard is what arrives on the stream, events and bookmarks alike, and every list. A stream that opens and says
-    nothing is not heard: kopf opens silent ones anew, and they may be deaf again. A request that fails counts as
-    heard: kopf knows of that, tries again, and a restart would not help.
+    Bytes on the stream (events and bookmarks) and every list reset the idle time. A stream that opens and sends nothing
+    does not, because kopf opens an idle stream again and the new stream may be stalled as well. A failed request resets
+    it, because kopf retries the request and a restart of the operator would not help.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._heard: dict[str, float] = {}
+        self._active_at: dict[str, float] = {}
         self._open: dict[str, tuple[aiohttp.StreamReader, int]] = {}
 
-    def expect(self, path: str) -> None:
-        """Count the silence of a path from now on."""
-        self._heard[path] = self._clock()
+    def reset(self, path: str) -> None:
+        """Start to measure the idle time of a path, or set it to 0."""
+        self._active_at[path] = self._clock()
 
     def trace(self) -> aiohttp.TraceConfig:
-        """The hooks for the session that watches."""
+        """Return the hooks for the session of the watches."""
 
         async def on_end(
             _: object, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
         ) -> None:
             path, response = params.url.path, params.response
             if response.status == 200 and params.url.query.get("watch") == "true":
-                self._listen(path)
+                self._observe_stream(path)
                 self._open[path] = (response.content, response.content.total_raw_bytes)
-            elif path in self._heard:
-                self.expect(path)
+            elif path in self._active_at:
+                self.reset(path)
 
         async def on_failure(
             _: object, __: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
         ) -> None:
-            if params.url.path in self._heard:
-                self.expect(params.url.path)
+            if params.url.path in self._active_at:
+                self.reset(params.url.path)
 
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(on_end)
         trace.on_request_exception.append(on_failure)
         return trace
 
-    def silent_s(self) -> dict[str, float]:
-        """Seconds of silence by path. What arrived since the last call counts as heard now."""
+    def idle_s(self) -> dict[str, float]:
+        """Return the idle time in seconds by path. Bytes that arrived since the last call count as received now."""
         for path in tuple(self._open):
-            self._listen(path)
+            self._observe_stream(path)
         now = self._clock()
-        return {path: now - heard for path, heard in self._heard.items()}
+        return {path: now - active_at for path, active_at in self._active_at.items()}
 
-    def _listen(self, path: str) -> None:
+    def _observe_stream(self, path: str) -> None:
         stream, known = self._open.get(path, (None, 0))
         if stream is not None and stream.total_raw_bytes != known:
             self._open[path] = (stream, stream.total_raw_bytes)
-            self.expect(path)
+            self.reset(path)

@@ -1,4 +1,4 @@
-"""The kinds the operator works with, and how their URLs are built."""
+"""Resource kinds that the operator works with, and the paths of their objects on the API server."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,16 @@ from purpleflea_operator.parsing import Manifest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceKind:
-    """One kind of Kubernetes object."""
+    """Kind of a Kubernetes object."""
 
     api_version: str
     kind: str
     plural: str
     labelled: bool = True
-    """Whether the operator watches only objects that carry its managed-by label."""
-    elsewhere: bool = False
-    """Whether objects live outside the namespaces of agents, or in none: seen only where the operator sees all."""
+    """If true, the operator watches only objects with its managed-by label."""
+    outside_agent_namespaces: bool = False
+    """If true, the objects are cluster-scoped or in other namespaces than agents, so an operator that is bound to
+    namespaces does not watch them."""
 
     @property
     def prefix(self) -> str:
@@ -45,7 +46,7 @@ DAEMON_SET = ResourceKind(
     kind="DaemonSet",
     plural="daemonsets",
     labelled=False,
-    elsewhere=True,
+    outside_agent_namespaces=True,
 )
 NETWORK_POLICY = ResourceKind(
     api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"
@@ -62,33 +63,39 @@ OBSERVABILITY = ResourceKind(
     plural="purplefleaobservabilities",
     labelled=False,
 )
-NODE = ResourceKind(api_version="v1", kind="Node", plural="nodes", labelled=False, elsewhere=True)
+NODE = ResourceKind(
+    api_version="v1", kind="Node", plural="nodes", labelled=False, outside_agent_namespaces=True
+)
 NAMESPACE = ResourceKind(
-    api_version="v1", kind="Namespace", plural="namespaces", labelled=False, elsewhere=True
+    api_version="v1",
+    kind="Namespace",
+    plural="namespaces",
+    labelled=False,
+    outside_agent_namespaces=True,
 )
 CSI_DRIVER = ResourceKind(
     api_version="storage.k8s.io/v1",
     kind="CSIDriver",
     plural="csidrivers",
     labelled=False,
-    elsewhere=True,
+    outside_agent_namespaces=True,
 )
 
 CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
-"""Kinds the operator makes for an agent, in the order in which they are applied."""
+"""Kinds that the operator creates for an agent, in the sequence in which they are applied."""
 
 _KNOWN = (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, NODE, NAMESPACE, CSI_DRIVER)
 _BY_NAME = {kind.kind: kind for kind in (*_KNOWN, *CHILDREN)}
 
 
 def kind_of(manifest: Manifest) -> ResourceKind:
-    """The kind of `manifest`."""
+    """Return the kind of `manifest`."""
     return _BY_NAME[manifest["kind"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRef:
-    """The address of one object."""
+    """Kind, namespace and name of an object."""
 
     kind: ResourceKind
     namespace: str
@@ -101,6 +108,6 @@ class ObjectRef:
 
 
 def ref_of(manifest: Manifest) -> ObjectRef:
-    """The address of `manifest`."""
+    """Return the reference to `manifest`."""
     metadata = manifest["metadata"]
     return ObjectRef(kind=kind_of(manifest), namespace=metadata["namespace"], name=metadata["name"])

@@ -1,7 +1,7 @@
-"""What part of the cluster the operator sees: all of it, or only some namespaces. Pure.
+"""Watch scope of the operator: the whole cluster, or some namespaces. Pure.
 
-Bound to namespaces, it asks for nothing outside them. What it cannot see there, it does not know: nobody may take
-"not seen" for "not there".
+With namespaces set, the operator sends no request outside them. Objects elsewhere are unknown, not absent, so callers
+must not treat them as missing.
 """
 
 from collections.abc import Iterable
@@ -12,20 +12,20 @@ from purpleflea_operator.kube.resources import ResourceKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchScope:
-    """The namespaces the operator is bound to; none: the whole cluster."""
+    """Namespaces that the operator is bound to. Empty means the whole cluster."""
 
     namespaces: tuple[str, ...] = ()
 
-    def sees(self, kind: ResourceKind) -> bool:
-        """Whether all that matters of this kind can be seen."""
-        return not self.namespaces or not kind.elsewhere
+    def can_watch(self, kind: ResourceKind) -> bool:
+        """Return True if the operator can watch all relevant objects of this kind."""
+        return not self.namespaces or not kind.outside_agent_namespaces
 
-    def seen(self, kinds: Iterable[ResourceKind]) -> tuple[ResourceKind, ...]:
-        """Those of the kinds that can be seen."""
-        return tuple(kind for kind in kinds if self.sees(kind))
+    def watchable(self, kinds: Iterable[ResourceKind]) -> tuple[ResourceKind, ...]:
+        """Return the kinds that the operator can watch."""
+        return tuple(kind for kind in kinds if self.can_watch(kind))
 
     def paths(self, kind: ResourceKind) -> tuple[str, ...]:
-        """Where objects of this kind are listed and watched."""
+        """Return the paths at which objects of this kind are listed and watched."""
         if not self.namespaces:
             return (f"{kind.prefix}/{kind.plural}",)
         return tuple(f"{kind.prefix}/namespaces/{name}/{kind.plural}" for name in self.namespaces)

@@ -1,1 +1,1 @@
-"""What keeps the operator going: the queue, its workers, the upkeep of the cache, health."""
+"""Infrastructure of the process: work queue, workers, leader election, health, metrics and lifecycle."""

@@ -1,7 +1,7 @@
-"""Containment of objects that cannot be read: such an object is left out and logged, and everything else goes on.
+"""Containment of objects that cannot be parsed: such an object is skipped and logged, and all other work continues.
 
-It decides nothing about the object. The exception ends here because a watch handler or a first list that raises would
-stop the work for all other objects.
+Exceptions end here, because a watch handler or an initial list that raises would stop the work on all other objects.
+The module must not change or interpret the object.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ from purpleflea_operator.parsing import Manifest, table, text
 
 logger = logging.getLogger(__name__)
 
-REPORTED = 1000
-"""Objects whose warning is remembered, so that each event of a broken object does not log again."""
+MAX_REPORTED = 1000
+"""Number of objects whose warning is remembered, so that not every event of a malformed object is logged."""
 
 
 class Containment:
-    """The objects that could not be read, each logged once."""
+    """Contains failures per object, and logs each object once."""
 
     def __init__(self) -> None:
         self._reported: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     @contextlib.contextmanager
     def of(self, kind: ResourceKind, manifest: Manifest) -> Iterator[None]:
-        """Contain the failure of the block, which takes in `manifest`."""
+        """Catch and log any error of the block, which processes `manifest`."""
         try:
             yield
         except Exception as error:
@@ -38,10 +38,10 @@ class Containment:
         if (kind.kind, address) in self._reported:
             return
         self._reported[kind.kind, address] = None
-        if len(self._reported) > REPORTED:
+        if len(self._reported) > MAX_REPORTED:
             self._reported.popitem(last=False)
         logger.warning(
-            "an object cannot be read and is left out: correct or delete it",
+            "an object is malformed and is ignored; correct or delete it",
             extra={
                 "kind": kind.kind,
                 "object": address,
@@ -51,23 +51,23 @@ class Containment:
 
 
 def check_identity(manifest: Manifest) -> None:
-    """Check the fields by which every index knows an object, before the first index takes it in.
+    """Check the fields that identify an object, before any index stores it.
 
     Raises:
-        ValueError: A field is of another type.
+        ValueError: A field has a wrong type.
     """
     metadata = manifest["metadata"]
     for key in ("uid", "name"):
         if not text(metadata.get(key)):
-            raise ValueError(f"metadata.{key} is not a text")
+            raise ValueError(f"metadata.{key} is not a string")
     if not isinstance(metadata.get("namespace", ""), str):
-        raise ValueError("metadata.namespace is not a text")
+        raise ValueError("metadata.namespace is not a string")
     for value in table(metadata.get("labels")).values():
         if not isinstance(value, str):
-            raise ValueError("a label is not a text")
+            raise ValueError("a label is not a string")
 
 
-def uids(found: list[Mapping[str, object]] | list[Manifest]) -> list[str]:
-    """The uids of the objects of a list, without objects that have none."""
-    known = (table(table(item).get("metadata")).get("uid") for item in found)
-    return [uid for uid in known if isinstance(uid, str)]
+def uids(objects: list[Mapping[str, object]] | list[Manifest]) -> list[str]:
+    """Return the UIDs of the objects, without objects that have none."""
+    values = (table(table(item).get("metadata")).get("uid") for item in objects)
+    return [uid for uid in values if isinstance(uid, str)]

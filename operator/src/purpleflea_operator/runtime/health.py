@@ -1,11 +1,8 @@
-"""/livez, /readyz and /metrics on a small HTTP server.
+"""HTTP server for /livez, /readyz and /metrics, and the checks behind /livez.
 
-Live: restarting would not help, as far as we know. Ready: it does its part, leading or standing by. Each says in words
-what is wrong. It only asks; what is asked belongs to others.
-
-The signs by which the operator tells that it is dead though it runs: deaf watches, a queue that does not move.
-
-Pure functions of numbers that others measured; each returns words, empty where all is well.
+/livez fails if a restart may help: a watch is stalled, or the work queue is stuck. /readyz fails if the replica can
+neither lead nor stand by. The text of a failed probe names the cause. The module reads the state of other components
+and must not change it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,24 +14,24 @@ from purpleflea_operator import timings
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
-Ask = Callable[[], str]
-"""What is wrong; empty where all is well."""
+Check = Callable[[], str]
+"""Returns the failure as text, or an empty string if the check passes."""
 
 
 class Health:
-    """What the probes ask for. Every check added counts."""
+    """Checks of the probes. /livez fails if any of its checks fails, /readyz if `ready` does."""
 
-    def __init__(self, metrics: Callable[[], bytes] = bytes) -> None:
+    def __init__(self, ready: Check, metrics: Callable[[], bytes] = bytes) -> None:
+        self._ready = ready
         self._metrics = metrics
-        self._live: list[Ask] = []
-        self.ready: Ask = lambda: "starting"
+        self._live: list[Check] = []
 
-    def add(self, *checks: Ask) -> None:
-        """Ask this, too, whether the process lives."""
+    def add(self, *checks: Check) -> None:
+        """Add checks to /livez."""
         self._live += checks
 
     def app(self) -> web.Application:
-        """The HTTP application."""
+        """Return the HTTP application."""
         app = web.Application()
         app.router.add_get(LIVE, self._on_live)
         app.router.add_get(READY, self._on_ready)
@@ -42,42 +39,48 @@ class Health:
         return app
 
     async def _on_live(self, _: web.Request) -> web.Response:
-        wrong = [words for words in (check() for check in self._live) if words]
-        return web.Response(status=500 if wrong else 200, text="; ".join(wrong) or "ok")
+        failures = [text for text in (check() for check in self._live) if text]
+        return web.Response(status=500 if failures else 200, text="; ".join(failures) or "ok")
 
     async def _on_ready(self, _: web.Request) -> web.Response:
-        wrong = self.ready()
-        return web.Response(status=503 if wrong else 200, text=wrong or "ok")
+        failure = self._ready()
+        return web.Response(status=503 if failure else 200, text=failure or "ok")
 
     async def _on_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics(), headers=METRICS_TYPE)
 
 
 async def serve(health: Health, port: int) -> web.AppRunner:
-    """Start the server; the caller cleans the runner up."""
+    """Start the server. The caller cleans up the runner."""
     runner = web.AppRunner(health.app(), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet asks from outside
+    await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet connects from outside the pod
     return runner
 
 
-def stalled_watches(silent_s: Mapping[str, float], *, limit_s: float) -> str:
-    """Which watches have heard nothing, not even a bookmark, for longer than the limit."""
-    deaf = sorted((path, seconds) for path, seconds in silent_s.items() if seconds > limit_s)
-    words = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in deaf)
-    return f"deaf watch: nothing heard of {words}" if deaf else ""
+def stalled_watches(idle_s: Mapping[str, float], *, limit_s: float) -> str:
+    """Return the watches that received neither an event nor a bookmark for longer than the limit."""
+    stalled = sorted((path, seconds) for path, seconds in idle_s.items() if seconds > limit_s)
+    listed = ", ".join(f"{_resource(path)} for {seconds:.0f} s" for path, seconds in stalled)
+    return f"stalled watch: no event or bookmark of {listed}" if stalled else ""
 
 
 def _resource(path: str) -> str:
-    """The resource a watch is about, with its namespace where it is one of several."""
+    """Return the resource of a watch, with the namespace if the watch is bound to a namespace."""
     parts = path.split("/")
     return parts[-1] if "namespaces" not in parts[:-1] else f"{parts[-1]} in {parts[-2]}"
 
 
-def stuck(*, waiting_s: float, still_s: float, longest_s: float) -> str:
-    """Whether the workers hang: a long line alone is only much work, so it must not move either."""
+def stuck_queue(*, waiting_s: float, idle_s: float, longest_s: float) -> str:
+    """Return the reason if the workers hang.
+
+    A long wait alone only means that there is much work. The queue is stuck if, in addition, no reconcile ends.
+    """
     if longest_s > timings.STUCK_QUEUE_S:
-        return f"stuck queue: a pass has run for {longest_s:.0f} s"
-    if min(waiting_s, still_s) > timings.STUCK_QUEUE_S:
-        return f"stuck queue: a key waits for {waiting_s:.0f} s, no pass ended for {still_s:.0f} s"
+        return f"stuck queue: a reconcile has been running for {longest_s:.0f} s"
+    if min(waiting_s, idle_s) > timings.STUCK_QUEUE_S:
+        return (
+            f"stuck queue: a key has waited for {waiting_s:.0f} s, "
+            f"and no reconcile has ended for {idle_s:.0f} s"
+        )
     return ""

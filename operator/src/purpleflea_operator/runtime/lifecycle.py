@@ -1,8 +1,7 @@
-"""When things begin and end: told to stop, by flag or signal; led only while the lease is held.
+"""Lifecycle of a replica: stop signals, waiting for leadership, initial lists, and leading until the lease is lost.
 
-Knows nothing of what it runs.
-
-What stands between a replica and its work: the lease and the first lists, and why it cannot start, in one line.
+The module also turns the errors of a start into one line with the remedy. It must not depend on the parts that run
+while the replica leads: the caller passes these as coroutines.
 """
 
 import asyncio
@@ -18,31 +17,51 @@ from purpleflea_operator import timings
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 
+logger = logging.getLogger(__name__)
+
 Stop = asyncio.Event | threading.Event
 Clock = Callable[[], float]
+CacheSync = Callable[[], Awaitable[None]]
+"""Reads the initial lists of one controller into its caches. Repeating it is safe."""
+
+UPGRADE = (
+    "helm upgrade --install purpleflea-operator charts/purpleflea-operator "
+    "--namespace purpleflea-system"
+)
 
 
-async def while_held(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
-    """Lead, and renew the lease, until either ends; then neither goes on, and the lease is free."""
-    # Both tasks exist before kopf starts: it cancels those that start after it.
-    tasks = (
-        asyncio.create_task(elector.keep(), name="lease"),
-        asyncio.create_task(leading, name="leading"),
-    )
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await elector.release()
+class StartError(Exception):
+    """The operator cannot start. The text is one line with the cause and the remedy."""
 
 
-async def unless(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None]) -> bool:
-    """Do it, unless told to stop meanwhile; whether it was done."""
-    task = asyncio.create_task(doing)
+def running_clock() -> Clock:
+    """Return a monotonic clock that, if the platform has one, also runs while the machine is suspended.
+
+    A lease expires during a suspend, so a clock that stops would let a former leader write after it resumes.
+    """
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic if boot is None else functools.partial(time.clock_gettime, boot)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM and SIGINT. Replaces the handlers that were installed before."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def wait_for_stop(stop: Stop) -> None:
+    """Wait until the stop flag is set."""
+    if isinstance(stop, asyncio.Event):
+        await stop.wait()
+        return
+    while not stop.is_set():  # noqa: ASYNC110 - an event of another thread cannot be awaited
+        await asyncio.sleep(timings.STOP_FLAG_POLL_S)
+
+
+async def run_or_stop(stopping: asyncio.Task[None], work: Coroutine[Any, Any, None]) -> bool:
+    """Run `work` and cancel it if `stopping` ends first. Return True if `work` completed."""
+    task = asyncio.create_task(work)
     try:
         await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -53,84 +72,87 @@ async def unless(stopping: asyncio.Task[None], doing: Coroutine[Any, Any, None])
         await asyncio.gather(task, return_exceptions=True)
 
 
-def listen(stop: asyncio.Event) -> None:
-    """Have SIGTERM and SIGINT set `stop`, in place of whatever they did before."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def wait_for_leadership(elector: LeaderElector) -> None:
+    """Wait as a standby until this replica leads.
 
-
-async def until(stop: Stop) -> None:
-    """Wait for the order to stop."""
-    if isinstance(stop, asyncio.Event):
-        await stop.wait()
-        return
-    while not stop.is_set():  # noqa: ASYNC110 - no event of another thread can be awaited
-        await asyncio.sleep(timings.STOP_FLAG_POLL_S)
-
-
-def running_clock() -> Clock:
-    """Seconds that also pass while the machine sleeps, where there is such a clock: leases end meanwhile, too."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic if boot is None else functools.partial(time.clock_gettime, boot)
-
-
-def standing_by(elector: LeaderElector) -> str:
-    """Why a replica that does not lead yet is not ready; empty where it is."""
-    if elector.is_leading:
-        return "the first lists are not read yet"
-    if elector.looked_s > timings.STANDBY_BLIND_S:
-        return "the lease cannot be read"
-    return ""
-
-
-logger = logging.getLogger(__name__)
-
-
-Prime = Callable[[], Awaitable[None]]
-
-
-class StartError(Exception):
-    """The operator cannot start; the text is one line that says why and what to do."""
-
-
-async def acquired(elector: LeaderElector) -> None:
-    """Stand by until this replica leads."""
+    Raises:
+        StartError: The Lease cannot be read or written, and a retry cannot help.
+    """
     try:
         await elector.acquire()
     except errors.Forbidden as error:
         raise StartError(
-            f"a right is missing: {error}; install the chart's Role (helm upgrade --install)"
+            f"missing permission for the lease: {error}; install the chart's Role: {UPGRADE}"
         ) from error
     except errors.ApiError as error:
         raise StartError(
-            f"the lease is refused: {error}; check PURPLEFLEA_OPERATOR_LEASE_NAMESPACE"
+            f"the API server rejected the lease: {error}; "
+            "check that the namespace in PURPLEFLEA_OPERATOR_LEASE_NAMESPACE exists"
         ) from error
 
 
-async def primed(primes: Iterable[Prime]) -> None:
-    """Read the first lists; where the API server asks for patience, have it."""
+def standby_reason(elector: LeaderElector) -> str:
+    """Return the reason why a replica that does not run its controllers yet is not ready, or an empty string."""
+    if elector.is_leading:
+        return "caches not synced: the initial lists are not complete"
+    if elector.since_contact_s > timings.STANDBY_BLIND_S:
+        return "the lease cannot be read from the API server"
+    return ""
+
+
+async def sync_caches(syncs: Iterable[CacheSync]) -> None:
+    """Read the initial lists. A list that the API server throttles is retried.
+
+    Raises:
+        StartError: A list failed for another reason.
+    """
     try:
-        for prime in primes:
-            while not await _is_done(prime):
-                logger.warning("the API server asks for patience with the first lists")
+        for sync in syncs:
+            while not await _is_synced(sync):
+                logger.warning("the API server throttled the initial lists; retrying")
     except errors.NotFound as error:
         crd = f"{resources.AGENT.plural}.{resources.AGENT.api_version.partition('/')[0]}"
         raise StartError(
-            f"the custom resource {crd} is not installed: kubectl apply --server-side -f crds/"
+            f"the custom resource {crd} is not installed; "
+            "install it: kubectl apply --server-side -f crds/"
         ) from error
     except errors.Forbidden as error:
         raise StartError(
-            f"a right is missing: {error}; install the chart's roles (helm upgrade --install)"
+            f"missing permission: {error}; install the chart's roles: {UPGRADE}"
         ) from error
     except errors.ApiError as error:
-        raise StartError(f"the API server cannot be reached: {error}") from error
+        raise StartError(
+            f"the API server cannot be reached: {error}; check the address with: kubectl cluster-info"
+        ) from error
 
 
-async def _is_done(prime: Prime) -> bool:
+async def _is_synced(sync: CacheSync) -> bool:
     try:
-        await prime()
+        await sync()
     except errors.Throttled as error:
         await asyncio.sleep(error.retry_after_s or timings.INITIAL_LIST_RETRY_S)
         return False
     return True
+
+
+async def run_while_leader(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
+    """Run `leading` and renew the lease until one of them ends. Then stop the other one and release the lease.
+
+    Raises:
+        LeaseLostError: Another replica may lead. `leading` is canceled before the error is raised.
+    """
+    # Both tasks must exist before kopf starts, because kopf cancels tasks that are created after its start.
+    tasks = (
+        asyncio.create_task(elector.keep_renewing(), name="lease"),
+        asyncio.create_task(leading, name="leading"),
+    )
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        # The lease is released last: as long as a task may still write, no other replica may lead.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await elector.release()

@@ -1,6 +1,6 @@
-"""Counters that others feed by plain calls, and gauges that are read off the moment somebody scrapes.
+"""Prometheus metrics of the operator: counters that other components increment, and gauges that are read per scrape.
 
-It decides nothing, and nothing waits for it. Each instance has a registry of its own.
+Each instance has a separate registry. The module must not decide anything, and no component may wait for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +24,8 @@ PASS_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """Where the gauges are read."""
+class GaugeSources:
+    """Functions that return the current values of the gauges."""
 
     is_leading: Callable[[], bool]
     queue_depth: Callable[[], int]
@@ -34,39 +34,39 @@ class Sources:
     agents: Callable[[], int]
     conditions: Callable[[], Mapping[tuple[str, str], int]]
     replicas: Callable[[], tuple[int, int, int]]
-    """Pods that exist, that are ready, that are observed."""
+    """Numbers of trading pods: existing, ready, and observed, which means that TelemetryReady of the agent is True."""
 
 
 class Metrics:
-    """All metrics of one operator."""
+    """Metrics of one operator process."""
 
     def __init__(self, *, version: str) -> None:
-        # A time of creation per series doubles what Datadog bills, and nobody looks at it.
+        # The creation time of each series would double the custom metrics that Datadog bills, and no dashboard uses it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(namespace=PREFIX, registry=self._registry)
         self._requests = Counter(
             f"{PREFIX}_api_requests",
-            "Requests to the Kubernetes API by verb, resource and code (or kind of failure).",
+            "Requests to the Kubernetes API by verb, resource and status code (or type of error).",
             ("verb", "resource", "code"),
             registry=self._registry,
         )
-        self._passes = Histogram(
+        self._reconcile_duration = Histogram(
             f"{PREFIX}_reconcile_duration_seconds",
-            "Duration of passes over one agent, by how they ended.",
+            "Duration of reconciles of a PurpleFleaAgent by result.",
             ("result",),
             buckets=PASS_BUCKETS_S,
             registry=self._registry,
         )
         self._datadog_requests = Counter(
             f"{PREFIX}_datadog_requests",
-            "Requests to Datadog's API by method, endpoint and code (or kind of failure).",
+            "Requests to the Datadog API by method, endpoint and status code (or type of error).",
             ("method", "endpoint", "code"),
             registry=self._registry,
         )
-        self._syncs = Histogram(
+        self._sync_duration = Histogram(
             f"{PREFIX}_datadog_sync_duration_seconds",
-            "Duration of passes over one PurpleFleaObservability, by how they ended.",
+            "Duration of reconciles of a PurpleFleaObservability by result.",
             ("result",),
             buckets=PASS_BUCKETS_S,
             registry=self._registry,
@@ -79,64 +79,66 @@ class Metrics:
         )
         build.labels(version).set(1)
 
-    def request(self, verb: str, resource: str, code: str) -> None:
-        """Count a request."""
+    def count_request(self, verb: str, resource: str, code: str) -> None:
+        """Count a request to the Kubernetes API."""
         self._requests.labels(verb, resource, code).inc()
 
-    def reconciled(self, result: str, seconds: float) -> None:
-        """Count a pass."""
-        self._passes.labels(result).observe(seconds)
+    def observe_reconcile(self, result: str, seconds: float) -> None:
+        """Record the duration of a reconcile of a PurpleFleaAgent."""
+        self._reconcile_duration.labels(result).observe(seconds)
 
-    def datadog_request(self, method: str, endpoint: str, code: str) -> None:
-        """Count a request to Datadog's API."""
+    def count_datadog_request(self, method: str, endpoint: str, code: str) -> None:
+        """Count a request to the Datadog API."""
         self._datadog_requests.labels(method, endpoint, code).inc()
 
-    def synchronised(self, result: str, seconds: float) -> None:
-        """Count a pass over what Datadog should hold."""
-        self._syncs.labels(result).observe(seconds)
+    def observe_sync(self, result: str, seconds: float) -> None:
+        """Record the duration of a reconcile of a PurpleFleaObservability."""
+        self._sync_duration.labels(result).observe(seconds)
 
-    def read(self, sources: Sources) -> None:
-        """Read the gauges from these sources from now on."""
-        self._registry.register(_Gauges(sources))
+    def register_gauges(self, sources: GaugeSources) -> None:
+        """Export the gauges, with values from these sources. Must be called once."""
+        self._registry.register(_GaugeCollector(sources))
 
-    def text(self) -> bytes:
-        """All metrics as they stand, in Prometheus' text format."""
+    def exposition(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
 
-class _Gauges(Collector):
-    def __init__(self, sources: Sources) -> None:
+class _GaugeCollector(Collector):
+    def __init__(self, sources: GaugeSources) -> None:
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
         sources = self._sources
         existing, ready, observed = sources.replicas()
-        yield _gauge("leader", "1 where this replica leads.", float(sources.is_leading()))
-        yield _gauge("queue_depth", "Agents in line.", sources.queue_depth())
+        yield _gauge("leader", "1 if this replica leads, else 0.", float(sources.is_leading()))
+        yield _gauge("queue_depth", "Agents in the work queue.", sources.queue_depth())
         yield _gauge(
             "queue_oldest_seconds",
-            "For how long the agent at the head of the line has waited.",
+            "Waiting time of the first agent in the work queue.",
             sources.queue_oldest_s(),
         )
         yield _gauge(
             "watch_silence_seconds",
-            "For how long the quietest watch has heard nothing, not even a bookmark.",
+            "Longest time for which a watch received neither an event nor a bookmark.",
             max(sources.watch_silence_s().values(), default=0.0),
         )
         yield _gauge("agents", "PurpleFleaAgent resources.", sources.agents())
         yield _gauge("identities", "Trading pods that exist.", existing)
         yield _gauge("identities_ready", "Trading pods that are ready.", ready)
         yield _gauge(
-            "identities_observed", "Trading pods whose telemetry is proven to arrive.", observed
+            "identities_observed",
+            "Trading pods of agents whose TelemetryReady condition is True.",
+            observed,
         )
         yield _gauge(
             "telemetry_coverage_ratio",
-            "Observed trading pods of all; 1 where there are none.",
+            "Observed trading pods divided by all trading pods; 1 if there are no pods.",
             observed / existing if existing else 1.0,
         )
         conditions = GaugeMetricFamily(
             f"{PREFIX}_agent_conditions",
-            "Agents by type and status of their conditions.",
+            "PurpleFleaAgent resources by condition type and status.",
             labels=("condition", "status"),
         )
         for labels, number in sorted(sources.conditions().items()):

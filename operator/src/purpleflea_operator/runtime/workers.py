@@ -1,9 +1,7 @@
-"""Workers: take a key, reconcile it, decide by the outcome when it is its turn again.
+"""Workers: take a key from the queue, reconcile it, and queue it again according to the outcome.
 
-The only place that catches everything: an unforeseen error is logged once with its key, counted by its backoff, and
-never stops the others.
-
-What is in work: since when each pass runs, when one last ended, and how. It changes nothing about a pass.
+The module has the only `except Exception` of the reconcile loop: an unexpected error is logged once with its key and
+retried with backoff, and the other keys continue. It must not interpret a key or the objects behind it.
 """
 
 import asyncio
@@ -23,67 +21,77 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a pass ended: nothing left to do, or to be run again after some seconds."""
+    """Result of a pass without an error. If `requeue_after_s` is set, the key is queued again after this time."""
 
-    again_after_s: float | None = None
+    requeue_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """The time of day, for what people read, and seconds that never jump, for waiting."""
+    """Wall clock for timestamps that people read, and monotonic clock in seconds for durations."""
 
     now: Callable[[], datetime]
     clock: Callable[[], float]
 
 
 Reconcile = Callable[[NamespacedName], Awaitable[Result]]
+Outcome = Literal["done", "again", "transient", "refused", "timeout", "failed"]
+PassEndHook = Callable[[Outcome, float], None]
+"""Receives the outcome of a pass and its duration in seconds."""
 
 
-async def work(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
-    """Work until cancelled."""
+async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
+    """Process keys until canceled.
+
+    After each pass the key has a cooldown, so that a burst of events causes one more pass, not many.
+    """
     loop = asyncio.get_running_loop()
     while True:
-        key = await queue.take()
+        key = await queue.get()
         began = loop.time()
         try:
-            await _pass(queue, reconcile, key)
+            await _reconcile(queue, reconcile, key)
         except BaseException:
-            queue.finish(key)
+            # The worker is canceled. Its key must not stay in processing, or no other worker could take it.
+            queue.done(key)
             raise
-        queue.finish_after(
+        queue.done_after(
             key, min(timings.COOLDOWN_LIMIT_S, timings.COOLDOWN_FACTOR * (loop.time() - began))
         )
 
 
-async def _pass(
+async def _reconcile(
     queue: WorkQueue[NamespacedName], reconcile: Reconcile, key: NamespacedName
 ) -> None:
     try:
         async with asyncio.timeout(timings.PASS_TIMEOUT_S):
             result = await reconcile(key)
     except errors.ApiError as error:
-        _again(queue, key, error, hold_s=error.retry_after_s)
+        _requeue_failed(queue, key, error, hold_s=error.retry_after_s)
     except TimeoutError as error:
-        _again(queue, key, error)
+        _requeue_failed(queue, key, error)
     except Exception:
-        delay = queue.retry(key)
-        logger.exception("reconciling failed", extra={**_fields(key), "again_after_s": delay})
+        delay = queue.add_rate_limited(key)
+        logger.exception(
+            "reconcile failed with an unexpected error; retrying",
+            extra={**_fields(key), "requeue_after_s": delay},
+        )
     else:
-        queue.succeed(key)
-        if result.again_after_s is not None:
-            queue.revisit(key, result.again_after_s)
+        queue.forget(key)
+        if result.requeue_after_s is not None:
+            queue.add_after_jittered(key, result.requeue_after_s)
 
 
-def _again(
+def _requeue_failed(
     queue: WorkQueue[NamespacedName], key: NamespacedName, error: Exception, *, hold_s: float = 0.0
 ) -> None:
-    delay = queue.retry(key, hold_s=hold_s)
+    delay = queue.add_rate_limited(key, hold_s=hold_s)
     logger.warning(
-        "reconciling is tried again",
+        "reconcile failed; retrying",
         extra={
             **_fields(key),
             "error": f"{type(error).__name__}: {error}",
-            "again_after_s": round(delay, 2),
+            "requeue_after_s": round(delay, 2),
         },
     )
 
@@ -92,34 +100,29 @@ def _fields(key: NamespacedName) -> dict[str, str]:
     return {"namespace": key.namespace, "agent": key.name}
 
 
-Outcome = Literal["done", "again", "transient", "refused", "timeout", "failed"]
-Told = Callable[[Outcome, float], None]
-"""Takes how a pass ended, and its seconds."""
-
-
 class TimedReconciler:
-    """Calls the reconciler and keeps time."""
+    """Calls a reconciler and records the durations of its passes, for metrics and for /livez. It changes no result."""
 
     def __init__(
         self,
-        reconcile: Callable[[NamespacedName], Awaitable[Result]],
+        reconcile: Reconcile,
         *,
         clock: Callable[[], float],
-        tell: Told,
+        on_pass_end: PassEndHook,
     ) -> None:
         self._reconcile = reconcile
         self._clock = clock
-        self._tell = tell
+        self._on_pass_end = on_pass_end
         self._began: dict[NamespacedName, float] = {}
         self._ended = clock()
 
     async def reconcile(self, key: NamespacedName) -> Result:
-        """One pass; whatever the reconciler raises goes on to the caller."""
+        """Run one pass. Errors of the reconciler are raised to the caller."""
         began = self._began[key] = self._clock()
         outcome: Outcome = "failed"
         try:
             result = await self._reconcile(key)
-            outcome = "done" if result.again_after_s is None else "again"
+            outcome = "done" if result.requeue_after_s is None else "again"
             return result
         except errors.Transient:
             outcome = "transient"
@@ -133,12 +136,12 @@ class TimedReconciler:
         finally:
             del self._began[key]
             self._ended = self._clock()
-            self._tell(outcome, self._ended - began)
+            self._on_pass_end(outcome, self._ended - began)
 
     def longest_s(self) -> float:
-        """For how long the pass that began first has run."""
+        """Return the duration of the longest running pass, or 0 if no pass is running."""
         return self._clock() - min(self._began.values(), default=self._clock())
 
-    def still_s(self) -> float:
-        """For how long no pass has ended."""
+    def idle_s(self) -> float:
+        """Return the time since a pass ended."""
         return self._clock() - self._ended

@@ -1,7 +1,7 @@
-"""A work queue: each key at most once in line and at most once in work, with delays and jittered backoff.
+"""Work queue as in client-go: a key is queued at most once and processed by one worker at a time, with backoff.
 
-It knows nothing of what a key means. A key that is added while it is in work is run again afterwards: a change that
-arrives during a pass is never lost. News ends a delay, but not a hold: that is what the API server asked for.
+A key that is added while it is processed is queued again afterwards, so no change is lost. An added key ends its delay,
+but not its hold: a hold is the Retry-After of the API server. The module must not interpret the keys.
 """
 
 import asyncio
@@ -16,48 +16,49 @@ K = TypeVar("K")
 
 
 class WorkQueue(Generic[K]):
-    """The queue; `jitter` yields numbers in [0, 1), `clock` seconds."""
+    """The queue. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds."""
 
     def __init__(
         self, *, jitter: Callable[[], float], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._jitter = jitter
         self._clock = clock
-        self._line: deque[K] = deque()
-        self._waiting: dict[K, float] = {}
-        self._working: set[K] = set()
+        self._ready: deque[K] = deque()
+        self._added_at: dict[K, float] = {}
+        self._processing: set[K] = set()
         self._dirty: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._held_until: dict[K, float] = {}
-        self._rests: dict[K, asyncio.TimerHandle] = {}
+        self._cooldowns: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
-        self._wakers: set[asyncio.Future[None]] = set()
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
-        """Keys in line."""
-        return len(self._line)
+        """Return the number of queued keys."""
+        return len(self._ready)
 
     def oldest_s(self) -> float:
-        """For how long the key at the head of the line has waited."""
-        return self._clock() - self._waiting[self._line[0]] if self._line else 0.0
+        """Return the waiting time of the first queued key, or 0 if the queue is empty."""
+        return self._clock() - self._added_at[self._ready[0]] if self._ready else 0.0
 
     def add(self, key: K) -> None:
-        """Put a key in line, now, or when its hold ends; a delay it had is over."""
+        """Queue a key now, or at the end of its hold. A delay of the key is canceled."""
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
         held_s = self._held_s(key)
         if held_s > 0:
             self.add_after(key, held_s)
-        elif key in self._working:
+        elif key in self._processing:
+            # The pass may have read its input before the change, so the key is queued again when the pass is done.
             self._dirty.add(key)
-        elif key not in self._waiting:
-            self._waiting[key] = self._clock()
-            self._line.append(key)
+        elif key not in self._added_at:
+            self._added_at[key] = self._clock()
+            self._ready.append(key)
             self._wake()
 
     def add_after(self, key: K, delay_s: float) -> None:
-        """Put a key in line after a delay; the earliest of several delays counts."""
+        """Queue a key after a delay. Of several delays the earliest applies."""
         loop = asyncio.get_running_loop()
         known = self._timers.get(key)
         if known is not None:
@@ -66,16 +67,16 @@ class WorkQueue(Generic[K]):
             known.cancel()
         self._timers[key] = loop.call_later(delay_s, self.add, key)
 
-    def revisit(self, key: K, after_s: float) -> float:
-        """Put a key that is not done in line after a delay or a little later: never all at once. Returns the delay."""
+    def add_after_jittered(self, key: K, after_s: float) -> float:
+        """Queue a key after a delay plus up to 10 %, so that many keys do not come back together. Return the delay."""
         delay = after_s * (1 + self._jitter() / 10)
         self.add_after(key, delay)
         return delay
 
-    def retry(self, key: K, *, hold_s: float = 0.0) -> float:
-        """Put a key that failed in line again: later each time, never all at once. Returns the delay.
+    def add_rate_limited(self, key: K, *, hold_s: float = 0.0) -> float:
+        """Queue a failed key after an exponential delay with jitter. Return the delay.
 
-        For `hold_s` nothing else brings it into line either.
+        If `hold_s` is set, the delay starts after it, and no other call queues the key before it ends.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
@@ -87,51 +88,51 @@ class WorkQueue(Generic[K]):
         return delay
 
     def _held_s(self, key: K) -> float:
-        """For how long a key may not go into line."""
+        """Return the rest of the hold of a key, or a number <= 0 if there is none."""
         left = self._held_until.get(key, float("-inf")) - self._clock()
         if left <= 0:
             self._held_until.pop(key, None)
         return left
 
-    def succeed(self, key: K) -> None:
-        """Forget the failures of a key."""
+    def forget(self, key: K) -> None:
+        """Reset the backoff of a key."""
         self._failures.pop(key, None)
 
-    async def take(self) -> K:
-        """Wait for a key and take it into work; `finish` must follow."""
-        while not self._line:
-            waker = asyncio.get_running_loop().create_future()
-            self._wakers.add(waker)
+    async def get(self) -> K:
+        """Wait for a key and start to process it. The caller must call `done` or `done_after` afterwards."""
+        while not self._ready:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
             try:
-                await waker
+                await waiter
             finally:
-                self._wakers.discard(waker)
-        key = self._line.popleft()
-        del self._waiting[key]
-        self._working.add(key)
+                self._waiters.discard(waiter)
+        key = self._ready.popleft()
+        del self._added_at[key]
+        self._processing.add(key)
         return key
 
-    def finish(self, key: K) -> None:
-        """End the work on a key; where it was added meanwhile, it goes in line again."""
-        self._working.discard(key)
-        self._rests.pop(key, None)
+    def done(self, key: K) -> None:
+        """End the processing of a key. If the key was added in the meantime, it is queued again."""
+        self._processing.discard(key)
+        self._cooldowns.pop(key, None)
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
 
-    def finish_after(self, key: K, rest_s: float) -> None:
-        """End the work on a key after a rest: news that come meanwhile are worked on together."""
-        self._rests[key] = asyncio.get_running_loop().call_later(rest_s, self.finish, key)
+    def done_after(self, key: K, cooldown_s: float) -> None:
+        """End the processing of a key after a cooldown, so that events of that time share one pass."""
+        self._cooldowns[key] = asyncio.get_running_loop().call_later(cooldown_s, self.done, key)
 
     def close(self) -> None:
-        """Cancel all delays and rests."""
-        for timer in (*self._timers.values(), *self._rests.values()):
+        """Cancel all delays and cooldowns."""
+        for timer in (*self._timers.values(), *self._cooldowns.values()):
             timer.cancel()
         self._timers.clear()
-        self._rests.clear()
+        self._cooldowns.clear()
 
     def _wake(self) -> None:
-        for waker in self._wakers:
-            if not waker.done():
-                waker.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
                 return

@@ -10,26 +10,26 @@ VARIABLE = "PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"
 BOUND = WatchScope(namespaces=("trading", "research"))
 
 
-def test_the_whole_cluster_is_one_list():
+def test_the_whole_cluster_is_watched_with_one_list_per_kind():
     assert CLUSTER_WIDE.paths(resources.STATEFUL_SET) == ("/apis/apps/v1/statefulsets",)
-    assert CLUSTER_WIDE.sees(resources.DAEMON_SET)
+    assert CLUSTER_WIDE.can_watch(resources.DAEMON_SET)
 
 
-def test_each_namespace_is_a_list_of_its_own():
+def test_each_namespace_has_a_separate_list():
     assert BOUND.paths(resources.POD) == (
         "/api/v1/namespaces/trading/pods",
         "/api/v1/namespaces/research/pods",
     )
 
 
-def test_what_lives_elsewhere_is_not_seen_from_namespaces():
-    assert BOUND.seen((resources.POD, resources.DAEMON_SET)) == (resources.POD,)
+def test_kinds_outside_the_namespaces_are_not_watched():
+    assert BOUND.watchable((resources.POD, resources.DAEMON_SET)) == (resources.POD,)
 
 
-def test_a_deaf_watch_of_one_of_several_namespaces_is_named_with_it():
-    silent = {"/api/v1/namespaces/trading/pods": 9.0, "/api/v1/namespaces": 9.0}
-    assert health.stalled_watches(silent, limit_s=1) == (
-        "deaf watch: nothing heard of namespaces for 9 s, pods in trading for 9 s"
+def test_a_stalled_watch_is_named_with_its_namespace():
+    idle = {"/api/v1/namespaces/trading/pods": 9.0, "/api/v1/namespaces": 9.0}
+    assert health.stalled_watches(idle, limit_s=1) == (
+        "stalled watch: no event or bookmark of namespaces for 9 s, pods in trading for 9 s"
     )
 
 
@@ -37,12 +37,12 @@ def test_a_deaf_watch_of_one_of_several_namespaces_is_named_with_it():
     ("text", "names"),
     [("", ()), ("trading", ("trading",)), (" a, b ,,a", ("a", "b"))],
 )
-def test_namespaces_are_written_with_commas(monkeypatch, text, names):
+def test_namespaces_are_separated_by_commas(monkeypatch, text, names):
     monkeypatch.setenv(VARIABLE, text)
     assert Settings().watch_namespaces == names
 
 
-def test_what_is_no_name_of_a_namespace_is_refused(monkeypatch):
+def test_an_invalid_namespace_is_rejected(monkeypatch):
     monkeypatch.setenv(VARIABLE, "trading,Not_A_Name")
     with pytest.raises(ValidationError, match="watch_namespaces"):
         Settings()

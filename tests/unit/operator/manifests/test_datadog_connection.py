@@ -202,7 +202,7 @@ def test_the_telemetry_gate_uses_the_agents_addresses_and_the_operators_image(co
     pod = pod_of(connection, image=image, datadog={"whenMissing": "Hold"})
     (gate,), (agent,) = pod["initContainers"], pod["containers"]
     assert (gate["image"], agent["image"]) == ("own:1", "user-image:1")
-    assert gate["command"] == ["python", "-m", "purpleflea_agent.wait_for_node_agent"]
+    assert gate["command"] == ["python", "-m", "purpleflea_agent.hold"]
     assert variables(gate).items() <= variables(agent).items()
     assert mounts(gate) == mounts(agent)
     assert gate["securityContext"] == agent["securityContext"]

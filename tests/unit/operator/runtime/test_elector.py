@@ -12,7 +12,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 class LeaseStore:
-    """A Lease in memory; `failures` go first."""
+    """Lease in memory. Requests raise the `failures` first."""
 
     def __init__(self):
         self.record = None
@@ -22,7 +22,7 @@ class LeaseStore:
         self._changed = asyncio.Event()
 
     async def until_writes(self, number):
-        """Wait until the lease was written so often."""
+        """Wait until the lease has been written `number` times."""
         async with asyncio.timeout(5):
             while len(self.writes) < number:
                 self._changed.clear()
@@ -82,10 +82,10 @@ def clock():
 
 @pytest.fixture
 def elector(leases, clock):
-    # A second at most, so that waiting in earnest is short.
+    # The lease lasts 1 s, because the tests wait in real time.
     return LeaderElector(
         leases,
-        LeaseConfig(identity="us", lease_s=1),
+        LeaseConfig(identity="us", lease_duration_s=1),
         clock=clock,
         now=lambda: NOON,
         jitter=lambda: 0.5,
@@ -98,56 +98,56 @@ def held_by(leases, holder):
     )
 
 
-async def test_nobody_may_write_before_leading(elector):
+async def test_writes_are_rejected_before_the_lease_is_acquired(elector):
     with pytest.raises(errors.Fenced):
         elector.guard()
     await elector.acquire()
     elector.guard()
 
 
-async def test_a_leader_that_was_frozen_may_not_write_when_it_wakes(elector, clock):
+async def test_writes_are_rejected_after_the_process_was_frozen(elector, clock):
     await elector.acquire()
     clock.seconds += 20
     with pytest.raises(errors.Fenced):
         elector.guard()
 
 
-async def test_a_frozen_leader_touches_the_lease_no_more(elector, clock, leases):
+async def test_a_leader_that_was_frozen_does_not_write_the_lease(elector, clock, leases):
     await elector.acquire()
     clock.seconds += 20
     with pytest.raises(LeaseLostError, match="not renewed"):
-        await elector.keep()
+        await elector.keep_renewing()
     await elector.release()
     assert leases.writes == ["us"]
 
 
-async def test_a_leader_whose_lease_was_taken_stops(elector, leases):
+async def test_a_leader_stops_if_another_replica_holds_the_lease(elector, leases):
     await elector.acquire()
     held_by(leases, "them")
     with pytest.raises(LeaseLostError, match="held by them"):
-        await elector.keep()
+        await elector.keep_renewing()
 
 
-async def test_a_lost_answer_is_not_a_lost_lease(elector, leases):
+async def test_a_lost_response_does_not_lose_the_lease(elector, leases):
     await elector.acquire()
-    leases.put(leases.record)  # our own next_leader_step, whose answer we never saw
-    keeping = asyncio.create_task(elector.keep())
+    leases.put(leases.record)  # our own renewal, whose response was lost
+    renewing = asyncio.create_task(elector.keep_renewing())
     await leases.until_writes(3)
-    keeping.cancel()
+    renewing.cancel()
     assert leases.writes == ["us", "us", "us"]
 
 
-async def test_a_deleted_lease_is_made_again(elector, leases):
+async def test_a_deleted_lease_is_recreated(elector, leases):
     await elector.acquire()
     leases.record = None
     leases.failures = [errors.NotFound("gone")]
-    keeping = asyncio.create_task(elector.keep())
+    renewing = asyncio.create_task(elector.keep_renewing())
     await leases.until_writes(2)
-    keeping.cancel()
+    renewing.cancel()
     assert leases.record.holder == "us"
 
 
-async def test_a_leader_that_cannot_renew_tries_until_the_deadline(elector, leases, clock):
+async def test_a_leader_retries_renewals_until_the_deadline(elector, leases, clock):
     await elector.acquire()
 
     class Down(list):
@@ -157,27 +157,29 @@ async def test_a_leader_that_cannot_renew_tries_until_the_deadline(elector, leas
 
     leases.failures = Down([1])
     with pytest.raises(LeaseLostError):
-        await elector.keep()
+        await elector.keep_renewing()
     assert clock.seconds >= 100.0 + 2 / 3
 
 
-async def test_a_standby_waits_through_failures_and_is_not_ready_meanwhile(elector, leases):
+async def test_a_standby_retries_after_failures_and_measures_the_time_since_contact(
+    elector, leases
+):
     leases.failures = [errors.Unavailable("down"), errors.Throttled("slow down", 1.0)]
-    assert elector.looked_s == float("inf")
+    assert elector.since_contact_s == float("inf")
     await elector.acquire()
     assert elector.is_leading
-    assert elector.looked_s == 0.0
+    assert elector.since_contact_s == 0.0
 
 
-async def test_of_two_who_take_the_lease_at_once_one_stands_by(elector, leases):
+async def test_a_replica_whose_acquire_conflicts_does_not_lead(elector, leases):
     leases.failures = []
     original = leases.read
 
     async def read_then_lose():
-        found = await original()
+        record = await original()
         if not leases.writes:
             held_by(leases, "them")
-        return found
+        return record
 
     leases.read = read_then_lose
     acquiring = asyncio.create_task(elector.acquire())
@@ -187,13 +189,13 @@ async def test_of_two_who_take_the_lease_at_once_one_stands_by(elector, leases):
     acquiring.cancel()
 
 
-async def test_without_the_right_to_the_lease_there_is_no_standing_by(elector, leases):
+async def test_a_missing_permission_for_the_lease_is_raised(elector, leases):
     leases.failures = [errors.Forbidden("leases is forbidden")]
     with pytest.raises(errors.Forbidden):
         await elector.acquire()
 
 
-async def test_an_orderly_end_frees_the_lease(elector, leases):
+async def test_release_frees_the_lease_and_ends_writes(elector, leases):
     await elector.acquire()
     await elector.release()
     assert leases.record.holder == ""
@@ -201,7 +203,7 @@ async def test_an_orderly_end_frees_the_lease(elector, leases):
         elector.guard()
 
 
-async def test_a_lease_that_cannot_be_released_ends_by_itself(elector, leases):
+async def test_an_error_of_release_is_ignored(elector, leases):
     await elector.acquire()
     leases.failures = [errors.Unavailable("down")]
     await elector.release()

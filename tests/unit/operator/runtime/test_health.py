@@ -8,7 +8,7 @@ from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.request_hooks import operation
 from purpleflea_operator.runtime import health
-from purpleflea_operator.runtime.metrics import Metrics, Sources
+from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
 from purpleflea_operator.runtime.workers import Result, TimedReconciler
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import an_agent
@@ -37,34 +37,40 @@ KEY = NamespacedName("trading", "momentum")
         ("GET", "/version", ("get", "other")),
     ],
 )
-def test_a_request_is_named_in_the_words_of_kubernetes(method, url, expected):
+def test_a_request_gets_its_kubernetes_verb_and_resource(method, url, expected):
     assert operation(method, URL("http://server" + url)) == expected
 
 
-def test_a_watch_is_deaf_when_it_is_silent_for_longer_than_the_limit():
-    silent = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
+def test_a_watch_is_stalled_if_it_is_idle_for_longer_than_the_limit():
+    idle = {"/api/v1/pods": 181.0, "/apis/apps/v1/statefulsets": 3.0}
     assert (
-        health.stalled_watches(silent, limit_s=180) == "deaf watch: nothing heard of pods for 181 s"
+        health.stalled_watches(idle, limit_s=180)
+        == "stalled watch: no event or bookmark of pods for 181 s"
     )
-    assert health.stalled_watches(silent, limit_s=182) == ""
+    assert health.stalled_watches(idle, limit_s=182) == ""
     assert health.stalled_watches({}, limit_s=1) == ""
 
 
 @pytest.mark.parametrize(
-    ("waiting_s", "still_s", "longest_s", "words"),
+    ("waiting_s", "idle_s", "longest_s", "text"),
     [
         (0, 9999, 0, ""),
         (9999, 1, 1, ""),
-        (200, 190, 0, "stuck queue: a key waits for 200 s, no pass ended for 190 s"),
-        (0, 0, 181, "stuck queue: a pass has run for 181 s"),
+        (
+            200,
+            190,
+            0,
+            "stuck queue: a key has waited for 200 s, and no reconcile has ended for 190 s",
+        ),
+        (0, 0, 181, "stuck queue: a reconcile has been running for 181 s"),
     ],
-    ids=["nothing to do", "much to do", "nobody works", "a pass hangs"],
+    ids=["no keys", "much work", "no reconcile ends", "a reconcile hangs"],
 )
-def test_a_queue_is_stuck_when_it_waits_and_does_not_move(waiting_s, still_s, longest_s, words):
-    assert health.stuck(waiting_s=waiting_s, still_s=still_s, longest_s=longest_s) == words
+def test_a_queue_is_stuck_if_keys_wait_and_no_reconcile_ends(waiting_s, idle_s, longest_s, text):
+    assert health.stuck_queue(waiting_s=waiting_s, idle_s=idle_s, longest_s=longest_s) == text
 
 
-async def test_the_queue_knows_how_long_its_head_waits():
+async def test_the_queue_reports_the_waiting_time_of_its_first_key():
     now = [0.0]
     queue = WorkQueue(jitter=lambda: 0.0, clock=lambda: now[0])
     assert queue.oldest_s() == 0.0
@@ -74,7 +80,7 @@ async def test_the_queue_knows_how_long_its_head_waits():
     queue.add("a")
     now[0] = 5.0
     assert queue.oldest_s() == 5.0
-    await queue.take()
+    await queue.get()
     assert queue.oldest_s() == 2.0
 
 
@@ -82,16 +88,16 @@ async def test_the_queue_knows_how_long_its_head_waits():
     ("outcome", "ends"),
     [
         ("done", Result()),
-        ("again", Result(again_after_s=1.0)),
+        ("again", Result(requeue_after_s=1.0)),
         ("transient", errors.Conflict("moved on")),
         ("refused", errors.Invalid("no")),
         ("refused", errors.Fenced("not ours")),
-        ("failed", ValueError("a fault of ours")),
+        ("failed", ValueError("a bug")),
         ("timeout", asyncio.CancelledError()),
     ],
 )
-async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
-    told, now = [], [10.0]
+async def test_the_duration_of_each_pass_is_reported_with_its_outcome(outcome, ends):
+    ends_seen, now = [], [10.0]
 
     async def reconcile(_):
         now[0] += 2.0
@@ -100,59 +106,61 @@ async def test_every_pass_is_timed_by_how_it_ends(outcome, ends):
             raise ends
         return ends
 
-    passes = TimedReconciler(reconcile, clock=lambda: now[0], tell=lambda *what: told.append(what))
+    passes = TimedReconciler(
+        reconcile, clock=lambda: now[0], on_pass_end=lambda *end: ends_seen.append(end)
+    )
     if isinstance(ends, BaseException):
         with pytest.raises(type(ends)):
             await passes.reconcile(KEY)
     else:
         assert await passes.reconcile(KEY) is ends
-    assert told == [(outcome, 2.0)]
+    assert ends_seen == [(outcome, 2.0)]
     now[0] += 7.0
-    assert (passes.longest_s(), passes.still_s()) == (0.0, 7.0)
+    assert (passes.longest_s(), passes.idle_s()) == (0.0, 7.0)
 
 
-def standing(uid, telemetry, replicas):
+def agent_with_status(uid, telemetry, replicas):
     agent = an_agent(uid, uid=uid)
     conditions = [{"type": "TelemetryReady", "status": telemetry}]
     agent["status"] = {"conditions": conditions, "replicas": replicas, "readyReplicas": 1}
     return agent
 
 
-def test_agents_are_counted_once_as_they_change_and_go():
-    tally = FleetTotals()
-    tally.note(standing("a", "True", 3))
-    tally.note(standing("b", "False", 2))
-    tally.note(an_agent("c", uid="c"))
-    assert (len(tally), tally.replicas, tally.ready, tally.observed) == (3, 5, 2, 3)
-    tally.note(standing("b", "True", 2))
-    assert tally.observed == 5
-    assert +tally.conditions == {("TelemetryReady", "True"): 2}
-    tally.drop("a")
-    tally.drop("a")
-    tally.keep_only(["c"])
-    assert (len(tally), tally.replicas, tally.observed) == (1, 0, 0)
+def test_agents_are_counted_once_when_they_change_or_are_deleted():
+    totals = FleetTotals()
+    totals.note(agent_with_status("a", "True", 3))
+    totals.note(agent_with_status("b", "False", 2))
+    totals.note(an_agent("c", uid="c"))
+    assert (len(totals), totals.replicas, totals.ready, totals.observed) == (3, 5, 2, 3)
+    totals.note(agent_with_status("b", "True", 2))
+    assert totals.observed == 5
+    assert +totals.conditions == {("TelemetryReady", "True"): 2}
+    totals.drop("a")
+    totals.drop("a")
+    totals.keep_only(["c"])
+    assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
-def sources(tally):
-    return Sources(
+def sources(totals):
+    return GaugeSources(
         is_leading=lambda: True,
         queue_depth=lambda: 4,
         queue_oldest_s=lambda: 1.5,
         watch_silence_s=lambda: {"/api/v1/pods": 2.0, "/apis/apps/v1/statefulsets": 9.0},
-        agents=lambda: len(tally),
-        conditions=lambda: tally.conditions,
-        replicas=lambda: (tally.replicas, tally.ready, tally.observed),
+        agents=lambda: len(totals),
+        conditions=lambda: totals.conditions,
+        replicas=lambda: (totals.replicas, totals.ready, totals.observed),
     )
 
 
-def test_the_metrics_say_what_was_told_and_what_is():
-    metrics, tally = Metrics(version="1.2.3"), FleetTotals()
-    tally.note(standing("a", "True", 3))
-    tally.note(standing("b", "False", 1))
-    metrics.read(sources(tally))
-    metrics.request("patch", "configmaps", "201")
-    metrics.reconciled("done", 0.02)
-    lines = metrics.text().decode().splitlines()
+def test_metrics_export_counters_and_gauges():
+    metrics, totals = Metrics(version="1.2.3"), FleetTotals()
+    totals.note(agent_with_status("a", "True", 3))
+    totals.note(agent_with_status("b", "False", 1))
+    metrics.register_gauges(sources(totals))
+    metrics.count_request("patch", "configmaps", "201")
+    metrics.observe_reconcile("done", 0.02)
+    lines = metrics.exposition().decode().splitlines()
     for line in (
         'purpleflea_operator_api_requests_total{code="201",resource="configmaps",verb="patch"} 1.0',
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
@@ -171,5 +179,5 @@ def test_the_metrics_say_what_was_told_and_what_is():
         assert line in lines
     names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
     assert all(name.startswith("purpleflea_operator_") for name in names)
-    # One series more for each would double what Datadog bills.
+    # An additional series for each would double the custom metrics that Datadog bills.
     assert not [name for name in names if name.endswith("_created")]

@@ -24,26 +24,26 @@ def a_queue():
     return WorkQueue(jitter=lambda: 1.0)
 
 
-async def test_a_key_stands_in_line_once():
+async def test_a_key_is_queued_once():
     queue = a_queue()
     queue.add("a")
     queue.add("a")
     assert len(queue) == 1
 
 
-async def test_a_key_that_changes_while_in_work_is_worked_on_again_and_never_twice_at_once():
+async def test_a_key_added_while_it_is_processed_is_queued_again_afterwards():
     queue = a_queue()
     queue.add("a")
-    assert await queue.take() == "a"
+    assert await queue.get() == "a"
     queue.add("a")
     assert len(queue) == 0
-    queue.finish("a")
-    assert await queue.take() == "a"
+    queue.done("a")
+    assert await queue.get() == "a"
 
 
 async def test_a_waiting_worker_is_woken():
     queue = a_queue()
-    waiting = asyncio.create_task(queue.take())
+    waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.add("a")
     assert await waiting == "a"
@@ -54,42 +54,42 @@ async def test_the_earliest_of_several_delays_counts():
     queue.add_after("a", 60)
     queue.add_after("a", 0)
     queue.add_after("a", 30)
-    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
 
 
 async def test_adding_a_key_now_ends_its_delay():
     queue = a_queue()
     queue.add_after("a", 60)
     queue.add("a")
-    assert await queue.take() == "a"
-    queue.finish("a")
+    assert await queue.get() == "a"
+    queue.done("a")
     assert len(queue) == 0
 
 
 async def test_backoff_grows_to_its_limit_and_success_resets_it():
     queue = a_queue()
-    delays = [queue.retry("a") for _ in range(12)]
+    delays = [queue.add_rate_limited("a") for _ in range(12)]
     assert delays == sorted(delays)
     assert delays[-1] == timings.BACKOFF_LIMIT_S
-    queue.succeed("a")
-    assert queue.retry("a") == delays[0]
+    queue.forget("a")
+    assert queue.add_rate_limited("a") == delays[0]
     queue.close()
 
 
-async def test_the_server_may_ask_for_more_patience():
+async def test_retry_after_of_the_server_delays_a_key():
     queue = a_queue()
-    assert queue.retry("a", hold_s=30) > 30
+    assert queue.add_rate_limited("a", hold_s=30) > 30
     queue.close()
 
 
-async def test_news_do_not_end_the_patience_that_the_server_asked_for():
+async def test_new_events_do_not_end_the_hold_of_a_key():
     now = [0.0]
     queue = WorkQueue(jitter=lambda: 1.0, clock=lambda: now[0])
     queue.add("a")
-    await queue.take()
+    await queue.get()
     queue.add("a")
-    queue.retry("a", hold_s=30)
-    queue.finish("a")
+    queue.add_rate_limited("a", hold_s=30)
+    queue.done("a")
     queue.add("a")
     assert len(queue) == 0
     now[0] = 30.0
@@ -98,35 +98,35 @@ async def test_news_do_not_end_the_patience_that_the_server_asked_for():
     queue.close()
 
 
-async def test_news_that_come_while_a_key_rests_are_worked_on_together():
+async def test_events_during_a_cooldown_share_one_pass():
     queue = a_queue()
     queue.add("a")
-    assert await queue.take() == "a"
-    queue.finish_after("a", 0.01)
+    assert await queue.get() == "a"
+    queue.done_after("a", 0.01)
     for _ in range(5):
         queue.add("a")
     assert len(queue) == 0
-    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
-    queue.finish("a")
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
+    queue.done("a")
     assert len(queue) == 0
     queue.close()
 
 
-async def test_those_who_are_not_done_come_back_a_little_apart():
+async def test_requeued_keys_are_spread_by_jitter():
     queue = a_queue()
-    assert queue.revisit("a", 100) == pytest.approx(110)
+    assert queue.add_after_jittered("a", 100) == pytest.approx(110)
     assert len(queue) == 0
     queue.close()
 
 
-async def test_a_hold_ends_by_itself():
+async def test_a_key_is_queued_at_the_end_of_its_hold():
     queue = a_queue()
     queue.add("a")
-    await queue.take()
-    queue.retry("a", hold_s=0.01)
-    queue.finish("a")
+    await queue.get()
+    queue.add_rate_limited("a", hold_s=0.01)
+    queue.done("a")
     queue.add("a")
-    assert await asyncio.wait_for(queue.take(), timeout=5) == "a"
+    assert await asyncio.wait_for(queue.get(), timeout=5) == "a"
     queue.close()
 
 
@@ -142,24 +142,24 @@ async def test_a_hold_ends_by_itself():
         (503, Unavailable),
     ],
 )
-def test_an_answer_becomes_the_error_that_says_what_to_do(status, kind):
+def test_a_status_code_becomes_the_matching_error(status, kind):
     assert type(from_response(status, "why", None)) is kind
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, 1.0), ("soon", 1.0)])
-def test_throttling_carries_the_servers_patience(header, seconds):
+def test_a_throttled_request_has_the_retry_after_of_the_server(header, seconds):
     error = from_response(429, "slow down", header)
     assert isinstance(error, Throttled)
     assert error.retry_after_s == seconds
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_nobody_can_make_an_agent_deaf_for_longer_than_half_a_minute(status):
+def test_retry_after_is_limited_to_30_seconds(status):
     assert from_response(status, "come back tomorrow", "86400").retry_after_s == 30.0
     assert from_response(status, "never", "9" * 400).retry_after_s == 30.0
 
 
-def test_a_server_that_is_ill_may_ask_for_patience_too():
+def test_an_unavailable_server_may_send_retry_after():
     assert from_response(503, "shutting down", "5").retry_after_s == 5.0
     assert from_response(503, "shutting down", None).retry_after_s == 0.0
 
@@ -169,7 +169,7 @@ def versioned(manifest, version):
     return manifest
 
 
-def test_an_older_version_does_not_take_us_back_in_time():
+def test_an_older_version_does_not_replace_a_newer_one():
     cache = ObjectCache()
     assert cache.put(versioned(an_agent(replicas=5), 10))
     assert not cache.put(versioned(an_agent(replicas=1), 9))
@@ -177,7 +177,7 @@ def test_an_older_version_does_not_take_us_back_in_time():
     assert cache.agent(KEY)["spec"]["replicas"] == 5
 
 
-def test_a_pod_is_found_by_its_agent():
+def test_pods_are_indexed_by_their_agent():
     cache = ObjectCache()
     cache.put(a_pod())
     assert [item["metadata"]["name"] for item in cache.owned(resources.POD, KEY)] == ["momentum-0"]
@@ -185,7 +185,7 @@ def test_a_pod_is_found_by_its_agent():
     assert cache.owned(resources.POD, KEY) == []
 
 
-def test_a_new_incarnation_of_the_same_name_counts_even_while_the_old_one_is_known():
+def test_a_recreated_agent_is_returned_while_the_deleted_one_is_still_cached():
     cache = ObjectCache()
     cache.put(versioned(an_agent(uid="old", replicas=1), 5))
     cache.put(versioned(an_agent(uid="new", replicas=2), 9))
@@ -194,7 +194,7 @@ def test_a_new_incarnation_of_the_same_name_counts_even_while_the_old_one_is_kno
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
 
 
-def test_a_sweep_forgets_what_a_list_no_longer_shows_but_nothing_newer_than_the_list():
+def test_a_sweep_removes_objects_that_are_missing_in_a_list_unless_they_are_newer():
     cache = ObjectCache()
     cache.put(versioned(a_pod("momentum-0"), 5))
     cache.put(versioned(a_pod("momentum-1"), 20))

@@ -1,10 +1,8 @@
-"""Performs planned writes, in order, and keeps the cache true to what was stored. It decides nothing but what the API
-server alone knows: whether the owner still lives, and whose a name is.
+"""Performs the planned writes in sequence, and puts the stored objects into the cache.
 
-What the operator does to pods itself: it touches them when their control file changed, and ends those nobody else
-would end.
-
-It never makes one, and ends one that has an owner only where the StatefulSet is not able to.
+The only decisions here depend on reads from the API server: if the owner still exists, and if a name is free. The
+module also contains the writes to pods: the annotation that refreshes the control file, and deletions. The operator
+never creates a pod, and deletes a pod with an owner only if its StatefulSet cannot replace it.
 """
 
 import asyncio
@@ -12,12 +10,13 @@ import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
+    PassOutcome,
     Pod,
     pod,
 )
@@ -31,178 +30,180 @@ from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
+CONCURRENT_NUDGES = 16
+"""Of 32 connections to the API server, because a request to halt must not be sent to the pods one by one."""
+
 
 class OwnerGoneError(Exception):
-    """The agent was deleted; the cache has not heard of it yet."""
+    """The agent was deleted, and the cache has not received the deletion yet."""
 
 
 class NameTakenError(Exception):
-    """An object of that name belongs to somebody else."""
+    """An object with the name of a child has another owner."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ApplyContext:
-    """What is done for one agent resource in one pass, and how far it came."""
+    """The agent resource of one pass, and the results of the writes."""
 
     key: NamespacedName
     uid: str
-    live: dict[Any, Any]
-    """Its children as they stand; kept current."""
-    growth_refused: str = ""
-    stumbles: list[errors.Transient] = field(default_factory=list)
-    """What failed and did not keep the rest from being done."""
+    memory: AgentMemory
+    outcome: PassOutcome
+    transient_errors: list[errors.Transient] = field(default_factory=list)
+    """Errors that did not prevent the other writes."""
 
 
 class Applier:
-    """Turns actions into requests."""
+    """Performs actions with requests to the API server."""
 
-    def __init__(self, cluster: KubeClient, cache: ObjectCache, growth: VolumeExpansion) -> None:
+    def __init__(self, cluster: KubeClient, cache: ObjectCache, expansion: VolumeExpansion) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._growth = growth
+        self._expansion = expansion
 
-    async def perform(self, actions: Sequence[plan.Action], work: ApplyContext) -> None:
+    async def perform(self, actions: Sequence[plan.Action], context: ApplyContext) -> None:
         """Perform all actions.
 
         Raises:
-            OwnerGoneError: Nothing may be made any more.
-            NameTakenError: A child cannot be made.
-            ApiError: A write failed; those after it were not tried.
+            OwnerGoneError: The agent is deleted, so nothing may be created.
+            NameTakenError: A child cannot be created.
+            ApiError: A write failed; the writes after it were not attempted.
         """
         if any(isinstance(action, plan.Create) for action in actions):
-            await self._confirm(work)
+            await self._check_owner(context)
         for kind, group in itertools.groupby(actions, key=type):
             if kind is plan.RefreshConfigMount:
-                await self._nudge(group, work)
+                await self._nudge(group, context)
             elif kind is plan.ExpandVolume:
-                growths = [action for action in group if isinstance(action, plan.ExpandVolume)]
-                work.growth_refused = await self._growth.grow(growths, work.key)
+                expansions = [item for item in group if isinstance(item, plan.ExpandVolume)]
+                context.outcome.expansion_error = await self._expansion.expand(
+                    expansions, context.key.namespace, context.memory
+                )
             else:
                 for action in group:
-                    await self._perform(action, work)
+                    await self._perform(action, context)
 
-    async def _nudge(self, group: Iterable[plan.Action], work: ApplyContext) -> None:
+    async def _nudge(self, group: Iterable[plan.Action], context: ApplyContext) -> None:
         nudges = [action for action in group if isinstance(action, plan.RefreshConfigMount)]
         try:
-            await refresh_config_mount(self._cluster, work.key.namespace, nudges)
+            await refresh_config_mount(self._cluster, context.key.namespace, nudges)
         except errors.Transient as error:
-            # One pod that cannot be touched keeps neither the others nor the workload from being told.
-            work.stumbles.append(error)
+            # A failed nudge of one pod must prevent neither the other nudges nor the write of the workload.
+            context.transient_errors.append(error)
 
-    async def _confirm(self, work: ApplyContext) -> None:
-        """Ask whether the agent still lives before anything is made for it.
+    async def _check_owner(self, context: ApplyContext) -> None:
+        """Check that the agent still exists before a child is created.
 
-        Its children may be seen gone before it is: making them anew would start pods of a deleted agent.
+        The cache can receive the deletion of the children before that of the agent. Children that are created then
+        would start pods of a deleted agent.
         """
-        ref = ObjectRef(kind=resources.AGENT, namespace=work.key.namespace, name=work.key.name)
-        found = await self._cluster.get(ref)
-        metadata = {} if found is None else found["metadata"]
-        if metadata.get("uid") != work.uid or "deletionTimestamp" in metadata:
+        key = context.key
+        ref = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
+        stored = await self._cluster.get(ref)
+        metadata = {} if stored is None else stored["metadata"]
+        if metadata.get("uid") != context.uid or "deletionTimestamp" in metadata:
             raise OwnerGoneError
 
-    async def _perform(self, action: plan.Action, work: ApplyContext) -> None:
+    async def _perform(self, action: plan.Action, context: ApplyContext) -> None:
+        children = context.outcome.children
         match action:
             case plan.Create(manifest=manifest):
-                await self._create(manifest, work)
+                await self._create(manifest, context)
             case plan.Apply(manifest=manifest):
-                await self._apply(manifest, work)
+                await self._apply(manifest, context)
             case plan.Delete(manifest=manifest):
                 await self._cluster.delete(ref_of(manifest), uid=manifest["metadata"]["uid"])
                 self._cache.drop(resources.kind_of(manifest), manifest["metadata"]["uid"])
-                work.live.pop(plan.child_id(manifest))
+                children.pop(plan.child_id(manifest))
                 _log("deleted", manifest)
             case plan.DeletePod(pod=old):
-                await end(self._cluster, work.key.namespace, old)
+                await delete_pod(self._cluster, context.key.namespace, old)
             case plan.RecreateOrphaning(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
                 if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
-                    self._cache.bury(resources.kind_of(manifest), uid)
-                work.live.pop(plan.child_id(manifest))
-                _log("to be made anew around its pods", manifest)
+                    self._cache.mark_deleted(resources.kind_of(manifest), uid)
+                children.pop(plan.child_id(manifest))
+                _log("deleted without its pods, to be created again", manifest)
 
-    async def _create(self, manifest: Manifest, work: ApplyContext) -> None:
-        """Apply a child that the cache does not know, but never over an object of somebody else."""
+    async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
+        """Apply a child that the cache does not have, unless an object of another owner has its name."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is not None:
-            _check(existing, work)
+            _check(existing, context)
             if plan.is_as_desired(manifest, existing):
                 self._cache.put(existing)
-                work.live[plan.child_id(manifest)] = existing
+                context.outcome.children[plan.child_id(manifest)] = existing
                 return
-        await self._apply(manifest, work)
+        await self._apply(manifest, context)
 
-    async def _apply(self, manifest: Manifest, work: ApplyContext) -> None:
+    async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
         stored = await self._cluster.apply(manifest)
         self._cache.put(stored)
-        work.live[plan.child_id(manifest)] = stored
+        context.outcome.children[plan.child_id(manifest)] = stored
         _log("applied", manifest)
 
 
-def _check(existing: Manifest, work: ApplyContext) -> None:
-    """See that an object of a child's name may be applied over."""
-    what = f"{existing['kind']} {existing['metadata']['name']}"
+def _check(existing: Manifest, context: ApplyContext) -> None:
+    """Check that an object with the name of a child may be overwritten."""
+    name = f"{existing['kind']} {existing['metadata']['name']}"
     if "deletionTimestamp" in existing["metadata"]:
-        raise errors.Conflict(f"{what} is still being deleted")
-    if is_owned(existing, work.uid):
+        raise errors.Conflict(f"{name} is still being deleted")
+    if is_owned(existing, context.uid):
         return
     owners = existing["metadata"].get("ownerReferences", [])
-    if any(
-        (item["kind"], item["name"]) == (resources.AGENT.kind, work.key.name) for item in owners
-    ):
-        # Deleted and made again under its name: the garbage collector is on its way.
-        raise errors.Conflict(f"{what} of the agent's former self is not removed yet")
+    agent = (resources.AGENT.kind, context.key.name)
+    if any((item["kind"], item["name"]) == agent for item in owners):
+        # The agent was deleted and recreated, and the garbage collector has not deleted the child yet.
+        raise errors.Conflict(f"{name} of the deleted agent with the same name still exists")
     raise NameTakenError(
-        f"{what} exists and belongs to somebody else; rename the agent or remove that object"
+        f"{name} exists already and has another owner; rename the agent or delete that object"
     )
 
 
 def _log(message: str, manifest: Manifest) -> None:
     metadata, kind = manifest["metadata"], manifest["kind"]
-    where = {"namespace": metadata["namespace"], "object": metadata["name"]}
-    logger.info(message, extra={**where, "kind": kind})
-
-
-AT_ONCE = 16
-"""Of the 32 connections to the API server: an order to halt must not wait for pods one by one."""
+    fields = {"namespace": metadata["namespace"], "object": metadata["name"], "kind": kind}
+    logger.info(message, extra=fields)
 
 
 async def refresh_config_mount(
     cluster: KubeClient, namespace: str, actions: Sequence[RefreshConfigMount]
 ) -> None:
-    """Have the kubelets refresh the mounted control file of these pods; one that is gone needs none."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped."""
+    limit = asyncio.Semaphore(CONCURRENT_NUDGES)
 
-    async def one(action: RefreshConfigMount) -> None:
+    async def annotate(action: RefreshConfigMount) -> None:
         ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
-        async with turns:
+        async with limit:
             try:
-                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.word})
+                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge})
             except errors.NotFound:
                 return
-        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.word})
+        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})
 
-    for result in await asyncio.gather(*map(one, actions), return_exceptions=True):
+    for result in await asyncio.gather(*map(annotate, actions), return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
 
 
 async def delete_orphans(cluster: KubeClient, cache: ObjectCache, key: NamespacedName) -> None:
-    """DeletePod pods of an agent that is gone, and that nobody else would end.
+    """Delete the pods of a deleted agent that have no owner.
 
-    While a StatefulSet is made anew its pods belong to nobody; an agent deleted in that moment leaves them behind.
+    While a StatefulSet is recreated, its pods have no owner. If the agent is deleted at that moment, the garbage
+    collector does not delete them.
     """
-    left = [pod(item) for item in cache.owned(resources.POD, key)]
-    orphans = [item for item in left if not item.is_controlled and not item.deleting]
+    pods = [pod(item) for item in cache.owned(resources.POD, key)]
+    orphans = [item for item in pods if not item.is_controlled and not item.deleting]
     agent = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
     if not orphans or await cluster.get(agent) is not None:
         return
     for item in orphans:
-        await end(cluster, key.namespace, item)
+        await delete_pod(cluster, key.namespace, item)
 
 
-async def end(cluster: KubeClient, namespace: str, item: Pod) -> None:
-    """DeletePod exactly this pod."""
-    await cluster.delete(
-        ObjectRef(kind=resources.POD, namespace=namespace, name=item.name), uid=item.uid
-    )
-    logger.info("pod ended", extra={"namespace": namespace, "pod": item.name})
+async def delete_pod(cluster: KubeClient, namespace: str, item: Pod) -> None:
+    """Delete exactly this pod, with its UID as precondition."""
+    ref = ObjectRef(kind=resources.POD, namespace=namespace, name=item.name)
+    await cluster.delete(ref, uid=item.uid)
+    logger.info("pod deleted", extra={"namespace": namespace, "pod": item.name})

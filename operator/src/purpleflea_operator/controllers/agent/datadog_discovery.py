@@ -1,7 +1,8 @@
-"""Follows the Datadog installation: its DaemonSets, which are watched, and their node-local Services, which are not.
+"""Discovers the Datadog installation: its DaemonSets, which are watched, and their node-local Services, which are not.
 
-Services are asked for by name, when a DaemonSet is new or changed, and again every few minutes: who deletes one, or
-lets it leave the node, changes no DaemonSet. A question that fails is asked again. `detect` decides what it all means.
+A Service is read by name if its DaemonSet is new or changed, and again at intervals, because a Service can be deleted
+or become cluster-wide without a change of the DaemonSet. A failed read is retried. `datadog.detection` interprets the
+objects.
 """
 
 import logging
@@ -29,63 +30,73 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 logger = logging.getLogger(__name__)
 
 ALL = "installation"
+"""The only key of the queue."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _ServiceRead:
     service: Manifest
     at: float
 
 
 class DatadogDiscovery:
-    """Keeps the facts about the node agent current; `clock` yields seconds."""
+    """Keeps the facts about the node agents current; `clock` returns seconds."""
 
     def __init__(
         self,
         cluster: KubeClient,
         cache: ObjectCache,
-        terrain: NodeInventory,
+        nodes: NodeInventory,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._terrain = terrain
+        self._nodes = nodes
         self._clock = clock
-        self._services: dict[str, _Seen] = {}
+        self._services: dict[str, _ServiceRead] = {}
         self._due: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
 
-    def note(self) -> None:
-        """Take in that something changed that the facts are made of."""
+    def invalidate(self) -> None:
+        """Request a new discovery, because an object that the facts depend on has changed."""
         self._due.add(ALL)
 
-    async def follow(self, concern: Callable[[], None]) -> None:
-        """Observe whenever there is news, and now and then, until cancelled; `concern` is called when facts changed."""
+    async def run(self, *, on_change: Callable[[], None], on_discovery: Callable[[], None]) -> None:
+        """Discover after changes and at intervals, until canceled.
+
+        `on_discovery` is called after each discovery, then `on_change` if the facts have changed.
+        """
         self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
         try:
             while True:
-                await self._due.take()
-                await self._look(concern)
-                self._due.finish(ALL)
+                await self._due.get()
+                await self._run_once(on_change, on_discovery)
+                self._due.done(ALL)
         finally:
             self._due.close()
 
-    async def _look(self, concern: Callable[[], None]) -> None:
+    async def _run_once(
+        self, on_change: Callable[[], None], on_discovery: Callable[[], None]
+    ) -> None:
         try:
-            if await self.observe():
-                concern()
+            is_changed = await self.discover()
         except errors.ApiError as error:
-            logger.warning("the node agent's Service is unknown", extra={"error": str(error)})
-            self._due.retry(ALL, hold_s=error.retry_after_s)
-        else:
-            self._due.succeed(ALL)
-            self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
+            logger.warning(
+                "the Service of a node agent cannot be read; retrying", extra={"error": str(error)}
+            )
+            self._due.add_rate_limited(ALL, hold_s=error.retry_after_s)
+            return
+        on_discovery()
+        if is_changed:
+            on_change()
+        self._due.forget(ALL)
+        self._due.add_after(ALL, timings.SERVICE_RECHECK_S)
 
-    async def observe(self) -> bool:
-        """Compute the facts again; whether they changed.
+    async def discover(self) -> bool:
+        """Compute the facts again; returns whether they changed.
 
         Raises:
-            ApiError: A Service could not be asked for; the facts are as they were.
+            ApiError: A Service could not be read; the facts are unchanged.
         """
         candidates = [
             item for item in self._cache.all(resources.DAEMON_SET) if installer_of(item) is not None
@@ -95,40 +106,40 @@ class DatadogDiscovery:
             service = await self._service(item)
             if service is not None:
                 services[service_of(item)] = service
-        terrain = self._terrain
-        found = datadog_facts(candidates, services, csi_driver=terrain.csi_driver)
-        is_visible = terrain.scope.sees(resources.DAEMON_SET)
-        facts = replace(found, is_visible=is_visible, is_extended=terrain.is_extended)
-        changed, before, terrain.facts = facts != terrain.facts, terrain.facts, facts
-        if changed:
-            _report(before, facts)
-        # Of who never came back nobody tells.
-        terrain.turns.call()
-        return changed
+        nodes = self._nodes
+        facts = replace(
+            datadog_facts(candidates, services, csi_driver=nodes.csi_driver),
+            is_visible=nodes.scope.can_watch(resources.DAEMON_SET),
+            is_extended=nodes.is_extended,
+        )
+        before = nodes.facts
+        if facts == before:
+            return False
+        nodes.update_facts(facts)
+        _log_unusable(before, facts)
+        return True
 
     async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
-        """The node-local Service, if it exists; remembered for a while per version of the DaemonSet's spec."""
+        """Return the node-local Service if it exists; a read is reused for the same generation of the DaemonSet."""
         metadata = table(daemon_set.get("metadata"))
-        known, now = f"{metadata.get('uid')}/{metadata.get('generation', 0)}", self._clock()
-        seen = self._services.get(known)
-        if seen is not None and now - seen.at < timings.SERVICE_RECHECK_S:
-            return seen.service
+        version, now = f"{metadata.get('uid')}/{metadata.get('generation', 0)}", self._clock()
+        known = self._services.get(version)
+        if known is not None and now - known.at < timings.SERVICE_RECHECK_S:
+            return known.service
         namespace, name = service_of(daemon_set)
         if parsing.name(namespace) is None or parsing.name(name) is None:
             return None
-        found = await self._cluster.get(
-            ObjectRef(kind=resources.SERVICE, namespace=namespace, name=name)
-        )
-        self._services.pop(known, None)
-        if found is not None:
-            self._services[known] = _Seen(found, now)
-        return found
+        ref = ObjectRef(kind=resources.SERVICE, namespace=namespace, name=name)
+        service = await self._cluster.get(ref)
+        self._services.pop(version, None)
+        if service is not None:
+            self._services[version] = _ServiceRead(service, now)
+        return service
 
 
-def _report(before: DatadogFacts, facts: DatadogFacts) -> None:
-    """Log what of the node agents cannot be used, once per change."""
-    known = _unusable(before)
-    for name, reason in sorted(_unusable(facts) - known):
+def _log_unusable(before: DatadogFacts, facts: DatadogFacts) -> None:
+    """Log values of node agents that cannot be used, once per change."""
+    for name, reason in sorted(_unusable(facts) - _unusable(before)):
         logger.warning(
             "a value of a node agent cannot be used: correct its DaemonSet or Service",
             extra={"daemon_set": name, "reason": reason},
@@ -137,9 +148,9 @@ def _report(before: DatadogFacts, facts: DatadogFacts) -> None:
 
 def _unusable(facts: DatadogFacts) -> set[tuple[str, str]]:
     agents = facts.node_agents
-    found = {
+    faults = {
         (f"{agent.namespace}/{agent.name}", item)
         for agent in agents
         for item in agent.invalid_values
     }
-    return found | {(name, "the DaemonSet cannot be read") for name in facts.unreadable}
+    return faults | {(name, "the DaemonSet cannot be read") for name in facts.unreadable}

@@ -1,6 +1,7 @@
-"""Posts the Events about turns of an agent's conditions. An Event that cannot be posted holds up nothing.
+"""Creates the Events about transitions of an agent's conditions. A failed create delays nothing else.
 
-It remembers which bad news were told, so that their end is told, too, whatever lies between.
+The types of conditions with a reported problem are remembered, so that their recovery is reported too, whatever reasons
+the condition had in between.
 """
 
 import logging
@@ -11,56 +12,49 @@ from typing import Any
 from purpleflea_operator.controllers.agent.decisions import transitions
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.events import Event, event_manifest
-from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 
 logger = logging.getLogger(__name__)
 
 
 class EventRecorder:
-    """Tells people of turns."""
+    """Creates Events."""
 
     def __init__(self, cluster: KubeClient, *, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._now = now
-        self._troubled: dict[NamespacedName, set[str]] = {}
 
-    def forget(self, key: NamespacedName) -> None:
-        """Forget what was told about an agent."""
-        self._troubled.pop(key, None)
-
-    async def announce(
+    async def record(
         self,
         resource: Mapping[str, Any],
         current: Mapping[str, Any],
         wanted: Mapping[str, Any],
+        troubled: set[str],
     ) -> None:
-        """Tell of the turns from one status to the next.
+        """Create the Events for the transitions between two statuses, and update the `troubled` condition types.
 
         Raises:
-            Fenced: This replica may not write any more.
+            Fenced: This replica must not write any more.
         """
-        metadata = resource["metadata"]
-        troubled = self._troubled.setdefault(
-            NamespacedName(metadata["namespace"], metadata["name"]), set()
-        )
-        for turn in transitions.transitions(current, wanted, troubled=troubled):
-            if turn.type == "Warning":
-                troubled.add(turn.condition)
+        for event in transitions.transitions(current, wanted, troubled=troubled):
+            if event.type == "Warning":
+                troubled.add(event.condition)
             else:
-                troubled.discard(turn.condition)
-            await self._post(resource, turn)
+                troubled.discard(event.condition)
+            await self._create(resource, event)
 
-    async def _post(self, resource: Mapping[str, Any], turn: Event) -> None:
-        where = {
-            "namespace": resource["metadata"]["namespace"],
-            "agent": resource["metadata"]["name"],
+    async def _create(self, resource: Mapping[str, Any], event: Event) -> None:
+        metadata = resource["metadata"]
+        fields = {
+            "namespace": metadata["namespace"],
+            "agent": metadata["name"],
+            "reason": event.reason,
+            "detail": event.message,
         }
-        told = {"reason": turn.reason, "detail": turn.message}
-        logger.info("condition turned", extra={**where, **told})
+        logger.info("condition changed", extra=fields)
         try:
-            await self._cluster.create_event(event_manifest(resource, turn, self._now()))
+            await self._cluster.create_event(event_manifest(resource, event, self._now()))
         except errors.Fenced:
             raise
         except errors.ApiError as error:
-            logger.warning("an Event is lost", extra={**where, **told, "error": str(error)})
+            logger.warning("an Event could not be created", extra={**fields, "error": str(error)})

@@ -1,4 +1,4 @@
-"""How many agents stand how: counted as their resources come by, at O(1) each, so that nobody need read them all."""
+"""Totals over all agents, updated at O(1) with each agent resource, so that no metric has to read all of them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,23 +17,23 @@ class _Entry:
 
 
 class FleetTotals:
-    """Totals over all agents."""
+    """Counters for the agents and their pods."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
         self.conditions: Counter[tuple[str, str]] = Counter()
         """Agents by (type, status) of their conditions."""
         self.replicas = self.ready = self.observed = 0
-        """Pods that exist, that are ready, and that belong to agents whose telemetry is proven."""
+        """Pods that exist, pods that are ready, and pods of agents with TelemetryReady=True."""
 
     def __len__(self) -> int:
-        """Agents known."""
+        """Return the number of agents."""
         return len(self._entries)
 
-    def note(self, manifest: Manifest) -> None:
-        """Count an agent as its resource shows it, in place of what was counted of it before."""
+    def upsert(self, manifest: Manifest) -> None:
+        """Add an agent resource, or replace the values of its previous version."""
         uid = manifest["metadata"]["uid"]
-        self.drop(uid)
+        self.delete(uid)
         status = manifest.get("status") or {}
         entry = _Entry(
             frozenset((item["type"], item["status"]) for item in status.get("conditions", ())),
@@ -43,16 +43,16 @@ class FleetTotals:
         self._entries[uid] = entry
         self._count(entry, 1)
 
-    def drop(self, uid: str) -> None:
-        """Forget an agent."""
+    def delete(self, uid: str) -> None:
+        """Remove an agent."""
         entry = self._entries.pop(uid, None)
         if entry is not None:
             self._count(entry, -1)
 
-    def keep_only(self, uids: Iterable[str]) -> None:
-        """Forget all agents but these."""
+    def prune(self, uids: Iterable[str]) -> None:
+        """Remove all agents but these."""
         for uid in self._entries.keys() - set(uids):
-            self.drop(uid)
+            self.delete(uid)
 
     def _count(self, entry: _Entry, sign: int) -> None:
         for condition in entry.conditions:

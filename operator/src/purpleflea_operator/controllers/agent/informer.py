@@ -1,12 +1,14 @@
-"""The upkeep of the cache: first lists, watch events, and sweeps after a watch had to start over.
+"""Keeps the cache and the indexes current: initial lists, watch events, and sweeps after a watch had to start again.
 
-kopf brings the events; which agents they concern is decided here, at O(1) each. A re-list by kopf is reported as a
-burst of events without a type, and what was deleted meanwhile is never reported: hence a sweep (one list) after it.
+kopf delivers the events. The informer decides at O(1) per event which agents are affected, and queues them. kopf
+reports a repeated list as a burst of events without a type, and never reports objects that were deleted before it.
+Therefore a sweep (one list) follows, which removes them.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
@@ -24,6 +26,7 @@ from purpleflea_operator.controllers.agent.node_inventory import (
     NodeInventory,
     PodsByNode,
 )
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
@@ -44,122 +47,142 @@ WATCHED = (
     resources.DAEMON_SET,
     *KINDS,
 )
-# Pods of agents and of node agents: one watch per kind, and a selector cannot say "or" across labels.
+# One watch for the pods of agents and of node agents, because a selector cannot combine two labels with "or".
 POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 
 
+def _ignore() -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTargets:
+    """The components besides cache and queue to which the informer passes events."""
+
+    nodes: NodeInventory
+    restarts: RestartBudget
+    telemetry: TelemetryProbe
+    on_workload_change: Callable[[], None] = _ignore
+    """Called if the StatefulSet of an agent changes."""
+
+
 class Informer:
-    """Keeps the cache current, and puts the agents concerned in line."""
+    """Keeps the cache and the indexes current, and queues the affected agents."""
 
     def __init__(
         self,
         cluster: KubeClient,
         cache: ObjectCache,
         queue: WorkQueue[NamespacedName],
-        terrain: NodeInventory,
-        listening: TelemetryProbe,
+        targets: EventTargets,
     ) -> None:
-        self.watched = terrain.scope.seen(WATCHED)
+        nodes = targets.nodes
+        self.watched = nodes.scope.watchable(WATCHED)
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
-        self._terrain = terrain
-        self._places = PodsByNode()
-        self._listening = listening
-        terrain.turns.concern = queue.add
-        self.tally = FleetTotals()
-        self.identities = IdentityIndex(self._runs)
-        self.on_workload: Callable[[], None] = lambda: None
-        """Called when the workload of an agent changed."""
+        self._nodes = nodes
+        self._restarts = targets.restarts
+        self._telemetry = targets.telemetry
+        self._on_workload_change = targets.on_workload_change
+        self._pods_by_node = PodsByNode()
+        self.totals = FleetTotals()
+        self.identities = IdentityIndex(self._is_running)
         self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
-        self._losses: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
+        self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
-        self._installation = DatadogDiscovery(cluster, cache, terrain)
+        self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def prime(self) -> None:
-        """Fill the cache before anything is reconciled.
+        """Fill the cache before the first pass.
 
         Raises:
             ApiError: A kind could not be listed.
         """
         for kind in self.watched:
-            found, _ = await self._cluster.list_all(kind, selector=selector_of(kind))
-            for manifest in found:
+            manifests, _ = await self._cluster.list_all(kind, selector=selector_of(kind))
+            for manifest in manifests:
                 with self._containment.of(kind, manifest):
                     self._prime(kind, manifest)
-        await self._installation.observe()
-        self._call_all()
+        await self._discovery.discover()
+        self._queue_all()
         for manifest in self._cache.all(resources.POD):
-            # Left behind by an agent that was deleted while its StatefulSet was made anew.
+            # Pods without an owner remain if an agent was deleted while its StatefulSet was recreated.
             with self._containment.of(resources.POD, manifest):
                 if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
                     self._queue.add(owner)
 
     def _prime(self, kind: ResourceKind, manifest: Manifest) -> None:
         check_identity(manifest)
-        if _is_terrain(kind, manifest):
-            self._terrain.note(kind, manifest)
+        if _belongs_to_inventory(kind, manifest):
+            self._nodes.upsert(kind, manifest)
             return
         if kind is resources.AGENT:
-            self._listening.recall(manifest)
+            self._telemetry.restore(manifest)
         self._cache.put(manifest)
-        self._count(kind, manifest)
+        self._upsert_indexes(kind, manifest)
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        """TryAcquire in one watch event; an object that cannot be read is left out."""
+        """Process one watch event; an object that cannot be read is skipped."""
         if event_type is None:
             self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         with self._containment.of(kind, manifest):
-            self._take_in(kind, event_type, manifest)
+            self._process(kind, event_type, manifest)
 
-    def _take_in(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
+    def _process(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         check_identity(manifest)
-        uid, is_gone = manifest["metadata"]["uid"], event_type == "DELETED"
-        if _is_terrain(kind, manifest):
-            terrain = self._terrain
-            self._reach(terrain.forget(kind, uid) if is_gone else terrain.note(kind, manifest))
+        uid, is_deleted = manifest["metadata"]["uid"], event_type == "DELETED"
+        if _belongs_to_inventory(kind, manifest):
+            nodes = self._nodes
+            change = nodes.delete(kind, uid) if is_deleted else nodes.upsert(kind, manifest)
+            self._queue_affected(change)
             return
-        if is_gone:
-            self._forget(kind, uid)
-            self._leave(kind, self._cache.bury(kind, uid))
+        if is_deleted:
+            self._delete_from_indexes(kind, uid)
+            self._on_deleted(kind, self._cache.mark_deleted(kind, uid))
             return
         if self._cache.is_outdated(manifest):
             return
-        # Also what the cache knows already: our own writes come by here only as their echo.
+        # Objects that the cache already has are included, because the operator's own writes arrive only as events.
         with self._containment.of(kind, manifest):
-            self._count(kind, manifest)
+            self._upsert_indexes(kind, manifest)
         if self._cache.put(manifest):
-            self._concern(kind, owner_of(manifest))
+            self._on_changed(kind, owner_of(manifest))
 
     async def run(self) -> None:
-        """Follow changes of the node agent, and sweep, until cancelled."""
+        """Run the discovery of Datadog, the sweeps and the telemetry probe, until canceled."""
         for kind in self.watched:
-            # What went between the first list and kopf's own is never reported, if none of its kind is left.
+            # A deletion between the initial list and the list of kopf is never reported.
             self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._installation.follow(self._call_all), name="datadog")
+            group.create_task(
+                self._discovery.run(
+                    on_change=self._queue_all, on_discovery=self._restarts.notify_waiters
+                ),
+                name="datadog",
+            )
             group.create_task(self._sweep_forever(), name="sweeps")
-            group.create_task(self._follow_losses(), name="losses")
-            group.create_task(self._listening.run(), name="listening")
+            group.create_task(self._follow_lost_node_agents(), name="lost-node-agents")
+            group.create_task(self._telemetry.run(), name="telemetry")
 
-    def _count(self, kind: ResourceKind, manifest: Manifest) -> None:
+    def _upsert_indexes(self, kind: ResourceKind, manifest: Manifest) -> None:
         if kind is resources.AGENT:
-            self.tally.note(manifest)
-            self._call(self.identities.note(manifest))
+            self.totals.upsert(manifest)
+            self._queue_claims(self.identities.upsert(manifest))
         if kind is resources.POD:
-            self._places.note(manifest)
-            self._listening.note(manifest)
+            self._pods_by_node.upsert(manifest)
+            self._telemetry.upsert(manifest)
 
-    def _forget(self, kind: ResourceKind, uid: str) -> None:
+    def _delete_from_indexes(self, kind: ResourceKind, uid: str) -> None:
         if kind is resources.AGENT:
-            self.tally.drop(uid)
-            self._call(self.identities.drop(uid))
+            self.totals.delete(uid)
+            self._queue_claims(self.identities.delete(uid))
         if kind is resources.POD:
-            self._places.forget(uid)
-            self._listening.forget(uid)
+            self._pods_by_node.delete(uid)
+            self._telemetry.delete(uid)
 
-    def _runs(self, claim: IdentityClaim) -> bool:
-        """Whether pods of an agent are wanted already."""
+    def _is_running(self, claim: IdentityClaim) -> bool:
+        """Return whether the StatefulSet of an agent already requests pods."""
         return any(
             is_owned(item, claim.uid) and item["spec"].get("replicas", 1) > 0
             for item in self._cache.owned(
@@ -167,87 +190,92 @@ class Informer:
             )
         )
 
-    def _call(self, claims: Iterable[IdentityClaim]) -> None:
-        """Put agents in line whose identities became free, or no longer are."""
+    def _queue_claims(self, claims: Iterable[IdentityClaim]) -> None:
+        """Queue the agents whose identities became free or conflicting."""
         for claim in claims:
             self._queue.add(NamespacedName(claim.namespace, claim.name))
 
-    def _reach(self, change: InventoryChange | None) -> None:
-        """Put the agents in line that a change around them concerns."""
+    def _queue_affected(self, change: InventoryChange | None) -> None:
+        """Queue the agents that a change of the inventory affects."""
         if change is None:
             return
         if change.everywhere:
-            self._installation.note()
+            self._discovery.invalidate()
         if change.after_s:
-            self._losses.add_after(change.node, change.after_s)
+            self._lost_node_agents.add_after(change.node, change.after_s)
             return
-        keys = self._places.agents_on(change.node) if change.node else []
+        keys = self._pods_by_node.agents_on(change.node) if change.node else []
         if change.namespace:
             keys = [key for key in self._cache.agent_keys() if key.namespace == change.namespace]
         for key in keys:
             self._queue.add(key)
 
-    async def _follow_losses(self) -> None:
-        """Node agents that were lost a while ago: whether they came back is seen in the pass."""
+    async def _follow_lost_node_agents(self) -> None:
+        """Queue the agents on nodes whose grace period for a lost node agent is over; the pass reads the result."""
         while True:
-            name = await self._losses.take()
-            self._reach(InventoryChange(node=name))
-            self._losses.finish(name)
+            name = await self._lost_node_agents.get()
+            self._queue_affected(InventoryChange(node=name))
+            self._lost_node_agents.done(name)
 
-    def _leave(self, kind: ResourceKind, key: NamespacedName | None) -> None:
-        """Put the agent in line that an object is gone from."""
+    def _on_deleted(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         if kind is resources.AGENT and key is not None:
-            self._terrain.turns.leave(key)
-        self._concern(kind, key)
+            self._restarts.release(key)
+        self._on_changed(kind, key)
 
-    def _concern(self, kind: ResourceKind, key: NamespacedName | None) -> None:
+    def _on_changed(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         if kind is resources.DAEMON_SET:
-            self._installation.note()
+            self._discovery.invalidate()
         elif key is not None:
             self._queue.add(key)
         if kind is resources.STATEFUL_SET:
-            self.on_workload()
+            self._on_workload_change()
 
-    def _call_all(self) -> None:
+    def _queue_all(self) -> None:
         for key in self._cache.agent_keys():
             self._queue.add(key)
 
     async def _sweep_forever(self) -> None:
         while True:
-            kind = await self._sweeps.take()
+            kind = await self._sweeps.get()
             try:
-                found, version = await self._cluster.list_all(kind, selector=selector_of(kind))
-                alive = uids(found)
-                for manifest in found:
-                    self.on_event(kind, "MODIFIED", manifest)
-                for key in self._cache.sweep(kind, alive, version=resource_version(version)):
-                    self._leave(kind, key)
-                for change in self._terrain.sweep(kind, alive, version=resource_version(version)):
-                    self._reach(change)
-                if kind is resources.AGENT:
-                    self.tally.keep_only(alive)
-                    self._call(self.identities.keep_only(alive))
-                if kind is resources.POD:
-                    self._places.sweep(alive)
-                    self._listening.sweep(alive)
-                if kind is resources.DAEMON_SET:
-                    self._installation.note()
+                await self._sweep(kind)
             except errors.ApiError as error:
-                logger.warning("sweeping is tried again", extra={"error": str(error)})
-                self._sweeps.retry(kind, hold_s=error.retry_after_s)
+                logger.warning(
+                    "a sweep failed; retrying", extra={"kind": kind.kind, "error": str(error)}
+                )
+                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:
-                self._sweeps.finish(kind)
+                self._sweeps.done(kind)
+
+    async def _sweep(self, kind: ResourceKind) -> None:
+        """List a kind, process the objects, and remove those that do not exist any more."""
+        manifests, listed_at = await self._cluster.list_all(kind, selector=selector_of(kind))
+        alive, version = uids(manifests), resource_version(listed_at)
+        for manifest in manifests:
+            self.on_event(kind, "MODIFIED", manifest)
+        for key in self._cache.sweep(kind, alive, version=version):
+            self._on_deleted(kind, key)
+        for change in self._nodes.prune(kind, alive, version=version):
+            self._queue_affected(change)
+        if kind is resources.AGENT:
+            self.totals.prune(alive)
+            self._queue_claims(self.identities.prune(alive))
+        if kind is resources.POD:
+            self._pods_by_node.prune(alive)
+            self._telemetry.prune(alive)
+        if kind is resources.DAEMON_SET:
+            self._discovery.invalidate()
 
 
 def selector_of(kind: ResourceKind) -> str:
-    """The objects of a kind that are watched; empty: all."""
+    """Return the label selector of the watch of a kind; empty if all objects are watched."""
     if kind is resources.POD:
         return POD_SELECTOR
     return SELECTOR if kind.labelled else ""
 
 
-def _is_terrain(kind: ResourceKind, manifest: Manifest) -> bool:
-    """Whether an object belongs to the places where agents run, not to agents."""
+def _belongs_to_inventory(kind: ResourceKind, manifest: Manifest) -> bool:
+    """Return whether an object belongs to the node inventory, and not to an agent."""
     labels = table(manifest["metadata"].get("labels"))
     is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
     return kind in KINDS or (kind is resources.POD and not is_ours)

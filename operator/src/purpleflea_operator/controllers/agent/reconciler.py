@@ -1,16 +1,22 @@
-"""One pass over one agent: gather, plan, act, check, write the status.
+"""One pass over one agent: gather, plan, apply, evaluate the conditions, write the status.
 
-Each pass starts from nothing but the cache, so it may be cut off anywhere and simply be run again. It holds no locks:
-the queue gives each key to one worker at a time.
+Each pass starts from the cache and from the memory of the agent, so it can be interrupted anywhere and run again. It
+needs no locks, because the queue gives each key to one worker at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent import apply
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent import apply, pod_diagnosis
+from purpleflea_operator.controllers.agent.agent_memory import (
+    AgentMemories,
+    AgentMemory,
+    ModeRequests,
+)
 from purpleflea_operator.controllers.agent.apply import (
     Applier,
     ApplyContext,
@@ -19,19 +25,29 @@ from purpleflea_operator.controllers.agent.apply import (
 )
 from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.conditions.progressing import deadline
-from purpleflea_operator.controllers.agent.decisions import plan, status, status_throttle
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
-from purpleflea_operator.controllers.agent.decisions.gather import Ground, world_of
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
-from purpleflea_operator.controllers.agent.decisions.status_throttle import (
-    Debounce,
-    WriteRateLimiter,
+from purpleflea_operator.controllers.agent.decisions import (
+    connection_choice,
+    plan,
+    remembered,
+    status,
+    status_throttle,
 )
+from purpleflea_operator.controllers.agent.decisions.connection_choice import SlotUse
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
+from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    ObservedState,
+    PassOutcome,
+    with_outcome,
+)
+from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
-from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, look_again_after_s
+from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.datadog.detection.connection import Connection
+from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
@@ -41,25 +57,27 @@ from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 
 REPORT_AFTER_FAILURES = 3
-"""Passes that fail in a row, within some two seconds: a conflict or a lost connection is no news, what lasts is."""
+"""Failed passes in a row, within two seconds, before the status reports a transient error. A conflict or a lost
+connection is normal; a failure that persists is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """What else there is, beside the agent resource and its children."""
+    """Everything that a pass uses besides the agent resource and its children."""
 
+    memories: AgentMemories
+    restarts: RestartBudget
     acknowledgements: ModeAcknowledgements
-    terrain: Ground
-    findings: Callable[[Iterable[str]], Mapping[str, str]]
-    """What speaks against pods (by uid) being heard."""
-    rival: Callable[[str], IdentityClaim | None]
-    """By uid of an agent resource: the other one that has the same identities in Datadog already."""
-    sees_all: bool = True
-    """Whether agents of all namespaces are seen."""
+    nodes: NodeView
+    telemetry_delivery: Callable[[Iterable[str]], Mapping[str, str]]
+    """Returns the results of the telemetry probe for pods, by UID."""
+    identity_holder: Callable[[str], IdentityClaim | None]
+    """Returns the other agent that holds the identities of an agent, by UID of the resource."""
+    sees_all_namespaces: bool = True
 
 
 class Reconciler:
-    """Reconciles agents of one cluster."""
+    """Reconciles the agents of one cluster."""
 
     def __init__(
         self,
@@ -67,170 +85,166 @@ class Reconciler:
         cache: ObjectCache,
         defaults: Defaults,
         *,
-        around: Dependencies,
+        deps: Dependencies,
         times: Times,
     ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._defaults = defaults
-        self._around = around
+        self._deps = deps
         self._now = times.now
-        self._pace = WriteRateLimiter(times.clock)
-        self._lag = Debounce(times.clock, timings.DEBOUNCE_REPLICAS_S)
-        self._under_way = Debounce(times.clock, timings.DEBOUNCE_PROGRESS_S)
         self._diagnosis = PodDiagnosis(cluster, now=times.now)
-        self._acknowledgements = around.acknowledgements
-        self._growth = VolumeExpansion(cluster, cache, now=times.now)
-        self._performer = Applier(cluster, cache, self._growth)
-        self._announcer = EventRecorder(cluster, now=times.now)
-        self._stumbles: dict[NamespacedName, int] = {}
+        self._expansion = VolumeExpansion(cluster, cache, now=times.now)
+        self._applier = Applier(cluster, cache, self._expansion)
+        self._events = EventRecorder(cluster, now=times.now)
 
     async def reconcile(self, key: NamespacedName) -> Result:
-        """Bring one agent closer to what its spec says.
+        """Run one pass.
 
         Raises:
-            ApiError: A request failed in a way that is worth another try.
+            ApiError: A request failed, and the pass should be retried.
         """
         resource = self._cache.agent(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
-            self._forget(key)
+            self._deps.memories.forget(key)
             if resource is None:
                 await apply.delete_orphans(self._cluster, self._cache, key)
             return Result()
-        work = ApplyContext(key=key, uid=resource["metadata"]["uid"], live={})
+        uid = resource["metadata"]["uid"]
+        memory = self._deps.memories.of(key, uid)
+        before = self._observe(resource, memory)
+        requests = self._deps.acknowledgements.update(memory, before)
+        outcome = PassOutcome(
+            connection=self._connection(key, before), children=dict(before.children)
+        )
+        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome)
         try:
-            acted_on = await self._act(self._observe(key, resource), work)
+            await self._act(before, context)
         except OwnerGoneError:
-            self._cache.drop(resources.AGENT, work.uid)
+            self._cache.drop(resources.AGENT, uid)
+            self._deps.memories.forget(key)
             return Result()
-        self._acknowledgements.ask(acted_on, key)
-        world = await self._diagnosis.explained(acted_on, key)
-        after_s = await self._report(key, resource, world)
-        if work.stumbles:
-            raise work.stumbles[0]
-        return Result(again_after_s=self._again_after_s(key, after_s, world))
+        self._deps.acknowledgements.ask(key, before, requests)
+        await self._diagnosis.read(key.namespace, before, outcome, memory)
+        after = with_outcome(before, outcome)
+        status_s = await self._report(resource, after, memory)
+        if context.transient_errors:
+            raise context.transient_errors[0]
+        return Result(requeue_after_s=self._requeue_after_s(status_s, after, memory, requests))
 
-    def _again_after_s(
-        self, key: NamespacedName, status_s: float | None, world: ObservedState
+    def _requeue_after_s(
+        self,
+        status_s: float | None,
+        observed: ObservedState,
+        memory: AgentMemory,
+        requests: ModeRequests,
     ) -> float | None:
-        """When to look again without an event: the earliest of all reasons."""
-        limit = deadline(world)
+        """Return the seconds until the next pass without an event: the minimum of all reasons."""
+        limit = deadline(observed)
         waits = (
             status_s,
-            look_again_after_s(world),
-            self._acknowledgements.again_after_s(world, key),
-            self._growth.again_after_s(key),
+            pod_diagnosis.requeue_after_s(observed),
+            self._deps.acknowledgements.requeue_after_s(observed, requests),
+            self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
             timings.RECREATE_REQUEUE_S
-            if world.agent and not world.failure and not world.stateful_set
+            if observed.agent and not observed.failure and not observed.stateful_set
             else None,
         )
-        # A deadline that has passed is told already.
+        # This pass has already reported a deadline in the past.
         return min((wait for wait in waits if wait is not None and wait >= 0.0), default=None)
 
-    def _forget(self, key: NamespacedName) -> None:
-        for memory in (
-            self._pace,
-            self._lag,
-            self._under_way,
-            self._diagnosis,
-            self._acknowledgements,
-            self._growth,
-            self._announcer,
-        ):
-            memory.forget(key)
-        self._stumbles.pop(key, None)
-
-    def _observe(self, key: NamespacedName, resource: dict[str, Any]) -> ObservedState:
-        around = self._around
-        world = world_of(self._cache, key, resource, around.terrain, now=self._now())
-        rival = around.rival(resource["metadata"]["uid"])
-        world = replace(
-            world,
-            rival=f"{rival.namespace}/{rival.name}" if rival is not None else "",
-            sees_all=around.sees_all,
-            hearing=around.findings(item.uid for item in world.pods),
+    def _observe(self, resource: dict[str, Any], memory: AgentMemory) -> ObservedState:
+        deps = self._deps
+        holder = deps.identity_holder(resource["metadata"]["uid"])
+        surroundings = Surroundings(
+            nodes=deps.nodes,
+            telemetry_delivery=deps.telemetry_delivery,
+            conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
+            sees_all_namespaces=deps.sees_all_namespaces,
         )
-        return self._growth.remembered(self._acknowledgements.remembered(world, key), key)
+        observed = gather(
+            resource, self._cache, surroundings, now=self._now(), remembered=memory.snapshot()
+        )
+        if not remembered.applies(memory.expansion, observed.agent):
+            memory.expansion = None
+        return observed
 
-    async def _act(self, world: ObservedState, work: ApplyContext) -> ObservedState:
-        """Perform the planned writes; what the server will not have becomes part of the world."""
-        work.live.update(world.children)
+    def _connection(self, key: NamespacedName, observed: ObservedState) -> Connection:
+        """Acquire or release the restart slot, and return the connection for this pass."""
+        restarts, slot_free = self._deps.restarts, True
+        match connection_choice.slot_use(observed):
+            case SlotUse.ACQUIRE:
+                slot_free = restarts.try_acquire(key)
+            case SlotUse.HOLD:
+                restarts.stop_waiting(key)
+            case SlotUse.RELEASE:
+                restarts.release(key)
+            case SlotUse.NONE:
+                pass
+        return connection_choice.decide(observed, slot_free=slot_free)
+
+    async def _act(self, observed: ObservedState, context: ApplyContext) -> None:
+        """Perform the planned writes; a write that the API server rejects becomes part of the outcome."""
+        outcome, memory = context.outcome, context.memory
         try:
-            await self._performer.perform(self._planned(world), work)
+            await self._applier.perform(self._plan(observed, outcome.connection), context)
         except NameTakenError as error:
-            world = replace(world, failure=str(error), failure_reason="NameTaken")
+            outcome.failure, outcome.failure_reason = str(error), Reason.NAME_TAKEN
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
-            world = replace(world, failure=f"the API server refuses: {error}")
+            outcome.failure = f"the API server rejects a write: {error}"
         except errors.Transient as error:
-            world = self._record_transient(world, work, error)
-        if not work.stumbles:
-            self._stumbles.pop(work.key, None)
-        refused = work.growth_refused or world.growth_refused
-        return replace(world, children=work.live, growth_refused=refused)
+            self._record_transient(context, error)
+        if not context.transient_errors:
+            memory.transient_failures = 0
 
-    def _planned(self, world: ObservedState) -> tuple[plan.Action, ...]:
-        if world.agent is None:
-            return plan.halt_actions(world)
-        allowed = effective_agent(world, world.agent)
-        return plan.actions(children(allowed, self._defaults, world.connection), world)
+    def _plan(self, observed: ObservedState, connection: Connection) -> tuple[plan.Action, ...]:
+        if observed.agent is None:
+            return plan.halt_actions(observed)
+        agent = effective_agent(observed, observed.agent)
+        return plan.actions(children(agent, self._defaults, connection), observed)
 
-    def _record_transient(
-        self, world: ObservedState, work: ApplyContext, error: errors.Transient
-    ) -> ObservedState:
-        """The world with a failure that lasts; one that may pass ends the pass."""
-        count = self._stumbles[work.key] = self._stumbles.get(work.key, 0) + 1
-        if count < REPORT_AFTER_FAILURES or isinstance(error, errors.Throttled):
+    def _record_transient(self, context: ApplyContext, error: errors.Transient) -> None:
+        """Add an error that persists to the outcome; an error that can pass ends the pass."""
+        context.memory.transient_failures += 1
+        is_new = context.memory.transient_failures < REPORT_AFTER_FAILURES
+        if is_new or isinstance(error, errors.Throttled):
             raise error
-        work.stumbles.append(error)
-        return replace(world, failure=f"the API server fails: {error}")
+        context.transient_errors.append(error)
+        context.outcome.failure = f"writes to the API server keep failing: {error}"
 
     async def _report(
-        self, key: NamespacedName, resource: dict[str, Any], world: ObservedState
+        self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory
     ) -> float | None:
-        """Write the status if it is worth it; returns after how many seconds it will be."""
-        now = self._now()
+        """Write the status if that is due; returns the seconds until it is, None if nothing is to be written."""
         current = resource.get("status", {})
-        found = summary.findings(world)
-        wanted = status.next_status(current, world, found, name=key.name, now=now)
-        since = self._pace.since_write_s(key)
-        after = status.write_after_s(current, wanted, since_write_s=since)
-        if after == 0.0:
-            after = self._status_delay_s(key, world, current, wanted) or None
-            if after is None:
-                stored = await self._write_status(key, resource, wanted)
-                await self._announcer.announce(resource, current, wanted)
-                # The answer holds what was changed meanwhile, and makes the news of it old: nobody else will tell.
-                after = 0.0 if _user_intent(stored) != _user_intent(resource) else None
-        return after
-
-    def _status_delay_s(
-        self,
-        key: NamespacedName,
-        world: ObservedState,
-        current: dict[str, Any],
-        wanted: status.Status,
-    ) -> float:
-        """Seconds until a status that is worth a write may go."""
-        lag_s = self._lag.left_s(key, waits=status_throttle.pods_are_behind(world))
-        under_way = status.is_under_way(current, wanted)
-        return (
-            min(lag_s, timings.DEBOUNCE_RECHECK_S)
-            or self._under_way.left_s(key, waits=under_way)
-            or self._pace.wait_s(key)
-        )
+        findings = summary.findings(observed)
+        name = resource["metadata"]["name"]
+        wanted = status.next_status(current, observed, findings, name=name, now=self._now())
+        since_s = memory.status_writes.since_write_s()
+        after_s = status.write_after_s(current, wanted, since_write_s=since_s)
+        if after_s != 0.0:
+            return after_s
+        delay_s = _status_delay_s(memory, observed, status.is_only_progress(current, wanted))
+        if delay_s:
+            return delay_s
+        stored = await self._write_status(resource, wanted, memory)
+        await self._events.record(resource, current, wanted, memory.troubled_conditions)
+        # The response can contain a newer spec. The event of that change is then outdated for the cache, so the key
+        # has to be queued here.
+        return 0.0 if _user_intent(stored) != _user_intent(resource) else None
 
     async def _write_status(
-        self, key: NamespacedName, resource: dict[str, Any], wanted: status.Status
+        self, resource: dict[str, Any], wanted: status.Status, memory: AgentMemory
     ) -> Manifest:
         metadata = resource["metadata"]
-        self._pace.spend(key)
+        memory.status_writes.record_write()
         stored = await self._cluster.apply_status(
             {
                 "apiVersion": kubernetes.API_VERSION,
                 "kind": resources.AGENT.kind,
-                # The uid makes a status of a former incarnation bounce off the new one.
-                "metadata": {"name": key.name, "namespace": key.namespace, "uid": metadata["uid"]},
+                # With the UID, the API server rejects the status of a deleted agent for a recreated one.
+                "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
                 "status": wanted,
             }
         )
@@ -238,7 +252,18 @@ class Reconciler:
         return stored
 
 
+def _status_delay_s(memory: AgentMemory, observed: ObservedState, is_only_progress: bool) -> float:
+    """Return the seconds until a status that differs may be written."""
+    is_behind = status_throttle.pods_are_behind(observed)
+    behind_s = memory.replicas_debounce.remaining_s(waits=is_behind)
+    return (
+        min(behind_s, timings.DEBOUNCE_RECHECK_S)
+        or memory.progress_debounce.remaining_s(waits=is_only_progress)
+        or memory.status_writes.wait_s()
+    )
+
+
 def _user_intent(resource: Manifest) -> tuple[Any, ...]:
-    """What people say of an agent: its spec, by its generation, and what they note beside it."""
+    """Return what users set on an agent: the spec, by its generation, the annotations, and the deletion."""
     metadata = resource["metadata"]
     return metadata["generation"], metadata.get("annotations", {}), "deletionTimestamp" in metadata

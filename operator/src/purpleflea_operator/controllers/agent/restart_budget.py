@@ -1,8 +1,9 @@
-"""Whose turn it is to restart because the Datadog installation changed: of many agents a few at a time.
+"""A limit for concurrent restarts after a change of the Datadog installation.
 
-One change of a node agent changes the connection of every agent in the same second, and agents with one identity have
-nobody to wait for. Kept in memory alone: after a takeover as many again may begin. Who does not come back holds its
-turn for a while only.
+One change of a node agent changes the connection of every agent within a second, and an agent with one identity has no
+rollout that limits it. Therefore only a fraction of these agents restarts at a time. The budget is kept in memory:
+after a change of leader, the new leader starts with a full budget. An agent that does not become ready again loses its
+slot after a timeout.
 """
 
 from collections.abc import Callable
@@ -11,48 +12,62 @@ from purpleflea_operator import timings
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 AGENTS_PER_SLOT = 20
-"""Of so many agents that have to restart, one does at a time."""
+"""One of this many agents that have to restart does so at a time."""
 
 
 class RestartBudget:
-    """The agents that restart, and those that wait for it; `clock` yields seconds."""
+    """The agents that restart, and those that wait for a slot.
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    `on_slot_free` is called with a waiting agent that can acquire a slot; `clock` returns seconds.
+    """
+
+    def __init__(
+        self, on_slot_free: Callable[[NamespacedName], None], *, clock: Callable[[], float]
+    ) -> None:
+        self._on_slot_free = on_slot_free
         self._clock = clock
-        self._began: dict[NamespacedName, float] = {}
+        self._started_at: dict[NamespacedName, float] = {}
         self._waiting: dict[NamespacedName, None] = {}
-        self._most = 0
-        self.concern: Callable[[NamespacedName], None] = lambda key: None
-        """Called with an agent whose turn has come."""
+        self._peak = 0
 
-    def take(self, key: NamespacedName) -> bool:
-        """Whether an agent may restart now; one that may not is called when it may."""
-        if key in self._began:
+    def try_acquire(self, key: NamespacedName) -> bool:
+        """Return whether an agent may restart now; an agent that may not waits for a free slot."""
+        if key in self._started_at:
             return True
         self._waiting[key] = None
-        self._most = max(self._most, len(self._began) + len(self._waiting))
+        self._peak = max(self._peak, len(self._started_at) + len(self._waiting))
         if self._free() <= 0:
             return False
         del self._waiting[key]
-        self._began[key] = self._clock()
+        self._started_at[key] = self._clock()
         return True
 
-    def leave(self, key: NamespacedName, *, restarts: bool = False) -> None:
-        """Take in that an agent is gone or has what it is to have; one that still `restarts` holds its turn."""
+    def stop_waiting(self, key: NamespacedName) -> None:
+        """Remove an agent from the queue; if it has a slot, it keeps it."""
         self._waiting.pop(key, None)
-        if not restarts and self._began.pop(key, None) is not None:
-            self.call()
-        if not self._began and not self._waiting:
-            self._most = 0
+        self._reset_peak()
 
-    def call(self) -> None:
-        """Call as many as there are turns."""
+    def release(self, key: NamespacedName) -> None:
+        """Remove an agent, because it is deleted or all its pods are ready; its slot is free for a waiting agent."""
+        self._waiting.pop(key, None)
+        if self._started_at.pop(key, None) is not None:
+            self.notify_waiters()
+        self._reset_peak()
+
+    def notify_waiters(self) -> None:
+        """Notify as many waiting agents as there are free slots."""
         for key in list(self._waiting)[: max(0, self._free())]:
-            self.concern(key)
+            self._on_slot_free(key)
+
+    def _reset_peak(self) -> None:
+        if not self._started_at and not self._waiting:
+            self._peak = 0
 
     def _free(self) -> int:
-        # By the most there were: else the last ones would go one by one.
-        running = [
-            at for at in self._began.values() if self._clock() - at < timings.RESTART_SLOT_TIMEOUT_S
+        # The peak counts, not the number that is left, because otherwise the last agents would restart one by one.
+        restarting = [
+            at
+            for at in self._started_at.values()
+            if self._clock() - at < timings.RESTART_SLOT_TIMEOUT_S
         ]
-        return max(1, self._most // AGENTS_PER_SLOT) - len(running)
+        return max(1, self._peak // AGENTS_PER_SLOT) - len(restarting)

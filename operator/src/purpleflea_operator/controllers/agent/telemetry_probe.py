@@ -1,9 +1,9 @@
-"""Asks running agents for their drop counters: when an agent becomes ready, soon again, then every quarter of an hour.
+"""Reads the drop counters of running agents: when a pod becomes ready, after 30 s, and then every quarter of an hour.
 
-The probe runs beside the workers with a bounded number of requests at a time, so an agent that does not answer does not
-delay others. An agent that answers and drops nothing costs one pass when it is new, and no request to the API server. A
-finding against an agent needs two observations. A finding in the status that another replica wrote is kept until then,
-because a change of leader does not prove that the problem is gone.
+The probe runs beside the workers with a limited number of requests at a time, so an agent that does not respond does
+not delay others. An agent that responds and drops nothing costs one pass when it is new, and no request to the API
+server. A finding against an agent needs two observations. A finding in the status that another replica wrote is kept
+until then, because a change of leader does not prove that the problem is gone.
 """
 
 import asyncio
@@ -13,148 +13,150 @@ from dataclasses import dataclass, field
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.controllers.agent.conditions.delivery import DOUBTFUL
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.conditions.delivery import PROBED_REASONS, Delivery
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
-AT_ONCE = 32
-"""Those who do not answer take seconds; 10,000 of them must not keep new ones waiting."""
+WORKERS = 32
+"""Concurrent probes. An agent that does not respond takes seconds, and 10,000 of them must not delay new agents."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Memory:
+class _ProbedPod:
     key: NamespacedName
     address: str
-    lost: Mapping[str, int] = field(default_factory=dict)
-    answers: int = 0
-    silent: int = 0
-    finding: Delivery | None = Delivery.NEW
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Drop counters of the last response."""
+    responses: int = 0
+    failures: int = 0
+    """Probes without a response since the last response."""
+    finding: Delivery | None = Delivery.PENDING
 
 
 class TelemetryProbe:
-    """What agents answered; `concern` is told which agent resource a new finding is about."""
+    """The probed pods; `on_change` is called with the agent resource if a finding changes."""
 
     def __init__(
         self,
         agents: AgentClient,
-        concern: Callable[[NamespacedName], None],
+        on_change: Callable[[NamespacedName], None],
         *,
         jitter: Callable[[], float],
     ) -> None:
         self._agents = agents
-        self._concern = concern
+        self._on_change = on_change
         self._jitter = jitter
-        self._known: dict[str, _Memory] = {}
-        self._recalled: dict[NamespacedName, str] = {}
+        self._pods: dict[str, _ProbedPod] = {}
+        self._reported: dict[NamespacedName, str] = {}
         self._due: WorkQueue[str] = WorkQueue(jitter=jitter)
 
     def findings(self, uids: Iterable[str]) -> Mapping[str, str]:
-        """What speaks against agents, by the uid of their pods."""
-        known = {uid: self._known[uid].finding for uid in uids if uid in self._known}
-        return {uid: finding for uid, finding in known.items() if finding is not None}
+        """Return the findings against agents, by UID of their pods."""
+        pods = {uid: self._pods[uid].finding for uid in uids if uid in self._pods}
+        return {uid: finding for uid, finding in pods.items() if finding is not None}
 
-    def recall(self, agent: Manifest) -> None:
-        """Take in what the status of an agent says before the first of its pods is noted."""
-        key, told = owner_of(agent), condition(agent, ConditionType.TELEMETRY_READY)
-        if key is not None and told:
-            self._recalled[key] = told["reason"]
+    def restore(self, agent: Manifest) -> None:
+        """Restore the finding in the status of an agent, before its first pod is added."""
+        key, reported = owner_of(agent), condition(agent, ConditionType.TELEMETRY_READY)
+        if key is not None and reported:
+            self._reported[key] = reported["reason"]
 
-    def note(self, manifest: Manifest) -> None:
-        """Take in a pod of an agent as it is now: who is not ready is not asked."""
-        found, key = pod(dict(manifest)), owner_of(manifest)
-        if key is None or not found.ready or found.deleting or not found.address:
-            self.forget(found.uid)
-        elif found.uid not in self._known:
-            known = _Memory(key=key, address=found.address)
-            known.finding = _before(self._recalled.get(key))
-            self._known[found.uid] = known
-            self._due.add_after(
-                found.uid, 0.0 if known.finding else timings.PROBE_SECOND_S * self._jitter()
-            )
+    def upsert(self, manifest: Manifest) -> None:
+        """Add or update a pod of an agent; pods that are not ready are not probed."""
+        item, key = pod(dict(manifest)), owner_of(manifest)
+        if key is None or not item.ready or item.deleting or not item.address:
+            self.delete(item.uid)
+        elif item.uid not in self._pods:
+            finding = _restored(self._reported.get(key))
+            self._pods[item.uid] = _ProbedPod(key=key, address=item.address, finding=finding)
+            delay_s = 0.0 if finding else timings.PROBE_SECOND_S * self._jitter()
+            self._due.add_after(item.uid, delay_s)
 
-    def forget(self, uid: str) -> None:
-        """Take in that a pod is gone."""
-        self._known.pop(uid, None)
+    def delete(self, uid: str) -> None:
+        """Remove a pod."""
+        self._pods.pop(uid, None)
 
-    def sweep(self, alive: Iterable[str]) -> None:
-        """Forget all pods but these."""
-        for uid in self._known.keys() - set(alive):
-            self.forget(uid)
+    def prune(self, alive: Iterable[str]) -> None:
+        """Remove all pods but these."""
+        for uid in self._pods.keys() - set(alive):
+            self.delete(uid)
 
     async def run(self) -> None:
-        """Ask until cancelled."""
-        # Who turns ready from now on is new, whatever was said of others.
-        self._recalled.clear()
+        """Probe until canceled."""
+        # Pods that become ready from now on are new, so the restored findings do not apply to them.
+        self._reported.clear()
         try:
             async with asyncio.TaskGroup() as group:
-                for number in range(AT_ONCE):
-                    group.create_task(self._ask_on(), name=f"listening-{number}")
+                for number in range(WORKERS):
+                    group.create_task(self._work(), name=f"probe-{number}")
         finally:
             self.close()
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Cancel all pending probes."""
         self._due.close()
 
-    async def _ask_on(self) -> None:
+    async def _work(self) -> None:
         while True:
-            uid = await self._due.take()
+            uid = await self._due.get()
             try:
-                await self.ask(uid)
+                await self.probe(uid)
             finally:
-                self._due.finish(uid)
+                self._due.done(uid)
 
-    async def ask(self, uid: str) -> float | None:
-        """Ask one agent; returns after how many seconds it is asked again, None where it is gone."""
-        known = self._known.get(uid)
-        if known is None:
+    async def probe(self, uid: str) -> float | None:
+        """Probe one pod; returns the seconds until its next probe, None if the pod is gone."""
+        probed = self._pods.get(uid)
+        if probed is None:
             return None
         try:
-            lost: Mapping[str, int] | None = await self._agents.losses(known.address)
+            dropped: Mapping[str, int] | None = await self._agents.losses(probed.address)
         except AgentUnreachableError:
-            lost = None
-        if self._known.get(uid) is not known:
+            dropped = None
+        if self._pods.get(uid) is not probed:
             return None
-        before, known.finding = known.finding, _judged(known, lost)
-        if known.finding is not before:
-            self._concern(known.key)
-        # Spread out: agents that were started together need not be asked together.
-        pause_s = _pause_s(known, before) * (0.75 + self._jitter() / 2)
+        before, probed.finding = probed.finding, _finding(probed, dropped)
+        if probed.finding is not before:
+            self._on_change(probed.key)
+        # Jittered, so that agents that started together are not probed together.
+        pause_s = _pause_s(probed, before) * (0.75 + self._jitter() / 2)
         self._due.add_after(uid, pause_s)
         return pause_s
 
 
-def _before(reason: str | None) -> Delivery | None:
-    """What to think of a pod that was there before, by what the status said of its agent."""
-    if reason in DOUBTFUL:
-        return Delivery.DOUBTED
-    return None if reason == TelemetryReason.CONNECTED else Delivery.NEW
+def _restored(reason: str | None) -> Delivery | None:
+    """Return the finding for a pod of an agent with this reason in its status."""
+    if reason in PROBED_REASONS:
+        return Delivery.UNVERIFIED
+    return None if reason == Reason.CONNECTED else Delivery.PENDING
 
 
-def _judged(known: _Memory, lost: Mapping[str, int] | None) -> Delivery | None:
-    """What an answer, or none, comes to, with what is remembered."""
-    if lost is None:
-        known.silent += 1
-        return Delivery.SILENT if known.silent > 1 else known.finding
-    grown = known.answers and any(lost[name] > known.lost.get(name, 0) for name in lost)
-    known.lost, known.silent = dict(lost), 0
-    known.answers += 1
-    if grown:
-        return Delivery.LOST
-    return Delivery.DOUBTED if known.finding is Delivery.DOUBTED and known.answers == 1 else None
+def _finding(probed: _ProbedPod, dropped: Mapping[str, int] | None) -> Delivery | None:
+    """Update the counters with a response, None if there was none, and return the new finding."""
+    if dropped is None:
+        probed.failures += 1
+        return Delivery.UNREACHABLE if probed.failures > 1 else probed.finding
+    before = probed.dropped
+    has_grown = probed.responses and any(dropped[name] > before.get(name, 0) for name in dropped)
+    probed.dropped, probed.failures = dict(dropped), 0
+    probed.responses += 1
+    if has_grown:
+        return Delivery.DROPPING
+    is_unconfirmed = probed.finding is Delivery.UNVERIFIED and probed.responses == 1
+    return Delivery.UNVERIFIED if is_unconfirmed else None
 
 
-def _pause_s(known: _Memory, before: Delivery | None) -> float:
-    """How long to leave an agent alone after it was asked."""
-    now = known.finding
-    if now is Delivery.NEW:
+def _pause_s(probed: _ProbedPod, before: Delivery | None) -> float:
+    """Return the seconds until the next probe, without jitter."""
+    now = probed.finding
+    if now is Delivery.PENDING:
         return timings.PROBE_RETRY_S
-    if before is Delivery.NEW and now is None:
+    if before is Delivery.PENDING and now is None:
         return timings.PROBE_SECOND_S
-    is_calm = now is None and not known.silent and not any(known.lost.values())
-    is_settled = before is now and now in (Delivery.LOST, Delivery.SILENT)
-    return timings.PROBE_INTERVAL_S if is_calm or is_settled else timings.PROBE_CONFIRM_S
+    is_healthy = now is None and not probed.failures and not any(probed.dropped.values())
+    is_settled = before is now and now in (Delivery.DROPPING, Delivery.UNREACHABLE)
+    return timings.PROBE_INTERVAL_S if is_healthy or is_settled else timings.PROBE_CONFIRM_S

@@ -26,8 +26,7 @@ from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.parsing import Manifest, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids
-from purpleflea_operator.runtime.workers import TimedReconciler, Times, work
-from purpleflea_operator.runtime.workers import Told as PassTold
+from purpleflea_operator.runtime.workers import PassEndHook, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class MetricHooks:
     """Who counts requests to Datadog, and passes."""
 
     request: Told
-    end_of_pass: PassTold
+    end_of_pass: PassEndHook
 
 
 class ObservabilityController:
@@ -109,7 +108,7 @@ class ObservabilityController:
             group.create_task(self._sweep_forever(), name="observability-sweeps")
             group.create_task(self.rollouts.run(), name="rollouts")
             for number in range(WORKERS):
-                working = work(self._queue, self.passes.reconcile)
+                working = run_worker(self._queue, self.passes.reconcile)
                 group.create_task(working, name=f"observability-{number}")
 
     async def _list(self) -> None:
@@ -120,14 +119,14 @@ class ObservabilityController:
 
     async def _sweep_forever(self) -> None:
         while True:
-            kind = await self._sweeps.take()
+            kind = await self._sweeps.get()
             try:
                 await self._list()
             except errors.ApiError as error:
                 logger.warning("sweeping is tried again", extra={"error": str(error)})
-                self._sweeps.retry(kind, hold_s=error.retry_after_s)
+                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:
-                self._sweeps.finish(kind)
+                self._sweeps.done(kind)
 
     def close(self) -> None:
         """Cancel all delays."""
@@ -150,6 +149,8 @@ def build_controller(
     resources = ResourceCache()
     access = OpenDatadog(open=organisation, urls=reach.urls)
     synchroniser = ObservabilityReconciler(cluster, resources, access, now=times.now, fleet=fleet)
-    passes = TimedReconciler(synchroniser.reconcile, clock=times.clock, tell=telling.end_of_pass)
+    passes = TimedReconciler(
+        synchroniser.reconcile, clock=times.clock, on_pass_end=telling.end_of_pass
+    )
     queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
     return ObservabilityController(cluster, resources, queue, passes, fleet)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from purpleflea_operator.api.observability import KeysSecretRef
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.datadog.client.transport import Keys
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.protocol import KubeClient
@@ -15,7 +16,7 @@ from purpleflea_operator.kube.resources import ObjectRef
 class KeysError(Exception):
     """There are no keys; `reason` is a word for programs, the text says what to do."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -33,12 +34,12 @@ async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> 
         )
     except errors.Forbidden as error:
         raise KeysError(
-            "SecretForbidden",
+            Reason.SECRET_FORBIDDEN,
             f"the operator may not read Secret {ref.name}: add it to the chart value observability.secrets",
         ) from error
     if secret is None:
         raise KeysError(
-            "SecretMissing",
+            Reason.SECRET_MISSING,
             f"Secret {ref.name} does not exist: kubectl create secret generic {ref.name}"
             f" --from-literal={ref.api_key}=... --from-literal={ref.app_key}=...",
         )
@@ -48,12 +49,14 @@ async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> 
 
 def _key(data: Mapping[str, Any], secret: str, name: str) -> str:
     if name not in data:
-        raise KeysError("KeyMissing", f"Secret {secret} has no key {name}")
+        raise KeysError(Reason.KEY_MISSING, f"Secret {secret} has no key {name}")
     try:
         text = base64.b64decode(data[name], validate=True).decode("ascii").strip()
     except (binascii.Error, UnicodeDecodeError):
         text = ""
     # Anything else could break out of the header it is sent in.
     if not text.isalnum() and not text.replace("-", "").replace("_", "").isalnum():
-        raise KeysError("KeyMissing", f"Secret {secret}: the value of {name} is no Datadog key")
+        raise KeysError(
+            Reason.KEY_MISSING, f"Secret {secret}: the value of {name} is no Datadog key"
+        )
     return text

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
@@ -128,9 +129,11 @@ class DeploymentReporter:
                 await self._announcements.event(event)
         except (errors.Forbidden, errors.Refused, errors.NotFound) as error:
             if mark.last_error != str(error):
-                self._tell("Warning", "DeploymentNotMarked", f"{mark.version}: {error}")
+                self._tell("Warning", Reason.DEPLOYMENT_NOT_MARKED, f"{mark.version}: {error}")
             return replace(mark, last_error=str(error))
-        self._tell("Normal", "DeploymentMarked", f"{spec.service} {mark.version} in {spec.env}")
+        self._tell(
+            "Normal", Reason.DEPLOYMENT_MARKED, f"{spec.service} {mark.version} in {spec.env}"
+        )
         return replace(mark, sent=True, last_error="")
 
     async def _is_told(self, mark: DeploymentMark) -> bool:
@@ -143,7 +146,7 @@ class DeploymentReporter:
             mark if item.id == mark.id else item for item in self._memory.deployments
         )
 
-    def _tell(self, kind: Any, reason: str, message: str) -> None:
+    def _tell(self, kind: Any, reason: Reason, message: str) -> None:
         self.turns.append(Event(type=kind, reason=reason, message=message))
 
 

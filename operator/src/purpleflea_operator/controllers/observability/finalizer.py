@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.credentials import KeysError
 from purpleflea_operator.controllers.observability.decisions import (
     ownership,
@@ -71,7 +72,7 @@ async def retain(scribe: ResourceWriter, why: str) -> Result:
     """Let the resource go and leave Datadog as it is."""
     if FINALIZER in scribe.finalizers:
         await scribe.tell(
-            [Event(type="Normal", reason="Retained", message=f"Datadog is left as is: {why}")]
+            [Event(type="Normal", reason=Reason.RETAINED, message=f"Datadog is left as is: {why}")]
         )
         await scribe.hold(wanted=False)
     return Result()
@@ -103,7 +104,7 @@ async def end(scribe: ResourceWriter, connect: Connect) -> Result:
     if tried_s >= timings.CLEANUP_GIVE_UP_S:
         return await _give_up(scribe, why)
     generation = scribe.resource["metadata"].get("generation", 0)
-    halt = ConditionValue(status="False", reason="Deleting", message=f"not yet removed: {why}")
+    halt = ConditionValue(status="False", reason=Reason.DELETING, message=f"not yet removed: {why}")
     standing = SyncState(generation=generation, halt=halt, removal_since=since)
     await scribe.write(remembered(scribe.status), standing)
     raise cluster_errors.Unavailable(f"Datadog: {why}", hold_s)
@@ -121,10 +122,10 @@ async def _done(scribe: ResourceWriter, remainder: Remainder, memory: ObjectRegi
     text = f"{remainder.removed} objects are removed from Datadog"
     if remainder.shared:
         text += f"; left, as another resource wants them: {status.listed(remainder.shared)}"
-    turns = [Event(type="Normal", reason="Removed", message=text)]
+    turns = [Event(type="Normal", reason=Reason.REMOVED, message=text)]
     if remainder.unproven:
         message = f"{LEFT}: {status.listed(remainder.unproven)}"
-        turns.append(Event(type="Warning", reason="LeftBehind", message=message))
+        turns.append(Event(type="Warning", reason=Reason.LEFT_BEHIND, message=message))
     names = [
         f"{entry.kind}/{entry.key} ({entry.id})"
         for entry in memory
@@ -132,7 +133,7 @@ async def _done(scribe: ResourceWriter, remainder: Remainder, memory: ObjectRegi
     ]
     if names and not (remainder.removed or remainder.unproven or remainder.shared):
         message = f"{NOTHING}: {status.listed(names)}"
-        turns.append(Event(type="Warning", reason="NothingFound", message=message))
+        turns.append(Event(type="Warning", reason=Reason.NOTHING_FOUND, message=message))
     await scribe.tell(turns)
     await scribe.hold(wanted=False)
     return Result()
@@ -150,7 +151,7 @@ async def _give_up(scribe: ResourceWriter, why: str) -> Result:
         + (f" and {len(made) - NAMED} more" if len(made) > NAMED else "")
     )
     logger.error("objects are left in Datadog", extra={"detail": text})
-    await scribe.tell([Event(type="Warning", reason="GaveUp", message=text)])
+    await scribe.tell([Event(type="Warning", reason=Reason.GAVE_UP, message=text)])
     await scribe.hold(wanted=False)
     return Result()
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from purpleflea_contract.quantities import duration
 from purpleflea_operator import timings
 from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability import finalizer
 from purpleflea_operator.controllers.observability.credentials import KeysError, read_keys
 from purpleflea_operator.controllers.observability.decisions import pending_creates, status
@@ -113,7 +114,7 @@ class ObservabilityReconciler:
         if scribe.deleted_s() is not None:
             why = f"the spec is invalid: {_in_a_line(error)}"
             return await finalizer.end(scribe, _nowhere(why))
-        halt = ConditionValue(status="False", reason="SpecInvalid", message=_in_a_line(error))
+        halt = ConditionValue(status="False", reason=Reason.SPEC_INVALID, message=_in_a_line(error))
         await self._report(scribe, remembered(scribe.status), _standing(scribe, halt=halt))
         return Result()
 
@@ -149,7 +150,7 @@ class ObservabilityReconciler:
             await organisation.validate()
         except errors.Forbidden as error:
             raise KeysError(
-                "Rejected", f"{url} refuses the keys ({error}): check spec.site and the Secret"
+                Reason.REJECTED, f"{url} refuses the keys ({error}): check spec.site and the Secret"
             ) from error
         self._keys[scribe.uid] = keys
         return organisation
@@ -179,22 +180,22 @@ class ObservabilityReconciler:
             outcome.deployed += marking.turns
         except KeysError as error:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
-            halt = replace(keys, reason="KeysInvalid")
+            halt = replace(keys, reason=Reason.KEYS_INVALID)
             await self._report(scribe, memory, replace(standing, keys=keys, halt=halt))
-            return Result(again_after_s=timings.CREDENTIALS_RETRY_S)
+            return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
-            halt = ConditionValue(status="False", reason="RateLimited", message=str(error))
+            halt = ConditionValue(status="False", reason=Reason.RATE_LIMITED, message=str(error))
             await self._report(scribe, memory, replace(standing, halt=halt))
             raise cluster_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
         except errors.DatadogError as error:
-            halt = ConditionValue(status="False", reason="Unreachable", message=str(error))
+            halt = ConditionValue(status="False", reason=Reason.UNREACHABLE, message=str(error))
             await self._report(scribe, memory, replace(standing, halt=halt))
             raise _again(str(error), memory) from error
         await self._report(scribe, memory, standing, outcome)
         if outcome.unanswered or outcome.pending:
             pending = [f"{name} may still be made" for name in outcome.pending]
             raise _again("; ".join([*outcome.unanswered, *pending]), memory)
-        return Result(again_after_s=duration(spec.resync).total_seconds() * EARLY)
+        return Result(requeue_after_s=duration(spec.resync).total_seconds() * EARLY)
 
     def _turn(self, scribe: ResourceWriter, spec: ObservabilitySpec) -> int | None:
         """The number of this look; None for a look after the spec has changed."""
@@ -216,7 +217,7 @@ class ObservabilityReconciler:
 
 def _nowhere(why: str) -> finalizer.Connect:
     async def connect() -> tuple[DatadogClient, DesiredState]:
-        raise KeysError("SpecInvalid", why)
+        raise KeysError(Reason.SPEC_INVALID, why)
 
     return connect
 

@@ -12,7 +12,7 @@ from purpleflea_operator.datadog.detection.connection import (
     ConnectionMode,
     receives_metrics,
 )
-from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent
+from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, PodSecurity
 from purpleflea_operator.datadog.detection.placement import Node
 from purpleflea_operator.parsing import Manifest, rows, table, text
 
@@ -98,11 +98,18 @@ NOT_VISIBLE = Coverage(is_visible=False)
 
 
 class NodeView(Protocol):
-    """Current nodes, and the node agents on them."""
+    """Read-only view of the nodes, the node agents on them, and the Datadog installation."""
+
+    @property
+    def facts(self) -> DatadogFacts:
+        """The facts about the Datadog installation."""
 
     @property
     def is_visible(self) -> bool:
         """Whether the operator can see nodes and the pods of node agents."""
+
+    def pod_security(self, namespace: str) -> PodSecurity:
+        """Return the Pod Security level of a namespace."""
 
     def nodes(self) -> Iterable[Node]:
         """Return all nodes."""

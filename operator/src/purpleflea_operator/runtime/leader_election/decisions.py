@@ -1,7 +1,13 @@
-"""Who works: what a replica does about the lease, from what it has seen and the time. Pure.
+"""Decisions of leader election: the next step of a replica, from the observed lease and the time. Pure.
 
-Clocks of other machines are not believed: a lease is over when its record has not changed for its duration by our own
-clock. Between the moment a leader must stop at and the moment another may start lie `lease - deadline` seconds.
+The module must not trust clocks of other machines. A standby treats the lease as expired once it has observed no change
+for the duration of the lease on its own monotonic clock. A leader stops earlier, at the renew deadline, so the two
+periods never overlap:
+
+    renewal is sent        renew deadline                      lease duration
+    |-- leader may write --|-- no replica may write (1/3) --|-- standby may acquire
+       on the leader's clock, from before the request           on the standby's clock, from the first
+                                                                observation of the renewal, which is later
 """
 
 from dataclasses import dataclass, replace
@@ -12,30 +18,30 @@ from purpleflea_operator.kube.lease import LeaseRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseConfig:
-    """Whom the lease is for, and its times in seconds."""
+    """Identity of this replica and timing of the lease."""
 
     identity: str
-    lease_s: int = 15
+    lease_duration_s: int = 15
 
     @property
-    def deadline_s(self) -> float:
-        """A leader that could not renew for this long stops."""
-        return self.lease_s * 2 / 3
+    def renew_deadline_s(self) -> float:
+        """Time without a renewal after which a leader stops."""
+        return self.lease_duration_s * 2 / 3
 
     @property
-    def renew_s(self) -> float:
-        """How often a leader renews."""
-        return self.lease_s / 3
+    def renew_interval_s(self) -> float:
+        """Interval between two renewals of a leader."""
+        return self.lease_duration_s / 3
 
     @property
-    def retry_s(self) -> float:
-        """How often, at the least, a standby looks, and a leader that could not renew tries again."""
-        return self.lease_s * 2 / 15
+    def retry_interval_s(self) -> float:
+        """Longest interval between two reads of a standby, or between two attempts of a leader after a failure."""
+        return self.lease_duration_s * 2 / 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseObservation:
-    """The record last seen, and since when it has not changed, by our own clock."""
+    """The record that was read last, and the time on our own clock since which it has not changed."""
 
     record: LeaseRecord | None
     since: float
@@ -43,85 +49,96 @@ class LeaseObservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TryAcquire:
-    """Try to become the leader by writing this record."""
+    """Write this record to become the leader."""
 
     record: LeaseRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Somebody else leads; look again after some seconds."""
+    """Another replica leads. Read the lease again after this time."""
 
     for_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renew:
-    """Write this record to go on leading."""
+    """Write this record to remain the leader."""
 
     record: LeaseRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeadershipLost:
-    """Stop: somebody else may lead now."""
+    """Stop, because another replica may lead now."""
 
-    why: str
+    reason: str
 
 
-def sight(
+def observe(
     previous: LeaseObservation | None, record: LeaseRecord | None, *, now: float
 ) -> LeaseObservation:
-    """What is seen now; a record that says the same as before keeps its age."""
+    """Return the new observation. A record with unchanged content keeps its age, even if its version changed."""
     if previous is not None and previous.record == record:
         return LeaseObservation(record=record, since=previous.since)
     return LeaseObservation(record=record, since=now)
 
 
 def next_candidate_step(
-    seen: LeaseObservation, terms: LeaseConfig, *, now: float, moment: datetime, jitter: float
+    observation: LeaseObservation,
+    config: LeaseConfig,
+    *,
+    now: float,
+    moment: datetime,
+    jitter: float,
 ) -> TryAcquire | Wait:
-    """What a standby does. `jitter` in [0, 1) spreads the looks of several; the lease's end is looked at on time."""
-    record = seen.record
+    """Return the next step of a standby.
+
+    `jitter` in [0, 1) spreads the reads of several standbys. The read at the end of the lease is not delayed.
+    """
+    record = observation.record
     if record is None:
-        return TryAcquire(record=_taken(terms, moment, transitions=0, version=""))
-    left = seen.since + record.duration_s - now
-    # Held by ourselves: we took it, and the answer was lost.
-    if record.holder in ("", terms.identity) or left <= 0:
-        # The field has 31 bits: the API server refuses a number beyond.
+        return TryAcquire(record=_acquired_record(config, moment, transitions=0, version=""))
+    remaining_s = observation.since + record.duration_s - now
+    # If the holder is this replica, it acquired the lease and the response was lost.
+    if record.holder in ("", config.identity) or remaining_s <= 0:
+        # The field is an int32. The API server rejects a larger number.
         transitions = (record.transitions + 1) % 2**31
         return TryAcquire(
-            record=_taken(terms, moment, transitions=transitions, version=record.version)
+            record=_acquired_record(config, moment, transitions=transitions, version=record.version)
         )
-    return Wait(for_s=min(terms.retry_s * (1 - jitter / 2), left))
+    return Wait(for_s=min(config.retry_interval_s * (1 - jitter / 2), remaining_s))
 
 
 def next_leader_step(
-    found: LeaseRecord | None, mine: LeaseRecord, terms: LeaseConfig, *, moment: datetime
+    current: LeaseRecord | None, last_written: LeaseRecord, config: LeaseConfig, *, moment: datetime
 ) -> Renew | LeadershipLost:
-    """What a leader does that finds `found` where it wrote `mine`."""
-    if found is None:
-        # Somebody deleted it. Of all who make it anew one succeeds; perhaps it is us.
-        return Renew(record=replace(mine, renewed_at=moment, version=""))
-    if found.holder != terms.identity:
-        return LeadershipLost(why=f"held by {found.holder or 'nobody'}")
-    return Renew(record=replace(found, renewed_at=moment))
+    """Return the next step of a leader that wrote `last_written` and now reads `current`."""
+    if current is None:
+        # The Lease was deleted. All replicas try to create it, and the API server accepts exactly one of them.
+        return Renew(record=replace(last_written, renewed_at=moment, version=""))
+    if current.holder != config.identity:
+        reason = f"held by {current.holder}" if current.holder else "released by another client"
+        return LeadershipLost(reason=reason)
+    return Renew(record=replace(current, renewed_at=moment))
 
 
-def is_ours(renewed: float | None, terms: LeaseConfig, *, now: float) -> bool:
-    """Whether the lease, last renewed at `renewed`, is surely ours."""
-    return renewed is not None and now - renewed < terms.deadline_s
+def is_held(renewed: float | None, config: LeaseConfig, *, now: float) -> bool:
+    """Return True if no other replica can hold the lease, which this replica last renewed at `renewed`."""
+    return renewed is not None and now - renewed < config.renew_deadline_s
 
 
-def released(record: LeaseRecord, *, moment: datetime) -> LeaseRecord:
-    """The record of a leader that stops: free for anybody at once."""
+def released_record(record: LeaseRecord, *, moment: datetime) -> LeaseRecord:
+    """Return the record that a stopping leader writes, so that a standby can acquire the lease at once."""
     return replace(record, holder="", duration_s=1, renewed_at=moment)
 
 
-def _taken(terms: LeaseConfig, moment: datetime, *, transitions: int, version: str) -> LeaseRecord:
+def _acquired_record(
+    config: LeaseConfig, moment: datetime, *, transitions: int, version: str
+) -> LeaseRecord:
     return LeaseRecord(
-        holder=terms.identity,
-        duration_s=terms.lease_s,
+        holder=config.identity,
+        duration_s=config.lease_duration_s,
         acquired_at=moment,
         renewed_at=moment,
         transitions=transitions,

@@ -1,7 +1,7 @@
-"""Carries out the election: looks, takes, renews, gives back, and guards the writes of a leader.
+"""Leader elector: reads, acquires, renews and releases the lease, and fences the writes of a former leader.
 
-What to do is decided in `election`. The guard answers from the clock alone: a process that was frozen finds its lease
-over before it can send anything.
+The next step is computed in `decisions`; this module must only execute it. `guard` uses only the clock, so a process
+that was frozen detects the expired lease before it sends a write.
 """
 
 import asyncio
@@ -19,165 +19,192 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):
-    """The lease is no longer surely ours: everything must stop at once."""
+    """Another replica may hold the lease, so this process must stop all writes at once."""
 
 
 class LeaderElector:
-    """One replica's part in the election."""
+    """Takes part in the election for one replica."""
 
     def __init__(
         self,
         leases: LeaseStore,
-        terms: LeaseConfig,
+        config: LeaseConfig,
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime],
         jitter: Callable[[], float],
     ) -> None:
         self._leases = leases
-        self._terms = terms
+        self._config = config
         self._clock = clock
         self._now = now
         self._jitter = jitter
-        self._seen: LeaseObservation | None = None
-        self._looked: float | None = None
-        self._renewed: float | None = None
-        self._mine: LeaseRecord | None = None
+        self._observation: LeaseObservation | None = None
+        self._contacted_at: float | None = None
+        self._renewed_at: float | None = None
+        self._last_written: LeaseRecord | None = None
 
     @property
     def is_leading(self) -> bool:
-        """Whether this replica leads, as of now."""
-        return decisions.is_ours(self._renewed, self._terms, now=self._clock())
+        """True if this replica leads at this moment."""
+        return decisions.is_held(self._renewed_at, self._config, now=self._clock())
 
     @property
-    def looked_s(self) -> float:
-        """Seconds since the lease was last read or written."""
-        return float("inf") if self._looked is None else self._clock() - self._looked
+    def since_contact_s(self) -> float:
+        """Seconds since the lease was last read or written, or infinity if it never was."""
+        return float("inf") if self._contacted_at is None else self._clock() - self._contacted_at
 
     def guard(self) -> None:
-        """Let a write pass.
+        """Check that this replica may write. Called directly before a write is sent.
 
         Raises:
-            Fenced: The lease is not surely ours.
+            Fenced: Another replica may hold the lease.
         """
         if not self.is_leading:
-            raise errors.Fenced("the lease is no longer surely ours: nothing is sent")
+            raise errors.Fenced("write not sent: another replica may hold the lease")
 
     async def acquire(self) -> None:
-        """Stand by until this replica leads.
+        """Wait until this replica leads. Failed requests that may succeed later are retried.
 
         Raises:
-            Forbidden: There is no right to the lease.
-            NotFound: Its namespace does not exist.
-            Invalid: The API server refuses the lease.
+            Forbidden: The permission for the Lease is missing.
+            NotFound: The namespace of the Lease does not exist.
+            Invalid: The API server rejects the Lease.
         """
-        hindrance = ""
+        failure = ""
         while True:
             try:
-                wait_s = await self._look()
-                hindrance = ""
+                wait_s = await self._try_acquire()
+                failure = ""
             except (errors.Transient, TimeoutError) as error:
-                if not hindrance:
-                    logger.warning("the lease cannot be read", extra={"error": str(error)})
-                hindrance, wait_s = str(error) or "timeout", self._terms.retry_s
+                if not failure:
+                    logger.warning(
+                        "the lease cannot be read or written; retrying",
+                        extra={"error": str(error) or "timeout"},
+                    )
+                failure, wait_s = str(error) or "timeout", self._config.retry_interval_s
             if wait_s is None:
-                logger.info("leading", extra={"identity": self._terms.identity})
+                logger.info(
+                    "acquired the lease; leading", extra={"identity": self._config.identity}
+                )
                 return
             await asyncio.sleep(wait_s)
 
-    async def _look(self) -> float | None:
-        """Look once, and take the lease where it is free. Returns how long to wait; None: it is ours."""
+    async def _try_acquire(self) -> float | None:
+        """Read the lease and acquire it if it is free. Return the time until the next read, or None if acquired."""
         async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
             record = await self._leases.read()
-        before = self._seen
-        self._looked = self._clock()
-        self._seen = decisions.sight(before, record, now=self._looked)
+        previous = self._observation
+        self._contacted_at = self._clock()
+        self._observation = decisions.observe(previous, record, now=self._contacted_at)
         step = decisions.next_candidate_step(
-            self._seen, self._terms, now=self._looked, moment=self._now(), jitter=self._jitter()
+            self._observation,
+            self._config,
+            now=self._contacted_at,
+            moment=self._now(),
+            jitter=self._jitter(),
         )
         match step:
             case decisions.Wait(for_s=seconds):
-                if _holder(before) != _holder(self._seen):
-                    logger.info("standing by", extra={"leader": _holder(self._seen)})
+                if _holder(previous) != _holder(self._observation):
+                    logger.info(
+                        "standing by; another replica leads",
+                        extra={"leader": _holder(self._observation)},
+                    )
                 return seconds
             case decisions.TryAcquire(record=wanted):
                 try:
                     await self._write(wanted)
                 except errors.Conflict:
-                    return self._terms.retry_s * self._jitter()
+                    return self._config.retry_interval_s * self._jitter()
                 return None
 
-    async def keep(self) -> None:
-        """Renew until cancelled.
+    async def keep_renewing(self) -> None:
+        """Renew the lease until canceled.
 
         Raises:
-            LeaseLostError: It could not be renewed in time, or another replica leads.
+            LeaseLostError: The lease was not renewed before the deadline, or another replica leads.
         """
-        wait_s = self._terms.renew_s
+        wait_s = self._config.renew_interval_s
         while True:
             await asyncio.sleep(wait_s)
             if not self.is_leading:
-                raise LeaseLostError(f"not renewed for {self._terms.deadline_s:g} s")
+                raise LeaseLostError(f"not renewed for {self._config.renew_deadline_s:g} s")
             try:
                 await self._renew()
-                wait_s = min(self._terms.renew_s, self._left_s())
+                wait_s = min(self._config.renew_interval_s, self._remaining_s())
             except (errors.ApiError, TimeoutError) as error:
-                logger.warning("the lease is not renewed", extra={"error": str(error) or "timeout"})
-                wait_s = min(self._terms.retry_s * (1 - self._jitter() / 2), self._left_s())
+                logger.warning(
+                    "renewing the lease failed; retrying until the renew deadline",
+                    extra={"error": str(error) or "timeout"},
+                )
+                wait_s = min(
+                    self._config.retry_interval_s * (1 - self._jitter() / 2), self._remaining_s()
+                )
 
     async def release(self) -> None:
-        """Give the lease back, where it is ours, so that others need not wait for its end; at best effort."""
+        """Release the lease if this replica holds it, so that a standby need not wait until it expires.
+
+        Errors are only logged, because the lease then expires.
+        """
         if not self.is_leading:
             return
-        self._renewed = None
+        # The guard must reject writes before the release is sent, because a standby acquires a free lease at once.
+        self._renewed_at = None
         try:
             async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
-                found = await self._leases.read()
-                if found is not None and found.holder == self._terms.identity:
-                    await self._leases.write(decisions.released(found, moment=self._now()))
+                current = await self._leases.read()
+                if current is not None and current.holder == self._config.identity:
+                    await self._leases.write(decisions.released_record(current, moment=self._now()))
                     logger.info("lease released")
         except (errors.ApiError, TimeoutError) as error:
-            logger.warning("the lease is not released", extra={"error": str(error) or "timeout"})
+            logger.warning(
+                "releasing the lease failed; a standby takes over when it expires",
+                extra={"error": str(error) or "timeout"},
+            )
 
     async def _renew(self) -> None:
-        if self._mine is None:
-            raise LeaseLostError("never held")
+        if self._last_written is None:
+            raise LeaseLostError("the lease was never acquired")
         try:
-            await self._follow(self._mine)
+            await self._renew_after(self._last_written)
         except errors.Conflict:
-            # Perhaps our own write, whose answer was lost.
+            # The conflict may come from our own last renewal if its response was lost. The content decides.
             async with asyncio.timeout(self._request_timeout_s()):
-                found = await self._leases.read()
-            await self._follow(found)
+                current = await self._leases.read()
+            await self._renew_after(current)
         except errors.NotFound:
-            await self._follow(None)
+            await self._renew_after(None)
 
-    async def _follow(self, found: LeaseRecord | None) -> None:
-        """Renew, where `found` is what the lease says."""
-        if self._mine is None:
-            raise LeaseLostError("never held")
-        match decisions.next_leader_step(found, self._mine, self._terms, moment=self._now()):
-            case decisions.LeadershipLost(why=why):
-                raise LeaseLostError(why)
+    async def _renew_after(self, current: LeaseRecord | None) -> None:
+        """Renew the lease, of which `current` is the present record."""
+        if self._last_written is None:
+            raise LeaseLostError("the lease was never acquired")
+        match decisions.next_leader_step(
+            current, self._last_written, self._config, moment=self._now()
+        ):
+            case decisions.LeadershipLost(reason=reason):
+                raise LeaseLostError(reason)
             case decisions.Renew(record=record):
                 await self._write(record)
 
     async def _write(self, record: LeaseRecord) -> None:
-        # Counted from before the request: others count from when they see its effect, which is later.
+        # The time before the request counts: a standby counts from its first observation of the write, which is later.
+        # If the response is late, this replica therefore stops too early rather than too late.
         began = self._clock()
         async with asyncio.timeout(self._request_timeout_s()):
-            self._mine = await self._leases.write(record)
-        self._renewed = self._looked = began
+            self._last_written = await self._leases.write(record)
+        self._renewed_at = self._contacted_at = began
 
     def _request_timeout_s(self) -> float:
-        if self._renewed is None:
+        if self._renewed_at is None:
             return timings.LEASE_REQUEST_TIMEOUT_S
-        return max(0.0, min(timings.LEASE_REQUEST_TIMEOUT_S, self._left_s()))
+        return max(0.0, min(timings.LEASE_REQUEST_TIMEOUT_S, self._remaining_s()))
 
-    def _left_s(self) -> float:
-        """Seconds for which the lease is still surely ours."""
-        renewed = self._renewed if self._renewed is not None else float("-inf")
-        return max(0.0, renewed + self._terms.deadline_s - self._clock())
+    def _remaining_s(self) -> float:
+        """Return the time until the renew deadline."""
+        renewed = self._renewed_at if self._renewed_at is not None else float("-inf")
+        return max(0.0, renewed + self._config.renew_deadline_s - self._clock())
 
 
 def _holder(seen: LeaseObservation | None) -> str:

@@ -1,4 +1,4 @@
-"""The Datadog installation as it is followed: how often is asked, and what is known when that fails."""
+"""Discovery of the Datadog installation: how often Services are read, and the facts if a read fails."""
 
 import pytest
 
@@ -12,12 +12,12 @@ from support.installations import a_node_agent, helm
 
 
 class Services:
-    """A cluster that knows Services; the first questions may fail."""
+    """A cluster with one Service; the first reads can fail."""
 
     def __init__(self):
         self.found = a_local_service()
         self.failures = 0
-        self.asked = 0
+        self.reads = 0
 
     async def get(self, ref):
         assert (ref.kind, ref.namespace, ref.name) == (
@@ -25,10 +25,10 @@ class Services:
             "datadog",
             "datadog-agent",
         )
-        self.asked += 1
+        self.reads += 1
         if self.failures:
             self.failures -= 1
-            raise errors.ApiError("it is away")
+            raise errors.ApiError("unavailable")
         return self.found
 
 
@@ -50,7 +50,7 @@ def clock():
 
 
 @pytest.fixture
-def terrain(clock):
+def nodes(clock):
     return NodeInventory(clock=clock)
 
 
@@ -62,8 +62,8 @@ def cache():
 
 
 @pytest.fixture
-def installation(services, cache, terrain, clock):
-    return DatadogDiscovery(services, cache, terrain, clock=clock)
+def discovery(services, cache, nodes, clock):
+    return DatadogDiscovery(services, cache, nodes, clock=clock)
 
 
 def version(number, **changes):
@@ -72,52 +72,50 @@ def version(number, **changes):
     return found
 
 
-async def test_a_service_is_asked_for_once_per_version_of_its_daemon_set(
-    installation, services, cache, terrain
+async def test_a_service_is_read_once_per_generation_of_its_daemon_set(
+    discovery, services, cache, nodes
 ):
-    assert await installation.observe()
-    assert terrain.facts.node_agent.service.name == "datadog-agent"
+    assert await discovery.discover()
+    assert nodes.facts.node_agent.service.name == "datadog-agent"
     cache.put(version(2, ready=1))
-    await installation.observe()
-    assert services.asked == 1
+    await discovery.discover()
+    assert services.reads == 1
     cache.put(version(3, generation=2))
-    await installation.observe()
-    assert services.asked == 2
+    await discovery.discover()
+    assert services.reads == 2
 
 
 @pytest.mark.parametrize("now", [None, a_local_service(policy="Cluster")], ids=["gone", "Cluster"])
-async def test_a_service_that_is_gone_or_leaves_the_node_is_seen_after_a_while(
-    installation, services, terrain, clock, now
+async def test_a_deleted_or_cluster_wide_service_is_noticed_after_the_recheck_interval(
+    discovery, services, nodes, clock, now
 ):
-    await installation.observe()
+    await discovery.discover()
     services.found = now
-    assert not await installation.observe()
+    assert not await discovery.discover()
     clock.now += timings.SERVICE_RECHECK_S
-    assert await installation.observe()
-    assert terrain.facts.node_agent.service is None
+    assert await discovery.discover()
+    assert nodes.facts.node_agent.service is None
 
 
-async def test_what_is_known_stays_while_the_service_cannot_be_asked_for(
-    installation, services, terrain, clock
-):
-    await installation.observe()
-    before = terrain.facts
+async def test_the_facts_stay_while_the_service_cannot_be_read(discovery, services, nodes, clock):
+    await discovery.discover()
+    before = nodes.facts
     clock.now += timings.SERVICE_RECHECK_S
     services.failures = 1
     with pytest.raises(errors.ApiError):
-        await installation.observe()
-    assert terrain.facts == before
-    assert not await installation.observe()
-    assert services.asked == 3
+        await discovery.discover()
+    assert nodes.facts == before
+    assert not await discovery.discover()
+    assert services.reads == 3
 
 
-async def test_node_agents_of_an_extended_daemon_set_are_noticed(installation, terrain):
+async def test_node_agents_of_an_extended_daemon_set_are_detected(discovery, nodes):
     of = {"of": helm(), "owner": "ExtendedDaemonSetReplicaSet"}
-    assert terrain.note(resources.POD, a_node_agent("node-1", **of)).everywhere
-    assert not terrain.note(resources.POD, a_node_agent("node-2", **of)).everywhere
-    await installation.observe()
-    assert terrain.facts.is_extended
+    assert nodes.upsert(resources.POD, a_node_agent("node-1", **of)).everywhere
+    assert not nodes.upsert(resources.POD, a_node_agent("node-2", **of)).everywhere
+    await discovery.discover()
+    assert nodes.facts.is_extended
     uids = [a_node_agent(name, **of)["metadata"]["uid"] for name in ("node-1", "node-2")]
-    assert not terrain.forget(resources.POD, uids[0]).everywhere
-    assert terrain.forget(resources.POD, uids[1]).everywhere
-    assert not terrain.is_extended
+    assert not nodes.delete(resources.POD, uids[0]).everywhere
+    assert nodes.delete(resources.POD, uids[1]).everywhere
+    assert not nodes.is_extended

@@ -23,45 +23,42 @@ def an_agent_in(namespace, *, age=0, uid=None, name="momentum", **spec):
     return found
 
 
-def spaces(claims):
+def namespaces(claims):
     return [claim.namespace for claim in claims]
 
 
 def an_index(*running):
-    """An index; the agents of these namespaces run."""
+    """Return an index in which the agents of these namespaces run."""
     return IdentityIndex(lambda claim: claim.namespace in running)
 
 
-def rival(index, namespace):
-    found = index.rival(f"uid-{namespace}")
+def holder(index, namespace):
+    found = index.holder_other_than(f"uid-{namespace}")
     return found.namespace if found else None
 
 
-def test_of_two_that_do_not_run_the_younger_has_a_rival_and_the_older_none():
+def test_if_neither_agent_runs_the_older_one_holds_the_identities():
     index = an_index()
-    assert index.note(an_agent_in("young")) == []
-    assert index.note(an_agent_in("old", age=5)) == []
-    assert (rival(index, "young"), rival(index, "old")) == ("old", None)
+    assert index.upsert(an_agent_in("young")) == []
+    assert index.upsert(an_agent_in("old", age=5)) == []
+    assert (holder(index, "young"), holder(index, "old")) == ("old", None)
 
 
-def test_who_may_start_keeps_the_identities_whoever_comes_later():
+def test_a_holder_keeps_the_identities_if_an_older_agent_is_added():
     index = an_index()
-    index.note(an_agent_in("one", uid="b"))
-    assert index.rival("b") is None
-    assert index.note(an_agent_in("same-second", uid="a")) == []
-    assert index.note(an_agent_in("old", age=5)) == []
-    assert [index.rival(uid) and index.rival(uid).namespace for uid in ("b", "a", "uid-old")] == [
-        None,
-        "one",
-        "one",
-    ]
+    index.upsert(an_agent_in("one", uid="b"))
+    assert index.holder_other_than("b") is None
+    assert index.upsert(an_agent_in("same-second", uid="a")) == []
+    assert index.upsert(an_agent_in("old", age=5)) == []
+    holders = [index.holder_other_than(uid) for uid in ("b", "a", "uid-old")]
+    assert [item and item.namespace for item in holders] == [None, "one", "one"]
 
 
-def test_after_a_restart_who_runs_has_them_whatever_the_ages():
+def test_after_a_restart_the_running_agent_holds_the_identities():
     index = an_index("young")
-    index.note(an_agent_in("old", age=5))
-    index.note(an_agent_in("young"))
-    assert (rival(index, "old"), rival(index, "young")) == ("young", None)
+    index.upsert(an_agent_in("old", age=5))
+    index.upsert(an_agent_in("young"))
+    assert (holder(index, "old"), holder(index, "young")) == ("young", None)
 
 
 @pytest.mark.parametrize(
@@ -74,75 +71,75 @@ def test_after_a_restart_who_runs_has_them_whatever_the_ages():
         {"replicas": 0},
     ],
 )
-def test_another_name_env_or_service_or_no_identity_at_all_is_no_duplicate(apart):
+def test_agents_with_another_name_env_or_service_do_not_conflict(apart):
     index = an_index()
-    index.note(an_agent_in("old", age=5))
-    index.note(an_agent_in("young", **apart))
-    assert rival(index, "young") is None
+    index.upsert(an_agent_in("old", age=5))
+    index.upsert(an_agent_in("young", **apart))
+    assert holder(index, "young") is None
 
 
-def test_what_is_left_out_is_the_default():
+def test_omitted_fields_have_their_defaults():
     index = an_index()
     written = {"env": "production", "service": "purpleflea-trading-agent"}
-    index.note(an_agent_in("old", age=5, datadog=written))
-    index.note(an_agent_in("young"))
-    assert rival(index, "young") == "old"
+    index.upsert(an_agent_in("old", age=5, datadog=written))
+    index.upsert(an_agent_in("young"))
+    assert holder(index, "young") == "old"
 
 
-def test_the_others_are_called_when_the_one_that_has_them_goes_or_moves():
+def test_other_agents_are_affected_if_the_holder_is_deleted_or_changes_its_identity():
     index = an_index()
     for age, namespace in ((5, "first"), (4, "second"), (3, "third")):
-        index.note(an_agent_in(namespace, age=age))
-    assert rival(index, "third") == "first"
+        index.upsert(an_agent_in(namespace, age=age))
+    assert holder(index, "third") == "first"
     moved = an_agent_in("first", age=5, datadog={"env": "staging"})
-    assert spaces(index.note(moved)) == ["second", "third"]
-    assert (rival(index, "third"), rival(index, "second")) == ("second", None)
-    assert spaces(index.drop("uid-second")) == ["third"]
-    assert index.drop("uid-second") == []
-    assert rival(index, "third") is None
+    assert namespaces(index.upsert(moved)) == ["second", "third"]
+    assert (holder(index, "third"), holder(index, "second")) == ("second", None)
+    assert namespaces(index.delete("uid-second")) == ["third"]
+    assert index.delete("uid-second") == []
+    assert holder(index, "third") is None
 
 
-def test_one_behind_that_goes_concerns_nobody():
+def test_the_deletion_of_an_agent_without_identities_affects_no_other():
     index = an_index()
-    index.note(an_agent_in("first", age=5))
-    index.note(an_agent_in("second"))
-    assert index.drop("uid-second") == []
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
+    assert index.delete("uid-second") == []
 
 
-def test_an_unchanged_agent_concerns_nobody():
+def test_an_unchanged_agent_affects_no_other():
     index = an_index()
-    index.note(an_agent_in("first", age=5))
-    index.note(an_agent_in("second"))
-    assert index.note(an_agent_in("first", age=5)) == []
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
+    assert index.upsert(an_agent_in("first", age=5)) == []
 
 
-def test_a_sweep_forgets_those_that_are_gone():
+def test_pruning_removes_agents_that_are_gone():
     index = an_index()
-    index.note(an_agent_in("first", age=5))
-    index.note(an_agent_in("second"))
-    assert rival(index, "second") == "first"
-    assert spaces(index.keep_only(["uid-second"])) == ["second"]
-    assert rival(index, "second") is None
+    index.upsert(an_agent_in("first", age=5))
+    index.upsert(an_agent_in("second"))
+    assert holder(index, "second") == "first"
+    assert namespaces(index.prune(["uid-second"])) == ["second"]
+    assert holder(index, "second") is None
 
 
 @given(st.permutations(range(6)), st.sets(st.integers(0, 5)))
-def test_the_order_in_which_agents_are_heard_of_decides_nothing(order, gone):
+def test_the_sequence_of_events_does_not_decide_the_holder(sequence, gone):
     index = an_index()
-    for number in order:
-        index.note(an_agent_in(f"n{number}", age=number))
+    for number in sequence:
+        index.upsert(an_agent_in(f"n{number}", age=number))
     for number in gone:
-        index.drop(f"uid-n{number}")
+        index.delete(f"uid-n{number}")
     left = sorted(set(range(6)) - gone, reverse=True)
     expected = {number: None if number == left[0] else f"n{left[0]}" for number in left}
-    assert {number: rival(index, f"n{number}") for number in left} == expected
+    assert {number: holder(index, f"n{number}") for number in left} == expected
 
 
-def duplicate(*, rival="old/momentum", live=None, allow=False, **changes):
-    """An agent whose identities belong to `rival` already, with a StatefulSet of `live` replicas."""
+def duplicate(*, holder="old/momentum", live=None, allow=False, **changes):
+    """An agent whose identities belong to another agent, `holder`, with a StatefulSet of `live` replicas."""
     return observed_state(
         spec={"datadog": {"duplicateIdentity": "Allow"} if allow else {}},
         stateful_set=None if live is None else a_stateful_set(live),
-        rival=rival,
+        conflicting_agent=holder,
         **changes,
     )
 
@@ -150,7 +147,7 @@ def duplicate(*, rival="old/momentum", live=None, allow=False, **changes):
 @pytest.mark.parametrize(
     ("observed", "condition", "replicas"),
     [
-        (duplicate(rival=""), ("False", "Unique"), 3),
+        (duplicate(holder=""), ("False", "Unique"), 3),
         (duplicate(), ("True", "NotStarted"), 0),
         (duplicate(live=0), ("True", "NotStarted"), 0),
         (duplicate(live=2), ("True", "AlreadyRunning"), 2),
@@ -159,23 +156,29 @@ def duplicate(*, rival="old/momentum", live=None, allow=False, **changes):
         (duplicate(pods=[a_pod("momentum-1")]), ("True", "AlreadyRunning"), 2),
     ],
 )
-def test_a_duplicate_is_not_started_and_what_runs_is_left_alone(observed, condition, replicas):
+def test_a_duplicate_is_not_started_and_running_pods_stay(observed, condition, replicas):
     found = duplicate_identity(observed)
     assert (found.status, found.reason) == condition
     assert effective_agent(observed, observed.agent).spec.replicas == replicas
 
 
-def test_what_lies_outside_the_watched_namespaces_is_not_guessed():
-    bound = duplicate_identity(replace(duplicate(rival=""), sees_all=False))
+def test_agents_outside_the_watched_namespaces_are_unknown():
+    bound = duplicate_identity(replace(duplicate(holder=""), sees_all_namespaces=False))
     assert (bound.status, bound.reason) == ("Unknown", "NotVisible")
-    assert duplicate_identity(replace(duplicate(), sees_all=False)).reason == "NotStarted"
+    assert (
+        duplicate_identity(replace(duplicate(), sees_all_namespaces=False)).reason == "NotStarted"
+    )
     unseen = status.next_status(
-        {}, replace(duplicate(rival="", live=3), sees_all=False), (bound,), name="m", now=NOW
+        {},
+        replace(duplicate(holder="", live=3), sees_all_namespaces=False),
+        (bound,),
+        name="m",
+        now=NOW,
     )
     assert transitions({}, unseen) == ()
 
 
-def test_one_that_is_not_started_is_not_ready_and_says_what_to_do():
+def test_a_duplicate_that_is_not_started_is_not_ready_and_has_a_remedy():
     found = {item.type: item for item in summary.findings(duplicate(live=0))}
     ready = found["Ready"]
     assert (ready.status, ready.reason) == ("False", "DuplicateIdentity")
@@ -183,15 +186,15 @@ def test_one_that_is_not_started_is_not_ready_and_says_what_to_do():
     assert "spec.datadog.duplicateIdentity" in ready.message
 
 
-def test_an_invalid_spec_is_no_duplicate():
+def test_an_invalid_spec_is_not_a_duplicate():
     assert duplicate_identity(replace(duplicate(), agent=None)).reason == "Unique"
 
 
-def test_a_duplicate_is_bad_news_and_its_end_is_good_news():
+def test_a_duplicate_causes_a_warning_and_its_end_a_normal_event():
     def written(observed, before):
         return status.next_status(before, observed, summary.findings(observed), name="m", now=NOW)
 
-    unique, twice = written(duplicate(rival="", live=3), {}), written(duplicate(live=3), {})
+    unique, twice = written(duplicate(holder="", live=3), {}), written(duplicate(live=3), {})
     assert [item.reason for item in transitions({}, unique) if "Duplicate" in item.reason] == []
     assert [(item.type, item.reason) for item in transitions(unique, twice)] == [
         ("Warning", "DuplicateIdentityAlreadyRunning")

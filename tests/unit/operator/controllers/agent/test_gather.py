@@ -1,10 +1,21 @@
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pytest
 
-from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_contract import control
 from purpleflea_operator.controllers.agent.conditions.telemetry import telemetry_ready
-from purpleflea_operator.controllers.agent.decisions.gather import world_of
+from purpleflea_operator.controllers.agent.decisions.connection_choice import (
+    SlotUse,
+    decide,
+    slot_use,
+)
+from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    PassOutcome,
+    with_outcome,
+)
+from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
@@ -17,44 +28,49 @@ from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.children import children
-from purpleflea_operator.manifests.metadata import Agent, Defaults
-from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, a_spec, an_agent
-from support.installations import a_node, a_terrain, helm
+from purpleflea_operator.manifests.metadata import Defaults
+from support.builders import LOCAL_SERVICES, a_datadog_daemon_set, a_pod, an_agent
+from support.installations import a_node, a_node_inventory, helm
+from support.observed_states import agent_value
 
-KEY = NamespacedName("trading", "momentum")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
-def a_cache(*, owner="agent-uid", way=HOST_IP):
-    spec = AgentSpec.model_validate(a_spec())
-    agent = Agent(namespace="trading", name="momentum", uid=owner, generation=1, spec=spec)
+def a_cache(*, owner="agent-uid", connection=HOST_IP):
+    agent = agent_value(uid=owner)
     cache = ObjectCache()
-    for number, item in enumerate(children(agent, Defaults(image="agent:1"), way)):
+    for number, item in enumerate(children(agent, Defaults(image="agent:1"), connection)):
         identity = {"uid": f"child-{number}", "resourceVersion": "1"}
         cache.put({**item, "metadata": {**item["metadata"], **identity}})
     cache.put(a_pod())
     return cache
 
 
-def test_the_world_holds_the_children_and_pods_of_the_agent():
-    world = world_of(a_cache(), KEY, an_agent(), a_terrain(), now=NOW)
-    assert sorted(kind for kind, _ in world.children) == [
+def gathered(cache=None, resource=None, nodes=None):
+    """Return what is gathered from the cache; by default that of an agent with children and a pod."""
+    surroundings = Surroundings(nodes=nodes or a_node_inventory())
+    return gather(resource or an_agent(), cache or a_cache(), surroundings, now=NOW)
+
+
+def test_the_state_has_the_children_and_pods_of_the_agent():
+    observed = gathered()
+    assert sorted(kind for kind, _ in observed.children) == [
         "ConfigMap",
         "NetworkPolicy",
         "StatefulSet",
     ]
-    assert [pod.name for pod in world.pods] == ["momentum-0"]
+    assert [pod.name for pod in observed.pods] == ["momentum-0"]
 
 
-def test_children_of_a_former_incarnation_do_not_count():
-    assert world_of(a_cache(owner="older"), KEY, an_agent(), a_terrain(), now=NOW).children == {}
+def test_children_of_a_deleted_agent_of_the_same_name_are_left_out():
+    assert gathered(a_cache(owner="older"), an_agent()).children == {}
 
 
 def test_an_invalid_spec_names_the_field():
-    world = world_of(a_cache(), KEY, an_agent(markets=[]), a_terrain(), now=NOW)
-    assert world.agent is None
-    assert world.invalid.startswith("spec.markets")
+    observed = gathered(a_cache(), an_agent(markets=[]))
+    assert observed.agent is None
+    assert observed.invalid.startswith("spec.markets")
 
 
 @pytest.mark.parametrize(
@@ -68,134 +84,168 @@ def test_an_invalid_spec_names_the_field():
         (None, None),
     ],
 )
-def test_only_an_order_to_stop_is_read_from_an_invalid_spec(trading, order):
+def test_only_a_request_to_stop_is_read_from_an_invalid_spec(trading, order):
     resource = an_agent(markets=[])
     resource["spec"]["trading"] = trading
-    assert world_of(a_cache(), KEY, resource, a_terrain(), now=NOW).stop_order == order
+    assert gathered(a_cache(), resource).stop_mode == order
 
 
-def test_the_connection_is_what_is_found_now():
+def test_the_connection_follows_the_current_installation():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
-    world = world_of(a_cache(), KEY, an_agent(), a_terrain(found), now=NOW)
-    assert world.connection == selected_connection(found, "Auto")
+    observed = gathered(a_cache(), an_agent(), a_node_inventory(found))
+    assert observed.connection == selected_connection(found, "Auto")
 
 
-def test_the_connection_is_remembered_while_no_node_agent_is_there():
-    assert world_of(a_cache(), KEY, an_agent(), a_terrain(), now=NOW).connection == HOST_IP
+def test_the_connection_is_kept_while_there_is_no_node_agent():
+    assert gathered().connection == HOST_IP
 
 
-def test_an_invalid_spec_leaves_agents_the_connection_that_they_have():
+def test_an_agent_with_an_invalid_spec_keeps_its_connection():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
-    world = world_of(a_cache(), KEY, an_agent(markets=[]), a_terrain(found), now=NOW)
-    assert world.connection == HOST_IP
+    observed = gathered(a_cache(), an_agent(markets=[]), a_node_inventory(found))
+    assert observed.connection == HOST_IP
 
 
-def test_a_disabled_connection_is_not_remembered():
+def test_a_disabled_connection_is_not_kept():
     agent = an_agent(datadog={"connection": "Disabled"})
-    assert (
-        world_of(a_cache(), KEY, agent, a_terrain(), now=NOW).connection.mode is ConnectionMode.NONE
-    )
+    assert gathered(a_cache(), agent).connection.mode is ConnectionMode.NONE
 
 
 @pytest.mark.parametrize(
     ("when_missing", "mode"), [("Warn", ConnectionMode.NONE), ("Hold", ConnectionMode.SOCKET)]
 )
-def test_a_namespace_that_came_to_forbid_sockets_ends_them_where_nobody_would_wait(
+def test_a_socket_that_the_namespace_now_forbids_is_kept_only_if_agents_would_wait(
     when_missing, mode
 ):
-    terrain = a_terrain()
+    nodes = a_node_inventory()
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": "trading", "uid": "n", "labels": labels}
-    terrain.note(resources.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
+    nodes.upsert(resources.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
     had = Connection(mode=ConnectionMode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
     agent = an_agent(datadog={"whenMissing": when_missing})
-    assert world_of(a_cache(way=had), KEY, agent, terrain, now=NOW).connection.mode is mode
+    assert gathered(a_cache(connection=had), agent, nodes).connection.mode is mode
 
 
+KINDS = (*resources.CHILDREN, resources.POD)
+ACTIVE = control.Acknowledgement(mode=control.Mode.ACTIVE, at_rest=False)
 MOVED = datadog_facts([helm(dogstatsd_host_port=True, dogstatsd_port=8225)], {})
-OTHER = NamespacedName("trading", "other")
 
 
 def a_settled_agent(generation=1, **changes):
     return {**an_agent(**changes), "status": {"observedGeneration": generation}}
 
 
-def a_terrain_where_another_agent_restarts():
-    found = a_terrain(MOVED)
-    found.turns.take(OTHER)
-    return found
+def a_cache_with_status(status, generation=1):
+    """Return a cache in which the StatefulSet has the best connection and this status."""
+    cache = a_cache(connection=selected_connection(MOVED, "HostIP"))
+    (stored,) = cache.owned(resources.STATEFUL_SET, NamespacedName("trading", "momentum"))
+    metadata = {**stored["metadata"], "generation": generation, "resourceVersion": "2"}
+    cache.put({**stored, "metadata": metadata, "status": status})
+    return cache
 
 
-def test_another_connection_waits_for_its_turn():
-    terrain = a_terrain_where_another_agent_restarts()
-    called = []
-    terrain.turns.concern = called.append
-    world = world_of(a_cache(), KEY, a_settled_agent(), terrain, now=NOW)
-    assert (world.connection.dogstatsd_port, world.connection.refusal) == (
-        8125,
-        Refusal.RESTART_BUDGET,
-    )
-    finding = telemetry_ready(world)
+def test_the_current_and_the_best_connection_are_reported():
+    observed = gathered(a_cache(), a_settled_agent(), a_node_inventory(MOVED))
+    assert observed.current_connection == HOST_IP
+    assert observed.connection.dogstatsd_port == 8225
+
+
+def test_an_agent_needs_a_slot_to_switch_and_keeps_its_connection_without_one():
+    nodes = a_node_inventory(MOVED)
+    nodes.upsert(resources.NODE, a_node("node-1"))
+    observed = gathered(a_cache(), a_settled_agent(), nodes)
+    assert slot_use(observed) is SlotUse.ACQUIRE
+    assert decide(observed, slot_free=True) is observed.connection
+    kept = decide(observed, slot_free=False)
+    assert (kept.dogstatsd_port, kept.refusal) == (8125, Refusal.RESTART_BUDGET)
+    outcome = PassOutcome(connection=kept, children=dict(observed.children))
+    after = with_outcome(observed, outcome)
+    assert (after.connection, after.coverage) == (kept, observed.current_coverage)
+    assert [item.node for item in after.coverage.uncovered] == ["node-1"]
+    finding = telemetry_ready(after)
     assert (finding.status, finding.reason) == ("Unknown", "WaitingForAgents")
-    terrain.turns.leave(OTHER)
-    assert called == [KEY]
-    world = world_of(a_cache(), KEY, a_settled_agent(), terrain, now=NOW)
-    assert world.connection.dogstatsd_port == 8225
 
 
 @pytest.mark.parametrize(
-    ("status", "generation", "is_over"),
+    ("status", "generation", "use"),
     [
-        ({}, 1, False),
-        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}, 1, True),
-        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}, 2, False),
-        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 0}, 1, False),
-        ({"observedGeneration": 1, "updatedReplicas": 0, "readyReplicas": 1}, 1, False),
+        ({}, 1, SlotUse.HOLD),
+        (
+            {"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1},
+            1,
+            SlotUse.RELEASE,
+        ),
+        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}, 2, SlotUse.HOLD),
+        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 0}, 1, SlotUse.HOLD),
+        ({"observedGeneration": 1, "updatedReplicas": 0, "readyReplicas": 1}, 1, SlotUse.HOLD),
     ],
 )
-def test_a_turn_is_over_when_all_pods_are_back(status, generation, is_over):
-    terrain = a_terrain(MOVED)
-    cache = a_cache(way=selected_connection(MOVED, "HostIP"))
-    (found,) = cache.owned(resources.STATEFUL_SET, KEY)
-    metadata = {**found["metadata"], "generation": generation, "resourceVersion": "2"}
-    cache.put({**found, "metadata": metadata, "status": status})
-    terrain.turns.take(KEY)
-    world_of(cache, KEY, a_settled_agent(), terrain, now=NOW)
-    assert terrain.turns.take(OTHER) is is_over
+def test_an_agent_holds_its_slot_until_all_pods_are_ready_again(status, generation, use):
+    cache = a_cache_with_status(status, generation)
+    observed = gathered(cache, a_settled_agent(), a_node_inventory(MOVED))
+    assert slot_use(observed) is use
+    assert decide(observed, slot_free=True).dogstatsd_port == 8225
 
 
 @pytest.mark.parametrize(
-    ("agent", "way"),
+    ("agent", "current"),
     [
         pytest.param(a_settled_agent(generation=0), HOST_IP, id="changed by the user"),
+        pytest.param(a_settled_agent(markets=[]), HOST_IP, id="invalid"),
         pytest.param(
             a_settled_agent(datadog={"whenMissing": "Hold"}), NO_CONNECTION, id="held without one"
         ),
     ],
 )
-def test_who_need_not_wait_for_a_turn(agent, way):
-    terrain = a_terrain_where_another_agent_restarts()
-    world = world_of(a_cache(way=way), KEY, agent, terrain, now=NOW)
-    assert world.connection.dogstatsd_port == 8225
+def test_agents_that_need_no_slot(agent, current):
+    observed = gathered(a_cache(connection=current), agent, a_node_inventory(MOVED))
+    assert slot_use(observed) is SlotUse.NONE
+    expected = 8125 if observed.agent is None else 8225
+    assert decide(observed, slot_free=True).dogstatsd_port == expected
 
 
-def test_agents_without_a_connection_get_one_in_turn():
-    terrain = a_terrain_where_another_agent_restarts()
-    world = world_of(a_cache(way=NO_CONNECTION), KEY, a_settled_agent(), terrain, now=NOW)
-    assert world.connection.refusal is Refusal.RESTART_BUDGET
+def test_an_agent_without_a_stateful_set_needs_no_slot():
+    assert slot_use(gathered(ObjectCache(), a_settled_agent())) is SlotUse.NONE
 
 
-def test_agents_that_wait_for_a_node_need_node_agents_wherever_they_could_land():
+def test_agents_without_a_connection_need_a_slot_for_the_first_one():
+    nodes = a_node_inventory(MOVED)
+    observed = gathered(a_cache(connection=NO_CONNECTION), a_settled_agent(), nodes)
+    assert slot_use(observed) is SlotUse.ACQUIRE
+    assert decide(observed, slot_free=False).refusal is Refusal.RESTART_BUDGET
+
+
+def test_gathering_twice_returns_the_same_and_changes_nothing():
+    cache, nodes = a_cache(), a_node_inventory(MOVED)
+    remembered = Remembered(
+        mode=control.Mode.ACTIVE,
+        delivered_at=NOW,
+        acknowledgements=MappingProxyType({"uid-momentum-0": ACTIVE}),
+        attempts=MappingProxyType({"uid-momentum-0": 1}),
+    )
+    known = [item for kind in KINDS for item in cache.all(kind)]
+
+    def observe():
+        surroundings = Surroundings(nodes=nodes)
+        return gather(a_settled_agent(), cache, surroundings, now=NOW, remembered=remembered)
+
+    assert observe() == observe()
+    assert observe().trading.acknowledgements == {"uid-momentum-0": ACTIVE}
+    assert [item for kind in KINDS for item in cache.all(kind)] == known
+    assert nodes.facts == MOVED
+
+
+def test_pending_pods_need_node_agents_on_every_node_that_fits():
     cache = a_cache()
     cache.put(a_pod("momentum-1", node=""))
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
-    terrain = a_terrain(found)
+    nodes = a_node_inventory(found)
     for item in (a_node("node-1"), a_node("node-2"), a_node("node-3", taints=["x:NoSchedule"])):
-        terrain.note(resources.NODE, item)
-    assert world_of(cache, KEY, an_agent(), terrain, now=NOW).coverage.needed == 2
+        nodes.upsert(resources.NODE, item)
+    assert gathered(cache, an_agent(), nodes).coverage.needed == 2
 
 
-def test_the_world_knows_since_when_not_all_identities_are_there():
+def test_the_state_has_the_time_since_which_identities_are_missing():
     resource = an_agent()
     ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T01:00:00Z"}
     available = {
@@ -204,17 +254,17 @@ def test_the_world_knows_since_when_not_all_identities_are_there():
         "lastTransitionTime": "2026-01-01T02:00:00Z",
     }
     resource["status"] = {"conditions": [ready, available]}
-    world = world_of(a_cache(), KEY, resource, a_terrain(), now=NOW)
-    assert world.unavailable_since == datetime(2026, 1, 1, 2, tzinfo=UTC)
+    observed = gathered(a_cache(), resource)
+    assert observed.unavailable_since == datetime(2026, 1, 1, 2, tzinfo=UTC)
     available["status"] = "True"
-    assert world_of(a_cache(), KEY, resource, a_terrain(), now=NOW).unavailable_since is None
+    assert gathered(a_cache(), resource).unavailable_since is None
 
 
-def test_the_world_knows_the_claims_of_the_agent():
+def test_the_state_has_the_claims_of_the_agent():
     cache = a_cache()
     labels = a_pod()["metadata"]["labels"]
     metadata = {"name": "state-momentum-0", "namespace": "trading", "uid": "c", "labels": labels}
     spec = {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "fast"}
     cache.put({"kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
-    (found,) = world_of(cache, KEY, an_agent(), a_terrain(), now=NOW).claims
+    (found,) = gathered(cache, an_agent()).claims
     assert (found.name, found.requested, found.storage_class) == ("state-momentum-0", "1Gi", "fast")

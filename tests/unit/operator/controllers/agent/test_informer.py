@@ -1,4 +1,4 @@
-"""Whatever order events arrive in, with stale and doubled ones among them: the same is known, and the same follows."""
+"""Events in any sequence, some stale and some repeated, lead to the same cache and the same actions."""
 
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions import plan
-from purpleflea_operator.controllers.agent.decisions.gather import world_of
-from purpleflea_operator.controllers.agent.informer import Informer
+from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import resources
@@ -19,7 +20,7 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_pod, a_spec, an_agent
-from support.installations import a_terrain
+from support.installations import a_node_inventory
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = NamespacedName("trading", "momentum")
@@ -28,7 +29,7 @@ DEFAULTS = Defaults(image="agent:1")
 
 
 class NoCluster:
-    """Nothing may be asked: all that counts comes with the events."""
+    """A cluster without requests, because the events contain everything."""
 
 
 def desired(**changes):
@@ -44,7 +45,7 @@ def version_of(manifest, version):
 
 
 def histories():
-    """Of each object its versions, oldest first: an agent, its children, some pods."""
+    """Return the versions of each object, oldest first: an agent, its children, some pods."""
     halted = {"mode": "Halted"}
     agent = [an_agent(replicas=2), an_agent(replicas=3), an_agent(replicas=3, trading=halted)]
     for number, item in enumerate(agent):
@@ -71,8 +72,8 @@ HISTORIES = histories()
 
 
 @st.composite
-def worlds(draw):
-    """What happened, in order, and the same with doubles, mixed up."""
+def event_sequences(draw):
+    """Return events in sequence, and the same events shuffled, with some of them repeated."""
     happened = []
     for group in HISTORIES:
         seen = group[: draw(st.integers(0, len(group)))]
@@ -83,21 +84,28 @@ def worlds(draw):
     return happened, draw(st.permutations([*happened, *doubles]))
 
 
-class Nobody:
-    """Agents that are not asked."""
+class NoAgents:
+    """A client of agents that sends no request."""
 
 
-NOBODY = TelemetryProbe(Nobody(), lambda _: None, jitter=lambda: 0.0)
+def an_informer(cache, queue):
+    """Return an informer, and the budget of its agents."""
+    restarts = RestartBudget(queue.add, clock=lambda: 0.0)
+    targets = EventTargets(
+        nodes=NodeInventory(clock=lambda: 0.0),
+        restarts=restarts,
+        telemetry=TelemetryProbe(NoAgents(), queue.add, jitter=lambda: 0.0),
+    )
+    return Informer(NoCluster(), cache, queue, targets), restarts
 
 
 def after(events):
-    """The cache, and how many agents stand how."""
+    """Return the cache and the totals after these events."""
     cache = ObjectCache()
-    around = NodeInventory(clock=lambda: 0.0)
-    informer = Informer(NoCluster(), cache, WorkQueue(jitter=lambda: 0.0), around, NOBODY)
+    informer, _ = an_informer(cache, WorkQueue(jitter=lambda: 0.0))
     for event_type, manifest in events:
         informer.on_event(resources.kind_of(manifest), event_type, deepcopy(manifest))
-    return cache, informer.tally
+    return cache, informer.totals
 
 
 def known(cache):
@@ -108,33 +116,33 @@ def actions(cache):
     resource = cache.agent(KEY)
     if resource is None:
         return ()
-    world = world_of(cache, KEY, resource, a_terrain(), now=NOW)
-    found = plan.actions(children(world.agent, DEFAULTS, world.connection), world)
-    return sorted(found, key=repr)
+    observed = gather(resource, cache, Surroundings(nodes=a_node_inventory()), now=NOW)
+    desired = children(observed.agent, DEFAULTS, observed.connection)
+    return sorted(plan.actions(desired, observed), key=repr)
 
 
 @settings(max_examples=150, deadline=None)
-@given(worlds())
-def test_the_order_of_events_changes_neither_what_is_known_nor_what_is_done(world):
-    happened, mixed = world
-    (straight, counted), (cache, tally) = after(happened), after(mixed)
+@given(event_sequences())
+def test_the_order_of_events_changes_neither_the_cache_nor_the_actions(sequences):
+    happened, mixed = sequences
+    (straight, counted), (cache, totals) = after(happened), after(mixed)
     assert known(cache) == known(straight)
     assert actions(cache) == actions(straight)
-    assert (len(tally), tally.replicas) == (len(counted), counted.replicas)
-    assert +tally.conditions == +counted.conditions
+    assert (len(totals), totals.replicas) == (len(counted), counted.replicas)
+    assert +totals.conditions == +counted.conditions
 
 
-def test_an_answer_that_comes_after_the_news_of_the_deletion_brings_nothing_back():
+def test_a_response_that_arrives_after_the_deletion_does_not_restore_the_object():
     config_map = HISTORIES[1][0]
     cache, _ = after([("MODIFIED", config_map), ("DELETED", config_map)])
     assert not cache.put(version_of(config_map, 999))
     assert known(cache) == {}
 
 
-def test_of_the_dead_only_so_many_are_remembered():
+def test_the_number_of_tombstones_is_limited():
     cache = ObjectCache()
     for number in range(MAX_TOMBSTONES + 1):
-        cache.bury(resources.POD, f"uid-{number}")
+        cache.mark_deleted(resources.POD, f"uid-{number}")
     first, last = (
         a_pod() | {"metadata": a_pod()["metadata"] | {"uid": f"uid-{number}"}}
         for number in (0, MAX_TOMBSTONES)
@@ -143,13 +151,13 @@ def test_of_the_dead_only_so_many_are_remembered():
     assert not cache.put(last)
 
 
-def test_an_agent_that_is_gone_holds_no_turn_to_restart():
-    around, queue = NodeInventory(clock=lambda: 0.0), WorkQueue(jitter=lambda: 0.0)
-    informer = Informer(NoCluster(), ObjectCache(), queue, around, NOBODY)
+def test_a_deleted_agent_releases_its_restart_slot():
+    queue = WorkQueue(jitter=lambda: 0.0)
+    informer, restarts = an_informer(ObjectCache(), queue)
     other = NamespacedName("trading", "other")
     informer.on_event(resources.AGENT, "ADDED", an_agent())
-    assert around.turns.take(KEY)
-    assert not around.turns.take(other)
+    assert restarts.try_acquire(KEY)
+    assert not restarts.try_acquire(other)
     informer.on_event(resources.AGENT, "DELETED", an_agent())
     assert len(queue) == 2
-    assert around.turns.take(other)
+    assert restarts.try_acquire(other)

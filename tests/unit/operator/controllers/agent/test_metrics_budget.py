@@ -1,4 +1,4 @@
-"""The budget of custom metrics: estimate, condition, status."""
+"""The budget of custom metrics: estimate, condition and status."""
 
 from datetime import UTC, datetime
 
@@ -36,7 +36,7 @@ def test_the_estimate_is_of_all_identities_together():
         ({"openMetrics": {"enabled": True}}, {"open_metrics": True}),
     ],
 )
-def test_what_the_spec_switches_on_is_in_the_estimate(datadog, sending):
+def test_enabled_features_are_in_the_estimate(datadog, sending):
     spec = with_spec(datadog=datadog).agent.spec
     assert estimated(spec) == per_agent(Sending(markets=1, **sending))
 
@@ -51,12 +51,12 @@ def test_without_a_budget_there_is_an_estimate_and_no_condition():
     assert status_of(observed)["customMetrics"] == {"estimated": per_agent(Sending(markets=1))}
 
 
-def test_more_than_the_budget_is_told_with_the_figures_and_a_remedy():
+def test_an_exceeded_budget_is_reported_with_figures_and_a_remedy():
     observed = with_spec(replicas=10, datadog={"customMetricsBudget": 100})
     (found,) = within_budget(observed)
     expected = 10 * per_agent(Sending(markets=1))
     assert (found.status, found.reason) == ("False", "BudgetExceeded")
-    assert f"{expected} custom metrics are to be expected of 10 agents" in found.message
+    assert f"{expected} custom metrics are expected of 10 agents" in found.message
     assert "spec.datadog.customMetricsBudget" in found.message
     assert found in findings(observed)
     assert status_of(observed)["customMetrics"] == {"estimated": expected, "budget": 100}
@@ -74,7 +74,7 @@ def test_too_many_custom_metrics_do_not_make_agents_unready():
     assert ready.reason != "BudgetExceeded"
 
 
-def test_an_invalid_spec_keeps_the_estimate_of_what_runs():
+def test_an_invalid_spec_keeps_the_estimate_of_the_last_valid_version():
     observed = observed_state(agent=None, generation=2, invalid="spec.strategy: wrong")
     known = {"customMetrics": {"estimated": 54}}
     assert status_of(observed, known)["customMetrics"] == {"estimated": 54}

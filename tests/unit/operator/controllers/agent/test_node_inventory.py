@@ -30,7 +30,7 @@ def clock():
 
 
 @pytest.fixture
-def around(clock):
+def nodes(clock):
     return NodeInventory(clock=clock)
 
 
@@ -48,117 +48,117 @@ def a_node_agent_at(version, **changes):
     return a_node_agent(of=DAEMON_SET, version=version, **changes)
 
 
-def readiness(around, name="node-1"):
-    return [pod.is_ready for pod in around.node_agents_on(name)]
+def readiness(nodes, name="node-1"):
+    return [pod.is_ready for pod in nodes.node_agents_on(name)]
 
 
-def test_a_beat_of_a_node_concerns_nobody_and_a_taint_those_on_it(around):
-    assert around.note(resources.NODE, a_node()) == InventoryChange(node="node-1")
-    assert around.note(resources.NODE, a_node()) is None
+def test_a_heartbeat_of_a_node_affects_no_agent_and_a_taint_those_on_it(nodes):
+    assert nodes.upsert(resources.NODE, a_node()) == InventoryChange(node="node-1")
+    assert nodes.upsert(resources.NODE, a_node()) is None
     tainted = a_node(taints=["dedicated=gpu:NoSchedule"])
-    assert around.note(resources.NODE, tainted) == InventoryChange(node="node-1")
-    assert around.node("node-1").taints[0].key == "dedicated"
+    assert nodes.upsert(resources.NODE, tainted) == InventoryChange(node="node-1")
+    assert nodes.node("node-1").taints[0].key == "dedicated"
 
 
-def test_a_node_that_is_gone_is_forgotten(around):
-    around.note(resources.NODE, a_node())
-    assert around.forget(resources.NODE, "uid-node-1") == InventoryChange(node="node-1")
-    assert (around.node("node-1"), list(around.nodes())) == (None, [])
-    assert around.forget(resources.NODE, "uid-node-1") is None
+def test_a_deleted_node_is_removed(nodes):
+    nodes.upsert(resources.NODE, a_node())
+    assert nodes.delete(resources.NODE, "uid-node-1") == InventoryChange(node="node-1")
+    assert (nodes.node("node-1"), list(nodes.nodes())) == (None, [])
+    assert nodes.delete(resources.NODE, "uid-node-1") is None
 
 
-def test_a_namespace_says_what_it_allows_until_it_is_gone(around):
-    assert around.pod_security("trading") is PodSecurity.UNKNOWN
-    assert around.note(resources.NAMESPACE, a_namespace()) == InventoryChange(namespace="trading")
-    assert around.note(resources.NAMESPACE, a_namespace(version=2)) is None
-    assert around.note(resources.NAMESPACE, a_namespace("restricted", 3)) == InventoryChange(
+def test_the_pod_security_of_a_namespace_is_known_until_its_deletion(nodes):
+    assert nodes.pod_security("trading") is PodSecurity.UNKNOWN
+    assert nodes.upsert(resources.NAMESPACE, a_namespace()) == InventoryChange(namespace="trading")
+    assert nodes.upsert(resources.NAMESPACE, a_namespace(version=2)) is None
+    assert nodes.upsert(resources.NAMESPACE, a_namespace("restricted", 3)) == InventoryChange(
         namespace="trading"
     )
-    assert around.pod_security("trading") is PodSecurity.RESTRICTED
-    assert around.forget(resources.NAMESPACE, "n") is None
-    assert around.pod_security("trading") is PodSecurity.UNKNOWN
+    assert nodes.pod_security("trading") is PodSecurity.RESTRICTED
+    assert nodes.delete(resources.NAMESPACE, "n") is None
+    assert nodes.pod_security("trading") is PodSecurity.UNKNOWN
 
 
-def test_the_driver_of_datadog_concerns_everybody_and_others_nobody(around):
-    assert around.note(resources.CSI_DRIVER, a_driver("ebs.csi.aws.com")) is None
-    assert around.csi_driver is False
-    assert around.note(resources.CSI_DRIVER, a_driver()) == InventoryChange(everywhere=True)
-    assert around.note(resources.CSI_DRIVER, a_driver()) is None
-    assert around.csi_driver is True
-    assert around.forget(resources.CSI_DRIVER, "ebs.csi.aws.com") is None
-    assert around.forget(resources.CSI_DRIVER, "k8s.csi.datadoghq.com") == InventoryChange(
+def test_the_csi_driver_of_datadog_affects_all_agents_and_others_affect_none(nodes):
+    assert nodes.upsert(resources.CSI_DRIVER, a_driver("ebs.csi.aws.com")) is None
+    assert nodes.csi_driver is False
+    assert nodes.upsert(resources.CSI_DRIVER, a_driver()) == InventoryChange(everywhere=True)
+    assert nodes.upsert(resources.CSI_DRIVER, a_driver()) is None
+    assert nodes.csi_driver is True
+    assert nodes.delete(resources.CSI_DRIVER, "ebs.csi.aws.com") is None
+    assert nodes.delete(resources.CSI_DRIVER, "k8s.csi.datadoghq.com") == InventoryChange(
         everywhere=True
     )
-    assert around.csi_driver is False
+    assert nodes.csi_driver is False
 
 
-def test_bound_to_namespaces_nothing_of_it_is_seen():
-    around = NodeInventory(clock=lambda: 0.0, scope=WatchScope(namespaces=("trading",)))
-    assert (around.is_visible, around.csi_driver) == (False, None)
-    assert not around.facts.is_visible
+def test_an_operator_bound_to_namespaces_sees_no_nodes():
+    nodes = NodeInventory(clock=lambda: 0.0, scope=WatchScope(namespaces=("trading",)))
+    assert (nodes.is_visible, nodes.csi_driver) == (False, None)
+    assert not nodes.facts.is_visible
 
 
-def test_a_node_agent_that_turns_ready_concerns_its_node_at_once(around):
-    assert around.note(resources.POD, a_node_agent_at(1, ready=False)) == InventoryChange(
+def test_a_node_agent_that_becomes_ready_affects_its_node_at_once(nodes):
+    assert nodes.upsert(resources.POD, a_node_agent_at(1, ready=False)) == InventoryChange(
         node="node-1"
     )
-    assert readiness(around) == [False]
-    assert around.note(resources.POD, a_node_agent_at(2)) == InventoryChange(node="node-1")
-    assert around.note(resources.POD, a_node_agent_at(3)) is None
-    assert readiness(around) == [True]
-    assert around.has_pods_of(DAEMON_SET["metadata"]["uid"])
+    assert readiness(nodes) == [False]
+    assert nodes.upsert(resources.POD, a_node_agent_at(2)) == InventoryChange(node="node-1")
+    assert nodes.upsert(resources.POD, a_node_agent_at(3)) is None
+    assert readiness(nodes) == [True]
+    assert nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
-def test_a_node_agent_that_is_replaced_counts_as_there_for_a_while(around, clock):
-    around.note(resources.POD, a_node_agent_at(1))
-    gone = around.forget(resources.POD, "datadog/datadog-agent-node-1")
+def test_a_replaced_node_agent_counts_as_present_during_the_grace_period(nodes, clock):
+    nodes.upsert(resources.POD, a_node_agent_at(1))
+    gone = nodes.delete(resources.POD, "datadog/datadog-agent-node-1")
     assert gone == InventoryChange(node="node-1", after_s=timings.READINESS_GRACE_S)
     clock.now = timings.READINESS_GRACE_S - 1
-    assert readiness(around) == [True]
+    assert readiness(nodes) == [True]
     clock.now = timings.READINESS_GRACE_S
-    assert readiness(around) == []
-    assert not around.has_pods_of(DAEMON_SET["metadata"]["uid"])
+    assert readiness(nodes) == []
+    assert not nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])
 
 
-def test_a_node_agent_that_comes_back_ends_the_grace(around, clock):
-    around.note(resources.POD, a_node_agent_at(1))
-    around.note(resources.POD, a_node_agent_at(2, ready=False))
-    assert readiness(around) == [True, False]
-    around.note(resources.POD, a_node_agent_at(3))
-    assert readiness(around) == [True]
+def test_a_node_agent_that_returns_ends_the_grace_period(nodes, clock):
+    nodes.upsert(resources.POD, a_node_agent_at(1))
+    nodes.upsert(resources.POD, a_node_agent_at(2, ready=False))
+    assert readiness(nodes) == [True, False]
+    nodes.upsert(resources.POD, a_node_agent_at(3))
+    assert readiness(nodes) == [True]
 
 
-def test_a_pod_without_a_node_is_nowhere_yet(around):
+def test_a_pod_that_is_not_scheduled_is_on_no_node(nodes):
     waiting = a_node_agent_at(1, ready=False)
     waiting["spec"] = {}
-    assert around.note(resources.POD, waiting) == InventoryChange()
-    assert around.node_agents_on("") == ()
+    assert nodes.upsert(resources.POD, waiting) == InventoryChange()
+    assert nodes.node_agents_on("") == ()
 
 
-def test_an_older_version_changes_nothing(around):
-    around.note(resources.POD, a_node_agent_at(2))
-    assert around.note(resources.POD, a_node_agent_at(1, ready=False)) is None
-    assert readiness(around) == [True]
+def test_an_older_version_changes_nothing(nodes):
+    nodes.upsert(resources.POD, a_node_agent_at(2))
+    assert nodes.upsert(resources.POD, a_node_agent_at(1, ready=False)) is None
+    assert readiness(nodes) == [True]
 
 
-def test_what_is_gone_does_not_come_back_with_a_list_that_was_under_way(around):
-    around.note(resources.NODE, a_node())
-    around.forget(resources.NODE, "uid-node-1")
-    assert around.note(resources.NODE, a_node()) is None
+def test_a_deleted_object_is_not_restored_by_a_list_that_was_in_flight(nodes):
+    nodes.upsert(resources.NODE, a_node())
+    nodes.delete(resources.NODE, "uid-node-1")
+    assert nodes.upsert(resources.NODE, a_node()) is None
     for number in range(MAX_TOMBSTONES):
-        around.forget(resources.NODE, f"another-{number}")
-    assert around.note(resources.NODE, a_node()) == InventoryChange(node="node-1")
+        nodes.delete(resources.NODE, f"another-{number}")
+    assert nodes.upsert(resources.NODE, a_node()) == InventoryChange(node="node-1")
 
 
-def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(around):
-    around.note(resources.POD, a_node_agent_at(1))
-    around.note(resources.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
-    assert around.sweep(resources.POD, [], version=5) == [
+def test_pruning_removes_objects_that_a_list_lacks_but_not_newer_ones(nodes):
+    nodes.upsert(resources.POD, a_node_agent_at(1))
+    nodes.upsert(resources.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
+    assert nodes.prune(resources.POD, [], version=5) == [
         InventoryChange(node="node-1", after_s=timings.READINESS_GRACE_S)
     ]
-    assert readiness(around, "node-2") == [True]
-    around.note(resources.NAMESPACE, a_namespace())
-    assert around.sweep(resources.NAMESPACE, [], version=5) == []
+    assert readiness(nodes, "node-2") == [True]
+    nodes.upsert(resources.NAMESPACE, a_namespace())
+    assert nodes.prune(resources.NAMESPACE, [], version=5) == []
 
 
 @pytest.mark.parametrize(
@@ -172,20 +172,20 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_but_not_what_came_after_it(
         ({"waiting": "ImagePullBackOff"}, "ImagePullBackOff"),
     ],
 )
-def test_why_a_node_agent_is_not_ready_is_said_in_words_that_stay(around, changes, waiting):
-    around.note(resources.POD, a_node_agent_at(1, ready=False, **changes))
-    assert [pod.waiting for pod in around.node_agents_on("node-1")] == [waiting]
+def test_the_reason_of_an_unready_node_agent_does_not_alternate(nodes, changes, waiting):
+    nodes.upsert(resources.POD, a_node_agent_at(1, ready=False, **changes))
+    assert [pod.waiting for pod in nodes.node_agents_on("node-1")] == [waiting]
 
 
-def test_agents_are_known_by_the_nodes_of_their_pods():
-    places = PodsByNode()
-    places.note(a_pod("momentum-0"))
-    places.note(a_pod("momentum-1"))
-    places.note(a_pod("momentum-2", node=""))
-    assert places.agents_on("node-1") == [KEY]
-    places.forget("uid-momentum-0")
-    assert places.agents_on("node-1") == [KEY]
-    places.sweep(["uid-momentum-2"])
-    assert places.agents_on("node-1") == []
-    places.note(a_pod("momentum-2", node="node-9"))
-    assert places.agents_on("node-9") == [KEY]
+def test_agents_are_indexed_by_the_nodes_of_their_pods():
+    pods = PodsByNode()
+    pods.upsert(a_pod("momentum-0"))
+    pods.upsert(a_pod("momentum-1"))
+    pods.upsert(a_pod("momentum-2", node=""))
+    assert pods.agents_on("node-1") == [KEY]
+    pods.delete("uid-momentum-0")
+    assert pods.agents_on("node-1") == [KEY]
+    pods.prune(["uid-momentum-2"])
+    assert pods.agents_on("node-1") == []
+    pods.upsert(a_pod("momentum-2", node="node-9"))
+    assert pods.agents_on("node-9") == [KEY]

@@ -30,7 +30,7 @@ def planned(agent, live=(), pods=(), **more):
     return plan.actions(desired_of(agent), observed)
 
 
-def test_children_that_are_not_known_are_created_in_order():
+def test_unknown_children_are_created_in_sequence():
     found = planned(agent_value())
     assert [type(item) for item in found] == [plan.Create] * 3
     assert [item.manifest["kind"] for item in found] == [
@@ -45,27 +45,27 @@ def test_planning_after_applying_is_empty():
     assert planned(agent, live=deepcopy(desired_of(agent))) == ()
 
 
-def test_a_volume_that_is_mounted_twice_is_no_drift():
+def test_a_volume_that_is_mounted_twice_is_not_drift():
     mounts = [{"name": "x", "mountPath": path} for path in ("/a", "/b")]
     agent = agent_value(pod={"volumes": [{"name": "x", "emptyDir": {}}], "volumeMounts": mounts})
     assert planned(agent, live=deepcopy(desired_of(agent))) == ()
 
 
-def test_defaults_that_the_server_added_are_nobodys_drift():
+def test_defaults_of_the_api_server_are_not_drift():
     agent = agent_value()
     live = deepcopy(desired_of(agent))
     template = live[-1]["spec"]["template"]["spec"]
     template["restartPolicy"] = "Always"
     template["containers"][0]["terminationMessagePath"] = "/dev/termination-log"
     template["containers"].append({"name": "sidecar", "image": "injected"})
-    live[0]["metadata"]["annotations"]["somebody/else"] = "x"
+    live[0]["metadata"]["annotations"]["example.com/other"] = "x"
     assert planned(agent, live) == ()
 
 
 def test_a_change_of_a_field_we_own_is_repaired():
     agent = agent_value()
     live = deepcopy(desired_of(agent))
-    live[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody:else"
+    live[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = "example.com/other:1"
     (action,) = planned(agent, live)
     assert isinstance(action, plan.Apply)
     assert action.manifest["kind"] == "StatefulSet"
@@ -83,10 +83,10 @@ def test_a_change_of_mode_writes_the_config_map_and_nudges_each_pod():
     halted = agent_value(trading={"mode": "Halted"})
     found = planned(halted, live, pods=[a_pod("momentum-0"), a_pod("momentum-1", deleting=True)])
     assert [type(item) for item in found] == [plan.Apply, plan.RefreshConfigMount]
-    assert (found[1].pod.name, found[1].word) == ("momentum-0", "Halted")
+    assert (found[1].pod.name, found[1].nudge) == ("momentum-0", "Halted")
 
 
-def test_an_order_to_halt_comes_before_everything_else():
+def test_a_request_to_halt_precedes_all_other_writes():
     live = deepcopy(desired_of(agent_value()))
     changed = agent_value(trading={"mode": "Halted"}, replicas=2, network={"policy": "None"})
     found = planned(changed, live, pods=[a_pod("momentum-0")])
@@ -94,24 +94,24 @@ def test_an_order_to_halt_comes_before_everything_else():
     assert found[0].manifest["kind"] == "ConfigMap"
 
 
-def test_a_pod_that_was_nudged_is_left_alone():
+def test_a_pod_is_not_nudged_twice():
     halted = agent_value(trading={"mode": "Halted"})
     live = deepcopy(desired_of(halted))
     assert planned(halted, live, pods=[a_pod(annotations={CONTROL_ANNOTATION: "Halted"})]) == ()
 
 
-def test_a_pod_that_still_speaks_of_another_mode_is_nudged_again_once_per_question():
+def test_a_stale_pod_is_nudged_again_once_per_request():
     halted = agent_value(trading={"mode": "Halted"})
-    live, deaf = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
-    told = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
-    (again,) = planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf))
-    assert (again.pod.name, again.word) == ("momentum-0", "Halted.4")
-    told = a_pod(annotations={CONTROL_ANNOTATION: "Halted.4"})
-    assert planned(halted, live, pods=[told], trading=TradingObservation(deaf=deaf)) == ()
-    assert planned(halted, live, pods=[told]) == ()
+    live, stale = deepcopy(desired_of(halted)), {"uid-momentum-0": 4}
+    nudged = a_pod(annotations={CONTROL_ANNOTATION: "Halted"})
+    (again,) = planned(halted, live, pods=[nudged], trading=TradingObservation(stale_pods=stale))
+    assert (again.pod.name, again.nudge) == ("momentum-0", "Halted.4")
+    nudged = a_pod(annotations={CONTROL_ANNOTATION: "Halted.4"})
+    assert planned(halted, live, pods=[nudged], trading=TradingObservation(stale_pods=stale)) == ()
+    assert planned(halted, live, pods=[nudged]) == ()
 
 
-def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to_halt():
+def test_a_pod_older_than_the_active_mode_is_nudged_even_if_it_never_was_before():
     agent = agent_value()
     live, since = deepcopy(desired_of(agent)), datetime(2026, 1, 1, 12, tzinfo=UTC)
     pods = [
@@ -119,31 +119,31 @@ def test_a_pod_from_before_the_agents_went_on_is_nudged_though_nobody_told_it_to
         a_pod("momentum-1", created="2026-01-01T12:00:00Z"),
     ]
     found = planned(agent, live, pods=pods, trading=TradingObservation(since=since))
-    assert [(item.pod.name, item.word) for item in found] == [("momentum-0", "Active")]
+    assert [(item.pod.name, item.nudge) for item in found] == [("momentum-0", "Active")]
 
 
-@pytest.mark.parametrize("order", ["Halted", "Stopped"])
-def test_an_order_to_stop_in_a_spec_that_is_invalid_otherwise_is_carried_out(order):
+@pytest.mark.parametrize("mode", ["Halted", "Stopped"])
+def test_a_request_to_stop_in_an_otherwise_invalid_spec_is_applied(mode):
     observed = observed_state(
         agent=None,
         generation=2,
         invalid="spec.x: no",
-        stop_order=Mode(order),
+        stop_mode=Mode(mode),
         children=desired_of(agent_value()),
         pods=[a_pod()],
     )
     written, nudged = plan.halt_actions(observed)
-    assert written.manifest["data"] == {"control.json": f'{{"mode":"{order}","generation":0}}'}
-    # What a valid spec with this mode will want is this very object.
-    valid = desired_of(agent_value(trading={"mode": order}))[0]
+    assert written.manifest["data"] == {"control.json": f'{{"mode":"{mode}","generation":0}}'}
+    # A valid spec with this mode has the same object.
+    valid = desired_of(agent_value(trading={"mode": mode}))[0]
     assert written.manifest == valid
-    assert (nudged.pod.name, nudged.word) == ("momentum-0", order)
+    assert (nudged.pod.name, nudged.nudge) == ("momentum-0", mode)
     done = {**observed.children, plan.child_id(valid): valid}
-    told = pod(a_pod(annotations={CONTROL_ANNOTATION: order}))
-    assert plan.halt_actions(replace(observed, children=done, pods=[told])) == ()
+    nudged = pod(a_pod(annotations={CONTROL_ANNOTATION: mode}))
+    assert plan.halt_actions(replace(observed, children=done, pods=[nudged])) == ()
 
 
-def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
+def test_an_invalid_spec_without_a_request_to_stop_changes_nothing():
     observed = observed_state(agent=None, pods=[a_pod()])
     assert plan.halt_actions(observed) == ()
 
@@ -158,14 +158,14 @@ def test_without_an_order_to_stop_an_invalid_spec_changes_nothing():
         ("StatefulSet", lambda spec: spec["template"]["spec"]["nodeSelector"].update(x="y")),
     ],
 )
-def test_what_is_owned_as_a_whole_may_hold_nothing_more(kind, spoil):
+def test_maps_that_the_operator_owns_completely_have_no_additional_entries(kind, spoil):
     agent = agent_value(replicas=2, pod={"nodeSelector": {"disk": "fast"}})
     live = deepcopy(desired_of(agent))
     spoil(next(item for item in live if item["kind"] == kind)["spec"])
     assert [item.manifest["kind"] for item in planned(agent, live)] == [kind]
 
 
-def test_what_is_not_wanted_goes_before_a_workload_that_may_be_refused_but_its_account_after_it():
+def test_obsolete_children_are_deleted_before_the_workload_and_its_account_after_it():
     asked = {"serviceAccount": {}}
     live = deepcopy(desired_of(agent_value(replicas=2, pod=asked)))
     changed = agent_value(strategy="mean-reversion", network={"policy": "None"})
@@ -178,14 +178,14 @@ def test_what_is_not_wanted_goes_before_a_workload_that_may_be_refused_but_its_a
     ]  # fmt: skip
 
 
-def test_a_child_that_is_no_longer_wanted_is_deleted():
+def test_an_obsolete_child_is_deleted():
     live = deepcopy(desired_of(agent_value()))
     (action,) = planned(agent_value(network={"policy": "None"}), live)
     assert isinstance(action, plan.Delete)
     assert action.manifest["kind"] == "NetworkPolicy"
 
 
-def test_an_invalid_spec_nudges_nobody():
+def test_an_invalid_spec_nudges_no_pod():
     assert plan.actions((), observed_state(agent=None, pods=[a_pod()])) == ()
 
 
@@ -206,11 +206,11 @@ def test_text_that_looks_like_a_quantity_elsewhere_is_compared_as_text():
     assert not is_subset({"value": "0.5"}, {"value": "500m"})
 
 
-def test_what_is_no_quantity_is_compared_as_text():
+def test_text_that_is_not_a_quantity_is_compared_as_text():
     assert quantity("soon") == "soon"
 
 
-def test_lists_without_keys_are_compared_in_order():
+def test_lists_without_keys_are_compared_in_sequence():
     assert not is_subset(["a", "b"], ["b", "a"])
     assert not is_subset(["a"], ["a", "b"])
     assert not is_subset(["a"], "a")
@@ -226,15 +226,15 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_everything_stands_as_itself(value):
+def test_every_value_is_a_subset_of_itself(value):
     assert is_subset(value, deepcopy(value))
 
 
 @given(st.dictionaries(st.text(max_size=3), JSON, max_size=3), JSON)
 def test_more_fields_than_desired_do_not_matter(value, more):
-    assert is_subset(value, {**value, "added by somebody": more})
+    assert is_subset(value, {**value, "added by another client": more})
 
 
-def test_an_empty_list_that_the_server_does_not_keep_is_no_drift():
+def test_an_empty_list_that_the_server_does_not_store_is_not_drift():
     assert is_subset({"volumeMounts": [], "name": "a"}, {"name": "a"})
     assert not is_subset({"emptyDir": {}, "name": "a"}, {"name": "a"})

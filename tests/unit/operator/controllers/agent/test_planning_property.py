@@ -1,4 +1,4 @@
-"""Planning after applying is empty, from any observed to any wish."""
+"""Planning after applying returns no action, from any observed state to any spec."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -70,23 +70,23 @@ CONNECTIONS = st.sampled_from(
         ),
     ]
 )
-WISHES = st.tuples(SPECS, CONNECTIONS)
+DESIRED = st.tuples(SPECS, CONNECTIONS)
 
 
 def agent_of(spec):
     return agent_value(**spec)
 
 
-def desired_of(wish):
-    spec, way = wish
-    return children(agent_of(spec), Defaults(image="agent:1"), way)
+def desired_of(target):
+    spec, connection = target
+    return children(agent_of(spec), Defaults(image="agent:1"), connection)
 
 
 def with_defaults(manifest):
-    """As the API server stores it: with fields that nobody said, and somebody else's."""
+    """Return a manifest as the API server stores it, with defaults and fields of other clients."""
     found = deepcopy(manifest)
     found["metadata"] |= {"uid": f"uid-{found['kind']}", "resourceVersion": "7"}
-    found["metadata"].setdefault("annotations", {})["somebody/else"] = "x"
+    found["metadata"].setdefault("annotations", {})["example.com/other"] = "x"
     if found["kind"] == "StatefulSet":
         found["spec"]["revisionHistoryLimit"] = found["spec"].get("revisionHistoryLimit", 10)
         template = found["spec"]["template"]["spec"]
@@ -97,8 +97,8 @@ def with_defaults(manifest):
     return found
 
 
-def carried_out(actions, observed):
-    """The observed after the actions."""
+def performed(actions, observed):
+    """Return the observed state after the actions."""
     live, pods = dict(observed.children), {item.name: item for item in observed.pods}
     for action in actions:
         match action:
@@ -106,8 +106,8 @@ def carried_out(actions, observed):
                 live[plan.child_id(manifest)] = with_defaults(manifest)
             case plan.Delete(manifest=manifest):
                 del live[plan.child_id(manifest)]
-            case plan.RefreshConfigMount(pod=target, word=word):
-                pods[target.name] = replace(target, told=word)
+            case plan.RefreshConfigMount(pod=nudged, nudge=nudge):
+                pods[nudged.name] = replace(nudged, last_nudge=nudge)
     return replace(observed, children=live, pods=tuple(pods.values()))
 
 
@@ -124,28 +124,28 @@ MODES = st.lists(st.sampled_from(["", "Active", "Halted", "Stopped"]), max_size=
 
 
 @settings(max_examples=200, deadline=None)
-@given(before=st.none() | WISHES, wish=WISHES, modes=MODES, missing=st.integers(0, 7))
-def test_planning_after_applying_is_empty(before, wish, modes, missing):
+@given(before=st.none() | DESIRED, target=DESIRED, modes=MODES, missing=st.integers(0, 7))
+def test_planning_after_applying_is_empty(before, target, modes, missing):
     old = [] if before is None else desired_of(before)
-    # Somebody may have deleted some of the children.
+    # Some of the children may have been deleted.
     live = [item for number, item in enumerate(old) if not missing >> number & 1]
-    observed = stored(wish[0], live, modes)
-    desired = desired_of(wish)
-    assert plan.actions(desired, carried_out(plan.actions(desired, observed), observed)) == ()
+    observed = stored(target[0], live, modes)
+    desired = desired_of(target)
+    assert plan.actions(desired, performed(plan.actions(desired, observed), observed)) == ()
 
 
 @settings(max_examples=100, deadline=None)
-@given(wish=WISHES)
-def test_no_action_is_planned_that_changes_nothing(wish):
-    desired = desired_of(wish)
+@given(target=DESIRED)
+def test_no_action_is_planned_that_changes_nothing(target):
+    desired = desired_of(target)
     live = {plan.child_id(item): item for item in desired}
     for gone in desired:
         rest = [item for item in live.values() if item is not gone]
-        found = plan.actions(desired, stored(wish[0], rest))
+        found = plan.actions(desired, stored(target[0], rest))
         assert [plan.child_id(action.manifest) for action in found] == [plan.child_id(gone)]
 
 
 @settings(max_examples=100, deadline=None)
-@given(wish=WISHES)
-def test_the_same_wish_is_always_rendered_the_same(wish):
-    assert desired_of(wish) == desired_of(deepcopy(wish))
+@given(target=DESIRED)
+def test_the_same_spec_always_has_the_same_manifests(target):
+    assert desired_of(target) == desired_of(deepcopy(target))

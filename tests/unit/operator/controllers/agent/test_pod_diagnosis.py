@@ -1,49 +1,52 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, look_again_after_s
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    PassOutcome,
+    with_outcome,
+)
+from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, requeue_after_s
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod
 from support.observed_states import a_stateful_set, observed_state
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+STUCK = a_pod(ready=False, waiting="ContainerCreating")
 
 
 def with_pods(*pods, **changes):
     return observed_state(agent=None, pods=pods, **changes)
 
 
-def test_where_all_is_well_nobody_looks_again():
-    assert look_again_after_s(with_pods(a_pod())) is None
+def test_healthy_pods_need_no_further_look():
+    assert requeue_after_s(with_pods(a_pod())) is None
 
 
-def test_a_refused_write_is_tried_again_as_no_event_tells_that_it_would_succeed():
-    assert (
-        look_again_after_s(with_pods(a_pod(), failure="exceeded quota"))
-        == timings.REFUSED_PODS_INTERVAL_S
-    )
+def test_a_rejected_write_is_tried_again_because_no_event_reports_that_it_would_succeed():
+    rejected = with_pods(a_pod(), failure="exceeded quota")
+    assert requeue_after_s(rejected) == timings.REFUSED_PODS_INTERVAL_S
 
 
-def test_a_pod_that_hangs_is_looked_at_again_and_less_often_once_it_is_known_why():
-    hanging = a_pod(ready=False, waiting="ContainerCreating")
-    assert look_again_after_s(with_pods(hanging)) == timings.POD_STUCK_AFTER_S
-    known = with_pods(hanging, pod_events=("secret not found",), failure="no")
-    assert look_again_after_s(known) == timings.DIAGNOSIS_INTERVAL_S
+def test_a_stuck_pod_is_diagnosed_again_and_less_often_once_it_is_explained():
+    assert requeue_after_s(with_pods(STUCK)) == timings.POD_STUCK_AFTER_S
+    explained = with_pods(STUCK, pod_events=("secret not found",), failure="no")
+    assert requeue_after_s(explained) == timings.DIAGNOSIS_INTERVAL_S
 
 
-KEY = NamespacedName("trading", "momentum")
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-class Told:
-    """A cluster of which only events are asked."""
+class Events:
+    """A cluster with Events and nothing else."""
 
     def __init__(self, *events):
         self.events = list(events)
-        self.asked = []
+        self.requests = []
 
     async def events_about(self, namespace, *, uid):
-        self.asked.append((namespace, uid))
+        self.requests.append((namespace, uid))
         return self.events
 
 
@@ -52,51 +55,80 @@ def an_event(reason="FailedCreate", message="exceeded quota", at="2026-01-01T11:
 
 
 def missing(**changes):
+    """Return an agent whose StatefulSet requests two pods that do not exist."""
     stateful_set = a_stateful_set(2)
     stateful_set["metadata"]["uid"] = "set"
     more = {"unavailable_since": NOW - timedelta(seconds=20), **changes}
     return with_pods(stateful_set=stateful_set, **more)
 
 
-async def test_pods_that_are_missing_are_asked_about_at_their_workload_and_seldom():
-    cluster, now = Told(an_event()), [NOW]
-    diagnosis = PodDiagnosis(cluster, now=lambda: now[0])
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
-    now[0] += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S - 1)
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
-    assert cluster.asked == [("trading", "set")]
-    now[0] += timedelta(seconds=1)
+@pytest.fixture
+def memory():
+    memories = AgentMemories(lambda: 0.0, RestartBudget(lambda key: None, clock=lambda: 0.0))
+    return memories.of(NamespacedName("trading", "momentum"), "uid")
+
+
+async def diagnosed(cluster, memory, observed, *, now=NOW):
+    """Return the state at the end of a pass that reads the Events."""
+    outcome = PassOutcome(connection=observed.connection, children=dict(observed.children))
+    await PodDiagnosis(cluster, now=lambda: now).read("trading", observed, outcome, memory)
+    return with_outcome(observed, outcome)
+
+
+async def test_events_about_missing_pods_are_read_from_the_workload_at_intervals(memory):
+    cluster, now = Events(an_event()), NOW
+    assert (await diagnosed(cluster, memory, missing())).pod_creation_error == "exceeded quota"
+    now += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S - 1)
+    found = await diagnosed(cluster, memory, missing(), now=now)
+    assert found.pod_creation_error == "exceeded quota"
+    assert cluster.requests == [("trading", "set")]
+    now += timedelta(seconds=1)
     cluster.events.clear()
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
-    assert len(cluster.asked) == 2
+    assert (await diagnosed(cluster, memory, missing(), now=now)).pod_creation_error == ""
+    assert len(cluster.requests) == 2
 
 
-async def test_a_trouble_that_began_before_the_status_told_of_it_is_explained():
-    cluster = Told(an_event(at="2026-01-01T11:59:25Z"))
-    diagnosis = PodDiagnosis(cluster, now=lambda: NOW)
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == "exceeded quota"
+async def test_events_about_a_stuck_pod_explain_it(memory):
+    cluster = Events(an_event("FailedMount", "secret not found"))
+    found = await diagnosed(cluster, memory, with_pods(STUCK))
+    assert found.pod_events == ("secret not found",)
+    assert cluster.requests == [("trading", "uid-momentum-0")]
+    other = a_pod("momentum-1", ready=False, waiting="ContainerCreating")
+    assert (await diagnosed(Events(), memory, with_pods(other))).pod_events == ()
+
+
+async def test_an_event_shortly_before_the_problem_was_reported_explains_it(memory):
+    cluster = Events(an_event(at="2026-01-01T11:59:25Z"))
+    assert (await diagnosed(cluster, memory, missing())).pod_creation_error == "exceeded quota"
 
 
 @pytest.mark.parametrize(
     "event",
     [an_event("SuccessfulCreate"), an_event(at="2026-01-01T10:00:00Z")],
-    ids=["good news", "of a trouble that is over"],
+    ids=["another reason", "of an earlier problem"],
 )
-async def test_what_does_not_explain_it_is_not_told(event):
-    diagnosis = PodDiagnosis(Told(event), now=lambda: NOW)
-    assert (await diagnosis.explained(missing(), KEY)).pods_refused == ""
+async def test_events_that_do_not_explain_the_problem_are_ignored(memory, event):
+    assert (await diagnosed(Events(event), memory, missing())).pod_creation_error == ""
 
 
-async def test_pods_that_are_missing_for_a_moment_while_all_is_well_are_not_asked_about():
-    cluster = Told(an_event())
+async def test_no_events_are_read_if_the_status_reports_no_missing_pods(memory):
+    cluster = Events(an_event())
     observed = missing(unavailable_since=None)
-    assert await PodDiagnosis(cluster, now=lambda: NOW).explained(observed, KEY) is observed
-    assert cluster.asked == []
-    assert look_again_after_s(observed) == timings.POD_STUCK_AFTER_S
+    assert await diagnosed(cluster, memory, observed) == observed
+    assert cluster.requests == []
+    assert requeue_after_s(observed) == timings.POD_STUCK_AFTER_S
 
 
-def test_missing_pods_are_looked_at_again_and_less_often_once_it_is_known_why():
-    assert look_again_after_s(missing()) == timings.POD_STUCK_AFTER_S
-    assert (
-        look_again_after_s(missing(pods_refused="exceeded quota")) == timings.DIAGNOSIS_INTERVAL_S
-    )
+async def test_an_explanation_is_dropped_when_the_pods_are_there(memory):
+    cluster = Events(an_event())
+    await diagnosed(cluster, memory, missing())
+    assert memory.event_message is not None
+    complete = replace(missing(), children={})
+    assert (await diagnosed(cluster, memory, complete)).pod_creation_error == ""
+    assert memory.event_message is None
+
+
+def test_missing_pods_are_diagnosed_again_and_less_often_once_they_are_explained():
+    assert requeue_after_s(missing()) == timings.POD_STUCK_AFTER_S
+    explained = missing(pod_creation_error="exceeded quota")
+    assert requeue_after_s(explained) == timings.DIAGNOSIS_INTERVAL_S

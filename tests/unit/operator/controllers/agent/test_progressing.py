@@ -1,12 +1,12 @@
-"""The condition Progressing, over frozen worlds."""
+"""The condition Progressing for given observed states."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from purpleflea_operator.api.explanations.agent import TERMINAL
 from purpleflea_operator.controllers.agent.conditions.progressing import deadline, progressing
-from purpleflea_operator.controllers.agent.conditions.workload_available import TERMINAL
 from support.builders import a_pod
 from support.observed_states import a_stateful_set, observed_state
 
@@ -56,13 +56,11 @@ LOST = unready(node="", message="0/1 nodes are available")
         (a_rollout(agent=None, invalid="spec.x: no"), ("False", "SpecInvalid")),
     ],
 )
-def test_a_workload_is_stuck_at_once_where_nothing_mends_itself_else_after_ten_minutes(
-    observed, expected
-):
+def test_a_rollout_is_stuck_at_once_if_a_user_must_act_else_after_ten_minutes(observed, expected):
     assert outcome(observed) == expected
 
 
-def test_every_pod_that_comes_up_gives_the_next_one_ten_minutes():
+def test_each_pod_that_becomes_ready_restarts_the_deadline():
     came_up = a_pod("momentum-0")
     came_up["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-01T12:09:00Z"
     observed = a_rollout(came_up, unready(), ready=1, after_s=700)
@@ -70,17 +68,17 @@ def test_every_pod_that_comes_up_gives_the_next_one_ten_minutes():
     assert deadline(observed) == BEGAN + timedelta(minutes=19)
 
 
-def test_a_pod_that_is_made_counts_as_progress():
+def test_a_created_pod_counts_as_progress():
     observed = a_rollout(unready(created="2026-01-01T12:08:00Z"), ready=2, after_s=700)
     assert outcome(observed) == ("True", "RollingOut")
 
 
-def test_a_workload_that_is_all_there_or_invalid_has_no_deadline():
+def test_a_complete_or_invalid_rollout_has_no_deadline():
     assert deadline(a_rollout()) is None
     assert deadline(a_rollout(unready(), ready=2, agent=None)) is None
 
 
-def test_one_that_is_being_made_anew_is_not_complete():
+def test_a_stateful_set_that_is_being_recreated_is_not_complete():
     observed = a_rollout()
     live = {**observed.stateful_set}
     live["metadata"] = {**live["metadata"], "deletionTimestamp": "2026-01-01T12:00:00Z"}
@@ -94,15 +92,17 @@ def test_the_message_names_the_pod_and_the_remedy():
     broken = progressing(a_rollout(BROKEN, ready=2)).message
     assert "momentum-1 does not start: no such image; check spec.image" in broken
     late = progressing(a_rollout(unready(), ready=2, after_s=600)).message
-    assert late == "no progress for 10 minutes: momentum-1 is not ready; see kubectl logs"
+    assert late == (
+        "no progress for 10 minutes: momentum-1 is not ready; see kubectl logs momentum-1"
+    )
 
 
-def test_pods_that_are_missing_are_told():
+def test_missing_pods_are_reported():
     late = progressing(a_rollout(ready=2, updated=2, after_s=600)).message
     assert "pods are missing" in late
 
 
-def test_the_reasons_that_do_not_mend_themselves_are_few():
+def test_only_these_reasons_need_a_user():
     assert {
         "ImagePullFailed",
         "ConfigurationMissing",

@@ -1,4 +1,4 @@
-"""How many agents restart at once because the installation changed."""
+"""Concurrent restarts after a change of the Datadog installation."""
 
 import pytest
 
@@ -22,57 +22,57 @@ def clock():
 
 
 @pytest.fixture
-def called():
+def notified():
     return []
 
 
 @pytest.fixture
-def turns(clock, called):
-    found = RestartBudget(clock=clock)
-    found.concern = called.append
-    return found
+def budget(clock, notified):
+    return RestartBudget(notified.append, clock=clock)
 
 
-def takers(turns, keys):
-    return [key for key in keys if turns.take(key)]
+def acquired(budget, keys):
+    return [key for key in keys if budget.try_acquire(key)]
 
 
-def test_of_a_few_agents_one_restarts_at_a_time(turns, called):
-    assert takers(turns, FLEET[:10]) == FLEET[:1]
-    assert takers(turns, FLEET[:10]) == FLEET[:1]
-    turns.leave(FLEET[0], restarts=True)
-    assert called == []
-    turns.leave(FLEET[0])
-    assert called == [FLEET[1]]
-    assert takers(turns, FLEET[1:10]) == FLEET[1:2]
+def test_of_a_few_agents_one_restarts_at_a_time(budget, notified):
+    assert acquired(budget, FLEET[:10]) == FLEET[:1]
+    assert acquired(budget, FLEET[:10]) == FLEET[:1]
+    budget.stop_waiting(FLEET[0])
+    assert notified == []
+    budget.release(FLEET[0])
+    assert notified == [FLEET[1]]
+    assert acquired(budget, FLEET[1:10]) == FLEET[1:2]
 
 
-def test_of_many_agents_a_twentieth_restarts_at_a_time_to_the_last(turns):
+def test_of_many_agents_five_percent_restart_at_a_time_until_the_last(budget):
     restarted, at_once = [], []
     while len(restarted) < len(FLEET):
-        running = takers(turns, [key for key in FLEET if key not in restarted])
+        running = acquired(budget, [key for key in FLEET if key not in restarted])
         at_once.append(len(running))
         for key in running:
-            turns.leave(key)
+            budget.release(key)
         restarted += running
     assert sorted(restarted) == FLEET
     assert max(at_once) == 5
     assert len(at_once) == 20
-    assert takers(turns, FLEET[:2]) == FLEET[:1]
+    assert acquired(budget, FLEET[:2]) == FLEET[:1]
 
 
-def test_who_does_not_come_back_holds_up_the_others_for_a_while_only(turns, clock, called):
-    takers(turns, FLEET[:3])
-    turns.call()
-    assert called == []
+def test_an_agent_that_does_not_become_ready_loses_its_slot_after_the_timeout(
+    budget, clock, notified
+):
+    acquired(budget, FLEET[:3])
+    budget.notify_waiters()
+    assert notified == []
     clock.now += timings.RESTART_SLOT_TIMEOUT_S
-    turns.call()
-    assert called == [FLEET[1]]
-    assert takers(turns, FLEET[:3]) == FLEET[:2]
+    budget.notify_waiters()
+    assert notified == [FLEET[1]]
+    assert acquired(budget, FLEET[:3]) == FLEET[:2]
 
 
-def test_who_is_gone_or_need_not_change_any_more_is_not_called(turns, called):
-    takers(turns, FLEET[:3])
-    turns.leave(FLEET[1])
-    turns.leave(FLEET[0])
-    assert called == [FLEET[2]]
+def test_a_deleted_agent_is_not_notified(budget, notified):
+    acquired(budget, FLEET[:3])
+    budget.release(FLEET[1])
+    budget.release(FLEET[0])
+    assert notified == [FLEET[2]]

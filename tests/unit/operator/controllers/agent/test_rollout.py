@@ -1,4 +1,4 @@
-"""Where a rollout that fails stops, over frozen worlds."""
+"""Pausing of failing rollouts with the partition."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,30 +46,30 @@ def a_rollout(*pods, stateful_set=None, **changes):
 OTHERS = (a_pod_of(0), a_pod_of(1))
 STARTING = a_pod_of(2, revision=NEW, ready=False)
 CRASHING = a_pod_of(2, revision=NEW, ready=False, waiting="CrashLoopBackOff")
-BRAKED = {"stateful_set": rolling_out(partition=2)}
+PAUSED = {"stateful_set": rolling_out(partition=2)}
 
 
 @pytest.mark.parametrize(
     ("observed", "expected"),
     [
-        pytest.param(a_rollout(*OTHERS, STARTING), 0, id="on its way"),
+        pytest.param(a_rollout(*OTHERS, STARTING), 0, id="in progress"),
         pytest.param(a_rollout(*OTHERS, CRASHING), 2, id="the first new pod crashes"),
-        pytest.param(a_rollout(*OTHERS, CRASHING, **BRAKED), 2, id="it still does"),
-        pytest.param(a_rollout(*OTHERS, STARTING, **BRAKED), 2, id="it runs for a moment"),
+        pytest.param(a_rollout(*OTHERS, CRASHING, **PAUSED), 2, id="it still crashes"),
+        pytest.param(a_rollout(*OTHERS, STARTING, **PAUSED), 2, id="it is starting"),
         pytest.param(
             a_rollout(*OTHERS, STARTING, unavailable_since=NOW - timedelta(minutes=11)),
             2,
-            id="it is not ready for too long",
+            id="it exceeds the deadline",
         ),
         pytest.param(
-            a_rollout(*OTHERS, a_pod_of(2, revision="momentum-3"), **BRAKED),
+            a_rollout(*OTHERS, a_pod_of(2, revision="momentum-3"), **PAUSED),
             2,
-            id="a spec that may mend it is not tried yet",
+            id="a corrected spec is not tried yet",
         ),
         pytest.param(
-            a_rollout(*OTHERS, a_pod_of(2, revision=NEW), **BRAKED), 0, id="the first pod is well"
+            a_rollout(*OTHERS, a_pod_of(2, revision=NEW), **PAUSED), 0, id="the first pod is ready"
         ),
-        pytest.param(a_rollout(*OTHERS, **BRAKED), 2, id="the first pod is being made"),
+        pytest.param(a_rollout(*OTHERS, **PAUSED), 2, id="the first pod is being created"),
         pytest.param(
             a_rollout(
                 a_pod_of(0, ready=False, waiting="CrashLoopBackOff"),
@@ -89,24 +89,24 @@ BRAKED = {"stateful_set": rolling_out(partition=2)}
         pytest.param(
             a_rollout(*OTHERS, CRASHING, stateful_set=rolling_out(partition=1, observed=1)),
             1,
-            id="not seen by its controller yet",
+            id="not observed by the controller yet",
         ),
         pytest.param(
             a_rollout(*OTHERS, a_pod_of(2, revision=NEW, ready=False, deleting=True)),
             0,
-            id="a new pod is ending",
+            id="a new pod is terminating",
         ),
     ],
 )
-def test_a_rollout_that_fails_is_stopped_and_goes_on_when_mended(observed, expected):
-    assert rollout.partition(observed) == expected
+def test_a_failing_rollout_is_paused_and_continues_after_a_correction(observed, expected):
+    assert rollout.paused_partition(observed) == expected
 
 
-def test_without_a_workload_nothing_is_stopped():
-    assert rollout.partition(replace(a_rollout(), children={})) == 0
+def test_without_a_stateful_set_no_rollout_is_paused():
+    assert rollout.paused_partition(replace(a_rollout(), children={})) == 0
 
 
-def test_the_brake_is_the_partition_of_the_workload_and_there_is_none_otherwise():
+def test_only_a_paused_rollout_has_a_partition():
     def strategy(observed):
         agent = effective_agent(observed, observed.agent)
         return children(agent, Defaults(image="agent:1"), NO_CONNECTION)[-1]["spec"][

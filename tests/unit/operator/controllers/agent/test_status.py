@@ -28,7 +28,7 @@ def message(observed, kind):
     return next(item.message for item in summary.findings(observed) if item.type == kind)
 
 
-def test_all_is_well():
+def test_a_healthy_agent_has_no_problem_in_any_condition():
     observed = with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set(host_ports=True))
     assert outcome(observed) == {
         "Ready": ("True", "Ready"),
@@ -69,7 +69,7 @@ def test_a_missing_node_agent_does_not_stop_the_agents_and_says_how_to_install_i
         ({}, {"datadog": {"connection": "Disabled"}}, ("False", "Disabled")),
     ],
 )
-def test_telemetry_is_ready_only_with_a_way_for_every_signal(daemon_set, spec, expected):
+def test_telemetry_is_ready_only_with_a_connection_for_every_signal(daemon_set, spec, expected):
     observed = with_workload(
         a_stateful_set(),
         daemon_set=a_datadog_daemon_set(**daemon_set),
@@ -85,7 +85,7 @@ def test_telemetry_is_ready_only_with_a_way_for_every_signal(daemon_set, spec, e
         ({"logs": "false"}, {"logs": {"enabled": False}}, "metrics, traces"),
     ],
 )
-def test_a_signal_that_the_agents_do_not_send_is_not_missed(daemon_set, datadog, named):
+def test_a_signal_that_agents_do_not_send_is_not_required(daemon_set, datadog, named):
     observed = with_workload(
         a_stateful_set(),
         daemon_set=a_datadog_daemon_set(host_ports=True, **daemon_set),
@@ -95,13 +95,13 @@ def test_a_signal_that_the_agents_do_not_send_is_not_missed(daemon_set, datadog,
     assert message(observed, "TelemetryReady").endswith(f": {named}")
 
 
-def test_a_signal_that_is_off_comes_with_the_command_that_turns_it_on():
+def test_a_disabled_signal_is_reported_with_the_command_that_enables_it():
     observed = with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set(logs="false"))
     assert "helm upgrade datadog-agent" in message(observed, "TelemetryReady")
     assert "datadog.logs.enabled=true" in message(observed, "TelemetryReady")
 
 
-def test_telemetry_waits_for_agents_that_are_not_up():
+def test_telemetry_waits_for_agents_that_are_not_ready():
     observed = with_workload(
         a_stateful_set(ready=1), daemon_set=a_datadog_daemon_set(host_ports=True)
     )
@@ -149,16 +149,16 @@ def a_crashing_pod(*, state=None, restarts=2, exit_code=137, at="2026-01-01T11:5
     return found
 
 
-def test_a_run_whose_end_has_no_reason_is_read_all_the_same():
+def test_a_terminated_run_without_a_reason_is_read():
     found = a_crashing_pod()
     del found["status"]["containerStatuses"][0]["lastState"]["terminated"]["reason"]
-    assert pod(found).ended == "Error (exit code 137)"
+    assert pod(found).last_exit == "Error (exit code 137)"
 
 
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s of momentum_uid-1"}}
 
 
-def test_a_crashing_pod_says_the_same_in_each_of_its_moments():
+def test_a_crash_looping_pod_has_the_same_message_in_every_state():
     texts = set()
     for state in ({"running": {}}, BACK_OFF, {"terminated": {"exitCode": 0}}):
         observed = with_workload(
@@ -185,7 +185,7 @@ def test_a_pod_that_crashed_once_or_long_ago_is_starting(pod):
     ("waiting", "reason"),
     [("ImagePullBackOff", "ImagePullFailed"), ("CrashLoopBackOff", "CrashLooping")],
 )
-def test_a_sidecar_that_does_not_start_is_told_though_the_agent_only_waits(waiting, reason):
+def test_a_sidecar_that_does_not_start_is_reported_instead_of_the_waiting_agent(waiting, reason):
     found = a_pod(ready=False, waiting="PodInitializing")
     found["status"]["initContainerStatuses"] = [
         {"name": "proxy", "state": {"waiting": {"reason": waiting}}}
@@ -194,28 +194,28 @@ def test_a_sidecar_that_does_not_start_is_told_though_the_agent_only_waits(waiti
     assert outcome(observed)["WorkloadAvailable"] == ("False", reason)
 
 
-def test_pods_that_may_not_be_made_are_explained_in_the_servers_words():
+def test_pods_that_cannot_be_created_are_explained_by_the_api_server():
     observed = with_workload(
-        a_stateful_set(ready=0), pods_refused='serviceaccount "x" not found', now=NOW
+        a_stateful_set(ready=0), pod_creation_error='serviceaccount "x" not found', now=NOW
     )
     assert outcome(observed)["WorkloadAvailable"] == ("False", "PodsRefused")
     assert outcome(observed)["Progressing"] == ("False", "PodsRefused")
     assert 'serviceaccount "x" not found' in message(observed, "WorkloadAvailable")
 
 
-def test_a_pod_that_fits_no_node_says_why():
+def test_an_unschedulable_pod_is_reported_with_its_reason():
     pending = a_pod(ready=False, node="", message="0/1 nodes are available")
     observed = with_workload(a_stateful_set(ready=0), pods=[pending])
     assert outcome(observed)["WorkloadAvailable"] == ("False", "Unschedulable")
     assert "0/1 nodes are available" in message(observed, "WorkloadAvailable")
 
 
-def test_a_pod_that_waits_for_its_turn_to_be_scheduled_is_no_problem_yet():
+def test_a_pod_that_waits_for_the_scheduler_is_not_a_problem_yet():
     observed = with_workload(a_stateful_set(ready=0), pods=[a_pod(ready=False, node="")])
     assert outcome(observed)["WorkloadAvailable"] == ("False", "Progressing")
 
 
-def test_telemetry_waits_for_a_workload_that_is_not_there():
+def test_telemetry_waits_for_a_missing_stateful_set():
     observed = with_workload(daemon_set=a_datadog_daemon_set(host_ports=True))
     assert outcome(observed)["TelemetryReady"] == ("Unknown", "WaitingForAgents")
 
@@ -229,20 +229,20 @@ def test_a_missing_secret_is_named_from_the_events_of_the_pod():
     assert "spec.api.keySecretRef" in message(observed, "WorkloadAvailable")
 
 
-def test_another_volume_that_cannot_be_mounted_is_told_as_it_is():
+def test_another_volume_that_cannot_be_mounted_is_reported_verbatim():
     observed = with_workload(
         a_stateful_set(ready=0), pods=[a_pod(ready=False)], pod_events=("no disk",)
     )
     assert outcome(observed)["WorkloadAvailable"] == ("False", "VolumeNotMounted")
 
 
-def test_a_refusal_by_the_server_is_told():
+def test_a_rejected_write_is_reported():
     observed = with_workload(failure="exceeded quota", failure_reason="ApplyFailed")
     assert outcome(observed)["WorkloadAvailable"] == ("False", "ApplyFailed")
     assert message(observed, "Ready") == "exceeded quota"
 
 
-def test_only_a_pod_that_hangs_for_a_while_is_asked_about():
+def test_only_a_pod_that_is_stuck_for_some_time_is_diagnosed():
     created = datetime.fromisoformat(CREATED)
     hanging = [pod(a_pod(ready=False, waiting="ContainerCreating"))]
     assert stuck_pod(hanging, created + timedelta(seconds=4), after_s=5) is None
@@ -250,7 +250,7 @@ def test_only_a_pod_that_hangs_for_a_while_is_asked_about():
     assert stuck_pod([pod(a_pod())], NOW, after_s=5) is None
 
 
-def test_a_pod_whose_sidecar_runs_already_has_its_volumes_and_is_not_asked_about():
+def test_a_pod_with_a_running_sidecar_has_its_volumes_and_is_not_diagnosed():
     waiting = a_pod(ready=False, waiting="PodInitializing")
     late = datetime.fromisoformat(CREATED) + timedelta(hours=1)
     assert stuck_pod([pod(waiting)], late, after_s=5) is not None
@@ -264,13 +264,13 @@ def next_of(observed, current=None, now=NOW):
     )
 
 
-def test_a_transition_time_is_kept_while_nothing_turns():
+def test_a_transition_time_is_kept_while_the_status_is_the_same():
     first = next_of(with_workload(a_stateful_set(ready=1)))
     later = next_of(with_workload(a_stateful_set(ready=2)), first, NOW + timedelta(hours=1))
     assert {item["lastTransitionTime"] for item in later["conditions"]} == {"2026-01-01T12:00:00Z"}
 
 
-def test_a_turn_renews_its_transition_time_only():
+def test_a_transition_changes_only_its_own_time():
     first = next_of(with_workload(a_stateful_set(ready=1)))
     later = next_of(with_workload(a_stateful_set()), first, NOW + timedelta(hours=1))
     times = {item["type"]: item["lastTransitionTime"] for item in later["conditions"]}
@@ -278,7 +278,7 @@ def test_a_turn_renews_its_transition_time_only():
     assert times["SpecValid"] == times["DatadogInstalled"] == "2026-01-01T12:00:00Z"
 
 
-def test_the_status_says_how_the_node_agent_is_reached():
+def test_the_status_has_the_connection_to_the_node_agent():
     found = next_of(
         with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set(host_ports=True))
     )
@@ -304,7 +304,7 @@ def test_the_same_status_is_never_written_again():
     assert status.write_after_s(found, dict(found), since_write_s=0) is None
 
 
-def test_a_turn_is_written_at_once():
+def test_a_transition_is_written_at_once():
     old, new = (
         next_of(with_workload(a_stateful_set(ready=2))),
         next_of(with_workload(a_stateful_set())),
@@ -313,7 +313,7 @@ def test_a_turn_is_written_at_once():
 
 
 @pytest.mark.parametrize(("since", "after"), [(0.0, 15.0), (3.0, 12.0), (19.0, 0.0)])
-def test_counts_alone_wait_until_things_have_settled(since, after):
+def test_changes_of_counts_alone_are_written_at_intervals(since, after):
     old = next_of(with_workload(a_stateful_set(ready=1)))
     new = next_of(with_workload(a_stateful_set(ready=2)), old)
     assert status.write_after_s(old, new, since_write_s=since) == after
@@ -329,15 +329,15 @@ ROLLING = a_stateful_set(ready=2, updated=1)
 CRASHING = a_pod(ready=False, waiting="CrashLoopBackOff")
 
 
-def test_that_a_change_of_the_spec_is_under_way_is_no_news():
-    assert status.is_under_way(*after_a_change(ROLLING))
+def test_a_rollout_in_progress_is_not_reported_at_once():
+    assert status.is_only_progress(*after_a_change(ROLLING))
 
 
-def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news():
+def test_telemetry_that_waits_for_a_rollout_is_not_reported_at_once():
     connected = {"daemon_set": a_datadog_daemon_set(host_ports=True)}
     before = with_workload(a_stateful_set(), **connected)
     assert outcome(before)["TelemetryReady"] == ("True", "Connected")
-    assert status.is_under_way(*after_a_change(ROLLING, before=before, **connected))
+    assert status.is_only_progress(*after_a_change(ROLLING, before=before, **connected))
 
 
 @pytest.mark.parametrize(
@@ -360,25 +360,25 @@ def test_that_telemetry_waits_for_the_agents_that_a_change_restarts_is_no_news()
         ),
     ],
 )
-def test_anything_else_is_news(statuses):
-    assert not status.is_under_way(*statuses)
+def test_any_other_change_is_reported_at_once(statuses):
+    assert not status.is_only_progress(*statuses)
 
 
-def test_a_recovery_is_told_though_it_passed_through_what_is_no_news():
+def test_a_recovery_is_reported_even_after_quiet_reasons():
     bad = next_of(with_workload(a_stateful_set(ready=2), pods=[CRASHING]))
     better = next_of(with_workload(a_stateful_set(ready=2)), bad)
     good = next_of(with_workload(a_stateful_set()), better)
     assert transitions(bad, better) == ()
     assert transitions(better, good) == ()
-    (told,) = transitions(better, good, troubled={"WorkloadAvailable"})
-    assert (told.type, told.reason) == ("Normal", "WorkloadAvailableAllReady")
+    (events,) = transitions(better, good, troubled={"WorkloadAvailable"})
+    assert (events.type, events.reason) == ("Normal", "WorkloadAvailableAllReady")
 
 
 def reasons(old, new):
     return [(item.type, item.reason) for item in transitions(old, new)]
 
 
-def test_a_healthy_start_posts_no_event():
+def test_a_healthy_start_causes_no_event():
     healthy = a_datadog_daemon_set(host_ports=True)
     first = next_of(with_workload(a_stateful_set(ready=0), daemon_set=healthy))
     second = next_of(with_workload(a_stateful_set(), daemon_set=healthy), first)
@@ -386,7 +386,7 @@ def test_a_healthy_start_posts_no_event():
     assert reasons(first, second) == []
 
 
-def test_a_missing_node_agent_posts_a_warning_and_its_arrival_a_normal_event():
+def test_a_missing_node_agent_causes_a_warning_and_its_arrival_a_normal_event():
     without = next_of(with_workload(a_stateful_set()))
     there = next_of(with_workload(a_stateful_set(), daemon_set=a_datadog_daemon_set()), without)
     assert reasons({}, without) == [

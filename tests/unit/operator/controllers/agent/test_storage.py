@@ -1,4 +1,4 @@
-"""Volume claims, over frozen worlds."""
+"""Decisions about volume claims."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -25,7 +25,7 @@ def rendered(storage):
 
 
 def as_stored(manifests):
-    """As the API server gives them back: with uids, and with its defaults in the claim templates."""
+    """Return manifests as the API server stores them, with UIDs and with defaults in the claim templates."""
     found = deepcopy(list(manifests))
     for number, item in enumerate(found):
         item["metadata"]["uid"] = f"uid-{number}"
@@ -48,12 +48,12 @@ def a_claim(name="state-momentum-0", *, size="1Gi", storage_class="fast", capaci
     )
 
 
-def with_storage(storage, *, before=None, claims=(), refused=""):
+def with_storage(storage, *, before=None, claims=(), rejection=""):
     return observed_state(
         agent=an_agent(storage),
         children=as_stored(rendered(storage if before is None else before)).values(),
         claims=claims,
-        growth_refused=refused,
+        expansion_error=rejection,
     )
 
 
@@ -81,51 +81,51 @@ def test_planning_after_applying_is_empty(storage):
         (ONE_GI, None),
     ],
 )
-def test_other_claims_need_another_stateful_set_around_the_same_pods(before, after):
+def test_changed_claim_templates_recreate_the_stateful_set_around_its_pods(before, after):
     observed = replace(with_storage(after or ONE_GI, before=before), agent=an_agent(after))
     assert planned(observed, after) == [plan.RecreateOrphaning]
 
 
-def test_a_volume_that_is_added_needs_another_stateful_set():
+def test_an_added_volume_recreates_the_stateful_set():
     observed = replace(with_storage(ONE_GI), children=as_stored(rendered(None)))
     assert planned(observed, ONE_GI) == [plan.RecreateOrphaning]
 
 
-def test_the_same_size_in_other_words_needs_nothing_made_anew():
+def test_the_same_size_in_another_notation_recreates_nothing():
     found = planned(with_storage({"size": "1024Mi"}, before=ONE_GI), {"size": "1024Mi"})
     assert found == [plan.Apply]
 
 
-def test_what_is_being_deleted_is_waited_for():
+def test_a_stateful_set_that_is_being_deleted_is_not_changed():
     observed = with_storage(TWO_GI, before=ONE_GI)
     terminating = deepcopy(dict(observed.children))
     terminating["StatefulSet", "momentum"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert planned(replace(observed, children=terminating), TWO_GI) == []
 
 
-def test_once_it_is_gone_it_is_made_anew_and_then_nothing_is_left_to_do():
+def test_a_deleted_stateful_set_is_created_and_then_needs_no_write():
     observed = with_storage(TWO_GI, before=ONE_GI)
     gone = {key: item for key, item in observed.children.items() if key[0] != "StatefulSet"}
     assert planned(replace(observed, children=gone), TWO_GI) == [plan.Create]
     assert planned(with_storage(TWO_GI), TWO_GI) == []
 
 
-def test_claims_that_are_too_small_grow_and_no_others():
+def test_only_claims_that_are_too_small_are_expanded():
     claims = [a_claim(), a_claim("state-momentum-1", size="2Gi"), a_claim("x", size="3Gi")]
     found = plan.actions(rendered(TWO_GI), with_storage(TWO_GI, claims=claims))
     assert [(item.claim.name, item.size) for item in found] == [("state-momentum-0", "2Gi")]
 
 
-def test_what_was_refused_is_not_asked_again():
-    assert planned(with_storage(TWO_GI, claims=[a_claim()], refused="no"), TWO_GI) == []
+def test_a_rejected_expansion_is_not_repeated_at_once():
+    assert planned(with_storage(TWO_GI, claims=[a_claim()], rejection="no"), TWO_GI) == []
 
 
-def test_a_claim_whose_size_is_no_quantity_is_left_alone():
+def test_a_claim_with_an_invalid_size_is_not_expanded():
     assert planned(with_storage(TWO_GI, claims=[a_claim(size="soon")]), TWO_GI) == []
 
 
 @pytest.mark.parametrize(
-    ("storage", "claims", "refused", "expected", "words"),
+    ("storage", "claims", "rejection", "expected", "text"),
     [
         (None, [], "", "Ephemeral", "set spec.storage"),
         (ONE_GI, [], "", "Ready", "1Gi"),
@@ -134,17 +134,23 @@ def test_a_claim_whose_size_is_no_quantity_is_left_alone():
         (TWO_GI, [a_claim(size="2Gi", capacity="1Gi")], "", "Expanding", "2Gi"),
         (TWO_GI, [a_claim()], "only some", "ExpansionRefused", "only some; set allowVolume"),
         (ONE_GI, [a_claim(size="2Gi")], "", "CannotShrink", "set spec.storage.size to 2Gi"),
-        (FAST, [a_claim(storage_class="slow")], "", "ClassDiffers", "new claims are made on fast"),
+        (
+            FAST,
+            [a_claim(storage_class="slow")],
+            "",
+            "ClassDiffers",
+            "only new claims are created with fast",
+        ),
     ],
 )
-def test_the_condition_says_what_is_with_the_volumes(storage, claims, refused, expected, words):
-    found = storage_ready(with_storage(storage, claims=claims, refused=refused))
+def test_the_condition_reports_the_state_of_the_volumes(storage, claims, rejection, expected, text):
+    found = storage_ready(with_storage(storage, claims=claims, rejection=rejection))
     assert found.reason == expected
     assert found.status == ("True" if expected == "Ready" else "False")
-    assert words in found.message
+    assert text in found.message
 
 
-def test_of_many_claims_the_first_are_named():
+def test_only_the_first_of_many_claims_are_named():
     many = [a_claim(f"state-{number}", size="2Gi") for number in range(7)]
     found = storage_ready(with_storage(ONE_GI, claims=many))
     assert "state-4 and 2 more are larger" in found.message
@@ -157,7 +163,7 @@ def old_pod(name, **changes):
 
 
 @pytest.mark.parametrize(
-    ("pods", "ended"),
+    ("pods", "deleted"),
     [
         ([], []),
         ([pod(a_pod("momentum-0"))], []),
@@ -169,19 +175,19 @@ def old_pod(name, **changes):
         ([old_pod("momentum-1"), old_pod("momentum-0", deleting=True)], []),
     ],
 )
-def test_pods_from_before_a_volume_was_added_are_ended_one_at_a_time(pods, ended):
+def test_pods_older_than_an_added_volume_are_deleted_one_at_a_time(pods, deleted):
     found = plan.actions(rendered(ONE_GI), replace(with_storage(ONE_GI), pods=pods))
-    assert [item.pod.name for item in found if isinstance(item, plan.DeletePod)] == ended
+    assert [item.pod.name for item in found if isinstance(item, plan.DeletePod)] == deleted
 
 
-def test_pods_without_volume_are_left_alone_where_none_is_wanted():
+def test_pods_without_a_volume_stay_if_the_spec_has_none():
     observed = replace(
         with_storage(ONE_GI), agent=an_agent(None), children=as_stored(rendered(None))
     )
     assert plan.actions(rendered(None), replace(observed, pods=[old_pod("momentum-0")])) == ()
 
 
-def test_an_invalid_spec_says_nothing_of_the_volumes():
+def test_the_volumes_of_an_invalid_spec_are_unknown():
     observed = replace(with_storage(ONE_GI), agent=None)
     assert storage_ready(observed).reason == "SpecInvalid"
     assert plan.actions((), replace(observed, children={})) == ()

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
+from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod, an_agent
@@ -10,11 +11,11 @@ from support.builders import a_pod, an_agent
 KEY, UID = NamespacedName("trading", "momentum"), "uid-momentum-0"
 
 
-class AgentClient:
-    """AgentClient that answer what the test says; None is silence."""
+class Responses:
+    """A client of agents that returns the listed responses; None means that the agent does not respond."""
 
     def __init__(self):
-        self.answers = []
+        self.responses = []
         self.asked = []
 
     async def control(self, address):
@@ -22,25 +23,25 @@ class AgentClient:
 
     async def losses(self, address):
         self.asked.append(address)
-        answer = self.answers.pop(0)
-        if answer is None:
-            raise AgentUnreachableError("no answer")
-        return answer
+        response = self.responses.pop(0)
+        if response is None:
+            raise AgentUnreachableError("no response")
+        return response
 
 
 @pytest.fixture
 def agents():
-    return AgentClient()
+    return Responses()
 
 
 @pytest.fixture
-def concerned():
+def changed():
     return []
 
 
 @pytest.fixture
-async def listening(agents, concerned):
-    found = TelemetryProbe(agents, concerned.append, jitter=lambda: 0.0)
+async def probe(agents, changed):
+    found = TelemetryProbe(agents, changed.append, jitter=lambda: 0.0)
     yield found
     found.close()
 
@@ -51,134 +52,138 @@ def a_ready_pod(**changes):
     return found
 
 
-async def heard(listening, agents, *answers):
-    """What speaks against the agent after it has given these answers."""
-    listening.note(a_ready_pod())
-    agents.answers = list(answers)
-    for _ in answers:
-        await listening.ask(UID)
-    return dict(listening.findings([UID, "somebody else"]))
+async def findings_after(probe, agents, *responses):
+    """Return the findings after the agent has sent these responses."""
+    probe.upsert(a_ready_pod())
+    agents.responses = list(responses)
+    for _ in responses:
+        await probe.probe(UID)
+    return dict(probe.findings([UID, "another pod"]))
 
 
 @pytest.mark.parametrize(
-    ("answers", "finding"),
+    ("responses", "finding"),
     [
         ([{}], None),
         ([{"metrics": 0}, {"metrics": 0}], None),
-        # What was lost while the node agent was being started is over.
+        # Drops while the node agent started are over.
         ([{"metrics": 7}, {"metrics": 7}], None),
-        ([{"metrics": 7}, {"metrics": 8}], "TelemetryLost"),
-        ([{}, {"traces": 1}], "TelemetryLost"),
+        ([{"metrics": 7}, {"metrics": 8}], Delivery.DROPPING),
+        ([{}, {"traces": 1}], Delivery.DROPPING),
         ([{"metrics": 7}, {"metrics": 8}, {"metrics": 8}], None),
-        ([], "New"),
-        ([None], "New"),
-        ([None, None], "AgentsSilent"),
+        ([], Delivery.PENDING),
+        ([None], Delivery.PENDING),
+        ([None, None], Delivery.UNREACHABLE),
         ([None, None, {}], None),
         ([None, {}, None], None),
     ],
 )
-async def test_only_what_is_seen_twice_speaks_against_an_agent(listening, agents, answers, finding):
+async def test_a_finding_needs_two_observations(probe, agents, responses, finding):
     expected = {} if finding is None else {UID: finding}
-    assert await heard(listening, agents, *answers) == expected
+    assert await findings_after(probe, agents, *responses) == expected
 
 
-async def test_only_a_new_finding_is_worth_a_pass(listening, agents, concerned):
-    await heard(listening, agents, {"metrics": 1}, {"metrics": 2}, {"metrics": 3}, {"metrics": 3})
-    # It is heard, it loses, it loses no more.
-    assert concerned == [KEY, KEY, KEY]
+async def test_only_a_changed_finding_causes_a_pass(probe, agents, changed):
+    await findings_after(
+        probe, agents, {"metrics": 1}, {"metrics": 2}, {"metrics": 3}, {"metrics": 3}
+    )
+    # Delivering, dropping, delivering again.
+    assert changed == [KEY, KEY, KEY]
 
 
 @pytest.mark.parametrize(
     "pod", [a_pod(), a_ready_pod(ready=False), a_ready_pod(deleting=True)], ids=str
 )
-async def test_who_has_no_address_or_is_not_ready_is_not_asked(listening, agents, pod):
-    listening.note(pod)
-    await listening.ask(UID)
+async def test_a_pod_without_an_address_or_that_is_not_ready_is_not_probed(probe, agents, pod):
+    probe.upsert(pod)
+    await probe.probe(UID)
     assert agents.asked == []
 
 
-async def test_an_agent_that_is_no_longer_ready_is_forgotten(listening, agents):
-    assert await heard(listening, agents, None, None)
-    listening.note(a_ready_pod(ready=False))
-    assert listening.findings([UID]) == {}
+async def test_a_pod_that_becomes_unready_is_removed(probe, agents):
+    assert await findings_after(probe, agents, None, None)
+    probe.upsert(a_ready_pod(ready=False))
+    assert probe.findings([UID]) == {}
 
 
-async def test_a_sweep_forgets_who_is_gone(listening, agents):
-    await heard(listening, agents, None, None)
-    listening.sweep([])
-    assert listening.findings([UID]) == {}
+async def test_pruning_removes_pods_that_are_gone(probe, agents):
+    await findings_after(probe, agents, None, None)
+    probe.prune([])
+    assert probe.findings([UID]) == {}
 
 
-async def test_an_agent_that_goes_while_it_is_asked_is_not_judged(agents, concerned):
-    listening = TelemetryProbe(agents, concerned.append, jitter=lambda: 0.0)
-    await heard(listening, agents, {"metrics": 1})
+async def test_a_pod_that_is_deleted_during_its_probe_gets_no_finding(agents, changed):
+    probe = TelemetryProbe(agents, changed.append, jitter=lambda: 0.0)
+    await findings_after(probe, agents, {"metrics": 1})
 
     async def gone(address):
-        listening.forget(UID)
+        probe.delete(UID)
         return {"metrics": 2}
 
     agents.losses = gone
-    await listening.ask(UID)
-    assert (concerned, listening.findings([UID])) == ([KEY], {})
-    listening.close()
+    await probe.probe(UID)
+    assert (changed, probe.findings([UID])) == ([KEY], {})
+    probe.close()
 
 
-# After a takeover
+# After a change of leader
 
 
-def told(reason):
+def with_reason(reason):
     conditions = [{"type": "TelemetryReady", "status": "False", "reason": reason, "message": "m"}]
     return {**an_agent(), "status": {"conditions": conditions}}
 
 
-async def heard_after(listening, agents, reason, *answers):
-    listening.recall(told(reason))
-    return await heard(listening, agents, *answers)
+async def restored_after(probe, agents, reason, *responses):
+    probe.restore(with_reason(reason))
+    return await findings_after(probe, agents, *responses)
 
 
-async def test_agents_that_were_well_are_well_until_they_are_asked(listening, agents, concerned):
-    assert await heard_after(listening, agents, "Connected", {}) == {}
-    assert concerned == []
+async def test_connected_agents_stay_connected_until_they_are_probed(probe, agents, changed):
+    assert await restored_after(probe, agents, "Connected", {}) == {}
+    assert changed == []
 
 
 @pytest.mark.parametrize("reason", ["TelemetryLost", "AgentsSilent"])
 @pytest.mark.parametrize(
-    ("answers", "finding"),
+    ("responses", "finding"),
     [
-        ([], "Doubted"),
-        ([{"metrics": 5}], "Doubted"),
-        ([None], "Doubted"),
+        ([], Delivery.UNVERIFIED),
+        ([{"metrics": 5}], Delivery.UNVERIFIED),
+        ([None], Delivery.UNVERIFIED),
         ([{"metrics": 5}, {"metrics": 5}], None),
-        ([{"metrics": 5}, {"metrics": 6}], "TelemetryLost"),
-        ([None, None], "AgentsSilent"),
+        ([{"metrics": 5}, {"metrics": 6}], Delivery.DROPPING),
+        ([None, None], Delivery.UNREACHABLE),
         ([None, {"metrics": 5}, {"metrics": 5}], None),
     ],
 )
-async def test_a_bad_word_holds_until_enough_was_heard(listening, agents, reason, answers, finding):
+async def test_a_reported_problem_is_kept_until_two_responses_disprove_it(
+    probe, agents, reason, responses, finding
+):
     expected = {} if finding is None else {UID: finding}
-    assert await heard_after(listening, agents, reason, *answers) == expected
+    assert await restored_after(probe, agents, reason, *responses) == expected
 
 
-async def test_agents_of_whom_nothing_was_proven_are_new(listening, agents):
-    assert await heard_after(listening, agents, "NodesUncovered") == {UID: "New"}
-    listening.recall(an_agent())
-    listening.recall({"kind": "Node", "metadata": {"name": "n"}})
+async def test_agents_without_a_confirmed_result_are_new(probe, agents):
+    assert await restored_after(probe, agents, "NodesUncovered") == {UID: Delivery.PENDING}
+    probe.restore(an_agent())
+    probe.restore({"kind": "Node", "metadata": {"name": "n"}})
 
 
-async def test_who_turns_ready_later_is_new_whatever_was_said_of_others(listening, agents):
-    listening.recall(told("Connected"))
-    running = asyncio.create_task(listening.run())
+async def test_a_pod_that_becomes_ready_later_is_new_whatever_the_status_reports(probe, agents):
+    probe.restore(with_reason("Connected"))
+    running = asyncio.create_task(probe.run())
     await asyncio.sleep(0)
-    agents.answers = [{}]
-    listening.note(a_ready_pod())
-    assert listening.findings([UID]) == {UID: "New"}
+    agents.responses = [{}]
+    probe.upsert(a_ready_pod())
+    assert probe.findings([UID]) == {UID: Delivery.PENDING}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
 
 @pytest.mark.parametrize(
-    ("reason", "answers", "pause_s"),
+    ("reason", "responses", "pause_s"),
     [
         ("", [None], 10.0),
         ("", [{}], 30.0),
@@ -192,11 +197,13 @@ async def test_who_turns_ready_later_is_new_whatever_was_said_of_others(listenin
         ("TelemetryLost", [{}, {}], 900.0),
     ],
 )
-async def test_who_is_in_doubt_is_asked_again_sooner(agents, reason, answers, pause_s):
-    listening = TelemetryProbe(agents, lambda key: None, jitter=lambda: 0.5)
-    *earlier, last = answers
-    await heard_after(listening, agents, reason, *earlier)
-    agents.answers = [last]
-    assert await listening.ask(UID) == pause_s
-    assert await listening.ask("somebody else") is None
-    listening.close()
+async def test_pods_with_an_unconfirmed_finding_are_probed_sooner(
+    agents, reason, responses, pause_s
+):
+    probe = TelemetryProbe(agents, lambda key: None, jitter=lambda: 0.5)
+    *earlier, last = responses
+    await restored_after(probe, agents, reason, *earlier)
+    agents.responses = [last]
+    assert await probe.probe(UID) == pause_s
+    assert await probe.probe("another pod") is None
+    probe.close()

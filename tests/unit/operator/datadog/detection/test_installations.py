@@ -303,7 +303,7 @@ CASES = (
         name="logs from a Secret, which are unknown and not off",
         daemon_sets=(helm(env=[from_secret("DD_LOGS_ENABLED")]),),
         status={"logs": "Unknown"},
-        says="cannot be seen: whether it takes logs",
+        says="it is unknown whether it accepts logs",
     ),
     Case(
         name="logs through a reference to another variable, which are unknown",
@@ -314,7 +314,7 @@ CASES = (
         name="configured with a mounted datadog.yaml, so unset variables are unknown",
         daemon_sets=(configured_by_file(),),
         status={"logs": "Unknown", "connection": "Service"},
-        says="cannot be seen: whether it takes metrics and traces and logs",
+        says="it is unknown whether it accepts metrics and traces and logs",
     ),
     Case(
         name="DogStatsD in agent-data-plane",
@@ -410,7 +410,7 @@ CASES = (
         requested="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no node-local Service of datadog/datadog-agent accepts metrics. Offer it: "
+        says="no node-local Service of datadog/datadog-agent accepts metrics. To offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.localService.forceLocalServiceEnabled=true'",
     ),
@@ -438,7 +438,7 @@ CASES = (
         requested="CSI",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="the node agent has no socket in a folder of the node. Offer it: "
+        says="the node agent has no socket in a folder of the node. To offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'datadog.dogstatsd.useSocketVolume=true'",
     ),
@@ -548,8 +548,8 @@ CASES = (
             "nodes": {"needed": 3, "covered": 3, "missing": []},
         },
         telemetry="ApmOff",
-        says="traces of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
-        "Change that: helm upgrade b-datadog datadog/datadog --namespace datadog "
+        says="traces of 2/3 agents are accepted, but not on node-3 (datadog/b-datadog). "
+        "To change this: helm upgrade b-datadog datadog/datadog --namespace datadog "
         "--reuse-values --set 'datadog.apm.portEnabled=true'",
     ),
     Case(
@@ -559,7 +559,7 @@ CASES = (
         node_agents=ON_POOLS,
         status={"apm": "HostIP:8126"},
         telemetry="TracesUnreachable",
-        says="traces of 2/3 agents are taken by HostIP, missing on node-3 (datadog/b-datadog)",
+        says="traces of 2/3 agents are accepted through HostIP, but not on node-3 (datadog/b-datadog)",
     ),
     Case(
         name="one DaemonSet per node pool, the second without logs",
@@ -568,8 +568,8 @@ CASES = (
         node_agents=ON_POOLS,
         status={"logs": "Off"},
         telemetry="LogsOff",
-        says="logs of 2/3 agents are taken, missing on node-3 (datadog/b-datadog). "
-        "Change that: helm upgrade b-datadog",
+        says="logs of 2/3 agents are accepted, but not on node-3 (datadog/b-datadog). "
+        "To change this: helm upgrade b-datadog",
     ),
     Case(
         name="one DaemonSet per node pool, the second with hidden settings of logs",
@@ -577,7 +577,7 @@ CASES = (
         services={},
         node_agents=ON_POOLS,
         status={"logs": "Unknown"},
-        says="cannot be seen: whether it takes logs",
+        says="it is unknown whether it accepts logs",
     ),
     Case(
         name="one DaemonSet per node pool, and agents only on nodes of the second",
@@ -601,8 +601,8 @@ CASES = (
             }
         },
         telemetry="NodesUncovered",
-        says="2/3 agents are heard, missing on node-3 (taint dedicated=gpu:NoSchedule not tolerated). "
-        "Let it run there: helm upgrade datadog-agent datadog/datadog --namespace datadog "
+        says="2/3 agents are connected; no node agent serves node-3 (taint dedicated=gpu:NoSchedule not tolerated). "
+        "To run it there: helm upgrade datadog-agent datadog/datadog --namespace datadog "
         "--reuse-values --set 'agents.tolerations[0].operator=Exists'",
     ),
     Case(
@@ -616,7 +616,7 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={"nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (node selector pool=cpu does not match). Let it run there: "
+        says="node-3 (node selector pool=cpu does not match). To run it there: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.nodeSelector.pool=null'",
     ),
@@ -639,7 +639,7 @@ CASES = (
         node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
         status={"nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (node selector kubernetes.io/os=linux does not match). See: kubectl",
+        says="node-3 (node selector kubernetes.io/os=linux does not match). To list its pods: kubectl",
     ),
     Case(
         name="a selector with dots in its key",
@@ -665,8 +665,8 @@ CASES = (
         node_agents=(a_node_agent("node-1", of=HELM),),
         status={"nodes": {"needed": 3, "covered": 1}},
         telemetry="NodesUncovered",
-        says="1/3 agents are heard, missing on node-2 (required node affinity does not match), node-3 "
-        "(required node affinity does not match). Let it run there: helm upgrade datadog-agent "
+        says="1/3 agents are connected; no node agent serves node-2 (required node affinity does not match), node-3 "
+        "(required node affinity does not match). To run it there: helm upgrade datadog-agent "
         "datadog/datadog --namespace datadog --reuse-values --set 'agents.affinity=null'",
     ),
     Case(
@@ -752,12 +752,12 @@ def observed_in(case):
     connection = selected_connection(facts, case.requested, Constraints(security=case.security))
     inventory = NodeInventory(clock=lambda: 0.0)
     for item in case.nodes:
-        inventory.note(resources.NODE, item)
+        inventory.upsert(resources.NODE, item)
     agents = case.node_agents
     if agents is None:
         agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
     for item in agents:
-        inventory.note(resources.POD, item)
+        inventory.upsert(resources.POD, item)
     pods = [
         a_pod(f"momentum-{i}", node=name, env=receivers(connection)) for i, name in enumerate(NODES)
     ]

@@ -1,1 +1,1 @@
-"""The conditions of an agent's status. Pure: each module computes conditions from the observed state."""
+"""The conditions in the status of an agent. Pure: each module computes conditions from the observed state."""

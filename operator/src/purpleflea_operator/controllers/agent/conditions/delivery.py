@@ -1,19 +1,16 @@
-"""What the live pods of an agent show: variables as injected, and what they say themselves of being heard. Pure.
+"""Delivery of telemetry by single pods: injected variables, and the drop counters that agents report. Pure.
 
-Each pod is judged for itself: one that does not start hides nothing of the others.
+Each pod is checked separately, so a pod that does not start does not hide problems of the others.
 """
 
 from collections.abc import Sequence
+from enum import StrEnum, auto
 
-from purpleflea_operator.api.agent_status import ConditionStatus, ConditionType
+from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions import remedies
-from purpleflea_operator.controllers.agent.conditions.finding import (
-    EXPLAINED,
-    Finding,
-    finding,
-    some,
-)
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery, TelemetryReason
+from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.conditions.formatting import MAX_EXPLAINED, join_limited
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
 from purpleflea_operator.datadog.detection.facts import NodeAgent
@@ -21,27 +18,45 @@ from purpleflea_operator.manifests.datadog_env import receivers
 from purpleflea_operator.parsing import Manifest
 
 
-def not_injected(world: ObservedState, _found: NodeAgent) -> Finding | None:
-    """Live pods that lack what was asked for: somebody else changed them on their way in."""
-    stateful_set = world.stateful_set
+class Delivery(StrEnum):
+    """Result of the telemetry probe of a pod that is not known to deliver."""
+
+    DROPPING = auto()
+    """Its drop counters increase."""
+    UNREACHABLE = auto()
+    """It does not answer the probe."""
+    PENDING = auto()
+    """It has not answered yet."""
+    UNVERIFIED = auto()
+    """Another replica of the operator reported a problem, and this replica cannot confirm or clear it yet."""
+
+
+PROBED_REASONS = (Reason.TELEMETRY_LOST, Reason.AGENTS_SILENT)
+"""Reasons that only the telemetry probe can confirm and clear."""
+
+
+def not_injected(observed: ObservedState, _node_agent: NodeAgent) -> Finding | None:
+    """Report running pods without the injected variables, because an admission webhook changed the pods."""
+    stateful_set = observed.stateful_set
     if stateful_set is None:
         return None
-    expected = receivers(world.connection)
-    current = [pod for pod in world.pods if _is_current(pod, stateful_set)]
+    expected = receivers(observed.connection)
+    current = [pod for pod in observed.pods if _is_current(pod, stateful_set)]
     bare = [pod for pod in current if not _has(pod, expected)]
     if not bare:
         return None
-    wanted = ", ".join(str(item["name"]) for item in expected)
+    variables = ", ".join(str(item["name"]) for item in expected)
     message = (
-        f"{len(current) - len(bare)}/{len(current)} agents have the address; {_names(bare)} run without {wanted}: "
-        "an admission webhook takes them away. Find it: kubectl get mutatingwebhookconfigurations; "
-        f"then: {_kubectl(world)} rollout restart statefulset/{stateful_set['metadata']['name']}"
+        f"{len(current) - len(bare)}/{len(current)} agents have the address of the node agent; {_subject(bare)} "
+        f"missing {variables}, probably because a mutating admission webhook removed it. "
+        "To list webhooks: kubectl get mutatingwebhookconfigurations; to recreate the pods without it: "
+        f"{_kubectl(observed)} rollout restart statefulset/{stateful_set['metadata']['name']}"
     )
-    return _finding("False", TelemetryReason.NOT_INJECTED, message)
+    return _finding(Reason.NOT_INJECTED, message)
 
 
 def _is_current(pod: Pod, stateful_set: Manifest) -> bool:
-    """Whether a pod was made from the template as it is now: others will be replaced."""
+    """Return whether a pod has the current template; other pods will be replaced."""
     status = stateful_set.get("status", {})
     observed = status.get("observedGeneration", 0)
     if pod.deleting or observed < stateful_set["metadata"]["generation"]:
@@ -55,7 +70,7 @@ def _has(pod: Pod, expected: Sequence[dict[str, object]]) -> bool:
 
 
 def _is_set(expected: object, live: object) -> bool:
-    """Whether a variable stands as wanted; what the API server added (an apiVersion) does not count."""
+    """Return whether a variable has the expected value; fields that the API server adds do not count."""
     if not isinstance(expected, dict):
         return expected == live
     return isinstance(live, dict) and all(
@@ -63,70 +78,72 @@ def _is_set(expected: object, live: object) -> bool:
     )
 
 
-def losing_telemetry(world: ObservedState, found: NodeAgent) -> Finding | None:
-    """Pods that were asked, and lose what they send, or do not answer."""
-    losing, silent = _pods(world, Delivery.LOST), _pods(world, Delivery.SILENT)
-    if losing:
+def losing_telemetry(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
+    """Report pods that drop telemetry, or that do not answer the probe."""
+    dropping = _pods(observed, Delivery.DROPPING)
+    unreachable = _pods(observed, Delivery.UNREACHABLE)
+    if dropping:
         message = (
-            f"{_heard(world)}; {_names(losing)} lose what they send although a node agent is there "
-            "(telemetry_dropped_by_signal in their /v1/status). See what it says, and start it anew: "
-            f"{remedies.start_anew(found)}"
+            f"{_connected(observed)}; {_subject(dropping)} dropping telemetry although a node agent is running "
+            "(telemetry_dropped_by_signal in their /v1/status). To show its logs, and to restart it: "
+            f"{remedies.logs_and_restart(node_agent)}"
         )
-        return _finding("False", TelemetryReason.TELEMETRY_LOST, message)
-    if silent:
+        return _finding(Reason.TELEMETRY_LOST, message)
+    if unreachable:
         message = (
-            f"{_heard(world)}; {_names(silent)} do not answer the operator, so whether they lose what they send "
-            "is not known. Let the operator's pods reach their HTTP port; what may forbid that: "
-            f"{_kubectl(world)} get networkpolicies"
+            f"{_connected(observed)}; {_subject(unreachable)} not answering the operator, "
+            "so it is unknown whether telemetry is lost. Allow the operator's pods to reach their HTTP port; "
+            f"to list policies that may forbid it: {_kubectl(observed)} get networkpolicies"
         )
-        return _finding("Unknown", TelemetryReason.AGENTS_SILENT, message)
-    return _doubted(world)
+        return _finding(Reason.AGENTS_SILENT, message)
+    return _unverified(observed)
 
 
-def _doubted(world: ObservedState) -> Finding | None:
-    """What was said before this operator began to ask holds until it has seen as much itself."""
-    before = world.telemetry
-    if not _pods(world, Delivery.DOUBTED) or before.get("reason") not in DOUBTFUL:
+def _unverified(observed: ObservedState) -> Finding | None:
+    """Keep the finding of another replica until this replica has enough answers to confirm or clear it."""
+    before = observed.telemetry_condition
+    if not _pods(observed, Delivery.UNVERIFIED) or before.get("reason") not in PROBED_REASONS:
         return None
-    return _finding(before["status"], TelemetryReason(before["reason"]), before["message"])
+    return _finding(Reason(before["reason"]), before["message"])
 
 
-DOUBTFUL = (TelemetryReason.TELEMETRY_LOST, TelemetryReason.AGENTS_SILENT)
-"""What only the agents' own words prove, and disprove."""
-
-
-def waiting(world: ObservedState, _found: NodeAgent) -> Finding | None:
-    """Pods that start, or that nobody has heard of yet."""
-    unproven = [*_pods(world, Delivery.NEW), *_pods(world, Delivery.DOUBTED)]
-    if progress(world)[1] and not unproven:
+def waiting(observed: ObservedState, _node_agent: NodeAgent) -> Finding | None:
+    """Report pods that start, or that have not answered the probe yet."""
+    unproven = [*_pods(observed, Delivery.PENDING), *_pods(observed, Delivery.UNVERIFIED)]
+    if progress(observed)[1] and not unproven:
         return None
     message = (
-        f"{_heard(world)}; the others start, or have not answered yet. See: "
-        f"{_kubectl(world)} get pods"
+        f"{_connected(observed)}; the others start, or have not answered yet. "
+        f"To list them: {_kubectl(observed)} get pods"
     )
-    return _finding("Unknown", TelemetryReason.WAITING_FOR_AGENTS, message)
+    return _finding(Reason.WAITING_FOR_AGENTS, message)
 
 
-def _heard(world: ObservedState) -> str:
-    """How many of the identities are ready, and nothing speaks against them."""
-    wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", len(world.pods))
-    heard = sum(pod.ready and pod.uid not in world.hearing for pod in world.pods)
-    return f"{heard}/{wanted} agents are heard"
+def _connected(observed: ObservedState) -> str:
+    """Return how many identities are ready and have no problem with delivery."""
+    replicas = (observed.stateful_set or {}).get("spec", {}).get("replicas", len(observed.pods))
+    connected = sum(
+        pod.ready and pod.uid not in observed.telemetry_delivery for pod in observed.pods
+    )
+    return f"{connected}/{replicas} agents are connected"
 
 
-def _kubectl(world: ObservedState) -> str:
-    metadata = (world.stateful_set or {}).get("metadata", {})
-    namespace = metadata.get("namespace") if world.agent is None else world.agent.namespace
+def _kubectl(observed: ObservedState) -> str:
+    metadata = (observed.stateful_set or {}).get("metadata", {})
+    agent = observed.agent
+    namespace = metadata.get("namespace") if agent is None else agent.namespace
     return f"kubectl --namespace {namespace}"
 
 
-def _pods(world: ObservedState, what: Delivery) -> list[Pod]:
-    return [pod for pod in world.pods if world.hearing.get(pod.uid) == what]
+def _pods(observed: ObservedState, delivery: Delivery) -> list[Pod]:
+    return [pod for pod in observed.pods if observed.telemetry_delivery.get(pod.uid) == delivery]
 
 
-def _names(pods: Sequence[Pod]) -> str:
-    return some(sorted(item.name for item in pods), EXPLAINED)
+def _subject(pods: Sequence[Pod]) -> str:
+    """Return the names of pods with the verb that follows them."""
+    names = join_limited(sorted(item.name for item in pods), MAX_EXPLAINED)
+    return f"{names} {'is' if len(pods) == 1 else 'are'}"
 
 
-def _finding(status: ConditionStatus, reason: TelemetryReason, message: str) -> Finding:
-    return finding(ConditionType.TELEMETRY_READY, status, reason, message)
+def _finding(reason: Reason, message: str) -> Finding:
+    return finding(ConditionType.TELEMETRY_READY, reason, message)

@@ -1,44 +1,48 @@
-"""Is somebody else in Datadog under the same identities? Pure; who holds an identity first is decided in identities."""
+"""DuplicateIdentity: another agent has the same name, env and service in Datadog. Pure.
+
+Which of two agents holds an identity is decided in `duplicate_identities`.
+"""
 
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 
-def is_refused(world: ObservedState) -> bool:
-    """Whether agents of this resource may not be started for the sake of another's."""
+def is_refused(observed: ObservedState) -> bool:
+    """Return whether no agent may be started, because another resource holds the identities."""
     return bool(
-        world.rival
-        and world.agent is not None
-        and world.agent.spec.datadog.duplicate_identity == "Refuse"
+        observed.conflicting_agent
+        and observed.agent is not None
+        and observed.agent.spec.datadog.duplicate_identity == "Refuse"
     )
 
 
-def duplicate_identity(world: ObservedState) -> Finding:
-    """Do the agents have their names, env and service in Datadog for themselves?"""
+def duplicate_identity(observed: ObservedState) -> Finding:
+    """Return DuplicateIdentity. True is the problem."""
     kind = ConditionType.DUPLICATE_IDENTITY
-    if not world.rival and not world.sees_all:
-        text = (
-            "only the agents of the watched namespaces are seen; none of them has these identities"
+    if not observed.conflicting_agent and not observed.sees_all_namespaces:
+        message = (
+            "no agent in the watched namespaces has these identities; "
+            "the operator cannot see agents in other namespaces"
         )
-        return finding(kind, "Unknown", "NotVisible", text)
-    if not world.rival or world.agent is None:
-        return finding(kind, "False", "Unique", "no other agent has these identities")
-    datadog = world.agent.spec.datadog
-    shared = (
-        f"{world.rival} has the same name, env {datadog.env} and service {datadog.service} already: "
-        "in Datadog both would be one"
+        return finding(kind, Reason.NOT_VISIBLE, message)
+    if not observed.conflicting_agent or observed.agent is None:
+        return finding(kind, Reason.UNIQUE, "no other agent has these identities")
+    datadog = observed.agent.spec.datadog
+    cause = (
+        f"{observed.conflicting_agent} has the same name, env {datadog.env} and service {datadog.service}, "
+        "so Datadog cannot distinguish the agents"
     )
-    if not is_refused(world):
-        return finding(
-            kind, "True", "Allowed", f"{shared}; spec.datadog.duplicateIdentity allows it"
-        )
+    if not is_refused(observed):
+        message = f"{cause}; spec.datadog.duplicateIdentity allows it"
+        return finding(kind, Reason.ALLOWED, message)
     remedy = (
-        "change spec.datadog.env or spec.datadog.service, make the agent anew under another name, "
+        "change spec.datadog.env or spec.datadog.service, recreate the agent under another name, "
         "or set spec.datadog.duplicateIdentity to Allow"
     )
-    if trading_mode.live_replicas(world):
-        text = f"{shared}; what runs is left alone, nothing more is started: {remedy}"
-        return finding(kind, "True", "AlreadyRunning", text)
-    return finding(kind, "True", "NotStarted", f"{shared}; nothing is started: {remedy}")
+    if trading_mode.live_replicas(observed):
+        message = f"running agents are left unchanged, and no further agent is started, because {cause}; {remedy}"
+        return finding(kind, Reason.ALREADY_RUNNING, message)
+    return finding(kind, Reason.NOT_STARTED, f"no agent is started, because {cause}; {remedy}")

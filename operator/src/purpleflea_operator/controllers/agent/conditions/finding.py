@@ -1,48 +1,39 @@
-"""What a check of the world comes to. It decides nothing.
+"""The result of one check of an agent: a condition without timestamps.
 
-Reasons are a closed list; messages carry no timestamps and no generated names, or the status would never settle.
-
-How messages name many things: the first few, and how many more there are. Pure.
+The status of a finding follows from its reason (api.explanations), so code and documentation cannot differ. Messages
+contain neither times of the check nor generated names, because each change of a message is a write of the status.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from purpleflea_operator.api.agent_status import ConditionStatus, ConditionType
+from purpleflea_operator.api.explanations.agent import AGENT_REASONS
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.facts import NodeAgent
+
+MESSAGE_LIMIT = 2000
+"""Characters of a message; the API server accepts 2048."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The outcome of one check."""
+    """The result of one check."""
 
     type: ConditionType
     status: ConditionStatus
-    reason: str
+    reason: Reason
     message: str
 
 
 Check = Callable[[ObservedState], Finding]
 
 
-def finding(kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Finding:
-    """A finding whose message fits into a condition."""
-    return Finding(type=kind, status=status, reason=reason, message=message[:2000])
-
-
-NAMED = 5
-"""So many names a message holds; the rest is counted."""
-EXPLAINED = 3
-"""So many where each comes with an explanation."""
-
-
-def some(items: Sequence[str], most: int = NAMED) -> str:
-    """The first few, and how many more there are."""
-    shown, more = ", ".join(items[:most]), len(items) - most
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-def named(item: NodeAgent) -> str:
-    """A node agent by namespace and name of its DaemonSet."""
-    return f"{item.namespace}/{item.name}"
+def finding(condition: ConditionType, reason: Reason, message: str) -> Finding:
+    """Return the finding of a reason, with a message that fits into a condition."""
+    return Finding(
+        type=condition,
+        status=AGENT_REASONS.status(condition, reason),
+        reason=reason,
+        message=message[:MESSAGE_LIMIT],
+    )

@@ -1,66 +1,69 @@
-"""Is the workload on its way to what is wanted, there, or stuck? Pure.
+"""Progressing: the rollout is proceeding, complete or stuck. Pure.
 
-As a Deployment's condition of this name: True while there is progress and when all is done, False with the first
-failing pod's reason when it is stuck: at once where the kubelet has given up, else ten minutes after the last progress.
+The condition follows the condition of this name of a Deployment. It is True during progress and after completion. It is
+False with the reason of the first failing pod if the rollout is stuck: immediately if the problem needs a user, else
+ten minutes after the last progress.
 """
 
 from datetime import datetime
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.explanations.agent import TERMINAL
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.conditions.workload_available import (
-    TERMINAL,
-    problem,
+    first_error,
     progress,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 
-def progressing(world: ObservedState) -> Finding:
-    """Does the workload come closer to what is wanted?"""
+def progressing(observed: ObservedState) -> Finding:
+    """Return Progressing."""
     kind = ConditionType.PROGRESSING
-    if world.failure:
-        return finding(kind, "False", world.failure_reason, world.failure)
-    if world.agent is None:
-        return finding(
-            kind, "False", "SpecInvalid", "nothing is rolled out until the spec is valid"
-        )
-    if is_complete(world):
-        return finding(kind, "True", "Complete", "all agents run what is wanted")
-    found = problem(world)
-    if found is not None and found[0] in TERMINAL:
-        return finding(kind, "False", *found)
-    if is_overdue(world):
-        reason, text = found or ("DeadlineExceeded", f"{_first_unready(world)}; see kubectl logs")
-        return finding(kind, "False", reason, f"no progress for 10 minutes: {text}")
-    return finding(kind, "True", "RollingOut", "agents are being started or replaced")
+    if observed.failure:
+        return finding(kind, observed.failure_reason, observed.failure)
+    if observed.agent is None:
+        message = "nothing is rolled out until the spec is valid"
+        return finding(kind, Reason.SPEC_INVALID, message)
+    if is_complete(observed):
+        return finding(kind, Reason.COMPLETE, "all agents run the current spec and are ready")
+    problem = first_error(observed)
+    if problem is not None and problem[0] in TERMINAL:
+        return finding(kind, *problem)
+    if is_overdue(observed):
+        reason, text = problem or (Reason.DEADLINE_EXCEEDED, _first_unready(observed))
+        return finding(kind, reason, f"no progress for 10 minutes: {text}")
+    return finding(kind, Reason.ROLLING_OUT, "agents are being started or replaced")
 
 
-def is_complete(world: ObservedState) -> bool:
-    """Whether every identity runs what is wanted and is ready."""
-    stateful_set = world.stateful_set
+def is_complete(observed: ObservedState) -> bool:
+    """Return whether every identity runs the current spec and is ready."""
+    stateful_set = observed.stateful_set
     if stateful_set is None or "deletionTimestamp" in stateful_set["metadata"]:
         return False
-    return progress(world)[1]
+    return progress(observed)[1]
 
 
-def deadline(world: ObservedState) -> datetime | None:
-    """When a workload that makes no more progress counts as stuck; None where it is complete, or never began."""
-    if world.agent is None or is_complete(world) or world.unavailable_since is None:
+def deadline(observed: ObservedState) -> datetime | None:
+    """Return when a rollout without further progress counts as stuck; None if it is complete or never started."""
+    if observed.agent is None or is_complete(observed) or observed.unavailable_since is None:
         return None
-    marks = [world.unavailable_since]
-    for pod in world.pods:
-        marks += [mark for mark in (pod.created, pod.ready_since) if mark is not None]
-    return max(marks) + timings.ROLLOUT_DEADLINE
+    steps = [observed.unavailable_since]
+    for pod in observed.pods:
+        steps += [step for step in (pod.created, pod.ready_since) if step is not None]
+    return max(steps) + timings.ROLLOUT_DEADLINE
 
 
-def is_overdue(world: ObservedState) -> bool:
-    """Whether the last progress is too long ago."""
-    limit = deadline(world)
-    return limit is not None and world.now is not None and world.now >= limit
+def is_overdue(observed: ObservedState) -> bool:
+    """Return whether the deadline of the rollout has passed."""
+    limit = deadline(observed)
+    return limit is not None and observed.now is not None and observed.now >= limit
 
 
-def _first_unready(world: ObservedState) -> str:
-    waiting = sorted(pod.name for pod in world.pods if not pod.ready)
-    return f"{waiting[0]} is not ready" if waiting else "pods are missing"
+def _first_unready(observed: ObservedState) -> str:
+    unready = sorted(pod.name for pod in observed.pods if not pod.ready)
+    if not unready:
+        return "pods are missing; see kubectl get events"
+    return f"{unready[0]} is not ready; see kubectl logs {unready[0]}"

@@ -1,8 +1,8 @@
-"""What to do about a node agent: one command per shortcoming, in the words of what installed it. Pure."""
+"""Commands that fix the installation of a node agent, for the tool that installed it. Pure."""
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from purpleflea_operator.datadog.detection.facts import Installer, NodeAgent, Variable
 
@@ -20,20 +20,24 @@ NO_EXTENDED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """One change of an installation: a value of the Helm chart, a piece of the DatadogAgent's spec."""
+    """One change of an installation: a value of the Helm chart, and the same change in the spec of a DatadogAgent."""
 
     value: str
     spec: dict[str, Any]
 
     def command(self, agent: NodeAgent) -> str:
-        """The command that makes the change."""
-        if agent.installer is Installer.HELM:
-            return _helm(agent, f"--set '{self.value}'")
-        patch = json.dumps({"spec": self.spec}, separators=(",", ":"))
-        return (
-            f"kubectl --namespace {agent.namespace} patch datadogagent {agent.release} "
-            f"--type=merge --patch '{patch}'"
-        )
+        """Return the command that applies the change."""
+        match agent.installer:
+            case Installer.HELM:
+                return _helm(agent, f"--set '{self.value}'")
+            case Installer.OPERATOR:
+                patch = json.dumps({"spec": self.spec}, separators=(",", ":"))
+                return (
+                    f"kubectl --namespace {agent.namespace} patch datadogagent {agent.release} "
+                    f"--type=merge --patch '{patch}'"
+                )
+            case _:
+                assert_never(agent.installer)
 
 
 def _helm(agent: NodeAgent, change: str) -> str:
@@ -81,86 +85,99 @@ ANY_AFFINITY = Remedy(value="agents.affinity=null", spec=_placed("affinity", Non
 
 
 def metrics(agent: NodeAgent) -> str:
-    """The command that lets pods send metrics to a port of their node."""
+    """Return the command that allows pods to send metrics to a port of their node."""
     return _opened(agent, agent.dogstatsd.blocked_by, METRICS)
 
 
 def traces(agent: NodeAgent, *, by_socket: bool) -> str:
-    """The command that lets pods send traces, by the same way as metrics."""
-    barrier = agent.apm.blocked_by
-    return _opened(agent, barrier, TRACES_SOCKET if by_socket else TRACES)
+    """Return the command that allows pods to send traces through the connection of the metrics."""
+    return _opened(agent, agent.apm.blocked_by, TRACES_SOCKET if by_socket else TRACES)
 
 
 def logs(agent: NodeAgent) -> str:
-    """The command that has the logs of pods collected."""
+    """Return the command that turns on the collection of logs."""
     return _opened(agent, agent.logs_blocked_by, LOGS)
 
 
 def offer(agent: NodeAgent, wanted: str, *, csi_driver: bool) -> str:
-    """The command that makes an installation offer the way to metrics that is wanted."""
+    """Return the command that makes an installation offer the requested connection."""
     if wanted == "CSI" and not csi_driver:
         return CSI.command(agent)
     if wanted in ("Socket", "CSI"):
         return METRICS_SOCKET.command(agent)
-    is_service = wanted == "Service"
-    return _opened(agent, agent.dogstatsd.blocked_by, SERVICE if is_service else METRICS)
+    remedy = SERVICE if wanted == "Service" else METRICS
+    return _opened(agent, agent.dogstatsd.blocked_by, remedy)
 
 
-def _opened(agent: NodeAgent, barrier: Variable | None, otherwise: Remedy) -> str:
-    return otherwise.command(agent) if barrier is None else _switched_on(agent, barrier)
+def _opened(agent: NodeAgent, blocked_by: Variable | None, remedy: Remedy) -> str:
+    """Return the command that changes the user's own variable if it closes the receiver, else that of `remedy`.
+
+    Such a variable takes precedence over the setting of the installer, so the setting alone has no effect.
+    """
+    return remedy.command(agent) if blocked_by is None else _set_variable(agent, blocked_by)
 
 
-_CHARTS_CONTAINERS = {
+_CHART_CONTAINERS = {
     "agent": "agents.containers.agent",
     "trace-agent": "agents.containers.traceAgent",
 }
 
 
-def _switched_on(agent: NodeAgent, variable: Variable) -> str:
-    """A variable that the user set wins over what the installer would say, so it is this that must change."""
-    if agent.installer is Installer.HELM:
-        # Of several of one name the last counts, and the chart writes these last.
-        place = _CHARTS_CONTAINERS.get(variable.container, "datadog")
-        return _helm(agent, f"--set-string {place}.envDict.{variable.name}={variable.value}")
-    # A patch would replace the whole list of variables.
-    return (
-        f"kubectl --namespace {agent.namespace} edit datadogagent {agent.release} "
-        f"(set {variable.name} to {variable.value})"
-    )
+def _set_variable(agent: NodeAgent, variable: Variable) -> str:
+    match agent.installer:
+        case Installer.HELM:
+            # If a variable is set repeatedly, the last value applies, and the chart renders envDict last.
+            prefix = _CHART_CONTAINERS.get(variable.container, "datadog")
+            change = f"--set-string {prefix}.envDict.{variable.name}={variable.value}"
+            return _helm(agent, change)
+        case Installer.OPERATOR:
+            # A patch would replace the whole list of variables.
+            return (
+                f"kubectl --namespace {agent.namespace} edit datadogagent {agent.release} "
+                f"(set {variable.name} to {variable.value})"
+            )
+        case _:
+            assert_never(agent.installer)
 
 
-TAINT, SELECTOR, AFFINITY = MENDED = ("taint ", "node selector ", "required node affinity ")
-"""How the reasons begin for which a node has no node agent, and a command lets it have one."""
+TAINT, SELECTOR, AFFINITY = FIXABLE = ("taint ", "node selector ", "required node affinity ")
+"""Prefixes of the reasons for which a node has no node agent and that a command can fix."""
 
 
-def let_on(agent: NodeAgent, reason: str) -> str:
-    """The command that lets node agents run where `reason` keeps them away; one that shows them, where none would."""
+def allow_on_node(agent: NodeAgent, reason: str) -> str:
+    """Return the command that allows node agents on the nodes that `reason` excludes.
+
+    If no command can fix the reason, return the command that lists the pods of the node agent.
+    """
     if reason.startswith(TAINT):
         return TOLERATE.command(agent)
     if reason.startswith(AFFINITY):
         return ANY_AFFINITY.command(agent)
-    chosen = {key: None for key, _ in agent.placement.node_selector if key != SYSTEM}
-    if reason.startswith(SELECTOR) and chosen:
-        keys = (key.replace(".", r"\.") for key in chosen)
+    selector = {key: None for key, _ in agent.placement.node_selector if key != SYSTEM}
+    if reason.startswith(SELECTOR) and selector:
+        keys = (key.replace(".", r"\.") for key in selector)
         value = ",".join(f"agents.nodeSelector.{key}=null" for key in keys)
-        return Remedy(value=value, spec=_placed("nodeSelector", chosen)).command(agent)
-    return look(agent)
+        return Remedy(value=value, spec=_placed("nodeSelector", selector)).command(agent)
+    return list_pods(agent)
 
 
 SYSTEM = "kubernetes.io/os"
-"""The chart's own selector: node agents of another system would not run."""
+"""Node selector that the chart sets itself: node agents of another operating system would not run."""
 
 
-def look(agent: NodeAgent) -> str:
-    """The command that shows the node agents, where no change of the installation is known to help."""
+def list_pods(agent: NodeAgent) -> str:
+    """Return the command that lists the pods of the node agent, for problems without a known fix."""
     return (
         f"kubectl --namespace {agent.namespace} get pods --output=wide "
         "--selector=app.kubernetes.io/component=agent"
     )
 
 
-def start_anew(agent: NodeAgent) -> str:
-    """The commands that show what node agents complain of, and start them anew, a few at a time."""
-    of = f"kubectl --namespace {agent.namespace}"
+def logs_and_restart(agent: NodeAgent) -> str:
+    """Return the commands that show the logs of the node agents and restart them, a few at a time."""
+    kubectl = f"kubectl --namespace {agent.namespace}"
     daemon_set = f"daemonset/{agent.name}"
-    return f"{of} logs {daemon_set} --all-containers --since=15m; {of} rollout restart {daemon_set}"
+    return (
+        f"{kubectl} logs {daemon_set} --all-containers --since=15m; "
+        f"{kubectl} rollout restart {daemon_set}"
+    )

@@ -1,58 +1,67 @@
-"""Does the trade journal outlive its pod, on volumes as the spec says? Pure."""
+"""StorageReady: the volumes of the trade journals are as the spec requires. Pure."""
 
 from collections.abc import Sequence
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.pod import Storage
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding, some
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions import storage as storage_decisions
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 
-ANEW = "or, one agent after the other, delete its claim and its pod: its journal begins anew"
+RECREATE = (
+    "or, for one agent at a time, delete its volume claim and its pod: "
+    "the agent then starts with an empty journal"
+)
 
 
-def storage_ready(world: ObservedState) -> Finding:
-    """Are the volumes of the journal what the spec says?"""
+def storage_ready(observed: ObservedState) -> Finding:
+    """Return StorageReady."""
     kind = ConditionType.STORAGE_READY
-    if world.agent is None:
-        return finding(
-            kind, "Unknown", "SpecInvalid", "the volumes are those of the last valid version"
-        )
-    storage = world.agent.spec.storage
+    if observed.agent is None:
+        message = "the spec is invalid; the volumes are those of its last valid version"
+        return finding(kind, Reason.SPEC_INVALID, message)
+    storage = observed.agent.spec.storage
     if storage is None:
-        text = "the journal is lost when its pod leaves the node: set spec.storage to keep it"
-        return finding(kind, "False", "Ephemeral", text)
-    problem = _problem(world, storage)
+        message = (
+            "the journal of an agent is lost when its pod leaves the node, because there is no spec.storage; "
+            "set spec.storage to keep it"
+        )
+        return finding(kind, Reason.EPHEMERAL, message)
+    problem = _problem(observed, storage)
     if problem is not None:
-        return finding(kind, "False", *problem)
-    return finding(kind, "True", "Ready", f"each agent has a volume of {storage.size}")
+        return finding(kind, *problem)
+    return finding(kind, Reason.READY, f"each agent has a volume of {storage.size}")
 
 
-def _problem(world: ObservedState, storage: Storage) -> tuple[str, str] | None:
-    """The first thing about the claims that is not as the spec says, and what to do."""
+def _problem(observed: ObservedState, storage: Storage) -> tuple[Reason, str] | None:
+    """Return the first difference between the claims and the spec, with a remedy."""
     wanted = storage.storage_class_name
-    small = storage_decisions.claims_to_expand(world.claims, storage.size)
-    if world.growth_refused and small:
-        return "ExpansionRefused", (
-            f"{_named(small)} cannot grow to {storage.size}: {world.growth_refused}; set allowVolumeExpansion on the "
-            f"storage class, {ANEW}"
+    small = storage_decisions.claims_to_expand(observed.claims, storage.size)
+    if observed.expansion_error and small:
+        return Reason.EXPANSION_REFUSED, (
+            f"{_names(small)} cannot be expanded to {storage.size}: {observed.expansion_error}; "
+            f"set allowVolumeExpansion on the storage class, {RECREATE}"
         )
-    large = storage_decisions.too_large(world.claims, storage.size)
+    large = storage_decisions.too_large(observed.claims, storage.size)
     if large:
-        return "CannotShrink", (
-            f"{_named(large)} are larger than {storage.size} and stay so: volumes do not shrink; "
-            f"set spec.storage.size to {large[0].requested}, {ANEW}"
+        return Reason.CANNOT_SHRINK, (
+            f"{_names(large)} are larger than {storage.size} and keep their size, because volumes cannot shrink; "
+            f"set spec.storage.size to {large[0].requested}, {RECREATE}"
         )
-    strange = [item for item in world.claims if wanted and item.storage_class != wanted]
-    if strange:
-        return "ClassDiffers", (
-            f"{_named(strange)} stay on their storage class: only new claims are made on {wanted}; "
-            f"leave them {ANEW}"
+    other_class = [item for item in observed.claims if wanted and item.storage_class != wanted]
+    if other_class:
+        return Reason.CLASS_DIFFERS, (
+            f"{_names(other_class)} keep their storage class, because only new claims are created with {wanted}; "
+            f"leave them, {RECREATE}"
         )
-    growing = small or [item for item in world.claims if storage_decisions.is_expanding(item)]
-    return ("Expanding", f"{_named(growing)} are growing to {storage.size}") if growing else None
+    expanding = small or [item for item in observed.claims if storage_decisions.is_expanding(item)]
+    if not expanding:
+        return None
+    return Reason.EXPANDING, f"{_names(expanding)} are being expanded to {storage.size}"
 
 
-def _named(found: Sequence[VolumeClaim]) -> str:
-    return some(sorted(item.name for item in found))
+def _names(claims: Sequence[VolumeClaim]) -> str:
+    return join_limited(sorted(item.name for item in claims))

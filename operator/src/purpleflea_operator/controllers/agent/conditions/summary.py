@@ -1,6 +1,9 @@
-"""The world -> findings: one per condition, with reason, message and what to do next. Pure."""
+"""All conditions of an agent, with the summary Ready first. Pure."""
+
+from collections.abc import Sequence
 
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.duplicate_identity import duplicate_identity
 from purpleflea_operator.controllers.agent.conditions.finding import Check, Finding, finding
 from purpleflea_operator.controllers.agent.conditions.progressing import progressing
@@ -15,16 +18,22 @@ from purpleflea_operator.controllers.agent.conditions.within_budget import withi
 from purpleflea_operator.controllers.agent.conditions.workload_available import workload_available
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
+_REQUIRED = (ConditionType.SPEC_VALID, ConditionType.WORKLOAD_AVAILABLE)
 
-def summary(findings: tuple[Finding, ...]) -> Finding:
-    """Can all identities do their work? Telemetry is a matter of its own: whenMissing is Warn."""
+
+def summary(findings: Sequence[Finding]) -> Finding:
+    """Return Ready. Telemetry does not count, because agents trade without it (whenMissing: Warn)."""
     for item in findings:
-        decisive = item.type in (ConditionType.SPEC_VALID, ConditionType.WORKLOAD_AVAILABLE)
-        if decisive and item.status != "True":
-            return finding(ConditionType.READY, "False", item.reason, item.message)
-        if item.type is ConditionType.DUPLICATE_IDENTITY and item.reason == "NotStarted":
-            return finding(ConditionType.READY, "False", "DuplicateIdentity", item.message)
-    return finding(ConditionType.READY, "True", "Ready", "all agents are ready")
+        if item.type in _REQUIRED and item.status != "True":
+            return Finding(
+                type=ConditionType.READY,
+                status="False",
+                reason=item.reason,
+                message=item.message,
+            )
+        if item.type is ConditionType.DUPLICATE_IDENTITY and item.reason is Reason.NOT_STARTED:
+            return finding(ConditionType.READY, Reason.DUPLICATE_IDENTITY, item.message)
+    return finding(ConditionType.READY, Reason.READY, "all agents are ready")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -39,7 +48,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def findings(world: ObservedState) -> tuple[Finding, ...]:
-    """The outcome of all checks, the summary first."""
-    found = tuple(check(world) for check in CHECKS)
-    return (summary(found), *found, *within_budget(world))
+def findings(observed: ObservedState) -> tuple[Finding, ...]:
+    """Return the results of all checks, the summary first."""
+    checked = tuple(check(observed) for check in CHECKS)
+    return (summary(checked), *checked, *within_budget(observed))

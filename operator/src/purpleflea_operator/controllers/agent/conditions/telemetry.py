@@ -1,25 +1,24 @@
-"""Is there a Datadog node agent, and is every agent heard by one, with all that it sends? Pure.
+"""DatadogInstalled and TelemetryReady: the node agent, and its connection to every agent with all signals. Pure.
 
-The first shortcoming found is told, from the installation down to the single pod, each with the command that fixes it.
+TelemetryReady reports the first problem, from the installation down to the single pod, with the command that fixes it.
 """
 
 from collections.abc import Callable, Sequence
 
-from purpleflea_operator.api.agent_status import ConditionStatus, ConditionType
+from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions import remedies
 from purpleflea_operator.controllers.agent.conditions.delivery import (
     losing_telemetry,
     not_injected,
     waiting,
 )
-from purpleflea_operator.controllers.agent.conditions.finding import (
-    EXPLAINED,
-    Finding,
-    finding,
-    named,
-    some,
+from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.conditions.formatting import (
+    MAX_EXPLAINED,
+    join_limited,
+    qualified_name,
 )
-from purpleflea_operator.controllers.agent.conditions.reasons import DatadogReason, TelemetryReason
 from purpleflea_operator.controllers.agent.conditions.signals import signal_off, signals
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
@@ -32,156 +31,170 @@ from purpleflea_operator.datadog.detection.coverage import UncoveredNode, receiv
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch
 
 
-def datadog_installed(world: ObservedState) -> Finding:
-    """Is there a Datadog node agent in the cluster?"""
-    kind, facts = ConditionType.DATADOG_INSTALLED, world.datadog
-    found = facts.node_agent
-    if found is None and not facts.is_visible:
+def datadog_installed(observed: ObservedState) -> Finding:
+    """Return DatadogInstalled."""
+    kind, facts = ConditionType.DATADOG_INSTALLED, observed.datadog
+    node_agent = facts.node_agent
+    if node_agent is None:
+        return _not_installed(observed)
+    if not node_agent.is_for_linux:
         message = (
-            "DaemonSets cannot be seen: the operator is bound to namespaces. "
-            "Name the connection in spec.datadog.connection, or bind it to the whole cluster"
+            f"{qualified_name(node_agent)} does not run on Linux nodes, so the agents run without monitoring. "
+            f"To install a node agent for Linux: {remedies.INSTALL}"
         )
-        return finding(kind, "Unknown", DatadogReason.NOT_VISIBLE, message)
-    if found is None and facts.is_extended:
+        return finding(kind, Reason.NONE_FOR_LINUX, message)
+    version = f" (chart {node_agent.chart_version})" if node_agent.chart_version else ""
+    others = join_limited([qualified_name(item) for item in facts.node_agents[1:]], MAX_EXPLAINED)
+    also = f"; also {others}" if others else ""
+    message = f"DaemonSet {qualified_name(node_agent)}, installed by {node_agent.installer}{version}{also}"
+    return finding(kind, Reason.FOUND, message)
+
+
+def _not_installed(observed: ObservedState) -> Finding:
+    kind, facts = ConditionType.DATADOG_INSTALLED, observed.datadog
+    if not facts.is_visible:
         message = (
-            "node agents of an ExtendedDaemonSet are there, whose settings cannot be read: name the connection in "
-            f"spec.datadog.connection, or have them made by a DaemonSet: {remedies.NO_EXTENDED}"
+            "the operator cannot see DaemonSets, because it is bound to namespaces. "
+            "Set the connection in spec.datadog.connection, or bind the operator to the whole cluster"
         )
-        return finding(kind, "Unknown", DatadogReason.EXTENDED_DAEMON_SET, message)
-    if found is None and facts.unreadable:
-        names = some(list(facts.unreadable), EXPLAINED)
+        return finding(kind, Reason.NOT_VISIBLE, message)
+    if facts.is_extended:
         message = (
-            f"the node agents {names} cannot be read. Correct their DaemonSets, or name the connection in "
+            "the node agents belong to an ExtendedDaemonSet, whose settings cannot be read. Set the connection in "
+            f"spec.datadog.connection, or run the node agents in a DaemonSet: {remedies.NO_EXTENDED}"
+        )
+        return finding(kind, Reason.EXTENDED_DAEMON_SET, message)
+    if facts.unreadable:
+        names = join_limited(list(facts.unreadable), MAX_EXPLAINED)
+        message = (
+            f"the settings of the DaemonSets {names} cannot be read. Correct the DaemonSets, or set the connection in "
             "spec.datadog.connection"
         )
-        return finding(kind, "Unknown", DatadogReason.NOT_VISIBLE, message)
-    if found is None:
-        message = (
-            "no Datadog node agent was found; agents run unobserved. "
-            f"Install it: {remedies.INSTALL}"
-        )
-        return finding(kind, "False", DatadogReason.NOT_FOUND, message)
-    if not found.is_for_linux:
-        message = (
-            f"{named(found)} runs on no Linux node; agents run unobserved. "
-            f"Install one for Linux: {remedies.INSTALL}"
-        )
-        return finding(kind, "False", DatadogReason.NONE_FOR_LINUX, message)
-    version = f" (chart {found.chart_version})" if found.chart_version else ""
-    others = some([named(item) for item in facts.node_agents[1:]], EXPLAINED)
-    also = f"; also {others}" if others else ""
-    message = f"DaemonSet {named(found)}, installed by {found.installer}{version}{also}"
-    return finding(kind, "True", DatadogReason.FOUND, message)
+        return finding(kind, Reason.NOT_VISIBLE, message)
+    message = (
+        "no Datadog node agent is installed, so the agents run without monitoring. "
+        f"To install it: {remedies.INSTALL}"
+    )
+    return finding(kind, Reason.NOT_FOUND, message)
 
 
-def telemetry_ready(world: ObservedState) -> Finding:
-    """Do metrics, traces and logs of every agent have a way to a ready node agent?
-
-    Of an agent whose spec is invalid, what runs is judged: its last valid version.
-    """
-    if world.agent is None and world.connection.mode is ConnectionMode.NONE:
+def telemetry_ready(observed: ObservedState) -> Finding:
+    """Return TelemetryReady. If the spec is invalid, its last valid version is evaluated, because that is running."""
+    if observed.agent is None and observed.connection.mode is ConnectionMode.NONE:
         message = "the spec is invalid, and no connection of its last valid version is known"
-        return _telemetry("Unknown", TelemetryReason.SPEC_INVALID, message)
-    if world.agent is not None and world.agent.spec.datadog.connection == "Disabled":
-        message = "spec.datadog.connection is Disabled"
-        return _telemetry("False", TelemetryReason.DISABLED, message)
-    heard = receiving_node_agents(world.datadog, world.connection, world.coverage)
-    if not heard or not heard[0].node_agent.is_for_linux:
-        return _no_node_agent(world)
+        return _telemetry(Reason.SPEC_INVALID, message)
+    if observed.agent is not None and observed.agent.spec.datadog.connection == "Disabled":
+        return _telemetry(Reason.DISABLED, "spec.datadog.connection is Disabled")
+    serving = receiving_node_agents(observed.datadog, observed.connection, observed.coverage)
+    if not serving or not serving[0].node_agent.is_for_linux:
+        return _no_node_agent(observed)
     for check in _CHECKS:
-        problem = check(world, heard[0].node_agent)
+        problem = check(observed, serving[0].node_agent)
         if problem is not None:
             return problem
-    unknown = [name for name, state in signals(world).items() if state is Switch.UNKNOWN]
-    hidden = f"; cannot be seen: whether it takes {' and '.join(unknown)}" if unknown else ""
+    accepted = signals(observed)
+    unknown = [name for name, state in accepted.items() if state is Switch.UNKNOWN]
+    hidden = f"; it is unknown whether it accepts {' and '.join(unknown)}" if unknown else ""
     message = (
-        f"{_reached(world)} agents reach their node agent by {world.connection.mode}: "
-        f"{', '.join(signals(world))}{hidden}"
+        f"{_ready(observed)} agents are connected to their node agent through {observed.connection.mode}: "
+        f"{', '.join(accepted)}{hidden}"
     )
-    return _telemetry("True", TelemetryReason.CONNECTED, message)
+    return _telemetry(Reason.CONNECTED, message)
 
 
-def _reached(world: ObservedState) -> str:
-    wanted = (world.stateful_set or {}).get("spec", {}).get("replicas", 0)
-    return f"{progress(world)[0]}/{wanted}"
+def _ready(observed: ObservedState) -> str:
+    replicas = (observed.stateful_set or {}).get("spec", {}).get("replicas", 0)
+    return f"{progress(observed)[0]}/{replicas}"
 
 
-def _no_node_agent(world: ObservedState) -> Finding:
-    if not world.datadog.are_complete:
-        way = world.connection.mode
-        used = "agents send nothing" if way is ConnectionMode.NONE else f"agents use {way} unproven"
-        message = f"what the node agent takes cannot be seen; {used}"
-        return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
-    held = [item for item in world.pods if item.held]
-    waiting = f"; {len(held)} agents wait for one (whenMissing: Hold)" if held else ""
-    message = f"no Datadog node agent was found{waiting}"
-    return _telemetry("False", TelemetryReason.NODE_AGENT_MISSING, message)
+def _no_node_agent(observed: ObservedState) -> Finding:
+    if not observed.datadog.are_complete:
+        mode = observed.connection.mode
+        used = (
+            "agents send nothing"
+            if mode is ConnectionMode.NONE
+            else f"agents use {mode}, which is not verified"
+        )
+        message = f"the operator cannot see which signals the node agent accepts; {used}"
+        return _telemetry(Reason.NOT_VISIBLE, message)
+    held = sum(pod.waiting_for_node_agent for pod in observed.pods)
+    waits = f"; {held} waiting for a node agent (whenMissing: Hold)" if held else ""
+    message = f"no Datadog node agent is installed{waits}. See the condition DatadogInstalled"
+    return _telemetry(Reason.NODE_AGENT_MISSING, message)
 
 
-def _refused(world: ObservedState, found: NodeAgent) -> Finding | None:
-    way = world.connection
-    if not way.refusal_message:
+def _refused(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
+    """Report why agents do not have the requested connection."""
+    current = observed.connection
+    if not current.refusal_message:
         return None
-    kept = "" if way.mode is ConnectionMode.NONE else f"; agents keep {way.mode} until then"
-    if way.refusal is Refusal.RESTART_BUDGET:
-        return _telemetry("Unknown", TelemetryReason.WAITING_FOR_AGENTS, way.refusal_message + kept)
-    if found.dogstatsd.state is Switch.OFF:
-        message = f"the node agent takes no metrics. Turn them on: {remedies.metrics(found)}"
-        return _telemetry("False", TelemetryReason.METRICS_OFF, message + kept)
-    if way.refusal is Refusal.NOT_VISIBLE:
-        return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, way.refusal_message + kept)
-    if way.refusal is Refusal.POD_SECURITY:
+    has_none = current.mode is ConnectionMode.NONE
+    kept = "" if has_none else f"; agents keep {current.mode} until then"
+    if current.refusal is Refusal.RESTART_BUDGET:
+        return _telemetry(Reason.WAITING_FOR_AGENTS, current.refusal_message + kept)
+    if node_agent.dogstatsd.state is Switch.OFF:
+        message = f"the node agent does not accept metrics. To turn metrics on: {remedies.metrics(node_agent)}"
+        return _telemetry(Reason.METRICS_OFF, message + kept)
+    if current.refusal is Refusal.NOT_VISIBLE:
+        return _telemetry(Reason.NOT_VISIBLE, current.refusal_message + kept)
+    if current.refusal is Refusal.POD_SECURITY:
         message = (
-            f"{way.refusal_message}. Open the node's ports: {remedies.metrics(found)}, "
+            f"{current.refusal_message}. To open a port of the nodes instead: {remedies.metrics(node_agent)}, "
             "and set spec.datadog.connection to Auto"
         )
-        lasts = (
+        effect = (
             "; agents send nothing"
-            if way.mode is ConnectionMode.NONE
-            else f"{kept}; who ends does not return"
+            if has_none
+            else f"{kept}; pods that terminate cannot be recreated while this persists"
         )
-        return _telemetry("False", TelemetryReason.POD_SECURITY, message + lasts)
-    wanted = world.agent.spec.datadog.connection if world.agent is not None else "Auto"
-    command = remedies.offer(found, wanted, csi_driver=bool(world.datadog.csi_driver))
-    message = (
-        f"{way.refusal_message}. Offer it: {command}, or set spec.datadog.connection to Auto{kept}"
-    )
-    return _telemetry("False", TelemetryReason.NO_CONNECTION, message)
+        return _telemetry(Reason.POD_SECURITY, message + effect)
+    wanted = observed.agent.spec.datadog.connection if observed.agent is not None else "Auto"
+    command = remedies.offer(node_agent, wanted, csi_driver=bool(observed.datadog.csi_driver))
+    message = f"{current.refusal_message}. To offer it: {command}, or set spec.datadog.connection to Auto{kept}"
+    return _telemetry(Reason.NO_CONNECTION, message)
 
 
-def _uncovered(world: ObservedState, found: NodeAgent) -> Finding | None:
-    missing = world.coverage.uncovered
+def _uncovered(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
+    """Report agents on nodes without a ready node agent."""
+    missing = observed.coverage.uncovered
     if not missing:
         return None
     nodes = {item.node for item in missing}
-    heard = sum(1 for pod in world.pods if pod.node and pod.node not in nodes)
-    held = sum(1 for pod in world.pods if pod.held)
-    where = some([f"{item.node} ({item.reason})" for item in missing], EXPLAINED)
-    waiting = f"; {held} wait for it (whenMissing: Hold)" if held else ""
-    # What keeps node agents away is told of the first that serves.
+    connected = sum(1 for pod in observed.pods if pod.node and pod.node not in nodes)
+    held = sum(pod.waiting_for_node_agent for pod in observed.pods)
+    waits = f"; {held} waiting for it (whenMissing: Hold)" if held else ""
+    where = join_limited([f"{item.node} ({item.reason})" for item in missing], MAX_EXPLAINED)
+    # The first node agent that serves this connection shows why node agents do not run on a node.
     serving = (
-        item for item in world.datadog.node_agents if receives_metrics(item, world.connection)
+        item for item in observed.datadog.node_agents if receives_metrics(item, observed.connection)
     )
-    command = remedies.let_on(next(serving, found), _told(missing))
-    step = "See" if " get pods " in command else "Let it run there"
-    message = f"{heard}/{len(world.pods)} agents are heard, missing on {where}{waiting}. {step}: {command}"
-    return _telemetry("False", TelemetryReason.NODES_UNCOVERED, message)
+    command = remedies.allow_on_node(next(serving, node_agent), _decisive_reason(missing))
+    step = "list its pods" if " get pods " in command else "run it there"
+    message = (
+        f"{connected}/{len(observed.pods)} agents are connected; no node agent serves {where}{waits}. "
+        f"To {step}: {command}"
+    )
+    return _telemetry(Reason.NODES_UNCOVERED, message)
 
 
-def _told(missing: Sequence[UncoveredNode]) -> str:
-    """The first reason that a command mends, else the first."""
-    mended = [item.reason for item in missing if item.reason.startswith(remedies.MENDED)]
-    return (mended or [item.reason for item in missing])[0]
+def _decisive_reason(missing: Sequence[UncoveredNode]) -> str:
+    """Return the first reason that a command can fix, else the first reason."""
+    fixable = [item.reason for item in missing if item.reason.startswith(remedies.FIXABLE)]
+    return (fixable or [item.reason for item in missing])[0]
 
 
-def _unseen(world: ObservedState, found: NodeAgent) -> Finding | None:
-    if world.coverage.is_visible:
+def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
+    """Report that nodes cannot be seen, or that the DaemonSet is not ready if it is the only evidence."""
+    if observed.coverage.is_visible:
         return None
-    if not found.is_ready:
-        message = f"not every node agent is ready: {remedies.look(found)}"
-        return _telemetry("False", TelemetryReason.NODE_AGENT_NOT_READY, message)
-    message = "nodes cannot be seen, so whether each has a node agent is not known"
-    return _telemetry("Unknown", TelemetryReason.NOT_VISIBLE, message)
+    if not node_agent.is_ready:
+        message = f"not every pod of the node agent is ready. To list them: {remedies.list_pods(node_agent)}"
+        return _telemetry(Reason.NODE_AGENT_NOT_READY, message)
+    message = (
+        "the operator cannot see nodes, so it is unknown whether each node has a node agent. "
+        "Bind the operator to the whole cluster (chart value watchNamespaces)"
+    )
+    return _telemetry(Reason.NOT_VISIBLE, message)
 
 
 _CHECKS: tuple[Callable[[ObservedState, NodeAgent], Finding | None], ...] = (
@@ -190,10 +203,10 @@ _CHECKS: tuple[Callable[[ObservedState, NodeAgent], Finding | None], ...] = (
     signal_off,
     not_injected,
     losing_telemetry,
-    _unseen,
+    _not_visible,
     waiting,
 )
 
 
-def _telemetry(status: ConditionStatus, reason: TelemetryReason, message: str) -> Finding:
-    return finding(ConditionType.TELEMETRY_READY, status, reason, message)
+def _telemetry(reason: Reason, message: str) -> Finding:
+    return finding(ConditionType.TELEMETRY_READY, reason, message)

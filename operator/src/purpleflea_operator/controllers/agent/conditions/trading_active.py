@@ -1,43 +1,62 @@
-"""May the agents trade, and have they said so? Pure.
+"""TradingActive: the trading mode, and whether the agents have acknowledged it. Pure.
 
-False is proven: every agent that runs, or ran and may come back, has said that it is at rest. So is a True after
-another mode; who started under Active need not say so, it is ready only when it can trade. Until then, and while an
-agent cannot be asked, the answer is Unknown: it may still trade.
+False needs proof: every agent that runs, or ran and may return, has acknowledged that it is drained. After another
+mode, True needs acknowledgements, too. An agent that started in mode Active needs none, because it becomes ready only
+when it can trade. If an acknowledgement is missing, the condition is Unknown, because the agent may still trade.
 """
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding, some
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
-_ON_THE_WAY = {Mode.ACTIVE: "Resuming", Mode.HALTED: "Halting", Mode.STOPPED: "Stopping"}
+_UNACKNOWLEDGED = {
+    Mode.ACTIVE: Reason.RESUMING,
+    Mode.HALTED: Reason.HALTING,
+    Mode.STOPPED: Reason.STOPPING,
+}
+_ACKNOWLEDGED = {
+    Mode.ACTIVE: Reason.ACTIVE,
+    Mode.HALTED: Reason.HALTED,
+    Mode.STOPPED: Reason.STOPPED,
+}
 
 
-def trading_active(world: ObservedState) -> Finding:
-    """Do the agents act on the trading mode that is wanted?"""
-    kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.mode_of(world)
+def trading_active(observed: ObservedState) -> Finding:
+    """Return TradingActive."""
+    kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.desired_mode(observed)
     if mode is None:
-        return finding(kind, "Unknown", "SpecInvalid", "the mode is that of the last valid version")
-    concerned, missing = trading_mode.concerned(world), trading_mode.missing(world)
-    count = f"{len(concerned) - len(missing)}/{len(concerned)} acknowledged"
+        message = "the spec is invalid; the mode of its last valid version applies"
+        return finding(kind, Reason.SPEC_INVALID, message)
+    concerned, missing = (
+        trading_mode.pods_to_acknowledge(observed),
+        trading_mode.unacknowledged(observed),
+    )
+    count = f"{len(concerned) - len(missing)}/{len(concerned)} agents have acknowledged it"
     if missing:
-        text = f"{_order(world)}; {count}; missing {some([pod.name for pod in missing])}"
-        return finding(kind, "Unknown", _ON_THE_WAY[mode], text)
+        names = join_limited([pod.name for pod in missing])
+        message = f"{_request(observed)}; {count}, missing: {names}"
+        return finding(kind, _UNACKNOWLEDGED[mode], message)
     if mode is Mode.ACTIVE:
-        return finding(kind, "True", "Active", f"{_order(world)}; the agents may trade")
-    undone = trading_mode.undone(world)
-    if undone:
-        text = f"{_order(world)}; not all was done: {'; '.join(undone)}"
-        return finding(kind, "False", "StoppedIncomplete", text)
-    proof = f"{count} and at rest" if concerned else "no agent runs"
-    return finding(kind, "False", str(mode), f"{_order(world)}; {proof}")
+        return finding(kind, Reason.ACTIVE, f"{_request(observed)}; the agents may trade")
+    incomplete = trading_mode.incomplete(observed)
+    if incomplete:
+        message = f"{_request(observed)}; incomplete: {'; '.join(incomplete)}"
+        return finding(kind, Reason.STOPPED_INCOMPLETE, message)
+    proof = f"{count} and are drained" if concerned else "no agent is running"
+    return finding(kind, _ACKNOWLEDGED[mode], f"{_request(observed)}; {proof}")
 
 
-def _order(world: ObservedState) -> str:
-    """Who set the mode, when and why: constant while the mode stands, or the status would never settle."""
-    trading = world.trading
+def _request(observed: ObservedState) -> str:
+    """Return the mode with its author, time and reason.
+
+    The text is constant as long as the mode does not change, because each change of a message is a write of the status.
+    """
+    trading = observed.trading
     by = f" by {trading.changed_by}" if trading.changed_by else ""
     at = f" at {trading.since:%Y-%m-%dT%H:%M:%SZ}" if trading.since else ""
-    why = f" ({trading.why})" if trading.why else ""
-    return f"{trading_mode.mode_of(world)}{by}{at}{why}"
+    why = f" ({trading.reason})" if trading.reason else ""
+    return f"{trading_mode.desired_mode(observed)}{by}{at}{why}"

@@ -1,118 +1,128 @@
-"""Do all identities run, and if not, why does the first one not? Pure."""
+"""WorkloadAvailable: all identities run and are ready, or the first problem with a remedy. Pure."""
 
 from datetime import datetime
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
 
 
-def workload_available(world: ObservedState) -> Finding:
-    """Do all identities run the current spec and answer their readiness probe?"""
+def workload_available(observed: ObservedState) -> Finding:
+    """Return WorkloadAvailable."""
     kind = ConditionType.WORKLOAD_AVAILABLE
-    if world.failure:
-        return finding(kind, "False", world.failure_reason, world.failure)
-    stateful_set = world.stateful_set
+    if observed.failure:
+        return finding(kind, observed.failure_reason, observed.failure)
+    stateful_set = observed.stateful_set
     if stateful_set is None:
-        return finding(kind, "False", "Progressing", "the workload is being created")
+        return finding(kind, Reason.PROGRESSING, "the workload is being created")
     replicas = stateful_set["spec"].get("replicas", 1)
     if replicas == 0:
-        return finding(kind, "True", "ScaledToZero", _why_none(world))
-    ready, current = progress(world)
-    if current and ready == replicas:
-        return finding(kind, "True", "AllReady", f"{ready}/{replicas} agents are ready")
-    found = problem(world)
-    state = f"{ready}/{replicas} agents are ready"
-    if found is None:
-        return finding(kind, "False", "Progressing", state)
-    reason, text = found
-    return finding(kind, "False", reason, f"{state}; {text}")
+        return finding(kind, Reason.SCALED_TO_ZERO, _why_none(observed))
+    ready, is_complete = progress(observed)
+    count = f"{ready}/{replicas} agents are ready"
+    if is_complete and ready == replicas:
+        return finding(kind, Reason.ALL_READY, count)
+    problem = first_error(observed)
+    if problem is None:
+        return finding(kind, Reason.PROGRESSING, count)
+    reason, text = problem
+    return finding(kind, reason, f"{count}; {text}")
 
 
 CRASHES = 2
+"""Restarts from which a container counts as crash looping while it runs between two crashes."""
 
 
-def _why_none(world: ObservedState) -> str:
-    is_stopped = world.agent is not None and world.agent.spec.trading.mode is Mode.STOPPED
-    return "the agents are stopped" if is_stopped else "no agents are wanted"
+def _why_none(observed: ObservedState) -> str:
+    is_stopped = observed.agent is not None and observed.agent.spec.trading.mode is Mode.STOPPED
+    return "spec.trading.mode is Stopped" if is_stopped else "no agents are requested"
 
 
-def progress(world: ObservedState) -> tuple[int, bool]:
-    """Ready pods, and whether all pods that are wanted run the current revision and are ready."""
-    stateful_set = world.stateful_set
+def progress(observed: ObservedState) -> tuple[int, bool]:
+    """Return the number of ready pods, and whether all requested pods run the current revision and are ready."""
+    stateful_set = observed.stateful_set
     if stateful_set is None:
         return 0, False
     status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
     ready = status.get("readyReplicas", 0)
-    observed = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
-    updated = status.get("updatedReplicas", 0) >= replicas
-    return ready, observed and updated and ready >= replicas and status.get("replicas") == replicas
+    generation = stateful_set["metadata"].get("generation", 0)
+    is_current = status.get("observedGeneration", 0) >= generation
+    is_updated = status.get("updatedReplicas", 0) >= replicas
+    is_complete = ready >= replicas and status.get("replicas") == replicas
+    return ready, is_current and is_updated and is_complete
 
 
-def problem(world: ObservedState) -> tuple[str, str] | None:
-    """Why the first pod that does not start does not: reason, and explanation with a remedy."""
-    for pod in sorted(world.pods, key=lambda item: item.name):
+def first_error(observed: ObservedState) -> tuple[Reason, str] | None:
+    """Return reason, explanation and remedy of the first pod that does not start."""
+    for pod in sorted(observed.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:
             continue
-        found = pod_problem(pod, world.now)
-        if found is not None:
-            return found
-    if world.pod_events:
-        return _event_problem(world.pod_events[0])
-    if world.pods_refused:
-        return "PodsRefused", f"{world.pods_refused}; make room for the pods, or change spec.pod"
+        problem = pod_problem(pod, observed.now)
+        if problem is not None:
+            return problem
+    if observed.pod_events:
+        return _event_problem(observed.pod_events[0])
+    if observed.pod_creation_error:
+        message = f"pod creation was rejected: {observed.pod_creation_error}; raise the quota or change spec.pod"
+        return Reason.PODS_REFUSED, message
     return None
 
 
-_REMEDIES = {
-    "ErrImagePull": ("ImagePullFailed", "check spec.image and spec.image.pullSecrets"),
-    "ImagePullBackOff": ("ImagePullFailed", "check spec.image and spec.image.pullSecrets"),
-    "ErrImageNeverPull": ("ImagePullFailed", "the image is not on the node: check spec.image"),
-    "InvalidImageName": ("ImagePullFailed", "check spec.image"),
-    "CreateContainerConfigError": ("ConfigurationMissing", "make what the message names"),
-    "CreateContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
-    "RunContainerError": ("ContainerNotCreated", "check spec.image and spec.pod"),
+_PULL_REMEDY = "check spec.image and spec.image.pullSecrets"
+_CREATE_REMEDY = "check spec.image and spec.pod"
+_WAITING = {
+    "ErrImagePull": (Reason.IMAGE_PULL_FAILED, _PULL_REMEDY),
+    "ImagePullBackOff": (Reason.IMAGE_PULL_FAILED, _PULL_REMEDY),
+    "ErrImageNeverPull": (
+        Reason.IMAGE_PULL_FAILED,
+        "the image is not on the node; check spec.image",
+    ),
+    "InvalidImageName": (Reason.IMAGE_PULL_FAILED, "check spec.image"),
+    "CreateContainerConfigError": (
+        Reason.CONFIGURATION_MISSING,
+        "create the object that the message names",
+    ),
+    "CreateContainerError": (Reason.CONTAINER_NOT_CREATED, _CREATE_REMEDY),
+    "RunContainerError": (Reason.CONTAINER_NOT_CREATED, _CREATE_REMEDY),
 }
-TERMINAL = frozenset(reason for reason, _ in _REMEDIES.values()) | {
-    "SecretNotFound",
-    "CrashLooping",
-    "PodsRefused",
-}
-"""What does not mend itself: a person has to do something."""
+"""Reason and remedy by the kubelet's reason for which a container waits."""
 
 
-def pod_problem(pod: Pod, now: datetime | None) -> tuple[str, str] | None:
-    """Why one pod does not start: reason, and explanation with a remedy; None where it may yet."""
+def pod_problem(pod: Pod, now: datetime | None) -> tuple[Reason, str] | None:
+    """Return reason, explanation and remedy of a pod that does not start; None if it may still start."""
     if not pod.scheduled:
         if not pod.message:
             return None
-        return "Unschedulable", f"{pod.name} fits no node: {pod.message}; check spec.pod"
+        text = f"{pod.name} cannot be scheduled: {pod.message}; check spec.pod"
+        return Reason.UNSCHEDULABLE, text
     if _crashes(pod, now):
-        # Neither the kubelet's pauses nor the pod's uid, which its own message names: both change with every round.
-        ended = f": its last run ended with {pod.ended}" if pod.ended else ""
-        return (
-            "CrashLooping",
-            f"{pod.name} ends again and again{ended}; see kubectl logs --previous",
-        )
-    if pod.waiting not in _REMEDIES:
+        # The message of the kubelet is not used: its back-off and the UID of the pod change with every restart.
+        ended = f": its last run ended with {pod.last_exit}" if pod.last_exit else ""
+        text = f"{pod.name} crashes repeatedly{ended}; see kubectl logs --previous {pod.name}"
+        return Reason.CRASH_LOOPING, text
+    if pod.waiting not in _WAITING:
         return None
-    reason, remedy = _REMEDIES[pod.waiting]
+    reason, remedy = _WAITING[pod.waiting]
     return reason, f"{pod.name} does not start: {pod.message or pod.waiting}; {remedy}"
 
 
 def _crashes(pod: Pod, now: datetime | None) -> bool:
-    """Whether a pod is in the loop, also while it runs for a moment: the kubelet forgets after ten minutes, too."""
+    """Return whether a container is crash looping.
+
+    A container that runs between two crashes counts. The period is that after which the kubelet resets its back-off.
+    """
     if pod.waiting == "CrashLoopBackOff":
         return True
-    if pod.restarts < CRASHES or now is None or pod.ended_at is None:
+    if pod.restarts < CRASHES or now is None or pod.last_exit_at is None:
         return False
-    return now - pod.ended_at < timings.CRASH_MEMORY
+    return now - pod.last_exit_at < timings.CRASH_MEMORY
 
 
-def _event_problem(message: str) -> tuple[str, str]:
+def _event_problem(message: str) -> tuple[Reason, str]:
     if "secret" in message and "not found" in message:
         remedy = "create the Secret that spec.api.keySecretRef names (in this namespace)"
-        return "SecretNotFound", f"{message}; {remedy}"
-    return "VolumeNotMounted", message
+        return Reason.SECRET_NOT_FOUND, f"{message}; {remedy}"
+    return Reason.VOLUME_NOT_MOUNTED, message

@@ -1,13 +1,14 @@
-"""The connection of one agent for now: what the installation offers, what its pods have already, and whose turn it is.
+"""The choice of the connection to Datadog for one agent: current, best, and the one for this pass. Pure.
 
-What is best is decided in `detect`; here it is found out what agents have, and when they may take on another one.
+`datadog.detection` decides which connection is the best one. This module finds the current connection, and decides
+whether the agent may switch now, because a switch restarts its pods. It takes no restart slot; the reconciler does.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Protocol
+from enum import Enum, auto
 
-from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
@@ -15,55 +16,30 @@ from purpleflea_operator.datadog.detection.connection import (
     Refusal,
     selected_connection,
 )
-from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
-from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.manifests import datadog_sockets, recorded_connection
 from purpleflea_operator.manifests.datadog_env import receivers
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest
 
 
-class Offer(Protocol):
-    """What is known of the installation, and of what agents may use of it."""
+class SlotUse(Enum):
+    """The use that an agent has for a slot of the restart budget."""
 
-    facts: DatadogFacts
-    turns: RestartBudget
-
-    def pod_security(self, namespace: str) -> PodSecurity:
-        """What a namespace allows its pods."""
-
-
-def connection_of(
-    agent: Agent | None,
-    stateful_set: Manifest | None,
-    pods: Iterable[Manifest],
-    offer: Offer,
-    *,
-    seen_generation: int | None,
-) -> Connection:
-    """The connection to inject; of an invalid spec the one that its last valid version has.
-
-    Where `seen_generation` of the status is not that of the spec, its user changed it, and waits for nobody.
-    """
-    had = _had(agent, stateful_set, pods)
-    if agent is None:
-        return had or NO_CONNECTION
-    wanted = agent.spec.datadog
-    constraints = Constraints(
-        security=offer.pod_security(agent.namespace),
-        current=had,
-        waits_for_node_agent=wanted.when_missing == "Hold",
-    )
-    way = selected_connection(offer.facts, wanted.connection, constraints)
-    if stateful_set is None or seen_generation != agent.generation:
-        return way
-    return _in_turn(offer.turns, agent, stateful_set, (had or NO_CONNECTION, way))
+    NONE = auto()
+    """It may switch without a slot, or does not switch."""
+    ACQUIRE = auto()
+    """It needs a slot to switch to the best connection."""
+    HOLD = auto()
+    """It has the best connection, and its pods restart: it keeps the slot that it has."""
+    RELEASE = auto()
+    """It has the best connection, and all its pods are ready."""
 
 
-def _had(
+def current_connection(
     agent: Agent | None, stateful_set: Manifest | None, pods: Iterable[Manifest]
 ) -> Connection | None:
-    """The connection that was injected last."""
+    """Return the connection that was injected last; None if there is none."""
     if stateful_set is not None:
         return recorded_connection.connection_from_annotation(stateful_set)
     return recorded_connection.connection_from_pods(
@@ -71,28 +47,58 @@ def _had(
     )
 
 
-def _in_turn(
-    turns: RestartBudget, agent: Agent, stateful_set: Manifest, ways: tuple[Connection, Connection]
-) -> Connection:
-    """Of the connection that agents have and the one that they are to have, the one for now."""
-    key, (had, way) = NamespacedName(agent.namespace, agent.name), ways
-    if _injected(had) == _injected(way):
-        turns.leave(key, restarts=_is_rolling(stateful_set))
-        return way
-    # Who is held does not trade.
-    is_held = not had.supports_metrics and agent.spec.datadog.when_missing == "Hold"
-    if is_held or turns.take(key):
-        return way
-    text = "agents of other resources restart for the node agent first"
-    return replace(had, refusal=Refusal.RESTART_BUDGET, refusal_message=text)
+def best_connection(agent: Agent | None, current: Connection | None, nodes: NodeView) -> Connection:
+    """Return the best available connection; if the spec is invalid, the connection of its last valid version."""
+    if agent is None:
+        return current or NO_CONNECTION
+    wanted = agent.spec.datadog
+    constraints = Constraints(
+        security=nodes.pod_security(agent.namespace),
+        current=current,
+        waits_for_node_agent=wanted.when_missing == "Hold",
+    )
+    return selected_connection(nodes.facts, wanted.connection, constraints)
 
 
-def _injected(way: Connection) -> tuple[object, ...]:
-    return receivers(way), datadog_sockets.volumes(way)
+def slot_use(observed: ObservedState) -> SlotUse:
+    """Return the use of the restart budget that the observed state requires."""
+    agent, stateful_set = observed.agent, observed.stateful_set
+    if agent is None or stateful_set is None:
+        return SlotUse.NONE
+    if observed.reported_generation != agent.generation:
+        # A user changed the spec, and does not wait for other agents.
+        return SlotUse.NONE
+    if not switches(observed.current_connection, observed.connection):
+        return SlotUse.HOLD if _is_restarting(stateful_set) else SlotUse.RELEASE
+    current = observed.current_connection or NO_CONNECTION
+    # A pod that waits for its node agent does not trade, so its restart costs nothing.
+    is_waiting = not current.supports_metrics and agent.spec.datadog.when_missing == "Hold"
+    return SlotUse.NONE if is_waiting else SlotUse.ACQUIRE
 
 
-def _is_rolling(stateful_set: Manifest) -> bool:
-    """Whether pods are being replaced, or are not back yet."""
+def decide(observed: ObservedState, *, slot_free: bool) -> Connection:
+    """Return the connection for this pass: the best one, or the current one if no restart slot is free."""
+    if slot_free:
+        return observed.connection
+    text = "the new connection is used after agents of other resources have restarted"
+    return replace(
+        observed.current_connection or NO_CONNECTION,
+        refusal=Refusal.RESTART_BUDGET,
+        refusal_message=text,
+    )
+
+
+def switches(current: Connection | None, best: Connection) -> bool:
+    """Return whether a pod with `current` has to restart for `best`."""
+    return _injected(current or NO_CONNECTION) != _injected(best)
+
+
+def _injected(item: Connection) -> tuple[object, ...]:
+    return receivers(item), datadog_sockets.volumes(item)
+
+
+def _is_restarting(stateful_set: Manifest) -> bool:
+    """Return whether pods are being replaced or are not ready yet."""
     status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
     counts = (status.get(name, 0) for name in ("updatedReplicas", "readyReplicas"))
     is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)

@@ -1,4 +1,4 @@
-"""What is known of the node agent -> status.datadog. Pure; absent fields are left out."""
+"""The field status.datadog: the node agent of an agent and its connection. Pure."""
 
 from typing import Any
 
@@ -10,40 +10,44 @@ from purpleflea_operator.datadog.detection.facts import Switch, worst
 from purpleflea_operator.manifests import datadog_sockets
 
 LISTED = 10
-"""Nodes without a node agent that the status lists; the rest is counted."""
+"""Maximum number of nodes without a node agent that the status lists; the counts include the others."""
 
 
-def datadog_status(world: ObservedState) -> dict[str, Any] | None:
-    """status.datadog; None where no node agent is known."""
-    way = world.connection
-    heard = [item.node_agent for item in receiving_node_agents(world.datadog, way, world.coverage)]
-    if not heard:
+def datadog_status(observed: ObservedState) -> dict[str, Any] | None:
+    """Return status.datadog without empty fields; None if there is no node agent."""
+    used = observed.connection
+    receiving = [
+        item.node_agent for item in receiving_node_agents(observed.datadog, used, observed.coverage)
+    ]
+    if not receiving:
         return None
-    found = heard[0]
-    metrics = worst(item.dogstatsd.state for item in heard)
-    traces = worst(item.apm.state for item in heard)
+    first = receiving[0]
+    metrics = worst(item.dogstatsd.state for item in receiving)
+    traces = worst(item.apm.state for item in receiving)
     status = {
-        "installer": str(found.installer),
-        "release": found.release,
-        "namespace": found.namespace,
-        "chartVersion": found.chart_version,
-        "agentVersion": found.agent_version,
-        "connection": str(way.mode),
-        "dogstatsd": _address(way, way.dogstatsd_port, datadog_sockets.dogstatsd_url(way), metrics),
-        "apm": _address(way, way.apm_port, datadog_sockets.apm_url(way), traces),
-        "logs": str(worst(item.logs for item in heard)),
-        "nodes": _nodes(world.coverage) if way.mode is not ConnectionMode.NONE else None,
+        "installer": str(first.installer),
+        "release": first.release,
+        "namespace": first.namespace,
+        "chartVersion": first.chart_version,
+        "agentVersion": first.agent_version,
+        "connection": str(used.mode),
+        "dogstatsd": _address(
+            used, used.dogstatsd_port, datadog_sockets.dogstatsd_url(used), metrics
+        ),
+        "apm": _address(used, used.apm_port, datadog_sockets.apm_url(used), traces),
+        "logs": str(worst(item.logs for item in receiving)),
+        "nodes": _nodes(observed.coverage) if used.mode is not ConnectionMode.NONE else None,
     }
     return {key: value for key, value in status.items() if value is not None}
 
 
-def _address(way: Connection, port: int | None, url: str | None, state: Switch) -> str:
+def _address(used: Connection, port: int | None, url: str | None, state: Switch) -> str:
     if url is not None:
         return url
     if port is not None:
-        # HostIP is written as such: each pod learns the address of its own node.
+        # HostIP stands for the address of each pod's own node.
         return (
-            f"{ConnectionMode.HOST_IP if way.mode is ConnectionMode.HOST_IP else way.host}:{port}"
+            f"{ConnectionMode.HOST_IP if used.mode is ConnectionMode.HOST_IP else used.host}:{port}"
         )
     return str(Switch.UNKNOWN if state is Switch.UNKNOWN else Switch.OFF)
 

@@ -1,6 +1,6 @@
-"""Does a live object still stand as desired? A comparison that needs no request.
+"""Comparison of a live object with its desired state, without a request. Pure.
 
-The desired fields must be a subset of the live ones; what the API server added by default is nobody's drift.
+The desired fields must be a subset of the live ones. Defaults that the API server added are not drift.
 """
 
 import re
@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 _WHOLE_KEYS = frozenset({"podSelector", "selector", "matchLabels", "nodeSelector"})
-"""Maps that belong to one owner as a whole: one entry more, and a policy guards other pods, or none."""
+"""Maps that the operator owns completely: with an additional entry, a policy would select other pods or none."""
 _QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
-# A volume may be mounted twice: its mounts are told apart by path.
+# A volume can be mounted twice, so the key of a mount is its path.
 _LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
 _SUFFIXES = {
     "n": Decimal("0.000000001"),
@@ -39,7 +39,7 @@ _QUANTITY = re.compile(
 
 
 def is_subset(desired: Any, live: Any) -> bool:
-    """Whether every desired field has its desired value in `live`."""
+    """Return whether every desired field has its desired value in `live`."""
     return _is_subset(desired, live, quantities=False)
 
 
@@ -47,34 +47,34 @@ def _is_subset(desired: Any, live: Any, *, quantities: bool) -> bool:
     match desired:
         case Mapping():
             return isinstance(live, Mapping) and all(
-                _field_stands(key, value, live, quantities=quantities)
+                _field_matches(key, value, live, quantities=quantities)
                 for key, value in desired.items()
             )
         case str() if quantities:
             return quantity(desired) == quantity(live)
         case Sequence() if not isinstance(desired, str):
-            return isinstance(live, list) and _list_stands(desired, live, quantities=quantities)
+            return isinstance(live, list) and _list_matches(desired, live, quantities=quantities)
         case _:
             return bool(desired == live)
 
 
-def _field_stands(key: str, desired: Any, live: Mapping[str, Any], *, quantities: bool) -> bool:
+def _field_matches(key: str, desired: Any, live: Mapping[str, Any], *, quantities: bool) -> bool:
     if key not in live:
-        # The API server keeps no empty list.
+        # The API server does not store empty lists.
         return desired in ([], ())
     if key in _WHOLE_KEYS and desired.keys() != live[key].keys():
         return False
     return _is_subset(desired, live[key], quantities=quantities or key in _QUANTITY_KEYS)
 
 
-def _list_stands(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
+def _list_matches(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
     key = _list_key(desired)
     if key is None:
         return len(desired) == len(live) and all(
             _is_subset(want, have, quantities=quantities)
             for want, have in zip(desired, live, strict=True)
         )
-    # Lists with keys may hold more than we want: a webhook's sidecar, say.
+    # Lists with keys can have additional items, such as the sidecar of a webhook.
     by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
     return all(
         item[key] in by_key and _is_subset(item, by_key[item[key]], quantities=quantities)
@@ -90,7 +90,7 @@ def _list_key(items: Sequence[Any]) -> str | None:
 
 
 def quantity(text: Any) -> Decimal | str:
-    """The value of a Kubernetes quantity, so that 0.5 equals 500m; the text itself where it is none."""
+    """Return the value of a Kubernetes quantity, so that 0.5 equals 500m; or the text if it is not a quantity."""
     written = str(text)
     parts = _QUANTITY.fullmatch(written)
     if parts is None:

@@ -1,10 +1,12 @@
-"""Who has which identities in Datadog: an index over all agent resources, at O(log n) per change, none per look. Pure.
+"""An index of the identities that agents have in Datadog, over all agent resources. Pure except for its own memory.
 
-The first of several that is asked for has them, and keeps them until it goes: whoever comes later, however old, must
-not start beside it. Where none was asked for yet, one that runs comes before one that does not, and then the older one.
+A change costs O(log n), a lookup does not iterate over agents. If several agents want an identity, the first one that
+is looked up holds it until it is deleted. An agent that is created later, even with an older timestamp, must not start
+beside it. If no agent was looked up yet, a running agent has priority over one that does not run, and then the older
+agent over the newer one.
 
-An agent is its pod's name, env and service there. The pods of an agent are <name>-<ordinal>, and the last dash parts
-the two, so agents of different names never share a pod's name; those of one name share that of ordinal 0.
+An identity is the name of the pod, env and service. Pods are named <name>-<ordinal>. The last dash separates the two
+parts, so agents with different names never share the name of a pod, and agents with one name share that of ordinal 0.
 """
 
 import bisect
@@ -21,7 +23,7 @@ IdentityKey = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class IdentityClaim:
-    """One agent resource that wants identities; ordered by age."""
+    """The claim of one agent resource to its identities; sorted by age."""
 
     created: str
     uid: str
@@ -30,71 +32,79 @@ class IdentityClaim:
 
 
 class IdentityIndex:
-    """The claims of all agents, oldest first in each slot; `runs` says whether the pods of one are wanted already."""
+    """The claims of all agents, oldest first for each identity.
 
-    def __init__(self, runs: Callable[[IdentityClaim], bool]) -> None:
-        self._runs = runs
-        self._slots: dict[IdentityKey, list[IdentityClaim]] = {}
+    `is_running` returns whether the pods of an agent are already requested.
+    """
+
+    def __init__(self, is_running: Callable[[IdentityClaim], bool]) -> None:
+        self._is_running = is_running
+        self._claims: dict[IdentityKey, list[IdentityClaim]] = {}
         self._holders: dict[IdentityKey, IdentityClaim] = {}
-        self._held: dict[str, tuple[IdentityKey, IdentityClaim]] = {}
+        self._by_uid: dict[str, tuple[IdentityKey, IdentityClaim]] = {}
 
-    def note(self, manifest: Mapping[str, Any]) -> list[IdentityClaim]:
-        """Take in an agent as it is now; returns the others for whom something changed."""
+    def upsert(self, manifest: Mapping[str, Any]) -> list[IdentityClaim]:
+        """Add or update an agent; returns the claims of other agents that are affected."""
         metadata = manifest["metadata"]
-        wanted = _slot(manifest)
-        held = self._held.get(metadata["uid"])
-        if held is not None and held[0] == wanted:
+        wanted = _identity_key(manifest)
+        known = self._by_uid.get(metadata["uid"])
+        if known is not None and known[0] == wanted:
             return []
-        freed = self.drop(metadata["uid"])
+        affected = self.delete(metadata["uid"])
         if wanted is None:
-            return freed
+            return affected
         claim = IdentityClaim(
             text(metadata.get("creationTimestamp")),
             metadata["uid"],
             metadata["namespace"],
             metadata["name"],
         )
-        bisect.insort(self._slots.setdefault(wanted, []), claim)
-        self._held[claim.uid] = (wanted, claim)
-        return freed
+        bisect.insort(self._claims.setdefault(wanted, []), claim)
+        self._by_uid[claim.uid] = (wanted, claim)
+        return affected
 
-    def drop(self, uid: str) -> list[IdentityClaim]:
-        """Forget an agent; returns those for whom that changes something."""
-        held = self._held.pop(uid, None)
-        if held is None:
+    def delete(self, uid: str) -> list[IdentityClaim]:
+        """Remove an agent; returns the claims of other agents that are affected."""
+        known = self._by_uid.pop(uid, None)
+        if known is None:
             return []
-        slot, claim = held
-        line = self._slots[slot]
-        line.remove(claim)
-        if not line:
-            del self._slots[slot]
-        if self._holders.get(slot) != claim:
+        key, claim = known
+        claims = self._claims[key]
+        claims.remove(claim)
+        if not claims:
+            del self._claims[key]
+        if self._holders.get(key) != claim:
             return []
-        del self._holders[slot]
-        return list(line)
+        del self._holders[key]
+        return list(claims)
 
-    def keep_only(self, uids: Iterable[str]) -> list[IdentityClaim]:
-        """Forget all agents but these; returns those for whom that changes something."""
-        return [claim for uid in self._held.keys() - set(uids) for claim in self.drop(uid)]
+    def prune(self, uids: Iterable[str]) -> list[IdentityClaim]:
+        """Remove all agents but these; returns the claims of other agents that are affected."""
+        return [claim for uid in self._by_uid.keys() - set(uids) for claim in self.delete(uid)]
 
-    def rival(self, uid: str) -> IdentityClaim | None:
-        """The agent that has the same identities, unless that is this one."""
-        held = self._held.get(uid)
-        if held is None:
+    def holder_other_than(self, uid: str) -> IdentityClaim | None:
+        """Return the agent that holds the identities of this agent; None if this agent holds them.
+
+        The first lookup decides which agent is the holder.
+        """
+        known = self._by_uid.get(uid)
+        if known is None:
             return None
-        slot = held[0]
-        if slot not in self._holders:
-            line = self._slots[slot]
-            self._holders[slot] = min(line, key=lambda claim: (not self._runs(claim), claim))
-        holder = self._holders[slot]
+        key = known[0]
+        if key not in self._holders:
+            claims = self._claims[key]
+            self._holders[key] = min(claims, key=lambda claim: (not self._is_running(claim), claim))
+        holder = self._holders[key]
         return None if holder.uid == uid else holder
 
 
-def _slot(manifest: Mapping[str, Any]) -> IdentityKey | None:
-    """Where the agent stands; None where it wants no identity or sends nothing."""
+def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
+    """Return the identity of ordinal 0; None if the agent has no pods or sends no telemetry."""
     spec = table(manifest.get("spec"))
     datadog = table(spec.get("datadog"))
     if not spec.get("replicas", 1) or datadog.get("connection") == "Disabled":
         return None
-    found = [datadog.get(name, Datadog.model_fields[name].default) for name in ("env", "service")]
-    return (manifest["metadata"]["name"], str(found[0]), str(found[1]))
+    env, service = (
+        str(datadog.get(name, Datadog.model_fields[name].default)) for name in ("env", "service")
+    )
+    return manifest["metadata"]["name"], env, service

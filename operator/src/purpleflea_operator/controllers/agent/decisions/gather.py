@@ -1,8 +1,12 @@
-"""The cache -> the world of one agent. No request is made, nothing is decided."""
+"""The observed state of one agent, read from the cache. Pure: no request, no decision, no change of anything.
 
-from collections.abc import Iterable, Iterator
+`gather` builds the ObservedState once per pass. The actions of the pass add to it with `with_outcome`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,11 +14,23 @@ from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.validation_errors import first_error
-from purpleflea_operator.controllers.agent.decisions import plan
-from purpleflea_operator.controllers.agent.decisions.connection_choice import Offer, connection_of
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, pod
+from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    ObservedState,
+    pod,
+    stateful_set_of,
+)
+from purpleflea_operator.controllers.agent.decisions.remembered import (
+    NOTHING,
+    Remembered,
+    expansion_error,
+)
 from purpleflea_operator.controllers.agent.decisions.storage import claim
-from purpleflea_operator.controllers.agent.decisions.trading_mode import trading_of
+from purpleflea_operator.controllers.agent.decisions.trading_mode import (
+    trading_observation,
+    with_acknowledgements,
+)
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.datadog.detection.coverage import NodeView, coverage
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
@@ -23,79 +39,109 @@ from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest, moment
 
 
-class Ground(NodeView, Offer, Protocol):
-    """What is known of the places where agents run."""
+def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
+    return {}
 
 
-def world_of(
-    cache: ObjectCache,
-    key: NamespacedName,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Read-only views of everything besides the agent's own objects."""
+
+    nodes: NodeView
+    telemetry_delivery: Callable[[Iterable[str]], Mapping[str, str]] = _all_delivered
+    """Returns the results of the telemetry probe for pods, by UID."""
+    conflicting_agent: str = ""
+    """Agent, as namespace/name, that already has the same identities in Datadog."""
+    sees_all_namespaces: bool = True
+
+
+def gather(
     resource: dict[str, Any],
-    ground: Ground,
+    cache: ObjectCache,
+    surroundings: Surroundings,
     *,
     now: datetime,
+    remembered: Remembered = NOTHING,
 ) -> ObservedState:
-    """What the cache knows about one agent; children of a former incarnation do not count."""
-    uid = resource["metadata"]["uid"]
+    """Return the observed state; children of a deleted agent of the same name are left out."""
+    metadata, nodes = resource["metadata"], surroundings.nodes
+    key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
-    order = stop_order(resource) if agent is None else None
-    live = {
+    stop = stop_mode(resource) if agent is None else None
+    mode = stop if agent is None else agent.spec.trading.mode
+    manifests = cache.owned(resources.POD, key)
+    pods = tuple(pod(item) for item in manifests)
+    children = _children(cache, key, metadata["uid"])
+    current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
+    best = connection_choice.best_connection(agent, current, nodes)
+    # The current connection matters only if the pass can keep it instead of the best one.
+    kept = current if current and connection_choice.switches(current, best) else NO_CONNECTION
+    trading = trading_observation(resource, mode, now)
+    return ObservedState(
+        agent=agent,
+        generation=metadata["generation"],
+        reported_generation=resource.get("status", {}).get("observedGeneration"),
+        invalid=invalid,
+        stop_mode=stop,
+        children=children,
+        pods=pods,
+        datadog=nodes.facts,
+        connection=best,
+        coverage=coverage(_needed_nodes(manifests, nodes), nodes.facts, best, nodes),
+        current_connection=current,
+        current_coverage=coverage(_needed_nodes(manifests, nodes), nodes.facts, kept, nodes),
+        telemetry_delivery=surroundings.telemetry_delivery(item.uid for item in pods),
+        telemetry_condition=condition(resource, ConditionType.TELEMETRY_READY),
+        now=now,
+        unavailable_since=_unavailable_since(resource),
+        claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
+        expansion_error=expansion_error(remembered.expansion, agent, now),
+        trading=with_acknowledgements(trading, mode, pods, remembered, now),
+        sees_all_namespaces=surroundings.sees_all_namespaces,
+        conflicting_agent=surroundings.conflicting_agent,
+    )
+
+
+def _children(
+    cache: ObjectCache, key: NamespacedName, uid: str
+) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
         plan.child_id(item): item
         for kind in resources.CHILDREN
         for item in cache.owned(kind, key)
         if is_owned(item, uid)
     }
-    stateful_set = next((item for (kind, _), item in live.items() if kind == "StatefulSet"), None)
-    pods = cache.owned(resources.POD, key)
-    seen = resource.get("status", {}).get("observedGeneration")
-    way = connection_of(agent, stateful_set, pods, ground, seen_generation=seen)
-    return ObservedState(
-        agent=agent,
-        generation=resource["metadata"]["generation"],
-        invalid=invalid,
-        children=live,
-        pods=tuple(pod(item) for item in pods),
-        datadog=ground.facts,
-        connection=way,
-        coverage=coverage(_nodes(pods, ground), ground.facts, way, ground),
-        claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
-        now=now,
-        telemetry=condition(resource, ConditionType.TELEMETRY_READY),
-        unavailable_since=_unavailable_since(resource),
-        stop_order=order,
-        trading=trading_of(resource, order if agent is None else agent.spec.trading.mode, now),
-    )
 
 
 def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
-    """A condition as the status has it; empty where it has none of that type."""
-    found = resource.get("status", {}).get("conditions", [])
-    return next((item for item in found if item["type"] == kind), {})
+    """Return a condition of the status; empty if the status has none of that type."""
+    conditions = resource.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), {})
 
 
 def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
-    for item in resource.get("status", {}).get("conditions", []):
-        if item["type"] == ConditionType.WORKLOAD_AVAILABLE and item["status"] != "True":
-            return moment(item.get("lastTransitionTime"))
-    return None
+    available = condition(resource, ConditionType.WORKLOAD_AVAILABLE)
+    if not available or available["status"] == "True":
+        return None
+    return moment(available.get("lastTransitionTime"))
 
 
-def _nodes(pods: Iterable[dict[str, Any]], landscape: NodeView) -> Iterator[str]:
-    """Nodes that must have a node agent: where pods run, and where those that wait for a node could."""
+def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[str]:
+    """Yield the nodes that must have a node agent: nodes of pods, and nodes to which pending pods can be scheduled."""
     for item in pods:
         spec = item.get("spec", {})
         if "nodeName" in spec:
             yield spec["nodeName"]
             continue
         wanted = placement(spec)
-        yield from (node.name for node in landscape.nodes() if not wanted.exclusion_reason(node))
+        yield from (node.name for node in nodes.nodes() if not wanted.exclusion_reason(node))
 
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
-    """The agent, or why its spec is invalid (naming the field)."""
+    """Return the agent, or None and the error in its spec with the name of the field."""
     metadata = resource["metadata"]
     try:
-        # Strict: a field that this version does not know may be a limit that somebody relies on.
+        # Strict, because a field that this version does not support can be a limit that a user relies on.
         spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
     except ValidationError as error:
         return None, first_error(error)
@@ -109,14 +155,14 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     return agent, ""
 
 
-def stop_order(resource: dict[str, Any]) -> Mode | None:
-    """The order to stop in a spec that need not be valid."""
+def stop_mode(resource: dict[str, Any]) -> Mode | None:
+    """Return the mode if the spec, valid or not, requests Halted or Stopped; otherwise None."""
     trading = resource.get("spec", {}).get("trading")
     mode = trading.get("mode") if isinstance(trading, dict) else None
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
 
 
 def is_owned(manifest: Manifest, uid: str) -> bool:
-    """Whether `manifest` is controlled by the agent of this uid."""
+    """Return whether the agent with this UID controls `manifest`."""
     references = manifest["metadata"].get("ownerReferences", [])
     return any(item.get("uid") == uid and item.get("controller") for item in references)

@@ -1,6 +1,6 @@
-"""What the agents of a resource are to be expected to cost in custom metrics. Pure.
+"""The expected number of custom metrics of one agent resource. Pure.
 
-The estimate itself is the contract's; model.rules says the same in CEL.
+The contract defines the estimate per pod; `api.cel_rules` has the same rule in CEL.
 """
 
 from purpleflea_contract.cardinality import Sending, per_agent
@@ -8,7 +8,7 @@ from purpleflea_operator.api.agent import AgentSpec
 
 
 def estimated(spec: AgentSpec) -> int:
-    """Custom metrics of all agents together, in ordinary operation."""
+    """Return the number of custom metrics of all pods in normal operation."""
     datadog = spec.datadog
     if datadog.connection == "Disabled":
         return 0
@@ -23,6 +23,6 @@ def estimated(spec: AgentSpec) -> int:
 
 
 def status(spec: AgentSpec) -> dict[str, int]:
-    """status.customMetrics."""
+    """Return status.customMetrics."""
     budget = spec.datadog.custom_metrics_budget
     return {"estimated": estimated(spec), **({"budget": budget} if budget is not None else {})}

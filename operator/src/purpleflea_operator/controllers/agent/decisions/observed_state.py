@@ -1,11 +1,16 @@
-"""Everything known about one agent resource at one moment: values only, read from manifests."""
+"""The observed state of one agent resource, and the outcome of the pass that acts on it.
+
+The state holds values only, read from manifests and from the operator's memory. This module decides nothing, and a
+state is never changed: `with_outcome` returns the state at the end of a pass.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
@@ -20,13 +25,13 @@ ChildId = tuple[str, str]
 JOURNAL = volumes.STATE
 """Volume of the trade journal."""
 CONTROL_ANNOTATION = "purpleflea.com/mode"
-"""On a pod: the trading mode it was last nudged to, and where once was not enough the number of the try. Absent means
-that it has read the file since its start."""
+"""Annotation on a pod: the trading mode of its last nudge, with the number of attempts if the first one was not
+enough. A pod without the annotation has read the file after its start."""
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 
-SILENT = ("", "ContainerCreating", "PodInitializing")
-"""What a container says that waits for others, or for what only the events tell."""
+UNSPECIFIC_REASONS = ("", "ContainerCreating", "PodInitializing")
+"""Reasons of a waiting container that do not explain why it waits. Only Events do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,108 +44,154 @@ class Pod:
     ready: bool
     revision: str
     deleting: bool
-    told: str | None
-    """The trading mode it was last nudged to, with a number where it had to be told again."""
+    last_nudge: str | None
+    """Value of the annotation with the trading mode; None if the pod was never nudged."""
     scheduled: bool
     started: bool
-    """Whether the container runs, or has ended and is not yet waited for."""
+    """True if the container runs, or has terminated and waits for its restart."""
     initializing: bool = False
-    """Whether one of its init containers, or a sidecar, was started."""
+    """True if an init container or a sidecar has started."""
     restarts: int = 0
-    """How often the container was started again."""
-    ended: str = ""
-    """How its last run ended, such as OOMKilled (exit code 137); empty where none did."""
-    ended_at: datetime | None = None
+    """Number of restarts of the container."""
+    last_exit: str = ""
+    """Reason and exit code of the last failed run, such as "OOMKilled (exit code 137)"; empty if no run failed."""
+    last_exit_at: datetime | None = None
     waiting: str = ""
-    """Reason why the container waits, as the kubelet says it."""
+    """Reason why the container waits, as reported by the kubelet."""
     message: str = ""
-    """The kubelet's, or the scheduler's, explanation."""
+    """Explanation of the kubelet or of the scheduler."""
     node: str = ""
-    """The node it runs on; empty where it is not scheduled."""
+    """Node of the pod; empty if the pod is not scheduled."""
     environment: Sequence[Manifest] = ()
-    """Variables of the agent's container, as the live pod has them."""
-    held: bool = False
-    """Whether it waits for the node agent of its node."""
+    """Environment variables of the agent's container in the live pod."""
+    waiting_for_node_agent: bool = False
+    """True if the init container still waits for the node agent."""
     address: str = ""
-    """IP address; empty while it has none."""
+    """IP address of the pod; empty if it has none yet."""
     ready_since: datetime | None = None
-    """When its readiness last turned."""
-    has_passing_journal: bool = False
-    """Whether its journal goes with it: on no volume claim."""
+    """Time of the last change of the pod's readiness."""
+    has_ephemeral_journal: bool = False
+    """True if the trade journal is on an emptyDir and is lost with the pod."""
     is_controlled: bool = True
-    """Whether somebody makes it anew, and takes it away with the agent."""
+    """True if the pod has a controller that recreates it, and is deleted with the agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingObservation:
-    """What is known about the trading mode, beside what is wanted."""
+    """The observed state of the trading mode, besides the desired mode."""
 
     since: datetime | None = None
-    """When the mode that is wanted was set."""
+    """Time at which the desired mode was set."""
     changed_by: str = ""
-    """The field manager that set it."""
-    why: str = ""
-    """What an annotation on the agent gives as reason."""
-    delivered: datetime | None = None
-    """Since when this process has passed the mode on; None where it has not."""
-    words: Mapping[str, Acknowledgement] = field(default_factory=dict)
-    """What each agent last said, by the uid of its pod."""
-    deaf: Mapping[str, int] = field(default_factory=dict)
-    """Pods, by uid, that still speak of another mode, and how often they were asked."""
-    undone: Sequence[str] = ()
-    """What agents that are gone by now left undone when they stopped."""
+    """Field manager that set the mode."""
+    reason: str = ""
+    """Reason for the mode, from an annotation on the agent."""
+    delivered_at: datetime | None = None
+    """Time at which this process first sent the mode to the pods; None if it has not."""
+    acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    """Last response of each pod, by UID of the pod."""
+    stale_pods: Mapping[str, int] = field(default_factory=dict)
+    """Pods, by UID, that still report another mode, with the number of requests sent to each."""
+    incomplete: Sequence[str] = ()
+    """Work that pods had not completed when they stopped, if the pods are gone by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedState:
-    """What is known. `agent` is None where the spec is invalid; `invalid` says why."""
+    """The observed state. `agent` is None if the spec is invalid; then `invalid` is the error."""
 
     agent: Agent | None
     generation: int
+    reported_generation: int | None = None
+    """observedGeneration of the status; None if there is no status yet."""
     invalid: str = ""
-    stop_order: Mode | None = None
-    """Halted or Stopped where a spec that is invalid otherwise says so: an order to stop is never ignored."""
+    stop_mode: Mode | None = None
+    """Halted or Stopped if an otherwise invalid spec requests it, because a request to stop is never ignored."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
     pods: Sequence[Pod] = ()
     datadog: DatadogFacts = NO_DATADOG
     connection: Connection = NO_CONNECTION
+    """The best connection that is available; at the end of a pass, the connection that the pass used."""
     coverage: Coverage = ALL_COVERED
-    """How far the nodes of the agents have a node agent that hears them."""
-    hearing: Mapping[str, str] = field(default_factory=dict)
-    """What speaks against pods (by UID) being heard, found by asking them; pods without a finding are absent."""
-    telemetry: Manifest = field(default_factory=dict)
-    """The condition TelemetryReady as the status has it; empty where it has none."""
+    """The nodes on which a node agent receives telemetry over `connection`, and the nodes without one."""
+    current_connection: Connection | None = None
+    """The connection that was injected last; None if there is none."""
+    current_coverage: Coverage = ALL_COVERED
+    """Like `coverage`, over `current_connection`."""
+    telemetry_delivery: Mapping[str, str] = field(default_factory=dict)
+    """Results of the telemetry probe, by UID of the pod. Pods that deliver their telemetry are absent."""
+    telemetry_condition: Manifest = field(default_factory=dict)
+    """The condition TelemetryReady in the status; empty if the status has none."""
     failure: str = ""
-    """Why a child could not be written, for people; empty when all were."""
-    failure_reason: str = "ApplyFailed"
+    """Why a child could not be written; empty if all were written."""
+    failure_reason: Reason = Reason.APPLY_FAILED
     pod_events: Sequence[str] = ()
-    """Messages of warning events about the first pod that does not start."""
-    pods_refused: str = ""
-    """Why pods that are missing could not be made, in the API server's words; empty where none was refused."""
+    """Messages of Warning Events about the first pod that does not start."""
+    pod_creation_error: str = ""
+    """Why missing pods could not be created, as reported by the API server; empty if no creation failed."""
     now: datetime | None = None
-    """The moment; None where no deadline counts."""
+    """Time of the observation; None if no deadline applies."""
     unavailable_since: datetime | None = None
-    """Since when, by the status, not all identities are there; None where they were."""
+    """Time since which identities are missing according to the status; None if none is missing."""
     claims: Sequence[VolumeClaim] = ()
-    """Volume claims of the identities, also of those that are gone."""
-    growth_refused: str = ""
-    """Why the API server lets no claim grow; empty where none was refused."""
+    """Volume claims of the identities, including claims of identities that are gone."""
+    expansion_error: str = ""
+    """Why the API server rejected the expansion of a claim; empty if it rejected none."""
     trading: TradingObservation = field(default_factory=TradingObservation)
-    sees_all: bool = True
-    """Whether agents of all namespaces are seen."""
-    rival: str = ""
-    """The agent, as namespace/name, that has the same identities in Datadog already; empty where none has."""
+    sees_all_namespaces: bool = True
+    """True if the operator watches the agents of all namespaces."""
+    conflicting_agent: str = ""
+    """Agent, as namespace/name, that already has the same identities in Datadog; empty if there is none."""
 
     @property
     def stateful_set(self) -> Manifest | None:
         """The StatefulSet of the agent."""
-        return next(
-            (item for (kind, _), item in self.children.items() if kind == "StatefulSet"), None
-        )
+        return stateful_set_of(self.children)
+
+
+@dataclass(slots=True, kw_only=True)
+class PassOutcome:
+    """What the actions of one pass add to the observed state."""
+
+    connection: Connection
+    """The connection that the pass used."""
+    children: dict[ChildId, Manifest]
+    """The children after the writes."""
+    failure: str = ""
+    failure_reason: Reason = Reason.APPLY_FAILED
+    expansion_error: str = ""
+    pod_events: Sequence[str] = ()
+    pod_creation_error: str = ""
+
+    @property
+    def stateful_set(self) -> Manifest | None:
+        """The StatefulSet of the agent after the writes."""
+        return stateful_set_of(self.children)
+
+
+def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState:
+    """Return the state at the end of the pass, on which conditions and status are based."""
+    is_best = outcome.connection is observed.connection
+    return replace(
+        observed,
+        connection=outcome.connection,
+        coverage=observed.coverage if is_best else observed.current_coverage,
+        children=outcome.children,
+        failure=outcome.failure,
+        failure_reason=outcome.failure_reason,
+        expansion_error=outcome.expansion_error or observed.expansion_error,
+        pod_events=outcome.pod_events,
+        pod_creation_error=outcome.pod_creation_error,
+    )
+
+
+def stateful_set_of(children: Mapping[ChildId, Manifest]) -> Manifest | None:
+    """Return the StatefulSet among the children."""
+    return next((item for (kind, _), item in children.items() if kind == "StatefulSet"), None)
 
 
 def pod(manifest: Manifest) -> Pod:
-    """The pod that `manifest` describes."""
+    """Return the pod that `manifest` describes."""
     metadata, status = manifest["metadata"], table(manifest.get("status"))
     conditions = {text(item.get("type")): item for item in rows(status.get("conditions"))}
     waiting, last = _waiting(status), _last_run(status)
@@ -153,7 +204,7 @@ def pod(manifest: Manifest) -> Pod:
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
         deleting="deletionTimestamp" in metadata,
-        told=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
+        last_nudge=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
         started=_has_run(status.get("containerStatuses", ())),
         initializing=_has_run(status.get("initContainerStatuses", ())),
@@ -161,16 +212,16 @@ def pod(manifest: Manifest) -> Pod:
             (item.get("restartCount", 0) for item in status.get("containerStatuses", [])),
             default=0,
         ),
-        ended=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
-        ended_at=moment(last.get("finishedAt")),
+        last_exit=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
+        last_exit_at=moment(last.get("finishedAt")),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
         node=manifest.get("spec", {}).get("nodeName", ""),
         environment=_environment(manifest),
-        held=_is_held(status),
+        waiting_for_node_agent=_is_waiting_for_node_agent(status),
         address=status.get("podIP", ""),
         ready_since=moment(conditions.get("Ready", {}).get("lastTransitionTime")),
-        has_passing_journal=any(
+        has_ephemeral_journal=any(
             volume["name"] == JOURNAL and "emptyDir" in volume
             for volume in manifest.get("spec", {}).get("volumes", ())
         ),
@@ -181,12 +232,12 @@ def pod(manifest: Manifest) -> Pod:
 def _environment(manifest: Manifest) -> Sequence[Manifest]:
     for container in manifest.get("spec", {}).get("containers", []):
         if container["name"] == kubernetes.CONTAINER:
-            found: Sequence[Manifest] = container.get("env", ())
-            return found
+            variables: Sequence[Manifest] = container.get("env", ())
+            return variables
     return ()
 
 
-def _is_held(status: Manifest) -> bool:
+def _is_waiting_for_node_agent(status: Manifest) -> bool:
     return any(
         item["name"] == kubernetes.HOLD_CONTAINER and "running" in item.get("state", {})
         for item in status.get("initContainerStatuses", [])
@@ -200,48 +251,48 @@ def _has_run(containers: Sequence[Manifest]) -> bool:
 
 
 def _waiting(status: Manifest) -> Manifest:
-    """What the first container waits for that waits for something itself.
+    """Return the waiting state of the first container with a specific reason.
 
-    While a sidecar or the hold does not run, all that the agent's container says is that it waits for them.
+    While an init container or a sidecar does not run, the state of the agent's container has no specific reason.
     """
     containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    found = [item["state"]["waiting"] for item in containers if "waiting" in item.get("state", {})]
-    telling = [item for item in found if item.get("reason") not in SILENT]
-    return next(iter(telling or found), {})
+    states = [item["state"]["waiting"] for item in containers if "waiting" in item.get("state", {})]
+    specific = [item for item in states if item.get("reason") not in UNSPECIFIC_REASONS]
+    return next(iter(specific or states), {})
 
 
 def _last_run(status: Manifest) -> Manifest:
-    """How the container that ended last did."""
+    """Return the terminated state of the container that failed last."""
     containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
     runs = [
         state["terminated"]
         for item in containers
         for state in (item.get("state", {}), item.get("lastState", {}))
-        # An init container that is done has ended well.
+        # A completed init container has exit code 0.
         if state.get("terminated", {}).get("exitCode")
     ]
     return max(runs, key=lambda run: str(run.get("finishedAt")), default={})
 
 
 def is_being_created(candidate: Pod) -> bool:
-    """Whether the pod is on its node, and its container neither runs nor says why it does not."""
+    """Return whether the pod is on its node and its container neither runs nor reports a specific reason."""
     has_begun = candidate.started or candidate.initializing or candidate.deleting
-    return candidate.scheduled and candidate.waiting in SILENT and not has_begun
+    return candidate.scheduled and candidate.waiting in UNSPECIFIC_REASONS and not has_begun
 
 
-def pods_are_missing(world: ObservedState) -> bool:
-    """Whether there are fewer pods than are wanted."""
-    wanted = (world.stateful_set or {"spec": {"replicas": 0}})["spec"].get("replicas", 1)
-    return bool(wanted > sum(not pod.deleting for pod in world.pods))
+def pods_are_missing(stateful_set: Manifest | None, pods: Sequence[Pod]) -> bool:
+    """Return whether there are fewer pods than the StatefulSet requests."""
+    wanted = 0 if stateful_set is None else stateful_set["spec"].get("replicas", 1)
+    return bool(wanted > sum(not pod.deleting for pod in pods))
 
 
 def stuck_pod(pods: Sequence[Pod], now: datetime, *, after_s: float) -> Pod | None:
-    """The first pod that has been on its node for a while and whose container is still being created.
+    """Return the first pod whose container has been in creation for at least `after_s`.
 
-    A missing Secret or ConfigMap shows only in the events of such a pod, not in its status.
+    A missing Secret or ConfigMap shows only in the Events of such a pod, not in its status.
     """
     for candidate in sorted(pods, key=lambda item: item.name):
-        young = (now - candidate.created).total_seconds() < after_s
-        if is_being_created(candidate) and not young:
+        is_young = (now - candidate.created).total_seconds() < after_s
+        if is_being_created(candidate) and not is_young:
             return candidate
     return None

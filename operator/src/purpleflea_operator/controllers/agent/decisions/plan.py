@@ -1,6 +1,6 @@
-"""Desired children and the world -> the writes that are needed, in order. Pure.
+"""The plan of one pass: the writes that turn the observed children into the desired ones, in sequence. Pure.
 
-Planning again after the writes yields nothing: an apply that changes nothing costs the API server as much as a
+Planning again after the writes returns no action, because an apply without a change costs the API server as much as a
 create.
 """
 
@@ -21,42 +21,47 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     claims_to_expand,
     requires_recreate,
 )
-from purpleflea_operator.controllers.agent.decisions.trading_mode import mode_of, was_told_otherwise
+from purpleflea_operator.controllers.agent.decisions.trading_mode import (
+    desired_mode,
+    had_different_mode,
+    nudge,
+    nudged_mode,
+)
 from purpleflea_operator.manifests.config_map import with_mode
 from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """Make a child that is not known to exist."""
+    """Create a child that the cache does not have."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apply:
-    """Make a child what it should be."""
+    """Apply the desired state of a child."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Remove a child that is no longer wanted."""
+    """Delete a child that is not desired any more."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecreateOrphaning:
-    """Remove a child but leave its pods running: the next pass, after it is gone, makes it as it should be."""
+    """Delete a child with its pods orphaned. A later pass, after the deletion, creates it with the desired state."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpandVolume:
-    """Ask for a larger volume."""
+    """Request a larger size for a volume claim."""
 
     claim: VolumeClaim
     size: str
@@ -64,131 +69,145 @@ class ExpandVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletePod:
-    """DeletePod a pod that its StatefulSet cannot replace itself."""
+    """Delete a pod that its StatefulSet cannot replace."""
 
     pod: Pod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshConfigMount:
-    """Touch a pod so that its kubelet refreshes the mounted control file within a second."""
+    """Annotate a pod, so that its kubelet refreshes the mounted control file within a second."""
 
     pod: Pod
-    word: str
-    """The mode; with a number where it is not the first time."""
+    nudge: str
+    """Value of the annotation: the mode, and the number of attempts if the nudge is repeated."""
 
 
 Action = Create | Apply | RecreateOrphaning | Delete | ExpandVolume | DeletePod | RefreshConfigMount
 
 
 def child_id(manifest: Mapping[str, Any]) -> ChildId:
-    """Kind and name of a child."""
+    """Return kind and name of a child."""
     return manifest["kind"], manifest["metadata"]["name"]
 
 
 def is_as_desired(desired: Manifest, live: Manifest) -> bool:
-    """Whether the live child needs no write: nothing to change, nothing to remove."""
+    """Return whether the live child needs no write."""
     key = kubernetes.ANNOTATION_DESIRED_HASH
     wanted = desired["metadata"]["annotations"][key]
     if desired["kind"] == "NetworkPolicy" and desired["spec"] != live.get("spec"):
-        # A rule, a peer or a port more lets more through; the API server adds nothing of its own.
+        # An additional rule, peer or port allows more traffic. The API server adds no defaults here.
         return False
     return live["metadata"].get("annotations", {}).get(key) == wanted and is_subset(desired, live)
 
 
-def actions(desired: Sequence[Manifest], world: ObservedState) -> tuple[Action, ...]:
-    """The writes that turn the world into the desired one."""
+def actions(desired: Sequence[Manifest], observed: ObservedState) -> tuple[Action, ...]:
+    """Return the writes that turn the observed children into the desired ones."""
     planned: list[Action] = []
     for manifest in desired:
-        live = world.children.get(child_id(manifest))
+        live = observed.children.get(child_id(manifest))
         if live is None:
             planned.append(Create(manifest=manifest))
         elif "deletionTimestamp" in live["metadata"]:
-            continue  # Its end is an event, and then it is made anew.
+            continue  # The DELETED event starts the pass that creates it again.
         elif requires_recreate(manifest, live):
             planned.append(RecreateOrphaning(manifest=live))
         elif not is_as_desired(manifest, live):
             planned.append(Apply(manifest=manifest))
-    # An order to halt is through before anything else can fail.
-    first = [item for item in planned if _is_control(item)]
+    # The request to halt comes first, so that no failed write can precede it.
+    control = [item for item in planned if _is_control(item)]
     rest = [item for item in planned if not _is_control(item)]
-    before, after = _deletions(desired, world)
-    return (*first, *_nudges(world), *before, *rest, *after, *_ends(world), *_growths(world))
+    before, after = _deletions(desired, observed)
+    return (
+        *control,
+        *_nudges(observed),
+        *before,
+        *rest,
+        *after,
+        *_pod_deletions(observed),
+        *_expansions(observed),
+    )
 
 
 def _deletions(
-    desired: Sequence[Manifest], world: ObservedState
+    desired: Sequence[Manifest], observed: ObservedState
 ) -> tuple[list[Delete], list[Delete]]:
-    """What is not wanted any more: what goes first, though a workload be refused, and what goes after it.
+    """Return the deletions before the writes, and those after them.
 
-    A ServiceAccount goes only once no workload names it: no pod could be made again.
+    Most obsolete children are deleted first, because a StatefulSet can be rejected. A ServiceAccount is deleted last,
+    when no workload references it any more, because pods could not be recreated without it.
     """
     wanted = {child_id(manifest) for manifest in desired}
-    gone = [Delete(manifest=live) for key, live in world.children.items() if key not in wanted]
-    named = [item for item in gone if item.manifest["kind"] == "ServiceAccount"]
-    return [item for item in gone if item not in named], named
+    obsolete = [
+        Delete(manifest=live) for key, live in observed.children.items() if key not in wanted
+    ]
+    accounts = [item for item in obsolete if item.manifest["kind"] == "ServiceAccount"]
+    return [item for item in obsolete if item not in accounts], accounts
 
 
-def halt_actions(world: ObservedState) -> tuple[Action, ...]:
-    """What an order to stop takes where the rest of the spec is invalid: the control file, and nudges."""
-    order = world.stop_order
-    if order is None:
+def halt_actions(observed: ObservedState) -> tuple[Action, ...]:
+    """Return the writes for a request to stop if the rest of the spec is invalid: the control file, and nudges."""
+    mode = observed.stop_mode
+    if mode is None:
         return ()
     wanted = [
-        with_mode(dict(item), order)
-        for (kind, _), item in world.children.items()
+        with_mode(dict(item), mode)
+        for (kind, _), item in observed.children.items()
         if kind == "ConfigMap"
     ]
     written = [
         Apply(manifest=item)
         for item in wanted
-        if not is_as_desired(item, world.children[child_id(item)])
+        if not is_as_desired(item, observed.children[child_id(item)])
     ]
-    return (*written, *_nudges(world))
+    return (*written, *_nudges(observed))
 
 
 def _is_control(action: Action) -> bool:
     return isinstance(action, Create | Apply) and action.manifest["kind"] == "ConfigMap"
 
 
-def _ends(world: ObservedState) -> list[DeletePod]:
-    """Pods from before spec.storage was added, one at a time.
+def _pod_deletions(observed: ObservedState) -> list[DeletePod]:
+    """Return the deletion of one pod that was created before spec.storage was added.
 
-    The StatefulSet controller tries in vain to give them a claim, lowest ordinal first, and replaces none meanwhile.
+    The StatefulSet controller fails to add a claim to such pods, lowest ordinal first, and replaces no pod meanwhile.
     """
-    stateful_set = world.stateful_set
+    stateful_set = observed.stateful_set
     if stateful_set is None or not stateful_set["spec"].get("volumeClaimTemplates"):
         return []
-    old = [pod for pod in world.pods if pod.has_passing_journal]
-    is_settled = all(pod.ready and not pod.deleting for pod in world.pods if pod not in old)
+    old = [pod for pod in observed.pods if pod.has_ephemeral_journal]
+    is_settled = all(pod.ready and not pod.deleting for pod in observed.pods if pod not in old)
     if not old or not is_settled or any(pod.deleting for pod in old):
         return []
     return [DeletePod(pod=min(old, key=lambda pod: (len(pod.name), pod.name)))]
 
 
-def _growths(world: ObservedState) -> list[ExpandVolume]:
-    storage = None if world.agent is None else world.agent.spec.storage
-    if storage is None or world.growth_refused:
+def _expansions(observed: ObservedState) -> list[ExpandVolume]:
+    storage = None if observed.agent is None else observed.agent.spec.storage
+    if storage is None or observed.expansion_error:
         return []
     return [
         ExpandVolume(claim=item, size=storage.size)
-        for item in claims_to_expand(world.claims, storage.size)
+        for item in claims_to_expand(observed.claims, storage.size)
     ]
 
 
-def _nudges(world: ObservedState) -> list[RefreshConfigMount]:
-    """The pods that are not known to have the mode that is wanted.
+def _nudges(observed: ObservedState) -> list[RefreshConfigMount]:
+    """Return a nudge for each pod that may not have read the desired mode.
 
-    The kubelet may take a nudge before it hears of the ConfigMap: who still speaks of another mode is nudged again.
+    The kubelet can process a nudge before it receives the ConfigMap. Therefore a pod that still reports another mode is
+    nudged again, once per request.
     """
-    mode, deaf = mode_of(world), world.trading.deaf
+    mode, stale = desired_mode(observed), observed.trading.stale_pods
     if mode is None:
         return []
-    found = []
-    for pod in world.pods:
-        word = f"{mode}.{deaf[pod.uid]}" if pod.uid in deaf else str(mode)
-        has_it = pod.told == word if pod.uid in deaf else (pod.told or "").split(".")[0] == mode
-        started_with_it = mode is Mode.ACTIVE and not was_told_otherwise(world, pod)
-        if not pod.deleting and not has_it and not started_with_it:
-            found.append(RefreshConfigMount(pod=pod, word=word))
-    return found
+    nudges = []
+    for pod in observed.pods:
+        value = nudge(mode, stale.get(pod.uid))
+        is_sent = (
+            pod.last_nudge == value if pod.uid in stale else nudged_mode(pod.last_nudge) == mode
+        )
+        started_with_it = mode is Mode.ACTIVE and not had_different_mode(observed, pod)
+        if not pod.deleting and not is_sent and not started_with_it:
+            nudges.append(RefreshConfigMount(pod=pod, nudge=value))
+    return nudges

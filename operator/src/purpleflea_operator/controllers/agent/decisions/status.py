@@ -1,10 +1,11 @@
-"""Findings and world -> the next status, and whether it is worth a write now. Pure."""
+"""The next status of an agent, and when to write it. Pure: it writes nothing and reads no clock."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from purpleflea_operator import timings
+from purpleflea_operator.api.explanations.agent import IN_PROGRESS
 from purpleflea_operator.controllers.agent.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
@@ -14,35 +15,33 @@ from purpleflea_operator.manifests.metadata import selector
 Status = dict[str, Any]
 
 
-ON_THE_WAY = frozenset({"Progressing", "RollingOut", "WaitingForAgents"})
-"""Reasons that a rollout gives while it goes well."""
-
-
 def next_status(
     current: Mapping[str, Any],
-    world: ObservedState,
+    observed: ObservedState,
     findings: Sequence[Finding],
     *,
     name: str,
     now: datetime,
 ) -> Status:
-    """The status that says what was found; transition times are kept where nothing turned."""
-    live = (world.stateful_set or {}).get("status", {})
+    """Return the status with these findings; lastTransitionTime changes only with the status of a condition."""
+    live = (observed.stateful_set or {}).get("status", {})
     status: Status = {
-        "observedGeneration": world.generation,
+        "observedGeneration": observed.generation,
         "replicas": live.get("replicas", 0),
         "readyReplicas": live.get("readyReplicas", 0),
         "updatedReplicas": live.get("updatedReplicas", 0),
         "selector": ",".join(f"{key}={value}" for key, value in selector(name).items()),
-        "conditions": _conditions(current.get("conditions", []), findings, world.generation, now),
+        "conditions": _conditions(
+            current.get("conditions", []), findings, observed.generation, now
+        ),
     }
-    # Where the spec is invalid the last valid version keeps running.
+    # If the spec is invalid, the last valid version keeps running.
     status |= {key: current[key] for key in ("trading", "customMetrics") if key in current}
-    if trading_mode.mode_of(world) is not None:
-        status["trading"] = _trading(world, now)
-    if world.agent is not None:
-        status["customMetrics"] = metrics_budget.status(world.agent.spec)
-    datadog = datadog_status(world)
+    if trading_mode.desired_mode(observed) is not None:
+        status["trading"] = _trading(observed, now)
+    if observed.agent is not None:
+        status["customMetrics"] = metrics_budget.status(observed.agent.spec)
+    datadog = datadog_status(observed)
     if datadog is not None:
         status["datadog"] = datadog
     return status
@@ -58,33 +57,33 @@ def _conditions(
     conditions = []
     for finding in findings:
         old = known.get(finding.type, {})
-        turned = old.get("status") != finding.status
+        is_changed = old.get("status") != finding.status
         conditions.append(
             {
                 "type": str(finding.type),
                 "status": finding.status,
                 "reason": finding.reason,
                 "message": finding.message,
-                "lastTransitionTime": _timestamp(now) if turned else old["lastTransitionTime"],
+                "lastTransitionTime": _timestamp(now) if is_changed else old["lastTransitionTime"],
                 "observedGeneration": generation,
             }
         )
     return conditions
 
 
-def _trading(world: ObservedState, now: datetime) -> dict[str, Any]:
-    trading, concerned = world.trading, trading_mode.concerned(world)
-    found = {
-        "mode": str(trading_mode.mode_of(world)),
+def _trading(observed: ObservedState, now: datetime) -> dict[str, Any]:
+    trading, asked = observed.trading, trading_mode.pods_to_acknowledge(observed)
+    fields = {
+        "mode": str(trading_mode.desired_mode(observed)),
         "since": _timestamp(trading.since or now),
         "changedBy": trading.changed_by,
-        "reason": trading.why,
-        "running": len(concerned),
-        "acknowledged": len(concerned) - len(trading_mode.missing(world)),
-        "undone": list(trading_mode.undone(world)),
+        "reason": trading.reason,
+        "running": len(asked),
+        "acknowledged": len(asked) - len(trading_mode.unacknowledged(observed)),
+        "undone": list(trading_mode.incomplete(observed)),
     }
-    # What is empty is left out: the API server would not give it back.
-    return {key: value for key, value in found.items() if value}
+    # Empty fields are left out, because the API server does not return them and the status would always differ.
+    return {key: value for key, value in fields.items() if value}
 
 
 def _timestamp(moment: datetime) -> str:
@@ -94,7 +93,7 @@ def _timestamp(moment: datetime) -> str:
 def write_after_s(
     current: Mapping[str, Any], wanted: Mapping[str, Any], *, since_write_s: float
 ) -> float | None:
-    """Seconds until `wanted` should be written: 0 for now, None where it is what stands already."""
+    """Return the seconds until `wanted` should be written: 0 for now, None if it is the current status."""
     if current == wanted:
         return None
     if _essence(current) != _essence(wanted):
@@ -102,10 +101,10 @@ def write_after_s(
     return max(0.0, timings.STATUS_COUNTS_INTERVAL_S - since_write_s)
 
 
-def is_under_way(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether `wanted` has no more to say than that a change of the spec, after all was well, is being carried out.
+def is_only_progress(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether `wanted` differs from a healthy status only because a change of the spec is rolling out.
 
-    Who reads the status that stands sees that by its observedGeneration (`kubectl wait` does, too).
+    Clients already see that in the observedGeneration of the current status, as `kubectl wait` does.
     """
     if current.get("observedGeneration") in (None, wanted["observedGeneration"]):
         return False
@@ -114,15 +113,15 @@ def is_under_way(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         old = known.get(item["type"], {})
         if (item["status"], item["reason"]) == (old.get("status"), old.get("reason")):
             continue
-        if item["reason"] not in ON_THE_WAY or old.get("status") != "True":
+        if item["reason"] not in IN_PROGRESS or old.get("status") != "True":
             return False
-    return any(item["reason"] in ON_THE_WAY for item in wanted["conditions"])
+    return any(item["reason"] in IN_PROGRESS for item in wanted["conditions"])
 
 
 def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a user waits for: everything but counts and the wording of messages."""
-    turns = [
+    """Return the fields that users wait for: all except counts and texts of messages."""
+    conditions = [
         (item["type"], item["status"], item["reason"]) for item in status.get("conditions", [])
     ]
     datadog = {key: item for key, item in status.get("datadog", {}).items() if key != "nodes"}
-    return turns, status.get("observedGeneration"), status.get("selector"), datadog
+    return conditions, status.get("observedGeneration"), status.get("selector"), datadog

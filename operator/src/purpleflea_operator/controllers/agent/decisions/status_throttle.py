@@ -1,76 +1,66 @@
-"""How fast the status of one agent may be written: once a second, after a first two at once. Pure but for its memory.
+"""Limits for status writes of one agent: a rate limiter and a debounce. Pure except for their own memory.
 
-A burst of pod events must not become a burst of writes. Nothing is lost by waiting: who is told to wait comes again and
-writes what stands then.
+A burst of pod events must not cause a burst of writes. Delaying a write loses nothing, because the pass that has to
+wait runs again and writes the status that applies then.
 
-How long something that will pass by itself may hold up a status. Pure but for its memory.
-
-Two things do. The watches of pods and StatefulSets tell of the same pods, and in no order, and who is ready is asked
-whether it is heard: without a moment's wait a start would be told twice, as done, and again as proven. And a status
-that would only say that a change of the spec is under way says what its observedGeneration says already.
+Two conditions are debounced. The watches of pods and of StatefulSets report the same pods in no fixed sequence, and
+ready pods are probed for their telemetry; without a short delay a start would be reported twice, as done and again as
+confirmed. And a status that only reports that a rollout is in progress adds nothing to its observedGeneration.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.conditions.reasons import Delivery
+from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
-AT_ONCE = 2
-"""Writes without a wait: a new agent that starts within a second says so at once."""
+BURST = 2
+"""Writes without a delay, so that a new agent that starts within a second is reported at once."""
 
 
 class WriteRateLimiter:
-    """Remembers, per agent, when the status was written; `clock` yields seconds."""
+    """Rate limiter for the status writes of one agent; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._written: dict[Hashable, float] = {}
-        self._used_up: dict[Hashable, float] = {}
+        self._written_at = float("-inf")
+        self._used_up_at = float("-inf")
 
-    def since_write_s(self, key: Hashable) -> float:
-        """Seconds since the last write; infinite where none is remembered."""
-        return self._clock() - self._written.get(key, float("-inf"))
+    def since_write_s(self) -> float:
+        """Return the seconds since the last write; infinite if there was none."""
+        return self._clock() - self._written_at
 
-    def wait_s(self, key: Hashable) -> float:
-        """Seconds until a write may go; 0 for now."""
-        free = self._used_up.get(key, float("-inf")) - (AT_ONCE - 1) * timings.STATUS_INTERVAL_S
-        return max(0.0, free - self._clock())
+    def wait_s(self) -> float:
+        """Return the seconds until the next write is allowed; 0 if it is allowed now."""
+        allowed_at = self._used_up_at - (BURST - 1) * timings.STATUS_INTERVAL_S
+        return max(0.0, allowed_at - self._clock())
 
-    def spend(self, key: Hashable) -> None:
-        """Note that a write goes now."""
-        now = self._written[key] = self._clock()
-        self._used_up[key] = max(self._used_up.get(key, now), now) + timings.STATUS_INTERVAL_S
-
-    def forget(self, key: Hashable) -> None:
-        """Forget an agent that is gone."""
-        self._written.pop(key, None)
-        self._used_up.pop(key, None)
+    def record_write(self) -> None:
+        """Record that the status is written now."""
+        self._written_at = self._clock()
+        self._used_up_at = max(self._used_up_at, self._written_at) + timings.STATUS_INTERVAL_S
 
 
 class Debounce:
-    """Remembers, per agent, since when it waits; `clock` yields seconds."""
+    """Debounce of one condition of one agent; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float], limit_s: float) -> None:
         self._clock = clock
         self._limit_s = limit_s
-        self._since: dict[Hashable, float] = {}
+        self._since: float | None = None
 
-    def left_s(self, key: Hashable, *, waits: bool) -> float:
-        """Seconds for which to wait on; 0 where there is nothing to wait for, or it took too long."""
+    def remaining_s(self, *, waits: bool) -> float:
+        """Return the seconds to wait; 0 if the condition does not hold, or holds for longer than the limit."""
         if not waits:
-            self.forget(key)
+            self._since = None
             return 0.0
-        since = self._since.setdefault(key, self._clock())
-        return max(0.0, since + self._limit_s - self._clock())
-
-    def forget(self, key: Hashable) -> None:
-        """Forget an agent that is gone, or waits no more."""
-        self._since.pop(key, None)
+        if self._since is None:
+            self._since = self._clock()
+        return max(0.0, self._since + self._limit_s - self._clock())
 
 
-def pods_are_behind(world: ObservedState) -> bool:
-    """Whether the StatefulSet counts more ready pods than are known to be ready, or one was not asked yet."""
-    counted = (world.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
-    is_new = Delivery.NEW in world.hearing.values()
-    return is_new or bool(counted > sum(pod.ready for pod in world.pods))
+def pods_are_behind(observed: ObservedState) -> bool:
+    """Return whether the StatefulSet counts more ready pods than the cache has, or a pod was not probed yet."""
+    counted = (observed.stateful_set or {}).get("status", {}).get("readyReplicas", 0)
+    is_pending = Delivery.PENDING in observed.telemetry_delivery.values()
+    return is_pending or bool(counted > sum(pod.ready for pod in observed.pods))

@@ -1,7 +1,8 @@
-"""Volume claims: a StatefulSet's claim templates cannot be changed, the claims themselves can only grow. Pure.
+"""Decisions about volume claims. Pure.
 
-Says when the StatefulSet must be made anew around its running pods, and which claims to grow. The words for people are
-in checks.storage.
+The claim templates of a StatefulSet are immutable, and the claims can only grow. This module decides if the StatefulSet
+must be recreated around its running pods, and which claims to expand. The messages for users are in
+`conditions.storage_ready`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,11 +24,11 @@ class VolumeClaim:
     requested: str
     storage_class: str
     capacity: str = ""
-    """Size of the volume; empty while there is none."""
+    """Size of the volume; empty if there is no volume yet."""
 
 
 def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
-    """The claim that `manifest` describes."""
+    """Return the claim that `manifest` describes."""
     spec = manifest.get("spec", {})
     return VolumeClaim(
         name=manifest["metadata"]["name"],
@@ -39,22 +40,22 @@ def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
 
 
 def requires_recreate(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    """Whether `desired` is a StatefulSet with other claim templates than the live one, which no update can change."""
+    """Return whether `desired` is a StatefulSet with other claim templates than the live one, which are immutable."""
     return desired["kind"] == "StatefulSet" and _templates(desired) != _templates(live)
 
 
 def claims_to_expand(claims: Iterable[VolumeClaim], size: str) -> list[VolumeClaim]:
-    """The claims that ask for less than `size`."""
+    """Return the claims that request less than `size`."""
     return [item for item in claims if _less(item.requested, size)]
 
 
 def too_large(claims: Iterable[VolumeClaim], size: str) -> list[VolumeClaim]:
-    """The claims that ask for more than `size`: a volume does not shrink."""
+    """Return the claims that request more than `size`, because volumes do not shrink."""
     return [item for item in claims if _less(size, item.requested)]
 
 
 def is_expanding(item: VolumeClaim) -> bool:
-    """Whether the volume is not yet as large as its claim."""
+    """Return whether the volume is still smaller than its claim requests."""
     return bool(item.capacity) and _less(item.capacity, item.requested)
 
 
@@ -64,10 +65,10 @@ def _less(one: str, other: str) -> bool:
 
 
 def _templates(stateful_set: Mapping[str, Any]) -> Sequence[Template]:
-    found: list[Template] = []
+    templates: list[Template] = []
     for item in stateful_set["spec"].get("volumeClaimTemplates", ()):
         spec = item["spec"]
-        found.append(
+        templates.append(
             (
                 item["metadata"]["name"],
                 quantity(spec["resources"]["requests"]["storage"]),
@@ -75,4 +76,4 @@ def _templates(stateful_set: Mapping[str, Any]) -> Sequence[Template]:
                 tuple(spec["accessModes"]),
             )
         )
-    return sorted(found, key=lambda template: template[0])
+    return sorted(templates, key=lambda template: template[0])

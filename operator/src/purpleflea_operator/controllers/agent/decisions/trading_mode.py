@@ -1,13 +1,13 @@
-"""The trading mode from the wish to the proof: which agents must acknowledge it, which have, how many may run. Pure.
+"""The trading mode from the request to its confirmation. Pure.
 
-An agent that started after the ConfigMap said so needs no question while Active: it is ready only when it can trade.
-One that was told to change, or that must not trade, has to say so itself.
-
-Who set the trading mode, when and why: from the resource and from what its status already says. Pure.
+It decides which pods must acknowledge the mode, which have done so, and how many may run. A pod that started after the
+ConfigMap had the mode Active is not asked, because it is ready only if it can trade. A pod whose mode changed, or that
+must not trade, has to acknowledge the mode itself. The module also finds who set the mode, when and why.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,143 +18,189 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     Pod,
     TradingObservation,
 )
+from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
 from purpleflea_operator.parsing import moment
 
-UNDONE_LIMIT = 10
+MAX_INCOMPLETE = 10
+INCOMPLETE_LIMIT = 253
+CHANGE_REASON_LIMIT = 253
+STALE_AFTER_ATTEMPTS = 4
+"""A pod that still reports another mode after this many requests, so 3.5 s after the nudge, has an outdated file."""
 
 
-def mode_of(world: ObservedState) -> Mode | None:
-    """The mode that is wanted; None where the spec is invalid and does not say to stop: then nothing changes."""
-    return world.stop_order if world.agent is None else world.agent.spec.trading.mode
+def desired_mode(observed: ObservedState) -> Mode | None:
+    """Return the desired mode; None if the spec is invalid and does not request a stop, so that nothing changes."""
+    return observed.stop_mode if observed.agent is None else observed.agent.spec.trading.mode
 
 
-def concerned(world: ObservedState) -> list[Pod]:
-    """The pods that have to acknowledge the mode, in the order of their names.
+def pods_to_acknowledge(observed: ObservedState) -> list[Pod]:
+    """Return the pods that must acknowledge the mode, sorted by name.
 
-    One that ran once and does not run now counts: it may have positions, and nobody said that it is at rest.
+    A pod that ran once and does not run now is included, because it can have positions and has not confirmed that
+    nothing is in flight.
     """
-    mode = mode_of(world)
+    mode = desired_mode(observed)
     if mode is None:
         return []
-    found = (pod for pod in world.pods if pod.started or pod.restarts)
+    pods = (pod for pod in observed.pods if pod.started or pod.restarts)
     if mode is Mode.ACTIVE:
-        found = (pod for pod in found if was_told_otherwise(world, pod))
-    return sorted(found, key=lambda pod: pod.name)
+        pods = (pod for pod in pods if had_different_mode(observed, pod))
+    return sorted(pods, key=lambda pod: pod.name)
 
 
-def was_told_otherwise(world: ObservedState, pod: Pod) -> bool:
-    """Whether a pod has, or may have, read another mode than Active since it started."""
-    since = world.trading.since
-    return pod.told is not None or (since is not None and pod.created < since)
+def had_different_mode(observed: ObservedState, pod: Pod) -> bool:
+    """Return whether a pod has read, or may have read, another mode than Active since its start."""
+    since = observed.trading.since
+    return pod.last_nudge is not None or (since is not None and pod.created < since)
 
 
-def has_acknowledged(world: ObservedState, pod: Pod) -> bool:
-    """Whether an agent says that it acts on the mode, and that nothing is on its way any more."""
-    word, mode = world.trading.words.get(pod.uid), mode_of(world)
-    return word is not None and word.mode is mode and (mode is Mode.ACTIVE or word.at_rest)
-
-
-def missing(world: ObservedState) -> list[Pod]:
-    """The pods that have not acknowledged the mode."""
-    return [pod for pod in concerned(world) if not has_acknowledged(world, pod)]
-
-
-def stop_deadline(world: ObservedState) -> datetime | None:
-    """When agents that are to stop are stopped whatever they say; None where none are.
-
-    Their time counts from when the order reached them: nobody may have operated when it was given.
-    """
-    trading = world.trading
-    if world.agent is None or mode_of(world) is not Mode.STOPPED or trading.since is None:
-        return None
-    grace_s = world.agent.spec.pod.termination_grace_period_seconds
-    given = trading.since if trading.delivered is None else max(trading.since, trading.delivered)
-    return given + timedelta(seconds=grace_s)
-
-
-def is_overdue(world: ObservedState) -> bool:
-    """Whether the time for coming to rest is up."""
-    deadline = stop_deadline(world)
-    return deadline is not None and world.now is not None and world.now >= deadline
-
-
-def may_be_ended(world: ObservedState) -> bool:
-    """Whether the pods of a stopped agent may be ended: all are at rest, or their time is up."""
-    if mode_of(world) is not Mode.STOPPED:
+def has_acknowledged(observed: ObservedState, pod: Pod) -> bool:
+    """Return whether a pod reports the desired mode and, unless that is Active, that nothing is in flight."""
+    response = observed.trading.acknowledgements.get(pod.uid)
+    mode = desired_mode(observed)
+    if response is None or response.mode is not mode:
         return False
-    return live_replicas(world) == 0 or not missing(world) or is_overdue(world)
+    return mode is Mode.ACTIVE or response.at_rest
 
 
-def live_replicas(world: ObservedState) -> int:
-    """How many pods there are meant to be already.
+def unacknowledged(observed: ObservedState) -> list[Pod]:
+    """Return the pods that have not acknowledged the mode."""
+    return [pod for pod in pods_to_acknowledge(observed) if not has_acknowledged(observed, pod)]
 
-    While the StatefulSet is being made anew, only its pods tell.
+
+def nudge(mode: Mode, attempts: int | None = None) -> str:
+    """Return the annotation value that sends `mode` to a pod; `attempts` makes the value of a repeated nudge new."""
+    return str(mode) if attempts is None else f"{mode}.{attempts}"
+
+
+def nudged_mode(value: str | None) -> str:
+    """Return the mode in the annotation of a pod; empty if there is none."""
+    return (value or "").split(".")[0]
+
+
+def stop_deadline(observed: ObservedState) -> datetime | None:
+    """Return the time at which stopping pods are deleted without an acknowledgement; None if no pod has to stop.
+
+    The grace period starts when the request was sent to the pods, because the operator may not have run when the mode
+    was set.
     """
-    stateful_set = world.stateful_set
+    trading, agent = observed.trading, observed.agent
+    if agent is None or desired_mode(observed) is not Mode.STOPPED or trading.since is None:
+        return None
+    grace_s = agent.spec.pod.termination_grace_period_seconds
+    sent = trading.delivered_at
+    start = trading.since if sent is None else max(trading.since, sent)
+    return start + timedelta(seconds=grace_s)
+
+
+def is_overdue(observed: ObservedState) -> bool:
+    """Return whether the grace period of stopping pods is over."""
+    deadline = stop_deadline(observed)
+    return deadline is not None and observed.now is not None and observed.now >= deadline
+
+
+def may_scale_to_zero(observed: ObservedState) -> bool:
+    """Return whether the pods of a stopped agent may be deleted: all have drained, or the grace period is over."""
+    if desired_mode(observed) is not Mode.STOPPED:
+        return False
+    return live_replicas(observed) == 0 or not unacknowledged(observed) or is_overdue(observed)
+
+
+def live_replicas(observed: ObservedState) -> int:
+    """Return the number of pods that the StatefulSet requests, or the highest ordinal + 1 while it is recreated."""
+    stateful_set = observed.stateful_set
     if stateful_set is not None:
         return int(stateful_set["spec"].get("replicas", 1))
-    return max((ordinal(pod) + 1 for pod in world.pods if not pod.deleting), default=0)
+    return max((ordinal(pod) + 1 for pod in observed.pods if not pod.deleting), default=0)
 
 
 def ordinal(pod: Pod) -> int:
-    """The number of its identity; -1 where its name ends with none."""
+    """Return the ordinal of a pod; -1 if its name does not end with one."""
     text = pod.name.rpartition("-")[2]
-    # A pod that somebody else created can have any number; the API takes replicas of 31 bits.
+    # A pod that a user created can have any number. The API limits replicas to 31 bits.
     return int(text) if re.fullmatch(r"0|[1-9][0-9]{0,8}", text, re.ASCII) else -1
 
 
-def undone(world: ObservedState) -> tuple[str, ...]:
-    """What stopped agents left undone: those that are gone as remembered, the others as they say."""
-    if mode_of(world) is not Mode.STOPPED:
+def incomplete(observed: ObservedState) -> tuple[str, ...]:
+    """Return the work that stopped pods did not complete: as reported, and as remembered for pods that are gone."""
+    if desired_mode(observed) is not Mode.STOPPED:
         return ()
-    found = dict(_by_agent(item) for item in world.trading.undone)
-    for pod in concerned(world):
-        word = world.trading.words.get(pod.uid)
-        if word is not None and has_acknowledged(world, pod):
-            found.pop(pod.name, None)
-            if word.left_undone:
-                found[pod.name] = word.left_undone
-        elif is_overdue(world) and not pod.deleting:
-            found[pod.name] = "did not say that it is at rest"
-    return tuple(f"{name}: {text}"[:253] for name, text in sorted(found.items()))[:UNDONE_LIMIT]
+    by_pod = dict(_by_pod(item) for item in observed.trading.incomplete)
+    for pod in pods_to_acknowledge(observed):
+        response = observed.trading.acknowledgements.get(pod.uid)
+        if response is not None and has_acknowledged(observed, pod):
+            by_pod.pop(pod.name, None)
+            if response.left_undone:
+                by_pod[pod.name] = response.left_undone
+        elif is_overdue(observed) and not pod.deleting:
+            by_pod[pod.name] = "did not report that it has drained before the grace period ended"
+    lines = (f"{name}: {text}"[:INCOMPLETE_LIMIT] for name, text in sorted(by_pod.items()))
+    return tuple(lines)[:MAX_INCOMPLETE]
 
 
-def _by_agent(item: str) -> tuple[str, str]:
+def _by_pod(item: str) -> tuple[str, str]:
     name, _, text = item.partition(": ")
     return name, text
 
 
-WHY_LIMIT = 253
+def trading_observation(
+    resource: Mapping[str, Any], mode: Mode | None, now: datetime
+) -> TradingObservation:
+    """Return who set the mode, when and why.
 
-
-def trading_of(resource: Mapping[str, Any], mode: Mode | None, now: datetime) -> TradingObservation:
-    """What is known about the mode that is wanted.
-
-    Once it is in the status it stays: the time of a field manager's entry moves with all that this manager writes.
+    If the status already has these values, they stay: the time in managedFields changes with everything that the same
+    field manager writes.
     """
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
-    why = metadata.get("annotations", {}).get(kubernetes.ANNOTATION_REASON, "")[:WHY_LIMIT]
+    annotations = metadata.get("annotations", {})
+    reason = annotations.get(kubernetes.ANNOTATION_REASON, "")[:CHANGE_REASON_LIMIT]
     since = moment(known.get("since"))
     if known.get("mode") == mode and since is not None:
         return TradingObservation(
             since=since,
             changed_by=known.get("changedBy", ""),
-            why=why,
-            undone=tuple(known.get("undone", ())),
+            reason=reason,
+            incomplete=tuple(known.get("undone", ())),
         )
     if mode is None:
         return TradingObservation()
     entry = _last_writer(metadata)
-    # A mode that was never another one is as old as the agent.
-    told = entry.get("time") or (None if known.get("mode") else metadata.get("creationTimestamp"))
+    # A mode that never changed was set when the agent was created.
+    default = None if known.get("mode") else metadata.get("creationTimestamp")
     return TradingObservation(
-        since=min(moment(told) or now, now),
+        since=min(moment(entry.get("time") or default) or now, now),
         changed_by=entry.get("manager", ""),
-        why=why,
+        reason=reason,
     )
 
 
 def _last_writer(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The newest entry of managedFields that owns spec.trading.mode; the cache keeps no others."""
+    """Return the newest entry of managedFields that owns spec.trading.mode; the cache keeps only such entries."""
     entries: list[Mapping[str, Any]] = metadata.get("managedFields", [])
     return max(entries, key=lambda entry: str(entry.get("time", "")), default={})
+
+
+def with_acknowledgements(
+    trading: TradingObservation,
+    mode: Mode | None,
+    pods: Sequence[Pod],
+    remembered: Remembered,
+    now: datetime,
+) -> TradingObservation:
+    """Return the observation with the remembered responses of live pods; responses about another mode are dropped."""
+    if remembered.delivered_at is None or remembered.mode is not mode:
+        return replace(trading, delivered_at=now)
+    uids = {pod.uid for pod in pods}
+    responses = {uid: item for uid, item in remembered.acknowledgements.items() if uid in uids}
+    attempts = remembered.attempts
+    stale = {
+        uid: attempts[uid]
+        for uid, item in responses.items()
+        if item.mode is not mode and attempts[uid] >= STALE_AFTER_ATTEMPTS
+    }
+    return replace(
+        trading,
+        acknowledgements=responses,
+        stale_pods=stale,
+        delivered_at=remembered.delivered_at,
+    )

@@ -1,50 +1,44 @@
-"""Old and new status -> the Events worth posting. Pure.
+"""Old and new status -> the Events to post. Pure.
 
-Events tell of turns only; what is on its way is no news, and a first True neither.
+The severity of a reason (api.explanations) decides: reasons that are in progress or quiet post no Event, and the first
+True of a condition posts none either.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
+from purpleflea_operator.api.explanations.agent import AGENT_REASONS, WITHOUT_EVENTS
+from purpleflea_operator.api.reasons import Severity
 from purpleflea_operator.kube.events import Event
-
-QUIET_REASONS = frozenset(
-    {"Progressing", "WaitingForAgents", "Disabled", "Ephemeral", "Expanding", "NotVisible"}
-)
-QUIET_TYPES = frozenset({"Ready", "Progressing"})
-"""They repeat what another condition says."""
-BAD_TYPES = frozenset({"DuplicateIdentity"})
-"""Conditions whose True is the bad news."""
-
-WARNING_REASONS = frozenset({"OverrideIgnored"})
-"""Told even where the condition is True: not all is as the user wrote it."""
 
 
 def transitions(
     current: Mapping[str, Any], wanted: Mapping[str, Any], *, troubled: Collection[str] = ()
 ) -> tuple[Event, ...]:
-    """The turns from one status to the next that people should hear of.
+    """Return the Events for the changes from one status to the next.
 
-    `troubled` are types of conditions whose last news were bad: a recovery passes through quiet reasons, and is news.
+    `troubled` has the types of conditions whose last Event was a Warning: their recovery passes through quiet reasons,
+    and is worth an Event.
     """
     known = {item["type"]: item for item in current.get("conditions", [])}
-    found = []
+    events = []
     for item in wanted.get("conditions", []):
-        old = known.get(item["type"], {})
-        turned = (old.get("status"), old.get("reason")) != (item["status"], item["reason"])
-        if not turned or item["reason"] in QUIET_REASONS or item["type"] in QUIET_TYPES:
+        kind, old = item["type"], known.get(item["type"], {})
+        severity = AGENT_REASONS.severity(kind, item["reason"])
+        is_same = (old.get("status"), old.get("reason")) == (item["status"], item["reason"])
+        if is_same or kind in WITHOUT_EVENTS or not severity.posts_events:
             continue
-        is_good = item["status"] == ("False" if item["type"] in BAD_TYPES else "True")
-        is_good = is_good and item["reason"] not in WARNING_REASONS
-        was_quiet = not old or old["reason"] in QUIET_REASONS
-        if is_good and was_quiet and item["type"] not in troubled:
+        was_quiet = not old or not AGENT_REASONS.severity(kind, old["reason"]).posts_events
+        if severity is Severity.NORMAL and was_quiet and kind not in troubled:
             continue
-        found.append(
-            Event(
-                type="Normal" if is_good else "Warning",
-                condition=item["type"],
-                reason=f"{item['type']}{item['reason']}",
-                message=item["message"],
-            )
-        )
-    return tuple(found)
+        events.append(_event(item, "Normal" if severity is Severity.NORMAL else "Warning"))
+    return tuple(events)
+
+
+def _event(condition: Mapping[str, Any], kind: Literal["Normal", "Warning"]) -> Event:
+    return Event(
+        type=kind,
+        condition=condition["type"],
+        reason=f"{condition['type']}{condition['reason']}",
+        message=condition["message"],
+    )

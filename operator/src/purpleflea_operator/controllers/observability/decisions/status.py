@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
 from purpleflea_operator.api.observability_status import ObservabilityCondition, State
+from purpleflea_operator.api.reasons import Reason, Severity
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
@@ -30,7 +32,7 @@ ALL_GONE = (
     " now, the former one still holds"
 )
 LEFT = "no longer wanted, but left in Datadog, as they no longer carry our mark"
-TEMPORARY = frozenset({"RateLimited", "Progressing"})
+TEMPORARY = OBSERVABILITY_REASONS.with_severity(Severity.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class ConditionValue:
     message: str
 
 
-VALID = ConditionValue(status="True", reason="Valid", message="Datadog accepts the keys.")
+VALID = ConditionValue(status="True", reason=Reason.VALID, message="Datadog accepts the keys.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ def _conditions(
 def _as_before(condition: Mapping[str, Any] | None) -> ConditionValue:
     if condition is None:
         return ConditionValue(
-            status="Unknown", reason="NotChecked", message="The keys are not checked."
+            status="Unknown", reason=Reason.NOT_CHECKED, message="The keys are not checked."
         )
     return ConditionValue(
         status=condition["status"], reason=condition["reason"], message=condition["message"]
@@ -117,10 +119,10 @@ def _as_before(condition: Mapping[str, Any] | None) -> ConditionValue:
 
 def _synced(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
     for state, reason, text in (
-        (State.FAILED, "ObjectsFailed", "Datadog refuses"),
-        (State.CREATING, "Progressing", "being made"),
-        (State.PLANNED, "Planned", "mode Plan, nothing is written; would change"),
-        (State.EDITED, "Edited", "edited by hand and kept"),
+        (State.FAILED, Reason.OBJECTS_FAILED, "Datadog refuses"),
+        (State.CREATING, Reason.PROGRESSING, "being made"),
+        (State.PLANNED, Reason.PLANNED, "mode Plan, nothing is written; would change"),
+        (State.EDITED, Reason.EDITED, "edited by hand and kept"),
     ):
         found = [entry for entry in memory if entry.state is state]
         if found:
@@ -130,7 +132,7 @@ def _synced(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
     more = f" {waiting} wait until their metric reports." if waiting else ""
     return ConditionValue(
         status="True",
-        reason="InSync",
+        reason=Reason.IN_SYNC,
         message=f"{standing.wanted - waiting} objects are what the spec says.{more}",
     )
 
@@ -159,8 +161,8 @@ def _degraded(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
     if failed:
         reasons = "; ".join(_with_error(entry) for entry in failed[:NAMED])
         more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        return ConditionValue(status="True", reason="ObjectsFailed", message=reasons + more)
-    return ConditionValue(status="False", reason="AsExpected", message="Nothing is refused.")
+        return ConditionValue(status="True", reason=Reason.OBJECTS_FAILED, message=reasons + more)
+    return ConditionValue(status="False", reason=Reason.AS_EXPECTED, message="Nothing is refused.")
 
 
 def _ready(
@@ -244,11 +246,21 @@ def _edits(outcome: PassResult | None) -> Iterable[Event]:
     kind: Literal["Normal", "Warning"]
     yield from outcome.deployed
     for kind, reason, text, names in (
-        ("Warning", "EditsReverted", "edited by hand in Datadog, restored", outcome.restored),
-        ("Warning", "ObjectsRemade", "deleted by hand in Datadog, made again", outcome.remade),
-        ("Warning", "AllObjectsGone", ALL_GONE, outcome.vanished),
-        ("Normal", "ObjectsRemoved", "no longer wanted, removed from Datadog", outcome.removed),
-        ("Warning", "ObjectsLeft", LEFT, outcome.left),
+        ("Warning", Reason.EDITS_REVERTED, "edited by hand in Datadog, restored", outcome.restored),
+        (
+            "Warning",
+            Reason.OBJECTS_REMADE,
+            "deleted by hand in Datadog, made again",
+            outcome.remade,
+        ),
+        ("Warning", Reason.ALL_OBJECTS_GONE, ALL_GONE, outcome.vanished),
+        (
+            "Normal",
+            Reason.OBJECTS_REMOVED,
+            "no longer wanted, removed from Datadog",
+            outcome.removed,
+        ),
+        ("Warning", Reason.OBJECTS_LEFT, LEFT, outcome.left),
     ):
         if names:
             yield Event(type=kind, reason=reason, message=f"{text}: {listed(names)}")

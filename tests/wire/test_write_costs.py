@@ -10,7 +10,7 @@ pytestmark = pytest.mark.timeout(400)
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that only the test advances."""
 
     def __init__(self):
         self.now = 1000.0
@@ -38,7 +38,7 @@ def statuses(server):
 
 
 def report(server, *, ready, of=PODS, name=NAME):
-    """What the StatefulSet controller says."""
+    """Write the status of the StatefulSet as its controller does."""
     generation = server.get("StatefulSet", NS, name)["metadata"]["generation"]
     status = {
         "observedGeneration": generation,
@@ -52,7 +52,7 @@ def report(server, *, ready, of=PODS, name=NAME):
     server.patch("StatefulSet", NS, name, {"status": status})
 
 
-def test_a_burst_of_a_thousand_pods_costs_two_statuses_and_ends_with_the_right_one(
+def test_a_burst_of_a_thousand_pods_costs_two_status_writes(
     server_without_pods, an_operator, clock
 ):
     server = server_without_pods
@@ -64,13 +64,13 @@ def test_a_burst_of_a_thousand_pods_costs_two_statuses_and_ends_with_the_right_o
             server.put(a_pod(f"momentum-{number}"))
             report(server, ready=number + 1)
         server.wait_until(lambda: turned(server, "Ready") == "True", timeout=120)
-        # One for the start, one for the end: the counts between are not worth a write.
+        # One at the start and one at the end, because counts in between are not written.
         assert len(statuses(server)) == 2
     assert status_of(server)["readyReplicas"] == PODS
     assert Counter(item.verb for item in server.writes(resource="pods")) == {}
 
 
-def test_a_status_that_turns_with_every_event_is_written_once_a_second_and_the_last_state_always(
+def test_an_alternating_status_is_written_once_per_second_and_at_the_end(
     server_without_pods, an_operator, clock
 ):
     server = server_without_pods
@@ -81,7 +81,7 @@ def test_a_status_that_turns_with_every_event_is_written_once_a_second_and_the_l
         server.put(a_pod())
         report(server, ready=1, of=1)
         server.wait_until(lambda: turned(server, "Ready") == "True")
-        # Two writes are spent and time stands still: whatever turns now has to wait.
+        # Two writes are used and the clock does not advance, so further transitions have to wait.
         for number in range(PODS):
             server.put(
                 a_pod(ready=bool(number % 2), waiting="" if number % 2 else "CrashLoopBackOff")
@@ -103,7 +103,7 @@ def statuses_of(server, name):
 
 
 def witness(server, name="witness"):
-    """Make another agent Ready: when that is seen, all that came before it on any watch was seen, too."""
+    """Make another agent ready; when the operator has processed it, it has processed all earlier events."""
     server.put(an_agent(name, uid=f"uid-{name}"))
     server.wait_until(lambda: server.get("StatefulSet", NS, name) is not None, timeout=120)
     server.put(a_pod(f"{name}-0", instance=name))
@@ -111,9 +111,7 @@ def witness(server, name="witness"):
     server.wait_until(lambda: turned(server, "Ready", name) == "True", timeout=120)
 
 
-def test_an_agent_is_left_alone_for_as_long_as_the_server_asks_and_others_go_on(
-    server, an_operator, clock
-):
+def test_a_throttled_agent_waits_for_retry_after_and_others_continue(server, an_operator, clock):
     server.put(a_datadog_daemon_set(host_ports=True))
     refused = server.fail_next(
         verb="patch", resource="configmaps", name=NAME, status=429, retry_after=1, times=1
@@ -122,7 +120,7 @@ def test_an_agent_is_left_alone_for_as_long_as_the_server_asks_and_others_go_on(
         server.put(an_agent())
         server.wait_until(lambda: refused.hits == 1)
         for replicas in (2, 3, 4):
-            # News of the agent itself are no reason to come back earlier.
+            # Events of the agent itself do not end the delay.
             server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"replicas": replicas}})
             name = f"other-{replicas}"
             server.put(an_agent(name, uid=f"uid-{name}"))
@@ -133,10 +131,10 @@ def test_an_agent_is_left_alone_for_as_long_as_the_server_asks_and_others_go_on(
     assert len(server.objects("Pod")) == 4 + 3
 
 
-def test_agents_whose_requests_never_end_or_always_fail_slow_nobody_down(server, an_operator):
+def test_agents_whose_requests_hang_or_fail_do_not_delay_others(server, an_operator):
     server.put(a_datadog_daemon_set(host_ports=True))
-    sick = ["hangs-0", "hangs-1", "hangs-2", "fails-0", "fails-1", "refused-0"]
-    for name in sick:
+    failing = ["hangs-0", "hangs-1", "hangs-2", "fails-0", "fails-1", "refused-0"]
+    for name in failing:
         where = {"verb": "patch", "resource": "configmaps", "name": name, "times": None}
         if name.startswith("hangs"):
             server.hang(**where)
@@ -145,17 +143,17 @@ def test_agents_whose_requests_never_end_or_always_fail_slow_nobody_down(server,
         server.put(an_agent(name, uid=f"uid-{name}"))
     with an_operator(workers=4):
         server.wait_until(lambda: len(server.requests(resource="configmaps", name="fails-1")) > 1)
-        well = [f"well-{number}" for number in range(20)]
-        for name in well:
+        healthy = [f"healthy-{number}" for number in range(20)]
+        for name in healthy:
             server.put(an_agent(name, uid=f"uid-{name}"))
         server.wait_until(
-            lambda: all(turned(server, "Ready", name) == "True" for name in well), timeout=60
+            lambda: all(turned(server, "Ready", name) == "True" for name in healthy), timeout=60
         )
-        # Each try of a sick one waits longer than the one before.
+        # The delay of a failing agent grows with each attempt.
         assert len(server.writes(resource="configmaps", name="fails-0")) < 20
         server.clear_faults()
-        for name in sick:
+        for name in failing:
             server.patch("PurpleFleaAgent", NS, name, {"spec": {"replicas": 2}})
         server.wait_until(
-            lambda: all(turned(server, "Ready", name) == "True" for name in sick), timeout=60
+            lambda: all(turned(server, "Ready", name) == "True" for name in failing), timeout=60
         )

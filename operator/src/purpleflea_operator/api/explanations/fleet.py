@@ -1,0 +1,176 @@
+"""Reasons of TradingActive, DuplicateIdentity, StorageReady and WithinBudget."""
+
+from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason, Severity, explain
+
+TRADING = (
+    explain(
+        Reason.ACTIVE,
+        {ConditionType.TRADING_ACTIVE: "True"},
+        Severity.NORMAL,
+        "The agents may trade. Agents that had another mode before have acknowledged that "
+        "they resumed.",
+    ),
+    explain(
+        Reason.RESUMING,
+        {ConditionType.TRADING_ACTIVE: "Unknown"},
+        Severity.WARNING,
+        "The mode is Active again, but the named agents have not acknowledged it yet.",
+        "Wait, or check whether the operator reaches the HTTP port of the named agents.",
+    ),
+    explain(
+        Reason.HALTING,
+        {ConditionType.TRADING_ACTIVE: "Unknown"},
+        Severity.WARNING,
+        "The mode is Halted, but the named agents have not acknowledged it yet, or still "
+        "have an order in flight.",
+        "Wait, or check whether the operator reaches the HTTP port of the named agents.",
+    ),
+    explain(
+        Reason.HALTED,
+        {ConditionType.TRADING_ACTIVE: "False"},
+        Severity.WARNING,
+        "No agent sends orders.",
+        "Set `spec.trading.mode: Active` to resume.",
+    ),
+    explain(
+        Reason.STOPPING,
+        {ConditionType.TRADING_ACTIVE: "Unknown"},
+        Severity.WARNING,
+        "The mode is Stopped, but the named agents are not drained yet.",
+        "Wait, at most `spec.pod.terminationGracePeriodSeconds`.",
+    ),
+    explain(
+        Reason.STOPPED,
+        {ConditionType.TRADING_ACTIVE: "False"},
+        Severity.WARNING,
+        "Every agent is drained, and the pods are deleted.",
+        "Set `spec.trading.mode: Active` to resume.",
+    ),
+    explain(
+        Reason.STOPPED_INCOMPLETE,
+        {ConditionType.TRADING_ACTIVE: "False"},
+        Severity.WARNING,
+        "The agents are stopped, but something is left, such as an open position. "
+        "`status.trading.undone` names it.",
+        "Check the account of the named agents on the exchange.",
+    ),
+    explain(
+        Reason.SPEC_INVALID,
+        {ConditionType.TRADING_ACTIVE: "Unknown"},
+        Severity.WARNING,
+        "The spec is invalid. The mode of its last valid version applies.",
+        "Correct the field that `SpecValid` names.",
+    ),
+)
+
+IDENTITY = (
+    explain(
+        Reason.UNIQUE,
+        {ConditionType.DUPLICATE_IDENTITY: "False"},
+        Severity.NORMAL,
+        "No other agent has these identities.",
+    ),
+    explain(
+        Reason.NOT_VISIBLE,
+        {ConditionType.DUPLICATE_IDENTITY: "Unknown"},
+        Severity.QUIET,
+        "The operator is bound to namespaces. No agent in these namespaces has the same "
+        "identities; agents in other namespaces are unknown.",
+    ),
+    explain(
+        Reason.NOT_STARTED,
+        {ConditionType.DUPLICATE_IDENTITY: "True"},
+        Severity.WARNING,
+        "Another agent has the same identities. No agent is started, and `Ready` is False.",
+        "Change `spec.datadog.env`, `spec.datadog.service` or the name, or set "
+        "`spec.datadog.duplicateIdentity: Allow`.",
+    ),
+    explain(
+        Reason.ALREADY_RUNNING,
+        {ConditionType.DUPLICATE_IDENTITY: "True"},
+        Severity.WARNING,
+        "Another agent has the same identities, but these agents were running already. They "
+        "keep running, because they may hold positions; no further agent is started.",
+        "Change `spec.datadog.env`, `spec.datadog.service` or the name, or set "
+        "`spec.datadog.duplicateIdentity: Allow`.",
+    ),
+    explain(
+        Reason.ALLOWED,
+        {ConditionType.DUPLICATE_IDENTITY: "True"},
+        Severity.WARNING,
+        "Another agent has the same identities, and `spec.datadog.duplicateIdentity` is `Allow`.",
+        "To prevent this, set `spec.datadog.duplicateIdentity: Refuse`.",
+    ),
+)
+
+STORAGE = (
+    explain(
+        Reason.READY,
+        {ConditionType.STORAGE_READY: "True"},
+        Severity.NORMAL,
+        "Each agent has a volume as the spec requires.",
+    ),
+    explain(
+        Reason.EPHEMERAL,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.QUIET,
+        "There is no `spec.storage`: the journal of an agent is lost when its pod leaves the node.",
+        "Set `spec.storage` to keep the journal.",
+    ),
+    explain(
+        Reason.EXPANDING,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.QUIET,
+        "Volumes are being expanded.",
+    ),
+    explain(
+        Reason.EXPANSION_REFUSED,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "The storage class does not allow expansion. The operator retries every 10 minutes.",
+        "Set `allowVolumeExpansion` on the storage class, or, for one agent at a time, "
+        "delete the volume claim and the pod. The agent then starts with an empty journal.",
+    ),
+    explain(
+        Reason.CANNOT_SHRINK,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "Volumes are larger than the spec requires. They keep their size.",
+        "Set `spec.storage.size` to the size of the volumes, or, for one agent at a time, "
+        "delete the volume claim and the pod. The agent then starts with an empty journal.",
+    ),
+    explain(
+        Reason.CLASS_DIFFERS,
+        {ConditionType.STORAGE_READY: "False"},
+        Severity.WARNING,
+        "Volumes have another storage class than the spec requires. Only new volumes get "
+        "the class of the spec.",
+        "Leave the volumes, or, for one agent at a time, delete the volume claim and the "
+        "pod. The agent then starts with an empty journal.",
+    ),
+    explain(
+        Reason.SPEC_INVALID,
+        {ConditionType.STORAGE_READY: "Unknown"},
+        Severity.WARNING,
+        "The spec is invalid. The volumes are those of its last valid version.",
+        "Correct the field that `SpecValid` names.",
+    ),
+)
+
+BUDGET = (
+    explain(
+        Reason.WITHIN_BUDGET,
+        {ConditionType.WITHIN_BUDGET: "True"},
+        Severity.NORMAL,
+        "The expected number of custom metrics is at most `spec.datadog.customMetricsBudget`.",
+    ),
+    explain(
+        Reason.BUDGET_EXCEEDED,
+        {ConditionType.WITHIN_BUDGET: "False"},
+        Severity.WARNING,
+        "The expected number of custom metrics is larger than `spec.datadog.customMetricsBudget`.",
+        "Reduce `spec.replicas` or the number of markets, or raise "
+        "`spec.datadog.customMetricsBudget`.",
+    ),
+)

@@ -1,0 +1,171 @@
+"""Reasons of Ready, SpecValid, WorkloadAvailable and Progressing."""
+
+from dataclasses import replace
+
+from purpleflea_operator.api.agent_status import ConditionStatus, ConditionType
+from purpleflea_operator.api.reasons import Explanation, Reason, Severity, explain
+
+SUMMARY = (
+    explain(
+        Reason.READY,
+        {ConditionType.READY: "True"},
+        Severity.NORMAL,
+        "`SpecValid` and `WorkloadAvailable` are True: all agents can do their work.",
+    ),
+    explain(
+        Reason.DUPLICATE_IDENTITY,
+        {ConditionType.READY: "False"},
+        Severity.WARNING,
+        "`DuplicateIdentity` has the reason `NotStarted`: another agent has the same "
+        "identities in Datadog, so no agent is started.",
+        "See `DuplicateIdentity`.",
+    ),
+)
+
+SPEC = (
+    explain(
+        Reason.VALID,
+        {ConditionType.SPEC_VALID: "True"},
+        Severity.NORMAL,
+        "The spec is valid, and all of it takes effect.",
+    ),
+    explain(
+        Reason.OVERRIDE_IGNORED,
+        {ConditionType.SPEC_VALID: "True"},
+        Severity.WARNING,
+        "The spec is valid, but the named overrides in `spec.pod` are ignored, because the "
+        "operator sets these fields.",
+        "Remove the overrides. If such a field can be changed, the spec has a separate "
+        "field for it.",
+    ),
+    explain(
+        Reason.INVALID,
+        {ConditionType.SPEC_VALID: "False"},
+        Severity.WARNING,
+        "The spec is invalid. The last valid version keeps running.",
+        "Correct the field that the message names, and apply the manifest again.",
+    ),
+)
+
+AVAILABLE = (
+    explain(
+        Reason.ALL_READY,
+        {ConditionType.WORKLOAD_AVAILABLE: "True"},
+        Severity.NORMAL,
+        "Every agent runs the current spec and passes its readiness probe.",
+    ),
+    explain(
+        Reason.SCALED_TO_ZERO,
+        {ConditionType.WORKLOAD_AVAILABLE: "True"},
+        Severity.NORMAL,
+        "No agent is to run, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
+    ),
+    explain(
+        Reason.PROGRESSING,
+        {ConditionType.WORKLOAD_AVAILABLE: "False"},
+        Severity.IN_PROGRESS,
+        "Agents are being started or replaced, and no pod reports a problem.",
+    ),
+)
+
+PROGRESS = (
+    explain(
+        Reason.COMPLETE,
+        {ConditionType.PROGRESSING: "True"},
+        Severity.NORMAL,
+        "Every agent runs the current spec and is ready.",
+    ),
+    explain(
+        Reason.ROLLING_OUT,
+        {ConditionType.PROGRESSING: "True"},
+        Severity.IN_PROGRESS,
+        "Agents are being started or replaced, one at a time.",
+    ),
+    explain(
+        Reason.DEADLINE_EXCEEDED,
+        {ConditionType.PROGRESSING: "False"},
+        Severity.WARNING,
+        "There was no progress for 10 minutes, and no pod reports a problem.",
+        "`kubectl describe pod POD`, `kubectl logs POD`",
+    ),
+    explain(
+        Reason.SPEC_INVALID,
+        {ConditionType.PROGRESSING: "False"},
+        Severity.WARNING,
+        "The spec is invalid, so nothing is rolled out.",
+        "Correct the field that `SpecValid` names.",
+    ),
+)
+
+
+def _problem(
+    reason: Reason, meaning: str, remedy: str, *, is_terminal: bool = False
+) -> Explanation:
+    """Return the explanation of a problem that makes WorkloadAvailable and Progressing False."""
+    statuses: dict[str, ConditionStatus] = {
+        ConditionType.WORKLOAD_AVAILABLE: "False",
+        ConditionType.PROGRESSING: "False",
+    }
+    found = explain(reason, statuses, Severity.WARNING, meaning, remedy)
+    return replace(found, is_terminal=is_terminal)
+
+
+PROBLEMS = (
+    _problem(
+        Reason.IMAGE_PULL_FAILED,
+        "The image of a pod cannot be pulled.",
+        "Check `spec.image` and `spec.image.pullSecrets`.",
+        is_terminal=True,
+    ),
+    _problem(
+        Reason.CONFIGURATION_MISSING,
+        "A pod refers to a ConfigMap, a Secret or a key that does not exist.",
+        "Create the object that the message names.",
+        is_terminal=True,
+    ),
+    _problem(
+        Reason.CONTAINER_NOT_CREATED,
+        "The kubelet cannot create or start a container.",
+        "Check `spec.image` and `spec.pod`.",
+        is_terminal=True,
+    ),
+    _problem(
+        Reason.CRASH_LOOPING,
+        "A container exits repeatedly. The message has the reason and the exit code of its "
+        "last run.",
+        "`kubectl logs --previous POD`",
+        is_terminal=True,
+    ),
+    _problem(
+        Reason.SECRET_NOT_FOUND,
+        "A pod cannot mount a Secret, because it does not exist.",
+        "Create the Secret that `spec.api.keySecretRef` names, in the namespace of the agent.",
+        is_terminal=True,
+    ),
+    _problem(
+        Reason.PODS_REFUSED,
+        "The API server rejects new pods, because of a quota or an admission rule.",
+        "Raise the quota, or change `spec.pod`.",
+        is_terminal=True,
+    ),
+    _problem(
+        Reason.UNSCHEDULABLE,
+        "No node fits a pod. The message has the explanation of the scheduler.",
+        "Check `spec.pod`, or add nodes.",
+    ),
+    _problem(
+        Reason.VOLUME_NOT_MOUNTED,
+        "A volume of a pod cannot be mounted. The message has the explanation of the kubelet.",
+        "Fix the cause that the message names.",
+    ),
+    _problem(
+        Reason.APPLY_FAILED,
+        "The API server rejects an object of the agent, or writes keep failing.",
+        "Fix the cause that the message names. The operator retries.",
+    ),
+    _problem(
+        Reason.NAME_TAKEN,
+        "An object that the agent needs exists already and has another owner.",
+        "Delete or rename the object that the message names, or use another name for the agent.",
+    ),
+)

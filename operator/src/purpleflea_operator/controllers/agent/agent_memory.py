@@ -1,0 +1,130 @@
+"""The memory of the operator about each agent between two passes, in one place per agent.
+
+All of it can be lost: after a restart, another replica builds it again from the cluster at the cost of a few reads. The
+memory ends with the agent: `forget` removes all of it, and an agent that is recreated under the same name starts with
+an empty memory. This module decides nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions.remembered import (
+    ExpansionRejection,
+    Remembered,
+)
+from purpleflea_operator.controllers.agent.decisions.status_throttle import (
+    Debounce,
+    WriteRateLimiter,
+)
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.kube.object_cache import NamespacedName
+
+REQUESTS_PER_AGENT = 16
+"""Concurrent requests to the pods of one agent resource, of 64 to all pods, so that unresponsive pods of one agent do
+not delay the requests to others."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ModeRequests:
+    """The requests about one trading mode to the pods of one agent, and the responses, by UID of the pod."""
+
+    mode: Mode | None
+    delivered_at: datetime
+    """Time of the first pass with this mode."""
+    responses: dict[str, Acknowledgement] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    next_at: dict[str, datetime] = field(default_factory=dict)
+    in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS_PER_AGENT))
+
+    def cancel(self) -> None:
+        """Cancel all requests."""
+        for task in list(self.in_flight.values()):
+            task.cancel()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventMessage:
+    """The newest message in the Events about an object."""
+
+    uid: str
+    """UID of the object."""
+    text: str
+    """The message; empty if no Event explains the problem."""
+    read_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentMemory:
+    """The memory about one agent."""
+
+    uid: str
+    status_writes: WriteRateLimiter
+    replicas_debounce: Debounce
+    progress_debounce: Debounce
+    mode_requests: ModeRequests | None = None
+    event_message: EventMessage | None = None
+    expansion: ExpansionRejection | None = None
+    troubled_conditions: set[str] = field(default_factory=set)
+    """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
+    transient_failures: int = 0
+    """Passes in a row that failed with a transient error."""
+
+    def snapshot(self) -> Remembered:
+        """Return the values that `gather` uses."""
+        requests = self.mode_requests
+        if requests is None:
+            return Remembered(expansion=self.expansion)
+        return Remembered(
+            mode=requests.mode,
+            delivered_at=requests.delivered_at,
+            acknowledgements=dict(requests.responses),
+            attempts=dict(requests.attempts),
+            expansion=self.expansion,
+        )
+
+
+class AgentMemories:
+    """The memory of all agents; `clock` returns seconds and is the clock of all limits."""
+
+    def __init__(self, clock: Callable[[], float], restarts: RestartBudget) -> None:
+        self._clock = clock
+        self._restarts = restarts
+        self._by_key: dict[NamespacedName, AgentMemory] = {}
+
+    def __contains__(self, key: NamespacedName) -> bool:
+        """Return whether there is a memory about an agent."""
+        return key in self._by_key
+
+    def of(self, key: NamespacedName, uid: str) -> AgentMemory:
+        """Return the memory about an agent; a new one if the agent is new or was recreated."""
+        known = self._by_key.get(key)
+        if known is not None and known.uid == uid:
+            return known
+        self.forget(key)
+        memory = AgentMemory(
+            uid=uid,
+            status_writes=WriteRateLimiter(self._clock),
+            replicas_debounce=Debounce(self._clock, timings.DEBOUNCE_REPLICAS_S),
+            progress_debounce=Debounce(self._clock, timings.DEBOUNCE_PROGRESS_S),
+        )
+        self._by_key[key] = memory
+        return memory
+
+    def forget(self, key: NamespacedName) -> None:
+        """Remove the memory about an agent, cancel its requests, and release its restart slot."""
+        memory = self._by_key.pop(key, None)
+        if memory is not None and memory.mode_requests is not None:
+            memory.mode_requests.cancel()
+        self._restarts.release(key)
+
+    def close(self) -> None:
+        """Cancel the requests of all agents."""
+        for memory in self._by_key.values():
+            if memory.mode_requests is not None:
+                memory.mode_requests.cancel()
+        self._by_key.clear()

@@ -1,0 +1,55 @@
+"""What the operator remembers about one agent from earlier passes, as values for `gather`. Pure.
+
+`agent_memory` holds the memory and changes it. This module only says which parts of it still apply.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_operator import timings
+from purpleflea_operator.manifests.metadata import Agent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpansionRejection:
+    """A volume expansion that the API server rejected."""
+
+    size: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A snapshot of the memory of one agent."""
+
+    mode: Mode | None = None
+    """The mode to which the acknowledgements refer."""
+    delivered_at: datetime | None = None
+    """Time at which `mode` was first sent to the pods; None if no pass has done so."""
+    acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    """Last response of each pod, by UID of the pod."""
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    """Requests that were sent to each pod, by UID of the pod."""
+    expansion: ExpansionRejection | None = None
+
+
+NOTHING = Remembered()
+
+
+def applies(rejection: ExpansionRejection | None, agent: Agent | None) -> bool:
+    """Return whether a rejection refers to the size that the spec requests now."""
+    storage = None if agent is None else agent.spec.storage
+    return rejection is not None and storage is not None and storage.size == rejection.size
+
+
+def expansion_error(
+    rejection: ExpansionRejection | None, agent: Agent | None, now: datetime
+) -> str:
+    """Return the text of a rejection that is too recent for another attempt; empty if there is none."""
+    if rejection is None or not applies(rejection, agent):
+        return ""
+    is_over = now - rejection.at >= timings.VOLUME_EXPANSION_RETRY
+    return "" if is_over else rejection.text

@@ -1,0 +1,36 @@
+import pytest
+
+from purpleflea_operator.controllers.agent import apply
+from purpleflea_operator.controllers.agent.decisions.observed_state import pod
+from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
+from purpleflea_operator.kube import errors
+from support.builders import a_pod
+
+
+class Annotations:
+    """A cluster that annotates pods, unless an error is set."""
+
+    def __init__(self, error):
+        self.error = error
+        self.requests = []
+
+    async def annotate(self, ref, annotations):
+        self.requests.append((ref.name, annotations))
+        raise self.error
+
+
+def nudges():
+    return [RefreshConfigMount(pod=pod(a_pod(f"momentum-{n}")), nudge="Halted") for n in range(3)]
+
+
+async def test_every_pod_is_nudged_if_some_are_gone():
+    cluster = Annotations(errors.NotFound("gone"))
+    await apply.refresh_config_mount(cluster, "trading", nudges())
+    assert len(cluster.requests) == 3
+
+
+async def test_a_failed_nudge_is_reported_after_all_pods_were_tried():
+    cluster = Annotations(errors.Unavailable("away"))
+    with pytest.raises(errors.Unavailable):
+        await apply.refresh_config_mount(cluster, "trading", nudges())
+    assert len(cluster.requests) == 3

@@ -1,0 +1,106 @@
+"""Expansion of volume claims: how often it is tried, and what is remembered."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
+from purpleflea_operator.controllers.agent.decisions import remembered
+from purpleflea_operator.controllers.agent.decisions.plan import ExpandVolume
+from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from support.observed_states import agent_value
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self):
+        self.now = START
+
+    def __call__(self):
+        return self.now
+
+    def pass_by(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+
+class Volumes:
+    """A cluster that expands volumes, unless a rejection is set."""
+
+    def __init__(self):
+        self.requests = []
+        self.rejection = None
+
+    async def expand_volume(self, ref, size):
+        self.requests.append((ref.name, size))
+        if self.rejection:
+            raise self.rejection
+        metadata = {"name": ref.name, "uid": "c", "resourceVersion": "2", "namespace": "trading"}
+        return {"kind": "PersistentVolumeClaim", "metadata": metadata}
+
+
+def expansions(*names):
+    claims = [claim({"metadata": {"name": name, "uid": name}}) for name in names]
+    return [ExpandVolume(claim=item, size="2Gi") for item in claims]
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cluster():
+    return Volumes()
+
+
+@pytest.fixture
+def expansion(cluster, clock):
+    return VolumeExpansion(cluster, ObjectCache(), now=clock)
+
+
+@pytest.fixture
+def memory():
+    memories = AgentMemories(lambda: 0.0, RestartBudget(lambda key: None, clock=lambda: 0.0))
+    return memories.of(NamespacedName("trading", "momentum"), "uid")
+
+
+def error(memory, clock, size="2Gi"):
+    """Return the error that a pass observes while the spec requests `size`."""
+    agent = agent_value(storage={"size": size})
+    return remembered.expansion_error(memory.snapshot().expansion, agent, clock())
+
+
+async def test_a_rejection_ends_the_attempts_and_is_remembered_for_ten_minutes(
+    cluster, expansion, memory, clock
+):
+    cluster.rejection = errors.Forbidden("no")
+    assert await expansion.expand(expansions("a", "b"), "trading", memory) == "no"
+    assert cluster.requests == [("a", "2Gi")]
+    assert error(memory, clock) == "no"
+    assert expansion.requeue_after_s(memory) == 600.0
+    clock.pass_by(600)
+    assert error(memory, clock) == ""
+    assert expansion.requeue_after_s(memory) == 0.0
+    cluster.rejection = None
+    assert await expansion.expand(expansions("a"), "trading", memory) == ""
+    assert expansion.requeue_after_s(memory) is None
+
+
+async def test_a_rejection_of_another_size_does_not_apply(cluster, expansion, memory, clock):
+    cluster.rejection = errors.Invalid("no")
+    await expansion.expand(expansions("a"), "trading", memory)
+    assert error(memory, clock, "3Gi") == ""
+    assert not remembered.applies(memory.expansion, agent_value(storage={"size": "3Gi"}))
+    assert not remembered.applies(memory.expansion, agent_value())
+    assert not remembered.applies(memory.expansion, None)
+
+
+async def test_a_deleted_claim_is_skipped(cluster, expansion, memory):
+    cluster.rejection = errors.NotFound("gone")
+    assert await expansion.expand(expansions("a", "b"), "trading", memory) == ""
+    assert [name for name, _ in cluster.requests] == ["a", "b"]
