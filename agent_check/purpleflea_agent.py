@@ -1,8 +1,8 @@
-"""The Agent check `purpleflea_agent`: what a trading agent says of itself at GET /v1/status, in Datadog.
+"""The Agent check `purpleflea_agent`: sends the answer of GET /v1/status of a trading agent to Datadog.
 
-One file without neighbours, as checks.d and the Helm value datadog.checksd want it. It answers one service check, so
-that an agent that is deaf or dead is seen although it can no longer send anything, and gauges of its books. The
-metrics that agents send themselves (agent.*) are not its business. metadata.csv says what each name means.
+It is a single file, as checks.d and the Helm value datadog.checksd require. It sends one service check, which fails if
+the agent has crashed or hangs, and gauges of its account. It does not send the metrics that agents send themselves
+(agent.*). metadata.csv describes each name.
 """
 
 import json
@@ -22,7 +22,7 @@ NAMESPACE = "purpleflea.agent"
 STATUS_ROUTE = "/v1/status"
 
 OTHER = "other"
-"""Tag value of what the lists below do not name: a tag value is a time series, and those are paid for."""
+"""Tag value for everything that is not in the lists below, because each tag value is a time series with a cost."""
 MODES = ("active", "halted", "stopped", OTHER)
 SIGNALS = ("metrics", "traces", "logs")
 STATUSES = {
@@ -30,20 +30,20 @@ STATUSES = {
     "escrow": ("written", "created", "released", "completed", "cancelled", "refused", "failed"),
 }
 
-MOST_MARKETS = 32
-"""As many as spec.markets may have."""
-LARGEST_ANSWER = 1024 * 1024
+MAX_MARKETS = 32
+"""Largest number of items in spec.markets."""
+MAX_ANSWER_BYTES = 1024 * 1024
 
 FIGURES = ("balance_usd", "equity_usd", "peak_equity_usd", "drawdown_pct")
 POSITION_FIGURES = ("notional_usd", "unrealized_pnl_usd")
 
 
 class StatusError(Exception):
-    """The agent did not answer with a status; the text says what came instead."""
+    """The agent did not answer with a status; the text describes the answer."""
 
 
 class PurpleFleaAgentCheck(AgentCheck):  # type: ignore[misc]
-    """One instance is one trading agent."""
+    """Check of trading agents; each instance is one agent."""
 
     __NAMESPACE__ = NAMESPACE
 
@@ -55,11 +55,11 @@ class PurpleFleaAgentCheck(AgentCheck):  # type: ignore[misc]
         self.check_initializations.append(self._configure)
 
     def check(self, _: Any) -> None:
-        """Ask once, then say what came: the service check first, as it must not depend on any figure."""
+        """Request the status once and send it. The service check is first, because it must not depend on any figure."""
         try:
             status = self._status()
         except StatusError as error:
-            # With the identity of the last answer, so that the alarm carries the tags of the recovery.
+            # With the identity of the last answer, so that the alert has the same tags as the recovery.
             self.service_check("can_connect", self.CRITICAL, self._all_tags(), message=str(error))
             raise
         self._identity = [f"{name}:{status[name]}" for name in ("agent_id", "strategy")]
@@ -70,7 +70,7 @@ class PurpleFleaAgentCheck(AgentCheck):  # type: ignore[misc]
             submit(name, value, tags=[*tags, *more])
 
     def _configure(self) -> None:
-        """Raises ConfigurationError in words that name the option and the remedy."""
+        """Read the options; raise ConfigurationError with the option and the remedy."""
         instance = self.instance if isinstance(self.instance, Mapping) else {}
         url = instance.get("url")
         remedy = "such as http://%%host%%:8000"
@@ -105,44 +105,44 @@ class PurpleFleaAgentCheck(AgentCheck):  # type: ignore[misc]
         return parsed(body, self._url)
 
     def _body(self, answer: Any) -> bytes:
-        """The answer's body, bounded in size and time: the timeout of the option is one of each single read."""
+        """Return the body, bounded in size and time, because the timeout option applies to each single read."""
         deadline = time.monotonic() + sum(self.http.options["timeout"])
         body = b""
         while chunk := answer.raw.read1(65_536, decode_content=True):
             body += chunk
-            if len(body) > LARGEST_ANSWER:
-                raise StatusError(f"{self._url} answered with more than {LARGEST_ANSWER} bytes")
+            if len(body) > MAX_ANSWER_BYTES:
+                raise StatusError(f"{self._url} answered with more than {MAX_ANSWER_BYTES} bytes")
             if time.monotonic() > deadline:
                 raise StatusError(f"{self._url} did not finish its answer in time")
         return body
 
 
 Point = tuple[str, str, float, list[str]]
-"""Type, name without the namespace, value, and tags besides those of every point."""
+"""Type, name without the namespace, value, and tags in addition to those of every point."""
 
 
 def parsed(body: bytes, url: str) -> Mapping[str, Any]:
-    """The status in an answer. Raises StatusError where it is none."""
+    """Return the status in an answer; raise StatusError if it is not a status."""
     try:
         status = json.loads(body)
-    except (ValueError, RecursionError):  # the latter where it is nested thousands of levels deep
+    except (ValueError, RecursionError):  # RecursionError if it is nested thousands of levels deep
         status = None
     if not isinstance(status, dict) or not all(
         isinstance(status.get(name), str) and status[name] for name in ("agent_id", "strategy")
     ):
-        raise StatusError(f"{url} answered with something that is no status of an agent")
+        raise StatusError(f"{url} answered with a document that is not the status of an agent")
     return status
 
 
 def points(status: Mapping[str, Any]) -> Iterator[Point]:
-    """All points of a status. What an older or newer agent does not say is left out, never made up."""
+    """Return all points of a status. A field that another version of the agent does not send is omitted."""
     yield from _numbers("gauge", "", status, FIGURES)
     yield from _dropped(status)
     mode = status.get("mode")
     if isinstance(mode, str):
         current = mode.lower() if mode.lower() in MODES else OTHER
         for known in MODES:
-            # All modes, so that the one just left goes to 0 instead of staying at its last value.
+            # All modes, so that the previous one becomes 0 instead of keeping its last value.
             yield "gauge", "mode", float(known == current), [f"mode:{known}"]
     for kind, known_statuses in STATUSES.items():
         yield from _by_status(kind, status.get(f"{kind}s"), known_statuses)
@@ -150,8 +150,8 @@ def points(status: Mapping[str, Any]) -> Iterator[Point]:
     realized = status.get("realized_pnl_usd")
     if isinstance(realized, Mapping):
         for market in _first_markets(realized):
-            one = {"realized_pnl_usd": realized[market]}
-            yield from _numbers("gauge", "", one, tuple(one), market)
+            fields = {"realized_pnl_usd": realized[market]}
+            yield from _numbers("gauge", "", fields, tuple(fields), market)
 
 
 def _dropped(status: Mapping[str, Any]) -> Iterator[Point]:
@@ -180,14 +180,14 @@ def _positions(positions: Any) -> Iterator[Point]:
     if not isinstance(positions, list):
         return
     by_market = {
-        one["market"]: one
-        for one in positions
-        if isinstance(one, Mapping) and isinstance(one.get("market"), str)
+        item["market"]: item
+        for item in positions
+        if isinstance(item, Mapping) and isinstance(item.get("market"), str)
     }
     yield (
         "gauge",
         "positions",
-        float(sum(1 for one in by_market.values() if _number(one.get("size")))),
+        float(sum(1 for item in by_market.values() if _number(item.get("size")))),
         [],
     )
     for market in _first_markets(by_market):
@@ -195,7 +195,7 @@ def _positions(positions: Any) -> Iterator[Point]:
 
 
 def _first_markets(by_market: Mapping[str, Any]) -> list[str]:
-    return sorted(by_market)[:MOST_MARKETS]
+    return sorted(by_market)[:MAX_MARKETS]
 
 
 def _numbers(
@@ -208,7 +208,7 @@ def _numbers(
 
 
 def _number(value: Any) -> float | None:
-    """A figure of the status: a number, or a decimal in text; None for anything else."""
+    """Return a number, or the number in a decimal string; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

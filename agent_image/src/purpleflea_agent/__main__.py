@@ -45,7 +45,7 @@ def main() -> int:
     """Serve until a signal arrives; return the exit code of the process."""
     early_signals: list[int] = []
     # The kernel drops a signal without a handler if it is sent to the first process of a container. After a graceful
-    # stop, uvicorn raises the signal again, which would kill a process that is not the first one.
+    # stop, uvicorn raises the signal again, which would kill a process that is not the first.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda sig, _: early_signals.append(sig))
     try:

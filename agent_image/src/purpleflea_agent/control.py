@@ -52,17 +52,17 @@ class ControlFile:
 
     @property
     def is_halted(self) -> bool:
-        """Whether no order may be sent (Halted or Stopped)."""
+        """True if no order may be sent (Halted or Stopped)."""
         return self.mode is not Mode.ACTIVE
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the agent must drain."""
+        """True if the agent must drain."""
         return self.mode is Mode.STOPPED
 
     @property
     def may_close(self) -> bool:
-        """Whether positions may be closed: the mode is Stopped, or the process exits in mode Active."""
+        """True if positions may be closed: the mode is Stopped, or the process exits in mode Active."""
         return self.is_stopped or (self._is_exiting and not self.is_halted)
 
     @property

@@ -57,21 +57,21 @@ class Environment(BaseSettings):
     )
     dd_trace_enabled: Annotated[bool, Field(validation_alias=names.DD_TRACE_ENABLED)] = True
     dd_remote_configuration_enabled: Annotated[
-        bool, Field(validation_alias="DD_REMOTE_CONFIGURATION_ENABLED")
+        bool, Field(validation_alias=names.DD_REMOTE_CONFIGURATION_ENABLED)
     ] = False
-    """Whether Datadog's servers may change the configuration of ddtrace in this process."""
+    """True if Datadog's servers may change the configuration of ddtrace in this process."""
     dd_env: Annotated[str | None, Field(validation_alias=names.DD_ENV)] = None
     dd_service: Annotated[str | None, Field(validation_alias=names.DD_SERVICE)] = None
     dd_version: Annotated[str | None, Field(validation_alias=names.DD_VERSION)] = None
 
     @property
     def metrics_have_a_receiver(self) -> bool:
-        """Whether the environment has the address of a DogStatsD server."""
+        """True if the environment has the address of a DogStatsD server."""
         return bool(self.dd_agent_host or self.dd_dogstatsd_url)
 
     @property
     def traces_have_a_receiver(self) -> bool:
-        """Whether the environment has the address of a trace agent, and tracing is enabled."""
+        """True if the environment has the address of a trace agent, and tracing is enabled."""
         return self.dd_trace_enabled and bool(self.dd_agent_host or self.dd_trace_agent_url)
 
     @property

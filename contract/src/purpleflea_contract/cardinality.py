@@ -1,7 +1,7 @@
-"""How many custom metrics agents are to be expected to cost: an estimate for budgets, not a bill.
+"""Expected number of custom metrics of an agent: an estimate for budgets, not a bill.
 
 Datadog counts a custom metric per combination of tag values; a distribution counts several times per combination. The
-estimate is of ordinary operation: what each metric usually shows (metrics.Metric.usual), on one node per agent.
+estimate is for ordinary operation: the usual series of each metric (metrics.Metric.usual), with one node per agent.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from purpleflea_contract.metrics import METRICS, Metric, MetricType
 AGGREGATES = 5
 """A distribution counts for count, sum, min, max and avg; a histogram becomes five metrics of the node agent."""
 PERCENTILES = 5
-"""Switched on, as the monitors need it, a distribution counts for p50, p75, p90, p95 and p99 as well."""
+"""If percentiles are enabled, as the monitors require, a distribution also counts for p50, p75, p90, p95 and p99."""
 EXPOSED_HISTOGRAM = 14
-"""As read from /metrics, a distribution is 12 buckets, a count and a sum."""
+"""On /metrics a distribution is 12 buckets, a count and a sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """Custom metrics of one agent: some in any case, some for each of its markets."""
+    """Custom metrics of one agent: a fixed number, and a number for each of its markets."""
 
     fixed: int
     per_market: int
 
     def of(self, markets: int) -> int:
-        """With this many markets."""
+        """Return the number for this many markets."""
         return self.fixed + self.per_market * markets
 
 
-def _share(spread: int) -> Share:
-    """All metrics of the contract, a distribution counting as `spread`."""
+def _share(per_distribution: int) -> Share:
+    """Return the share of all metrics of the contract, if a distribution counts as `per_distribution`."""
     fixed = per_market = 0
     for metric in METRICS:
-        series = metric.usual * (spread if metric.type is MetricType.DISTRIBUTION else 1)
+        series = metric.usual * (per_distribution if metric.type is MetricType.DISTRIBUTION else 1)
         if is_per_market(metric):
             per_market += series
         else:
@@ -42,7 +42,7 @@ def _share(spread: int) -> Share:
 
 
 def is_per_market(metric: Metric) -> bool:
-    """Whether each market has series of its own."""
+    """Return whether each market has its own series."""
     return tags.MARKET in metric.tags
 
 
@@ -57,7 +57,7 @@ RUNTIME = Share(fixed=15, per_market=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """What an agent sends, and is asked for."""
+    """The telemetry of an agent that counts as custom metrics."""
 
     markets: int
     histograms: bool = False
@@ -67,7 +67,7 @@ class Sending:
 
 
 def per_agent(sending: Sending) -> int:
-    """Custom metrics that one agent is to be expected to cost."""
+    """Return the expected number of custom metrics of one agent."""
     shares = [SENT_AS_HISTOGRAMS if sending.histograms else SENT]
     wanted = (
         (sending.runtime, RUNTIME),

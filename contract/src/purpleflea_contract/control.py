@@ -1,7 +1,7 @@
-"""control.json: the durable word on whether an agent may trade.
+"""control.json: the durable trading mode of an agent.
 
-The operator writes it into the agents' ConfigMap; a pod that starts while halted starts halted. It changes without a
-restart. Agents acknowledge it at GET /v1/control; who may write it is the operator's business.
+The operator writes it into the ConfigMap of the agents, so a pod that starts while the mode is Halted does not trade.
+It changes without a restart, and agents acknowledge it at GET /v1/control.
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ from purpleflea_contract.settings import SpecModel
 
 
 class Mode(StrEnum):
-    """Trading mode: Active trades, Halted keeps running and sends no order, Stopped also comes to rest."""
+    """Trading mode: Active trades, Halted keeps running and sends no order, Stopped also drains."""
 
     ACTIVE = "Active"
     HALTED = "Halted"
@@ -22,13 +22,13 @@ class Mode(StrEnum):
 
 
 class Control(SpecModel):
-    """The whole of control.json. It must name a mode: one left out, or misspelt, would start trading."""
+    """The content of control.json. The mode is required, because a missing or misspelled mode would start trading."""
 
     mode: Mode
-    """Trading mode. Active sends orders; Halted sends none and keeps everything else running; Stopped sends none,
-    resolves those on their way, closes positions if spec.trading.flattenOnStop says so, and waits to be ended."""
+    """Trading mode. Active sends orders. Halted sends none and keeps everything else running. Stopped sends none,
+    settles those in flight, closes positions if spec.trading.flattenOnStop is true, and waits for its termination."""
     generation: int = 0
-    """metadata.generation of the resource that asked for this mode."""
+    """metadata.generation of the resource that requests this mode."""
 
 
 ACKNOWLEDGEMENT: dict[str, Any] = {
@@ -44,8 +44,8 @@ ACKNOWLEDGEMENT: dict[str, Any] = {
 
 
 class Acknowledgement(BaseModel):
-    """The answer of GET /v1/control: what the agent does about control.json. `mode` and `at_rest` are required of
-    every agent; fields that are not known are ignored."""
+    """The answer of GET /v1/control: the acknowledgement of control.json. `mode` and `at_rest` are required of
+    every agent; unknown fields are ignored."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -55,19 +55,19 @@ class Acknowledgement(BaseModel):
     )
 
     mode: Mode
-    """Mode that the agent acts on; a Halted or Stopped one sends no order from that moment on."""
+    """Mode that the agent acts on; from this moment a Halted or Stopped agent sends no order."""
     generation: int = 0
     """Generation last read from control.json."""
     since: datetime | None = None
-    """When the agent saw the mode change."""
+    """Time at which the agent read the change of the mode."""
     sending: bool = False
-    """Whether an order or a payment into an escrow is on its way at this moment."""
+    """True while an order or a payment into an escrow is being sent."""
     at_rest: bool
-    """Whether the mode is reached. Halted: nothing is on its way, and the outcome of all orders and escrows that were
-    sent is known. Stopped: that too and, with spec.trading.flattenOnStop, positions are closed, or the time for it is
-    up. Active: never."""
+    """True if the agent is drained. Halted: nothing is being sent, and the outcome of all orders and escrows that were
+    sent is known. Stopped: in addition, with spec.trading.flattenOnStop, positions are closed, or the deadline for it
+    has passed. Active: never."""
     flattened: bool | None = None
-    """What came of spec.trading.flattenOnStop once a Stopped agent is at rest: true where no position and no resting
-    order is left, false where some may be; null where it was not asked for, or is not at rest."""
+    """Result of spec.trading.flattenOnStop once a Stopped agent is drained: true if no position and no resting order is
+    left, false if some may be left; null if it was not requested, or the agent is not drained."""
     left_undone: str | None = None
-    """What a Stopped agent could not do in time, in words; it goes on trying."""
+    """Description of the work that a Stopped agent did not finish before the deadline; it keeps trying."""

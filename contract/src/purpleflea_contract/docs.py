@@ -1,6 +1,6 @@
 """The tables of docs/, from the contract: `python -m purpleflea_contract.docs docs` (`make docs`).
 
-A page is written by hand save what stands between `<!-- generated: NAME -->` and `<!-- end -->`. Rendering is pure;
+A page is written by hand, except the parts between `<!-- generated: NAME -->` and `<!-- end -->`. Rendering is pure;
 only the command reads and writes files.
 """
 
@@ -26,7 +26,7 @@ BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)"
 
 
 def metrics_table() -> str:
-    """Every metric."""
+    """Return the table of metrics."""
     rows = [
         (
             _code(item.name),
@@ -42,7 +42,7 @@ def metrics_table() -> str:
 
 
 def custom_metrics_table() -> str:
-    """What each metric is to be expected to cost."""
+    """Return the table of the expected custom metrics."""
     rows = []
     for item in metrics.METRICS:
         counts = cardinality.AGGREGATES + cardinality.PERCENTILES
@@ -57,7 +57,7 @@ def custom_metrics_table() -> str:
 
 
 def exposed_names_table() -> str:
-    """Every metric as /metrics names it."""
+    """Return the table of the names on /metrics."""
     kinds = {
         MetricType.GAUGE: "gauge",
         MetricType.COUNT: "counter",
@@ -68,7 +68,7 @@ def exposed_names_table() -> str:
 
 
 def tags_table() -> str:
-    """Every tag of a metric, and what bounds it."""
+    """Return the table of metric tags and their bounds."""
     used: dict[str, Tag] = {tag.name: tag for tag in tags.EVERY_METRIC}
     used |= {tag.name: tag for metric in metrics.METRICS for tag in metric.tags}
     rows = [
@@ -84,7 +84,7 @@ def tags_table() -> str:
 
 
 def spans_table() -> str:
-    """Every span made by hand."""
+    """Return the table of spans."""
     rows = [
         (
             _code(item.name),
@@ -99,7 +99,7 @@ def spans_table() -> str:
 
 
 def events_table() -> str:
-    """Every log event."""
+    """Return the table of log events."""
     rows = [
         (_code(item.name), item.level, item.message, ", ".join(map(_code, item.attributes)))
         for item in events.EVENTS
@@ -108,24 +108,24 @@ def events_table() -> str:
 
 
 def line_fields() -> str:
-    """The fields of each log line."""
+    """Return the fields of each log line."""
     return ", ".join(map(_code, events.LINE_FIELDS)) + "\n"
 
 
 def environment_table() -> str:
-    """Every environment variable."""
+    """Return the table of environment variables."""
     rows = [(_code(item.name), item.set, item.meaning) for item in environment.VARIABLES]
     return _table(("variable", "set", "meaning"), rows)
 
 
 def mounts_table() -> str:
-    """Every folder that is mounted."""
+    """Return the table of mounted folders."""
     rows = [(_code(item.path), item.mounted, item.meaning) for item in environment.MOUNTS]
     return _table(("folder", "mounted", "meaning"), rows)
 
 
 def routes_table() -> str:
-    """Every HTTP path."""
+    """Return the table of HTTP paths."""
     rows = [
         (
             _code(f"{item.method} {item.path}"),
@@ -139,7 +139,7 @@ def routes_table() -> str:
 
 
 def acknowledgement_table() -> str:
-    """Every field of the answer of /v1/control."""
+    """Return the table of the fields of /v1/control."""
     rows = [
         (
             _code(name),
@@ -167,22 +167,22 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def with_tables(page: str) -> str:
-    """The page with its generated parts as the contract says now.
+    """Return the page with its generated parts from the current contract.
 
     Raises:
-        KeyError: The page asks for a table that there is not.
+        KeyError: The page names an unknown table.
     """
-    return BLOCK.sub(lambda found: f"{found[1]}\n{TABLES[found['name']]()}\n{found[3]}", page)
+    return BLOCK.sub(lambda match: f"{match[1]}\n{TABLES[match['name']]()}\n{match[3]}", page)
 
 
 def main(folders: Sequence[str]) -> None:
-    """Renew the pages of each folder."""
+    """Generate the pages of each folder again."""
     for folder in folders:
         for path in sorted(Path(folder).rglob("*.md")):
             page = path.read_text(encoding="utf-8")
-            renewed = with_tables(page)
-            if renewed != page:
-                path.write_text(renewed, encoding="utf-8")
+            generated = with_tables(page)
+            if generated != page:
+                path.write_text(generated, encoding="utf-8")
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

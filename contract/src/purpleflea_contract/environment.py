@@ -1,7 +1,7 @@
 """Environment variables, paths and ports between the operator (which sets them) and the agent (which reads them).
 
-Nothing else reads or writes these names. The DD_ names are those that ddtrace 4.16 and datadog 0.56 really read
-(found in their sources): DD_DOGSTATSD_HOST, for one, is read by no DogStatsD client.
+No other module contains these names. The DD_ names are those that ddtrace 4.16 and datadog 0.56 read in their source
+code. For example, no DogStatsD client reads DD_DOGSTATSD_HOST.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ TRACE_PORT = 8126
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """A variable, when the operator sets it, and what it means to an agent."""
+    """A variable, when the operator sets it, and its meaning for an agent."""
 
     name: str
     set: str
@@ -73,19 +73,19 @@ VARIABLES = (
     Variable(
         name=AGENT_ID,
         set="always",
-        meaning="Identity of the agent: the name of its pod. Goes into X-Agent-Id and the tag agent_id.",
+        meaning="Identity of the agent: the name of its pod. Sent as X-Agent-Id and as the tag agent_id.",
     ),
     Variable(name=CONFIG_DIR, set="always", meaning="Folder of settings.json and control.json."),
     Variable(name=STATE_DIR, set="always", meaning="Folder of the trade journal."),
     Variable(
         name=API_KEY_FILE,
         set="always",
-        meaning="File with the Purple Flea API key; read it again when it changes and after a 401.",
+        meaning="File with the Purple Flea API key. Read it again when it changes and after a 401.",
     ),
     Variable(
         name=API_TOKEN_FILE,
         set="with spec.api.tokenSecretRef",
-        meaning="File with the bearer token of the agent's own money-moving endpoints; without it they are closed.",
+        meaning="File with the bearer token of the agent's routes that move money. Without it they are closed.",
     ),
     Variable(
         name=GRACE_PERIOD_S,
@@ -105,38 +105,42 @@ VARIABLES = (
     ),
     Variable(
         name=DD_AGENT_HOST,
-        set="where a node agent is found, unless it is reached by sockets",
+        set="if a node agent was detected and is not reached by sockets",
         meaning="Host of the node agent, for metrics and traces.",
     ),
     Variable(
         name=DD_DOGSTATSD_PORT,
-        set=f"where it is not {DOGSTATSD_PORT}",
+        set=f"if it is not {DOGSTATSD_PORT}",
         meaning="UDP port of the node agent's DogStatsD server.",
     ),
     Variable(
         name=DD_DOGSTATSD_URL,
-        set="where it is a socket",
+        set="if it is a socket",
         meaning="Address of the DogStatsD server, such as unix:///var/run/datadog/dsd.socket.",
     ),
     Variable(
         name=DD_TRACE_AGENT_URL,
-        set=f"where the port is not {TRACE_PORT}, or it is a socket",
+        set=f"if the port is not {TRACE_PORT}, or it is a socket",
         meaning="Address of the node agent's trace intake.",
     ),
     Variable(
         name=DD_TRACE_ENABLED,
-        set="false where no trace intake is found, or spec.datadog.apm.enabled is false",
-        meaning="Whether traces are made.",
+        set="to false if no trace intake was detected, or spec.datadog.apm.enabled is false",
+        meaning="Whether traces are created.",
     ),
     Variable(name=DD_ENV, set="always", meaning="Unified service tag env."),
     Variable(name=DD_SERVICE, set="always", meaning="Unified service tag service."),
     Variable(name=DD_VERSION, set="always", meaning="Unified service tag version."),
-    Variable(name=DD_ENTITY_ID, set="always", meaning="UID of the pod: origin of its metrics."),
+    Variable(
+        name=DD_ENTITY_ID,
+        set="always",
+        meaning="UID of the pod, for origin detection of its metrics.",
+    ),
     Variable(
         name=DD_INTERNAL_POD_UID, set="always", meaning="UID of the pod, for the next variable."
     ),
     Variable(
-        name=DD_EXTERNAL_ENV, set="always", meaning="Origin of metrics and traces by container."
+        name=DD_EXTERNAL_ENV, set="always", meaning="Origin of metrics and traces, by container."
     ),
     Variable(
         name=DD_LOGS_INJECTION,
@@ -169,7 +173,7 @@ MOUNTS = (
     Mount(
         path=DEFAULT_CONFIG_DIR,
         mounted="always, read-only",
-        meaning="settings.json (of the pod's own revision) and control.json (a ConfigMap's).",
+        meaning="settings.json (of the revision of the pod) and control.json (from a ConfigMap).",
     ),
     Mount(
         path=DEFAULT_API_KEY_DIR,
@@ -184,7 +188,7 @@ MOUNTS = (
     Mount(
         path=DEFAULT_STATE_DIR,
         mounted="always",
-        meaning="Journal: a volume claim with spec.storage, else a folder that lives as long as the pod.",
+        meaning="Journal: a PersistentVolumeClaim with spec.storage, else an emptyDir with the lifetime of the pod.",
     ),
     Mount(
         path=SOCKETS_DIR,
@@ -193,10 +197,12 @@ MOUNTS = (
     ),
     Mount(
         path=APM_SOCKETS_DIR,
-        mounted="where the trace intake's socket lies in a folder of its own, read-only",
+        mounted="if the socket of the trace intake is in another folder, read-only",
         meaning="Folder with that socket.",
     ),
     Mount(
-        path=TEMPORARY_DIR, mounted="always", meaning="Scratch; the root file system is read-only."
+        path=TEMPORARY_DIR,
+        mounted="always",
+        meaning="Temporary files, because the root file system is read-only.",
     ),
 )

@@ -1,7 +1,7 @@
 """Every structured log event: its name, level, message and attributes, and the fields of each log line.
 
-The attribute that carries the event's name is `event_type` (the published facet), and a business status stands under
-`<object>.status`: a top-level `status` would be read as the log level (Datadog, reserved attributes).
+The attribute with the name of the event is `event_type` (the published facet). A business status is in
+`<object>.status`, because Datadog reads a top-level `status` as the log level (reserved attributes).
 """
 
 from dataclasses import dataclass

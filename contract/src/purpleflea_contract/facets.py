@@ -1,7 +1,7 @@
-"""Log facets: the attributes of log events that people search, group and measure by.
+"""Log facets: the attributes of log events for search, groups and measures.
 
-Datadog creates facets in its user interface only; this is the list to create, and what log queries may mention.
-It does not know which event carries which attribute: see events.
+Facets can be created in the user interface of Datadog only. This is the list to create, and the attributes that log
+queries may use. events defines which event has which attribute.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class FacetType(StrEnum):
-    """String facets filter and group; number facets can be measured as well."""
+    """String facets filter and group; number facets can also be measured."""
 
     STRING = "string"
     NUMBER = "number"
@@ -17,7 +17,7 @@ class FacetType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facet:
-    """One facet. `path` is the attribute's name in the JSON line, without the @ of a search."""
+    """One facet. `path` is the name of the attribute in the JSON line, without the @ of a search."""
 
     path: str
     type: FacetType
@@ -33,7 +33,7 @@ EVENT_TYPE = Facet(
 ESCROW_STATUS = Facet(
     path="escrow.status",
     type=FacetType.STRING,
-    description="State an escrow reached: created, released, cancelled, completed or failed.",
+    description="New state of an escrow: created, released, cancelled, completed or failed.",
 )
 
 FACETS = (
@@ -44,7 +44,7 @@ FACETS = (
         path="latency_ms",
         type=FacetType.NUMBER,
         unit="millisecond",
-        description="Time from sending an order to its answer; left out where the fill was learned of later.",
+        description="Time from sending an order to its answer; omitted if the fill was found by a later look-up.",
     ),
     Facet(path="signal_value", type=FacetType.NUMBER, description="Strength of the signal."),
     Facet(
@@ -60,7 +60,11 @@ FACETS = (
         unit="dollar",
         description="Wallet balance at the time of the alert.",
     ),
-    Facet(path="reason", type=FacetType.STRING, description="What refused an order or halted."),
+    Facet(
+        path="reason",
+        type=FacetType.STRING,
+        description="Limit or mode that refused an order, or source of a mode change.",
+    ),
     Facet(path="error.kind", type=FacetType.STRING, description="Class of the error."),
     Facet(path="agent_id", type=FacetType.STRING, description="Identity of the agent."),
     Facet(path="strategy", type=FacetType.STRING, description="Trading strategy of the agent."),

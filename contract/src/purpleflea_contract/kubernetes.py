@@ -1,7 +1,7 @@
 """Kubernetes names: the API group, labels and annotations that operator, agent and sandbox share.
 
-The Datadog keys are written as Datadog's node agent reads them (documentation: unified service tagging,
-Autodiscovery annotations v2).
+The Datadog keys are those that the Datadog Agent reads (documentation: unified service tagging, Autodiscovery
+annotations v2).
 """
 
 GROUP = "purpleflea.com"
@@ -9,7 +9,7 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 CONTAINER = "agent"
-"""Name of the agent's container; Autodiscovery annotations carry it in their key."""
+"""Name of the agent's container, which is part of the keys of Autodiscovery annotations."""
 
 HOLD_CONTAINER = "await-node-agent"
 """Name of the init container that waits for the node agent (spec.datadog.whenMissing: Hold)."""
@@ -30,19 +30,19 @@ DD_LABEL_VERSION = "tags.datadoghq.com/version"
 DD_ANNOTATION_TAGS = "ad.datadoghq.com/tags"
 DD_ANNOTATION_LOGS = f"ad.datadoghq.com/{CONTAINER}.logs"
 DD_ANNOTATION_LOGS_EXCLUDE = f"ad.datadoghq.com/{CONTAINER}.logs_exclude"
-"""With "true", no logs of the container are collected, also where the node agent collects those of all."""
+"""If "true", no logs of the container are collected, even if the node agent collects the logs of all containers."""
 DD_ANNOTATION_CHECKS = f"ad.datadoghq.com/{CONTAINER}.checks"
 DD_ANNOTATION_TOLERATE_UNREADY = "ad.datadoghq.com/tolerate-unready"
-"""With "true", checks also run on a pod that is not ready: without it, none when they are needed."""
+"""If "true", checks also run on a pod that is not ready. Without it they would not run when they are needed most."""
 
 CHECK_NAME = "purpleflea_agent"
 """Name of the Agent check of an agent: its file in checks.d, its key in the annotation."""
 OPENMETRICS_NAMESPACE = "purpleflea"
-"""First part of the names of metrics that the node agent reads from an agent's /metrics."""
+"""Prefix of the metrics that the node agent reads from /metrics of an agent."""
 
 ANNOTATION_DESIRED_HASH = f"{GROUP}/desired-hash"
-"""On each child: hash of what the operator last wanted it to be."""
+"""On each child: hash of the desired state that the operator last applied."""
 ANNOTATION_SETTINGS = f"{GROUP}/settings"
-"""On the pod: the whole of its settings.json. A pod of an earlier revision keeps the settings of that revision."""
+"""On the pod: its complete settings.json. A pod of an earlier revision keeps the settings of that revision."""
 ANNOTATION_REASON = f"{GROUP}/reason"
-"""On an agent resource: why its trading mode is what it is, in words of the one who set it."""
+"""On an agent resource: reason for its trading mode, as free text of the user who set it."""

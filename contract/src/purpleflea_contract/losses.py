@@ -1,4 +1,4 @@
-"""What an agent tells at /v1/status about telemetry that it could not hand over; the rest there is for people."""
+"""Dropped telemetry in the answer of /v1/status. The operator reads only this part; the rest is for people."""
 
 from typing import Annotated
 
@@ -11,4 +11,4 @@ class Losses(BaseModel):
     telemetry_dropped_by_signal: Annotated[
         dict[str, Annotated[int, Field(ge=0)]], Field(max_length=16)
     ]
-    """Lost since the start of the process, for each of metrics, traces and logs."""
+    """Items dropped since the start of the process, for each of metrics, traces and logs."""

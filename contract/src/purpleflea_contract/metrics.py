@@ -1,7 +1,6 @@
 """Every metric an agent sends: name, type, unit, tags, meaning.
 
-The names are those of the published Purple Flea integration. It knows nothing of how they are sent: see the
-agent's metrics module.
+The names are those of the published Purple Flea integration. The agent's telemetry package sends them.
 """
 
 from dataclasses import dataclass
@@ -27,8 +26,8 @@ class MetricType(StrEnum):
 class Metric:
     """One metric. `unit` is a Datadog unit name; `tags` come on top of agent_id, strategy, env, service, version.
 
-    `optional` are those of `tags` that some points go without. `usual` is how many combinations of its tags, the market
-    apart, an agent shows in an hour of ordinary operation.
+    `optional` are those of `tags` that some points do not have. `usual` is the number of combinations of its tags,
+    without the market, of an agent in an hour of ordinary operation.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Metric:
 
     @property
     def exposed_name(self) -> str:
-        """Its name on the agent's /metrics page; OpenMetrics wants counts to end in _total."""
+        """Name on the /metrics page of the agent; in OpenMetrics the name of a count ends in _total."""
         name = self.name.replace(".", "_")
         if self.type is MetricType.COUNT:
             return f"{name.removesuffix('_total')}_total"
@@ -50,7 +49,7 @@ class Metric:
 
     @property
     def tag_names(self) -> tuple[str, ...]:
-        """Names of all tags of the metric, those of every metric first."""
+        """Names of all tags of the metric; the tags of every metric are first."""
         return tuple(tag.name for tag in (*tags.EVERY_METRIC, *self.tags))
 
 
@@ -59,15 +58,15 @@ PNL = Metric(
     type=MetricType.GAUGE,
     unit="dollar",
     tags=(tags.MARKET, tags.REALIZED),
-    description="Current profit and loss of the market, realized and unrealized apart.",
+    description="Current profit and loss of the market, separately for realized and unrealized.",
     emitted="after each trading interval and each fill",
-    usual=2,  # realized and not
+    usual=2,  # realized and unrealized
 )
 DRAWDOWN = Metric(
     name="agent.risk.max_drawdown_pct",
     type=MetricType.GAUGE,
     unit="percent",
-    description="Present fall of the equity from its peak, in percent of it (0 to 100), escrows and faucet left out.",
+    description="Fall of the equity from its peak, in percent of the peak (0 to 100), without escrows and faucet.",
     emitted="after each trading interval and each fill",
 )
 OPEN_POSITIONS = Metric(
@@ -84,7 +83,7 @@ ORDER_LATENCY = Metric(
     unit="millisecond",
     tags=(tags.MARKET, tags.ORDER_TYPE),
     description="Time from sending an order to its answer.",
-    emitted="per order that was answered",
+    emitted="per answered order",
 )
 SIGNAL_COMPUTE = Metric(
     name="agent.signal.compute_seconds",
@@ -102,7 +101,7 @@ ORDER_EXECUTIONS = Metric(
     optional=(tags.ERROR_TYPE,),
     description="Orders attempted.",
     emitted="per order",
-    usual=2,  # success and one kind of error
+    usual=2,  # success and one class of error
 )
 WALLET_BALANCE = Metric(
     name="agent.wallet.balance_usd",
@@ -118,7 +117,7 @@ API_REQUESTS = Metric(
     unit="request",
     tags=(tags.ENDPOINT, tags.METHOD, tags.STATUS_CODE, tags.SUCCESS),
     description="Calls to the Purple Flea API.",
-    emitted="per call, with status code 0 where no answer came",
+    emitted="per call, with status code 0 if there was no answer",
     usual=8,  # six routes, two of them also with an error
 )
 ESCROW_TRANSACTIONS = Metric(
@@ -126,7 +125,7 @@ ESCROW_TRANSACTIONS = Metric(
     type=MetricType.COUNT,
     unit="transaction",
     tags=(tags.COUNTERPARTY, tags.STATUS),
-    description="Escrow transactions by the state they reached: created, completed (released), cancelled, failed.",
+    description="Escrow transactions by their new state: created, completed (released), cancelled, failed.",
     emitted="per change of state",
     usual=2,  # created and completed
 )
@@ -159,7 +158,7 @@ RISK_REFUSALS = Metric(
     type=MetricType.COUNT,
     unit="order",
     tags=(tags.REASON,),
-    description="Orders not sent because a limit of spec.risk, or the mode, forbade them.",
+    description="Orders not sent because of a limit of spec.risk or the trading mode.",
     emitted="per refused order",
 )
 TELEMETRY_DROPPED = Metric(
@@ -167,8 +166,8 @@ TELEMETRY_DROPPED = Metric(
     type=MetricType.COUNT,
     unit="packet",
     tags=(tags.SIGNAL,),
-    description="Telemetry that the agent could not hand over: packets, traces or log lines.",
-    emitted="zero at the start, then after each trading interval in which some were dropped",
+    description="Telemetry that the agent could not send: packets, traces or log lines.",
+    emitted="zero at the start, then after each trading interval with drops",
     usual=3,  # one for each signal
 )
 

@@ -1,4 +1,4 @@
-"""Durations and money as users write them, and their values.
+"""Durations and amounts as strings, and their values.
 
 A duration is a whole number with a unit (250ms, 15s, 5m, 1h); money and sizes are decimal strings, never floats.
 """
@@ -24,11 +24,11 @@ _UNITS = {
 
 
 def duration(text: str) -> timedelta:
-    """The length of time that `text` (such as 15s) names."""
+    """Return the duration of a text such as 15s."""
     unit = text.lstrip("0123456789")
     return int(text[: len(text) - len(unit)]) * _UNITS[unit]
 
 
 def decimal(text: str) -> Decimal:
-    """The exact value of a decimal string."""
+    """Return the exact value of a decimal string."""
     return Decimal(text)

@@ -1,6 +1,6 @@
-"""HTTP paths of an agent: what the kubelet, the operator, Datadog and people may ask an agent for.
+"""HTTP paths of an agent, for the kubelet, the operator, Datadog and people.
 
-Those marked `required` are what the operator relies on: an agent of your own must serve them.
+The operator relies on paths that are `required`, so every agent must serve them.
 """
 
 from dataclasses import dataclass
@@ -21,39 +21,39 @@ HEALTH = Route(
     method="GET",
     path="/healthz",
     who="kubelet: startup and liveness",
-    meaning="200 while the process works; anything else restarts it.",
+    meaning="200 while the process works; any other status restarts it.",
     required=True,
 )
 READY = Route(
     method="GET",
     path="/readyz",
     who="kubelet: readiness",
-    meaning="200 when it can trade, or rests on purpose (Halted, Stopped); else 503 and why.",
+    meaning="200 if it can trade, or its mode is Halted or Stopped; else 503 with the reason.",
     required=True,
 )
 CONTROL = Route(
     method="GET",
     path="/v1/control",
     who="operator",
-    meaning="The mode that the agent acts on, and whether it is at rest: the acknowledgement of control.json.",
+    meaning="Acknowledgement of control.json: the mode that the agent acts on, and whether it is drained.",
     required=True,
 )
 STATUS = Route(
     method="GET",
     path="/v1/status",
-    who="people, operator (losses), the Datadog check",
-    meaning="Positions, profit, balance, orders, escrows, telemetry lost.",
+    who="people, operator (dropped telemetry), the Datadog check",
+    meaning="Positions, profit, balance, orders, escrows, dropped telemetry.",
 )
 METRICS = Route(
     method="GET",
     path="/metrics",
     who="Prometheus, Datadog's openmetrics check",
-    meaning="Every metric of the contract in OpenMetrics or Prometheus text.",
+    meaning="Every metric of the contract, as OpenMetrics or Prometheus text.",
 )
 OPENAPI = Route(
     method="GET", path="/openapi.json", who="people", meaning="The OpenAPI document of all paths."
 )
-TRADE = Route(method="POST", path="/v1/trade", who="token", meaning="Sends an order by hand.")
+TRADE = Route(method="POST", path="/v1/trade", who="token", meaning="Sends an order.")
 ESCROW_CREATE = Route(
     method="POST", path="/v1/escrow/create", who="token", meaning="Opens an escrow."
 )
@@ -67,7 +67,7 @@ ESCROW_CANCEL = Route(
     method="POST",
     path="/v1/escrow/{escrow_id}/cancel",
     who="token",
-    meaning="Takes an escrow back.",
+    meaning="Cancels an escrow.",
 )
 
 ROUTES = (

@@ -1,7 +1,7 @@
-"""settings.json: what the operator tells the agent to do, in the words of the custom resource.
+"""settings.json: the settings of the agent, with the field names of the custom resource.
 
-The operator's resource model extends these classes, so that a field has one name, one bound and one description from
-the manifest to the agent. A change of settings restarts the agents; the trading mode is not here: see control.
+The resource model of the operator extends these classes, so a field has the same name, bounds and description in the
+manifest and in the agent. A change of settings restarts the agents. The trading mode is in control.
 """
 
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ Url = Annotated[str, Field(pattern="^https?://[^/?# @]+(/[^?# @]*)?$", max_lengt
 
 
 class SpecModel(BaseModel):
-    """Base of everything users write: camelCase, immutable, documented by the strings under the fields."""
+    """Base class of all user input: camelCase, immutable, documented by the strings under the fields."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -41,33 +41,33 @@ class Endpoints(SpecModel):
 
 
 class Api(SpecModel):
-    """The Purple Flea services that the agents talk to."""
+    """The Purple Flea services that the agents use."""
 
     dialect: Literal["Seed"] = "Seed"
-    """The HTTP contract that the services speak. Seed is the contract of the published integration page."""
+    """HTTP contract of the services. Seed is the contract of the published integration page."""
     endpoints: Endpoints = Endpoints()
     """Base URLs of the services."""
 
 
 class Trading(SpecModel):
-    """How the agents trade."""
+    """Trading of the agents."""
 
     interval: Duration = "15s"
-    """Time between two looks at the markets, such as 15s (1s to 1h)."""
+    """Time between two reads of the markets, such as 15s (1s to 1h)."""
     order_size: DecimalString = "0.01"
     """Size of one order in units of the market's base currency, as a decimal string."""
     signal_threshold: DecimalString = "0.001"
-    """Strength of the signal from which on an order is sent, as a fraction (0.001 is 0.1 percent)."""
+    """Smallest strength of the signal for an order, as a fraction (0.001 is 0.1 percent)."""
     model_version: Annotated[str, Field(pattern="^[a-zA-Z0-9._-]+$", max_length=63)] = "v1"
-    """Version of the signal model; becomes the tag model_version."""
+    """Version of the signal model, sent as the tag model_version."""
     flatten_on_stop: bool = False
-    """Whether an agent that stops (mode Stopped, or the end of its pod, also in a rolling update) first cancels its
-    resting orders and closes its positions at market price, within half of the pod's grace period. A Halted agent
-    never does."""
+    """If true, an agent that stops first cancels its resting orders and closes its positions at market price, within
+    half of the grace period of the pod. It stops in mode Stopped, and when its pod ends, also in a rolling update. A
+    Halted agent closes no positions."""
 
 
 class Risk(SpecModel):
-    """Limits past which an agent refuses to send an order. Each is checked before every order."""
+    """Limits beyond which an agent refuses to send an order. Each limit is checked before every order."""
 
     max_drawdown_pct: Annotated[int, Field(ge=1, le=100)] = 20
     """Largest fall of the equity from its peak, in percent, before new orders are refused (1 to 100)."""
@@ -76,22 +76,22 @@ class Risk(SpecModel):
     max_order_usd: DecimalString = "1000"
     """Largest notional value of one order in US dollars."""
     max_open_positions: Annotated[int, Field(ge=1, le=100)] = 10
-    """Most positions that may be open at once (1 to 100)."""
+    """Largest number of positions that may be open at the same time (1 to 100)."""
     max_orders_per_minute: Annotated[int, Field(ge=1, le=600)] = 60
-    """Most orders in any 60 seconds (1 to 600)."""
+    """Largest number of orders in any 60 seconds (1 to 600)."""
 
 
 class Faucet(SpecModel):
-    """When the agents claim from the faucet."""
+    """Faucet claims of the agents."""
 
     auto_claim: bool = True
-    """Whether an agent claims when its balance is low, at most once per window of the faucet."""
+    """If true, an agent claims if its balance is low, at most once per window of the faucet."""
     below_usd: DecimalString = "50"
     """Wallet balance in US dollars below which an agent claims."""
 
 
 class Settings(SpecModel):
-    """The whole of settings.json."""
+    """The content of settings.json."""
 
     strategy: Annotated[str, Field(pattern="^[a-z]([a-z0-9_-]*[a-z0-9])?$", max_length=63)]
     """Name of the trading strategy, built in or registered by an entry point of the image."""
@@ -100,8 +100,8 @@ class Settings(SpecModel):
     api: Api = Api()
     """The Purple Flea services."""
     trading: Trading = Trading()
-    """How to trade."""
+    """Trading of the agents."""
     risk: Risk = Risk()
-    """Limits past which no order is sent."""
+    """Limits beyond which no order is sent."""
     faucet: Faucet = Faucet()
-    """When to claim from the faucet."""
+    """Faucet claims."""

@@ -1,25 +1,25 @@
-"""Every span an agent makes by hand (the HTTP ones come from automatic instrumentation).
+"""Every manual span of an agent. HTTP spans come from automatic instrumentation.
 
-It names them; making them is the agent's tracing module.
+The tracing module of the agent creates the spans.
 """
 
 import re
 from dataclasses import dataclass
 
 MEASURED_TAG = "_dd.measured"
-"""Datadog computes trace metrics only from top-level and measured spans; a child span needs this tag set to 1."""
+"""Datadog computes trace metrics only from top-level and measured spans, so a child span needs this tag set to 1."""
 
 EVERY_SPAN = ("agent_id", "strategy")
-"""Tags that every span below carries, besides env, service and version."""
+"""Tags of every span below, in addition to env, service and version."""
 _PART = re.compile(r"\{\w+\}")
 _VALUE = "[A-Za-z0-9]{1,16}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One span kind. `resource` is a format string over the span's tags; measured ones yield trace.<name> metrics.
+    """One kind of span. `resource` is a format string over its tags; measured spans yield trace.<name> metrics.
 
-    A tag with a part in braces stands for one of each value of that part."""
+    A tag name with a part in braces is one tag for each value of that part."""
 
     name: str
     resource: str
@@ -27,10 +27,10 @@ class Span:
     description: str
     measured: bool = True
     is_root: bool = False
-    """Whether it begins a trace of its own, whatever was going on when it began."""
+    """True if it starts a new trace, even inside another span."""
 
     def takes(self, tag: str) -> bool:
-        """Whether the span may carry a tag of this name."""
+        """Return whether the span may have a tag of this name."""
         if tag in self.tags or tag in EVERY_SPAN:
             return True
         return any(re.fullmatch(_PART.sub(_VALUE, name), tag) for name in self.tags if "{" in name)
@@ -40,7 +40,7 @@ INTERVAL = Span(
     name="agent.trading.interval",
     resource="{strategy}",
     tags=("strategy",),
-    description="One pass of the trading loop over all markets: the root of signal, order and fill.",
+    description="One interval of the trading loop over all markets; the root of signals, orders and fills.",
 )
 SIGNAL_COMPUTE = Span(
     name="agent.signal.compute",
@@ -52,13 +52,13 @@ ORDER_EXECUTE = Span(
     name="agent.order.execute",
     resource="{order_type}/{market}/{side}",
     tags=("market", "side", "size", "order_type", "latency_ms", "status_code", "order_id"),
-    description="An order from the journal to its answer.",
+    description="An order, from its write to the journal to its answer.",
 )
 ORDER_SETTLE = Span(
     name="agent.order.settle",
     resource="{order_type}/{market}/{side}",
     tags=("market", "side", "size", "order_type", "order_id"),
-    description="What came of an order that rested, or whose answer was lost: learned later, by asking.",
+    description="Outcome of a resting order, or of an order without an answer, found by a later look-up.",
 )
 WALLET_BALANCE_FETCH = Span(
     name="agent.wallet.balance_fetch",

@@ -1,21 +1,21 @@
-"""Metric and span tags: their names, and what bounds the number of their values.
+"""Metric and span tags: their names, and the bounds on the number of their values.
 
-A tag multiplies custom metrics (one time series per combination of values), so each tag here is either a closed
-set of values or says what limits it. It does not know which metric carries which tag: see metrics.
+A tag multiplies custom metrics (one time series per combination of values), so each tag is either a closed set of
+values or has a bound with its reason. metrics defines which metric has which tag.
 """
 
 from dataclasses import dataclass
 
 OTHER = "other"
-"""The value that stands for everything a closed set does not name."""
+"""Value for everything that is not in a closed set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
     """One tag key.
 
-    `values` is the closed set of allowed values; empty means open, and then `bound` is the most values one
-    agent may produce and `limited_by` says what keeps it there.
+    `values` is the closed set of allowed values. If it is empty, the set is open: `bound` is the largest number of
+    values of one agent, and `limited_by` is the reason for it.
     """
 
     name: str
@@ -26,11 +26,11 @@ class Tag:
 
     @property
     def most_values(self) -> int:
-        """How many values one agent can produce at the most."""
+        """Largest number of values of one agent."""
         return len(self.values) or self.bound
 
     def bounded(self, value: str) -> str:
-        """The value itself where it is allowed, else `other` (Datadog stores tag values in lower case)."""
+        """Return the value in lower case, as Datadog stores it, or `other` if it is not allowed."""
         lowered = value.lower()
         if not self.values or lowered in self.values:
             return lowered
@@ -39,7 +39,7 @@ class Tag:
 
 AGENT_ID = Tag(
     name="agent_id",
-    description="Identity of the agent: the name of its pod, stable over restarts.",
+    description="Identity of the agent: the name of its pod, which a restart does not change.",
     bound=1,
     limited_by="one agent has one identity",
 )
@@ -57,7 +57,7 @@ MARKET = Tag(
 )
 REALIZED = Tag(
     name="realized",
-    description="Whether the profit is booked (true) or still open (false).",
+    description="Whether the profit is realized (true) or unrealized (false).",
     values=("true", "false"),
 )
 ORDER_TYPE = Tag(
@@ -81,7 +81,7 @@ STATUS = Tag(
 )
 ERROR_TYPE = Tag(
     name="error_type",
-    description="Class of the failure; the exact text is in the span and the log.",
+    description="Class of the failure; the full text is in the span and the log.",
     values=("timeout", "connection", "rejected", "rate_limited", "upstream", OTHER),
 )
 MODEL_VERSION = Tag(
@@ -94,14 +94,14 @@ CURRENCY = Tag(
     name="currency",
     description="Currency of the balance, such as usdc.",
     bound=16,
-    limited_by="currencies the wallet holds",
+    limited_by="currencies in the wallet",
 )
 WALLET_TYPE = Tag(
     name="wallet_type", description="Kind of wallet.", values=("trading", "escrow", OTHER)
 )
 ENDPOINT = Tag(
     name="endpoint",
-    # Colons, because a DogStatsD client turns braces into underscores on the way.
+    # Colons, because a DogStatsD client replaces braces by underscores.
     description="Route template of the Purple Flea API call, without ids.",
     values=(
         "/v1/orders",
@@ -124,7 +124,7 @@ METHOD = Tag(
 )
 STATUS_CODE = Tag(
     name="status_code",
-    description="HTTP status code, or 0 where no answer came.",
+    description="HTTP status code, or 0 if there was no answer.",
     values=(
         "0",
         "200",
@@ -149,12 +149,12 @@ SUCCESS = Tag(
 )
 COUNTERPARTY = Tag(
     name="counterparty",
-    description="Class of the escrow counterparty; the exact id is in the span and the log.",
+    description="Class of the escrow counterparty; the full id is in the span and the log.",
     values=("agent", "external", OTHER),
 )
 REASON = Tag(
     name="reason",
-    description="What refused an order: a limit named as in spec.risk, an unsettled order, or the mode.",
+    description="Reason for a refused order: a limit as named in spec.risk, an unsettled order, or the mode.",
     values=(
         "max_drawdown",
         "min_balance",
@@ -175,6 +175,6 @@ SIGNAL = Tag(
 )
 
 EVERY_METRIC = (AGENT_ID, STRATEGY)
-"""Tags that every metric of an agent carries, besides env, service and version."""
+"""Tags of every metric of an agent, in addition to env, service and version."""
 UNIFIED = ("env", "service", "version")
-"""Unified service tags: on everything an agent sends, put there by the Datadog libraries and the node agent."""
+"""Unified service tags, which the Datadog libraries and the node agent add to all telemetry of an agent."""

@@ -197,11 +197,11 @@ class StatusAnswer(Body):
     drawdown_pct: Decimal
     balance_usd: Decimal
     orders: dict[str, int]
-    """Orders in the journal (of the last 31 days) by status; `written` ones have an unknown outcome."""
+    """Orders in the journal (of the last 31 days) by status; the outcome of `written` orders is unknown."""
     today: TodayAnswer
     """The counters of the day."""
     escrows: dict[str, int]
-    """Escrows in the journal by status; `written` ones have an unknown outcome."""
+    """Escrows in the journal by status; the outcome of `written` escrows is unknown."""
     telemetry_dropped: int
     """Packets, traces and log lines that could not be sent."""
     telemetry_dropped_by_signal: dict[str, int]

@@ -53,7 +53,7 @@ class ProblemBody(BaseModel):
     code: str
 
 
-class Problem(Exception):  # noqa: N818 - named by what it means
+class Problem(Exception):  # noqa: N818 - the name states the meaning
     """An error answer; `code` is its machine-readable name."""
 
     def __init__(

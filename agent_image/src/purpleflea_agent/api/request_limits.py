@@ -1,4 +1,4 @@
-"""Limits on what a client may use: connections, time and size of a request.
+"""Limits for clients: number of connections, time and size of a request.
 
 uvicorn 0.54 waits without limit for a request that has begun. The content of a request is not checked here.
 """
@@ -35,7 +35,7 @@ class TimeoutProtocol(H11Protocol):
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Stop the timer while a request is served, and start it when the next one is due."""
+        """Stop the timer while a request is served, and start it when the next request is due."""
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
             self._start_head_timer()

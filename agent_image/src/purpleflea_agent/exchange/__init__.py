@@ -1,4 +1,4 @@
 """Access to the Purple Flea services.
 
-`port` defines what the agent needs of an exchange. Each dialect of the services is one folder with an adapter: `seed`.
+`port` is the interface that the agent uses. Each dialect of the services is a folder with an adapter: `seed`.
 """

@@ -1,4 +1,4 @@
-"""Errors of the exchange, by what the caller may conclude from them.
+"""Errors of the exchange, grouped by the conclusion that the caller may draw.
 
 ExchangeError
 |- NeverSent        the request was not sent: it had no effect
@@ -25,17 +25,17 @@ class ExchangeError(Exception):
 
     @property
     def concerns_only_this_request(self) -> bool:
-        """Whether another request may succeed: a 4xx status other than 429 is about the request that was sent."""
+        """True if another request may succeed: a 4xx status other than 429 is about the request that was sent."""
         return self.status is not None and 400 <= self.status < 500 and self.status != 429
 
 
-class NeverSent(ExchangeError):  # noqa: N818 - named by what it means
+class NeverSent(ExchangeError):  # noqa: N818 - the name states the meaning
     """No connection was made."""
 
     error_type = "connection"
 
 
-class Refused(ExchangeError):  # noqa: N818 - named by what it means
+class Refused(ExchangeError):  # noqa: N818 - the name states the meaning
     """The exchange refused the request with a 4xx status and a problem document in its own form."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Refused(ExchangeError):  # noqa: N818 - named by what it means
         self.error_type = "rate_limited" if status == 429 else "rejected"
 
 
-class OutcomeUnknown(ExchangeError):  # noqa: N818 - named by what it means
+class OutcomeUnknown(ExchangeError):  # noqa: N818 - the name states the meaning
     """The request was sent, and its effect is unknown: timeout, reset, 5xx, or an answer from something else."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The trade journal: what the agent is about to do, on disk before it is done, and the outcome.
+"""The trade journal: orders and escrows, on disk before they are sent, and their outcome.
 
 `Journal` is the interface of the event loop. The other modules are the tables of the SQLite file, each used in the
 thread of the journal only; `migrations` is the only place that creates or changes tables.

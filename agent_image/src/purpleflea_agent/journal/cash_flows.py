@@ -2,7 +2,7 @@
 
 An escrow that was paid is not a loss, and money of the faucet is not a gain, so drawdown is measured on the equity
 less all such flows. An answer of the exchange may be older than a recorded flow, or contain a flow that is not
-recorded yet. The sum of flows that brings the equity closest to the previous one is the one that it contains.
+recorded yet. So the equity is taken to contain the sum of flows that brings it closest to the previous equity.
 The store owns the open file, its transactions and its thread.
 """
 

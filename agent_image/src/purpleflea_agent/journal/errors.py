@@ -11,7 +11,7 @@ class JournalError(Exception):
     """The journal cannot be opened or written."""
 
 
-class JournalTooNew(JournalError):  # noqa: N818 - named by what it means
+class JournalTooNew(JournalError):  # noqa: N818 - the name states the meaning
     """The schema of the journal is newer than this agent supports. The file was not changed."""
 
     def __init__(self, path: Path, *, found: int, supported: int) -> None:

@@ -1,6 +1,6 @@
 """The escrows of the journal: each is written before it is opened, and each state is recorded once.
 
-An answer and a later look-up may both report the same change. Only the first one changes the row and returns True, so
+An answer and a later look-up may both report the same change. Only the first call changes the row and returns True, so
 the caller that gets True reports the change. The store owns the open file, its transactions and its thread.
 """
 
@@ -29,7 +29,7 @@ class EscrowEntry:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether its outcome is unknown."""
+        """True if its outcome is unknown."""
         return self.status == WRITTEN
 
     @property
@@ -103,7 +103,7 @@ class EscrowTable:
     def uncertain_amounts(self) -> list[Decimal]:
         """Return the amounts that may have moved without a record.
 
-        An escrow of unknown outcome may be paid (negative), an open one may have been returned (positive).
+        An escrow of unknown outcome may be paid (negative), an open escrow may have been returned (positive).
         """
         rows = self._rows(
             "SELECT amount_usd, status FROM escrows WHERE status IN (?, ?)", WRITTEN, OPEN
@@ -116,7 +116,7 @@ class EscrowTable:
         return _entry(rows[0]) if rows else None
 
     def unfinished(self) -> list[EscrowEntry]:
-        """Return escrows of unknown outcome and open ones, oldest first."""
+        """Return open escrows and escrows of unknown outcome, oldest first."""
         rows = self._rows(
             "SELECT * FROM escrows WHERE status IN (?, ?) ORDER BY written_at", WRITTEN, OPEN
         )

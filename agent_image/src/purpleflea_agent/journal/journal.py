@@ -143,7 +143,7 @@ class Journal:
         return await self._run(self._store.escrows.entry, idempotency_key)
 
     async def unfinished_escrows(self) -> list[EscrowEntry]:
-        """Return escrows of unknown outcome and open ones, oldest first."""
+        """Return open escrows and escrows of unknown outcome, oldest first."""
         return await self._run(self._store.escrows.unfinished)
 
     async def escrow_counts(self) -> dict[str, int]:

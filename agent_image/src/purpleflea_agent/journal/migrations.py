@@ -1,6 +1,6 @@
 """The schema of the journal: an ordered list of migrations, and the version of a file (PRAGMA user_version).
 
-A new column is one more entry at the end of the list. An entry that was released is never changed, because journals
+A new column is a new entry at the end of the list. An entry that was released is never changed, because journals
 that have its version do not run it again. Each migration and its version number are one transaction, so a process
 that is killed leaves the former version. It reads and writes no rows of its own.
 """

@@ -21,7 +21,7 @@ DELETE FROM orders WHERE idempotency_key IN (
     ORDER BY written_at LIMIT 2
 )
 """
-"""Delete two for each new one, so that the journal shrinks to its size in a month and no write takes long."""
+"""Delete two orders for each new order, so that the journal shrinks to its size in a month and no write takes long."""
 ZERO = Decimal(0)
 
 
@@ -37,12 +37,12 @@ class OrderEntry:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether its outcome is unknown."""
+        """True if its outcome is unknown."""
         return self.status == WRITTEN
 
     @property
     def is_resting(self) -> bool:
-        """Whether it is an open limit order at the exchange."""
+        """True if it is an open limit order at the exchange."""
         return self.status == OrderStatus.OPEN.value
 
 

@@ -1,7 +1,7 @@
 """The open SQLite file of the journal, and the transactions that change several of its tables.
 
-WAL mode with synchronous=FULL: a write that returned survives a power cut. Everything here is synchronous and for one
-thread at a time; the event loop uses journal.Journal.
+WAL mode with synchronous=FULL: a write that returned survives a power cut. All calls are
+synchronous and from one thread at a time; the event loop uses journal.Journal.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Metric points between two flushes: a point costs one append, and a thread of its own passes points to the client.
+"""Metric points between two flushes: a point costs one append, and a background thread passes points to the client.
 
 Counts are summed, a gauge keeps its last value, and a distribution keeps every sample. Many samples share one line of
 the protocol. The client of datadog aggregates too, but costs three times as much per point. dogstatsd checks tags.

@@ -1,7 +1,7 @@
 """The only path of a metric out of the process: a long-lived, buffered DogStatsD client behind the contract.
 
 It checks names and bounds values by the contract. It never blocks and never raises because of the network; data that
-cannot be sent is counted. metrics decides what is measured, and when.
+cannot be sent is counted. The module metrics decides when a metric is sent.
 """
 
 import logging
@@ -31,7 +31,7 @@ Value = float | Decimal
 _has_warned = False
 
 
-class ContractViolation(ValueError):  # noqa: N818 - named by what it means
+class ContractViolation(ValueError):  # noqa: N818 - the name states the meaning
     """A metric was sent with tags that it does not have in the contract, which is a defect in the code."""
 
 
@@ -67,7 +67,7 @@ class Emitter:
 
     @property
     def has_receiver(self) -> bool:
-        """Whether metrics are sent."""
+        """True if metrics are sent."""
         return self._client is not None
 
     def send(self, metric: Metric, value: Value = 1, /, **tag_values: str) -> None:

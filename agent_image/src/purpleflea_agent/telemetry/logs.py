@@ -264,8 +264,8 @@ def _log_uncaught_in_a_thread(args: threading.ExceptHookArgs) -> None:
 
 
 def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
-    what = args.err_msg or "Exception ignored in"
+    title = args.err_msg or "Exception ignored in"
     error = args.exc_value or args.exc_type()
     logging.getLogger("purpleflea.agent").error(
-        "%s: %s", what, _text(args.object), exc_info=(args.exc_type, error, args.exc_traceback)
+        "%s: %s", title, _text(args.object), exc_info=(args.exc_type, error, args.exc_traceback)
     )

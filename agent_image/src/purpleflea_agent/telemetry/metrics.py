@@ -111,7 +111,7 @@ def record_api_call(endpoint: str, method: str, status_code: int) -> None:
 
 
 def record_escrow_transaction(counterparty: str, status: str, amount_usd: Value = 0) -> None:
-    """Count an escrow transaction by its new state, and record the amount of a completed one."""
+    """Count an escrow transaction by its new state, and record the amount of a completed transaction."""
     counterparty_tag = tag_cardinality.counterparty_class(counterparty)
     emitter().send(contract.ESCROW_TRANSACTIONS, counterparty=counterparty_tag, status=status)
     if status == "completed" and amount_usd > 0:

@@ -49,7 +49,7 @@ class Account:
 
     @property
     def is_known(self) -> bool:
-        """Whether the account was read since the start."""
+        """True if the account was read since the start."""
         return self._refreshed_at is not None
 
     @property
@@ -75,7 +75,7 @@ class Account:
         return frozenset(reported | {market for market, position in tracked if position.size})
 
     def safe_close_size(self, market: str) -> Decimal:
-        """Return the signed size of a position that can be closed without opening another one."""
+        """Return the signed size of a position that can be closed without opening another position."""
         tracked = self._reconciliation.positions.get(market)
         if tracked is None:
             return Decimal(0)

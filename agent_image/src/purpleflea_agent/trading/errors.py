@@ -1,7 +1,7 @@
-"""Why an order or an escrow was not completed, by what the caller may conclude from it."""
+"""Errors of orders and escrows, grouped by the conclusion that the caller may draw."""
 
 
-class OrderRefused(Exception):  # noqa: N818 - named by what it means
+class OrderRefused(Exception):  # noqa: N818 - the name states the meaning
     """The agent does not send the order; nothing was written or sent."""
 
     def __init__(self, reason: str) -> None:
@@ -9,13 +9,13 @@ class OrderRefused(Exception):  # noqa: N818 - named by what it means
         self.reason = reason
 
 
-class OrderRejected(Exception):  # noqa: N818 - named by what it means
+class OrderRejected(Exception):  # noqa: N818 - the name states the meaning
     """The exchange accepted the request and rejected the order."""
 
     error_type = "rejected"
 
 
-class OrderUnsettled(Exception):  # noqa: N818 - named by what it means
+class OrderUnsettled(Exception):  # noqa: N818 - the name states the meaning
     """The order was sent and its outcome is unknown; the agent keeps looking it up."""
 
     error_type = "timeout"
@@ -24,12 +24,12 @@ class OrderUnsettled(Exception):  # noqa: N818 - named by what it means
         super().__init__(f"the outcome of the order {idempotency_key} is not known yet")
 
 
-class EscrowUnsettled(Exception):  # noqa: N818 - named by what it means
+class EscrowUnsettled(Exception):  # noqa: N818 - the name states the meaning
     """The escrow was sent and its outcome is unknown; the agent keeps looking it up."""
 
     def __init__(self, idempotency_key: str) -> None:
         super().__init__(f"the outcome of the escrow {idempotency_key} is not known yet")
 
 
-class KeyReused(Exception):  # noqa: N818 - named by what it means
+class KeyReused(Exception):  # noqa: N818 - the name states the meaning
     """The idempotency key belongs to another order or escrow."""

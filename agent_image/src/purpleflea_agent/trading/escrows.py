@@ -1,8 +1,8 @@
 """Escrows: opened, released and canceled here, written to the journal, and followed until each reaches its end.
 
-As for orders, an escrow is written before it is sent, and one without a usable answer is looked up by its idempotency
-key and never sent again. Open escrows are looked up after a restart and every minute, so changes by the counterparty
-are recorded too. While the agent is Halted no money leaves, but an escrow can still be canceled.
+As for orders, an escrow is written before it is sent. Without a usable answer it is looked up by its idempotency key
+and never sent again. Open escrows are looked up after a restart and every minute, so changes by the counterparty are
+recorded too. While the agent is Halted no money leaves, but an escrow can still be canceled.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class EscrowManager:
 
     @property
     def is_sending(self) -> bool:
-        """Whether money is being sent, or is about to be."""
+        """True if money is being sent, or is about to be."""
         return bool(self._sending or self._releasing)
 
     async def create(self, request: EscrowRequest) -> Escrow:
@@ -97,7 +97,7 @@ class EscrowManager:
         return await self._change(escrow_id, spans.ESCROW_CANCEL, self._exchange.cancel_escrow)
 
     async def settle_unfinished(self) -> None:
-        """Look up the escrows of unknown outcome, and the open ones whose look-up is due."""
+        """Look up the escrows of unknown outcome, and the open escrows whose look-up is due."""
         await self.settle_sent()
         entries = await self._journal.unfinished_escrows()
         open_ids = [entry.escrow_id for entry in entries if entry.escrow_id]

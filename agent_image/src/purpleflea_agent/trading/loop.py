@@ -66,12 +66,12 @@ class TradingLoop:
 
     @property
     def is_running(self) -> bool:
-        """Whether the loop runs; false before its start and after its end."""
+        """True if the loop runs; false before its start and after its end."""
         return self._is_running
 
     @property
     def is_stopping(self) -> bool:
-        """Whether `stop` was called."""
+        """True if `stop` was called."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
@@ -92,7 +92,7 @@ class TradingLoop:
             self._is_running = False
 
     async def trade_once(self) -> None:
-        """Trade one interval over all markets; only a completed one sends a heartbeat."""
+        """Trade one interval over all markets; only a completed interval sends a heartbeat."""
         is_completed = False
         with tracing.span(spans.INTERVAL) as span:
             try:

@@ -69,7 +69,7 @@ class OrderManager:
 
     @property
     def is_sending(self) -> bool:
-        """Whether an order is being sent, or is about to be."""
+        """True if an order is being sent, or is about to be."""
         return self._is_sending
 
     async def find_by_key(self, request: OrderRequest) -> Order | None:

@@ -2,7 +2,7 @@
 
 A report that equals an earlier one is only old: it may lack our last fills. Any other difference is a trade of
 another client, or an even older report. It is trusted once it has not changed for as long as a missing order is
-looked up. To close a position twice would open one, so until then the smaller of both sizes is closed.
+looked up. Closing a position twice would open a new position, so until then the smaller of both sizes is closed.
 """
 
 import time

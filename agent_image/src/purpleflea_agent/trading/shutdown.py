@@ -1,8 +1,9 @@
 """Orderly shutdown, for the mode Stopped and for the end of the process.
 
-The agent settles what is in flight. If the user asks for it, it also cancels resting orders and closes positions. The
-time is bounded: work that is incomplete at the deadline stays in the journal or open at the exchange, is reported, and
-is retried while the process lives. ControlFile acknowledges the mode and decides whether positions may be closed.
+The agent settles orders and escrows that are in flight. If the user asks for it, it also cancels resting orders and
+closes positions. The time is bounded. Work that is incomplete at the deadline stays in the journal or open at the
+exchange, is reported, and is retried while the process lives. ControlFile acknowledges the mode and decides if
+positions may be closed.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from purpleflea_agent.trading.escrows import EscrowManager
 from purpleflea_agent.trading.order_manager import OrderManager
 
 RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)
-"""Delays between the attempts before the deadline; the last one repeats."""
+"""Delays between the attempts before the deadline; the last delay repeats."""
 WATCH_INTERVAL_S = 0.25
 RETRY_INTERVAL_S = 5.0
 """Time between attempts after the deadline."""
@@ -55,11 +56,11 @@ class Shutdown:
         # Two attempts at the same time would each set the result.
         self._lock = asyncio.Lock()
         self.is_drained = False
-        """Whether the attempts ended: everything is done, or the deadline has passed."""
+        """True if the attempts ended: everything is done, or the deadline has passed."""
         self.incomplete: str | None = None
         """Description of the work that was not done before the deadline."""
         self.flattened: bool | None = None
-        """Whether no position and no resting order is left; None if that was not requested or is not known yet."""
+        """True if no position and no resting order is left; None if that was not requested or is not known yet."""
         self._last_attempt = 0.0
 
     async def watch(self) -> None:
@@ -118,7 +119,7 @@ class Shutdown:
         self._last_attempt = self._monotonic()
 
     async def _attempt(self, *, flatten: bool) -> str | None:
-        """Do all steps once; return a description of what is incomplete, or None.
+        """Do all steps once; return a description of the work that is incomplete, or None.
 
         Every step is tried, even if an earlier one failed: an order that cannot be canceled must not keep a position
         open.
@@ -142,7 +143,9 @@ class Shutdown:
         for market in sorted(self._account.open_markets) if refresh_error is None else ():
             try:
                 await self._orders.close_position(market)
-            except Refused as error:  # concerns this market; another one can still be closed
+            except (
+                Refused
+            ) as error:  # concerns this market only; another position can still be closed
                 texts.append(error.in_public)
             except (ExchangeError, JournalError, OrderRefused, OrderUnsettled) as error:
                 texts.append(_public_text(error))

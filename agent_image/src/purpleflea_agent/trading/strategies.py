@@ -1,6 +1,6 @@
 """Strategies: from closing prices to the strength and direction of a signal. Pure.
 
-To add one, write a function and add it to BUILT_IN, or install a package with an entry point of the group
+To add a strategy, write a function and add it to BUILT_IN, or install a package with an entry point of the group
 `purpleflea.strategies` whose function has the same signature. sizing decides how much is traded on a signal.
 """
 
@@ -16,7 +16,7 @@ Strategy = Callable[[Sequence[Decimal]], Decimal]
 """Positive if the price should rise, negative if it should fall, zero for no signal. A fraction of the price."""
 
 
-class UnknownStrategy(Exception):  # noqa: N818 - named by what it means
+class UnknownStrategy(Exception):  # noqa: N818 - the name states the meaning
     """No strategy has this name, or it cannot be loaded; the text lists the names, or has the error."""
 
 
@@ -39,7 +39,7 @@ BUILT_IN: Mapping[str, Strategy] = {"momentum": momentum, "mean_reversion": mean
 
 
 def find(name: str) -> Strategy:
-    """Return the strategy of a name; an entry point takes precedence over a built-in one."""
+    """Return the strategy of a name; an entry point takes precedence over a built-in strategy."""
     registered = metadata.entry_points(group=ENTRY_POINTS)
     if name in registered.names:
         return _load(registered[name])

@@ -128,16 +128,16 @@ def agent_with_status(uid, telemetry, replicas):
 
 def test_agents_are_counted_once_when_they_change_or_are_deleted():
     totals = FleetTotals()
-    totals.note(agent_with_status("a", "True", 3))
-    totals.note(agent_with_status("b", "False", 2))
-    totals.note(an_agent("c", uid="c"))
+    totals.upsert(agent_with_status("a", "True", 3))
+    totals.upsert(agent_with_status("b", "False", 2))
+    totals.upsert(an_agent("c", uid="c"))
     assert (len(totals), totals.replicas, totals.ready, totals.observed) == (3, 5, 2, 3)
-    totals.note(agent_with_status("b", "True", 2))
+    totals.upsert(agent_with_status("b", "True", 2))
     assert totals.observed == 5
     assert +totals.conditions == {("TelemetryReady", "True"): 2}
-    totals.drop("a")
-    totals.drop("a")
-    totals.keep_only(["c"])
+    totals.delete("a")
+    totals.delete("a")
+    totals.prune(["c"])
     assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
@@ -155,8 +155,8 @@ def sources(totals):
 
 def test_metrics_export_counters_and_gauges():
     metrics, totals = Metrics(version="1.2.3"), FleetTotals()
-    totals.note(agent_with_status("a", "True", 3))
-    totals.note(agent_with_status("b", "False", 1))
+    totals.upsert(agent_with_status("a", "True", 3))
+    totals.upsert(agent_with_status("b", "False", 1))
     metrics.register_gauges(sources(totals))
     metrics.count_request("patch", "configmaps", "201")
     metrics.observe_reconcile("done", 0.02)
