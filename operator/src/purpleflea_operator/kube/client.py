@@ -48,7 +48,7 @@ class HttpKubeClient:
     ) -> tuple[list[Manifest], str]:
         """Return all objects of a kind in the watch scope, and the resource version of the list.
 
-        If there is a list per namespace, the version is the lowest one.
+        If there is a list per namespace, the version is the lowest of all.
         """
         manifests: list[Manifest] = []
         versions = []
@@ -134,7 +134,7 @@ class HttpKubeClient:
             response = await self._request("DELETE", ref.path, body=body)
         except errors.NotFound:
             return True
-        # A terminating object is returned itself, a deleted one as a Status.
+        # The response is the object if it is terminating, and a Status if it is deleted.
         return response.get("kind") == "Status"
 
     async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
@@ -175,10 +175,10 @@ class HttpKubeClient:
                     raise errors.from_response(
                         response.status, _message(payload), response.headers.get("Retry-After")
                     )
-                body_object = orjson.loads(payload)
-                if not isinstance(body_object, dict):
+                result = orjson.loads(payload)
+                if not isinstance(result, dict):
                     raise errors.Unavailable("the response is not a JSON object")
-                return body_object
+                return result
         except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
             raise errors.Unavailable(f"{type(error).__name__}: {error}") from error
 

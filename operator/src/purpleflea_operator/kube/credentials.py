@@ -60,9 +60,7 @@ def credentials() -> kopf.ConnectionInfo:
         NotConnectedError: There is neither a ServiceAccount nor a usable kubeconfig.
     """
     tried = os.environ.get("KUBECONFIG", "~/.kube/config")
-    missing = (
-        f"no cluster: not in a pod, and no kubeconfig at {tried}; set KUBECONFIG to the path of one"
-    )
+    missing = f"no cluster: not in a pod, and no kubeconfig at {tried}; set KUBECONFIG to the path of a kubeconfig"
     try:
         settings = kopf.OperatorSettings()
         info = kopf.login_with_service_account(
@@ -74,7 +72,7 @@ def credentials() -> kopf.ConnectionInfo:
         cause = " ".join(str(error).split())
         raise NotConnectedError(
             f"the kubeconfig cannot be read: {type(error).__name__}: {cause}; correct {tried}, "
-            "or set KUBECONFIG to the path of another one"
+            "or set KUBECONFIG to the path of another kubeconfig"
         ) from error
     if info is None:
         raise NotConnectedError(missing)

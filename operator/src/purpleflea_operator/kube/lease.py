@@ -56,7 +56,7 @@ class LeaseRequests(Protocol):
         """Create an object. Raises Conflict if it exists."""
 
     async def replace(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
-        """Replace the version that the manifest names. Raises Conflict if there is a newer one."""
+        """Replace the version that the manifest names. Raises Conflict if a newer version exists."""
 
 
 class LeaseClient:

@@ -77,7 +77,7 @@ class ObjectCache:
         return uid in self._tombstones or (known is not None and _version(manifest) < known.version)
 
     def put(self, manifest: Manifest) -> bool:
-        """Store `manifest`. Return False if this version or a newer one is known, or the object is deleted."""
+        """Store `manifest`. Return False if this or a newer version is known, or the object is deleted."""
         kind, uid = manifest["kind"], Uid(manifest["metadata"]["uid"])
         known = self._objects[kind].get(uid)
         version = _version(manifest)

@@ -20,7 +20,7 @@ class KubeClient(Protocol):
     ) -> tuple[list[Manifest], str]:
         """Return all objects of a kind in the watch scope, and the resource version of the list.
 
-        If there is a list per namespace, the version is the lowest one.
+        If there is a list per namespace, the version is the lowest of all.
         """
 
     async def apply(self, manifest: Manifest) -> Manifest:
