@@ -37,7 +37,7 @@ class Api(settings.Api):
 
 
 class Trading(settings.Trading):
-    """How the agents trade, and if they may trade."""
+    """Trading of the agents, and the trading mode."""
 
     mode: Mode = Mode.ACTIVE
     """Active, Halted or Stopped (default Active). Active: the agents trade. Halted: the agents run but send no new
@@ -67,13 +67,13 @@ class AgentSpec(SpecModel):
     api: Api
     """The Purple Flea services and the key for them."""
     trading: Trading = Trading()
-    """How the agents trade."""
+    """Trading of the agents, and the trading mode."""
     risk: settings.Risk = settings.Risk()
     """Risk limits. An agent rejects an order that exceeds one of them."""
     faucet: settings.Faucet = settings.Faucet()
     """When the agents claim from the faucet."""
     datadog: Datadog = Datadog()
-    """How the agents are observed in Datadog."""
+    """Telemetry of the agents in Datadog."""
     storage: Storage | None = None
     """The volume of the trade journal."""
     pod: Pod = Pod()

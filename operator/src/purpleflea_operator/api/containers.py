@@ -110,7 +110,7 @@ class SecurityContext(SpecModel):
     run_as_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
     """Group id (1 to 2147483647). If it is not set, the group id of the agent is used (10001)."""
     read_only_root_filesystem: bool = True
-    """Whether the container can write only to its volumes (default true)."""
+    """If true, the container can write only to its volumes (default true)."""
     privileged: Literal[False] = False
     """Always false, because a privileged container violates Pod Security "restricted"."""
     allow_privilege_escalation: Literal[False] = False

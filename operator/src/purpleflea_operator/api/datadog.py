@@ -12,26 +12,26 @@ class Apm(SpecModel):
     """Traces and profiles of the agents."""
 
     enabled: bool = True
-    """Whether the agents send traces (default true)."""
+    """If true, the agents send traces (default true)."""
     sample_rate: (
         Annotated[str, Field(pattern="^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$", max_length=8)] | None
     ) = None
     """Share of the traces that are kept, as a decimal string from 0 to 1, such as 0.25. If it is not set, the node
     agent selects the share."""
     runtime_metrics: bool = False
-    """Whether the agents send metrics of their Python runtime, runtime.python.* (default false)."""
+    """If true, the agents send metrics of their Python runtime, runtime.python.* (default false)."""
     profiling: bool = False
-    """Whether the agents are profiled continuously, which costs a few percent of CPU (default false)."""
+    """If true, the agents are profiled continuously, which costs a few percent of CPU (default false)."""
 
 
 class Logs(SpecModel):
     """Collection of the agents' logs."""
 
     enabled: bool = True
-    """Whether the node agent collects the logs (default true). If false, it does not collect them, even if it collects
+    """If true, the node agent collects the logs (default true). If false, it does not collect them, even if it collects
     the logs of all other containers."""
     mask_secrets: bool = True
-    """Whether the node agent masks API keys and private keys (default true). The agents mask their own log lines; this
+    """If true, the node agent masks API keys and private keys (default true). The agents mask their own log lines; this
     setting also masks the lines of their libraries."""
 
 
@@ -39,7 +39,7 @@ class Check(SpecModel):
     """The Agent check `purpleflea_agent`, run by the Datadog node agent."""
 
     enabled: bool = False
-    """Whether the node agent requests the status of each agent, which also detects an agent that sends no telemetry
+    """If true, the node agent requests the status of each agent, which also detects an agent that sends no telemetry
     (default false). The check costs custom metrics, and it must be installed in the node agent (Helm:
     datadog.checksd)."""
     interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
@@ -50,7 +50,7 @@ class OpenMetrics(SpecModel):
     """Datadog's check `openmetrics`, run by the Datadog node agent on the agents' /metrics."""
 
     enabled: bool = False
-    """Whether the node agent also reads /metrics of each agent, as purpleflea.agent_... (default false). Metrics that
+    """If true, the node agent also reads /metrics of each agent, as purpleflea.agent_... (default false). Metrics that
     agents send through DogStatsD are then stored and charged twice. This setting is for images that only expose
     Prometheus metrics."""
     interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
@@ -76,9 +76,9 @@ class Datadog(SpecModel):
     tags: Annotated[dict[str, TagValue], Field(max_length=16)] = {}
     """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16)."""
     connection: Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"] = "Auto"
-    """How agents reach the Datadog node agent (default Auto). HostIP: a port of the node. Service: the node-local
-    Service. Socket: UNIX sockets in a folder of the node, which Pod Security levels baseline and restricted forbid.
-    CSI: the sockets through Datadog's CSI driver, which every level allows. Auto: the first of these that the
+    """Connection of the agents to the Datadog node agent (default Auto). HostIP: a port of the node. Service: the
+    node-local Service. Socket: UNIX sockets in a folder of the node, which Pod Security levels baseline and restricted
+    forbid. CSI: the sockets through Datadog's CSI driver, which every level allows. Auto: the first of these that the
     installation offers; agents keep it as long as it is offered. Disabled: the agents send no telemetry. If the
     connection is not available, the condition TelemetryReady reports the reason."""
     apm: Apm = Apm()
@@ -86,7 +86,7 @@ class Datadog(SpecModel):
     logs: Logs = Logs()
     """Collection of the agents' logs."""
     legacy_histograms: bool = False
-    """Whether latencies and amounts are sent as histograms instead of distributions, for older dashboards (default
+    """If true, latencies and amounts are sent as histograms instead of distributions, for older dashboards (default
     false). A histogram has percentiles per host only, and other names, such as agent.order.latency_ms.95percentile."""
     check: Check = Check()
     """The Agent check of the agents' status."""

@@ -18,7 +18,7 @@ class KeyRef(SpecModel):
     key: DataKey
     """Key whose value is used."""
     optional: Flag = None
-    """Whether the container starts if the object or the key does not exist (default false)."""
+    """If true, the container starts even if the object or the key does not exist (default false)."""
 
 
 class FieldRef(SpecModel):
@@ -71,7 +71,7 @@ class NameRef(SpecModel):
     name: DnsName
     """Name of the Secret or ConfigMap."""
     optional: Flag = None
-    """Whether the container starts if the object or the key does not exist (default false)."""
+    """If true, the container starts even if the object or the key does not exist (default false)."""
 
 
 class VariablesFrom(SpecModel):

@@ -99,8 +99,8 @@ class Pod(SpecModel):
     service_account: ServiceAccount | None = None
     """If it is set, the operator creates a ServiceAccount for this agent only. The value {} is sufficient."""
     automount_service_account_token: bool = False
-    """Whether the pods get a token for the Kubernetes API (default false). Agents need no token, but a sidecar may need
-    one."""
+    """If true, the pods get a token for the Kubernetes API (default false). Agents need no token, but a sidecar may
+    need one."""
     labels: Annotated[dict[QualifiedName, LabelValue], Field(max_length=32)] = {}
     """Additional labels of the pods (at most 32)."""
     annotations: Annotated[

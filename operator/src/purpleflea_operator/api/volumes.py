@@ -48,7 +48,7 @@ class SecretVolume(SpecModel):
     default_mode: FileMode | None = None
     """Permissions of the files as a decimal number (0 to 511; Kubernetes defaults to 420)."""
     optional: Flag = None
-    """Whether the pod starts if the object or a key does not exist (default false)."""
+    """If true, the pod starts even if the object or a key does not exist (default false)."""
 
 
 class ConfigMapVolume(SpecModel):
@@ -61,7 +61,7 @@ class ConfigMapVolume(SpecModel):
     default_mode: FileMode | None = None
     """Permissions of the files as a decimal number (0 to 511; Kubernetes defaults to 420)."""
     optional: Flag = None
-    """Whether the pod starts if the object or a key does not exist (default false)."""
+    """If true, the pod starts even if the object or a key does not exist (default false)."""
 
 
 class EmptyDir(SpecModel):
@@ -80,7 +80,7 @@ class ClaimVolume(SpecModel):
     claim_name: DnsName
     """Name of the PersistentVolumeClaim."""
     read_only: Flag = None
-    """Whether the volume is mounted read-only (default false)."""
+    """If true, the volume is mounted read-only (default false)."""
 
 
 class Token(SpecModel):
@@ -123,7 +123,7 @@ class CsiVolume(SpecModel):
     driver: DnsName
     """Name of the driver."""
     read_only: Flag = None
-    """Whether the volume is mounted read-only (default false)."""
+    """If true, the volume is mounted read-only (default false)."""
     volume_attributes: Annotated[
         dict[str, Annotated[str, Field(max_length=253)]] | None, Field(max_length=16), OrNone
     ] = None
@@ -163,4 +163,4 @@ class Mount(SpecModel):
     sub_path: Annotated[str | None, Field(pattern="^([^/].*)?$", max_length=253), OrNone] = None
     """Path in the volume. A file that is mounted with subPath does not follow changes of its Secret or ConfigMap."""
     read_only: Flag = None
-    """Whether the container may only read the volume (default false)."""
+    """If true, the container may only read the volume (default false)."""

@@ -102,7 +102,7 @@ def _is_reserved_container(name: str) -> bool:
 
 
 def _is_reserved_path(path: str) -> bool:
-    """Whether a mount at `path` hides a folder of the operator, or is inside of such a folder."""
+    """Return True if a mount at `path` hides a folder of the operator, or is inside of such a folder."""
     mount = PurePosixPath(path)
     return any(
         mount.is_relative_to(reserved) or PurePosixPath(reserved).is_relative_to(mount)

@@ -25,7 +25,7 @@ MAX_INVALID_VALUES = 5
 
 
 class ConnectionMode(StrEnum):
-    """How agents reach the node agent, in the sequence in which `Auto` prefers them."""
+    """Types of connection to the node agent, in the sequence in which `Auto` prefers them."""
 
     HOST_IP = "HostIP"
     SERVICE = "Service"
@@ -67,12 +67,12 @@ class Connection:
 
     @property
     def supports_metrics(self) -> bool:
-        """Whether the connection has an address for metrics."""
+        """Return True if the connection has an address for metrics."""
         return bool(self.dogstatsd_port or self.dogstatsd_socket)
 
     @property
     def supports_traces(self) -> bool:
-        """Whether the connection has an address for traces."""
+        """Return True if the connection has an address for traces."""
         return bool(self.apm_port or self.apm_socket)
 
 
@@ -87,7 +87,7 @@ class Constraints:
     current: Connection | None = None
     """The connection that was injected last."""
     waits_for_node_agent: bool = False
-    """Whether an agent without a connection waits for one instead of trading (whenMissing: Hold)."""
+    """True if an agent without a connection waits for one instead of trading (whenMissing: Hold)."""
 
     @property
     def retained(self) -> Connection | None:
@@ -153,12 +153,12 @@ def _assumed(requested: RequestedConnection) -> Connection:
 
 
 def receives_metrics(agent: NodeAgent, connection: Connection) -> bool:
-    """Whether the node agent receives metrics that agents on its node send through the connection."""
+    """Return True if the node agent receives metrics that agents on its node send through the connection."""
     return _matching_offer(agent, connection) is not None
 
 
 def receives_traces(agent: NodeAgent, connection: Connection) -> bool:
-    """Whether the node agent receives traces that agents on its node send through the connection."""
+    """Return True if the node agent receives traces that agents on its node send through the connection."""
     offer = _matching_offer(agent, connection)
     return (
         offer is not None
@@ -247,7 +247,7 @@ def _socket(agent: NodeAgent, mode: ConnectionMode) -> Connection:
 def _is_allowed(
     connection: Connection, security: PodSecurity, requested: RequestedConnection
 ) -> bool:
-    """Whether the namespace allows the connection: a socket needs a hostPath volume.
+    """Return True if the namespace allows the connection. A socket needs a hostPath volume.
 
     If the operator cannot see the level of the namespace, a socket is tried if it is requested by name, but not if the
     request is `Auto`.

@@ -57,7 +57,7 @@ def switch(container: Manifest, name: str, *, unset: Switch) -> Switch:
 
 
 def is_overridden(container: Manifest, name: str) -> bool:
-    """Whether the user sets a variable that the installation sets too."""
+    """Return True if the user sets a variable that the installation sets too."""
     return len([item for item in rows(container.get("env")) if item.get("name") == name]) > 1
 
 

@@ -29,7 +29,7 @@ class NodeAgentPod:
     node: str
     is_ready: bool
     is_extended: bool = False
-    """Whether the pod belongs to an ExtendedDaemonSet, whose settings the operator cannot see."""
+    """True if the pod belongs to an ExtendedDaemonSet, whose settings the operator cannot see."""
     waiting: str = ""
     """Reason of the kubelet why a container of the pod waits; empty if none waits."""
 
@@ -90,7 +90,7 @@ class Coverage:
     receiving: tuple[ReceivingNodeAgent, ...] = ()
     """Node agents of the other nodes. There can be several, because node pools can have separate node agents."""
     is_visible: bool = True
-    """Whether the operator can see nodes and the pods of node agents."""
+    """True if the operator can see nodes and the pods of node agents."""
 
 
 ALL_COVERED = Coverage()
@@ -106,7 +106,7 @@ class NodeView(Protocol):
 
     @property
     def is_visible(self) -> bool:
-        """Whether the operator can see nodes and the pods of node agents."""
+        """Return True if the operator can see nodes and the pods of node agents."""
 
     def pod_security(self, namespace: str) -> PodSecurity:
         """Return the Pod Security level of a namespace."""
@@ -121,7 +121,7 @@ class NodeView(Protocol):
         """Return the pods of node agents on a node."""
 
     def has_pods_of(self, daemon_set: str) -> bool:
-        """Whether a pod of the DaemonSet with this UID is visible.
+        """Return True if a pod of the DaemonSet with this UID is visible.
 
         The pods of old charts are not visible, because they lack the labels that the watch selects.
         """
@@ -182,7 +182,7 @@ def _reason_uncovered(
 
 
 def _should_have_pod(agent: NodeAgent, node: Node | None, view: NodeView) -> bool:
-    """Whether a ready DaemonSet must have a pod on the node, if the operator cannot see the pods of the DaemonSet."""
+    """Return True if the operator cannot see the pods of a ready DaemonSet that may run on the node."""
     if view.has_pods_of(agent.uid) or not agent.is_ready:
         return False
     return node is None or not agent.placement.exclusion_reason(node)

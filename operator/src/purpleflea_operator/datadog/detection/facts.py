@@ -38,7 +38,7 @@ class Port:
     host_port: int | None = None
     """Number of the port on the node; None if the port is not open there."""
     is_declared: bool = True
-    """Whether the receiver listens on the containerPort of its name, to which a Service forwards."""
+    """True if the receiver listens on the containerPort of its name, to which a Service forwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class NodeAgent:
     placement: Placement = ANYWHERE
     """Nodes that the DaemonSet may run on."""
     is_ready: bool = False
-    """Whether every node that the DaemonSet selects has a ready node agent."""
+    """True if every node that the DaemonSet selects has a ready node agent."""
     invalid_values: tuple[str, ...] = ()
     """Reasons why values of the DaemonSet or of its Service cannot be used."""
     nodes: int = field(default=0, compare=False)
@@ -115,7 +115,7 @@ class NodeAgent:
 
     @property
     def is_for_linux(self) -> bool:
-        """Whether the DaemonSet runs on Linux nodes, as agents do."""
+        """Return True if the DaemonSet runs on Linux nodes, as agents do."""
         return dict(self.placement.node_selector).get("kubernetes.io/os", "linux") == "linux"
 
 
@@ -125,18 +125,18 @@ class DatadogFacts:
 
     node_agents: tuple[NodeAgent, ...] = ()
     csi_driver: bool | None = False
-    """Whether Datadog's CSI driver is registered; None if the operator cannot see CSI drivers."""
+    """True if Datadog's CSI driver is registered; None if the operator cannot see CSI drivers."""
     is_visible: bool = True
-    """Whether the operator can see DaemonSets."""
+    """True if the operator can see DaemonSets."""
     is_extended: bool = False
-    """Whether there are node agents of an ExtendedDaemonSet. Their pods are visible, but not their settings."""
+    """True if there are node agents of an ExtendedDaemonSet. Their pods are visible, but not their settings."""
 
     unreadable: tuple[str, ...] = ()
     """DaemonSets of Datadog, as namespace/name, whose content cannot be parsed."""
 
     @property
     def are_complete(self) -> bool:
-        """Whether an empty list of node agents proves that there is none."""
+        """Return True if an empty list of node agents proves that there is none."""
         return self.is_visible and not self.is_extended and not self.unreadable
 
     @property
@@ -159,7 +159,7 @@ class PodSecurity(StrEnum):
 
     @property
     def allows_host_paths(self) -> bool | None:
-        """Whether pods may mount folders of the node (hostPath); None if it is not known."""
+        """Return True if pods may mount folders of the node (hostPath); None if it is not known."""
         return None if self is PodSecurity.UNKNOWN else self is PodSecurity.PRIVILEGED
 
 

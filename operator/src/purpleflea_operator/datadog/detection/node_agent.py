@@ -175,7 +175,7 @@ def _required(metadata: Manifest, key: str) -> str:
 
 
 def _is_ready(metadata: Manifest, status: Manifest) -> bool:
-    """Whether all selected nodes, and no others, have a ready pod of the current version."""
+    """Return True if all selected nodes, and no others, have a ready pod of the current version."""
     wanted = count(status.get("desiredNumberScheduled"))
     counts = (count(status.get(name)) for name in ("updatedNumberScheduled", "numberReady"))
     return (

@@ -36,7 +36,7 @@ class Toleration:
     effect: str = ""
 
     def tolerates(self, taint: Taint) -> bool:
-        """Whether a pod with this toleration may run on a node with the taint."""
+        """Return True if a pod with this toleration may run on a node with the taint."""
         if self.effect and self.effect != taint.effect:
             return False
         if self.key and self.key != taint.key:
@@ -53,7 +53,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def matches(self, label: str | None) -> bool:
-        """Whether the condition accepts a label with this value; None is a missing label."""
+        """Return True if the condition accepts a label with this value; None is a missing label."""
         match self.operator:
             case "In":
                 return label in self.values
