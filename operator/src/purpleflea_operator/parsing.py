@@ -28,12 +28,12 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 
 
-def table(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
     """Return the mapping, or an empty mapping if the value has another type."""
     return value if isinstance(value, Mapping) else {}
 
 
-def rows(value: object) -> list[Mapping[str, Any]]:
+def mappings(value: object) -> list[Mapping[str, Any]]:
     """Return the items of a list that are mappings; empty if the value is not a list."""
     is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     return [item for item in value if isinstance(item, Mapping)] if is_list else []  # type: ignore[attr-defined]
@@ -85,7 +85,7 @@ def socket_name(value: object) -> str | None:
     return str(value) if is_short and value != "." else None
 
 
-def moment(value: object) -> datetime | None:
+def timestamp(value: object) -> datetime | None:
     """Return a Kubernetes timestamp in UTC; None if it cannot be parsed. UTC is assumed if the zone is missing."""
     if not isinstance(value, str) or not value or len(value) > 64:
         return None

@@ -1,4 +1,4 @@
-"""Objects of other owners with values outside every range: the value is unusable, and everything else goes on."""
+"""Objects of other owners with values outside every range. Such a value is not used, and everything else works."""
 
 import copy
 import json
@@ -117,12 +117,12 @@ def test_a_value_that_is_not_a_clean_absolute_path_is_rejected(value):
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
 def test_every_parser_accepts_every_value(value):
     for parse in (
-        *(parsing.table, parsing.rows, parsing.text, parsing.name, parsing.tag, parsing.port),
+        *(parsing.mapping, parsing.mappings, parsing.text, parsing.name, parsing.tag, parsing.port),
         *(
             parsing.count,
             parsing.path,
             parsing.socket_name,
-            parsing.moment,
+            parsing.timestamp,
             parsing.resource_version,
         ),
         quantity,
@@ -134,7 +134,7 @@ def test_every_parser_accepts_every_value(value):
     "text", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "now", DIGITS]
 )
 def test_a_time_that_cannot_be_parsed_is_rejected(text):
-    assert parsing.moment(text) is None
+    assert parsing.timestamp(text) is None
 
 
 @pytest.mark.parametrize("value", ["65536", "-1", "٨١٢٥", "8_125", "udp", DIGITS])
@@ -153,10 +153,10 @@ def test_a_port_of_a_variable_outside_the_range_is_unusable_with_a_reason(name, 
 
 def test_an_unusable_port_is_named_if_the_connection_is_refused():
     daemon_set = helm(**OPEN, sockets=False, env=variables(DD_DOGSTATSD_PORT=DIGITS))
-    way = chosen(facts_of(daemon_set))
-    assert way.mode is ConnectionMode.NONE
-    assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in way.refusal_message
-    assert len(way.refusal_message) < 300
+    connection = chosen(facts_of(daemon_set))
+    assert connection.mode is ConnectionMode.NONE
+    assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in connection.refusal_message
+    assert len(connection.refusal_message) < 300
 
 
 @pytest.mark.parametrize("number", [None, 0, 65536, 2**64, "8125 ", DIGITS, []])
@@ -195,8 +195,8 @@ def test_a_socket_outside_a_clean_path_is_unusable_with_a_reason(path):
     (agent,) = facts_of(helm(env=variables(DD_DOGSTATSD_SOCKET=path))).node_agents
     assert agent.dogstatsd.socket is None
     assert agent.apm.socket is not None
-    (fault,) = agent.invalid_values
-    assert fault.startswith("DD_DOGSTATSD_SOCKET is not an absolute path")
+    (reason,) = agent.invalid_values
+    assert reason.startswith("DD_DOGSTATSD_SOCKET is not an absolute path")
 
 
 @pytest.mark.parametrize("path", ["/var/../etc", "relative", "/" + "x" * 5000, None, 7, []])
@@ -367,7 +367,7 @@ class Answer:
 
 
 class Session:
-    """A session that answers everything with this body."""
+    """A session that returns this body for every request."""
 
     def __init__(self, body):
         self._body = body
@@ -388,12 +388,12 @@ async def test_a_list_without_items_is_empty(body):
     assert (found, parsing.resource_version(version)) == ([], 0)
 
 
-async def test_a_pod_whose_address_is_no_address_is_silent():
+async def test_a_pod_with_an_invalid_address_is_unreachable():
     with pytest.raises(AgentUnreachableError):
         await HttpAgentClient(None).losses("a b/c\0")
 
 
-# The fuzz.
+# Fuzz tests
 
 ROUNDS = 2000
 
@@ -410,7 +410,7 @@ def places(node, path=()):
 
 
 def mutated(manifest, chance):
-    """The manifest with one to four values replaced or removed, anywhere but at its top."""
+    """Return the manifest with one to four values replaced or removed, mostly below its top level."""
     found = copy.deepcopy(manifest)
     for _ in range(chance.randint(1, 4)):
         everywhere = [path for path in places(found) if len(path) > 1 or chance.random() < 0.1]
@@ -522,11 +522,11 @@ def test_detection_accepts_mutated_objects():
         assert any(agent.name == "whole" for agent in facts.node_agents)
         hash(facts)
         for wanted in ("Auto", "HostIP", "Service", "Socket", "CSI"):
-            way = chosen(facts, wanted)
-            for port in (way.dogstatsd_port, way.apm_port):
+            connection = chosen(facts, wanted)
+            for port in (connection.dogstatsd_port, connection.apm_port):
                 assert port is None or 1 <= port <= 65535
-            coverage(["node-1"], facts, way, nodes)
-            assert len(way.refusal_message) < 2000
+            coverage(["node-1"], facts, connection, nodes)
+            assert len(connection.refusal_message) < 2000
         node_agent_pod(mutated(NODE_AGENT, chance))
     assert NO_DATADOG.are_complete
 
@@ -553,7 +553,7 @@ async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
 
 
 @pytest.mark.usefixtures("quiet")
-async def test_a_first_list_with_mutated_objects_ends_with_the_whole_ones():
+async def test_an_initial_list_with_mutated_objects_keeps_the_valid_ones():
     chance = random.Random(3)  # noqa: S311
     for _ in range(100):
         broken = [(kind, mutated(manifest, chance)) for kind, manifest in WATCHED for _ in range(3)]

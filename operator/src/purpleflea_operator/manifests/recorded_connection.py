@@ -20,7 +20,7 @@ from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
-from purpleflea_operator.parsing import Manifest, rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
 Variables = Mapping[str, Manifest]
 
@@ -41,15 +41,15 @@ def connection_from_pods(
     running.sort(
         key=lambda item: (text(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
     )
-    connections = (_of_pod(table(item.get("spec")), traces_enabled) for item in reversed(running))
+    connections = (_of_pod(mapping(item.get("spec")), traces_enabled) for item in reversed(running))
     return next((item for item in connections if item is not None), None)
 
 
 def _of_pod(spec: Manifest, traces_enabled: bool) -> Connection | None:
-    for container in rows(spec.get("containers")):
+    for container in mappings(spec.get("containers")):
         if container.get("name") == kubernetes.CONTAINER:
-            variables = {text(item.get("name")): item for item in rows(container.get("env"))}
-            volumes = {text(item.get("name")): item for item in rows(spec.get("volumes"))}
+            variables = {text(item.get("name")): item for item in mappings(container.get("env"))}
+            volumes = {text(item.get("name")): item for item in mappings(spec.get("volumes"))}
             return _by_socket(variables, volumes) or _by_port(variables, traces_enabled)
     return None
 
@@ -72,7 +72,7 @@ def _socket(url: str, volumes: Mapping[str, Manifest]) -> Socket | None:
     if not url.startswith(UNIX) or volume is None:
         return None
     # The folders of the CSI driver on the node are not known, so their path in the pod is used instead.
-    folder = parsing.path(table(volume.get("hostPath")).get("path", path))
+    folder = parsing.path(mapping(volume.get("hostPath")).get("path", path))
     is_valid = folder is not None and parsing.socket_name(name) is not None
     return Socket(folder=folder, name=name) if folder is not None and is_valid else None
 
@@ -127,7 +127,7 @@ def annotation(connection: Connection) -> dict[str, str]:
 
 def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | None:
     """Return the connection in the annotation of a StatefulSet; None if there is none or it cannot be parsed."""
-    annotations = table(table(stateful_set.get("metadata")).get("annotations"))
+    annotations = mapping(mapping(stateful_set.get("metadata")).get("annotations"))
     content = annotations.get(ANNOTATION, "")
     try:
         value = orjson.loads(content)

@@ -24,7 +24,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef
-from purpleflea_operator.parsing import Manifest, table
+from purpleflea_operator.parsing import Manifest, mapping
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class DatadogDiscovery:
 
     async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
         """Return the node-local Service if it exists; a read is reused for the same generation of the DaemonSet."""
-        metadata = table(daemon_set.get("metadata"))
+        metadata = mapping(daemon_set.get("metadata"))
         version, now = f"{metadata.get('uid')}/{metadata.get('generation', 0)}", self._clock()
         known = self._services.get(version)
         if known is not None and now - known.at < timings.SERVICE_RECHECK_S:

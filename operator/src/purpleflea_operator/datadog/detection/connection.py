@@ -170,8 +170,8 @@ def receives_traces(agent: NodeAgent, connection: Connection) -> bool:
 def _matching_offer(agent: NodeAgent, connection: Connection) -> Connection | None:
     """Return the offer of a node agent with the same address for metrics; None if it does not have this address."""
     offers = _offered(agent, DatadogFacts(csi_driver=True))
-    wanted = _metrics_address(connection)
-    return next((item for item in offers if _metrics_address(item) == wanted), None)
+    address = _metrics_address(connection)
+    return next((item for item in offers if _metrics_address(item) == address), None)
 
 
 def _node_count(facts: DatadogFacts, connection: Connection) -> int:

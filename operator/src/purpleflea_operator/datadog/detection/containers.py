@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.facts import Port, Socket, Switch
-from purpleflea_operator.parsing import PATH_LIMIT, Manifest, rows, table, text
+from purpleflea_operator.parsing import PATH_LIMIT, Manifest, mapping, mappings, text
 
 PortAndSocketVariables = tuple[str, str]
 """Names of the variables with the port and with the socket of a receiver."""
@@ -21,13 +21,13 @@ CONFIGURATION = "datadog.yaml"
 
 def containers(daemon_set: Manifest) -> list[Manifest]:
     """Return the containers of the pod template."""
-    items = rows(pod_spec(daemon_set).get("containers"))
+    items = mappings(pod_spec(daemon_set).get("containers"))
     return [item for item in items if isinstance(item.get("name"), str)]
 
 
 def pod_spec(daemon_set: Manifest) -> Manifest:
     """Return the spec of the pod template."""
-    return table(table(table(daemon_set.get("spec")).get("template")).get("spec"))
+    return mapping(mapping(mapping(daemon_set.get("spec")).get("template")).get("spec"))
 
 
 def first_container(daemon_set: Manifest, *names: str) -> Manifest | None:
@@ -39,7 +39,7 @@ def first_container(daemon_set: Manifest, *names: str) -> Manifest | None:
 def variable(container: Manifest, name: str) -> str | None:
     """Return the value of a variable; None if it is not set, HIDDEN if it may be set but cannot be read."""
     # The last duplicate is effective, because the chart appends the user's variables.
-    entries = [item for item in rows(container.get("env")) if item.get("name") == name]
+    entries = [item for item in mappings(container.get("env")) if item.get("name") == name]
     if entries:
         value = str(entries[-1].get("value", "")) if "valueFrom" not in entries[-1] else HIDDEN
         return HIDDEN if "$(" in value else value
@@ -58,20 +58,20 @@ def switch(container: Manifest, name: str, *, unset: Switch) -> Switch:
 
 def is_overridden(container: Manifest, name: str) -> bool:
     """Return True if the user sets a variable that the installation sets too."""
-    return len([item for item in rows(container.get("env")) if item.get("name") == name]) > 1
+    return len([item for item in mappings(container.get("env")) if item.get("name") == name]) > 1
 
 
 def container_with_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """Return the container with the named port. DogStatsD can move to the container agent-data-plane."""
     for item in containers(daemon_set):
-        if any(port.get("name") == name for port in rows(item.get("ports"))):
+        if any(port.get("name") == name for port in mappings(item.get("ports"))):
             return item
     return None
 
 
 def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
     """Return the entry of the named port in the pod template."""
-    ports = rows((container_with_port(daemon_set, name) or {}).get("ports"))
+    ports = mappings((container_with_port(daemon_set, name) or {}).get("ports"))
     return next((item for item in ports if item.get("name") == name), None)
 
 
@@ -141,10 +141,12 @@ def socket(daemon_set: Manifest, container: Manifest, variable_name: str) -> Soc
     if not value or value == HIDDEN:
         return None
     path = _socket_path(value)
-    volumes = {text(item.get("name")): item for item in rows(pod_spec(daemon_set).get("volumes"))}
+    volumes = {
+        text(item.get("name")): item for item in mappings(pod_spec(daemon_set).get("volumes"))
+    }
     mounts = [
         item
-        for item in rows(container.get("volumeMounts"))
+        for item in mappings(container.get("volumeMounts"))
         if path is not None
         and path.parent.is_relative_to(parsing.path(item.get("mountPath")) or "-")
     ]
@@ -152,8 +154,8 @@ def socket(daemon_set: Manifest, container: Manifest, variable_name: str) -> Soc
         return None
     # The innermost mount hides the others at this path.
     mount = max(mounts, key=lambda item: len(PurePosixPath(item["mountPath"]).parts))
-    volume = table(volumes.get(text(mount.get("name"))))
-    host_path = parsing.path(table(volume.get("hostPath")).get("path"))
+    volume = mapping(volumes.get(text(mount.get("name"))))
+    host_path = parsing.path(mapping(volume.get("hostPath")).get("path"))
     if host_path is None or "subPathExpr" in mount:
         return None
     inside = path.parent.relative_to(mount["mountPath"])
@@ -173,5 +175,5 @@ def image_path(container: Manifest | None) -> tuple[str, str]:
 def _has_hidden_configuration(container: Manifest) -> bool:
     return bool(container.get("envFrom")) or any(
         text(item.get("mountPath"), limit=PATH_LIMIT).endswith(f"/{CONFIGURATION}")
-        for item in rows(container.get("volumeMounts"))
+        for item in mappings(container.get("volumeMounts"))
     )

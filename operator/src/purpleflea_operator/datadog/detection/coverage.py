@@ -14,7 +14,7 @@ from purpleflea_operator.datadog.detection.connection import (
 )
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, PodSecurity
 from purpleflea_operator.datadog.detection.placement import Node
-from purpleflea_operator.parsing import Manifest, rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
 EXTENDED_KIND = "ExtendedDaemonSetReplicaSet"
 """Kind of the controller of pods that belong to an ExtendedDaemonSet."""
@@ -36,25 +36,25 @@ class NodeAgentPod:
 
 def node_agent_pod(manifest: Manifest) -> NodeAgentPod:
     """Return the node agent pod that `manifest` describes."""
-    metadata, status = table(manifest.get("metadata")), table(manifest.get("status"))
-    owners = rows(metadata.get("ownerReferences"))
+    metadata, status = mapping(manifest.get("metadata")), mapping(manifest.get("status"))
+    owners = mappings(metadata.get("ownerReferences"))
     owner: Manifest = next((item for item in owners if item.get("controller")), {})
     return NodeAgentPod(
         daemon_set=text(owner.get("uid")),
         is_extended=owner.get("kind") == EXTENDED_KIND,
-        node=text(table(manifest.get("spec")).get("nodeName")),
+        node=text(mapping(manifest.get("spec")).get("nodeName")),
         is_ready=any(
             (item.get("type"), item.get("status")) == ("Ready", "True")
-            for item in rows(status.get("conditions"))
+            for item in mappings(status.get("conditions"))
         ),
-        waiting=_waiting(rows(status.get("containerStatuses"))),
+        waiting=_waiting(mappings(status.get("containerStatuses"))),
     )
 
 
 def _waiting(containers: Sequence[Manifest]) -> str:
     """Return why a pod is not ready, as a reason that stays the same for all attempts of the kubelet."""
     for item in containers:
-        reason = text(table(table(item.get("state")).get("waiting")).get("reason"))
+        reason = text(mapping(mapping(item.get("state")).get("waiting")).get("reason"))
         if reason in ("ErrImagePull", "ImagePullBackOff"):
             return "ImagePullBackOff"
         if not item.get("ready") and item.get("restartCount", 0):

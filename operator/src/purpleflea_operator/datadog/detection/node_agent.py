@@ -22,7 +22,7 @@ from purpleflea_operator.datadog.detection.facts import (
     Variable,
 )
 from purpleflea_operator.datadog.detection.placement import daemon_set_placement
-from purpleflea_operator.parsing import Manifest, count, rows, table, text
+from purpleflea_operator.parsing import Manifest, count, mapping, mappings, text
 
 ServiceId = tuple[str, str]
 """Namespace and name."""
@@ -86,7 +86,7 @@ def datadog_facts(
 
 
 def _qualified_name(daemon_set: Manifest) -> str:
-    metadata = table(daemon_set.get("metadata"))
+    metadata = mapping(daemon_set.get("metadata"))
     return f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
 
 
@@ -116,7 +116,7 @@ def service_of(daemon_set: Manifest) -> ServiceId:
 
     Each profile of a DatadogAgent has a separate DaemonSet, and all of them share the Service of the DatadogAgent.
     """
-    metadata = table(daemon_set.get("metadata"))
+    metadata = mapping(daemon_set.get("metadata"))
     namespace, own_name = text(metadata.get("namespace")), text(metadata.get("name"))
     installer = installer_of(daemon_set)
     match installer:
@@ -130,7 +130,7 @@ def service_of(daemon_set: Manifest) -> ServiceId:
 
 
 def _labels(daemon_set: Manifest) -> Manifest:
-    return table(table(daemon_set.get("metadata")).get("labels"))
+    return mapping(mapping(daemon_set.get("metadata")).get("labels"))
 
 
 def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
@@ -142,7 +142,7 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
     installer = installer_of(daemon_set)
     if installer is None:
         return None
-    metadata, status = daemon_set["metadata"], table(daemon_set.get("status"))
+    metadata, status = daemon_set["metadata"], mapping(daemon_set.get("status"))
     main = containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
     logs = containers.switch(main, LOGS_VARIABLE, unset=Switch.OFF)
     chart = CHART.match(text(_labels(daemon_set).get("helm.sh/chart")))
@@ -176,20 +176,20 @@ def _required(metadata: Manifest, key: str) -> str:
 
 def _is_ready(metadata: Manifest, status: Manifest) -> bool:
     """Return True if all selected nodes, and no others, have a ready pod of the current version."""
-    wanted = count(status.get("desiredNumberScheduled"))
+    desired = count(status.get("desiredNumberScheduled"))
     counts = (count(status.get(name)) for name in ("updatedNumberScheduled", "numberReady"))
     return (
         count(status.get("observedGeneration")) >= count(metadata.get("generation"))
-        and wanted > 0
-        and all(count >= wanted for count in counts)
+        and desired > 0
+        and all(item >= desired for item in counts)
         and not status.get("numberMisscheduled", 0)
     )
 
 
 def _release(metadata: Manifest) -> str:
     # The name becomes part of commands in messages, so only a valid name may replace metadata.name.
-    annotated = parsing.name(table(metadata.get("annotations")).get("meta.helm.sh/release-name"))
-    labelled = parsing.name(table(metadata.get("labels")).get(LABEL_DATADOG_AGENT))
+    annotated = parsing.name(mapping(metadata.get("annotations")).get("meta.helm.sh/release-name"))
+    labelled = parsing.name(mapping(metadata.get("labels")).get(LABEL_DATADOG_AGENT))
     return annotated or labelled or str(metadata["name"])
 
 
@@ -257,11 +257,11 @@ def _variable(container: Manifest, name: str, *, value: str = "true") -> Variabl
 
 def _local_service(service: Manifest | None) -> LocalService | None:
     """Return the Service if its traffic stays on the node; metrics would else get the tags of other nodes."""
-    spec = table((service or {}).get("spec"))
+    spec = mapping((service or {}).get("spec"))
     if service is None or spec.get("internalTrafficPolicy") != "Local":
         return None
-    ports = {text(item.get("name")): item.get("port") for item in rows(spec.get("ports"))}
-    name = parsing.name(table(service.get("metadata")).get("name"))
+    ports = {text(item.get("name")): item.get("port") for item in mappings(spec.get("ports"))}
+    name = parsing.name(mapping(service.get("metadata")).get("name"))
     if name is None:
         return None
     return LocalService(
@@ -283,7 +283,7 @@ def _invalid_values(daemon_set: Manifest, service: Manifest | None) -> tuple[str
             daemon_set, container, names.port, (names.port_variable, names.socket_variable)
         )
     ]
-    for item in rows(table((service or {}).get("spec")).get("ports")):
+    for item in mappings(mapping((service or {}).get("spec")).get("ports")):
         is_used = item.get("name") in (DOGSTATSD_PORT, TRACE_PORT)
         if is_used and parsing.port(item.get("port")) is None:
             reasons.append(f"port {item['name']} of its Service is not a port from 1 to 65535")

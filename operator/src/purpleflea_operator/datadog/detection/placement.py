@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from purpleflea_operator.parsing import Manifest, rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
 SCHEDULING_EFFECTS = ("NoSchedule", "NoExecute")
 
@@ -132,18 +132,20 @@ HOST_NETWORK_TOLERATION = Toleration(
 
 def placement(pod_spec: Manifest) -> Placement:
     """Return the rules for the nodes that a pod with this spec may run on."""
-    affinity = table(table(pod_spec.get("affinity")).get("nodeAffinity"))
+    affinity = mapping(mapping(pod_spec.get("affinity")).get("nodeAffinity"))
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    terms = None if required is None else _terms(rows(table(required).get("nodeSelectorTerms")))
+    terms = (
+        None if required is None else _terms(mappings(mapping(required).get("nodeSelectorTerms")))
+    )
     return Placement(
         node_selector=tuple(sorted(_labels(pod_spec.get("nodeSelector")).items())),
         terms=terms,
-        tolerations=tuple(_toleration(item) for item in rows(pod_spec.get("tolerations"))),
+        tolerations=tuple(_toleration(item) for item in mappings(pod_spec.get("tolerations"))),
     )
 
 
 def _labels(value: object) -> dict[str, str]:
-    return {str(key): text(item) for key, item in table(value).items()}
+    return {str(key): text(item) for key, item in mapping(value).items()}
 
 
 def _integer(value: str | None) -> int | None:
@@ -155,7 +157,7 @@ def _integer(value: str | None) -> int | None:
 
 def daemon_set_placement(daemon_set: Manifest) -> Placement:
     """Return the rules for the pods of a DaemonSet, with the tolerations that its controller adds."""
-    spec = table(table(table(daemon_set.get("spec")).get("template")).get("spec"))
+    spec = mapping(mapping(mapping(daemon_set.get("spec")).get("template")).get("spec"))
     template = placement(spec)
     added = DAEMON_SET_TOLERATIONS
     if spec.get("hostNetwork"):
@@ -165,11 +167,11 @@ def daemon_set_placement(daemon_set: Manifest) -> Placement:
 
 def node(manifest: Manifest) -> Node:
     """Return the node that `manifest` describes, without fields that change with every heartbeat."""
-    metadata, spec = table(manifest.get("metadata")), table(manifest.get("spec"))
-    conditions = rows(table(manifest.get("status")).get("conditions"))
+    metadata, spec = mapping(manifest.get("metadata")), mapping(manifest.get("spec"))
+    conditions = mappings(mapping(manifest.get("status")).get("conditions"))
     taints = [
         Taint(key=text(item.get("key")), value=text(item.get("value")), effect=item["effect"])
-        for item in rows(spec.get("taints"))
+        for item in mappings(spec.get("taints"))
         if item.get("effect") in SCHEDULING_EFFECTS
     ]
     return Node(
@@ -194,8 +196,8 @@ def _toleration(item: Manifest) -> Toleration:
 def _terms(items: Iterable[Manifest]) -> tuple[Term, ...]:
     return tuple(
         Term(
-            labels=_requirements(rows(item.get("matchExpressions"))),
-            fields=_requirements(rows(item.get("matchFields"))),
+            labels=_requirements(mappings(item.get("matchExpressions"))),
+            fields=_requirements(mappings(item.get("matchFields"))),
         )
         for item in items
     )

@@ -36,7 +36,7 @@ from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import Manifest, moment
+from purpleflea_operator.parsing import Manifest, timestamp
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -123,7 +123,7 @@ def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     available = condition(resource, ConditionType.WORKLOAD_AVAILABLE)
     if not available or available["status"] == "True":
         return None
-    return moment(available.get("lastTransitionTime"))
+    return timestamp(available.get("lastTransitionTime"))
 
 
 def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[str]:
