@@ -21,9 +21,10 @@ from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import credentials
 from purpleflea_operator.kube.client import HttpKubeClient
-from purpleflea_operator.kube.resources import Manifest, ref_of
+from purpleflea_operator.kube.resources import ref_of
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.parsing import Manifest
 from purpleflea_sandbox.cluster import providers
 from purpleflea_sandbox.cluster.port import Options
 from purpleflea_sandbox.cluster.progress import TerminalProgress

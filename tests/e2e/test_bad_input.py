@@ -170,7 +170,8 @@ def test_kubectl_explains_the_spec(sandbox):
     for field in ("keySecretRef", "flattenOnStop", "topologySpreadConstraints", "sidecars"):
         assert field in text
     text = sandbox.tools.kubectl("explain", "pfa.spec.trading.mode")
-    assert "Halted keeps the agents running and sends no order" in text
+    # kubectl wraps the description, so the words are compared without line breaks.
+    assert "Halted: the agents run but send no new orders" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", ["9lives", "a" * 46, "with.dots"])

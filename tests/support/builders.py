@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from purpleflea_contract import kubernetes
-
-Manifest = dict[str, Any]
+from purpleflea_operator.parsing import MutableManifest
 
 CREATED = "2026-01-01T00:00:00Z"
 
 
-def a_spec(**changes: Any) -> Manifest:
+def a_spec(**changes: Any) -> MutableManifest:
     """Return a minimal valid spec with top-level fields replaced."""
-    spec: Manifest = {
+    spec: MutableManifest = {
         "strategy": "momentum",
         "markets": ["BTC-USD"],
         "api": {"keySecretRef": {"name": "purpleflea-api-key"}},
@@ -28,7 +27,7 @@ def an_agent(
     generation: int = 1,
     spec: Mapping[str, Any] | None = None,
     **changes: Any,
-) -> Manifest:
+) -> MutableManifest:
     """Return a PurpleFleaAgent as the API server stores it; keywords replace top-level fields of its spec."""
     return {
         "apiVersion": kubernetes.API_VERSION,
@@ -51,7 +50,7 @@ def a_container(
     *,
     ports: Mapping[str, Mapping[str, int]] | None = None,
     env: Mapping[str, str] | None = None,
-) -> Manifest:
+) -> MutableManifest:
     """Return a container with named ports ({name: {containerPort, hostPort?}}) and plain variables."""
     return {
         "name": name,
@@ -76,7 +75,7 @@ def a_datadog_daemon_set(
     labels: Mapping[str, str] | None = None,
     image: str = "gcr.io/datadoghq/agent:7.81.1",
     annotations: Mapping[str, str] | None = None,
-) -> Manifest:
+) -> MutableManifest:
     """Return the DaemonSet of a node agent as the Helm chart of Datadog renders it."""
 
     def port(number: int) -> dict[str, int]:
@@ -122,7 +121,7 @@ def a_local_service(
     namespace: str = "datadog",
     ports: Mapping[str, int] | None = None,
     policy: str = "Local",
-) -> Manifest:
+) -> MutableManifest:
     """Return the Service through which pods reach the node agent of their node; `ports` by their names."""
     found = {"dogstatsdport": 8125, "traceport": 8126} if ports is None else ports
     return {
@@ -139,7 +138,7 @@ def a_local_service(
 LOCAL_SERVICES = {("datadog", "datadog-agent"): a_local_service()}
 """The Services of the DaemonSet above, by namespace and name."""
 
-HOST_IP: Manifest = {
+HOST_IP: MutableManifest = {
     "name": "DD_AGENT_HOST",
     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.hostIP"}},
 }
@@ -160,13 +159,13 @@ def a_pod(
     deleting: bool = False,
     env: Sequence[Mapping[str, Any]] = (HOST_IP,),
     restarts: int = 0,
-) -> Manifest:
+) -> MutableManifest:
     """Return a pod of an agent."""
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     if not node:
         conditions.append({"type": "PodScheduled", "status": "False", "message": message})
     state = {"waiting": {"reason": waiting, "message": message}} if waiting else {"running": {}}
-    metadata: Manifest = {
+    metadata: MutableManifest = {
         "name": name,
         "namespace": namespace,
         "uid": f"uid-{name}",

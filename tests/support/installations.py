@@ -1,33 +1,31 @@
-"""Datadog installations as their DaemonSets show them: Helm chart 3.240 and Datadog Operator 1.29, piece by piece.
+"""Builders of the objects of a Datadog installation, as Helm chart 3.240 and Datadog Operator 1.29 create them.
 
-Each function returns plain manifests; what it takes are the values that a user would set.
+Each function returns a plain manifest. The parameters are the values that a user would set.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
-
-Manifest = dict[str, Any]
+from purpleflea_operator.parsing import MutableManifest
 
 RUN = "/var/run/datadog"
 TOLERATIONS = Sequence[Mapping[str, str]]
 
 
-def variables(**values: str) -> list[Manifest]:
-    """Plain variables."""
+def variables(**values: str) -> list[MutableManifest]:
+    """Return variables with plain values."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
-def from_secret(name: str) -> Manifest:
-    """A variable whose value cannot be read from outside."""
+def from_secret(name: str) -> MutableManifest:
+    """Return a variable whose value is in a Secret, so the operator cannot read it."""
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
 
 
-def _port(name: str, number: int, protocol: str, *, host: bool) -> Manifest:
-    found: Manifest = {"name": name, "containerPort": number, "protocol": protocol}
-    return {**found, "hostPort": number} if host else found
+def _port(name: str, number: int, protocol: str, *, host: bool) -> MutableManifest:
+    port: MutableManifest = {"name": name, "containerPort": number, "protocol": protocol}
+    return {**port, "hostPort": number} if host else port
 
 
 def helm(
@@ -46,17 +44,17 @@ def helm(
     sockets: bool = True,
     logs: bool = False,
     data_plane: bool = False,
-    env: Sequence[Manifest] = (),
+    env: Sequence[MutableManifest] = (),
     node_selector: Mapping[str, str] | None = None,
-    affinity: Manifest | None = None,
+    affinity: MutableManifest | None = None,
     tolerations: TOLERATIONS = (),
     desired: int = 3,
     ready: int | None = None,
     generation: int = 1,
     observed: int = 1,
     os: str = "linux",
-) -> Manifest:
-    """The DaemonSet of the Helm chart."""
+) -> MutableManifest:
+    """Return the DaemonSet of the Helm chart."""
     common = variables(DD_LOGS_ENABLED=str(logs).lower(), DD_APM_ENABLED=str(apm).lower())
     dogstatsd = variables(
         DD_DOGSTATSD_PORT=str(dogstatsd_port), DD_DOGSTATSD_NON_LOCAL_TRAFFIC="true"
@@ -69,19 +67,19 @@ def helm(
     port = _port(
         "dogstatsdport", dogstatsd_port, "UDP", host=dogstatsd_host_port and not host_network
     )
-    agent: Manifest = {
+    agent: MutableManifest = {
         "name": "agent",
         "image": image,
         "ports": [] if data_plane else [port],
         "env": [*common, *dogstatsd, *env],
         "volumeMounts": mounts,
     }
-    found = [agent]
+    containers = [agent]
     if data_plane:
-        found.append({**agent, "name": "agent-data-plane", "ports": [port]})
+        containers.append({**agent, "name": "agent-data-plane", "ports": [port]})
     if apm:
         traces = _port("traceport", apm_port, "TCP", host=apm_host_port and not host_network)
-        found.append(
+        containers.append(
             {
                 "name": "trace-agent",
                 "image": image,
@@ -90,11 +88,11 @@ def helm(
                 "volumeMounts": mounts,
             }
         )
-    spec: Manifest = {
+    spec: MutableManifest = {
         "hostNetwork": host_network,
         "nodeSelector": {"kubernetes.io/os": os, **(node_selector or {})},
         "tolerations": [dict(item) for item in tolerations],
-        "containers": found,
+        "containers": containers,
         "volumes": [
             {"name": "dsdsocket", "hostPath": {"path": RUN}},
             {"name": "apmsocket", "hostPath": {"path": RUN}},
@@ -123,18 +121,18 @@ def datadog_operator(
     single: bool = False,
     apm: bool = True,
     host_ports: bool = False,
-    env: Sequence[Manifest] = (),
+    env: Sequence[MutableManifest] = (),
     node_selector: Mapping[str, str] | None = None,
     component: str = "agent",
     desired: int = 3,
     ready: int = 3,
-) -> Manifest:
-    """The DaemonSet that the Datadog Operator makes for a DatadogAgent, or for a profile of one."""
+) -> MutableManifest:
+    """Return the DaemonSet that the Datadog Operator creates for a DatadogAgent, or for a profile of a DatadogAgent."""
     image = "gcr.io/datadoghq/agent:7.81.1"
     dogstatsd = _port("dogstatsdport", 8125, "UDP", host=host_ports)
     traces = _port("traceport", 8126, "TCP", host=host_ports)
     mounts = [{"name": "dsdsocket", "mountPath": RUN}]
-    agent: Manifest = {
+    agent: MutableManifest = {
         "name": "unprivileged-single-agent" if single else "agent",
         "image": image,
         "ports": [dogstatsd, traces] if single and apm else [dogstatsd],
@@ -145,10 +143,10 @@ def datadog_operator(
         ],
         "volumeMounts": mounts,
     }
-    found = [agent]
+    containers = [agent]
     if apm and not single:
         trace_env = variables(DD_APM_RECEIVER_SOCKET=f"{RUN}/apm.socket", DD_APM_ENABLED="true")
-        found.append(
+        containers.append(
             {
                 "name": "trace-agent",
                 "image": image,
@@ -164,8 +162,8 @@ def datadog_operator(
         "agent.datadoghq.com/name": owner,
         "agent.datadoghq.com/component": component,
     }
-    spec: Manifest = {
-        "containers": found,
+    spec: MutableManifest = {
+        "containers": containers,
         "nodeSelector": dict(node_selector or {}),
         "volumes": [{"name": "dsdsocket", "hostPath": {"path": RUN}}],
     }
@@ -175,10 +173,10 @@ def datadog_operator(
 def _daemon_set(
     address: tuple[str, str],
     labels: Mapping[str, str],
-    spec: Manifest,
+    spec: MutableManifest,
     annotations: Mapping[str, str],
     counts: tuple[int, int, int, int],
-) -> Manifest:
+) -> MutableManifest:
     namespace, name = address
     generation, desired, ready, observed = counts
     return {
@@ -210,8 +208,8 @@ def a_node(
     labels: Mapping[str, str] | None = None,
     taints: Sequence[str] = (),
     ready: bool = True,
-) -> Manifest:
-    """A node; taints as kubectl writes them."""
+) -> MutableManifest:
+    """Return a node. Taints have the notation of kubectl."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -226,23 +224,23 @@ def a_node(
     }
 
 
-def _taint(text: str) -> Manifest:
-    what, _, effect = text.rpartition(":")
-    key, _, value = what.partition("=")
+def _taint(text: str) -> MutableManifest:
+    pair, _, effect = text.rpartition(":")
+    key, _, value = pair.partition("=")
     return {"key": key, "effect": effect, **({"value": value} if value else {})}
 
 
 def a_node_agent(
     node: str = "node-1",
     *,
-    of: Manifest,
+    of: MutableManifest,
     ready: bool = True,
     waiting: str = "",
     restarts: int = 0,
     version: int = 1,
     owner: str = "DaemonSet",
-) -> Manifest:
-    """The pod of a node agent on a node."""
+) -> MutableManifest:
+    """Return the pod of a node agent on a node."""
     metadata = of["metadata"]
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {

@@ -9,7 +9,7 @@ from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 from purpleflea_operator.datadog.definitions.parameters import Parameters
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support.builders import a_spec
@@ -20,7 +20,7 @@ def of_pods() -> set[str]:
     spec = AgentSpec.model_validate(a_spec())
     agent = Agent(namespace="trading", name="momentum", uid="uid", generation=1, spec=spec)
     defaults = Defaults(image="localhost/agent:0.1.0")
-    objects = children(agent, defaults, Connection(mode=Mode.HOST_IP))
+    objects = children(agent, defaults, Connection(mode=ConnectionMode.HOST_IP))
     (workload,) = (item for item in objects if item["kind"] == "StatefulSet")
     metadata = workload["spec"]["template"]["metadata"]
     unified = {

@@ -6,10 +6,14 @@ from typing import Any
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod, pod
-from purpleflea_operator.datadog.detection.connection import Wanted, connection
+from purpleflea_operator.datadog.detection.connection import (
+    RequestedConnection,
+    selected_connection,
+)
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.manifests.metadata import Agent
-from support.builders import LOCAL_SERVICES, Manifest, a_spec
+from purpleflea_operator.parsing import MutableManifest
+from support.builders import LOCAL_SERVICES, a_spec
 
 
 def agent_value(*, uid: str = "agent-uid", generation: int = 1, **spec: Any) -> Agent:
@@ -30,7 +34,7 @@ def a_stateful_set(
     updated: int | None = None,
     generation: int = 1,
     observed: int = 1,
-) -> Manifest:
+) -> MutableManifest:
     """Return the StatefulSet of an agent; counts that are not given are equal to `replicas`."""
     return {
         "kind": "StatefulSet",
@@ -48,10 +52,10 @@ def a_stateful_set(
 def observed_state(
     *,
     spec: Mapping[str, Any] | None = None,
-    stateful_set: Manifest | None = None,
-    children: Iterable[Manifest] = (),
-    pods: Iterable[Manifest | Pod] = (),
-    daemon_sets: Iterable[Manifest] = (),
+    stateful_set: MutableManifest | None = None,
+    children: Iterable[MutableManifest] = (),
+    pods: Iterable[MutableManifest | Pod] = (),
+    daemon_sets: Iterable[MutableManifest] = (),
     **overrides: Any,
 ) -> ObservedState:
     """Return the observed state of an agent with three replicas; `overrides` replace any of its fields.
@@ -62,7 +66,7 @@ def observed_state(
     agent = overrides.get("agent", agent_value(**{"replicas": 3, **(spec or {})}))
     live = [*children, *([] if stateful_set is None else [stateful_set])]
     facts = overrides.get("datadog", datadog_facts(list(daemon_sets), LOCAL_SERVICES))
-    wanted: Wanted = "Auto" if agent is None else agent.spec.datadog.connection
+    wanted: RequestedConnection = "Auto" if agent is None else agent.spec.datadog.connection
     fields = {
         "agent": agent,
         "generation": 1 if agent is None else agent.generation,
@@ -71,6 +75,6 @@ def observed_state(
         ),
         "pods": [item if isinstance(item, Pod) else pod(item) for item in pods],
         "datadog": facts,
-        "connection": connection(facts, wanted),
+        "connection": selected_connection(facts, wanted),
     }
     return ObservedState(**{**fields, **overrides})

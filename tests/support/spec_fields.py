@@ -11,7 +11,7 @@ from typing import Any
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.codegen.structural_schema import Schema, structural
 
-SPEC = structural(AgentSpec, in_full=True)
+SPEC = structural(AgentSpec, include_free_form=True)
 Path = tuple[str, ...]
 """Names of fields; "[]" is the item of a list."""
 

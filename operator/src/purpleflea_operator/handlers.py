@@ -14,7 +14,8 @@ import kopf
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest
 
 
 class Listener(Protocol):

@@ -10,8 +10,7 @@ import pytest
 from purpleflea_contract import docs, environment, events, metrics, routes, spans
 from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.datadog.detection.connection import Connection
-from purpleflea_operator.datadog.detection.connection import Mode as ConnectionMode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults

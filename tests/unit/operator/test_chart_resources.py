@@ -30,6 +30,6 @@ def test_the_limits_can_be_changed_and_removed():
 
 
 @pytest.mark.parametrize("value", ["resources.limit.memory=2Gi", "resources.limits.memory=true"])
-def test_misspelt_resources_are_refused(value):
+def test_misspelled_resources_are_rejected(value):
     with pytest.raises(subprocess.CalledProcessError):
         rendered(value)

@@ -15,13 +15,13 @@ def rules(kind, *values, namespace=None):
 
 
 @pytest.mark.parametrize("values", [(), (BOUND,)], ids=["cluster-wide", "bound"])
-def test_no_role_is_about_everything(values):
+def test_no_role_has_a_wildcard(values):
     for right in granted(roles(*values)):
         assert "*" not in (right.group, right.resource, right.verb)
 
 
 @pytest.mark.parametrize("values", [(), (BOUND,)], ids=["cluster-wide", "bound"])
-def test_no_role_opens_secrets_but_by_their_name(values):
+def test_no_role_reads_secrets_except_by_name(values):
     for role in roles(*values):
         for rule in role["rules"]:
             if "secrets" in rule["resources"]:
@@ -29,12 +29,12 @@ def test_no_role_opens_secrets_but_by_their_name(values):
                 assert rule["resourceNames"]
 
 
-def test_bound_to_namespaces_there_is_no_cluster_role():
+def test_with_watched_namespaces_there_is_no_cluster_role():
     kinds = {item["kind"] for item in rendered(BOUND)}
     assert kinds.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
 
 
-def test_bound_to_namespaces_each_has_the_same_role_and_a_binding_to_the_operator():
+def test_each_watched_namespace_has_the_same_role_and_a_binding_to_the_operator():
     trading, research = (rules("Role", BOUND, namespace=name) for name in ("trading", "research"))
     assert trading == research
     assert Right("purpleflea.com", "purplefleaagents/status", "patch") in trading
@@ -52,19 +52,19 @@ def test_bound_to_namespaces_each_has_the_same_role_and_a_binding_to_the_operato
     assert all(found == [operator] for found in subjects.values())
 
 
-def test_bound_to_namespaces_it_may_do_there_what_it_may_do_everywhere_but_not_look_elsewhere():
+def test_rights_in_watched_namespaces_equal_the_cluster_wide_rights_but_for_reads_elsewhere():
     everywhere, there = rules("ClusterRole"), rules("Role", BOUND, namespace="trading")
     assert there < everywhere
     assert Right("apps", "daemonsets", "watch") in everywhere - there
     assert {right.verb for right in everywhere - there} <= {"get", "list", "watch"}
 
 
-def test_the_operator_is_told_its_namespaces():
+def test_the_watched_namespaces_are_passed_to_the_operator():
     (deployment,) = (item for item in rendered(BOUND) if item["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    told = {item["name"]: item.get("value") for item in container["env"]}
-    assert told["PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"] == "trading,research"
+    variables = {item["name"]: item.get("value") for item in container["env"]}
+    assert variables["PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"] == "trading,research"
 
 
-def test_cluster_wide_the_chart_names_no_namespace():
+def test_the_chart_sets_no_namespaces_for_a_cluster_wide_operator():
     assert {item["metadata"].get("namespace") for item in roles()} == {None, "purpleflea-system"}

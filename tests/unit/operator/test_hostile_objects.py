@@ -1,4 +1,4 @@
-"""Objects of other owners with values outside every range: the value is unusable, and everything else goes on."""
+"""Objects of other owners with values outside every range. Such a value is not used, and everything else works."""
 
 import copy
 import json
@@ -27,7 +27,11 @@ from purpleflea_operator.controllers.agent.informer import EventTargets, Informe
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
-from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
+from purpleflea_operator.datadog.detection.connection import (
+    ConnectionMode,
+    Constraints,
+    selected_connection,
+)
 from purpleflea_operator.datadog.detection.coverage import coverage, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -92,11 +96,11 @@ def facts_of(daemon_set, service=None):
 
 
 def chosen(facts, wanted="Auto"):
-    return connection(facts, wanted, Limits(security=PodSecurity.PRIVILEGED))
+    return selected_connection(facts, wanted, Constraints(security=PodSecurity.PRIVILEGED))
 
 
 @pytest.mark.parametrize("value", NOT_PORTS, ids=lambda value: repr(value)[:20])
-def test_a_value_that_is_not_a_port_is_none(value):
+def test_a_value_that_is_not_a_port_is_rejected(value):
     assert parsing.port(value) is None
 
 
@@ -106,19 +110,19 @@ def test_a_port_is_an_integer_or_decimal_digits(value):
 
 
 @pytest.mark.parametrize("value", NOT_PATHS, ids=lambda value: repr(value)[:20])
-def test_a_value_that_is_not_a_clean_absolute_path_is_none(value):
+def test_a_value_that_is_not_a_clean_absolute_path_is_rejected(value):
     assert parsing.path(value) is None
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
 def test_every_parser_accepts_every_value(value):
     for parse in (
-        *(parsing.table, parsing.rows, parsing.text, parsing.name, parsing.tag, parsing.port),
+        *(parsing.mapping, parsing.mappings, parsing.text, parsing.name, parsing.tag, parsing.port),
         *(
             parsing.count,
             parsing.path,
             parsing.socket_name,
-            parsing.moment,
+            parsing.timestamp,
             parsing.resource_version,
         ),
         quantity,
@@ -129,8 +133,8 @@ def test_every_parser_accepts_every_value(value):
 @pytest.mark.parametrize(
     "text", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "now", DIGITS]
 )
-def test_a_time_that_cannot_be_read_is_none(text):
-    assert parsing.moment(text) is None
+def test_a_time_that_cannot_be_parsed_is_rejected(text):
+    assert parsing.timestamp(text) is None
 
 
 @pytest.mark.parametrize("value", ["65536", "-1", "٨١٢٥", "8_125", "udp", DIGITS])
@@ -142,17 +146,17 @@ def test_a_port_of_a_variable_outside_the_range_is_unusable_with_a_reason(name, 
     )
     assert receiver.port is None
     assert other.port is not None
-    assert receiver.barrier.name == name
-    assert agent.faults == (f"{name} is not a port from 1 to 65535",)
+    assert receiver.blocked_by.name == name
+    assert agent.invalid_values == (f"{name} is not a port from 1 to 65535",)
     assert value not in str(agent)
 
 
-def test_an_unusable_port_is_named_where_the_connection_is_refused():
+def test_an_unusable_port_is_named_if_the_connection_is_refused():
     daemon_set = helm(**OPEN, sockets=False, env=variables(DD_DOGSTATSD_PORT=DIGITS))
-    way = chosen(facts_of(daemon_set))
-    assert way.mode is Mode.NONE
-    assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in way.refused
-    assert len(way.refused) < 300
+    connection = chosen(facts_of(daemon_set))
+    assert connection.mode is ConnectionMode.NONE
+    assert "datadog/datadog-agent: DD_DOGSTATSD_PORT is not a port" in connection.refusal_message
+    assert len(connection.refusal_message) < 300
 
 
 @pytest.mark.parametrize("number", [None, 0, 65536, 2**64, "8125 ", DIGITS, []])
@@ -162,7 +166,7 @@ def test_a_declared_port_outside_the_range_is_unusable(field, number):
     for container in daemon_set["spec"]["template"]["spec"]["containers"]:
         for port in container["ports"]:
             port[field] = number
-    assert chosen(facts_of(daemon_set)).mode is Mode.NONE
+    assert chosen(facts_of(daemon_set)).mode is ConnectionMode.NONE
 
 
 @pytest.mark.parametrize("number", [None, 0, -1, 65536, 2**64, "http", []])
@@ -170,7 +174,9 @@ def test_a_port_of_a_service_outside_the_range_is_unusable_with_a_reason(number)
     service = a_local_service(ports={"dogstatsdport": number, "traceport": 8126})
     (agent,) = facts_of(helm(sockets=False), service).node_agents
     assert (agent.service.dogstatsd_port, agent.service.apm_port) == (None, 8126)
-    assert agent.faults == ("port dogstatsdport of its Service is not a port from 1 to 65535",)
+    assert agent.invalid_values == (
+        "port dogstatsdport of its Service is not a port from 1 to 65535",
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,8 +195,8 @@ def test_a_socket_outside_a_clean_path_is_unusable_with_a_reason(path):
     (agent,) = facts_of(helm(env=variables(DD_DOGSTATSD_SOCKET=path))).node_agents
     assert agent.dogstatsd.socket is None
     assert agent.apm.socket is not None
-    (fault,) = agent.faults
-    assert fault.startswith("DD_DOGSTATSD_SOCKET is not an absolute path")
+    (reason,) = agent.invalid_values
+    assert reason.startswith("DD_DOGSTATSD_SOCKET is not an absolute path")
 
 
 @pytest.mark.parametrize("path", ["/var/../etc", "relative", "/" + "x" * 5000, None, 7, []])
@@ -202,7 +208,7 @@ def test_a_folder_of_the_node_that_is_not_a_clean_path_is_not_mounted(path):
     assert agent.dogstatsd.socket is agent.apm.socket is None
 
 
-def test_texts_of_a_node_agent_fit_the_status_and_the_commands_for_people():
+def test_texts_of_a_node_agent_fit_into_the_status_and_into_commands():
     daemon_set = helm(**OPEN, image="gcr.io/datadoghq/agent:" + "7" * 5000)
     daemon_set["metadata"]["labels"]["helm.sh/chart"] = "datadog-" + "1" * 5000
     daemon_set["metadata"]["annotations"] = {"meta.helm.sh/release-name": "x; rm -rf / #"}
@@ -213,7 +219,7 @@ def test_texts_of_a_node_agent_fit_the_status_and_the_commands_for_people():
     assert all(len(str(value)) <= 253 for value in status.values())
 
 
-def test_a_daemon_set_that_cannot_be_read_hides_no_other():
+def test_a_daemon_set_that_cannot_be_parsed_hides_no_other():
     broken = helm(name="broken", **OPEN)
     del broken["metadata"]["uid"]
     facts = datadog_facts([broken, helm(**OPEN)], {})
@@ -225,8 +231,8 @@ def test_a_daemon_set_that_cannot_be_read_hides_no_other():
 @pytest.mark.parametrize("text", [DIGITS, "-" + DIGITS, "٣", "1_0", str(2**63), "1.5", None])
 def test_a_label_that_is_not_a_number_of_64_bits_is_neither_greater_nor_less(text):
     for operator in ("Gt", "Lt"):
-        assert not Requirement(key="k", operator=operator, values=("3",)).holds(text)
-        assert not Requirement(key="k", operator=operator, values=(str(text),)).holds("3")
+        assert not Requirement(key="k", operator=operator, values=("3",)).matches(text)
+        assert not Requirement(key="k", operator=operator, values=(str(text),)).matches("3")
 
 
 GOOD = {"mode": "HostIP", "host": "", "dogstatsd": 8125, "apm": 8126}
@@ -243,12 +249,12 @@ GOOD = {"mode": "HostIP", "host": "", "dogstatsd": 8125, "apm": 8126}
     ],
     ids=lambda change: str(change)[:30],
 )
-def test_an_annotation_with_a_connection_outside_the_ranges_is_not_read(change):
+def test_a_recorded_connection_with_values_outside_the_ranges_is_ignored(change):
     texts = (json.dumps({**GOOD, **change}), json.dumps(list(change)), "[" * 5000, None, 7)
     for text in texts:
-        stateful_set = {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+        stateful_set = {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
         assert recorded_connection.connection_from_annotation(stateful_set) is None
-    good = {"metadata": {"annotations": {recorded_connection.KEY: json.dumps(GOOD)}}}
+    good = {"metadata": {"annotations": {recorded_connection.ANNOTATION: json.dumps(GOOD)}}}
     assert recorded_connection.connection_from_annotation(good).dogstatsd_port == 8125
 
 
@@ -263,7 +269,7 @@ def test_an_annotation_with_a_connection_outside_the_ranges_is_not_read(change):
     ],
     ids=range(5),
 )
-def test_variables_of_a_pod_outside_the_ranges_are_not_read_as_a_connection(variable):
+def test_variables_of_a_pod_outside_the_ranges_are_ignored(variable):
     host = {"name": env.DD_AGENT_HOST, "value": "datadog"}
     assert recorded_connection.connection_from_pods([a_pod(env=[host, variable])]) is None
 
@@ -304,7 +310,7 @@ def test_the_number_of_an_identity_has_at_most_nine_digits():
         ("leaseTransitions", "x"),
     ],
 )
-def test_a_lease_outside_the_ranges_can_be_read_and_ends(field, value):
+def test_a_lease_with_values_outside_the_ranges_is_parsed_and_expires(field, value):
     record = lease_record({"metadata": {"resourceVersion": "1"}, "spec": {field: value}})
     assert 1 <= record.duration_s <= MAX_LEASE_DURATION_S
 
@@ -325,7 +331,7 @@ def test_a_retry_after_header_of_any_digits_is_bounded():
         assert 0.0 <= errors.from_response(429, "", header).retry_after_s <= 30.0
 
 
-def test_a_resource_version_that_is_not_a_number_ends_nothing():
+def test_a_resource_version_that_is_not_a_number_is_tolerated():
     cache, node = ObjectCache(), a_node()
     agent = an_agent()
     for version in (DIGITS, "x", "²", "-1", 7, None):
@@ -361,7 +367,7 @@ class Answer:
 
 
 class Session:
-    """A session that answers everything with this body."""
+    """A session that returns this body for every request."""
 
     def __init__(self, body):
         self._body = body
@@ -382,12 +388,12 @@ async def test_a_list_without_items_is_empty(body):
     assert (found, parsing.resource_version(version)) == ([], 0)
 
 
-async def test_a_pod_whose_address_is_no_address_is_silent():
+async def test_a_pod_with_an_invalid_address_is_unreachable():
     with pytest.raises(AgentUnreachableError):
         await HttpAgentClient(None).losses("a b/c\0")
 
 
-# The fuzz.
+# Fuzz tests
 
 ROUNDS = 2000
 
@@ -404,7 +410,7 @@ def places(node, path=()):
 
 
 def mutated(manifest, chance):
-    """The manifest with one to four values replaced or removed, anywhere but at its top."""
+    """Return the manifest with one to four values replaced or removed, mostly below its top level."""
     found = copy.deepcopy(manifest)
     for _ in range(chance.randint(1, 4)):
         everywhere = [path for path in places(found) if len(path) > 1 or chance.random() < 0.1]
@@ -449,7 +455,7 @@ STATEFUL_SET = {
         "uid": "s",
         "resourceVersion": "1",
         "labels": POD["metadata"]["labels"],
-        "annotations": {recorded_connection.KEY: json.dumps(GOOD)},
+        "annotations": {recorded_connection.ANNOTATION: json.dumps(GOOD)},
     },
     "spec": {"replicas": 1},
 }
@@ -516,11 +522,11 @@ def test_detection_accepts_mutated_objects():
         assert any(agent.name == "whole" for agent in facts.node_agents)
         hash(facts)
         for wanted in ("Auto", "HostIP", "Service", "Socket", "CSI"):
-            way = chosen(facts, wanted)
-            for port in (way.dogstatsd_port, way.apm_port):
+            connection = chosen(facts, wanted)
+            for port in (connection.dogstatsd_port, connection.apm_port):
                 assert port is None or 1 <= port <= 65535
-            coverage(["node-1"], facts, way, nodes)
-            assert len(way.refused) < 2000
+            coverage(["node-1"], facts, connection, nodes)
+            assert len(connection.refusal_message) < 2000
         node_agent_pod(mutated(NODE_AGENT, chance))
     assert NO_DATADOG.are_complete
 
@@ -547,7 +553,7 @@ async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
 
 
 @pytest.mark.usefixtures("quiet")
-async def test_a_first_list_with_mutated_objects_ends_with_the_whole_ones():
+async def test_an_initial_list_with_mutated_objects_keeps_the_valid_ones():
     chance = random.Random(3)  # noqa: S311
     for _ in range(100):
         broken = [(kind, mutated(manifest, chance)) for kind, manifest in WATCHED for _ in range(3)]
@@ -561,7 +567,7 @@ async def test_a_first_list_with_mutated_objects_ends_with_the_whole_ones():
         assert nodes.node("node-9") is not None
 
 
-def test_an_object_that_cannot_be_read_is_logged_once(caplog):
+def test_an_object_that_cannot_be_parsed_is_logged_once(caplog):
     informer, _, _ = an_informer(Objects())
     broken = a_node()
     del broken["metadata"]["uid"]
@@ -572,7 +578,7 @@ def test_an_object_that_cannot_be_read_is_logged_once(caplog):
     assert (record.kind, record.object) == ("Node", "/node-1")
 
 
-def test_a_node_agent_that_cannot_be_read_is_named_in_the_condition():
+def test_a_node_agent_that_cannot_be_parsed_is_named_in_the_condition():
     broken = helm()
     broken["metadata"]["uid"] = None
     observed = observed_state(agent=None, datadog=datadog_facts([broken], {}))

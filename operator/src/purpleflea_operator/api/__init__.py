@@ -1,4 +1,4 @@
-"""What users write and read: the PurpleFleaAgent resource as pydantic models, and its schema.
+"""Pydantic models of the custom resources, with the texts of `kubectl explain`.
 
-Pure: no I/O, no clock. What follows from a spec is decided in render and reconcile.
+Everything here is pure: no I/O and no clock. The effects of a spec are decided in `manifests` and `controllers`.
 """

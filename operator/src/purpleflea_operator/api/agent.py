@@ -1,7 +1,7 @@
 """PurpleFleaAgent v1alpha1: the spec.
 
 The strings under the fields become the documentation of the CRD (`kubectl explain pfa.spec`). Fields that the agent
-itself reads come from the contract's settings, so that a field has one name from the manifest to the agent.
+reads come from the settings of the contract, so a field has the same name from the manifest to the agent.
 """
 
 from typing import Annotated, Any
@@ -18,41 +18,41 @@ from purpleflea_operator.api.types import DataKey, DnsName
 
 
 class SecretKeyRef(SpecModel):
-    """One key of a Secret in the namespace of the agent."""
+    """A key of a Secret in the namespace of the agent."""
 
     name: DnsName
     """Name of the Secret."""
     key: DataKey = "api-key"
-    """Key in the Secret whose value is the Purple Flea API key."""
+    """Key in the Secret whose value is the Purple Flea API key (default api-key)."""
 
 
 class Api(settings.Api):
-    """The Purple Flea services that the agents talk to, and the key for them."""
+    """The Purple Flea services that the agents use, and the key for them."""
 
     key_secret_ref: SecretKeyRef
-    """Secret with the API key. It is mounted as a file and re-read: rotating the key needs no restart."""
+    """Secret with the API key. The agents read it again when it changes, so rotating the key needs no restart."""
     token_secret_ref: DnsName | None = None
-    """Name of a Secret whose key `token` is the bearer token of the agents' own money-moving endpoints.
-    Left out, those endpoints are closed."""
+    """Name of a Secret whose key `token` is the bearer token of the agents' own endpoints that move money. If it is not
+    set, these endpoints are closed."""
 
 
 class Trading(settings.Trading):
-    """How the agents trade, and whether they may."""
+    """Trading of the agents, and the trading mode."""
 
     mode: Mode = Mode.ACTIVE
-    """Active trades. Halted keeps the agents running and sends no order; no restart is needed either way. Stopped
-    sends no order, resolves those on their way, closes positions where flattenOnStop says so, and ends the pods when
-    all are at rest or the grace period is over; Active starts them again. The annotation purpleflea.com/reason on the
-    resource says why."""
+    """Active, Halted or Stopped (default Active). Active: the agents trade. Halted: the agents run but send no new
+    orders; the change needs no restart. Stopped: the agents send no new orders, resolve orders in flight, and close
+    positions if flattenOnStop is true. The pods end when all agents are idle or the grace period is over, and Active
+    starts them again. Set the annotation purpleflea.com/reason on the resource to record the reason."""
 
 
 class AgentSpec(SpecModel):
-    """One trading strategy, run by one or more identities named <name>-<ordinal>, each exactly once."""
+    """A trading strategy and the identities that run it. Each identity, named <name>-<ordinal>, runs at most once."""
 
     strategy: Annotated[str, Field(pattern="^[a-z]([a-z0-9_-]*[a-z0-9])?$", max_length=63)]
-    """Trading strategy: momentum, mean_reversion, or one that an entry point of the image registers."""
+    """Trading strategy: momentum, mean_reversion, or a strategy that an entry point of the image registers."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """Number of identities (0 to 1000). Each is one pod that is never started twice."""
+    """Number of identities (0 to 1000, default 1). Each identity is one pod that never runs twice at the same time."""
     markets: Annotated[
         tuple[settings.Market, ...],
         Field(
@@ -63,28 +63,28 @@ class AgentSpec(SpecModel):
     ]
     """Markets to trade, such as BTC-USD (1 to 32, no duplicates)."""
     image: Image | None = None
-    """The agent image. Left out, the operator's default image is used."""
+    """The agent image. If it is not set, the operator's default image is used."""
     api: Api
     """The Purple Flea services and the key for them."""
     trading: Trading = Trading()
-    """How the agents trade."""
+    """Trading of the agents, and the trading mode."""
     risk: settings.Risk = settings.Risk()
-    """Limits past which an agent refuses to send an order."""
+    """Risk limits. An agent rejects an order that exceeds one of them."""
     faucet: settings.Faucet = settings.Faucet()
     """When the agents claim from the faucet."""
     datadog: Datadog = Datadog()
-    """How the agents are observed in Datadog."""
+    """Telemetry of the agents in Datadog."""
     storage: Storage | None = None
     """The volume of the trade journal."""
     pod: Pod = Pod()
-    """Where the pods run and with how much."""
+    """Settings of the pods: scheduling, resources, and additions such as sidecars."""
     network: Network = Network()
-    """What the pods may talk to."""
+    """Network access of the pods."""
 
     model_config = {"json_schema_extra": {"x-kubernetes-validations": [*SPEC]}}
 
     def settings(self) -> settings.Settings:
-        """The part of the spec that the agent reads."""
+        """Return the part of the spec that the agent reads."""
         picked: dict[str, Any] = self.model_dump(
             include={"strategy", "markets", "api", "trading", "risk", "faucet"}
         )

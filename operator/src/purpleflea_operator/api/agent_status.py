@@ -178,8 +178,8 @@ class PurpleFleaAgent(SpecModel):
                 {
                     "rule": "size(self.metadata.name) <= 45 && "
                     "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-                    "message": "metadata.name must be a DNS label of at most 45 characters that starts with a letter: "
-                    "the agents are named <name>-<ordinal>",
+                    "message": "metadata.name must be a DNS label of at most 45 characters that starts with a "
+                    "letter, because the agents are named <name>-<ordinal>; choose another name",
                 }
             ]
         }

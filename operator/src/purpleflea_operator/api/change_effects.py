@@ -1,47 +1,47 @@
-"""What a change of a field of the spec does to agents that run. A test holds each field to it.
+"""Effects of a change of each field of the spec on running agents. A unit test checks every field.
 
-The default is a restart: the agents read their settings once, so that one revision of a pod has one behaviour.
+The default is a restart, because agents read their settings once. So each revision of a pod has a fixed behavior.
 """
 
 from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What a change does, at the most."""
+    """The largest effect that a change can have."""
 
     RESTART = "restart"
     SCALE = "scale"
     CONTROL = "control"
-    BESIDE = "none"
+    NONE = "none"
     REPORT = "report"
-    RENEW = "renew"
+    RECREATE = "recreate"
 
 
 MEANINGS = {
-    Effect.RESTART: "The pods are replaced, one at a time, each after the one before is ready.",
-    Effect.SCALE: "Identities come or go, highest ordinal first; the others run on.",
-    Effect.CONTROL: "The agents hear of it while they run, within a second or two.",
-    Effect.BESIDE: "Only other objects than the pods change; every agent runs on.",
+    Effect.RESTART: "The pods are replaced one at a time. Each waits until the previous pod is ready.",
+    Effect.SCALE: "Identities are added or removed at the highest ordinals. The other agents continue to run.",
+    Effect.CONTROL: "Running agents apply the change within about two seconds, without a restart.",
+    Effect.NONE: "Only objects other than the pods change. All agents continue to run.",
     Effect.REPORT: "Only the status changes.",
-    Effect.RENEW: "The StatefulSet is made anew around the pods, which run on.",
+    Effect.RECREATE: "The StatefulSet is recreated. The pods are kept and continue to run.",
 }
 
 _EFFECTS = {
     "replicas": Effect.SCALE,
     "trading.mode": Effect.CONTROL,
     "datadog.duplicateIdentity": Effect.REPORT,
-    "network": Effect.BESIDE,
-    "pod.serviceAccount.annotations": Effect.BESIDE,
+    "network": Effect.NONE,
+    "pod.serviceAccount.annotations": Effect.NONE,
     "datadog.customMetricsBudget": Effect.REPORT,
     "datadog.budgetPolicy": Effect.REPORT,
-    "storage": Effect.RENEW,
-    "storage.whenDeleted": Effect.BESIDE,
-    "storage.whenScaled": Effect.BESIDE,
+    "storage": Effect.RECREATE,
+    "storage.whenDeleted": Effect.NONE,
+    "storage.whenScaled": Effect.NONE,
 }
 
 
 def effect_of(path: str) -> Effect:
-    """The effect of a change of the field at `path`, such as trading.mode."""
+    """Return the effect of a change of the field at `path`, such as trading.mode."""
     while path:
         if path in _EFFECTS:
             return _EFFECTS[path]

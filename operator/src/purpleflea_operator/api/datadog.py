@@ -1,4 +1,4 @@
-"""PurpleFleaAgent v1alpha1: spec.datadog, how the agents are observed."""
+"""PurpleFleaAgent v1alpha1: spec.datadog, the telemetry of the agents."""
 
 from typing import Annotated, Literal
 
@@ -9,95 +9,101 @@ from purpleflea_operator.api.types import TagValue
 
 
 class Apm(SpecModel):
-    """What the agents trace."""
+    """Traces and profiles of the agents."""
 
     enabled: bool = True
-    """Whether the agents trace."""
+    """If true, the agents send traces (default true)."""
     sample_rate: (
         Annotated[str, Field(pattern="^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$", max_length=8)] | None
     ) = None
-    """Share of the traces that are kept, as a decimal string from 0 to 1, such as 0.25. Left out, the node agent
-    decides."""
+    """Share of the traces that are kept, as a decimal string from 0 to 1, such as 0.25. If it is not set, the node
+    agent selects the share."""
     runtime_metrics: bool = False
-    """Whether the agents send metrics of their Python runtime (runtime.python.*)."""
+    """If true, the agents send metrics of their Python runtime, runtime.python.* (default false)."""
     profiling: bool = False
-    """Whether the agents are profiled continuously; costs a few percent of CPU."""
+    """If true, the agents are profiled continuously, which costs a few percent of CPU (default false)."""
 
 
 class Logs(SpecModel):
-    """What becomes of the agents' log lines."""
+    """Collection of the agents' logs."""
 
     enabled: bool = True
-    """Whether the node agent collects them. If not, they stay on the node, also where it collects all containers."""
+    """If true, the node agent collects the logs (default true). If false, it does not collect them, even if it collects
+    the logs of all other containers."""
     mask_secrets: bool = True
-    """Whether the node agent masks API keys and private keys. The agents mask what they log themselves; this is for
-    what a library of theirs logs."""
+    """If true, the node agent masks API keys and private keys (default true). The agents mask their own log lines; this
+    setting also masks the lines of their libraries."""
 
 
 class Check(SpecModel):
     """The Agent check `purpleflea_agent`, run by the Datadog node agent."""
 
     enabled: bool = False
-    """Whether the node agent asks each agent for its status, so that one that sends nothing any more is still seen.
-    It costs custom metrics, and the check has to be installed in the node agent (Helm: datadog.checksd)."""
+    """If true, the node agent requests the status of each agent, which also detects an agent that sends no telemetry
+    (default false). The check costs custom metrics, and it must be installed in the node agent (Helm:
+    datadog.checksd)."""
     interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
-    """Seconds between two runs (5 to 3600)."""
+    """Seconds between two runs of the check (5 to 3600, default 15)."""
 
 
 class OpenMetrics(SpecModel):
     """Datadog's check `openmetrics`, run by the Datadog node agent on the agents' /metrics."""
 
     enabled: bool = False
-    """Whether the node agent also reads each agent's /metrics, as purpleflea.agent_...; what agents send by DogStatsD
-    is then there twice, and paid for twice. Meant for images that only expose Prometheus metrics."""
+    """If true, the node agent also reads /metrics of each agent, as purpleflea.agent_... (default false). Metrics that
+    agents send through DogStatsD are then stored and charged twice. This setting is for images that only expose
+    Prometheus metrics."""
     interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 15
-    """Seconds between two runs (5 to 3600)."""
+    """Seconds between two runs of the check (5 to 3600, default 15)."""
     metrics: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
         Field(min_length=1, max_length=64),
     ] = (".+",)
-    """Names of the metrics to read, as regular expressions (1 to 64)."""
+    """Names of the metrics to read, as regular expressions (1 to 64; by default all)."""
 
 
 class Datadog(SpecModel):
-    """How the agents are observed in Datadog."""
+    """Telemetry of the agents in Datadog."""
 
     env: TagValue = "production"
-    """Unified service tag env of everything the agents send."""
+    """Unified service tag env of all telemetry of the agents (default production)."""
     service: TagValue = "purpleflea-trading-agent"
-    """Unified service tag service of everything the agents send."""
+    """Unified service tag service of all telemetry of the agents (default purpleflea-trading-agent)."""
     version: TagValue | None = None
-    """Unified service tag version. Left out, it is the tag of the image."""
+    """Unified service tag version. If it is not set, the tag of the image is used."""
     team: TagValue | None = None
-    """Tag team of everything the agents send."""
+    """Tag team of all telemetry of the agents."""
     tags: Annotated[dict[str, TagValue], Field(max_length=16)] = {}
-    """More tags of everything the agents send, such as desk: crypto (at most 16)."""
+    """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16)."""
     connection: Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"] = "Auto"
-    """How agents reach the Datadog node agent: HostIP (a port of the node), Service (the node-local Service),
-    Socket (UNIX sockets in a folder of the node; Pod Security levels baseline and restricted forbid it), CSI (the same
-    by Datadog's CSI driver, allowed everywhere), Auto (whichever the installation offers, in this order; agents keep
-    theirs while it is offered) or Disabled (send nothing). A way that is not to be had is refused in the condition
-    TelemetryReady."""
+    """Connection of the agents to the Datadog node agent (default Auto). HostIP: a port of the node. Service: the
+    node-local Service. Socket: UNIX sockets in a folder of the node, which Pod Security levels baseline and restricted
+    forbid. CSI: the sockets through Datadog's CSI driver, which every level allows. Auto: the first of these that the
+    installation offers; agents keep it as long as it is offered. Disabled: the agents send no telemetry. If the
+    connection is not available, the condition TelemetryReady reports the reason."""
     apm: Apm = Apm()
-    """What the agents trace."""
+    """Traces and profiles of the agents."""
     logs: Logs = Logs()
-    """What becomes of the agents' log lines."""
+    """Collection of the agents' logs."""
     legacy_histograms: bool = False
-    """Whether latencies and amounts are sent as histograms, as older dashboards expect them, instead of
-    distributions. A histogram has percentiles per host only, and other names: agent.order.latency_ms.95percentile."""
+    """If true, latencies and amounts are sent as histograms instead of distributions, for older dashboards (default
+    false). A histogram has percentiles per host only, and other names, such as agent.order.latency_ms.95percentile."""
     check: Check = Check()
     """The Agent check of the agents' status."""
     open_metrics: OpenMetrics = OpenMetrics()
-    """Reading the agents' /metrics as well."""
+    """The check that reads /metrics of the agents."""
     duplicate_identity: Literal["Refuse", "Allow"] = "Refuse"
-    """What happens where an older agent, of another namespace, has the same name, env and service, so that Datadog
-    cannot tell the two apart: Refuse starts no pod and reports it, Allow runs the agents and reports it."""
+    """Action if an older agent in another namespace has the same name, env and service, so that Datadog cannot
+    distinguish the two (default Refuse). Refuse starts no pods. Allow runs the agents. Both report the conflict in the
+    condition DuplicateIdentity."""
     when_missing: Literal["Warn", "Hold"] = "Warn"
-    """What happens where no node agent hears an agent: Warn runs it and reports it; Hold starts no pod before the node
-    agent of its own node answers. A node agent that goes away later stops nobody."""
+    """Action if no node agent receives the telemetry of an agent (default Warn). Warn runs the agent and reports the
+    problem. Hold starts a pod only after the node agent of its own node answers. Neither stops a running agent if its
+    node agent disappears later."""
     custom_metrics_budget: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    """Custom metrics that all agents of this resource together may be expected to cost (1 to 10000000). The estimate is
-    in status.customMetrics; the condition WithinBudget tells when it is larger."""
+    """Budget of custom metrics for all agents of this resource together (1 to 10000000). status.customMetrics has the
+    estimate, and the condition WithinBudget reports an estimate above the budget. If it is not set, there is no
+    limit."""
     budget_policy: Literal["Warn", "Enforce"] = "Warn"
-    """What happens above customMetricsBudget: Warn tells by a condition, Enforce also refuses the change (and scaling)
-    in the first place."""
+    """Action if the estimate exceeds customMetricsBudget (default Warn). Warn reports it in the condition WithinBudget.
+    Enforce also rejects the change of the spec or the scaling."""

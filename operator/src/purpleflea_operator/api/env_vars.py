@@ -1,4 +1,4 @@
-"""PurpleFleaAgent v1alpha1: environment variables that users add, in the words of Kubernetes."""
+"""PurpleFleaAgent v1alpha1: environment variables that users add, with the field names of Kubernetes."""
 
 from typing import Annotated
 
@@ -11,14 +11,14 @@ VariableName = Annotated[str, Field(pattern="^[-._a-zA-Z][-._a-zA-Z0-9]*$", max_
 
 
 class KeyRef(SpecModel):
-    """One key of a Secret or a ConfigMap in the namespace of the agent."""
+    """A key of a Secret or a ConfigMap in the namespace of the agent."""
 
     name: DnsName
     """Name of the Secret or ConfigMap."""
     key: DataKey
-    """Key whose value is taken."""
+    """Key whose value is used."""
     optional: Flag = None
-    """Whether the container also starts without it."""
+    """If true, the container starts even if the object or the key does not exist (default false)."""
 
 
 class FieldRef(SpecModel):
@@ -36,7 +36,7 @@ class ResourceFieldRef(SpecModel):
 
 
 class VariableSource(SpecModel):
-    """Where the value of a variable comes from."""
+    """Source of the value of a variable."""
 
     secret_key_ref: KeyRef | None = None
     """A key of a Secret."""
@@ -51,14 +51,14 @@ class VariableSource(SpecModel):
 
 
 class Variable(SpecModel):
-    """One environment variable."""
+    """An environment variable."""
 
     name: VariableName
     """Name of the variable."""
     value: Annotated[str | None, Field(max_length=4096), OrNone] = None
-    """Value; $(NAME) refers to a variable that stands before it."""
+    """Value of the variable. $(NAME) refers to a variable that is defined before this one."""
     value_from: VariableSource | None = None
-    """Where the value comes from instead."""
+    """Source of the value, instead of `value`."""
 
     model_config = rules(
         rule("!(has(self.value) && has(self.valueFrom))", "set value or valueFrom, not both")
@@ -71,16 +71,16 @@ class NameRef(SpecModel):
     name: DnsName
     """Name of the Secret or ConfigMap."""
     optional: Flag = None
-    """Whether the container also starts without it."""
+    """If true, the container starts even if the object or the key does not exist (default false)."""
 
 
 class VariablesFrom(SpecModel):
-    """Environment variables from every key of a Secret or a ConfigMap."""
+    """Environment variables from all keys of a Secret or a ConfigMap."""
 
     prefix: Annotated[
         str | None, Field(pattern="^[-._a-zA-Z][-._a-zA-Z0-9]*$", max_length=63), OrNone
     ] = None
-    """Text put before each name."""
+    """Prefix of the name of each variable."""
     secret_ref: NameRef | None = None
     """The Secret."""
     config_map_ref: NameRef | None = None

@@ -1,6 +1,6 @@
-"""PurpleFleaAgent v1alpha1: where pods run - tolerations, affinity, spreading - in the words of Kubernetes.
+"""PurpleFleaAgent v1alpha1: tolerations, affinity and topology spread, with the field names of Kubernetes.
 
-The CRD leaves the inner fields of affinity out, as they are many; the operator checks them by these models.
+The CRD omits the inner fields of affinity to stay small. The operator validates them with these models.
 """
 
 from typing import Annotated, Literal
@@ -23,24 +23,25 @@ class Toleration(SpecModel):
     """A taint that the pods tolerate (Kubernetes: PodSpec.tolerations)."""
 
     key: Annotated[str | None, Field(max_length=317), OrNone] = None
-    """Key of the taint; left out with operator Exists, every taint."""
+    """Key of the taint. If it is not set, which needs operator Exists, every key matches."""
     operator: Literal["Equal", "Exists"] = "Equal"
-    """How value is compared: Equal or Exists."""
+    """Comparison of the value: Equal or Exists (default Equal)."""
     value: Annotated[str | None, Field(max_length=63), OrNone] = None
     """Value of the taint, with operator Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Effect of the taint; left out, every effect."""
+    """Effect of the taint. If it is not set, every effect matches."""
     toleration_seconds: Annotated[int, Field(ge=0, le=86400)] | None = None
-    """Seconds that a pod stays on a node with this taint, with effect NoExecute (0 to 86400). Left out, for ever."""
+    """Seconds that a pod stays on a node with this taint (0 to 86400); it needs effect NoExecute. If it is not set,
+    there is no limit."""
 
     model_config = rules(
         rule(
             "self.operator == 'Equal' ? has(self.key) : !has(self.value)",
-            "operator Equal needs a key; operator Exists takes no value",
+            "operator Equal needs a key, and operator Exists must not have a value; set key, or remove value",
         ),
         rule(
             "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-            "tolerationSeconds needs effect NoExecute",
+            "tolerationSeconds needs effect NoExecute; set effect, or remove tolerationSeconds",
         ),
     )
 
@@ -51,26 +52,26 @@ class Requirement(SpecModel):
     key: QualifiedName
     """Key of the label."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
-    """How values are compared: In, NotIn, Exists, DoesNotExist; for nodes also Gt and Lt."""
+    """Comparison of the label with values: In, NotIn, Exists or DoesNotExist. For nodes, Gt and Lt are also allowed."""
     values: Annotated[tuple[LabelValue, ...] | None, Field(max_length=64), OrNone] = None
-    """Values to compare with (at most 64)."""
+    """Values for the comparison (at most 64)."""
 
 
 class LabelSelector(SpecModel):
-    """Which pods, by their labels; both parts must hold."""
+    """Selects objects by labels. Both matchLabels and matchExpressions must match."""
 
     match_labels: Annotated[
         dict[QualifiedName, LabelValue] | None, Field(max_length=16), OrNone
     ] = None
-    """Labels that a pod must have (at most 16)."""
+    """Labels that the object must have (at most 16)."""
     match_expressions: Annotated[tuple[Requirement, ...] | None, Field(max_length=16), OrNone] = (
         None
     )
-    """Conditions on the labels of a pod (at most 16)."""
+    """Conditions on the labels of the object (at most 16)."""
 
 
 class NodeSelectorTerm(SpecModel):
-    """Which nodes; all conditions must hold."""
+    """Selects nodes. All conditions must match."""
 
     match_expressions: Annotated[tuple[Requirement, ...] | None, Field(max_length=16), OrNone] = (
         None
@@ -81,87 +82,88 @@ class NodeSelectorTerm(SpecModel):
 
 
 class NodeSelector(SpecModel):
-    """Which nodes; one of the terms must hold."""
+    """Selects nodes. One of the terms must match."""
 
     node_selector_terms: Annotated[tuple[NodeSelectorTerm, ...], Field(min_length=1, max_length=16)]
-    """Terms, of which one must hold (1 to 16)."""
+    """Terms, of which one must match (1 to 16)."""
 
 
 Weight = Annotated[int, Field(ge=1, le=100)]
 
 
 class PreferredNodes(SpecModel):
-    """Nodes that are better than others."""
+    """Preferred nodes."""
 
     weight: Weight
-    """How much better (1 to 100)."""
+    """Weight of the preference (1 to 100)."""
     preference: NodeSelectorTerm
-    """Which nodes."""
+    """Selects the preferred nodes."""
 
 
 class NodeAffinity(SpecModel):
-    """Which nodes the pods may, and would rather, run on."""
+    """Required and preferred nodes of the pods."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
     """Nodes that the pods may run on."""
     preferred_during_scheduling_ignored_during_execution: Annotated[
         tuple[PreferredNodes, ...] | None, Field(max_length=16), OrNone
     ] = None
-    """Nodes that the pods would rather run on (at most 16)."""
+    """Nodes that are preferred for the pods (at most 16)."""
 
 
 class PodAffinityTerm(SpecModel):
-    """Which pods, and how near."""
+    """Selects pods, and the topology in which they are near."""
 
     topology_key: QualifiedName
-    """Label of nodes that says what near means, such as kubernetes.io/hostname."""
+    """Label of nodes that defines the topology, such as kubernetes.io/hostname."""
     label_selector: LabelSelector | None = None
-    """Which pods."""
+    """Selects the pods by label."""
     namespaces: Annotated[tuple[DnsLabel, ...] | None, Field(max_length=16), OrNone] = None
-    """Namespaces of those pods; left out, the agent's own (at most 16)."""
+    """Namespaces of the pods (at most 16). If it is not set, the namespace of the agent is used."""
     namespace_selector: LabelSelector | None = None
-    """Namespaces of those pods, by label."""
+    """Selects the namespaces of the pods by label."""
 
 
 class PreferredPods(SpecModel):
-    """Pods that are better, or worse, to be near to than others."""
+    """Pods to which nearness is preferred, or avoided for podAntiAffinity."""
 
     weight: Weight
-    """How much (1 to 100)."""
+    """Weight of the preference (1 to 100)."""
     pod_affinity_term: PodAffinityTerm
-    """Which pods, and how near."""
+    """Selects the pods and the topology."""
 
 
 class PodAffinity(SpecModel):
-    """Which pods the agents must, and would rather, be near to (or, for podAntiAffinity, far from)."""
+    """Required and preferred nearness to pods, or distance from pods for podAntiAffinity."""
 
     required_during_scheduling_ignored_during_execution: Annotated[
         tuple[PodAffinityTerm, ...] | None, Field(max_length=16), OrNone
     ] = None
-    """What must hold (at most 16)."""
+    """Terms that must match (at most 16)."""
     preferred_during_scheduling_ignored_during_execution: Annotated[
         tuple[PreferredPods, ...] | None, Field(max_length=16), OrNone
     ] = None
-    """What had better hold (at most 16)."""
+    """Terms that should match (at most 16)."""
 
 
 class Affinity(SpecModel):
-    """Which nodes and pods the agents are to be near to (Kubernetes: PodSpec.affinity)."""
+    """Affinity of the pods to nodes and to other pods (Kubernetes: PodSpec.affinity)."""
 
     node_affinity: Annotated[NodeAffinity | None, Field(json_schema_extra=FREE_FORM)] = None
-    """Which nodes the pods may, and would rather, run on; inner fields as in Kubernetes."""
+    """Required and preferred nodes of the pods. The inner fields are those of Kubernetes."""
     pod_affinity: Annotated[PodAffinity | None, Field(json_schema_extra=FREE_FORM)] = None
-    """Which pods the agents are to be near to; inner fields as in Kubernetes."""
+    """Pods near which the agents run. The inner fields are those of Kubernetes."""
     pod_anti_affinity: Annotated[PodAffinity | None, Field(json_schema_extra=FREE_FORM)] = None
-    """Which pods the agents are to be far from; inner fields as in Kubernetes."""
+    """Pods near which the agents do not run. The inner fields are those of Kubernetes."""
 
 
 class TopologySpread(SpecModel):
-    """How evenly the pods of this agent are spread (Kubernetes: PodSpec.topologySpreadConstraints)."""
+    """A constraint for an even distribution of pods (Kubernetes: PodSpec.topologySpreadConstraints)."""
 
     topology_key: QualifiedName
-    """Label of nodes whose values are spread over, such as topology.kubernetes.io/zone."""
+    """Label of nodes over whose values the pods are distributed, such as topology.kubernetes.io/zone."""
     max_skew: Annotated[int, Field(ge=1, le=1000)] = 1
-    """By how many pods two values may differ (1 to 1000)."""
+    """Maximum difference of the number of pods between two values of the label (1 to 1000, default 1)."""
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
-    """What happens to a pod that fits nowhere: DoNotSchedule keeps it waiting, ScheduleAnyway runs it."""
+    """Action on a pod that cannot satisfy the constraint (default ScheduleAnyway). DoNotSchedule leaves the pod
+    pending. ScheduleAnyway runs it."""

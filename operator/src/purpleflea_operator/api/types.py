@@ -1,4 +1,4 @@
-"""Types of single fields: names, tag values, quantities, CEL rules. No field, no kind."""
+"""Types of single fields, such as names and quantities, and CEL rules. Fields and kinds are defined elsewhere."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ QualifiedName = Annotated[
         max_length=317,
     ),
 ]
-"""Key of a label or an annotation, with or without a domain."""
+"""Key of a label or an annotation, with or without a domain as prefix."""
 LabelValue = Annotated[
     str, Field(pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
 ]
@@ -33,7 +33,7 @@ Quantity = Annotated[
         max_length=24,
         json_schema_extra={"x-kubernetes-int-or-string": True},
     ),
-    # Last, so outermost: a number becomes text before the pattern is looked at.
+    # This validator is last, so it runs first: it converts a number to text before the pattern is checked.
     BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
 ]
 ResourceList = Annotated[dict[str, Quantity], Field(max_length=8)]
@@ -42,31 +42,31 @@ Path = Annotated[str, Field(pattern="^/[^:]*$", max_length=512)]
 """Absolute path in a container."""
 
 OrNone = AfterValidator(lambda value: value or None)
-"""False, 0 and empty count as left out: Kubernetes does not store them, and what is not stored looks like drift."""
+"""False, 0 and empty values count as not set. Kubernetes does not store them, so they would be reported as drift."""
 Flag = Annotated[bool | None, OrNone]
 
 
 def by_key(*keys: str) -> dict[str, JsonValue]:
-    """A list that merges by these keys under server-side apply."""
+    """Return the schema of a list that server-side apply merges by these keys."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 FREE_FORM: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
-"""On a field whose inner fields the CRD leaves out, so that it stays small: the operator checks them by the model."""
+"""Schema of a field whose inner fields the CRD omits to stay small. The operator validates them with the model."""
 
 
 def rule(expression: str, message: str, **more: JsonValue) -> dict[str, JsonValue]:
-    """A CEL validation rule (Kubernetes: x-kubernetes-validations)."""
+    """Return a CEL validation rule (Kubernetes: x-kubernetes-validations)."""
     return {"rule": expression, "message": message, **more}
 
 
-def rules(*found: dict[str, JsonValue]) -> ConfigDict:
-    """The configuration of a model that carries CEL validation rules."""
-    return {"json_schema_extra": {"x-kubernetes-validations": [*found]}}
+def rules(*items: dict[str, JsonValue]) -> ConfigDict:
+    """Return the configuration of a model with CEL validation rules."""
+    return {"json_schema_extra": {"x-kubernetes-validations": [*items]}}
 
 
 def exactly_one(*names: str) -> ConfigDict:
-    """The configuration of a model of which exactly one field must be set."""
-    said = ", ".join(f"has(self.{name})" for name in names)
-    wanted = f"[{said}].exists_one(said, said)"
-    return rules(rule(wanted, f"set exactly one of {', '.join(names)}"))
+    """Return the configuration of a model of which exactly one of these fields must be set."""
+    presence = ", ".join(f"has(self.{name})" for name in names)
+    expression = f"[{presence}].exists_one(said, said)"
+    return rules(rule(expression, f"set exactly one of {', '.join(names)}"))

@@ -1,12 +1,15 @@
-"""Why a spec is invalid, as one line for its user."""
+"""Convert a validation error of a spec into one line for the user."""
 
 from pydantic import ValidationError
 
-UNKNOWN = "unknown field; remove it, or upgrade the operator if it is of a newer version"
+UNKNOWN_FIELD = (
+    "unknown field; remove it, or upgrade the operator if the field is of a newer version"
+)
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first problem: the field as users write it, and what is wrong with it."""
-    found = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in ("spec", *found["loc"]))
-    return f"{field}: {UNKNOWN if found['type'] == 'extra_forbidden' else found['msg']}"
+def first_error(error: ValidationError) -> str:
+    """Return the path of the first invalid field as users write it, and the reason."""
+    details = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in ("spec", *details["loc"]))
+    is_unknown = details["type"] == "extra_forbidden"
+    return f"{field}: {UNKNOWN_FIELD if is_unknown else details['msg']}"

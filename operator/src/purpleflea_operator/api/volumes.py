@@ -1,6 +1,6 @@
-"""PurpleFleaAgent v1alpha1: volumes that users add, in the words of Kubernetes.
+"""PurpleFleaAgent v1alpha1: volumes that users add, with the field names of Kubernetes.
 
-Only kinds that Pod Security "restricted" allows can be said.
+Only the types of volumes that Pod Security "restricted" allows are defined.
 """
 
 from typing import Annotated, Literal
@@ -25,14 +25,14 @@ FileMode = Annotated[int, Field(ge=0, le=511)]
 
 
 class Item(SpecModel):
-    """One key as a file."""
+    """A key that becomes a file."""
 
     key: DataKey
     """Key in the Secret or ConfigMap."""
     path: Annotated[str, Field(pattern="^[^/].*$", max_length=253)]
     """Path of the file in the volume."""
     mode: FileMode | None = None
-    """Permissions of the file as a decimal number (0 to 511)."""
+    """Permissions of the file as a decimal number (0 to 511). If it is not set, defaultMode is used."""
 
 
 Items = Annotated[tuple[Item, ...] | None, Field(max_length=32), OrNone]
@@ -44,11 +44,11 @@ class SecretVolume(SpecModel):
     secret_name: DnsName
     """Name of the Secret."""
     items: Items = None
-    """Keys to take; left out, all (at most 32)."""
+    """Keys that become files (at most 32). If it is not set, all keys are used."""
     default_mode: FileMode | None = None
-    """Permissions of the files as a decimal number (0 to 511)."""
+    """Permissions of the files as a decimal number (0 to 511; Kubernetes defaults to 420)."""
     optional: Flag = None
-    """Whether the pod also starts without it."""
+    """If true, the pod starts even if the object or a key does not exist (default false)."""
 
 
 class ConfigMapVolume(SpecModel):
@@ -57,44 +57,46 @@ class ConfigMapVolume(SpecModel):
     name: DnsName
     """Name of the ConfigMap."""
     items: Items = None
-    """Keys to take; left out, all (at most 32)."""
+    """Keys that become files (at most 32). If it is not set, all keys are used."""
     default_mode: FileMode | None = None
-    """Permissions of the files as a decimal number (0 to 511)."""
+    """Permissions of the files as a decimal number (0 to 511; Kubernetes defaults to 420)."""
     optional: Flag = None
-    """Whether the pod also starts without it."""
+    """If true, the pod starts even if the object or a key does not exist (default false)."""
 
 
 class EmptyDir(SpecModel):
-    """An empty folder that goes with the pod."""
+    """An empty folder that is deleted with the pod."""
 
     medium: Literal["Memory"] | None = None
-    """Memory keeps it in memory, which counts against the limit; left out, it is on the node's disk."""
+    """Memory stores the files in memory, which counts against the memory limit. If it is not set, they are on the disk
+    of the node."""
     size_limit: Quantity = "64Mi"
-    """Most that it may hold."""
+    """Maximum size of the files (default 64Mi)."""
 
 
 class ClaimVolume(SpecModel):
-    """A volume claim that exists. All pods of the agent mount the same one."""
+    """An existing volume claim. All pods of the agent mount the same claim."""
 
     claim_name: DnsName
     """Name of the PersistentVolumeClaim."""
     read_only: Flag = None
-    """Whether it is mounted read-only."""
+    """If true, the volume is mounted read-only (default false)."""
 
 
 class Token(SpecModel):
-    """A token of the pods' ServiceAccount for somebody else than the Kubernetes API."""
+    """A token of the pods' ServiceAccount, usually for another service than the Kubernetes API."""
 
     path: Annotated[str, Field(pattern="^[^/].*$", max_length=253)]
     """Path of the file in the volume."""
     audience: Annotated[str | None, Field(max_length=253), OrNone] = None
-    """For whom the token is; left out, for the Kubernetes API."""
+    """Audience of the token. If it is not set, it is the Kubernetes API."""
     expiration_seconds: Annotated[int, Field(ge=600, le=86400)] | None = None
-    """Life of the token in seconds (600 to 86400); it is renewed in time."""
+    """Lifetime of the token in seconds (600 to 86400; Kubernetes defaults to 3600). The kubelet renews the token in
+    time."""
 
 
 class ProjectedSource(SpecModel):
-    """One of the things that a projected volume puts together."""
+    """A source of a projected volume."""
 
     service_account_token: Token | None = None
     """A token of the pods' ServiceAccount."""
@@ -107,29 +109,29 @@ class ProjectedSource(SpecModel):
 
 
 class ProjectedVolume(SpecModel):
-    """Several things in one folder."""
+    """Several sources in one folder."""
 
     sources: Annotated[tuple[ProjectedSource, ...], Field(min_length=1, max_length=8)]
-    """What is put together (1 to 8)."""
+    """Sources of the volume (1 to 8)."""
     default_mode: FileMode | None = None
-    """Permissions of the files as a decimal number (0 to 511)."""
+    """Permissions of the files as a decimal number (0 to 511; Kubernetes defaults to 420)."""
 
 
 class CsiVolume(SpecModel):
-    """A volume of a CSI driver that goes with the pod."""
+    """A volume of a CSI driver that is deleted with the pod."""
 
     driver: DnsName
     """Name of the driver."""
     read_only: Flag = None
-    """Whether it is mounted read-only."""
+    """If true, the volume is mounted read-only (default false)."""
     volume_attributes: Annotated[
         dict[str, Annotated[str, Field(max_length=253)]] | None, Field(max_length=16), OrNone
     ] = None
-    """What the driver wants to know (at most 16)."""
+    """Parameters for the driver (at most 16)."""
 
 
 class Volume(SpecModel):
-    """A volume of the pods. There is no hostPath: Pod Security "restricted" forbids it."""
+    """A volume of the pods. There is no field hostPath, because Pod Security "restricted" forbids it."""
 
     name: DnsLabel
     """Name of the volume."""
@@ -138,11 +140,11 @@ class Volume(SpecModel):
     config_map: Annotated[ConfigMapVolume | None, Field(json_schema_extra=FREE_FORM)] = None
     """A ConfigMap as files: name, items, defaultMode, optional."""
     empty_dir: EmptyDir | None = None
-    """An empty folder that goes with the pod."""
+    """An empty folder that is deleted with the pod."""
     persistent_volume_claim: ClaimVolume | None = None
-    """A volume claim that exists."""
+    """An existing volume claim."""
     projected: Annotated[ProjectedVolume | None, Field(json_schema_extra=FREE_FORM)] = None
-    """Several things in one folder: sources (serviceAccountToken, secret, configMap), defaultMode."""
+    """Several sources in one folder: sources (serviceAccountToken, secret, configMap), defaultMode."""
     csi: Annotated[CsiVolume | None, Field(json_schema_extra=FREE_FORM)] = None
     """A volume of a CSI driver: driver, readOnly, volumeAttributes."""
 
@@ -152,13 +154,13 @@ class Volume(SpecModel):
 
 
 class Mount(SpecModel):
-    """Where a volume is seen in a container."""
+    """A mount of a volume in a container."""
 
     name: DnsLabel
-    """Name of the volume, one of spec.pod.volumes or, in sidecars, also of the agent's own: state, config."""
+    """Name of a volume of spec.pod.volumes. Sidecars can also mount the volumes of the agent: state, config."""
     mount_path: Path
     """Absolute path in the container."""
     sub_path: Annotated[str | None, Field(pattern="^([^/].*)?$", max_length=253), OrNone] = None
-    """Path in the volume; a file mounted by it does not follow changes of its Secret or ConfigMap."""
+    """Path in the volume. A file that is mounted with subPath does not follow changes of its Secret or ConfigMap."""
     read_only: Flag = None
-    """Whether the container may only read."""
+    """If true, the container may only read the volume (default false)."""

@@ -1,1 +1,1 @@
-"""Generates CRDs, reference documentation and the schema for editors from the models in `api`."""
+"""Generate the CRDs, the reference page and the editor schema from the models in `api`."""

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions, and the command that writes them (`make crds`)."""
+"""Generate the CustomResourceDefinitions (`make crds`)."""
 
 import sys
 from pathlib import Path
@@ -51,7 +51,7 @@ OBSERVABILITY_COLUMNS = (
 
 
 def agent_crd() -> dict[str, Any]:
-    """The manifest of the agents' CRD."""
+    """Return the CRD of PurpleFleaAgent."""
     names = _names(KIND, PLURAL, short="pfa")
     scale = {
         "specReplicasPath": ".spec.replicas",
@@ -63,7 +63,7 @@ def agent_crd() -> dict[str, Any]:
 
 
 def observability_crd() -> dict[str, Any]:
-    """The manifest of the CRD of what Datadog should hold."""
+    """Return the CRD of PurpleFleaObservability."""
     names = _names(OBSERVABILITY_KIND, OBSERVABILITY_PLURAL, short="pfo")
     return _crd(PurpleFleaObservability, names, {"status": {}}, OBSERVABILITY_COLUMNS)
 
@@ -115,14 +115,15 @@ def _crd(
 
 
 def _without_defaults(schema: Any) -> Any:
-    """A status is written by us: what the API server added by itself would never be what we meant to write."""
+    """Return the schema of a status without defaults. The operator writes the status, and the API server must not add
+    values that the operator did not write."""
     if isinstance(schema, dict):
         return {key: _without_defaults(item) for key, item in schema.items() if key != "default"}
     return schema
 
 
 def crd_text(crd: dict[str, Any] | None = None) -> str:
-    """A CRD (the agents', unless another is given) as the text of its file."""
+    """Return a CRD as the text of its file; by default the CRD of PurpleFleaAgent."""
     header = "# Generated from the pydantic models by `make crds`; do not edit.\n"
     return header + yaml.safe_dump(crd or agent_crd(), sort_keys=False, width=120)
 

@@ -1,6 +1,6 @@
-"""JSON Schema of the manifest for editors: `python -m purpleflea_operator.codegen.editor_schema FILE` (`make crds`).
+"""Generate the JSON Schema for editors: `python -m purpleflea_operator.codegen.editor_schema FILE` (`make crds`).
 
-Unlike the CRD it says what is in fields that the CRD leaves free of form, and that other fields are mistakes.
+Unlike the CRD, the schema includes the inner fields that the CRD omits, and it rejects unknown fields.
 """
 
 import json
@@ -13,12 +13,12 @@ from purpleflea_operator.api.agent_status import PurpleFleaAgent
 from purpleflea_operator.codegen.structural_schema import Schema, structural
 
 FILE = "purplefleaagent.schema.json"
-_UNNEEDED = "x-kubernetes-"
+_KUBERNETES_KEYWORD = "x-kubernetes-"
 
 
 def editor_schema() -> Schema:
-    """The schema of a manifest of PurpleFleaAgent."""
-    resource = structural(PurpleFleaAgent, in_full=True)
+    """Return the schema of a PurpleFleaAgent manifest."""
+    resource = structural(PurpleFleaAgent, include_free_form=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "PurpleFleaAgent",
@@ -31,7 +31,7 @@ def editor_schema() -> Schema:
             "kind": {"const": "PurpleFleaAgent"},
             "metadata": {"type": "object"},
             "spec": _closed(resource["properties"]["spec"]),
-            # What kubectl shows may be opened, too.
+            # A manifest from `kubectl get --output=yaml` has a status.
             "status": {"type": "object"},
         },
     }
@@ -42,16 +42,18 @@ def _closed(node: Any) -> Any:
         return [_closed(item) for item in node]
     if not isinstance(node, dict):
         return node
-    found = {key: _closed(item) for key, item in node.items() if not key.startswith(_UNNEEDED)}
+    schema = {
+        key: _closed(item) for key, item in node.items() if not key.startswith(_KUBERNETES_KEYWORD)
+    }
     if isinstance(node.get("properties"), dict) and "type" in node:
-        found["additionalProperties"] = False
+        schema["additionalProperties"] = False
     if node.get("x-kubernetes-int-or-string"):
-        found["type"] = ["integer", "string"]
-    return found
+        schema["type"] = ["integer", "string"]
+    return schema
 
 
 def editor_text() -> str:
-    """The schema as the text of its file."""
+    """Return the schema as the text of its file."""
     return json.dumps(editor_schema(), indent=1) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""The reference of the resource as a page: `python -m purpleflea_operator.codegen.reference_docs FILE` (`make docs`).
+"""Generate the reference page: `python -m purpleflea_operator.codegen.reference_docs FILE` (`make docs`).
 
-Every row comes from the models: field, type, default, bounds, meaning, and what a change does to running agents.
+Every row comes from the models: field, type, default, bounds, meaning, and the effect of a change on running agents.
 """
 
 import json
@@ -16,61 +16,66 @@ from purpleflea_operator.codegen.structural_schema import Schema, structural
 
 HEAD = """# PurpleFleaAgent
 
-Generated from the models by `make docs`; do not edit. In a cluster: `kubectl explain pfa.spec --recursive`.
-Examples, one per group, are in `examples/`. For completion and checks in an editor, start a manifest with
+This page is generated from the models by `make docs`; do not edit it. To show the fields in a cluster:
+`kubectl explain pfa.spec --recursive`. The folder `examples/` has an example for each group of fields. For completion
+and checks in an editor, start a manifest with
 `# yaml-language-server: $schema=https://.../docs/reference/purplefleaagent.schema.json` (or a path to that file).
 
-A field that is not here is refused: by the API server (`kubectl apply` validates strictly by default), and by the
-operator where it was stored all the same, with the condition SpecValid.
+The API server rejects a field that is not listed here, because `kubectl apply` validates strictly by default. If an
+unknown field is stored nevertheless, the operator rejects the spec and reports the field in the condition SpecValid.
 
 """
 PRECEDENCE = """\
-What Secrets hold (the API key, the token) is read again when it changes: no field, no restart.
+If the content of a Secret changes (the API key, the token), the agents read it again, without a restart.
 
-## Who wins
+## Precedence
 
-`spec.pod.labels`, `annotations`, `env`, `volumes`, `volumeMounts` and `sidecars` merge by key (name, path) with what
-the operator renders. In this order, the first wins:
+The operator merges `spec.pod.labels`, `annotations`, `env`, `volumes`, `volumeMounts` and `sidecars` by key (name or
+path) with the objects that it renders. If a key is defined more than once, the first of this list takes precedence:
 
-1. what the operator needs: its labels (`app.kubernetes.io/...`, `purpleflea.com/...`, `tags.datadoghq.com/...`),
-   the Datadog annotations it renders, the variables of [the contract](../telemetry.md) save `DD_LOGS_INJECTION`,
-   the volumes `config`, `api-key`, `api-token`, `state`, `tmp`, `node-agent`, `node-agent-apm` and the paths they are
-   mounted at, the containers `agent` and `await-node-agent`;
-2. `env`, then `envFrom`, in the order of the list.
+1. The reserved keys of the operator: its labels (`app.kubernetes.io/...`, `purpleflea.com/...`,
+   `tags.datadoghq.com/...`), the Datadog annotations that it renders, the variables of
+   [the contract](../telemetry.md) except `DD_LOGS_INJECTION`, the volumes `config`, `api-key`, `api-token`, `state`,
+   `tmp`, `node-agent` and `node-agent-apm` with their mount paths, and the containers `agent` and `await-node-agent`.
+2. `env`, then `envFrom`, in the sequence of the list.
 
-What loses against the operator is ignored, and told: the condition SpecValid stays True with the reason OverrideIgnored
-and names the fields, and an Event of type Warning says the same.
+The operator ignores a user's value with a reserved key. The condition SpecValid then stays True with the reason
+OverrideIgnored and lists the fields, and an Event of type Warning has the same message.
 
-Sidecars start before the agent and end after it. Their security context is filled in to Pod Security "restricted"; one
-that asks for more is refused.
+Sidecars start before the agent and end after it. The operator adds the settings of Pod Security "restricted" to their
+security context. A sidecar that requests more is rejected.
 """
 RULES = """\
 ## Rules
 
-The API server refuses a resource that breaks one of these. Inside of affinity, volumes and probes, whose fields the CRD
-leaves out to stay small, it is the operator that refuses (SpecValid), or the API server when the operator applies the
-workload (WorkloadAvailable); what runs is left as it is.
+The API server rejects a resource that violates one of these rules. The CRD omits the inner fields of affinity, volumes
+and probes to stay small. The operator validates these fields (condition SpecValid), and the API server validates them
+when the operator applies the workload (condition WorkloadAvailable). If one of them rejects the spec, running pods are
+not changed.
 """
 
 
 def page() -> str:
-    """The page."""
-    spec = structural(AgentSpec, in_full=True)
+    """Return the text of the page."""
+    spec = structural(AgentSpec, include_free_form=True)
     changes = _table(
-        ("change", "effect on agents that run"),
+        ("change", "effect on running agents"),
         [(f"`{effect}`", text) for effect, text in MEANINGS.items()],
     )
-    parts = [HEAD, f"## What a change does\n\n{changes}", PRECEDENCE]
+    parts = [HEAD, f"## Effects of a change\n\n{changes}", PRECEDENCE]
     groups = {name: node for name, node in spec["properties"].items() if "properties" in node}
-    single = [name for name in spec["properties"] if name not in groups]
-    single_fields = {**spec, "properties": {name: spec["properties"][name] for name in single}}
-    rows = _inner("", single_fields, "")
+    ungrouped = [name for name in spec["properties"] if name not in groups]
+    ungrouped_fields = {
+        **spec,
+        "properties": {name: spec["properties"][name] for name in ungrouped},
+    }
+    rows = _inner("", ungrouped_fields, "")
     parts.append(_section("spec", spec["description"], rows, changes=True))
     for name, node in groups.items():
         rows = _inner(name, node, "")
         parts.append(_section(f"spec.{name}", node["description"], rows, changes=True))
     parts.append(_rules(spec))
-    status = structural(AgentStatus, in_full=True)
+    status = structural(AgentStatus, include_free_form=True)
     parts.append(_section("status", status["description"], _inner("", status, ""), changes=False))
     return "\n".join(parts)
 
@@ -120,20 +125,20 @@ def _default(node: Schema) -> str:
 
 
 def _bounds(node: Schema) -> str:
-    found = []
+    bounds = []
     if "enum" in node:
-        found.append(", ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in node["enum"]))
-    for low, high, what in (
+        bounds.append(", ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in node["enum"]))
+    for low, high, unit in (
         ("minimum", "maximum", ""),
         ("minLength", "maxLength", " characters"),
         ("minItems", "maxItems", " items"),
         ("minProperties", "maxProperties", " keys"),
     ):
         if high in node:
-            found.append(f"{node.get(low, 0)} to {node[high]}{what}")
+            bounds.append(f"{node.get(low, 0)} to {node[high]}{unit}")
     if "pattern" in node:
-        found.append(f"`{node['pattern']}`")
-    return "; ".join(found) or "-"
+        bounds.append(f"`{node['pattern']}`")
+    return "; ".join(bounds) or "-"
 
 
 def _rules(spec: Schema) -> str:
@@ -164,7 +169,7 @@ def _table(header: Row, rows: Iterable[Row]) -> str:
 
 
 def main(files: list[str]) -> None:
-    """Write the page into each of `files`."""
+    """Write the page to each of `files`."""
     for file in files:
         Path(file).write_text(page(), encoding="utf-8")
 

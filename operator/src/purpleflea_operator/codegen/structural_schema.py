@@ -1,7 +1,7 @@
-"""pydantic models -> structural schema of a CustomResourceDefinition (apiextensions.k8s.io/v1).
+"""Convert pydantic models to the structural schema of a CustomResourceDefinition (apiextensions.k8s.io/v1).
 
-JSON Schema as pydantic writes it is refused by the API server ($ref, null, const, exclusive bounds, titles ...). This
-module knows the differences and nothing of our fields.
+The API server rejects the JSON Schema of pydantic, because of $ref, null, const, exclusive bounds and titles. This
+module handles the differences. It must not depend on the fields of a certain model.
 """
 
 from collections.abc import Mapping
@@ -41,19 +41,20 @@ HANDLED = frozenset({"$ref", "anyOf", "allOf", "const", "properties", "items", "
 
 
 class UnsupportedSchemaError(ValueError):
-    """A model uses something that a structural schema cannot say; the message names the path and the keyword."""
+    """A model uses a keyword that a structural schema does not support. The message has the path and the keyword."""
 
 
-def structural(model: type[BaseModel], *, in_full: bool = False) -> Schema:
-    """The structural schema of `model`, with camelCase names and every $ref inlined.
+def structural(model: type[BaseModel], *, include_free_form: bool = False) -> Schema:
+    """Return the structural schema of `model`, with camelCase names and every $ref inlined.
 
-    Fields marked as free of form say nothing of what is in them (it would be most of the CRD), save `in_full`.
+    The inner fields of free-form fields are omitted, because they would be most of the CRD. `include_free_form` adds
+    them.
 
     Raises:
-        UnsupportedSchemaError: A field cannot be expressed; the message names it.
+        UnsupportedSchemaError: A field uses a keyword that is not supported.
     """
     source = model.model_json_schema(by_alias=True, mode="validation")
-    if in_full:
+    if include_free_form:
         source = _without_free_form(source)
     return _converted(source, source.get("$defs", {}), path=model.__name__)
 
@@ -91,25 +92,26 @@ def _converted(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
     if schema.get("properties") and "default" in schema:
         schema["default"] = _default_of_object(schema)
     if schema.get("x-kubernetes-int-or-string"):
-        # Such a field must have no type; its pattern is applied to strings only.
+        # Such a field must not have a type. Its pattern applies to strings only.
         schema.pop("type", None)
     return schema
 
 
 def _default_of_object(schema: Schema) -> Schema:
-    """{} where the defaults of the fields inside say it all; in full where it differs, or where there are rules.
+    """Return the default of an object: {} if the defaults of its fields are sufficient, else all values.
 
-    The API server holds a default against the rules of its object before it fills in the fields inside.
+    All values are also needed if the object has CEL rules, because the API server checks a default against the rules
+    before it adds the defaults of the inner fields.
     """
-    inner = _filled_in(schema)
-    in_full = {**inner, **_without_null(schema["default"])}
-    return in_full if in_full != inner or "x-kubernetes-validations" in schema else {}
+    inner = _defaults_of_fields(schema)
+    complete = {**inner, **_without_null(schema["default"])}
+    return complete if complete != inner or "x-kubernetes-validations" in schema else {}
 
 
-def _filled_in(schema: Schema) -> Schema:
-    """What the API server makes of {}."""
+def _defaults_of_fields(schema: Schema) -> Schema:
+    """Return the object that the API server creates from {}."""
     return {
-        name: _filled_in(child)
+        name: _defaults_of_fields(child)
         if child["default"] == {} and "properties" in child
         else child["default"]
         for name, child in schema["properties"].items()
@@ -124,15 +126,16 @@ def _without_null(value: Any) -> Any:
 
 
 def _values_of_map(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schema of the values of a map. A structural schema cannot say what keys look like: the models do."""
-    for found in node.get("patternProperties", {}).values():
-        return dict(found)
+    """Return the schema of the values of a map. A structural schema cannot restrict keys, so the models do it."""
+    for schema in node.get("patternProperties", {}).values():
+        return dict(schema)
     values = node.get("additionalProperties")
     return values if isinstance(values, Mapping) else None
 
 
 def _resolved(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Schema:
-    """`node` without $ref, allOf of one, and "or null"; the node's own keywords win over the definition's."""
+    """Return `node` without $ref, allOf of one schema, and "or null". Keywords of the node replace those of the
+    definition."""
     own = {key: value for key, value in node.items() if key not in {"$ref", "allOf", "anyOf"}}
     if "$ref" in node:
         target = definitions[str(node["$ref"]).removeprefix("#/$defs/")]

@@ -13,9 +13,9 @@ import orjson
 from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.protocol import FIELD_MANAGER
-from purpleflea_operator.kube.resources import EVENT, Manifest, ObjectRef, ResourceKind, ref_of
+from purpleflea_operator.kube.resources import EVENT, ObjectRef, ResourceKind, ref_of
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
-from purpleflea_operator.parsing import resource_version, rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, resource_version, text
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
@@ -67,8 +67,8 @@ class HttpKubeClient:
             page = await self._request("GET", path, query=query)
             # Items of a list have neither apiVersion nor kind.
             header = {"apiVersion": kind.api_version, "kind": kind.kind}
-            manifests.extend({**header, **item} for item in rows(page.get("items")))
-            metadata = table(page.get("metadata"))
+            manifests.extend({**header, **item} for item in mappings(page.get("items")))
+            metadata = mapping(page.get("metadata"))
             query["continue"] = text(metadata.get("continue"), limit=8192)
             if not query["continue"]:
                 return manifests, text(metadata.get("resourceVersion"))
@@ -141,7 +141,7 @@ class HttpKubeClient:
         """Return at most 20 Events about one object, to diagnose why it does not start."""
         path = f"{EVENT.prefix}/namespaces/{namespace}/{EVENT.plural}"
         query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
-        return list(rows((await self._request("GET", path, query=query)).get("items")))
+        return list(mappings((await self._request("GET", path, query=query)).get("items")))
 
     async def create_event(self, event: Manifest) -> None:
         """Create an Event."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from purpleflea_operator.kube.resources import Manifest, ObjectRef, ResourceKind
-from purpleflea_operator.parsing import count, moment, table, text
+from purpleflea_operator.kube.resources import ObjectRef, ResourceKind
+from purpleflea_operator.parsing import Manifest, count, mapping, text, timestamp
 
 MAX_LEASE_DURATION_S = 300
 """Upper limit of the lease duration, as in the settings. A Lease that another client wrote with a longer duration would
@@ -81,7 +81,7 @@ class LeaseClient:
 
 def lease_record(manifest: Manifest) -> LeaseRecord:
     """Return the record of a Lease. A missing time is read as 1970, a missing duration as 1 s."""
-    spec = table(manifest.get("spec"))
+    spec = mapping(manifest.get("spec"))
     return LeaseRecord(
         holder=text(spec.get("holderIdentity")),
         duration_s=min(count(spec.get("leaseDurationSeconds")) or 1, MAX_LEASE_DURATION_S),
@@ -110,7 +110,7 @@ def lease_manifest(record: LeaseRecord, ref: ObjectRef) -> dict[str, Any]:
 
 
 def _moment(value: object) -> datetime:
-    return moment(value) or datetime.fromtimestamp(0, UTC)
+    return timestamp(value) or datetime.fromtimestamp(0, UTC)
 
 
 def _micro_time(value: datetime) -> str:

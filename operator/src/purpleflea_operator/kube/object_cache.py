@@ -17,8 +17,8 @@ from typing import Any, NewType
 import orjson
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.kube.resources import AGENT, Manifest, ResourceKind
-from purpleflea_operator.parsing import resource_version, table
+from purpleflea_operator.kube.resources import AGENT, ResourceKind
+from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
 Uid = NewType("Uid", str)
 
@@ -46,7 +46,7 @@ def owner_of(manifest: Manifest) -> NamespacedName | None:
     metadata = manifest["metadata"]
     if manifest["kind"] == AGENT.kind:
         return NamespacedName(metadata["namespace"], metadata["name"])
-    instance = table(metadata.get("labels")).get(kubernetes.LABEL_INSTANCE)
+    instance = mapping(metadata.get("labels")).get(kubernetes.LABEL_INSTANCE)
     return NamespacedName(metadata["namespace"], instance) if instance else None
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from purpleflea_operator.kube.resources import Manifest, ObjectRef, ResourceKind
+from purpleflea_operator.kube.resources import ObjectRef, ResourceKind
+from purpleflea_operator.parsing import Manifest
 
 FIELD_MANAGER = "purpleflea-operator"
 

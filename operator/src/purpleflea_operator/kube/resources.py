@@ -1,12 +1,9 @@
 """Resource kinds that the operator works with, and the paths of their objects on the API server."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from purpleflea_contract import kubernetes
-
-Manifest = Mapping[str, Any]
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

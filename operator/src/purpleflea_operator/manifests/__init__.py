@@ -1,1 +1,4 @@
-"""Pure: (agent, defaults, connection) -> the manifests of its children, in the order in which they are applied."""
+"""Render the child objects of an agent from the agent, the operator's defaults, and the Datadog connection.
+
+Everything here is pure. Nothing here reads or writes the cluster.
+"""

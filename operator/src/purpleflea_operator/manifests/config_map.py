@@ -1,44 +1,56 @@
-"""What an agent is told by files: settings.json (a change restarts the agents) and control.json (a change does not)."""
+"""Files that configure an agent: settings.json and control.json.
+
+A change of settings.json restarts the agents, because it is stored in the pod template. control.json is stored in the
+ConfigMap, so a change of the trading mode restarts no agent.
+"""
 
 from purpleflea_contract import environment
 from purpleflea_contract.control import Control, Mode
-from purpleflea_operator.manifests.metadata import LABELS, Agent, Manifest, hashed, manifest
+from purpleflea_operator.manifests.metadata import (
+    CHILD_LABEL_KEYS,
+    Agent,
+    child_manifest,
+    with_desired_hash,
+)
+from purpleflea_operator.parsing import MutableManifest
 
 
 def settings_text(agent: Agent) -> str:
-    """settings.json of the agent."""
+    """Return the content of settings.json."""
     return agent.spec.settings().model_dump_json(by_alias=True)
 
 
 def _control(mode: Mode) -> str:
-    """control.json. It carries no generation: only a change of mode may change it."""
+    """Return the content of control.json. It has no generation, so that only a change of the mode changes it."""
     return Control(mode=mode).model_dump_json(by_alias=True)
 
 
-def with_mode(live: Manifest, mode: Mode) -> Manifest:
-    """A ConfigMap as it was made, but for the mode: for a spec that cannot be rendered."""
+def with_mode(live: MutableManifest, mode: Mode) -> MutableManifest:
+    """Return an existing ConfigMap with another mode, for an agent whose spec is invalid and cannot be rendered."""
     metadata = live["metadata"]
-    ours = {key: text for key, text in metadata["labels"].items() if key in LABELS}
+    own_labels = {
+        key: value for key, value in metadata["labels"].items() if key in CHILD_LABEL_KEYS
+    }
     frame = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
             "name": metadata["name"],
             "namespace": metadata["namespace"],
-            "labels": ours,
+            "labels": own_labels,
             "ownerReferences": metadata["ownerReferences"],
         },
     }
-    return hashed({**frame, "data": {environment.CONTROL_FILE: _control(mode)}})
+    return with_desired_hash({**frame, "data": {environment.CONTROL_FILE: _control(mode)}})
 
 
-def config_map(agent: Agent) -> Manifest:
-    """The ConfigMap of the control file.
+def config_map(agent: Agent) -> MutableManifest:
+    """Return the ConfigMap of the control file.
 
-    The settings are no part of it: they lie in the pod template. An agent that starts anew while a rollout is under
-    way, or stuck, has to start with what its own revision says, not with what the next one may die of.
+    The settings are in the pod template instead. If an agent restarts during a rollout, or while a rollout is paused,
+    it must start with the settings of its own revision, because those of the next revision may make it fail.
     """
     return {
-        **manifest(agent, "v1", "ConfigMap"),
+        **child_manifest(agent, "v1", "ConfigMap"),
         "data": {environment.CONTROL_FILE: _control(agent.spec.trading.mode)},
     }

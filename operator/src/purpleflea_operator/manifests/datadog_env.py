@@ -1,17 +1,20 @@
-"""What makes an agent observed: environment, labels and annotations of Datadog on the pod template.
+"""Environment variables and annotations of Datadog on the pod template.
 
-Each feature is a function from agent and connection to its part; the names are in the contract. Everything is written
-out, so that Datadog's admission webhook is not needed (and overrides nothing where it runs).
+Each feature is a function from agent and connection to its part. The names come from the contract. All values are
+explicit, so Datadog's admission webhook is not needed, and if it runs, it does not override anything.
 """
+
+from typing import assert_never
 
 import orjson
 
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, secrets
 from purpleflea_contract import tags as metric_tags
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests import datadog_sockets
-from purpleflea_operator.manifests.metadata import Agent, Manifest
+from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import MutableManifest
 
 MASKING_RULES = (
     ("mask_api_keys", secrets.API_KEY),
@@ -20,7 +23,7 @@ MASKING_RULES = (
 
 
 def annotations(agent: Agent) -> dict[str, str]:
-    """Annotations of the pod template: tags of all that the node agent collects, and opt-in log collection."""
+    """Return the annotations of the pod template: tags for all collected data, log collection, and checks."""
     tags = {**agent.spec.datadog.tags, "strategy": agent.spec.strategy}
     if agent.spec.datadog.team:
         tags["team"] = agent.spec.datadog.team
@@ -33,8 +36,8 @@ def annotations(agent: Agent) -> dict[str, str]:
     }
 
 
-def environment(agent: Agent, connection: Connection) -> list[Manifest]:
-    """Environment of the agent container, in an order in which $(VAR) references work."""
+def environment(agent: Agent, connection: Connection) -> list[MutableManifest]:
+    """Return the environment of the agent container, in a sequence in which $(VAR) references work."""
     return [
         *_unified_service_tags(),
         *_origin(),
@@ -45,14 +48,14 @@ def environment(agent: Agent, connection: Connection) -> list[Manifest]:
 
 
 def _log_annotations(agent: Agent) -> dict[str, str]:
-    """Opt in to collection, or out of it where the node agent collects all containers."""
+    """Enable log collection, or disable it if the node agent collects the logs of all containers."""
     if not agent.spec.datadog.logs.enabled:
         return {kubernetes.DD_ANNOTATION_LOGS_EXCLUDE: "true"}
     return {kubernetes.DD_ANNOTATION_LOGS: _json([_log_source(agent)])}
 
 
-def _log_source(agent: Agent) -> Manifest:
-    source: Manifest = {"source": "python", "service": agent.spec.datadog.service}
+def _log_source(agent: Agent) -> MutableManifest:
+    source: MutableManifest = {"source": "python", "service": agent.spec.datadog.service}
     if agent.spec.datadog.logs.mask_secrets:
         source["log_processing_rules"] = [
             {
@@ -67,10 +70,11 @@ def _log_source(agent: Agent) -> Manifest:
 
 
 def _check_annotations(agent: Agent) -> dict[str, str]:
-    """What the node agent is to run on each pod: nothing unless it is asked for."""
-    checks: Manifest = {}
+    """Return the checks that the node agent runs on each pod; empty if the spec enables none."""
+    checks: MutableManifest = {}
     address = f"http://%%host%%:{env.HTTP_PORT}"
-    # An agent is called as its pod. Said here too, so that the alarm of one that never answered names it.
+    # The agent id is the name of the pod. The tag is set here too, so that an alert for an agent that never
+    # answered names the agent.
     tags = [f"{metric_tags.AGENT_ID.name}:%%kube_pod_name%%"]
     check, open_metrics = agent.spec.datadog.check, agent.spec.datadog.open_metrics
     if check.enabled:
@@ -93,7 +97,7 @@ def _check_annotations(agent: Agent) -> dict[str, str]:
     }
 
 
-def _unified_service_tags() -> list[Manifest]:
+def _unified_service_tags() -> list[MutableManifest]:
     return [
         _from_field(env.DD_ENV, f"metadata.labels['{kubernetes.DD_LABEL_ENV}']"),
         _from_field(env.DD_SERVICE, f"metadata.labels['{kubernetes.DD_LABEL_SERVICE}']"),
@@ -101,8 +105,8 @@ def _unified_service_tags() -> list[Manifest]:
     ]
 
 
-def _origin() -> list[Manifest]:
-    """By these the node agent knows which pod a packet came from, without access to cgroups."""
+def _origin() -> list[MutableManifest]:
+    """Return the variables from which the node agent detects the pod of a packet without access to cgroups."""
     return [
         _from_field(env.DD_ENTITY_ID, "metadata.uid"),
         _from_field(env.DD_INTERNAL_POD_UID, "metadata.uid"),
@@ -113,8 +117,8 @@ def _origin() -> list[Manifest]:
     ]
 
 
-def local_configuration() -> list[Manifest]:
-    """The variable that turns the tracer's remote configuration off, for every container with variables of Datadog.
+def local_configuration() -> list[MutableManifest]:
+    """Return the variable that turns off the tracer's remote configuration, for every container that uses Datadog.
 
     Remote configuration lets Datadog's servers change sampling, instrumentation and security features of a running
     process. An agent trades with real money, so only its spec may change it. The variable is also set without a
@@ -123,18 +127,22 @@ def local_configuration() -> list[Manifest]:
     return [_value(env.DD_REMOTE_CONFIGURATION_ENABLED, "false")]
 
 
-def receivers(connection: Connection) -> list[Manifest]:
-    """The variables that say where metrics and traces go."""
-    if connection.mode is Mode.NONE:
-        return [_value(env.DD_TRACE_ENABLED, "false")]
-    by_socket = connection.mode in (Mode.SOCKET, Mode.CSI)
-    addresses = _by_socket(connection) if by_socket else _by_port(connection)
-    if not connection.carries_traces:
-        addresses.append(_value(env.DD_TRACE_ENABLED, "false"))
-    return addresses
+def receivers(connection: Connection) -> list[MutableManifest]:
+    """Return the variables with the addresses for metrics and traces."""
+    tracer_off = _value(env.DD_TRACE_ENABLED, "false")
+    match connection.mode:
+        case ConnectionMode.NONE:
+            return [tracer_off]
+        case ConnectionMode.HOST_IP | ConnectionMode.SERVICE:
+            addresses = _ports(connection)
+        case ConnectionMode.SOCKET | ConnectionMode.CSI:
+            addresses = _sockets(connection)
+        case _:
+            assert_never(connection.mode)
+    return addresses if connection.supports_traces else [*addresses, tracer_off]
 
 
-def _by_socket(connection: Connection) -> list[Manifest]:
+def _sockets(connection: Connection) -> list[MutableManifest]:
     urls = {
         env.DD_DOGSTATSD_URL: datadog_sockets.dogstatsd_url(connection),
         env.DD_TRACE_AGENT_URL: datadog_sockets.apm_url(connection),
@@ -142,44 +150,44 @@ def _by_socket(connection: Connection) -> list[Manifest]:
     return [_value(name, url) for name, url in urls.items() if url is not None]
 
 
-def _by_port(connection: Connection) -> list[Manifest]:
-    found = [
+def _ports(connection: Connection) -> list[MutableManifest]:
+    variables = [
         _from_field(env.DD_AGENT_HOST, "status.hostIP")
-        if connection.mode is Mode.HOST_IP
+        if connection.mode is ConnectionMode.HOST_IP
         else _value(env.DD_AGENT_HOST, connection.host)
     ]
     if connection.dogstatsd_port not in (None, env.DOGSTATSD_PORT):
-        found.append(_value(env.DD_DOGSTATSD_PORT, str(connection.dogstatsd_port)))
+        variables.append(_value(env.DD_DOGSTATSD_PORT, str(connection.dogstatsd_port)))
     if connection.apm_port not in (None, env.TRACE_PORT):
         url = f"http://$({env.DD_AGENT_HOST}):{connection.apm_port}"
-        found.append(_value(env.DD_TRACE_AGENT_URL, url))
-    return found
+        variables.append(_value(env.DD_TRACE_AGENT_URL, url))
+    return variables
 
 
-def _features(agent: Agent, connection: Connection) -> list[Manifest]:
-    if connection.mode is Mode.NONE:
+def _features(agent: Agent, connection: Connection) -> list[MutableManifest]:
+    if connection.mode is ConnectionMode.NONE:
         return []
     datadog = agent.spec.datadog
-    found: list[Manifest] = []
-    if not datadog.apm.enabled and connection.carries_traces:
-        found.append(_value(env.DD_TRACE_ENABLED, "false"))
+    variables: list[MutableManifest] = []
+    if not datadog.apm.enabled and connection.supports_traces:
+        variables.append(_value(env.DD_TRACE_ENABLED, "false"))
     if datadog.apm.sample_rate is not None:
         rules = [{"sample_rate": float(datadog.apm.sample_rate)}]
-        found.append(_value(env.DD_TRACE_SAMPLING_RULES, _json(rules)))
+        variables.append(_value(env.DD_TRACE_SAMPLING_RULES, _json(rules)))
     if datadog.apm.runtime_metrics:
-        found.append(_value(env.DD_RUNTIME_METRICS_ENABLED, "true"))
+        variables.append(_value(env.DD_RUNTIME_METRICS_ENABLED, "true"))
     if datadog.apm.profiling:
-        found.append(_value(env.DD_PROFILING_ENABLED, "true"))
+        variables.append(_value(env.DD_PROFILING_ENABLED, "true"))
     if datadog.legacy_histograms:
-        found.append(_value(env.LEGACY_HISTOGRAMS, "true"))
-    return found
+        variables.append(_value(env.LEGACY_HISTOGRAMS, "true"))
+    return variables
 
 
-def _from_field(name: str, path: str) -> Manifest:
+def _from_field(name: str, path: str) -> MutableManifest:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _value(name: str, value: str) -> Manifest:
+def _value(name: str, value: str) -> MutableManifest:
     return {"name": name, "value": value}
 
 

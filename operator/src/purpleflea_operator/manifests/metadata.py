@@ -1,21 +1,22 @@
-"""Who an agent is: its names, labels and owner reference. Selectors never contain what can change."""
+"""Names, labels and owner references of the child objects of an agent.
+
+Selectors contain only labels that never change, because the selector of a StatefulSet is immutable.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.agent import AgentSpec
-
-Manifest = dict[str, Any]
+from purpleflea_operator.parsing import MutableManifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """A valid agent resource, as the renderer and the checks see it."""
+    """A valid PurpleFleaAgent, as input of the renderer and of the conditions."""
 
     namespace: str
     name: str
@@ -23,24 +24,24 @@ class Agent:
     generation: int
     spec: AgentSpec
     partition: int = 0
-    """Identities below this ordinal keep the revision that they have: where a rollout that fails is stopped."""
+    """Partition that pauses a failing rollout: pods with a lower ordinal keep their revision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What the operator's own settings say where a spec is silent."""
+    """Values from the operator's settings that apply if the spec does not set them."""
 
     image: str
     image_pull_policy: str = "IfNotPresent"
 
 
 def image_of(agent: Agent, defaults: Defaults) -> str:
-    """The image that the agent runs."""
+    """Return the image of the agent container."""
     return agent.spec.image.reference if agent.spec.image else defaults.image
 
 
 def version_of(agent: Agent, defaults: Defaults) -> str:
-    """The unified service tag version: as written, else the image's tag, else the start of its digest."""
+    """Return the unified service tag version: the field of the spec, the image's tag, or a part of its digest."""
     if agent.spec.datadog.version:
         return agent.spec.datadog.version
     image, _, digest = image_of(agent, defaults).partition("@")
@@ -49,12 +50,12 @@ def version_of(agent: Agent, defaults: Defaults) -> str:
 
 
 def selector(name: str) -> dict[str, str]:
-    """Labels by which the pods of an agent are found; they never change."""
+    """Return the labels that select the pods of an agent."""
     return {kubernetes.LABEL_NAME: "purpleflea-agent", kubernetes.LABEL_INSTANCE: name}
 
 
 def labels(agent: Agent) -> dict[str, str]:
-    """Labels of every child."""
+    """Return the labels of every child."""
     return {
         **selector(agent.name),
         kubernetes.LABEL_COMPONENT: "trading-agent",
@@ -64,7 +65,7 @@ def labels(agent: Agent) -> dict[str, str]:
     }
 
 
-LABELS = frozenset(
+CHILD_LABEL_KEYS = frozenset(
     {
         kubernetes.LABEL_NAME,
         kubernetes.LABEL_INSTANCE,
@@ -74,11 +75,11 @@ LABELS = frozenset(
         kubernetes.LABEL_STRATEGY,
     }
 )
-"""The keys of the labels of every child."""
+"""Keys of the labels that the operator sets on every child."""
 
 
 def unified_service_labels(agent: Agent, defaults: Defaults) -> dict[str, str]:
-    """The three labels of Datadog's unified service tagging."""
+    """Return the three labels of Datadog's unified service tagging."""
     return {
         kubernetes.DD_LABEL_ENV: agent.spec.datadog.env,
         kubernetes.DD_LABEL_SERVICE: agent.spec.datadog.service,
@@ -86,10 +87,10 @@ def unified_service_labels(agent: Agent, defaults: Defaults) -> dict[str, str]:
     }
 
 
-def manifest(
+def child_manifest(
     agent: Agent, api_version: str, kind: str, *, more_labels: Mapping[str, str] | None = None
-) -> Manifest:
-    """The frame of a child: its name, labels and owner."""
+) -> MutableManifest:
+    """Return a child without content: only its name, labels and owner reference."""
     return {
         "apiVersion": api_version,
         "kind": kind,
@@ -110,8 +111,8 @@ def manifest(
     }
 
 
-def hashed(item: Manifest) -> Manifest:
-    """A child with the hash of what it should be."""
+def with_desired_hash(item: MutableManifest) -> MutableManifest:
+    """Return a child with the hash of its desired state as an annotation."""
     text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.sha256(text).hexdigest()[:16]
     annotations = {

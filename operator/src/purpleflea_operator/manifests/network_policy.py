@@ -1,18 +1,23 @@
-"""The NetworkPolicy: what may reach the agents, and what they may reach.
+"""The NetworkPolicy of an agent: allowed ingress and egress.
 
-A policy that names the ports of the node agent is honoured differently by network plugins (traffic to the own node is
-always allowed by some, never matched by an ipBlock by others), hence ports to anywhere rather than addresses.
+The rule for the node agent has ports but no addresses. Network plugins differ for traffic to the pod's own node: some
+always allow it, and others never match it with an ipBlock.
 """
 
 from purpleflea_contract import environment as env
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
-from purpleflea_operator.manifests.metadata import Agent, Manifest, manifest, selector
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
+from purpleflea_operator.manifests.metadata import Agent, child_manifest, selector
+from purpleflea_operator.parsing import MutableManifest
 
 
-def network_policy(agent: Agent, connection: Connection) -> Manifest:
-    """Default deny; in: the HTTP port and those of sidecars; out: DNS, the node agent, the configured ranges by TCP."""
+def network_policy(agent: Agent, connection: Connection) -> MutableManifest:
+    """Return the NetworkPolicy, which denies by default.
+
+    It allows ingress to the HTTP port and to the ports of sidecars, and egress to DNS, to the node agent, and over TCP
+    to the configured address ranges.
+    """
     return {
-        **manifest(agent, "networking.k8s.io/v1", "NetworkPolicy"),
+        **child_manifest(agent, "networking.k8s.io/v1", "NetworkPolicy"),
         "spec": {
             "podSelector": {"matchLabels": selector(agent.name)},
             "policyTypes": ["Ingress", "Egress"],
@@ -26,26 +31,26 @@ def network_policy(agent: Agent, connection: Connection) -> Manifest:
     }
 
 
-def _to_node_agent(connection: Connection) -> list[Manifest]:
-    if connection.mode is Mode.NONE:
+def _to_node_agent(connection: Connection) -> list[MutableManifest]:
+    if connection.mode is ConnectionMode.NONE:
         return []
     receivers = (("UDP", connection.dogstatsd_port), ("TCP", connection.apm_port))
     ports = [{"protocol": protocol, "port": port} for protocol, port in receivers if port]
-    # Sockets need no rule, and a rule without ports would mean all of them.
+    # Sockets need no rule, and a rule without ports would allow every port.
     return [{"ports": ports}] if ports else []
 
 
-def _open_ports(agent: Agent) -> list[Manifest]:
-    of_sidecars = [port for sidecar in agent.spec.pod.sidecars for port in sidecar.ports]
+def _open_ports(agent: Agent) -> list[MutableManifest]:
+    sidecar_ports = [port for sidecar in agent.spec.pod.sidecars for port in sidecar.ports]
     return [
         {"protocol": "TCP", "port": env.HTTP_PORT},
-        *({"protocol": port.protocol, "port": port.container_port} for port in of_sidecars),
+        *({"protocol": port.protocol, "port": port.container_port} for port in sidecar_ports),
     ]
 
 
-def _to_services(agent: Agent) -> list[Manifest]:
+def _to_services(agent: Agent) -> list[MutableManifest]:
     ranges = [{"ipBlock": {"cidr": cidr}} for cidr in agent.spec.network.egress_cidrs]
     ports = [{"protocol": "TCP", "port": port} for port in agent.spec.network.egress_ports]
-    every_port: list[Manifest] = [{"protocol": "TCP", "port": 1, "endPort": 65535}]
-    # "from/to: []" would mean everywhere: no range must mean no rule.
+    every_port: list[MutableManifest] = [{"protocol": "TCP", "port": 1, "endPort": 65535}]
+    # An empty list for `to` would allow every address, so there is no rule if there are no ranges.
     return [{"to": ranges, "ports": ports or every_port}] if ranges else []

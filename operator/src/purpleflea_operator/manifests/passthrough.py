@@ -1,17 +1,17 @@
-"""Parts of the spec that go into a child as they are written, in the words of Kubernetes."""
+"""Convert parts of the spec that have the form of Kubernetes into manifests, without changes."""
 
 from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from purpleflea_operator.manifests.metadata import Manifest
+from purpleflea_operator.parsing import MutableManifest
 
 
-def passed_on(part: BaseModel, *, only: set[str] | None = None) -> Manifest:
-    """`part` as plain maps and lists, without what was left out; `only` names fields of the model."""
+def as_manifest(part: BaseModel, *, only: set[str] | None = None) -> MutableManifest:
+    """Return `part` as plain mappings and lists, without unset fields; `only` selects fields of the model."""
     return part.model_dump(mode="json", include=only, by_alias=True, exclude_none=True)
 
 
-def all_passed_on(parts: Iterable[BaseModel]) -> list[Manifest]:
-    """Each of `parts`."""
-    return [passed_on(item) for item in parts]
+def as_manifests(parts: Iterable[BaseModel]) -> list[MutableManifest]:
+    """Return each of `parts` as a manifest."""
+    return [as_manifest(item) for item in parts]

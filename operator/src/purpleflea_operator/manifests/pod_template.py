@@ -1,4 +1,4 @@
-"""The pod template: the agent container, hardened to Pod Security "restricted", and what users add to it."""
+"""The pod template of an agent: the agent container within Pod Security "restricted", and the user's overrides."""
 
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, routes
@@ -15,58 +15,59 @@ from purpleflea_operator.manifests.config_map import settings_text
 from purpleflea_operator.manifests.metadata import (
     Agent,
     Defaults,
-    Manifest,
     image_of,
     labels,
     selector,
     unified_service_labels,
 )
-from purpleflea_operator.manifests.passthrough import all_passed_on, passed_on
-from purpleflea_operator.manifests.user_overrides import Extras, extras
+from purpleflea_operator.manifests.passthrough import as_manifest, as_manifests
+from purpleflea_operator.manifests.security_context import (
+    container_security_context,
+    pod_security_context,
+)
+from purpleflea_operator.manifests.user_overrides import UserOverrides, user_overrides
+from purpleflea_operator.parsing import MutableManifest
 
-USER = 10001
 
-
-def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Manifest:
-    """The pod template of an agent; any change of it restarts the agents."""
-    added = extras(agent)
+def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
+    """Return the pod template of an agent. Every change of it restarts the agents."""
+    overrides = user_overrides(agent)
     return {
         "metadata": {
-            "labels": {**added.labels, **labels(agent), **unified_service_labels(agent, defaults)},
+            "labels": {
+                **overrides.labels,
+                **labels(agent),
+                **unified_service_labels(agent, defaults),
+            },
             "annotations": {
-                **added.annotations,
+                **overrides.annotations,
                 **datadog_env.annotations(agent),
                 kubernetes.ANNOTATION_SETTINGS: settings_text(agent),
             },
         },
-        "spec": _pod_spec(agent, defaults, connection, added),
+        "spec": _pod_spec(agent, defaults, connection, overrides),
     }
 
 
-def _pod_spec(agent: Agent, defaults: Defaults, connection: Connection, added: Extras) -> Manifest:
-    spec: Manifest = {
-        **service_account.identity_of_pods(agent),
+def _pod_spec(
+    agent: Agent, defaults: Defaults, connection: Connection, overrides: UserOverrides
+) -> MutableManifest:
+    spec: MutableManifest = {
+        **service_account.pod_fields(agent),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": agent.spec.pod.termination_grace_period_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(agent, defaults, connection, added)],
+        "securityContext": pod_security_context(),
+        "containers": [_container(agent, defaults, connection, overrides)],
         "volumes": [
             *volumes.volumes(agent),
             *datadog_sockets.volumes(connection),
-            *all_passed_on(added.volumes),
+            *as_manifests(overrides.volumes),
         ],
         **_placement(agent),
     }
-    # Sidecars first: one that brings the network is needed to reach the node agent.
+    # Sidecars are first, because a sidecar can provide the network that is needed to reach the node agent.
     init_containers = [
-        *sidecars.containers(added.sidecars),
+        *sidecars.containers(overrides.sidecars),
         *telemetry_gate.init_containers(agent, defaults, connection),
     ]
     if init_containers:
@@ -76,34 +77,36 @@ def _pod_spec(agent: Agent, defaults: Defaults, connection: Connection, added: E
     return spec
 
 
-def _placement(agent: Agent) -> Manifest:
+def _placement(agent: Agent) -> MutableManifest:
     pod = agent.spec.pod
-    found: Manifest = {}
+    fields: MutableManifest = {}
     if pod.node_selector:
-        found["nodeSelector"] = dict(pod.node_selector)
+        fields["nodeSelector"] = dict(pod.node_selector)
     if pod.tolerations:
-        found["tolerations"] = all_passed_on(pod.tolerations)
+        fields["tolerations"] = as_manifests(pod.tolerations)
     if pod.affinity is not None:
-        found["affinity"] = passed_on(pod.affinity)
+        fields["affinity"] = as_manifest(pod.affinity)
     if pod.topology_spread_constraints:
-        found["topologySpreadConstraints"] = [
+        fields["topologySpreadConstraints"] = [
             {
-                **passed_on(item),
+                **as_manifest(item),
                 "labelSelector": {"matchLabels": selector(agent.name)},
-                # Without it the pods of the old revision would count while a new one rolls out.
+                # Without this key, pods of the old revision count during a rollout.
                 "matchLabelKeys": ["controller-revision-hash"],
             }
             for item in pod.topology_spread_constraints
         ]
     if pod.priority_class_name:
-        found["priorityClassName"] = pod.priority_class_name
-    return found
+        fields["priorityClassName"] = pod.priority_class_name
+    return fields
 
 
-def _container(agent: Agent, defaults: Defaults, connection: Connection, added: Extras) -> Manifest:
+def _container(
+    agent: Agent, defaults: Defaults, connection: Connection, overrides: UserOverrides
+) -> MutableManifest:
     resources = agent.spec.pod.resources
     policy = agent.spec.image.pull_policy if agent.spec.image else defaults.image_pull_policy
-    container: Manifest = {
+    container: MutableManifest = {
         "name": kubernetes.CONTAINER,
         "image": image_of(agent, defaults),
         "imagePullPolicy": policy,
@@ -111,29 +114,25 @@ def _container(agent: Agent, defaults: Defaults, connection: Connection, added: 
         "env": [
             *_environment(agent),
             *datadog_env.environment(agent, connection),
-            *all_passed_on(added.env),
+            *as_manifests(overrides.env),
         ],
         "resources": {"requests": dict(resources.requests), "limits": dict(resources.limits)},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security_context(),
         "startupProbe": _probe(routes.HEALTH.path, period=1, failures=60),
         "livenessProbe": _probe(routes.HEALTH.path, period=10, failures=3),
         "readinessProbe": _probe(routes.READY.path, period=2, failures=3),
         "volumeMounts": [
             *volumes.mounts(agent),
             *datadog_sockets.mounts(connection),
-            *all_passed_on(added.mounts),
+            *as_manifests(overrides.mounts),
         ],
     }
     if agent.spec.pod.env_from:
-        container["envFrom"] = all_passed_on(agent.spec.pod.env_from)
+        container["envFrom"] = as_manifests(agent.spec.pod.env_from)
     return container
 
 
-def _probe(path: str, *, period: int, failures: int) -> Manifest:
+def _probe(path: str, *, period: int, failures: int) -> MutableManifest:
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period,
@@ -142,9 +141,9 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
     }
 
 
-def _environment(agent: Agent) -> list[Manifest]:
+def _environment(agent: Agent) -> list[MutableManifest]:
     key_file = f"{env.DEFAULT_API_KEY_DIR}/{agent.spec.api.key_secret_ref.key}"
-    found: list[Manifest] = [
+    variables: list[MutableManifest] = [
         {"name": env.AGENT_ID, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": env.CONFIG_DIR, "value": env.DEFAULT_CONFIG_DIR},
         {"name": env.STATE_DIR, "value": env.DEFAULT_STATE_DIR},
@@ -156,9 +155,9 @@ def _environment(agent: Agent) -> list[Manifest]:
     ]
     if agent.spec.api.token_secret_ref:
         token_file = f"{env.DEFAULT_API_TOKEN_DIR}/token"
-        found.append({"name": env.API_TOKEN_FILE, "value": token_file})
+        variables.append({"name": env.API_TOKEN_FILE, "value": token_file})
     if agent.spec.pod.env_from:
-        # What a Secret says cannot be seen from here: probes and NetworkPolicy rely on this address.
-        found.append({"name": env.HTTP_HOST, "value": env.DEFAULT_HTTP_HOST})
-        found.append({"name": env.HTTP_PORT_VARIABLE, "value": str(env.HTTP_PORT)})
-    return found
+        # A Secret or ConfigMap of envFrom may set these variables, but probes and the NetworkPolicy depend on them.
+        variables.append({"name": env.HTTP_HOST, "value": env.DEFAULT_HTTP_HOST})
+        variables.append({"name": env.HTTP_PORT_VARIABLE, "value": str(env.HTTP_PORT)})
+    return variables

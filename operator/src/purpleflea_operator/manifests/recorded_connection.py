@@ -1,13 +1,12 @@
-"""The connection that live pods were given, read from their variables and volumes: `datadog` and `sockets` backwards.
+"""Read the connection that was last injected, from the annotation of the StatefulSet or from live pods.
 
-Needed while the StatefulSet that remembers it is gone, as when it is made anew around its pods: another connection in
-the new one would restart them all.
+Agents keep their connection if the node agent disappears or if another connection is added, because a rolling restart
+of trading agents costs more than an address without a receiver. The connection is therefore recorded as an annotation
+of the StatefulSet.
 
-The connection that was last injected, kept as an annotation on the StatefulSet.
-
-When the node agent disappears, agents keep what they have: an address where nobody listens costs nothing, a rolling
-restart of trading agents does. And a way that is still offered is kept when another one is added. Where there is no
-StatefulSet, `injected` reads it from the pods.
+While a StatefulSet is recreated around its pods, the annotation is gone. Then the connection is read from the variables
+and volumes of the pods, which is the inverse of `datadog_env` and `datadog_sockets`. Another connection in the new
+StatefulSet would restart all agents.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,12 +17,11 @@ import orjson
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
 from purpleflea_operator import parsing
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests import datadog_sockets
-from purpleflea_operator.parsing import rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
-Manifest = Mapping[str, Any]
 Variables = Mapping[str, Manifest]
 
 UNIX = "unix://"
@@ -31,27 +29,28 @@ _VOLUMES = {path: name for name, path in datadog_sockets.PATHS.items()}
 
 
 def connection_from_pods(
-    pods: Iterable[Manifest], *, traces_wanted: bool = True
+    pods: Iterable[Manifest], *, traces_enabled: bool = True
 ) -> Connection | None:
-    """What the youngest pod that tells of one has; None where none does.
+    """Return the connection of the newest pod that has one; None if no pod has one.
 
-    `traces_wanted` is what the agent's spec says: where it is False, variables do not tell whether traces had a way.
+    `traces_enabled` is the value of the agent's spec. If it is False, the variables do not show if the connection
+    supported traces, so the default port is assumed.
     """
-    staying = [item for item in pods if "deletionTimestamp" not in item["metadata"]]
-    # Parallel pods are of the same second; the name makes the choice the same each time.
-    staying.sort(
+    running = [item for item in pods if "deletionTimestamp" not in item["metadata"]]
+    # Pods that were created in the same second are sorted by name, so that the result is always the same.
+    running.sort(
         key=lambda item: (text(item["metadata"].get("creationTimestamp")), item["metadata"]["name"])
     )
-    found = (_of_pod(table(item.get("spec")), traces_wanted) for item in reversed(staying))
-    return next((item for item in found if item is not None), None)
+    connections = (_of_pod(mapping(item.get("spec")), traces_enabled) for item in reversed(running))
+    return next((item for item in connections if item is not None), None)
 
 
-def _of_pod(spec: Manifest, traces_wanted: bool) -> Connection | None:
-    for container in rows(spec.get("containers")):
+def _of_pod(spec: Manifest, traces_enabled: bool) -> Connection | None:
+    for container in mappings(spec.get("containers")):
         if container.get("name") == kubernetes.CONTAINER:
-            variables = {text(item.get("name")): item for item in rows(container.get("env"))}
-            volumes = {text(item.get("name")): item for item in rows(spec.get("volumes"))}
-            return _by_socket(variables, volumes) or _by_port(variables, traces_wanted)
+            variables = {text(item.get("name")): item for item in mappings(container.get("env"))}
+            volumes = {text(item.get("name")): item for item in mappings(spec.get("volumes"))}
+            return _by_socket(variables, volumes) or _by_port(variables, traces_enabled)
     return None
 
 
@@ -61,7 +60,7 @@ def _by_socket(variables: Variables, volumes: Mapping[str, Manifest]) -> Connect
         return None
     is_csi = "csi" in volumes.get(datadog_sockets.VOLUME, {})
     return Connection(
-        mode=Mode.CSI if is_csi else Mode.SOCKET,
+        mode=ConnectionMode.CSI if is_csi else ConnectionMode.SOCKET,
         dogstatsd_socket=metrics,
         apm_socket=_socket(_value(variables, env.DD_TRACE_AGENT_URL), volumes),
     )
@@ -72,27 +71,27 @@ def _socket(url: str, volumes: Mapping[str, Manifest]) -> Socket | None:
     volume = volumes.get(_VOLUMES.get(path, ""))
     if not url.startswith(UNIX) or volume is None:
         return None
-    # Where the CSI driver has its folders is its own affair: they are called by their place in the pod.
-    folder = parsing.path(table(volume.get("hostPath")).get("path", path))
-    is_usable = folder is not None and parsing.socket_name(name) is not None
-    return Socket(folder=folder, name=name) if folder is not None and is_usable else None
+    # The folders of the CSI driver on the node are not known, so their path in the pod is used instead.
+    folder = parsing.path(mapping(volume.get("hostPath")).get("path", path))
+    is_valid = folder is not None and parsing.socket_name(name) is not None
+    return Socket(folder=folder, name=name) if folder is not None and is_valid else None
 
 
-def _by_port(variables: Variables, traces_wanted: bool) -> Connection | None:
+def _by_port(variables: Variables, traces_enabled: bool) -> Connection | None:
     host = variables.get(env.DD_AGENT_HOST, {})
     if not host:
         return None
-    is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_wanted
+    tracer_is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_enabled
     url = _value(variables, env.DD_TRACE_AGENT_URL)
-    default = None if is_off else env.TRACE_PORT
+    default = None if tracer_is_off else env.TRACE_PORT
     metrics = parsing.port(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)
     traces = parsing.port(url.rpartition(":")[2]) if url else default
-    is_usable = "value" not in host or parsing.name(host["value"]) is not None
-    if metrics is None or (url and traces is None) or not is_usable:
-        # Variables that the operator did not write: they say nothing about the connection.
+    is_valid = "value" not in host or parsing.name(host["value"]) is not None
+    if metrics is None or (url and traces is None) or not is_valid:
+        # The operator did not write these variables, so they do not show the connection.
         return None
     return Connection(
-        mode=Mode.SERVICE if "value" in host else Mode.HOST_IP,
+        mode=ConnectionMode.SERVICE if "value" in host else ConnectionMode.HOST_IP,
         host=host.get("value", ""),
         dogstatsd_port=metrics,
         apm_port=traces,
@@ -103,12 +102,12 @@ def _value(variables: Variables, name: str) -> str:
     return str(variables.get(name, {}).get("value", ""))
 
 
-KEY = f"{kubernetes.GROUP}/datadog-connection"
+ANNOTATION = f"{kubernetes.GROUP}/datadog-connection"
 
 
 def annotation(connection: Connection) -> dict[str, str]:
-    """The annotation that remembers `connection`; empty where there is nothing to remember."""
-    if connection.mode is Mode.NONE:
+    """Return the annotation that records `connection`; empty if there is no connection."""
+    if connection.mode is ConnectionMode.NONE:
         return {}
     value = {
         "mode": connection.mode,
@@ -123,17 +122,17 @@ def annotation(connection: Connection) -> dict[str, str]:
     value |= {
         key: f"{item.folder}/{item.name}" for key, item in sockets.items() if item is not None
     }
-    return {KEY: orjson.dumps(value).decode()}
+    return {ANNOTATION: orjson.dumps(value).decode()}
 
 
 def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | None:
     """Return the connection in the annotation of a StatefulSet; None if there is none or it cannot be parsed."""
-    annotations = table(table(stateful_set.get("metadata")).get("annotations"))
-    content = annotations.get(KEY, "")
+    annotations = mapping(mapping(stateful_set.get("metadata")).get("annotations"))
+    content = annotations.get(ANNOTATION, "")
     try:
         value = orjson.loads(content)
         return Connection(
-            mode=Mode(value["mode"]),
+            mode=ConnectionMode(value["mode"]),
             host=_host(value["host"]),
             dogstatsd_port=_port(value["dogstatsd"]),
             apm_port=_port(value["apm"]),

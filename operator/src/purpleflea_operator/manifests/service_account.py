@@ -1,24 +1,26 @@
-"""The ServiceAccount of an agent's own, made only where it is asked for; the operator gives it no rights."""
+"""The ServiceAccount of an agent, which is created only if the spec requests it. The operator grants it no rights."""
 
-from purpleflea_operator.manifests.metadata import Agent, Manifest, manifest
+from purpleflea_operator.manifests.metadata import Agent, child_manifest
+from purpleflea_operator.parsing import MutableManifest
 
 
-def service_account(agent: Agent) -> list[Manifest]:
-    """The ServiceAccount, where spec.pod.serviceAccount asks for one."""
-    wanted = agent.spec.pod.service_account
-    if wanted is None:
+def service_account(agent: Agent) -> list[MutableManifest]:
+    """Return the ServiceAccount if spec.pod.serviceAccount is set, else an empty list."""
+    requested = agent.spec.pod.service_account
+    if requested is None:
         return []
-    found = manifest(agent, "v1", "ServiceAccount")
-    found["metadata"]["annotations"] = dict(wanted.annotations)
-    # Pods say for themselves whether they get a token.
-    return [{**found, "automountServiceAccountToken": False}]
+    manifest = child_manifest(agent, "v1", "ServiceAccount")
+    manifest["metadata"]["annotations"] = dict(requested.annotations)
+    # The pods set this field too, so the value of the pod applies.
+    return [{**manifest, "automountServiceAccountToken": False}]
 
 
-def identity_of_pods(agent: Agent) -> Manifest:
-    """What the pod says about its ServiceAccount.
+def pod_fields(agent: Agent) -> MutableManifest:
+    """Return the fields of the pod spec that select the ServiceAccount.
 
-    Said always: a name that is left out again comes back by the field's former name (serviceAccount), which the API
-    server keeps beside it and nobody owns, and pods would go on asking for an account that is gone.
+    They are always set. The API server copies the name to the deprecated field `serviceAccount`, which has no field
+    manager. If the operator omitted `serviceAccountName` later, the API server would restore it from that copy, and
+    pods would still use an account that no longer exists.
     """
     pod = agent.spec.pod
     name = agent.name if pod.service_account is not None else pod.service_account_name

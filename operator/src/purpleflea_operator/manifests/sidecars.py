@@ -1,14 +1,15 @@
-"""Containers that users put beside the agent, kept within Pod Security "restricted".
+"""Sidecar containers of users, within the limits of Pod Security "restricted".
 
-They are init containers that are restarted always: they start before the agent and end after it, so that an order on
-its way at the end still finds its proxy.
+They are init containers with restartPolicy Always. They start before the agent and end after it, so an order that is
+still in flight at shutdown can use a proxy in a sidecar.
 """
 
 from collections.abc import Iterable
 
 from purpleflea_operator.api.containers import Sidecar
-from purpleflea_operator.manifests.metadata import Manifest
-from purpleflea_operator.manifests.passthrough import passed_on
+from purpleflea_operator.manifests.passthrough import as_manifest
+from purpleflea_operator.manifests.security_context import container_security_context
+from purpleflea_operator.parsing import MutableManifest
 
 _FIELDS = {
     "name",
@@ -26,15 +27,15 @@ _FIELDS = {
 }
 
 
-def containers(sidecars: Iterable[Sidecar]) -> list[Manifest]:
-    """The sidecars as init containers."""
+def containers(sidecars: Iterable[Sidecar]) -> list[MutableManifest]:
+    """Return the sidecars as init containers."""
     return [_container(item) for item in sidecars]
 
 
-def _container(sidecar: Sidecar) -> Manifest:
-    said = passed_on(sidecar, only=_FIELDS)
+def _container(sidecar: Sidecar) -> MutableManifest:
+    manifest = as_manifest(sidecar, only=_FIELDS)
     return {
-        **{key: value for key, value in said.items() if value != []},
+        **{key: value for key, value in manifest.items() if value != []},
         "restartPolicy": "Always",
         "resources": {
             "requests": dict(sidecar.resources.requests),
@@ -44,12 +45,10 @@ def _container(sidecar: Sidecar) -> Manifest:
     }
 
 
-def _security_context(sidecar: Sidecar) -> Manifest:
+def _security_context(sidecar: Sidecar) -> MutableManifest:
     context = sidecar.security_context
     ids = {"runAsUser": context.run_as_user, "runAsGroup": context.run_as_group}
     return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": context.read_only_root_filesystem,
-        "capabilities": {"drop": ["ALL"]},
+        **container_security_context(read_only_root=context.read_only_root_filesystem),
         **{key: value for key, value in ids.items() if value is not None},
     }

@@ -1,6 +1,6 @@
-"""The StatefulSet: each identity at most once.
+"""The StatefulSet of an agent, which runs each identity at most once.
 
-Never a Deployment: it surges, and replaces pods of unreachable nodes, and so would trade twice.
+A Deployment must not be used: it surges, and it replaces pods of unreachable nodes, so an identity could trade twice.
 """
 
 from purpleflea_operator.datadog.detection.connection import Connection
@@ -8,20 +8,20 @@ from purpleflea_operator.manifests import recorded_connection, volumes
 from purpleflea_operator.manifests.metadata import (
     Agent,
     Defaults,
-    Manifest,
-    manifest,
+    child_manifest,
     selector,
     unified_service_labels,
 )
 from purpleflea_operator.manifests.pod_template import pod_template
+from purpleflea_operator.parsing import MutableManifest
 
 
-def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Manifest:
-    """The StatefulSet of the agent."""
+def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
+    """Return the StatefulSet of the agent."""
     service_labels = unified_service_labels(agent, defaults)
-    frame = manifest(agent, "apps/v1", "StatefulSet", more_labels=service_labels)
+    frame = child_manifest(agent, "apps/v1", "StatefulSet", more_labels=service_labels)
     frame["metadata"]["annotations"] = recorded_connection.annotation(connection)
-    spec: Manifest = {
+    spec: MutableManifest = {
         "replicas": agent.spec.replicas,
         "podManagementPolicy": "Parallel",
         "updateStrategy": _update_strategy(agent),
@@ -31,7 +31,7 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
     }
     storage = agent.spec.storage
     if storage is not None:
-        spec["volumeClaimTemplates"] = [volumes.claim(agent, storage)]
+        spec["volumeClaimTemplates"] = [volumes.volume_claim_template(agent, storage)]
         spec["persistentVolumeClaimRetentionPolicy"] = {
             "whenDeleted": storage.when_deleted,
             "whenScaled": storage.when_scaled,
@@ -39,8 +39,8 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Ma
     return {**frame, "spec": spec}
 
 
-def _update_strategy(agent: Agent) -> Manifest:
-    strategy: Manifest = {"type": "RollingUpdate"}
+def _update_strategy(agent: Agent) -> MutableManifest:
+    strategy: MutableManifest = {"type": "RollingUpdate"}
     if agent.partition:
         strategy["rollingUpdate"] = {"partition": agent.partition}
     return strategy

@@ -1,13 +1,15 @@
-"""The init container that keeps an agent from trading unheard: it waits for the node agent of its own node.
+"""The init container that keeps an agent from trading without telemetry: it waits for the node agent of its own node.
 
-It asks by the same addresses as the agent will, so it needs neither the operator nor the API server: an agent that is
-restarted while both are away comes back.
+It probes the addresses that the agent will use. It does not need the operator or the API server, so an agent can
+restart while both are unavailable.
 """
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.manifests import datadog_env, datadog_sockets
-from purpleflea_operator.manifests.metadata import Agent, Defaults, Manifest
+from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.manifests.security_context import container_security_context
+from purpleflea_operator.parsing import MutableManifest
 
 RESOURCES = {
     "requests": {"cpu": "10m", "memory": "32Mi"},
@@ -15,10 +17,12 @@ RESOURCES = {
 }
 
 
-def init_containers(agent: Agent, defaults: Defaults, connection: Connection) -> list[Manifest]:
-    """The init container, where the spec asks for it."""
-    wanted = agent.spec.datadog
-    if wanted.when_missing != "Hold" or wanted.connection == "Disabled":
+def init_containers(
+    agent: Agent, defaults: Defaults, connection: Connection
+) -> list[MutableManifest]:
+    """Return the init container if whenMissing is Hold and Datadog is not disabled, else an empty list."""
+    datadog = agent.spec.datadog
+    if datadog.when_missing != "Hold" or datadog.connection == "Disabled":
         return []
     return [
         {
@@ -28,11 +32,7 @@ def init_containers(agent: Agent, defaults: Defaults, connection: Connection) ->
             "command": ["python", "-m", kubernetes.HOLD_MODULE],
             "env": [*datadog_env.local_configuration(), *datadog_env.receivers(connection)],
             "resources": {key: dict(value) for key, value in RESOURCES.items()},
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": container_security_context(),
             "volumeMounts": datadog_sockets.mounts(connection),
         }
     ]

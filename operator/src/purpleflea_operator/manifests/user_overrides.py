@@ -1,7 +1,7 @@
-"""What users add to the pods, merged by key: what the operator needs itself wins, and what gave way is named.
+"""Merge the user's additions to the pods by key. A reserved key is ignored, and its field is reported.
 
-Own are not only the names that are rendered at the moment, but all that the operator or the agent's probes rely on:
-otherwise a variable would win today and lose tomorrow.
+A key is reserved if the operator or the agent's probes depend on it, even if the operator does not render it for this
+spec. Otherwise a variable of the user could be effective now and be ignored after another change of the spec.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,8 +17,8 @@ from purpleflea_operator.manifests import datadog_env, datadog_sockets
 from purpleflea_operator.manifests import volumes as manifest_volumes
 from purpleflea_operator.manifests.metadata import Agent
 
-OWN_DOMAINS = (f"{kubernetes.GROUP}/", "apps.kubernetes.io/", "statefulset.kubernetes.io/")
-OWN_LABELS = frozenset(
+RESERVED_DOMAINS = (f"{kubernetes.GROUP}/", "apps.kubernetes.io/", "statefulset.kubernetes.io/")
+RESERVED_LABELS = frozenset(
     {
         kubernetes.LABEL_NAME,
         kubernetes.LABEL_INSTANCE,
@@ -31,14 +31,14 @@ OWN_LABELS = frozenset(
         "controller-revision-hash",
     }
 )
-OPEN_VARIABLES = frozenset({env.DD_LOGS_INJECTION})
-"""Variables of the contract that the operator never sets and does not rely on."""
-OWN_VARIABLES = frozenset(item.name for item in env.VARIABLES) - OPEN_VARIABLES
+UNRESERVED_VARIABLES = frozenset({env.DD_LOGS_INJECTION})
+"""Variables of the contract that the operator never sets and does not depend on."""
+RESERVED_VARIABLES = frozenset(item.name for item in env.VARIABLES) - UNRESERVED_VARIABLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extras:
-    """What of the user's additions takes effect, and the fields of what does not."""
+class UserOverrides:
+    """The user's additions that are effective, and the fields of those that are ignored."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -49,58 +49,62 @@ class Extras:
     ignored: tuple[str, ...]
 
 
-def extras(agent: Agent) -> Extras:
-    """The user's additions to the pods of an agent."""
+def user_overrides(agent: Agent) -> UserOverrides:
+    """Return the user's additions to the pods of an agent."""
     pod, rendered = agent.spec.pod, datadog_env.annotations(agent).keys()
 
-    def is_own_annotation(key: str) -> bool:
-        return key in rendered or key.startswith(OWN_DOMAINS)
+    def is_reserved_annotation(key: str) -> bool:
+        return key in rendered or key.startswith(RESERVED_DOMAINS)
 
     ignored = (
-        *_named("labels", pod.labels, _is_own_label),
-        *_named("annotations", pod.annotations, is_own_annotation),
-        *_named("env", (item.name for item in pod.env), _is_own_variable),
-        *_named("volumes", (item.name for item in pod.volumes), _is_own_volume),
-        *_named("volumeMounts", (item.mount_path for item in pod.volume_mounts), _is_own_path),
-        *_named("sidecars", (item.name for item in pod.sidecars), _is_own_container),
+        *_reserved_fields("labels", pod.labels, _is_reserved_label),
+        *_reserved_fields("annotations", pod.annotations, is_reserved_annotation),
+        *_reserved_fields("env", (item.name for item in pod.env), _is_reserved_variable),
+        *_reserved_fields("volumes", (item.name for item in pod.volumes), _is_reserved_volume),
+        *_reserved_fields(
+            "volumeMounts", (item.mount_path for item in pod.volume_mounts), _is_reserved_path
+        ),
+        *_reserved_fields("sidecars", (item.name for item in pod.sidecars), _is_reserved_container),
     )
-    return Extras(
-        labels={key: value for key, value in pod.labels.items() if not _is_own_label(key)},
+    return UserOverrides(
+        labels={key: value for key, value in pod.labels.items() if not _is_reserved_label(key)},
         annotations={
-            key: value for key, value in pod.annotations.items() if not is_own_annotation(key)
+            key: value for key, value in pod.annotations.items() if not is_reserved_annotation(key)
         },
-        env=[item for item in pod.env if not _is_own_variable(item.name)],
-        volumes=[item for item in pod.volumes if not _is_own_volume(item.name)],
-        mounts=[item for item in pod.volume_mounts if not _is_own_path(item.mount_path)],
-        sidecars=[item for item in pod.sidecars if not _is_own_container(item.name)],
+        env=[item for item in pod.env if not _is_reserved_variable(item.name)],
+        volumes=[item for item in pod.volumes if not _is_reserved_volume(item.name)],
+        mounts=[item for item in pod.volume_mounts if not _is_reserved_path(item.mount_path)],
+        sidecars=[item for item in pod.sidecars if not _is_reserved_container(item.name)],
         ignored=ignored,
     )
 
 
-def _named(field: str, keys: Iterable[str], is_own: Callable[[str], bool]) -> list[str]:
-    return [f"spec.pod.{field}[{key}]" for key in keys if is_own(key)]
+def _reserved_fields(
+    field: str, keys: Iterable[str], is_reserved: Callable[[str], bool]
+) -> list[str]:
+    return [f"spec.pod.{field}[{key}]" for key in keys if is_reserved(key)]
 
 
-def _is_own_label(key: str) -> bool:
-    return key in OWN_LABELS or key.startswith(OWN_DOMAINS)
+def _is_reserved_label(key: str) -> bool:
+    return key in RESERVED_LABELS or key.startswith(RESERVED_DOMAINS)
 
 
-def _is_own_variable(name: str) -> bool:
-    return name in OWN_VARIABLES
+def _is_reserved_variable(name: str) -> bool:
+    return name in RESERVED_VARIABLES
 
 
-def _is_own_volume(name: str) -> bool:
+def _is_reserved_volume(name: str) -> bool:
     return name in manifest_volumes.NAMES or name in datadog_sockets.PATHS
 
 
-def _is_own_container(name: str) -> bool:
+def _is_reserved_container(name: str) -> bool:
     return name in (kubernetes.CONTAINER, kubernetes.HOLD_CONTAINER)
 
 
-def _is_own_path(path: str) -> bool:
-    """Whether a mount at `path` would hide, or lie in, a folder of the operator's."""
-    wanted = PurePosixPath(path)
+def _is_reserved_path(path: str) -> bool:
+    """Return True if a mount at `path` hides a folder of the operator, or is inside of such a folder."""
+    mount = PurePosixPath(path)
     return any(
-        wanted.is_relative_to(own) or PurePosixPath(own).is_relative_to(wanted)
-        for own in (*manifest_volumes.PATHS, *datadog_sockets.PATHS.values())
+        mount.is_relative_to(reserved) or PurePosixPath(reserved).is_relative_to(mount)
+        for reserved in (*manifest_volumes.PATHS, *datadog_sockets.PATHS.values())
     )

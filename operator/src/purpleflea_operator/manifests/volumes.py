@@ -1,9 +1,10 @@
-"""The operator's own volumes: their names, where the agent container sees them, and the journal's claim."""
+"""The operator's own volumes: their names, their mounts in the agent container, and the claim of the journal."""
 
 from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.pod import Storage
-from purpleflea_operator.manifests.metadata import Agent, Manifest, selector
+from purpleflea_operator.manifests.metadata import Agent, selector
+from purpleflea_operator.parsing import MutableManifest
 
 CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY = "config", "api-key", "api-token", "state", "tmp"
 NAMES = frozenset({CONFIG, API_KEY, API_TOKEN, STATE, TEMPORARY})
@@ -16,34 +17,36 @@ PATHS = (
 )
 
 
-def volumes(agent: Agent) -> list[Manifest]:
-    """The operator's own volumes of the pod."""
-    found: list[Manifest] = [
+def volumes(agent: Agent) -> list[MutableManifest]:
+    """Return the operator's own volumes of the pod."""
+    volumes: list[MutableManifest] = [
         {"name": CONFIG, "projected": {"sources": [_settings(), {"configMap": _control(agent)}]}},
         {"name": API_KEY, "secret": {"secretName": agent.spec.api.key_secret_ref.name}},
         {"name": TEMPORARY, "emptyDir": {"sizeLimit": "64Mi"}},
     ]
     if agent.spec.api.token_secret_ref:
-        found.append({"name": API_TOKEN, "secret": {"secretName": agent.spec.api.token_secret_ref}})
+        volumes.append(
+            {"name": API_TOKEN, "secret": {"secretName": agent.spec.api.token_secret_ref}}
+        )
     if agent.spec.storage is None:
-        found.append({"name": STATE, "emptyDir": {"sizeLimit": "1Gi"}})
-    return found
+        volumes.append({"name": STATE, "emptyDir": {"sizeLimit": "1Gi"}})
+    return volumes
 
 
-def _settings() -> Manifest:
+def _settings() -> MutableManifest:
     path = f"metadata.annotations['{kubernetes.ANNOTATION_SETTINGS}']"
     file = {"path": env.SETTINGS_FILE, "fieldRef": {"fieldPath": path}}
     return {"downwardAPI": {"items": [file]}}
 
 
-def _control(agent: Agent) -> Manifest:
+def _control(agent: Agent) -> MutableManifest:
     return {"name": agent.name, "items": [{"key": env.CONTROL_FILE, "path": env.CONTROL_FILE}]}
 
 
-def mounts(agent: Agent) -> list[Manifest]:
-    """Where the agent container sees them."""
-    # Whole folders, never a subPath: only those follow a change of the ConfigMap or the Secret.
-    found: list[Manifest] = [
+def mounts(agent: Agent) -> list[MutableManifest]:
+    """Return the mounts of these volumes in the agent container."""
+    # Mount folders without subPath: the kubelet does not update a file that is mounted with subPath.
+    mounts: list[MutableManifest] = [
         {"name": CONFIG, "mountPath": env.DEFAULT_CONFIG_DIR, "readOnly": True},
         {"name": API_KEY, "mountPath": env.DEFAULT_API_KEY_DIR, "readOnly": True},
         {"name": STATE, "mountPath": env.DEFAULT_STATE_DIR},
@@ -51,17 +54,17 @@ def mounts(agent: Agent) -> list[Manifest]:
     ]
     if agent.spec.api.token_secret_ref:
         token = {"name": API_TOKEN, "mountPath": env.DEFAULT_API_TOKEN_DIR, "readOnly": True}
-        found.append(token)
-    return found
+        mounts.append(token)
+    return mounts
 
 
-def claim(agent: Agent, storage: Storage) -> Manifest:
-    """The volume claim of a journal; by its labels the operator sees it, and only ours."""
-    spec: Manifest = {
+def volume_claim_template(agent: Agent, storage: Storage) -> MutableManifest:
+    """Return the claim template of the journal. The operator watches only claims with these labels."""
+    spec: MutableManifest = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": storage.size}},
     }
     if storage.storage_class_name:
         spec["storageClassName"] = storage.storage_class_name
-    ours = {**selector(agent.name), kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY}
-    return {"metadata": {"name": STATE, "labels": ours}, "spec": spec}
+    labels = {**selector(agent.name), kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY}
+    return {"metadata": {"name": STATE, "labels": labels}, "spec": spec}

@@ -9,8 +9,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
-from purpleflea_operator.parsing import table, text
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest, mapping, text
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Containment:
             self._report(kind, manifest, error)
 
     def _report(self, kind: ResourceKind, manifest: Manifest, error: Exception) -> None:
-        metadata = table(table(manifest).get("metadata"))
+        metadata = mapping(mapping(manifest).get("metadata"))
         address = f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
         if (kind.kind, address) in self._reported:
             return
@@ -62,12 +62,12 @@ def check_identity(manifest: Manifest) -> None:
             raise ValueError(f"metadata.{key} is not a string")
     if not isinstance(metadata.get("namespace", ""), str):
         raise ValueError("metadata.namespace is not a string")
-    for value in table(metadata.get("labels")).values():
+    for value in mapping(metadata.get("labels")).values():
         if not isinstance(value, str):
             raise ValueError("a label is not a string")
 
 
 def uids(objects: list[Mapping[str, object]] | list[Manifest]) -> list[str]:
     """Return the UIDs of the objects, without objects that have none."""
-    values = (table(table(item).get("metadata")).get("uid") for item in objects)
+    values = (mapping(mapping(item).get("metadata")).get("uid") for item in objects)
     return [uid for uid in values if isinstance(uid, str)]

@@ -1,15 +1,15 @@
-"""What a change of each field of the spec does, rendered and compared with what the reference says."""
+"""The effect of a change of each field, as rendered, equals the effect on the reference page."""
 
 import pytest
 
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.change_effects import MEANINGS, Effect, effect_of
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from support import spec_fields
 
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 ONE_VALUE = {
     "api.dialect",
     "datadog.whenMissing",
@@ -17,9 +17,9 @@ ONE_VALUE = {
     "pod.sidecars[].securityContext.allowPrivilegeEscalation",
     "pod.volumes[].emptyDir.medium",
 }
-"""Fields with one value only, whose change cannot be shown."""
+"""Fields with a single value, whose change cannot be tested."""
 OTHER_VALUES = {
-    # From Auto to HostIP nothing changes where HostIP is what Auto finds.
+    # Auto selects HostIP here, so a change from Auto to HostIP has no effect.
     "datadog.connection": ["Auto", "Disabled"],
 }
 
@@ -40,12 +40,12 @@ def effect(before, after):
     if old["template"] != new["template"]:
         return Effect.RESTART
     if old.get("volumeClaimTemplates") != new.get("volumeClaimTemplates"):
-        return Effect.RENEW
+        return Effect.RECREATE
     if old["replicas"] != new["replicas"]:
         return Effect.SCALE
     if before["ConfigMap"] != after["ConfigMap"]:
         return Effect.CONTROL
-    return Effect.BESIDE if before != after else Effect.REPORT
+    return Effect.NONE if before != after else Effect.REPORT
 
 
 def values_of(field):
@@ -60,25 +60,32 @@ CHANGEABLE = sorted(field for field in PATHS if len(values_of(field)) > 1)
 def test_a_change_of_a_field_does_what_the_reference_says(field):
     values = values_of(field)
     before, after = (rendered(spec_fields.spec_with(PATHS[field], value)) for value in values)
-    found, said = effect(before, after), effect_of(field.replace("[]", ""))
-    assert found == said, f"say so in model/effects.py, or let {field} do what it says there"
+    rendered_effect, documented = effect(before, after), effect_of(field.replace("[]", ""))
+    assert rendered_effect == documented, f"correct the effect of {field} in api/change_effects.py"
 
 
-def test_every_field_but_those_with_one_value_is_shown():
+def test_only_fields_with_a_single_value_have_no_test_of_their_effect():
     assert PATHS.keys() - set(CHANGEABLE) <= ONE_VALUE
 
 
-def test_changes_of_what_only_controls_or_surrounds_the_agents_restart_none():
-    still = {field for field in PATHS if effect_of(field.replace("[]", "")) is not Effect.RESTART}
-    assert {"trading.mode", "replicas", "network.egressCidrs", "storage.whenDeleted"} <= still
-    assert "risk.maxOrderUsd" not in still
+def test_changes_of_control_and_surrounding_objects_restart_no_agent():
+    without_restart = {
+        field for field in PATHS if effect_of(field.replace("[]", "")) is not Effect.RESTART
+    }
+    assert {
+        "trading.mode",
+        "replicas",
+        "network.egressCidrs",
+        "storage.whenDeleted",
+    } <= without_restart
+    assert "risk.maxOrderUsd" not in without_restart
 
 
 def test_every_effect_is_explained():
     assert MEANINGS.keys() == set(Effect)
 
 
-def test_storage_that_is_asked_for_later_restarts():
+def test_adding_storage_later_restarts_the_agents():
     without = rendered(spec_fields.spec_with(("replicas",), 1))
     added = rendered(spec_fields.spec_with(("storage", "whenDeleted"), "Retain"))
     assert effect(without, added) is Effect.RESTART

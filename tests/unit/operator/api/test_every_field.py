@@ -1,4 +1,4 @@
-"""Every field of the spec: models, schema for editors and Kubernetes' own schemas agree on it."""
+"""Models, editor schema and the schemas of Kubernetes agree on every field of the spec."""
 
 import jsonschema
 import kubernetes_validate
@@ -22,13 +22,13 @@ def specs(field):
 
 
 @pytest.mark.parametrize("field", sorted(PATHS))
-def test_models_and_schema_take_the_same_values(field):
+def test_models_and_schema_accept_the_same_values(field):
     for spec in specs(field):
         AgentSpec.model_validate(spec, extra="forbid")
         assert list(EDITOR.iter_errors(spec)) == []
 
 
-def test_what_is_rendered_of_all_fields_is_valid_in_the_words_of_kubernetes():
+def test_the_children_of_a_spec_with_all_fields_match_the_kubernetes_schemas():
     spec = AgentSpec.model_validate(spec_fields.full_spec(), extra="forbid")
     agent = Agent(namespace="trading", name="momentum", uid="u", generation=1, spec=spec)
     manifests = children(agent, Defaults(image="localhost/agent:1"), NO_CONNECTION)
@@ -40,13 +40,13 @@ def test_what_is_rendered_of_all_fields_is_valid_in_the_words_of_kubernetes():
 
 
 @pytest.mark.parametrize("field", sorted(field for field in PATHS if "." in field))
-def test_a_misspelt_name_beside_a_field_is_refused_by_both(field):
+def test_a_misspelled_name_beside_a_field_is_rejected_by_both(field):
     *parents, _ = PATHS[field]
     (spec, *_) = specs(field)
     inner = spec
     for key in parents:
         inner = inner[0] if key == "[]" else inner[key]
-    inner["misspelt"] = 1
-    with pytest.raises(ValueError, match="misspelt"):
+    inner["misspelled"] = 1
+    with pytest.raises(ValueError, match="misspelled"):
         AgentSpec.model_validate(spec, extra="forbid")
     assert not EDITOR.is_valid(spec)

@@ -1,4 +1,4 @@
-"""The manifests that users copy: each is valid, and each field of a group is shown in one."""
+"""Example manifests: each is valid, and each field of a group is in at least one of them."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from purpleflea_operator.codegen.structural_schema import structural
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
-from purpleflea_operator.manifests.user_overrides import extras
+from purpleflea_operator.manifests.user_overrides import user_overrides
 
 CHECKOUT = Path(__file__).parents[4]
 FILES = sorted(CHECKOUT.glob("examples/**/*.yaml"))
 SPEC = structural(AgentSpec)
-# It stands in a comment, as it excludes another field of its group.
+# The examples have it only in a comment, because it excludes another field of its group.
 ALTERNATIVES = {"pod.serviceAccountName"}
 
 
@@ -34,14 +34,14 @@ def agents_in(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_an_example_is_valid_and_nothing_of_it_is_ignored(file):
+def test_an_example_is_valid_and_none_of_its_fields_is_ignored(file):
     for agent in agents_in(file):
-        assert extras(agent).ignored == ()
+        assert user_overrides(agent).ignored == ()
         assert children(agent, Defaults(image="agent:1"), NO_CONNECTION)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_an_editor_finds_the_schema_by_the_first_line_of_an_example(file):
+def test_the_first_line_of_an_example_refers_to_the_editor_schema(file):
     if not agents_in(file):
         return
     mark, _, schema = file.read_text().splitlines()[0].partition("$schema=")
@@ -51,7 +51,7 @@ def test_an_editor_finds_the_schema_by_the_first_line_of_an_example(file):
     ).resolve() == CHECKOUT / "docs/reference/purplefleaagent.schema.json"
 
 
-def test_every_field_of_every_group_is_shown_in_an_example():
+def test_an_example_of_each_group_has_every_field_of_the_group():
     shown = set()
     for file in FILES:
         for item in yaml.safe_load_all(file.read_text()):
@@ -61,7 +61,7 @@ def test_every_field_of_every_group_is_shown_in_an_example():
                 shown |= {group}
                 if isinstance(value, dict):
                     shown |= {f"{group}.{field}" for field in value}
-    wanted = set()
+    expected = set()
     for group, node in SPEC["properties"].items():
-        wanted |= {group} | {f"{group}.{field}" for field in node.get("properties", ())}
-    assert wanted - shown == ALTERNATIVES, "show the field in examples/spec"
+        expected |= {group} | {f"{group}.{field}" for field in node.get("properties", ())}
+    assert expected - shown == ALTERNATIVES, "add the field to a manifest in examples/spec"

@@ -1,4 +1,4 @@
-"""The reference page and the schema for editors, both from the models."""
+"""The reference page and the editor schema, which are generated from the models."""
 
 import json
 
@@ -22,28 +22,31 @@ def rows_of(heading):
     return {line.split("`")[1]: line for line in lines}
 
 
-def test_the_page_is_what_the_models_say(repository):
+def test_the_page_equals_the_generated_page(repository):
     assert (repository / PAGE).read_text() == page(), "stale: run `make docs`"
 
 
-def test_the_schema_for_editors_is_what_the_models_say(repository):
+def test_the_editor_schema_equals_the_generated_schema(repository):
     assert (repository / SCHEMA).read_text() == editor_text(), "stale: run `make crds`"
 
 
-def test_a_row_has_type_default_bounds_meaning_and_what_a_change_does():
+def test_a_row_has_type_default_bounds_meaning_and_effect_of_a_change():
     row = rows_of("spec.trading")["mode"]
-    assert '| string | `"Active"` | `Active`, `Halted`, `Stopped` | Active trades.' in row
+    assert (
+        '| string | `"Active"` | `Active`, `Halted`, `Stopped` | Active, Halted or Stopped (default Active).'
+        in row
+    )
     assert row.endswith("| control |")
 
 
-def test_a_required_field_a_map_a_quantity_and_a_list_say_so():
+def test_required_fields_maps_quantities_and_lists_are_marked():
     assert "| required |" in rows_of("spec")["strategy"]
     assert "| map of string | `{}` | 0 to 16 keys |" in rows_of("spec.datadog")["tags"]
     assert "| list of string | required | 1 to 32 items |" in rows_of("spec")["markets"]
     assert '| quantity | `"1Gi"` |' in rows_of("spec.storage")["size"]
 
 
-def test_what_the_crd_leaves_out_is_on_the_page():
+def test_fields_that_the_crd_omits_are_on_the_page():
     names = rows_of("spec.pod")
     assert "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution" in names
     assert "sidecars[].env[].valueFrom.secretKeyRef.name" in names
@@ -72,7 +75,7 @@ def a_manifest(**changes):
     return {**found, "metadata": {"name": "momentum"}}
 
 
-def test_the_schema_for_editors_is_a_schema():
+def test_the_editor_schema_is_a_valid_json_schema():
     jsonschema.Draft202012Validator.check_schema(editor_schema())
     assert "x-kubernetes" not in editor_text()
 
@@ -87,11 +90,11 @@ def test_the_schema_for_editors_is_a_schema():
         ({"storage": {"size": []}}, "$.spec.storage.size"),
     ],
 )  # fmt: skip
-def test_an_editor_marks_a_mistake(changes, path):
+def test_the_editor_schema_rejects_an_invalid_manifest(changes, path):
     assert problems(a_manifest(**changes)) == [path]
 
 
-def test_an_editor_takes_every_example(repository):
+def test_the_editor_schema_accepts_every_example(repository):
     for file in sorted((repository / "examples").rglob("*.yaml")):
         for manifest in yaml.safe_load_all(file.read_text()):
             if manifest["kind"] == "PurpleFleaAgent":

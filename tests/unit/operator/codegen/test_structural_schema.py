@@ -64,7 +64,7 @@ def test_every_node_has_a_type_or_is_int_or_string():
     assert untyped == []
 
 
-def test_optional_fields_carry_no_null():
+def test_optional_fields_do_not_allow_null():
     assert "null" not in crd_text() + crd_text(observability_crd())
 
 
@@ -87,7 +87,7 @@ def test_a_quantity_may_be_a_number_and_keeps_its_pattern():
     assert "type" not in quantity
 
 
-def test_a_union_of_types_is_refused_with_the_path_of_the_field():
+def test_a_union_of_types_is_rejected_with_the_path_of_the_field():
     class Model(BaseModel):
         either: int | str
 
@@ -95,7 +95,7 @@ def test_a_union_of_types_is_refused_with_the_path_of_the_field():
         structural(Model)
 
 
-def test_an_unknown_keyword_is_refused_with_its_name():
+def test_an_unknown_keyword_is_rejected_with_its_name():
     class Model(BaseModel):
         odd: Annotated[int, Field(json_schema_extra={"x-odd": 1})]
 
@@ -104,7 +104,7 @@ def test_an_unknown_keyword_is_refused_with_its_name():
 
 
 @pytest.mark.parametrize("folder", ["crds", "charts/purpleflea-operator/files/crds"])
-def test_the_checked_in_crd_is_what_the_models_say(repository, folder):
+def test_the_checked_in_crd_equals_the_generated_crd(repository, folder):
     written = (repository / folder / FILE).read_text()
     assert written == crd_text(), "stale: run `make crds`"
     other = (repository / folder / OBSERVABILITY_FILE).read_text()
@@ -118,7 +118,7 @@ def test_the_command_writes_the_crd_into_each_folder(tmp_path):
     assert (tmp_path / "a" / FILE).read_text() == (tmp_path / "b" / FILE).read_text() == crd_text()
 
 
-def test_a_default_is_written_out_where_a_rule_is_held_against_it():
+def test_a_default_is_complete_if_the_object_has_a_rule():
     class Inner(BaseModel):
         low: int = 1
         high: int = 2
@@ -146,7 +146,7 @@ def test_a_default_is_written_out_where_a_rule_is_held_against_it():
 
 
 @pytest.mark.parametrize("folder", ["crds", "charts/purpleflea-operator/files/crds"])
-def test_no_rule_is_held_against_an_empty_default(repository, folder):
+def test_no_object_with_a_rule_has_an_empty_default(repository, folder):
     for file in (repository / folder).glob("*.yaml"):
         (version,) = yaml.safe_load(file.read_text())["spec"]["versions"]
         for path, schema in walk(version["schema"]["openAPIV3Schema"]):
@@ -154,7 +154,7 @@ def test_no_rule_is_held_against_an_empty_default(repository, folder):
 
 
 @pytest.mark.parametrize("folder", ["crds", "charts/purpleflea-operator/files/crds"])
-def test_a_default_is_a_value_that_the_field_takes(repository, folder):
+def test_a_default_is_valid_for_its_field(repository, folder):
     for file in (repository / folder).glob("*.yaml"):
         (version,) = yaml.safe_load(file.read_text())["spec"]["versions"]
         for path, schema in walk(version["schema"]["openAPIV3Schema"]):
@@ -166,12 +166,12 @@ def test_a_default_is_a_value_that_the_field_takes(repository, folder):
 
 
 def test_the_crd_stays_compact():
-    # Every API server keeps it in memory per version and parses it at each change. A pod schema alone is over 400 kB.
+    # Each API server keeps the CRD in memory and parses it at each change. A pod schema alone is over 400 kB.
     assert len(json.dumps(agent_crd(), separators=(",", ":"))) < 64_000
 
 
 @pytest.mark.parametrize("make", [agent_crd, observability_crd])
-def test_the_api_server_adds_nothing_to_a_status(make):
+def test_the_schema_of_a_status_has_no_defaults(make):
     (version,) = make()["spec"]["versions"]
     status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     assert "default:" not in yaml.safe_dump(status)

@@ -6,7 +6,11 @@ from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Control
 from purpleflea_contract.settings import Settings
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
@@ -15,7 +19,7 @@ from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
 from support.builders import a_spec
 
 DEFAULTS = Defaults(image="localhost/purpleflea-agent:0.1.0")
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
 def rendered(connection=HOST_IP, **changes):
@@ -43,7 +47,7 @@ def field(path):
 
 
 def settings_of(found):
-    """What the agents read, by way of the pod template's annotation and the volume that shows it as a file."""
+    """Return the settings that the agents read from the annotation of the pod template through a volume."""
     template = found["StatefulSet"]["spec"]["template"]
     folder = next(item for item in template["spec"]["volumes"] if item["name"] == "config")
     sources = folder["projected"]["sources"]
@@ -60,17 +64,17 @@ def test_an_agent_has_three_children_that_it_owns():
     assert owners == ["agent-uid"] * 3
 
 
-def test_the_settings_file_reads_back_as_the_spec_says():
+def test_the_settings_file_has_the_values_of_the_spec():
     settings = settings_of(rendered(trading={"interval": "5s", "orderSize": "0.5"}))
     assert (settings.trading.interval, settings.trading.order_size) == ("5s", "0.5")
     assert settings.markets == ("BTC-USD",)
 
 
-def test_the_settings_file_names_no_secret():
+def test_the_settings_file_contains_no_name_of_a_secret():
     assert "purpleflea-api-key" not in settings_of(rendered()).model_dump_json()
 
 
-def test_each_revision_of_a_pod_has_settings_of_its_own():
+def test_each_revision_of_a_pod_has_separate_settings():
     slow, fast = rendered(trading={"interval": "9s"}), rendered(trading={"interval": "1s"})
     assert slow["ConfigMap"] == fast["ConfigMap"]
     assert slow["StatefulSet"]["spec"]["template"] != fast["StatefulSet"]["spec"]["template"]
@@ -94,7 +98,7 @@ def test_scaling_changes_the_replicas_and_not_the_pod_template():
     assert one["ConfigMap"] == five["ConfigMap"]
 
 
-def test_pods_carry_the_unified_service_labels_and_so_does_the_workload():
+def test_pods_and_workload_have_the_unified_service_labels():
     datadog = {"env": "prod", "service": "pf", "version": "1.4.2"}
     expected = {
         "tags.datadoghq.com/env": "prod",
@@ -106,7 +110,7 @@ def test_pods_carry_the_unified_service_labels_and_so_does_the_workload():
         assert expected.items() <= labels.items()
 
 
-def test_the_version_is_the_tag_of_the_image_where_none_is_given():
+def test_the_version_defaults_to_the_tag_of_the_image():
     image = {"repository": "acme/agent", "tag": "2.0.1"}
     assert template(image=image)["metadata"]["labels"]["tags.datadoghq.com/version"] == "2.0.1"
     assert template()["metadata"]["labels"]["tags.datadoghq.com/version"] == "0.1.0"
@@ -118,7 +122,7 @@ def test_the_version_of_a_digest_is_a_valid_label():
     assert labels["tags.datadoghq.com/version"] == "abababababab"
 
 
-def test_the_environment_is_what_the_datadog_libraries_read():
+def test_the_environment_has_the_variables_of_the_datadog_libraries():
     found = variables()
     assert found["DD_ENV"] == field("metadata.labels['tags.datadoghq.com/env']")
     assert found["DD_SERVICE"] == field("metadata.labels['tags.datadoghq.com/service']")
@@ -130,25 +134,29 @@ def test_the_environment_is_what_the_datadog_libraries_read():
     assert not {"DD_DOGSTATSD_PORT", "DD_TRACE_AGENT_URL", "DD_DOGSTATSD_HOST"} & found.keys()
 
 
-def test_a_variable_stands_before_the_one_that_refers_to_it():
-    names = list(variables(Connection(mode=Mode.SERVICE, host="dd", dogstatsd_port=1, apm_port=2)))
+def test_a_variable_is_defined_before_a_variable_that_refers_to_it():
+    names = list(
+        variables(Connection(mode=ConnectionMode.SERVICE, host="dd", dogstatsd_port=1, apm_port=2))
+    )
     assert names.index("DD_INTERNAL_POD_UID") < names.index("DD_EXTERNAL_ENV")
     assert names.index("DD_AGENT_HOST") < names.index("DD_TRACE_AGENT_URL")
 
 
-def test_other_ports_are_told():
-    found = variables(Connection(mode=Mode.HOST_IP, dogstatsd_port=8225, apm_port=8226))
+def test_ports_that_differ_from_the_defaults_are_set():
+    found = variables(Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226))
     assert found["DD_DOGSTATSD_PORT"] == "8225"
     assert found["DD_TRACE_AGENT_URL"] == "http://$(DD_AGENT_HOST):8226"
 
 
-def test_the_service_is_the_host_where_the_node_opens_no_port():
+def test_the_service_is_the_host_if_the_node_opens_no_port():
     host = "datadog-agent.datadog.svc.cluster.local"
-    way = Connection(mode=Mode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126)
-    assert variables(way)["DD_AGENT_HOST"] == host
+    connection = Connection(
+        mode=ConnectionMode.SERVICE, host=host, dogstatsd_port=8125, apm_port=8126
+    )
+    assert variables(connection)["DD_AGENT_HOST"] == host
 
 
-def test_without_a_node_agent_nothing_is_sent():
+def test_without_a_node_agent_no_telemetry_is_sent():
     found = variables(NO_CONNECTION)
     assert "DD_AGENT_HOST" not in found
     assert found["DD_TRACE_ENABLED"] == "false"
@@ -169,14 +177,14 @@ def annotations(**datadog):
     return template(datadog=datadog)["metadata"]["annotations"]
 
 
-def test_no_check_runs_unless_it_is_asked_for():
+def test_no_check_runs_by_default():
     found = annotations()
     assert kubernetes.DD_ANNOTATION_CHECKS not in found
     assert kubernetes.DD_ANNOTATION_TOLERATE_UNREADY not in found
     assert annotations(check={"enabled": False}, openMetrics={"enabled": False}) == found
 
 
-def test_the_check_asks_each_pod_for_its_status_ready_or_not():
+def test_the_check_requests_the_status_of_ready_and_unready_pods():
     found = annotations(check={"enabled": True, "intervalSeconds": 30})
     assert json.loads(found["ad.datadoghq.com/agent.checks"]) == {
         "purpleflea_agent": {
@@ -192,7 +200,7 @@ def test_the_check_asks_each_pod_for_its_status_ready_or_not():
     assert found["ad.datadoghq.com/tolerate-unready"] == "true"
 
 
-def test_open_metrics_are_read_in_datadogs_own_way_besides_the_check():
+def test_open_metrics_are_read_with_the_openmetrics_check_of_datadog():
     found = annotations(check={"enabled": True}, openMetrics={"enabled": True, "metrics": ["a.*"]})
     checks = json.loads(found["ad.datadoghq.com/agent.checks"])
     assert list(checks) == ["openmetrics", "purpleflea_agent"]
@@ -206,7 +214,7 @@ def test_disabled_runs_no_check():
     assert kubernetes.DD_ANNOTATION_CHECKS not in found
 
 
-def test_the_stand_in_reads_the_annotation_as_it_is_written():
+def test_the_simulated_node_agent_parses_the_annotation():
     found = annotations(check={"enabled": True}, openMetrics={"enabled": True})
     container = Container(name="agent", id="c0ffee")
     pod = Pod(
@@ -233,7 +241,7 @@ def test_disabled_collects_no_logs():
     assert not [key for key in annotations if key.startswith("ad.datadoghq.com")]
 
 
-def test_pods_meet_the_restricted_profile():
+def test_pods_comply_with_the_restricted_profile():
     spec = template()["spec"]
     container = spec["containers"][0]["securityContext"]
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -251,7 +259,7 @@ def test_the_key_is_mounted_as_a_folder_and_never_in_the_environment():
     assert "subPath" not in text
 
 
-def test_the_journal_is_a_claim_that_is_kept_where_storage_is_asked_for():
+def test_the_journal_has_a_retained_volume_claim_if_storage_is_set():
     spec = rendered(storage={"size": "2Gi"})["StatefulSet"]["spec"]
     (claim,) = spec["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
@@ -262,24 +270,24 @@ def test_the_journal_is_a_claim_that_is_kept_where_storage_is_asked_for():
     assert "state" not in [volume["name"] for volume in spec["template"]["spec"]["volumes"]]
 
 
-def test_the_network_policy_lets_out_only_what_is_named():
+def test_the_network_policy_allows_only_the_listed_egress():
     policy = rendered(network={"egressCidrs": ["203.0.113.0/24"]})["NetworkPolicy"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     cidrs = [to["ipBlock"]["cidr"] for rule in policy["egress"] for to in rule.get("to", [])]
     assert cidrs == ["203.0.113.0/24"]
 
 
-def test_no_egress_range_means_no_way_out_rather_than_every_way():
+def test_an_empty_list_of_egress_ranges_allows_no_address():
     policy = rendered(network={"egressCidrs": []})["NetworkPolicy"]["spec"]
     assert all(rule.get("to") is None for rule in policy["egress"])
     assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 8125, 8126}
 
 
-def test_no_network_policy_is_made_where_none_is_wanted():
+def test_no_network_policy_is_created_if_the_policy_is_none():
     assert "NetworkPolicy" not in rendered(network={"policy": "None"})
 
 
-def test_children_say_what_they_should_be_by_a_hash():
+def test_children_have_the_hash_of_their_desired_state():
     key = kubernetes.ANNOTATION_DESIRED_HASH
     first, second = rendered()["StatefulSet"], rendered(replicas=2)["StatefulSet"]
     assert first["metadata"]["annotations"][key] != second["metadata"]["annotations"][key]
@@ -287,23 +295,26 @@ def test_children_say_what_they_should_be_by_a_hash():
 
 
 @pytest.mark.parametrize(
-    "way", [HOST_IP, Connection(mode=Mode.SERVICE, host="h", dogstatsd_port=1)]
+    "connection", [HOST_IP, Connection(mode=ConnectionMode.SERVICE, host="h", dogstatsd_port=1)]
 )
-def test_a_connection_is_remembered_on_the_workload(way):
-    assert recorded_connection.connection_from_annotation(rendered(way)["StatefulSet"]) == way
+def test_a_connection_is_recorded_on_the_workload(connection):
+    assert (
+        recorded_connection.connection_from_annotation(rendered(connection)["StatefulSet"])
+        == connection
+    )
 
 
-@pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Carrier pigeon"}'])
-def test_what_cannot_be_remembered_is_forgotten(text):
+@pytest.mark.parametrize("text", ["", "{}", "not json", '{"mode": "Unknown"}'])
+def test_an_invalid_recorded_connection_is_ignored(text):
     assert (
         recorded_connection.connection_from_annotation(
-            {"metadata": {"annotations": {recorded_connection.KEY: text}}}
+            {"metadata": {"annotations": {recorded_connection.ANNOTATION: text}}}
         )
         is None
     )
 
 
-def test_the_pod_is_placed_as_the_spec_says():
+def test_the_pod_has_the_scheduling_rules_of_the_spec():
     spec = template(
         pod={
             "nodeSelector": {"pool": "trading"},
@@ -320,7 +331,7 @@ def test_the_pod_is_placed_as_the_spec_says():
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
 
 
-def test_a_token_for_the_agents_own_endpoints_is_mounted_where_one_is_named():
+def test_the_token_of_the_agents_own_endpoints_is_mounted_if_it_is_set():
     api = {"keySecretRef": {"name": "key"}, "tokenSecretRef": "token"}
     spec = template(api=api)["spec"]
     assert {"name": "api-token", "secret": {"secretName": "token"}} in spec["volumes"]
@@ -328,18 +339,18 @@ def test_a_token_for_the_agents_own_endpoints_is_mounted_where_one_is_named():
     assert "PURPLEFLEA_API_TOKEN_FILE" not in variables()
 
 
-def test_a_claim_asks_for_the_storage_class_that_is_named():
+def test_a_claim_has_the_storage_class_of_the_spec():
     storage = {"size": "1Gi", "storageClassName": "fast"}
     (claim,) = rendered(storage=storage)["StatefulSet"]["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["storageClassName"] == "fast"
 
 
-def test_traces_off_open_no_port_for_them():
-    way = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
-    policy = rendered(way)["NetworkPolicy"]["spec"]
+def test_no_port_for_traces_is_open_if_traces_are_off():
+    connection = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
+    policy = rendered(connection)["NetworkPolicy"]["spec"]
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert 8126 not in ports
-    assert variables(way)["DD_TRACE_ENABLED"] == "false"
+    assert variables(connection)["DD_TRACE_ENABLED"] == "false"
 
 
 def test_without_a_connection_no_port_of_a_node_agent_is_open():
@@ -348,37 +359,37 @@ def test_without_a_connection_no_port_of_a_node_agent_is_open():
     assert ports == {53, 1}
 
 
-def test_the_agent_is_told_its_grace_period():
+def test_the_grace_period_is_passed_to_the_agent():
     assert variables()["PURPLEFLEA_GRACE_PERIOD_S"] == "30"
     assert variables(pod={"terminationGracePeriodSeconds": 90})["PURPLEFLEA_GRACE_PERIOD_S"] == "90"
 
 
-def test_tracing_and_histograms_are_as_datadog_decides_unless_asked_for():
-    asked = {
+def test_tracing_and_histograms_keep_the_defaults_of_datadog():
+    configured = {
         "DD_TRACE_SAMPLING_RULES": '[{"sample_rate":0.25}]',
         "DD_RUNTIME_METRICS_ENABLED": "true",
         "DD_PROFILING_ENABLED": "true",
         "PURPLEFLEA_LEGACY_HISTOGRAMS": "true",
     }
-    assert not asked.keys() & variables().keys()
+    assert not configured.keys() & variables().keys()
     apm = {"sampleRate": "0.25", "runtimeMetrics": True, "profiling": True}
     datadog = {"apm": apm, "legacyHistograms": True}
-    assert asked.items() <= variables(datadog=datadog).items()
-    assert not asked.keys() & variables(NO_CONNECTION, datadog=datadog).keys()
+    assert configured.items() <= variables(datadog=datadog).items()
+    assert not configured.keys() & variables(NO_CONNECTION, datadog=datadog).keys()
 
 
-def test_agents_that_are_not_to_trace_are_told_so_once():
+def test_the_variable_that_turns_tracing_off_is_set_once():
     off = {"apm": {"enabled": False}}
     container = template(datadog=off)["spec"]["containers"][0]
-    told = [item for item in container["env"] if item["name"] == "DD_TRACE_ENABLED"]
-    assert told == [{"name": "DD_TRACE_ENABLED", "value": "false"}]
-    way = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125)
-    container = template(way, datadog=off)["spec"]["containers"][0]
+    entries = [item for item in container["env"] if item["name"] == "DD_TRACE_ENABLED"]
+    assert entries == [{"name": "DD_TRACE_ENABLED", "value": "false"}]
+    connection = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125)
+    container = template(connection, datadog=off)["spec"]["containers"][0]
     assert [item["name"] for item in container["env"]].count("DD_TRACE_ENABLED") == 1
     assert "DD_TRACE_ENABLED" not in variables()
 
 
-def test_logs_may_stay_on_the_node_or_go_as_they_are():
+def test_logs_can_be_excluded_or_sent_unmasked():
     found = annotations(logs={"enabled": False})
     assert kubernetes.DD_ANNOTATION_LOGS not in found
     assert found["ad.datadoghq.com/agent.logs_exclude"] == "true"
@@ -394,7 +405,7 @@ def test_a_share_from_0_to_1_is_a_sample_rate(rate):
 
 
 @pytest.mark.parametrize("rate", ["1.1", "-0.5", "25%", "2", "", "0.", "NaN"])
-def test_anything_else_is_none(rate):
+def test_any_other_value_is_not_a_sample_rate(rate):
     with pytest.raises(ValueError, match="sampleRate"):
         AgentSpec.model_validate(a_spec(datadog={"apm": {"sampleRate": rate}}))
 
@@ -415,7 +426,7 @@ def test_stopping_changes_the_control_file_and_not_the_pod_template():
     assert rendered()["StatefulSet"] == stopped["StatefulSet"]
 
 
-@pytest.mark.parametrize("connection", [HOST_IP, NO_CONNECTION], ids=["found", "none"])
+@pytest.mark.parametrize("connection", [HOST_IP, NO_CONNECTION], ids=["connected", "none"])
 @pytest.mark.parametrize(
     "pod",
     [

@@ -3,7 +3,7 @@
 The files under tests/data/golden pin the output of the renderer. A change of a pod template restarts every agent when
 the operator is upgraded, so such a change has to appear in a review. To write the files again:
 
-    UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit/operator/test_golden.py
+    UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit/operator/manifests/test_golden.py
 """
 
 import difflib
@@ -15,7 +15,11 @@ import pytest
 import yaml
 
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
@@ -25,25 +29,25 @@ from support.builders import a_spec
 FOLDER = Path(__file__).parents[3] / "data" / "golden"
 DEFAULTS = Defaults(image="localhost/purpleflea-agent:1.2.3")
 
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 SHARED = Connection(
-    mode=Mode.SOCKET,
+    mode=ConnectionMode.SOCKET,
     dogstatsd_socket=Socket(folder="/var/run/datadog", name="dsd.socket"),
     apm_socket=Socket(folder="/var/run/datadog", name="apm.socket"),
 )
 SEPARATE = Connection(
-    mode=Mode.SOCKET,
+    mode=ConnectionMode.SOCKET,
     dogstatsd_socket=Socket(folder="/run/metrics", name="dsd.socket"),
     apm_socket=Socket(folder="/run/traces", name="apm.socket"),
 )
 SERVICE = Connection(
-    mode=Mode.SERVICE,
+    mode=ConnectionMode.SERVICE,
     host="datadog-agent.datadog.svc.cluster.local",
     dogstatsd_port=8225,
     apm_port=8226,
 )
 CSI = Connection(
-    mode=Mode.CSI, dogstatsd_socket=SHARED.dogstatsd_socket, apm_socket=SHARED.apm_socket
+    mode=ConnectionMode.CSI, dogstatsd_socket=SHARED.dogstatsd_socket, apm_socket=SHARED.apm_socket
 )
 HOLD = {"datadog": {"whenMissing": "Hold"}}
 STORAGE = {"size": "2Gi", "storageClassName": "fast", "whenDeleted": "Delete"}
@@ -63,12 +67,12 @@ AGENTS = {
     ),
     "connection-host-ip-other-ports": (
         a_spec(),
-        Connection(mode=Mode.HOST_IP, dogstatsd_port=8225, apm_port=8226),
+        Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226),
         0,
     ),
     "connection-host-ip-metrics-only": (
         a_spec(),
-        Connection(mode=Mode.HOST_IP, dogstatsd_port=8125),
+        Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125),
         0,
     ),
     "connection-service": (a_spec(), SERVICE, 0),
@@ -109,19 +113,23 @@ def templates(manifests):
     return [item["spec"]["template"] for item in manifests if item["kind"] == "StatefulSet"]
 
 
-def failure(name, wanted, found):
-    if templates(wanted) != templates(found):
+def failure(name, expected, found):
+    if templates(expected) != templates(found):
         effect = "the pod template differs, so this change restarts every agent on upgrade"
     else:
         effect = "only other fields differ, so this change applies the children of every agent again on upgrade"
     lines = difflib.unified_diff(
-        as_text(wanted).splitlines(), as_text(found).splitlines(), "golden", "rendered", lineterm=""
+        as_text(expected).splitlines(),
+        as_text(found).splitlines(),
+        "golden",
+        "rendered",
+        lineterm="",
     )
     return "\n".join(
         (
             f"{name}: {effect}.",
-            "If this is intended, run UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit/operator/test_golden.py"
-            " and state the effect in the commit and in the changelog.",
+            "If this is intended, run UPDATE_GOLDEN=1 .venv/bin/python -m pytest -q "
+            "tests/unit/operator/manifests/test_golden.py and state the effect in the commit and in the changelog.",
             *lines,
         )
     )
@@ -132,9 +140,9 @@ def test_the_children_of_an_agent_are_those_of_the_golden_file(name):
     file, found = FOLDER / f"{name}.yaml", rendered(name)
     if os.environ.get("UPDATE_GOLDEN") == "1":
         file.write_text(as_text(found))
-    wanted = list(yaml.safe_load_all(file.read_text()))
-    if wanted != found:
-        pytest.fail(failure(name, wanted, found), pytrace=False)
+    expected = list(yaml.safe_load_all(file.read_text()))
+    if expected != found:
+        pytest.fail(failure(name, expected, found), pytrace=False)
 
 
 def test_the_golden_files_are_those_of_the_table():
@@ -153,13 +161,13 @@ def test_the_golden_files_contain_every_kind_of_child():
 
 
 def test_a_changed_pod_template_is_reported_as_a_restart_of_every_agent():
-    wanted, found = rendered("minimal"), rendered("minimal")
+    expected, found = rendered("minimal"), rendered("minimal")
     templates(found)[0]["spec"]["enableServiceLinks"] = True
-    assert "restarts every agent on upgrade" in failure("minimal", wanted, found)
+    assert "restarts every agent on upgrade" in failure("minimal", expected, found)
 
 
 def test_a_changed_hash_alone_is_reported_as_another_apply():
-    wanted, found = rendered("minimal"), rendered("minimal")
+    expected, found = rendered("minimal"), rendered("minimal")
     found[0]["metadata"]["annotations"] = {"purpleflea.com/desired-hash": "0"}
-    assert "restarts" not in failure("minimal", wanted, found)
-    assert "applies the children" in failure("minimal", wanted, found)
+    assert "restarts" not in failure("minimal", expected, found)
+    assert "applies the children" in failure("minimal", expected, found)

@@ -1,4 +1,4 @@
-"""What users add to the pods merges by key; what the operator needs wins, and is named."""
+"""The user's additions to the pods are merged by key. Reserved keys are ignored and reported."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_val
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
-from purpleflea_operator.manifests.user_overrides import extras
+from purpleflea_operator.manifests.user_overrides import user_overrides
 from support.builders import a_spec
 from support.observed_states import observed_state
 
@@ -38,7 +38,7 @@ def sidecar(**changes):
     return found
 
 
-def test_labels_and_annotations_are_added_to_the_pods_and_not_to_the_selector():
+def test_labels_and_annotations_are_added_to_the_pods_but_not_to_the_selector():
     found = rendered(pod={"labels": {"desk": "crypto"}, "annotations": {"acme.io/owner": "me"}})
     workload = found["StatefulSet"]["spec"]
     assert workload["template"]["metadata"]["labels"]["desk"] == "crypto"
@@ -87,7 +87,7 @@ def test_labels_and_annotations_are_added_to_the_pods_and_not_to_the_selector():
         ),
     ],
 )
-def test_what_the_operator_needs_is_kept_and_the_field_that_gave_way_is_named(pod, field):
+def test_reserved_keys_are_kept_and_the_ignored_field_is_reported(pod, field):
     assert template(**pod) == template()
     found = spec_valid(observed_state(agent=an_agent(pod=pod)))
     assert (found.status, found.reason) == ("True", "OverrideIgnored")
@@ -95,32 +95,32 @@ def test_what_the_operator_needs_is_kept_and_the_field_that_gave_way_is_named(po
 
 
 def test_many_ignored_fields_are_counted_rather_than_listed():
-    pod = {"env": [{"name": name, "value": "x"} for name in sorted(extras_own_variables())]}
+    pod = {"env": [{"name": name, "value": "x"} for name in sorted(reserved_variables())]}
     message = spec_valid(observed_state(agent=an_agent(pod=pod))).message
     assert f"and {len(pod['env']) - 5} more" in message
 
 
-def extras_own_variables():
+def reserved_variables():
     return {item.name for item in env.VARIABLES} - {env.DD_LOGS_INJECTION}
 
 
-def test_every_variable_of_the_contract_is_the_operators_but_for_log_injection():
+def test_every_variable_of_the_contract_except_log_injection_is_reserved():
     names = [item.name for item in env.VARIABLES]
     agent = an_agent(pod={"env": [{"name": name, "value": "x"} for name in names]})
-    assert [item.name for item in extras(agent).env] == [env.DD_LOGS_INJECTION]
+    assert [item.name for item in user_overrides(agent).env] == [env.DD_LOGS_INJECTION]
 
 
-def test_a_spec_that_adds_only_what_is_free_is_valid():
+def test_a_spec_without_reserved_keys_has_no_ignored_fields():
     pod = {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}], "labels": {"a": "b"}}
     found = spec_valid(observed_state(agent=an_agent(pod=pod)))
     assert (found.status, found.reason) == ("True", "Valid")
 
 
-def test_where_datadog_is_disabled_its_annotations_are_the_users():
-    note = {"ad.datadoghq.com/agent.logs": "[]"}
-    agent = an_agent(datadog={"connection": "Disabled"}, pod={"annotations": note})
-    assert extras(agent).ignored == ()
-    assert extras(agent).annotations == note
+def test_datadog_annotations_are_not_reserved_if_datadog_is_disabled():
+    annotations = {"ad.datadoghq.com/agent.logs": "[]"}
+    agent = an_agent(datadog={"connection": "Disabled"}, pod={"annotations": annotations})
+    assert user_overrides(agent).ignored == ()
+    assert user_overrides(agent).annotations == annotations
 
 
 def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():
@@ -143,14 +143,17 @@ def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():
     ]
 
 
-def test_a_secret_with_variables_cannot_move_the_agents_http_server():
+def test_a_secret_with_variables_cannot_change_the_agents_http_server():
     found = container(envFrom=[{"secretRef": {"name": "more"}, "prefix": "ACME_"}])
     assert found["envFrom"] == [{"prefix": "ACME_", "secretRef": {"name": "more"}}]
-    told = {item["name"]: item.get("value") for item in found["env"]}
-    assert (told["PURPLEFLEA_HTTP_HOST"], told["PURPLEFLEA_HTTP_PORT"]) == ("0.0.0.0", "8000")
+    variables = {item["name"]: item.get("value") for item in found["env"]}
+    assert (variables["PURPLEFLEA_HTTP_HOST"], variables["PURPLEFLEA_HTTP_PORT"]) == (
+        "0.0.0.0",
+        "8000",
+    )
 
 
-def test_volumes_are_added_beside_the_operators_own():
+def test_user_volumes_are_added_to_the_operators_volumes():
     volumes = [
         {"name": "models", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}},
         {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
@@ -170,7 +173,7 @@ def test_volumes_are_added_beside_the_operators_own():
     assert spec["containers"][0]["volumeMounts"][-1] == mounts[0]
 
 
-def test_a_host_path_cannot_be_said():
+def test_a_host_path_is_rejected():
     with pytest.raises(ValueError, match="hostPath"):
         an_agent(pod={"volumes": [{"name": "x", "hostPath": {"path": "/"}}]})
 
@@ -179,7 +182,7 @@ def test_a_sidecar_starts_before_the_agent_and_ends_after_it():
     assert sidecar()["restartPolicy"] == "Always"
 
 
-def test_a_sidecar_meets_the_restricted_profile():
+def test_a_sidecar_complies_with_the_restricted_profile():
     assert sidecar()["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -198,12 +201,12 @@ def test_a_sidecar_meets_the_restricted_profile():
         {"capabilities": {"add": ["NET_ADMIN"]}},
     ],
 )
-def test_a_sidecar_that_asks_for_more_is_refused(context):
+def test_a_sidecar_that_requests_more_privileges_is_rejected(context):
     with pytest.raises(ValueError, match=next(iter(context))):
         an_agent(pod={"sidecars": [{"name": "x", "image": "y", "securityContext": context}]})
 
 
-def test_a_sidecar_is_what_the_user_says():
+def test_a_sidecar_has_the_fields_of_the_spec():
     item = {
         "name": "signer",
         "image": "acme/signer:1",
@@ -230,13 +233,13 @@ def test_a_sidecar_is_what_the_user_says():
     assert {key: found[key] for key in item} == expected
 
 
-def test_the_port_of_a_sidecar_is_let_in():
+def test_ingress_to_the_port_of_a_sidecar_is_allowed():
     item = {"name": "x", "image": "y", "ports": [{"name": "p", "containerPort": 53}]}
     ports = rendered(pod={"sidecars": [item]})["NetworkPolicy"]["spec"]["ingress"][0]["ports"]
     assert ports == [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 53}]
 
 
-def test_affinity_and_spreading_are_passed_on():
+def test_affinity_and_topology_spread_are_copied_to_the_pods():
     affinity = {
         "nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {
@@ -273,20 +276,20 @@ def test_affinity_and_spreading_are_passed_on():
     assert spread.items() <= found.items()
 
 
-def test_a_misspelt_field_inside_of_affinity_is_named():
+def test_a_misspelled_field_inside_affinity_is_reported():
     wrong = {"nodeAffinity": {"requiredDuringScheduling": {}}}
     with pytest.raises(ValueError, match=r"affinity\.nodeAffinity\.requiredDuringScheduling\n"):
         an_agent(pod={"affinity": wrong})
 
 
-def test_no_service_account_is_made_and_no_token_mounted_unless_asked_for():
+def test_no_service_account_is_created_and_no_token_mounted_by_default():
     assert "ServiceAccount" not in rendered()
     spec = template()["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["serviceAccountName"] == "default"
 
 
-def test_a_service_account_of_its_own_is_named_like_the_agent_and_owned_by_it():
+def test_a_created_service_account_has_the_agents_name_and_owner_reference():
     annotations = {"acme.io/role": "trader"}
     found = rendered(pod={"serviceAccount": {"annotations": annotations}})
     account = found["ServiceAccount"]
@@ -298,29 +301,29 @@ def test_a_service_account_of_its_own_is_named_like_the_agent_and_owned_by_it():
     assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("momentum", False)
 
 
-def test_a_service_account_that_exists_may_be_named_and_its_token_mounted():
-    spec = template(serviceAccountName="theirs", automountServiceAccountToken=True)["spec"]
-    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("theirs", True)
+def test_an_existing_service_account_can_be_used_with_its_token():
+    spec = template(serviceAccountName="existing", automountServiceAccountToken=True)["spec"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("existing", True)
 
 
 @pytest.mark.parametrize("replicas", [0, 1])
-def test_no_disruption_budget_is_made_where_it_would_say_nothing(replicas):
+def test_no_disruption_budget_is_created_for_fewer_than_two_identities(replicas):
     assert "PodDisruptionBudget" not in rendered(replicas=replicas)
 
 
-def test_a_drain_takes_one_identity_at_a_time_and_never_waits_for_a_broken_one():
+def test_a_drain_evicts_one_pod_at_a_time_and_does_not_wait_for_unready_pods():
     found = rendered(replicas=2)
     budget = found["PodDisruptionBudget"]["spec"]
     assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
     assert budget["selector"] == found["StatefulSet"]["spec"]["selector"]
 
 
-def test_egress_may_be_held_to_ports():
+def test_egress_can_be_limited_to_ports():
     policy = rendered(network={"egressPorts": [443]})["NetworkPolicy"]["spec"]["egress"][-1]
     assert policy["ports"] == [{"protocol": "TCP", "port": 443}]
 
 
-def test_journals_go_where_the_spec_lets_them_go():
+def test_the_retention_policy_of_claims_is_that_of_the_spec():
     storage = {"whenDeleted": "Delete", "whenScaled": "Retain"}
     spec = rendered(storage=storage)["StatefulSet"]["spec"]
     assert spec["persistentVolumeClaimRetentionPolicy"] == storage

@@ -26,6 +26,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef, ref_of
+from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class Applier:
                 children.pop(plan.child_id(manifest))
                 _log("deleted without its pods, to be created again", manifest)
 
-    async def _create(self, manifest: resources.Manifest, context: ApplyContext) -> None:
+    async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
         """Apply a child that the cache does not have, unless an object of another owner has its name."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is not None:
@@ -136,14 +137,14 @@ class Applier:
                 return
         await self._apply(manifest, context)
 
-    async def _apply(self, manifest: resources.Manifest, context: ApplyContext) -> None:
+    async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
         stored = await self._cluster.apply(manifest)
         self._cache.put(stored)
         context.outcome.children[plan.child_id(manifest)] = stored
         _log("applied", manifest)
 
 
-def _check(existing: resources.Manifest, context: ApplyContext) -> None:
+def _check(existing: Manifest, context: ApplyContext) -> None:
     """Check that an object with the name of a child may be overwritten."""
     name = f"{existing['kind']} {existing['metadata']['name']}"
     if "deletionTimestamp" in existing["metadata"]:
@@ -160,7 +161,7 @@ def _check(existing: resources.Manifest, context: ApplyContext) -> None:
     )
 
 
-def _log(message: str, manifest: resources.Manifest) -> None:
+def _log(message: str, manifest: Manifest) -> None:
     metadata, kind = manifest["metadata"], manifest["kind"]
     fields = {"namespace": metadata["namespace"], "object": metadata["name"], "kind": kind}
     logger.info(message, extra=fields)

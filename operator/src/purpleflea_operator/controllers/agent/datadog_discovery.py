@@ -23,8 +23,8 @@ from purpleflea_operator.datadog.detection.node_agent import (
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest, ObjectRef
-from purpleflea_operator.parsing import table
+from purpleflea_operator.kube.resources import ObjectRef
+from purpleflea_operator.parsing import Manifest, mapping
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class DatadogDiscovery:
 
     async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
         """Return the node-local Service if it exists; a read is reused for the same generation of the DaemonSet."""
-        metadata = table(daemon_set.get("metadata"))
+        metadata = mapping(daemon_set.get("metadata"))
         version, now = f"{metadata.get('uid')}/{metadata.get('generation', 0)}", self._clock()
         known = self._services.get(version)
         if known is not None and now - known.at < timings.SERVICE_RECHECK_S:
@@ -149,6 +149,8 @@ def _log_unusable(before: DatadogFacts, facts: DatadogFacts) -> None:
 def _unusable(facts: DatadogFacts) -> set[tuple[str, str]]:
     agents = facts.node_agents
     faults = {
-        (f"{agent.namespace}/{agent.name}", item) for agent in agents for item in agent.faults
+        (f"{agent.namespace}/{agent.name}", item)
+        for agent in agents
+        for item in agent.invalid_values
     }
     return faults | {(name, "the DaemonSet cannot be read") for name in facts.unreadable}

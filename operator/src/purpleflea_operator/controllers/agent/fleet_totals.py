@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from purpleflea_operator.kube.resources import Manifest
+from purpleflea_operator.parsing import Manifest
 
 OBSERVED = "TelemetryReady"
 

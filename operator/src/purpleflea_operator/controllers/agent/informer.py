@@ -31,8 +31,8 @@ from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
-from purpleflea_operator.parsing import resource_version, table
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest, mapping, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -276,6 +276,6 @@ def selector_of(kind: ResourceKind) -> str:
 
 def _belongs_to_inventory(kind: ResourceKind, manifest: Manifest) -> bool:
     """Return whether an object belongs to the node inventory, and not to an agent."""
-    labels = table(manifest["metadata"].get("labels"))
+    labels = mapping(manifest["metadata"].get("labels"))
     is_ours = labels.get(kubernetes.LABEL_MANAGED_BY) == kubernetes.MANAGED_BY
     return kind in KINDS or (kind is resources.POD and not is_ours)

@@ -21,9 +21,9 @@ from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.datadog.detection.placement import Node, node
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
+from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
-from purpleflea_operator.parsing import resource_version, table, text
+from purpleflea_operator.parsing import Manifest, mapping, resource_version, text
 
 KINDS = (resources.NODE, resources.NAMESPACE, resources.CSI_DRIVER)
 
@@ -122,7 +122,7 @@ class NodeInventory:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
             return None if known == self._nodes[name] else InventoryChange(node=name)
         if kind is resources.NAMESPACE:
-            level = pod_security(table(metadata.get("labels")))
+            level = pod_security(mapping(metadata.get("labels")))
             before, self._namespaces[name] = self._namespaces.get(name), level
             return None if before is level else InventoryChange(namespace=name)
         is_new = name not in self._drivers
@@ -199,7 +199,7 @@ class PodsByNode:
     def upsert(self, pod: Manifest) -> None:
         """Add or update a pod of an agent."""
         uid, key = pod["metadata"]["uid"], owner_of(pod)
-        name = text(table(pod.get("spec")).get("nodeName"))
+        name = text(mapping(pod.get("spec")).get("nodeName"))
         self.delete(uid)
         if key is not None and name:
             self._by_pod[uid] = (name, key)

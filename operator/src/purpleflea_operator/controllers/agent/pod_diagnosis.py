@@ -18,8 +18,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     stuck_pod,
 )
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest
-from purpleflea_operator.parsing import MESSAGE_LIMIT, moment, text
+from purpleflea_operator.parsing import MESSAGE_LIMIT, Manifest, text, timestamp
 
 
 class PodDiagnosis:
@@ -79,7 +78,7 @@ def _is_outdated(message: EventMessage, now: datetime) -> bool:
 
 
 def _matches(item: Manifest, reason: str, earliest: datetime | None) -> bool:
-    last = moment(item.get("lastTimestamp"))
+    last = timestamp(item.get("lastTimestamp"))
     is_old = earliest is not None and last is not None and last < earliest
     return item.get("reason") == reason and not is_old
 

@@ -53,6 +53,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
+from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 
 REPORT_AFTER_FAILURES = 3
@@ -235,7 +236,7 @@ class Reconciler:
 
     async def _write_status(
         self, resource: dict[str, Any], wanted: status.Status, memory: AgentMemory
-    ) -> resources.Manifest:
+    ) -> Manifest:
         metadata = resource["metadata"]
         memory.status_writes.record_write()
         stored = await self._cluster.apply_status(
@@ -262,7 +263,7 @@ def _status_delay_s(memory: AgentMemory, observed: ObservedState, is_only_progre
     )
 
 
-def _user_intent(resource: resources.Manifest) -> tuple[Any, ...]:
+def _user_intent(resource: Manifest) -> tuple[Any, ...]:
     """Return what users set on an agent: the spec, by its generation, the annotations, and the deletion."""
     metadata = resource["metadata"]
     return metadata["generation"], metadata.get("annotations", {}), "deletionTimestamp" in metadata

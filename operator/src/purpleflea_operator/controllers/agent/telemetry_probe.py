@@ -18,7 +18,7 @@ from purpleflea_operator.controllers.agent.conditions.delivery import PROBED_REA
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of
-from purpleflea_operator.kube.resources import Manifest
+from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 WORKERS = 32

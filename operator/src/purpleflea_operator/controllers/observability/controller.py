@@ -25,8 +25,8 @@ from purpleflea_operator.kube import errors
 from purpleflea_operator.kube import resources as kube_resources
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import Manifest, ResourceKind
-from purpleflea_operator.parsing import resource_version
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids
 from purpleflea_operator.runtime.workers import PassEndHook, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue

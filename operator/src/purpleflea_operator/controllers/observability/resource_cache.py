@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from purpleflea_operator.kube.object_cache import NamespacedName
-from purpleflea_operator.kube.resources import Manifest
-from purpleflea_operator.parsing import resource_version
+from purpleflea_operator.parsing import Manifest, resource_version
 
 Resource = dict[str, Any]
 

@@ -1,1 +1,4 @@
-"""Pure: Kubernetes objects -> what is known about the Datadog node agent in this cluster."""
+"""Detect the Datadog node agents of a cluster, and select the connection of agents to them.
+
+Everything here is pure: the input is Kubernetes objects, the output is values. Nothing here reads the cluster.
+"""

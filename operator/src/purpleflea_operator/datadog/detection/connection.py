@@ -1,14 +1,14 @@
-"""Node agents + what the user asked for -> the way by which agents reach the one of their node.
+"""Select the connection through which agents reach the node agent of their node.
 
-`Auto` takes what the installation offers, the way that carries most signals first, in the order HostIP, Service,
-Socket, CSI, then the one that most nodes have; and it keeps the way that agents already have for as long as that is
-still as good: each change restarts them.
+`Auto` selects the offered connection with the most signals. If several have the same signals, the sequence is HostIP,
+Service, Socket, CSI, and then the connection that most nodes offer. Agents keep their current connection as long as it
+is still offered with the same signals, because each change restarts them.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, assert_never
 
 from purpleflea_contract import environment as env
 from purpleflea_operator.datadog.detection.facts import (
@@ -20,12 +20,12 @@ from purpleflea_operator.datadog.detection.facts import (
 )
 
 CLUSTER_DOMAIN = "svc.cluster.local"
-FAULTS = 5
-"""Values that cannot be used, as many as a message names."""
+MAX_INVALID_VALUES = 5
+"""Number of invalid values that a message lists."""
 
 
-class Mode(StrEnum):
-    """How agents reach the node agent, in the order in which `Auto` prefers them."""
+class ConnectionMode(StrEnum):
+    """Types of connection to the node agent, in the sequence in which `Auto` prefers them."""
 
     HOST_IP = "HostIP"
     SERVICE = "Service"
@@ -34,187 +34,209 @@ class Mode(StrEnum):
     NONE = "None"
 
 
-Wanted = Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"]
+RequestedConnection = Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"]
+"""Values of spec.datadog.connection."""
 
 
 class Refusal(StrEnum):
-    """Why there is no connection although a node agent exists."""
+    """Reason why agents do not get the requested connection although a node agent exists."""
 
     NOT_OFFERED = "NotOffered"
-    """The installation has no such way."""
+    """The installation does not offer the connection."""
     POD_SECURITY = "PodSecurity"
-    """The namespace allows no folder of the node."""
+    """The namespace forbids volumes of type hostPath."""
     NOT_VISIBLE = "NotVisible"
-    """Whether the namespace allows it cannot be seen."""
-    TURN = "Turn"
-    """Agents of other resources restart for theirs first."""
+    """The operator cannot see if the namespace or the cluster allows the connection."""
+    RESTART_BUDGET = "RestartBudget"
+    """Agents of other resources restart for their new connection first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """The way to the node agent. `host` is empty for HostIP: each pod learns it from its node."""
+    """Addresses of the node agent for agents. `host` is empty for HostIP, because each pod uses its own node."""
 
-    mode: Mode
+    mode: ConnectionMode
     host: str = ""
     dogstatsd_port: int | None = None
     apm_port: int | None = None
     dogstatsd_socket: Socket | None = None
     apm_socket: Socket | None = None
-    refused: str = ""
-    """Why what was asked for is not to be had; what agents had before is then kept."""
+    refusal_message: str = ""
+    """Why the requested connection is not available; agents then keep their current connection."""
     refusal: Refusal | None = None
 
     @property
-    def carries_metrics(self) -> bool:
-        """Whether metrics have a way."""
+    def supports_metrics(self) -> bool:
+        """Return True if the connection has an address for metrics."""
         return bool(self.dogstatsd_port or self.dogstatsd_socket)
 
     @property
-    def carries_traces(self) -> bool:
-        """Whether traces have a way."""
+    def supports_traces(self) -> bool:
+        """Return True if the connection has an address for traces."""
         return bool(self.apm_port or self.apm_socket)
 
 
-NO_CONNECTION = Connection(mode=Mode.NONE)
+NO_CONNECTION = Connection(mode=ConnectionMode.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a namespace, and what agents have already, say about the choice."""
+class Constraints:
+    """Limits on the selection that come from the namespace and from the current connection of the agents."""
 
     security: PodSecurity = PodSecurity.PRIVILEGED
-    had: Connection | None = None
+    current: Connection | None = None
     """The connection that was injected last."""
-    must_be_heard: bool = False
-    """Whether an agent without a connection would wait for one instead of trading."""
+    waits_for_node_agent: bool = False
+    """True if an agent without a connection waits for one instead of trading (whenMissing: Hold)."""
 
     @property
-    def kept(self) -> Connection | None:
-        """The connection that was injected last, if agents may keep it.
+    def retained(self) -> Connection | None:
+        """The current connection, if agents may keep it.
 
-        Where the namespace has come to forbid sockets, no pod that mounts them can be made again: one restart, one at
-        a time and unheard, is better than identities that do not come back. Not where they would wait to be heard.
+        If the namespace now forbids hostPath volumes, a pod that mounts a socket could not be recreated. Agents then
+        lose the connection in one rolling restart, because agents without telemetry are better than identities that do
+        not come back. The exception is `waits_for_node_agent`, because such an agent would not trade without a
+        connection.
         """
-        by_socket = self.had is not None and self.had.mode is Mode.SOCKET
-        is_forbidden = by_socket and self.security.allows_host_paths is False
-        return None if is_forbidden and not self.must_be_heard else self.had
+        uses_socket = self.current is not None and self.current.mode is ConnectionMode.SOCKET
+        is_forbidden = uses_socket and self.security.allows_host_paths is False
+        return None if is_forbidden and not self.waits_for_node_agent else self.current
 
 
-NO_LIMITS = Limits()
+NO_CONSTRAINTS = Constraints()
 
 
-def connection(facts: DatadogFacts, wanted: Wanted, limits: Limits = NO_LIMITS) -> Connection:
-    """The connection to inject; mode None where there is none. `refused` says why it is not the one wanted."""
-    if wanted == "Disabled":
+def selected_connection(
+    facts: DatadogFacts, requested: RequestedConnection, constraints: Constraints = NO_CONSTRAINTS
+) -> Connection:
+    """Return the connection to inject. The mode is NONE if there is none; `refusal` says why it was not possible."""
+    if requested == "Disabled":
         return NO_CONNECTION
-    had = limits.kept
+    current = constraints.retained
     if facts.node_agent is None:
-        return had or (NO_CONNECTION if facts.are_complete else _trusted(wanted))
-    offered = [
-        item
+        return current or (NO_CONNECTION if facts.are_complete else _assumed(requested))
+    candidates = [
+        candidate
         for agent in facts.node_agents
         if agent.is_for_linux
-        for item in _offers(agent, facts)
-        if wanted in ("Auto", item.mode) and _is_allowed(item, limits.security, wanted)
+        for candidate in _offered(agent, facts)
+        if requested in ("Auto", candidate.mode)
+        and _is_allowed(candidate, constraints.security, requested)
     ]
-    if offered:
-        best = min(offered, key=lambda item: (*_cost(item), -_nodes(facts, item)))
-        return had if had in offered and _cost(had)[0] <= _cost(best)[0] else best
-    refusal, text = _refusal(facts, wanted, limits.security)
-    # A way that is gone for a while costs nothing; a rolling restart of trading agents does.
-    return replace(had or NO_CONNECTION, refusal=refusal, refused=text)
+    if candidates:
+        best = min(candidates, key=lambda item: (*_rank(item), -_node_count(facts, item)))
+        return current if current in candidates and _rank(current)[0] <= _rank(best)[0] else best
+    refusal, message = _refusal(facts, requested, constraints.security)
+    # Keep the current connection: an address without a receiver costs little, a rolling restart of trading agents does.
+    return replace(current or NO_CONNECTION, refusal=refusal, refusal_message=message)
 
 
-def _trusted(wanted: Wanted) -> Connection:
-    """What was asked for by name where nothing can be seen, as Datadog's installers set it up by default."""
-    match wanted:
+def _assumed(requested: RequestedConnection) -> Connection:
+    """Return the connection as Datadog's installers set it up by default, if the operator cannot see node agents.
+
+    Only a connection that is requested by name is assumed. A Service has no default name, so it cannot be assumed.
+    """
+    match requested:
         case "HostIP":
-            return Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+            return Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
         case "Socket" | "CSI":
             folder = "/var/run/datadog"
             return Connection(
-                mode=Mode(wanted),
+                mode=ConnectionMode(requested),
                 dogstatsd_socket=Socket(folder=folder, name="dsd.socket"),
                 apm_socket=Socket(folder=folder, name="apm.socket"),
             )
-        case _:
+        case "Auto" | "Service" | "Disabled":
             return NO_CONNECTION
+        case _:
+            assert_never(requested)
 
 
-def serves(agent: NodeAgent, way: Connection) -> bool:
-    """Whether the metrics of agents on the node of this node agent are heard by this way."""
-    return _offer(agent, way) is not None
+def receives_metrics(agent: NodeAgent, connection: Connection) -> bool:
+    """Return True if the node agent receives metrics that agents on its node send through the connection."""
+    return _matching_offer(agent, connection) is not None
 
 
-def takes_traces(agent: NodeAgent, way: Connection) -> bool:
-    """Whether the traces of agents on the node of this node agent are heard by this way."""
-    found = _offer(agent, way)
+def receives_traces(agent: NodeAgent, connection: Connection) -> bool:
+    """Return True if the node agent receives traces that agents on its node send through the connection."""
+    offer = _matching_offer(agent, connection)
     return (
-        found is not None
-        and way.carries_traces
-        and (found.apm_port, found.apm_socket) == (way.apm_port, way.apm_socket)
+        offer is not None
+        and connection.supports_traces
+        and (offer.apm_port, offer.apm_socket) == (connection.apm_port, connection.apm_socket)
     )
 
 
-def _offer(agent: NodeAgent, way: Connection) -> Connection | None:
-    """What a node agent offers by the way that metrics take; None where it does not take them there."""
-    offers = _offers(agent, DatadogFacts(csi_driver=True))
-    return next((item for item in offers if _metrics_way(item) == _metrics_way(way)), None)
+def _matching_offer(agent: NodeAgent, connection: Connection) -> Connection | None:
+    """Return the offer of a node agent with the same address for metrics; None if it does not have this address."""
+    offers = _offered(agent, DatadogFacts(csi_driver=True))
+    address = _metrics_address(connection)
+    return next((item for item in offers if _metrics_address(item) == address), None)
 
 
-def _nodes(facts: DatadogFacts, way: Connection) -> int:
-    """How many nodes have a node agent that takes this way: of several node pools the largest is the best guess."""
-    return sum(agent.nodes for agent in facts.node_agents if _offer(agent, way) == way)
+def _node_count(facts: DatadogFacts, connection: Connection) -> int:
+    """Return the number of nodes whose node agent offers the connection; the largest node pool is the best guess."""
+    return sum(
+        agent.nodes
+        for agent in facts.node_agents
+        if _matching_offer(agent, connection) == connection
+    )
 
 
-def _metrics_way(item: Connection) -> tuple[object, ...]:
-    return item.mode, item.host, item.dogstatsd_port, item.dogstatsd_socket
+def _metrics_address(connection: Connection) -> tuple[object, ...]:
+    return (
+        connection.mode,
+        connection.host,
+        connection.dogstatsd_port,
+        connection.dogstatsd_socket,
+    )
 
 
-def _cost(item: Connection) -> tuple[int, int]:
-    """Signals that are left out, then the order of the modes."""
-    missing = (not item.carries_metrics) + (not item.carries_traces)
-    return missing, list(Mode).index(item.mode)
+def _rank(connection: Connection) -> tuple[int, int]:
+    """Return the number of signals without an address, then the position of the mode; a smaller value is better."""
+    missing = (not connection.supports_metrics) + (not connection.supports_traces)
+    return missing, list(ConnectionMode).index(connection.mode)
 
 
-def _offers(agent: NodeAgent, facts: DatadogFacts) -> Iterator[Connection]:
-    """The ways that carry at least metrics."""
-    found = [_by_host(agent), _by_service(agent), _by_socket(agent, Mode.SOCKET)]
+def _offered(agent: NodeAgent, facts: DatadogFacts) -> Iterator[Connection]:
+    """Yield the connections of a node agent that accept at least metrics."""
+    offers = [_host_ip(agent), _service(agent), _socket(agent, ConnectionMode.SOCKET)]
     if facts.csi_driver:
-        found.append(_by_socket(agent, Mode.CSI))
-    return (item for item in found if item is not None and item.carries_metrics)
+        offers.append(_socket(agent, ConnectionMode.CSI))
+    return (item for item in offers if item is not None and item.supports_metrics)
 
 
-def _by_host(agent: NodeAgent) -> Connection:
+def _host_ip(agent: NodeAgent) -> Connection:
     dogstatsd, apm = agent.dogstatsd.port, agent.apm.port
     return Connection(
-        mode=Mode.HOST_IP,
-        dogstatsd_port=dogstatsd.on_host if dogstatsd else None,
-        apm_port=apm.on_host if apm else None,
+        mode=ConnectionMode.HOST_IP,
+        dogstatsd_port=dogstatsd.host_port if dogstatsd else None,
+        apm_port=apm.host_port if apm else None,
     )
 
 
-def _by_service(agent: NodeAgent) -> Connection | None:
+def _service(agent: NodeAgent) -> Connection | None:
     if agent.service is None:
         return None
-    # The Service lists its ports even where nothing listens behind them.
+    # The Service lists its ports even if the node agent does not listen on them.
     return Connection(
-        mode=Mode.SERVICE,
+        mode=ConnectionMode.SERVICE,
         host=f"{agent.service.name}.{agent.namespace}.{CLUSTER_DOMAIN}",
-        dogstatsd_port=agent.service.dogstatsd_port if _is_behind(agent.dogstatsd.port) else None,
-        apm_port=agent.service.apm_port if _is_behind(agent.apm.port) else None,
+        dogstatsd_port=agent.service.dogstatsd_port
+        if _is_service_target(agent.dogstatsd.port)
+        else None,
+        apm_port=agent.service.apm_port if _is_service_target(agent.apm.port) else None,
     )
 
 
-def _is_behind(port: Port | None) -> bool:
-    """Whether a Service leads to the port."""
+def _is_service_target(port: Port | None) -> bool:
     return port is not None and port.is_declared
 
 
-def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:
+def _socket(agent: NodeAgent, mode: ConnectionMode) -> Connection:
     metrics, traces = agent.dogstatsd.socket, agent.apm.socket
-    if mode is Mode.CSI:
-        # Folders of the node are the driver's own affair; what counts is whether the sockets lie together.
+    if mode is ConnectionMode.CSI:
+        # The driver selects the folders of the node. Agents only need to know if both sockets are in one folder.
         is_shared = metrics and traces and metrics.folder == traces.folder
         metrics = metrics and replace(metrics, folder=env.SOCKETS_DIR)
         folder = env.SOCKETS_DIR if is_shared else env.APM_SOCKETS_DIR
@@ -222,51 +244,68 @@ def _by_socket(agent: NodeAgent, mode: Mode) -> Connection:
     return Connection(mode=mode, dogstatsd_socket=metrics, apm_socket=traces)
 
 
-def _is_allowed(item: Connection, security: PodSecurity, wanted: Wanted) -> bool:
-    """A socket needs a folder of the node. Asked for by name it is tried where we cannot see; never by Auto."""
-    if item.mode is not Mode.SOCKET:
+def _is_allowed(
+    connection: Connection, security: PodSecurity, requested: RequestedConnection
+) -> bool:
+    """Return True if the namespace allows the connection. A socket needs a hostPath volume.
+
+    If the operator cannot see the level of the namespace, a socket is tried if it is requested by name, but not if the
+    request is `Auto`.
+    """
+    if connection.mode is not ConnectionMode.SOCKET:
         return True
     allowed = security.allows_host_paths
-    return allowed is True or (allowed is None and wanted == "Socket")
+    return allowed is True or (allowed is None and requested == "Socket")
 
 
-def _refusal(facts: DatadogFacts, wanted: Wanted, security: PodSecurity) -> tuple[Refusal, str]:
-    """Why there is no such way, and what to do."""
-    linux = [agent for agent in facts.node_agents if agent.is_for_linux]
-    has_socket = any(agent.dogstatsd.socket for agent in linux)
-    if has_socket and wanted in ("Auto", "Socket") and security.allows_host_paths is False:
+def _refusal(
+    facts: DatadogFacts, requested: RequestedConnection, security: PodSecurity
+) -> tuple[Refusal, str]:
+    """Return the reason and the message if the requested connection is not available."""
+    agents = [agent for agent in facts.node_agents if agent.is_for_linux]
+    has_socket = any(agent.dogstatsd.socket for agent in agents)
+    if has_socket and requested in ("Auto", "Socket") and security.allows_host_paths is False:
         return (
             Refusal.POD_SECURITY,
             f"the namespace's Pod Security level {security} forbids the sockets' hostPath volume",
         )
-    if wanted == "CSI" and facts.csi_driver is None:
-        return Refusal.NOT_VISIBLE, "whether Datadog's CSI driver is registered cannot be seen"
-    if wanted == "Auto" and has_socket and security is PodSecurity.UNKNOWN:
+    if requested == "CSI" and facts.csi_driver is None:
         return (
             Refusal.NOT_VISIBLE,
-            "only sockets are offered, and whether the namespace allows them cannot be seen",
+            "the operator cannot see if Datadog's CSI driver is registered",
         )
-    if wanted == "CSI" and facts.csi_driver:
-        wanted = "Socket"  # The driver is there; what it would pass on is not.
-    return Refusal.NOT_OFFERED, _missing(wanted, linux) + _faults(linux)
+    if requested == "Auto" and has_socket and security is PodSecurity.UNKNOWN:
+        return (
+            Refusal.NOT_VISIBLE,
+            "only sockets are available, and the operator cannot see if the namespace allows them",
+        )
+    # With a registered driver, CSI is missing because the node agent has no socket for the driver to mount.
+    missing = "Socket" if requested == "CSI" and facts.csi_driver else requested
+    return Refusal.NOT_OFFERED, _not_offered(missing, agents) + _invalid_values(agents)
 
 
-def _faults(agents: Iterable[NodeAgent]) -> str:
-    """The values of node agents that cannot be used, as a supplement to a refusal."""
-    found = [f"{agent.namespace}/{agent.name}: {item}" for agent in agents for item in agent.faults]
-    return f" ({'; '.join(found[:FAULTS])})" if found else ""
+def _invalid_values(agents: Iterable[NodeAgent]) -> str:
+    """Return the invalid values of node agents as a supplement to a message; empty if there are none."""
+    texts = [
+        f"{agent.namespace}/{agent.name}: {item}"
+        for agent in agents
+        for item in agent.invalid_values
+    ]
+    return f" ({'; '.join(texts[:MAX_INVALID_VALUES])})" if texts else ""
 
 
-def _missing(wanted: Wanted, agents: Iterable[NodeAgent]) -> str:
-    match wanted:
+def _not_offered(requested: RequestedConnection, agents: Iterable[NodeAgent]) -> str:
+    match requested:
         case "HostIP":
-            return "no port of the node takes metrics"
+            return "no port of the node accepts metrics"
         case "Service":
             names = ", ".join(sorted(f"{agent.namespace}/{agent.name}" for agent in agents))
-            return f"no node-local Service of {names} takes metrics"
+            return f"no node-local Service of {names} accepts metrics"
         case "Socket":
-            return "no socket of the node agent lies in a folder of the node"
+            return "the node agent has no socket in a folder of the node"
         case "CSI":
             return "Datadog's CSI driver is not registered"
+        case "Auto" | "Disabled":
+            return "no port of the node, node-local Service or socket accepts metrics"
         case _:
-            return "no port of the node, node-local Service or socket takes metrics"
+            assert_never(requested)

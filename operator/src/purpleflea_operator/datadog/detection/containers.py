@@ -1,55 +1,54 @@
-"""Reading the containers of a node agent: variables, named ports, and the folders behind their mounts.
+"""Read the containers of a node agent: variables, named ports, and the folders of the node behind their mounts.
 
-What others provide at run time (Secrets, ConfigMaps, a mounted datadog.yaml) cannot be read and is told as HIDDEN.
+Values from Secrets, ConfigMaps and a mounted datadog.yaml are only known at run time. The operator cannot read them, so
+such a value is HIDDEN, and a switch with such a value is UNKNOWN.
 """
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection.facts import Port, Socket, Switch
-from purpleflea_operator.parsing import PATH_LIMIT, rows, table, text
+from purpleflea_operator.parsing import PATH_LIMIT, Manifest, mapping, mappings, text
 
-Manifest = Mapping[str, Any]
-Variables = tuple[str, str]
+PortAndSocketVariables = tuple[str, str]
 """Names of the variables with the port and with the socket of a receiver."""
 
 HIDDEN: Final[Literal["?"]] = "?"
-"""Stands for the value of a variable that is set where we cannot look."""
+"""Replaces the value of a variable that the operator cannot read."""
 CONFIGURATION = "datadog.yaml"
 
 
 def containers(daemon_set: Manifest) -> list[Manifest]:
-    """The containers of the template."""
-    found = rows(pod_spec(daemon_set).get("containers"))
-    return [item for item in found if isinstance(item.get("name"), str)]
+    """Return the containers of the pod template."""
+    items = mappings(pod_spec(daemon_set).get("containers"))
+    return [item for item in items if isinstance(item.get("name"), str)]
 
 
 def pod_spec(daemon_set: Manifest) -> Manifest:
-    """The spec of the pod template."""
-    return table(table(table(daemon_set.get("spec")).get("template")).get("spec"))
+    """Return the spec of the pod template."""
+    return mapping(mapping(mapping(daemon_set.get("spec")).get("template")).get("spec"))
 
 
-def container(daemon_set: Manifest, *names: str) -> Manifest | None:
-    """The first container of one of these names, in their order."""
+def first_container(daemon_set: Manifest, *names: str) -> Manifest | None:
+    """Return the container with the first of these names that exists."""
     by_name = {item["name"]: item for item in containers(daemon_set)}
     return next((by_name[name] for name in names if name in by_name), None)
 
 
-def variable(owner: Manifest, name: str) -> str | None:
-    """The value of a variable: None where it is not set, HIDDEN where it may be and cannot be read."""
-    # The last duplicate wins: the chart appends the user's variables.
-    set_here = [item for item in rows(owner.get("env")) if item.get("name") == name]
-    if set_here:
-        value = str(set_here[-1].get("value", "")) if "valueFrom" not in set_here[-1] else HIDDEN
+def variable(container: Manifest, name: str) -> str | None:
+    """Return the value of a variable; None if it is not set, HIDDEN if it may be set but cannot be read."""
+    # The last duplicate is effective, because the chart appends the user's variables.
+    entries = [item for item in mappings(container.get("env")) if item.get("name") == name]
+    if entries:
+        value = str(entries[-1].get("value", "")) if "valueFrom" not in entries[-1] else HIDDEN
         return HIDDEN if "$(" in value else value
-    return HIDDEN if _is_configured_elsewhere(owner) else None
+    return HIDDEN if _has_hidden_configuration(container) else None
 
 
-def switch(owner: Manifest, name: str, *, unset: Switch) -> Switch:
-    """A variable that turns something on or off; `unset` is what Datadog takes where it is not set."""
-    value = variable(owner, name)
+def switch(container: Manifest, name: str, *, unset: Switch) -> Switch:
+    """Return the state of a boolean variable. `unset` is Datadog's default, which applies if it is not set."""
+    value = variable(container, name)
     if value is None:
         return unset
     if value == HIDDEN:
@@ -57,66 +56,72 @@ def switch(owner: Manifest, name: str, *, unset: Switch) -> Switch:
     return Switch.ON if value.lower() in ("true", "1", "yes", "t") else Switch.OFF
 
 
-def is_overridden(owner: Manifest, name: str) -> bool:
-    """Whether a variable is set again by the user, after what the installation says."""
-    return len([item for item in rows(owner.get("env")) if item.get("name") == name]) > 1
+def is_overridden(container: Manifest, name: str) -> bool:
+    """Return True if the user sets a variable that the installation sets too."""
+    return len([item for item in mappings(container.get("env")) if item.get("name") == name]) > 1
 
 
-def owner_of_port(daemon_set: Manifest, name: str) -> Manifest | None:
-    """The container that has the named port (DogStatsD moves to agent-data-plane)."""
+def container_with_port(daemon_set: Manifest, name: str) -> Manifest | None:
+    """Return the container with the named port. DogStatsD can move to the container agent-data-plane."""
     for item in containers(daemon_set):
-        if any(port.get("name") == name for port in rows(item.get("ports"))):
+        if any(port.get("name") == name for port in mappings(item.get("ports"))):
             return item
     return None
 
 
 def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
-    """The named port, as the template has it."""
-    ports = rows((owner_of_port(daemon_set, name) or {}).get("ports"))
+    """Return the entry of the named port in the pod template."""
+    ports = mappings((container_with_port(daemon_set, name) or {}).get("ports"))
     return next((item for item in ports if item.get("name") == name), None)
 
 
-def port(daemon_set: Manifest, owner: Manifest, name: str, number: str) -> Port | None:
-    """Where the receiver of the named port listens; `number` is the variable that says so.
+def port(daemon_set: Manifest, container: Manifest, name: str, variable_name: str) -> Port | None:
+    """Return the port on which the receiver of the named port listens, as its variable configures it.
 
-    None where that leads nowhere: what is declared is mapped to the node, and found by a Service, not what listens.
+    None is returned if no pod can reach that port. A hostPort and a Service forward to the declared containerPort, so
+    they do not work if the receiver listens on another port.
     """
     item = declared_port(daemon_set, name)
     if item is None:
         return None
-    declared, listens = parsing.port(item.get("containerPort")), _said(owner, number)
-    if listens is None:
-        listens = declared
-    if not listens or declared is None:
+    declared = parsing.port(item.get("containerPort"))
+    configured = _configured_port(container, variable_name)
+    listening = declared if configured is None else configured
+    if not listening or declared is None:
         return None
     if pod_spec(daemon_set).get("hostNetwork"):
-        # There is no hostPort field, and every port is the node's.
-        return Port(on_host=listens, is_declared=listens == declared)
-    return Port(on_host=parsing.port(item.get("hostPort"))) if listens == declared else None
+        # With the network of the node there is no hostPort, and every port is open on the node.
+        return Port(host_port=listening, is_declared=listening == declared)
+    return Port(host_port=parsing.port(item.get("hostPort"))) if listening == declared else None
 
 
-def _said(owner: Manifest, number: str) -> int | None:
-    """The port in a variable: None if it is not set or cannot be read, 0 if it is not a port."""
-    value = variable(owner, number)
+def _configured_port(container: Manifest, variable_name: str) -> int | None:
+    """Return the port in a variable; None if it is not set or cannot be read, 0 if it is not a port."""
+    value = variable(container, variable_name)
     if not value or value == HIDDEN:
         return None
     return parsing.port(value) or 0
 
 
-def faults(daemon_set: Manifest, owner: Manifest, name: str, variables: Variables) -> list[str]:
-    """Reasons why values of a receiver cannot be used; the values themselves are left out, as they can be long."""
-    number, socket_variable = variables
-    found = []
-    # 0 turns a receiver off on purpose.
-    if _said(owner, number) == 0 and variable(owner, number) != "0":
-        found.append(f"{number} is not a port from 1 to 65535")
-    item = declared_port(daemon_set, name)
+def invalid_values(
+    daemon_set: Manifest, container: Manifest, port_name: str, variables: PortAndSocketVariables
+) -> list[str]:
+    """Return reasons why values of a receiver cannot be used. The values are left out, because they can be long."""
+    port_variable, socket_variable = variables
+    reasons = []
+    # The value 0 is valid: it turns the receiver off.
+    if (
+        _configured_port(container, port_variable) == 0
+        and variable(container, port_variable) != "0"
+    ):
+        reasons.append(f"{port_variable} is not a port from 1 to 65535")
+    item = declared_port(daemon_set, port_name)
     if item is not None and parsing.port(item.get("containerPort")) is None:
-        found.append(f"the containerPort of {name} is not a port from 1 to 65535")
-    value = variable(owner, socket_variable)
+        reasons.append(f"the containerPort of {port_name} is not a port from 1 to 65535")
+    value = variable(container, socket_variable)
     if value and value != HIDDEN and _socket_path(value) is None:
-        found.append(f"{socket_variable} is not an absolute path to a socket without '..'")
-    return found
+        reasons.append(f"{socket_variable} is not an absolute path to a socket without '..'")
+    return reasons
 
 
 def _socket_path(value: str) -> PurePosixPath | None:
@@ -126,46 +131,49 @@ def _socket_path(value: str) -> PurePosixPath | None:
     return PurePosixPath(clean)
 
 
-def socket(daemon_set: Manifest, owner: Manifest, name: str) -> Socket | None:
-    """The UNIX socket that a variable names, found on the node by the mount of its folder.
+def socket(daemon_set: Manifest, container: Manifest, variable_name: str) -> Socket | None:
+    """Return the UNIX socket that a variable names, with its folder on the node.
 
-    By the mount's path, never by the volume's name: the chart mounts one folder through differently named volumes.
+    The folder is identified by the path of the mount, not by the name of the volume, because the chart mounts one
+    folder through volumes of different names.
     """
-    value = variable(owner, name)
+    value = variable(container, variable_name)
     if not value or value == HIDDEN:
         return None
     path = _socket_path(value)
-    volumes = {text(item.get("name")): item for item in rows(pod_spec(daemon_set).get("volumes"))}
+    volumes = {
+        text(item.get("name")): item for item in mappings(pod_spec(daemon_set).get("volumes"))
+    }
     mounts = [
         item
-        for item in rows(owner.get("volumeMounts"))
+        for item in mappings(container.get("volumeMounts"))
         if path is not None
         and path.parent.is_relative_to(parsing.path(item.get("mountPath")) or "-")
     ]
     if path is None or not mounts:
         return None
-    # The innermost mount is what stands at the path.
+    # The innermost mount hides the others at this path.
     mount = max(mounts, key=lambda item: len(PurePosixPath(item["mountPath"]).parts))
-    volume = table(volumes.get(text(mount.get("name"))))
-    host_path = parsing.path(table(volume.get("hostPath")).get("path"))
+    volume = mapping(volumes.get(text(mount.get("name"))))
+    host_path = parsing.path(mapping(volume.get("hostPath")).get("path"))
     if host_path is None or "subPathExpr" in mount:
         return None
     inside = path.parent.relative_to(mount["mountPath"])
-    # An absolute subPath would replace the folder; the API server accepts relative ones only.
+    # An absolute subPath would replace the folder, but the API server accepts only relative ones.
     folder = PurePosixPath(host_path) / text(mount.get("subPath"), limit=PATH_LIMIT) / inside
     clean = parsing.path(str(folder))
     return None if clean is None else Socket(folder=clean, name=path.name)
 
 
-def image_path(owner: Manifest | None) -> tuple[str, str]:
-    """Last part of the image's path, and its tag; registry hosts differ by site, so they do not count."""
-    image = text((owner or {}).get("image"), limit=PATH_LIMIT).partition("@")[0]
+def image_path(container: Manifest | None) -> tuple[str, str]:
+    """Return the last part of the image's path, and its tag. The registry is ignored, because it differs by site."""
+    image = text((container or {}).get("image"), limit=PATH_LIMIT).partition("@")[0]
     name, _, tag = image.rpartition("/")[2].partition(":")
     return name, parsing.tag(tag) or ""
 
 
-def _is_configured_elsewhere(owner: Manifest) -> bool:
-    return bool(owner.get("envFrom")) or any(
+def _has_hidden_configuration(container: Manifest) -> bool:
+    return bool(container.get("envFrom")) or any(
         text(item.get("mountPath"), limit=PATH_LIMIT).endswith(f"/{CONFIGURATION}")
-        for item in rows(owner.get("volumeMounts"))
+        for item in mappings(container.get("volumeMounts"))
     )

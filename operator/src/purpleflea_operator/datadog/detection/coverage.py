@@ -1,53 +1,60 @@
-"""Which nodes of an agent have a node agent that hears it, and why the others have none."""
+"""Decide which nodes of an agent have a node agent that receives its telemetry, and why the others have none.
 
-from collections.abc import Iterable, Mapping, Sequence
+The input is the selected connection and a view of nodes and pods. Nothing here watches or reads the cluster.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from purpleflea_operator.datadog.detection.connection import Connection, Mode, serves
+from purpleflea_operator.datadog.detection.connection import (
+    Connection,
+    ConnectionMode,
+    receives_metrics,
+)
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, PodSecurity
 from purpleflea_operator.datadog.detection.placement import Node
-from purpleflea_operator.parsing import rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
-EXTENDED = "ExtendedDaemonSetReplicaSet"
-"""Kind that the pods of an ExtendedDaemonSet belong to."""
+EXTENDED_KIND = "ExtendedDaemonSetReplicaSet"
+"""Kind of the controller of pods that belong to an ExtendedDaemonSet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAgentPod:
-    """One pod of a node agent. Its name is left out: it is made up anew each time."""
+    """One pod of a node agent. The name is left out, because it changes each time the pod is recreated."""
 
     daemon_set: str
     """UID of its DaemonSet."""
     node: str
     is_ready: bool
     is_extended: bool = False
-    """Whether it belongs to an ExtendedDaemonSet, whose settings cannot be seen."""
+    """True if the pod belongs to an ExtendedDaemonSet, whose settings the operator cannot see."""
     waiting: str = ""
-    """Why a container of it waits, as the kubelet says it."""
+    """Reason of the kubelet why a container of the pod waits; empty if none waits."""
 
 
-def node_agent_pod(manifest: Mapping[str, Any]) -> NodeAgentPod:
-    """The pod of a node agent that `manifest` describes."""
-    metadata, status = table(manifest.get("metadata")), table(manifest.get("status"))
-    owners = rows(metadata.get("ownerReferences"))
-    owner: Mapping[str, Any] = next((item for item in owners if item.get("controller")), {})
+def node_agent_pod(manifest: Manifest) -> NodeAgentPod:
+    """Return the node agent pod that `manifest` describes."""
+    metadata, status = mapping(manifest.get("metadata")), mapping(manifest.get("status"))
+    owners = mappings(metadata.get("ownerReferences"))
+    owner: Manifest = next((item for item in owners if item.get("controller")), {})
     return NodeAgentPod(
         daemon_set=text(owner.get("uid")),
-        is_extended=owner.get("kind") == EXTENDED,
-        node=text(table(manifest.get("spec")).get("nodeName")),
+        is_extended=owner.get("kind") == EXTENDED_KIND,
+        node=text(mapping(manifest.get("spec")).get("nodeName")),
         is_ready=any(
             (item.get("type"), item.get("status")) == ("Ready", "True")
-            for item in rows(status.get("conditions"))
+            for item in mappings(status.get("conditions"))
         ),
-        waiting=_waiting(rows(status.get("containerStatuses"))),
+        waiting=_waiting(mappings(status.get("containerStatuses"))),
     )
 
 
-def _waiting(containers: Sequence[Mapping[str, Any]]) -> str:
-    """Why a pod is not ready, in a word that does not change with every attempt."""
+def _waiting(containers: Sequence[Manifest]) -> str:
+    """Return why a pod is not ready, as a reason that stays the same for all attempts of the kubelet."""
     for item in containers:
-        reason = text(table(table(item.get("state")).get("waiting")).get("reason"))
+        reason = text(mapping(mapping(item.get("state")).get("waiting")).get("reason"))
         if reason in ("ErrImagePull", "ImagePullBackOff"):
             return "ImagePullBackOff"
         if not item.get("ready") and item.get("restartCount", 0):
@@ -58,32 +65,32 @@ def _waiting(containers: Sequence[Mapping[str, Any]]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """A node whose agents nobody hears, and why."""
+class UncoveredNode:
+    """A node without a node agent for its agents, and the reason."""
 
     node: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """One DaemonSet of node agents, and the nodes whose agents it hears."""
+class ReceivingNodeAgent:
+    """One DaemonSet of node agents, and the nodes on which it receives the telemetry of agents."""
 
-    by: NodeAgent
+    node_agent: NodeAgent
     nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """Nodes that the agents need, and those among them that have no node agent for them."""
+    """Nodes that the agents need, split into those with and without a node agent for the agents."""
 
     needed: int = 0
-    missing: tuple[Missing, ...] = ()
-    """In the order of their names."""
-    heard: tuple[Heard, ...] = ()
-    """Who hears the agents on the other nodes: node pools may have node agents of their own."""
+    uncovered: tuple[UncoveredNode, ...] = ()
+    """Nodes without a node agent for the agents, sorted by name."""
+    receiving: tuple[ReceivingNodeAgent, ...] = ()
+    """Node agents of the other nodes. There can be several, because node pools can have separate node agents."""
     is_visible: bool = True
-    """Whether nodes and node agents can be seen at all."""
+    """True if the operator can see nodes and the pods of node agents."""
 
 
 ALL_COVERED = Coverage()
@@ -99,92 +106,108 @@ class NodeView(Protocol):
 
     @property
     def is_visible(self) -> bool:
-        """Whether nodes and the pods of node agents can be seen."""
+        """Return True if the operator can see nodes and the pods of node agents."""
 
     def pod_security(self, namespace: str) -> PodSecurity:
-        """Return the pod security level of a namespace."""
+        """Return the Pod Security level of a namespace."""
 
     def nodes(self) -> Iterable[Node]:
-        """All nodes."""
+        """Return all nodes."""
 
     def node(self, name: str) -> Node | None:
-        """A node by its name."""
+        """Return the node with this name; None if there is none."""
 
     def node_agents_on(self, name: str) -> Sequence[NodeAgentPod]:
-        """The pods of node agents on a node."""
+        """Return the pods of node agents on a node."""
 
     def has_pods_of(self, daemon_set: str) -> bool:
-        """Whether any pod of a DaemonSet (by UID) is seen: those of old charts lack the labels to be found by."""
+        """Return True if a pod of the DaemonSet with this UID is visible.
+
+        The pods of old charts are not visible, because they lack the labels that the watch selects.
+        """
 
 
 def coverage(
-    nodes: Iterable[str], facts: DatadogFacts, way: Connection, view: NodeView
+    nodes: Iterable[str], facts: DatadogFacts, connection: Connection, view: NodeView
 ) -> Coverage:
-    """How far the nodes have a node agent that hears this way."""
-    if way.mode is Mode.NONE:
+    """Return which of the nodes have a node agent that receives the telemetry sent through the connection."""
+    if connection.mode is ConnectionMode.NONE:
         return ALL_COVERED
     if not view.is_visible:
         return NOT_VISIBLE
     needed = sorted(set(nodes))
-    serving = [agent for agent in facts.node_agents if serves(agent, way)]
-    hearers = {name: _hearer(name, serving, view) for name in needed}
-    missing = tuple(
-        Missing(node=name, reason=_obstacle(name, facts, serving, view))
+    candidates = [agent for agent in facts.node_agents if receives_metrics(agent, connection)]
+    by_node = {name: _node_agent_of(name, candidates, view) for name in needed}
+    uncovered = tuple(
+        UncoveredNode(node=name, reason=_reason_uncovered(name, facts, candidates, view))
         for name in needed
-        if hearers[name] is None
+        if by_node[name] is None
     )
-    heard = [(item, tuple(name for name in needed if hearers[name] is item)) for item in serving]
+    receiving = [
+        ReceivingNodeAgent(
+            node_agent=agent, nodes=tuple(name for name in needed if by_node[name] is agent)
+        )
+        for agent in candidates
+    ]
     return Coverage(
         needed=len(needed),
-        missing=missing,
-        heard=tuple(Heard(by=item, nodes=names) for item, names in heard if names),
+        uncovered=uncovered,
+        receiving=tuple(item for item in receiving if item.nodes),
     )
 
 
-def _hearer(name: str, serving: Sequence[NodeAgent], view: NodeView) -> NodeAgent | None:
-    """The node agent that hears the agents on a node."""
+def _node_agent_of(name: str, candidates: Sequence[NodeAgent], view: NodeView) -> NodeAgent | None:
+    """Return the node agent that receives the telemetry of the agents on a node."""
     node = view.node(name)
     ready = {pod.daemon_set for pod in view.node_agents_on(name) if pod.is_ready}
-    seen = [item for item in serving if item.uid in ready]
-    return next(iter(seen or [item for item in serving if _claims(item, node, view)]), None)
+    visible = [agent for agent in candidates if agent.uid in ready]
+    assumed = (agent for agent in candidates if _should_have_pod(agent, node, view))
+    return next(iter(visible), None) or next(assumed, None)
 
 
-def _obstacle(name: str, facts: DatadogFacts, serving: Sequence[NodeAgent], view: NodeView) -> str:
-    """Why nobody on the node hears."""
+def _reason_uncovered(
+    name: str, facts: DatadogFacts, candidates: Sequence[NodeAgent], view: NodeView
+) -> str:
+    """Return why no node agent receives the telemetry of the agents on a node."""
     pods, node = view.node_agents_on(name), view.node(name)
-    hearing = [pod for pod in pods if any(pod.daemon_set == item.uid for item in serving)]
-    if hearing:
-        why = next((f" ({pod.waiting})" for pod in hearing if pod.waiting), "")
-        return f"its node agent is not ready{why}"
+    unready = [pod for pod in pods if any(pod.daemon_set == agent.uid for agent in candidates)]
+    if unready:
+        reason = next((f" ({pod.waiting})" for pod in unready if pod.waiting), "")
+        return f"its node agent is not ready{reason}"
     others = {pod.daemon_set for pod in pods if pod.is_ready}
-    for item in facts.node_agents:
-        if item.uid in others:
-            return f"its node agent {item.namespace}/{item.name} is not reached by this connection"
-    return _absence(node, serving)
+    for agent in facts.node_agents:
+        if agent.uid in others:
+            return f"its node agent {agent.namespace}/{agent.name} does not offer this connection"
+    return _reason_not_started(node, candidates)
 
 
-def _claims(agent: NodeAgent, node: Node | None, view: NodeView) -> bool:
-    """Whether a DaemonSet whose pods cannot be seen says that it has one on the node."""
+def _should_have_pod(agent: NodeAgent, node: Node | None, view: NodeView) -> bool:
+    """Return True if the operator cannot see the pods of a ready DaemonSet that may run on the node."""
     if view.has_pods_of(agent.uid) or not agent.is_ready:
         return False
-    return node is None or not agent.placement.obstacle(node)
+    return node is None or not agent.placement.exclusion_reason(node)
 
 
-def _absence(node: Node | None, serving: Sequence[NodeAgent]) -> str:
-    """Why no node agent was started on the node."""
+def _reason_not_started(node: Node | None, candidates: Sequence[NodeAgent]) -> str:
+    """Return why no node agent has a pod on the node."""
     if node is None:
-        return "the node is gone"
-    if not serving:
-        return "no node agent takes this connection"
-    obstacles = [item.placement.obstacle(node) for item in serving]
-    if not all(obstacles):
-        return "its node agent is being started" if node.is_ready else "the node is not ready"
-    return obstacles[0]
+        return "the node does not exist any more"
+    if not candidates:
+        return "no node agent offers this connection"
+    reasons = [agent.placement.exclusion_reason(node) for agent in candidates]
+    if not all(reasons):
+        return "its node agent is starting" if node.is_ready else "the node is not ready"
+    return reasons[0]
 
 
-def hearers(facts: DatadogFacts, way: Connection, found: Coverage) -> tuple[Heard, ...]:
-    """Who hears the agents; where that is not known by nodes, the node agent that is to; empty: there is none."""
-    if found.heard or facts.node_agent is None:
-        return found.heard
-    serving = (item for item in facts.node_agents if serves(item, way))
-    return (Heard(by=next(serving, facts.node_agent)),)
+def receiving_node_agents(
+    facts: DatadogFacts, connection: Connection, covered: Coverage
+) -> tuple[ReceivingNodeAgent, ...]:
+    """Return the node agents that receive the telemetry of the agents; empty if there is no node agent.
+
+    If the nodes of the agents are not known, it is the first node agent that offers the connection, else the first.
+    """
+    if covered.receiving or facts.node_agent is None:
+        return covered.receiving
+    candidates = (agent for agent in facts.node_agents if receives_metrics(agent, connection))
+    return (ReceivingNodeAgent(node_agent=next(candidates, facts.node_agent)),)

@@ -1,6 +1,6 @@
-"""What is known about the Datadog node agents of a cluster: values only.
+"""Values that describe the Datadog node agents of a cluster.
 
-`None` and `Switch.UNKNOWN` say that something cannot be seen from here; neither ever means "off".
+`None` and `Switch.UNKNOWN` mean that the operator cannot see the value. They never mean "off".
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from purpleflea_operator.datadog.detection.placement import ANYWHERE, Placement
 
 
 class Installer(StrEnum):
-    """What installed the node agent."""
+    """Tool that installed the node agent."""
 
     HELM = "Helm"
     OPERATOR = "Operator"
 
 
 class Switch(StrEnum):
-    """State of a feature that may be hidden from us (values from other objects, mounted configuration)."""
+    """State of a feature of the node agent. The state is unknown if its source is a Secret or a mounted file."""
 
     ON = "On"
     OFF = "Off"
@@ -26,24 +26,24 @@ class Switch(StrEnum):
 
 
 def worst(states: Iterable[Switch]) -> Switch:
-    """What can be said of several together: one that is off is told before one that cannot be seen."""
-    found = set(states)
-    return next((item for item in (Switch.OFF, Switch.UNKNOWN) if item in found), Switch.ON)
+    """Return OFF if any state is OFF, else UNKNOWN if any is UNKNOWN, else ON."""
+    distinct = set(states)
+    return next((item for item in (Switch.OFF, Switch.UNKNOWN) if item in distinct), Switch.ON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """Where a receiver of the node agent listens."""
+    """Port on which a receiver of the node agent listens."""
 
-    on_host: int | None = None
-    """Its number on the node, where it is open there."""
+    host_port: int | None = None
+    """Number of the port on the node; None if the port is not open there."""
     is_declared: bool = True
-    """Whether it is the one of its name in the pod: a Service goes by that."""
+    """True if the receiver listens on the containerPort of its name, to which a Service forwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
-    """A UNIX socket of the node agent: its folder on the node, and its name in there."""
+    """A UNIX socket of the node agent: its folder on the node, and its file name."""
 
     folder: str
     name: str
@@ -56,20 +56,20 @@ class Variable:
     container: str
     name: str
     value: str = "true"
-    """What it should be."""
+    """Value that the variable should have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """How one signal (metrics or traces) is taken in."""
+    """Endpoint of the node agent for one signal (metrics or traces)."""
 
     state: Switch = Switch.OFF
     port: Port | None = None
-    """Where it listens; None: nowhere, or only to its own pod."""
+    """Port of the receiver; None if it does not listen, or only for its own pod."""
     socket: Socket | None = None
-    barrier: Variable | None = None
-    """The user's own variable that turns it off, closes it to other pods, or moves it from its declared port: no other
-    setting opens it."""
+    blocked_by: Variable | None = None
+    """The user's own variable that turns the receiver off, closes it to other pods, or moves it from its declared port.
+    No other setting can open the receiver."""
 
 
 OFF = Receiver()
@@ -77,7 +77,7 @@ OFF = Receiver()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalService:
-    """The Service by which pods reach the node agent of their own node. None: it does not serve that signal."""
+    """The node-local Service of a node agent. A port is None if the Service does not have it."""
 
     name: str
     dogstatsd_port: int | None = None
@@ -99,48 +99,49 @@ class NodeAgent:
     dogstatsd: Receiver = OFF
     apm: Receiver = OFF
     logs: Switch = Switch.UNKNOWN
-    logs_barrier: Variable | None = None
-    """The user's own variable that turns logs off in spite of the installation's."""
+    logs_blocked_by: Variable | None = None
+    """The user's own variable that turns off the collection of logs, although the installation turns it on."""
     service: LocalService | None = None
-    """The node-local Service, where it exists."""
+    """The node-local Service; None if there is none."""
     placement: Placement = ANYWHERE
     """Nodes that the DaemonSet may run on."""
     is_ready: bool = False
-    """Whether every node that the DaemonSet wants has a ready node agent."""
-    faults: tuple[str, ...] = ()
+    """True if every node that the DaemonSet selects has a ready node agent."""
+    invalid_values: tuple[str, ...] = ()
     """Reasons why values of the DaemonSet or of its Service cannot be used."""
     nodes: int = field(default=0, compare=False)
-    """Nodes that the DaemonSet wants. No part of the facts: each new node would concern every agent."""
+    """Number of nodes that the DaemonSet selects. It is not compared, because each new node would otherwise be a change
+    of the installation for every agent."""
 
     @property
     def is_for_linux(self) -> bool:
-        """Whether it runs where agents run."""
+        """Return True if the DaemonSet runs on Linux nodes, as agents do."""
         return dict(self.placement.node_selector).get("kubernetes.io/os", "linux") == "linux"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatadogFacts:
-    """All node agents found, in an order that does not change with their state. Empty: none is installed."""
+    """All detected node agents, in a sequence that does not depend on their state. Empty if none is installed."""
 
     node_agents: tuple[NodeAgent, ...] = ()
     csi_driver: bool | None = False
-    """Whether Datadog's CSI driver is registered; None: not to be seen."""
+    """True if Datadog's CSI driver is registered; None if the operator cannot see CSI drivers."""
     is_visible: bool = True
-    """Whether DaemonSets can be seen at all."""
+    """True if the operator can see DaemonSets."""
     is_extended: bool = False
-    """Whether there are node agents of an ExtendedDaemonSet: they are seen, their settings are not."""
+    """True if there are node agents of an ExtendedDaemonSet. Their pods are visible, but not their settings."""
 
     unreadable: tuple[str, ...] = ()
-    """DaemonSets of Datadog, as namespace/name, whose content cannot be read."""
+    """DaemonSets of Datadog, as namespace/name, whose content cannot be parsed."""
 
     @property
     def are_complete(self) -> bool:
-        """Whether no node agent found means that there is none."""
+        """Return True if an empty list of node agents proves that there is none."""
         return self.is_visible and not self.is_extended and not self.unreadable
 
     @property
     def node_agent(self) -> NodeAgent | None:
-        """The first of the node agents: the one to speak of where no node decides."""
+        """The first node agent. Messages use it if the nodes of the agents do not select another."""
         return self.node_agents[0] if self.node_agents else None
 
 
@@ -148,17 +149,17 @@ NO_DATADOG = DatadogFacts()
 
 
 class PodSecurity(StrEnum):
-    """What a namespace allows its pods."""
+    """Pod Security level of a namespace."""
 
     PRIVILEGED = "privileged"
     BASELINE = "baseline"
     RESTRICTED = "restricted"
     UNKNOWN = "unknown"
-    """The namespace's labels cannot be seen."""
+    """The operator cannot see the labels of the namespace."""
 
     @property
     def allows_host_paths(self) -> bool | None:
-        """Whether folders of the node may be mounted; None: not known."""
+        """Return True if pods may mount folders of the node (hostPath); None if it is not known."""
         return None if self is PodSecurity.UNKNOWN else self is PodSecurity.PRIVILEGED
 
 
@@ -166,8 +167,11 @@ ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 
 
 def pod_security(labels: Mapping[str, str]) -> PodSecurity:
-    """What a namespace with these labels allows. Without a label, as with one that is no level, nothing is enforced
-    (an API server may be configured otherwise: then the refusal of a pod says so)."""
+    """Return the level that a namespace with these labels enforces.
+
+    PRIVILEGED is returned if the label is missing or is not a level. An API server can have another default level; if
+    so, the message of a rejected pod reports it.
+    """
     try:
         return PodSecurity(labels.get(ENFORCE_LABEL, PodSecurity.PRIVILEGED))
     except ValueError:

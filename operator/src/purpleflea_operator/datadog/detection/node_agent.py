@@ -1,13 +1,13 @@
-"""DaemonSets -> node agents, by the labels, containers and ports that Datadog's installers give them.
+"""Detect node agents among DaemonSets by the labels, containers and ports that Datadog's installers set.
 
-Names prove nothing: Helm release names are free, and a Helm release and a DatadogAgent can yield the same one. Neither
-do CRDs or a running Datadog operator: the Helm chart brings both by default.
+Names are not used, because users select the names of Helm releases, and a Helm release and a DatadogAgent can have the
+same name. CRDs and a running Datadog Operator are not used either, because the Helm chart installs both by default.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import assert_never
 
 from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection import containers
@@ -22,9 +22,8 @@ from purpleflea_operator.datadog.detection.facts import (
     Variable,
 )
 from purpleflea_operator.datadog.detection.placement import daemon_set_placement
-from purpleflea_operator.parsing import count, rows, table, text
+from purpleflea_operator.parsing import Manifest, count, mapping, mappings, text
 
-Manifest = Mapping[str, Any]
 ServiceId = tuple[str, str]
 """Namespace and name."""
 Services = Mapping[ServiceId, Manifest]
@@ -37,69 +36,69 @@ TRACE_PORT = "traceport"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """What a receiver is told by: the name of its port, and variables."""
+class ReceiverNames:
+    """Names of the port of a receiver, and of the variables that configure it."""
 
     port: str
-    number: str
-    socket: str
-    non_local: str
-    """Opens it to other pods."""
+    port_variable: str
+    socket_variable: str
+    non_local_variable: str
+    """Variable that opens the receiver to other pods."""
 
 
-DOGSTATSD = Names(
+DOGSTATSD = ReceiverNames(
     port=DOGSTATSD_PORT,
-    number="DD_DOGSTATSD_PORT",
-    socket="DD_DOGSTATSD_SOCKET",
-    non_local="DD_DOGSTATSD_NON_LOCAL_TRAFFIC",
+    port_variable="DD_DOGSTATSD_PORT",
+    socket_variable="DD_DOGSTATSD_SOCKET",
+    non_local_variable="DD_DOGSTATSD_NON_LOCAL_TRAFFIC",
 )
-APM = Names(
+APM = ReceiverNames(
     port=TRACE_PORT,
-    number="DD_APM_RECEIVER_PORT",
-    socket="DD_APM_RECEIVER_SOCKET",
-    non_local="DD_APM_NON_LOCAL_TRAFFIC",
+    port_variable="DD_APM_RECEIVER_PORT",
+    socket_variable="DD_APM_RECEIVER_SOCKET",
+    non_local_variable="DD_APM_NON_LOCAL_TRAFFIC",
 )
-LOGS = "DD_LOGS_ENABLED"
-DATADOG_AGENT = "agent.datadoghq.com/name"
-"""Label with the name of the DatadogAgent that a DaemonSet was made for."""
+LOGS_VARIABLE = "DD_LOGS_ENABLED"
+LABEL_DATADOG_AGENT = "agent.datadoghq.com/name"
+"""Label with the name of the DatadogAgent that a DaemonSet belongs to."""
 CSI_DRIVER = "k8s.csi.datadoghq.com"
 
 
 def datadog_facts(
     daemon_sets: Iterable[Manifest], services: Services, *, csi_driver: bool | None = False
 ) -> DatadogFacts:
-    """The node agents among `daemon_sets`; `services` are those that exist of the ones `service_of` names."""
-    found: list[NodeAgent] = []
+    """Return the node agents among `daemon_sets`. `services` has the Services of `service_of` that exist."""
+    agents: list[NodeAgent] = []
     unreadable = []
     for item in daemon_sets:
         try:
             agent = node_agent(item, services)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # One DaemonSet that cannot be read must not hide the others.
-            unreadable.append(_label(item))
+            # A DaemonSet that cannot be parsed must not hide the others.
+            unreadable.append(_qualified_name(item))
         else:
-            found += [agent] if agent is not None else []
+            agents += [agent] if agent is not None else []
     return DatadogFacts(
-        node_agents=tuple(sorted(found, key=_preference)),
+        node_agents=tuple(sorted(agents, key=_sort_key)),
         csi_driver=csi_driver,
         unreadable=tuple(sorted(unreadable)),
     )
 
 
-def _label(daemon_set: Manifest) -> str:
-    metadata = table(daemon_set.get("metadata"))
+def _qualified_name(daemon_set: Manifest) -> str:
+    metadata = mapping(daemon_set.get("metadata"))
     return f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
 
 
-def _preference(agent: NodeAgent) -> tuple[bool, bool, str, str]:
-    # Neither readiness nor size: they change while node agents roll out, and what is told would change with them.
+def _sort_key(agent: NodeAgent) -> tuple[bool, bool, str, str]:
+    # Readiness and size are not used. They change during a rollout of the node agent, and messages would change too.
     return not agent.is_for_linux, agent.nodes == 0, agent.namespace, agent.name
 
 
 def installer_of(daemon_set: Manifest) -> Installer | None:
-    """What installed this DaemonSet; None where it is no Datadog node agent."""
+    """Return the tool that installed this DaemonSet; None if it is not a Datadog node agent."""
     labels = _labels(daemon_set)
-    if containers.container(daemon_set, *AGENT_CONTAINERS) is None:
+    if containers.first_container(daemon_set, *AGENT_CONTAINERS) is None:
         return None
     if labels.get("app.kubernetes.io/managed-by") == "datadog-operator":
         is_agent = labels.get("agent.datadoghq.com/component", "agent") == "agent"
@@ -113,29 +112,39 @@ def installer_of(daemon_set: Manifest) -> Installer | None:
 
 
 def service_of(daemon_set: Manifest) -> ServiceId:
-    """Namespace and name of the node-local Service that belongs to a node agent, if there is one.
+    """Return namespace and name of the node-local Service that belongs to a node agent, whether or not it exists.
 
-    Profiles of a DatadogAgent have DaemonSets of their own and share its Service.
+    Each profile of a DatadogAgent has a separate DaemonSet, and all of them share the Service of the DatadogAgent.
     """
-    metadata = table(daemon_set.get("metadata"))
-    owner = parsing.name(_labels(daemon_set).get(DATADOG_AGENT))
-    is_operator = installer_of(daemon_set) is Installer.OPERATOR
-    name = f"{owner}-agent" if is_operator and owner else text(metadata.get("name"))
-    return text(metadata.get("namespace")), name
+    metadata = mapping(daemon_set.get("metadata"))
+    namespace, own_name = text(metadata.get("namespace")), text(metadata.get("name"))
+    installer = installer_of(daemon_set)
+    match installer:
+        case Installer.OPERATOR:
+            datadog_agent = parsing.name(_labels(daemon_set).get(LABEL_DATADOG_AGENT))
+            return namespace, f"{datadog_agent}-agent" if datadog_agent else own_name
+        case Installer.HELM | None:
+            return namespace, own_name
+        case _:
+            assert_never(installer)
 
 
 def _labels(daemon_set: Manifest) -> Manifest:
-    return table(table(daemon_set.get("metadata")).get("labels"))
+    return mapping(mapping(daemon_set.get("metadata")).get("labels"))
 
 
 def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
-    """What is known about one DaemonSet; None where it is no Datadog node agent."""
+    """Return the node agent that a DaemonSet describes; None if it is not a Datadog node agent.
+
+    Raises:
+        ValueError: The uid, name or namespace is missing.
+    """
     installer = installer_of(daemon_set)
     if installer is None:
         return None
-    metadata, status = daemon_set["metadata"], table(daemon_set.get("status"))
-    main = containers.container(daemon_set, *AGENT_CONTAINERS) or {}
-    logs = containers.switch(main, LOGS, unset=Switch.OFF)
+    metadata, status = daemon_set["metadata"], mapping(daemon_set.get("status"))
+    main = containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
+    logs = containers.switch(main, LOGS_VARIABLE, unset=Switch.OFF)
     chart = CHART.match(text(_labels(daemon_set).get("helm.sh/chart")))
     service = services.get(service_of(daemon_set))
     return NodeAgent(
@@ -149,104 +158,110 @@ def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
         dogstatsd=_dogstatsd(daemon_set),
         apm=_apm(daemon_set),
         logs=logs,
-        logs_barrier=_logs_barrier(main, logs),
+        logs_blocked_by=_logs_blocked_by(main, logs),
         service=_local_service(service),
         placement=daemon_set_placement(daemon_set),
         is_ready=_is_ready(metadata, status),
-        faults=_faults(daemon_set, service),
+        invalid_values=_invalid_values(daemon_set, service),
         nodes=count(status.get("desiredNumberScheduled")),
     )
 
 
 def _required(metadata: Manifest, key: str) -> str:
-    found = text(metadata.get(key))
-    if not found:
+    value = text(metadata.get(key))
+    if not value:
         raise ValueError(f"metadata.{key} is not a text")
-    return found
+    return value
 
 
 def _is_ready(metadata: Manifest, status: Manifest) -> bool:
-    """Whether each node that a DaemonSet wants runs a ready pod of its present version, and no other node runs one."""
-    wanted = count(status.get("desiredNumberScheduled"))
+    """Return True if all selected nodes, and no others, have a ready pod of the current version."""
+    desired = count(status.get("desiredNumberScheduled"))
     counts = (count(status.get(name)) for name in ("updatedNumberScheduled", "numberReady"))
     return (
         count(status.get("observedGeneration")) >= count(metadata.get("generation"))
-        and wanted > 0
-        and all(count >= wanted for count in counts)
+        and desired > 0
+        and all(item >= desired for item in counts)
         and not status.get("numberMisscheduled", 0)
     )
 
 
 def _release(metadata: Manifest) -> str:
-    # The name becomes part of commands for people, so that text of another form must not take its place.
-    annotated = parsing.name(table(metadata.get("annotations")).get("meta.helm.sh/release-name"))
-    labelled = parsing.name(table(metadata.get("labels")).get(DATADOG_AGENT))
+    # The name becomes part of commands in messages, so only a valid name may replace metadata.name.
+    annotated = parsing.name(mapping(metadata.get("annotations")).get("meta.helm.sh/release-name"))
+    labelled = parsing.name(mapping(metadata.get("labels")).get(LABEL_DATADOG_AGENT))
     return annotated or labelled or str(metadata["name"])
 
 
 def _has_agent_image(daemon_set: Manifest) -> bool:
-    main = containers.container(daemon_set, *AGENT_CONTAINERS)
+    main = containers.first_container(daemon_set, *AGENT_CONTAINERS)
     return containers.image_path(main)[0] == "agent"
 
 
 def _dogstatsd(daemon_set: Manifest) -> Receiver:
-    owner = containers.owner_of_port(daemon_set, DOGSTATSD_PORT)
-    owner = owner or containers.container(daemon_set, *AGENT_CONTAINERS) or {}
-    state = containers.switch(owner, "DD_USE_DOGSTATSD", unset=Switch.ON)
+    container = containers.container_with_port(daemon_set, DOGSTATSD_PORT)
+    container = container or containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
+    state = containers.switch(container, "DD_USE_DOGSTATSD", unset=Switch.ON)
     if state is Switch.OFF:
         # No installer sets this variable.
-        return Receiver(barrier=_variable(owner, "DD_USE_DOGSTATSD"))
-    return _receiver(daemon_set, owner, state, names=DOGSTATSD)
+        return Receiver(blocked_by=_variable(container, "DD_USE_DOGSTATSD"))
+    return _receiver(daemon_set, container, state, names=DOGSTATSD)
 
 
 def _apm(daemon_set: Manifest) -> Receiver:
-    owner = containers.container(daemon_set, *TRACE_CONTAINERS)
-    if owner is None:
+    container = containers.first_container(daemon_set, *TRACE_CONTAINERS)
+    if container is None:
         return OFF
-    state = containers.switch(owner, "DD_APM_ENABLED", unset=Switch.ON)
+    state = containers.switch(container, "DD_APM_ENABLED", unset=Switch.ON)
     if state is Switch.OFF:
-        # An installer that turns traces off leaves their port out.
-        is_users = containers.declared_port(daemon_set, TRACE_PORT) is not None
-        return Receiver(barrier=_variable(owner, "DD_APM_ENABLED") if is_users else None)
-    return _receiver(daemon_set, owner, state, names=APM)
+        # If the installation turns traces off, it omits their port. So a declared port means that the user did it.
+        is_by_user = containers.declared_port(daemon_set, TRACE_PORT) is not None
+        return Receiver(blocked_by=_variable(container, "DD_APM_ENABLED") if is_by_user else None)
+    return _receiver(daemon_set, container, state, names=APM)
 
 
-def _receiver(daemon_set: Manifest, owner: Manifest, state: Switch, *, names: Names) -> Receiver:
-    is_closed = containers.switch(owner, names.non_local, unset=Switch.ON) is Switch.OFF
-    port = containers.port(daemon_set, owner, names.port, names.number)
+def _receiver(
+    daemon_set: Manifest, container: Manifest, state: Switch, *, names: ReceiverNames
+) -> Receiver:
+    is_closed = (
+        containers.switch(container, names.non_local_variable, unset=Switch.ON) is Switch.OFF
+    )
+    port = containers.port(daemon_set, container, names.port, names.port_variable)
     declared = containers.declared_port(daemon_set, names.port)
-    barrier: Variable | None
+    blocked_by: Variable | None
     if is_closed:
-        barrier = _variable(owner, names.non_local)
+        blocked_by = _variable(container, names.non_local_variable)
     elif port is None and declared is not None:
         number = parsing.port(declared.get("containerPort"))
-        barrier = None if number is None else _variable(owner, names.number, value=str(number))
+        blocked_by = (
+            None if number is None else _variable(container, names.port_variable, value=str(number))
+        )
     else:
-        barrier = None
+        blocked_by = None
     return Receiver(
         state=state,
         port=None if is_closed else port,
-        socket=containers.socket(daemon_set, owner, names.socket),
-        barrier=barrier,
+        socket=containers.socket(daemon_set, container, names.socket_variable),
+        blocked_by=blocked_by,
     )
 
 
-def _logs_barrier(main: Manifest, logs: Switch) -> Variable | None:
-    is_users = logs is Switch.OFF and containers.is_overridden(main, LOGS)
-    return _variable(main, LOGS) if is_users else None
+def _logs_blocked_by(main: Manifest, logs: Switch) -> Variable | None:
+    is_by_user = logs is Switch.OFF and containers.is_overridden(main, LOGS_VARIABLE)
+    return _variable(main, LOGS_VARIABLE) if is_by_user else None
 
 
-def _variable(owner: Manifest, name: str, *, value: str = "true") -> Variable:
-    return Variable(container=owner["name"], name=name, value=value)
+def _variable(container: Manifest, name: str, *, value: str = "true") -> Variable:
+    return Variable(container=container["name"], name=name, value=value)
 
 
 def _local_service(service: Manifest | None) -> LocalService | None:
-    """The Service, if it keeps to the node: another one would mix up the nodes' tags."""
-    spec = table((service or {}).get("spec"))
+    """Return the Service if its traffic stays on the node; metrics would else get the tags of other nodes."""
+    spec = mapping((service or {}).get("spec"))
     if service is None or spec.get("internalTrafficPolicy") != "Local":
         return None
-    ports = {text(item.get("name")): item.get("port") for item in rows(spec.get("ports"))}
-    name = parsing.name(table(service.get("metadata")).get("name"))
+    ports = {text(item.get("name")): item.get("port") for item in mappings(spec.get("ports"))}
+    name = parsing.name(mapping(service.get("metadata")).get("name"))
     if name is None:
         return None
     return LocalService(
@@ -256,18 +271,20 @@ def _local_service(service: Manifest | None) -> LocalService | None:
     )
 
 
-def _faults(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:
-    """Reasons why values of a node agent cannot be used."""
-    metrics = containers.owner_of_port(daemon_set, DOGSTATSD_PORT)
-    metrics = metrics or containers.container(daemon_set, *AGENT_CONTAINERS) or {}
-    traces = containers.container(daemon_set, *TRACE_CONTAINERS) or {}
-    found = [
+def _invalid_values(daemon_set: Manifest, service: Manifest | None) -> tuple[str, ...]:
+    """Return reasons why values of a node agent cannot be used."""
+    metrics = containers.container_with_port(daemon_set, DOGSTATSD_PORT)
+    metrics = metrics or containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
+    traces = containers.first_container(daemon_set, *TRACE_CONTAINERS) or {}
+    reasons = [
         reason
-        for owner, names in ((metrics, DOGSTATSD), (traces, APM))
-        for reason in containers.faults(daemon_set, owner, names.port, (names.number, names.socket))
+        for container, names in ((metrics, DOGSTATSD), (traces, APM))
+        for reason in containers.invalid_values(
+            daemon_set, container, names.port, (names.port_variable, names.socket_variable)
+        )
     ]
-    for item in rows(table((service or {}).get("spec")).get("ports")):
-        known = item.get("name") in (DOGSTATSD_PORT, TRACE_PORT)
-        if known and parsing.port(item.get("port")) is None:
-            found.append(f"port {item['name']} of its Service is not a port from 1 to 65535")
-    return tuple(found)
+    for item in mappings(mapping((service or {}).get("spec")).get("ports")):
+        is_used = item.get("name") in (DOGSTATSD_PORT, TRACE_PORT)
+        if is_used and parsing.port(item.get("port")) is None:
+            reasons.append(f"port {item['name']} of its Service is not a port from 1 to 65535")
+    return tuple(reasons)

@@ -1,36 +1,34 @@
-"""Where a pod template may run: selector, required node affinity, tolerations, compared with nodes.
+"""Compare the node selector, required node affinity and tolerations of a pod template with nodes.
 
-The scheduler's rules as far as they bind: preferences, resources and other pods are left out.
+The module implements only the required rules of the scheduler. It ignores preferences, resources and other pods.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from purpleflea_operator.parsing import rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
-Manifest = Mapping[str, Any]
-REPELLING = ("NoSchedule", "NoExecute")
+SCHEDULING_EFFECTS = ("NoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taint:
-    """A taint of a node that keeps pods away."""
+    """A taint of a node with an effect that excludes pods."""
 
     key: str
     value: str = ""
     effect: str
 
     def __str__(self) -> str:
-        """As kubectl writes it."""
+        """Return the taint in the notation of kubectl."""
         value = f"={self.value}" if self.value else ""
         return f"{self.key}{value}:{self.effect}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toleration:
-    """A taint that a pod puts up with; an empty key or effect means any."""
+    """A toleration of a pod. An empty key or effect matches every key or effect."""
 
     key: str = ""
     operator: str = "Equal"
@@ -38,7 +36,7 @@ class Toleration:
     effect: str = ""
 
     def tolerates(self, taint: Taint) -> bool:
-        """Whether a pod with this toleration may run in spite of the taint."""
+        """Return True if a pod with this toleration may run on a node with the taint."""
         if self.effect and self.effect != taint.effect:
             return False
         if self.key and self.key != taint.key:
@@ -48,29 +46,29 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """One condition on a label (or on the name) of a node."""
+    """One condition on a label, or on the name, of a node."""
 
     key: str
     operator: str
     values: tuple[str, ...] = ()
 
-    def holds(self, found: str | None) -> bool:
-        """Whether a label of this value, or a missing one, is acceptable."""
+    def matches(self, label: str | None) -> bool:
+        """Return True if the condition accepts a label with this value; None is a missing label."""
         match self.operator:
             case "In":
-                return found in self.values
+                return label in self.values
             case "NotIn":
-                return found not in self.values
+                return label not in self.values
             case "Exists":
-                return found is not None
+                return label is not None
             case "DoesNotExist":
-                return found is None
+                return label is None
             case "Gt" | "Lt":
-                return self._compares(found)
+                return self._compares(label)
         return False
 
-    def _compares(self, found: str | None) -> bool:
-        number, bound = _integer(found), _integer(next(iter(self.values), None))
+    def _compares(self, label: str | None) -> bool:
+        number, bound = _integer(label), _integer(next(iter(self.values), None))
         if number is None or bound is None:
             return False
         return number > bound if self.operator == "Gt" else number < bound
@@ -78,7 +76,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """Conditions that must all hold: on labels, and on fields (only the name exists)."""
+    """Conditions that must all match, on labels and on fields. The only supported field is metadata.name."""
 
     labels: tuple[Requirement, ...] = ()
     fields: tuple[Requirement, ...] = ()
@@ -86,7 +84,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What of a node decides who may run there. `taints` are those that keep pods away."""
+    """Properties of a node that decide which pods may run on it. `taints` has only those that exclude pods."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -96,19 +94,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where the pods of a template may run."""
+    """Rules for the nodes that the pods of a template may run on."""
 
     node_selector: tuple[tuple[str, str], ...] = ()
     terms: tuple[Term, ...] | None = None
-    """Required node affinity: one of them must hold. None: there is none."""
+    """Terms of the required node affinity, of which one must match. None if the template has no required affinity."""
     tolerations: tuple[Toleration, ...] = ()
 
-    def obstacle(self, node: Node) -> str:
-        """Why a pod of the template cannot run on a node; empty where it can."""
+    def exclusion_reason(self, node: Node) -> str:
+        """Return why a pod of the template cannot run on a node; empty if it can."""
         for key, value in self.node_selector:
             if node.labels.get(key) != value:
                 return f"node selector {key}={value} does not match"
-        if self.terms is not None and not any(_holds(term, node) for term in self.terms):
+        if self.terms is not None and not any(_matches(term, node) for term in self.terms):
             return "required node affinity does not match"
         for taint in node.taints:
             if not any(item.tolerates(taint) for item in self.tolerations):
@@ -118,7 +116,7 @@ class Placement:
 
 ANYWHERE = Placement()
 
-# What the DaemonSet controller lets every pod of a DaemonSet tolerate.
+# The DaemonSet controller adds these tolerations to every pod of a DaemonSet.
 DAEMON_SET_TOLERATIONS: tuple[Toleration, ...] = (
     Toleration(key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute"),
     Toleration(key="node.kubernetes.io/unreachable", operator="Exists", effect="NoExecute"),
@@ -133,50 +131,48 @@ HOST_NETWORK_TOLERATION = Toleration(
 
 
 def placement(pod_spec: Manifest) -> Placement:
-    """Where a pod with this spec may run."""
-    affinity = table(table(pod_spec.get("affinity")).get("nodeAffinity"))
+    """Return the rules for the nodes that a pod with this spec may run on."""
+    affinity = mapping(mapping(pod_spec.get("affinity")).get("nodeAffinity"))
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    terms = None if required is None else _terms(rows(table(required).get("nodeSelectorTerms")))
+    terms = (
+        None if required is None else _terms(mappings(mapping(required).get("nodeSelectorTerms")))
+    )
     return Placement(
         node_selector=tuple(sorted(_labels(pod_spec.get("nodeSelector")).items())),
         terms=terms,
-        tolerations=tuple(_toleration(item) for item in rows(pod_spec.get("tolerations"))),
+        tolerations=tuple(_toleration(item) for item in mappings(pod_spec.get("tolerations"))),
     )
 
 
 def _labels(value: object) -> dict[str, str]:
-    return {str(key): text(item) for key, item in table(value).items()}
+    return {str(key): text(item) for key, item in mapping(value).items()}
 
 
 def _integer(value: str | None) -> int | None:
-    """A label as the scheduler compares it: a signed number of 64 bits."""
+    """Return a label as the scheduler compares it: a signed number of 64 bits; None if it is not a number."""
     is_number = value is not None and re.fullmatch(r"[+-]?[0-9]{1,19}", value, re.ASCII)
     number = int(value) if value is not None and is_number else None
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def daemon_set_placement(daemon_set: Manifest) -> Placement:
-    """Where the pods of a DaemonSet may run, with what its controller adds."""
-    spec = table(table(table(daemon_set.get("spec")).get("template")).get("spec"))
-    found = placement(spec)
+    """Return the rules for the pods of a DaemonSet, with the tolerations that its controller adds."""
+    spec = mapping(mapping(mapping(daemon_set.get("spec")).get("template")).get("spec"))
+    template = placement(spec)
     added = DAEMON_SET_TOLERATIONS
     if spec.get("hostNetwork"):
         added = (*added, HOST_NETWORK_TOLERATION)
-    return Placement(
-        node_selector=found.node_selector,
-        terms=found.terms,
-        tolerations=(*found.tolerations, *added),
-    )
+    return replace(template, tolerations=(*template.tolerations, *added))
 
 
 def node(manifest: Manifest) -> Node:
-    """The node that `manifest` describes, without what changes all the time."""
-    metadata, spec = table(manifest.get("metadata")), table(manifest.get("spec"))
-    conditions = rows(table(manifest.get("status")).get("conditions"))
+    """Return the node that `manifest` describes, without fields that change with every heartbeat."""
+    metadata, spec = mapping(manifest.get("metadata")), mapping(manifest.get("spec"))
+    conditions = mappings(mapping(manifest.get("status")).get("conditions"))
     taints = [
         Taint(key=text(item.get("key")), value=text(item.get("value")), effect=item["effect"])
-        for item in rows(spec.get("taints"))
-        if item.get("effect") in REPELLING
+        for item in mappings(spec.get("taints"))
+        if item.get("effect") in SCHEDULING_EFFECTS
     ]
     return Node(
         name=text(metadata.get("name")),
@@ -200,8 +196,8 @@ def _toleration(item: Manifest) -> Toleration:
 def _terms(items: Iterable[Manifest]) -> tuple[Term, ...]:
     return tuple(
         Term(
-            labels=_requirements(rows(item.get("matchExpressions"))),
-            fields=_requirements(rows(item.get("matchFields"))),
+            labels=_requirements(mappings(item.get("matchExpressions"))),
+            fields=_requirements(mappings(item.get("matchFields"))),
         )
         for item in items
     )
@@ -217,15 +213,15 @@ def _requirements(items: Iterable[Manifest]) -> tuple[Requirement, ...]:
 
 
 def _values(item: Manifest) -> tuple[str, ...]:
-    found = item.get("values")
-    return tuple(text(value) for value in found) if isinstance(found, list | tuple) else ()
+    values = item.get("values")
+    return tuple(text(value) for value in values) if isinstance(values, list | tuple) else ()
 
 
-def _holds(term: Term, node: Node) -> bool:
-    # An empty term matches nothing.
+def _matches(term: Term, node: Node) -> bool:
+    # As in the scheduler, an empty term matches no node.
     return bool(term.labels or term.fields) and (
-        all(item.holds(node.labels.get(item.key)) for item in term.labels)
+        all(item.matches(node.labels.get(item.key)) for item in term.labels)
         and all(
-            item.holds(node.name if item.key == "metadata.name" else None) for item in term.fields
+            item.matches(node.name if item.key == "metadata.name" else None) for item in term.fields
         )
     )

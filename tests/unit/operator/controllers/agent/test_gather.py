@@ -19,9 +19,9 @@ from purpleflea_operator.controllers.agent.decisions.remembered import Remembere
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
-    Mode,
+    ConnectionMode,
     Refusal,
-    connection,
+    selected_connection,
 )
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -34,7 +34,7 @@ from support.installations import a_node, a_node_inventory, helm
 from support.observed_states import agent_value
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
 def a_cache(*, owner="agent-uid", connection=HOST_IP):
@@ -93,7 +93,7 @@ def test_only_a_request_to_stop_is_read_from_an_invalid_spec(trading, order):
 def test_the_connection_follows_the_current_installation():
     found = datadog_facts([a_datadog_daemon_set()], LOCAL_SERVICES)
     observed = gathered(a_cache(), an_agent(), a_node_inventory(found))
-    assert observed.connection == connection(found, "Auto")
+    assert observed.connection == selected_connection(found, "Auto")
 
 
 def test_the_connection_is_kept_while_there_is_no_node_agent():
@@ -108,10 +108,12 @@ def test_an_agent_with_an_invalid_spec_keeps_its_connection():
 
 def test_a_disabled_connection_is_not_kept():
     agent = an_agent(datadog={"connection": "Disabled"})
-    assert gathered(a_cache(), agent).connection.mode is Mode.NONE
+    assert gathered(a_cache(), agent).connection.mode is ConnectionMode.NONE
 
 
-@pytest.mark.parametrize(("when_missing", "mode"), [("Warn", Mode.NONE), ("Hold", Mode.SOCKET)])
+@pytest.mark.parametrize(
+    ("when_missing", "mode"), [("Warn", ConnectionMode.NONE), ("Hold", ConnectionMode.SOCKET)]
+)
 def test_a_socket_that_the_namespace_now_forbids_is_kept_only_if_agents_would_wait(
     when_missing, mode
 ):
@@ -119,7 +121,7 @@ def test_a_socket_that_the_namespace_now_forbids_is_kept_only_if_agents_would_wa
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": "trading", "uid": "n", "labels": labels}
     nodes.upsert(resources.NAMESPACE, {"kind": "Namespace", "metadata": metadata})
-    had = Connection(mode=Mode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
+    had = Connection(mode=ConnectionMode.SOCKET, dogstatsd_socket=Socket(folder="/run", name="s"))
     agent = an_agent(datadog={"whenMissing": when_missing})
     assert gathered(a_cache(connection=had), agent, nodes).connection.mode is mode
 
@@ -135,7 +137,7 @@ def a_settled_agent(generation=1, **changes):
 
 def a_cache_with_status(status, generation=1):
     """Return a cache in which the StatefulSet has the best connection and this status."""
-    cache = a_cache(connection=connection(MOVED, "HostIP"))
+    cache = a_cache(connection=selected_connection(MOVED, "HostIP"))
     (stored,) = cache.owned(resources.STATEFUL_SET, NamespacedName("trading", "momentum"))
     metadata = {**stored["metadata"], "generation": generation, "resourceVersion": "2"}
     cache.put({**stored, "metadata": metadata, "status": status})
@@ -155,11 +157,11 @@ def test_an_agent_needs_a_slot_to_switch_and_keeps_its_connection_without_one():
     assert slot_use(observed) is SlotUse.ACQUIRE
     assert decide(observed, slot_free=True) is observed.connection
     kept = decide(observed, slot_free=False)
-    assert (kept.dogstatsd_port, kept.refusal) == (8125, Refusal.TURN)
+    assert (kept.dogstatsd_port, kept.refusal) == (8125, Refusal.RESTART_BUDGET)
     outcome = PassOutcome(connection=kept, children=dict(observed.children))
     after = with_outcome(observed, outcome)
     assert (after.connection, after.coverage) == (kept, observed.current_coverage)
-    assert [item.node for item in after.coverage.missing] == ["node-1"]
+    assert [item.node for item in after.coverage.uncovered] == ["node-1"]
     finding = telemetry_ready(after)
     assert (finding.status, finding.reason) == ("Unknown", "WaitingForAgents")
 
@@ -210,7 +212,7 @@ def test_agents_without_a_connection_need_a_slot_for_the_first_one():
     nodes = a_node_inventory(MOVED)
     observed = gathered(a_cache(connection=NO_CONNECTION), a_settled_agent(), nodes)
     assert slot_use(observed) is SlotUse.ACQUIRE
-    assert decide(observed, slot_free=False).refusal is Refusal.TURN
+    assert decide(observed, slot_free=False).refusal is Refusal.RESTART_BUDGET
 
 
 def test_gathering_twice_returns_the_same_and_changes_nothing():

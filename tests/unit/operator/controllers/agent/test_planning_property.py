@@ -10,7 +10,11 @@ from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
 )
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection, Mode
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Connection,
+    ConnectionMode,
+)
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from support.builders import a_pod
@@ -59,9 +63,11 @@ SPECS = st.fixed_dictionaries(
 CONNECTIONS = st.sampled_from(
     [
         NO_CONNECTION,
-        Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126),
-        Connection(mode=Mode.HOST_IP, dogstatsd_port=18125),
-        Connection(mode=Mode.SERVICE, host="dd.datadog.svc.cluster.local", dogstatsd_port=8125),
+        Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126),
+        Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=18125),
+        Connection(
+            mode=ConnectionMode.SERVICE, host="dd.datadog.svc.cluster.local", dogstatsd_port=8125
+        ),
     ]
 )
 DESIRED = st.tuples(SPECS, CONNECTIONS)

@@ -12,8 +12,17 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import LISTED, datadog_status
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Limits, connection
-from purpleflea_operator.datadog.detection.coverage import NOT_VISIBLE, Coverage, Missing, coverage
+from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
+    Constraints,
+    selected_connection,
+)
+from purpleflea_operator.datadog.detection.coverage import (
+    NOT_VISIBLE,
+    Coverage,
+    UncoveredNode,
+    coverage,
+)
 from purpleflea_operator.datadog.detection.facts import DatadogFacts, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 from purpleflea_operator.kube import resources
@@ -34,7 +43,7 @@ def with_telemetry(*daemon_sets, pods=None, ready=3, wanted="Auto", **changes):
         pods=[a_pod(f"momentum-{number}") for number in range(3)] if pods is None else pods,
         **{
             "datadog": facts,
-            "connection": connection(facts, wanted),
+            "connection": selected_connection(facts, wanted),
             "stateful_set": a_stateful_set(ready=ready),
             **changes,
         },
@@ -90,9 +99,9 @@ def test_only_the_first_pods_without_variables_are_named():
 
 
 def test_held_pods_are_counted_if_their_node_has_no_node_agent():
-    missing = Missing(node="node-1", reason="its node agent is not ready")
+    missing = UncoveredNode(node="node-1", reason="its node agent is not ready")
     observed = with_telemetry(
-        pods=[held("momentum-0")], coverage=Coverage(needed=1, missing=(missing,))
+        pods=[held("momentum-0")], coverage=Coverage(needed=1, uncovered=(missing,))
     )
     assert outcome(observed) == ("False", "NodesUncovered")
     assert "0/1 agents are connected" in telemetry_ready(observed).message
@@ -214,8 +223,8 @@ def test_an_agent_is_not_connected_before_it_answers():
 
 
 def test_the_message_names_the_connection_that_agents_keep():
-    before = connection(datadog_facts([helm(**OPEN)], {}), "Auto")
-    kept = replace(before, refused="it is gone", refusal=None)
+    before = selected_connection(datadog_facts([helm(**OPEN)], {}), "Auto")
+    kept = replace(before, refusal_message="it is gone", refusal=None)
     observed = with_telemetry(connection=kept, wanted="HostIP")
     assert outcome(observed) == ("False", "NoConnection")
     assert telemetry_ready(observed).message.endswith("agents keep HostIP until then")
@@ -230,9 +239,13 @@ def test_the_message_names_the_connection_that_agents_keep():
 )
 def test_the_message_about_forbidden_sockets_names_the_effect_on_the_agents(kept, words):
     facts = datadog_facts([helm(logs=True)], {})
-    had = connection(facts, "Auto")
-    limits = Limits(security=PodSecurity.RESTRICTED, had=had, must_be_heard=kept)
-    observed = with_telemetry(datadog=facts, connection=connection(facts, "Auto", limits))
+    had = selected_connection(facts, "Auto")
+    constraints = Constraints(
+        security=PodSecurity.RESTRICTED, current=had, waits_for_node_agent=kept
+    )
+    observed = with_telemetry(
+        datadog=facts, connection=selected_connection(facts, "Auto", constraints)
+    )
     assert outcome(observed) == ("False", "PodSecurityForbids")
     assert words in telemetry_ready(observed).message
 
@@ -303,15 +316,17 @@ def test_other_node_agents_are_named():
 
 
 def test_the_list_of_nodes_is_bounded():
-    missing = tuple(Missing(node=f"node-{n:03}", reason="r") for n in range(50))
-    found = datadog_status(with_telemetry(coverage=Coverage(needed=60, missing=missing)))["nodes"]
+    missing = tuple(UncoveredNode(node=f"node-{n:03}", reason="r") for n in range(50))
+    found = datadog_status(with_telemetry(coverage=Coverage(needed=60, uncovered=missing)))["nodes"]
     assert (found["needed"], found["covered"], len(found["missing"])) == (60, 10, LISTED)
 
 
 def test_a_reason_longer_than_the_limit_of_the_status_is_truncated():
     """The API server would reject the whole status."""
-    missing = Missing(node="node-1", reason="taint " + "k" * 253 + "=v:NoSchedule not tolerated")
-    found = datadog_status(with_telemetry(coverage=Coverage(needed=1, missing=(missing,))))
+    missing = UncoveredNode(
+        node="node-1", reason="taint " + "k" * 253 + "=v:NoSchedule not tolerated"
+    )
+    found = datadog_status(with_telemetry(coverage=Coverage(needed=1, uncovered=(missing,))))
     assert DatadogStatus.model_validate(found).nodes.missing[0].reason == missing.reason[:256]
 
 
@@ -324,7 +339,7 @@ def test_hidden_metrics_without_an_address_are_unknown():
 
 def test_no_node_needs_coverage_without_a_connection():
     facts = datadog_facts([helm(sockets=False)], {})
-    way = connection(facts, "Auto")
+    way = selected_connection(facts, "Auto")
     assert coverage(["node-1"], facts, way, a_node_inventory()) == Coverage()
 
 
@@ -347,4 +362,4 @@ def test_a_node_is_not_covered_if_no_node_agent_accepts_the_connection():
     nodes = a_node_inventory()
     nodes.upsert(resources.NODE, a_node())
     found = coverage(["node-1"], datadog_facts([], {}), had, nodes)
-    assert found.missing[0].reason == "no node agent takes this connection"
+    assert found.uncovered[0].reason == "no node agent offers this connection"

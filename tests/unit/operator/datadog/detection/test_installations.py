@@ -1,4 +1,4 @@
-"""Named installations: what is found, how agents are connected, what the conditions say, which command helps."""
+"""Named installations: detected values, selected connection, conditions, and the command in the message."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,11 @@ from purpleflea_operator.controllers.agent.conditions.telemetry import (
 )
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.connection import Limits, Mode, connection
+from purpleflea_operator.datadog.detection.connection import (
+    ConnectionMode,
+    Constraints,
+    selected_connection,
+)
 from purpleflea_operator.datadog.detection.coverage import coverage
 from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
@@ -35,35 +39,39 @@ RESTRICTED = PodSecurity.RESTRICTED
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An installation, and what is to come of it."""
+    """An installation and the expected results."""
 
     name: str
     daemon_sets: tuple[dict[str, Any], ...]
     services: dict[Any, Any] = field(default_factory=lambda: LOCAL)
     csi: bool | None = False
     security: PodSecurity = RESTRICTED
-    wanted: str = "Auto"
+    requested: str = "Auto"
     nodes: tuple[dict[str, Any], ...] = tuple(a_node(name) for name in NODES)
     node_agents: tuple[dict[str, Any], ...] | None = None
-    """By default a ready one of the first DaemonSet on each node."""
+    """By default, a ready node agent of the first DaemonSet on each node."""
 
     status: dict[str, Any]
     """Fields of status.datadog."""
     installed: str = "Found"
     telemetry: str = "Connected"
     says: str = ""
-    """What the message of TelemetryReady (or else of DatadogInstalled) contains: the command that helps."""
+    """Part of the message of TelemetryReady or DatadogInstalled, such as the command of the remedy."""
 
 
 HELM = helm(logs=True)
 GPU_TAINT = a_node("node-3", taints=["dedicated=gpu:NoSchedule"])
-AWAY = {"name": "config", "mountPath": "/etc/datadog-agent/datadog.yaml", "subPath": "datadog.yaml"}
+CONFIGURATION_MOUNT = {
+    "name": "config",
+    "mountPath": "/etc/datadog-agent/datadog.yaml",
+    "subPath": "datadog.yaml",
+}
 
 
 def configured_by_file():
     found = helm()
     for container in found["spec"]["template"]["spec"]["containers"]:
-        container["volumeMounts"] = [*container["volumeMounts"], AWAY]
+        container["volumeMounts"] = [*container["volumeMounts"], CONFIGURATION_MOUNT]
         kept = ("DD_DOGSTATSD_SOCKET", "DD_APM_RECEIVER_SOCKET")
         container["env"] = [item for item in container["env"] if item["name"] in kept]
     return found
@@ -74,21 +82,21 @@ def required(*terms):
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": selector}}
 
 
-def sockets_moved():
+def in_custom_folder():
     found = helm(logs=True)
     spec = found["spec"]["template"]["spec"]
     spec["volumes"][0]["hostPath"]["path"] = "/opt/run/datadog"
     return found
 
 
-def nothing_listens():
+def without_receivers():
     found = helm(logs=True, sockets=False)
     for container in found["spec"]["template"]["spec"]["containers"]:
         container["ports"] = []
     return found
 
 
-MOVED = variables(DD_DOGSTATSD_PORT="9125", DD_APM_RECEIVER_PORT="9126")
+CHANGED_PORTS = variables(DD_DOGSTATSD_PORT="9125", DD_APM_RECEIVER_PORT="9126")
 CPU = {"example.com/pool": "cpu"}
 PLAN9 = {"kubernetes.io/os": "plan9"}
 OPEN = {"logs": True, "dogstatsd_host_port": True, "apm_host_port": True}
@@ -123,7 +131,7 @@ CASES = (
         },
     ),
     Case(
-        name="the chart with defaults: no logs",
+        name="the chart with defaults, without logs",
         daemon_sets=(helm(),),
         status={"logs": "Off", "connection": "Service"},
         telemetry="LogsOff",
@@ -131,12 +139,12 @@ CASES = (
         "--set 'datadog.logs.enabled=true'",
     ),
     Case(
-        name="the chart as the page wants it: open ports of the node",
+        name="the chart as documented, with open ports of the node",
         daemon_sets=(helm(logs=True, dogstatsd_host_port=True, apm_host_port=True),),
         status={"connection": "HostIP", "dogstatsd": "HostIP:8125", "apm": "HostIP:8126"},
     ),
     Case(
-        name="only the port for metrics is open on the node: the Service carries both",
+        name="only the port for metrics is open on the node, so the Service is used",
         daemon_sets=(helm(logs=True, dogstatsd_host_port=True),),
         status={"connection": "Service"},
     ),
@@ -154,7 +162,7 @@ CASES = (
         says="'datadog.apm.portEnabled=true'",
     ),
     Case(
-        name="the node's network and custom ports",
+        name="host network and custom ports",
         daemon_sets=(helm(logs=True, host_network=True, dogstatsd_port=8225, apm_port=8226),),
         status={"connection": "HostIP", "dogstatsd": "HostIP:8225", "apm": "HostIP:8226"},
     ),
@@ -169,38 +177,38 @@ CASES = (
         status={"dogstatsd": "datadog-agent.datadog.svc.cluster.local:8225"},
     ),
     Case(
-        name="the node's network, and ports that the user's own variables move",
-        daemon_sets=(helm(logs=True, host_network=True, env=MOVED),),
+        name="host network, and ports that the user's own variables change",
+        daemon_sets=(helm(logs=True, host_network=True, env=CHANGED_PORTS),),
         status={"connection": "HostIP", "dogstatsd": "HostIP:9125", "apm": "HostIP:9126"},
     ),
     Case(
-        name="the node's network and moved ports, where the Service is asked for: it goes by what is declared",
-        daemon_sets=(helm(logs=True, host_network=True, env=MOVED),),
-        wanted="Service",
+        name="host network and changed ports, but the requested Service forwards to the declared ports",
+        daemon_sets=(helm(logs=True, host_network=True, env=CHANGED_PORTS),),
+        requested="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
     ),
     Case(
-        name="open ports behind which nothing listens any more, as the user's own variable moved it",
+        name="open ports without a receiver, because the user's own variable changed its port",
         daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_PORT="9125")),),
         status={"connection": "None"},
         telemetry="PodSecurityForbids",
         says="--set-string agents.containers.agent.envDict.DD_DOGSTATSD_PORT=8125",
     ),
     Case(
-        name="the port for traces closed by the user's own variable",
+        name="the receiver of traces on another port through the user's own variable",
         daemon_sets=(helm(**OPEN, host_network=True, env=variables(DD_APM_RECEIVER_PORT="0")),),
         status={"connection": "HostIP", "apm": "Off"},
         telemetry="TracesUnreachable",
         says="--set-string agents.containers.traceAgent.envDict.DD_APM_RECEIVER_PORT=8126",
     ),
     Case(
-        name="a port from a Secret: what is declared counts",
+        name="a port from a Secret, so the declared port is used",
         daemon_sets=(helm(**OPEN, env=[from_secret("DD_DOGSTATSD_PORT")]),),
         status={"dogstatsd": "HostIP:8125"},
     ),
     Case(
-        name="another name of the release, as annotated by helm install",
+        name="another name of the release in the annotation of helm install",
         daemon_sets=(helm("dd-datadog", namespace="monitoring", release="dd"),),
         services={
             ("monitoring", "dd-datadog"): a_local_service("dd-datadog", namespace="monitoring")
@@ -213,18 +221,18 @@ CASES = (
         says="helm upgrade dd datadog/datadog --namespace monitoring",
     ),
     Case(
-        name="an old chart: no label of Datadog's own, so that its pods are not found",
+        name="an old chart without the label by which its pods are visible",
         daemon_sets=(helm(chart="datadog-2.37.2", logs=True, dogstatsd_host_port=True),),
         node_agents=(),
         status={"chartVersion": "2.37.2", "nodes": {"needed": 3, "covered": 3, "missing": []}},
     ),
     Case(
-        name="an old chart that is still rolling out",
+        name="an old chart during its rollout",
         daemon_sets=(helm(chart="datadog-2.37.2", logs=True, ready=2),),
         node_agents=(),
         status={"nodes": {"needed": 3, "covered": 0}},
         telemetry="NodesUncovered",
-        says="its node agent is being started",
+        says="its node agent is starting",
     ),
     Case(
         name="traces off",
@@ -234,7 +242,7 @@ CASES = (
         says="'datadog.apm.portEnabled=true'",
     ),
     Case(
-        name="traces off by the user's own variable, which comes last",
+        name="traces turned off by the user's own variable, which is the last",
         daemon_sets=(helm(logs=True, env=variables(DD_APM_ENABLED="false")),),
         status={"apm": "Off"},
         telemetry="ApmOff",
@@ -249,7 +257,7 @@ CASES = (
         says="--set-string agents.containers.traceAgent.envDict.DD_APM_NON_LOCAL_TRAFFIC=true",
     ),
     Case(
-        name="logs off by the user's own variable, though the installation has them on",
+        name="logs turned off by the user's own variable, although the installation turns them on",
         daemon_sets=(helm(**OPEN, env=variables(DD_LOGS_ENABLED="false")),),
         status={"logs": "Off"},
         telemetry="LogsOff",
@@ -277,9 +285,9 @@ CASES = (
         says="agents.containers.agent.envDict.DD_DOGSTATSD_NON_LOCAL_TRAFFIC=true",
     ),
     Case(
-        name="metrics closed to other pods, where the Service is asked for",
+        name="metrics closed to other pods, and the Service is requested",
         daemon_sets=(helm(**OPEN, env=variables(DD_DOGSTATSD_NON_LOCAL_TRAFFIC="false")),),
-        wanted="Service",
+        requested="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
         says="agents.containers.agent.envDict.DD_DOGSTATSD_NON_LOCAL_TRAFFIC=true",
@@ -292,18 +300,18 @@ CASES = (
         says="kubectl --namespace datadog edit datadogagent datadog (set DD_USE_DOGSTATSD to true)",
     ),
     Case(
-        name="logs from a Secret: unknown, never off",
+        name="logs from a Secret, which are unknown and not off",
         daemon_sets=(helm(env=[from_secret("DD_LOGS_ENABLED")]),),
         status={"logs": "Unknown"},
         says="it is unknown whether it accepts logs",
     ),
     Case(
-        name="logs by a reference to another variable: unknown",
+        name="logs through a reference to another variable, which are unknown",
         daemon_sets=(helm(env=variables(DD_LOGS_ENABLED="$(LOGS)")),),
         status={"logs": "Unknown"},
     ),
     Case(
-        name="configured by a mounted datadog.yaml: what is not said by variables is unknown",
+        name="configured with a mounted datadog.yaml, so unset variables are unknown",
         daemon_sets=(configured_by_file(),),
         status={"logs": "Unknown", "connection": "Service"},
         says="it is unknown whether it accepts metrics and traces and logs",
@@ -316,7 +324,7 @@ CASES = (
         status={"connection": "HostIP", "dogstatsd": "HostIP:8125"},
     ),
     Case(
-        name="closed to other pods: only sockets are left",
+        name="closed to other pods, so only sockets are left",
         daemon_sets=(
             helm(
                 logs=True,
@@ -341,13 +349,13 @@ CASES = (
         says="'datadog.dogstatsd.useHostPort=true'",
     ),
     Case(
-        name="only sockets, and a namespace that cannot be seen",
+        name="only sockets, and a namespace with an unknown level",
         daemon_sets=(HELM,),
         services={},
         security=PodSecurity.UNKNOWN,
         status={"connection": "None"},
         telemetry="NotVisible",
-        says="cannot be seen",
+        says="the operator cannot see if the namespace allows them",
     ),
     Case(
         name="only sockets and the CSI driver, in a restricted namespace",
@@ -357,99 +365,99 @@ CASES = (
         status={"connection": "CSI", "apm": "unix:///var/run/datadog/apm.socket"},
     ),
     Case(
-        name="sockets asked for where the namespace allows them, in a folder of one's own",
-        daemon_sets=(sockets_moved(),),
+        name="sockets requested in a namespace that allows them, in a custom folder",
+        daemon_sets=(in_custom_folder(),),
         security=PodSecurity.PRIVILEGED,
-        wanted="Socket",
+        requested="Socket",
         status={"connection": "Socket", "dogstatsd": "unix:///var/run/datadog/dsd.socket"},
     ),
     Case(
-        name="sockets asked for where the namespace forbids them",
+        name="sockets requested in a namespace that forbids them",
         daemon_sets=(HELM,),
-        wanted="Socket",
+        requested="Socket",
         status={"connection": "None"},
         telemetry="PodSecurityForbids",
         says="restricted forbids",
     ),
     Case(
-        name="sockets asked for where the namespace cannot be seen: tried",
+        name="sockets requested in a namespace with an unknown level, so they are tried",
         daemon_sets=(HELM,),
         security=PodSecurity.UNKNOWN,
-        wanted="Socket",
+        requested="Socket",
         status={"connection": "Socket"},
     ),
     Case(
-        name="sockets asked for of an installation without them",
+        name="sockets requested of an installation without sockets",
         daemon_sets=(helm(logs=True, sockets=False),),
         security=PodSecurity.PRIVILEGED,
-        wanted="Socket",
+        requested="Socket",
         status={"connection": "None"},
         telemetry="NoConnection",
         says="'datadog.dogstatsd.useSocketVolume=true'",
     ),
     Case(
-        name="ports of the node asked for of an installation without them",
+        name="ports of the node requested of an installation without open ports",
         daemon_sets=(HELM,),
-        wanted="HostIP",
+        requested="HostIP",
         status={"connection": "None"},
         telemetry="NoConnection",
         says="'datadog.dogstatsd.useHostPort=true'",
     ),
     Case(
-        name="the Service asked for where it does not keep to the node",
+        name="the Service requested, but its traffic does not stay on the node",
         daemon_sets=(HELM,),
         services={("datadog", "datadog-agent"): a_local_service(policy="Cluster")},
-        wanted="Service",
+        requested="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no node-local Service of datadog/datadog-agent takes metrics. To offer it: "
+        says="no node-local Service of datadog/datadog-agent accepts metrics. To offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.localService.forceLocalServiceEnabled=true'",
     ),
     Case(
-        name="the Service asked for of the Datadog Operator, where it is gone",
+        name="the Service of the Datadog Operator requested, but it does not exist",
         daemon_sets=(datadog_operator(),),
         services={},
-        wanted="Service",
+        requested="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
         says='{"spec":{"global":{"localService":{"forceEnableLocalService":true}}}}',
     ),
     Case(
-        name="CSI asked for without the driver",
+        name="CSI requested without the driver",
         daemon_sets=(HELM,),
-        wanted="CSI",
+        requested="CSI",
         status={"connection": "None"},
         telemetry="NoConnection",
         says="'datadog.csi.enabled=true'",
     ),
     Case(
-        name="CSI asked for with the driver, and without sockets",
+        name="CSI requested with the driver, but without sockets",
         daemon_sets=(helm(logs=True, sockets=False),),
         csi=True,
-        wanted="CSI",
+        requested="CSI",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no socket of the node agent lies in a folder of the node. To offer it: "
+        says="the node agent has no socket in a folder of the node. To offer it: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'datadog.dogstatsd.useSocketVolume=true'",
     ),
     Case(
-        name="CSI asked for where drivers cannot be seen",
+        name="CSI requested, but drivers are not visible",
         daemon_sets=(HELM,),
         csi=None,
-        wanted="CSI",
+        requested="CSI",
         status={"connection": "None"},
         telemetry="NotVisible",
         says="CSI driver",
     ),
     Case(
-        name="nothing listens anywhere",
-        daemon_sets=(nothing_listens(),),
+        name="no receiver listens",
+        daemon_sets=(without_receivers(),),
         services={},
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no port of the node, node-local Service or socket takes metrics",
+        says="no port of the node, node-local Service or socket accepts metrics",
     ),
     Case(
         name="the Datadog Operator with defaults",
@@ -527,7 +535,7 @@ CASES = (
         ),
         status={"connection": "HostIP", "nodes": {"needed": 3, "covered": 2}},
         telemetry="NodesUncovered",
-        says="node-3 (its node agent datadog/b-datadog is not reached by this connection)",
+        says="node-3 (its node agent datadog/b-datadog does not offer this connection)",
     ),
     Case(
         name="one DaemonSet per node pool, the second without traces and logs",
@@ -572,14 +580,14 @@ CASES = (
         says="it is unknown whether it accepts logs",
     ),
     Case(
-        name="one DaemonSet per node pool, and agents on nodes of the second alone",
+        name="one DaemonSet per node pool, and agents only on nodes of the second",
         daemon_sets=(helm("a-datadog", **OPEN), helm("b-datadog", **OPEN, chart="datadog-3.1.0")),
         services={},
         node_agents=tuple(a_node_agent(name, of=helm("b-datadog")) for name in NODES),
         status={"release": "b-datadog", "chartVersion": "3.1.0"},
     ),
     Case(
-        name="a node with a taint that the node agent does not tolerate: 48/48, and yet a gap",
+        name="a node with a taint that the node agent does not tolerate",
         daemon_sets=(helm(logs=True, desired=2),),
         nodes=(a_node("node-1"), a_node("node-2"), GPU_TAINT),
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
@@ -598,7 +606,7 @@ CASES = (
         "--reuse-values --set 'agents.tolerations[0].operator=Exists'",
     ),
     Case(
-        name="a node that the selector leaves out",
+        name="a node that the selector excludes",
         daemon_sets=(helm(logs=True, node_selector={"pool": "cpu"}, desired=2),),
         nodes=(
             a_node("node-1", labels={"pool": "cpu"}),
@@ -613,7 +621,7 @@ CASES = (
         "--set 'agents.nodeSelector.pool=null'",
     ),
     Case(
-        name="the Datadog Operator, and a node that the selector leaves out",
+        name="the Datadog Operator, and a node that the selector excludes",
         daemon_sets=(datadog_operator(node_selector={"example.com/pool": "cpu"}),),
         nodes=tuple(
             a_node(name, labels={"example.com/pool": pool})
@@ -625,7 +633,7 @@ CASES = (
         says='{"spec":{"override":{"nodeAgent":{"nodeSelector":{"example.com/pool":null}}}}}',
     ),
     Case(
-        name="nodes of another system than the node agent's: the chart's own selector stays",
+        name="nodes of another operating system, so the chart's own selector is kept",
         daemon_sets=(helm(logs=True, desired=2),),
         nodes=(*(a_node(name) for name in NODES[:2]), a_node("node-3", labels=PLAN9)),
         node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES[:2]),
@@ -643,7 +651,7 @@ CASES = (
         says=r"--set 'agents.nodeSelector.example\.com/pool=null'",
     ),
     Case(
-        name="nodes that the affinity leaves out",
+        name="nodes that the affinity excludes",
         daemon_sets=(
             helm(
                 logs=True,
@@ -674,7 +682,7 @@ CASES = (
         says="node-3 (its node agent is not ready (CrashLoopBackOff))",
     ),
     Case(
-        name="a node agent without its image",
+        name="a node agent whose image cannot be pulled",
         daemon_sets=(helm(logs=True, ready=2),),
         node_agents=(
             a_node_agent("node-1", of=HELM),
@@ -686,12 +694,12 @@ CASES = (
         says="(ImagePullBackOff)",
     ),
     Case(
-        name="a new node whose node agent is on its way",
+        name="a new node whose node agent is starting",
         daemon_sets=(helm(logs=True, ready=2),),
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={},
         telemetry="NodesUncovered",
-        says="node-3 (its node agent is being started)",
+        says="node-3 (its node agent is starting)",
     ),
     Case(
         name="a node that is not ready",
@@ -703,16 +711,16 @@ CASES = (
         says="node-3 (the node is not ready)",
     ),
     Case(
-        name="a node that is gone, with its pod still there",
+        name="a deleted node whose pod still exists",
         daemon_sets=(helm(logs=True),),
         nodes=(a_node("node-1"), a_node("node-2")),
         node_agents=(a_node_agent("node-1", of=HELM), a_node_agent("node-2", of=HELM)),
         status={},
         telemetry="NodesUncovered",
-        says="node-3 (the node is gone)",
+        says="node-3 (the node does not exist any more)",
     ),
     Case(
-        name="the Helm chart's cluster agent alone is no node agent",
+        name="only the Helm chart's cluster agent, which is not a node agent",
         daemon_sets=(datadog_operator(component="cluster-agent"),),
         node_agents=(),
         status={},
@@ -721,7 +729,7 @@ CASES = (
         says="helm install datadog-agent datadog/datadog",
     ),
     Case(
-        name="nothing at all",
+        name="no DaemonSet",
         daemon_sets=(),
         node_agents=(),
         status={},
@@ -732,7 +740,7 @@ CASES = (
     Case(
         name="Disabled",
         daemon_sets=(HELM,),
-        wanted="Disabled",
+        requested="Disabled",
         status={"connection": "None"},
         telemetry="Disabled",
     ),
@@ -741,28 +749,30 @@ CASES = (
 
 def observed_in(case):
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
-    way = connection(facts, case.wanted, Limits(security=case.security))
-    nodes = NodeInventory(clock=lambda: 0.0)
+    connection = selected_connection(facts, case.requested, Constraints(security=case.security))
+    inventory = NodeInventory(clock=lambda: 0.0)
     for item in case.nodes:
-        nodes.upsert(resources.NODE, item)
+        inventory.upsert(resources.NODE, item)
     agents = case.node_agents
     if agents is None:
         agents = [a_node_agent(name, of=case.daemon_sets[0]) for name in NODES]
     for item in agents:
-        nodes.upsert(resources.POD, item)
-    pods = [a_pod(f"momentum-{i}", node=name, env=receivers(way)) for i, name in enumerate(NODES)]
+        inventory.upsert(resources.POD, item)
+    pods = [
+        a_pod(f"momentum-{i}", node=name, env=receivers(connection)) for i, name in enumerate(NODES)
+    ]
     return observed_state(
-        spec={"datadog": {"connection": case.wanted}},
+        spec={"datadog": {"connection": case.requested}},
         stateful_set=a_stateful_set(),
         pods=pods,
         datadog=facts,
-        connection=way,
-        coverage=coverage(NODES, facts, way, nodes),
+        connection=connection,
+        coverage=coverage(NODES, facts, connection, inventory),
     )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_an_installation_is_understood(case):
+def test_an_installation_is_detected_and_reported(case):
     observed = observed_in(case)
     found = datadog_status(observed) or {}
     assert {key: found.get(key) for key in case.status if key != "nodes"} == {
@@ -776,9 +786,14 @@ def test_an_installation_is_understood(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_agents_are_given_is_given_to_them_again(case):
-    """With the connection remembered, the same installation leads to the same one."""
+def test_a_recorded_connection_is_selected_again(case):
+    """If the connection is recorded, the same installation leads to the same connection."""
     facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
-    first = connection(facts, case.wanted, Limits(security=case.security))
-    had = None if first.mode is Mode.NONE else first
-    assert connection(facts, case.wanted, Limits(security=case.security, had=had)) == first
+    first = selected_connection(facts, case.requested, Constraints(security=case.security))
+    current = None if first.mode is ConnectionMode.NONE else first
+    assert (
+        selected_connection(
+            facts, case.requested, Constraints(security=case.security, current=current)
+        )
+        == first
+    )

@@ -4,12 +4,16 @@ import pytest
 
 from purpleflea_operator.datadog.detection.connection import (
     Connection,
-    Limits,
-    Mode,
+    ConnectionMode,
+    Constraints,
     Refusal,
-    connection,
+    selected_connection,
 )
-from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Heard, hearers
+from purpleflea_operator.datadog.detection.coverage import (
+    ALL_COVERED,
+    ReceivingNodeAgent,
+    receiving_node_agents,
+)
 from purpleflea_operator.datadog.detection.facts import (
     NO_DATADOG,
     DatadogFacts,
@@ -29,7 +33,7 @@ OPERATOR_LABELS = {
     "agent.datadoghq.com/name": "datadog",
 }
 OPEN = {"dogstatsd_host_port": True, "apm_host_port": True}
-HOST_IP = Connection(mode=Mode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
+HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
 
 def facts_of(*daemon_sets, services=LOCAL_SERVICES, **more):
@@ -49,7 +53,7 @@ def container_of(daemon_set, number=0):
         {**OPERATOR_LABELS, "agent.datadoghq.com/component": "cluster-agent"},
     ],
 )
-def test_what_only_looks_like_a_node_agent_is_not_one(labels):
+def test_similar_labels_do_not_make_a_node_agent(labels):
     assert facts_of(a_datadog_daemon_set(labels=labels)).node_agent is None
 
 
@@ -57,7 +61,7 @@ def test_a_daemon_set_with_another_image_is_not_a_node_agent():
     assert facts_of(helm(image="acme/forwarder:1")).node_agent is None
 
 
-def test_any_registry_host_and_a_digest_are_fine():
+def test_any_registry_and_a_digest_are_accepted():
     image = "eu.gcr.io/datadoghq/agent:7.81.1-jmx@sha256:" + "0" * 64
     assert facts_of(helm(image=image)).node_agent.agent_version == "7.81.1-jmx"
 
@@ -67,7 +71,7 @@ def test_an_image_without_a_tag_has_no_version():
     assert facts_of(helm(image=image)).node_agent.agent_version is None
 
 
-def test_a_daemon_set_without_a_container_of_that_name_is_no_node_agent():
+def test_a_daemon_set_without_an_agent_container_is_not_a_node_agent():
     item = helm()
     for number in (0, 1):
         container_of(item, number)["name"] = "other"
@@ -83,7 +87,7 @@ def test_a_node_agent_that_is_rolling_out_is_not_ready(generation, observed, rea
 @pytest.mark.parametrize(
     "counts", [{"updatedNumberScheduled": 2}, {"numberMisscheduled": 1}, {"numberReady": 2}]
 )
-def test_old_pods_and_pods_on_nodes_that_should_have_none_are_no_ready_node_agent(counts):
+def test_a_node_agent_with_old_or_misscheduled_pods_is_not_ready(counts):
     item = helm()
     assert facts_of(item).node_agent.is_ready
     item["status"] |= counts
@@ -94,29 +98,29 @@ def test_a_node_agent_without_nodes_is_not_ready():
     assert not facts_of(helm(desired=0)).node_agent.is_ready
 
 
-def test_node_agents_that_come_and_go_do_not_change_the_facts_until_the_last():
+def test_the_facts_change_only_when_the_last_node_agent_is_ready():
     rolling = [facts_of(helm(desired=60, ready=ready)) for ready in (10, 40, 59)]
     assert rolling[0] == rolling[1] == rolling[2]
     assert rolling[0] != facts_of(helm(desired=60))
     assert facts_of(helm(desired=60)) == facts_of(helm())
 
 
-def test_which_node_agent_comes_first_does_not_change_while_they_roll_out():
+def test_the_sequence_of_node_agents_does_not_change_during_a_rollout():
     others = [helm("b-datadog", desired=60), helm("w-datadog", os="windows")]
     for first in (helm("a-datadog", ready=0), helm("a-datadog", desired=1), helm("a-datadog")):
         names = [item.name for item in facts_of(*others, first).node_agents]
         assert names == ["a-datadog", "b-datadog", "w-datadog"]
 
 
-def test_a_node_agent_that_no_node_wants_comes_after_one_that_runs():
+def test_a_node_agent_without_nodes_comes_after_one_with_nodes():
     assert facts_of(helm("a-datadog", desired=0), helm()).node_agent.name == "datadog-agent"
 
 
-def test_of_several_node_pools_new_agents_take_the_way_of_the_largest():
+def test_new_agents_use_the_connection_of_the_largest_node_pool():
     names = ("a-datadog", "b-datadog")
     services = {("datadog", name): a_local_service(name) for name in names}
     found = facts_of(helm(names[0], desired=1), helm(names[1], desired=60), services=services)
-    assert connection(found, "Auto").host.startswith("b-datadog.")
+    assert selected_connection(found, "Auto").host.startswith("b-datadog.")
 
 
 def test_the_service_of_a_profile_is_that_of_its_datadog_agent():
@@ -134,15 +138,15 @@ def test_the_service_of_a_profile_is_that_of_its_datadog_agent():
         ([from_secret("DD_LOGS_ENABLED")], Switch.UNKNOWN),
     ],
 )
-def test_the_last_of_several_variables_counts(env, expected):
+def test_the_last_of_several_variables_is_effective(env, expected):
     item = helm()
     container_of(item)["env"] = env
     assert facts_of(item).node_agent.logs is expected
 
 
-def test_variables_from_elsewhere_hide_what_is_not_set_here():
+def test_variables_from_other_objects_make_unset_variables_unknown():
     item = helm()
-    container_of(item).update(env=[], envFrom=[{"configMapRef": {"name": "theirs"}}])
+    container_of(item).update(env=[], envFrom=[{"configMapRef": {"name": "of-the-user"}}])
     found = facts_of(item).node_agent
     assert (found.installer, found.logs) == (Installer.HELM, Switch.UNKNOWN)
     assert found.dogstatsd.state is Switch.UNKNOWN
@@ -163,7 +167,7 @@ def test_variables_from_elsewhere_hide_what_is_not_set_here():
         ({"mountPath": "/elsewhere"}, {}, None),
     ],
 )
-def test_a_socket_is_found_by_the_mount_of_its_folder(mount, volume, expected):
+def test_a_socket_is_detected_by_the_mount_of_its_folder(mount, volume, expected):
     item = helm()
     container_of(item)["volumeMounts"] = [
         {"name": "dsdsocket", "mountPath": "/var/run/datadog", **mount}
@@ -175,7 +179,7 @@ def test_a_socket_is_found_by_the_mount_of_its_folder(mount, volume, expected):
     assert facts_of(item).node_agent.dogstatsd.socket == expected
 
 
-def test_the_innermost_mount_is_what_stands_at_a_path():
+def test_the_innermost_mount_of_a_path_is_used():
     item = helm()
     container_of(item)["volumeMounts"].append({"name": "outer", "mountPath": "/var"})
     item["spec"]["template"]["spec"]["volumes"].append(
@@ -184,7 +188,7 @@ def test_the_innermost_mount_is_what_stands_at_a_path():
     assert facts_of(item).node_agent.dogstatsd.socket.folder == "/var/run/datadog"
 
 
-def test_a_service_that_leaves_the_node_is_none():
+def test_a_service_with_cluster_wide_traffic_is_not_used():
     services = {("datadog", "datadog-agent"): a_local_service(policy="Cluster")}
     assert facts_of(helm(), services=services).node_agent.service is None
 
@@ -195,123 +199,143 @@ def test_a_service_that_leaves_the_node_is_none():
         ({}, PodSecurity.PRIVILEGED, True),
         ({"pod-security.kubernetes.io/enforce": "baseline"}, PodSecurity.BASELINE, False),
         ({"pod-security.kubernetes.io/enforce": "restricted"}, PodSecurity.RESTRICTED, False),
-        ({"pod-security.kubernetes.io/enforce": "misspelt"}, PodSecurity.PRIVILEGED, True),
+        ({"pod-security.kubernetes.io/enforce": "misspelled"}, PodSecurity.PRIVILEGED, True),
     ],
 )
-def test_the_label_of_the_namespace_says_what_it_allows(labels, level, allowed):
+def test_the_label_of_the_namespace_determines_its_level(labels, level, allowed):
     assert pod_security(labels) is level
     assert level.allows_host_paths is allowed
     assert PodSecurity.UNKNOWN.allows_host_paths is None
 
 
-# What agents have already
+# Agents that have a connection
 
 
-def test_a_better_way_that_is_added_later_restarts_nobody():
-    by_service = connection(facts_of(helm()), "Auto")
-    assert by_service.mode is Mode.SERVICE
-    limits = Limits(had=by_service)
-    assert connection(facts_of(helm(**OPEN)), "Auto", limits) == by_service
+def test_a_better_connection_that_is_added_later_restarts_no_agent():
+    by_service = selected_connection(facts_of(helm()), "Auto")
+    assert by_service.mode is ConnectionMode.SERVICE
+    constraints = Constraints(current=by_service)
+    assert selected_connection(facts_of(helm(**OPEN)), "Auto", constraints) == by_service
 
 
-def test_a_way_that_is_gone_gives_place_to_another():
-    assert connection(facts_of(helm()), "Auto", Limits(had=HOST_IP)).mode is Mode.SERVICE
+def test_a_connection_that_is_no_longer_offered_is_replaced():
+    assert (
+        selected_connection(facts_of(helm()), "Auto", Constraints(current=HOST_IP)).mode
+        is ConnectionMode.SERVICE
+    )
 
 
-def test_a_port_that_moves_moves_the_agents():
+def test_agents_follow_a_changed_port():
     moved = facts_of(helm(**OPEN, dogstatsd_port=8225))
-    assert connection(moved, "Auto", Limits(had=HOST_IP)).dogstatsd_port == 8225
+    assert selected_connection(moved, "Auto", Constraints(current=HOST_IP)).dogstatsd_port == 8225
 
 
-def test_traces_that_are_turned_on_reach_the_agents():
-    had = connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
-    assert not had.carries_traces
-    found = connection(facts_of(helm(dogstatsd_host_port=True)), "Auto", Limits(had=had))
-    assert found.carries_traces
+def test_a_connection_is_replaced_if_traces_become_available():
+    current = selected_connection(facts_of(helm(apm=False, dogstatsd_host_port=True)), "Auto")
+    assert not current.supports_traces
+    found = selected_connection(
+        facts_of(helm(dogstatsd_host_port=True)), "Auto", Constraints(current=current)
+    )
+    assert found.supports_traces
 
 
-def test_a_version_or_another_release_alone_restarts_nobody():
+def test_another_version_or_release_alone_restarts_no_agent():
     newer = helm(**OPEN, chart="datadog-3.300.0", image="gcr.io/datadoghq/agent:7.99.0")
-    assert connection(facts_of(newer), "Auto", Limits(had=HOST_IP)) == HOST_IP
+    assert selected_connection(facts_of(newer), "Auto", Constraints(current=HOST_IP)) == HOST_IP
     other = helm("dd-datadog", namespace="elsewhere", **OPEN)
-    assert connection(facts_of(other), "Auto", Limits(had=HOST_IP)) == HOST_IP
+    assert selected_connection(facts_of(other), "Auto", Constraints(current=HOST_IP)) == HOST_IP
 
 
-def test_the_preference_between_two_node_agents_moves_nobody():
+def test_the_sequence_of_two_node_agents_restarts_no_agent():
     first, second = helm("a-datadog", ready=0, sockets=False), helm("b-datadog", sockets=False)
     services = {("datadog", name): a_local_service(name) for name in ("a-datadog", "b-datadog")}
-    had = connection(facts_of(second, services=services), "Auto")
+    current = selected_connection(facts_of(second, services=services), "Auto")
     swapped = facts_of(helm("a-datadog", sockets=False, desired=99), second, services=services)
-    assert connection(facts_of(first, second, services=services), "Auto", Limits(had=had)) == had
+    assert (
+        selected_connection(
+            facts_of(first, second, services=services), "Auto", Constraints(current=current)
+        )
+        == current
+    )
     assert swapped.node_agent.name == "a-datadog"
-    assert connection(swapped, "Auto", Limits(had=had)) == had
+    assert selected_connection(swapped, "Auto", Constraints(current=current)) == current
 
 
-def test_no_node_agent_keeps_what_agents_have():
-    assert connection(NO_DATADOG, "Auto", Limits(had=HOST_IP)) == HOST_IP
-    assert connection(NO_DATADOG, "Auto").mode is Mode.NONE
-    assert connection(NO_DATADOG, "Disabled", Limits(had=HOST_IP)).mode is Mode.NONE
+def test_agents_keep_their_connection_if_there_is_no_node_agent():
+    assert selected_connection(NO_DATADOG, "Auto", Constraints(current=HOST_IP)) == HOST_IP
+    assert selected_connection(NO_DATADOG, "Auto").mode is ConnectionMode.NONE
+    assert (
+        selected_connection(NO_DATADOG, "Disabled", Constraints(current=HOST_IP)).mode
+        is ConnectionMode.NONE
+    )
 
 
-def test_a_refused_way_keeps_what_agents_have_and_says_why():
-    found = connection(facts_of(helm()), "HostIP", Limits(had=HOST_IP))
-    assert (found.mode, found.dogstatsd_port) == (Mode.HOST_IP, 8125)
-    assert found.refused == "no port of the node takes metrics"
+def test_agents_keep_their_connection_if_the_requested_one_is_refused():
+    found = selected_connection(facts_of(helm()), "HostIP", Constraints(current=HOST_IP))
+    assert (found.mode, found.dogstatsd_port) == (ConnectionMode.HOST_IP, 8125)
+    assert found.refusal_message == "no port of the node accepts metrics"
 
 
 BY_SOCKET = Connection(
-    mode=Mode.SOCKET,
+    mode=ConnectionMode.SOCKET,
     dogstatsd_socket=Socket(folder="/var/run/datadog", name="dsd.socket"),
     apm_socket=Socket(folder="/var/run/datadog", name="apm.socket"),
 )
 
 
-@pytest.mark.parametrize("wanted", ["Auto", "Socket"])
+@pytest.mark.parametrize("requested", ["Auto", "Socket"])
 @pytest.mark.parametrize("level", [PodSecurity.BASELINE, PodSecurity.RESTRICTED])
-def test_sockets_that_a_namespace_came_to_forbid_are_given_up(wanted, level):
-    """A pod with a folder of the node could not be made again."""
-    limits = Limits(security=level, had=BY_SOCKET)
-    found = connection(facts_of(helm(), services={}), wanted, limits)
-    assert (found.mode, found.refusal) == (Mode.NONE, Refusal.POD_SECURITY)
-    assert connection(NO_DATADOG, wanted, limits).mode is Mode.NONE
+def test_sockets_are_not_kept_if_the_namespace_now_forbids_them(requested, level):
+    """A pod that mounts a folder of the node could not be recreated."""
+    constraints = Constraints(security=level, current=BY_SOCKET)
+    found = selected_connection(facts_of(helm(), services={}), requested, constraints)
+    assert (found.mode, found.refusal) == (ConnectionMode.NONE, Refusal.POD_SECURITY)
+    assert selected_connection(NO_DATADOG, requested, constraints).mode is ConnectionMode.NONE
 
 
-@pytest.mark.parametrize("had", [HOST_IP, replace(BY_SOCKET, mode=Mode.CSI)])
-def test_what_a_namespace_does_not_forbid_is_kept(had):
-    limits = Limits(security=PodSecurity.RESTRICTED, had=had)
-    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is had.mode
+@pytest.mark.parametrize("current", [HOST_IP, replace(BY_SOCKET, mode=ConnectionMode.CSI)])
+def test_connections_that_the_namespace_allows_are_kept(current):
+    constraints = Constraints(security=PodSecurity.RESTRICTED, current=current)
+    assert (
+        selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode is current.mode
+    )
 
 
 @pytest.mark.parametrize("level", [PodSecurity.PRIVILEGED, PodSecurity.UNKNOWN])
-def test_sockets_that_may_be_allowed_are_kept(level):
-    limits = Limits(security=level, had=BY_SOCKET)
-    assert connection(facts_of(helm(), services={}), "Auto", limits).mode is Mode.SOCKET
+def test_sockets_are_kept_if_the_level_allows_them_or_is_unknown(level):
+    constraints = Constraints(security=level, current=BY_SOCKET)
+    assert (
+        selected_connection(facts_of(helm(), services={}), "Auto", constraints).mode
+        is ConnectionMode.SOCKET
+    )
 
 
-def test_agents_that_would_wait_to_be_heard_keep_forbidden_sockets_while_they_run():
-    limits = Limits(security=PodSecurity.RESTRICTED, had=BY_SOCKET, must_be_heard=True)
-    found = connection(facts_of(helm(), services={}), "Auto", limits)
-    assert (found.mode, found.refusal) == (Mode.SOCKET, Refusal.POD_SECURITY)
+def test_agents_with_hold_keep_forbidden_sockets():
+    constraints = Constraints(
+        security=PodSecurity.RESTRICTED, current=BY_SOCKET, waits_for_node_agent=True
+    )
+    found = selected_connection(facts_of(helm(), services={}), "Auto", constraints)
+    assert (found.mode, found.refusal) == (ConnectionMode.SOCKET, Refusal.POD_SECURITY)
 
 
-def test_no_socket_in_a_folder_of_the_node_is_said():
+def test_a_missing_socket_in_a_folder_of_the_node_is_reported():
     item = helm(sockets=False)
-    limits = Limits(security=PodSecurity.PRIVILEGED)
-    assert "no socket" in connection(facts_of(item), "Socket", limits).refused
+    constraints = Constraints(security=PodSecurity.PRIVILEGED)
+    assert "no socket" in selected_connection(facts_of(item), "Socket", constraints).refusal_message
 
 
 @pytest.mark.parametrize(
-    ("wanted", "mode", "metrics"),
+    ("requested", "mode", "metrics"),
     [
-        ("HostIP", Mode.HOST_IP, (8125, None)),
-        ("Socket", Mode.SOCKET, (None, "/var/run/datadog")),
-        ("CSI", Mode.CSI, (None, "/var/run/datadog")),
-        ("Auto", Mode.NONE, (None, None)),
-        ("Service", Mode.NONE, (None, None)),
+        ("HostIP", ConnectionMode.HOST_IP, (8125, None)),
+        ("Socket", ConnectionMode.SOCKET, (None, "/var/run/datadog")),
+        ("CSI", ConnectionMode.CSI, (None, "/var/run/datadog")),
+        ("Auto", ConnectionMode.NONE, (None, None)),
+        ("Service", ConnectionMode.NONE, (None, None)),
     ],
 )
-def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mode, metrics):
-    found = connection(DatadogFacts(is_visible=False), wanted)
+def test_a_connection_requested_by_name_is_assumed_if_nothing_is_visible(requested, mode, metrics):
+    found = selected_connection(DatadogFacts(is_visible=False), requested)
     socket = found.dogstatsd_socket
     assert (found.mode, (found.dogstatsd_port, socket.folder if socket else None)) == (
         mode,
@@ -319,9 +343,13 @@ def test_where_nothing_can_be_seen_a_way_asked_for_by_name_is_trusted(wanted, mo
     )
 
 
-def test_the_node_agent_that_is_reached_is_told_of():
+def test_the_node_agent_that_offers_the_connection_is_reported():
     facts = facts_of(helm("a-datadog", desired=9), helm("b-datadog", **OPEN), services={})
     first, second = facts.node_agents
-    assert hearers(facts, HOST_IP, ALL_COVERED) == (Heard(by=second),)
-    assert hearers(facts, Connection(mode=Mode.NONE), ALL_COVERED) == (Heard(by=first),)
-    assert hearers(NO_DATADOG, HOST_IP, ALL_COVERED) == ()
+    assert receiving_node_agents(facts, HOST_IP, ALL_COVERED) == (
+        ReceivingNodeAgent(node_agent=second),
+    )
+    assert receiving_node_agents(facts, Connection(mode=ConnectionMode.NONE), ALL_COVERED) == (
+        ReceivingNodeAgent(node_agent=first),
+    )
+    assert receiving_node_agents(NO_DATADOG, HOST_IP, ALL_COVERED) == ()

@@ -4,7 +4,7 @@ from purpleflea_operator.datadog.detection.placement import daemon_set_placement
 from support.installations import a_node, helm
 
 
-def where(**spec):
+def placement_of(**spec):
     return placement(spec)
 
 
@@ -45,18 +45,26 @@ CPU = node(a_node(labels={"pool": "cpu", "size": "8"}))
     ],
 )
 def test_required_node_affinity(term, fits):
-    found = where(affinity=affinity(term)).obstacle(CPU)
-    assert (found == "") is fits
+    reason = placement_of(affinity=affinity(term)).exclusion_reason(CPU)
+    assert (reason == "") is fits
 
 
-def test_one_of_several_terms_suffices_and_none_matches_nothing():
-    assert where(affinity=affinity(expression("In", "x"), expression("Exists"))).obstacle(CPU) == ""
-    assert where(affinity=affinity()).obstacle(CPU) == "required node affinity does not match"
+def test_one_matching_term_is_sufficient_and_no_terms_match_no_node():
+    assert (
+        placement_of(
+            affinity=affinity(expression("In", "x"), expression("Exists"))
+        ).exclusion_reason(CPU)
+        == ""
+    )
+    assert (
+        placement_of(affinity=affinity()).exclusion_reason(CPU)
+        == "required node affinity does not match"
+    )
 
 
-def test_preferred_affinity_binds_nobody():
+def test_preferred_affinity_excludes_no_node():
     spec = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
-    assert where(affinity=spec).obstacle(CPU) == ""
+    assert placement_of(affinity=spec).exclusion_reason(CPU) == ""
 
 
 @pytest.mark.parametrize(
@@ -72,38 +80,38 @@ def test_preferred_affinity_binds_nobody():
         ({"value": ""}, False),
     ],
 )
-def test_a_taint_keeps_away_whom_does_not_tolerate_it(toleration, tolerated):
+def test_a_taint_excludes_pods_that_do_not_tolerate_it(toleration, tolerated):
     tainted = node(a_node(taints=["dedicated=gpu:NoSchedule"]))
-    found = where(tolerations=[toleration]).obstacle(tainted)
-    assert found == ("" if tolerated else "taint dedicated=gpu:NoSchedule not tolerated")
+    reason = placement_of(tolerations=[toleration]).exclusion_reason(tainted)
+    assert reason == ("" if tolerated else "taint dedicated=gpu:NoSchedule not tolerated")
 
 
 def test_a_taint_without_a_value_is_written_without_one():
     tainted = node(a_node(taints=["dedicated:NoExecute"]))
-    assert where().obstacle(tainted) == "taint dedicated:NoExecute not tolerated"
+    assert placement_of().exclusion_reason(tainted) == "taint dedicated:NoExecute not tolerated"
 
 
-def test_a_taint_that_only_discourages_keeps_nobody_away():
-    assert where().obstacle(node(a_node(taints=["busy=yes:PreferNoSchedule"]))) == ""
+def test_a_taint_with_prefer_no_schedule_excludes_no_pod():
+    assert placement_of().exclusion_reason(node(a_node(taints=["busy=yes:PreferNoSchedule"]))) == ""
 
 
 CORDONED = node(a_node(taints=["node.kubernetes.io/unschedulable:NoSchedule"]))
 OFFLINE = node(a_node(taints=["node.kubernetes.io/network-unavailable:NoSchedule"]))
 
 
-def test_a_daemon_set_runs_on_a_cordoned_node_where_an_agent_could_not_start():
-    assert daemon_set_placement(helm()).obstacle(CORDONED) == ""
-    assert where().obstacle(CORDONED) != ""
+def test_a_daemon_set_runs_on_a_cordoned_node_but_an_agent_does_not():
+    assert daemon_set_placement(helm()).exclusion_reason(CORDONED) == ""
+    assert placement_of().exclusion_reason(CORDONED) != ""
 
 
-def test_only_pods_on_the_nodes_network_start_before_the_pod_network_is_there():
-    assert daemon_set_placement(helm(host_network=True)).obstacle(OFFLINE) == ""
-    assert daemon_set_placement(helm()).obstacle(OFFLINE) != ""
+def test_only_pods_with_host_network_tolerate_a_missing_pod_network():
+    assert daemon_set_placement(helm(host_network=True)).exclusion_reason(OFFLINE) == ""
+    assert daemon_set_placement(helm()).exclusion_reason(OFFLINE) != ""
 
 
-def test_what_changes_all_the_time_is_no_part_of_a_node():
-    beat = a_node()
-    beat["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T00:00:00Z"
-    beat["status"]["images"] = [{"names": ["x"]}]
-    assert node(beat) == node(a_node())
+def test_frequently_changing_fields_are_not_part_of_a_node():
+    node_after_heartbeat = a_node()
+    node_after_heartbeat["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T00:00:00Z"
+    node_after_heartbeat["status"]["images"] = [{"names": ["x"]}]
+    assert node(node_after_heartbeat) == node(a_node())
     assert node(a_node(ready=False)) != node(a_node())

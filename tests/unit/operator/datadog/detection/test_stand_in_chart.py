@@ -1,4 +1,4 @@
-"""The chart of the sandbox's node agent, as Helm renders it, is understood like Datadog's own."""
+"""The operator detects the sandbox's node agent in the rendered chart as it detects Datadog's own."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from purpleflea_operator.datadog.detection.connection import Limits, connection
+from purpleflea_operator.datadog.detection.connection import Constraints, selected_connection
 from purpleflea_operator.datadog.detection.facts import Installer, PodSecurity, Socket, Switch
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
 
@@ -15,7 +15,7 @@ HELM = Path(sys.executable).parent / "helm"
 
 
 def facts_of(repository, *values):
-    """What is found of an installation with these values."""
+    """Return the facts that are detected in an installation with these values."""
     chart = repository / "sandbox" / "charts" / "datadog"
     sets = [f"--set={value}" for value in values]
     command = [str(HELM), "template", "dd", str(chart), "--namespace=monitoring", *sets]
@@ -41,16 +41,16 @@ def facts_of(repository, *values):
         (("datadog.apm.port=8226",), "Service", "dd-datadog.monitoring.svc.cluster.local"),
     ],
 )
-def test_agents_are_connected_as_the_values_say(repository, values, mode, address):
-    found = connection(facts_of(repository, *values), "Auto")
+def test_the_connection_of_agents_follows_the_values(repository, values, mode, address):
+    found = selected_connection(facts_of(repository, *values), "Auto")
     assert (str(found.mode), found.host) == (mode, address)
     assert found.apm_port == (8226 if "datadog.apm.port=8226" in values else 8126)
 
 
-def test_the_sockets_are_found_where_they_are_mounted(repository):
+def test_the_sockets_are_detected_by_their_mounts(repository):
     facts = facts_of(repository)
     assert facts.node_agent.installer is Installer.HELM
-    found = connection(facts, "Socket", Limits(security=PodSecurity.PRIVILEGED))
+    found = selected_connection(facts, "Socket", Constraints(security=PodSecurity.PRIVILEGED))
     assert found.dogstatsd_socket == Socket(folder="/var/run/datadog", name="dsd.socket")
     assert found.apm_socket == Socket(folder="/var/run/datadog", name="apm.socket")
 

@@ -12,13 +12,10 @@ from purpleflea_operator.controllers.agent.conditions import remedies
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.conditions.formatting import MAX_EXPLAINED, join_limited
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    Manifest,
-    ObservedState,
-    Pod,
-)
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
 from purpleflea_operator.datadog.detection.facts import NodeAgent
 from purpleflea_operator.manifests.datadog_env import receivers
+from purpleflea_operator.parsing import Manifest
 
 
 class Delivery(StrEnum):

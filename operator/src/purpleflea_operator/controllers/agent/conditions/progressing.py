@@ -13,7 +13,7 @@ from purpleflea_operator.api.explanations.agent import TERMINAL
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.conditions.workload_available import (
-    first_problem,
+    first_error,
     progress,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
@@ -29,7 +29,7 @@ def progressing(observed: ObservedState) -> Finding:
         return finding(kind, Reason.SPEC_INVALID, message)
     if is_complete(observed):
         return finding(kind, Reason.COMPLETE, "all agents run the current spec and are ready")
-    problem = first_problem(observed)
+    problem = first_error(observed)
     if problem is not None and problem[0] in TERMINAL:
         return finding(kind, *problem)
     if is_overdue(observed):

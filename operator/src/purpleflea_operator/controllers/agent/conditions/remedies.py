@@ -86,17 +86,17 @@ ANY_AFFINITY = Remedy(value="agents.affinity=null", spec=_placed("affinity", Non
 
 def metrics(agent: NodeAgent) -> str:
     """Return the command that allows pods to send metrics to a port of their node."""
-    return _opened(agent, agent.dogstatsd.barrier, METRICS)
+    return _opened(agent, agent.dogstatsd.blocked_by, METRICS)
 
 
 def traces(agent: NodeAgent, *, by_socket: bool) -> str:
     """Return the command that allows pods to send traces through the connection of the metrics."""
-    return _opened(agent, agent.apm.barrier, TRACES_SOCKET if by_socket else TRACES)
+    return _opened(agent, agent.apm.blocked_by, TRACES_SOCKET if by_socket else TRACES)
 
 
 def logs(agent: NodeAgent) -> str:
     """Return the command that turns on the collection of logs."""
-    return _opened(agent, agent.logs_barrier, LOGS)
+    return _opened(agent, agent.logs_blocked_by, LOGS)
 
 
 def offer(agent: NodeAgent, wanted: str, *, csi_driver: bool) -> str:
@@ -106,15 +106,15 @@ def offer(agent: NodeAgent, wanted: str, *, csi_driver: bool) -> str:
     if wanted in ("Socket", "CSI"):
         return METRICS_SOCKET.command(agent)
     remedy = SERVICE if wanted == "Service" else METRICS
-    return _opened(agent, agent.dogstatsd.barrier, remedy)
+    return _opened(agent, agent.dogstatsd.blocked_by, remedy)
 
 
-def _opened(agent: NodeAgent, barrier: Variable | None, remedy: Remedy) -> str:
+def _opened(agent: NodeAgent, blocked_by: Variable | None, remedy: Remedy) -> str:
     """Return the command that changes the user's own variable if it closes the receiver, else that of `remedy`.
 
     Such a variable takes precedence over the setting of the installer, so the setting alone has no effect.
     """
-    return remedy.command(agent) if barrier is None else _set_variable(agent, barrier)
+    return remedy.command(agent) if blocked_by is None else _set_variable(agent, blocked_by)
 
 
 _CHART_CONTAINERS = {

@@ -17,14 +17,14 @@ from purpleflea_operator.controllers.agent.conditions.formatting import (
     qualified_name,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import Mode, takes_traces
-from purpleflea_operator.datadog.detection.coverage import Heard, hearers
+from purpleflea_operator.datadog.detection.connection import ConnectionMode, receives_traces
+from purpleflea_operator.datadog.detection.coverage import ReceivingNodeAgent, receiving_node_agents
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch, worst
 
 
 def signals(observed: ObservedState) -> dict[str, Switch]:
     """Return the signals that the agents send, and whether all their node agents accept them."""
-    node_agents = [item.by for item in _serving(observed)]
+    node_agents = [item.node_agent for item in _serving(observed)]
     accepted = {
         "metrics": worst(item.dogstatsd.state for item in node_agents),
         "traces": worst(item.apm.state for item in node_agents),
@@ -37,16 +37,16 @@ def signal_off(observed: ObservedState, _node_agent: NodeAgent) -> Finding | Non
     """Report traces or logs that a node agent does not accept from the agents on its nodes."""
     sent, serving = _sent(observed), _serving(observed)
     for gap in _gaps(observed):
-        lacking = [item for item in serving if gap.signal in sent and gap.lacks(item.by)]
+        lacking = [item for item in serving if gap.signal in sent and gap.lacks(item.node_agent)]
         if lacking:
-            command = gap.remedy(lacking[0].by)
+            command = gap.remedy(lacking[0].node_agent)
             message = f"{_extent(observed, serving, lacking, gap)}. To change this: {command}"
             return finding(ConditionType.TELEMETRY_READY, gap.reason, message)
     return None
 
 
-def _serving(observed: ObservedState) -> tuple[Heard, ...]:
-    return hearers(observed.datadog, observed.connection, observed.coverage)
+def _serving(observed: ObservedState) -> tuple[ReceivingNodeAgent, ...]:
+    return receiving_node_agents(observed.datadog, observed.connection, observed.coverage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class _Gap:
 
 def _gaps(observed: ObservedState) -> tuple[_Gap, ...]:
     connection = observed.connection
-    by_socket = connection.mode in (Mode.SOCKET, Mode.CSI)
+    by_socket = connection.mode in (ConnectionMode.SOCKET, ConnectionMode.CSI)
     traces = partial(remedies.traces, by_socket=by_socket)
     return (
         _Gap(
@@ -74,7 +74,7 @@ def _gaps(observed: ObservedState) -> tuple[_Gap, ...]:
         _Gap(
             signal="traces",
             reason=Reason.TRACES_UNREACHABLE,
-            lacks=lambda item: not takes_traces(item, connection),
+            lacks=lambda item: not receives_traces(item, connection),
             remedy=traces,
             through=f" through {connection.mode}",
         ),
@@ -97,13 +97,16 @@ def _sent(observed: ObservedState) -> set[str]:
 
 
 def _extent(
-    observed: ObservedState, serving: Sequence[Heard], lacking: Sequence[Heard], gap: _Gap
+    observed: ObservedState,
+    serving: Sequence[ReceivingNodeAgent],
+    lacking: Sequence[ReceivingNodeAgent],
+    gap: _Gap,
 ) -> str:
     """Return which node agents do not accept a signal; if others do, which nodes lack it."""
     if len(lacking) == len(serving):
-        names = join_limited([qualified_name(item.by) for item in lacking], MAX_EXPLAINED)
+        names = join_limited([qualified_name(item.node_agent) for item in lacking], MAX_EXPLAINED)
         return f"{gap.signal} are not accepted{gap.through} by {names}"
-    nodes = {name: item.by for item in lacking for name in item.nodes}
+    nodes = {name: item.node_agent for item in lacking for name in item.nodes}
     pods = [pod for pod in observed.pods if pod.node]
     accepted = sum(pod.node not in nodes for pod in pods)
     named = [f"{name} ({qualified_name(nodes[name])})" for name in sorted(nodes)]

@@ -5,7 +5,7 @@ from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.manifests.user_overrides import extras
+from purpleflea_operator.manifests.user_overrides import user_overrides
 
 
 def spec_valid(observed: ObservedState) -> Finding:
@@ -17,7 +17,7 @@ def spec_valid(observed: ObservedState) -> Finding:
             "Correct the field and apply the manifest again"
         )
         return finding(kind, Reason.INVALID, message)
-    ignored = extras(observed.agent).ignored
+    ignored = user_overrides(observed.agent).ignored
     if ignored:
         message = (
             f"ignored, because the operator sets these fields: {join_limited(ignored)}. "

@@ -22,8 +22,12 @@ from purpleflea_operator.controllers.agent.conditions.formatting import (
 from purpleflea_operator.controllers.agent.conditions.signals import signal_off, signals
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import Mode, Refusal, serves
-from purpleflea_operator.datadog.detection.coverage import Missing, hearers
+from purpleflea_operator.datadog.detection.connection import (
+    ConnectionMode,
+    Refusal,
+    receives_metrics,
+)
+from purpleflea_operator.datadog.detection.coverage import UncoveredNode, receiving_node_agents
 from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch
 
 
@@ -76,16 +80,16 @@ def _not_installed(observed: ObservedState) -> Finding:
 
 def telemetry_ready(observed: ObservedState) -> Finding:
     """Return TelemetryReady. If the spec is invalid, its last valid version is evaluated, because that is running."""
-    if observed.agent is None and observed.connection.mode is Mode.NONE:
+    if observed.agent is None and observed.connection.mode is ConnectionMode.NONE:
         message = "the spec is invalid, and no connection of its last valid version is known"
         return _telemetry(Reason.SPEC_INVALID, message)
     if observed.agent is not None and observed.agent.spec.datadog.connection == "Disabled":
         return _telemetry(Reason.DISABLED, "spec.datadog.connection is Disabled")
-    serving = hearers(observed.datadog, observed.connection, observed.coverage)
-    if not serving or not serving[0].by.is_for_linux:
+    serving = receiving_node_agents(observed.datadog, observed.connection, observed.coverage)
+    if not serving or not serving[0].node_agent.is_for_linux:
         return _no_node_agent(observed)
     for check in _CHECKS:
-        problem = check(observed, serving[0].by)
+        problem = check(observed, serving[0].node_agent)
         if problem is not None:
             return problem
     accepted = signals(observed)
@@ -108,7 +112,7 @@ def _no_node_agent(observed: ObservedState) -> Finding:
         mode = observed.connection.mode
         used = (
             "agents send nothing"
-            if mode is Mode.NONE
+            if mode is ConnectionMode.NONE
             else f"agents use {mode}, which is not verified"
         )
         message = f"the operator cannot see which signals the node agent accepts; {used}"
@@ -122,20 +126,20 @@ def _no_node_agent(observed: ObservedState) -> Finding:
 def _refused(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
     """Report why agents do not have the requested connection."""
     current = observed.connection
-    if not current.refused:
+    if not current.refusal_message:
         return None
-    has_none = current.mode is Mode.NONE
+    has_none = current.mode is ConnectionMode.NONE
     kept = "" if has_none else f"; agents keep {current.mode} until then"
-    if current.refusal is Refusal.TURN:
-        return _telemetry(Reason.WAITING_FOR_AGENTS, current.refused + kept)
+    if current.refusal is Refusal.RESTART_BUDGET:
+        return _telemetry(Reason.WAITING_FOR_AGENTS, current.refusal_message + kept)
     if node_agent.dogstatsd.state is Switch.OFF:
         message = f"the node agent does not accept metrics. To turn metrics on: {remedies.metrics(node_agent)}"
         return _telemetry(Reason.METRICS_OFF, message + kept)
     if current.refusal is Refusal.NOT_VISIBLE:
-        return _telemetry(Reason.NOT_VISIBLE, current.refused + kept)
+        return _telemetry(Reason.NOT_VISIBLE, current.refusal_message + kept)
     if current.refusal is Refusal.POD_SECURITY:
         message = (
-            f"{current.refused}. To open a port of the nodes instead: {remedies.metrics(node_agent)}, "
+            f"{current.refusal_message}. To open a port of the nodes instead: {remedies.metrics(node_agent)}, "
             "and set spec.datadog.connection to Auto"
         )
         effect = (
@@ -146,15 +150,13 @@ def _refused(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
         return _telemetry(Reason.POD_SECURITY, message + effect)
     wanted = observed.agent.spec.datadog.connection if observed.agent is not None else "Auto"
     command = remedies.offer(node_agent, wanted, csi_driver=bool(observed.datadog.csi_driver))
-    message = (
-        f"{current.refused}. To offer it: {command}, or set spec.datadog.connection to Auto{kept}"
-    )
+    message = f"{current.refusal_message}. To offer it: {command}, or set spec.datadog.connection to Auto{kept}"
     return _telemetry(Reason.NO_CONNECTION, message)
 
 
 def _uncovered(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
     """Report agents on nodes without a ready node agent."""
-    missing = observed.coverage.missing
+    missing = observed.coverage.uncovered
     if not missing:
         return None
     nodes = {item.node for item in missing}
@@ -163,7 +165,9 @@ def _uncovered(observed: ObservedState, node_agent: NodeAgent) -> Finding | None
     waits = f"; {held} waiting for it (whenMissing: Hold)" if held else ""
     where = join_limited([f"{item.node} ({item.reason})" for item in missing], MAX_EXPLAINED)
     # The first node agent that serves this connection shows why node agents do not run on a node.
-    serving = (item for item in observed.datadog.node_agents if serves(item, observed.connection))
+    serving = (
+        item for item in observed.datadog.node_agents if receives_metrics(item, observed.connection)
+    )
     command = remedies.allow_on_node(next(serving, node_agent), _decisive_reason(missing))
     step = "list its pods" if " get pods " in command else "run it there"
     message = (
@@ -173,7 +177,7 @@ def _uncovered(observed: ObservedState, node_agent: NodeAgent) -> Finding | None
     return _telemetry(Reason.NODES_UNCOVERED, message)
 
 
-def _decisive_reason(missing: Sequence[Missing]) -> str:
+def _decisive_reason(missing: Sequence[UncoveredNode]) -> str:
     """Return the first reason that a command can fix, else the first reason."""
     fixable = [item.reason for item in missing if item.reason.startswith(remedies.FIXABLE)]
     return (fixable or [item.reason for item in missing])[0]

@@ -25,7 +25,7 @@ def workload_available(observed: ObservedState) -> Finding:
     count = f"{ready}/{replicas} agents are ready"
     if is_complete and ready == replicas:
         return finding(kind, Reason.ALL_READY, count)
-    problem = first_problem(observed)
+    problem = first_error(observed)
     if problem is None:
         return finding(kind, Reason.PROGRESSING, count)
     reason, text = problem
@@ -55,7 +55,7 @@ def progress(observed: ObservedState) -> tuple[int, bool]:
     return ready, is_current and is_updated and is_complete
 
 
-def first_problem(observed: ObservedState) -> tuple[Reason, str] | None:
+def first_error(observed: ObservedState) -> tuple[Reason, str] | None:
     """Return reason, explanation and remedy of the first pod that does not start."""
     for pod in sorted(observed.pods, key=lambda item: item.name):
         if pod.ready or pod.deleting:

@@ -4,25 +4,23 @@
 whether the agent may switch now, because a switch restarts its pods. It takes no restart slot; the reconciler does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum, auto
-from typing import Any
 
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
-    Limits,
+    Constraints,
     Refusal,
-    connection,
+    selected_connection,
 )
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.manifests import datadog_sockets, recorded_connection
 from purpleflea_operator.manifests.datadog_env import receivers
 from purpleflea_operator.manifests.metadata import Agent
-
-Manifest = Mapping[str, Any]
+from purpleflea_operator.parsing import Manifest
 
 
 class SlotUse(Enum):
@@ -45,7 +43,7 @@ def current_connection(
     if stateful_set is not None:
         return recorded_connection.connection_from_annotation(stateful_set)
     return recorded_connection.connection_from_pods(
-        pods, traces_wanted=agent is None or agent.spec.datadog.apm.enabled
+        pods, traces_enabled=agent is None or agent.spec.datadog.apm.enabled
     )
 
 
@@ -54,12 +52,12 @@ def best_connection(agent: Agent | None, current: Connection | None, nodes: Node
     if agent is None:
         return current or NO_CONNECTION
     wanted = agent.spec.datadog
-    limits = Limits(
+    constraints = Constraints(
         security=nodes.pod_security(agent.namespace),
-        had=current,
-        must_be_heard=wanted.when_missing == "Hold",
+        current=current,
+        waits_for_node_agent=wanted.when_missing == "Hold",
     )
-    return connection(nodes.facts, wanted.connection, limits)
+    return selected_connection(nodes.facts, wanted.connection, constraints)
 
 
 def slot_use(observed: ObservedState) -> SlotUse:
@@ -74,7 +72,7 @@ def slot_use(observed: ObservedState) -> SlotUse:
         return SlotUse.HOLD if _is_restarting(stateful_set) else SlotUse.RELEASE
     current = observed.current_connection or NO_CONNECTION
     # A pod that waits for its node agent does not trade, so its restart costs nothing.
-    is_waiting = not current.carries_metrics and agent.spec.datadog.when_missing == "Hold"
+    is_waiting = not current.supports_metrics and agent.spec.datadog.when_missing == "Hold"
     return SlotUse.NONE if is_waiting else SlotUse.ACQUIRE
 
 
@@ -83,7 +81,11 @@ def decide(observed: ObservedState, *, slot_free: bool) -> Connection:
     if slot_free:
         return observed.connection
     text = "the new connection is used after agents of other resources have restarted"
-    return replace(observed.current_connection or NO_CONNECTION, refusal=Refusal.TURN, refused=text)
+    return replace(
+        observed.current_connection or NO_CONNECTION,
+        refusal=Refusal.RESTART_BUDGET,
+        refusal_message=text,
+    )
 
 
 def switches(current: Connection | None, best: Connection) -> bool:

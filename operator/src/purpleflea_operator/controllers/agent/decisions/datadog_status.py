@@ -4,8 +4,8 @@ from typing import Any
 
 from purpleflea_operator.api.agent_status import REASON_LIMIT
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.datadog.detection.connection import Connection, Mode
-from purpleflea_operator.datadog.detection.coverage import Coverage, hearers
+from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
+from purpleflea_operator.datadog.detection.coverage import Coverage, receiving_node_agents
 from purpleflea_operator.datadog.detection.facts import Switch, worst
 from purpleflea_operator.manifests import datadog_sockets
 
@@ -16,7 +16,9 @@ LISTED = 10
 def datadog_status(observed: ObservedState) -> dict[str, Any] | None:
     """Return status.datadog without empty fields; None if there is no node agent."""
     used = observed.connection
-    receiving = [item.by for item in hearers(observed.datadog, used, observed.coverage)]
+    receiving = [
+        item.node_agent for item in receiving_node_agents(observed.datadog, used, observed.coverage)
+    ]
     if not receiving:
         return None
     first = receiving[0]
@@ -34,7 +36,7 @@ def datadog_status(observed: ObservedState) -> dict[str, Any] | None:
         ),
         "apm": _address(used, used.apm_port, datadog_sockets.apm_url(used), traces),
         "logs": str(worst(item.logs for item in receiving)),
-        "nodes": _nodes(observed.coverage) if used.mode is not Mode.NONE else None,
+        "nodes": _nodes(observed.coverage) if used.mode is not ConnectionMode.NONE else None,
     }
     return {key: value for key, value in status.items() if value is not None}
 
@@ -44,7 +46,9 @@ def _address(used: Connection, port: int | None, url: str | None, state: Switch)
         return url
     if port is not None:
         # HostIP stands for the address of each pod's own node.
-        return f"{Mode.HOST_IP if used.mode is Mode.HOST_IP else used.host}:{port}"
+        return (
+            f"{ConnectionMode.HOST_IP if used.mode is ConnectionMode.HOST_IP else used.host}:{port}"
+        )
     return str(Switch.UNKNOWN if state is Switch.UNKNOWN else Switch.OFF)
 
 
@@ -53,9 +57,9 @@ def _nodes(coverage: Coverage) -> dict[str, Any] | None:
         return None
     return {
         "needed": coverage.needed,
-        "covered": coverage.needed - len(coverage.missing),
+        "covered": coverage.needed - len(coverage.uncovered),
         "missing": [
             {"node": item.node, "reason": item.reason[:REASON_LIMIT]}
-            for item in coverage.missing[:LISTED]
+            for item in coverage.uncovered[:LISTED]
         ],
     }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.api.datadog import Datadog
-from purpleflea_operator.parsing import table, text
+from purpleflea_operator.parsing import mapping, text
 
 IdentityKey = tuple[str, str, str]
 """Name, env and service."""
@@ -100,8 +100,8 @@ class IdentityIndex:
 
 def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
     """Return the identity of ordinal 0; None if the agent has no pods or sends no telemetry."""
-    spec = table(manifest.get("spec"))
-    datadog = table(spec.get("datadog"))
+    spec = mapping(manifest.get("spec"))
+    datadog = mapping(spec.get("datadog"))
     if not spec.get("replicas", 1) or datadog.get("connection") == "Disabled":
         return None
     env, service = (

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
-from purpleflea_operator.api.validation_errors import first_problem
+from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
@@ -38,7 +38,7 @@ from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import moment
+from purpleflea_operator.parsing import Manifest, timestamp
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -132,7 +132,7 @@ def _children(
     }
 
 
-def condition(resource: resources.Manifest, kind: ConditionType) -> dict[str, Any]:
+def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
     """Return a condition of the status; empty if the status has none of that type."""
     conditions = resource.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == kind), {})
@@ -142,7 +142,7 @@ def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     available = condition(resource, ConditionType.WORKLOAD_AVAILABLE)
     if not available or available["status"] == "True":
         return None
-    return moment(available.get("lastTransitionTime"))
+    return timestamp(available.get("lastTransitionTime"))
 
 
 def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[s
             yield spec["nodeName"]
             continue
         wanted = placement(spec)
-        yield from (node.name for node in nodes.nodes() if not wanted.obstacle(node))
+        yield from (node.name for node in nodes.nodes() if not wanted.exclusion_reason(node))
 
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
@@ -163,7 +163,7 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
         # Strict, because a field that this version does not support can be a limit that a user relies on.
         spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
     except ValidationError as error:
-        return None, first_problem(error)
+        return None, first_error(error)
     agent = Agent(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -181,7 +181,7 @@ def stop_mode(resource: dict[str, Any]) -> Mode | None:
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
 
 
-def is_owned(manifest: resources.Manifest, uid: str) -> bool:
+def is_owned(manifest: Manifest, uid: str) -> bool:
     """Return whether the agent with this UID controls `manifest`."""
     references = manifest["metadata"].get("ownerReferences", [])
     return any(item.get("uid") == uid and item.get("controller") for item in references)

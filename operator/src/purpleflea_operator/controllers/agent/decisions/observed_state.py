@@ -7,7 +7,6 @@ state is never changed: `with_outcome` returns the state at the end of a pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
@@ -18,9 +17,8 @@ from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
 from purpleflea_operator.manifests import volumes
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import moment, rows, table, text
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text, timestamp
 
-Manifest = Mapping[str, Any]
 ChildId = tuple[str, str]
 """Kind and name of a child."""
 
@@ -194,15 +192,15 @@ def stateful_set_of(children: Mapping[ChildId, Manifest]) -> Manifest | None:
 
 def pod(manifest: Manifest) -> Pod:
     """Return the pod that `manifest` describes."""
-    metadata, status = manifest["metadata"], table(manifest.get("status"))
-    conditions = {text(item.get("type")): item for item in rows(status.get("conditions"))}
+    metadata, status = manifest["metadata"], mapping(manifest.get("status"))
+    conditions = {text(item.get("type")): item for item in mappings(status.get("conditions"))}
     waiting, last = _waiting(status), _last_run(status)
     unscheduled = conditions.get("PodScheduled", {})
     scheduled = bool(manifest.get("spec", {}).get("nodeName"))
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        created=moment(metadata.get("creationTimestamp")) or LONG_AGO,
+        created=timestamp(metadata.get("creationTimestamp")) or LONG_AGO,
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
         deleting="deletionTimestamp" in metadata,
@@ -215,14 +213,14 @@ def pod(manifest: Manifest) -> Pod:
             default=0,
         ),
         last_exit=f"{last.get('reason', 'Error')} (exit code {last['exitCode']})" if last else "",
-        last_exit_at=moment(last.get("finishedAt")),
+        last_exit_at=timestamp(last.get("finishedAt")),
         waiting=waiting.get("reason", ""),
         message=waiting.get("message", "") if scheduled else unscheduled.get("message", ""),
         node=manifest.get("spec", {}).get("nodeName", ""),
         environment=_environment(manifest),
         waiting_for_node_agent=_is_waiting_for_node_agent(status),
         address=status.get("podIP", ""),
-        ready_since=moment(conditions.get("Ready", {}).get("lastTransitionTime")),
+        ready_since=timestamp(conditions.get("Ready", {}).get("lastTransitionTime")),
         has_ephemeral_journal=any(
             volume["name"] == JOURNAL and "emptyDir" in volume
             for volume in manifest.get("spec", {}).get("volumes", ())

@@ -13,7 +13,6 @@ from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions.drift import is_subset
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ChildId,
-    Manifest,
     ObservedState,
     Pod,
 )
@@ -29,6 +28,7 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import (
     nudged_mode,
 )
 from purpleflea_operator.manifests.config_map import with_mode
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

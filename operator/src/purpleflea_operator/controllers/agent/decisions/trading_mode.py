@@ -19,7 +19,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     TradingObservation,
 )
 from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
-from purpleflea_operator.parsing import moment
+from purpleflea_operator.parsing import timestamp
 
 MAX_INCOMPLETE = 10
 INCOMPLETE_LIMIT = 253
@@ -154,7 +154,7 @@ def trading_observation(
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
     annotations = metadata.get("annotations", {})
     reason = annotations.get(kubernetes.ANNOTATION_REASON, "")[:CHANGE_REASON_LIMIT]
-    since = moment(known.get("since"))
+    since = timestamp(known.get("since"))
     if known.get("mode") == mode and since is not None:
         return TradingObservation(
             since=since,
@@ -168,7 +168,7 @@ def trading_observation(
     # A mode that never changed was set when the agent was created.
     default = None if known.get("mode") else metadata.get("creationTimestamp")
     return TradingObservation(
-        since=min(moment(entry.get("time") or default) or now, now),
+        since=min(timestamp(entry.get("time") or default) or now, now),
         changed_by=entry.get("manager", ""),
         reason=reason,
     )

@@ -4,14 +4,13 @@ A version is rolled out if all pods of every agent that wants it run this versio
 replicas do not delay a rollout, but their version counts as wanted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator.parsing import Manifest
 
-Manifest = Mapping[str, Any]
 UNIFIED_LABELS = (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
 
 
