@@ -292,7 +292,7 @@ async def test_a_spec_that_contradicts_itself_is_told_in_one_line_and_changes_no
     assert calls(trial) == []
     found = trial.condition("Synced")
     assert (found["status"], found["reason"]) == ("False", "SpecInvalid")
-    assert "drawdown: critical (1) must lie above critical_recovery (8)" in found["message"]
+    assert "drawdown: critical (1) must be above critical_recovery (8)" in found["message"]
 
 
 async def test_keys_never_travel_in_the_open_to_strangers(trial):

@@ -1,6 +1,7 @@
-"""Sensitive Data Scanner: keys and wallet addresses are replaced before logs are stored.
+"""Sensitive Data Scanner: replaces keys and wallet addresses before Datadog stores the logs.
 
-The second net: the agents' log annotations mask on the node already (render.datadog). It scans the agents' logs only.
+The scanner is the second protection, because the log annotations of the agents already mask on the node (see
+`manifests`). It scans only the logs of the agents.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from purpleflea_operator.datadog.definitions.parameters import Feature, Paramete
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """Something that must not be stored. `keywords` must stand near where the pattern alone says too little."""
+    """Data that must not be stored.
+
+    If there are `keywords`, one of them must be near the match, because the pattern alone also matches other text.
+    """
 
     key: str
     name: str
@@ -54,10 +58,11 @@ SECRETS = (
 )
 GROUP = Reference(kind=ObjectKind.SCANNER_GROUP, key="agents")
 KEYWORD_DISTANCE = 30
+"""Characters between a keyword and a match, at most."""
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """The group, then its rules."""
+    """Return the group, then its rules."""
     return (_group(parameters), *(_rule(secret, parameters) for secret in SECRETS))
 
 
@@ -69,12 +74,15 @@ def _group(parameters: Parameters) -> Definition:
         "is_enabled": True,
         "product_list": ["logs"],
     }
-    owner = {"type": "sensitive_data_scanner_configuration", "id": ORGANISATION_SCANNER.token}
+    configuration = {
+        "type": "sensitive_data_scanner_configuration",
+        "id": ORGANISATION_SCANNER.token,
+    }
     body = {
         "data": {
             "type": "sensitive_data_scanner_group",
             "attributes": attributes,
-            "relationships": {"configuration": {"data": owner}},
+            "relationships": {"configuration": {"data": configuration}},
         },
         "meta": {},
     }

@@ -22,7 +22,9 @@ from datadog_api_client.v2.model.sensitive_data_scanner_rule_create_request impo
     SensitiveDataScannerRuleCreateRequest,
 )
 
+from purpleflea_operator.api.thresholds import Balance, Drawdown, Thresholds
 from purpleflea_operator.datadog.definitions import catalog, dashboard
+from purpleflea_operator.datadog.definitions.monitor_builder import check_levels
 from purpleflea_operator.datadog.definitions.objects import (
     ORGANISATION_SCANNER,
     Definition,
@@ -30,7 +32,7 @@ from purpleflea_operator.datadog.definitions.objects import (
     Reference,
     resolved,
 )
-from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import datadog_models
 
@@ -191,23 +193,45 @@ def test_the_published_thresholds_are_the_defaults():
 
 
 @pytest.mark.parametrize(
-    ("rule", "wrong"),
+    ("drawdown", "wrong"),
     [
-        (Rule(critical=15, warning=20), "warning"),
-        (Rule(critical=15, critical_recovery=15), "critical_recovery"),
-        (Rule(critical=15, critical_recovery=5, warning=8), "warning"),
-        (Rule(critical=15, warning=8, warning_recovery=9), "warning_recovery"),
+        (Drawdown(critical=15, warning=20), "warning"),
+        (Drawdown(critical=15, critical_recovery=15), "critical_recovery"),
+        (Drawdown(critical=15, critical_recovery=5, warning=8), "warning"),
+        (Drawdown(critical=15, warning=8, warning_recovery=9), "warning_recovery"),
     ],
 )
-def test_thresholds_that_contradict_each_other_are_refused_by_name(parameters, rule, wrong):
-    with pytest.raises(ValueError, match=rf"drawdown: .* must lie above {wrong}"):
-        catalog.everything(replace(parameters, drawdown=rule))
+def test_contradicting_thresholds_are_refused_by_name(parameters, drawdown, wrong):
+    with pytest.raises(ValueError, match=rf"drawdown: .* must be above {wrong} "):
+        catalog.everything(replace(parameters, thresholds=Thresholds(drawdown=drawdown)))
 
 
-def test_a_rule_that_looks_down_is_checked_downwards(parameters):
-    rule = Rule(critical=50, warning=40)
-    with pytest.raises(ValueError, match=r"wallet-balance: critical .50. must lie below warning"):
-        catalog.everything(replace(parameters, balance=rule))
+def test_levels_of_a_monitor_that_fires_below_must_rise(parameters):
+    thresholds = Thresholds(balance=Balance(critical=70))
+    refused = r"wallet-balance: critical .70. must be below critical_recovery .60."
+    with pytest.raises(ValueError, match=refused):
+        catalog.everything(replace(parameters, thresholds=thresholds))
+
+
+@pytest.mark.parametrize(
+    ("levels", "above", "side"),
+    [
+        ({"critical": 15, "warning": 20}, True, "above"),
+        ({"critical": 15, "warning": 15}, True, "above"),
+        ({"critical": 50, "warning": 40}, False, "below"),
+        ({"critical": 50, "warning": 50}, False, "below"),
+    ],
+)
+def test_levels_without_recoveries_are_checked_too(levels, above, side):
+    with pytest.raises(ValueError, match=rf"m: critical .* must be {side} warning"):
+        check_levels("m", levels, above=above)
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_only_critical_recovery_and_warning_may_be_equal(above):
+    sequence = [15, 8, 8, 6] if above else [6, 8, 8, 15]
+    names = ("critical", "critical_recovery", "warning", "warning_recovery")
+    check_levels("m", dict(zip(names, sequence, strict=True)), above=above)
 
 
 def test_anomalies_and_index_are_off_unless_chosen(parameters):
@@ -242,14 +266,18 @@ def test_the_scanner_finds_keys_and_addresses_and_leaves_ids_alone():
 
 
 def test_a_rule_that_does_not_warn_colours_its_widget_by_one_level():
-    alert_only = Parameters(drawdown=Rule(critical=15, critical_recovery=8))
-    (board,) = dashboard.definitions(alert_only)
+    (level,) = dashboard.colors({"critical": 15, "critical_recovery": 8})
+    assert (level.comparator, level.value, level.palette) == (">", 15, "white_on_red")
+
+
+def test_the_drawdown_widget_is_colored_by_both_levels():
+    (board,) = dashboard.definitions(Parameters())
     formats = [
         query["conditional_formats"]
         for widget in board.body["widgets"]
         for query in widget["definition"].get("requests", ())
         if "Max drawdown" in widget["definition"].get("title", "")
     ]
-    assert [[(one["comparator"], one["value"]) for one in found] for found in formats] == [
-        [(">", 15)]
+    assert [[(item["comparator"], item["value"]) for item in items] for items in formats] == [
+        [(">", 15), (">", 8)]
     ]

@@ -13,7 +13,7 @@ def test_a_count_is_asked_for_as_a_count():
 
 
 def test_a_tag_that_the_metric_has_not_is_refused():
-    with pytest.raises(ValueError, match=r"agent.heartbeat carries no tag market"):
+    with pytest.raises(ValueError, match=r"agent.heartbeat has no tag market"):
         series(of_metric(metrics.HEARTBEAT), "sum", [], by=(tags.MARKET,))
 
 

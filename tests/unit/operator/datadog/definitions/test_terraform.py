@@ -5,9 +5,11 @@ from pathlib import Path
 import hcl2
 import pytest
 
+from purpleflea_operator.api.observability import Features, Notifications, ObservabilitySpec
+from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, Thresholds
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
-from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.terraform import module
 from purpleflea_operator.datadog.definitions.terraform.resources import address
 
@@ -155,13 +157,36 @@ def test_queries_and_thresholds_are_those_of_the_json_files():
 def test_every_parameter_is_a_variable_with_the_same_default():
     values = defaults()
     parameters = Parameters()
-    for name in Parameters.__dataclass_fields__:
-        assert f"var.{name}" in values
-        value = getattr(parameters, name)
-        if isinstance(value, Rule):
-            for attribute in Rule.__dataclass_fields__:
-                if getattr(value, attribute) is not None:
-                    assert values[f"var.{name}.{attribute}"] == getattr(value, attribute)
+    for name in ("env", "service", "team", "currency", "runbooks_url", "renotify_minutes"):
+        assert str(values[f"var.{name}"]) == str(getattr(parameters, name))
+    groups = {
+        **dict(parameters.thresholds),
+        "objective": parameters.objective,
+        "fast_burn": parameters.objective.fast_burn,
+        "slow_burn": parameters.objective.slow_burn,
+        "log_index": parameters.log_index,
+    }
+    assert len(groups) == len(Thresholds.model_fields) + 4
+    for name, group in groups.items():
+        for attribute, value in group:
+            if attribute not in ("fast_burn", "slow_burn"):
+                assert values[f"var.{name}.{attribute}"] == value
+    assert {"var.notifications", "var.features"} <= set(values)
+
+
+def test_a_variable_has_the_description_of_its_field():
+    described = {
+        name: body["description"]
+        for group in parsed("variables.tf")["variable"]
+        for name, body in group.items()
+    }
+    assert described["env"] == ObservabilitySpec.model_fields["env"].description
+    for model in (Objective, Notifications, Features):
+        name = model.__name__.lower()
+        assert described[name].startswith(" ".join(model.__doc__.split()))
+    for name, field in Thresholds.model_fields.items():
+        assert described[name] == field.annotation.__doc__
+    assert all(text.endswith(".") for text in described.values())
 
 
 def test_every_variable_is_used_and_every_used_one_exists():
@@ -177,12 +202,15 @@ def test_every_variable_is_used_and_every_used_one_exists():
     assert paths - lists <= set(values)
 
 
-def test_each_threshold_variable_has_a_check_of_its_order():
+def test_each_threshold_variable_has_a_check_of_its_levels():
+    checked = 0
     for group in parsed("variables.tf")["variable"]:
         for name, body in group.items():
-            value = getattr(Parameters(), name)
-            if isinstance(value, Rule) and value.warning is not None:
+            thresholds = getattr(Parameters().thresholds, name, None)
+            if isinstance(thresholds, MonitorThresholds) and "warning" in thresholds.levels():
                 assert len(body["validation"]) == 2, name
+                checked += 1
+    assert checked == 7
 
 
 def test_the_composite_and_the_burn_rates_refer_to_resources():
