@@ -1,7 +1,7 @@
 """PurpleFleaObservability v1alpha1: the spec.
 
 The spec selects the Datadog objects of a fleet, the keys, and the policies for edits and deletion. The strings under
-the fields become the documentation of the CRD (`kubectl explain pfo.spec`), with range and default added. The parameters
+the fields become the documentation of the CRD (`kubectl explain pfo.spec`), with range and default added. Parameters
 of the objects have their names and defaults only here and in thresholds. The objects are in `datadog.definitions`.
 """
 
@@ -47,8 +47,8 @@ class Notifications(DocumentedModel):
     """Recipients of the notifications, by kind of monitor."""
 
     paging: Targets = ("slack:trading-alerts", "pagerduty:trading")
-    """Recipients of alerts that lose money now (at most 8). A target is slack:channel, slack:account/channel,
-    pagerduty:service, webhook:name, oncall:team, incident:handle or email:address."""
+    """Recipients of alerts that need action at once because money is being lost (at most 8). A target is slack:channel,
+    slack:account/channel, pagerduty:service, webhook:name, oncall:team, incident:handle or email:address."""
     trading: Targets = ("slack:trading-alerts",)
     """Recipients of other alerts about trading, and of the warnings of paging monitors (at most 8). Targets as in
     paging."""

@@ -15,7 +15,7 @@ from purpleflea_operator.datadog.definitions import (
 from purpleflea_operator.datadog.definitions.objects import Definition
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 
-FAMILIES = (
+BUILDERS = (
     metric_tags.definitions,
     monitors.definitions,
     slo.definitions,
@@ -32,7 +32,7 @@ def everything(parameters: Parameters) -> tuple[Definition, ...]:
     Raises:
         ValueError: The levels of a monitor contradict each other.
     """
-    return tuple(item for family in FAMILIES for item in family(parameters))
+    return tuple(item for definitions in BUILDERS for item in definitions(parameters))
 
 
 def wanted(parameters: Parameters) -> tuple[Definition, ...]:

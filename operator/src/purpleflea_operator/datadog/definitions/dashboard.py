@@ -21,16 +21,16 @@ from purpleflea_operator.datadog.definitions.queries import (
 )
 from purpleflea_operator.datadog.definitions.widgets import (
     GRID_COLUMNS,
-    Level,
-    Place,
+    ConditionalFormat,
+    Layout,
     distribution,
     heat_map,
     log_stream,
     metric_query,
-    placed,
     query_value,
     timeseries,
     toplist,
+    with_layout,
 )
 
 VARIABLES = ("env", "service", tags.AGENT_ID.name, tags.STRATEGY.name, tags.MARKET.name)
@@ -56,7 +56,7 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
         "layout_type": "ordered",
         "reflow_type": "fixed",
         "template_variables": [_variable(name, parameters) for name in VARIABLES],
-        "widgets": _placed_rows(
+        "widgets": _laid_out(
             (
                 Row(
                     2,
@@ -84,10 +84,10 @@ def _variable(name: str, parameters: Parameters) -> Body:
     return {"name": name, "prefix": name, "defaults": [chosen], "available_values": []}
 
 
-def _placed_rows(rows: tuple[Row, ...]) -> list[Body]:
+def _laid_out(rows: tuple[Row, ...]) -> list[Body]:
     tops = accumulate((row.height for row in rows), initial=0)
     return [
-        placed(widget, Place(x=column * width, y=top, width=width, height=row.height))
+        with_layout(widget, Layout(x=column * width, y=top, width=width, height=row.height))
         for row, top in zip(rows, tops, strict=False)
         for width in [GRID_COLUMNS // len(row.widgets)]
         for column, widget in enumerate(row.widgets)
@@ -122,36 +122,40 @@ def _failed_and_total(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> li
     return [metric_query("failed", failed, aggregator), metric_query("made", total, aggregator)]
 
 
-def colors(levels: Mapping[str, float]) -> tuple[Level, ...]:
+def conditional_formats(levels: Mapping[str, float]) -> tuple[ConditionalFormat, ...]:
     """Return the colors of a widget whose monitor fires above `levels`."""
     palettes = {"critical": "white_on_red", "warning": "white_on_yellow"}
     return tuple(
-        Level(comparator=">", value=levels[name], palette=palette)
+        ConditionalFormat(comparator=">", value=levels[name], palette=palette)
         for name, palette in palettes.items()
         if name in levels
     )
 
 
 def _profit() -> Body:
-    levels = (
-        Level(comparator="<", value=0, palette="white_on_red"),
-        Level(comparator=">=", value=0, palette="white_on_green"),
+    formats = (
+        ConditionalFormat(comparator="<", value=0, palette="white_on_red"),
+        ConditionalFormat(comparator=">=", value=0, palette="white_on_green"),
     )
     queries = _realized_and_open(aggregator="last")
-    return query_value("Fleet P&L (USD)", queries, "realized + open", unit="USD", levels=levels)
+    return query_value("Fleet P&L (USD)", queries, "realized + open", unit="USD", formats=formats)
 
 
 def _drawdown(parameters: Parameters) -> Body:
     queries = [metric_query("drawdown", _series(metrics.DRAWDOWN, "max"), "max")]
-    levels = colors(parameters.thresholds.drawdown.levels())
-    return query_value("Max drawdown", queries, "drawdown", unit="%", levels=levels)
+    formats = conditional_formats(parameters.thresholds.drawdown.levels())
+    return query_value("Max drawdown", queries, "drawdown", unit="%", formats=formats)
 
 
 def _success(parameters: Parameters) -> Body:
-    levels = (Level(comparator="<", value=parameters.objective.target, palette="white_on_red"),)
+    formats = (
+        ConditionalFormat(
+            comparator="<", value=parameters.objective.target, palette="white_on_red"
+        ),
+    )
     formula = "100 - failed / made * 100"
     queries = _failed_and_total(aggregator="sum")
-    return query_value("API calls that succeed", queries, formula, unit="%", levels=levels)
+    return query_value("API calls that succeed", queries, formula, unit="%", formats=formats)
 
 
 def _agents_with_heartbeat() -> Body:

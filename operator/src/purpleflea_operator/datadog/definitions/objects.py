@@ -43,7 +43,7 @@ class Reference:
         return f"<{self.kind}:{self.key}>"
 
 
-ORGANISATION_SCANNER = Reference(kind=ObjectKind.SCANNER, key="organisation")
+ORGANIZATION_SCANNER = Reference(kind=ObjectKind.SCANNER, key="organisation")
 """The scanner configuration of the organization. It always exists; its id is read from the API."""
 
 

@@ -26,7 +26,7 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notifications:
-    """Targets of the notifications: `paging` for alerts that lose money now, the others for all other messages."""
+    """Targets of the notifications: `paging` for alerts that need action at once, the others for the rest."""
 
     paging: tuple[Target, ...]
     trading: tuple[Target, ...]
@@ -47,8 +47,8 @@ def features(chosen: api.Features) -> frozenset[Feature]:
     return frozenset(feature for feature in Feature if getattr(chosen, feature.value))
 
 
-_SPEC = ObservabilitySpec.model_construct()
-"""A spec with the default of each field."""
+_SPEC = ObservabilitySpec(keys_secret_ref=api.KeysSecretRef(name="not-used"))
+"""A spec with the default of each field. Its keys are not used."""
 _NOTIFICATIONS = notifications(_SPEC.notifications)
 _FEATURES = features(_SPEC.features)
 

@@ -12,7 +12,7 @@ GRID_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Layout:
     """Position and size of a widget on the grid of twelve columns."""
 
     x: int
@@ -22,7 +22,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class ConditionalFormat:
     """Color of a widget if the comparison with `value` is true."""
 
     comparator: str
@@ -36,24 +36,24 @@ def metric_query(name: str, query: str, aggregator: str = "") -> Body:
     return body | ({"aggregator": aggregator} if aggregator else {})
 
 
-def placed(definition: Body, place: Place) -> Body:
+def with_layout(definition: Body, layout: Layout) -> Body:
     """Return a widget of a dashboard with its position."""
-    layout = {"x": place.x, "y": place.y, "width": place.width, "height": place.height}
-    return {"definition": definition, "layout": layout}
+    position = {"x": layout.x, "y": layout.y, "width": layout.width, "height": layout.height}
+    return {"definition": definition, "layout": position}
 
 
 def query_value(title: str, queries: list[Body], formula: str, **more: Any) -> Body:
-    """Return a widget with one number. `levels` set its color, `unit` is shown after it."""
-    levels: tuple[Level, ...] = more.pop("levels", ())
+    """Return a widget with one number. `formats` set its color, `unit` is shown after it."""
+    formats: tuple[ConditionalFormat, ...] = more.pop("formats", ())
     request: Body = {
         "response_format": "scalar",
         "queries": queries,
         "formulas": [{"formula": formula}],
     }
-    if levels:
+    if formats:
         request["conditional_formats"] = [
-            {"comparator": level.comparator, "value": level.value, "palette": level.palette}
-            for level in levels
+            {"comparator": item.comparator, "value": item.value, "palette": item.palette}
+            for item in formats
         ]
     unit = more.pop("unit", "")
     return {
@@ -71,7 +71,7 @@ def timeseries(
     title: str, queries: list[Body], formula: str, *, display: str = "line", alias: str = ""
 ) -> Body:
     """Return a widget with lines or bars over time."""
-    shown = {"formula": formula} | ({"alias": alias} if alias else {})
+    labeled = {"formula": formula} | ({"alias": alias} if alias else {})
     return {
         "type": "timeseries",
         "title": title,
@@ -80,7 +80,7 @@ def timeseries(
             {
                 "response_format": "timeseries",
                 "queries": queries,
-                "formulas": [shown],
+                "formulas": [labeled],
                 "display_type": display,
             }
         ],

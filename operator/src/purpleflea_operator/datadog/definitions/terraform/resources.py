@@ -8,7 +8,7 @@ from typing import Any
 
 from purpleflea_operator.datadog.definitions.hcl import Block, Call, Raw, expression
 from purpleflea_operator.datadog.definitions.objects import (
-    ORGANISATION_SCANNER,
+    ORGANIZATION_SCANNER,
     Body,
     Definition,
     ObjectKind,
@@ -42,10 +42,10 @@ def resource(definition: Definition, known: Mapping[Reference, Definition]) -> B
     ids = {
         reference: expression(f"{address(known[reference])}.id")
         for reference in definition.references
-        if reference != ORGANISATION_SCANNER
+        if reference != ORGANIZATION_SCANNER
     }
     # The provider selects the scanner of the organization itself.
-    body = resolved(definition, {ORGANISATION_SCANNER: "", **ids})
+    body = resolved(definition, {ORGANIZATION_SCANNER: "", **ids})
     items: list[Any] = [*_count(definition), *WRITERS[definition.kind](body)]
     header = f'resource "{TYPES[definition.kind]}" "{_name(definition)}"'
     return Block(header, tuple(items))
