@@ -160,6 +160,11 @@ def test_a_monitor_names_an_existing_runbook_and_a_recipient(monitor, repository
     assert ("is_no_data" in opened) == monitor.body["options"].get("notify_no_data", False)
 
 
+def test_every_runbook_has_a_monitor(repository):
+    pages = {path.stem for path in (repository / "docs" / "runbooks").glob("*.md")} - {"README"}
+    assert pages == {monitor.key for monitor in MONITORS}
+
+
 def test_only_the_monitor_on_traces_is_not_a_multi_alert():
     simple = set()
     for monitor in MONITORS:
