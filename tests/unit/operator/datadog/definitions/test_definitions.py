@@ -275,6 +275,7 @@ def test_levels_without_a_warning_have_one_color():
 
 
 def test_the_drawdown_widget_is_colored_by_both_levels():
+    levels = Parameters().thresholds.drawdown
     (board,) = dashboard.definitions(Parameters())
     formats = [
         query["conditional_formats"]
@@ -283,5 +284,5 @@ def test_the_drawdown_widget_is_colored_by_both_levels():
         if "Max drawdown" in widget["definition"].get("title", "")
     ]
     assert [[(item["comparator"], item["value"]) for item in items] for items in formats] == [
-        [(">", 15), (">", 8)]
+        [(">", levels.critical), (">", levels.warning)]
     ]
