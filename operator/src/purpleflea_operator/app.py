@@ -169,7 +169,7 @@ class _Operator:
             nodes=nodes,
             restarts=restarts,
             telemetry=telemetry,
-            on_workload_change=observability.rollouts.note,
+            on_workload_change=observability.rollouts.notify,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         memories = AgentMemories(self._clock, restarts)

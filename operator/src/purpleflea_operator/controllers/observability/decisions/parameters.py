@@ -35,36 +35,37 @@ def parameters(spec: ObservabilitySpec) -> Parameters:
 
 
 def address(spec: ObservabilitySpec) -> str:
-    """Return the base URL of the API that the spec names."""
+    """Return the base URL of the API as in the spec."""
     return f"https://api.{spec.site}" if spec.url is None else spec.url.rstrip("/")
 
 
 def api_url(spec: ObservabilitySpec, allowed: Collection[str]) -> str:
-    """Return the base URL of the API, if keys may be sent to it. `allowed` are URLs in addition to Datadog's sites.
+    """Return the base URL of the API. `allowed` are the URLs, besides Datadog's own, to which keys may be sent.
 
     Raises:
-        ValueError: The URL is not allowed, or keys would be sent without encryption.
+        ValueError: The keys would be sent to an address that is not allowed, or unencrypted.
     """
     if spec.url is None:
         return address(spec)
-    # The API server refuses such a resource, but its CRD may be older than the operator.
+    # The API server rejects such a resource, but the CRD may be older than the operator.
     if not spec.url.startswith("https://") and not (
         spec.allow_insecure_url and INTERNAL_URL.match(spec.url)
     ):
         raise ValueError(
-            "spec.url must be https; with allowInsecureUrl it may also be http, for loopback or a Service"
+            "spec.url must be https; http is allowed only with allowInsecureUrl,"
+            " for loopback or a Service of the cluster"
         )
     if address(spec) not in {url.rstrip("/") for url in allowed}:
         raise ValueError(
-            "the operator may not send keys to spec.url, because the chart value observability.urls does not list it;"
-            " add it to observability.urls, or remove spec.url to use the Datadog site"
+            "spec.url: the operator may not send keys to this address; add it to the chart value"
+            " observability.urls, or omit spec.url to use Datadog's own site"
         )
     return address(spec)
 
 
 def page_url(spec: ObservabilitySpec) -> str:
-    """Return the base URL of the web pages for links."""
+    """Return the base URL of Datadog's web pages."""
     if spec.url is not None:
         return spec.url.rstrip("/")
-    # A site with two labels has the host app; other sites are the host themselves.
+    # Sites with two labels have the host app.<site>. All other sites are the host themselves.
     return f"https://app.{spec.site}" if spec.site.count(".") == 1 else f"https://{spec.site}"
