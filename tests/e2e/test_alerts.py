@@ -16,6 +16,7 @@ from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from support import waiting
 from support.datadog_objects import held
+from support.desired_objects import MONITORS
 
 # Every poll is a request to the stand-in, which evaluates every 5 s.
 wait_for = functools.partial(waiting.wait_for, every_s=2.0, timeout_s=240)
@@ -222,7 +223,7 @@ def test_faults_alert_exactly_the_affected_agents(fleet):
     foreign_id = datadog.ask("/api/v1/monitor", "POST", foreign)["id"]
     before = held(datadog.ask)
     fleet.tools.apply(an_observability())
-    wait_for(lambda: len(datadog.monitors()) == 11, what="all monitors", timeout_s=90)
+    wait_for(lambda: len(datadog.monitors()) == MONITORS, what="all monitors", timeout_s=90)
     watched_at, start = time.time(), exchange.cash("sinking-0")
 
     # One agent fails and is slow; others only fail, are only slow, lose money, or have an empty wallet that the faucet

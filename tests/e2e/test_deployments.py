@@ -12,6 +12,7 @@ import yaml
 from purpleflea_sandbox.demo import installation
 from purpleflea_sandbox.demo.definitions import DATADOG_URL
 from support import waiting
+from support.desired_objects import MONITORS
 from support.workflow import Runner, Workflow
 
 # Every poll of the cluster starts a process.
@@ -121,7 +122,7 @@ def test_deleting_the_resource_deletes_its_monitors(fleet):
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)
 
-    wait_for(lambda: len(monitors()) == 11, what="all monitors")
+    wait_for(lambda: len(monitors()) == MONITORS, what="all monitors")
     fleet.tools.kubectl("delete", "pfo", "fleet", f"--namespace={NAMESPACE}", "--timeout=60s")
 
     assert monitors() == []

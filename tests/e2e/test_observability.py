@@ -82,11 +82,11 @@ def monitors(sandbox):
     [
         ({"allowInsecureUrl": False}, "url must be https"),
         ({"url": "http://example.com"}, "url must be https"),
-        ({"resync": "1s"}, "resync must lie between"),
+        ({"resync": "1s"}, "resync must be between"),
         ({"site": "datadog.example"}, "spec.site"),
         ({"thresholds": {"drawdown": {"critical": 5}}}, "levels must fall"),
         ({"thresholds": {"balance": {"critical": 500}}}, "levels must rise"),
-        ({"objective": {"target": 99.9}}, "warning must lie above target"),
+        ({"objective": {"target": 99.9}}, "warning must be above target"),
         ({"notifications": {"paging": ["pigeon:home"]}}, "spec.notifications.paging[0]"),
         ({"env": "Production"}, "spec.env"),
         ({"colour": "blue"}, 'unknown field "spec.colour"'),

@@ -1,4 +1,7 @@
-"""What this project generates, put into an organisation as if it had been posted: references are resolved to ids."""
+"""Add the generated objects to an organization of the stand-in, as if they had been posted, with resolved references.
+
+The objects are read from files; this module does not generate them.
+"""
 
 import json
 from pathlib import Path
@@ -8,7 +11,7 @@ from purpleflea_sandbox.datadog.api.organisation import Monitor, Organisation
 
 
 def define(organisation: Organisation, folder: Path) -> dict[str, int]:
-    """What is in a folder as `make observability` writes it; ids of the monitors by their key."""
+    """Add the objects in a folder that `make observability` wrote. Return the ids of the monitors by their key."""
     organisation.dashboards["fleet"] = {"id": "fleet", **_body(folder / "dashboard.json")}
     organisation.slos["slo"] = {"id": "slo", **_body(folder / "slo.json")}
     organisation.logs.pipelines["agents"] = {"id": "agents", **_body(folder / "pipeline.json")}
@@ -28,5 +31,5 @@ def define(organisation: Organisation, folder: Path) -> dict[str, int]:
 
 
 def _body(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    body: dict[str, Any] = json.loads(path.read_text())
+    return body

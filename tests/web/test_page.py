@@ -50,7 +50,7 @@ async def test_figures_equal_the_values_in_the_store(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         profit = sum(newest(sandbox, metrics.PNL.name))
         assert await figure(visit.page, "Fleet P&L (USD)") == pytest.approx(profit, abs=0.01)
-        assert await figure(visit.page, "Agents heard") == 3
+        assert await figure(visit.page, "Agents with a heartbeat") == 3
         assert await figure(visit.page, "Max drawdown") > 8
         assert await card(visit.page, "Max drawdown").get_attribute("data-tone") == "warn"
 
@@ -86,7 +86,7 @@ async def test_filter_applies_to_every_part_of_the_page(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         await visit.page.get_by_label("$agent_id").select_option("momentum-1")
         await visit.settled()
-        assert await figure(visit.page, "Agents heard") == 1
+        assert await figure(visit.page, "Agents with a heartbeat") == 1
         profit = sum(newest(sandbox, metrics.PNL.name, "agent_id:momentum-1"))
         assert await figure(visit.page, "Fleet P&L (USD)") == pytest.approx(profit, abs=0.01)
         agents = {row[3] for row in await rows(visit.page.locator("#traces"))}
@@ -100,7 +100,7 @@ async def test_url_sets_filters_and_window(sandbox, visiting):
     async with visiting(f"{sandbox.url}/fleet?window=300&tpl_var_strategy=reversion") as visit:
         assert await visit.page.get_by_label("$strategy").input_value() == "reversion"
         assert await visit.page.get_by_label("5 min", exact=True).is_checked()
-        assert await figure(visit.page, "Agents heard") == 1
+        assert await figure(visit.page, "Agents with a heartbeat") == 1
         await visit.page.get_by_text("2 h", exact=True).click()
         await visit.settled()
         assert "window=7200" in visit.page.url

@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.desired_objects import MONITORS, OBJECTS
 from support.observability_scenario import KIND, NAME, NS
 
 COPIED = ("type", "query", "message", "tags", "options", "priority")
@@ -83,7 +84,7 @@ async def test_a_clone_does_not_replace_a_deleted_original(scenario, clones):
     clone = scenario.datadog.organisation.monitors[clones["monitor"]]
     assert clone.definition["name"] == "drawdown, for the desk"
     assert scenario.record("drawdown")["id"] not in ("", str(clones["monitor"]))
-    assert len(scenario.datadog.organisation.monitors) == 12
+    assert len(scenario.datadog.organisation.monitors) == MONITORS + 1
 
 
 async def test_a_clone_with_the_same_name_but_another_threshold_is_not_removed(scenario, call_api):
@@ -128,7 +129,7 @@ async def test_an_object_without_its_tags_stays_and_is_reported_at_deletion(scen
     await scenario.reconcile()
     assert scenario.resource is None
     assert list(scenario.datadog.organisation.monitors) == [int(untagged)]
-    assert scenario.events()["Removed"] == "34 objects were removed from Datadog"
+    assert scenario.events()["Removed"] == f"{OBJECTS - 1} objects were removed from Datadog"
     assert f"monitor/drawdown ({untagged})" in scenario.events()["LeftBehind"]
 
 

@@ -1,5 +1,6 @@
 """Deletion of a resource: created objects are removed, all others stay, and the namespace is not blocked."""
 
+from support.desired_objects import MONITORS, OBJECTS
 from support.observability_scenario import NAME, NS, Operator
 
 
@@ -37,7 +38,7 @@ async def test_a_deletion_removes_exactly_the_created_objects(scenario, call_api
     assert list(scenario.datadog.organisation.monitors) == [foreign["id"]]
     assert counts(scenario.datadog.organisation)[1:] == [0] * 7
     assert list(scenario.datadog.organisation.logs.indexes) == ["main"]
-    assert scenario.events()["Removed"] == "36 objects were removed from Datadog"
+    assert scenario.events()["Removed"] == f"{OBJECTS + 1} objects were removed from Datadog"
 
 
 async def test_a_deletion_does_not_remove_objects_of_another_resource(scenario, call_api):
@@ -70,7 +71,7 @@ async def test_retain_can_be_set_after_the_deletion(scenario):
     scenario.put(deletionPolicy="Retain")
     await scenario.reconcile()
     assert scenario.resource is None
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert "deletionPolicy" in scenario.events()["Retained"]
 
 
@@ -103,7 +104,7 @@ async def test_the_removal_gives_up_after_ten_minutes_and_names_the_remaining_ob
     assert scenario.resource is None
     text = scenario.events()["GaveUp"]
     assert "purpleflea-uid:pfo-uid" in text
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert int(identifier) in scenario.datadog.organisation.monitors
 
 

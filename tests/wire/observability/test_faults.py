@@ -13,9 +13,9 @@ from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.request_hooks import fence_writes
 from purpleflea_sandbox.datadog.api.limits import USUAL
 from support.datadog_api import API_KEY, APPLICATION_KEY
+from support.desired_objects import METRICS, MONITORS, OBJECTS, SCANNER_OBJECTS
 from support.observability_scenario import NS, Scenario
 
-OBJECTS = 35
 EVERYTHING = [
     f"{family}_{verb}"
     for family in ("monitors", "slos", "dashboards", "notebooks", "data_scanner")
@@ -42,7 +42,7 @@ def is_whole(scenario):
     states = {item["state"] for item in scenario.status["objects"]}
     ids = {item["id"] for item in scenario.status["objects"]}
     return (
-        counts == (14, 11, 1, 1, 1, 6, 1)
+        counts == (METRICS, MONITORS, 1, 1, 1, SCANNER_OBJECTS, 1)
         and states == {"InSync"}
         and len(ids) == OBJECTS
         and scenario.condition("Ready")["status"] == "True"
@@ -91,7 +91,7 @@ async def test_a_failed_request_does_not_affect_other_objects(scenario, failing_
     scenario.put()
     scenario.datadog.fail({**answer, "method": "POST", "path_prefix": "/api/v1/slo", "times": 1})
     await failing_reconcile()
-    assert len(scenario.datadog.organisation.monitors) == 9
+    assert len(scenario.datadog.organisation.monitors) == MONITORS - 2
     assert len(scenario.datadog.organisation.dashboards) == 1
     assert scenario.record("slo-fast-burn")["lastError"] == "waiting for slo/api-success"
     scenario.pass_time(10)
@@ -112,7 +112,7 @@ async def test_an_outage_ends_the_pass_and_is_reported(scenario, failing_reconci
     assert is_whole(scenario)
 
 
-@pytest.mark.parametrize("skip", [0, 13, 14, 22, 23, 24, 26, 27, 28, 29, 34])
+@pytest.mark.parametrize("skip", [0, 13, 14, 22, 23, 24, 26, 27, 28, 29, OBJECTS - 1])
 async def test_a_create_without_an_answer_is_not_repeated_blindly(
     scenario, failing_reconcile, skip
 ):
@@ -227,7 +227,7 @@ async def test_a_scoped_key_creates_all_objects_except_the_log_monitor(scenario)
     scenario.datadog.scope_key(EVERYTHING)
     result = await scenario.reconcile()
     assert result.requeue_after_s is not None
-    assert len(scenario.datadog.organisation.monitors) == 10
+    assert len(scenario.datadog.organisation.monitors) == MONITORS - 1
     record = scenario.record("escrow-failures")
     assert record["state"] == "Failed"
     assert "without scopes" in record["lastError"]

@@ -2,9 +2,8 @@
 
 import pytest
 
+from support.desired_objects import METRICS, MONITORS, OBJECTS
 from support.observability_scenario import NAME, NS, Scenario
-
-OBJECTS = 35
 
 
 def reset_counts(scenario):
@@ -26,10 +25,10 @@ async def test_a_new_resource_creates_every_object_once(scenario):
     result = await scenario.reconcile()
     assert result.requeue_after_s == 540
     organisation = scenario.datadog.organisation
-    assert len(organisation.monitors) == 11
+    assert len(organisation.monitors) == MONITORS
     assert (len(organisation.slos), len(organisation.dashboards)) == (1, 1)
     assert (len(organisation.logs.pipelines), len(organisation.notebooks)) == (1, 1)
-    assert len(organisation.metric_tags) == 14
+    assert len(organisation.metric_tags) == METRICS
     assert (len(organisation.scanner.groups), len(organisation.scanner.rules)) == (1, 5)
     assert len(scenario.datadog.request_log.writes()) == OBJECTS
     assert scenario.condition("Ready")["status"] == "True"
@@ -47,7 +46,7 @@ async def test_every_taggable_object_has_the_uid(scenario):
     tagged = [one.tags for one in organisation.monitors.values()]
     tagged += [slo["tags"] for slo in organisation.slos.values()]
     tagged += [pipeline["tags"] for pipeline in organisation.logs.pipelines.values()]
-    assert len(tagged) == 13
+    assert len(tagged) == MONITORS + 2
     assert all("purpleflea-uid:pfo-uid" in tags for tags in tagged)
     (dashboard,) = organisation.dashboards.values()
     assert "purpleflea-uid:pfo-uid" in dashboard["description"]
@@ -136,12 +135,12 @@ async def test_reports_of_another_service_or_from_two_days_ago_do_not_count():
 async def test_the_objects_of_a_disabled_feature_are_removed(scenario):
     scenario.put(features={"anomalies": True})
     await scenario.reconcile()
-    assert len(scenario.datadog.organisation.monitors) == 13
+    assert len(scenario.datadog.organisation.monitors) == MONITORS + 2
     reset_counts(scenario)
     scenario.put(features={"anomalies": False, "scanner": False, "notebook": False})
     await scenario.reconcile()
     organisation = scenario.datadog.organisation
-    assert len(organisation.monitors) == 11
+    assert len(organisation.monitors) == MONITORS
     assert (organisation.notebooks, organisation.scanner.groups) == ({}, {})
     assert [method for method, _ in calls(scenario)] == ["DELETE"] * 9
     kinds = {item["kind"] for item in scenario.status["objects"]}
@@ -252,7 +251,7 @@ async def test_an_object_without_its_tags_is_matched_by_its_id(scenario):
     reset_counts(scenario)
     await scenario.reconcile()
     assert [method for method, _ in calls(scenario)] == ["PUT"]
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
 
 
 async def test_mode_plan_writes_nothing_and_shows_planned_creates(scenario):
@@ -298,7 +297,7 @@ async def test_a_contradicting_spec_is_reported_in_one_line_and_changes_nothing(
     assert calls(scenario) == []
     condition = scenario.condition("Synced")
     assert (condition["status"], condition["reason"]) == ("False", "SpecInvalid")
-    assert "drawdown: critical (1) must lie above critical_recovery (8)" in condition["message"]
+    assert "drawdown: critical (1) must be above critical_recovery (8)" in condition["message"]
 
 
 async def test_keys_are_never_sent_unencrypted_outside_the_cluster(scenario):
@@ -323,11 +322,11 @@ async def test_retained_objects_are_adopted_through_the_former_uid(scenario):
     await scenario.reconcile()
     scenario.server.delete("PurpleFleaObservability", NS, NAME)
     await scenario.reconcile()
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     scenario.put(uid="second-uid", adoptFrom=["pfo-uid"])
     reset_counts(scenario)
     await scenario.reconcile()
     assert not [path for method, path in calls(scenario) if method == "POST"]
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert "purpleflea-uid:second-uid" in monitor(scenario, "drawdown").tags
     assert scenario.condition("Ready")["status"] == "True"

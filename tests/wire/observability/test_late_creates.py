@@ -3,16 +3,15 @@
 import pytest
 
 from purpleflea_operator.datadog.client.errors import Unreachable
+from support.desired_objects import MONITORS, OBJECTS
 from support.observability_scenario import Killed
-
-OBJECTS = 35
 
 
 def is_whole(scenario):
     """Return True if every object exists exactly once."""
     organisation = scenario.datadog.organisation
     counts = (len(organisation.monitors), len(organisation.dashboards), len(organisation.notebooks))
-    return counts == (11, 1, 1) and scenario.status["inSync"] == OBJECTS
+    return counts == (MONITORS, 1, 1) and scenario.status["inSync"] == OBJECTS
 
 
 class DyingClient:

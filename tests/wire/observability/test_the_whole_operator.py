@@ -5,6 +5,7 @@ import pytest
 from purpleflea_operator.kube import resources
 from support.apiserver.server import ApiServer
 from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
+from support.desired_objects import MONITORS
 from support.observability_scenario import NAME, NS, a_resource, a_secret
 from support.rights import Right, granted, roles
 from support.waiting import wait_for
@@ -42,7 +43,7 @@ def test_a_resource_is_synced_updated_and_removed(server, an_operator, datadog, 
     server.put(a_resource(datadog.url))
     with an_operator(lease_namespace="purpleflea-system", datadog_urls=(datadog.url,)):
         server.wait_until(lambda: is_synced(server))
-        assert len(datadog.organisation.monitors) == 11
+        assert len(datadog.organisation.monitors) == MONITORS
         change = {"spec": {"thresholds": {"drawdown": {"critical": 25}}}}
         server.patch(KIND, NS, NAME, change)
         server.wait_until(lambda: is_synced(server))

@@ -4,10 +4,10 @@ import pytest
 
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.datadog_api import DatadogApi
+from support.desired_objects import METRICS, MONITORS
 from support.observability_scenario import KEY, KIND, NS, a_resource
 
 SECOND = NamespacedName(NS, "second")
-METRICS = 14
 
 
 def put_second(scenario, **spec):
@@ -34,7 +34,7 @@ async def both(scenario):
 
 
 async def test_each_resource_creates_its_objects_and_does_not_change_the_others(scenario, both):
-    assert len(scenario.datadog.organisation.monitors) == 22
+    assert len(scenario.datadog.organisation.monitors) == 2 * MONITORS
     scenario.datadog.request_log.clear()
     for key in (KEY, SECOND):
         await scenario.reconcile(key=key)
@@ -44,7 +44,7 @@ async def test_each_resource_creates_its_objects_and_does_not_change_the_others(
 async def test_metric_configurations_stay_while_the_other_resource_wants_them(scenario, both):
     delete(scenario)
     await scenario.reconcile()
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert len(scenario.datadog.organisation.metric_tags) == METRICS
     assert "another resource wants them" in scenario.events()["Removed"]
     scenario.datadog.request_log.clear()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.desired_objects import MONITORS
 from support.observability_scenario import KIND, NAME, NS
 
 MAX_READS = 12
@@ -46,7 +47,7 @@ async def test_kept_edits_do_not_increase_the_reads_of_a_look(scenario, stripped
 async def test_the_deletion_of_an_unlisted_object_is_detected_in_rotation(scenario, stripped):
     del scenario.datadog.organisation.monitors[int(scenario.record("heartbeat")["id"])]
     assert max(await reads_per_look(scenario, 11)) <= MAX_READS
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert scenario.events()["ObjectsRemade"].endswith(": monitor/heartbeat")
 
 
@@ -69,7 +70,7 @@ async def test_mode_plan_reads_a_manually_deleted_object_only_once(scenario):
     assert max(await reads_per_look(scenario, 2)) <= MAX_READS
     scenario.put(mode="Manage")
     await scenario.reconcile()
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ async def test_an_unreadable_object_is_not_created_again(scenario, unreadable):
     for _ in range(3):
         await reads_per_look(scenario, 1)
         assert write_paths(scenario, "POST") == []
-    assert len(scenario.datadog.organisation.monitors) == 11
+    assert len(scenario.datadog.organisation.monitors) == MONITORS
     scenario.datadog.fail()
     await reads_per_look(scenario, 1)
     assert scenario.record("drawdown")["state"] == "InSync"

@@ -1,237 +1,254 @@
-"""PurpleFleaObservability v1alpha1: spec.thresholds and spec.objective, when monitors fire and recover.
+"""PurpleFleaObservability v1alpha1: spec.thresholds and spec.objective.
 
-The defaults are those of observability.parameters (a test compares them); the order of the levels is checked by the
-API server already, so that a mistake never reaches Datadog.
+This module is the only source of the thresholds: their names, types, bounds, defaults and descriptions. The CRD, the
+Terraform variables and the defaults of the exported JSON are derived from it. The API server checks the sequence of
+the levels, so a mistake is refused before it reaches Datadog. This module does not define queries or messages.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
 
 from purpleflea_contract.settings import SpecModel
+from purpleflea_operator.api.documented import DocumentedModel
 from purpleflea_operator.api.types import rule
 
 Window = Annotated[str, Field(pattern="^[1-9][0-9]{0,2}[mh]$", max_length=4)]
 Level = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
-ABOVE: ConfigDict = {
-    "json_schema_extra": {
-        "x-kubernetes-validations": [
-            rule(
-                "self.critical > self.criticalRecovery && self.criticalRecovery >= self.warning"
-                " && self.warning > self.warningRecovery",
-                "levels must fall: critical > criticalRecovery >= warning > warningRecovery",
-            )
-        ]
-    }
-}
-BELOW: ConfigDict = {
-    "json_schema_extra": {
-        "x-kubernetes-validations": [
-            rule(
-                "self.critical < self.criticalRecovery && self.criticalRecovery <= self.warning"
-                " && self.warning < self.warningRecovery",
-                "levels must rise: critical < criticalRecovery <= warning < warningRecovery",
-            )
-        ]
-    }
-}
+LEVELS = ("critical", "critical_recovery", "warning", "warning_recovery")
+"""Levels of a monitor, in the sequence in which a value passes them when it returns to normal."""
 
 
-class Drawdown(SpecModel):
+def level_comparisons(names: Iterable[str], *, above: bool) -> list[tuple[str, str, str]]:
+    """Return the comparisons (level, sign, next level) that must hold between adjacent levels.
+
+    Only critical_recovery and warning may be equal. `above` is True if the monitor fires above its levels.
+    """
+    sign = ">" if above else "<"
+    equal_allowed = ("critical_recovery", "warning")
+    return [
+        (level, f"{sign}=" if (level, following) == equal_allowed else sign, following)
+        for level, following in pairwise(names)
+    ]
+
+
+class MonitorThresholds(DocumentedModel):
+    """Base of the thresholds of one monitor. A subclass has `critical` and, as needed, the other levels and a window.
+
+    The CEL rule about the sequence of the levels follows from the fields of the subclass and from `fires_above`.
+    """
+
+    fires_above: ClassVar[bool] = True
+    """True if the monitor fires above its levels, False if it fires below them."""
+
+    @classmethod
+    def level_names(cls) -> tuple[str, ...]:
+        """Return the levels that the subclass has, in the sequence of LEVELS."""
+        return tuple(name for name in LEVELS if name in cls.model_fields)
+
+    def levels(self) -> dict[str, float]:
+        """Return the levels by name, in the sequence of LEVELS."""
+        return {name: getattr(self, name) for name in self.level_names()}
+
+    @classmethod
+    def cel_rules(cls) -> list[JsonValue]:
+        """Return the rule that the levels are in sequence, if there is more than one level."""
+        comparisons = [
+            (to_camel(level), sign, to_camel(following))
+            for level, sign, following in level_comparisons(
+                cls.level_names(), above=cls.fires_above
+            )
+        ]
+        if not comparisons:
+            return []
+        expression = " && ".join(
+            f"self.{level} {sign} self.{following}" for level, sign, following in comparisons
+        )
+        chain = comparisons[0][0] + "".join(f" {sign} {level}" for _, sign, level in comparisons)
+        direction = "fall" if cls.fires_above else "rise"
+        return [rule(expression, f"levels must {direction}: {chain}")]
+
+
+class Drawdown(MonitorThresholds):
     """Fall of an agent's equity from its peak, in percent."""
 
     critical: Percent = 15
-    """Percent above which the alert fires (0 to 100)."""
+    """Percent above which the monitor alerts."""
+    # The published message promises a recovery at 8 percent, which needs a recovery level.
     critical_recovery: Percent = 8
-    """Percent below which the alert recovers (0 to 100)."""
+    """Percent below which the alert recovers."""
     warning: Percent = 8
-    """Percent above which it warns (0 to 100)."""
+    """Percent above which the monitor warns."""
     warning_recovery: Percent = 6
-    """Percent below which the warning recovers (0 to 100)."""
+    """Percent below which the warning recovers."""
     window: Window = "5m"
-    """Evaluation window, such as 5m or 1h."""
-
-    model_config = ABOVE
+    """Evaluation window in minutes or hours, such as 5m or 1h."""
 
 
-class Balance(SpecModel):
-    """Balance of the wallet that pays for trades, in units of spec.currency."""
+class Balance(MonitorThresholds):
+    """Balance of the trading wallet, in units of the chosen currency."""
+
+    fires_above = False
 
     critical: Level = 50
-    """Balance below which the alert fires."""
+    """Balance below which the monitor alerts."""
     critical_recovery: Level = 60
     """Balance above which the alert recovers."""
     warning: Level = 200
-    """Balance below which it warns."""
+    """Balance below which the monitor warns."""
     warning_recovery: Level = 220
     """Balance above which the warning recovers."""
     window: Window = "5m"
-    """Evaluation window, such as 5m or 1h."""
-
-    model_config = BELOW
+    """Evaluation window in minutes or hours, such as 5m or 1h."""
 
 
-class ErrorRate(SpecModel):
+class ErrorRate(MonitorThresholds):
     """Share of an agent's API calls that fail, in percent."""
 
     critical: Percent = 5
-    """Percent above which the alert fires (0 to 100)."""
+    """Percent above which the monitor alerts."""
     critical_recovery: Percent = 4
-    """Percent below which the alert recovers (0 to 100)."""
+    """Percent below which the alert recovers."""
     warning: Percent = 2
-    """Percent above which it warns (0 to 100)."""
+    """Percent above which the monitor warns."""
     warning_recovery: Percent = 1
-    """Percent below which the warning recovers (0 to 100)."""
+    """Percent below which the warning recovers."""
     window: Window = "5m"
-    """Evaluation window, such as 5m or 1h."""
-
-    model_config = ABOVE
+    """Evaluation window in minutes or hours, such as 5m or 1h."""
 
 
-class OrderLatency(SpecModel):
+class OrderLatency(MonitorThresholds):
     """95th percentile of an agent's order latency, in milliseconds."""
 
     critical: Level = 1000
-    """Milliseconds above which the alert fires."""
+    """Milliseconds above which the monitor alerts."""
     critical_recovery: Level = 900
     """Milliseconds below which the alert recovers."""
     warning: Level = 500
-    """Milliseconds above which it warns."""
+    """Milliseconds above which the monitor warns."""
     warning_recovery: Level = 450
     """Milliseconds below which the warning recovers."""
     window: Window = "5m"
-    """Evaluation window, such as 5m or 1h."""
-
-    model_config = ABOVE
+    """Evaluation window in minutes or hours, such as 5m or 1h."""
 
 
-class OrderSpan(SpecModel):
+class OrderSpan(MonitorThresholds):
     """95th percentile of the order span in APM over all agents, in seconds."""
 
+    # Trace metrics are in seconds.
     critical: Level = 1
-    """Seconds above which the alert fires."""
+    """Seconds above which the monitor alerts."""
     critical_recovery: Level = 0.9
     """Seconds below which the alert recovers."""
     warning: Level = 0.5
-    """Seconds above which it warns."""
+    """Seconds above which the monitor warns."""
     warning_recovery: Level = 0.45
     """Seconds below which the warning recovers."""
     window: Window = "5m"
-    """Evaluation window, such as 5m or 1h."""
-
-    model_config = ABOVE
+    """Evaluation window in minutes or hours, such as 5m or 1h."""
 
 
-class EscrowFailures(SpecModel):
-    """Failed escrow transactions in an agent's logs. Log monitors take no recovery levels."""
+class EscrowFailures(MonitorThresholds):
+    """Failed escrow transactions of an agent within the window. Log monitors do not support recovery levels."""
 
     critical: Level = 5
-    """Failures within the window above which the alert fires."""
+    """Failures within the window above which the monitor alerts."""
     warning: Level = 2
-    """Failures within the window above which it warns."""
+    """Failures within the window above which the monitor warns."""
     window: Window = "10m"
-    """Evaluation window, such as 10m or 1h."""
-
-    model_config = {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                rule("self.critical > self.warning", "levels must fall: critical > warning")
-            ]
-        }
-    }
+    """Evaluation window in minutes or hours, such as 10m or 1h."""
 
 
-class Heartbeat(SpecModel):
-    """Completed trading intervals of an agent."""
+class Heartbeat(MonitorThresholds):
+    """Completed trading intervals of an agent within the window, which must be longer than the trading interval."""
+
+    fires_above = False
 
     critical: Level = 1
-    """Intervals within the window below which the alert fires."""
+    """Intervals within the window below which the monitor alerts."""
     window: Window = "5m"
-    """Evaluation window, such as 5m or 1h; longer than the agents' trading interval."""
+    """Evaluation window in minutes or hours, such as 5m or 1h. It must be longer than the agents' trading
+    interval."""
     no_data_minutes: Annotated[int, Field(ge=2, le=1440)] = 10
-    """Minutes of silence after which the alert fires as well (2 to 1440)."""
+    """Minutes without data after which the monitor also alerts."""
 
 
-class DroppedTelemetry(SpecModel):
-    """Telemetry packets that an agent could not hand over."""
+class DroppedTelemetry(MonitorThresholds):
+    """Telemetry packets that an agent dropped within the window."""
 
     critical: Level = 100
-    """Packets within the window above which the alert fires."""
+    """Packets within the window above which the monitor alerts."""
     critical_recovery: Level = 50
     """Packets within the window below which the alert recovers."""
     warning: Level = 10
-    """Packets within the window above which it warns."""
+    """Packets within the window above which the monitor warns."""
     warning_recovery: Level = 5
     """Packets within the window below which the warning recovers."""
     window: Window = "10m"
-    """Evaluation window, such as 10m or 1h."""
-
-    model_config = ABOVE
+    """Evaluation window in minutes or hours, such as 10m or 1h."""
 
 
 class Thresholds(SpecModel):
-    """When monitors fire and recover. The defaults are those of the published integration."""
+    """Levels at which the monitors alert, warn and recover. The defaults are those of the published integration."""
 
+    # The class of a field documents the field.
     drawdown: Drawdown = Drawdown()
-    """Fall of an agent's equity from its peak, in percent."""
     balance: Balance = Balance()
-    """Balance of the wallet that pays for trades, in units of spec.currency."""
     error_rate: ErrorRate = ErrorRate()
-    """Share of an agent's API calls that fail, in percent."""
     order_latency: OrderLatency = OrderLatency()
-    """95th percentile of an agent's order latency, in milliseconds."""
     order_span: OrderSpan = OrderSpan()
-    """95th percentile of the order span in APM over all agents, in seconds."""
     escrow_failures: EscrowFailures = EscrowFailures()
-    """Failed escrow transactions in an agent's logs."""
     heartbeat: Heartbeat = Heartbeat()
-    """Completed trading intervals of an agent."""
     dropped_telemetry: DroppedTelemetry = DroppedTelemetry()
-    """Telemetry packets that an agent could not hand over."""
 
 
-class FastBurn(SpecModel):
-    """An error budget that burns so fast that somebody has to be woken."""
+class FastBurn(DocumentedModel):
+    """Burn rate of the error budget at which the paging targets are notified."""
 
+    # 2 percent of a budget of 30 days in one hour.
     rate: Annotated[float, Field(ge=1, le=1000)] = 14.4
-    """How many times as fast as it lasts the budget burns (1 to 1000; at most 100 / (100 - target))."""
+    """Alert if the budget burns more than this many times as fast as the timeframe allows. At most
+    100 / (100 - target)."""
     long_window: Window = "1h"
-    """Long window, over which the rate has to be exceeded."""
+    """Long window over which the rate must be exceeded, in minutes or hours."""
     short_window: Window = "5m"
-    """Short window, over which it has to be exceeded as well."""
+    """Short window over which the rate must also be exceeded, in minutes or hours."""
 
 
-class SlowBurn(SpecModel):
-    """An error budget that burns too fast to last."""
+class SlowBurn(DocumentedModel):
+    """Burn rate of the error budget that can wait for working hours."""
 
+    # 5 percent of a budget of 30 days in six hours.
     rate: Annotated[float, Field(ge=1, le=1000)] = 6
-    """How many times as fast as it lasts the budget burns (1 to 1000; at most 100 / (100 - target))."""
+    """Alert if the budget burns more than this many times as fast as the timeframe allows. At most
+    100 / (100 - target)."""
     long_window: Window = "6h"
-    """Long window, over which the rate has to be exceeded."""
+    """Long window over which the rate must be exceeded, in minutes or hours."""
     short_window: Window = "30m"
-    """Short window, over which it has to be exceeded as well."""
+    """Short window over which the rate must also be exceeded, in minutes or hours."""
 
 
-class Objective(SpecModel):
-    """The service level objective: share of successful API calls of all agents."""
+class Objective(DocumentedModel):
+    """Service level objective: successful API calls of all agents, in percent of all calls over the timeframe."""
 
     target: Annotated[float, Field(ge=50, le=99.999)] = 99
-    """Percent of the calls that have to succeed (50 to 99.999)."""
+    """Percent of the calls that must succeed."""
     warning: Annotated[float, Field(ge=50, le=100)] = 99.5
-    """Percent below which it warns (above target, to 100)."""
+    """Percent below which the objective warns. It must be more than target."""
     timeframe: Literal["7d", "30d", "90d"] = "30d"
-    """Over which time: 7d, 30d or 90d."""
+    """Rolling timeframe of the objective: 7d, 30d or 90d."""
     fast_burn: FastBurn = FastBurn()
-    """An error budget that burns so fast that somebody has to be woken."""
     slow_burn: SlowBurn = SlowBurn()
-    """An error budget that burns too fast to last."""
 
-    model_config = {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                rule("self.warning > self.target", "warning must lie above target")
-            ]
-        }
-    }
+    # The export writes the target as a float, as it is parsed from the resource.
+    model_config = ConfigDict(validate_default=True)
+
+    @classmethod
+    def cel_rules(cls) -> list[JsonValue]:
+        """Return the rule that the objective warns before it fails."""
+        return [rule("self.warning > self.target", "warning must be above target")]

@@ -1,11 +1,11 @@
-"""Anomaly variants of the profit and latency monitors: off unless chosen (Watchdog covers the common case).
+"""Anomaly monitors for profit and order latency. They are optional, because Watchdog covers the common case.
 
-They need weeks of history to be of use, and cost an evaluation per agent.
+An anomaly monitor needs weeks of history, and Datadog evaluates it once per agent.
 """
 
 from purpleflea_contract import metrics, tags
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience
-from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from purpleflea_operator.datadog.definitions.queries import of_metric, series
 
 AGENT = "{{agent_id.name}}"
@@ -13,7 +13,8 @@ BY_AGENT = (tags.AGENT_ID,)
 HISTORY = "4h"
 WINDOW = "last_15m"
 DEVIATIONS = 3
-ALL_POINTS = Rule(critical=1, critical_recovery=0)
+ALL_POINTS = {"critical": 1, "critical_recovery": 0}
+"""Shares of the points in the window: alert if all points are unusual, recover if none is."""
 OPTIONS = {
     "notify_no_data": False,
     "require_full_window": False,
@@ -22,7 +23,7 @@ OPTIONS = {
 
 
 def alerts(parameters: Parameters) -> tuple[Alert, ...]:
-    """Both anomaly monitors."""
+    """Return both anomaly alerts."""
     return (_profit(parameters), _latency(parameters))
 
 
@@ -49,9 +50,10 @@ def _profit(parameters: Parameters) -> Alert:
         key="pnl-anomaly",
         name="unusual loss",
         query=_query(booked, "below"),
-        rule=ALL_POINTS,
+        levels=ALL_POINTS,
         audience=Audience.TRADING,
-        text=f"Agent {AGENT}: booked profit is unusually low for this time.",
+        text=f"Agent {AGENT}: booked profit is unusually low for this time. The market moved, or the strategy is losing"
+        " money.\nCompare the agent with the other agents of its strategy and with the market.",
         options=OPTIONS,
         feature=Feature.ANOMALIES,
     )
@@ -63,9 +65,10 @@ def _latency(parameters: Parameters) -> Alert:
         key="order-latency-anomaly",
         name="unusual order latency",
         query=_query(p95, "above"),
-        rule=ALL_POINTS,
+        levels=ALL_POINTS,
         audience=Audience.TRADING,
-        text=f"Agent {AGENT}: order latency is unusually high for this time.",
+        text=f"Agent {AGENT}: order latency is unusually high for this time. The exchange is slow, or the pod is"
+        " throttled.\nCompare the agent with the other agents, then check its pod and node.",
         options=OPTIONS,
         feature=Feature.ANOMALIES,
     )

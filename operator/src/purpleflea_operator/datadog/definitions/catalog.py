@@ -1,6 +1,6 @@
-"""Everything there is, in the order in which it can be created: what others refer to comes first.
+"""Catalog of all objects, in the sequence in which they can be created.
 
-The controller, the Terraform module and the JSON export all start here.
+An object that others refer to comes first. The controller, the Terraform module and the JSON export use the catalog.
 """
 
 from purpleflea_operator.datadog.definitions import (
@@ -15,7 +15,7 @@ from purpleflea_operator.datadog.definitions import (
 from purpleflea_operator.datadog.definitions.objects import Definition
 from purpleflea_operator.datadog.definitions.parameters import Parameters
 
-FAMILIES = (
+BUILDERS = (
     metric_tags.definitions,
     monitors.definitions,
     slo.definitions,
@@ -27,12 +27,16 @@ FAMILIES = (
 
 
 def everything(parameters: Parameters) -> tuple[Definition, ...]:
-    """All objects, chosen or not. Raises ValueError where the parameters contradict each other."""
-    return tuple(item for family in FAMILIES for item in family(parameters))
+    """Return all objects, also those of disabled features.
+
+    Raises:
+        ValueError: The levels of a monitor contradict each other.
+    """
+    return tuple(item for definitions in BUILDERS for item in definitions(parameters))
 
 
 def wanted(parameters: Parameters) -> tuple[Definition, ...]:
-    """The objects of the chosen features."""
+    """Return the objects that are always created, and those of the enabled features."""
     return tuple(
         item
         for item in everything(parameters)

@@ -1,16 +1,17 @@
-"""The fleet dashboard: profit, risk, latency, wallets, errors and the fleet's health, filtered by template variables.
+"""Fleet dashboard: profit, risk, latency, wallets, errors and health of the fleet, filtered by template variables.
 
-Every query takes every template variable whose tag its data carries: a filter on a tag that a metric has not would
-only empty the widget.
+Each query is filtered by the template variables whose tags its data has, because a filter on a missing tag would empty
+the widget. The format of the widgets is in widgets.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
 from purpleflea_contract import events, facets, metrics, spans, tags
 from purpleflea_contract.metrics import Metric
 from purpleflea_operator.datadog.definitions.objects import Body, Definition, ObjectKind
-from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.queries import (
     Source,
     Where,
@@ -20,46 +21,54 @@ from purpleflea_operator.datadog.definitions.queries import (
 )
 from purpleflea_operator.datadog.definitions.widgets import (
     GRID_COLUMNS,
-    Level,
-    Place,
+    ConditionalFormat,
+    Layout,
     distribution,
     heat_map,
     log_stream,
     metric_query,
-    placed,
     query_value,
     timeseries,
     toplist,
+    with_layout,
 )
 
 VARIABLES = ("env", "service", tags.AGENT_ID.name, tags.STRATEGY.name, tags.MARKET.name)
 LOG_VARIABLES = VARIABLES[:-1]
-"""Of a log line, the market is an attribute in upper case, not a tag."""
+"""The market is not a tag of log lines: it is an attribute in upper case."""
 BY_AGENT = (tags.AGENT_ID,)
-HALVES = ({tags.REALIZED: "true"}, {tags.REALIZED: "false"})
+REALIZED_AND_OPEN = ({tags.REALIZED: "true"}, {tags.REALIZED: "false"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Widgets side by side, sharing the width."""
+    """Widgets side by side, which share the width equally."""
 
     height: int
     widgets: tuple[Body, ...]
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """The dashboard."""
+    """Return the dashboard."""
     body = {
         "title": "Purple Flea agent fleet",
         "description": "Money, risk and health of the trading agents.",
         "layout_type": "ordered",
         "reflow_type": "fixed",
         "template_variables": [_variable(name, parameters) for name in VARIABLES],
-        "widgets": _arranged(
+        "widgets": _laid_out(
             (
-                Row(2, (_profit(), _drawdown(parameters), _success(parameters), _alive())),
+                Row(
+                    2,
+                    (
+                        _profit(),
+                        _drawdown(parameters),
+                        _success(parameters),
+                        _agents_with_heartbeat(),
+                    ),
+                ),
                 Row(4, (_profit_by_market(), _profit_by_strategy())),
-                Row(4, (_latency_spread(), _latency_over_time(), _latency_in_apm())),
+                Row(4, (_latency_distribution(), _latency_over_time(), _latency_in_apm())),
                 Row(4, (_balances(parameters), _positions())),
                 Row(4, (_errors_by_endpoint(), _errors_by_agent())),
                 Row(4, (_refusals(), _escrows(), _dropped())),
@@ -75,10 +84,10 @@ def _variable(name: str, parameters: Parameters) -> Body:
     return {"name": name, "prefix": name, "defaults": [chosen], "available_values": []}
 
 
-def _arranged(rows: tuple[Row, ...]) -> list[Body]:
+def _laid_out(rows: tuple[Row, ...]) -> list[Body]:
     tops = accumulate((row.height for row in rows), initial=0)
     return [
-        placed(widget, Place(x=column * width, y=top, width=width, height=row.height))
+        with_layout(widget, Layout(x=column * width, y=top, width=width, height=row.height))
         for row, top in zip(rows, tops, strict=False)
         for width in [GRID_COLUMNS // len(row.widgets)]
         for column, widget in enumerate(row.widgets)
@@ -99,66 +108,72 @@ def _series(
     return series(source, aggregator, _scope(source), where=where, by=by)
 
 
-def _both_halves(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> list[Body]:
+def _realized_and_open(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> list[Body]:
     names = ("realized", "open")
     return [
-        metric_query(name, _series(metrics.PNL, "sum", half, by), aggregator)
-        for name, half in zip(names, HALVES, strict=True)
+        metric_query(name, _series(metrics.PNL, "sum", where, by), aggregator)
+        for name, where in zip(names, REALIZED_AND_OPEN, strict=True)
     ]
 
 
-def _failed_and_made(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> list[Body]:
+def _failed_and_total(by: tuple[tags.Tag, ...] = (), aggregator: str = "") -> list[Body]:
     failed = _series(metrics.API_REQUESTS, "sum", {tags.SUCCESS: "false"}, by)
-    made = _series(metrics.API_REQUESTS, "sum", None, by)
-    return [metric_query("failed", failed, aggregator), metric_query("made", made, aggregator)]
+    total = _series(metrics.API_REQUESTS, "sum", None, by)
+    return [metric_query("failed", failed, aggregator), metric_query("made", total, aggregator)]
 
 
-def _levels(rule: Rule, *, above: bool = True) -> tuple[Level, ...]:
-    comparator = ">" if above else "<"
-    levels = [Level(comparator=comparator, value=rule.critical, palette="white_on_red")]
-    if rule.warning is not None:
-        levels.append(Level(comparator=comparator, value=rule.warning, palette="white_on_yellow"))
-    return tuple(levels)
+def conditional_formats(levels: Mapping[str, float]) -> tuple[ConditionalFormat, ...]:
+    """Return the colors of a widget whose monitor fires above `levels`."""
+    palettes = {"critical": "white_on_red", "warning": "white_on_yellow"}
+    return tuple(
+        ConditionalFormat(comparator=">", value=levels[name], palette=palette)
+        for name, palette in palettes.items()
+        if name in levels
+    )
 
 
 def _profit() -> Body:
-    levels = (
-        Level(comparator="<", value=0, palette="white_on_red"),
-        Level(comparator=">=", value=0, palette="white_on_green"),
+    formats = (
+        ConditionalFormat(comparator="<", value=0, palette="white_on_red"),
+        ConditionalFormat(comparator=">=", value=0, palette="white_on_green"),
     )
-    queries = _both_halves(aggregator="last")
-    return query_value("Fleet P&L (USD)", queries, "realized + open", unit="USD", levels=levels)
+    queries = _realized_and_open(aggregator="last")
+    return query_value("Fleet P&L (USD)", queries, "realized + open", unit="USD", formats=formats)
 
 
 def _drawdown(parameters: Parameters) -> Body:
     queries = [metric_query("drawdown", _series(metrics.DRAWDOWN, "max"), "max")]
-    levels = _levels(parameters.drawdown)
-    return query_value("Max drawdown", queries, "drawdown", unit="%", levels=levels)
+    formats = conditional_formats(parameters.thresholds.drawdown.levels())
+    return query_value("Max drawdown", queries, "drawdown", unit="%", formats=formats)
 
 
 def _success(parameters: Parameters) -> Body:
-    levels = (Level(comparator="<", value=parameters.objective.target, palette="white_on_red"),)
+    formats = (
+        ConditionalFormat(
+            comparator="<", value=parameters.objective.target, palette="white_on_red"
+        ),
+    )
     formula = "100 - failed / made * 100"
-    queries = _failed_and_made(aggregator="sum")
-    return query_value("API calls that succeed", queries, formula, unit="%", levels=levels)
+    queries = _failed_and_total(aggregator="sum")
+    return query_value("API calls that succeed", queries, formula, unit="%", formats=formats)
 
 
-def _alive() -> Body:
+def _agents_with_heartbeat() -> Body:
     beats = _series(metrics.HEARTBEAT, "sum", by=BY_AGENT)
     queries = [metric_query("beats", beats, "sum")]
-    return query_value("Agents heard", queries, "count_nonzero(beats)", unit="agents")
+    return query_value("Agents with a heartbeat", queries, "count_nonzero(beats)", unit="agents")
 
 
 def _profit_by_market() -> Body:
-    return timeseries("P&L by market", _both_halves((tags.MARKET,)), "realized + open")
+    return timeseries("P&L by market", _realized_and_open((tags.MARKET,)), "realized + open")
 
 
 def _profit_by_strategy() -> Body:
-    queries = _both_halves((tags.STRATEGY,), "last")
+    queries = _realized_and_open((tags.STRATEGY,), "last")
     return toplist("P&L by strategy", queries, "realized + open")
 
 
-def _latency_spread() -> Body:
+def _latency_distribution() -> Body:
     return distribution("Order latency distribution", _series(metrics.ORDER_LATENCY, "histogram"))
 
 
@@ -180,17 +195,17 @@ def _balances(parameters: Parameters) -> Body:
 
 
 def _positions() -> Body:
-    held = _series(metrics.OPEN_POSITIONS, "sum", by=(tags.MARKET,))
-    return timeseries("Open positions", [metric_query("held", held)], "held", display="bars")
+    positions = _series(metrics.OPEN_POSITIONS, "sum", by=(tags.MARKET,))
+    return timeseries("Open positions", [metric_query("held", positions)], "held", display="bars")
 
 
 def _errors_by_endpoint() -> Body:
-    queries = _failed_and_made((tags.ENDPOINT,), "sum")
+    queries = _failed_and_total((tags.ENDPOINT,), "sum")
     return toplist("Error rate by endpoint (%)", queries, "failed / made * 100")
 
 
 def _errors_by_agent() -> Body:
-    return timeseries("Error rate by agent (%)", _failed_and_made(BY_AGENT), "failed / made * 100")
+    return timeseries("Error rate by agent (%)", _failed_and_total(BY_AGENT), "failed / made * 100")
 
 
 def _refusals() -> Body:
@@ -200,8 +215,8 @@ def _refusals() -> Body:
 
 
 def _escrows() -> Body:
-    reached = _series(metrics.ESCROW_TRANSACTIONS, "sum", by=(tags.STATUS,))
-    queries = [metric_query("reached", reached)]
+    transactions = _series(metrics.ESCROW_TRANSACTIONS, "sum", by=(tags.STATUS,))
+    queries = [metric_query("reached", transactions)]
     return timeseries("Escrow transactions", queries, "reached", display="bars")
 
 

@@ -1,7 +1,7 @@
-"""HCL as `terraform fmt` writes it: attributes, nested blocks, values, aligned equals signs.
+"""Writer of HCL in the format of `terraform fmt`: attributes, nested blocks, values, aligned equals signs.
 
-Expressions travel inside ordinary values: `Expression` for numbers, `expression()` for texts, so that the same
-definitions give both JSON and Terraform. It knows no resource of any provider.
+Expressions are contained in ordinary values (`Expression` in numbers, `expression()` in texts), so the same definitions
+produce both JSON and Terraform. This module does not define resources of a provider.
 """
 
 import re
@@ -17,12 +17,12 @@ LINE = 100
 
 
 def expression(text: str) -> str:
-    """A piece of text that stands for the value of an HCL expression."""
+    """Return a text that the writer replaces by the HCL expression."""
     return f"{_OPEN}{text}{_CLOSE}"
 
 
 class Expression(float):
-    """A number that is written as an HCL expression; it keeps its default value for comparisons."""
+    """Number that is written as an HCL expression. For comparisons it has its default value."""
 
     text: str
 
@@ -37,14 +37,14 @@ class Expression(float):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """An expression that is a whole value."""
+    """Expression that is a whole value."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of one value."""
+    """Call of a function with one value."""
 
     function: str
     argument: Any
@@ -52,14 +52,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block: its type with labels, and a body of attributes (pairs) and blocks; None is a blank line."""
+    """Block with its type and labels. The body has attributes (pairs) and blocks; None is a blank line."""
 
     header: str
     body: tuple[Any, ...]
 
 
 def rendered(blocks: Iterable[Block]) -> str:
-    """A whole file."""
+    """Return the text of a file with these blocks."""
     return "\n".join("\n".join(_block(block)) + "\n" for block in blocks)
 
 
@@ -74,7 +74,7 @@ def _body(items: Iterable[Any]) -> list[str]:
         if isinstance(item, tuple):
             name, value = item
             text = _value(value)
-            # Only what fits on its line takes part in the alignment (a heredoc's first line does).
+            # Only values on one line, and the first line of a heredoc, are aligned.
             if len(text) == 1 or text[0].startswith("<<"):
                 chain.append((name, text))
                 if len(text) == 1:
@@ -158,7 +158,7 @@ def _text(value: str) -> list[str]:
 
 def _interpolated(text: str) -> str:
     literal = text.replace("${", "$${").replace("%{", "%%{")
-    return _EXPRESSION.sub(lambda found: "${" + found[1].replace('\\"', '"') + "}", literal)
+    return _EXPRESSION.sub(lambda match: "${" + match[1].replace('\\"', '"') + "}", literal)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""The log pipeline, and the optional log index with its place in the order.
+"""Log pipeline, and the optional log index with its position before the other indexes.
 
-JSON lines are parsed before pipelines, and timestamp, message and dd.trace_id are read by their default names: what is
-left to a pipeline is the level, whose line it is, and the field name of agents written after the published page.
+Datadog parses JSON lines before pipelines run, and reads timestamp, message and dd.trace_id by their default names.
+Therefore the pipeline sets only the level, the tag agent_id, and the event type of agents that use the published field.
 """
 
 from purpleflea_contract import facets, tags
@@ -9,12 +9,12 @@ from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKi
 from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 
 PUBLISHED_EVENT_FIELD = "event"
-"""The published logger calls the event's field so; our agents write it under its final name."""
+"""Name of the event type in the published logger. The agents of this project write the final name."""
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """Pipeline, index, order of indexes."""
-    return (_pipeline(parameters), _index(parameters), _order(parameters))
+    """Return the pipeline, the index, and the sequence of the indexes."""
+    return (_pipeline(parameters), _index(parameters), _index_sequence(parameters))
 
 
 def _pipeline(parameters: Parameters) -> Definition:
@@ -24,14 +24,15 @@ def _pipeline(parameters: Parameters) -> Definition:
         "filter": {"query": f"service:{parameters.service}"},
         "processors": [
             {
-                # Without it a business field called status would become the level.
+                # Without this processor, a business field with the name status would become the level.
                 "type": "status-remapper",
                 "name": "Level of the line",
                 "is_enabled": True,
                 "sources": ["level"],
             },
             {
-                # The pods of a StatefulSet share their annotations, so no tag says it; monitors group by it.
+                # The pods of a StatefulSet share their annotations, so the tags of a pod do not include agent_id.
+                # The log monitor groups by it.
                 "type": "attribute-remapper",
                 "name": "Agent of the line, as a tag",
                 "is_enabled": True,
@@ -70,9 +71,8 @@ def _index(parameters: Parameters) -> Definition:
     return Definition(kind=ObjectKind.LOG_INDEX, key="agents", body=body, feature=Feature.LOG_INDEX)
 
 
-def _order(parameters: Parameters) -> Definition:
-    index = parameters.log_index
-    body = {"index_names": [index.name, *index.others]}
+def _index_sequence(parameters: Parameters) -> Definition:
+    body = {"index_names": [parameters.log_index.name, *parameters.other_indexes]}
     return Definition(
         kind=ObjectKind.LOG_INDEX_ORDER, key="organisation", body=body, feature=Feature.LOG_INDEX
     )

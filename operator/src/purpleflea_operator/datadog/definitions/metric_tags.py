@@ -1,7 +1,7 @@
-"""Configuration of the metrics: which tags can be queried (Metrics without Limits), percentiles on distributions.
+"""Metric configuration: the tags that can be queried (Metrics without Limits), and percentiles of distributions.
 
-Tags that are not listed (host, pod, container) stop multiplying the custom metrics that are paid for. Datadog accepts
-it only for a metric that has reported already.
+Tags that are not listed (host, pod, container) do not multiply the billed custom metrics. Datadog accepts a
+configuration only if the metric has already reported.
 """
 
 from purpleflea_contract import tags
@@ -18,7 +18,7 @@ STORED_TYPES = {
 
 
 def definitions(_: Parameters) -> tuple[Definition, ...]:
-    """One configuration per metric of the contract."""
+    """Return one configuration per metric of the contract."""
     return tuple(_configuration(metric) for metric in METRICS)
 
 

@@ -1,20 +1,24 @@
-"""The shape that all monitors share: (what to watch, when, whom to tell) -> the body for the API.
+"""Builder of monitors: an alert with query, levels and texts -> the request body for the API.
 
-It checks that thresholds lie in the order in which a monitor passes them. Which monitors there are: see monitors.
+The builder checks the sequence of the levels. It does not define which monitors exist; see monitors.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import pairwise
+from operator import ge, gt, le, lt
 from typing import Any
 
+from purpleflea_operator.api.thresholds import level_comparisons
 from purpleflea_operator.datadog.definitions.notification_targets import Target, handles
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
-from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
+
+COMPARISONS = {">": gt, ">=": ge, "<": lt, "<=": le}
 
 
 class Audience(StrEnum):
-    """Fields of Notifications."""
+    """Recipients of a monitor: fields of Notifications."""
 
     PAGING = "paging"
     TRADING = "trading"
@@ -23,14 +27,18 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One monitor. `text` says what happened and what it means; `no_data` the same of silence."""
+    """One monitor.
+
+    `text` is the message of an alert and of a warning: the symptom, the likely cause and the remedy. `no_data` is the
+    message if data is missing. `levels` has the sequence of LEVELS; `above` is False if the monitor fires below them.
+    """
 
     key: str
     name: str
     query: str
     text: str
     audience: Audience
-    rule: Rule | None = None
+    levels: Mapping[str, float] = field(default_factory=dict)
     above: bool = True
     type: str = "query alert"
     priority: int = 3
@@ -42,11 +50,15 @@ class Alert:
 
 
 def monitor(alert: Alert, parameters: Parameters) -> Definition:
-    """The monitor as Datadog's API takes it. Raises ValueError where thresholds contradict each other."""
+    """Return the definition of the monitor.
+
+    Raises:
+        ValueError: The levels contradict each other.
+    """
     options: dict[str, Any] = {"include_tags": True, "notify_audit": False}
-    if alert.rule is not None:
-        check_order(alert.key, alert.rule, above=alert.above)
-        options |= {"thresholds": thresholds(alert.rule)}
+    if alert.levels:
+        check_levels(alert.key, alert.levels, above=alert.above)
+        options |= {"thresholds": dict(alert.levels)}
     return Definition(
         kind=ObjectKind.MONITOR,
         key=alert.key,
@@ -64,41 +76,34 @@ def monitor(alert: Alert, parameters: Parameters) -> Definition:
     )
 
 
-def thresholds(rule: Rule) -> dict[str, float]:
-    """Those thresholds of the rule that are set."""
-    levels = {
-        "critical": rule.critical,
-        "critical_recovery": rule.critical_recovery,
-        "warning": rule.warning,
-        "warning_recovery": rule.warning_recovery,
-    }
-    return {name: value for name, value in levels.items() if value is not None}
+def check_levels(key: str, levels: Mapping[str, float], *, above: bool) -> None:
+    """Check that critical, its recovery, warning and its recovery follow each other.
 
-
-def check_order(key: str, rule: Rule, *, above: bool) -> None:
-    """Raise ValueError unless critical, its recovery, warning and its recovery follow one another."""
-    levels = tuple(thresholds(rule).items())
-    for (name, level), (lower_name, lower) in pairwise(levels):
-        strict = not (name == "critical_recovery" and lower_name == "warning")
-        if (level < lower if above else level > lower) or (strict and level == lower):
-            side = "above" if above else "below"
-            raise ValueError(f"{key}: {name} ({level:g}) must lie {side} {lower_name} ({lower:g})")
+    Raises:
+        ValueError: Two adjacent levels are in the wrong sequence; the message names both.
+    """
+    side = "above" if above else "below"
+    for name, sign, following in level_comparisons(levels, above=above):
+        if not COMPARISONS[sign](levels[name], levels[following]):
+            raise ValueError(
+                f"{key}: {name} ({levels[name]:g}) must be {side} {following} ({levels[following]:g})"
+            )
 
 
 def message(alert: Alert, parameters: Parameters) -> str:
-    """The notification: what happened, where to read on, and who is told in which state."""
-    notifications = parameters.notifications
-    told = getattr(notifications, alert.audience)
-    warned = notifications.trading if alert.audience is Audience.PAGING else told
-    parts = [_part("is_alert", alert.text, told)]
-    if alert.rule is not None and alert.rule.warning is not None:
+    """Return the message: the text and the recipients of each state, and the link to the runbook."""
+    alerted: tuple[Target, ...] = getattr(parameters.notifications, alert.audience)
+    paging = alert.audience is Audience.PAGING
+    warned = parameters.notifications.trading if paging else alerted
+    parts = [_part("is_alert", alert.text, alerted)]
+    if "warning" in alert.levels:
         parts.append(_part("is_warning", alert.text, warned))
     if alert.no_data:
-        parts.append(_part("is_no_data", alert.no_data, told))
-    parts.append(_part("is_recovery", alert.recovery, told))
+        parts.append(_part("is_no_data", alert.no_data, alerted))
+    parts.append(_part("is_recovery", alert.recovery, alerted))
     return "\n".join([*parts, f"Runbook: {parameters.runbooks_url}/{alert.key}.md"])
 
 
-def _part(state: str, text: str, told: tuple[Target, ...]) -> str:
-    lines = [f"{{{{#{state}}}}}", text, handles(told), f"{{{{/{state}}}}}"]
+def _part(state: str, text: str, recipients: tuple[Target, ...]) -> str:
+    lines = [f"{{{{#{state}}}}}", text, handles(recipients), f"{{{{/{state}}}}}"]
     return "\n".join(line for line in lines if line)

@@ -1,13 +1,17 @@
-"""The monitors: one per danger, each a multi-alert by agent, never one per agent.
+"""Monitors: one per risk, each a multi-alert by agent.
 
-Their number does not depend on the number of agents. Anomaly variants are off unless chosen.
+The number of monitors does not depend on the number of agents. A new monitor needs a function here and its entry in
+`definitions`, a class and a field in `api.thresholds` if it has thresholds, and a runbook with its key as the name.
+Anomaly monitors are optional; see anomalies.
 """
+
+from typing import ClassVar, Protocol
 
 from purpleflea_contract import events, facets, metrics, spans, tags
 from purpleflea_operator.datadog.definitions import anomalies
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience, monitor
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind, Reference
-from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.queries import number, of_metric, of_span, series
 
 AGENT = "{{agent_id.name}}"
@@ -22,8 +26,24 @@ ERROR_RATE = Reference(kind=ObjectKind.MONITOR, key="api-error-rate")
 ORDER_LATENCY = Reference(kind=ObjectKind.MONITOR, key="order-latency-p95")
 
 
+class WindowedThresholds(Protocol):
+    """Thresholds that are compared with a metric over a window."""
+
+    fires_above: ClassVar[bool]
+
+    @property
+    def critical(self) -> float:
+        """Level at which the monitor alerts."""
+        ...
+
+    @property
+    def window(self) -> str:
+        """Evaluation window, such as 5m."""
+        ...
+
+
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """All monitors, those that others refer to first."""
+    """Return all monitors. Monitors that others refer to come first."""
     alerts = (
         drawdown(parameters),
         wallet_balance(parameters),
@@ -40,28 +60,33 @@ def definitions(parameters: Parameters) -> tuple[Definition, ...]:
 
 
 def scope(parameters: Parameters) -> tuple[str, str]:
-    """Filters of every monitor's query."""
+    """Return the filters of the query of every monitor."""
     return (f"env:{parameters.env}", f"service:{parameters.service}")
 
 
-def condition(aggregation: str, rule: Rule, expression: str, comparator: str) -> str:
-    """A metric monitor's query."""
-    return f"{aggregation}(last_{rule.window}):{expression} {comparator} {number(rule.critical)}"
+def condition(aggregation: str, expression: str, thresholds: WindowedThresholds) -> str:
+    """Return the query of a metric monitor."""
+    comparator = ">" if thresholds.fires_above else "<"
+    critical = number(thresholds.critical)
+    return f"{aggregation}(last_{thresholds.window}):{expression} {comparator} {critical}"
 
 
 def drawdown(parameters: Parameters) -> Alert:
-    """Fall of the equity from its peak."""
-    rule = parameters.drawdown
+    """Return the alert on a fall of the equity from its peak."""
+    thresholds = parameters.thresholds.drawdown
     worst = series(of_metric(metrics.DRAWDOWN), "max", scope(parameters), by=BY_AGENT)
+    recovery = number(thresholds.critical_recovery)
     return Alert(
         key="drawdown",
         name="high drawdown",
-        query=condition("max", rule, worst, ">"),
-        rule=rule,
+        query=condition("max", worst, thresholds),
+        levels=thresholds.levels(),
         priority=1,
         audience=Audience.PAGING,
-        text=f"Agent {AGENT}: drawdown is {{{{value}}}} %. Review its open positions now.",
-        recovery=f"Agent {AGENT}: drawdown is below {number(rule.critical_recovery or rule.critical)} % again.",
+        text=f"Agent {AGENT}: the equity is {{{{value}}}} % below its peak. The strategy is losing money, or money was"
+        " withdrawn from the account.\n"
+        "Review the open positions now, and halt the agent if the loss is real.",
+        recovery=f"Agent {AGENT}: the drawdown is below {recovery} % again.",
         options={
             **METRIC_OPTIONS,
             "evaluation_delay": 60,
@@ -71,8 +96,8 @@ def drawdown(parameters: Parameters) -> Alert:
 
 
 def wallet_balance(parameters: Parameters) -> Alert:
-    """Balance that pays for trades."""
-    rule = parameters.balance
+    """Return the alert on the balance that pays for trades."""
+    thresholds = parameters.thresholds.balance
     least = series(
         of_metric(metrics.WALLET_BALANCE),
         "min",
@@ -83,130 +108,161 @@ def wallet_balance(parameters: Parameters) -> Alert:
     return Alert(
         key="wallet-balance",
         name="wallet balance low",
-        query=condition("min", rule, least, "<"),
-        rule=rule,
-        above=False,
+        query=condition("min", least, thresholds),
+        levels=thresholds.levels(),
+        above=thresholds.fires_above,
         priority=2,
         audience=Audience.TRADING,
-        text=f"Agent {AGENT}: balance is ${{{{value}}}}. It cannot fund new positions.\n"
+        text=f"Agent {AGENT}: the wallet balance is ${{{{value}}}}, which is too low to fund new positions. The agent"
+        " spent the money, or its claim from the faucet was refused.\n"
         "Top up at https://wallet.purpleflea.com or claim at https://faucet.purpleflea.com.",
-        recovery=f"Agent {AGENT}: balance is ${{{{value}}}} again.",
+        recovery=f"Agent {AGENT}: the wallet balance is ${{{{value}}}} again.",
         options=METRIC_OPTIONS,
     )
 
 
 def api_error_rate(parameters: Parameters) -> Alert:
-    """Share of failed API calls. Counts are divided as counts: ratios of rates would be summed per bucket."""
+    """Return the alert on the share of failed API calls.
+
+    Counts are divided as counts, because Datadog would sum ratios of rates per bucket.
+    """
     calls = of_metric(metrics.API_REQUESTS)
     failed = series(calls, "sum", scope(parameters), where={tags.SUCCESS: "false"}, by=BY_AGENT)
-    made = series(calls, "sum", scope(parameters), by=BY_AGENT)
-    rule = parameters.error_rate
+    total = series(calls, "sum", scope(parameters), by=BY_AGENT)
+    thresholds = parameters.thresholds.error_rate
     return Alert(
         key=ERROR_RATE.key,
         name="API error rate high",
-        query=condition("sum", rule, f"{failed} / {made} * 100", ">"),
-        rule=rule,
+        query=condition("sum", f"{failed} / {total} * 100", thresholds),
+        levels=thresholds.levels(),
         audience=Audience.INFRASTRUCTURE,
-        text=f"Agent {AGENT}: {{{{value}}}} % of its API calls fail.\n"
-        "Check the Purple Flea API and the way to it.",
+        text=f"Agent {AGENT}: {{{{value}}}} % of the API calls fail. The Purple Flea API is failing, the API key is"
+        " invalid, or the network path is broken.\n"
+        "Check the status codes of the calls, then the API, the key and the network.",
         options=METRIC_OPTIONS,
     )
 
 
 def order_latency(parameters: Parameters) -> Alert:
-    """Order latency of each agent; the distribution needs its percentiles switched on (metric configuration)."""
-    rule = parameters.order_latency
+    """Return the alert on the order latency of each agent.
+
+    The distribution needs its percentiles enabled; see metric_tags.
+    """
+    thresholds = parameters.thresholds.order_latency
     p95 = series(of_metric(metrics.ORDER_LATENCY), "p95", scope(parameters), by=BY_AGENT)
     return Alert(
         key=ORDER_LATENCY.key,
         name="order latency p95 high",
-        query=condition("percentile", rule, p95, ">"),
-        rule=rule,
+        query=condition("percentile", p95, thresholds),
+        levels=thresholds.levels(),
         audience=Audience.TRADING,
-        text=f"Agent {AGENT}: p95 of its order latency is {{{{value}}}} ms.",
+        text=f"Agent {AGENT}: p95 of the order latency is {{{{value}}}} ms. The exchange is slow, or the pod is"
+        " throttled.\n"
+        "Compare with the other agents. If only this agent is slow, check its pod and node.",
         options=METRIC_OPTIONS,
     )
 
 
 def order_span(parameters: Parameters) -> Alert:
-    """The same on APM, over the whole fleet: trace metrics carry no agent_id, and a slow exchange is one problem."""
-    rule = parameters.order_span
+    """Return the alert on order execution in APM over the whole fleet.
+
+    Trace metrics have no agent_id, and a slow exchange is one problem and not one per agent.
+    """
+    thresholds = parameters.thresholds.order_span
     p95 = series(of_span(spans.ORDER_EXECUTE), "p95", scope(parameters))
     return Alert(
         key="order-span-p95",
         name="order execution slow in APM",
-        query=condition("percentile", rule, p95, ">"),
-        rule=rule,
+        query=condition("percentile", p95, thresholds),
+        levels=thresholds.levels(),
         audience=Audience.TRADING,
-        text="p95 of order execution over all agents is {{value}} s: the exchange is degraded.",
+        text="p95 of order execution over all agents is {{value}} s. The exchange, or the network path to it, is"
+        " slow.\n"
+        "Open a slow trace to see which of them is slow, and consider halting the agents.",
         options=METRIC_OPTIONS,
     )
 
 
 def escrow_failures(parameters: Parameters) -> Alert:
-    """Failed escrows in the logs. Datadog lets only an unscoped application key write log monitors."""
-    rule = parameters.escrow_failures
+    """Return the alert on failed escrows in the logs.
+
+    Datadog accepts log monitors only from an application key without scopes.
+    """
+    thresholds = parameters.thresholds.escrow_failures
     search = (
         f"service:{parameters.service} env:{parameters.env}"
         f" @{facets.EVENT_TYPE.path}:{events.ESCROW_TRANSACTION.name}"
         f" @{facets.ESCROW_STATUS.path}:failed"
     )
-    count = f'.rollup("count").by("{tags.AGENT_ID.name}").last("{rule.window}")'
+    count = f'.rollup("count").by("{tags.AGENT_ID.name}").last("{thresholds.window}")'
     return Alert(
         key="escrow-failures",
         name="escrow failures",
         type="log alert",
-        query=f'logs("{search}").index("*"){count} > {number(rule.critical)}',
-        rule=rule,
+        query=f'logs("{search}").index("*"){count} > {number(thresholds.critical)}',
+        levels=thresholds.levels(),
         priority=2,
         audience=Audience.TRADING,
-        text=f"Agent {AGENT}: {{{{value}}}} escrow transactions failed in {rule.window}.\n"
-        "Check https://escrow.purpleflea.com.",
+        text=f"Agent {AGENT}: {{{{value}}}} escrow transactions failed in {thresholds.window}. The escrow service is"
+        " down, the wallet has too little money, or a counterparty rejects.\n"
+        "Check https://escrow.purpleflea.com and the balance of the wallet.",
         options={"on_missing_data": "default", "enable_logs_sample": True},
     )
 
 
 def heartbeat(parameters: Parameters) -> Alert:
-    """An agent that completes no trading interval, or is not heard at all (a count without points is no data)."""
-    rule = parameters.heartbeat
+    """Return the alert on an agent that completes no trading interval.
+
+    A count without points is missing data, so the monitor also alerts if data is missing.
+    """
+    thresholds = parameters.thresholds.heartbeat
     beats = series(of_metric(metrics.HEARTBEAT), "sum", scope(parameters), by=BY_AGENT)
-    gone = f"Agent {AGENT} is not heard: it is dead, hangs, or its node agent does not hear it."
+    text = (
+        f"No heartbeat from agent {AGENT}. The agent has crashed or is stuck, or its node agent does not receive its"
+        " metrics.\n"
+        "Check the pod of the agent, then the Datadog node agent on its node."
+    )
     return Alert(
         key="heartbeat",
         name="no heartbeat",
-        query=condition("sum", rule, beats, "<"),
-        rule=rule,
-        above=False,
+        query=condition("sum", beats, thresholds),
+        levels=thresholds.levels(),
+        above=thresholds.fires_above,
         priority=1,
         audience=Audience.PAGING,
-        text=gone,
-        no_data=gone,
-        recovery=f"Agent {AGENT} is heard again.",
+        text=text,
+        no_data=text,
+        recovery=f"Agent {AGENT} sends heartbeats again.",
         options={
             **METRIC_OPTIONS,
             "notify_no_data": True,
-            "no_data_timeframe": rule.no_data_minutes,
+            "no_data_timeframe": thresholds.no_data_minutes,
         },
     )
 
 
 def dropped_telemetry(parameters: Parameters) -> Alert:
-    """Telemetry that an agent could not hand over: until it is back, the other monitors see less than there is."""
-    rule = parameters.dropped_telemetry
+    """Return the alert on telemetry that an agent dropped.
+
+    Until the telemetry is complete again, the other monitors evaluate incomplete data.
+    """
+    thresholds = parameters.thresholds.dropped_telemetry
     dropped = series(of_metric(metrics.TELEMETRY_DROPPED), "sum", scope(parameters), by=BY_AGENT)
     return Alert(
         key="dropped-telemetry",
         name="telemetry dropped",
-        query=condition("sum", rule, dropped, ">"),
-        rule=rule,
+        query=condition("sum", dropped, thresholds),
+        levels=thresholds.levels(),
         audience=Audience.INFRASTRUCTURE,
-        text=f"Agent {AGENT} dropped {{{{value}}}} telemetry packets in {rule.window}.",
+        text=f"Agent {AGENT} dropped {{{{value}}}} telemetry packets in {thresholds.window}, because its node agent did"
+        " not accept them. Until this ends, the other monitors see incomplete data.\n"
+        "Check the Datadog node agent on the node of the agent.",
         options=METRIC_OPTIONS,
     )
 
 
 def degraded() -> Alert:
-    """Many errors and slow orders at once: critical only when both are."""
+    """Return the composite alert on API errors and slow orders. It is critical only if both monitors are."""
     return Alert(
         key="degraded",
         name="degraded",
@@ -215,5 +271,7 @@ def degraded() -> Alert:
         references=(ERROR_RATE, ORDER_LATENCY),
         priority=1,
         audience=Audience.PAGING,
-        text=f"Agent {AGENT} fails and is slow at once: consider halting it.",
+        text=f"Agent {AGENT}: API calls fail and orders are slow at the same time. The exchange, or the network path to"
+        " it, is degraded.\n"
+        "Consider halting the agent until both monitors recover.",
     )

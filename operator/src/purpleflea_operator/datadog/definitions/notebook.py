@@ -1,4 +1,7 @@
-"""The weekly report as a notebook: profit, risk and latency of seven days, to share without dashboard access."""
+"""Weekly report as a notebook: profit, risk and latency of seven days.
+
+A notebook can be shared with readers who have no access to the dashboard. The format of the cells is in widgets.
+"""
 
 from purpleflea_contract import metrics, tags
 from purpleflea_contract.metrics import Metric
@@ -15,7 +18,7 @@ from purpleflea_operator.datadog.definitions.widgets import (
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """The notebook."""
+    """Return the notebook."""
     attributes = {
         "name": "Purple Flea agents: weekly P&L and latency",
         "time": {"live_span": "1w"},
@@ -51,12 +54,12 @@ def _sections(parameters: Parameters) -> tuple[Body, ...]:
         _drawdown(parameters),
         note("## Latency"),
         _latency(parameters),
-        _spread(parameters),
-        note("## What happened\n\n_Write here what explains the week._"),
+        _distribution(parameters),
+        note("## Comments\n\n_Explain the events of the week here._"),
     )
 
 
-def _text(
+def _query(
     parameters: Parameters,
     metric: Metric,
     aggregator: str,
@@ -68,26 +71,26 @@ def _text(
 
 
 def _profit(parameters: Parameters) -> Body:
-    booked = _text(parameters, metrics.PNL, "sum", {tags.REALIZED: "true"}, (tags.STRATEGY,))
+    booked = _query(parameters, metrics.PNL, "sum", {tags.REALIZED: "true"}, (tags.STRATEGY,))
     return timeseries("Booked P&L by strategy", [metric_query("booked", booked)], "booked")
 
 
 def _profit_by_agent(parameters: Parameters) -> Body:
-    booked = _text(parameters, metrics.PNL, "sum", {tags.REALIZED: "true"}, (tags.AGENT_ID,))
+    booked = _query(parameters, metrics.PNL, "sum", {tags.REALIZED: "true"}, (tags.AGENT_ID,))
     return toplist("Booked P&L by agent", [metric_query("booked", booked, "last")], "booked")
 
 
 def _drawdown(parameters: Parameters) -> Body:
-    worst = _text(parameters, metrics.DRAWDOWN, "max", by=(tags.AGENT_ID,))
+    worst = _query(parameters, metrics.DRAWDOWN, "max", by=(tags.AGENT_ID,))
     return timeseries("Drawdown by agent (%)", [metric_query("worst", worst)], "worst")
 
 
 def _latency(parameters: Parameters) -> Body:
-    p95 = _text(parameters, metrics.ORDER_LATENCY, "p95", by=(tags.MARKET,))
+    p95 = _query(parameters, metrics.ORDER_LATENCY, "p95", by=(tags.MARKET,))
     return timeseries("Order latency p95 by market (ms)", [metric_query("p95", p95)], "p95")
 
 
-def _spread(parameters: Parameters) -> Body:
+def _distribution(parameters: Parameters) -> Body:
     return distribution(
-        "Order latency distribution", _text(parameters, metrics.ORDER_LATENCY, "histogram")
+        "Order latency distribution", _query(parameters, metrics.ORDER_LATENCY, "histogram")
     )

@@ -1,6 +1,6 @@
-"""Whom a monitor tells: typed targets and the handles that Datadog reads in a message.
+"""Notification targets: typed targets, and the handles that Datadog reads in the message of a monitor.
 
-It does not know which monitor tells whom: see parameters and monitors.
+This module does not decide which monitor notifies which target; see parameters and monitors.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Target(Protocol):
-    """Anything that a monitor's message can mention."""
+    """A target that the message of a monitor can mention."""
 
     @property
     def handle(self) -> str:
@@ -19,7 +19,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slack:
-    """A Slack channel; `account` is only needed where several workspaces are connected."""
+    """A Slack channel. `account` is needed only if several workspaces are connected."""
 
     channel: str
     account: str = ""
@@ -32,7 +32,7 @@ class Slack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagerDuty:
-    """A PagerDuty service; a bare @pagerduty names none."""
+    """A PagerDuty service. A bare @pagerduty names no service."""
 
     service: str
 
@@ -44,7 +44,7 @@ class PagerDuty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A webhook by its name in the webhooks integration."""
+    """A webhook, by its name in the webhooks integration."""
 
     name: str
 
@@ -68,7 +68,7 @@ class OnCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A handle of Incident Management: an alert declares an incident."""
+    """A handle of Incident Management. An alert declares an incident."""
 
     name: str
 
@@ -90,6 +90,25 @@ class Email:
         return f"@{self.address}"
 
 
+def target(text: str) -> Target:
+    """Return the target that a text such as slack:account/channel names. The spec has checked the form of the text."""
+    kind, _, name = text.partition(":")
+    account, _, channel = name.rpartition("/")
+    match kind:
+        case "slack":
+            return Slack(channel=channel, account=account)
+        case "pagerduty":
+            return PagerDuty(service=name)
+        case "webhook":
+            return Webhook(name=name)
+        case "oncall":
+            return OnCall(team=name)
+        case "incident":
+            return Incident(name=name)
+        case _:
+            return Email(address=name)
+
+
 def handles(targets: Iterable[Target]) -> str:
-    """All handles, as they stand in a message."""
+    """Return all handles, separated by spaces, for a message."""
     return " ".join(target.handle for target in targets)

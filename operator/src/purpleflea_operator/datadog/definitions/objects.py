@@ -1,6 +1,7 @@
-"""One object that Datadog should hold: its kind, its stable key, the body for the API, the objects it refers to.
+"""Definition of one Datadog object: kind, stable key, request body, and references to other objects.
 
-A reference stands in the body as a token, because ids exist only after creation; `resolved` puts the ids in.
+A reference is a token in the body, because an id exists only after the object is created. `resolved` replaces the
+tokens by ids.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ Body = dict[str, Any]
 
 
 class ObjectKind(StrEnum):
-    """Kinds of objects, each with endpoints of its own."""
+    """Kinds of objects. Each kind has its own endpoints."""
 
     MONITOR = "monitor"
     SLO = "slo"
@@ -31,24 +32,24 @@ class ObjectKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Another object, by kind and key."""
+    """Reference to another object by kind and key."""
 
     kind: ObjectKind
     key: str
 
     @property
     def token(self) -> str:
-        """What stands in a body until the id is known."""
+        """Text in a body that is replaced when the id is known."""
         return f"<{self.kind}:{self.key}>"
 
 
-ORGANISATION_SCANNER = Reference(kind=ObjectKind.SCANNER, key="organisation")
-"""The one scanner configuration of an organisation: it exists already, its id is read from the API."""
+ORGANIZATION_SCANNER = Reference(kind=ObjectKind.SCANNER, key="organisation")
+"""The scanner configuration of the organization. It always exists; its id is read from the API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One object. `feature` is the choice it belongs to; without one it is always wanted."""
+    """One object. An object without a `feature` is always wanted."""
 
     kind: ObjectKind
     key: str
@@ -58,14 +59,18 @@ class Definition:
 
     @property
     def reference(self) -> Reference:
-        """How other objects refer to this one."""
+        """Reference with which other objects refer to this object."""
         return Reference(kind=self.kind, key=self.key)
 
 
 def resolved(definition: Definition, ids: Mapping[Reference, str]) -> Body:
-    """The body with ids in place of references. Raises KeyError where an id is missing."""
-    found = {reference.token: ids[reference] for reference in definition.references}
-    return {key: _resolved(value, found) for key, value in definition.body.items()}
+    """Return the body with ids in place of references.
+
+    Raises:
+        KeyError: An id is missing.
+    """
+    tokens = {reference.token: ids[reference] for reference in definition.references}
+    return {key: _resolved(value, tokens) for key, value in definition.body.items()}
 
 
 def _resolved(value: Any, ids: Mapping[str, str]) -> Any:

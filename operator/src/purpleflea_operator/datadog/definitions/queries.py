@@ -1,6 +1,7 @@
-"""Texts of metric and log queries, built from contract objects so that a name nobody sends cannot be asked for.
+"""Builders of metric queries. Metrics, spans and tags are objects of the contract, so a query cannot use a name that
+agents do not send.
 
-It checks tags and values against the contract; it does not parse or evaluate.
+The builders check tags and values against the contract. They do not parse or evaluate queries.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,12 @@ from purpleflea_contract.tags import Tag
 
 Where = Mapping[Tag, str]
 TRACE_TAGS = ("env", "service", "resource_name")
-"""Tags of trace metrics. Tags of spans are not among them (Datadog documentation, "Trace metrics")."""
+"""Tags of trace metrics. The tags of spans are not included (Datadog documentation, "Trace metrics")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Something that can be queried: its name, its type, the tags its points carry."""
+    """Metric that can be queried, with the tags of its points."""
 
     name: str
     type: MetricType
@@ -26,14 +27,18 @@ class Source:
 
 
 def of_metric(metric: Metric) -> Source:
-    """The series of a metric that agents send."""
+    """Return the source for a metric that agents send."""
     return Source(name=metric.name, type=metric.type, tags=(*metric.tag_names, *tags.UNIFIED))
 
 
 def of_span(span: Span) -> Source:
-    """The durations, in seconds, that Datadog computes from a measured span. Raises ValueError for another span."""
+    """Return the source for the durations, in seconds, that Datadog computes from a measured span.
+
+    Raises:
+        ValueError: The span is not measured.
+    """
     if not span.measured:
-        raise ValueError(f"span {span.name} is not measured: no metric is computed from it")
+        raise ValueError(f"span {span.name} is not measured, so Datadog computes no metric from it")
     return Source(name=f"trace.{span.name}", type=MetricType.DISTRIBUTION, tags=TRACE_TAGS)
 
 
@@ -45,27 +50,31 @@ def series(
     where: Where | None = None,
     by: tuple[Tag, ...] = (),
 ) -> str:
-    """`aggregator:name{filters} by {tags}`; counts are asked for as counts, never as rates per second."""
+    """Return `aggregator:name{filters} by {tags}`. Counts are queried as counts, not as rates per second.
+
+    Raises:
+        ValueError: The source does not have a tag, or a tag cannot have the value.
+    """
     filters = [*(_filter(source, tag, value) for tag, value in (where or {}).items()), *scope]
     text = f"{aggregator}:{source.name}{{{','.join(filters)}}}"
     if by:
-        text += f" by {{{','.join(_grouping(source, tag) for tag in by)}}}"
+        text += f" by {{{','.join(_known(source, tag) for tag in by)}}}"
     return text + (".as_count()" if source.type is MetricType.COUNT else "")
 
 
 def _filter(source: Source, tag: Tag, value: str) -> str:
-    _grouping(source, tag)
+    _known(source, tag)
     if tag.values and value not in tag.values:
         raise ValueError(f"tag {tag.name} never has the value {value!r}")
     return f"{tag.name}:{value}"
 
 
-def _grouping(source: Source, tag: Tag) -> str:
+def _known(source: Source, tag: Tag) -> str:
     if tag.name not in source.tags:
-        raise ValueError(f"{source.name} carries no tag {tag.name}")
+        raise ValueError(f"{source.name} has no tag {tag.name}")
     return tag.name
 
 
 def number(value: float) -> str:
-    """A threshold as it stands in a query: 15, not 15.0."""
+    """Return a threshold in the form of queries: 15, not 15.0."""
     return f"{value:g}"

@@ -1,13 +1,14 @@
-"""Sensitive Data Scanner: keys and wallet addresses are replaced before logs are stored.
+"""Sensitive Data Scanner: replaces keys and wallet addresses before Datadog stores the logs.
 
-The second net: the agents' log annotations mask on the node already (render.datadog). It scans the agents' logs only.
+The scanner is the second protection, because the log annotations of the agents already mask on the node (see
+`manifests`). It scans only the logs of the agents.
 """
 
 from dataclasses import dataclass
 
 from purpleflea_contract import secrets
 from purpleflea_operator.datadog.definitions.objects import (
-    ORGANISATION_SCANNER,
+    ORGANIZATION_SCANNER,
     Definition,
     ObjectKind,
     Reference,
@@ -16,8 +17,11 @@ from purpleflea_operator.datadog.definitions.parameters import Feature, Paramete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """Something that must not be stored. `keywords` must stand near where the pattern alone says too little."""
+class ScanningRule:
+    """Data that must not be stored.
+
+    If there are `keywords`, one of them must be near the match, because the pattern alone also matches other text.
+    """
 
     key: str
     name: str
@@ -25,27 +29,27 @@ class Secret:
     keywords: tuple[str, ...] = ()
 
 
-SECRETS = (
-    Secret(
+SCANNING_RULES = (
+    ScanningRule(
         key="api-keys",
         name="Purple Flea API keys",
         pattern=rf"\b{secrets.API_KEY}\b",
     ),
-    Secret(
+    ScanningRule(
         key="private-keys", name="Private keys of wallets", pattern=rf"\b{secrets.PRIVATE_KEY}\b"
     ),
-    Secret(
+    ScanningRule(
         key="ethereum-addresses",
         name="Wallet addresses (Ethereum and its kin)",
         pattern=r"\b0x[0-9a-fA-F]{40}\b",
     ),
-    Secret(
+    ScanningRule(
         key="bitcoin-addresses",
         name="Wallet addresses (Bitcoin)",
         pattern=r"\b(?:bc1[a-z0-9]{25,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34})\b",
         keywords=("address", "wallet", "btc", "bitcoin"),
     ),
-    Secret(
+    ScanningRule(
         key="solana-addresses",
         name="Wallet addresses (Solana)",
         pattern=r"\b[1-9A-HJ-NP-Za-km-z]{32,44}\b",
@@ -54,11 +58,12 @@ SECRETS = (
 )
 GROUP = Reference(kind=ObjectKind.SCANNER_GROUP, key="agents")
 KEYWORD_DISTANCE = 30
+"""Characters between a keyword and a match, at most."""
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """The group, then its rules."""
-    return (_group(parameters), *(_rule(secret, parameters) for secret in SECRETS))
+    """Return the group, then its rules."""
+    return (_group(parameters), *(_rule(rule, parameters) for rule in SCANNING_RULES))
 
 
 def _group(parameters: Parameters) -> Definition:
@@ -69,12 +74,15 @@ def _group(parameters: Parameters) -> Definition:
         "is_enabled": True,
         "product_list": ["logs"],
     }
-    owner = {"type": "sensitive_data_scanner_configuration", "id": ORGANISATION_SCANNER.token}
+    configuration = {
+        "type": "sensitive_data_scanner_configuration",
+        "id": ORGANIZATION_SCANNER.token,
+    }
     body = {
         "data": {
             "type": "sensitive_data_scanner_group",
             "attributes": attributes,
-            "relationships": {"configuration": {"data": owner}},
+            "relationships": {"configuration": {"data": configuration}},
         },
         "meta": {},
     }
@@ -82,23 +90,23 @@ def _group(parameters: Parameters) -> Definition:
         kind=GROUP.kind,
         key=GROUP.key,
         body=body,
-        references=(ORGANISATION_SCANNER,),
+        references=(ORGANIZATION_SCANNER,),
         feature=Feature.SCANNER,
     )
 
 
-def _rule(secret: Secret, parameters: Parameters) -> Definition:
+def _rule(rule: ScanningRule, parameters: Parameters) -> Definition:
     attributes = {
-        "name": secret.name,
-        "pattern": secret.pattern,
+        "name": rule.name,
+        "pattern": rule.pattern,
         "is_enabled": True,
         "priority": 1,
-        "tags": [f"sensitive_data:{secret.key}", f"team:{parameters.team}"],
+        "tags": [f"sensitive_data:{rule.key}", f"team:{parameters.team}"],
         "text_replacement": {"type": "replacement_string", "replacement_string": "[masked]"},
     }
-    if secret.keywords:
+    if rule.keywords:
         attributes["included_keyword_configuration"] = {
-            "keywords": list(secret.keywords),
+            "keywords": list(rule.keywords),
             "character_count": KEYWORD_DISTANCE,
         }
     group = {"type": "sensitive_data_scanner_group", "id": GROUP.token}
@@ -112,7 +120,7 @@ def _rule(secret: Secret, parameters: Parameters) -> Definition:
     }
     return Definition(
         kind=ObjectKind.SCANNER_RULE,
-        key=secret.key,
+        key=rule.key,
         body=body,
         references=(GROUP,),
         feature=Feature.SCANNER,

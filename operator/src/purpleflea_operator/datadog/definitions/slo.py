@@ -1,29 +1,33 @@
-"""The service level objective of the API calls, and the two monitors on the speed at which its budget burns."""
+"""Service level objective of the API calls, and the two monitors on the burn rate of its error budget.
+
+The thresholds of both come from `spec.objective`. This module defines no other monitors; see monitors.
+"""
 
 from purpleflea_contract import metrics, tags
+from purpleflea_operator.api.thresholds import FastBurn, SlowBurn
 from purpleflea_operator.datadog.definitions.monitor_builder import Alert, Audience, monitor
 from purpleflea_operator.datadog.definitions.objects import Definition, ObjectKind
-from purpleflea_operator.datadog.definitions.parameters import BurnRate, Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.queries import number, of_metric, series
 
 
 def definitions(parameters: Parameters) -> tuple[Definition, ...]:
-    """The SLO, then the monitors that refer to it."""
+    """Return the SLO, then the monitors that refer to it."""
     objective = api_success(parameters)
     return (
         objective,
         *(
             monitor(alert, parameters)
             for alert in (
-                _burning(objective, parameters, "fast", parameters.fast_burn),
-                _burning(objective, parameters, "slow", parameters.slow_burn),
+                _burn_rate(objective, parameters, "fast", parameters.objective.fast_burn),
+                _burn_rate(objective, parameters, "slow", parameters.objective.slow_burn),
             )
         ),
     )
 
 
 def api_success(parameters: Parameters) -> Definition:
-    """Successful API calls among all, over the whole fleet."""
+    """Return the objective on the share of successful API calls of the whole fleet."""
     calls = of_metric(metrics.API_REQUESTS)
     scope = (f"env:{parameters.env}", f"service:{parameters.service}")
     objective = parameters.objective
@@ -50,19 +54,23 @@ def api_success(parameters: Parameters) -> Definition:
     return Definition(kind=ObjectKind.SLO, key="api-success", body=body)
 
 
-def _burning(objective: Definition, parameters: Parameters, pace: str, burn: BurnRate) -> Alert:
+def _burn_rate(
+    objective: Definition, parameters: Parameters, speed: str, burn: FastBurn | SlowBurn
+) -> Alert:
     slo = objective.reference
     windows = f'.long_window("{burn.long_window}").short_window("{burn.short_window}")'
     over = f'.over("{parameters.objective.timeframe}")'
-    urgent = pace == "fast"
+    urgent = speed == "fast"
     return Alert(
-        key=f"slo-{pace}-burn",
-        name=f"error budget burns {pace}",
+        key=f"slo-{speed}-burn",
+        name=f"error budget burns {speed}",
         type="slo alert",
         query=f'burn_rate("{slo.token}"){over}{windows} > {number(burn.rate)}',
-        rule=Rule(critical=burn.rate),
+        levels={"critical": burn.rate},
         references=(slo,),
         priority=1 if urgent else 3,
         audience=Audience.PAGING if urgent else Audience.INFRASTRUCTURE,
-        text="API errors burn the error budget {{value}} times as fast as it lasts.",
+        text="API errors consume the error budget at {{value}} times the sustainable rate. The Purple Flea API, or the"
+        " network path to it, is failing.\n"
+        "Check which agents and endpoints fail, and do not roll out risky changes until the budget recovers.",
     )

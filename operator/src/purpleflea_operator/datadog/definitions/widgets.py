@@ -1,6 +1,6 @@
-"""Widgets in the API's present format (queries, formulas, response_format; the string q is deprecated).
+"""Builders of widgets in the current format of the API (queries, formulas, response_format; `q` is deprecated).
 
-It knows how a widget is written, not which ones there are: see dashboard and notebook.
+This module does not define which widgets exist; see dashboard and notebook.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ GRID_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a widget stands on the grid of twelve columns."""
+class Layout:
+    """Position and size of a widget on the grid of twelve columns."""
 
     x: int
     y: int
@@ -22,8 +22,8 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """A colour from a threshold on."""
+class ConditionalFormat:
+    """Color of a widget if the comparison with `value` is true."""
 
     comparator: str
     value: float
@@ -31,29 +31,29 @@ class Level:
 
 
 def metric_query(name: str, query: str, aggregator: str = "") -> Body:
-    """One named query; `aggregator` reduces it to one number where the widget shows one."""
+    """Return a named query. `aggregator` reduces the series to one number, if the widget shows one."""
     body = {"data_source": "metrics", "name": name, "query": query}
     return body | ({"aggregator": aggregator} if aggregator else {})
 
 
-def placed(definition: Body, place: Place) -> Body:
-    """A widget of a dashboard with a fixed grid."""
-    layout = {"x": place.x, "y": place.y, "width": place.width, "height": place.height}
-    return {"definition": definition, "layout": layout}
+def with_layout(definition: Body, layout: Layout) -> Body:
+    """Return a widget of a dashboard with its position."""
+    position = {"x": layout.x, "y": layout.y, "width": layout.width, "height": layout.height}
+    return {"definition": definition, "layout": position}
 
 
 def query_value(title: str, queries: list[Body], formula: str, **more: Any) -> Body:
-    """One number. `levels` colour it, `unit` follows it."""
-    levels: tuple[Level, ...] = more.pop("levels", ())
+    """Return a widget with one number. `formats` set its color, `unit` is shown after it."""
+    formats: tuple[ConditionalFormat, ...] = more.pop("formats", ())
     request: Body = {
         "response_format": "scalar",
         "queries": queries,
         "formulas": [{"formula": formula}],
     }
-    if levels:
+    if formats:
         request["conditional_formats"] = [
-            {"comparator": level.comparator, "value": level.value, "palette": level.palette}
-            for level in levels
+            {"comparator": item.comparator, "value": item.value, "palette": item.palette}
+            for item in formats
         ]
     unit = more.pop("unit", "")
     return {
@@ -70,8 +70,8 @@ def query_value(title: str, queries: list[Body], formula: str, **more: Any) -> B
 def timeseries(
     title: str, queries: list[Body], formula: str, *, display: str = "line", alias: str = ""
 ) -> Body:
-    """Lines or bars over time."""
-    shown = {"formula": formula} | ({"alias": alias} if alias else {})
+    """Return a widget with lines or bars over time."""
+    labeled = {"formula": formula} | ({"alias": alias} if alias else {})
     return {
         "type": "timeseries",
         "title": title,
@@ -80,7 +80,7 @@ def timeseries(
             {
                 "response_format": "timeseries",
                 "queries": queries,
-                "formulas": [shown],
+                "formulas": [labeled],
                 "display_type": display,
             }
         ],
@@ -88,7 +88,7 @@ def timeseries(
 
 
 def toplist(title: str, queries: list[Body], formula: str, *, most: int = 10) -> Body:
-    """The largest groups."""
+    """Return a widget with the `most` largest groups."""
     limited = {"formula": formula, "limit": {"count": most, "order": "desc"}}
     return {
         "type": "toplist",
@@ -98,12 +98,12 @@ def toplist(title: str, queries: list[Body], formula: str, *, most: int = 10) ->
 
 
 def distribution(title: str, query: str) -> Body:
-    """How often which value occurred. `query` asks a distribution metric for its histogram."""
+    """Return a widget with the frequency of values. `query` is the histogram of a distribution metric."""
     return {"type": "distribution", "title": title, "requests": [_histogram(query)]}
 
 
 def heat_map(title: str, query: str) -> Body:
-    """The same over time."""
+    """Return a widget with the frequency of values over time. `query` is as in `distribution`."""
     return {"type": "heatmap", "title": title, "requests": [_histogram(query)]}
 
 
@@ -112,7 +112,7 @@ def _histogram(query: str) -> Body:
 
 
 def log_stream(title: str, search: str, columns: tuple[str, ...]) -> Body:
-    """Log lines as they come in."""
+    """Return a widget with the latest log lines."""
     widths = {"status_line": "auto", "timestamp": "auto", **dict.fromkeys(columns, "auto")}
     widths["content"] = "full"
     return {
@@ -134,5 +134,5 @@ def log_stream(title: str, search: str, columns: tuple[str, ...]) -> Body:
 
 
 def note(markdown: str) -> Body:
-    """Text."""
+    """Return a widget with text."""
     return {"type": "markdown", "text": markdown}

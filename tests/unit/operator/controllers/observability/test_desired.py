@@ -3,14 +3,13 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from purpleflea_operator.api.observability import ObservabilitySpec
+from purpleflea_operator.api.observability import LogIndex, ObservabilitySpec
 from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions.desired import desired_state
 from purpleflea_operator.controllers.observability.decisions.parameters import (
     api_url,
     page_url,
     parameters,
-    target,
 )
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
@@ -19,8 +18,9 @@ from purpleflea_operator.controllers.observability.decisions.registry import (
 from purpleflea_operator.controllers.observability.decisions.shared_resources import SharedResources
 from purpleflea_operator.datadog.client.models import Inventory, RemoteObject
 from purpleflea_operator.datadog.definitions import catalog
+from purpleflea_operator.datadog.definitions.notification_targets import target
 from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
-from purpleflea_operator.datadog.definitions.parameters import Feature, LogIndex, Parameters
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 
 
 def a_spec(**fields):
@@ -28,8 +28,7 @@ def a_spec(**fields):
 
 
 def test_the_defaults_of_the_spec_are_those_of_the_catalog():
-    expected = replace(Parameters(), log_index=LogIndex(others=()))
-    assert parameters(a_spec()) == expected
+    assert parameters(a_spec()) == replace(Parameters(), other_indexes=())
 
 
 def test_every_field_of_the_spec_is_passed_to_the_catalog():
@@ -52,9 +51,11 @@ def test_every_field_of_the_spec_is_passed_to_the_catalog():
     assert chosen.runbooks_url == "https://wiki.example.com/runbooks"
     assert Feature.ANOMALIES in chosen.features
     assert Feature.METRICS not in chosen.features
-    assert (chosen.escrow_failures.critical, chosen.escrow_failures.window) == (9, "1h")
-    assert (chosen.objective.target, chosen.fast_burn.rate, chosen.slow_burn.rate) == (98, 10, 3)
-    assert chosen.log_index == LogIndex(name="bots", retention_days=3, daily_limit=7, others=())
+    failures, objective = chosen.thresholds.escrow_failures, chosen.objective
+    assert (failures.critical, failures.window) == (9, "1h")
+    assert (objective.target, objective.fast_burn.rate, objective.slow_burn.rate) == (98, 10, 3)
+    assert chosen.log_index == LogIndex(name="bots", retention_days=3, daily_limit=7)
+    assert chosen.other_indexes == ()
 
 
 @pytest.mark.parametrize(

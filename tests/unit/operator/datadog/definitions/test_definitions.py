@@ -22,15 +22,17 @@ from datadog_api_client.v2.model.sensitive_data_scanner_rule_create_request impo
     SensitiveDataScannerRuleCreateRequest,
 )
 
+from purpleflea_operator.api.thresholds import LEVELS, Balance, Drawdown, Thresholds
 from purpleflea_operator.datadog.definitions import catalog, dashboard
+from purpleflea_operator.datadog.definitions.monitor_builder import check_levels
 from purpleflea_operator.datadog.definitions.objects import (
-    ORGANISATION_SCANNER,
+    ORGANIZATION_SCANNER,
     Definition,
     ObjectKind,
     Reference,
     resolved,
 )
-from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Feature, Parameters
 from purpleflea_sandbox.datadog.queries import read, tree
 from support import datadog_models
 
@@ -63,11 +65,11 @@ def condition_of(monitor):
 
 
 @pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
-def test_datadogs_models_know_every_key_and_value(definition):
+def test_datadogs_models_have_every_key_and_value(definition):
     assert datadog_models.faults(created(definition), MODELS[definition.kind]) == []
 
 
-def test_the_walk_finds_what_the_models_swallow(parameters):
+def test_the_comparison_detects_keys_that_the_models_ignore(parameters):
     body = dashboard.definitions(parameters)[0].body
     first = body["widgets"][0]
     first["definition"] |= {"color_preference": "background"}
@@ -81,17 +83,17 @@ def test_keys_are_unique_within_their_kind():
     assert [reference for reference, times in seen.items() if times > 1] == []
 
 
-def test_what_others_refer_to_comes_first():
-    made = {ORGANISATION_SCANNER}
+def test_referenced_objects_come_first():
+    earlier = {ORGANIZATION_SCANNER}
     for item in EVERYTHING:
-        assert set(item.references) <= made, item.key
-        made.add(item.reference)
+        assert set(item.references) <= earlier, item.key
+        earlier.add(item.reference)
 
 
 @pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
-def test_a_body_holds_the_tokens_of_its_references_and_no_others(definition):
-    found = set(re.findall(r"<[a-z-]+:[a-z0-9-]+>", repr(definition.body)))
-    assert found == {reference.token for reference in definition.references}
+def test_a_body_has_the_tokens_of_its_references_and_no_others(definition):
+    tokens = set(re.findall(r"<[a-z-]+:[a-z0-9-]+>", repr(definition.body)))
+    assert tokens == {reference.token for reference in definition.references}
     assert not re.search(r"<[a-z-]+:[a-z0-9-]+>", repr(created(definition)))
 
 
@@ -112,7 +114,7 @@ def test_the_composite_joins_its_members_by_reference():
     assert joined == tree.Joined("&&", tree.Member("11"), tree.Member("12"))
 
 
-def test_the_members_of_the_composite_group_alike():
+def test_the_members_of_the_composite_have_the_same_groups():
     groups = {
         leaf.by
         for item in MONITORS
@@ -130,8 +132,7 @@ def test_thresholds_agree_with_the_query(monitor):
         return
     thresholds = monitor.body["options"]["thresholds"]
     assert condition.comparison.threshold == thresholds["critical"]
-    order = ("critical", "critical_recovery", "warning", "warning_recovery")
-    levels = [thresholds[name] for name in order if name in thresholds]
+    levels = [thresholds[name] for name in LEVELS if name in thresholds]
     falling = condition.comparison.operator.startswith(">")
     assert levels == sorted(levels, reverse=falling)
     if "critical_recovery" in thresholds:
@@ -139,7 +140,7 @@ def test_thresholds_agree_with_the_query(monitor):
 
 
 @pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
-def test_a_metric_monitor_that_warns_recovers_with_hysteresis(monitor):
+def test_a_metric_monitor_with_a_warning_has_recovery_levels(monitor):
     thresholds = monitor.body["options"].get("thresholds", {})
     if monitor.body["type"] == "query alert" and "warning" in thresholds:
         assert {"critical_recovery", "warning_recovery"} <= set(thresholds)
@@ -148,7 +149,7 @@ def test_a_metric_monitor_that_warns_recovers_with_hysteresis(monitor):
 
 
 @pytest.mark.parametrize("monitor", MONITORS, ids=by_name)
-def test_a_monitor_names_an_existing_runbook_and_somebody_to_tell(monitor, repository):
+def test_a_monitor_names_an_existing_runbook_and_a_recipient(monitor, repository):
     message = monitor.body["message"]
     name = re.search(r"Runbook: \S+/([a-z0-9-]+\.md)$", message)
     assert name, message
@@ -159,7 +160,12 @@ def test_a_monitor_names_an_existing_runbook_and_somebody_to_tell(monitor, repos
     assert ("is_no_data" in opened) == monitor.body["options"].get("notify_no_data", False)
 
 
-def test_only_what_cannot_be_told_per_agent_is_not_a_multi_alert():
+def test_every_runbook_has_a_monitor(repository):
+    pages = {path.stem for path in (repository / "docs" / "runbooks").glob("*.md")} - {"README"}
+    assert pages == {monitor.key for monitor in MONITORS}
+
+
+def test_only_the_monitor_on_traces_is_not_a_multi_alert():
     simple = set()
     for monitor in MONITORS:
         match condition_of(monitor):
@@ -171,7 +177,7 @@ def test_only_what_cannot_be_told_per_agent_is_not_a_multi_alert():
                 continue
         if groups != {("agent_id",)}:
             simple.add(monitor.key)
-    # Trace metrics carry no agent_id: the APM monitor is about the exchange, the metric monitor about the agent.
+    # Trace metrics have no agent_id, so this monitor is about the exchange and not about an agent.
     assert simple == {"order-span-p95"}
 
 
@@ -191,41 +197,63 @@ def test_the_published_thresholds_are_the_defaults():
 
 
 @pytest.mark.parametrize(
-    ("rule", "wrong"),
+    ("drawdown", "wrong"),
     [
-        (Rule(critical=15, warning=20), "warning"),
-        (Rule(critical=15, critical_recovery=15), "critical_recovery"),
-        (Rule(critical=15, critical_recovery=5, warning=8), "warning"),
-        (Rule(critical=15, warning=8, warning_recovery=9), "warning_recovery"),
+        (Drawdown(critical=15, warning=20), "warning"),
+        (Drawdown(critical=15, critical_recovery=15), "critical_recovery"),
+        (Drawdown(critical=15, critical_recovery=5, warning=8), "warning"),
+        (Drawdown(critical=15, warning=8, warning_recovery=9), "warning_recovery"),
     ],
 )
-def test_thresholds_that_contradict_each_other_are_refused_by_name(parameters, rule, wrong):
-    with pytest.raises(ValueError, match=rf"drawdown: .* must lie above {wrong}"):
-        catalog.everything(replace(parameters, drawdown=rule))
+def test_contradicting_thresholds_are_refused_by_name(parameters, drawdown, wrong):
+    with pytest.raises(ValueError, match=rf"drawdown: .* must be above {wrong} "):
+        catalog.everything(replace(parameters, thresholds=Thresholds(drawdown=drawdown)))
 
 
-def test_a_rule_that_looks_down_is_checked_downwards(parameters):
-    rule = Rule(critical=50, warning=40)
-    with pytest.raises(ValueError, match=r"wallet-balance: critical .50. must lie below warning"):
-        catalog.everything(replace(parameters, balance=rule))
+def test_levels_of_a_monitor_that_fires_below_must_rise(parameters):
+    thresholds = Thresholds(balance=Balance(critical=70))
+    refused = r"wallet-balance: critical .70. must be below critical_recovery .60."
+    with pytest.raises(ValueError, match=refused):
+        catalog.everything(replace(parameters, thresholds=thresholds))
 
 
-def test_anomalies_and_index_are_off_unless_chosen(parameters):
+@pytest.mark.parametrize(
+    ("levels", "above", "side"),
+    [
+        ({"critical": 15, "warning": 20}, True, "above"),
+        ({"critical": 15, "warning": 15}, True, "above"),
+        ({"critical": 50, "warning": 40}, False, "below"),
+        ({"critical": 50, "warning": 50}, False, "below"),
+    ],
+)
+def test_levels_without_recoveries_are_checked_too(levels, above, side):
+    with pytest.raises(ValueError, match=rf"m: critical .* must be {side} warning"):
+        check_levels("m", levels, above=above)
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_only_critical_recovery_and_warning_may_be_equal(above):
+    sequence = [15, 8, 8, 6] if above else [6, 8, 8, 15]
+    names = ("critical", "critical_recovery", "warning", "warning_recovery")
+    check_levels("m", dict(zip(names, sequence, strict=True)), above=above)
+
+
+def test_anomaly_monitors_and_log_index_are_disabled_by_default(parameters):
     chosen = {item.reference for item in catalog.wanted(parameters)}
     left_out = {item.key for item in EVERYTHING if item.reference not in chosen}
     assert left_out == {"pnl-anomaly", "order-latency-anomaly", "agents", "organisation"}
-    all_of_it = replace(parameters, features=frozenset(Feature))
-    assert len(catalog.wanted(all_of_it)) == len(EVERYTHING)
-    nothing_more = replace(parameters, features=frozenset())
-    assert all(item.feature is None for item in catalog.wanted(nothing_more))
+    everything = replace(parameters, features=frozenset(Feature))
+    assert len(catalog.wanted(everything)) == len(EVERYTHING)
+    no_features = replace(parameters, features=frozenset())
+    assert all(item.feature is None for item in catalog.wanted(no_features))
 
 
-def test_the_index_stands_before_the_others_of_the_organisation():
-    order = next(item for item in EVERYTHING if item.kind is ObjectKind.LOG_INDEX_ORDER)
-    assert order.body == {"index_names": ["purpleflea-agents", "main"]}
+def test_the_log_index_comes_before_the_other_indexes():
+    sequence = next(item for item in EVERYTHING if item.kind is ObjectKind.LOG_INDEX_ORDER)
+    assert sequence.body == {"index_names": ["purpleflea-agents", "main"]}
 
 
-def test_the_scanner_finds_keys_and_addresses_and_leaves_ids_alone():
+def test_the_scanner_matches_keys_and_addresses_but_not_trace_ids():
     patterns = {
         item.key: item.body["data"]["attributes"]["pattern"]
         for item in EVERYTHING
@@ -241,15 +269,20 @@ def test_the_scanner_finds_keys_and_addresses_and_leaves_ids_alone():
     assert [key for key, text in patterns.items() if re.search(text, trace_id)] == []
 
 
-def test_a_rule_that_does_not_warn_colours_its_widget_by_one_level():
-    alert_only = Parameters(drawdown=Rule(critical=15, critical_recovery=8))
-    (board,) = dashboard.definitions(alert_only)
+def test_levels_without_a_warning_have_one_color():
+    (item,) = dashboard.conditional_formats({"critical": 15, "critical_recovery": 8})
+    assert (item.comparator, item.value, item.palette) == (">", 15, "white_on_red")
+
+
+def test_the_drawdown_widget_is_colored_by_both_levels():
+    levels = Parameters().thresholds.drawdown
+    (board,) = dashboard.definitions(Parameters())
     formats = [
         query["conditional_formats"]
         for widget in board.body["widgets"]
         for query in widget["definition"].get("requests", ())
         if "Max drawdown" in widget["definition"].get("title", "")
     ]
-    assert [[(one["comparator"], one["value"]) for one in found] for found in formats] == [
-        [(">", 15)]
+    assert [[(item["comparator"], item["value"]) for item in items] for items in formats] == [
+        [(">", levels.critical), (">", levels.warning)]
     ]

@@ -14,7 +14,7 @@ CHECK = (Path(__file__).parents[5] / "agent_check" / "purpleflea_agent.py").read
 FILES = export.files(Parameters(), CHECK)
 
 
-def test_the_checked_in_files_are_what_make_observability_writes(repository):
+def test_the_files_in_the_repository_are_those_that_make_observability_writes(repository):
     folder = repository / "observability"
     on_disk = {
         str(path.relative_to(folder)): path.read_text()
@@ -25,7 +25,7 @@ def test_the_checked_in_files_are_what_make_observability_writes(repository):
     assert [name for name, text in FILES.items() if on_disk[name] != text] == []
 
 
-def test_writing_removes_what_is_no_more(tmp_path):
+def test_writing_deletes_obsolete_files(tmp_path):
     stale = tmp_path / "monitors" / "old.json"
     stale.parent.mkdir()
     stale.write_text("{}")
@@ -36,14 +36,14 @@ def test_writing_removes_what_is_no_more(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(name for name in FILES if name.endswith(".json")))
-def test_a_json_file_is_json_and_refers_to_others_only_where_it_says_so(name):
+def test_only_files_in_the_reference_folders_have_references(name):
     text = FILES[name]
     assert isinstance(json.loads(text), dict)
     by_reference = name.startswith(("monitors/by-reference/", "scanner/"))
     assert ("<monitor:" in text or "<slo:" in text or "<scanner" in text) == by_reference
 
 
-def test_the_values_hold_no_key_and_no_service(repository):
+def test_the_helm_values_have_no_key_and_no_service(repository):
     values = yaml.safe_load(FILES["datadog-values.yaml"])
     assert "apiKey" not in values["datadog"]
     assert "appKey" not in values["datadog"]
@@ -51,7 +51,7 @@ def test_the_values_hold_no_key_and_no_service(repository):
     assert not [tag for tag in values["datadog"]["tags"] if tag.startswith("service:")]
 
 
-def test_the_values_bring_the_check_that_the_operator_asks_for(repository):
+def test_the_helm_values_have_the_agent_check(repository):
     text = FILES["datadog-values.yaml"]
     values = yaml.safe_load(text)
     assert values["datadog"]["checksd"] == {"purpleflea_agent.py": CHECK}
@@ -59,7 +59,7 @@ def test_the_values_bring_the_check_that_the_operator_asks_for(repository):
     assert "confd" not in values["datadog"]
 
 
-def test_the_stand_ins_chart_takes_the_values(repository):
+def test_the_chart_of_the_stand_in_accepts_the_values(repository):
     chart = repository / "sandbox" / "charts" / "datadog"
     values = repository / "observability" / "datadog-values.yaml"
     done = subprocess.run(

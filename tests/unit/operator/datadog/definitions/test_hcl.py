@@ -16,12 +16,12 @@ def body(*items):
     return text.splitlines()[1:-1]
 
 
-def test_neighbours_are_aligned_and_blank_lines_part_them():
+def test_adjacent_attributes_are_aligned_up_to_a_blank_line():
     lines = body(("a", 1), ("long", True), None, ("other", None))
     assert lines == ["  a    = 1", "  long = true", "", "  other = null"]
 
 
-def test_what_needs_several_lines_takes_no_part_in_the_alignment():
+def test_values_of_several_lines_are_not_aligned():
     lines = body(("a", 1), ("map", {"key": "x", "k": 2}), ("bb", 3))
     assert lines == ["  a = 1", "  map = {", '    key = "x"', "    k   = 2", "  }", "  bb = 3"]
 
@@ -36,7 +36,7 @@ def test_text_is_escaped_and_expressions_are_not():
     assert lines == ['  text = "$${{x}} %%{y} \\"q\\" \\\\d ${var.z}"']
 
 
-def test_a_text_that_is_one_expression_stands_bare():
+def test_a_text_of_one_expression_has_no_quotes():
     assert body(("id", expression("a.b.id"))) == ["  id = a.b.id"]
     joined = expression("a") + expression("b")
     assert body(("id", joined)) == ['  id = "${a}${b}"']
@@ -60,7 +60,7 @@ def test_long_lists_break_and_functions_wrap():
     ]
 
 
-def test_names_that_are_no_identifiers_are_quoted():
+def test_names_that_are_not_identifiers_are_quoted():
     assert body(("x", {"a.b": {}})) == ["  x = {", '    "a.b" = {}', "  }"]
 
 

@@ -92,7 +92,7 @@ def test_there_is_something_to_check():
 
 
 @pytest.mark.parametrize("series", ALL_SERIES, ids=lambda series: series.metric)
-def test_a_query_mentions_only_what_the_contract_has(series):
+def test_a_query_uses_only_names_of_the_contract(series):
     assert series.metric in METRICS or series.metric in MEASURED
     known = carried_tags(series)
     assert {item.tag for item in series.filters} <= known
@@ -105,7 +105,7 @@ def test_a_query_mentions_only_what_the_contract_has(series):
 
 
 @pytest.mark.parametrize("series", ALL_SERIES, ids=lambda series: series.metric)
-def test_a_query_asks_what_the_metrics_type_can_answer(series):
+def test_the_aggregator_of_a_query_fits_the_type_of_the_metric(series):
     kind = "distribution" if series.metric in MEASURED else METRICS[series.metric].type
     assert series.as_count == (kind == "count")
     if series.aggregator == "histogram" or series.aggregator.startswith("p"):
@@ -115,7 +115,7 @@ def test_a_query_asks_what_the_metrics_type_can_answer(series):
 
 
 @pytest.mark.parametrize("term", ALL_TERMS, ids=lambda term: term.key)
-def test_a_log_search_mentions_only_what_log_lines_carry(term):
+def test_a_log_search_uses_only_attributes_and_tags_of_log_lines(term):
     if term.attribute:
         assert term.key in {facet.path for facet in facets.FACETS}
         assert term.key in ATTRIBUTES
@@ -130,17 +130,17 @@ def test_a_log_search_mentions_only_what_log_lines_carry(term):
 @pytest.mark.parametrize(
     "name", [name for one in CONDITIONS if isinstance(one, tree.LogCondition) for name in one.by]
 )
-def test_a_log_monitor_groups_by_a_tag_that_log_lines_carry(name):
+def test_a_log_monitor_groups_by_a_tag_of_log_lines(name):
     assert name in LOG_TAGS
 
 
-def test_whose_line_it_is_only_the_pipeline_makes_a_tag():
+def test_only_the_pipeline_adds_agent_id_as_a_tag():
     """The pods of one StatefulSet share their annotations."""
     assert "agent_id" in log_tags.of_pipeline() - log_tags.of_pods()
     assert {"env", "service", "version", "strategy"} <= log_tags.of_pods()
 
 
-def test_what_becomes_a_tag_stands_in_every_line():
+def test_tags_of_the_pipeline_are_fields_of_every_line():
     assert log_tags.of_pipeline() <= set(events.LINE_FIELDS)
 
 
@@ -149,7 +149,7 @@ def test_every_facet_is_an_attribute_or_a_field_of_the_line():
     assert paths - ATTRIBUTES - set(events.LINE_FIELDS) == set()
 
 
-def test_percentiles_are_switched_on_where_a_query_needs_them():
+def test_percentiles_are_enabled_if_a_query_needs_them():
     configured = {
         item.key
         for item in EVERYTHING
@@ -182,7 +182,7 @@ def test_formulas_use_every_query_of_their_widget():
                 read.formula(shown["formula"])
 
 
-def test_every_template_variable_is_used_wherever_the_data_has_its_tag():
+def test_every_query_uses_each_template_variable_whose_tag_its_data_has():
     board = next(item.body for item in EVERYTHING if item.kind is ObjectKind.DASHBOARD)
     variables = {item["name"] for item in board["template_variables"]}
     assert variables == {"env", "service", "agent_id", "strategy", "market"}
@@ -196,7 +196,7 @@ def test_every_template_variable_is_used_wherever_the_data_has_its_tag():
             assert {term.key for term in terms if term.variable} == variables & LOG_TAGS
 
 
-def test_the_dashboard_has_the_published_widgets_and_none_in_the_old_format():
+def test_the_dashboard_has_the_published_widgets_in_the_current_format():
     board = next(item.body for item in EVERYTHING if item.kind is ObjectKind.DASHBOARD)
     kinds = {item["definition"]["title"]: item["definition"]["type"] for item in board["widgets"]}
     assert kinds["Fleet P&L (USD)"] == "query_value"
@@ -209,7 +209,7 @@ def test_the_dashboard_has_the_published_widgets_and_none_in_the_old_format():
     assert '"q"' not in json.dumps(board)
 
 
-def test_widgets_stand_side_by_side_without_overlap():
+def test_widgets_do_not_overlap():
     board = next(item.body for item in EVERYTHING if item.kind is ObjectKind.DASHBOARD)
     cells = [
         (x, y)
@@ -221,7 +221,7 @@ def test_widgets_stand_side_by_side_without_overlap():
     assert {x for x, _ in cells} == set(range(12))
 
 
-def test_every_metric_of_the_contract_is_configured_and_the_host_is_never_kept():
+def test_every_metric_is_configured_without_the_tag_host():
     configured = {
         item.key: item.body["data"]["attributes"]
         for item in EVERYTHING

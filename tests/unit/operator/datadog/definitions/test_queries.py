@@ -7,13 +7,13 @@ from purpleflea_operator.datadog.definitions.queries import of_metric, of_span, 
 from purpleflea_sandbox.datadog.queries import read, tree
 
 
-def test_a_count_is_asked_for_as_a_count():
+def test_a_count_is_queried_as_a_count():
     text = series(of_metric(metrics.HEARTBEAT), "sum", ["env:production"], by=(tags.AGENT_ID,))
     assert text == "sum:agent.heartbeat{env:production} by {agent_id}.as_count()"
 
 
-def test_a_tag_that_the_metric_has_not_is_refused():
-    with pytest.raises(ValueError, match=r"agent.heartbeat carries no tag market"):
+def test_a_tag_that_the_metric_does_not_have_is_refused():
+    with pytest.raises(ValueError, match=r"agent.heartbeat has no tag market"):
         series(of_metric(metrics.HEARTBEAT), "sum", [], by=(tags.MARKET,))
 
 
@@ -29,7 +29,7 @@ def test_only_a_measured_span_has_a_metric():
     assert of_span(spans.ORDER_EXECUTE).name == "trace.agent.order.execute"
 
 
-def test_a_threshold_is_written_without_needless_zeros():
+def test_a_threshold_is_written_without_trailing_zeros():
     assert [queries.number(value) for value in (15.0, 14.4, 0.5)] == ["15", "14.4", "0.5"]
 
 
@@ -49,7 +49,7 @@ def test_a_target_has_the_handle_that_datadog_reads(target, handle):
     assert target.handle == handle
 
 
-def test_products_bind_closer_than_sums():
+def test_multiplication_precedes_addition():
     parsed = read.series("sum:a{*} + sum:b{*} * 2")
     assert parsed == tree.Binary(
         "+",
@@ -93,6 +93,6 @@ def test_a_composite_may_nest_and_negate():
         ('burn_rate("1").over("30d") > 14.4', "slo alert"),
     ],
 )
-def test_whatever_is_not_understood_is_refused(text, kind):
+def test_unreadable_queries_are_refused(text, kind):
     with pytest.raises(read.UnreadableError):
         read.condition(text, kind)

@@ -1,4 +1,4 @@
-"""What is sent to Datadog, as it is sent: marked, and once as a create and once as an update."""
+"""Requests to Datadog with the ownership tags, as creates and as updates, against the models of Datadog's client."""
 
 import importlib
 from dataclasses import replace
@@ -54,12 +54,12 @@ def sent(definition):
 
 
 @pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
-def test_datadogs_models_know_every_key_of_what_is_made(definition):
+def test_datadogs_models_have_every_key_of_a_create_request(definition):
     assert datadog_models.faults(sent(definition), model(CREATED[definition.kind])) == []
 
 
 @pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
-def test_datadogs_models_know_every_key_of_what_is_changed(definition):
+def test_datadogs_models_have_every_key_of_an_update_request(definition):
     body = models.update_body(definition.kind, "1234567", sent(definition))
     assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []
 
@@ -67,6 +67,6 @@ def test_datadogs_models_know_every_key_of_what_is_changed(definition):
 @pytest.mark.parametrize(
     "definition", [item for item in EVERYTHING if item.kind is ObjectKind.MONITOR], ids=by_name
 )
-def test_datadogs_models_know_every_key_of_what_is_adopted(definition):
+def test_datadogs_models_have_every_key_of_an_adoption_request(definition):
     body = ownership_tags.adopted_body(definition.kind, sent(definition))
     assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []

@@ -5,9 +5,11 @@ from pathlib import Path
 import hcl2
 import pytest
 
+from purpleflea_operator.api.observability import Features, Notifications, ObservabilitySpec
+from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, Thresholds
 from purpleflea_operator.datadog.definitions import catalog
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
-from purpleflea_operator.datadog.definitions.parameters import Parameters, Rule
+from purpleflea_operator.datadog.definitions.parameters import Parameters
 from purpleflea_operator.datadog.definitions.terraform import module
 from purpleflea_operator.datadog.definitions.terraform.resources import address
 
@@ -26,7 +28,7 @@ def parsed(name):
 
 
 def plain(value):
-    """The parser keeps quotes around texts and marks of its own; neither is part of the module."""
+    """Remove the quotes around texts and the internal keys that the parser keeps."""
     match value:
         case dict():
             return {
@@ -69,10 +71,10 @@ def unknown(body, block, path):
         given = body.get(name, [])
         times = len(given) if isinstance(given, list) else 1
         if not inner.get("min_items", 0) <= times <= inner.get("max_items", 99):
-            yield f"{path}.{name} stands {times} times"
+            yield f"{path}.{name} is present {times} times"
 
 
-def test_the_provider_knows_every_block_and_argument():
+def test_the_provider_has_every_block_and_argument():
     seen = set()
     for kind, label, body in resources():
         own = {name: value for name, value in body.items() if name not in META}
@@ -81,50 +83,52 @@ def test_the_provider_knows_every_block_and_argument():
     assert seen == set(SCHEMA)
 
 
-def test_a_wrong_argument_would_be_found():
+def test_the_comparison_detects_a_wrong_argument():
     block = SCHEMA["datadog_monitor"]
     body = {"name": "n", "type": "t", "query": "q", "message": "m", "thresholds": {"critical": 1}}
     assert list(unknown(body, block, "m")) == ["m.thresholds is unknown"]
     body = {"name": "n", "type": "t", "query": "q", "monitor_thresholds": [{}, {}]}
     assert set(unknown(body, block, "m")) == {
         "m.message is required",
-        "m.monitor_thresholds stands 2 times",
+        "m.monitor_thresholds is present 2 times",
     }
 
 
-def test_every_definition_but_the_notebook_is_a_resource():
-    made = {f"{kind}.{label}" for kind, label, _ in resources()}
+def test_every_definition_except_the_notebook_is_a_resource():
+    addresses = {f"{kind}.{label}" for kind, label, _ in resources()}
     for item in catalog.everything(Parameters()):
         if item.kind in (ObjectKind.METRIC_TAGS, ObjectKind.NOTEBOOK):
             continue
-        assert address(item).removesuffix("[0]") in made
-    assert "datadog_metric_tag_configuration.agents" in made
+        assert address(item).removesuffix("[0]") in addresses
+    assert "datadog_metric_tag_configuration.agents" in addresses
 
 
 def defaults():
-    """Every default of the module's variables, by its path."""
-    found = {}
+    """Return the default of each variable and attribute by its path."""
+    values = {}
     for group in parsed("variables.tf")["variable"]:
         for name, body in group.items():
-            found[f"var.{name}"] = body.get("default")
+            values[f"var.{name}"] = body.get("default")
             options = re.findall(r"(\w+)\s*[=:]\s*optional\((\w+), ([^()]*)\)", str(body["type"]))
             for attribute, kind, value in options:
                 plain_value = value.strip('"')
-                found[f"var.{name}.{attribute}"] = float(value) if kind == "number" else plain_value
-    return found
+                values[f"var.{name}.{attribute}"] = (
+                    float(value) if kind == "number" else plain_value
+                )
+    return values
 
 
 def with_defaults(text, values):
-    """A text of the module as it is when nobody sets a variable."""
+    """Return a text of the module with the default of each variable."""
 
     def value(path):
-        found = values[path]
-        return f"{found:g}" if isinstance(found, float) else str(found)
+        default = values[path]
+        return f"{default:g}" if isinstance(default, float) else str(default)
 
     return re.sub(r"\${(var[a-z_.]+)}", lambda match: value(match[1]), text)
 
 
-def test_queries_and_thresholds_are_those_of_the_json_files():
+def test_queries_and_thresholds_equal_those_of_the_json_files():
     values = defaults()
     bodies = {
         f"datadog_monitor.{label}": body
@@ -155,16 +159,39 @@ def test_queries_and_thresholds_are_those_of_the_json_files():
 def test_every_parameter_is_a_variable_with_the_same_default():
     values = defaults()
     parameters = Parameters()
-    for name in Parameters.__dataclass_fields__:
-        assert f"var.{name}" in values
-        value = getattr(parameters, name)
-        if isinstance(value, Rule):
-            for attribute in Rule.__dataclass_fields__:
-                if getattr(value, attribute) is not None:
-                    assert values[f"var.{name}.{attribute}"] == getattr(value, attribute)
+    for name in ("env", "service", "team", "currency", "runbooks_url", "renotify_minutes"):
+        assert str(values[f"var.{name}"]) == str(getattr(parameters, name))
+    groups = {
+        **dict(parameters.thresholds),
+        "objective": parameters.objective,
+        "fast_burn": parameters.objective.fast_burn,
+        "slow_burn": parameters.objective.slow_burn,
+        "log_index": parameters.log_index,
+    }
+    assert len(groups) == len(Thresholds.model_fields) + 4
+    for name, group in groups.items():
+        for attribute, value in group:
+            if attribute not in ("fast_burn", "slow_burn"):
+                assert values[f"var.{name}.{attribute}"] == value
+    assert {"var.notifications", "var.features"} <= set(values)
 
 
-def test_every_variable_is_used_and_every_used_one_exists():
+def test_a_variable_has_the_description_of_its_field():
+    described = {
+        name: body["description"]
+        for group in parsed("variables.tf")["variable"]
+        for name, body in group.items()
+    }
+    assert described["env"] == ObservabilitySpec.model_fields["env"].description
+    for model in (Objective, Notifications, Features):
+        name = model.__name__.lower()
+        assert described[name].startswith(" ".join(model.__doc__.split()))
+    for name, field in Thresholds.model_fields.items():
+        assert described[name] == field.annotation.__doc__
+    assert all(text.endswith(".") for text in described.values())
+
+
+def test_every_variable_is_used_and_every_used_variable_exists():
     values = defaults()
     named = {path.split(".")[1] for path in values}
     others = "".join(text for name, text in FILES.items() if name != "variables.tf")
@@ -177,12 +204,15 @@ def test_every_variable_is_used_and_every_used_one_exists():
     assert paths - lists <= set(values)
 
 
-def test_each_threshold_variable_has_a_check_of_its_order():
+def test_each_threshold_variable_has_a_check_of_its_levels():
+    checked = 0
     for group in parsed("variables.tf")["variable"]:
         for name, body in group.items():
-            value = getattr(Parameters(), name)
-            if isinstance(value, Rule) and value.warning is not None:
+            thresholds = getattr(Parameters().thresholds, name, None)
+            if isinstance(thresholds, MonitorThresholds) and "warning" in thresholds.levels():
                 assert len(body["validation"]) == 2, name
+                checked += 1
+    assert checked == 7
 
 
 def test_the_composite_and_the_burn_rates_refer_to_resources():
@@ -191,7 +221,7 @@ def test_the_composite_and_the_burn_rates_refer_to_resources():
     assert 'burn_rate(\\"${datadog_service_level_objective.api_success.id}\\")' in FILES["slo.tf"]
 
 
-def test_texts_of_datadog_are_not_taken_for_terraform_templates():
+def test_templates_of_datadog_are_escaped_for_terraform():
     wallet = FILES["monitors.tf"].split('"wallet_balance"')[1].split("resource")[0]
     assert "balance is $${{value}}" in wallet
     assert not re.search(r"(?<!\$)\${{", "".join(FILES.values()))
@@ -202,17 +232,17 @@ def test_the_version_of_the_provider_is_pinned():
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_equals_signs_of_neighbouring_lines_are_aligned(name):
-    """The rule of `terraform fmt`: single-line attributes that follow one another share a column."""
+def test_equals_signs_of_adjacent_lines_are_aligned(name):
+    """`terraform fmt` aligns the equals signs of adjacent attributes on one line."""
     previous = None
     in_heredoc = False
     for line in FILES[name].splitlines():
         if in_heredoc:
             in_heredoc = line.strip() != "EOT"
             continue
-        found = re.match(r'( *)("[^"]+"|[a-z_0-9]+) *(?= = )', line)
-        whole = found and not line.rstrip().endswith(("{", "[", "({", "(["))
-        current = (len(found[1]), found.end()) if whole else None
+        attribute = re.match(r'( *)("[^"]+"|[a-z_0-9]+) *(?= = )', line)
+        on_one_line = attribute and not line.rstrip().endswith(("{", "[", "({", "(["))
+        current = (len(attribute[1]), attribute.end()) if on_one_line else None
         if current and previous and current[0] == previous[0]:
             assert current[1] == previous[1], line
         previous = current
@@ -222,11 +252,11 @@ def test_equals_signs_of_neighbouring_lines_are_aligned(name):
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_no_text_is_a_lone_interpolation_and_no_body_begins_or_ends_with_a_blank_line(name):
-    """What `terraform fmt` rewrites beyond the formatter of HCL (that one runs in the sandbox tier)."""
+def test_there_are_no_lone_interpolations_and_no_blank_lines_at_the_ends_of_bodies(name):
+    """`terraform fmt` rewrites these; the formatter of HCL, which runs in the sandbox tier, does not."""
     assert not re.search(r'= "\$\{[^{}"]*\}"$', FILES[name], re.MULTILINE)
     assert not re.search(r"[{\[]\n\n|\n\n *[}\]]", FILES[name])
 
 
-def test_types_of_variables_are_no_texts():
+def test_types_of_variables_are_not_quoted():
     assert not re.search(r'^ *type *= "', FILES["variables.tf"], re.MULTILINE)

@@ -1,107 +1,37 @@
-"""Pure: spec of a PurpleFleaObservability -> parameters of the catalog, and the address of Datadog."""
+"""Pure: spec of a PurpleFleaObservability -> parameters of the Datadog objects, and addresses of Datadog.
+
+Fields of the spec and of the parameters with the same name have the same value, so a new threshold needs no change
+here. The objects themselves are defined in `datadog.definitions`.
+"""
 
 import re
 from collections.abc import Collection
+from dataclasses import fields
+from typing import Any
 
 from purpleflea_operator.api.observability import ObservabilitySpec
-from purpleflea_operator.api.thresholds import FastBurn, SlowBurn, Thresholds
-from purpleflea_operator.datadog.definitions.notification_targets import (
-    Email,
-    Incident,
-    OnCall,
-    PagerDuty,
-    Slack,
-    Target,
-    Webhook,
-)
-from purpleflea_operator.datadog.definitions.parameters import (
-    BurnRate,
-    Feature,
-    LogIndex,
-    Notifications,
-    Objective,
-    Parameters,
-    Rule,
-)
+from purpleflea_operator.datadog.definitions.parameters import Parameters, features, notifications
 
 INTERNAL_URL = re.compile(
     r"^http://(localhost|127\.0\.0\.1|[a-z0-9-]+(\.[a-z0-9-]+)?\.svc(\.cluster\.local)?)(:\d+)?(/.*)?$"
 )
-"""Addresses to which plain http is allowed: loopback and Services of the cluster."""
 
 
 def parameters(spec: ObservabilitySpec) -> Parameters:
-    """Return the parameters of the catalog."""
-    thresholds = spec.thresholds
-    return Parameters(
-        env=spec.env,
-        service=spec.service,
-        team=spec.team,
-        currency=spec.currency,
-        runbooks_url=spec.runbooks_url.rstrip("/"),
-        notifications=_notifications(spec),
-        features=_features(spec),
-        renotify_minutes=spec.renotify_minutes,
-        objective=Objective(
-            target=spec.objective.target,
-            warning=spec.objective.warning,
-            timeframe=spec.objective.timeframe,
-        ),
-        fast_burn=_burn(spec.objective.fast_burn),
-        slow_burn=_burn(spec.objective.slow_burn),
-        log_index=LogIndex(
-            name=spec.log_index.name,
-            retention_days=spec.log_index.retention_days,
-            daily_limit=spec.log_index.daily_limit,
-            # The other indexes are read from the organization: see `payloads.index_order`.
-            others=(),
-        ),
-        **_rules(thresholds),
-    )
-
-
-def _rules(thresholds: Thresholds) -> dict[str, Rule]:
-    return {
-        name: Rule(**getattr(thresholds, name).model_dump())
-        for name in type(thresholds).model_fields
+    """Return the parameters that the spec chooses."""
+    same: dict[str, Any] = {
+        field.name: getattr(spec, field.name)
+        for field in fields(Parameters)
+        if field.name in ObservabilitySpec.model_fields
     }
-
-
-def _burn(burn: FastBurn | SlowBurn) -> BurnRate:
-    return BurnRate(rate=burn.rate, long_window=burn.long_window, short_window=burn.short_window)
-
-
-def _features(spec: ObservabilitySpec) -> frozenset[Feature]:
-    chosen = spec.features.model_dump()
-    return frozenset(feature for feature in Feature if chosen[feature.value])
-
-
-def _notifications(spec: ObservabilitySpec) -> Notifications:
-    notifications = spec.notifications
-    return Notifications(
-        paging=tuple(target(text) for text in notifications.paging),
-        trading=tuple(target(text) for text in notifications.trading),
-        infrastructure=tuple(target(text) for text in notifications.infrastructure),
-    )
-
-
-def target(text: str) -> Target:
-    """Return the notification target of a text such as slack:account/channel. The CRD has validated its format."""
-    kind, _, name = text.partition(":")
-    account, _, channel = name.rpartition("/")
-    match kind:
-        case "slack":
-            return Slack(channel=channel, account=account)
-        case "pagerduty":
-            return PagerDuty(service=name)
-        case "webhook":
-            return Webhook(name=name)
-        case "oncall":
-            return OnCall(team=name)
-        case "incident":
-            return Incident(name=name)
-        case _:
-            return Email(address=name)
+    converted: dict[str, Any] = {
+        "runbooks_url": spec.runbooks_url.rstrip("/"),
+        "notifications": notifications(spec.notifications),
+        "features": features(spec.features),
+        # The controller reads the other indexes from the organization; see payloads.
+        "other_indexes": (),
+    }
+    return Parameters(**same | converted)
 
 
 def address(spec: ObservabilitySpec) -> str:

@@ -1,1 +1,1 @@
-"""Pure: the definitions as a Terraform module. Every choice of the parameters is a variable of the module."""
+"""Pure: the definitions as a Terraform module. Every parameter is a variable of the module."""

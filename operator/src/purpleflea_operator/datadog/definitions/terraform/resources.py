@@ -1,11 +1,14 @@
-"""Each kind of definition as a resource of the provider DataDog/datadog 4.19. One function per kind."""
+"""Resources of the provider DataDog/datadog 4.19, one function per kind of definition.
+
+This module does not define objects; it only writes definitions in the form of the provider.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from purpleflea_operator.datadog.definitions.hcl import Block, Call, Raw, expression
 from purpleflea_operator.datadog.definitions.objects import (
-    ORGANISATION_SCANNER,
+    ORGANIZATION_SCANNER,
     Body,
     Definition,
     ObjectKind,
@@ -25,24 +28,24 @@ TYPES = {
     ObjectKind.SCANNER_RULE: "datadog_sensitive_data_scanner_rule",
 }
 OPTIONAL = frozenset({Feature.ANOMALIES, Feature.LOG_INDEX, Feature.SCANNER})
-"""Features of which each resource carries a count."""
+"""Features whose resources have a count."""
 
 
 def address(definition: Definition) -> str:
-    """The resource's address in the module."""
+    """Return the address of the resource in the module."""
     counted = "[0]" if definition.feature in OPTIONAL else ""
     return f"{TYPES[definition.kind]}.{_name(definition)}{counted}"
 
 
 def resource(definition: Definition, known: Mapping[Reference, Definition]) -> Block:
-    """The resource; references become the addresses of those they mean."""
+    """Return the resource. References become the addresses of the resources in `known`."""
     ids = {
         reference: expression(f"{address(known[reference])}.id")
         for reference in definition.references
-        if reference != ORGANISATION_SCANNER
+        if reference != ORGANIZATION_SCANNER
     }
-    # The provider finds the organisation's scanner itself.
-    body = resolved(definition, {ORGANISATION_SCANNER: "", **ids})
+    # The provider selects the scanner of the organization itself.
+    body = resolved(definition, {ORGANIZATION_SCANNER: "", **ids})
     items: list[Any] = [*_count(definition), *WRITERS[definition.kind](body)]
     header = f'resource "{TYPES[definition.kind]}" "{_name(definition)}"'
     return Block(header, tuple(items))
@@ -58,7 +61,7 @@ def _count(definition: Definition) -> list[Any]:
     return [("count", Raw(f"var.features.{definition.feature} ? 1 : 0")), None]
 
 
-def _some(body: Mapping[str, Any], *names: str) -> list[Any]:
+def _present(body: Mapping[str, Any], *names: str) -> list[Any]:
     return [(name, body[name]) for name in names if name in body]
 
 
@@ -70,7 +73,7 @@ def _monitor(body: Body) -> list[Any]:
     options = dict(body["options"])
     thresholds = options.pop("thresholds", {})
     windows = options.pop("threshold_windows", {})
-    items = [*_some(body, "name", "type", "priority", "query", "message"), None]
+    items = [*_present(body, "name", "type", "priority", "query", "message"), None]
     items += [("tags", body["tags"]), None, *options.items()]
     if thresholds:
         items += _block("monitor_thresholds", *thresholds.items())
@@ -80,8 +83,8 @@ def _monitor(body: Body) -> list[Any]:
 
 
 def _slo(body: Body) -> list[Any]:
-    items = _some(body, "name", "type", "tags")
-    items += [None, *_some(body, "timeframe", "target_threshold", "warning_threshold")]
+    items = _present(body, "name", "type", "tags")
+    items += [None, *_present(body, "timeframe", "target_threshold", "warning_threshold")]
     items += _block("query", *body["query"].items())
     for threshold in body["thresholds"]:
         items += _block("thresholds", *threshold.items())
@@ -93,7 +96,7 @@ def _dashboard(body: Body) -> list[Any]:
 
 
 def _pipeline(body: Body) -> list[Any]:
-    items = _some(body, "name", "is_enabled", "tags")
+    items = _present(body, "name", "is_enabled", "tags")
     items += _block("filter", *body["filter"].items())
     for processor in body["processors"]:
         settings = [item for item in processor.items() if item[0] != "type"]
@@ -108,22 +111,22 @@ def _index(body: Body) -> list[Any]:
     return items + _block("filter", *body["filter"].items())
 
 
-def _order(_: Body) -> list[Any]:
-    # The index's own name, so that it exists before it is put in order.
+def _index_sequence(_: Body) -> list[Any]:
+    # The name is a reference, so Terraform creates the index before it sets the sequence.
     return [("indexes", Raw("concat([datadog_logs_index.agents[0].name], var.log_index.others)"))]
 
 
 def _scanner_group(body: Body) -> list[Any]:
     attributes = body["data"]["attributes"]
-    items = _some(attributes, "name", "is_enabled", "product_list")
+    items = _present(attributes, "name", "is_enabled", "product_list")
     return items + _block("filter", *attributes["filter"].items())
 
 
 def _scanner_rule(body: Body) -> list[Any]:
     attributes = dict(body["data"]["attributes"])
     group = body["data"]["relationships"]["group"]["data"]["id"]
-    items = [("group_id", group), *_some(attributes, "name", "pattern", "is_enabled")]
-    items += _some(attributes, "priority", "tags")
+    items = [("group_id", group), *_present(attributes, "name", "pattern", "is_enabled")]
+    items += _present(attributes, "priority", "tags")
     for block in ("included_keyword_configuration", "text_replacement"):
         if block in attributes:
             items += _block(block, *attributes[block].items())
@@ -136,7 +139,7 @@ WRITERS = {
     ObjectKind.DASHBOARD: _dashboard,
     ObjectKind.LOG_PIPELINE: _pipeline,
     ObjectKind.LOG_INDEX: _index,
-    ObjectKind.LOG_INDEX_ORDER: _order,
+    ObjectKind.LOG_INDEX_ORDER: _index_sequence,
     ObjectKind.SCANNER_GROUP: _scanner_group,
     ObjectKind.SCANNER_RULE: _scanner_rule,
 }

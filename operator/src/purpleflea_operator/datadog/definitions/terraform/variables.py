@@ -1,47 +1,58 @@
-"""The module's variables: one per parameter, with its default, and checks that name the mistake.
+"""Variables of the module: one per parameter, with type, default, description and checks.
 
-`symbolic` gives the parameters whose values are those variables; the definitions made from them are the module.
+All of them are derived from the fields of `Parameters`, and through them from the spec of PurpleFleaObservability. A
+scalar becomes one variable, and a model becomes one variable with optional attributes. `symbolic` returns the
+parameters with a variable in place of each value; the definitions that are built from them are the module.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
-from itertools import pairwise
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, get_args, get_type_hints
 
+from purpleflea_contract.settings import SpecModel
+from purpleflea_operator.api.observability import LowerTagValue, ObservabilitySpec
+from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, level_comparisons
 from purpleflea_operator.datadog.definitions.hcl import Block, Expression, Raw, expression
-from purpleflea_operator.datadog.definitions.parameters import (
-    Feature,
-    Notifications,
-    Parameters,
-    Rule,
-)
+from purpleflea_operator.datadog.definitions.parameters import Feature, Notifications, Parameters
+
+Check = tuple[str, str]
+"""Condition and error message of a validation."""
 
 WINDOW = "^[1-9][0-9]{0,3}[mh]$"
 TAG_VALUE = "^[a-z][a-z0-9_./-]*$"
-DESCRIPTIONS = {
-    "env": "Unified service tag env of the agents, in lower case.",
-    "service": "Unified service tag service of the agents, in lower case.",
-    "team": "Value of the tag team on every object.",
-    "currency": "Currency of the balance that pays for trades, as a tag value (lower case).",
-    "runbooks_url": "Where the runbooks are; a monitor's key and .md are added.",
-    "renotify_minutes": "Minutes after which an alert on drawdown is repeated.",
-    "drawdown": "Fall of the equity from its peak, in percent.",
-    "balance": "Wallet balance in US dollars below which the monitor fires.",
-    "error_rate": "Failed API calls, in percent of all calls.",
-    "order_latency": "p95 of the order latency of an agent, in milliseconds.",
-    "order_span": "p95 of order execution in APM over all agents, in seconds.",
-    "escrow_failures": "Failed escrow transactions of an agent in the window.",
-    "heartbeat": "Completed trading intervals of an agent in the window; a longer interval needs a longer window.",
-    "dropped_telemetry": "Telemetry packets an agent dropped in the window.",
-    "objective": "Successful API calls, in percent of all calls over the time frame.",
-    "fast_burn": "Speed at which the error budget burns that somebody is paged for.",
-    "slow_burn": "Speed at which the error budget burns that is a matter for working hours.",
-    "log_index": "The optional log index, and the organisation's other indexes in their order.",
-    "notifications": "Handles told: paging for what loses money now, the others for the rest and for warnings.",
-    "features": "Groups of objects to create.",
+TIMEFRAMES: tuple[str, ...] = get_args(Objective.model_fields["timeframe"].annotation)
+QUOTED_TIMEFRAMES = ", ".join(f'"{timeframe}"' for timeframe in TIMEFRAMES)
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "renotify_minutes": (
+        ("var.renotify_minutes >= 0", "renotify_minutes must be 0 (never) or more."),
+    ),
+    "objective": (
+        (
+            "var.objective.target < var.objective.warning && var.objective.warning < 100",
+            "objective: target must be less than warning, and warning less than 100.",
+        ),
+        (
+            f"contains([{QUOTED_TIMEFRAMES}], var.objective.timeframe)",
+            f"objective: timeframe must be {', '.join(TIMEFRAMES[:-1])} or {TIMEFRAMES[-1]}.",
+        ),
+    ),
+    "fast_burn": (("var.fast_burn.rate > 0", "fast_burn: rate must be more than 0."),),
+    "slow_burn": (("var.slow_burn.rate > 0", "slow_burn: rate must be more than 0."),),
+    "notifications": (
+        (
+            'alltrue([for handle in flatten(values(var.notifications)) : startswith(handle, "@")])',
+            "notifications: a handle starts with @, such as @slack-trading-alerts.",
+        ),
+    ),
 }
-BELOW = ("balance", "heartbeat")
-_T = TypeVar("_T")
+"""Checks that do not follow from the type of a field."""
+NOTES = {
+    "notifications": "Each list has handles of Datadog, such as @slack-alerts.",
+    "log_index": "The attribute others lists the other indexes of the organization in their sequence.",
+}
+"""Descriptions of what only the Terraform variable has."""
+FIRST = ("critical", "warning", "critical_recovery", "warning_recovery")
+"""First attributes of thresholds in variables.tf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,82 +62,161 @@ class _Handles:
     handle: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One variable. `default` has the defaults of the attributes if the variable is an object."""
+
+    name: str
+    description: str
+    default: Any
+    checks: tuple[Check, ...]
+
+
 def symbolic(parameters: Parameters) -> Parameters:
-    """The parameters with a variable in place of every value."""
-    changes = {
-        name: _symbol(getattr(parameters, name), f"var.{name}")
-        for name in DESCRIPTIONS
-        if name not in ("features", "notifications")
+    """Return the parameters with a variable in place of each value. Features are not replaced."""
+    changes: dict[str, Any] = {
+        field.name: _symbol(getattr(parameters, field.name), field.name, f"var.{field.name}")
+        for field in fields(parameters)
+        if field.name not in ("other_indexes", "notifications", "features")
     }
-    told = {
-        name.name: (_Handles(expression(f'join(" ", var.notifications.{name.name})')),)
-        for name in fields(Notifications)
+    handles = {
+        field.name: (_Handles(expression(f'join(" ", var.notifications.{field.name})')),)
+        for field in fields(Notifications)
     }
-    return replace(parameters, **changes, notifications=Notifications(**told))
+    return replace(
+        parameters,
+        **changes,
+        other_indexes=(expression("var.log_index.others..."),),
+        notifications=Notifications(**handles),
+    )
 
 
-def _symbol(value: _T, path: str) -> Any:
+def _symbol(value: Any, variable: str, path: str) -> Any:
     match value:
-        case None:
-            return None
+        case SpecModel():
+            symbols = {
+                name: _symbol(inner, name, f"var.{variable}.{name}") for name, inner in value
+            }
+            return value.model_copy(update=symbols)
         case str():
             return expression(path)
-        case int() | float():
-            return Expression(value, path)
-        case tuple():
-            return (expression(f"{path}..."),)
         case _:
-            return _symbolic_fields(value, path)
+            return Expression(value, path)
 
 
-def _symbolic_fields(value: Any, path: str) -> Any:
-    changes = {
-        field.name: _symbol(getattr(value, field.name), f"{path}.{field.name}")
-        for field in fields(value)
-    }
-    return replace(value, **changes)
+def variables(parameters: Parameters) -> Iterator[Variable]:
+    """Yield the variables in the sequence of the fields of Parameters."""
+    for field in fields(parameters):
+        if field.name != "other_indexes":
+            default = _default(field.name, parameters)
+            yield from _variables(ObservabilitySpec, field.name, default)
 
 
-def variables(parameters: Parameters) -> tuple[Block, ...]:
-    """variables.tf, in the order of DESCRIPTIONS."""
-    return tuple(_variable(name, parameters) for name in DESCRIPTIONS)
-
-
-def _variable(name: str, parameters: Parameters) -> Block:
+def _default(name: str, parameters: Parameters) -> Any:
     value = getattr(parameters, name)
-    kind, default = _type(name, value), _default(name, value)
-    body: list[Any] = [("description", DESCRIPTIONS[name]), ("type", kind), ("default", default)]
-    body.append(("nullable", False))
-    for condition, error in _checks(name, value):
+    match name:
+        case "log_index":
+            return {**dict(value), "others": parameters.other_indexes}
+        case "notifications":
+            return {field.name: getattr(value, field.name) for field in fields(value)}
+        case "features":
+            return {feature.value: feature in value for feature in Feature}
+        case _:
+            return value
+
+
+def _variables(owner: type[SpecModel], name: str, default: Any) -> Iterator[Variable]:
+    """Yield the variable of a field of `owner`, and the variables of the models in the field."""
+    models: dict[str, SpecModel] = {}
+    checks = tuple(_checks(name, default))
+    if isinstance(default, SpecModel):
+        models = {item: value for item, value in default if isinstance(value, SpecModel)}
+        parent = type(default)
+        default = {item: value for item, value in _attributes(default) if item not in models}
+    if default != {}:
+        description = " ".join(filter(None, (_description(owner, name), NOTES.get(name))))
+        yield Variable(name=name, description=description, default=default, checks=checks)
+    for item, model in models.items():
+        yield from _variables(parent, item, model)
+
+
+def _attributes(model: SpecModel) -> list[tuple[str, Any]]:
+    """Return the fields of a model; thresholds start with both levels, then their recoveries."""
+    if not isinstance(model, MonitorThresholds):
+        return list(model)
+    first = [(name, getattr(model, name)) for name in FIRST if name in model.level_names()]
+    return first + [(name, value) for name, value in model if name not in FIRST]
+
+
+def _description(owner: type[SpecModel], name: str) -> str:
+    field = owner.model_fields[name]
+    text = field.description or getattr(field.annotation, "__doc__", None) or ""
+    return " ".join(text.split())
+
+
+def _checks(name: str, default: Any) -> Iterator[Check]:
+    if isinstance(default, MonitorThresholds):
+        yield from _threshold_checks(name, type(default))
+    if get_type_hints(ObservabilitySpec, include_extras=True).get(name) == LowerTagValue:
+        yield (
+            f'can(regex("{TAG_VALUE}", var.{name}))',
+            f"{name} must be a tag value in lower case that starts with a letter.",
+        )
+    yield from CHECKS.get(name, ())
+
+
+def _threshold_checks(name: str, thresholds: type[MonitorThresholds]) -> Iterator[Check]:
+    yield (
+        f'can(regex("{WINDOW}", var.{name}.window))',
+        f"{name}: window must be a number of minutes or hours, such as 5m.",
+    )
+    levels = thresholds.level_names()
+    conditions = [
+        f"var.{name}.{level} {sign} var.{name}.{following}"
+        for level, sign, following in level_comparisons(levels, above=thresholds.fires_above)
+    ]
+    if conditions:
+        direction = "fall" if thresholds.fires_above else "rise"
+        yield (
+            " && ".join(conditions),
+            f"{name}: {', '.join(levels)} must {direction} in this sequence.",
+        )
+
+
+def blocks(parameters: Parameters) -> list[Block]:
+    """Return the contents of variables.tf."""
+    return [_block(variable) for variable in variables(parameters)]
+
+
+def _block(variable: Variable) -> Block:
+    is_object = isinstance(variable.default, dict)
+    kind = _object(variable.default) if is_object else _scalar(variable.default)
+    body: list[Any] = [
+        ("description", variable.description),
+        ("type", Raw(kind)),
+        ("default", {} if is_object else variable.default),
+        ("nullable", False),
+    ]
+    for condition, error in variable.checks:
         check = Block("validation", (("condition", Raw(condition)), ("error_message", error)))
         body += [None, check]
-    return Block(f'variable "{name}"', tuple(body))
+    return Block(f'variable "{variable.name}"', tuple(body))
 
 
-def _default(name: str, value: Any) -> Any:
-    if is_dataclass(value) or name == "features":
-        return {}
-    return value
+def _scalar(value: str | float) -> str:
+    return "string" if isinstance(value, str) else "number"
 
 
-def _type(name: str, value: Any) -> Raw:
-    if name == "features":
-        chosen = {feature.value: str(feature in value).lower() for feature in Feature}
-        return _object({key: f"optional(bool, {wanted})" for key, wanted in chosen.items()})
-    if not is_dataclass(value):
-        return Raw("string" if isinstance(value, str) else "number")
-    values = ((field.name, getattr(value, field.name)) for field in fields(value))
-    return _object({key: _optional(item) for key, item in values if item is not None})
-
-
-def _object(attributes: dict[str, str]) -> Raw:
+def _object(attributes: dict[str, Any]) -> str:
     width = max(map(len, attributes))
-    lines = (f"  {name.ljust(width)} = {kind}" for name, kind in attributes.items())
-    return Raw("\n".join(["object({", *lines, "})"]))
+    lines = (f"  {name.ljust(width)} = {_optional(value)}" for name, value in attributes.items())
+    return "\n".join(["object({", *lines, "})"])
 
 
 def _optional(value: Any) -> str:
     match value:
+        case bool():
+            return f"optional(bool, {str(value).lower()})"
         case str():
             return f'optional(string, "{value}")'
         case tuple():
@@ -134,48 +224,3 @@ def _optional(value: Any) -> str:
             return "optional(list(string), [" + ", ".join(f'"{name}"' for name in names) + "])"
         case _:
             return f"optional(number, {value:.15g})"
-
-
-def _checks(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Rule):
-        yield from _rule_checks(name, value)
-    elif name in ("env", "service", "team", "currency"):
-        yield (
-            f'can(regex("{TAG_VALUE}", var.{name}))',
-            f"{name} is a tag value: lower case, starting with a letter (Datadog stores it so).",
-        )
-    elif name == "renotify_minutes":
-        yield f"var.{name} >= 0", f"{name} must be 0 (never) or more."
-    elif name == "objective":
-        yield (
-            f"var.{name}.target < var.{name}.warning && var.{name}.warning < 100",
-            f"{name}: target must be less than warning, and warning less than 100.",
-        )
-        yield (
-            f'contains(["7d", "30d", "90d"], var.{name}.timeframe)',
-            f"{name}: timeframe must be 7d, 30d or 90d.",
-        )
-    elif name in ("fast_burn", "slow_burn"):
-        yield f"var.{name}.rate > 0", f"{name}: rate must be more than 0."
-    elif name == "notifications":
-        yield (
-            f'alltrue([for handle in flatten(values(var.{name})) : startswith(handle, "@")])',
-            f"{name}: a handle starts with @, such as @slack-trading-alerts.",
-        )
-
-
-def _rule_checks(name: str, rule: Rule) -> Iterator[tuple[str, str]]:
-    yield (
-        f'can(regex("{WINDOW}", var.{name}.window))',
-        f"{name}: window must be a number of minutes or hours, such as 5m.",
-    )
-    order = ("critical", "critical_recovery", "warning", "warning_recovery")
-    levels = [level for level in order if getattr(rule, level) is not None]
-    signs = {("critical_recovery", "warning"): "="}
-    sign, direction = ("<", "rise") if name in BELOW else (">", "fall")
-    steps = [
-        f"var.{name}.{one} {sign}{signs.get((one, other), '')} var.{name}.{other}"
-        for one, other in pairwise(levels)
-    ]
-    if steps:
-        yield " && ".join(steps), f"{name}: {', '.join(levels)} must {direction} in this order."
