@@ -166,7 +166,7 @@ class _Operator:
             nodes=NodeInventory(clock=self._clock, scope=self._scope),
             restarts=RestartBudget(self._queue.add, clock=self._clock),
             telemetry=TelemetryProbe(self._agents, self._queue.add, jitter=random.random),
-            on_workload_change=observability.rollouts.note,
+            on_workload_change=observability.rollouts.notify,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         reconciler = Reconciler(
