@@ -36,7 +36,7 @@ def doubles() -> Iterator[list[ExchangeDouble]]:
 
 @pytest.fixture
 def exchange(doubles: list[ExchangeDouble]) -> ExchangeDouble:
-    """An exchange as new: the last test's, unless that one closed it (starting one takes a quarter second)."""
+    """A reset exchange: the one of the last test, unless that test closed it. A start takes a quarter of a second."""
     if not doubles or doubles[-1].is_closed:
         doubles.append(ExchangeDouble())
     doubles[-1].reset()
@@ -45,13 +45,13 @@ def exchange(doubles: list[ExchangeDouble]) -> ExchangeDouble:
 
 @pytest.fixture
 def folder(tmp_path: Path, exchange: ExchangeDouble) -> AgentFolder:
-    """What is mounted into an agent that finds the exchange double."""
+    """The mounts of an agent that uses the exchange double."""
     return AgentFolder(tmp_path / "agent", exchange.endpoints)
 
 
 @pytest.fixture
 def mounts(tmp_path: Path) -> AgentFolder:
-    """What is mounted into an agent that finds no exchange."""
+    """The mounts of an agent without an exchange."""
     return AgentFolder(tmp_path / "mounts", {})
 
 
@@ -65,7 +65,7 @@ def sink() -> Iterator[DogStatsdSink]:
 def emitter(
     sink: DogStatsdSink, mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Emitter]:
-    """An emitter to the sink, installed as the process's own."""
+    """An emitter to the sink, installed in this process."""
     unified = {"DD_ENV": "test", "DD_SERVICE": "pf-agent", "DD_VERSION": "1.2.3"}
     for name, value in {**mounts.environment, **sink.environment, **unified}.items():
         monkeypatch.setenv(name, value)

@@ -1,6 +1,6 @@
-"""The example of an agent of one's own, as a process at real receivers; and the library without any Datadog.
+"""The example of a custom agent, as a process with real receivers; and the library without Datadog.
 
-Its image is built and run in the tier with a cluster.
+The tests with a cluster build and run its image.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from support.receivers.trace_agent import TraceAgent, free_port
 
 UNIFIED = {"DD_ENV": "demo", "DD_SERVICE": "custom", "DD_VERSION": "1.0.0"}
 IMAGE = {"DD_CODE_ORIGIN_FOR_SPANS_ENABLED": "false"}
-"""What the base image sets."""
+"""Variables of the base image."""
 USES_THE_LIBRARY = """
 from purpleflea_agent import logs, metrics, tracing
 from purpleflea_contract import spans
@@ -31,7 +31,7 @@ metrics.emitter().close()
 """
 
 
-def test_the_example_is_observed_halted_and_ended_like_our_own(
+def test_the_example_agent_is_observed_halted_and_stopped(
     repository: Path, mounts: AgentFolder, sink: DogStatsdSink, trace_agent: TraceAgent
 ) -> None:
     trace_agent.clear()
@@ -57,7 +57,7 @@ def test_the_example_is_observed_halted_and_ended_like_our_own(
 
 
 def acknowledged(agent: AgentProcess) -> Acknowledgement:
-    """What the operator reads."""
+    """Return the acknowledgement as the operator reads it."""
     return Acknowledgement.model_validate_json(agent.http.get("/v1/control").content)
 
 
@@ -69,7 +69,7 @@ def acknowledged(agent: AgentProcess) -> Acknowledgement:
         ({"DD_TRACE_ENABLED": "false"}, ": metrics are not sent"),
     ],
 )
-def test_the_library_runs_without_a_receiver_and_says_so_once(
+def test_the_library_runs_without_a_receiver_and_warns_once(
     mounts: AgentFolder, environment: dict[str, str], lost: str
 ) -> None:
     done = subprocess.run(

@@ -16,13 +16,13 @@ from support.receivers.dogstatsd import DogStatsdSink, Point
 from support.waiting import wait_for
 
 
-def heard(emitter: Emitter, sink: DogStatsdSink) -> list[Point]:
+def received(emitter: Emitter, sink: DogStatsdSink) -> list[Point]:
     emitter.flush()
     sink.catch_up()
     return sink.points
 
 
-def say_everything() -> None:
+def send_everything() -> None:
     metrics.record_pnl("BTC-USD", Decimal("1.5"))
     metrics.record_pnl("BTC-USD", Decimal("-1.5"), realized=True)
     metrics.record_drawdown(3.5)
@@ -41,11 +41,11 @@ def say_everything() -> None:
 def test_every_metric_of_the_contract_has_a_function_and_exactly_its_tags(
     emitter: Emitter, sink: DogStatsdSink
 ) -> None:
-    say_everything()
+    send_everything()
     emitter.send(contract.RISK_REFUSALS, float("nan"), reason="max_order")
     emitter.flush()
     emitter.report_drops()
-    points = {point.name: point for point in heard(emitter, sink)}
+    points = {point.name: point for point in received(emitter, sink)}
     assert set(points) == {metric.name for metric in contract.METRICS}
     for metric in contract.METRICS:
         point = points[metric.name]
@@ -53,7 +53,7 @@ def test_every_metric_of_the_contract_has_a_function_and_exactly_its_tags(
         assert point.tag_names == sorted([*metric.tag_names, "env", "service", "version"])
 
 
-def test_tag_values_survive_the_wire_as_the_contract_writes_them(
+def test_tag_values_arrive_as_the_contract_defines_them(
     emitter: Emitter, sink: DogStatsdSink
 ) -> None:
     for metric in contract.METRICS:
@@ -61,7 +61,7 @@ def test_tag_values_survive_the_wire_as_the_contract_writes_them(
             others = {other.name: "other" for other in metric.tags if other is not tag}
             for value in tag.values:
                 emitter.send(metric, 1, **{**others, tag.name: value})
-    points = heard(emitter, sink)
+    points = received(emitter, sink)
     for metric in contract.METRICS:
         of_metric = [point for point in points if point.name == metric.name]
         for tag in metric.tags:
@@ -71,17 +71,17 @@ def test_tag_values_survive_the_wire_as_the_contract_writes_them(
 @pytest.mark.parametrize(
     "tags", [{"market": "BTC-USD"}, {"realized": "true"}, {"market": "X", "realised": "true"}, {}]
 )
-def test_wrong_tag_names_fail_loudly(emitter: Emitter, tags: dict[str, str]) -> None:
+def test_wrong_tag_names_raise_an_error(emitter: Emitter, tags: dict[str, str]) -> None:
     with pytest.raises(ContractViolation, match=r"agent\.trade\.pnl_usd has the tags"):
         emitter.send(contract.PNL, 1, **tags)
 
 
-def test_values_without_bound_become_a_class(emitter: Emitter, sink: DogStatsdSink) -> None:
+def test_values_without_a_bound_become_a_class(emitter: Emitter, sink: DogStatsdSink) -> None:
     for number in range(40):
         metrics.record_pnl(f"M{number}-USD", 1.0)
         metrics.record_api_call(f"/v1/orders/{number}", "BREW", 418)
         metrics.record_escrow_transaction(f"0x{number:040x}", "paid")
-    points = heard(emitter, sink)
+    points = received(emitter, sink)
     markets = {point.tag("market") for point in points if point.name == contract.PNL.name}
     assert len(markets) == 33
     assert "other" in markets
@@ -93,10 +93,10 @@ def test_values_without_bound_become_a_class(emitter: Emitter, sink: DogStatsdSi
     assert {(p.tag("counterparty"), p.tag("status")) for p in escrows} == {("external", "other")}
 
 
-def test_counts_are_added_up_before_they_are_sent(emitter: Emitter, sink: DogStatsdSink) -> None:
+def test_counts_are_summed_before_they_are_sent(emitter: Emitter, sink: DogStatsdSink) -> None:
     for _ in range(500):
         metrics.record_faucet_claim("claimed")
-    points = [p for p in heard(emitter, sink) if p.name == contract.FAUCET_CLAIMS.name]
+    points = [p for p in received(emitter, sink) if p.name == contract.FAUCET_CLAIMS.name]
     assert sum(sum(point.values) for point in points) == 500
     assert len(points) < 10
 
@@ -104,7 +104,7 @@ def test_counts_are_added_up_before_they_are_sent(emitter: Emitter, sink: DogSta
 def test_every_sample_of_a_distribution_is_sent(emitter: Emitter, sink: DogStatsdSink) -> None:
     for number in range(200):
         metrics.record_order_latency("BTC-USD", "market", number)
-    points = [p for p in heard(emitter, sink) if p.name == contract.ORDER_LATENCY.name]
+    points = [p for p in received(emitter, sink) if p.name == contract.ORDER_LATENCY.name]
     assert sorted(value for point in points for value in point.values) == list(range(200))
 
 
@@ -118,11 +118,11 @@ def test_points_of_many_threads_are_all_counted(emitter: Emitter, sink: DogStats
         thread.start()
     while any(thread.is_alive() for thread in threads):
         emitter.flush()
-    points = [p for p in heard(emitter, sink) if p.name == contract.FAUCET_CLAIMS.name]
+    points = [p for p in received(emitter, sink) if p.name == contract.FAUCET_CLAIMS.name]
     assert sum(sum(point.values) for point in points) == 20_000
 
 
-async def test_the_decorator_counts_outcomes_and_times_answers(
+async def test_the_decorator_records_latency_and_outcome(
     emitter: Emitter, sink: DogStatsdSink
 ) -> None:
     @metrics.timed_order_execution("BTC-USD", "limit")
@@ -139,14 +139,14 @@ async def test_the_decorator_counts_outcomes_and_times_answers(
     ):
         with pytest.raises(type(error)):
             await execute(error)
-    points = heard(emitter, sink)
+    points = received(emitter, sink)
     latencies = [point for point in points if point.name == contract.ORDER_LATENCY.name]
     assert [point.tag("order_type") for point in latencies] == ["limit"]
     outcomes = {p.tag("error_type") for p in points if p.name == contract.ORDER_EXECUTIONS.name}
     assert outcomes == {None, "timeout", "connection", "upstream"}
 
 
-def test_a_setting_turns_distributions_back_into_histograms(
+def test_legacy_histograms_replace_distributions(
     sink: DogStatsdSink, mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {"PURPLEFLEA_LEGACY_HISTOGRAMS": "true"}
@@ -155,7 +155,7 @@ def test_a_setting_turns_distributions_back_into_histograms(
     legacy = create_emitter(read_environment())
     legacy.send(contract.ORDER_LATENCY, 12.5, market="BTC-USD", order_type="market")
     legacy.send(contract.HEARTBEAT)
-    points = {point.name: point for point in heard(legacy, sink)}
+    points = {point.name: point for point in received(legacy, sink)}
     assert points[contract.ORDER_LATENCY.name].type == "histogram"
     assert points[contract.ORDER_LATENCY.name].values == (12.5,)
     assert points[contract.HEARTBEAT.name].type == "count"
@@ -175,7 +175,7 @@ def test_without_a_receiver_metrics_are_checked_and_discarded(
     assert silent.dropped() == 0
 
 
-def test_what_a_dead_socket_loses_is_counted_and_reported_when_it_is_back(
+def test_drops_of_a_missing_socket_are_counted_and_reported_later(
     tmp_path: Path, mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "dsd.socket"
@@ -187,7 +187,7 @@ def test_what_a_dead_socket_loses_is_counted_and_reported_when_it_is_back(
         orphan.send(contract.SIGNAL_COMPUTE, 0.001, model_version="v" * 60)
     wait_for(lambda: orphan.dropped() > 0, what="a counted loss")
     lost = orphan.dropped()
-    orphan.report_drops()  # not while it would be lost as well
+    orphan.report_drops()  # not sent, because it would be dropped too
     with DogStatsdSink(path) as sink:
         orphan.send(contract.HEARTBEAT)
         sink.wait_for(contract.HEARTBEAT.name)

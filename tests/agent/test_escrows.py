@@ -1,4 +1,4 @@
-"""Escrows from their opening to their end: lost answers, restarts, and what the other side does."""
+"""Escrows from their opening to their end: lost answers, restarts, and changes by the counterparty."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -43,14 +43,14 @@ def request(key: str = "e1", amount: str = "25.00") -> EscrowRequest:
 
 
 def counted(parts: Parts) -> dict[str | None, float]:
-    found: dict[str | None, float] = {}
+    counts: dict[str | None, float] = {}
     for point in parts.sent(metrics.ESCROW_TRANSACTIONS):
         status = point.tag("status")
-        found[status] = found.get(status, 0) + sum(point.values)
-    return found
+        counts[status] = counts.get(status, 0) + sum(point.values)
+    return counts
 
 
-async def test_a_lost_answer_to_an_opening_is_asked_for_by_key(
+async def test_an_escrow_whose_answer_is_lost_is_looked_up_by_key(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_escrow_answers = 1
@@ -61,7 +61,7 @@ async def test_a_lost_answer_to_an_opening_is_asked_for_by_key(
     assert counted(parts) == {"created": 1}
 
 
-async def test_an_opening_that_never_arrived_fails_when_old_and_is_never_sent_again(
+async def test_an_escrow_that_is_not_found_is_abandoned_and_not_sent_again(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_escrow_requests = 1
@@ -70,7 +70,7 @@ async def test_an_opening_that_never_arrived_fails_when_old_and_is_never_sent_ag
             await parts.escrows.create(request())
     await parts.escrows.settle_unfinished()
     assert await parts.journal.escrow_counts() == {"written": 1}
-    parts.clock.set_by = 3600.0  # the wall clock proves nothing
+    parts.clock.set_by = 3600.0  # the wall clock is not used
     for _ in range(ABANDON_AFTER_LOOKUPS):
         await parts.escrows.settle_unfinished()
     assert await parts.journal.escrow_counts() == {"written": 1}
@@ -84,7 +84,7 @@ async def test_an_opening_that_never_arrived_fails_when_old_and_is_never_sent_ag
 
 
 @pytest.mark.parametrize("is_release", [False, True])
-async def test_money_is_on_its_way_until_its_outcome_is_known(
+async def test_is_sending_is_true_until_the_outcome_is_known(
     parts: Parts, exchange: ExchangeDouble, is_release: bool
 ) -> None:
     if is_release:
@@ -102,7 +102,7 @@ async def test_money_is_on_its_way_until_its_outcome_is_known(
     assert not parts.escrows.is_sending
 
 
-async def test_one_no_gives_up_no_escrow_however_old_it_is(
+async def test_one_look_up_does_not_abandon_an_escrow_of_any_age(
     start: Start, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_escrow_answers = 1
@@ -135,12 +135,12 @@ async def test_an_unknown_outcome_is_settled_after_a_restart(
         assert counted(after) == {"created": 1}
 
 
-async def test_an_open_escrow_survives_a_restart_and_its_end_is_observed(
+async def test_the_end_of_an_open_escrow_is_observed_after_a_restart(
     start: Start, exchange: ExchangeDouble
 ) -> None:
     async with start() as before:
         await before.escrows.create(request())
-    exchange.escrows["esc_1"]["status"] = "released"  # by a hand other than ours
+    exchange.escrows["esc_1"]["status"] = "released"  # by another client
     async with start() as after:
         await after.escrows.settle_unfinished()
         await after.escrows.settle_unfinished()
@@ -150,7 +150,7 @@ async def test_an_open_escrow_survives_a_restart_and_its_end_is_observed(
         assert (amount.values, amount.tag("status")) == ((25.0,), "completed")
 
 
-async def test_an_open_escrow_is_asked_for_once_a_minute(
+async def test_an_open_escrow_is_looked_up_once_a_minute(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.escrows.create(request())
@@ -163,7 +163,7 @@ async def test_an_open_escrow_is_asked_for_once_a_minute(
     assert exchange.count("GET", "/v1/escrow/esc_1") == 1
 
 
-async def test_a_lost_answer_to_a_release_is_asked_for_and_counted_once(
+async def test_a_release_whose_answer_is_lost_is_counted_once(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.escrows.create(request())
@@ -182,7 +182,9 @@ async def test_a_cancelled_escrow_has_no_amount(parts: Parts) -> None:
     assert parts.sent(metrics.ESCROW_AMOUNT) == []
 
 
-async def test_a_key_stands_for_one_escrow(parts: Parts, exchange: ExchangeDouble) -> None:
+async def test_an_idempotency_key_belongs_to_one_escrow(
+    parts: Parts, exchange: ExchangeDouble
+) -> None:
     first = await parts.escrows.create(request())
     assert await parts.escrows.create(request()) == first
     with pytest.raises(KeyReused):
@@ -191,7 +193,9 @@ async def test_a_key_stands_for_one_escrow(parts: Parts, exchange: ExchangeDoubl
 
 
 @pytest.mark.parametrize("mode", ["Halted", "Stopped"])
-async def test_no_money_leaves_at_rest(parts: Parts, folder: AgentFolder, mode: str) -> None:
+async def test_no_money_leaves_unless_the_mode_is_active(
+    parts: Parts, folder: AgentFolder, mode: str
+) -> None:
     await parts.escrows.create(request())
     folder.set_mode(mode)
     with pytest.raises(OrderRefused, match=mode.lower()):

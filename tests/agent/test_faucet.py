@@ -1,4 +1,4 @@
-"""Faucet claims: when, how often, and never in the way of trading."""
+"""Faucet claims: their conditions and frequency, and that trading does not wait for them."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -63,7 +63,7 @@ async def test_it_claims_below_the_threshold_and_only_there(
         assert outcomes(parts) == ["claimed"]
 
 
-async def test_it_claims_once_per_window_also_over_a_restart(
+async def test_it_claims_once_per_window_even_after_a_restart(
     start: Start, exchange: ExchangeDouble, clock: Clock
 ) -> None:
     async with start() as parts:
@@ -77,7 +77,7 @@ async def test_it_claims_once_per_window_also_over_a_restart(
         assert exchange.count(*CLAIM) == 2
 
 
-async def test_retry_after_is_honoured_also_over_a_restart(
+async def test_retry_after_is_honored_even_after_a_restart(
     start: Start, exchange: ExchangeDouble, clock: Clock
 ) -> None:
     exchange.faults.faucet_retry_after_s = 86_000
@@ -94,7 +94,7 @@ async def test_retry_after_is_honoured_also_over_a_restart(
         assert (exchange.count(*CLAIM), exchange.claims) == (2, 1)
 
 
-async def test_a_faucet_out_of_reach_is_tried_again_soon_and_counted_as_failed(
+async def test_an_unreachable_faucet_is_retried_soon_and_counted_as_failed(
     start: Start, exchange: ExchangeDouble, clock: Clock
 ) -> None:
     async with start() as parts:
@@ -107,7 +107,7 @@ async def test_a_faucet_out_of_reach_is_tried_again_soon_and_counted_as_failed(
         assert set(outcomes(parts)) == {"failed"}
 
 
-async def test_a_clock_that_was_far_ahead_does_not_end_claiming(
+async def test_a_clock_that_was_far_ahead_does_not_prevent_claims(
     start: Start, exchange: ExchangeDouble, clock: Clock
 ) -> None:
     async with start() as parts:
@@ -118,7 +118,7 @@ async def test_a_clock_that_was_far_ahead_does_not_end_claiming(
         assert exchange.count(*CLAIM) == 2
 
 
-async def test_money_of_the_faucet_makes_up_for_no_loss_and_makes_none(
+async def test_a_faucet_payment_changes_neither_loss_nor_profit(
     start: Start, exchange: ExchangeDouble
 ) -> None:
     async with start() as parts:
@@ -135,7 +135,7 @@ async def test_money_of_the_faucet_makes_up_for_no_loss_and_makes_none(
         assert after.account.peak_equity_usd == 10_100
 
 
-async def test_considering_returns_before_the_faucet_answers(
+async def test_consider_returns_before_the_faucet_answers(
     start: Start, exchange: ExchangeDouble
 ) -> None:
     async with start() as parts:
@@ -146,7 +146,7 @@ async def test_considering_returns_before_the_faucet_answers(
         assert exchange.count(*CLAIM) == 1
 
 
-async def test_it_claims_nothing_where_it_may_not_or_is_stopped(
+async def test_it_does_not_claim_if_disabled_or_stopped(
     start: Start, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     async with start(auto_claim=False) as parts:

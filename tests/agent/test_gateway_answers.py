@@ -1,4 +1,4 @@
-"""Answers that the exchange itself did not send: whatever their status, the outcome of the request is unknown.
+"""Answers that the exchange itself did not send: with any status, the outcome of the request is unknown.
 
 A gateway, a proxy or a firewall may answer after the exchange has accepted the request.
 """

@@ -32,7 +32,7 @@ def filled(profit: str) -> Order:
     )
 
 
-async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+async def test_written_entries_are_there_after_reopening(tmp_path: Path) -> None:
     first = Journal(tmp_path, clock=lambda: 1000.0)
     await first.write(REQUEST)
     await first.update_peak_equity(Decimal("10000.123456"))
@@ -41,27 +41,27 @@ async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None
     (entry,) = await second.unfinished()
     assert (entry.request, entry.written_at, entry.is_unsettled) == (REQUEST, 1000.0, True)
     await second.settle(filled("1.5"))
-    found = await second.entry("k1")
-    assert found is not None
-    assert found.order == filled("1.5")
+    entry = await second.entry("k1")
+    assert entry is not None
+    assert entry.order == filled("1.5")
     assert await second.unfinished() == []
     assert await second.update_peak_equity(Decimal(1)) == Decimal("10000.123456")
     await second.close()
 
 
-async def test_realized_profit_is_the_exchanges_else_counted_on(tmp_path: Path) -> None:
+async def test_realized_profit_is_the_report_plus_fills_since(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     await journal.write(REQUEST)
     await journal.settle(filled("1.5"))
-    await journal.settle(filled("1.5"))  # the same news twice adds nothing
+    await journal.settle(filled("1.5"))  # the same outcome twice adds nothing
     assert (await journal.reconcile({})).realized == {"BTC-USD": Decimal("1.5")}
-    told = {"BTC-USD": ReportedPosition(size=Decimal("0.01"), realized_pnl_usd=Decimal(-4))}
-    assert (await journal.reconcile(told)).realized == {"BTC-USD": Decimal(-4)}
+    reported = {"BTC-USD": ReportedPosition(size=Decimal("0.01"), realized_pnl_usd=Decimal(-4))}
+    assert (await journal.reconcile(reported)).realized == {"BTC-USD": Decimal(-4)}
     assert (await journal.reconcile({})).realized == {"BTC-USD": Decimal(-4)}
     await journal.close()
 
 
-async def test_a_word_that_is_older_than_our_fills_changes_neither_size_nor_profit(
+async def test_a_report_older_than_our_fills_changes_neither_size_nor_profit(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
@@ -79,7 +79,7 @@ async def test_a_word_that_is_older_than_our_fills_changes_neither_size_nor_prof
     await after.close()
 
 
-async def test_a_word_that_is_newer_than_what_we_know_counts_no_profit_twice(
+async def test_a_report_newer_than_our_fills_counts_no_profit_twice(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
@@ -96,7 +96,7 @@ async def test_a_word_that_is_newer_than_what_we_know_counts_no_profit_twice(
     await journal.close()
 
 
-async def test_a_position_is_adopted_only_where_no_open_order_may_explain_it(
+async def test_a_reported_size_is_accepted_only_without_an_unfinished_order(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
@@ -110,7 +110,7 @@ async def test_a_position_is_adopted_only_where_no_open_order_may_explain_it(
     await journal.close()
 
 
-async def test_an_escrow_that_came_to_its_end_is_never_open_again(tmp_path: Path) -> None:
+async def test_a_finished_escrow_is_never_open_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     request = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
     await journal.write_escrow(request)
@@ -119,18 +119,18 @@ async def test_an_escrow_that_came_to_its_end_is_never_open_again(tmp_path: Path
     )
     assert await journal.open_escrow(escrow, "e1")
     assert await journal.finish_escrow(replace(escrow, status="cancelled"))
-    assert not await journal.finish_escrow(escrow)  # an answer from before
+    assert not await journal.finish_escrow(escrow)  # an older answer
     assert await journal.escrow_counts() == {"cancelled": 1}
     await journal.close()
 
 
-async def test_what_keeps_the_journal_from_being_written_is_known_until_a_write_succeeds(
+async def test_a_write_error_is_kept_until_a_large_write_succeeds(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path)
     await journal.write(REQUEST)
     with pytest.raises(JournalError):
-        await journal.write(REQUEST)  # the row is there: the disk is well
+        await journal.write(REQUEST)  # the row exists, so the disk works
     assert journal.write_error is None
     sql = journal._store._database.execute
     sql(f"PRAGMA max_page_count = {sql('PRAGMA page_count').fetchone()[0]}")
@@ -149,14 +149,14 @@ async def test_what_keeps_the_journal_from_being_written_is_known_until_a_write_
     await journal.close()
 
 
-async def test_what_was_counted_of_a_day_survives_a_restart_and_ends_with_the_day(
+async def test_counters_of_a_day_survive_a_restart_and_end_with_the_day(
     tmp_path: Path,
 ) -> None:
     noon = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
     first = Journal(tmp_path, clock=lambda: noon)
     await first.write(REQUEST)
     await first.settle(filled("1.5"))
-    await first.settle(filled("1.5"))  # the same news twice counts once
+    await first.settle(filled("1.5"))  # the same outcome twice counts once
     await first.write(replace(REQUEST, idempotency_key="k2"))
     await first.fail("k2", "refused")
     await first.close()
@@ -178,7 +178,7 @@ async def test_what_was_counted_of_a_day_survives_a_restart_and_ends_with_the_da
     await third.close()
 
 
-async def test_days_of_more_than_a_month_ago_are_forgotten(tmp_path: Path) -> None:
+async def test_counters_older_than_a_month_are_deleted(tmp_path: Path) -> None:
     days = [datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (1, 2, 3)]
     for number, day in enumerate(days):
         journal = Journal(tmp_path, clock=lambda day=day: day)
@@ -190,7 +190,7 @@ async def test_days_of_more_than_a_month_ago_are_forgotten(tmp_path: Path) -> No
     assert kept == ["2026-02-01", "2026-03-01"]
 
 
-async def test_done_orders_of_more_than_a_month_ago_are_forgotten_and_open_ones_never(
+async def test_old_orders_are_deleted_unless_they_are_unfinished(
     tmp_path: Path,
 ) -> None:
     long_ago = Journal(tmp_path, clock=lambda: 1_000_000_000.0)
@@ -207,7 +207,7 @@ async def test_done_orders_of_more_than_a_month_ago_are_forgotten_and_open_ones_
     await now.close()
 
 
-async def test_a_key_is_written_once(tmp_path: Path) -> None:
+async def test_an_idempotency_key_is_written_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     await journal.write(REQUEST)
     with pytest.raises(JournalError, match="UNIQUE"):
@@ -215,7 +215,7 @@ async def test_a_key_is_written_once(tmp_path: Path) -> None:
     await journal.close()
 
 
-async def test_an_escrow_is_kept_from_opening_to_its_end(tmp_path: Path) -> None:
+async def test_an_escrow_is_recorded_until_its_end(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     request = EscrowRequest(idempotency_key="e1", counterparty_id="agent_b", amount_usd=Decimal(25))
     await journal.write_escrow(request)
@@ -236,14 +236,14 @@ async def test_an_escrow_is_kept_from_opening_to_its_end(tmp_path: Path) -> None
     database.close()
 
 
-async def test_a_second_owner_is_turned_away_with_the_remedy(tmp_path: Path) -> None:
+async def test_a_second_process_is_refused_with_the_remedy(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     with pytest.raises(JournalError, match="no other agent uses it"):
         Journal(tmp_path)
     await journal.close()
 
 
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(b"this is no database" * 1000)
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
     with pytest.raises(JournalError, match=FILE_NAME):
         Journal(tmp_path)

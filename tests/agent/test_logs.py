@@ -1,4 +1,4 @@
-"""The JSON lines: fields, odd values, exceptions, secrets."""
+"""The JSON lines: fields, unusual values, exceptions, secrets."""
 
 import io
 import json
@@ -33,24 +33,24 @@ def environment(mounts: AgentFolder, monkeypatch: pytest.MonkeyPatch) -> Environ
     return read_environment()
 
 
-def line(environment: Environment, message: str = "said", *args: Any, **extra: Any) -> Any:
+def line(environment: Environment, message: str = "message", *args: Any, **extra: Any) -> Any:
     record = logging.LogRecord("pf", logging.INFO, "file.py", 1, message, args, None)
     vars(record).update(extra)
     return json.loads(logs.JsonFormatter(environment).format(record))
 
 
-def test_the_time_is_the_events_in_milliseconds(environment: Environment) -> None:
+def test_the_timestamp_is_the_time_of_the_record_in_milliseconds(environment: Environment) -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC).timestamp()
     assert line(environment, created=moment)["timestamp"] == "2026-01-02T03:04:05.678Z"
 
 
 def test_extras_are_attributes_and_numbers_stay_numbers(environment: Environment) -> None:
-    told = line(environment, market="BTC-USD", size=Decimal("0.01"), latency_ms=12.5)
-    assert (told["market"], told["size"], told["latency_ms"]) == ("BTC-USD", 0.01, 12.5)
-    assert (told["agent_id"], told["strategy"]) == ("momentum-0", "momentum")
+    fields = line(environment, market="BTC-USD", size=Decimal("0.01"), latency_ms=12.5)
+    assert (fields["market"], fields["size"], fields["latency_ms"]) == ("BTC-USD", 0.01, 12.5)
+    assert (fields["agent_id"], fields["strategy"]) == ("momentum-0", "momentum")
 
 
-def test_outside_of_spans_there_are_no_ids_and_inside_they_are_the_tracers(
+def test_trace_ids_are_in_lines_inside_of_spans_only(
     environment: Environment,
 ) -> None:
     outside = line(environment, **{"dd.trace_id": "0", "dd.span_id": "0"})
@@ -61,10 +61,10 @@ def test_outside_of_spans_there_are_no_ids_and_inside_they_are_the_tracers(
 
 
 def test_a_business_status_never_becomes_the_level(environment: Environment) -> None:
-    told = line(environment, status="failed", level="CRITICAL")
-    assert told["level"] == "INFO"
-    assert told["extra.status"] == "failed"
-    assert "status" not in told
+    fields = line(environment, status="failed", level="CRITICAL")
+    assert fields["level"] == "INFO"
+    assert fields["extra.status"] == "failed"
+    assert "status" not in fields
 
 
 @pytest.mark.parametrize(
@@ -83,20 +83,20 @@ def test_a_business_status_never_becomes_the_level(environment: Environment) -> 
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_no_value_however_odd_loses_a_line(environment: Environment, value: object) -> None:
-    told = line(environment, odd=value, market="BTC-USD")
-    assert told["market"] == "BTC-USD"
-    assert "odd" in told
+def test_an_unusual_value_does_not_lose_the_line(environment: Environment, value: object) -> None:
+    fields = line(environment, odd=value, market="BTC-USD")
+    assert fields["market"] == "BTC-USD"
+    assert "odd" in fields
 
 
-def test_a_circular_value_loses_nothing_else(environment: Environment) -> None:
+def test_a_circular_value_does_not_lose_the_other_values(environment: Environment) -> None:
     circle: list[object] = []
     circle.append(circle)
-    told = line(environment, odd=circle, amounts=[Decimal(1)])
-    assert told["amounts"] == [1.0]
+    fields = line(environment, odd=circle, amounts=[Decimal(1)])
+    assert fields["amounts"] == [1.0]
 
 
-def test_a_line_that_the_stream_does_not_take_is_counted_and_harms_nobody(
+def test_a_line_that_cannot_be_written_is_counted(
     environment: Environment,
 ) -> None:
     class Full(io.StringIO):
@@ -106,7 +106,7 @@ def test_a_line_that_the_stream_does_not_take_is_counted_and_harms_nobody(
     handler = logs.LineHandler(Full())
     handler.setFormatter(logs.JsonFormatter(environment))
     for _ in range(3):
-        handler.handle(logging.makeLogRecord({"msg": "said"}))
+        handler.handle(logging.makeLogRecord({"msg": "message"}))
     assert handler.dropped == 3
 
 
@@ -118,28 +118,28 @@ def test_an_exception_has_kind_message_and_stack(environment: Environment) -> No
     try:
         raise ValueError("no such market")
     except ValueError:
-        told = line(environment, exc_info=sys.exc_info())
-    assert (told["error.kind"], told["error.message"]) == ("ValueError", "no such market")
-    assert "test_logs.py" in told["error.stack"]
+        fields = line(environment, exc_info=sys.exc_info())
+    assert (fields["error.kind"], fields["error.message"]) == ("ValueError", "no such market")
+    assert "test_logs.py" in fields["error.stack"]
 
 
-def test_an_exception_without_a_text_and_an_attribute_without_a_name_lose_no_line(
+def test_an_exception_whose_text_fails_does_not_lose_the_line(
     environment: Environment,
 ) -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
-    told = line(environment, exc_info=(MuteError, MuteError(), None), market="BTC-USD")
-    assert (told["error.kind"].rpartition(".")[2], told["market"]) == ("MuteError", "BTC-USD")
-    record = logging.LogRecord("pf", logging.INFO, "file.py", 1, "said", None, None)
+    fields = line(environment, exc_info=(MuteError, MuteError(), None), market="BTC-USD")
+    assert (fields["error.kind"].rpartition(".")[2], fields["market"]) == ("MuteError", "BTC-USD")
+    record = logging.LogRecord("pf", logging.INFO, "file.py", 1, "message", None, None)
     vars(record)[42] = "odd"  # type: ignore[index] # what callers of `extra` can do
     assert json.loads(logs.JsonFormatter(environment).format(record))["42"] == "odd"
 
 
-def test_a_message_that_is_no_text_loses_no_line(environment: Environment) -> None:
-    told = line(environment, Hostile())  # type: ignore[arg-type] # what callers of logging can do
-    assert "arguments do not fit" in told["message"]
+def test_a_message_whose_text_fails_does_not_lose_the_line(environment: Environment) -> None:
+    fields = line(environment, Hostile())  # type: ignore[arg-type] # what callers of logging can do
+    assert "arguments do not fit" in fields["message"]
 
 
 @pytest.mark.parametrize(
@@ -152,30 +152,30 @@ def test_a_message_that_is_no_text_loses_no_line(environment: Environment) -> No
         PRIVATE_KEY,
     ],
 )
-def test_secrets_are_masked_wherever_they_stand(environment: Environment, secret: str) -> None:
-    told = json.dumps(
+def test_secrets_are_redacted_in_every_field(environment: Environment, secret: str) -> None:
+    fields = json.dumps(
         line(environment, f"key {secret}", header=f"Bearer {secret}", nested={"key": [secret]})
     )
-    assert secret not in told
-    assert redaction.PLACEHOLDER in told
+    assert secret not in fields
+    assert redaction.PLACEHOLDER in fields
 
 
-def test_a_key_of_any_shape_is_masked_once_it_is_known(environment: Environment) -> None:
+def test_a_registered_secret_is_redacted(environment: Environment) -> None:
     redaction.register_secret("correct-horse-battery")
     assert "horse" not in json.dumps(line(environment, "it is correct-horse-battery"))
 
 
 @pytest.mark.parametrize("secret", ['quo"ted\\secret', "unausgesprochen-ü", "tab\tsecret"])
-def test_a_known_secret_is_masked_however_json_writes_it(
+def test_a_registered_secret_is_redacted_in_its_json_form(
     environment: Environment, secret: str
 ) -> None:
     redaction.register_secret(secret)
-    told = line(environment, f"it is {secret}", header=secret)
-    assert told["message"] == "it is [masked]"
-    assert told["header"] == "[masked]"
+    fields = line(environment, f"it is {secret}", header=secret)
+    assert fields["message"] == "it is [masked]"
+    assert fields["header"] == "[masked]"
 
 
-def test_what_nobody_catches_is_one_line_wherever_it_happens(mounts: AgentFolder) -> None:
+def test_every_uncaught_exception_is_one_line(mounts: AgentFolder) -> None:
     program = """
 import threading
 from purpleflea_agent.telemetry import logs, redaction
@@ -183,15 +183,15 @@ from purpleflea_agent.settings import read_environment
 logs.configure(read_environment())
 redaction.register_secret("correct-horse-battery")
 
-class Falling:
+class Failing:
     def __del__(self):
         raise ValueError("correct-horse-battery")
 
-def fall():
+def fail():
     raise KeyError("correct-horse-battery")
 
-Falling()
-thread = threading.Thread(target=fall, name="worker")
+Failing()
+thread = threading.Thread(target=fail, name="worker")
 thread.start()
 thread.join()
 raise RuntimeError("correct-horse-battery")
@@ -204,11 +204,11 @@ raise RuntimeError("correct-horse-battery")
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (1, "")
-    told = [json.loads(text) for text in ended.stdout.splitlines()]
-    assert [line["error.kind"] for line in told] == ["ValueError", "KeyError", "RuntimeError"]
-    assert [line["level"] for line in told] == ["ERROR", "CRITICAL", "CRITICAL"]
-    assert "worker" in told[1]["message"]
-    assert all("[masked]" in line["error.message"] for line in told)
+    fields = [json.loads(text) for text in ended.stdout.splitlines()]
+    assert [line["error.kind"] for line in fields] == ["ValueError", "KeyError", "RuntimeError"]
+    assert [line["level"] for line in fields] == ["ERROR", "CRITICAL", "CRITICAL"]
+    assert "worker" in fields[1]["message"]
+    assert all("[masked]" in line["error.message"] for line in fields)
     assert "horse" not in ended.stdout
 
 
@@ -230,14 +230,14 @@ def test_every_event_of_the_page_has_its_function_and_attributes(
         root.handlers = before
         sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
         root.setLevel(level)
-    told = {record.__dict__["event_type"]: vars(record) for record in caplog.records}
+    fields = {record.__dict__["event_type"]: vars(record) for record in caplog.records}
     for event in (
         events.TRADE_EXECUTED,
         events.SIGNAL_GENERATED,
         events.ESCROW_TRANSACTION,
         events.BALANCE_ALERT,
     ):
-        assert set(event.attributes) <= told[event.name].keys()
-        assert told[event.name]["levelname"] == event.level
+        assert set(event.attributes) <= fields[event.name].keys()
+        assert fields[event.name]["levelname"] == event.level
     with pytest.raises(ValueError, match="has no attributes"):
         logs.log_event(events.BALANCE_ALERT, {"colour": "red"})

@@ -1,4 +1,4 @@
-"""The order desk against a real HTTP exchange that misbehaves, with a real journal and a clock of our own."""
+"""The order manager with a failing exchange over real HTTP, a real journal and a test clock."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ class Parts:
         return order.status
 
     def sent(self, metric: metrics.Metric) -> list[Point]:
-        """Points of a metric so far."""
+        """Return the points of a metric so far."""
         self.emitter.flush()
         self.sink.catch_up()
         return self.sink.of(metric.name)
@@ -110,7 +110,7 @@ async def parts(
     await journal.close()
 
 
-async def test_an_answer_lost_after_commit_ends_in_one_filled_order(
+async def test_an_order_whose_answer_is_lost_is_filled_once(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_answers_after_commit = 1
@@ -122,7 +122,7 @@ async def test_an_answer_lost_after_commit_ends_in_one_filled_order(
     assert counted.tag("status") == "success"
 
 
-async def test_an_order_without_trace_is_never_sent_again_and_given_up_when_old(
+async def test_an_order_that_is_not_found_is_not_sent_again_and_is_abandoned_later(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_requests = 1
@@ -145,7 +145,7 @@ async def test_an_order_without_trace_is_never_sent_again_and_given_up_when_old(
     assert await parts.buy("k3") is OrderStatus.FILLED
 
 
-async def test_an_order_that_the_exchange_shows_late_is_settled_later(
+async def test_an_order_that_the_exchange_shows_late_is_settled(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_answers_after_commit = 1
@@ -158,7 +158,7 @@ async def test_an_order_that_the_exchange_shows_late_is_settled_later(
     assert exchange.count("POST", "/v1/orders") == 1
 
 
-async def test_a_server_error_is_asked_about_and_not_repeated(
+async def test_after_a_server_error_the_order_is_looked_up_and_not_sent_again(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.status_before_commit = [500]
@@ -168,7 +168,7 @@ async def test_a_server_error_is_asked_about_and_not_repeated(
     assert exchange.count("GET", "/v1/orders") == 2
 
 
-async def test_an_order_that_cannot_be_noted_is_told_as_unsettled_and_asked_for_later(
+async def test_an_outcome_that_cannot_be_written_is_looked_up_later(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     sql = parts.journal._store._database.execute
@@ -182,7 +182,7 @@ async def test_an_order_that_cannot_be_noted_is_told_as_unsettled_and_asked_for_
     assert exchange.count("POST", "/v1/orders") == 1
 
 
-async def test_a_clock_that_steps_back_does_not_spend_the_limit_of_orders_per_minute(
+async def test_a_clock_that_steps_back_does_not_use_up_the_orders_per_minute(
     parts: Parts,
 ) -> None:
     for number in range(Risk().max_orders_per_minute):
@@ -206,7 +206,7 @@ async def test_a_refused_order_had_no_effect_and_is_counted_by_class(
     assert counted.tag("error_type") == error_type
 
 
-async def test_an_unreachable_exchange_is_known_to_have_no_order(
+async def test_an_order_to_an_unreachable_exchange_has_failed(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.account.refresh()
@@ -234,7 +234,7 @@ async def test_a_rotated_key_is_read_again_without_a_restart(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_an_order_past_a_limit_is_refused_and_counted(
+async def test_an_order_beyond_a_limit_is_refused_and_counted(
     parts: Parts, exchange: ExchangeDouble, equity: str, size: str, reason: str
 ) -> None:
     await parts.account.refresh()
@@ -248,7 +248,7 @@ async def test_an_order_past_a_limit_is_refused_and_counted(
 
 
 @pytest.mark.parametrize("limits", [Risk(max_orders_per_minute=2)])
-async def test_orders_per_minute_are_limited_over_restarts(parts: Parts) -> None:
+async def test_the_limit_of_orders_per_minute_survives_a_restart(parts: Parts) -> None:
     await parts.buy("k1")
     await parts.buy("k2")
     with pytest.raises(OrderRefused, match="max_orders_per_minute"):
@@ -258,7 +258,9 @@ async def test_orders_per_minute_are_limited_over_restarts(parts: Parts) -> None
 
 
 @pytest.mark.parametrize("limits", [Risk(max_open_positions=1)])
-async def test_a_position_too_many_is_refused_and_a_known_one_may_grow(parts: Parts) -> None:
+async def test_a_new_position_beyond_the_limit_is_refused_and_an_open_one_may_grow(
+    parts: Parts,
+) -> None:
     await parts.buy("k1")
     with pytest.raises(OrderRefused, match="max_open_positions"):
         await parts.buy("k2", market="ETH-USD")
@@ -269,7 +271,7 @@ async def test_a_position_too_many_is_refused_and_a_known_one_may_grow(parts: Pa
     ("side", "price"), [("sell", "0.01"), ("buy", "0.01"), ("buy", "64901"), ("sell", "64901")]
 )
 @pytest.mark.parametrize("limits", [Risk(max_order_usd="649.01")])
-async def test_no_limit_price_makes_a_large_order_small(
+async def test_the_limit_price_does_not_reduce_the_notional_value(
     parts: Parts, exchange: ExchangeDouble, side: Side, price: str
 ) -> None:
     order = OrderRequest(
@@ -289,7 +291,7 @@ async def test_no_limit_price_makes_a_large_order_small(
 
 
 @pytest.mark.parametrize("limits", [Risk(max_open_positions=1)])
-async def test_an_order_that_may_fill_at_any_moment_is_a_position_to_the_limit(
+async def test_a_resting_order_counts_as_an_open_position(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     resting = replace(request("k1"), type="limit", price=PRICE)
@@ -301,7 +303,7 @@ async def test_an_order_that_may_fill_at_any_moment_is_a_position_to_the_limit(
 
 
 @pytest.mark.parametrize("limits", [Risk(max_open_positions=1)])
-async def test_a_fill_makes_the_account_stale_also_where_it_cannot_be_asked_for(
+async def test_a_fill_invalidates_the_account_even_if_it_cannot_be_read(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.account.refresh()
@@ -317,9 +319,7 @@ async def test_a_fill_makes_the_account_stale_also_where_it_cannot_be_asked_for(
 
 
 @pytest.mark.parametrize("limits", [Risk(min_balance_usd="9500")])
-async def test_the_balance_is_asked_for_after_a_fill(
-    parts: Parts, exchange: ExchangeDouble
-) -> None:
+async def test_the_balance_is_read_after_a_fill(parts: Parts, exchange: ExchangeDouble) -> None:
     def pay() -> None:
         exchange.balance_usd -= 600
 
@@ -330,7 +330,7 @@ async def test_the_balance_is_asked_for_after_a_fill(
     assert list(exchange.orders) == ["k1"]
 
 
-async def test_open_orders_are_asked_for_in_turns_a_few_at_a_time(
+async def test_resting_orders_are_looked_up_in_rotation_a_few_per_call(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     for number in range(MAX_RESTING + 2):
@@ -345,7 +345,7 @@ async def test_open_orders_are_asked_for_in_turns_a_few_at_a_time(
     assert await parts.journal.counts() == {"filled": MAX_RESTING + 2}
 
 
-async def test_what_was_filled_of_a_resting_order_so_far_is_held(
+async def test_a_partial_fill_of_a_resting_order_counts_in_the_position(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.account.refresh()
@@ -360,7 +360,7 @@ async def test_what_was_filled_of_a_resting_order_so_far_is_held(
     assert parts.sent(metrics.ORDER_EXECUTIONS) == []
 
 
-async def test_a_halt_counts_from_the_moment_it_is_written(
+async def test_a_halt_applies_from_the_moment_it_is_written(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.buy("k1")
@@ -370,7 +370,7 @@ async def test_a_halt_counts_from_the_moment_it_is_written(
     assert list(exchange.orders) == ["k1"]
 
 
-async def test_drawdown_is_measured_from_a_peak_that_survives(
+async def test_drawdown_is_measured_from_the_peak_in_the_journal(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.account.refresh()

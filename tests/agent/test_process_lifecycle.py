@@ -1,4 +1,4 @@
-"""The agent as a process: starting, stopping, crashing, and waiting for what is missing."""
+"""The agent as a process: start, stop, crash, and missing dependencies."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from support.waiting import wait_for
 TRADE = b'{"market": "BTC-USD", "side": "buy", "size": "0.01"}'
 
 
-def test_without_datadog_it_trades_and_says_once_that_telemetry_goes_nowhere(
+def test_without_datadog_it_trades_and_warns_once(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     with AgentProcess(folder, {}) as agent:
@@ -33,13 +33,13 @@ def test_without_datadog_it_trades_and_says_once_that_telemetry_goes_nowhere(
         wait_for(lambda: len(exchange.orders) >= 2, what="two orders")
         assert not _udp_sockets(agent.pid)
         assert agent.terminate() == 0
-        said = [line for line in agent.lines() if "are not sent" in line["message"]]
-        assert len(said) == 1
+        warnings = [line for line in agent.lines() if "are not sent" in line["message"]]
+        assert len(warnings) == 1
         assert not [line for line in agent.lines() if line["logger"].startswith("ddtrace")]
         assert agent.stderr == []
 
 
-def test_a_missing_key_and_a_missing_trace_agent_are_said_and_never_crash_it(
+def test_a_missing_key_and_a_missing_trace_agent_do_not_end_the_process(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     folder.key_file.unlink()
@@ -52,18 +52,18 @@ def test_a_missing_key_and_a_missing_trace_agent_are_said_and_never_crash_it(
         assert exchange.requests == []
         folder.key_file.write_text(KEY)
         agent.wait_until_ready()
-        # Meanwhile nobody took its traces: counted, and in nobody's way.
-        wait_for(lambda: lost_traces(agent) > 0, what="a counted loss of traces", timeout_s=20)
+        # No receiver accepted its traces. They are counted, and nothing waits for them.
+        wait_for(lambda: dropped_traces(agent) > 0, what="a counted loss of traces", timeout_s=20)
 
 
-def test_a_crash_between_commit_and_answer_ends_in_one_order(
+def test_a_crash_between_commit_and_answer_results_in_one_order(
     folder: AgentFolder, exchange: ExchangeDouble, trace_agent: TraceAgent
 ) -> None:
     exchange.faults.lose_answers_after_commit = 1
     with AgentProcess(folder, {}) as agent:
         wait_for(lambda: exchange.orders, what="an order at the exchange", timeout_s=30)
         agent.kill()
-    folder.set_mode("Halted")  # so that nothing but the old order can be settled
+    folder.set_mode("Halted")  # so that only the old order can be settled
     trace_agent.clear()
     with AgentProcess(folder, trace_agent.environment) as agent:
         agent.wait_until_ready()
@@ -74,28 +74,28 @@ def test_a_crash_between_commit_and_answer_ends_in_one_order(
         (order,) = exchange.orders.values()
         settled = trace_agent.wait_for(spans.ORDER_SETTLE.name)
         assert settled["meta"]["order_id"] == order["order_id"]
-        # It was sent by another process: here is nothing that could be taken for a second sending.
+        # Another process sent it, so no span here may look like a second order.
         assert trace_agent.spans(spans.ORDER_EXECUTE.name) == []
     assert len(exchange.orders) == 1
     assert exchange.count("POST", "/v1/orders") == 1
 
 
-def test_a_trace_agent_that_takes_and_never_answers_does_not_hold_the_end_up(
+def test_a_trace_agent_that_never_answers_does_not_delay_the_exit(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as deaf:
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as unresponsive:
+        url = f"http://127.0.0.1:{unresponsive.getsockname()[1]}"
         environment = {"DD_TRACE_AGENT_URL": url, "PURPLEFLEA_GRACE_PERIOD_S": "6"}
         with AgentProcess(folder, environment) as agent:
             agent.wait_until_ready()
             wait_for(lambda: len(exchange.orders) >= 2, what="two orders")
-            # By itself ddtrace takes 40 s here.
+            # Without the deadline ddtrace takes 40 s here.
             assert agent.terminate(timeout_s=25) == 0
             assert "Exit deadline reached" in agent.lines()[-1]["message"]
             assert agent.stderr == []
 
 
-def test_a_signal_that_comes_while_it_starts_is_not_lost(folder: AgentFolder) -> None:
+def test_a_signal_during_the_start_is_not_lost(folder: AgentFolder) -> None:
     with AgentProcess(folder, {}) as agent:
         wait_for(folder.state.exists, what="the journal's folder", timeout_s=30)
         assert agent.terminate() == 0
@@ -110,13 +110,13 @@ def test_a_signal_that_comes_while_it_starts_is_not_lost(folder: AgentFolder) ->
         (51.0, "the account could not be read from the exchange for 51 s"),
     ],
 )
-def test_an_exchange_that_is_silent_for_long_is_no_exchange_to_trade_at(
+def test_an_account_that_is_too_old_is_not_ready(
     since_refresh_s: float | None, reason: str | None
 ) -> None:
     assert health_routes.staleness(since_refresh_s, interval=timedelta(seconds=10)) == reason
 
 
-def test_sigterm_waits_for_the_answer_to_an_order_on_its_way(
+def test_sigterm_waits_for_the_answer_to_an_order(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.answer_after_s = 1.0
@@ -129,14 +129,14 @@ def test_sigterm_waits_for_the_answer_to_an_order_on_its_way(
     database.close()
 
 
-def test_from_the_signal_on_no_new_order_leaves_while_requests_are_waited_for(
+def test_after_the_signal_open_requests_finish_and_no_new_order_is_sent(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     with AgentProcess(folder, {"PURPLEFLEA_GRACE_PERIOD_S": "24"}) as agent:
         agent.wait_until_ready()
         wait_for(lambda: exchange.orders, what="an order at the exchange")
         with half_a_request(agent), half_a_request(agent) as finished:
-            # A whole one after them: then both halves were read, and are waited for.
+            # A complete request after them. When it is answered, both halves have been read.
             assert agent.probe("/healthz") == 200
             orders = len(exchange.orders)
             os.kill(agent.pid, signal.SIGTERM)
@@ -144,12 +144,12 @@ def test_from_the_signal_on_no_new_order_leaves_while_requests_are_waited_for(
             finished.sendall(TRADE[-1:])
             assert b'"code":"stopped"' in finished.makefile("rb").read()
             assert agent.wait() == 0
-        # One may have been on its way at that moment; the next ones were due every second.
+        # At most one order was being sent at that moment. Others were due every second.
         assert len(exchange.orders) <= orders + 1
 
 
 def half_a_request(agent: AgentProcess) -> socket.socket:
-    """A connection on which all of an order but its last byte was sent."""
+    """Return a connection on which an order was sent except for its last byte."""
     url = agent.http.base_url
     connection = socket.create_connection((url.host, url.port or 0), timeout=30)
     head = (
@@ -169,7 +169,7 @@ def _accepts(agent: AgentProcess) -> bool:
     return True
 
 
-async def test_what_is_open_is_settled_soon_whatever_the_trading_interval_and_until_then_is_no_rest(
+async def test_unfinished_work_is_settled_soon_with_any_trading_interval(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     path = folder.config / "settings.json"
@@ -185,7 +185,7 @@ async def test_what_is_open_is_settled_soon_whatever_the_trading_interval_and_un
     await journal.close()
     with AgentProcess(folder, {}) as agent:
         agent.wait_until_ready()
-        wait_for(lambda: exchange.count("GET", "/v1/orders") >= 1, what="the first question")
+        wait_for(lambda: exchange.count("GET", "/v1/orders") >= 1, what="the first look-up")
         exchange.orders["k1"] = exchange.filled(
             "k1", {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "market"}
         )
@@ -199,7 +199,7 @@ async def test_what_is_open_is_settled_soon_whatever_the_trading_interval_and_un
             "amount_usd": "25",
         }
         wait_for(lambda: status(agent)["escrows"] == {"created": 1}, what="the escrow settled")
-        wait_for(lambda: agent.http.get("/v1/control").json()["at_rest"], what="rest")
+        wait_for(lambda: agent.http.get("/v1/control").json()["at_rest"], what="the drained state")
 
 
 def status(agent: AgentProcess) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def status(agent: AgentProcess) -> dict[str, Any]:
     return answer
 
 
-def test_an_environment_that_cannot_be_used_is_said_in_one_line_of_json(
+def test_an_invalid_environment_is_one_line_of_json(
     folder: AgentFolder,
 ) -> None:
     with AgentProcess(folder, {"PURPLEFLEA_HTTP_PORT": "http", "DD_SERVICE": "pf"}) as agent:
@@ -222,7 +222,7 @@ def test_an_environment_that_cannot_be_used_is_said_in_one_line_of_json(
         assert agent.stderr == []
 
 
-def test_stopped_is_acknowledged_when_flat_and_undone_by_active_and_sigterm_flattens_too(
+def test_stopped_and_sigterm_close_positions_and_active_trades_again(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     path = folder.config / "settings.json"
@@ -233,7 +233,11 @@ def test_stopped_is_acknowledged_when_flat_and_undone_by_active_and_sigterm_flat
         wait_for(lambda: exchange.orders, what="an order at the exchange", timeout_s=30)
         assert agent.http.get("/v1/control").json()["at_rest"] is False
         folder.set_mode("Stopped")
-        wait_for(lambda: agent.http.get("/v1/control").json()["at_rest"], what="rest", timeout_s=5)
+        wait_for(
+            lambda: agent.http.get("/v1/control").json()["at_rest"],
+            what="the drained state",
+            timeout_s=5,
+        )
         acknowledged = agent.http.get("/v1/control").json()
         assert (acknowledged["mode"], acknowledged["generation"]) == ("Stopped", 7)
         assert acknowledged["left_undone"] is None
@@ -248,14 +252,14 @@ def test_stopped_is_acknowledged_when_flat_and_undone_by_active_and_sigterm_flat
     assert net_size(exchange) == 0
 
 
-def lost_traces(agent: AgentProcess) -> float:
-    lost = agent.http.get("/v1/status").json()["telemetry_dropped_by_signal"]["traces"]
+def dropped_traces(agent: AgentProcess) -> float:
+    dropped = agent.http.get("/v1/status").json()["telemetry_dropped_by_signal"]["traces"]
     families = text_string_to_metric_families(agent.http.get("/metrics").text)
     samples = {
         s.labels["signal"]: s.value for f in families for s in f.samples if "signal" in s.labels
     }
-    assert samples["traces"] >= lost
-    return float(lost)
+    assert samples["traces"] >= dropped
+    return float(dropped)
 
 
 def net_size(exchange: ExchangeDouble) -> Decimal:
@@ -264,7 +268,7 @@ def net_size(exchange: ExchangeDouble) -> Decimal:
     return sum(signed, Decimal(0))
 
 
-def test_metrics_reach_a_unix_socket_that_was_replaced_meanwhile(folder: AgentFolder) -> None:
+def test_metrics_reach_a_unix_socket_that_was_replaced(folder: AgentFolder) -> None:
     path = folder.root / "dsd.socket"
     with DogStatsdSink(path) as first, AgentProcess(folder, first.environment) as agent:
         first.wait_for(metrics.HEARTBEAT.name, timeout_s=30)
@@ -274,7 +278,7 @@ def test_metrics_reach_a_unix_socket_that_was_replaced_meanwhile(folder: AgentFo
         assert agent.probe("/healthz") == 200
 
 
-def test_wrong_settings_end_it_with_one_clear_line(folder: AgentFolder) -> None:
+def test_invalid_settings_end_the_process_with_one_line(folder: AgentFolder) -> None:
     path = folder.config / "settings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "strategy": "crystal-ball"}))
     with AgentProcess(folder, {}) as agent:
@@ -284,7 +288,7 @@ def test_wrong_settings_end_it_with_one_clear_line(folder: AgentFolder) -> None:
         assert agent.stderr == []
 
 
-def test_an_absent_exchange_keeps_it_alive_and_not_ready(
+def test_without_the_exchange_the_process_is_alive_and_not_ready(
     folder: AgentFolder, exchange: ExchangeDouble
 ) -> None:
     exchange.close()
@@ -303,22 +307,22 @@ def test_an_absent_exchange_keeps_it_alive_and_not_ready(
 
 
 def _udp_sockets(pid: int) -> list[str]:
-    """UDP sockets of a process that are connected to somebody."""
+    """Return the UDP sockets of a process."""
     with open(f"/proc/{pid}/net/udp", encoding="ascii") as table:
         inodes = {line.split()[9] for line in table.readlines()[1:]}
-    held = set()
+    inodes_of_process = set()
     for link in _links(pid):
         if link.startswith("socket:["):
-            held.add(link.removeprefix("socket:[").removesuffix("]"))
-    return sorted(inodes & held)
+            inodes_of_process.add(link.removeprefix("socket:[").removesuffix("]"))
+    return sorted(inodes & inodes_of_process)
 
 
 def _links(pid: int) -> list[str]:
     folder = f"/proc/{pid}/fd"
-    found = []
+    links = []
     for name in os.listdir(folder):
         try:
-            found.append(os.readlink(f"{folder}/{name}"))
+            links.append(os.readlink(f"{folder}/{name}"))
         except OSError:
             continue
-    return found
+    return links

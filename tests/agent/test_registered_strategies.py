@@ -1,4 +1,4 @@
-"""A strategy that another package registers, in a real agent; and one that does not load."""
+"""Strategies of another package in a real agent: one that trades, and one that cannot be loaded."""
 
 import json
 from decimal import Decimal
@@ -17,7 +17,7 @@ def always_sell(closes):
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
-    """The environment in which a package with two entry points is installed."""
+    """The environment with an installed package that has two entry points."""
     packages = tmp_path / "packages"
     metadata = packages / "pessimism-1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -36,7 +36,7 @@ def choose(folder: AgentFolder, strategy: str) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "strategy": strategy}))
 
 
-def test_a_registered_strategy_trades_though_it_speaks_floats(
+def test_a_registered_strategy_that_returns_floats_trades(
     folder: AgentFolder, exchange: ExchangeDouble, installed: dict[str, str]
 ) -> None:
     choose(folder, "always-sell")
@@ -49,7 +49,7 @@ def test_a_registered_strategy_trades_though_it_speaks_floats(
     assert sizes == {Decimal("0.01")}
 
 
-def test_one_that_does_not_load_is_one_clear_line(
+def test_a_strategy_that_cannot_be_loaded_is_one_log_line(
     folder: AgentFolder, installed: dict[str, str]
 ) -> None:
     choose(folder, "broken")

@@ -1,4 +1,4 @@
-"""What a client may cost, over real sockets and with short limits."""
+"""Limits for clients, over real sockets and with short limits."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ LIMIT_S = 0.3
 HEAD = b"POST / HTTP/1.1\r\nHost: agent\r\n"
 
 
-class Impatient(TimeoutProtocol):
+class ShortTimeout(TimeoutProtocol):
     head_timeout_s = LIMIT_S
 
 
@@ -30,7 +30,7 @@ def port() -> Iterator[int]:
     app = Starlette(routes=[Route("/", echo, methods=["POST"])])
     limited = BodyLimit(app, timeout_s=LIMIT_S)
     config = uvicorn.Config(
-        limited, host="127.0.0.1", port=0, log_config=None, lifespan="off", http=Impatient
+        limited, host="127.0.0.1", port=0, log_config=None, lifespan="off", http=ShortTimeout
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -48,22 +48,20 @@ def client(port: int) -> Iterator[socket.socket]:
 
 
 def answer(client: socket.socket) -> bytes:
-    """Everything until the server closes; a TimeoutError where it does not."""
-    heard = b""
+    """Return everything until the server closes the connection; raise TimeoutError if it does not."""
+    received = b""
     while part := client.recv(65536):
-        heard += part
-    return heard
+        received += part
+    return received
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST / HT", HEAD, HEAD + b"X-Slow: 1"])
-def test_a_request_that_never_comes_to_its_body_is_cut_off(
-    client: socket.socket, sent: bytes
-) -> None:
+def test_a_connection_whose_head_does_not_end_is_closed(client: socket.socket, sent: bytes) -> None:
     client.sendall(sent)
     assert answer(client) == b""
 
 
-def test_a_second_request_has_no_more_time_than_the_first(client: socket.socket) -> None:
+def test_a_second_request_has_the_same_time_limit(client: socket.socket) -> None:
     client.sendall(HEAD + b"Content-Length: 2\r\n\r\nok")
     assert client.recv(65536).endswith(b"ok")
     client.sendall(b"POST / HT")
@@ -72,12 +70,14 @@ def test_a_second_request_has_no_more_time_than_the_first(client: socket.socket)
 
 def test_a_body_that_takes_too_long_is_a_408(client: socket.socket) -> None:
     client.sendall(HEAD + b"Content-Length: 10\r\n\r\nslow")
-    heard = answer(client)
-    assert heard.startswith(b"HTTP/1.1 408 ")
-    assert b'"code":"too_slow"' in heard
+    received = answer(client)
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"too_slow"' in received
 
 
-def test_a_client_that_goes_away_in_its_body_harms_nobody(port: int, client: socket.socket) -> None:
+def test_a_client_that_disconnects_in_its_body_affects_no_other_client(
+    port: int, client: socket.socket
+) -> None:
     client.sendall(HEAD + b"Content-Length: 10\r\n\r\nslow")
     client.close()
     with socket.create_connection(("127.0.0.1", port), timeout=5) as other:

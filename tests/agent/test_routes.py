@@ -1,4 +1,4 @@
-"""The agent's own endpoints, over HTTP, on a halted and an active agent that does not trade by itself."""
+"""The HTTP API of the agent, on an agent whose loop sends no orders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,7 +82,9 @@ def test_the_same_idempotency_key_gives_the_same_order(running: Running) -> None
     first = running.post("/v1/trade", ORDER, key="same-key")
     second = running.post("/v1/trade", ORDER, key="same-key")
     assert first.json() == second.json()
-    running.exchange.key = "another"  # what is known is told, also while the exchange tells nothing
+    running.exchange.key = (
+        "another"  # a known outcome is returned even if the exchange refuses requests
+    )
     third = running.post("/v1/trade", ORDER, key="same-key")
     running.exchange.key = KEY
     assert (third.status_code, third.json()) == (201, first.json())
@@ -130,7 +132,7 @@ def test_a_bad_order_is_refused_by_name_and_never_sent(
     assert len(running.exchange.orders) == before
 
 
-def test_an_order_past_a_limit_is_refused_counted_and_logged(running: Running) -> None:
+def test_an_order_beyond_a_limit_is_refused_counted_and_logged(running: Running) -> None:
     refused = running.post("/v1/trade", {**ORDER, "size": "1"})
     assert (refused.status_code, refused.json()["code"]) == (409, "max_order")
     counted = running.sink.wait_for(
@@ -140,7 +142,7 @@ def test_an_order_past_a_limit_is_refused_counted_and_logged(running: Running) -
     assert running.agent.wait_for_line("order_refused")["reason"] == "max_order"
 
 
-def test_a_halted_agent_moves_no_money_out_and_takes_escrows_back(running: Running) -> None:
+def test_a_halted_agent_sends_no_money_and_can_cancel_escrows(running: Running) -> None:
     body = {"counterparty_id": "agent_b", "amount_usd": "25.00"}
     escrow = running.post("/v1/escrow/create", body).json()
     running.folder.set_mode("Halted")
@@ -168,7 +170,7 @@ def test_a_rejected_order_is_an_error_in_metric_span_and_log(running: Running) -
     span = running.traces.wait_for("agent.order.execute", lambda span: span["error"] == 1)
     assert span["meta"]["error.message"] == "insufficient_funds"
     assert span["meta"]["error.type"] == "OrderRejected"
-    # Nobody raised it: the stack says where it was found.
+    # The error was not raised, so the stack is that of its detection.
     assert "order_execution.py" in span["meta"]["error.stack"]
     line = running.agent.wait_for_line("order_failed")
     assert (line["error.kind"], line["level"]) == ("OrderRejected", "ERROR")
@@ -205,28 +207,28 @@ def test_an_upstream_failure_is_a_502_without_upstream_secrets(running: Running)
     assert (failed.status_code, failed.json()["code"]) == (502, "upstream")
     assert failed.json()["detail"] == "401: Unauthorized"
     assert "ffffffff" not in running.agent.output
-    said = [line for line in running.agent.lines() if line["message"] == "The exchange failed"]
-    assert said[-1]["error.message"] == "401: bad key Bearer [masked]"
+    lines = [line for line in running.agent.lines() if line["message"] == "The exchange failed"]
+    assert lines[-1]["error.message"] == "401: bad key Bearer [masked]"
     assert running.post("/v1/trade", ORDER).status_code == 201
 
 
 @pytest.mark.parametrize(("status", "shown"), [(403, "403: Forbidden"), (422, "422: made to fail")])
-def test_words_of_the_exchange_are_told_only_where_they_are_about_the_order(
+def test_the_text_of_a_refusal_is_public_only_if_it_concerns_the_order(
     running: Running, status: int, shown: str
 ) -> None:
-    for _ in range(2):  # the second answer is the journal's
+    for _ in range(2):  # the second answer is from the journal
         running.exchange.faults.status_before_commit = [status]
-        failed = running.post("/v1/trade", ORDER, key=f"told-{status}")
+        failed = running.post("/v1/trade", ORDER, key=f"refused-{status}")
         assert failed.json()["detail"] == shown
 
 
-def test_words_of_an_exchange_that_failed_are_not_told(running: Running) -> None:
+def test_the_text_of_a_server_error_is_not_public(running: Running) -> None:
     running.exchange.faults.candles_fail = 1
     failed = running.post("/v1/trade", ORDER)
     assert (failed.status_code, failed.json()["detail"]) == (502, "500: Internal Server Error")
 
 
-def test_the_openapi_document_describes_exactly_the_contracts_routes(running: Running) -> None:
+def test_the_openapi_document_has_exactly_the_routes_of_the_contract(running: Running) -> None:
     paths = running.agent.http.get("/openapi.json").json()["paths"]
     served = {(method.upper(), path) for path, verbs in paths.items() for method in verbs}
     routes = {(route.method, route.path) for route in ROUTES}
@@ -235,7 +237,7 @@ def test_the_openapi_document_describes_exactly_the_contracts_routes(running: Ru
     assert (unknown.status_code, unknown.json()["code"]) == (404, "http")
 
 
-def test_every_body_in_the_openapi_document_has_an_example_that_is_valid(running: Running) -> None:
+def test_every_body_in_the_openapi_document_has_a_valid_example(running: Running) -> None:
     document = running.agent.http.get("/openapi.json").json()
     seen = 0
     for path, verbs in document["paths"].items():
@@ -244,16 +246,18 @@ def test_every_body_in_the_openapi_document_has_an_example_that_is_valid(running
             for kind, media in [m for b in bodies for m in b.get("content", {}).items()]:
                 schema = media.get("schema", {})
                 name = schema.get("$ref", "").rpartition("/")[2]
-                found = document["components"]["schemas"].get(name, schema)
-                examples = [media["example"]] if "example" in media else found.get("examples", [])
+                schema_of_name = document["components"]["schemas"].get(name, schema)
+                examples = (
+                    [media["example"]] if "example" in media else schema_of_name.get("examples", [])
+                )
                 assert examples, f"{method} {path}: no example of {name or kind}"
                 for example in examples:
-                    jsonschema.validate(example, {**document, **found})
+                    jsonschema.validate(example, {**document, **schema_of_name})
                     seen += 1
     assert seen >= 50
 
 
-def test_the_metrics_page_has_every_metric_under_the_contracts_names(running: Running) -> None:
+def test_the_metrics_page_has_every_metric_of_the_contract(running: Running) -> None:
     running.post("/v1/trade", ORDER)
     page = running.agent.http.get("/metrics")
     families = {f.name: f for f in text_string_to_metric_families(page.text)}
@@ -280,7 +284,7 @@ def test_the_metrics_page_has_every_metric_under_the_contracts_names(running: Ru
     assert {f.name for f in parsed} >= set(families) - {"agent_telemetry_dropped"}
 
 
-def test_a_body_of_10_mib_is_refused_and_the_agent_lives(running: Running) -> None:
+def test_a_body_of_10_mib_is_refused(running: Running) -> None:
     for content in (b"[" * 10 * 2**20, (b"[" * 2**16 for _ in range(160))):
         refused = running.agent.http.post("/v1/trade", content=content)
         assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")

@@ -1,4 +1,4 @@
-"""What the agent is told: environment, settings.json, control.json."""
+"""The input of the agent: environment, settings.json, control.json."""
 
 from pathlib import Path
 
@@ -29,13 +29,16 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"DD_TRACE_AGENT_URL": "http://10.0.0.1:8126"}, False, True),
     ],
 )
-def test_the_environment_says_where_telemetry_goes(
+def test_the_environment_has_the_receivers_of_telemetry(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], metrics: bool, traces: bool
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    told = read_environment()
-    assert (told.metrics_have_a_receiver, told.traces_have_a_receiver) == (metrics, traces)
+    environment_read = read_environment()
+    assert (environment_read.metrics_have_a_receiver, environment_read.traces_have_a_receiver) == (
+        metrics,
+        traces,
+    )
 
 
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +48,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('{"strategy": "momentum", "markets": []}', "markets:"),
         ('{"strategy": "momentum", "markets": ["BTC-USD"], "risk": {"maxDrawdownPct": 0}}', "risk"),
@@ -54,12 +57,12 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_unusable_settings_are_one_line_with_the_field(
-    config: Path, text: str | None, says: str
+    config: Path, text: str | None, message: str
 ) -> None:
     path = config / "settings.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(SettingsError, match=says) as caught:
+    with pytest.raises(SettingsError, match=message) as caught:
         read_settings(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -82,7 +85,7 @@ def test_unusable_settings_are_one_line_with_the_field(
         ([HALTED, None], Mode.HALTED),
     ],
 )
-def test_what_cannot_be_read_never_starts_trading(
+def test_an_invalid_control_file_never_starts_trading(
     config: Path, texts: list[str | None], mode: Mode
 ) -> None:
     path = config / "control.json"

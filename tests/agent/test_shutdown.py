@@ -1,4 +1,4 @@
-"""Coming to rest: resolving orders, closing positions, and giving up in time."""
+"""Shutdown: settling orders, closing positions, and the deadline."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ def position(exchange: ExchangeDouble) -> Decimal:
     )
 
 
-async def test_positions_are_closed_and_resting_orders_taken_back(
+async def test_positions_are_closed_and_resting_orders_canceled(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     await parts.buy("k1")
@@ -67,16 +67,14 @@ async def test_positions_are_closed_and_resting_orders_taken_back(
 
 
 @pytest.mark.parametrize("flatten", [False])
-async def test_positions_stay_where_the_user_does_not_say_otherwise(
-    parts: Parts, exchange: ExchangeDouble
-) -> None:
+async def test_positions_stay_open_without_flatten(parts: Parts, exchange: ExchangeDouble) -> None:
     await parts.buy("k1")
     await parts.shutdown.run_at_exit()
     assert (parts.shutdown.incomplete, parts.shutdown.flattened) == (None, None)
     assert position(exchange) == Decimal("0.01")
 
 
-async def test_an_agent_that_was_halted_a_moment_ago_ends_without_a_single_order(
+async def test_a_halted_agent_exits_without_sending_an_order(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     await parts.buy("k1")
@@ -89,7 +87,7 @@ async def test_an_agent_that_was_halted_a_moment_ago_ends_without_a_single_order
 
 
 @pytest.mark.parametrize("mode", ["Halted", "Active"])
-async def test_a_stop_that_is_taken_back_ends_the_closing_at_once(
+async def test_a_change_of_mode_ends_the_closing_of_positions(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder, mode: str
 ) -> None:
     for number, market in enumerate(MARKETS):
@@ -101,14 +99,14 @@ async def test_a_stop_that_is_taken_back_ends_the_closing_at_once(
     closed = len(MARKETS) + 1
     await asyncio.to_thread(wait_for, lambda: len(exchange.orders) >= closed, what="one closing")
     await asyncio.to_thread(
-        wait_for, lambda: not parts.shutdown._lock.locked(), what="no more tries"
+        wait_for, lambda: not parts.shutdown._lock.locked(), what="the last attempt"
     )
     watching.cancel()
     assert parts.control.control.mode == mode
     assert len(exchange.orders) == closed
 
 
-async def test_a_halt_at_the_end_of_the_process_stops_the_closing(
+async def test_a_halt_during_the_exit_ends_the_closing_of_positions(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     for number, market in enumerate(MARKETS):
@@ -118,9 +116,7 @@ async def test_a_halt_at_the_end_of_the_process_stops_the_closing(
     assert len(exchange.orders) == len(MARKETS) + 1
 
 
-async def test_no_new_order_leaves_once_the_process_ends(
-    parts: Parts, exchange: ExchangeDouble
-) -> None:
+async def test_no_new_order_is_sent_during_the_exit(parts: Parts, exchange: ExchangeDouble) -> None:
     parts.control.end()
     with pytest.raises(OrderRefused, match="stopped"):
         await parts.buy("k1")
@@ -130,7 +126,7 @@ async def test_no_new_order_leaves_once_the_process_ends(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
-async def test_an_order_that_cannot_be_taken_back_is_said_and_tried_again(
+async def test_an_order_that_cannot_be_canceled_is_reported_and_retried(
     parts: Parts, exchange: ExchangeDouble, status: int
 ) -> None:
     await parts.buy("k1", limit=PRICE)
@@ -139,14 +135,14 @@ async def test_an_order_that_cannot_be_taken_back_is_said_and_tried_again(
     await parts.shutdown.run_at_exit()
     assert parts.shutdown.flattened is False
     assert "resting orders: BTC-USD" in str(parts.shutdown.incomplete)
-    assert position(exchange) == 0  # that one was refused closes no position
+    assert position(exchange) == 0  # the refusal did not keep the position open
     exchange.faults.cancels_refused_with = 0
     await parts.shutdown.run_at_exit()
     assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (True, None)
     assert exchange.orders["k1"]["status"] == "cancelled"
 
 
-async def test_an_order_that_is_said_to_be_done_counts_as_such_when_it_is_shown_so(
+async def test_an_order_that_is_already_done_is_looked_up(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.buy("k1", limit=PRICE)
@@ -161,7 +157,7 @@ async def test_an_order_that_is_said_to_be_done_counts_as_such_when_it_is_shown_
     assert position(exchange) == 0
 
 
-async def test_an_escrow_of_unknown_outcome_is_said_too(
+async def test_an_escrow_of_unknown_outcome_is_reported_too(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_escrow_requests = 1
@@ -171,7 +167,7 @@ async def test_an_escrow_of_unknown_outcome_is_said_too(
     assert parts.shutdown.incomplete == "escrows of unknown outcome, to: agent_b"
 
 
-async def test_an_order_of_unknown_outcome_is_resolved_before_positions_are_closed(
+async def test_orders_of_unknown_outcome_are_settled_before_positions_close(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_answers_after_commit = 1
@@ -185,7 +181,7 @@ async def test_an_order_of_unknown_outcome_is_resolved_before_positions_are_clos
     assert await parts.journal.counts() == {"filled": 2}
 
 
-async def test_what_cannot_be_resolved_is_said_when_the_time_is_up(
+async def test_unsettled_orders_are_reported_at_the_deadline(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     exchange.faults.lose_requests = 1
@@ -197,7 +193,7 @@ async def test_what_cannot_be_resolved_is_said_when_the_time_is_up(
     assert await parts.journal.counts() == {"written": 1}
 
 
-async def test_an_exchange_out_of_reach_does_not_hold_the_end_up(
+async def test_an_unreachable_exchange_does_not_delay_the_exit(
     parts: Parts, exchange: ExchangeDouble
 ) -> None:
     await parts.buy("k1")
@@ -208,7 +204,7 @@ async def test_an_exchange_out_of_reach_does_not_hold_the_end_up(
 
 
 @pytest.mark.parametrize("flatten", [False])
-async def test_a_resting_order_is_counted_once_when_it_is_done_and_its_age_is_no_latency(
+async def test_a_resting_order_is_counted_once_and_has_no_latency(
     parts: Parts, exchange: ExchangeDouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     await parts.buy("k1", limit=PRICE)
@@ -225,18 +221,18 @@ async def test_a_resting_order_is_counted_once_when_it_is_done_and_its_age_is_no
 async def stopped_without_the_exchange(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> AsyncIterator[Parts]:
-    """Holds a position, shall stop, and ran out of time: the exchange knows its key no more."""
+    """An agent with a position in mode Stopped whose deadline has passed, because the exchange refuses its key."""
     await parts.buy("k1")
     exchange.key = "another"
     folder.set_mode("Stopped")
     parts.control.refresh()
     watching = asyncio.create_task(parts.shutdown.watch())
-    await asyncio.to_thread(wait_for, lambda: parts.shutdown.is_drained, what="the time to be up")
+    await asyncio.to_thread(wait_for, lambda: parts.shutdown.is_drained, what="the deadline")
     yield parts
     watching.cancel()
 
 
-async def test_a_stopped_agent_goes_on_trying_what_it_could_not_do_in_time(
+async def test_a_stopped_agent_retries_incomplete_work(
     stopped_without_the_exchange: Parts, exchange: ExchangeDouble
 ) -> None:
     shutdown = stopped_without_the_exchange.shutdown
@@ -245,12 +241,12 @@ async def test_a_stopped_agent_goes_on_trying_what_it_could_not_do_in_time(
         "401: Unauthorized; open positions: BTC-USD",
     )
     exchange.key = KEY
-    await asyncio.to_thread(wait_for, lambda: shutdown.flattened, what="another try")
+    await asyncio.to_thread(wait_for, lambda: shutdown.flattened, what="another attempt")
     assert (shutdown.is_drained, shutdown.incomplete) == (True, None)
     assert position(exchange) == 0
 
 
-async def test_trading_again_takes_back_what_was_said_of_the_stop(
+async def test_the_mode_active_resets_the_result_of_the_stop(
     stopped_without_the_exchange: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     parts = stopped_without_the_exchange
@@ -260,7 +256,7 @@ async def test_trading_again_takes_back_what_was_said_of_the_stop(
     assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (None, None)
 
 
-async def test_the_end_of_the_process_tries_once_more(
+async def test_the_exit_tries_once_more(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     await parts.buy("k1")

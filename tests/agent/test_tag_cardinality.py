@@ -1,4 +1,4 @@
-"""What would be a tag without bound, and the class it gets."""
+"""Classes of values that would be tags without a bound."""
 
 import httpx
 import pytest
@@ -28,11 +28,11 @@ def test_a_path_becomes_its_route_template(path: str, template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counterparty", "kind"),
+    ("counterparty", "expected"),
     [("agent_7", "agent"), ("ag_7", "agent"), ("0xabc", "external"), ("", "other")],
 )
-def test_a_counterparty_becomes_its_kind(counterparty: str, kind: str) -> None:
-    assert tag_cardinality.counterparty_class(counterparty) == kind
+def test_a_counterparty_becomes_its_class(counterparty: str, expected: str) -> None:
+    assert tag_cardinality.counterparty_class(counterparty) == expected
 
 
 def answered(status: int) -> httpx.HTTPStatusError:
@@ -41,7 +41,7 @@ def answered(status: int) -> httpx.HTTPStatusError:
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    ("error", "expected"),
     [
         (answered(429), "rate_limited"),
         (answered(404), "rejected"),
@@ -54,8 +54,6 @@ def answered(status: int) -> httpx.HTTPStatusError:
         (KeyError("market"), "other"),
     ],
 )
-def test_an_error_becomes_its_class_also_as_the_published_page_raises_it(
-    error: Exception, kind: str
-) -> None:
-    assert tag_cardinality.error_class(error) == kind
-    assert kind in tags.ERROR_TYPE.values
+def test_an_error_becomes_its_class(error: Exception, expected: str) -> None:
+    assert tag_cardinality.error_class(error) == expected
+    assert expected in tags.ERROR_TYPE.values

@@ -1,4 +1,4 @@
-"""One real agent, started as its image starts it, heard by real receivers."""
+"""One real agent, started as in its image, with real receivers of telemetry."""
 
 import json
 from collections import Counter
@@ -65,7 +65,7 @@ def observed(
     ],
     ids=lambda metric: metric.name,
 )
-def test_a_metric_arrives_with_the_contracts_type_and_exactly_its_tags(
+def test_a_metric_has_the_type_and_tags_of_the_contract(
     observed: Observed, metric: metrics.Metric
 ) -> None:
     point = observed.sink.wait_for(metric.name)
@@ -74,20 +74,22 @@ def test_a_metric_arrives_with_the_contracts_type_and_exactly_its_tags(
     assert point.tag_names == sorted(expected)
 
 
-def test_an_agent_costs_no_more_custom_metrics_than_the_contract_expects(
+def test_an_agent_sends_no_more_custom_metrics_than_expected(
     observed: Observed,
 ) -> None:
-    # By then each part of an interval has been reported.
+    # After three intervals each part of an interval has been reported.
     wait_for(lambda: len(observed.sink.of(metrics.HEARTBEAT.name)) >= 3, what="three intervals")
     series = {(point.name, tuple(sorted(point.tags))) for point in observed.sink.points}
-    found = Counter(name for name, _ in series)
+    series_count = Counter(name for name, _ in series)
     more = {
-        item.name: found[item.name] for item in metrics.METRICS if found[item.name] > item.usual
+        item.name: series_count[item.name]
+        for item in metrics.METRICS
+        if series_count[item.name] > item.usual
     }
     assert more == {}
 
 
-def test_an_expected_cost_of_the_runtime_is_what_ddtrace_sends() -> None:
+def test_the_expected_runtime_metrics_are_those_of_ddtrace() -> None:
     assert len(DEFAULT_RUNTIME_METRICS) == cardinality.RUNTIME.fixed
 
 
@@ -97,10 +99,12 @@ def test_a_successful_order_is_counted_without_an_error_type(observed: Observed)
     assert (point.tag("market"), point.tag("status")) == ("btc-usd", "success")
 
 
-def test_identity_and_origin_are_the_operators(observed: Observed) -> None:
+def test_identity_and_origin_come_from_the_environment(observed: Observed) -> None:
     point = observed.sink.wait_for(metrics.HEARTBEAT.name)
-    told = {name: point.tag(name) for name in ("agent_id", "strategy", "env", "service", "version")}
-    assert told == {
+    identity = {
+        name: point.tag(name) for name in ("agent_id", "strategy", "env", "service", "version")
+    }
+    assert identity == {
         "agent_id": "momentum-0",
         "strategy": "momentum",
         "env": "demo",
@@ -121,7 +125,7 @@ def test_identity_and_origin_are_the_operators(observed: Observed) -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_span_is_measured_and_tagged_as_the_contract_says(
+def test_a_span_is_measured_and_has_the_tags_of_the_contract(
     observed: Observed, kind: spans.Span, resource: str
 ) -> None:
     span = observed.traces.wait_for(kind.name, lambda span: span["resource"] == resource)
@@ -135,7 +139,7 @@ def test_a_span_is_measured_and_tagged_as_the_contract_says(
     assert {tag.replace("{currency}", "USDC") for tag in kind.tags} <= present
 
 
-def test_an_order_tells_the_status_of_its_answer_and_a_balance_is_told_by_currency(
+def test_order_spans_have_a_status_code_and_balance_spans_currencies(
     observed: Observed,
 ) -> None:
     order = observed.traces.wait_for(spans.ORDER_EXECUTE.name)
@@ -144,7 +148,7 @@ def test_an_order_tells_the_status_of_its_answer_and_a_balance_is_told_by_curren
     assert fetched["balance_USDC_usd"] == fetched["balance_usd"] > 0
 
 
-def test_a_low_balance_is_said_and_claimed_for_once_in_a_trace_of_its_own(
+def test_a_low_balance_is_logged_and_claimed_in_a_separate_trace(
     observed: Observed,
 ) -> None:
     claim = observed.traces.wait_for(spans.FAUCET_CLAIM.name)
@@ -181,7 +185,7 @@ def test_the_log_line_of_an_order_and_its_span_share_the_trace_id(observed: Obse
     assert line["dd.span_id"] == str(span["span_id"])
 
 
-def test_every_line_is_json_with_the_contracts_fields(observed: Observed) -> None:
+def test_every_line_is_json_with_the_fields_of_the_contract(observed: Observed) -> None:
     observed.agent.wait_for_line("trade_executed")
     for line in observed.agent.lines():
         assert set(LINE_FIELDS) - {"dd.trace_id", "dd.span_id"} <= line.keys()
@@ -193,7 +197,7 @@ def test_every_line_is_json_with_the_contracts_fields(observed: Observed) -> Non
     assert (trade["size"], trade["side"]) == (0.01, "buy")
 
 
-def test_probes_leave_no_traces_and_requests_leave_one_span_each(observed: Observed) -> None:
+def test_probes_are_not_traced_and_requests_have_one_span(observed: Observed) -> None:
     for _ in range(3):
         assert observed.agent.http.get("/healthz").is_success
     assert observed.agent.http.get("/v1/control").is_success
@@ -214,7 +218,7 @@ def test_the_key_is_in_no_packet_no_trace_and_no_line(observed: Observed) -> Non
     assert not any(key.encode() in packet for packet in observed.sink.packets)
 
 
-def test_the_agent_names_itself_to_the_exchange(observed: Observed) -> None:
+def test_the_agent_sends_its_identity_to_the_exchange(observed: Observed) -> None:
     assert observed.exchange.agent_ids == {"momentum-0"}
 
 
@@ -224,7 +228,9 @@ def test_halting_stops_orders_and_is_acknowledged(observed: Observed) -> None:
     agent.wait_for_line("control_changed")
     acknowledged = agent.http.get("/v1/control").json()
     assert (acknowledged["mode"], acknowledged["generation"]) == ("Halted", 7)
-    wait_for(lambda: not agent.http.get("/v1/control").json()["sending"], what="rest")
+    wait_for(
+        lambda: not agent.http.get("/v1/control").json()["sending"], what="no order being sent"
+    )
     orders = len(exchange.orders)
     refused = observed.sink.wait_for(metrics.RISK_REFUSALS.name)
     assert refused.tag("reason") == "halted"
@@ -251,7 +257,7 @@ def test_sigterm_flushes_every_metric_and_exits_0(observed: Observed) -> None:
 
 
 def _trace_id(observed: Observed, span: JsonSpan) -> str:
-    """128 bits: the upper half stands on the first span of the trace's chunk."""
+    """Return the id of 128 bits; the upper half is on the first span of the chunk."""
     trace = next(t for t in observed.traces.traces() if span in t)
     upper = next(s["meta"]["_dd.p.tid"] for s in trace if "_dd.p.tid" in s["meta"])
     return f"{upper}{span['trace_id']:016x}"

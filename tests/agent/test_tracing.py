@@ -1,4 +1,4 @@
-"""Spans of the library, as the trace intake gets them: secrets, failures, sampling."""
+"""Spans of the library at the trace intake: secrets, errors, sampling."""
 
 import subprocess
 import sys
@@ -24,8 +24,8 @@ RULES = '[{"name": "agent.escrow.create", "sample_rate": 1.0}]'
 
 
 @pytest.fixture
-def told(mounts: AgentFolder, trace_agent: TraceAgent) -> dict[str, JsonSpan]:
-    """The spans of a program that uses the library and is careless with a key, by name."""
+def sent(mounts: AgentFolder, trace_agent: TraceAgent) -> dict[str, JsonSpan]:
+    """The spans, by name, of a program that puts a key into tags and errors."""
     trace_agent.clear()
     subprocess.run(
         [str(Path(sys.executable).with_name("ddtrace-run")), sys.executable, "-c", USES_SPANS],
@@ -44,16 +44,16 @@ def told(mounts: AgentFolder, trace_agent: TraceAgent) -> dict[str, JsonSpan]:
     return {name: trace_agent.wait_for(name) for name in names}
 
 
-def test_no_span_holds_a_key_that_somebody_put_into_it(told: dict[str, JsonSpan]) -> None:
-    assert KEY not in str(told)
-    assert told["agent.escrow.create"]["meta"]["counterparty"] == "[masked]"
-    assert told["agent.signal.compute"]["resource"] == "momentum/[masked]"
+def test_a_key_in_a_tag_or_an_error_is_redacted(sent: dict[str, JsonSpan]) -> None:
+    assert KEY not in str(sent)
+    assert sent["agent.escrow.create"]["meta"]["counterparty"] == "[masked]"
+    assert sent["agent.signal.compute"]["resource"] == "momentum/[masked]"
 
 
-def test_a_failure_that_was_never_raised_has_type_message_and_stack(
-    told: dict[str, JsonSpan],
+def test_an_error_that_was_never_raised_has_type_message_and_stack(
+    sent: dict[str, JsonSpan],
 ) -> None:
-    span = told["agent.escrow.create"]
+    span = sent["agent.escrow.create"]
     assert span["error"] == 1
     assert span["meta"]["error.type"] == "ValueError"
     assert span["meta"]["error.message"] == "refused: [masked]"
@@ -62,7 +62,7 @@ def test_a_failure_that_was_never_raised_has_type_message_and_stack(
     assert 'File "<string>"' in stack
 
 
-def test_rules_of_the_environment_decide_what_is_sampled(told: dict[str, JsonSpan]) -> None:
-    assert told["agent.escrow.create"]["metrics"]["_dd.rule_psr"] == 1.0
-    assert told["agent.escrow.create"]["meta"]["_dd.p.dm"] == "-3"
-    assert "_dd.rule_psr" not in told["agent.signal.compute"]["metrics"]
+def test_sampling_rules_of_the_environment_apply(sent: dict[str, JsonSpan]) -> None:
+    assert sent["agent.escrow.create"]["metrics"]["_dd.rule_psr"] == 1.0
+    assert sent["agent.escrow.create"]["meta"]["_dd.p.dm"] == "-3"
+    assert "_dd.rule_psr" not in sent["agent.signal.compute"]["metrics"]

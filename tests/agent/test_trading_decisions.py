@@ -63,7 +63,7 @@ def test_a_strategy_is_found_with_underscore_or_hyphen() -> None:
         ("-0.01", "0.02", Step(side="sell", size=Decimal("0.03"))),
     ],
 )
-def test_a_position_grows_in_steps_takes_profit_and_turns_round(
+def test_a_position_grows_in_steps_takes_profit_and_reverses(
     signal: str, position: str, step: Step | None
 ) -> None:
     given_position = Decimal(position)
@@ -73,7 +73,7 @@ def test_a_position_grows_in_steps_takes_profit_and_turns_round(
     assert next_step == step
 
 
-def test_turning_round_takes_several_orders_where_one_may_not_be_so_large() -> None:
+def test_a_reversal_takes_several_orders_if_the_limit_is_small() -> None:
     small = Sizing(order_size=SIZE, signal_threshold=Decimal(0), max_order_usd=Decimal(1500))
     step = sizing.next_step(Decimal(-1), position=Decimal("0.04"), price=PRICE, sizing=small)
     assert step == Step(side="sell", size=Decimal("0.02"))
@@ -83,7 +83,7 @@ def test_turning_round_takes_several_orders_where_one_may_not_be_so_large() -> N
     signals=some.lists(some.decimals(-1, 1, places=4), max_size=60),
     most_usd=some.integers(100, 10_000),
 )
-def test_no_sequence_of_signals_makes_a_position_or_an_order_too_large(
+def test_positions_and_orders_stay_within_limits_for_any_signals(
     signals: list[Decimal], most_usd: int
 ) -> None:
     allowed = Sizing(order_size=SIZE, signal_threshold=Decimal(0), max_order_usd=Decimal(most_usd))
@@ -129,7 +129,7 @@ def prospect(**more: object) -> OrderContext:
         ({"orders_last_minute": 60}, Risk(), "max_orders_per_minute"),
     ],
 )
-def test_the_first_limit_that_objects_names_the_refusal(
+def test_the_first_violated_limit_is_the_reason(
     more: dict[str, object], limits: Risk, reason: str | None
 ) -> None:
     assert risk.refusal(prospect(**more), limits) == reason

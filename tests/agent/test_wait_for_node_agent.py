@@ -1,3 +1,5 @@
+"""The program of the init container: receivers, errors of each kind of address, and the wait."""
+
 import os
 import signal
 import socket
@@ -32,7 +34,7 @@ def port_of(server):
 
 @pytest.fixture
 def closed_port(tcp):
-    """A port that was just open; nobody listens there now."""
+    """A port without a listener."""
     number = port_of(tcp)
     tcp.close()
     return number
@@ -71,15 +73,15 @@ def closed_port(tcp):
         ),
     ],
 )
-def test_it_asks_by_the_addresses_that_the_agent_will_use(environ, expected):
-    found = [
+def test_it_uses_the_same_addresses_as_the_agent(environ, expected):
+    actual = [
         (item.signal, item.host, item.port, item.path)
         for item in wait_for_node_agent.receivers(environ)
     ]
-    assert found == expected
+    assert actual == expected
 
 
-def test_open_ports_are_no_obstacle(udp, tcp):
+def test_open_ports_cause_no_error(udp, tcp):
     assert (
         wait_for_node_agent.connection_error(
             Receiver(signal="metrics", host=LOCAL, port=port_of(udp))
@@ -96,14 +98,14 @@ def test_open_ports_are_no_obstacle(udp, tcp):
 
 @pytest.mark.parametrize("signal_", ["metrics", "traces"])
 def test_a_closed_port_is_named(closed_port, signal_):
-    found = wait_for_node_agent.connection_error(
+    actual = wait_for_node_agent.connection_error(
         Receiver(signal=signal_, host=LOCAL, port=closed_port)
     )
-    assert found == f"{signal_} at {LOCAL}:{closed_port}: Connection refused"
+    assert actual == f"{signal_} at {LOCAL}:{closed_port}: Connection refused"
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
-def test_metrics_are_taken_by_either_kind_of_socket(tmp_path, kind):
+def test_metrics_accept_both_kinds_of_socket(tmp_path, kind):
     path = str(tmp_path / "dsd.socket")
     with socket.socket(socket.AF_UNIX, kind) as server:
         server.bind(path)
@@ -112,7 +114,7 @@ def test_metrics_are_taken_by_either_kind_of_socket(tmp_path, kind):
         assert wait_for_node_agent.connection_error(Receiver(signal="metrics", path=path)) == ""
 
 
-def test_a_socket_that_nobody_listens_on_any_more_is_an_obstacle(tmp_path):
+def test_a_socket_without_a_listener_is_an_error(tmp_path):
     path = str(tmp_path / "apm.socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(path)
@@ -122,10 +124,10 @@ def test_a_socket_that_nobody_listens_on_any_more_is_an_obstacle(tmp_path):
     )
 
 
-def test_a_socket_that_is_not_there_is_an_obstacle(tmp_path):
+def test_a_missing_socket_is_an_error(tmp_path):
     path = str(tmp_path / "dsd.socket")
-    found = wait_for_node_agent.connection_error(Receiver(signal="metrics", path=path))
-    assert found == f"metrics at {path}: No such file or directory"
+    actual = wait_for_node_agent.connection_error(Receiver(signal="metrics", path=path))
+    assert actual == f"metrics at {path}: No such file or directory"
 
 
 def a_process(environ):
@@ -137,7 +139,7 @@ def a_process(environ):
     )
 
 
-def test_it_ends_when_the_node_agent_appears(tmp_path):
+def test_it_exits_when_the_node_agent_answers(tmp_path):
     path = str(tmp_path / "dsd.socket")
     environ = {"DD_DOGSTATSD_URL": f"unix://{path}", "DD_TRACE_ENABLED": "false"}
     with a_process(environ) as process:
@@ -148,14 +150,14 @@ def test_it_ends_when_the_node_agent_appears(tmp_path):
             assert process.wait(timeout=30) == 0
 
 
-def test_it_waits_for_ever_without_an_address_and_obeys_the_end_of_the_pod():
+def test_without_an_address_it_waits_until_the_pod_ends():
     with a_process({"DD_TRACE_ENABLED": "false"}) as process:
         assert "no node agent is known" in process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 143
 
 
-def test_it_says_the_same_reason_once(tmp_path, capsys):
+def test_it_logs_the_same_reason_once(tmp_path, capsys):
     path = tmp_path / "dsd.socket"
     environ = {"DD_DOGSTATSD_URL": f"unix://{path}", "DD_TRACE_ENABLED": "false"}
     rounds = []

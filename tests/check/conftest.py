@@ -1,5 +1,5 @@
-"""Fixtures of the Agent check's tests. They run in .venv-check only (make test-check): Datadog's base classes pin
-dependencies that ours contradict."""
+"""Fixtures of the Agent check's tests. They run in .venv-check only (make test-check), because the dependencies of
+Datadog's base classes conflict with ours."""
 
 import json
 import sys
@@ -16,12 +16,12 @@ CHECK = Path(__file__).parents[2] / "agent_check"
 HAS_BASE = find_spec("datadog_checks") is not None
 collect_ignore_glob = [] if HAS_BASE else ["*"]
 if HAS_BASE:
-    # As the Agent does with checks.d.
+    # The Agent does the same with checks.d.
     sys.path.insert(0, str(CHECK))
 
 
 class Agent:
-    """An agent's HTTP side on loopback: it answers what it is told to."""
+    """The HTTP API of an agent on loopback, with answers that the test sets."""
 
     def __init__(self) -> None:
         self.status: dict[str, Any] = json.loads(
@@ -50,10 +50,10 @@ class Agent:
 
 @pytest.fixture
 def agent() -> Iterator[Agent]:
-    one = Agent()
-    thread = threading.Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
+    running = Agent()
+    thread = threading.Thread(target=running.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
     thread.join()

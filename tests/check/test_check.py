@@ -31,7 +31,7 @@ def test_it_emits_exactly_the_metrics_of_metadata_csv_with_their_types(
     aggregator.assert_no_duplicate_metrics()
 
 
-def test_the_figures_are_those_of_the_status(agent, aggregator, dd_run_check):
+def test_the_values_are_those_of_the_status(agent, aggregator, dd_run_check):
     dd_run_check(check_of(agent.url, tags=["desk:crypto"]))
 
     tags = [*TAGS, "desk:crypto"]
@@ -77,7 +77,7 @@ def test_the_service_checks_are_those_of_the_file(agent, aggregator, dd_run_chec
     )
 
 
-def test_an_agent_that_fell_silent_is_critical_with_the_tags_it_had(
+def test_an_agent_that_stops_answering_is_critical_with_the_same_tags(
     agent, aggregator, dd_run_check
 ):
     check = check_of(agent.url)
@@ -86,7 +86,7 @@ def test_an_agent_that_fell_silent_is_critical_with_the_tags_it_had(
     with pytest.raises(Exception, match="does not answer"):
         dd_run_check(check)
 
-    states = {one.status: one.tags for one in aggregator.service_checks(CAN_CONNECT)}
+    states = {item.status: item.tags for item in aggregator.service_checks(CAN_CONNECT)}
     assert states == {AgentCheck.OK: TAGS, AgentCheck.CRITICAL: TAGS}
 
 
@@ -104,7 +104,7 @@ def test_an_agent_that_fell_silent_is_critical_with_the_tags_it_had(
     ],
     ids=lambda body: body[:16].decode(errors="replace"),
 )
-def test_an_answer_that_is_no_status_is_critical_and_sends_no_figure(
+def test_an_answer_that_is_not_a_status_is_critical_without_metrics(
     agent, aggregator, dd_run_check, body
 ):
     agent.raw = body
@@ -115,7 +115,7 @@ def test_an_answer_that_is_no_status_is_critical_and_sends_no_figure(
     assert not aggregator.metric_names
 
 
-def test_what_the_status_does_not_say_is_left_out(agent, aggregator, dd_run_check):
+def test_missing_and_invalid_values_are_omitted(agent, aggregator, dd_run_check):
     agent.status = {
         "agent_id": "a",
         "strategy": "s",
@@ -132,9 +132,7 @@ def test_what_the_status_does_not_say_is_left_out(agent, aggregator, dd_run_chec
     aggregator.assert_service_check(CAN_CONNECT, AgentCheck.OK, count=1)
 
 
-def test_a_position_without_a_name_of_a_market_is_left_out_and_the_others_are_told(
-    agent, aggregator, dd_run_check
-):
+def test_a_position_without_a_market_is_omitted(agent, aggregator, dd_run_check):
     agent.status["positions"] = [
         {"market": ["BTC-USD"], "size": "1", "notional_usd": 1},
         {"market": None, "size": "1", "notional_usd": 1},
@@ -148,16 +146,14 @@ def test_a_position_without_a_name_of_a_market_is_left_out_and_the_others_are_to
     )
 
 
-def test_an_agent_that_counts_its_losses_in_one_number_is_understood(
-    agent, aggregator, dd_run_check
-):
+def test_an_agent_with_a_single_drop_counter_is_supported(agent, aggregator, dd_run_check):
     del agent.status["telemetry_dropped_by_signal"]
     dd_run_check(check_of(agent.url))
 
     aggregator.assert_metric("purpleflea.agent.telemetry_dropped", value=7, tags=TAGS, count=1)
 
 
-def test_whatever_the_status_holds_the_number_of_series_is_bounded(agent, aggregator, dd_run_check):
+def test_the_number_of_series_is_bounded_for_any_status(agent, aggregator, dd_run_check):
     agent.status |= {
         "mode": "Confused",
         "orders": {f"status-{number}": 1 for number in range(500)},
@@ -175,7 +171,7 @@ def test_whatever_the_status_holds_the_number_of_series_is_bounded(agent, aggreg
 
 
 @pytest.mark.parametrize(
-    ("instance", "words"),
+    ("instance", "message"),
     [
         ({}, "`url` is missing; set the agent's address"),
         ({"url": 8000}, "`url` is missing"),
@@ -183,15 +179,13 @@ def test_whatever_the_status_holds_the_number_of_series_is_bounded(agent, aggreg
         ({"url": "http://a", "tags": "desk:crypto"}, "`tags` must be a list"),
     ],
 )
-def test_a_mistake_in_the_configuration_names_the_option_and_the_remedy(
-    dd_run_check, instance, words
-):
+def test_a_configuration_error_names_the_option_and_the_remedy(dd_run_check, instance, message):
     check = PurpleFleaAgentCheck("purpleflea_agent", {}, [instance])
-    with pytest.raises(Exception, match=words) as caught:
+    with pytest.raises(Exception, match=message) as caught:
         dd_run_check(check)
     assert ConfigurationError.__name__ in str(caught.value)
 
 
-def test_a_slash_at_the_end_of_the_address_does_no_harm(agent, dd_run_check):
+def test_the_address_may_end_in_a_slash(agent, dd_run_check):
     dd_run_check(check_of(agent.url + "/"))
     assert agent.paths == ["/v1/status"]

@@ -1,4 +1,4 @@
-"""The paper exchange and agents for the faults. How long the lists are is set by PURPLEFLEA_FAULTS=full."""
+"""The paper exchange and agents for fault tests. PURPLEFLEA_FAULTS=full runs the long lists."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def no_traces_from_the_tests_themselves() -> None:
 
 @pytest.fixture(scope="session")
 def is_full_run() -> bool:
-    """Whether the long lists are run (make test-faults)."""
+    """True if the long lists run (make test-faults)."""
     return os.environ.get("PURPLEFLEA_FAULTS") == "full"
 
 
@@ -41,7 +41,7 @@ def exchange() -> Iterator[PaperExchange]:
 
 @pytest.fixture
 def folder(tmp_path: Path, exchange: PaperExchange) -> AgentFolder:
-    """What is mounted into an agent that trades three markets every second, whatever the signal."""
+    """The mounts of an agent that trades three markets every second with any signal."""
     return AgentFolder(tmp_path / "agent", exchange.endpoints, risk=GENEROUS, markets=MARKETS)
 
 
@@ -54,7 +54,7 @@ def clock() -> Clock:
 def start(
     folder: AgentFolder, exchange: PaperExchange, clock: Clock
 ) -> Iterator[Callable[[], AbstractAsyncContextManager[Parts]]]:
-    """Opens an agent's desks over one journal in the test's process; the second time is a restart."""
+    """Open the parts of an agent on one journal in this process; a second call is a restart."""
     with DogStatsdSink() as sink:
         yield lambda: running_parts(
             folder, Emitter(None), sink, endpoints=exchange.endpoints, clock=clock, markets=MARKETS

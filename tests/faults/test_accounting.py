@@ -1,4 +1,4 @@
-"""What the agent knows of its money at an exchange that tells old things, or loses answers."""
+"""Profit, equity and escrows if the exchange sends stale answers or loses answers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -32,12 +32,12 @@ def escrow(key: str, amount_usd: Decimal = Decimal(25)) -> EscrowRequest:
     return EscrowRequest(idempotency_key=key, counterparty_id="agent_x", amount_usd=amount_usd)
 
 
-async def test_profit_of_an_order_whose_answer_was_lost_counts_once(
+async def test_profit_of_an_order_whose_answer_is_lost_counts_once(
     parts: Parts, exchange: PaperExchange
 ) -> None:
     await parts.buy("b1")
     await parts.buy("b2")
-    exchange.break_with(
+    exchange.inject_faults(
         [
             {**LOST_ANSWER, "match": {"method": "POST", **ORDERS}},
             {"kind": "status", "status": 500, "match": {"method": "GET", **ORDERS}},
@@ -45,17 +45,17 @@ async def test_profit_of_an_order_whose_answer_was_lost_counts_once(
     )
     with pytest.raises(OrderUnsettled):
         await parts.buy("s1", side="sell")
-    exchange.mend()
-    await parts.account.refresh()  # contains it already
+    exchange.remove_faults()
+    await parts.account.refresh()  # contains the order already
     await parts.orders.settle_unfinished()
     await parts.buy("s2", side="sell")
     await parts.account.refresh()
-    gained = sum(Decimal(order["realized_pnl_usd"]) for order in exchange.orders())
-    assert gained
-    assert parts.account.realized_pnl["BTC-USD"] == gained
+    profit = sum(Decimal(order["realized_pnl_usd"]) for order in exchange.orders())
+    assert profit
+    assert parts.account.realized_pnl["BTC-USD"] == profit
 
 
-async def test_money_paid_by_escrow_is_no_loss_and_money_back_no_gain(
+async def test_escrow_payments_and_returns_change_neither_loss_nor_gain(
     start: Start, exchange: PaperExchange
 ) -> None:
     async with start() as parts:
@@ -76,11 +76,11 @@ async def test_money_paid_by_escrow_is_no_loss_and_money_back_no_gain(
     assert exchange.order_count() == 1
 
 
-async def test_an_escrow_that_nobody_knows_the_outcome_of_is_no_loss(
+async def test_an_escrow_of_unknown_outcome_is_not_a_loss(
     parts: Parts, exchange: PaperExchange
 ) -> None:
     await parts.account.refresh()
-    exchange.break_with(
+    exchange.inject_faults(
         [
             {**LOST_ANSWER, "match": {"method": "POST", **ESCROWS}},
             {"kind": "status", "status": 500, "match": {"method": "GET", **ESCROWS}},
@@ -90,35 +90,35 @@ async def test_an_escrow_that_nobody_knows_the_outcome_of_is_no_loss(
         await parts.escrows.create(escrow("e1", QUARTER))
     await parts.account.refresh()
     assert parts.account.drawdown_pct == 0
-    exchange.mend()
+    exchange.remove_faults()
     await parts.escrows.settle_unfinished()
     await parts.account.refresh()
     assert parts.account.drawdown_pct == 0
 
 
-async def test_an_equity_told_from_before_an_escrow_raises_no_peak_and_one_from_before_its_end_is_no_loss(
+async def test_a_stale_equity_around_an_escrow_changes_neither_peak_nor_loss(
     parts: Parts, exchange: PaperExchange, clock: Clock
 ) -> None:
     await parts.account.refresh()
-    exchange.break_with([STALE_POSITIONS])
+    exchange.inject_faults([STALE_POSITIONS])
     opened = await parts.escrows.create(escrow("e1", QUARTER))
     await parts.account.refresh()
-    exchange.break_with([STALE_POSITIONS])
+    exchange.inject_faults([STALE_POSITIONS])
     await parts.account.refresh()
     assert (parts.account.drawdown_pct, parts.account.peak_equity_usd) == (0, RICH - QUARTER)
     await parts.escrows.cancel(opened.escrow_id)
     await parts.account.refresh()
     assert parts.account.drawdown_pct == 0
-    exchange.mend()
+    exchange.remove_faults()
     clock.now += 2 * ABANDON_AFTER_S
     await parts.account.refresh()
     assert (parts.account.drawdown_pct, parts.account.peak_equity_usd) == (0, RICH)
 
 
-async def test_a_stale_answer_gives_up_no_escrow_not_even_where_the_clock_steps(
+async def test_a_stale_answer_abandons_no_escrow_even_if_the_clock_steps(
     parts: Parts, exchange: PaperExchange, clock: Clock
 ) -> None:
-    exchange.break_with(
+    exchange.inject_faults(
         [
             {**LOST_ANSWER, "match": {"method": "POST", **ESCROWS}},
             {"kind": "stale", "match": {"method": "GET", **ESCROWS}},
@@ -130,16 +130,16 @@ async def test_a_stale_answer_gives_up_no_escrow_not_even_where_the_clock_steps(
     for _ in range(ABANDON_AFTER_LOOKUPS + 1):
         await parts.escrows.settle_unfinished()
     assert await parts.journal.escrow_counts() == {"written": 1}
-    exchange.mend()
+    exchange.remove_faults()
     await parts.escrows.settle_unfinished()
     assert await parts.journal.escrow_counts() == {"created": 1}
 
 
 @pytest.mark.timeout(300)
-async def test_escrows_under_mixed_faults_are_neither_doubled_nor_forgotten(
+async def test_under_mixed_faults_no_escrow_is_paid_twice_or_lost(
     parts: Parts, exchange: PaperExchange, clock: Clock, is_full_run: bool
 ) -> None:
-    exchange.break_with(mixed(0.3))
+    exchange.inject_faults(mixed(0.3))
     keys = [f"e{number}" for number in range(500 if is_full_run else 50)]
     for key in keys:
         with suppress(EscrowUnsettled, ExchangeError):
@@ -147,7 +147,7 @@ async def test_escrows_under_mixed_faults_are_neither_doubled_nor_forgotten(
         clock.now += 5
         with suppress(ExchangeError):
             await parts.escrows.settle_unfinished()
-    assert exchange.mend() > len(keys) * 0.3
+    assert exchange.remove_faults() > len(keys) * 0.3
     while (await parts.journal.escrow_counts()).get("written"):
         clock.now += 5
         await parts.escrows.settle_unfinished()

@@ -1,4 +1,4 @@
-"""What must not make an order look lost: a stale answer, a clock that steps. What must not close a market for ever."""
+"""Missing orders: neither a stale answer nor a clock that steps abandons an order or blocks a market forever."""
 
 import pytest
 
@@ -29,33 +29,33 @@ def tracker(clock: Clock) -> MissingOrderTracker:
     return MissingOrderTracker(monotonic=clock)
 
 
-def not_found_count(tracker: MissingOrderTracker, count: int, wall_age_s: float) -> list[bool]:
+def look_ups(tracker: MissingOrderTracker, count: int, wall_age_s: float) -> list[bool]:
     return [tracker.is_abandoned("k1", wall_age_s=wall_age_s) for _ in range(count)]
 
 
-def test_one_no_is_never_enough_however_old_the_order(tracker: MissingOrderTracker) -> None:
-    verdicts = not_found_count(tracker, ABANDON_AFTER_LOOKUPS, DAY_S)
+def test_one_look_up_never_abandons_an_order(tracker: MissingOrderTracker) -> None:
+    verdicts = look_ups(tracker, ABANDON_AFTER_LOOKUPS, DAY_S)
     assert verdicts == [False] * (ABANDON_AFTER_LOOKUPS - 1) + [True]
 
 
-def test_a_clock_that_jumps_ahead_ages_no_order_of_this_process(
+def test_a_clock_that_jumps_ahead_does_not_age_orders_of_this_process(
     tracker: MissingOrderTracker, clock: Clock
 ) -> None:
     tracker.track("k1")
-    assert not any(not_found_count(tracker, ABANDON_AFTER_LOOKUPS + 1, DAY_S))
+    assert not any(look_ups(tracker, ABANDON_AFTER_LOOKUPS + 1, DAY_S))
     clock.now += ABANDON_AFTER_S + 1
     assert tracker.is_abandoned("k1", wall_age_s=DAY_S)
 
 
-def test_a_clock_that_jumps_back_leaves_no_order_open_for_ever(
+def test_a_clock_that_jumps_back_does_not_prevent_abandonment(
     tracker: MissingOrderTracker, clock: Clock
 ) -> None:
-    assert not any(not_found_count(tracker, ABANDON_AFTER_LOOKUPS + 1, 0))
+    assert not any(look_ups(tracker, ABANDON_AFTER_LOOKUPS + 1, 0))
     clock.now += ABANDON_AFTER_S + 1
     assert tracker.is_abandoned("k1", wall_age_s=0)
 
 
-def test_an_order_seen_again_begins_anew(tracker: MissingOrderTracker) -> None:
-    not_found_count(tracker, ABANDON_AFTER_LOOKUPS - 1, DAY_S)
+def test_an_order_that_was_found_starts_from_zero(tracker: MissingOrderTracker) -> None:
+    look_ups(tracker, ABANDON_AFTER_LOOKUPS - 1, DAY_S)
     tracker.resolve("k1")
     assert not tracker.is_abandoned("k1", wall_age_s=DAY_S)

@@ -1,4 +1,4 @@
-"""A full disk and a broken journal: a clear error, no lost order, still alive."""
+"""A full disk and a damaged journal: a clear error, and no lost order."""
 
 import resource
 import sqlite3
@@ -15,12 +15,12 @@ ORDER = {"market": "BTC-USD", "side": "buy", "size": "0.01"}
 
 
 def fill_the_disk(agent: AgentProcess, folder: AgentFolder) -> None:
-    """From now on no file of the process may grow: what a full disk is to a database."""
+    """Let no file of the process grow, which has the same effect as a full disk."""
     sizes = [path.stat().st_size for path in folder.state.iterdir()]
     _limit_files(agent, min(sizes))
 
 
-def make_room(agent: AgentProcess) -> None:
+def free_the_disk(agent: AgentProcess) -> None:
     _limit_files(agent, resource.RLIM_INFINITY)
 
 
@@ -30,7 +30,7 @@ def _limit_files(agent: AgentProcess, size: int) -> None:
 
 
 def journal_keys(folder: AgentFolder) -> set[str]:
-    """Keys of the orders that the journal says are at the exchange."""
+    """Return the keys of the orders that are at the exchange by the journal."""
     database = sqlite3.connect(folder.state / "journal.sqlite3")
     rows = database.execute("SELECT idempotency_key, status FROM orders").fetchall()
     database.close()
@@ -38,7 +38,7 @@ def journal_keys(folder: AgentFolder) -> set[str]:
     return {key for key, status in rows if status == "filled"}
 
 
-def test_a_full_disk_sends_nothing_says_so_and_trades_again_when_there_is_room(
+def test_a_full_disk_stops_orders_until_there_is_space_again(
     folder: AgentFolder, exchange: PaperExchange
 ) -> None:
     with AgentProcess(folder, {}) as agent:
@@ -57,11 +57,13 @@ def test_a_full_disk_sends_nothing_says_so_and_trades_again_when_there_is_room(
         assert unready.status_code == 503
         assert "no order can be written" in unready.json()["detail"]
         before = exchange.order_count()
-        said = len(complaints(agent))
-        wait_for(lambda: len(complaints(agent)) >= said + 2, what="two intervals cut short")
+        before_errors = len(journal_errors(agent))
+        wait_for(
+            lambda: len(journal_errors(agent)) >= before_errors + 2, what="two failed intervals"
+        )
         assert exchange.order_count() == before
         assert agent.probe("/healthz") == 200
-        make_room(agent)
+        free_the_disk(agent)
         wait_for(lambda: exchange.order_count() >= before + 3, what="orders again")
         agent.wait_until_ready()
         assert agent.terminate() == 0
@@ -69,7 +71,7 @@ def test_a_full_disk_sends_nothing_says_so_and_trades_again_when_there_is_room(
     assert set(exchange.sent.values()) == {1}
 
 
-def complaints(agent: AgentProcess) -> list[str]:
+def journal_errors(agent: AgentProcess) -> list[str]:
     return [
         line["error.message"]
         for line in agent.lines()
@@ -78,21 +80,21 @@ def complaints(agent: AgentProcess) -> list[str]:
     ]
 
 
-def scribble(path: Path, at: int) -> None:
+def damage(path: Path, at: int) -> None:
     with path.open("r+b") as file:
         file.seek(at)
         file.write(b"\xa5" * 600)
 
 
 @pytest.mark.parametrize("at", [0, 4096, 8192], ids=["header", "first table", "second table"])
-def test_a_broken_journal_is_named_at_the_start_and_nothing_is_sent(
+def test_a_damaged_journal_is_named_at_the_start_and_no_order_is_sent(
     folder: AgentFolder, exchange: PaperExchange, at: int
 ) -> None:
     with AgentProcess(folder, {}) as agent:
         wait_for(lambda: exchange.order_count() >= 3, what="orders", timeout_s=30)
         assert agent.terminate() == 0
     before = exchange.order_count()
-    scribble(folder.state / "journal.sqlite3", at)
+    damage(folder.state / "journal.sqlite3", at)
     with AgentProcess(folder, {}) as agent:
         assert agent.wait() == 2
         (line,) = agent.lines()

@@ -1,4 +1,4 @@
-"""Clients that send too much, nonsense, or too slowly: a clear answer, and an agent that trades on."""
+"""Clients that send too much, invalid data, or too slowly: a clear answer, and trading continues."""
 
 import socket
 from collections.abc import Iterator
@@ -34,8 +34,8 @@ def agent(
         assert not [line for line in running.lines() if line["level"] in ("ERROR", "CRITICAL")]
 
 
-def trades_on(agent: AgentProcess, exchange: PaperExchange) -> bool:
-    """Whether the agent is alive, and its orders go on arriving."""
+def continues_trading(agent: AgentProcess, exchange: PaperExchange) -> bool:
+    """Return True if the agent is alive and another order arrives."""
     before = exchange.order_count()
     wait_for(lambda: exchange.order_count() > before, what="another order")
     return agent.probe("/healthz") == 200
@@ -49,7 +49,7 @@ def raw_connection(agent: AgentProcess) -> socket.socket:
 def test_ten_megabytes_are_refused(agent: AgentProcess, exchange: PaperExchange) -> None:
     answer = agent.http.post("/v1/trade", content=b"x" * TEN_MEGABYTES, headers=AUTHORIZED)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-    assert trades_on(agent, exchange)
+    assert continues_trading(agent, exchange)
 
 
 def test_ten_megabytes_without_an_announced_length_are_refused(agent: AgentProcess) -> None:
@@ -75,19 +75,19 @@ def test_ten_megabytes_without_an_announced_length_are_refused(agent: AgentProce
     ],
     ids=lambda body: body[:48].decode(errors="replace"),
 )
-def test_nonsense_is_the_clients_fault_and_said_so(agent: AgentProcess, body: bytes) -> None:
+def test_an_invalid_body_is_a_client_error(agent: AgentProcess, body: bytes) -> None:
     answer = agent.http.post("/v1/trade", content=body, headers=AUTHORIZED)
     assert answer.status_code in (400, 422), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_what_is_not_http_is_hung_up_on(agent: AgentProcess) -> None:
+def test_a_request_that_is_not_http_is_closed(agent: AgentProcess) -> None:
     with raw_connection(agent) as connection:
-        connection.sendall(b"\x16\x03\x01\x00\xa5 this is no HTTP\r\n\r\n")
+        connection.sendall(b"\x16\x03\x01\x00\xa5 not HTTP\r\n\r\n")
         assert b" 400 " in connection.recv(1024)
 
 
-def test_heads_that_never_end_are_hung_up_on_and_hold_nobody_up(
+def test_heads_that_never_end_are_closed_and_do_not_block_others(
     agent: AgentProcess, exchange: PaperExchange
 ) -> None:
     slow = [raw_connection(agent) for _ in range(SLOW_CLIENTS)]
@@ -96,7 +96,7 @@ def test_heads_that_never_end_are_hung_up_on_and_hold_nobody_up(
             _try_to_send(connection, b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         before = exchange.order_count()
         wait_for(lambda: exchange.order_count() >= before + 2, what="two orders meanwhile")
-        assert all(_is_hung_up(connection) for connection in slow)
+        assert all(_is_closed(connection) for connection in slow)
         with httpx.Client(base_url=agent.http.base_url) as another:
             assert another.get("/healthz").status_code == 200
     finally:
@@ -104,14 +104,14 @@ def test_heads_that_never_end_are_hung_up_on_and_hold_nobody_up(
             connection.close()
 
 
-def test_a_body_that_never_ends_is_answered_and_holds_nobody_up(
+def test_a_body_that_never_ends_is_answered_and_does_not_block_others(
     agent: AgentProcess, exchange: PaperExchange
 ) -> None:
     with raw_connection(agent) as connection:
         connection.sendall(
             HEAD + b"\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{"
         )
-        assert trades_on(agent, exchange)
+        assert continues_trading(agent, exchange)
         assert b" 408 " in connection.recv(1024)
 
 
@@ -119,11 +119,11 @@ def _try_to_send(connection: socket.socket, data: bytes) -> None:
     try:
         connection.sendall(data)
     except OSError:
-        return  # one too many: hung up on at once
+        return  # one connection too many is closed at once
 
 
-def _is_hung_up(connection: socket.socket) -> bool:
-    """Whether the other side ends the connection, waiting for it."""
+def _is_closed(connection: socket.socket) -> bool:
+    """Wait for data; return True if the server closed the connection."""
     try:
         return connection.recv(1024) == b""
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""kill -9 at every step of an order's life, again and again on one journal: nothing is lost, nothing is sent twice."""
+"""SIGKILL at every step of an order, many times on one journal: no order is lost, and no order is sent twice."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from support.agent_process import AgentFolder
 from support.paper_exchange import PaperExchange
 from support.waiting import wait_for
 
-STEPS = 113
-"""More than an order's life has; a number past its end falls into the next order's."""
+STEPS = 149
+"""More than the steps of an order; a larger number is a step of the next order."""
 STRIDE = 41
-"""Without a common divisor with STEPS: all of them are visited, early and late ones in turn."""
-BETWEEN_LIVES_S = 40.0
-"""How far the clock goes on while an agent is dead: past the age of a lost order."""
+"""Without a common divisor with STEPS, so that all steps are used, early and late steps alternately."""
+BETWEEN_STARTS_S = 40.0
+"""Time between two processes, longer than the age from which a missing order is abandoned."""
 
 LANDMARKS = (
     "call JournalStore.write",
@@ -37,11 +37,11 @@ LANDMARKS = (
     "c_call Connection.execute",
     "c_return Connection.execute",
 )
-"""Before and after the writing, the sending, the answer and the noting."""
+"""Before and after the write, the request, the answer and the record of the outcome."""
 
 
-class Nursery:
-    """The forking process; see support.fork_server."""
+class ForkServer:
+    """A running support.fork_server."""
 
     def __init__(self, folder: AgentFolder) -> None:
         self._folder = folder
@@ -55,36 +55,36 @@ class Nursery:
         )
         self.pid: int | None = None
 
-    def bear(self, *, ahead_s: float, dies_at: int | str | None = None) -> None:
+    def start(self, *, ahead_s: float, dies_at: int | str | None = None) -> None:
         """Start an agent."""
-        birth = {
+        request = {
             "environment": self._folder.environment,
             "output": str(self.output),
             "ahead_s": ahead_s,
             "dies_at": dies_at,
         }
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(birth) + "\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         self.pid = self._answer()["pid"]
 
     def wait(self) -> int:
-        """How the agent ended."""
+        """Wait for the end of the agent; return its exit code."""
         ended = self._answer()["ended"]
         self.pid = None
         return ended
 
     def orders(self) -> dict[str, int]:
-        """Orders of the living agent by status, as it says itself."""
-        url = f"http://127.0.0.1:{self.said('http_port')[-1]}"
+        """Return the orders of the running agent by status."""
+        url = f"http://127.0.0.1:{self.logged('http_port')[-1]}"
         try:
             orders: dict[str, int] = httpx.get(f"{url}/v1/status").json()["orders"]
         except httpx.TransportError:
             return {"written": 0}
         return orders
 
-    def said(self, name: str) -> list[Any]:
-        """The values of a field over all lives, in the order of the lines."""
+    def logged(self, name: str) -> list[Any]:
+        """Return the values of a field in the log lines of all processes, oldest first."""
         lines = [json.loads(line) for line in self.output.read_text().splitlines()]
         return [line[name] for line in lines if name in line]
 
@@ -104,14 +104,14 @@ class Nursery:
 
 
 @pytest.fixture
-def nursery(folder: AgentFolder) -> Iterator[Nursery]:
-    running = Nursery(folder)
+def fork_server(folder: AgentFolder) -> Iterator[ForkServer]:
+    running = ForkServer(folder)
     yield running
     running.close()
 
 
 def journal_rows(folder: AgentFolder) -> list[dict[str, Any]]:
-    """The journal's orders, read as the next start reads them: a dead process's write-ahead log included."""
+    """Return the orders of the journal, including the write-ahead log of a killed process."""
     database = sqlite3.connect(folder.state / "journal.sqlite3")
     database.row_factory = sqlite3.Row
     try:
@@ -121,7 +121,7 @@ def journal_rows(folder: AgentFolder) -> list[dict[str, Any]]:
 
 
 def positions(rows: list[dict[str, Any]]) -> dict[str, Decimal]:
-    """What the fills of the journal add up to, by market."""
+    """Return the sum of the fills in the journal, by market."""
     sizes: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
         sign = 1 if row["side"] == "buy" else -1
@@ -130,27 +130,27 @@ def positions(rows: list[dict[str, Any]]) -> dict[str, Decimal]:
 
 
 @pytest.mark.timeout(1200)
-def test_orders_in_the_journal_are_those_at_the_exchange_wherever_the_process_dies(
-    nursery: Nursery, folder: AgentFolder, exchange: PaperExchange, is_full_run: bool
+def test_journal_and_exchange_agree_after_a_kill_at_every_step(
+    fork_server: ForkServer, folder: AgentFolder, exchange: PaperExchange, is_full_run: bool
 ) -> None:
     rounds = 300 if is_full_run else 40
     for number in range(rounds):
-        # By name, so that none of the landmarks is left to chance, and by number, so that no step is left out.
+        # By name, so that every landmark is used, and by number, so that every step is used.
         dies_at = (
             LANDMARKS[number // 3 % len(LANDMARKS)] if number % 3 == 0 else number * STRIDE % STEPS
         )
-        nursery.bear(ahead_s=number * BETWEEN_LIVES_S, dies_at=dies_at)
-        assert nursery.wait() == -signal.SIGKILL, nursery.output.read_text()
+        fork_server.start(ahead_s=number * BETWEEN_STARTS_S, dies_at=dies_at)
+        assert fork_server.wait() == -signal.SIGKILL, fork_server.output.read_text()
         assert {order["idempotency_key"] for order in exchange.orders()} <= {
             row["idempotency_key"] for row in journal_rows(folder)
         }
-    assert set(nursery.said("died_at")) >= set(LANDMARKS)
-    folder.set_mode("Halted")  # from now on old orders are settled, and no new ones sent
-    nursery.bear(ahead_s=rounds * BETWEEN_LIVES_S)
-    wait_for(lambda: "written" not in nursery.orders(), what="all orders settled", timeout_s=60)
-    assert nursery.pid is not None
-    os.kill(nursery.pid, signal.SIGTERM)
-    assert nursery.wait() == 0, nursery.output.read_text()
+    assert set(fork_server.logged("died_at")) >= set(LANDMARKS)
+    folder.set_mode("Halted")  # so that old orders are settled and no new orders are sent
+    fork_server.start(ahead_s=rounds * BETWEEN_STARTS_S)
+    wait_for(lambda: "written" not in fork_server.orders(), what="all orders settled", timeout_s=60)
+    assert fork_server.pid is not None
+    os.kill(fork_server.pid, signal.SIGTERM)
+    assert fork_server.wait() == 0, fork_server.output.read_text()
     _agree(journal_rows(folder), exchange)
 
 
@@ -159,8 +159,8 @@ def _agree(rows: list[dict[str, Any]], exchange: PaperExchange) -> None:
     in_journal = {row["idempotency_key"]: row for row in rows if row["status"] != "failed"}
     assert at_exchange.keys() == in_journal.keys()
     for key, order in at_exchange.items():
-        told = {name: order[name] for name in ("order_id", "market", "side", "status")}
-        assert told == {name: in_journal[key][name] for name in told}
+        expected = {name: order[name] for name in ("order_id", "market", "side", "status")}
+        assert expected == {name: in_journal[key][name] for name in expected}
     assert set(exchange.sent.values()) == {1}
-    held = {market: size for market, size in exchange.positions().items() if size}
-    assert held == positions(rows)
+    open_positions = {market: size for market, size in exchange.positions().items() if size}
+    assert open_positions == positions(rows)

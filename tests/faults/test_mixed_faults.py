@@ -1,4 +1,4 @@
-"""Thousands of orders through an exchange that fails in every way it knows: none twice, none unsettled."""
+"""Thousands of orders with all faults of the exchange: none is sent twice, and none stays unsettled."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ INTERVAL_S = 5.0
 
 @dataclass
 class Clocks:
-    """A wall clock and a monotonic one that the test turns together."""
+    """A wall clock and a monotonic clock that the test advances together."""
 
     now: float = 0.0
 
@@ -44,7 +44,7 @@ class Clocks:
 
 @dataclass(kw_only=True)
 class Trader:
-    """Orders as the trading loop does: settles what is open, then sends one order per market."""
+    """Sends orders as the trading loop does: first settles open orders, then sends one order per market."""
 
     orders: OrderManager
     journal: Journal
@@ -62,13 +62,13 @@ class Trader:
             await self.order(market)
 
     async def settle(self) -> None:
-        """Intervals without new orders, until nothing is open."""
+        """Run intervals without new orders until no outcome is unknown."""
         while (await self.journal.counts()).get("written"):
             self.clocks.now += INTERVAL_S
             await self.orders.settle_unfinished()
 
     async def order(self, market: str) -> None:
-        """Send one order, whatever comes of it."""
+        """Send one order and count its outcome."""
         side: Side = "sell" if self.sent % 2 else "buy"
         request = OrderRequest(
             idempotency_key=f"order-{self.sent}", market=market, side=side, size=Decimal("0.01")
@@ -76,7 +76,7 @@ class Trader:
         try:
             order = await self.orders.place(request, reference_price=Decimal(1))
         except OrderRefused as refused:
-            self.outcomes[refused.reason] += 1  # nothing was written: not an order
+            self.outcomes[refused.reason] += 1  # nothing was written
             return
         except (OrderUnsettled, ExchangeError) as error:
             self.outcomes[type(error).__name__] += 1
@@ -118,11 +118,11 @@ async def trader(exchange: PaperExchange, folder: AgentFolder) -> AsyncIterator[
     await journal.close()
 
 
-async def test_a_stale_answer_about_an_old_order_is_not_believed(
+async def test_a_stale_answer_about_an_old_order_is_not_used(
     trader: Trader, exchange: PaperExchange
 ) -> None:
     orders = {"path_prefix": "/v1/orders"}
-    exchange.break_with(
+    exchange.inject_faults(
         [
             {"kind": "timeout_after_commit", "match": {"method": "POST", **orders}},
             {"kind": "stale", "match": {"method": "GET", **orders}},
@@ -132,19 +132,19 @@ async def test_a_stale_answer_about_an_old_order_is_not_believed(
     trader.clocks.now += 10 * ABANDON_AFTER_S
     await trader.orders.settle_unfinished()
     assert await trader.journal.counts() == {"written": 1}
-    exchange.mend()
+    exchange.remove_faults()
     await trader.orders.settle_unfinished()
     assert await trader.journal.counts() == {"filled": 1}
 
 
 @pytest.mark.timeout(1800)
-async def test_orders_under_mixed_faults_are_neither_doubled_nor_left_open(
+async def test_under_mixed_faults_no_order_is_sent_twice_or_left_unsettled(
     trader: Trader, exchange: PaperExchange, is_full_run: bool
 ) -> None:
-    exchange.break_with(mixed(SHARE))
+    exchange.inject_faults(mixed(SHARE))
     while trader.sent < (10_000 if is_full_run else 500):
         await trader.interval()
-    struck = exchange.mend()
+    struck = exchange.remove_faults()
     await trader.settle()
     counts = await trader.journal.counts()
     at_exchange = {order["idempotency_key"]: order["status"] for order in exchange.orders()}

@@ -1,4 +1,4 @@
-"""Schemathesis sends what the OpenAPI documents allow and forbid; nothing of it may be an API's own failure."""
+"""Schemathesis sends valid and invalid requests by the OpenAPI documents; no answer may be a server error."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ EXAMPLES = {False: 20, True: 200}
 
 
 def search(url: str, token: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run Schemathesis against a served document; it exits with 1 where an answer is a 5xx."""
+    """Run Schemathesis against a served document; it exits with 1 if an answer is a 5xx."""
     command = [
         str(Path(sys.executable).with_name("st")),
         "run",
@@ -31,24 +31,24 @@ def search(url: str, token: str, folder: Path, *options: str) -> subprocess.Comp
 
 
 @pytest.mark.timeout(900)
-def test_nothing_that_a_client_sends_makes_the_agent_fail(
+def test_no_request_causes_a_server_error_of_the_agent(
     folder: AgentFolder, tmp_path: Path, is_full_run: bool
 ) -> None:
     with AgentProcess(folder, {}) as agent:
         agent.wait_until_ready()
         url = str(agent.http.base_url)
-        found = search(url, TOKEN, tmp_path, f"--max-examples={EXAMPLES[is_full_run]}")
-        assert found.returncode == 0, found.stdout + found.stderr
+        done = search(url, TOKEN, tmp_path, f"--max-examples={EXAMPLES[is_full_run]}")
+        assert done.returncode == 0, done.stdout + done.stderr
         assert agent.probe("/healthz") == 200
         assert agent.stderr == []
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("token", [KEY, ADMIN_TOKEN], ids=["as an agent", "as the admin"])
-def test_nothing_that_a_client_sends_makes_the_exchange_fail(
+def test_no_request_causes_a_server_error_of_the_exchange(
     exchange: PaperExchange, tmp_path: Path, token: str, is_full_run: bool
 ) -> None:
-    # Faults are made on purpose, and would be found.
+    # Injected faults are server errors on purpose.
     options = (f"--max-examples={EXAMPLES[is_full_run]}", "--exclude-path=/faults")
-    found = search(exchange.url, token, tmp_path, *options)
-    assert found.returncode == 0, found.stdout + found.stderr
+    done = search(exchange.url, token, tmp_path, *options)
+    assert done.returncode == 0, done.stdout + done.stderr

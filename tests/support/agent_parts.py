@@ -1,4 +1,4 @@
-"""The agent's desks inside the test's process: a real journal, real HTTP to the exchange double, a clock of our own."""
+"""The parts of an agent inside the test's process: a real journal, real HTTP to the exchange double, a test clock."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
@@ -28,24 +28,24 @@ ANSWER_TIMEOUT_S = 0.4
 
 
 class Clock:
-    """A wall clock and a monotonic one. Time passes for both when told; only the wall's can be set."""
+    """A wall clock and a monotonic clock. `now` advances both; `set_by` changes the wall clock only."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self.set_by = 0.0
 
     def __call__(self) -> float:
-        """Now, on the wall."""
+        """Return the wall clock."""
         return self.now + self.set_by
 
     def monotonic(self) -> float:
-        """Seconds that have passed."""
+        """Return the monotonic clock."""
         return self.now
 
 
 @dataclass(kw_only=True)
 class Parts:
-    """All desks of one agent."""
+    """All parts of one agent."""
 
     exchange: SeedExchange
     journal: Journal
@@ -62,7 +62,7 @@ class Parts:
     async def buy(
         self, key: str, *, market: str = "BTC-USD", side: Side = "buy", limit: Decimal | None = None
     ) -> None:
-        """Buy (or sell) a little."""
+        """Buy or sell a small size."""
         request = OrderRequest(
             idempotency_key=key,
             market=market,
@@ -74,7 +74,7 @@ class Parts:
         await self.orders.place(request, reference_price=PRICE)
 
     def sent(self, metric: Metric) -> list[Point]:
-        """Points of a metric so far."""
+        """Return the points of a metric so far."""
         self.emitter.flush()
         self.sink.catch_up()
         return self.sink.of(metric.name)
@@ -93,7 +93,7 @@ async def running_parts(
     flatten: bool = True,
     faucet: Faucet | None = None,
 ) -> AsyncIterator[Parts]:
-    """Open the desks over a folder's journal; entering again is a restart. The clock is the wall's, and moves both."""
+    """Open the parts on the journal of a folder; a second call is a restart."""
     clock = clock or Clock()
     exchange = SeedExchange(
         Endpoints(**endpoints),

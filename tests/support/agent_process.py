@@ -1,4 +1,4 @@
-"""The agent as a real process, started as its image starts it, with its standard output captured line by line."""
+"""The agent as a real process, started as in its image, with its standard output captured line by line."""
 
 import json
 import os
@@ -27,7 +27,7 @@ INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
 
 
 def settings(endpoints: dict[str, str], **more: Any) -> dict[str, Any]:
-    """settings.json of an agent that trades one market every second, whatever the signal."""
+    """Return settings.json of an agent that trades one market every second with any signal."""
     return {
         "strategy": "momentum",
         "markets": ["BTC-USD"],
@@ -38,7 +38,7 @@ def settings(endpoints: dict[str, str], **more: Any) -> dict[str, Any]:
 
 
 class AgentFolder:
-    """Everything that is mounted into an agent's pod."""
+    """The mounts of the pod of an agent."""
 
     def __init__(self, root: Path, endpoints: dict[str, str], **more: Any) -> None:
         self.root = root
@@ -53,14 +53,14 @@ class AgentFolder:
         self.token_file.write_text(TOKEN)
 
     def set_mode(self, mode: str) -> None:
-        """Write control.json as the kubelet does: a new file takes the old one's place."""
+        """Write control.json as the kubelet does: a new file replaces the old file."""
         written = self.config / "control.new"
         written.write_text(json.dumps({"mode": mode, "generation": 7}))
         written.replace(self.config / "control.json")
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that the operator sets, without Datadog's."""
+        """The variables of the operator, without those of Datadog."""
         return {
             "PURPLEFLEA_AGENT_ID": "momentum-0",
             "PURPLEFLEA_CONFIG_DIR": str(self.config),
@@ -83,7 +83,7 @@ class AgentProcess:
         is_traced: bool = True,
         program: Sequence[str] = ("-m", "purpleflea_agent"),
     ) -> None:
-        """Start it as its image does, or without ddtrace-run, or as another program around it."""
+        """Start it as in its image, or without ddtrace-run, or as another program."""
         tracing = [str(Path(sys.executable).with_name("ddtrace-run"))] if is_traced else []
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._environment = {
@@ -135,19 +135,19 @@ class AgentProcess:
 
     @property
     def http(self) -> httpx.Client:
-        """A client of the agent's own endpoints, waiting for it to listen."""
+        """A client of the HTTP API of the agent; it waits until the agent listens."""
         if self._client is None:
             port = wait_for(self._port, what="the agent's port", timeout_s=START_TIMEOUT_S)
             self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=15)
         return self._client
 
     def lines(self, event_type: str | None = None) -> list[dict[str, Any]]:
-        """Log lines, or those of one event."""
+        """Return all log lines, or the lines of one event."""
         parsed = [json.loads(line) for line in tuple(self.stdout)]
         return [line for line in parsed if event_type in (None, line.get("event_type"))]
 
     def wait_for_line(self, event_type: str, timeout_s: float = START_TIMEOUT_S) -> dict[str, Any]:
-        """The first log line of an event, waiting for it."""
+        """Wait for the first log line of an event and return it."""
         what = f"a line {event_type}"
         return wait_for(lambda: self.lines(event_type), what=what, timeout_s=timeout_s)[0]
 
@@ -156,14 +156,14 @@ class AgentProcess:
         wait_for(lambda: self.probe("/readyz") == 200, what="readiness", timeout_s=START_TIMEOUT_S)
 
     def probe(self, path: str) -> int | None:
-        """Status code of a path, or None while nobody listens."""
+        """Return the status code of a path, or None while no server listens."""
         try:
             return self.http.get(path).status_code
         except httpx.TransportError:
             return None
 
     def terminate(self, timeout_s: float = 20.0) -> int:
-        """SIGTERM, as the kubelet sends it; the exit code."""
+        """Send SIGTERM as the kubelet does; return the exit code."""
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(timeout_s)
         for reader in self._readers:
@@ -171,19 +171,19 @@ class AgentProcess:
         return code
 
     def wait(self, timeout_s: float = START_TIMEOUT_S) -> int:
-        """Wait for the process to end by itself; its exit code."""
+        """Wait until the process ends; return its exit code."""
         code = self._process.wait(timeout_s)
         for reader in self._readers:
             reader.join(timeout_s)
         return code
 
     def kill(self) -> None:
-        """SIGKILL: the crash."""
+        """Send SIGKILL, to simulate a crash."""
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """End it, whatever it is doing."""
+        """End the process in any state."""
         if self._client is not None:
             self._client.close()
         if self._process.poll() is None:
@@ -198,9 +198,9 @@ class AgentProcess:
     def _port(self) -> int | None:
         if self._process.poll() is not None:
             raise AssertionError(f"the agent ended with {self._process.returncode}: {self.output}")
-        told = int(self._environment["PURPLEFLEA_HTTP_PORT"])
-        if told:
-            return told
+        port = int(self._environment["PURPLEFLEA_HTTP_PORT"])
+        if port:
+            return port
         for line in self.lines():
             if "http_port" in line:
                 return int(line["http_port"])
@@ -209,4 +209,4 @@ class AgentProcess:
     @staticmethod
     def _read(stream: Any, into: list[str]) -> None:
         for line in stream:
-            into.append(line.rstrip("\n"))  # noqa: PERF401 - readers look meanwhile
+            into.append(line.rstrip("\n"))  # noqa: PERF401 - other threads read the list meanwhile

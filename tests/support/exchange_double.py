@@ -1,7 +1,7 @@
-"""A minimal Purple Flea exchange in the Seed dialect, over real HTTP on loopback, with state that tests look at.
+"""A minimal Purple Flea exchange in the Seed dialect, over real HTTP on loopback, with state that tests read.
 
-Prices are what the test says; every market order fills at once. Faults are set as attributes. The full paper
-exchange is part of the sandbox; this one only lets tests of the agent break things precisely.
+Tests set the prices, and every market order fills at once. Faults are set as attributes. The full paper exchange is
+part of the sandbox; this double lets tests of the agent cause exact failures.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ START_CASH = Decimal(10000)
 
 @dataclass(kw_only=True)
 class Faults:
-    """What goes wrong, each for the given number of orders."""
+    """Faults, each for the given number of requests."""
 
     lose_answers_after_commit: int = 0
     lose_requests: int = 0
@@ -60,7 +60,7 @@ class ExchangeDouble:
         wait_for(lambda: self._server.started, what="the exchange double's start")
 
     def reset(self) -> None:
-        """Forget everything: as new, for the next test."""
+        """Reset all state for the next test."""
         self.key = KEY
         self.closes: tuple[str, ...] = RISING
         self.faults = Faults()
@@ -72,13 +72,13 @@ class ExchangeDouble:
         self.balance_usd = START_CASH
         self.equity_usd = START_CASH
         self.when_ordered: Callable[[], None] = lambda: None
-        """What happens elsewhere in the moment in which an order arrives."""
+        """Called when an order arrives."""
         self.gateway: Callable[[Request, Response], Response] = lambda _, response: response
-        """What is in front of the exchange; it may replace an answer after the request took effect."""
+        """A gateway in front of the exchange. It may replace an answer after the request took effect."""
 
     @property
     def is_closed(self) -> bool:
-        """Whether it serves no more."""
+        """True if it stopped serving."""
         return not self._thread.is_alive()
 
     def __enter__(self) -> Self:
@@ -104,7 +104,7 @@ class ExchangeDouble:
         return dict.fromkeys(("trading", "wallet", "escrow", "faucet"), self.url)
 
     def count(self, method: str, path: str) -> int:
-        """How often a path was asked for."""
+        """Return the number of requests for a path."""
         return self.requests.count((method, path))
 
     def close(self) -> None:
@@ -128,11 +128,11 @@ class ExchangeDouble:
             Route("/v1/escrow/{id}/{verb}", self._move_escrow, methods=["POST"]),
         ]
         return Starlette(
-            routes=[Route(r.path, self._guarded(r.endpoint), methods=r.methods) for r in routes]
+            routes=[Route(r.path, self._checked(r.endpoint), methods=r.methods) for r in routes]
         )
 
-    def _guarded(self, endpoint: Any) -> Any:
-        async def guarded(request: Request) -> Response:
+    def _checked(self, endpoint: Any) -> Any:
+        async def checked(request: Request) -> Response:
             self.requests.append((request.method, request.url.path))
             self.agent_ids.add(request.headers.get("X-Agent-Id"))
             given = request.headers.get("Authorization", "")
@@ -142,7 +142,7 @@ class ExchangeDouble:
             response: Response = await endpoint(request)
             return self.gateway(request, response)
 
-        return guarded
+        return checked
 
     async def _candles(self, request: Request) -> Response:
         if self.faults.candles_fail:
@@ -172,7 +172,7 @@ class ExchangeDouble:
         return JSONResponse(order, status_code=201)
 
     def filled(self, key: str, body: dict[str, str]) -> dict[str, Any]:
-        """An order as it stands after it arrived."""
+        """Return the state of an order after it arrived."""
         status = "open" if body["type"] == "limit" else "filled"
         if self.faults.reject:
             self.faults.reject -= 1
@@ -191,15 +191,15 @@ class ExchangeDouble:
         }
 
     async def _silence(self, request: Request) -> Response:
-        """Say nothing until the client hangs up: no answer ever comes."""
-        while not await request.is_disconnected() and not self._server.should_exit:  # noqa: ASYNC110 - no event tells
+        """Send no answer, and wait until the client disconnects."""
+        while not await request.is_disconnected() and not self._server.should_exit:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.02)
         return Response(status_code=500)
 
     async def _find(self, request: Request) -> Response:
         order = self.orders.get(request.query_params["idempotency_key"])
-        found = [order] if order is not None and not self.faults.hide_orders else []
-        return JSONResponse({"orders": found})
+        matching = [order] if order is not None and not self.faults.hide_orders else []
+        return JSONResponse({"orders": matching})
 
     async def _positions(self, request: Request) -> Response:
         if self.faults.positions_fail:
@@ -249,8 +249,8 @@ class ExchangeDouble:
 
     async def _find_escrow(self, request: Request) -> Response:
         key = request.query_params["idempotency_key"]
-        found = [item for item in self.escrows.values() if item["idempotency_key"] == key]
-        return JSONResponse({"escrows": [] if self.faults.hide_escrows else found})
+        matching = [item for item in self.escrows.values() if item["idempotency_key"] == key]
+        return JSONResponse({"escrows": [] if self.faults.hide_escrows else matching})
 
     async def _get_escrow(self, request: Request) -> Response:
         escrow = self.escrows.get(request.path_params["id"])

@@ -1,4 +1,4 @@
-"""The ways in which the paper exchange fails, together."""
+"""All kinds of faults of the paper exchange."""
 
 from typing import Any
 
@@ -15,5 +15,5 @@ KINDS = (
 
 
 def mixed(share: float) -> list[dict[str, Any]]:
-    """All kinds, equally often, that together strike this share of the requests."""
+    """Return all kinds with equal probability; together they apply to this share of the requests."""
     return [{**kind, "probability": share / len(KINDS)} for kind in KINDS]

@@ -1,6 +1,6 @@
-"""The whole paper exchange of the sandbox, on loopback in a thread of its own, with its faults and sent orders.
+"""The paper exchange of the sandbox, on loopback in a separate thread, with its faults and a record of sent orders.
 
-What a test asks of it goes over HTTP, as an agent's requests do; only the record of sent orders is kept beside it.
+Tests use it over HTTP, as agents do, except for the record of sent orders.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from support.waiting import wait_for
 ADMIN_TOKEN = "let-me-in-please"
 UNLIMITED = 10_000_000
 RICH = Decimal(10) ** 10
-MOST_LISTED = 10_000
+MAX_LISTED = 10_000
 
 
 class PaperExchange:
@@ -35,7 +35,7 @@ class PaperExchange:
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
-        """How often an order was sent under each idempotency key, whatever came of it."""
+        """Number of requests for an order under each idempotency key, with any outcome."""
         self._socket = listener("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server: EmbeddedServer | None = None
@@ -66,35 +66,35 @@ class PaperExchange:
         """The endpoints of settings.json."""
         return dict.fromkeys(("trading", "wallet", "escrow", "faucet"), self.url)
 
-    def break_with(self, faults: Sequence[dict[str, Any]]) -> None:
-        """Replace all faults, in the words of the switchboard."""
+    def inject_faults(self, faults: Sequence[dict[str, Any]]) -> None:
+        """Replace all faults; the format is that of PUT /faults."""
         self._admin.put("/faults", json=list(faults)).raise_for_status()
 
-    def mend(self) -> int:
-        """Remove all faults; how often they struck."""
-        struck = sum(int(fault["hits"]) for fault in self._admin.get("/faults").json())
+    def remove_faults(self) -> int:
+        """Remove all faults; return how often they were applied."""
+        applied = sum(int(fault["hits"]) for fault in self._admin.get("/faults").json())
         self._admin.delete("/faults").raise_for_status()
-        return struck
+        return applied
 
     def order_count(self) -> int:
-        """How many orders there are, over all agents."""
+        """Return the number of orders of all agents."""
         return int(self._admin.get("/admin/orders", params={"limit": 0}).json()["count"])
 
     def orders(self) -> list[dict[str, Any]]:
-        """All orders, of all agents."""
-        answer = self._admin.get("/admin/orders", params={"limit": MOST_LISTED}).json()
+        """Return the orders of all agents."""
+        answer = self._admin.get("/admin/orders", params={"limit": MAX_LISTED}).json()
         assert answer["count"] == len(answer["orders"])
         listed: list[dict[str, Any]] = answer["orders"]
         return listed
 
     def positions(self) -> dict[str, Decimal]:
-        """Signed size of every market's position, over all agents."""
+        """Return the signed size of the position in each market, over all agents."""
         accounts = self._admin.get("/admin/accounts").json()["accounts"]
-        found: dict[str, Decimal] = {}
+        sizes: dict[str, Decimal] = {}
         for position in (each for account in accounts for each in account["positions"]):
             market = position["market"]
-            found[market] = found.get(market, Decimal(0)) + Decimal(position["size"])
-        return found
+            sizes[market] = sizes.get(market, Decimal(0)) + Decimal(position["size"])
+        return sizes
 
     def _serve(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

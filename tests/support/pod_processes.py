@@ -1,13 +1,13 @@
-"""The processes of a pod, as the machine sees them: to kill and to freeze them from outside.
+"""The processes of a pod on this machine, for tests that kill or freeze them.
 
-Works where the cluster's nodes run on this machine and we may look (root); knows nothing of the cluster's maker.
+It works if the nodes of the cluster run on this machine and the user is root, with any kind of cluster.
 """
 
 from pathlib import Path
 
 
 def pid_of(pod_uid: str, program: str) -> int | None:
-    """The process of a pod whose command line contains `program`; None where it is not to be seen from here."""
+    """Return the process of a pod whose command line contains `program`; None if it is not visible."""
     marks = (pod_uid, pod_uid.replace("-", "_"))
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -23,7 +23,7 @@ def pid_of(pod_uid: str, program: str) -> int | None:
 
 
 def resident_mib(pid: int) -> float:
-    """Memory of a process that is really there, in MiB."""
+    """Return the resident memory of a process in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

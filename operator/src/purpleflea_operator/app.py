@@ -162,31 +162,18 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
-        nodes = NodeInventory(clock=self._clock, scope=self._scope)
-        restarts = RestartBudget(self._queue.add, clock=self._clock)
-        telemetry = TelemetryProbe(self._agents, self._queue.add, jitter=random.random)
         targets = EventTargets(
-            nodes=nodes,
-            restarts=restarts,
-            telemetry=telemetry,
-            on_workload_change=observability.rollouts.note,
+            nodes=NodeInventory(clock=self._clock, scope=self._scope),
+            restarts=RestartBudget(self._queue.add, clock=self._clock),
+            telemetry=TelemetryProbe(self._agents, self._queue.add, jitter=random.random),
+            on_workload_change=observability.rollouts.notify,
         )
         informer = Informer(cluster, cache, self._queue, targets)
-        memories = AgentMemories(self._clock, restarts)
-        self._stack.callback(memories.close)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
-            deps=Dependencies(
-                memories=memories,
-                restarts=restarts,
-                acknowledgements=ModeAcknowledgements(self._agents, self._queue.add, now=_now),
-                nodes=nodes,
-                telemetry_delivery=telemetry.findings,
-                identity_holder=informer.identities.holder_other_than,
-                sees_all_namespaces=not self._scope.namespaces,
-            ),
+            deps=self._dependencies(informer, targets),
             times=Times(now=_now, clock=self._clock),
         )
         passes = TimedReconciler(
@@ -207,6 +194,19 @@ class _Operator:
             await lifecycle.run_or_stop(stopping, work)
 
         return lead
+
+    def _dependencies(self, informer: Informer, targets: EventTargets) -> Dependencies:
+        memories = AgentMemories(self._clock, targets.restarts)
+        self._stack.callback(memories.close)
+        return Dependencies(
+            memories=memories,
+            restarts=targets.restarts,
+            acknowledgements=ModeAcknowledgements(self._agents, self._queue.add, now=_now),
+            nodes=targets.nodes,
+            telemetry_delivery=targets.telemetry.findings,
+            identity_holder=informer.identities.holder_other_than,
+            sees_all_namespaces=not self._scope.namespaces,
+        )
 
     async def _create_observability(
         self, cluster: HttpKubeClient, cache: ObjectCache

@@ -1,4 +1,4 @@
-"""A node agent and an intake in process, with the interpreter that has Datadog's real base classes for checks."""
+"""A node agent and an intake in process, with the interpreter that has the base classes of Datadog for checks."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,7 +26,7 @@ def checks_python(repository: Path) -> Path:
 
 
 class StandIn:
-    """One intake and the memory of the node agent that reports to it."""
+    """One intake, and the pods of the node agent that reports to it."""
 
     def __init__(self, url: str, store: Store, session: aiohttp.ClientSession) -> None:
         self.url = url
@@ -50,7 +50,7 @@ Start = Callable[..., AbstractAsyncContextManager[StandIn]]
 
 @pytest.fixture
 def start(checks_python: Path, repository: Path, tmp_path: Path) -> Start:
-    """A running stand-in; keywords change the node agent's settings."""
+    """A function that starts a stand-in; keywords change the settings of the node agent."""
 
     @asynccontextmanager
     async def started(**changes: Any) -> AsyncIterator[StandIn]:

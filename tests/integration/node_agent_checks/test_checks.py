@@ -1,4 +1,4 @@
-"""Checks from the annotation to the intake: the real check, on Datadog's real base classes, in the node agent."""
+"""Checks from the annotation to the intake: the real check, on the base classes of Datadog, in the node agent."""
 
 import asyncio
 import dataclasses
@@ -30,13 +30,13 @@ agent_equity_usd 10004.25
 async def eventually(condition):
     async with asyncio.timeout(30):
         while True:
-            if found := condition():
-                return found
+            if result := condition():
+                return result
             await asyncio.sleep(0.05)
 
 
 class Answers:
-    """The HTTP side of an agent."""
+    """The HTTP API of an agent."""
 
     def __init__(self) -> None:
         self.orders = 100
@@ -118,7 +118,7 @@ async def test_the_check_runs_by_annotation_and_reports_with_the_tags_of_the_pod
         assert (own.status, own.tags) == (0, ("check:purpleflea_agent",))
 
 
-async def test_a_dead_agent_turns_critical_and_back_under_the_same_tags(start, answers):
+async def test_a_crashed_agent_is_critical_and_recovers_with_the_same_tags(start, answers):
     port = answers[1]
     async with start() as stand_in:
         other = Answers()
@@ -151,13 +151,13 @@ async def test_openmetrics_runs_on_datadogs_own_base_class(start, answers):
         (counted,) = find("purpleflea.agent_orders.count", ["market:btc-usd"])
         assert counted.type == "count"
         await eventually(lambda: counted.total >= 10)
-        assert counted.total % 5 == 0  # growth, not the total that the page shows
+        assert counted.total % 5 == 0  # the increase, not the total on the page
         assert find("purpleflea.agent_equity_usd")[0].type == "gauge"
         (health,) = stand_in.store.checks.find("purpleflea.openmetrics.health")
         assert health.status == 0
 
 
-async def test_a_pod_that_is_not_ready_is_checked_only_where_it_asks_for_it(start, answers):
+async def test_a_pod_that_is_not_ready_is_checked_only_with_the_annotation(start, answers):
     tolerated = {"ad.datadoghq.com/tolerate-unready": "true"}
     unready = annotated(answers[1], the_check(), is_ready=False)
     asking = dataclasses.replace(
@@ -171,7 +171,7 @@ async def test_a_pod_that_is_not_ready_is_checked_only_where_it_asks_for_it(star
         assert [one["pod"] for one in shown] == ["trading/asking-0"]
 
 
-async def test_a_pod_that_goes_takes_its_checks_along(start, answers):
+async def test_the_checks_of_a_deleted_pod_are_removed(start, answers):
     async with start() as stand_in:
         stand_in.pods.put(annotated(answers[1], the_check()))
         await eventually(lambda: stand_in.count("checks.runs"))
@@ -202,7 +202,7 @@ def checks_d(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_checks_of_others_fail_alone(start, checks_d):
+async def test_a_failing_check_does_not_affect_the_others(start, checks_d):
     names = [*(name for name in CHECKS_OF_OTHERS if name not in ("dies", "sleeps")), "broken"]
     checks = {name: every_second() for name in [*names, "not_there", "../etc"]}
     async with start(checks_d=checks_d) as stand_in:
@@ -218,7 +218,7 @@ async def test_checks_of_others_fail_alone(start, checks_d):
         await eventually(lambda: len(errors()) == len(checks))
         assert errors()["leaves"] == "SystemExit: 3"
         assert "No module named 'nothing_of_this_name'" in errors()["broken"]
-        assert "check not_there was not found" in errors()["not_there"]
+        assert "check not_there was not result" in errors()["not_there"]
         assert "invalid check name" in errors()["../etc"]
         assert not errors()["prints"]
         assert stand_in.count("checks.not_finite")
@@ -226,7 +226,7 @@ async def test_checks_of_others_fail_alone(start, checks_d):
         assert stand_in.count("checks.runner_starts") == 1
 
 
-async def test_a_check_that_kills_its_process_stops_the_others_only_for_a_moment(start, checks_d):
+async def test_a_check_that_kills_its_process_interrupts_the_others_briefly(start, checks_d):
     async with start(checks_d=checks_d) as stand_in:
         stand_in.pods.put(annotated(1, {"dies": every_second(), "prints": every_second()}))
         await eventually(lambda: stand_in.count("checks.runner_starts") >= 2)
@@ -236,7 +236,7 @@ async def test_a_check_that_kills_its_process_stops_the_others_only_for_a_moment
         assert {one["id"].split(":")[0] for one in shown if one["error"]} == {"dies"}
 
 
-async def test_what_hangs_does_not_hold_up_the_end(start, checks_d, answers):
+async def test_a_hanging_check_does_not_delay_the_exit(start, checks_d, answers):
     one, port = answers
     one.hang.clear()
     async with start(checks_d=checks_d) as stand_in:

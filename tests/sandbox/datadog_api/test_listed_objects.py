@@ -7,12 +7,12 @@ from typing import Any
 
 from support.datadog_api import KEYS
 from support.datadog_objects import held
-from support.observability_trial import KIND, NAME, NS, Trial
+from support.observability_scenario import KIND, NAME, NS, Scenario
 
 
-async def current_objects(trial: Trial) -> dict[str, list[str]]:
+async def current_objects(scenario: Scenario) -> dict[str, list[str]]:
     def ask(path: str) -> Any:
-        request = urllib.request.Request(trial.datadog.url + path, headers=KEYS)
+        request = urllib.request.Request(scenario.datadog.url + path, headers=KEYS)
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.loads(response.read())
 
@@ -20,16 +20,16 @@ async def current_objects(trial: Trial) -> dict[str, list[str]]:
 
 
 async def test_every_object_of_a_resource_is_listed_and_deleted_with_it() -> None:
-    async with Trial() as trial:
-        trial.report_metrics()
-        trial.put(features={"logIndex": True, "anomalies": True})
-        before = await current_objects(trial)
-        await trial.look()
-        created = await current_objects(trial)
-        for item in trial.status["objects"]:
+    async with Scenario() as scenario:
+        scenario.report_metrics()
+        scenario.put(features={"logIndex": True, "anomalies": True})
+        before = await current_objects(scenario)
+        await scenario.reconcile()
+        created = await current_objects(scenario)
+        for item in scenario.status["objects"]:
             if item["kind"] != "log-index-order":
                 assert item["id"] in created[item["kind"]], item
         assert created["log-index-order"] == ["purpleflea-agents", "main"]
-        trial.server.delete(KIND, NS, NAME)
-        await trial.look()
-        assert await current_objects(trial) == before
+        scenario.server.delete(KIND, NS, NAME)
+        await scenario.reconcile()
+        assert await current_objects(scenario) == before

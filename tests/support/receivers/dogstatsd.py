@@ -1,4 +1,4 @@
-"""A DogStatsD server that keeps what it hears: UDP on loopback, or a UNIX datagram socket.
+"""A DogStatsD server that keeps received packets: UDP on loopback, or a UNIX datagram socket.
 
 It parses the wire format of protocol 1.0 to 1.5 (values, rate, tags, container, external data, cardinality,
 timestamp) strictly: a packet that does not parse fails the test that reads it.
@@ -23,7 +23,7 @@ TYPES = {
     "ms": "timing",
     "s": "set",
 }
-LARGEST_PACKET = 65536
+MAX_PACKET_BYTES = 65536
 MARKER = "sink.marker"
 RECEIVE_BUFFER = 4 * 1024 * 1024
 
@@ -48,13 +48,13 @@ class Point:
         return sorted(tag.partition(":")[0] for tag in self.tags)
 
     def tag(self, name: str) -> str | None:
-        """The value of a tag."""
-        found = [tag.partition(":")[2] for tag in self.tags if tag.partition(":")[0] == name]
-        return found[0] if found else None
+        """Return the value of a tag."""
+        matching = [tag.partition(":")[2] for tag in self.tags if tag.partition(":")[0] == name]
+        return matching[0] if matching else None
 
 
 def parse(packet: bytes) -> list[Point]:
-    """The points of a packet; ValueError where it is not DogStatsD."""
+    """Return the points of a packet; raise ValueError if it is not DogStatsD."""
     return [_point(line) for line in packet.decode().split("\n") if line]
 
 
@@ -127,24 +127,24 @@ class DogStatsdSink:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What an agent's environment must say to reach this server."""
+        """The variables with which an agent sends to this server."""
         if self._path is not None:
             return {"DD_DOGSTATSD_URL": f"unix://{self._path}"}
         return {"DD_DOGSTATSD_URL": f"udp://127.0.0.1:{self.port}"}
 
     @property
     def packets(self) -> Sequence[bytes]:
-        """Everything heard, as it came."""
+        """All packets, as received."""
         return tuple(self._packets)
 
     @property
     def points(self) -> list[Point]:
-        """Everything heard, parsed."""
-        heard = [point for packet in self.packets for point in parse(packet)]
-        return [point for point in heard if point.name != MARKER]
+        """All points, parsed."""
+        points = [point for packet in self.packets for point in parse(packet)]
+        return [point for point in points if point.name != MARKER]
 
     def catch_up(self) -> None:
-        """Wait until everything that was sent before this call is heard."""
+        """Wait until everything that was sent before this call is received."""
         number = next(self._markers)
         with socket.socket(self._socket.family, socket.SOCK_DGRAM) as sender:
             sender.sendto(f"{MARKER}:{number}|c".encode(), self._socket.getsockname())
@@ -153,19 +153,19 @@ class DogStatsdSink:
         )
 
     def of(self, name: str) -> list[Point]:
-        """Points of one metric."""
+        """Return the points of one metric."""
         return [point for point in self.points if point.name == name]
 
     def wait_for(
         self, name: str, matches: Callable[[Point], bool] = lambda _: True, *, timeout_s: float = 15
     ) -> Point:
-        """The first point of a metric that matches, waiting for it."""
-        found = wait_for(
+        """Wait for the first point of a metric that matches and return it."""
+        matching = wait_for(
             lambda: [point for point in self.of(name) if matches(point)],
             what=f"a point of {name}",
             timeout_s=timeout_s,
         )
-        return found[0]
+        return matching[0]
 
     def close(self) -> None:
         """Stop listening."""
@@ -178,6 +178,6 @@ class DogStatsdSink:
     def _read(self) -> None:
         while not self._closed.is_set():
             try:
-                self._packets.append(self._socket.recv(LARGEST_PACKET))
+                self._packets.append(self._socket.recv(MAX_PACKET_BYTES))
             except TimeoutError:
                 continue

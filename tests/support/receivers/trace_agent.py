@@ -1,4 +1,4 @@
-"""Datadog's own test agent (ddapm-test-agent) as a child process on a free port of loopback: the trace intake."""
+"""The test agent of Datadog (ddapm-test-agent) as a child process on a free port of loopback: the trace intake."""
 
 import socket
 import subprocess
@@ -21,7 +21,7 @@ class TraceAgent:
     """A running test agent. Use it as a context manager."""
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
-        """Listen on a free port, or where another one was."""
+        """Listen on a free port, or on the port of an earlier server."""
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "trace-agent.log").open("wb")
@@ -52,16 +52,16 @@ class TraceAgent:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What an agent's environment must say to reach this server."""
+        """The variables with which an agent sends to this server."""
         return {"DD_TRACE_AGENT_URL": self.url}
 
     def traces(self) -> list[list[JsonSpan]]:
-        """All traces heard since the last clear."""
+        """Return all traces received since the last clear."""
         answer: list[list[JsonSpan]] = self._client.get("/test/session/traces").json()
         return answer
 
     def spans(self, name: str | None = None) -> list[JsonSpan]:
-        """All spans heard since the last clear, or those of one name."""
+        """Return all spans received since the last clear, or the spans of one name."""
         return [span for trace in self.traces() for span in trace if name in (None, span["name"])]
 
     def wait_for(
@@ -71,20 +71,20 @@ class TraceAgent:
         *,
         timeout_s: float = 15.0,
     ) -> JsonSpan:
-        """The first span of a name that matches, waiting for it."""
-        found = wait_for(
+        """Wait for the first span of a name that matches and return it."""
+        matching = wait_for(
             lambda: [span for span in self.spans(name) if matches(span)],
             what=f"a span {name}",
             timeout_s=timeout_s,
         )
-        return found[0]
+        return matching[0]
 
     def paths(self) -> list[str]:
-        """Paths of all requests since the last clear."""
+        """Return the URLs of all requests since the last clear."""
         return [item["url"] for item in self._client.get("/test/session/requests").json()]
 
     def clear(self) -> None:
-        """Forget what was heard."""
+        """Delete everything received."""
         self._client.get("/test/session/clear").raise_for_status()
 
     def close(self) -> None:

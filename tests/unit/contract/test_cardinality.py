@@ -1,4 +1,4 @@
-"""What agents are to be expected to cost in custom metrics."""
+"""Expected numbers of custom metrics."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ from purpleflea_contract.cardinality import Sending, per_agent
 from purpleflea_contract.metrics import METRICS, MetricType
 
 
-def test_an_agent_costs_a_part_of_its_own_and_a_part_for_each_market() -> None:
+def test_an_agent_has_a_fixed_share_and_a_share_per_market() -> None:
     one, two, three = (per_agent(Sending(markets=number)) for number in (1, 2, 3))
     assert one == cardinality.SENT.fixed + cardinality.SENT.per_market
     assert three - two == two - one == cardinality.SENT.per_market
@@ -24,7 +24,7 @@ def test_a_distribution_counts_for_its_percentiles_a_histogram_does_not() -> Non
 
 
 @pytest.mark.parametrize("switch", ["runtime", "check", "open_metrics"])
-def test_what_is_switched_on_is_added(switch: str) -> None:
+def test_enabled_features_are_added(switch: str) -> None:
     sending = Sending(markets=2, **{switch: True})  # type: ignore[arg-type]
     share = {
         "runtime": cardinality.RUNTIME,
@@ -34,7 +34,7 @@ def test_what_is_switched_on_is_added(switch: str) -> None:
     assert per_agent(sending) == per_agent(Sending(markets=2)) + share.of(2)
 
 
-def test_no_metric_usually_shows_more_than_its_tags_allow() -> None:
+def test_the_usual_series_of_a_metric_are_within_its_tags() -> None:
     for metric in METRICS:
         most = 1
         for tag in metric.tags:

@@ -1,4 +1,4 @@
-"""The parts of the contract that decide something."""
+"""The functions of the contract."""
 
 import re
 
@@ -9,28 +9,34 @@ from purpleflea_contract.control import ACKNOWLEDGEMENT, Acknowledgement, Mode
 
 
 @pytest.mark.parametrize("tag", ["balance_usd", "balance_USDC_usd", "agent_id", "strategy"])
-def test_a_span_takes_its_tags_every_spans_tags_and_one_for_each_value_of_a_part(tag: str) -> None:
+def test_a_span_accepts_its_tags_the_common_tags_and_values_of_a_part(tag: str) -> None:
     assert spans.WALLET_BALANCE_FETCH.takes(tag)
 
 
 @pytest.mark.parametrize("tag", ["market", "balance__usd", "balance_a.b_usd", "balance_usd_more"])
-def test_a_span_takes_nothing_else(tag: str) -> None:
+def test_a_span_accepts_no_other_tag(tag: str) -> None:
     assert not spans.WALLET_BALANCE_FETCH.takes(tag)
 
 
 @pytest.mark.parametrize(
     "key", ["pf_live_0123456789", "sk_trade_0123456789", "pk_live_0123456789", "pf_sk_0123456789"]
 )
-def test_a_key_of_every_service_is_known_as_one(key: str) -> None:
+def test_a_key_of_every_service_matches(key: str) -> None:
     assert re.fullmatch(secrets.API_KEY, key)
 
 
 @pytest.mark.parametrize("text", ["pf_paper", "risk_live_trading_mode", "sk_test_short"])
-def test_ordinary_words_are_no_keys(text: str) -> None:
+def test_ordinary_words_do_not_match(text: str) -> None:
     assert not re.search(secrets.API_KEY, text)
 
 
-def test_an_agent_of_ones_own_may_acknowledge_with_two_fields_and_more_than_are_known() -> None:
-    told = Acknowledgement.model_validate({"mode": "Halted", "at_rest": True, "mood": "calm"})
-    assert (told.mode, told.at_rest, told.flattened) == (Mode.HALTED, True, None)
+def test_an_acknowledgement_may_have_two_fields_and_unknown_fields() -> None:
+    acknowledgement = Acknowledgement.model_validate(
+        {"mode": "Halted", "at_rest": True, "mood": "calm"}
+    )
+    assert (acknowledgement.mode, acknowledgement.at_rest, acknowledgement.flattened) == (
+        Mode.HALTED,
+        True,
+        None,
+    )
     assert Acknowledgement.model_validate(ACKNOWLEDGEMENT).flattened is True

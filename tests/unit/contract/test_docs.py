@@ -1,4 +1,4 @@
-"""The documentation says what the contract says."""
+"""The documentation agrees with the contract."""
 
 import json
 import re
@@ -25,11 +25,11 @@ def page(repository: Path, request: pytest.FixtureRequest) -> str:
     return (repository / "docs" / request.param).read_text()
 
 
-def test_the_tables_are_what_the_contract_says(page: str) -> None:
+def test_the_tables_are_up_to_date(page: str) -> None:
     assert docs.with_tables(page) == page, "stale: run `make docs`"
 
 
-def test_every_table_stands_on_some_page(repository: Path) -> None:
+def test_every_table_is_on_a_page(repository: Path) -> None:
     pages = "".join((repository / "docs" / name).read_text() for name in PAGES)
     assert set(re.findall("<!-- generated: ([a-z-]+) -->", pages)) == set(docs.TABLES)
 
@@ -72,7 +72,7 @@ def rendered(way: Connection = BY_PORT, **changes: object) -> dict[str, Any]:
     return dict(container)
 
 
-def test_the_operator_sets_always_what_the_table_says_and_nothing_that_is_not_in_it() -> None:
+def test_the_operator_sets_exactly_the_variables_of_the_table() -> None:
     known = {variable.name: variable for variable in environment.VARIABLES}
     always = {name for name, variable in known.items() if variable.set == "always"}
     plain = {item["name"] for item in rendered()["env"]}

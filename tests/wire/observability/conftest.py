@@ -3,42 +3,42 @@ import pytest
 
 from purpleflea_operator.kube import errors
 from support.datadog_api import KEYS
-from support.observability_trial import Life, Trial
+from support.observability_scenario import AnswerLimit, Scenario
 
 
 @pytest.fixture
-async def trial():
-    """A cluster and an organisation in which all metrics of the agents have reported."""
-    async with Trial() as found:
-        found.report_metrics()
-        yield found
+async def scenario():
+    """A cluster and an organization in which all metrics of the agents have reported."""
+    async with Scenario() as running:
+        running.report_metrics()
+        yield running
 
 
 @pytest.fixture
-def life():
-    return Life(None)
+def no_limit():
+    return AnswerLimit(None)
 
 
 @pytest.fixture
-async def ask(trial):
-    """Calls Datadog's API as a person would; returns status and body."""
-    async with aiohttp.ClientSession(trial.datadog.url, headers=KEYS) as session:
+async def call_api(scenario):
+    """Send a request to Datadog's API as a user; return status and body."""
+    async with aiohttp.ClientSession(scenario.datadog.url, headers=KEYS) as session:
 
-        async def one(method, path, body=None):
+        async def call(method, path, body=None):
             async with session.request(method, path, json=body) as response:
                 text = await response.read()
                 return response.status, await response.json() if text else None
 
-        yield one
+        yield call
 
 
 @pytest.fixture
-def again(trial):
-    """One pass that asks to be tried again; returns after how long at the earliest."""
+def failing_reconcile(scenario):
+    """Run one pass that must be retried; return the minimum delay in seconds."""
 
-    async def one():
+    async def reconcile():
         with pytest.raises(errors.Transient) as caught:
-            await trial.look()
+            await scenario.reconcile()
         return caught.value.retry_after_s
 
-    return one
+    return reconcile

@@ -1,4 +1,4 @@
-"""Deployments in Datadog: one DORA deployment and one event per version, whatever goes wrong on the way."""
+"""Deployments in Datadog: one DORA deployment and one event per version, also after failed requests."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator.kube import errors, resources
 from support.builders import an_agent
 from support.datadog_api import DatadogApi
-from support.observability_trial import NAME, NS, Killed, Life, a_resource, a_secret
+from support.observability_scenario import NAME, NS, AnswerLimit, Killed, a_resource, a_secret
 
 KIND = resources.OBSERVABILITY.kind
 IMAGE = "registry.invalid/agent"
 
 
 class Fleet:
-    """Agents as the cache would show them."""
+    """Fleet of one agent."""
 
     def __init__(self):
         self.version, self.is_ready = "1.0.0", True
@@ -37,14 +37,14 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(trial):
-    trial.fleet = Fleet()
-    return trial.fleet
+def fleet(scenario):
+    scenario.fleet = Fleet()
+    return scenario.fleet
 
 
-def told(trial):
-    """Versions of deployments, and titles of events."""
-    organisation = trial.datadog.organisation
+def reported(scenario):
+    """Return the versions of deployments and the titles of events."""
+    organisation = scenario.datadog.organisation
     versions = [one["version"] for one in organisation.deployments.values()]
     return versions, [event["title"] for event in organisation.data.events]
 
@@ -53,142 +53,144 @@ def title(version):
     return f"purpleflea-trading-agent {version} is deployed to production"
 
 
-async def test_a_version_that_runs_is_told_once(trial, fleet):
-    trial.put()
+async def test_a_running_version_is_reported_once(scenario, fleet):
+    scenario.put()
     for _ in range(3):
-        await trial.look()
-    assert told(trial) == (["1.0.0"], [title("1.0.0")])
-    (mark,) = trial.status["deployments"]
+        await scenario.reconcile()
+    assert reported(scenario) == (["1.0.0"], [title("1.0.0")])
+    (mark,) = scenario.status["deployments"]
     assert (mark["version"], mark["state"]) == ("1.0.0", "Marked")
-    assert mark["id"] in trial.datadog.organisation.deployments
-    assert trial.events()["DeploymentMarked"] == "purpleflea-trading-agent 1.0.0 in production"
+    assert mark["id"] in scenario.datadog.organisation.deployments
+    assert scenario.events()["DeploymentMarked"] == "purpleflea-trading-agent 1.0.0 in production"
 
 
-async def test_a_new_version_is_told_when_it_runs_and_an_old_one_that_comes_back_as_well(
-    trial, fleet
-):
-    trial.put()
-    await trial.look()
+async def test_a_new_version_and_a_returning_one_are_reported_when_they_run(scenario, fleet):
+    scenario.put()
+    await scenario.reconcile()
     for version in ("2.0.0", "1.0.0"):
-        trial.pass_time(60)
+        scenario.pass_time(60)
         fleet.version, fleet.is_ready = version, False
-        await trial.look()
-        count = len(told(trial)[0])
+        await scenario.reconcile()
+        count = len(reported(scenario)[0])
         fleet.is_ready = True
-        await trial.look()
-        assert len(told(trial)[0]) == count + 1
-    assert told(trial) == (
+        await scenario.reconcile()
+        assert len(reported(scenario)[0]) == count + 1
+    assert reported(scenario) == (
         ["1.0.0", "2.0.0", "1.0.0"],
         [title("1.0.0"), title("2.0.0"), title("1.0.0")],
     )
-    marks = [(mark["version"], mark["state"]) for mark in trial.status["deployments"]]
+    marks = [(mark["version"], mark["state"]) for mark in scenario.status["deployments"]]
     assert marks == [("2.0.0", "Gone"), ("1.0.0", "Marked")]
 
 
-async def test_a_pod_that_dies_and_comes_back_is_no_deployment(trial, fleet):
-    trial.put()
-    await trial.look()
+async def test_a_pod_that_fails_and_returns_is_not_a_deployment(scenario, fleet):
+    scenario.put()
+    await scenario.reconcile()
     for is_ready in (False, True):
         fleet.is_ready = is_ready
-        await trial.look()
-    assert len(told(trial)[0]) == 1
+        await scenario.reconcile()
+    assert len(reported(scenario)[0]) == 1
 
 
 @pytest.mark.parametrize("spec", [{"features": {"deployments": False}}, {"mode": "Plan"}])
-async def test_where_it_is_not_wanted_nothing_is_told(trial, fleet, spec):
-    trial.put(**spec)
-    await trial.look()
-    assert told(trial) == ([], [])
-    assert "deployments" not in trial.status
+async def test_nothing_is_reported_without_the_feature_or_in_mode_plan(scenario, fleet, spec):
+    scenario.put(**spec)
+    await scenario.reconcile()
+    assert reported(scenario) == ([], [])
+    assert "deployments" not in scenario.status
 
 
-async def test_with_the_status_lost_nothing_is_told_again_even_if_pods_came_back_meanwhile(
-    trial, fleet
+async def test_after_a_lost_status_nothing_is_reported_again_even_if_pods_restarted(
+    scenario, fleet
 ):
-    trial.put()
-    await trial.look()
-    trial.pass_time(3600)
-    trial.server.put({**trial.resource, "status": {}})
-    await trial.look()
-    assert told(trial) == (["1.0.0"], [title("1.0.0")])
+    scenario.put()
+    await scenario.reconcile()
+    scenario.pass_time(3600)
+    scenario.server.put({**scenario.resource, "status": {}})
+    await scenario.reconcile()
+    assert reported(scenario) == (["1.0.0"], [title("1.0.0")])
 
 
-async def test_a_resource_that_is_made_anew_tells_nothing_again(trial, fleet):
-    trial.put()
-    await trial.look()
-    trial.server.delete(KIND, NS, NAME)
-    await trial.look()
-    trial.put(uid="second-uid")
-    await trial.look()
-    assert told(trial) == (["1.0.0"], [title("1.0.0")])
-    assert trial.status["deployments"][0]["state"] == "Marked"
+async def test_a_recreated_resource_reports_nothing_again(scenario, fleet):
+    scenario.put()
+    await scenario.reconcile()
+    scenario.server.delete(KIND, NS, NAME)
+    await scenario.reconcile()
+    scenario.put(uid="second-uid")
+    await scenario.reconcile()
+    assert reported(scenario) == (["1.0.0"], [title("1.0.0")])
+    assert scenario.status["deployments"][0]["state"] == "Marked"
 
 
-async def test_an_operator_that_dies_anywhere_tells_each_version_once(trial, fleet):
-    trial.put()
-    await trial.look()
-    before = Life(None)
+async def test_each_version_is_reported_once_after_a_kill_at_any_answer(scenario, fleet):
+    scenario.put()
+    await scenario.reconcile()
+    counted = AnswerLimit(None)
     fleet.version = "1.0.1"
-    await trial.look(life=before)
-    for answers in range(1, before.seen + 1):
+    await scenario.reconcile(limit=counted)
+    for answers in range(1, counted.received + 1):
         fleet.version = f"2.0.{answers}"
         with pytest.raises(Killed):
-            await trial.look(life=Life(answers))
-        await trial.look()
-        versions, titles = told(trial)
+            await scenario.reconcile(limit=AnswerLimit(answers))
+        await scenario.reconcile()
+        versions, titles = reported(scenario)
         assert versions.count(fleet.version) == 1
         assert titles.count(title(fleet.version)) == 1
 
 
 @pytest.mark.parametrize("path", ["/api/v2/dora/deployment", "/api/v1/events"])
 @pytest.mark.parametrize("kind", ["timeout_after_commit", "status_after_commit", "status", "reset"])
-async def test_trouble_on_the_way_doubles_and_loses_nothing(trial, fleet, again, path, kind):
-    trial.put()
-    trial.datadog.fail({"kind": kind, "method": "POST", "path_prefix": path, "times": 1, "ms": 10})
-    await again()
-    await trial.look()
-    assert told(trial) == (["1.0.0"], [title("1.0.0")])
+async def test_failed_requests_neither_duplicate_nor_lose_a_deployment(
+    scenario, fleet, failing_reconcile, path, kind
+):
+    scenario.put()
+    scenario.datadog.fail(
+        {"kind": kind, "method": "POST", "path_prefix": path, "times": 1, "ms": 10}
+    )
+    await failing_reconcile()
+    await scenario.reconcile()
+    assert reported(scenario) == (["1.0.0"], [title("1.0.0")])
 
 
-async def test_a_refusal_is_shown_and_tried_again_and_everything_else_goes_on(trial, fleet):
-    trial.put()
+async def test_a_refusal_is_shown_and_retried_while_other_objects_stay_in_sync(scenario, fleet):
+    scenario.put()
     fault = {"kind": "status", "status": 403, "path_prefix": "/api/v2/dora"}
-    trial.datadog.fail(fault)
+    scenario.datadog.fail(fault)
     for _ in range(2):
-        await trial.look()
-    (mark,) = trial.status["deployments"]
+        await scenario.reconcile()
+    (mark,) = scenario.status["deployments"]
     assert (mark["state"], mark["lastError"]) == ("Pending", "403: A fault was injected")
-    assert trial.condition("Ready")["status"] == "True"
-    assert trial.events()["DeploymentNotMarked"].startswith("1.0.0: 403")
-    trial.datadog.fail()
-    await trial.look()
-    assert told(trial) == (["1.0.0"], [title("1.0.0")])
-    assert "lastError" not in trial.status["deployments"][0]
+    assert scenario.condition("Ready")["status"] == "True"
+    assert scenario.events()["DeploymentNotMarked"].startswith("1.0.0: 403")
+    scenario.datadog.fail()
+    await scenario.reconcile()
+    assert reported(scenario) == (["1.0.0"], [title("1.0.0")])
+    assert "lastError" not in scenario.status["deployments"][0]
 
 
-async def test_where_events_may_not_be_read_they_are_told_all_the_same(trial, fleet, again):
-    trial.put()
-    trial.datadog.fail(
+async def test_events_are_posted_even_if_they_may_not_be_read(scenario, fleet, failing_reconcile):
+    scenario.put()
+    scenario.datadog.fail(
         {"kind": "status", "method": "POST", "path_prefix": "/api/v1/events", "times": 1},
         {"kind": "status", "status": 403, "method": "GET", "path_prefix": "/api/v1/events"},
     )
-    await again()
-    await trial.look()
-    assert told(trial) == (["1.0.0"], [title("1.0.0")])
+    await failing_reconcile()
+    await scenario.reconcile()
+    assert reported(scenario) == (["1.0.0"], [title("1.0.0")])
 
 
-async def test_a_limit_holds_the_marker_up_until_it_is_over(trial, fleet):
-    trial.put()
+async def test_a_rate_limit_delays_the_deployment_until_its_reset(scenario, fleet):
+    scenario.put()
     limit = {"kind": "rate_limit", "reset_s": 9, "times": 1, "path_prefix": "/api/v2/dora"}
-    trial.datadog.fail(limit)
+    scenario.datadog.fail(limit)
     with pytest.raises(errors.Throttled) as caught:
-        await trial.look()
+        await scenario.reconcile()
     assert caught.value.retry_after_s == 9
-    await trial.look()
-    assert told(trial)[0] == ["1.0.0"]
+    await scenario.reconcile()
+    assert reported(scenario)[0] == ["1.0.0"]
 
 
-def test_the_running_operator_tells_each_version_of_a_fleet_once(server, an_operator):
+def test_the_running_operator_reports_each_version_of_a_fleet_once(server, an_operator):
     with DatadogApi() as datadog:
         server.put(a_secret())
         server.put(a_resource(datadog.url))

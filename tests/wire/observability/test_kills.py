@@ -1,6 +1,6 @@
-"""The operator is killed after each answer it gets, of cluster and Datadog alike: the end state is always the same.
+"""The operator is killed after each answer from the cluster or Datadog, and the end state is always the same.
 
-The answers are not listed anywhere: a run that is not killed counts them.
+The number of answers is not fixed. A pass without a kill counts them.
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
-from support.observability_trial import KIND, NAME, NS, Killed, Life, Trial
+from support.observability_scenario import KIND, NAME, NS, AnswerLimit, Killed, Scenario
 
 SPEC = {"features": {"logIndex": True}}
 CHANGED = {
@@ -18,9 +18,9 @@ CHANGED = {
 }
 
 
-def content(trial):
-    """What Datadog holds, without ids and times, and how the status speaks of it."""
-    organisation = trial.datadog.organisation
+def content(scenario):
+    """Return the objects in Datadog without ids and times."""
+    organisation = scenario.datadog.organisation
     return {
         "monitors": sorted(
             (one.definition["name"], str(one.definition["options"]["thresholds"]))
@@ -39,124 +39,127 @@ def content(trial):
     }
 
 
-def told(trial):
-    """The status without ids."""
+def records_without_ids(scenario):
+    """Return the records of the status without ids."""
     return sorted(
         (item["kind"], item["key"], item["state"], "adopted" in item)
-        for item in trial.status["objects"]
+        for item in scenario.status["objects"]
     )
 
 
-def ids_are_true(trial):
-    """Whether the status has the id of every object that Datadog holds."""
-    organisation = trial.datadog.organisation
-    by_kind = Counter(item["kind"] for item in trial.status["objects"])
-    known = {item["id"] for item in trial.status["objects"]}
+def ids_are_recorded(scenario):
+    """Return True if the status has the id of every object in Datadog."""
+    organisation = scenario.datadog.organisation
+    by_kind = Counter(item["kind"] for item in scenario.status["objects"])
+    known = {item["id"] for item in scenario.status["objects"]}
     assert by_kind[ObjectKind.MONITOR] == len(organisation.monitors)
     held = [*organisation.monitors, *organisation.slos, *organisation.dashboards]
     held += [*organisation.logs.pipelines, *organisation.scanner.rules, *organisation.notebooks]
     return {str(one) for one in held} <= known
 
 
-async def created(trial):
-    trial.put(**SPEC)
+async def created(scenario):
+    scenario.put(**SPEC)
 
 
-async def updated(trial):
-    trial.put(**SPEC)
-    await trial.look()
-    trial.put(**CHANGED)
+async def updated(scenario):
+    scenario.put(**SPEC)
+    await scenario.reconcile()
+    scenario.put(**CHANGED)
 
 
-async def deleted(trial):
-    trial.put(**SPEC)
-    await trial.look()
-    trial.server.delete(KIND, NS, NAME)
+async def deleted(scenario):
+    scenario.put(**SPEC)
+    await scenario.reconcile()
+    scenario.server.delete(KIND, NS, NAME)
 
 
-async def killed_after(prepare, answers, judge):
-    """Prepare, let one operator die after so many answers, another do the rest; then judge."""
-    async with Trial() as trial:
-        trial.report_metrics()
-        await prepare(trial)
-        life = Life(answers)
-        died = False
+async def killed_after(prepare, answers, check):
+    """Prepare, kill one operator after a number of answers, complete the sync with another one, and check."""
+    async with Scenario() as scenario:
+        scenario.report_metrics()
+        await prepare(scenario)
+        limit = AnswerLimit(answers)
+        was_killed = False
         try:
-            await trial.look(life=life)
+            await scenario.reconcile(limit=limit)
         except Killed:
-            died = True
-        await trial.settle()
-        judge(trial)
-        return died, life.seen
+            was_killed = True
+        await scenario.reconcile_until_done()
+        check(scenario)
+        return was_killed, limit.received
 
 
-async def every_kill(prepare, judge):
-    """Judge the end state after a kill at every answer; returns how many there were."""
-    died, answers = await killed_after(prepare, None, judge)
-    assert not died
+async def with_every_kill(prepare, check):
+    """Check the end state after a kill at every answer. Return the number of answers."""
+    was_killed, answers = await killed_after(prepare, None, check)
+    assert not was_killed
     for number in range(1, answers + 1):
-        died, _ = await killed_after(prepare, number, judge)
-        assert died
+        was_killed, _ = await killed_after(prepare, number, check)
+        assert was_killed
     return answers
 
 
 async def reference(prepare):
-    found = {}
+    expected = {}
 
-    def keep(trial):
-        found.update(content=content(trial), told=told(trial) if trial.resource else None)
+    def keep(scenario):
+        expected.update(
+            content=content(scenario),
+            records_without_ids=records_without_ids(scenario) if scenario.resource else None,
+        )
 
     await killed_after(prepare, None, keep)
-    return found
+    return expected
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("prepare", [created, updated])
-async def test_killed_after_any_answer_of_a_run_the_end_state_is_the_same(prepare):
+async def test_the_end_state_is_the_same_after_a_kill_at_any_answer_of_a_pass(prepare):
     expected = await reference(prepare)
 
-    def judge(trial):
-        assert content(trial) == expected["content"]
-        assert told(trial) == expected["told"]
-        assert ids_are_true(trial)
+    def check(scenario):
+        assert content(scenario) == expected["content"]
+        assert records_without_ids(scenario) == expected["records_without_ids"]
+        assert ids_are_recorded(scenario)
 
-    answers = await every_kill(prepare, judge)
+    answers = await with_every_kill(prepare, check)
     assert answers > 20
 
 
 @pytest.mark.timeout(400)
-async def test_killed_after_any_answer_of_a_removal_nothing_is_left():
-    def judge(trial):
-        organisation = trial.datadog.organisation
-        assert trial.resource is None
+async def test_nothing_is_left_after_a_kill_at_any_answer_of_a_removal():
+    def check(scenario):
+        organisation = scenario.datadog.organisation
+        assert scenario.resource is None
         assert (organisation.monitors, organisation.slos, organisation.dashboards) == ({}, {}, {})
         assert (organisation.notebooks, organisation.metric_tags) == ({}, {})
         assert (organisation.logs.pipelines, list(organisation.logs.indexes)) == ({}, ["main"])
         assert (organisation.scanner.groups, organisation.scanner.rules) == ({}, {})
 
-    assert await every_kill(deleted, judge) > 40
+    assert await with_every_kill(deleted, check) > 40
 
 
 @pytest.mark.timeout(400)
-async def test_killed_while_making_and_then_deleted_nothing_is_left():
-    """The resource is deleted before another operator sees what the first one made."""
+async def test_nothing_is_left_if_the_resource_is_deleted_after_a_kill_while_creating():
+    """The resource is deleted before a second operator has recorded the objects that the first one created."""
 
-    async def halfway(trial, answers):
-        await created(trial)
+    async def halfway(scenario, answers):
+        await created(scenario)
         try:
-            await trial.look(life=Life(answers))
+            await scenario.reconcile(limit=AnswerLimit(answers))
         except Killed:
-            trial.server.delete(KIND, NS, NAME)
-            trial.pass_time(30)
+            scenario.server.delete(KIND, NS, NAME)
+            scenario.pass_time(30)
 
     for answers in range(1, 90, 2):
-        async with Trial() as trial:
-            trial.report_metrics()
-            await halfway(trial, answers)
-            if trial.resource is not None:
-                await trial.look()
-            assert trial.resource is None, answers
-            organisation = trial.datadog.organisation
+        async with Scenario() as scenario:
+            scenario.report_metrics()
+            await halfway(scenario, answers)
+            if scenario.resource is not None:
+                await scenario.reconcile()
+            assert scenario.resource is None, answers
+            organisation = scenario.datadog.organisation
             held = (organisation.monitors, organisation.metric_tags, organisation.scanner.rules)
             assert held == ({}, {}, {}), answers
             assert list(organisation.logs.indexes) == ["main"], answers

@@ -1,11 +1,11 @@
-"""The running operator, with kopf: from the watch event to Datadog and back into the status."""
+"""The running operator with kopf, from the watch event to Datadog and the status."""
 
 import pytest
 
 from purpleflea_operator.kube import resources
 from support.apiserver.server import ApiServer
 from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
-from support.observability_trial import NAME, NS, a_resource, a_secret
+from support.observability_scenario import NAME, NS, a_resource, a_secret
 from support.rights import Right, granted, roles
 from support.waiting import wait_for
 
@@ -14,13 +14,13 @@ KIND = resources.OBSERVABILITY.kind
 
 @pytest.fixture
 def datadog():
-    with DatadogApi() as found:
-        yield found
+    with DatadogApi() as api:
+        yield api
 
 
 def condition(server, kind):
-    found = server.get(KIND, NS, NAME).get("status", {}).get("conditions", [])
-    return next((item["status"] for item in found if item["type"] == kind), "")
+    conditions = server.get(KIND, NS, NAME).get("status", {}).get("conditions", [])
+    return next((item["status"] for item in conditions if item["type"] == kind), "")
 
 
 def is_synced(server):
@@ -29,7 +29,7 @@ def is_synced(server):
     return generation == resource["metadata"]["generation"] and condition(server, "Ready") == "True"
 
 
-def used(server):
+def used_rights(server):
     return {
         Right(item.group, item.full_resource, item.verb)
         for item in server.requests()
@@ -37,7 +37,7 @@ def used(server):
     }
 
 
-def test_from_the_manifest_to_datadog_and_away_again(server, an_operator, datadog, caplog):
+def test_a_resource_is_synced_updated_and_removed(server, an_operator, datadog, caplog):
     server.put(a_secret())
     server.put(a_resource(datadog.url))
     with an_operator(lease_namespace="purpleflea-system", datadog_urls=(datadog.url,)):
@@ -55,13 +55,13 @@ def test_from_the_manifest_to_datadog_and_away_again(server, an_operator, datado
         server.wait_until(lambda: server.get(KIND, NS, NAME) is None)
     assert datadog.organisation.monitors == {}
     values = ("observability.secrets[0].namespace=trading", "observability.secrets[0].name=x")
-    assert used(server) <= granted(roles(*values))
-    told = str(server.requests()) + caplog.text
-    assert API_KEY not in told
-    assert APPLICATION_KEY not in told
+    assert used_rights(server) <= granted(roles(*values))
+    texts = str(server.requests()) + caplog.text
+    assert API_KEY not in texts
+    assert APPLICATION_KEY not in texts
 
 
-def test_a_resource_that_is_right_is_left_alone_by_a_new_leader(server, an_operator, datadog):
+def test_a_new_leader_does_not_write_a_resource_in_sync(server, an_operator, datadog):
     server.put(a_secret())
     server.put(a_resource(datadog.url))
     with an_operator(datadog_urls=(datadog.url,)):
@@ -69,14 +69,14 @@ def test_a_resource_that_is_right_is_left_alone_by_a_new_leader(server, an_opera
     datadog.request_log.clear()
     server.clear()
     with an_operator(datadog_urls=(datadog.url,)):
-        # The sweep is the last thing that a start does.
+        # The sweep is the last step of a start.
         server.wait_until(lambda: len(server.lists(resource="purplefleaobservabilities")) >= 3)
         wait_for(lambda: len(datadog.request_log.reads()) >= 9)
     assert datadog.request_log.writes() == []
     assert server.writes() == []
 
 
-def test_without_its_crd_the_operator_works_for_the_agents(an_operator):
+def test_the_operator_serves_the_agents_without_the_crd(an_operator):
     with ApiServer() as server:
         server.unregister(KIND)
         with an_operator(server):

@@ -1,109 +1,109 @@
-"""Objects that no list shows: what is asked for by id, what that costs, and what happens where the answer is no."""
+"""Objects that no list shows: they are read by id, at a limited cost, and may be unreadable."""
 
 import pytest
 
-from support.observability_trial import KIND, NAME, NS
+from support.observability_scenario import KIND, NAME, NS
 
-FEW = 12
+MAX_READS = 12
 RESYNC_S = 600
 
 
-def calls(trial, method="PUT"):
-    return [one.path for one in trial.datadog.request_log.writes() if one.method == method]
+def write_paths(scenario, method="PUT"):
+    return [one.path for one in scenario.datadog.request_log.writes() if one.method == method]
 
 
-async def looks(trial, number):
-    """So many looks, a period apart; the reads of each."""
-    found = []
+async def reads_per_look(scenario, number):
+    """Run passes one resync period apart and return the number of reads of each."""
+    reads = []
     for _ in range(number):
-        trial.datadog.request_log.clear()
-        trial.pass_time(RESYNC_S)
-        await trial.look()
-        found.append(len(trial.datadog.request_log.reads()))
-    return found
+        scenario.datadog.request_log.clear()
+        scenario.pass_time(RESYNC_S)
+        await scenario.reconcile()
+        reads.append(len(scenario.datadog.request_log.reads()))
+    return reads
 
 
 @pytest.fixture
-async def stripped(trial):
-    """Every monitor without its tags, and kept so."""
+async def stripped(scenario):
+    """Remove the tags of every monitor under driftPolicy Keep."""
     spec = {"driftPolicy": "Keep", "features": {"logIndex": True}}
-    trial.put(**spec)
-    await trial.look()
-    for monitor in trial.datadog.organisation.monitors.values():
+    scenario.put(**spec)
+    await scenario.reconcile()
+    for monitor in scenario.datadog.organisation.monitors.values():
         monitor.definition["tags"] = ["team:trading"]
-    await trial.look()
+    await scenario.reconcile()
     return spec
 
 
-async def test_edits_that_are_kept_cost_no_more_looks_than_none(trial, stripped):
-    trial.server.clear()
-    assert max(await looks(trial, 3)) <= FEW
-    assert trial.datadog.request_log.writes() == []
-    assert trial.server.writes() == []
-    assert trial.entry("drawdown")["change"] == "tags"
+async def test_kept_edits_do_not_increase_the_reads_of_a_look(scenario, stripped):
+    scenario.server.clear()
+    assert max(await reads_per_look(scenario, 3)) <= MAX_READS
+    assert scenario.datadog.request_log.writes() == []
+    assert scenario.server.writes() == []
+    assert scenario.record("drawdown")["change"] == "tags"
 
 
-async def test_of_what_no_list_shows_a_deletion_is_seen_in_its_turn(trial, stripped):
-    del trial.datadog.organisation.monitors[int(trial.entry("heartbeat")["id"])]
-    assert max(await looks(trial, 11)) <= FEW
-    assert len(trial.datadog.organisation.monitors) == 11
-    assert trial.events()["ObjectsRemade"].endswith(": monitor/heartbeat")
+async def test_the_deletion_of_an_unlisted_object_is_detected_in_rotation(scenario, stripped):
+    del scenario.datadog.organisation.monitors[int(scenario.record("heartbeat")["id"])]
+    assert max(await reads_per_look(scenario, 11)) <= MAX_READS
+    assert len(scenario.datadog.organisation.monitors) == 11
+    assert scenario.events()["ObjectsRemade"].endswith(": monitor/heartbeat")
 
 
-async def test_a_new_spec_reaches_what_no_list_shows_at_once(trial, stripped):
-    trial.datadog.request_log.clear()
-    trial.put(**stripped, thresholds={"balance": {"critical": 40}})
-    await trial.look()
-    assert f"/api/v1/monitor/{trial.entry('wallet-balance')['id']}" in calls(trial)
-    assert "unlisted" not in trial.entry("wallet-balance")
-    assert trial.entry("drawdown")["unlisted"] is True
+async def test_a_changed_spec_is_applied_to_unlisted_objects_immediately(scenario, stripped):
+    scenario.datadog.request_log.clear()
+    scenario.put(**stripped, thresholds={"balance": {"critical": 40}})
+    await scenario.reconcile()
+    assert f"/api/v1/monitor/{scenario.record('wallet-balance')['id']}" in write_paths(scenario)
+    assert "unlisted" not in scenario.record("wallet-balance")
+    assert scenario.record("drawdown")["unlisted"] is True
 
 
-async def test_a_plan_for_what_was_deleted_by_hand_asks_for_it_once(trial):
-    trial.put()
-    await trial.look()
-    trial.put(mode="Plan")
-    trial.datadog.organisation.monitors.clear()
-    await trial.look()
-    assert trial.entry("drawdown")["change"] == "create"
-    assert max(await looks(trial, 2)) <= FEW
-    trial.put(mode="Manage")
-    await trial.look()
-    assert len(trial.datadog.organisation.monitors) == 11
+async def test_mode_plan_reads_a_manually_deleted_object_only_once(scenario):
+    scenario.put()
+    await scenario.reconcile()
+    scenario.put(mode="Plan")
+    scenario.datadog.organisation.monitors.clear()
+    await scenario.reconcile()
+    assert scenario.record("drawdown")["change"] == "create"
+    assert max(await reads_per_look(scenario, 2)) <= MAX_READS
+    scenario.put(mode="Manage")
+    await scenario.reconcile()
+    assert len(scenario.datadog.organisation.monitors) == 11
 
 
 @pytest.fixture
-async def barred(trial):
-    """A monitor that no list shows and that may not be read; its id."""
-    trial.put()
-    await trial.look()
-    identifier = trial.entry("drawdown")["id"]
-    trial.datadog.organisation.monitors[int(identifier)].definition["tags"] = []
+async def unreadable(scenario):
+    """Make a monitor unlisted and unreadable, and return its id."""
+    scenario.put()
+    await scenario.reconcile()
+    identifier = scenario.record("drawdown")["id"]
+    scenario.datadog.organisation.monitors[int(identifier)].definition["tags"] = []
     path = f"/api/v1/monitor/{identifier}"
-    trial.datadog.fail({"kind": "status", "status": 403, "method": "GET", "path_prefix": path})
-    trial.datadog.request_log.clear()
+    scenario.datadog.fail({"kind": "status", "status": 403, "method": "GET", "path_prefix": path})
+    scenario.datadog.request_log.clear()
     return identifier
 
 
-async def test_an_object_that_may_not_be_read_hinders_no_other(trial, barred):
-    trial.put(thresholds={"balance": {"critical": 40}})
-    await trial.look()
-    assert calls(trial) == [f"/api/v1/monitor/{trial.entry('wallet-balance')['id']}"]
-    entry = trial.entry("drawdown")
-    assert (entry["state"], entry["id"]) == ("Failed", barred)
-    assert entry["lastError"].startswith("403")
-    assert trial.condition("Synced")["reason"] == "ObjectsFailed"
-    assert trial.entry("wallet-balance")["state"] == "InSync"
+async def test_an_unreadable_object_does_not_affect_others(scenario, unreadable):
+    scenario.put(thresholds={"balance": {"critical": 40}})
+    await scenario.reconcile()
+    assert write_paths(scenario) == [f"/api/v1/monitor/{scenario.record('wallet-balance')['id']}"]
+    record = scenario.record("drawdown")
+    assert (record["state"], record["id"]) == ("Failed", unreadable)
+    assert record["lastError"].startswith("403")
+    assert scenario.condition("Synced")["reason"] == "ObjectsFailed"
+    assert scenario.record("wallet-balance")["state"] == "InSync"
 
 
-async def test_an_object_that_may_not_be_read_is_not_made_again(trial, barred):
+async def test_an_unreadable_object_is_not_created_again(scenario, unreadable):
     for _ in range(3):
-        await looks(trial, 1)
-        assert calls(trial, "POST") == []
-    assert len(trial.datadog.organisation.monitors) == 11
-    trial.datadog.fail()
-    await looks(trial, 1)
-    assert trial.entry("drawdown")["state"] == "InSync"
-    trial.server.delete(KIND, NS, NAME)
-    await trial.look()
-    assert trial.datadog.organisation.monitors == {}
+        await reads_per_look(scenario, 1)
+        assert write_paths(scenario, "POST") == []
+    assert len(scenario.datadog.organisation.monitors) == 11
+    scenario.datadog.fail()
+    await reads_per_look(scenario, 1)
+    assert scenario.record("drawdown")["state"] == "InSync"
+    scenario.server.delete(KIND, NS, NAME)
+    await scenario.reconcile()
+    assert scenario.datadog.organisation.monitors == {}

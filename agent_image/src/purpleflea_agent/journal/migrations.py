@@ -2,7 +2,7 @@
 
 A new column is a new entry at the end of the list. An entry that was released is never changed, because journals
 that have its version do not run it again. Each migration and its version number are one transaction, so a process
-that is killed leaves the former version. It reads and writes no rows of its own.
+that is killed leaves the former version. The tables read and write the rows.
 """
 
 import contextlib

@@ -115,7 +115,7 @@ class JournalStore:
     def finish_escrow(self, escrow: Escrow, now: float) -> bool:
         """Record the final state of an escrow; False if that was recorded before.
 
-        An escrow that was not opened here returns True and is no cash flow of ours.
+        An escrow that was not opened here returns True, and it does not change our cash flows.
         """
         with self._transaction():
             if not self.escrows.is_known(escrow.escrow_id):

@@ -1,6 +1,7 @@
 """PurpleFleaObservability v1alpha1: the status, and the resource as a whole.
 
-The status is also the operator's memory of what it made: an id is written down before the next object is made.
+The status is also the operator's registry of managed objects: the id of an object is stored before the next object is
+created.
 """
 
 from enum import StrEnum
@@ -12,14 +13,14 @@ from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.api.agent_status import Condition, ShortText
 from purpleflea_operator.api.observability import ObservabilitySpec
 
-ERROR_LENGTH = 512
-CHANGE_LENGTH = 512
-OBJECTS = 128
-DEPLOYMENTS = 20
+MAX_ERROR_LENGTH = 512
+MAX_CHANGE_LENGTH = 512
+MAX_OBJECTS = 128
+MAX_DEPLOYMENTS = 20
 
 
 class ObservabilityCondition(StrEnum):
-    """Types of conditions, in the order in which they are shown."""
+    """Types of conditions, in the sequence in which they are listed."""
 
     READY = "Ready"
     KEYS_VALID = "KeysValid"
@@ -27,23 +28,24 @@ class ObservabilityCondition(StrEnum):
     DEGRADED = "Degraded"
 
 
-class State(StrEnum):
-    """How an object stands."""
+class ObjectState(StrEnum):
+    """State of a managed object."""
 
     CREATING = "Creating"
-    """It is being made; whether Datadog has it already is not known."""
+    """The operator is creating the object. If the request had no answer, the object may exist already."""
     IN_SYNC = "InSync"
-    """It is what the spec says."""
+    """The object matches the spec."""
     EDITED = "Edited"
-    """It was edited by hand, and driftPolicy Keep leaves it so."""
+    """The object was edited manually, and driftPolicy Keep leaves the edit."""
     WAITING = "Waiting"
-    """It cannot be made yet: the metric has not reported, or an object it refers to is missing."""
+    """The object cannot be created yet, because its metric has not reported or an object that it refers to is
+    missing."""
     PLANNED = "Planned"
-    """Mode Plan: it would be changed as `change` says."""
+    """Mode Plan: the object would be changed as `change` says."""
     FAILED = "Failed"
-    """Datadog refused it; see lastError."""
+    """The last request for the object failed; see lastError."""
     LEFT = "Left"
-    """It is not wanted any more, but was there before: it stays."""
+    """The object is no longer wanted, but it was adopted, so it is not deleted."""
 
 
 class ObjectStatus(SpecModel):
@@ -52,56 +54,56 @@ class ObjectStatus(SpecModel):
     kind: ShortText
     """Kind of the object, such as monitor or dashboard."""
     key: ShortText
-    """Name of the object in the catalogue, such as drawdown."""
+    """Name of the object in the catalog, such as drawdown."""
     id: ShortText | None = None
-    """Id that Datadog gave it."""
+    """Id that Datadog assigned."""
     link: Annotated[str, Field(max_length=512)] | None = None
-    """Where to see it."""
+    """URL of the object's page in Datadog."""
     state: ShortText
     """Creating, InSync, Edited, Waiting, Planned, Failed or Left."""
     hash: ShortText | None = None
-    """Hash of what was last written."""
+    """Hash of the last written content."""
     version: ShortText | None = None
-    """When Datadog last saw it changed, for kinds whose lists show no more."""
+    """Time of the last change as Datadog reports it, for kinds whose lists show no content."""
     adopted: bool | None = None
-    """Whether it was there before: such an object is never deleted."""
+    """True if the object existed before it was managed. Such an object is never deleted."""
     unlisted: bool | None = None
-    """Whether it is known by its id only: its tags were taken away, or it may not be read. One of these is asked for
-    at each look, in turn."""
+    """True if lists do not show the object, because its tags were removed or it may not be read. The operator reads
+    one of these objects by its id at each look, in rotation."""
     since: ShortText | None = None
-    """Of an object that is being made: when the last attempt was surely over. It is not tried again within 10 s."""
-    change: Annotated[str, Field(max_length=CHANGE_LENGTH)] | None = None
-    """What differs: what mode Plan would do, or what was edited by hand."""
-    last_error: Annotated[str, Field(max_length=ERROR_LENGTH)] | None = None
-    """Why Datadog refused it."""
+    """If the object is being created: end of the last attempt. The operator does not try again within 10 s."""
+    change: Annotated[str, Field(max_length=MAX_CHANGE_LENGTH)] | None = None
+    """Difference from the spec: the change that mode Plan would make, or the fields that were edited manually."""
+    last_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
+    """Error of the last request for the object, or the reason why it waits."""
 
 
 class DeploymentStatus(SpecModel):
-    """One version that all agents of the service run, as marked in Datadog."""
+    """One version that all agents of the service run, and its mark in Datadog."""
 
     version: ShortText
     """Unified service tag version."""
     id: ShortText
-    """Id of the DORA deployment; sending it again makes no second one."""
+    """Id of the DORA deployment. If it is sent again, Datadog creates no second deployment."""
     started_at: ShortText
-    """When the first pod of it was created."""
+    """Time at which the first pod of this version was created."""
     finished_at: ShortText
-    """When the last pod of it became ready."""
+    """Time at which the last pod of this version became ready."""
     state: ShortText
-    """Pending, Marked, or Gone: no agent wants it any more."""
-    last_error: Annotated[str, Field(max_length=ERROR_LENGTH)] | None = None
-    """Why Datadog refused it."""
+    """Pending, Marked, or Gone if no agent wants the version any more."""
+    last_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
+    """Reason why Datadog refused the mark."""
 
 
 class ObservabilityStatus(SpecModel):
-    """What the operator saw and did."""
+    """State of the managed objects and of the deployment marks, as the operator last observed it."""
 
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """metadata.generation that this status was computed from."""
     wanted: Annotated[int, Field(ge=0)] = 0
-    """Objects that there should be."""
+    """Number of objects that the spec asks for."""
     in_sync: Annotated[int, Field(ge=0)] = 0
-    """Objects that are what the spec says."""
+    """Number of objects that match the spec."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
@@ -113,18 +115,18 @@ class ObservabilityStatus(SpecModel):
         ),
     ] = ()
     """Aspects of the state, one per type: Ready, KeysValid, Synced, Degraded."""
-    objects: Annotated[tuple[ObjectStatus, ...], Field(max_length=OBJECTS)] = ()
-    """The objects in Datadog."""
-    deployments: Annotated[tuple[DeploymentStatus, ...], Field(max_length=DEPLOYMENTS)] = ()
-    """The versions that are rolled out, and former ones (at most 20)."""
+    objects: Annotated[tuple[ObjectStatus, ...], Field(max_length=MAX_OBJECTS)] = ()
+    """Managed objects in Datadog, at most 128."""
+    deployments: Annotated[tuple[DeploymentStatus, ...], Field(max_length=MAX_DEPLOYMENTS)] = ()
+    """Versions that are rolled out, and former versions, at most 20."""
     removal_started_at: ShortText | None = None
-    """When the operator first tried to remove everything from Datadog; it gives up ten minutes later."""
+    """Time of the first attempt to remove all objects from Datadog. The operator gives up ten minutes later."""
 
 
 class PurpleFleaObservability(SpecModel):
-    """Monitors, SLO, dashboard and log pipeline of a fleet, kept in sync with one Datadog organisation."""
+    """Monitors, SLO, dashboard and log pipeline of a fleet, kept in sync with one Datadog organization."""
 
     spec: ObservabilitySpec
-    """What is wanted."""
+    """Desired objects in Datadog."""
     status: ObservabilityStatus | None = None
-    """What is."""
+    """Observed state. Only the operator writes it."""

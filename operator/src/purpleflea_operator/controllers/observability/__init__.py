@@ -1,1 +1,1 @@
-"""Reconciles PurpleFleaObservability resources with one Datadog organization."""
+"""Reconciles PurpleFleaObservability resources with one Datadog organization each."""

@@ -1,6 +1,7 @@
-"""PurpleFleaObservability at work: watch events, sweeps, a queue and workers of its own, beside those of the agents.
+"""Controller of PurpleFleaObservability: watch events, sweeps, work queue and workers.
 
-A slow or broken Datadog holds up nothing but this. What a pass does is the synchroniser's business.
+Queue and workers are separate from those of the agents, so a slow or unreachable Datadog delays only this controller.
+The reconciler implements the passes.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -18,7 +20,7 @@ from purpleflea_operator.controllers.observability.reconciler import (
 from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
 from purpleflea_operator.controllers.observability.rollout_watch import RolloutWatch
 from purpleflea_operator.datadog.client.client import HttpDatadogClient
-from purpleflea_operator.datadog.client.transport import Keys, Told, Transport
+from purpleflea_operator.datadog.client.transport import Keys, RequestHook, Transport
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube import resources as kube_resources
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -31,13 +33,12 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-SWEEP_DELAY_S = 3.0
 WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatadogAccess:
-    """The session that talks to Datadog, and the URLs besides Datadog's own that keys may be sent to."""
+    """Session for Datadog, and the URLs, besides Datadog's own, to which keys may be sent."""
 
     session: aiohttp.ClientSession
     urls: tuple[str, ...] = ()
@@ -45,14 +46,14 @@ class DatadogAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricHooks:
-    """Who counts requests to Datadog, and passes."""
+    """Hooks that count requests to Datadog, and passes."""
 
-    request: Told
+    request: RequestHook
     end_of_pass: PassEndHook
 
 
 class ObservabilityController:
-    """Keeps the resources current and works on them."""
+    """Keeps the resource cache current and reconciles the resources."""
 
     def __init__(
         self,
@@ -72,38 +73,39 @@ class ObservabilityController:
         self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
 
     async def prime(self) -> None:
-        """Read the resources before any is worked on. Without their CRD there are none, and nothing is watched.
+        """List the resources before the first pass. If their CRD is not installed, nothing is watched.
 
         Raises:
-            ApiError: They could not be listed.
+            ApiError: The list failed.
         """
         try:
             await self._list()
         except errors.NotFound:
             self.watched = ()
             logger.warning(
-                "PurpleFleaObservability is not installed: apply crds/ and restart the operator"
+                "the CRD of PurpleFleaObservability is not installed;"
+                " apply crds/ and restart the operator"
             )
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        """TryAcquire in one watch event; an object that cannot be read is left out."""
+        """Process one watch event. An unreadable object is skipped."""
         if event_type is None:
-            self._sweeps.add_after(kind, SWEEP_DELAY_S)
+            self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         with self._containment.of(kind, manifest):
-            self._take_in(event_type, manifest)
+            self._process(event_type, manifest)
 
-    def _take_in(self, event_type: str | None, manifest: Manifest) -> None:
+    def _process(self, event_type: str | None, manifest: Manifest) -> None:
         check_identity(manifest)
         metadata = manifest["metadata"]
         key = NamespacedName(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
-            self._resources.drop(key, metadata["uid"])
+            self._resources.delete(key, metadata["uid"])
             self._queue.add(key)
-        elif self._resources.see(manifest):
+        elif self._resources.observe(manifest):
             self._queue.add(key)
 
     async def run(self) -> None:
-        """Work, and sweep, until cancelled."""
+        """Run the workers and the sweeps until canceled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep_forever(), name="observability-sweeps")
             group.create_task(self.rollouts.run(), name="rollouts")
@@ -112,10 +114,10 @@ class ObservabilityController:
                 group.create_task(working, name=f"observability-{number}")
 
     async def _list(self) -> None:
-        found, version = await self._cluster.list_all(kube_resources.OBSERVABILITY)
-        for manifest in found:
+        manifests, version = await self._cluster.list_all(kube_resources.OBSERVABILITY)
+        for manifest in manifests:
             self.on_event(kube_resources.OBSERVABILITY, "MODIFIED", manifest)
-        self._resources.keep_only(uids(found), version=resource_version(version))
+        self._resources.prune(uids(manifests), version=resource_version(version))
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -123,34 +125,34 @@ class ObservabilityController:
             try:
                 await self._list()
             except errors.ApiError as error:
-                logger.warning("sweeping is tried again", extra={"error": str(error)})
+                logger.warning(
+                    "listing PurpleFleaObservability failed, retrying", extra={"error": str(error)}
+                )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:
                 self._sweeps.done(kind)
 
     def close(self) -> None:
-        """Cancel all delays."""
+        """Cancel all delayed keys."""
         self._queue.close()
         self._sweeps.close()
 
 
 def build_controller(
     cluster: KubeClient,
-    reach: DatadogAccess,
-    telling: MetricHooks,
+    access: DatadogAccess,
+    hooks: MetricHooks,
     fleet: Fleet,
     times: Times,
 ) -> ObservabilityController:
-    """All parts, put together."""
+    """Return the controller with all its parts."""
 
-    def organisation(url: str, keys: Keys) -> HttpDatadogClient:
-        return HttpDatadogClient(Transport(reach.session, url, keys, tell=telling.request))
+    def client(url: str, keys: Keys) -> HttpDatadogClient:
+        return HttpDatadogClient(Transport(access.session, url, keys, on_request=hooks.request))
 
     resources = ResourceCache()
-    access = OpenDatadog(open=organisation, urls=reach.urls)
-    synchroniser = ObservabilityReconciler(cluster, resources, access, now=times.now, fleet=fleet)
-    passes = TimedReconciler(
-        synchroniser.reconcile, clock=times.clock, on_pass_end=telling.end_of_pass
-    )
+    datadog = OpenDatadog(open=client, urls=access.urls)
+    reconciler = ObservabilityReconciler(cluster, resources, datadog, now=times.now, fleet=fleet)
+    passes = TimedReconciler(reconciler.reconcile, clock=times.clock, on_pass_end=hooks.end_of_pass)
     queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
     return ObservabilityController(cluster, resources, queue, passes, fleet)

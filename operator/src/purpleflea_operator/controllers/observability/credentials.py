@@ -1,4 +1,4 @@
-"""The keys for Datadog, from the one Secret that a resource names. Nothing else of the operator reads a Secret."""
+"""API keys for Datadog, from the one Secret that a resource names. No other module of the operator reads a Secret."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from purpleflea_operator.kube.resources import ObjectRef
 
 
 class KeysError(Exception):
-    """There are no keys; `reason` is a word for programs, the text says what to do."""
+    """There are no usable keys. `reason` is the reason of the condition, and the text contains the remedy."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -22,11 +22,11 @@ class KeysError(Exception):
 
 
 async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> Keys:
-    """The keys as they stand now.
+    """Read the keys.
 
     Raises:
-        KeysError: The Secret or a key in it is missing, unreadable or forbidden.
-        ApiError: The API server does not answer.
+        KeysError: The Secret is missing or forbidden, or a key in it is missing or invalid.
+        ApiError: The request to the API server failed.
     """
     try:
         secret = await cluster.get(
@@ -35,12 +35,12 @@ async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> 
     except errors.Forbidden as error:
         raise KeysError(
             Reason.SECRET_FORBIDDEN,
-            f"the operator may not read Secret {ref.name}: add it to the chart value observability.secrets",
+            f"the operator may not read Secret {ref.name}; add it to the chart value observability.secrets",
         ) from error
     if secret is None:
         raise KeysError(
             Reason.SECRET_MISSING,
-            f"Secret {ref.name} does not exist: kubectl create secret generic {ref.name}"
+            f"Secret {ref.name} does not exist; create it with: kubectl create secret generic {ref.name}"
             f" --from-literal={ref.api_key}=... --from-literal={ref.app_key}=...",
         )
     data = secret.get("data") or {}
@@ -49,14 +49,17 @@ async def read_keys(cluster: KubeClient, namespace: str, ref: KeysSecretRef) -> 
 
 def _key(data: Mapping[str, Any], secret: str, name: str) -> str:
     if name not in data:
-        raise KeysError(Reason.KEY_MISSING, f"Secret {secret} has no key {name}")
+        raise KeysError(
+            Reason.KEY_MISSING, f"Secret {secret} has no key {name}; add the key to the Secret"
+        )
     try:
         text = base64.b64decode(data[name], validate=True).decode("ascii").strip()
     except (binascii.Error, UnicodeDecodeError):
         text = ""
-    # Anything else could break out of the header it is sent in.
+    # Other characters could inject headers into the request.
     if not text.isalnum() and not text.replace("-", "").replace("_", "").isalnum():
         raise KeysError(
-            Reason.KEY_MISSING, f"Secret {secret}: the value of {name} is no Datadog key"
+            Reason.KEY_MISSING,
+            f"the value of {name} in Secret {secret} is not a Datadog key; correct the value",
         )
     return text

@@ -1,153 +1,151 @@
-"""Marks the deployments of one resource's service in Datadog. It joins fleet, memory and announcements."""
+"""Reports the deployments of one resource's service to Datadog, from the agents and the marks in the registry."""
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
+from purpleflea_operator.controllers.observability.decisions.status import SyncState
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
     Span,
     View,
 )
+from purpleflea_operator.controllers.observability.status_writer import ResourceWriter
 from purpleflea_operator.datadog.client import errors
 from purpleflea_operator.datadog.client.deployment_events import DeploymentEvents
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.events import Event
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 
-logger = logging.getLogger(__name__)
-
-Save = Callable[[], Awaitable[None]]
-
 
 class Fleet(Protocol):
-    """The agents as the watches show them."""
+    """StatefulSets and pods of the agents, as the watches report them."""
 
     def stateful_sets(self) -> Iterable[dict[str, Any]]:
-        """The workloads of all agents."""
+        """Return the StatefulSets of all agents."""
 
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
-        """The pods of an agent (namespace/name)."""
+        """Return the pods of an agent (namespace/name)."""
 
 
 class CachedFleet:
-    """The fleet in the cache."""
+    """Fleet from the object cache."""
 
     def __init__(self, cache: ObjectCache) -> None:
         self._cache = cache
 
     def stateful_sets(self) -> Iterable[dict[str, Any]]:
-        """The workloads of all agents."""
+        """Return the StatefulSets of all agents."""
         return self._cache.all(resources.STATEFUL_SET)
 
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
-        """The pods of an agent (namespace/name)."""
+        """Return the pods of an agent (namespace/name)."""
         namespace, _, name = agent.partition("/")
         return self._cache.owned(resources.POD, NamespacedName(namespace, name))
 
 
 class NoFleet:
-    """No agents are known."""
+    """Fleet without agents."""
 
     def stateful_sets(self) -> Iterable[dict[str, Any]]:
-        """None."""
+        """Return no StatefulSets."""
         return ()
 
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
-        """None."""
+        """Return no pods."""
         return ()
 
 
 def is_due(spec: ObservabilitySpec, status: dict[str, Any], fleet: Fleet) -> bool:
-    """Whether there is something to mark, or to forget. It asks nobody."""
-    if not wants_marks(spec):
+    """Return True if a deployment must be reported or a mark has changed. This needs no requests."""
+    if not reports_deployments(spec):
         return False
-    return deployments.is_due(_view(spec, fleet), deployments.remembered(status))
+    return deployments.is_due(_view(spec, fleet), deployments.marks_from_status(status))
 
 
-def wants_marks(spec: ObservabilitySpec) -> bool:
-    """Whether deployments are to be marked."""
+def reports_deployments(spec: ObservabilitySpec) -> bool:
+    """Return True if the spec asks for deployment marks."""
     return spec.features.deployments and spec.mode == "Manage"
 
 
 class DeploymentReporter:
-    """One pass over the deployments of one resource."""
+    """Reports the deployments of one resource in one pass."""
 
     def __init__(
         self,
-        announcements: DeploymentEvents,
+        deployment_events: DeploymentEvents,
         fleet: Fleet,
-        memory: ObjectRegistry,
+        registry: ObjectRegistry,
         *,
         now: datetime,
     ) -> None:
-        self._announcements = announcements
+        self._deployment_events = deployment_events
         self._fleet = fleet
-        self._memory = memory
+        self._registry = registry
         self._now = now
-        self.turns: list[Event] = []
+        self.events: list[Event] = []
 
-    async def perform(self, spec: ObservabilitySpec, save: Save) -> None:
-        """DeploymentMark what is rolled out and has no mark.
+    async def run(
+        self, spec: ObservabilitySpec, writer: ResourceWriter, sync_state: SyncState
+    ) -> None:
+        """Send a mark for each complete rollout without one. New marks are saved as Pending before they are sent.
 
         Raises:
-            DatadogError: Datadog is away or has had enough; the next pass goes on.
+            DatadogError: Datadog is unreachable or the rate limit is exceeded. The next pass continues.
         """
-        if not wants_marks(spec):
+        if not reports_deployments(spec):
             return
         view = _view(spec, self._fleet)
-        marks = deployments.kept(view, self._memory.deployments)
-        new = deployments.unmarked(view, marks)
-        for rollout in new:
+        marks = deployments.retained(view, self._registry.deployments)
+        unmarked = deployments.unmarked(view, marks)
+        for rollout in unmarked:
             marks = deployments.with_pending(spec, marks, rollout, self._span(rollout))
-        self._memory.deployments = deployments.kept(view, marks)
-        if new:
-            await save()
-        for mark in self._memory.deployments:
+        self._registry.deployments = deployments.retained(view, marks)
+        if unmarked:
+            await writer.patch_status(self._registry, sync_state)
+        for mark in self._registry.deployments:
             if not mark.sent and not mark.gone:
-                self._replace(await self._sent(spec, mark, view))
+                self._replace(await self._send(spec, mark, view))
 
     def _span(self, rollout: Rollout) -> Span:
         pods = (pod for agent in rollout.agents for pod in self._fleet.pods(agent))
         return version_rollouts.span(pods, now=self._now)
 
-    async def _sent(
+    async def _send(
         self, spec: ObservabilitySpec, mark: DeploymentMark, view: View
     ) -> DeploymentMark:
         agents = next((item.agents for item in view.complete if item.version == mark.version), ())
         try:
-            await self._announcements.deployment(deployments.deployment(spec, mark))
-            event = deployments.event(spec, mark, agents, self._now)
-            if event is not None and not await self._is_told(mark):
-                await self._announcements.event(event)
+            await self._deployment_events.send_deployment(deployments.deployment_body(spec, mark))
+            event = deployments.event_body(spec, mark, agents, self._now)
+            if event is not None and not await self._has_event(mark):
+                await self._deployment_events.send_event(event)
         except (errors.Forbidden, errors.Refused, errors.NotFound) as error:
             if mark.last_error != str(error):
-                self._tell("Warning", Reason.DEPLOYMENT_NOT_MARKED, f"{mark.version}: {error}")
+                self._add_event("Warning", Reason.DEPLOYMENT_NOT_MARKED, f"{mark.version}: {error}")
             return replace(mark, last_error=str(error))
-        self._tell(
-            "Normal", Reason.DEPLOYMENT_MARKED, f"{spec.service} {mark.version} in {spec.env}"
-        )
+        message = f"{spec.service} {mark.version} in {spec.env}"
+        self._add_event("Normal", Reason.DEPLOYMENT_MARKED, message)
         return replace(mark, sent=True, last_error="")
 
-    async def _is_told(self, mark: DeploymentMark) -> bool:
-        """Its event may have gone out: before an earlier pass was cut off, or before a status was lost."""
+    async def _has_event(self, mark: DeploymentMark) -> bool:
+        """Return True if an earlier pass posted the event and was interrupted, or its status was lost."""
         now_s = int(self._now.timestamp())
-        return await self._announcements.has_event(deployments.event_tag(mark), now_s=now_s)
+        return await self._deployment_events.has_event(deployments.event_tag(mark), now_s=now_s)
 
     def _replace(self, mark: DeploymentMark) -> None:
-        self._memory.deployments = tuple(
-            mark if item.id == mark.id else item for item in self._memory.deployments
+        self._registry.deployments = tuple(
+            mark if item.id == mark.id else item for item in self._registry.deployments
         )
 
-    def _tell(self, kind: Any, reason: Reason, message: str) -> None:
-        self.turns.append(Event(type=kind, reason=reason, message=message))
+    def _add_event(self, kind: Literal["Normal", "Warning"], reason: Reason, message: str) -> None:
+        self.events.append(Event(type=kind, reason=reason, message=message))
 
 
 def _view(spec: ObservabilitySpec, fleet: Fleet) -> View:

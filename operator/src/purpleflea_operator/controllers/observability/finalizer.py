@@ -1,10 +1,9 @@
-"""A resource that is being deleted: remove what is ours from Datadog, then let it go; after a time, let it go anyway.
+"""Finalizer of a PurpleFleaObservability: removes the managed objects from Datadog, then lets the resource go.
 
-A finalizer that waits for Datadog for ever would block its namespace: who deletes must be able to.
-
-The end of a resource: everything of ours is removed from Datadog, in reverse order; nothing else is.
-
-It may be cut off anywhere and simply be run again: what is still there carries our mark.
+After CLEANUP_GIVE_UP_S the finalizer is removed even if objects are left, because a finalizer that waits for Datadog
+forever would block the namespace. Objects are deleted in the reverse sequence of their creation, and only if the
+operator created them. The removal can be interrupted at any point and run again, because the remaining objects still
+have their ownership tags.
 """
 
 import logging
@@ -20,6 +19,9 @@ from purpleflea_operator.controllers.observability.decisions import (
     status,
 )
 from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
+from purpleflea_operator.controllers.observability.decisions.observation import (
+    KINDS_WITH_NAMES_AS_IDS,
+)
 from purpleflea_operator.controllers.observability.decisions.ownership import (
     Orphans,
     OwnershipEvidence,
@@ -27,217 +29,232 @@ from purpleflea_operator.controllers.observability.decisions.ownership import (
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
-    remembered,
+    registry_from_status,
 )
 from purpleflea_operator.controllers.observability.decisions.status import ConditionValue, SyncState
-from purpleflea_operator.controllers.observability.observation import BY_NAME
 from purpleflea_operator.controllers.observability.status_writer import FINALIZER, ResourceWriter
-from purpleflea_operator.controllers.observability.sync import FAILURES
+from purpleflea_operator.controllers.observability.sync import MAX_FAILURES
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.client import READABLE, DatadogClient
-from purpleflea_operator.datadog.client.listing import LOOKS
-from purpleflea_operator.datadog.client.models import Inventory
+from purpleflea_operator.datadog.client.client import DatadogClient
+from purpleflea_operator.datadog.client.listing import LIST_CALLS
+from purpleflea_operator.datadog.client.models import READABLE_KINDS, Inventory
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
-from purpleflea_operator.kube import errors as cluster_errors
+from purpleflea_operator.kube import errors as kube_errors
 from purpleflea_operator.kube.events import Event
 from purpleflea_operator.runtime.workers import Result
 
 logger = logging.getLogger(__name__)
 
-NAMED = 10
-LEFT = "left in Datadog, as nothing proves that we made them (no mark, or a copy of one)"
-NOTHING = (
-    "nothing of what the status names was there to be removed. If the keys are those of another organisation now,"
-    " the former one still holds"
+MAX_NAMED = 10
+LEFT = (
+    "left in Datadog because nothing proves that this resource created them"
+    " (the ownership tags are missing or copied)"
+)
+NOTHING_REMOVED = (
+    "none of the objects in the status was in Datadog, so nothing was removed. If the API keys now belong to a"
+    " different Datadog organization, these objects remain in the previous one"
 )
 
 Connect = Callable[[], Awaitable[tuple[DatadogClient, DesiredState]]]
-"""Yields where to remove what. May raise KeysError and DatadogError."""
+"""Returns the client and the desired state for a removal. May raise KeysError and DatadogError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remainder:
-    """What a removal left: objects that Datadog would not give up, and creates whose outcome is still open."""
+class CleanupResult:
+    """Result of a removal."""
 
     left: tuple[str, ...] = ()
+    """Objects that Datadog did not delete."""
     pending: tuple[str, ...] = ()
+    """Creates that may still take effect."""
     removed: int = 0
     unproven: tuple[str, ...] = ()
-    """What the status names or a mark claims, and nothing proves to be ours: it stays."""
+    """Objects that are in the status or have the ownership tags, but are not proven to be created by the operator."""
     shared: tuple[str, ...] = ()
-    """Configurations that another resource wants as well."""
+    """Metric configurations that another resource wants, too."""
 
 
-async def retain(scribe: ResourceWriter, why: str) -> Result:
-    """Let the resource go and leave Datadog as it is."""
-    if FINALIZER in scribe.finalizers:
-        await scribe.tell(
-            [Event(type="Normal", reason=Reason.RETAINED, message=f"Datadog is left as is: {why}")]
-        )
-        await scribe.hold(wanted=False)
+async def release(writer: ResourceWriter, cause: str) -> Result:
+    """Let the resource go and keep its objects in Datadog."""
+    if FINALIZER in writer.finalizers:
+        message = f"the objects in Datadog are kept because {cause}"
+        await writer.emit_events([Event(type="Normal", reason=Reason.RETAINED, message=message)])
+        await writer.set_finalizer(present=False)
     return Result()
 
 
-async def end(scribe: ResourceWriter, connect: Connect) -> Result:
-    """Remove what is ours and let the resource go; where nothing connects (the spec is invalid), only time can.
+async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
+    """Remove the managed objects and let the resource go.
 
-    Time counts from the first attempt: who was away when the resource was deleted has tried nothing yet.
+    The time limit starts with the first attempt, not with the deletion, because the operator may have been down when
+    the resource was deleted. If `connect` cannot succeed, as with an invalid spec, only the time limit ends the
+    removal.
 
     Raises:
-        ApiError: Something is left and it is worth another try.
+        ApiError: Objects are left, and another attempt may remove them.
     """
-    if FINALIZER not in scribe.finalizers:
+    if FINALIZER not in writer.finalizers:
         return Result()
-    since = scribe.removal_since()
-    tried_s, hold_s = scribe.passed_s(since), 0.0
-    memory = remembered(scribe.status)
+    started_at = writer.removal_started_at()
+    elapsed_s, hold_s = writer.elapsed_s(started_at), 0.0
+    registry = registry_from_status(writer.status)
     try:
-        remainder = await remove(*await connect(), memory)
-        why = _left(remainder, scribe.deleted_s() or 0.0)
-        if not why:
-            return await _done(scribe, remainder, memory)
-        hold_s = timings.LATE_CREATE.total_seconds() if remainder.pending else 0.0
+        result = await clean_up(*await connect(), registry)
+        cause = _obstacle(result, writer.deleting_s() or 0.0)
+        if not cause:
+            return await _complete(writer, result, registry)
+        hold_s = timings.LATE_CREATE.total_seconds() if result.pending else 0.0
     except errors.Throttled as error:
-        why, hold_s = str(error), min(error.reset_s, max(1.0, timings.CLEANUP_GIVE_UP_S - tried_s))
+        remaining_s = max(1.0, timings.CLEANUP_GIVE_UP_S - elapsed_s)
+        cause, hold_s = str(error), min(error.reset_s, remaining_s)
     except (KeysError, errors.DatadogError) as error:
-        why = str(error)
-    if tried_s >= timings.CLEANUP_GIVE_UP_S:
-        return await _give_up(scribe, why)
-    generation = scribe.resource["metadata"].get("generation", 0)
-    halt = ConditionValue(status="False", reason=Reason.DELETING, message=f"not yet removed: {why}")
-    standing = SyncState(generation=generation, halt=halt, removal_since=since)
-    await scribe.write(remembered(scribe.status), standing)
-    raise cluster_errors.Unavailable(f"Datadog: {why}", hold_s)
+        cause = str(error)
+    if elapsed_s >= timings.CLEANUP_GIVE_UP_S:
+        return await _give_up(writer, cause)
+    message = f"objects are not yet removed from Datadog: {cause}"
+    deleting = ConditionValue(status="False", reason=Reason.DELETING, message=message)
+    sync_state = SyncState(
+        generation=writer.generation, interruption=deleting, removal_started_at=started_at
+    )
+    await writer.patch_status(registry_from_status(writer.status), sync_state)
+    raise kube_errors.Unavailable(f"Datadog: {cause}", hold_s)
 
 
-def _left(remainder: Remainder, since_s: float) -> str:
-    if remainder.left:
-        return "; ".join(remainder.left[:NAMED])
-    if remainder.pending and since_s < timings.LATE_CREATE.total_seconds():
-        return f"may still be made: {', '.join(remainder.pending[:NAMED])}"
+def _obstacle(result: CleanupResult, deleting_s: float) -> str:
+    """Return the reason why the resource must not go yet, empty if there is none."""
+    if result.left:
+        return "; ".join(result.left[:MAX_NAMED])
+    if result.pending and deleting_s < timings.LATE_CREATE.total_seconds():
+        return f"may still be created: {', '.join(result.pending[:MAX_NAMED])}"
     return ""
 
 
-async def _done(scribe: ResourceWriter, remainder: Remainder, memory: ObjectRegistry) -> Result:
-    text = f"{remainder.removed} objects are removed from Datadog"
-    if remainder.shared:
-        text += f"; left, as another resource wants them: {status.listed(remainder.shared)}"
-    turns = [Event(type="Normal", reason=Reason.REMOVED, message=text)]
-    if remainder.unproven:
-        message = f"{LEFT}: {status.listed(remainder.unproven)}"
-        turns.append(Event(type="Warning", reason=Reason.LEFT_BEHIND, message=message))
+async def _complete(
+    writer: ResourceWriter, result: CleanupResult, registry: ObjectRegistry
+) -> Result:
+    text = f"{result.removed} objects were removed from Datadog"
+    if result.shared:
+        text += f"; kept because another resource wants them: {status.listed(result.shared)}"
+    events = [Event(type="Normal", reason=Reason.REMOVED, message=text)]
+    if result.unproven:
+        message = f"{LEFT}: {status.listed(result.unproven)}"
+        events.append(Event(type="Warning", reason=Reason.LEFT_BEHIND, message=message))
     names = [
-        f"{entry.kind}/{entry.key} ({entry.id})"
-        for entry in memory
-        if entry.id and entry.kind not in BY_NAME
+        record.name
+        for record in registry
+        if record.id and record.kind not in KINDS_WITH_NAMES_AS_IDS
     ]
-    if names and not (remainder.removed or remainder.unproven or remainder.shared):
-        message = f"{NOTHING}: {status.listed(names)}"
-        turns.append(Event(type="Warning", reason=Reason.NOTHING_FOUND, message=message))
-    await scribe.tell(turns)
-    await scribe.hold(wanted=False)
+    if names and not (result.removed or result.unproven or result.shared):
+        message = f"{NOTHING_REMOVED}: {status.listed(names)}"
+        events.append(Event(type="Warning", reason=Reason.NOTHING_FOUND, message=message))
+    await writer.emit_events(events)
+    await writer.set_finalizer(present=False)
     return Result()
 
 
-async def _give_up(scribe: ResourceWriter, why: str) -> Result:
-    made = [
-        f"{entry.kind}/{entry.key} ({entry.id})"
-        for entry in remembered(scribe.status)
-        if entry.id and not entry.adopted
+async def _give_up(writer: ResourceWriter, cause: str) -> Result:
+    created = [
+        record.name
+        for record in registry_from_status(writer.status)
+        if record.id and not record.adopted
     ]
     text = (
-        f"gave up after {timings.CLEANUP_GIVE_UP_S:g} s: {why}. Remove by hand what is tagged"
-        f" purpleflea-uid:{scribe.uid}; made were {', '.join(made[:NAMED])}"
-        + (f" and {len(made) - NAMED} more" if len(made) > NAMED else "")
+        f"gave up the removal after {timings.CLEANUP_GIVE_UP_S:g} s: {cause}. Delete the objects with the tag"
+        f" purpleflea-uid:{writer.uid} in Datadog manually; the operator created {', '.join(created[:MAX_NAMED])}"
+        + (f" and {len(created) - MAX_NAMED} more" if len(created) > MAX_NAMED else "")
     )
     logger.error("objects are left in Datadog", extra={"detail": text})
-    await scribe.tell([Event(type="Warning", reason=Reason.GAVE_UP, message=text)])
-    await scribe.hold(wanted=False)
+    await writer.emit_events([Event(type="Warning", reason=Reason.GAVE_UP, message=text)])
+    await writer.set_finalizer(present=False)
     return Result()
 
 
-async def remove(
-    organisation: DatadogClient, goal: DesiredState, memory: ObjectRegistry
-) -> Remainder:
-    """Remove everything of ours.
+async def clean_up(
+    datadog: DatadogClient, desired: DesiredState, registry: ObjectRegistry
+) -> CleanupResult:
+    """Delete all objects that the operator created for the resource.
 
     Raises:
-        Throttled: Not before its time.
-        Unreachable: Datadog is away.
+        Throttled: The rate limit is exceeded.
+        Unreachable: Datadog did not answer.
     """
-    survey = await organisation.look(goal.scope, LOOKS)
-    ownership.adopt_pending(survey, memory, goal.wanted)
-    proof = goal.proof(memory, survey, made=ownership.made(memory))
-    surplus = ownership.surplus(survey, proof, kept=())
+    inventory = await datadog.list_objects(desired.list_filter, LIST_CALLS)
+    registry.update(ownership.adopt_pending(inventory, registry, desired.objects))
+    evidence = desired.ownership_evidence(
+        registry, inventory, created=ownership.created_objects(registry)
+    )
+    orphans = ownership.orphans(inventory, evidence, kept=())
     shared = [
-        key for kind, key in proof.made if kind is ObjectKind.METRIC_TAGS and key in proof.shared
+        key
+        for kind, key in evidence.created
+        if kind is ObjectKind.METRIC_TAGS and key in evidence.shared
     ]
-    unproven = [removal.name for removal in surplus.copies]
-    unproven += [name async for name in _unmarked(organisation, survey, memory, proof, surplus)]
+    unproven = [copy.name for copy in orphans.copies]
+    unproven += [name async for name in _untagged(datadog, inventory, registry, evidence, orphans)]
     left = [
-        f"{entry.kind}/{entry.key} ({entry.id}): {survey.hidden[entry.kind]}"
-        for entry in memory
-        if entry.kind in survey.hidden and entry.id and not entry.adopted
+        f"{record.name}: {inventory.hidden[record.kind]}"
+        for record in registry
+        if record.kind in inventory.hidden and record.id and not record.adopted
     ]
-    removed, refused = await _delete(organisation, surplus)
-    return Remainder(
+    removed, refused = await _delete(datadog, orphans)
+    return CleanupResult(
         left=(*left, *refused),
-        pending=tuple(_pending(survey, memory)),
+        pending=tuple(_pending(inventory, registry)),
         removed=removed,
         unproven=tuple(unproven),
         shared=tuple(sorted(shared)),
     )
 
 
-async def _delete(organisation: DatadogClient, surplus: Orphans) -> tuple[int, list[str]]:
+async def _delete(datadog: DatadogClient, orphans: Orphans) -> tuple[int, list[str]]:
     removed, refused, failures = 0, [], 0
-    for removal in surplus.removals:
+    for orphan in orphans.removals:
         try:
-            await organisation.delete(removal.kind, removal.id)
+            await datadog.delete(orphan.kind, orphan.id)
             removed += 1
-            logger.info("removed", extra={"object": removal.name})
+            logger.info("deleted object", extra={"object": orphan.name})
         except errors.Throttled:
             raise
         except errors.DatadogError as error:
-            refused.append(f"{removal.name}: {error}")
+            refused.append(f"{orphan.name}: {error}")
             failures += isinstance(error, errors.Unreachable)
-            if failures >= FAILURES:
+            if failures >= MAX_FAILURES:
                 raise
     return removed, refused
 
 
-async def _unmarked(
-    organisation: DatadogClient,
-    survey: Inventory,
-    memory: ObjectRegistry,
-    proof: OwnershipEvidence,
-    surplus: Orphans,
+async def _untagged(
+    datadog: DatadogClient,
+    inventory: Inventory,
+    registry: ObjectRegistry,
+    evidence: OwnershipEvidence,
+    orphans: Orphans,
 ) -> AsyncIterator[str]:
-    """What was made and is still there, but carries our mark no more; its list may not show it either."""
-    shown = ownership.shown(survey)
-    settled = {removal.address for removal in (*surplus.removals, *surplus.copies)}
-    for entry in memory:
-        address = (entry.kind, entry.id)
-        if address not in proof.made - settled or entry.kind in survey.hidden:
+    """Yield created objects that still exist without ownership tags. Their list may omit them, so they are read."""
+    listed = ownership.listed_objects(inventory)
+    settled = {orphan.address for orphan in (*orphans.removals, *orphans.copies)}
+    for record in registry:
+        address = (record.kind, record.id)
+        if address not in evidence.created - settled or record.kind in inventory.hidden:
             continue
-        if entry.kind is ObjectKind.LOG_INDEX_ORDER or entry.id in proof.shared:
+        if record.kind is ObjectKind.LOG_INDEX_ORDER or record.id in evidence.shared:
             continue
-        if address in shown or await _exists(organisation, entry):
-            yield f"{entry.kind}/{entry.key} ({entry.id})"
+        if address in listed or await _exists(datadog, record):
+            yield record.name
 
 
-async def _exists(organisation: DatadogClient, entry: ObjectRecord) -> bool:
-    if entry.kind not in READABLE:
+async def _exists(datadog: DatadogClient, record: ObjectRecord) -> bool:
+    if record.kind not in READABLE_KINDS:
         return False
     try:
-        return await organisation.read(entry.kind, entry.id) is not None
+        return await datadog.read(record.kind, record.id) is not None
     except (errors.Forbidden, errors.Refused):
         return True
 
 
-def _pending(survey: Inventory, memory: ObjectRegistry) -> Iterable[str]:
-    """Creates without an answer whose object is not to be seen; a late one would be an orphan."""
-    shown = {item.id for kind in survey.objects for item in survey.of(kind)}
-    for entry in memory:
-        if pending_creates.is_pending(entry) and entry.key not in shown:
-            yield f"{entry.kind}/{entry.key}"
+def _pending(inventory: Inventory, registry: ObjectRegistry) -> Iterable[str]:
+    """Yield creates without a response whose object is not listed. It would be an orphan if it appeared late."""
+    listed = {item.id for kind in inventory.objects for item in inventory.of(kind)}
+    for record in registry:
+        if pending_creates.is_pending(record) and record.key not in listed:
+            yield f"{record.kind}/{record.key}"

@@ -1,18 +1,21 @@
-"""Removing what we made and is no longer wanted: left-out features, former names, doubles. All of it is told."""
+"""Deletes objects that the operator created and that are no longer desired.
+
+These are objects of disabled features, former names, and duplicates. Each one is reported in the result of the pass.
+"""
 
 import logging
 from dataclasses import replace
 
-from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions import ownership
 from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
+from purpleflea_operator.controllers.observability.decisions.observation import Observation
 from purpleflea_operator.controllers.observability.decisions.ownership import Address, OwnedObject
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
 )
 from purpleflea_operator.controllers.observability.decisions.status import PassResult
-from purpleflea_operator.controllers.observability.observation import Observation
 from purpleflea_operator.datadog.client import errors
 from purpleflea_operator.datadog.client.client import DatadogClient
 from purpleflea_operator.datadog.definitions.objects import Reference
@@ -21,82 +24,90 @@ logger = logging.getLogger(__name__)
 
 
 class Pruning:
-    """The last part of a pass."""
+    """Last step of a pass."""
 
     def __init__(
         self,
-        organisation: DatadogClient,
-        memory: ObjectRegistry,
-        goal: DesiredState,
-        sight: Observation,
-        outcome: PassResult,
+        datadog: DatadogClient,
+        registry: ObjectRegistry,
+        desired: DesiredState,
+        observation: Observation,
+        pass_result: PassResult,
     ) -> None:
-        self._organisation = organisation
-        self._memory = memory
-        self._goal = goal
-        self._sight = sight
-        self._outcome = outcome
-        self._stays = {item.definition.reference for item in goal.wanted}
-        self._gone: set[Address] = set()
+        self._datadog = datadog
+        self._registry = registry
+        self._desired = desired
+        self._observation = observation
+        self._pass_result = pass_result
+        self._retained = set(desired.references)
+        self._deleted: set[Address] = set()
 
-    async def perform(self, made: frozenset[Address]) -> None:
-        """Remove it, or say in mode Plan that it would be. `made` is what the status said before the pass.
+    async def run(self, created: frozenset[Address]) -> None:
+        """Delete the orphans, or record in mode Plan that they would be deleted.
+
+        `created` are the objects that the status recorded as created before the pass.
 
         Raises:
-            Throttled: Not before its time.
-            Unreachable: Datadog is away.
+            Throttled: The rate limit is exceeded.
+            Unreachable: Datadog did not answer.
         """
-        memory, sight = self._memory, self._sight
-        ownership.adopt_pending(sight.survey, memory, self._goal.known)
-        proof = self._goal.proof(memory, sight.survey, made=made | ownership.made(memory))
-        wanted = tuple(self._stays)
-        kept = {(one.kind, entry.id) for one in wanted if (entry := memory.get(one)) and entry.id}
-        kept |= {(item.kind, item.id) for item in sight.found.values() if item is not None}
-        surplus = ownership.surplus(sight.survey, proof, kept)
-        self._outcome.copies += [removal.name for removal in surplus.copies]
-        for removal in surplus.removals:
-            if self._goal.plans:
-                self._keep(removal, State.PLANNED, change="delete")
-            else:
-                await self._remove(removal)
-        self._forget(proof.shared)
-        memory.arrange(item.definition.reference for item in self._goal.wanted)
-
-    async def _remove(self, removal: OwnedObject) -> None:
-        try:
-            await self._organisation.delete(removal.kind, removal.id)
-        except (errors.Forbidden, errors.Refused) as error:
-            logger.warning("not removed", extra={"object": removal.name, "error": str(error)})
-            self._keep(removal, State.FAILED, last_error=f"not removed: {error}")
-            return
-        logger.info("removed", extra={"object": removal.name})
-        self._gone.add(removal.address)
-        self._outcome.removed.append(removal.name)
-
-    def _keep(
-        self, removal: OwnedObject, state: State, *, change: str = "", last_error: str = ""
-    ) -> None:
-        """Remember what is still to be removed, unless its entry is that of a wanted object."""
-        reference = Reference(kind=removal.kind, key=removal.key)
-        if reference in {item.definition.reference for item in self._goal.wanted}:
-            return
-        entry = self._memory.get(reference) or ObjectRecord(
-            kind=removal.kind, key=removal.key, state=state, id=removal.id
+        registry, observation = self._registry, self._observation
+        inventory = observation.inventory
+        registry.update(ownership.adopt_pending(inventory, registry, self._desired.possible))
+        evidence = self._desired.ownership_evidence(
+            registry, inventory, created=created | ownership.created_objects(registry)
         )
-        self._memory.put(replace(entry, state=state, change=change, last_error=last_error))
-        self._stays.add(reference)
+        records = [registry.get(reference) for reference in self._desired.references]
+        kept = {(record.kind, record.id) for record in records if record and record.id}
+        kept |= {(item.kind, item.id) for item in observation.remote.values() if item is not None}
+        orphans = ownership.orphans(inventory, evidence, kept)
+        self._pass_result.copies += [copy.name for copy in orphans.copies]
+        for orphan in orphans.removals:
+            if self._desired.is_plan:
+                self._retain(orphan, ObjectState.PLANNED, change="delete")
+            else:
+                await self._delete(orphan)
+        self._delete_records(evidence.shared)
+        registry.sort(self._desired.references)
 
-    def _forget(self, shared: frozenset[str]) -> None:
-        """Drop the entries of what is not wanted and not there; what stays for a reason is told."""
-        shown = ownership.shown(self._sight.survey)
-        for entry in tuple(self._memory):
-            if entry.reference in self._stays or entry.kind in self._sight.survey.hidden:
+    async def _delete(self, orphan: OwnedObject) -> None:
+        try:
+            await self._datadog.delete(orphan.kind, orphan.id)
+        except (errors.Forbidden, errors.Refused) as error:
+            logger.warning(
+                "deleting an object failed", extra={"object": orphan.name, "error": str(error)}
+            )
+            self._retain(orphan, ObjectState.FAILED, last_error=f"not removed: {error}")
+            return
+        logger.info("deleted object", extra={"object": orphan.name})
+        self._deleted.add(orphan.address)
+        self._pass_result.removed.append(orphan.name)
+
+    def _retain(
+        self, orphan: OwnedObject, state: ObjectState, *, change: str = "", last_error: str = ""
+    ) -> None:
+        """Record an orphan that still has to be deleted, unless its record belongs to a desired object."""
+        reference = Reference(kind=orphan.kind, key=orphan.key)
+        if reference in self._desired.references:
+            return
+        record = self._registry.get(reference) or ObjectRecord(
+            kind=orphan.kind, key=orphan.key, state=state, id=orphan.id
+        )
+        self._registry.put(replace(record, state=state, change=change, last_error=last_error))
+        self._retained.add(reference)
+
+    def _delete_records(self, shared: frozenset[str]) -> None:
+        """Delete the records of undesired objects. Objects that remain in Datadog are reported."""
+        inventory = self._observation.inventory
+        listed = ownership.listed_objects(inventory)
+        for record in tuple(self._registry):
+            if record.reference in self._retained or record.kind in inventory.hidden:
                 continue
-            is_there = (entry.kind, entry.id) in shown - self._gone
-            if entry.adopted and is_there:
-                left = replace(entry, state=State.LEFT, change="", last_error="")
-                self._memory.put(left)
+            is_listed = (record.kind, record.id) in listed - self._deleted
+            if record.adopted and is_listed:
+                left = replace(record, state=ObjectState.LEFT, change="", last_error="")
+                self._registry.put(left)
                 continue
-            if entry.id and (is_there or entry.unlisted) and entry.id not in shared:
-                self._outcome.left.append(f"{entry.kind}/{entry.key} ({entry.id})")
-            self._memory.drop(entry.reference)
+            if record.id and (is_listed or record.unlisted) and record.id not in shared:
+                self._pass_result.left.append(record.name)
+            self._registry.delete(record.reference)

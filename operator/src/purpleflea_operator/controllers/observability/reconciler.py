@@ -1,6 +1,6 @@
-"""One pass over one PurpleFleaObservability: spec, finalizer, keys, Datadog, status. It joins the parts.
+"""One pass over one PurpleFleaObservability: spec, finalizer, keys, Datadog, status. It connects the other modules.
 
-Each pass starts from the resource and a look at Datadog, so it may be cut off anywhere and simply be run again.
+Each pass starts from the resource and a look at Datadog, so it can be interrupted at any point and run again.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -16,13 +16,18 @@ from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.observability import finalizer
 from purpleflea_operator.controllers.observability.credentials import KeysError, read_keys
 from purpleflea_operator.controllers.observability.decisions import pending_creates, status
-from purpleflea_operator.controllers.observability.decisions.desired import DesiredState, goal
+from purpleflea_operator.controllers.observability.decisions.desired import (
+    DesiredState,
+    desired_state,
+)
 from purpleflea_operator.controllers.observability.decisions.parameters import api_url
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRegistry,
-    remembered,
+    registry_from_status,
 )
-from purpleflea_operator.controllers.observability.decisions.shared_resources import neighbours
+from purpleflea_operator.controllers.observability.decisions.shared_resources import (
+    shared_resources,
+)
 from purpleflea_operator.controllers.observability.decisions.status import (
     VALID,
     ConditionValue,
@@ -40,21 +45,21 @@ from purpleflea_operator.controllers.observability.sync import PassContext, Sync
 from purpleflea_operator.datadog.client import errors
 from purpleflea_operator.datadog.client.client import DatadogClient
 from purpleflea_operator.datadog.client.transport import Keys
-from purpleflea_operator.kube import errors as cluster_errors
+from purpleflea_operator.kube import errors as kube_errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.runtime.workers import Result
 
-EARLY = 0.9
-"""A look that is delayed at random still comes within the resync period."""
+RESYNC_FRACTION = 0.9
+"""The next look is delayed by this fraction of spec.resync, so that it is within the period even with jitter."""
 
 Open = Callable[[str, Keys], DatadogClient]
-"""Takes the base URL of the API and the keys."""
+"""Returns a client for the base URL of the API and the keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDatadog:
-    """How Datadog is reached. Keys are sent to its own sites and to `urls`, to no others."""
+    """Opens clients. Keys are sent only to Datadog's own sites and to `urls`."""
 
     open: Open
     urls: Collection[str] = ()
@@ -80,10 +85,10 @@ class ObservabilityReconciler:
         self._keys: dict[str, Keys] = {}
 
     async def reconcile(self, key: NamespacedName) -> Result:
-        """Bring Datadog closer to what one resource says.
+        """Bring Datadog closer to the spec of one resource.
 
         Raises:
-            ApiError: It is worth another try, not before the error's retry_after_s.
+            ApiError: The pass should be retried, after the error's retry_after_s at the earliest.
         """
         resource = self._resources.get(key)
         if resource is None:
@@ -91,18 +96,18 @@ class ObservabilityReconciler:
                 uid: keys for uid, keys in self._keys.items() if uid in self._resources.uids()
             }
             return Result()
-        scribe = ResourceWriter(self._cluster, self._resources, resource, now=self._now)
+        writer = ResourceWriter(self._cluster, self._resources, resource, now=self._now)
         try:
             spec = ObservabilitySpec.model_validate(resource["spec"])
-            wanted = goal(spec, scribe.uid, neighbours(self._others(key), spec))
+            desired = desired_state(spec, writer.uid, shared_resources(self._others(key), spec))
             url = api_url(spec, self._access.urls)
         except ValueError as error:
-            return await self._invalid(scribe, error)
-        if scribe.deleted_s() is not None:
-            return await self._end(scribe, spec, wanted, url)
+            return await self._report_invalid(writer, error)
+        if writer.deleting_s() is not None:
+            return await self._finalize(writer, spec, desired, url)
         if spec.deletion_policy == "Retain":
-            await scribe.hold(wanted=False)
-        return await self._sync(scribe, spec, wanted, url)
+            await writer.set_finalizer(present=False)
+        return await self._sync(writer, spec, desired, url)
 
     def _others(self, key: NamespacedName) -> Iterator[Resource]:
         for other in self._resources:
@@ -110,134 +115,132 @@ class ObservabilityReconciler:
             if other != key and resource is not None:
                 yield resource
 
-    async def _invalid(self, scribe: ResourceWriter, error: ValueError) -> Result:
-        if scribe.deleted_s() is not None:
-            why = f"the spec is invalid: {_in_a_line(error)}"
-            return await finalizer.end(scribe, _nowhere(why))
-        halt = ConditionValue(status="False", reason=Reason.SPEC_INVALID, message=_in_a_line(error))
-        await self._report(scribe, remembered(scribe.status), _standing(scribe, halt=halt))
+    async def _report_invalid(self, writer: ResourceWriter, error: ValueError) -> Result:
+        message = _one_line(error)
+        if writer.deleting_s() is not None:
+            return await finalizer.finalize(writer, _failing(f"the spec is invalid: {message}"))
+        sync_state = SyncState(generation=writer.generation)
+        sync_state = _interrupted(sync_state, Reason.SPEC_INVALID, message)
+        await self._report(writer, registry_from_status(writer.status), sync_state)
         return Result()
 
-    async def _end(
-        self, scribe: ResourceWriter, spec: ObservabilitySpec, wanted: DesiredState, url: str
+    async def _finalize(
+        self, writer: ResourceWriter, spec: ObservabilitySpec, desired: DesiredState, url: str
     ) -> Result:
         if spec.deletion_policy == "Retain":
-            return await finalizer.retain(scribe, "spec.deletionPolicy is Retain")
+            return await finalizer.release(writer, "spec.deletionPolicy is Retain")
         if spec.mode == "Plan":
-            return await finalizer.retain(scribe, "spec.mode is Plan")
+            return await finalizer.release(writer, "spec.mode is Plan")
 
         async def connect() -> tuple[DatadogClient, DesiredState]:
-            return await self._connect(scribe, spec, url), wanted
+            return await self._connect(writer, spec, url), desired
 
-        return await finalizer.end(scribe, connect)
+        return await finalizer.finalize(writer, connect)
 
     async def _connect(
-        self, scribe: ResourceWriter, spec: ObservabilitySpec, url: str
+        self, writer: ResourceWriter, spec: ObservabilitySpec, url: str
     ) -> DatadogClient:
-        """The organisation, with keys that it accepts.
+        """Return a client with keys that Datadog accepts.
 
-        Where a whole namespace is deleted, its Secret may go first: then the keys of the last pass serve.
+        If a whole namespace is deleted, the Secret may be deleted first. Then the keys of the last pass are used.
         """
         try:
-            keys = await read_keys(self._cluster, scribe.namespace, spec.keys_secret_ref)
+            keys = await read_keys(self._cluster, writer.namespace, spec.keys_secret_ref)
         except KeysError:
-            known = self._keys.get(scribe.uid)
-            if known is None or scribe.deleted_s() is None:
+            last_keys = self._keys.get(writer.uid)
+            if last_keys is None or writer.deleting_s() is None:
                 raise
-            keys = known
-        organisation = self._access.open(url, keys)
+            keys = last_keys
+        datadog = self._access.open(url, keys)
         try:
-            await organisation.validate()
+            await datadog.validate()
         except errors.Forbidden as error:
             raise KeysError(
-                Reason.REJECTED, f"{url} refuses the keys ({error}): check spec.site and the Secret"
+                Reason.REJECTED,
+                f"{url} rejected the keys ({error}); check spec.site and the Secret",
             ) from error
-        self._keys[scribe.uid] = keys
-        return organisation
+        self._keys[writer.uid] = keys
+        return datadog
 
     async def _sync(
-        self, scribe: ResourceWriter, spec: ObservabilitySpec, wanted: DesiredState, url: str
+        self, writer: ResourceWriter, spec: ObservabilitySpec, desired: DesiredState, url: str
     ) -> Result:
-        memory = remembered(scribe.status)
-        standing = _standing(scribe, wanted=len(wanted.wanted))
+        registry = registry_from_status(writer.status)
+        sync_state = SyncState(generation=writer.generation, wanted=len(desired.objects))
         try:
-            organisation = await self._connect(scribe, spec, url)
-            standing = replace(standing, keys=VALID)
+            datadog = await self._connect(writer, spec, url)
+            sync_state = replace(sync_state, keys=VALID)
             if spec.deletion_policy == "Delete" and spec.mode == "Manage":
-                # Before anything is made, the resource may not go without us; while no key works, it may.
-                await scribe.hold(wanted=True)
-
-            async def save() -> None:
-                await scribe.write(memory, standing)
-
-            occasion = PassContext(now=self._now, turn=self._turn(scribe, spec))
-            outcome = await SyncPass(organisation, memory, wanted, save, occasion).perform()
-            standing = replace(standing, copies=tuple(outcome.copies))
-            marking = DeploymentReporter(
-                organisation.announcements, self._fleet, memory, now=self._now()
-            )
-            await marking.perform(spec, save)
-            outcome.deployed += marking.turns
+                # It must be set before an object is created. Without working keys it would only delay a deletion.
+                await writer.set_finalizer(present=True)
+            sequence = self._sequence(writer, spec)
+            context = PassContext(now=self._now, sync_state=sync_state, sequence=sequence)
+            pass_result = await SyncPass(datadog, registry, desired, writer, context).run()
+            sync_state = replace(sync_state, copies=tuple(pass_result.copies))
+            events = datadog.deployment_events
+            reporter = DeploymentReporter(events, self._fleet, registry, now=self._now())
+            await reporter.run(spec, writer, sync_state)
+            pass_result.deployment_events += reporter.events
         except KeysError as error:
             keys = ConditionValue(status="False", reason=error.reason, message=str(error))
-            halt = replace(keys, reason=Reason.KEYS_INVALID)
-            await self._report(scribe, memory, replace(standing, keys=keys, halt=halt))
+            sync_state = _interrupted(sync_state, Reason.KEYS_INVALID, str(error))
+            await self._report(writer, registry, replace(sync_state, keys=keys))
             return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
         except errors.Throttled as error:
-            halt = ConditionValue(status="False", reason=Reason.RATE_LIMITED, message=str(error))
-            await self._report(scribe, memory, replace(standing, halt=halt))
-            raise cluster_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
+            message = f"the rate limit of Datadog is exceeded ({error}); retrying after its reset"
+            sync_state = _interrupted(sync_state, Reason.RATE_LIMITED, message)
+            await self._report(writer, registry, sync_state)
+            raise kube_errors.Throttled(f"Datadog: {error}", error.reset_s) from error
         except errors.DatadogError as error:
-            halt = ConditionValue(status="False", reason=Reason.UNREACHABLE, message=str(error))
-            await self._report(scribe, memory, replace(standing, halt=halt))
-            raise _again(str(error), memory) from error
-        await self._report(scribe, memory, standing, outcome)
-        if outcome.unanswered or outcome.pending:
-            pending = [f"{name} may still be made" for name in outcome.pending]
-            raise _again("; ".join([*outcome.unanswered, *pending]), memory)
-        return Result(requeue_after_s=duration(spec.resync).total_seconds() * EARLY)
+            message = f"a request to Datadog failed ({error}); retrying"
+            sync_state = _interrupted(sync_state, Reason.UNREACHABLE, message)
+            await self._report(writer, registry, sync_state)
+            raise _retry(str(error), registry) from error
+        await self._report(writer, registry, sync_state, pass_result)
+        if pass_result.unanswered or pass_result.pending:
+            pending = [f"{name} may still be created" for name in pass_result.pending]
+            raise _retry("; ".join([*pass_result.unanswered, *pending]), registry)
+        return Result(requeue_after_s=duration(spec.resync).total_seconds() * RESYNC_FRACTION)
 
-    def _turn(self, scribe: ResourceWriter, spec: ObservabilitySpec) -> int | None:
-        """The number of this look; None for a look after the spec has changed."""
-        if scribe.status.get("observedGeneration") != scribe.resource["metadata"].get("generation"):
+    def _sequence(self, writer: ResourceWriter, spec: ObservabilitySpec) -> int | None:
+        """Return the number of this look, None for the first look after a change of the spec."""
+        if writer.status.get("observedGeneration") != writer.resource["metadata"].get("generation"):
             return None
         return int(self._now().timestamp() // duration(spec.resync).total_seconds())
 
     async def _report(
         self,
-        scribe: ResourceWriter,
-        memory: ObjectRegistry,
-        standing: SyncState,
-        outcome: PassResult | None = None,
+        writer: ResourceWriter,
+        registry: ObjectRegistry,
+        sync_state: SyncState,
+        pass_result: PassResult | None = None,
     ) -> None:
-        before = scribe.status
-        await scribe.write(memory, standing)
-        await scribe.tell(status.news(before, scribe.status, outcome))
+        previous = writer.status
+        await writer.patch_status(registry, sync_state)
+        await writer.emit_events(status.events(previous, writer.status, pass_result))
 
 
-def _nowhere(why: str) -> finalizer.Connect:
+def _failing(cause: str) -> finalizer.Connect:
     async def connect() -> tuple[DatadogClient, DesiredState]:
-        raise KeysError(Reason.SPEC_INVALID, why)
+        raise KeysError(Reason.SPEC_INVALID, cause)
 
     return connect
 
 
-def _standing(
-    scribe: ResourceWriter, *, wanted: int = 0, halt: ConditionValue | None = None
-) -> SyncState:
-    generation = scribe.resource["metadata"].get("generation", 0)
-    return SyncState(generation=generation, wanted=wanted, halt=halt)
+def _interrupted(sync_state: SyncState, reason: Reason, message: str) -> SyncState:
+    interruption = ConditionValue(status="False", reason=reason, message=message)
+    return replace(sync_state, interruption=interruption)
 
 
-def _again(why: str, memory: ObjectRegistry) -> cluster_errors.Unavailable:
-    """Another try; where a create has no answer, not before it is surely done or lost."""
-    is_pending = any(pending_creates.is_pending(entry) for entry in memory)
-    return cluster_errors.Unavailable(
-        f"Datadog: {why}", timings.LATE_CREATE.total_seconds() if is_pending else 0.0
+def _retry(cause: str, registry: ObjectRegistry) -> kube_errors.Unavailable:
+    """Return the error that retries the pass, after LATE_CREATE if a create had no response."""
+    is_pending = any(pending_creates.is_pending(record) for record in registry)
+    return kube_errors.Unavailable(
+        f"Datadog: {cause}", timings.LATE_CREATE.total_seconds() if is_pending else 0.0
     )
 
 
-def _in_a_line(error: ValueError) -> str:
+def _one_line(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         return f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -1,6 +1,6 @@
-"""The PurpleFleaObservability resources as the watch shows them, and which events are worth a pass.
+"""Cache of the PurpleFleaObservability resources. It decides which watch events need a pass.
 
-A change of nothing but the status is our own echo, and none.
+A change of only the status needs no pass, because the operator itself wrote it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,60 +13,61 @@ Resource = dict[str, Any]
 
 
 class ResourceCache:
-    """The newest known version of each resource."""
+    """Newest known version of each resource."""
 
     def __init__(self) -> None:
-        self._known: dict[NamespacedName, Resource] = {}
-        self._seen: dict[NamespacedName, tuple[Any, ...]] = {}
+        self._resources: dict[NamespacedName, Resource] = {}
+        self._observed: dict[NamespacedName, tuple[Any, ...]] = {}
 
     def __iter__(self) -> Iterator[NamespacedName]:
-        """All addresses, sorted."""
-        return iter(sorted(self._known))
+        """Iterate over all names, sorted."""
+        return iter(sorted(self._resources))
 
     def get(self, key: NamespacedName) -> Resource | None:
-        """A resource by its address."""
-        return self._known.get(key)
+        """Return a resource, None if it is unknown."""
+        return self._resources.get(key)
 
     def uids(self) -> frozenset[str]:
-        """Uids of all resources."""
-        return frozenset(item["metadata"]["uid"] for item in self._known.values())
+        """Return the uids of all resources."""
+        return frozenset(item["metadata"]["uid"] for item in self._resources.values())
 
-    def see(self, manifest: Manifest) -> bool:
-        """Take in what a watch or a list shows; whether it asks for a pass.
+    def observe(self, manifest: Manifest) -> bool:
+        """Store a manifest of a watch or a list. Return True if it needs a pass.
 
-        The answer to a write of ours may have shown the same change already: that was no pass over it.
+        It is compared with the last observed manifest, not with the stored one. The response to a write may have
+        stored the same change before, without a pass.
         """
-        self.keep(manifest)
-        key, essence = _key(manifest), _essence(manifest)
-        known = self._seen.get(key)
-        self._seen[key] = essence
-        return known != essence
+        self.store(manifest)
+        key, relevant = _key(manifest), _relevant(manifest)
+        previous = self._observed.get(key)
+        self._observed[key] = relevant
+        return previous != relevant
 
-    def keep(self, manifest: Manifest) -> None:
-        """Remember a version, unless a newer one is known."""
+    def store(self, manifest: Manifest) -> None:
+        """Store a version, unless a newer one is stored."""
         key = _key(manifest)
-        known = self._known.get(key)
-        if known is None or _version(known) < _version(manifest):
+        stored = self._resources.get(key)
+        if stored is None or _version(stored) < _version(manifest):
             metadata = manifest["metadata"].items()
-            slim = {name: value for name, value in metadata if name != "managedFields"}
-            self._known[key] = {**manifest, "metadata": slim}
+            stripped = {name: value for name, value in metadata if name != "managedFields"}
+            self._resources[key] = {**manifest, "metadata": stripped}
 
-    def drop(self, key: NamespacedName, uid: str) -> None:
-        """Forget a resource that is gone, unless another has taken its name."""
-        known = self._known.get(key)
-        if known is not None and known["metadata"]["uid"] == uid:
-            self._forget(key)
+    def delete(self, key: NamespacedName, uid: str) -> None:
+        """Delete a resource, unless another resource with the same name has replaced it."""
+        stored = self._resources.get(key)
+        if stored is not None and stored["metadata"]["uid"] == uid:
+            self._delete(key)
 
-    def keep_only(self, alive: Iterable[str], *, version: int) -> None:
-        """Forget what a list of `version` no longer shows."""
-        uids = set(alive)
-        for key, known in tuple(self._known.items()):
-            if known["metadata"]["uid"] not in uids and _version(known) <= version:
-                self._forget(key)
+    def prune(self, uids: Iterable[str], *, version: int) -> None:
+        """Delete the resources that a list of `version` does not contain, except newer ones."""
+        listed = set(uids)
+        for key, stored in tuple(self._resources.items()):
+            if stored["metadata"]["uid"] not in listed and _version(stored) <= version:
+                self._delete(key)
 
-    def _forget(self, key: NamespacedName) -> None:
-        del self._known[key]
-        self._seen.pop(key, None)
+    def _delete(self, key: NamespacedName) -> None:
+        del self._resources[key]
+        self._observed.pop(key, None)
 
 
 def _key(manifest: Manifest) -> NamespacedName:
@@ -77,6 +78,7 @@ def _version(manifest: Manifest) -> int:
     return resource_version(manifest["metadata"].get("resourceVersion"))
 
 
-def _essence(manifest: Manifest) -> tuple[Any, ...]:
+def _relevant(manifest: Manifest) -> tuple[Any, ...]:
+    """Return the part of a manifest whose changes need a pass."""
     metadata = manifest["metadata"]
     return (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"))

@@ -1,7 +1,7 @@
-"""Sees to it that a resource gets a pass soon after a version of its service is rolled out. It asks nobody.
+"""Queues a resource soon after a version of its service is rolled out. It needs no requests.
 
-Changes of workloads come in crowds: they are looked at together, once every few seconds, and not at all while nothing
-changes.
+Changes of StatefulSets come in bursts, so they are collected for a few seconds and processed together. Without changes
+there is no work.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 
 class RolloutWatch:
-    """Follows the workloads of all agents."""
+    """Watches the StatefulSets of all agents through `notify`."""
 
     def __init__(
         self, resources: ResourceCache, fleet: Fleet, queue: WorkQueue[NamespacedName]
@@ -28,12 +28,12 @@ class RolloutWatch:
         self._queue = queue
         self._changed = asyncio.Event()
 
-    def note(self) -> None:
-        """A workload changed."""
+    def notify(self) -> None:
+        """Signal that a StatefulSet has changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Follow, until cancelled."""
+        """Queue resources whose deployments are due, until canceled."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(timings.ROLLOUT_GATHER_S)

@@ -1,4 +1,4 @@
-"""All that is written to Kubernetes about one resource: status, Events, finalizer. It decides nothing of them."""
+"""Writes of one PurpleFleaObservability to Kubernetes: status, Events, finalizer. The content is decided elsewhere."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class ResourceWriter:
-    """Writes about one resource."""
+    """Writes one resource, and keeps the stored version that the API server returns."""
 
     def __init__(
         self,
@@ -54,90 +54,95 @@ class ResourceWriter:
         return self._ref.namespace
 
     @property
+    def generation(self) -> int:
+        """metadata.generation of the resource."""
+        return int(self.resource["metadata"].get("generation", 0))
+
+    @property
     def status(self) -> dict[str, Any]:
-        """The status as it stands."""
+        """Last known status."""
         return self.resource.get("status") or {}
 
     @property
     def finalizers(self) -> tuple[str, ...]:
-        """The finalizers as they stand."""
+        """Last known finalizers."""
         return tuple(self.resource["metadata"].get("finalizers") or ())
 
-    def deleted_s(self) -> float | None:
-        """For how long the resource is being deleted; None where it is not."""
-        moment = self.resource["metadata"].get("deletionTimestamp")
-        if moment is None:
+    def deleting_s(self) -> float | None:
+        """Return the seconds since the deletion of the resource, None if it is not being deleted."""
+        timestamp = self.resource["metadata"].get("deletionTimestamp")
+        if timestamp is None:
             return None
-        return self.passed_s(moment)
+        return self.elapsed_s(timestamp)
 
-    def removal_since(self) -> str:
-        """When removing everything was first tried: as the status says, else now."""
-        known = self.status.get("removalStartedAt")
-        return str(known) if known else self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    def removal_started_at(self) -> str:
+        """Return the time of the first attempt to remove all objects: from the status, otherwise now."""
+        recorded = self.status.get("removalStartedAt")
+        return str(recorded) if recorded else self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def passed_s(self, since: str) -> float:
-        """Seconds since a moment in a manifest."""
+    def elapsed_s(self, since: str) -> float:
+        """Return the seconds since a timestamp of a manifest."""
         return (self._now() - datetime.fromisoformat(since)).total_seconds()
 
-    async def write(self, memory: ObjectRegistry, standing: SyncState) -> None:
-        """Write the status, where it differs from what stands."""
-        wanted = status_decisions.next_status(self.status, memory, standing, self._now())
-        if wanted == self.status:
+    async def patch_status(self, registry: ObjectRegistry, sync_state: SyncState) -> None:
+        """Write the status if it differs from the last known one."""
+        updated = status_decisions.next_status(self.status, registry, sync_state, self._now())
+        if updated == self.status:
             return
         stored = await self._cluster.apply_status(
             {
                 "apiVersion": kubernetes.API_VERSION,
                 "kind": kube_resources.OBSERVABILITY.kind,
-                # The uid makes a status of a former incarnation bounce off the new one.
+                # With the uid, the API server rejects the status if the resource was recreated meanwhile.
                 "metadata": {
                     "name": self._ref.name,
                     "namespace": self._ref.namespace,
                     "uid": self.uid,
                 },
-                "status": wanted,
+                "status": updated,
             }
         )
-        self._keep(stored)
+        self._store(stored)
 
-    async def hold(self, *, wanted: bool) -> None:
-        """Set the finalizer, or take it away.
+    async def set_finalizer(self, *, present: bool) -> None:
+        """Add or remove the finalizer.
 
         Raises:
-            Conflict: A newer version is there than the one that is known; the watch brings it.
+            Conflict: The API server has a newer version of the resource. The watch delivers it.
         """
-        if wanted == (FINALIZER in self.finalizers):
+        if present == (FINALIZER in self.finalizers):
             return
         others = [item for item in self.finalizers if item != FINALIZER]
         version = self.resource["metadata"]["resourceVersion"]
         try:
             stored = await self._cluster.set_finalizers(
-                self._ref, [*others, FINALIZER] if wanted else others, version=version
+                self._ref, [*others, FINALIZER] if present else others, version=version
             )
         except errors.NotFound:
             return
-        self._keep(stored)
+        self._store(stored)
 
-    async def tell(self, turns: Iterable[Event]) -> None:
-        """Post Events. One that is refused (a namespace that ends takes none) hinders nothing."""
-        for turn in turns:
+    async def emit_events(self, events: Iterable[Event]) -> None:
+        """Log and post Events. A rejected Event is ignored, because a terminating namespace accepts none."""
+        for event in events:
             logger.log(
-                logging.INFO if turn.type == "Normal" else logging.WARNING,
+                logging.INFO if event.type == "Normal" else logging.WARNING,
                 "observability",
                 extra={
                     "namespace": self._ref.namespace,
                     "resource": self._ref.name,
-                    "reason": turn.reason,
-                    "detail": turn.message,
+                    "reason": event.reason,
+                    "detail": event.message,
                 },
             )
             try:
-                await self._cluster.create_event(event_manifest(self.resource, turn, self._now()))
+                await self._cluster.create_event(event_manifest(self.resource, event, self._now()))
             except errors.Fenced:
                 raise
             except errors.ApiError as error:
-                logger.warning("the Event is not posted", extra={"error": str(error)})
+                logger.warning("posting an Event failed", extra={"error": str(error)})
 
-    def _keep(self, stored: Any) -> None:
+    def _store(self, stored: Any) -> None:
         header = {"apiVersion": kubernetes.API_VERSION, "kind": kube_resources.OBSERVABILITY.kind}
         self.resource = {**header, **stored}
-        self._resources.keep(self.resource)
+        self._resources.store(self.resource)

@@ -1,54 +1,61 @@
-"""One pass over all objects of one resource, in the catalogue's order: decide, act, remember.
+"""One pass over all objects of one resource, in the sequence of the catalog: observe, decide, write, record.
 
-It may be cut off anywhere and simply be run again: what was made carries our mark, and its id is saved before the next
-object is made. No create is repeated: after no answer, or after a pass that was cut off, it waits before it is tried
-again, and a look comes first.
+A pass can be interrupted at any point and run again, because created objects have ownership tags and the id of each
+object is saved before the next one is created. A create is never repeated blindly. If it had no response, or its pass
+was interrupted, the operator waits and looks at Datadog before it tries again.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from purpleflea_operator.api.observability_status import State
-from purpleflea_operator.controllers.observability import observation
+from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions import (
     actions,
     ownership,
     payloads,
     pending_creates,
-    registry,
 )
 from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
-from purpleflea_operator.controllers.observability.decisions.ownership_tags import mark_of
-from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
+from purpleflea_operator.controllers.observability.decisions.observation import (
+    Observation,
+    missing_records,
+    observe,
+)
+from purpleflea_operator.controllers.observability.decisions.ownership_tags import ownership_tag
+from purpleflea_operator.controllers.observability.decisions.payloads import DesiredObject
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
+    web_url,
 )
-from purpleflea_operator.controllers.observability.decisions.status import PassResult
-from purpleflea_operator.controllers.observability.observation import Observation
+from purpleflea_operator.controllers.observability.decisions.status import PassResult, SyncState
 from purpleflea_operator.controllers.observability.pruning import Pruning
+from purpleflea_operator.controllers.observability.status_writer import ResourceWriter
 from purpleflea_operator.datadog.client import errors
 from purpleflea_operator.datadog.client.client import DatadogClient
+from purpleflea_operator.datadog.client.listing import LIST_CALLS
 from purpleflea_operator.datadog.client.models import RemoteObject
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind, Reference
 
 logger = logging.getLogger(__name__)
 
-FAILURES = 3
-"""So many requests without an answer in one pass, and Datadog counts as away."""
-UNSCOPED = "; log monitors need an application key without scopes"
-
-Save = Callable[[], Awaitable[None]]
+MAX_FAILURES = 3
+"""After this many requests without an answer in one pass, Datadog counts as unreachable."""
+UNSCOPED = "; log monitors require an application key without scopes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassContext:
-    """When a pass takes place. `turn`: see sight."""
+    """Time of a pass, and the state that it writes to the status whenever it saves the registry.
+
+    `sequence` is the number of the look; see `observe`.
+    """
 
     now: Callable[[], datetime]
-    turn: int | None = None
+    sync_state: SyncState
+    sequence: int | None = None
 
 
 class SyncPass:
@@ -56,256 +63,309 @@ class SyncPass:
 
     def __init__(
         self,
-        organisation: DatadogClient,
-        memory: ObjectRegistry,
-        goal: DesiredState,
-        save: Save,
-        occasion: PassContext,
+        datadog: DatadogClient,
+        registry: ObjectRegistry,
+        desired: DesiredState,
+        writer: ResourceWriter,
+        context: PassContext,
     ) -> None:
-        self._organisation = organisation
-        self._memory = memory
-        self._goal = goal
-        self._save = save
-        self._occasion = occasion
-        self._made = ownership.made(memory)
-        self._sight = Observation()
+        self._datadog = datadog
+        self._registry = registry
+        self._desired = desired
+        self._writer = writer
+        self._context = context
+        self._created = ownership.created_objects(registry)
+        self._observation = Observation()
         self._ids: dict[Reference, str] = {}
-        self.outcome = PassResult()
+        self._result = PassResult()
 
-    async def perform(self) -> PassResult:
-        """Bring Datadog closer to the goal.
+    async def run(self) -> PassResult:
+        """Bring Datadog closer to the desired state.
 
         Raises:
-            Throttled: Not before its time.
-            Unreachable: Datadog is away.
+            Throttled: The rate limit is exceeded.
+            Unreachable: Datadog did not answer.
         """
-        memory, goal = self._memory, self._goal
-        self._sight = await observation.sight(self._organisation, memory, goal, self._occasion.turn)
-        for scanner in self._sight.survey.of(ObjectKind.SCANNER):
-            self._ids[Reference(kind=ObjectKind.SCANNER, key="organisation")] = scanner.id
-        self._tell_what_is_gone()
+        registry, desired = self._registry, self._desired
+        await self._observe()
+        self._report_missing()
         waiting = frozenset[Reference]()
-        if not goal.plans:
-            news, waiting = pending_creates.record_intent(
-                memory, goal, self._sight, self._occasion.now()
+        if not desired.is_plan:
+            has_new, waiting = pending_creates.record_intent(
+                registry, desired, self._observation, self._context.now()
             )
-            self.outcome.pending += sorted(f"{one.kind}/{one.key}" for one in waiting)
-            if news:
+            self._result.pending += sorted(f"{item.kind}/{item.key}" for item in waiting)
+            if has_new:
                 await self._save()
         try:
-            for wanted in goal.wanted:
-                if wanted.definition.reference not in waiting:
-                    await self._guarded(wanted)
+            for item in desired.objects:
+                if item.definition.reference not in waiting:
+                    await self._try(item)
         except errors.DatadogError:
-            pending_creates.discard_intent(memory, waiting)
+            pending_creates.discard_intent(registry, waiting)
             raise
-        pruning = Pruning(self._organisation, memory, goal, self._sight, self.outcome)
-        await pruning.perform(self._made)
-        return self.outcome
+        pruning = Pruning(self._datadog, registry, desired, self._observation, self._result)
+        await pruning.run(self._created)
+        return self._result
 
-    def _tell_what_is_gone(self) -> None:
-        """What was made and is there no more: some of it was deleted by hand, all of it was hardly."""
-        if self._goal.plans:
-            return
-        gone = observation.all_gone(self._memory, self._goal, self._sight)
-        self.outcome.vanished = [f"{entry.kind}/{entry.key} ({entry.id})" for entry in gone]
-        for wanted in () if gone else self._goal.wanted:
-            entry = self._memory.get(wanted.definition.reference)
-            if entry is not None and entry.id and pending_creates.is_creatable(wanted, self._sight):
-                self.outcome.remade.append(f"{wanted.kind}/{wanted.key}")
+    async def _save(self) -> None:
+        await self._writer.patch_status(self._registry, self._context.sync_state)
 
-    async def _guarded(self, wanted: Wanted) -> None:
-        """One object; what Datadog refuses is remembered, and the others go on."""
-        reference = wanted.definition.reference
-        hidden = self._sight.survey.hidden.get(wanted.kind) or self._sight.barred.get(reference)
+    async def _observe(self) -> None:
+        """Look at Datadog, and update the records of the objects that are listed or read."""
+        registry, desired = self._registry, self._desired
+        kinds = {item.kind for item in desired.objects} | {record.kind for record in registry}
+        inventory = await self._datadog.list_objects(
+            desired.list_filter, [kind for kind in LIST_CALLS if kind in kinds]
+        )
+        self._observation = observe(inventory, registry, desired, self._context.sequence)
+        registry.update(self._observation.records)
+        for item, record in self._observation.to_read:
+            await self._read(item, record)
+        for scanner in inventory.of(ObjectKind.SCANNER):
+            self._ids[Reference(kind=ObjectKind.SCANNER, key="organisation")] = scanner.id
+
+    async def _read(self, desired: DesiredObject, record: ObjectRecord) -> None:
+        """Read a recorded object by its id, because no list shows it."""
+        reference = record.reference
         try:
-            if hidden is not None:
-                self._note(wanted, state=self._unless_open(wanted), last_error=str(hidden))
-            elif reference not in self._sight.resting:
-                await self._one(wanted)
-        except errors.Unreachable as error:
-            self._note(wanted, state=self._unless_open(wanted), last_error=str(error))
-            self._date(reference)
-            self.outcome.unanswered.append(f"{wanted.kind}/{wanted.key}: {error}")
-            if len(self.outcome.unanswered) >= FAILURES:
+            remote = await self._datadog.read(desired.kind, record.id)
+        except (errors.Forbidden, errors.Refused) as error:
+            self._observation.unreadable[reference] = error
+            self._registry.put(replace(record, unlisted=True))
+            return
+        if remote is not None and ownership.resembles(desired, remote, self._desired.owners):
+            self._observation.remote[reference] = remote
+            self._registry.put(replace(record, unlisted=True))
+
+    def _report_missing(self) -> None:
+        """Report recorded objects that do not exist any more.
+
+        If all of them are missing, manual deletion is unlikely, so they are reported separately.
+        """
+        if self._desired.is_plan:
+            return
+        missing = missing_records(self._registry, self._desired, self._observation)
+        self._result.missing = [record.name for record in missing]
+        for item in () if missing else self._desired.objects:
+            record = self._registry.get(item.definition.reference)
+            if record and record.id and pending_creates.is_creatable(item, self._observation):
+                self._result.recreated.append(f"{item.kind}/{item.key}")
+
+    async def _try(self, desired: DesiredObject) -> None:
+        """Sync one object. If Datadog refuses it, record the error, so that the pass continues with the others."""
+        reference = desired.definition.reference
+        observation = self._observation
+        error = observation.inventory.hidden.get(desired.kind) or observation.unreadable.get(
+            reference
+        )
+        try:
+            if error is not None:
+                self._record(desired, state=self._failed_state(desired), last_error=str(error))
+            elif reference not in observation.not_checked:
+                await self._sync(desired)
+        except errors.Unreachable as unreachable:
+            state = self._failed_state(desired)
+            self._record(desired, state=state, last_error=str(unreachable))
+            self._set_since(reference)
+            self._result.unanswered.append(f"{desired.kind}/{desired.key}: {unreachable}")
+            if len(self._result.unanswered) >= MAX_FAILURES:
                 raise
         except errors.Throttled:
             raise
-        except errors.DatadogError as error:
-            text = f"{error}{UNSCOPED}" if _needs_unscoped(wanted, error) else str(error)
-            self._note(wanted, state=State.FAILED, last_error=text)
-        entry = self._memory.get(reference)
-        if entry is not None and entry.id:
-            self._ids[reference] = entry.id
+        except errors.DatadogError as refusal:
+            text = f"{refusal}{UNSCOPED}" if _needs_unscoped_key(desired, refusal) else str(refusal)
+            self._record(desired, state=ObjectState.FAILED, last_error=text)
+        record = self._registry.get(reference)
+        if record is not None and record.id:
+            self._ids[reference] = record.id
 
-    def _unless_open(self, wanted: Wanted) -> State:
-        """Creating stays so after no answer: it may have been made."""
-        entry = self._memory.get(wanted.definition.reference)
+    def _failed_state(self, desired: DesiredObject) -> ObjectState:
+        """Return the state after an error. A pending create stays Creating, because it may have taken effect."""
+        record = self._registry.get(desired.definition.reference)
         return (
-            State.CREATING
-            if entry is not None and pending_creates.is_pending(entry)
-            else State.FAILED
+            ObjectState.CREATING
+            if record is not None and pending_creates.is_pending(record)
+            else ObjectState.FAILED
         )
 
-    def _date(self, reference: Reference) -> None:
-        """A create that had no answer is over by now, done or lost."""
-        entry = self._memory.get(reference)
-        if entry is not None and pending_creates.is_pending(entry):
-            self._memory.put(pending_creates.dated(entry, self._occasion.now()))
+    def _set_since(self, reference: Reference) -> None:
+        """Record the end of a create that had no response."""
+        record = self._registry.get(reference)
+        if record is not None and pending_creates.is_pending(record):
+            self._registry.put(pending_creates.with_since(record, self._context.now()))
 
-    async def _one(self, wanted: Wanted) -> None:
-        missing = wanted.missing(self._ids)
-        found = self._sight.found[wanted.definition.reference]
-        if missing and self._goal.plans and found is None:
-            self._plan_to_make(wanted)
+    async def _sync(self, desired: DesiredObject) -> None:
+        missing = desired.missing(self._ids)
+        remote = self._observation.remote[desired.definition.reference]
+        if missing and self._desired.is_plan and remote is None:
+            self._plan_create(desired)
             return
         if missing:
             names = ", ".join(f"{item.kind}/{item.key}" for item in missing)
-            self._note(wanted, state=State.WAITING, last_error=f"waits for {names}")
+            self._record(desired, state=ObjectState.WAITING, last_error=f"waiting for {names}")
             return
-        body = self._body(wanted, found)
-        step = actions.step(self._case(wanted, body, found))
-        if isinstance(step, actions.Read) and found is not None:
-            read = await self._organisation.read(found.kind, found.id)
-            found = replace(read, version=found.version) if read is not None else None
-            step = actions.step(self._case(wanted, body, found))
-        await self._take(step, wanted, body, found)
+        body = self._body(desired, remote)
+        action = actions.next_action(self._case(desired, body, remote))
+        if isinstance(action, actions.Read) and remote is not None:
+            read = await self._datadog.read(remote.kind, remote.id)
+            remote = replace(read, version=remote.version) if read is not None else None
+            action = actions.next_action(self._case(desired, body, remote))
+        await self._execute(action, desired, body, remote)
 
-    def _body(self, wanted: Wanted, found: RemoteObject | None) -> Body:
-        body = wanted.body(self._ids, was_there=self._was_there(wanted, found))
-        if wanted.kind is ObjectKind.LOG_INDEX_ORDER and found is not None:
-            return payloads.ordered(body, found, ownership.managed_indexes(self._sight.survey))
+    def _body(self, desired: DesiredObject, remote: RemoteObject | None) -> Body:
+        body = desired.body(self._ids, adopted=self._existed_before(desired, remote))
+        if desired.kind is ObjectKind.LOG_INDEX_ORDER and remote is not None:
+            managed = ownership.managed_indexes(self._observation.inventory)
+            return payloads.index_order(body, remote, managed)
         return body
 
-    def _was_there(self, wanted: Wanted, found: RemoteObject | None) -> bool:
-        if found is None:
+    def _existed_before(self, desired: DesiredObject, remote: RemoteObject | None) -> bool:
+        if remote is None:
             return False
         is_shared = (
-            wanted.kind is ObjectKind.METRIC_TAGS and wanted.key in self._goal.neighbours.made
+            desired.kind is ObjectKind.METRIC_TAGS and desired.key in self._desired.shared.created
         )
-        entry = self._memory.get(wanted.definition.reference)
-        return actions.was_there(found, entry, is_shared=is_shared)
+        record = self._registry.get(desired.definition.reference)
+        return actions.existed_before(remote, record, is_shared=is_shared)
 
-    def _case(self, wanted: Wanted, body: Body, found: RemoteObject | None) -> actions.Case:
+    def _case(
+        self, desired: DesiredObject, body: Body, remote: RemoteObject | None
+    ) -> actions.Case:
         return actions.Case(
-            kind=wanted.kind,
-            key=wanted.key,
+            kind=desired.kind,
+            key=desired.key,
             body=body,
-            found=found,
-            entry=self._memory.get(wanted.definition.reference),
-            owners=self._goal.owners,
-            keeps=self._goal.keeps,
-            reports=wanted.key in self._sight.survey.reporting,
+            remote=remote,
+            record=self._registry.get(desired.definition.reference),
+            owners=self._desired.owners,
+            keeps_edits=self._desired.keeps_edits,
+            has_reported=desired.key in self._observation.inventory.reporting,
         )
 
-    async def _take(
-        self, step: actions.Step, wanted: Wanted, body: Body, found: RemoteObject | None
+    async def _execute(
+        self,
+        action: actions.Action,
+        desired: DesiredObject,
+        body: Body,
+        remote: RemoteObject | None,
     ) -> None:
-        match step:
-            case actions.Create() if self._goal.plans:
-                self._plan_to_make(wanted)
+        match action:
+            case actions.Create() if self._desired.is_plan:
+                self._plan_create(desired)
             case actions.Create():
-                await self._create(wanted, body)
-            case actions.Update(changes=changes) if found and self._goal.plans:
-                self._note(wanted, found, state=State.PLANNED, change=f"update {changes}")
-            case actions.Update() if found:
-                await self._update(wanted, body, found, step)
-            case actions.Leave() if found:
-                self._right(wanted, body, found, adopted=self._was_there(wanted, found))
-            case actions.Keep(changes=changes) if found:
-                self._note(
-                    wanted,
-                    found,
-                    state=State.EDITED,
+                await self._create(desired, body)
+            case actions.Update(changes=changes) if remote and self._desired.is_plan:
+                self._record(desired, remote, state=ObjectState.PLANNED, change=f"update {changes}")
+            case actions.Update() if remote:
+                await self._update(desired, body, remote, action)
+            case actions.Leave() if remote:
+                adopted = self._existed_before(desired, remote)
+                self._mark_in_sync(desired, body, remote, adopted=adopted)
+            case actions.Keep(changes=changes) if remote:
+                self._record(
+                    desired,
+                    remote,
+                    state=ObjectState.EDITED,
                     change=changes,
-                    hash=payloads.digest(wanted.kind, body),
-                    adopted=self._was_there(wanted, found),
+                    hash=payloads.digest(desired.kind, body),
+                    adopted=self._existed_before(desired, remote),
                 )
-            case actions.Refuse(why=why):
-                self._note(wanted, state=State.FAILED, last_error=why)
-            case actions.Wait(why=why):
-                self._note(wanted, state=State.WAITING, last_error=why)
+            case actions.Refuse(message=message):
+                self._record(desired, state=ObjectState.FAILED, last_error=message)
+            case actions.Wait(message=message):
+                self._record(desired, state=ObjectState.WAITING, last_error=message)
 
-    def _plan_to_make(self, wanted: Wanted) -> None:
-        """It is not there: were its id kept, each look would ask for it again."""
-        self._memory.put(
-            ObjectRecord(kind=wanted.kind, key=wanted.key, state=State.PLANNED, change="create")
+    def _plan_create(self, desired: DesiredObject) -> None:
+        """Record a planned create without the former id, because each look would read the object by that id."""
+        self._registry.put(
+            ObjectRecord(
+                kind=desired.kind, key=desired.key, state=ObjectState.PLANNED, change="create"
+            )
         )
 
-    async def _create(self, wanted: Wanted, body: Body) -> None:
+    async def _create(self, desired: DesiredObject, body: Body) -> None:
         try:
-            made = await self._organisation.create(wanted.kind, body)
+            created = await self._datadog.create(desired.kind, body)
         except errors.Duplicate as error:
-            await self._adopt(wanted, body, error)
+            await self._adopt(desired, body, error)
         else:
-            logger.info("made", extra={"object": f"{wanted.kind}/{wanted.key}", "id": made.id})
-            self._right(wanted, body, made)
+            name = f"{desired.kind}/{desired.key}"
+            logger.info("created object", extra={"object": name, "id": created.id})
+            self._mark_in_sync(desired, body, created)
         await self._save()
 
-    async def _adopt(self, wanted: Wanted, body: Body, error: errors.Duplicate) -> None:
-        """Take over a monitor that is the same, unless it is of another resource."""
-        twin = await self._organisation.read(ObjectKind.MONITOR, error.identifier)
+    async def _adopt(self, desired: DesiredObject, body: Body, error: errors.Duplicate) -> None:
+        """Adopt an identical monitor, unless it belongs to another resource."""
+        twin = await self._datadog.read(ObjectKind.MONITOR, error.identifier)
         if twin is None:
-            raise errors.Unreachable("its duplicate is gone already") from error
-        mark = mark_of(twin)
-        if mark is not None and mark.uid not in self._goal.owners:
+            raise errors.Unreachable("the duplicate monitor no longer exists") from error
+        tag = ownership_tag(twin)
+        if tag is not None and tag.uid not in self._desired.owners:
             raise errors.Refused(
-                f"monitor {twin.id} is the same and belongs to the resource with uid {mark.uid};"
-                " delete that, name its uid in spec.adoptFrom, or use another env"
+                f"monitor {twin.id} is identical and belongs to the resource with uid {tag.uid};"
+                " delete that resource, name its uid in spec.adoptFrom, or use another spec.env"
             ) from error
-        was_there = mark is None or mark.adopted
-        if was_there:
-            body = wanted.body(self._ids, was_there=True)
-        if mark is None or mark.uid != self._goal.uid:
-            twin = await self._organisation.update(ObjectKind.MONITOR, twin.id, body)
-        self._right(wanted, body, twin, adopted=was_there)
+        adopted = tag is None or tag.adopted
+        if adopted:
+            body = desired.body(self._ids, adopted=True)
+        if tag is None or tag.uid != self._desired.uid:
+            twin = await self._datadog.update(ObjectKind.MONITOR, twin.id, body)
+        self._mark_in_sync(desired, body, twin, adopted=adopted)
 
     async def _update(
-        self, wanted: Wanted, body: Body, found: RemoteObject, step: actions.Update
+        self, desired: DesiredObject, body: Body, remote: RemoteObject, action: actions.Update
     ) -> None:
         try:
-            changed = await self._organisation.update(wanted.kind, found.id, body)
+            updated = await self._datadog.update(desired.kind, remote.id, body)
         except errors.NotFound:
-            await self._create(wanted, body)
+            await self._create(desired, body)
             return
-        name = f"{wanted.kind}/{wanted.key}"
-        logger.info("changed", extra={"object": name, "id": found.id, "fields": step.changes})
-        if step.by_hand:
-            self.outcome.restored.append(f"{name} ({step.changes})")
-        adopted = self._was_there(wanted, found)
-        self._right(wanted, body, replace(changed, id=found.id), adopted=adopted)
+        name = f"{desired.kind}/{desired.key}"
+        fields = {"object": name, "id": remote.id, "fields": action.changes}
+        logger.info("updated object", extra=fields)
+        if action.is_manual_edit:
+            self._result.reverted.append(f"{name} ({action.changes})")
+        adopted = self._existed_before(desired, remote)
+        self._mark_in_sync(desired, body, replace(updated, id=remote.id), adopted=adopted)
 
-    def _right(
-        self, wanted: Wanted, body: Body, found: RemoteObject, *, adopted: bool = False
+    def _mark_in_sync(
+        self, desired: DesiredObject, body: Body, remote: RemoteObject, *, adopted: bool = False
     ) -> None:
-        self._note(
-            wanted,
-            found,
-            state=State.IN_SYNC,
-            hash=payloads.digest(wanted.kind, body),
+        self._record(
+            desired,
+            remote,
+            state=ObjectState.IN_SYNC,
+            hash=payloads.digest(desired.kind, body),
             adopted=adopted,
             unlisted=False,
             since="",
         )
 
-    def _note(
-        self, wanted: Wanted, found: RemoteObject | None = None, *, state: State, **fields: object
+    def _record(
+        self,
+        desired: DesiredObject,
+        remote: RemoteObject | None = None,
+        *,
+        state: ObjectState,
+        **fields: object,
     ) -> None:
-        """Remember; what is not said stays, but for errors and changes, which are over."""
-        reference = wanted.definition.reference
-        entry = self._memory.get(reference) or ObjectRecord(
-            kind=wanted.kind, key=wanted.key, state=state
+        """Update the record of an object. Fields keep their value, except the former change and error."""
+        reference = desired.definition.reference
+        record = self._registry.get(reference) or ObjectRecord(
+            kind=desired.kind, key=desired.key, state=state
         )
-        entry = replace(entry, state=state, change="", last_error="")
-        if found is not None:
-            entry = replace(
-                entry,
-                id=found.id,
-                version=found.version or "",
-                link=registry.link(self._goal.page_url, found.kind, found.id),
+        record = replace(record, state=state, change="", last_error="")
+        if remote is not None:
+            record = replace(
+                record,
+                id=remote.id,
+                version=remote.version or "",
+                link=web_url(self._desired.page_url, remote.kind, remote.id),
             )
-        self._memory.put(replace(entry, **fields))  # type: ignore[arg-type]
+        self._registry.put(replace(record, **fields))  # type: ignore[arg-type]
 
 
-def _needs_unscoped(wanted: Wanted, error: errors.DatadogError) -> bool:
-    return isinstance(error, errors.Forbidden) and wanted.definition.body.get("type") == "log alert"
+def _needs_unscoped_key(desired: DesiredObject, error: errors.DatadogError) -> bool:
+    is_log_monitor = desired.definition.body.get("type") == "log alert"
+    return isinstance(error, errors.Forbidden) and is_log_monitor

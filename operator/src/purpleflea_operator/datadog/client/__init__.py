@@ -1,4 +1,4 @@
-"""The adapter to Datadog's API: the only place that knows its routes, headers, answers and rate limits.
+"""Client of Datadog's API: its routes, headers, responses and rate limits are known only here.
 
-Each call is one request, and is not repeated here. What to write is decided in sync.
+Each call is one request without retries. The observability controller decides which objects are written.
 """

@@ -1,6 +1,7 @@
-"""One organisation: look at all, read, make, change and remove one object of any kind.
+"""Client for one organization: list all objects, and read, create, update and delete one object of any kind.
 
-Each call but `look` is one request. A create is never repeated here: after no answer, looking is the caller's business.
+Each call except `list_objects` is one request. A create is never retried here. If it has no answer, the caller lists
+the objects before the next attempt.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,12 @@ from purpleflea_operator.datadog.client.deployment_events import (
     DeploymentEvents,
     HttpDeploymentEvents,
 )
-from purpleflea_operator.datadog.client.models import Inventory, ListFilter, RemoteObject
+from purpleflea_operator.datadog.client.models import (
+    READABLE_KINDS,
+    Inventory,
+    ListFilter,
+    RemoteObject,
+)
 from purpleflea_operator.datadog.client.transport import Transport
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
@@ -26,81 +32,79 @@ COLLECTIONS = {
     ObjectKind.SCANNER_RULE: f"{SCANNER}/rules",
     ObjectKind.NOTEBOOK: "/api/v1/notebooks",
 }
-PATCHED = frozenset({ObjectKind.METRIC_TAGS, ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE})
-READABLE = frozenset(
-    {ObjectKind.MONITOR, ObjectKind.SLO, ObjectKind.DASHBOARD, ObjectKind.NOTEBOOK}
+PATCHED_KINDS = frozenset(
+    {ObjectKind.METRIC_TAGS, ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE}
 )
-"""Kinds whose list may not show an object that exists, or not all of it."""
 
 
 class DatadogClient(Protocol):
-    """A Datadog organisation. Every call may raise `errors.DatadogError`."""
+    """Client for a Datadog organization. Every call may raise `errors.DatadogError`."""
 
     @property
-    def announcements(self) -> DeploymentEvents:
-        """Where deployments are told of."""
+    def deployment_events(self) -> DeploymentEvents:
+        """Endpoints for deployments."""
 
     async def validate(self) -> None:
-        """Check both keys. Raises Forbidden where Datadog refuses them."""
+        """Check both keys. Raises Forbidden if Datadog rejects them."""
 
-    async def look(self, scope: ListFilter, kinds: Iterable[ObjectKind]) -> Inventory:
-        """What it holds of the kinds."""
+    async def list_objects(self, list_filter: ListFilter, kinds: Iterable[ObjectKind]) -> Inventory:
+        """List the objects of the kinds."""
 
     async def read(self, kind: ObjectKind, identifier: str) -> RemoteObject | None:
-        """One object; None where it is gone."""
+        """Return an object, None if it does not exist."""
 
     async def create(self, kind: ObjectKind, body: Body) -> RemoteObject:
-        """Make an object."""
+        """Create an object."""
 
     async def update(self, kind: ObjectKind, identifier: str, body: Body) -> RemoteObject:
-        """Change an object. Raises NotFound where it is gone."""
+        """Update an object. Raises NotFound if it does not exist."""
 
     async def delete(self, kind: ObjectKind, identifier: str) -> None:
-        """Remove an object; one that is gone already is fine."""
+        """Delete an object. It is not an error if the object does not exist."""
 
 
 class HttpDatadogClient:
-    """An organisation behind HTTP."""
+    """DatadogClient over HTTP."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.announcements: DeploymentEvents = HttpDeploymentEvents(transport)
+        self.deployment_events: DeploymentEvents = HttpDeploymentEvents(transport)
 
     async def validate(self) -> None:
         """Check both keys."""
         await self._transport.request("GET", "/api/v2/validate_keys")
 
-    async def look(self, scope: ListFilter, kinds: Iterable[ObjectKind]) -> Inventory:
-        """What it holds of the kinds."""
-        return await listing.survey(self._transport, scope, kinds)
+    async def list_objects(self, list_filter: ListFilter, kinds: Iterable[ObjectKind]) -> Inventory:
+        """List the objects of the kinds."""
+        return await listing.list_objects(self._transport, list_filter, kinds)
 
     async def read(self, kind: ObjectKind, identifier: str) -> RemoteObject | None:
-        """One object; None where it is gone, or where its list would show it."""
-        if kind not in READABLE:
+        """Return an object, None if it does not exist or its kind is always fully listed."""
+        if kind not in READABLE_KINDS:
             return None
         try:
             answer = await self._transport.request("GET", _path(kind, identifier))
         except errors.NotFound:
             return None
-        return _found(kind, identifier, answer)
+        return _remote_object(kind, identifier, answer)
 
     async def create(self, kind: ObjectKind, body: Body) -> RemoteObject:
-        """Make an object."""
+        """Create an object."""
         path = (
             _path(kind, _name(kind, body)) if kind is ObjectKind.METRIC_TAGS else COLLECTIONS[kind]
         )
         answer = await self._transport.request("POST", path, body=body)
-        return _found(kind, _name(kind, body), answer)
+        return _remote_object(kind, _name(kind, body), answer)
 
     async def update(self, kind: ObjectKind, identifier: str, body: Body) -> RemoteObject:
-        """Change an object."""
-        method = "PATCH" if kind in PATCHED else "PUT"
-        changed = models.update(kind, identifier, body)
-        answer = await self._transport.request(method, _path(kind, identifier), body=changed)
-        return _found(kind, identifier, answer)
+        """Update an object."""
+        method = "PATCH" if kind in PATCHED_KINDS else "PUT"
+        update = models.update_body(kind, identifier, body)
+        answer = await self._transport.request(method, _path(kind, identifier), body=update)
+        return _remote_object(kind, identifier, answer)
 
     async def delete(self, kind: ObjectKind, identifier: str) -> None:
-        """Remove an object."""
+        """Delete an object."""
         body: Body | None = (
             {"meta": {}} if kind in (ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE) else None
         )
@@ -119,14 +123,14 @@ def _path(kind: ObjectKind, identifier: str) -> str:
 
 
 def _name(kind: ObjectKind, body: Body) -> str:
-    """The id of kinds that users name."""
+    """Return the id of an object, if its kind uses a name as id."""
     if kind is ObjectKind.METRIC_TAGS:
         return str(body["data"]["id"])
     return str(body["name"]) if kind is ObjectKind.LOG_INDEX else ""
 
 
-def _found(kind: ObjectKind, identifier: str, answer: Any) -> RemoteObject:
-    """The object of an answer; SLOs come as a list of one where they are made and changed."""
+def _remote_object(kind: ObjectKind, identifier: str, answer: Any) -> RemoteObject:
+    """Return the object of a response. Creates and updates of SLOs return a list with one SLO."""
     match kind:
         case ObjectKind.MONITOR:
             return listing.monitor(answer)

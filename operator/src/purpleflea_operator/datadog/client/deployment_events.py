@@ -1,4 +1,4 @@
-"""What Datadog is told of deployments: DORA deployments and events. Kept objects are not its business."""
+"""Deployments in Datadog: DORA deployments and events. Managed objects are in `client`."""
 
 from typing import Protocol
 
@@ -10,16 +10,16 @@ DAY_S = 86_400
 
 
 class DeploymentEvents(Protocol):
-    """Takes announcements. Every call may raise `errors.DatadogError`."""
+    """Endpoints for deployments. Every call may raise `errors.DatadogError`."""
 
-    async def deployment(self, body: Body) -> None:
-        """Announce a deployment; one with the same id is the same one."""
+    async def send_deployment(self, body: Body) -> None:
+        """Send a DORA deployment. Two deployments with the same id are one deployment."""
 
     async def has_event(self, tag: str, *, now_s: int) -> bool:
-        """Whether there is an event of the last day with that tag."""
+        """Return True if an event of the last day has this tag."""
 
-    async def event(self, body: Body) -> None:
-        """Post an event; one that is posted twice is there twice."""
+    async def send_event(self, body: Body) -> None:
+        """Post an event. If it is posted twice, Datadog has it twice."""
 
 
 class HttpDeploymentEvents:
@@ -28,12 +28,12 @@ class HttpDeploymentEvents:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def deployment(self, body: Body) -> None:
-        """Announce a deployment; one with the same id is the same one."""
+    async def send_deployment(self, body: Body) -> None:
+        """Send a DORA deployment. Two deployments with the same id are one deployment."""
         await self._transport.request("POST", "/api/v2/dora/deployment", body=body)
 
     async def has_event(self, tag: str, *, now_s: int) -> bool:
-        """Whether there is an event of the last day with that tag; False where we may not look."""
+        """Return True if an event of the last day has this tag, False if the keys may not read events."""
         query = {"start": str(now_s - DAY_S), "end": str(now_s + DAY_S), "tags": tag}
         try:
             answer = await self._transport.request("GET", "/api/v1/events", query=query)
@@ -41,6 +41,6 @@ class HttpDeploymentEvents:
             return False
         return bool(answer["events"])
 
-    async def event(self, body: Body) -> None:
-        """Post an event; one that is posted twice is there twice."""
+    async def send_event(self, body: Body) -> None:
+        """Post an event. If it is posted twice, Datadog has it twice."""
         await self._transport.request("POST", "/api/v1/events", body=body)

@@ -1,12 +1,12 @@
-"""What can go wrong with a request to Datadog's API, by what to do about it.
+"""Errors of requests to Datadog's API, one class per reaction of the caller.
 
 DatadogError
-├── Throttled     429: not before reset_s
-├── Unreachable   no answer, or 5xx: whether a write happened is not known
-├── Forbidden     401, 403: the keys are wrong or lack a right
+├── Throttled     429: retry after reset_s
+├── Unreachable   no answer, or 5xx: a write may have taken effect
+├── Forbidden     401, 403: the keys are wrong or lack a scope
 ├── NotFound      404
-├── Duplicate     400 with the id of the monitor that is the same
-└── Refused       the rest of 4xx: the request itself is wrong
+├── Duplicate     400 with the id of an identical monitor
+└── Refused       all other 4xx: the request itself is wrong
 """
 
 import re
@@ -18,11 +18,11 @@ _DUPLICATE = re.compile(r"Duplicate of an existing monitor_id:\s*(\d+)")
 
 
 class DatadogError(Exception):
-    """A request to Datadog failed; the text is Datadog's, bounded, without keys."""
+    """A request to Datadog failed. The text is Datadog's message, limited in length and without keys."""
 
 
-class Throttled(DatadogError):  # noqa: N818 - named by what it means
-    """The limit of the endpoint is used up."""
+class Throttled(DatadogError):  # noqa: N818 - named after its meaning
+    """The rate limit of the endpoint is exceeded. `reset_s` is the time until it resets."""
 
     def __init__(self, message: str, reset_s: float) -> None:
         super().__init__(message)
@@ -30,19 +30,19 @@ class Throttled(DatadogError):  # noqa: N818 - named by what it means
 
 
 class Unreachable(DatadogError):  # noqa: N818
-    """Datadog did not answer, or answered with its own failure."""
+    """Datadog did not answer, or answered with a server error."""
 
 
 class Forbidden(DatadogError):  # noqa: N818
-    """The keys are wrong, or lack a right."""
+    """The keys are wrong, or lack a scope."""
 
 
 class NotFound(DatadogError):  # noqa: N818
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class Duplicate(DatadogError):  # noqa: N818
-    """The same monitor exists."""
+    """An identical monitor exists. `identifier` is its id."""
 
     def __init__(self, message: str, identifier: str) -> None:
         super().__init__(message)
@@ -50,11 +50,11 @@ class Duplicate(DatadogError):  # noqa: N818
 
 
 class Refused(DatadogError):  # noqa: N818
-    """Datadog refuses the request as it is."""
+    """Datadog rejected the request, and would reject it again."""
 
 
 def from_response(status: int, message: str, headers: Mapping[str, str]) -> DatadogError:
-    """The error for an answer that is no success."""
+    """Return the error for a response that is not a success."""
     text = f"{status}: {message}"
     duplicate = _DUPLICATE.search(message)
     match status:

@@ -1,6 +1,6 @@
-"""Looks: what one organisation holds of a kind, by list calls only. At most eleven requests for everything.
+"""Lists the objects of one organization, by kind. All kinds together take at most eleven requests.
 
-Whose an object is, and whether it is right, is decided in sync.
+Ownership and drift of the objects are not decided here.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,87 +8,95 @@ from dataclasses import replace
 from typing import Any
 
 from purpleflea_operator.datadog.client import errors
-from purpleflea_operator.datadog.client.models import Inventory, ListFilter, RemoteObject, owned
+from purpleflea_operator.datadog.client.models import (
+    Inventory,
+    ListFilter,
+    RemoteObject,
+    owned_fields,
+)
 from purpleflea_operator.datadog.client.transport import Transport
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
-PAGE = 1000
+PAGE_SIZE = 1000
+
+ListCall = Callable[[Transport, ListFilter], Awaitable[Inventory]]
 
 
-Look = Callable[[Transport, ListFilter], Awaitable[Inventory]]
-
-
-async def survey(transport: Transport, scope: ListFilter, kinds: Iterable[ObjectKind]) -> Inventory:
-    """Look at the kinds; one that cannot be looked at is hidden, with the reason.
+async def list_objects(
+    transport: Transport, list_filter: ListFilter, kinds: Iterable[ObjectKind]
+) -> Inventory:
+    """List the objects of the kinds. If a kind cannot be listed, it is hidden, with the error.
 
     Raises:
-        Throttled: Not before its time.
-        Unreachable: Datadog is away.
+        Throttled: The rate limit is exceeded.
+        Unreachable: Datadog did not answer.
     """
-    found = Inventory()
-    for look in dict.fromkeys(LOOKS[kind] for kind in kinds):
-        shown = [kind for kind, other in LOOKS.items() if other is look]
+    inventory = Inventory()
+    for list_call in dict.fromkeys(LIST_CALLS[kind] for kind in kinds):
+        listed_kinds = [kind for kind, other in LIST_CALLS.items() if other is list_call]
         try:
-            seen = await look(transport, scope)
+            listed = await list_call(transport, list_filter)
         except (errors.Forbidden, errors.NotFound, errors.Refused) as error:
-            found.hidden.update(dict.fromkeys(shown, error))
+            inventory.hidden.update(dict.fromkeys(listed_kinds, error))
             continue
-        found.objects.update(seen.objects)
-        found = replace(found, reporting=found.reporting | seen.reporting)
-    return found
+        inventory.objects.update(listed.objects)
+        inventory = replace(inventory, reporting=inventory.reporting | listed.reporting)
+    return inventory
 
 
-def _survey(kind: ObjectKind, items: Iterable[RemoteObject]) -> Inventory:
+def _inventory(kind: ObjectKind, items: Iterable[RemoteObject]) -> Inventory:
     return Inventory(objects={kind: tuple(items)})
 
 
-async def _monitors(transport: Transport, scope: ListFilter) -> Inventory:
-    found: list[dict[str, Any]] = []
+async def _monitors(transport: Transport, list_filter: ListFilter) -> Inventory:
+    items: list[dict[str, Any]] = []
     page: list[dict[str, Any]] | None = None
-    while page is None or len(page) == PAGE:
-        number = len(found) // PAGE
-        query = {"monitor_tags": scope.tag, "page": str(number), "page_size": str(PAGE)}
+    while page is None or len(page) == PAGE_SIZE:
+        number = len(items) // PAGE_SIZE
+        query = {"monitor_tags": list_filter.tag, "page": str(number), "page_size": str(PAGE_SIZE)}
         page = await transport.request("GET", "/api/v1/monitor", query=query)
-        found.extend(page or ())
-    return _survey(ObjectKind.MONITOR, (monitor(item) for item in found))
+        items.extend(page or ())
+    return _inventory(ObjectKind.MONITOR, (monitor(item) for item in items))
 
 
-async def _slos(transport: Transport, scope: ListFilter) -> Inventory:
-    query = {"tags_query": scope.tag, "limit": str(PAGE)}
+async def _slos(transport: Transport, list_filter: ListFilter) -> Inventory:
+    query = {"tags_query": list_filter.tag, "limit": str(PAGE_SIZE)}
     page = await transport.request("GET", "/api/v1/slo", query=query)
-    return _survey(ObjectKind.SLO, (plain(ObjectKind.SLO, item) for item in page["data"]))
+    return _inventory(ObjectKind.SLO, (plain(ObjectKind.SLO, item) for item in page["data"]))
 
 
 async def _dashboards(transport: Transport, _: ListFilter) -> Inventory:
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     page: list[dict[str, Any]] | None = None
-    while page is None or len(page) == PAGE:
-        query = {"start": str(len(found)), "count": str(PAGE)}
+    while page is None or len(page) == PAGE_SIZE:
+        query = {"start": str(len(items)), "count": str(PAGE_SIZE)}
         page = (await transport.request("GET", "/api/v1/dashboard", query=query))["dashboards"]
-        found.extend(page)
-    return _survey(ObjectKind.DASHBOARD, (dashboard(item, body=None) for item in found))
+        items.extend(page)
+    return _inventory(ObjectKind.DASHBOARD, (dashboard(item, body=None) for item in items))
 
 
 async def _pipelines(transport: Transport, _: ListFilter) -> Inventory:
     page = await transport.request("GET", "/api/v1/logs/config/pipelines")
-    return _survey(ObjectKind.LOG_PIPELINE, (plain(ObjectKind.LOG_PIPELINE, item) for item in page))
+    return _inventory(
+        ObjectKind.LOG_PIPELINE, (plain(ObjectKind.LOG_PIPELINE, item) for item in page)
+    )
 
 
 async def _indexes(transport: Transport, _: ListFilter) -> Inventory:
     page = await transport.request("GET", "/api/v1/logs/config/indexes")
-    return _survey(ObjectKind.LOG_INDEX, (index(item) for item in page["indexes"]))
+    return _inventory(ObjectKind.LOG_INDEX, (index(item) for item in page["indexes"]))
 
 
 async def _index_order(transport: Transport, _: ListFilter) -> Inventory:
-    order = await transport.request("GET", "/api/v1/logs/config/index-order")
-    found = RemoteObject(kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body=order)
-    return _survey(ObjectKind.LOG_INDEX_ORDER, (found,))
+    index_order = await transport.request("GET", "/api/v1/logs/config/index-order")
+    remote = RemoteObject(kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body=index_order)
+    return _inventory(ObjectKind.LOG_INDEX_ORDER, (remote,))
 
 
-async def _metrics(transport: Transport, scope: ListFilter) -> Inventory:
+async def _metrics(transport: Transport, list_filter: ListFilter) -> Inventory:
     path = "/api/v2/metrics"
     configured = await transport.request("GET", path, query={"filter[configured]": "true"})
-    query = {"filter[tags]": f"service:{scope.service}", "window[seconds]": "86400"}
+    query = {"filter[tags]": f"service:{list_filter.service}", "window[seconds]": "86400"}
     reporting = await transport.request("GET", path, query=query)
     return Inventory(
         objects={
@@ -113,31 +121,31 @@ async def _scanner(transport: Transport, _: ListFilter) -> Inventory:
         if item["type"] in kinds:
             kind = kinds[item["type"]]
             objects[kind].append(wrapped(kind, item))
-    organisation = RemoteObject(kind=ObjectKind.SCANNER, id=page["data"]["id"], body={})
+    scanner = RemoteObject(kind=ObjectKind.SCANNER, id=page["data"]["id"], body={})
     return Inventory(
         objects={
-            ObjectKind.SCANNER: (organisation,),
+            ObjectKind.SCANNER: (scanner,),
             **{kind: tuple(items) for kind, items in objects.items()},
         }
     )
 
 
-async def _notebooks(transport: Transport, scope: ListFilter) -> Inventory:
-    query = {"query": scope.notebook, "include_cells": "true", "count": "100"}
+async def _notebooks(transport: Transport, list_filter: ListFilter) -> Inventory:
+    query = {"query": list_filter.notebook, "include_cells": "true", "count": "100"}
     page = await transport.request("GET", "/api/v1/notebooks", query=query)
-    return _survey(
+    return _inventory(
         ObjectKind.NOTEBOOK, (wrapped(ObjectKind.NOTEBOOK, item) for item in page["data"])
     )
 
 
 def monitor(item: dict[str, Any]) -> RemoteObject:
-    """A monitor as its endpoints show it; Datadog calls some query alerts metric alerts."""
+    """Return a monitor of a response. Datadog returns some query alerts with the type metric alert."""
     kind = "query alert" if item["type"] == "metric alert" else item["type"]
     return RemoteObject(kind=ObjectKind.MONITOR, id=str(item["id"]), body={**item, "type": kind})
 
 
 def dashboard(item: dict[str, Any], *, body: Body | None) -> RemoteObject:
-    """A dashboard; its list shows no widgets."""
+    """Return a dashboard. Its list shows no widgets, so `body` is None for listed dashboards."""
     return RemoteObject(
         kind=ObjectKind.DASHBOARD,
         id=item["id"],
@@ -149,23 +157,23 @@ def dashboard(item: dict[str, Any], *, body: Body | None) -> RemoteObject:
 
 
 def plain(kind: ObjectKind, item: dict[str, Any]) -> RemoteObject:
-    """An object of version 1."""
+    """Return an object of API version 1."""
     return RemoteObject(kind=kind, id=str(item["id"]), body=item)
 
 
 def index(item: dict[str, Any]) -> RemoteObject:
-    """A log index: its name is its id."""
+    """Return a log index. Its name is its id."""
     return RemoteObject(
-        kind=ObjectKind.LOG_INDEX, id=item["name"], body=owned(ObjectKind.LOG_INDEX, item)
+        kind=ObjectKind.LOG_INDEX, id=item["name"], body=owned_fields(ObjectKind.LOG_INDEX, item)
     )
 
 
 def wrapped(kind: ObjectKind, item: dict[str, Any]) -> RemoteObject:
-    """An object of version 2."""
-    return RemoteObject(kind=kind, id=str(item["id"]), body=owned(kind, {"data": item}))
+    """Return an object of API version 2."""
+    return RemoteObject(kind=kind, id=str(item["id"]), body=owned_fields(kind, {"data": item}))
 
 
-LOOKS: dict[ObjectKind, Look] = {
+LIST_CALLS: dict[ObjectKind, ListCall] = {
     ObjectKind.MONITOR: _monitors,
     ObjectKind.SLO: _slos,
     ObjectKind.DASHBOARD: _dashboards,

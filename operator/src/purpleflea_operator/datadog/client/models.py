@@ -1,8 +1,6 @@
-"""What to look for in Datadog, and what was found: one object, and all that one look shows.
+"""Values of the Datadog client: one remote object, the inventory of one look, and the owned fields of a body.
 
-Pure: (kind, body) -> the part of it that is owned, and the body of an update.
-
-Version 2 of the API wraps attributes; names of indexes and types of metrics are given once and cannot be changed.
+Pure. Version 2 of the API wraps attributes. Names of indexes and types of metrics cannot be changed after the create.
 """
 
 from dataclasses import dataclass, field
@@ -14,61 +12,68 @@ from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteObject:
-    """One object. `body` is its owned part; None where the list shows only that it exists, changed at `version`."""
+    """One object in Datadog.
+
+    `body` contains its owned fields. It is None if the list shows only that the object was changed at `version`.
+    """
 
     kind: ObjectKind
     id: str
     body: Body | None
     version: str | None = None
     text: str = ""
-    """Where marks stand of objects that take no tags and whose body is not shown."""
+    """Description in which ownership tags are searched, if the object has no tags and its body is not listed."""
     title: str = ""
-    """Name of an object whose body is not shown."""
+    """Name of the object, if its body is not listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """All that a look by lists shows."""
+    """All objects that the list calls of one look returned."""
 
     objects: dict[ObjectKind, tuple[RemoteObject, ...]] = field(default_factory=dict)
     hidden: dict[ObjectKind, DatadogError] = field(default_factory=dict)
-    """Kinds that could not be looked at, and why."""
+    """Kinds that could not be listed, with the error."""
     reporting: frozenset[str] = frozenset()
-    """Metrics of ours that have reported of late."""
+    """Metrics of the service that have reported within the last day."""
 
     def of(self, kind: ObjectKind) -> tuple[RemoteObject, ...]:
-        """The objects of a kind."""
+        """Return the objects of a kind."""
         return self.objects.get(kind, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFilter:
-    """What to look for: the tag of everything of ours, the service of the metrics, the name of the notebook."""
+    """Filters of the list calls: tag of managed objects, service of the metrics, name of the notebook."""
 
     tag: str
     service: str
     notebook: str
 
 
+READABLE_KINDS = frozenset(
+    {ObjectKind.MONITOR, ObjectKind.SLO, ObjectKind.DASHBOARD, ObjectKind.NOTEBOOK}
+)
+"""Kinds whose objects can be read by id, because their list may omit an object or a part of it."""
 WRAPPED = frozenset(
     {ObjectKind.METRIC_TAGS, ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE, ObjectKind.NOTEBOOK}
 )
-FIXED = {ObjectKind.METRIC_TAGS: "metric_type", ObjectKind.LOG_INDEX: "name"}
+IMMUTABLE_FIELD = {ObjectKind.METRIC_TAGS: "metric_type", ObjectKind.LOG_INDEX: "name"}
 
 
-def owned(kind: ObjectKind, body: Body) -> Body:
-    """What is compared and kept right: the attributes that can be changed."""
-    found: Body = body["data"]["attributes"] if kind in WRAPPED else body
-    return {name: value for name, value in found.items() if name != FIXED.get(kind)}
+def owned_fields(kind: ObjectKind, body: Body) -> Body:
+    """Return the fields that are compared and kept in sync: all attributes that can be changed."""
+    attributes: Body = body["data"]["attributes"] if kind in WRAPPED else body
+    return {name: value for name, value in attributes.items() if name != IMMUTABLE_FIELD.get(kind)}
 
 
-def update(kind: ObjectKind, identifier: str, body: Body) -> Body:
-    """The body that changes an object into what `body` would have made."""
+def update_body(kind: ObjectKind, identifier: str, body: Body) -> Body:
+    """Return the body of an update that has the same result as a create with `body`."""
     if kind is ObjectKind.NOTEBOOK or kind not in WRAPPED:
-        return owned(kind, body) if kind in FIXED else body
+        return owned_fields(kind, body) if kind in IMMUTABLE_FIELD else body
     data: dict[str, Any] = {
         "type": body["data"]["type"],
         "id": identifier,
-        "attributes": owned(kind, body),
+        "attributes": owned_fields(kind, body),
     }
     return {"data": data} if kind is ObjectKind.METRIC_TAGS else {"data": data, "meta": {}}

@@ -1,7 +1,7 @@
-"""One request to Datadog's API: address, keys, answer or error. It knows no route and repeats nothing.
+"""One request to Datadog's API: address, keys, response or error. The module defines no routes and does not retry.
 
-Keys go into headers only; what comes back is bounded and freed of them before anybody sees it. Redirects are not
-followed: they would carry the keys elsewhere.
+Keys are sent only in headers. Error texts are limited in length, and keys are removed from them. Redirects are not
+followed, because they would send the keys to another address.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,29 +17,27 @@ from purpleflea_operator.datadog.client import errors
 TIMEOUT = aiohttp.ClientTimeout(
     total=timings.DATADOG_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
 )
-
-
-MESSAGE_LENGTH = 400
+MAX_MESSAGE_LENGTH = 400
 POOL_SIZE = 4
 
-Told = Callable[[str, str, str], None]
-"""Takes method, family of the endpoint and code (or the kind of the failure) of a request that ended."""
+RequestHook = Callable[[str, str, str], None]
+"""Called after each request with method, family of the endpoint, and status code or class of the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """API key and application key; their text never shows."""
+    """API key and application key. Their text is not part of the repr."""
 
     api: str = field(repr=False)
     app: str = field(repr=False)
 
-    def hidden(self, text: str) -> str:
-        """`text` without the keys."""
+    def redact(self, text: str) -> str:
+        """Return `text` with both keys replaced by asterisks."""
         return text.replace(self.api, "***").replace(self.app, "***")
 
 
 def session(traces: list[aiohttp.TraceConfig], *, user_agent: str) -> aiohttp.ClientSession:
-    """A session for Datadog's API; proxies are taken from the environment."""
+    """Return a session for Datadog's API. Proxies are taken from the environment."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=POOL_SIZE),
         headers={"User-Agent": user_agent, "X-Datadog-Managed-By": "iac"},
@@ -49,7 +47,7 @@ def session(traces: list[aiohttp.TraceConfig], *, user_agent: str) -> aiohttp.Cl
 
 
 class Transport:
-    """Requests to one organisation."""
+    """Sends requests to one organization."""
 
     def __init__(
         self,
@@ -57,12 +55,12 @@ class Transport:
         url: str,
         keys: Keys,
         *,
-        tell: Told = lambda *_: None,
+        on_request: RequestHook = lambda *_: None,
     ) -> None:
         self._session = session
         self._url = url.rstrip("/")
         self._keys = keys
-        self._tell = tell
+        self._on_request = on_request
 
     async def request(
         self,
@@ -72,10 +70,10 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Any:
-        """Send one request; the answer as JSON, None where it is empty.
+        """Send one request and return the decoded JSON, None if the response is empty.
 
         Raises:
-            DatadogError: It failed; see `errors` for what follows.
+            DatadogError: The request failed. The subclasses in `errors` say how to react.
         """
         headers = {"DD-API-KEY": self._keys.api, "DD-APPLICATION-KEY": self._keys.app}
         if body is not None:
@@ -92,24 +90,24 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 payload = await response.read()
-                self._tell(method, family, str(response.status))
+                self._on_request(method, family, str(response.status))
                 if response.status >= 300:
-                    message = self._keys.hidden(_message(payload))[:MESSAGE_LENGTH]
+                    message = self._keys.redact(_message(payload))[:MAX_MESSAGE_LENGTH]
                     raise errors.from_response(response.status, message, response.headers)
                 return orjson.loads(payload) if payload else None
         except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
-            self._tell(method, family, type(error).__name__)
-            text = self._keys.hidden(f"{type(error).__name__}: {error}")
-            raise errors.Unreachable(text[:MESSAGE_LENGTH]) from None
+            self._on_request(method, family, type(error).__name__)
+            text = self._keys.redact(f"{type(error).__name__}: {error}")
+            raise errors.Unreachable(text[:MAX_MESSAGE_LENGTH]) from None
 
 
 def _message(payload: bytes) -> str:
-    """What Datadog says is wrong: version 1 has a list of texts, version 2 also one of objects."""
+    """Return Datadog's error texts. API version 1 sends a list of texts, version 2 also a list of objects."""
     try:
-        found = orjson.loads(payload)["errors"]
+        reported = orjson.loads(payload)["errors"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return " ".join(payload.decode("utf-8", "replace").split())
-    items = found if isinstance(found, list) else [found]
+    items = reported if isinstance(reported, list) else [reported]
     return "; ".join(
         str(item.get("detail") or item.get("title") or item)
         if isinstance(item, dict)

@@ -1,4 +1,4 @@
-"""The chart value that says where keys may be sent reaches the operator, and what was sent somewhere stays there."""
+"""The chart value with the URLs for keys configures the operator, and the address of a resource is immutable."""
 
 import pytest
 from pydantic import ValidationError
@@ -17,26 +17,26 @@ def environment(*values):
     return {item["name"]: item.get("value") for item in container["env"]}
 
 
-def test_the_operator_is_told_where_keys_may_go(monkeypatch):
+def test_the_chart_value_configures_the_urls_for_keys(monkeypatch):
     values = f"observability.urls={{{PROXY},http://datadog-api.datadog.svc:8080}}"
     monkeypatch.setenv(VARIABLE, environment(values)[VARIABLE])
     assert Settings().datadog_urls == (PROXY, "http://datadog-api.datadog.svc:8080")
 
 
-def test_unless_it_is_told_keys_go_to_datadog_alone(monkeypatch):
+def test_without_the_chart_value_keys_are_sent_only_to_datadog(monkeypatch):
     assert VARIABLE not in environment()
     monkeypatch.delenv(VARIABLE, raising=False)
     assert Settings().datadog_urls == ()
 
 
-def test_what_is_no_address_is_refused_at_the_start(monkeypatch):
+def test_an_invalid_url_fails_the_start(monkeypatch):
     monkeypatch.setenv(VARIABLE, "proxy.example.com")
     with pytest.raises(ValidationError, match="datadog_urls"):
         Settings()
 
 
-def test_the_api_server_refuses_to_change_the_address():
-    """What was made there would be left behind without a word."""
+def test_the_api_server_rejects_a_change_of_the_address():
+    """Otherwise the objects at the former address would be left behind silently."""
     (version,) = observability_crd()["spec"]["versions"]
     rules = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
     (rule,) = (one for one in rules if "oldSelf" in one["rule"])

@@ -4,7 +4,7 @@ import pytest
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.observability import ObservabilitySpec
-from purpleflea_operator.api.observability_status import DEPLOYMENTS
+from purpleflea_operator.api.observability_status import MAX_DEPLOYMENTS
 from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
@@ -55,10 +55,10 @@ def a_mark(version="1.0.0", **changes):
     return DeploymentMark(**{"version": version, "id": f"id-of-{version}", "span": SPAN, **changes})
 
 
-def test_a_version_is_rolled_out_when_all_pods_of_all_agents_run_it():
-    found = view(a_workload("one"), a_workload("two"), a_workload("three", "2.0.0"))
-    assert found.wanted == {"1.0.0", "2.0.0"}
-    assert found.complete == (
+def test_a_version_is_complete_if_all_pods_of_all_its_agents_run_it():
+    versions = view(a_workload("one"), a_workload("two"), a_workload("three", "2.0.0"))
+    assert versions.wanted == {"1.0.0", "2.0.0"}
+    assert versions.complete == (
         Rollout(version="1.0.0", agents=("trading/one", "trading/two")),
         Rollout(version="2.0.0", agents=("trading/three",)),
     )
@@ -73,12 +73,12 @@ def test_a_version_is_rolled_out_when_all_pods_of_all_agents_run_it():
         {"observedGeneration": 2},
     ],
 )
-def test_one_pod_that_is_not_there_yet_holds_its_version_up(status):
-    found = view(a_workload("one"), a_workload("two", status=status))
-    assert (found.wanted, found.complete) == ({"1.0.0"}, ())
+def test_one_pod_that_is_behind_delays_its_version(status):
+    versions = view(a_workload("one"), a_workload("two", status=status))
+    assert (versions.wanted, versions.complete) == ({"1.0.0"}, ())
 
 
-def test_an_agent_without_pods_holds_nothing_up_but_wants_its_version():
+def test_an_agent_with_zero_replicas_wants_its_version_but_does_not_delay_it():
     stopped = a_workload("stopped", replicas=0)
     assert view(stopped, a_workload("one")).complete[0].agents == ("trading/one",)
     assert view(stopped) == View(wanted=frozenset({"1.0.0"}), complete=())
@@ -89,13 +89,13 @@ def test_a_workload_without_a_status_is_not_complete():
     assert view(fresh).complete == ()
 
 
-def test_other_services_environments_and_unlabelled_workloads_are_not_looked_at():
+def test_other_services_and_environments_and_unlabeled_workloads_are_ignored():
     assert view(a_workload(env="staging"), a_workload(labels={})).wanted == frozenset()
     assert view(a_workload(env="Production")).wanted == {"1.0.0"}
 
 
-def test_a_rollout_lasts_from_the_first_pod_to_the_last_that_got_ready():
-    found = version_rollouts.span(
+def test_a_rollout_lasts_from_the_first_created_pod_to_the_last_ready_one():
+    span = version_rollouts.span(
         [
             a_pod("2026-01-01T11:00:00Z", "2026-01-01T11:05:00Z"),
             a_pod("2026-01-01T11:02:00Z", "2026-01-01T11:09:00Z"),
@@ -103,11 +103,11 @@ def test_a_rollout_lasts_from_the_first_pod_to_the_last_that_got_ready():
         ],
         now=NOON,
     )
-    assert found.started == NOON - timedelta(hours=1)
-    assert found.finished == NOON - timedelta(minutes=51)
+    assert span.started == NOON - timedelta(hours=1)
+    assert span.finished == NOON - timedelta(minutes=51)
 
 
-def test_without_pods_a_rollout_was_now_and_it_never_ends_before_it_starts():
+def test_a_rollout_without_times_is_now_and_never_ends_before_it_starts():
     assert version_rollouts.span([], now=NOON) == Span(started=NOON, finished=NOON)
     odd = version_rollouts.span([a_pod("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z")], now=NOON)
     assert odd.started == odd.finished == NOON - timedelta(hours=1)
@@ -115,51 +115,53 @@ def test_without_pods_a_rollout_was_now_and_it_never_ends_before_it_starts():
     assert (waiting.started, waiting.finished) == (NOON - timedelta(hours=1), NOON)
 
 
-def test_a_version_that_has_a_mark_gets_no_other():
-    found = view(a_workload("one"), a_workload("two", "2.0.0"))
-    missing = deployments.unmarked(found, [a_mark("1.0.0")])
+def test_a_version_with_a_mark_gets_no_second_one():
+    versions = view(a_workload("one"), a_workload("two", "2.0.0"))
+    missing = deployments.unmarked(versions, [a_mark("1.0.0")])
     assert [item.version for item in missing] == ["2.0.0"]
-    assert len(deployments.unmarked(found, [a_mark(gone=True), a_mark("2.0.0")])) == 1
+    assert len(deployments.unmarked(versions, [a_mark(gone=True), a_mark("2.0.0")])) == 1
 
 
-def test_a_mark_stays_while_its_version_is_wanted_even_if_a_pod_is_away():
+def test_a_mark_stays_while_its_version_is_wanted_even_if_a_pod_is_missing():
     away = view(a_workload(status={"readyReplicas": 1}))
-    assert deployments.kept(away, [a_mark()]) == (a_mark(),)
+    assert deployments.retained(away, [a_mark()]) == (a_mark(),)
     gone = view(a_workload(version="2.0.0"))
-    assert deployments.kept(gone, [a_mark()]) == (a_mark(gone=True),)
+    assert deployments.retained(gone, [a_mark()]) == (a_mark(gone=True),)
 
 
-def test_a_pass_is_due_for_a_mark_that_is_missing_and_for_one_that_has_outlived_its_version():
-    found = view(a_workload())
-    assert deployments.is_due(found, ())
-    assert not deployments.is_due(found, (a_mark(),))
-    assert deployments.is_due(found, (a_mark(), a_mark("0.9.0")))
-    assert not deployments.is_due(found, (a_mark(), a_mark("0.9.0", gone=True)))
+def test_a_pass_is_due_if_a_mark_is_missing_or_its_version_is_no_longer_wanted():
+    versions = view(a_workload())
+    assert deployments.is_due(versions, ())
+    assert not deployments.is_due(versions, (a_mark(),))
+    assert deployments.is_due(versions, (a_mark(), a_mark("0.9.0")))
+    assert not deployments.is_due(versions, (a_mark(), a_mark("0.9.0", gone=True)))
     assert not deployments.is_due(view(a_workload(status={"readyReplicas": 1})), ())
 
 
 def test_only_the_newest_marks_are_kept():
     marks = [
         a_mark(f"{number}", span=Span(started=NOON, finished=NOON + timedelta(hours=number)))
-        for number in range(DEPLOYMENTS + 5)
+        for number in range(MAX_DEPLOYMENTS + 5)
     ]
     every = View(wanted=frozenset(mark.version for mark in marks), complete=())
-    assert deployments.kept(every, reversed(marks)) == tuple(marks[5:])
+    assert deployments.retained(every, reversed(marks)) == tuple(marks[5:])
 
 
-def test_a_mark_survives_the_status():
+def test_marks_are_restored_from_the_status():
     marks = (a_mark(), a_mark("2.0.0", sent=True), a_mark("3.0.0", last_error="403: no"))
     marks = (*marks, a_mark("4.0.0", gone=True))
-    status = {"deployments": [mark.shown() for mark in marks]}
-    assert deployments.remembered(status) == marks
-    assert deployments.remembered({}) == ()
+    status = {"deployments": [mark.to_status() for mark in marks]}
+    assert deployments.marks_from_status(status) == marks
+    assert deployments.marks_from_status({}) == ()
 
 
 @pytest.mark.parametrize(
     "broken", [{}, {"version": "1", "id": "x", "startedAt": "noon"}, {"startedAt": 5}]
 )
-def test_what_cannot_be_read_in_a_status_is_left_out(broken):
-    assert deployments.remembered({"deployments": [broken, a_mark().shown()]}) == (a_mark(),)
+def test_unreadable_marks_in_a_status_are_omitted(broken):
+    assert deployments.marks_from_status({"deployments": [broken, a_mark().to_status()]}) == (
+        a_mark(),
+    )
 
 
 def the_id(*marks, version="1.0.0", agents=("trading/one",), span=SPAN, spec=SPEC):
@@ -167,7 +169,7 @@ def the_id(*marks, version="1.0.0", agents=("trading/one",), span=SPAN, spec=SPE
     return deployments.with_pending(spec, marks, rollout, span)[-1].id
 
 
-def test_the_id_is_the_same_whoever_asks_and_when_and_whatever_became_of_the_pods():
+def test_the_id_depends_on_neither_time_nor_pods_nor_other_versions():
     later = Span(started=NOON + timedelta(hours=1), finished=NOON + timedelta(hours=2))
     ids = {
         the_id(),
@@ -179,24 +181,24 @@ def test_the_id_is_the_same_whoever_asks_and_when_and_whatever_became_of_the_pod
     assert all(16 <= len(one) <= 128 for one in ids)
 
 
-def test_the_id_is_another_for_another_version_service_or_environment():
+def test_the_id_depends_on_version_service_and_environment():
     others = [SPEC.model_copy(update={name: "other"}) for name in ("env", "service")]
     assert len({the_id(), the_id(version="2.0.0"), *(the_id(spec=one) for one in others)}) == 4
 
 
-def test_a_version_that_returns_gets_another_id_each_time_and_takes_the_place_of_its_former_mark():
+def test_a_version_that_returns_gets_a_new_id_and_replaces_its_former_mark():
     rollout = Rollout(version="1.0.0", agents=("trading/one",))
     marks, ids = (a_mark("2.0.0"),), []
     for _ in range(3):
         marks = deployments.with_pending(SPEC, marks, rollout, SPAN)
         ids.append(marks[-1].id)
-        marks = deployments.kept(view(a_workload(version="2.0.0")), marks)
+        marks = deployments.retained(view(a_workload(version="2.0.0")), marks)
     assert len(set(ids)) == 3
     assert [mark.version for mark in marks] == ["2.0.0", "1.0.0"]
 
 
 def test_a_deployment_names_service_version_and_times_in_nanoseconds():
-    attributes = deployments.deployment(SPEC, a_mark())["data"]["attributes"]
+    attributes = deployments.deployment_body(SPEC, a_mark())["data"]["attributes"]
     assert attributes == {
         "id": "id-of-1.0.0",
         "service": "purpleflea-trading-agent",
@@ -210,8 +212,8 @@ def test_a_deployment_names_service_version_and_times_in_nanoseconds():
 
 def test_an_event_names_some_agents_and_counts_the_rest():
     agents = tuple(f"trading/agent-{number:02}" for number in range(23))
-    few = deployments.event(SPEC, a_mark(), agents[:2], NOON)
-    many = deployments.event(SPEC, a_mark(), agents, NOON)
+    few = deployments.event_body(SPEC, a_mark(), agents[:2], NOON)
+    many = deployments.event_body(SPEC, a_mark(), agents, NOON)
     assert few is not None
     assert many is not None
     assert few["text"].endswith("Agents: trading/agent-00, trading/agent-01.")
@@ -221,4 +223,4 @@ def test_an_event_names_some_agents_and_counts_the_rest():
 
 
 def test_of_a_rollout_of_yesterday_there_is_no_event():
-    assert deployments.event(SPEC, a_mark(), (), NOON + timedelta(hours=18)) is None
+    assert deployments.event_body(SPEC, a_mark(), (), NOON + timedelta(hours=18)) is None

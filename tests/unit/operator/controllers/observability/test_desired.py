@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from purpleflea_operator.api.observability import ObservabilitySpec
-from purpleflea_operator.api.observability_status import State
-from purpleflea_operator.controllers.observability.decisions.desired import goal
+from purpleflea_operator.api.observability_status import ObjectState
+from purpleflea_operator.controllers.observability.decisions.desired import desired_state
 from purpleflea_operator.controllers.observability.decisions.parameters import (
     api_url,
     page_url,
@@ -27,12 +27,12 @@ def a_spec(**fields):
     return ObservabilitySpec.model_validate({"keysSecretRef": {"name": "keys"}, **fields})
 
 
-def test_the_defaults_of_the_spec_are_those_of_the_catalogue():
+def test_the_defaults_of_the_spec_are_those_of_the_catalog():
     expected = replace(Parameters(), log_index=LogIndex(others=()))
     assert parameters(a_spec()) == expected
 
 
-def test_every_choice_of_the_spec_reaches_the_catalogue():
+def test_every_field_of_the_spec_is_passed_to_the_catalog():
     chosen = parameters(
         a_spec(
             env="staging",
@@ -69,10 +69,10 @@ def test_every_choice_of_the_spec_reaches_the_catalogue():
         ("email:desk@example.com", "@desk@example.com"),
     ],
 )
-def test_a_target_is_written_as_datadog_reads_it(text, handle):
+def test_a_target_has_the_handle_that_datadog_expects(text, handle):
     assert target(text).handle == handle
-    told = a_spec(notifications={"trading": [text], "paging": [], "infrastructure": []})
-    assert parameters(told).notifications.trading[0].handle == handle
+    spec = a_spec(notifications={"trading": [text], "paging": [], "infrastructure": []})
+    assert parameters(spec).notifications.trading[0].handle == handle
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_target_is_written_as_datadog_reads_it(text, handle):
         ({"url": "https://dd.example.com/"}, "https://dd.example.com", "https://dd.example.com"),
     ],
 )
-def test_a_site_has_an_address_for_programs_and_one_for_people(fields, api, page):
+def test_a_site_has_an_api_url_and_a_page_url(fields, api, page):
     spec = a_spec(**fields)
     assert (api_url(spec, ["https://dd.example.com"]), page_url(spec)) == (api, page)
 
@@ -102,7 +102,7 @@ def test_a_site_has_an_address_for_programs_and_one_for_people(fields, api, page
         "http://datadog-api.datadog.svc.cluster.local",
     ],
 )
-def test_plain_http_needs_to_be_allowed_and_to_stay_inside(url):
+def test_plain_http_is_allowed_only_with_the_field_and_inside_the_cluster(url):
     assert api_url(a_spec(url=url, allowInsecureUrl=True), [f"{url}/"]) == url
     with pytest.raises(ValueError, match="must be https"):
         api_url(a_spec(url=url), [url])
@@ -111,59 +111,65 @@ def test_plain_http_needs_to_be_allowed_and_to_stay_inside(url):
 @pytest.mark.parametrize(
     "url", ["http://example.com", "http://localhost.example.com", "http://a.svc.example.com"]
 )
-def test_plain_http_to_the_outside_is_never_allowed(url):
+def test_plain_http_outside_the_cluster_is_never_allowed(url):
     with pytest.raises(ValueError, match="must be https"):
         api_url(a_spec(url=url, allowInsecureUrl=True), [url])
 
 
 @pytest.mark.parametrize("allowed", [[], ["https://dd.example.com.evil.example"]])
-def test_keys_go_nowhere_that_the_operator_was_not_told_of(allowed):
+def test_keys_are_sent_only_to_allowed_urls(allowed):
     with pytest.raises(ValueError, match=r"observability\.urls"):
         api_url(a_spec(url="https://dd.example.com"), allowed)
 
 
-def test_a_goal_is_everything_that_is_wanted_marked_with_the_uid():
-    found = goal(a_spec(driftPolicy="Keep", mode="Plan", adoptFrom=["old"]), "uid-1")
-    assert len(found.wanted) == len(catalog.wanted(Parameters()))
-    assert (found.keeps, found.plans, found.owners) == (True, True, ("uid-1", "old"))
-    assert found.scope.service == "purpleflea-trading-agent"
-    assert found.scope.notebook.startswith("Purple Flea agents")
-    monitors = [item for item in found.wanted if item.kind is ObjectKind.MONITOR]
+def test_the_desired_state_has_every_wanted_object_with_the_uid():
+    desired = desired_state(a_spec(driftPolicy="Keep", mode="Plan", adoptFrom=["old"]), "uid-1")
+    assert len(desired.objects) == len(catalog.wanted(Parameters()))
+    assert (desired.keeps_edits, desired.is_plan, desired.owners) == (True, True, ("uid-1", "old"))
+    assert desired.list_filter.service == "purpleflea-trading-agent"
+    assert desired.list_filter.notebook.startswith("Purple Flea agents")
+    monitors = [item for item in desired.objects if item.kind is ObjectKind.MONITOR]
     assert all("purpleflea-uid:uid-1" in item.definition.body["tags"] for item in monitors)
 
 
-def test_what_proves_an_object_ours_are_the_ids_remembered_and_those_that_a_look_shows():
-    """After a lost status composites can be told from copies still: their members are seen."""
-    found = goal(a_spec(), "uid-1", SharedResources(wanted=frozenset({"agent.heartbeat"})))
+def test_the_ownership_evidence_uses_recorded_and_listed_ids():
+    """After a lost status, composites can still be distinguished from copies, because their members are listed."""
+    desired = desired_state(
+        a_spec(), "uid-1", SharedResources(wanted=frozenset({"agent.heartbeat"}))
+    )
     composite = Reference(kind=ObjectKind.MONITOR, key="degraded")
     rate, latency = next(
         item.definition.references
-        for item in found.wanted
+        for item in desired.objects
         if item.definition.reference == composite
     )
-    seen = next(item for item in found.wanted if item.definition.reference == latency)
-    survey = Inventory(
+    listed = next(item for item in desired.objects if item.definition.reference == latency)
+    inventory = Inventory(
         objects={
-            ObjectKind.MONITOR: (RemoteObject(kind=seen.kind, id="8", body=seen.definition.body),),
+            ObjectKind.MONITOR: (
+                RemoteObject(kind=listed.kind, id="8", body=listed.definition.body),
+            ),
             ObjectKind.SCANNER: (RemoteObject(kind=ObjectKind.SCANNER, id="org", body={}),),
         }
     )
-    known = ObjectRecord(kind=rate.kind, key=rate.key, state=State.IN_SYNC, id="7", adopted=True)
-    proof = found.proof(
-        ObjectRegistry([known]), survey, made=frozenset({(ObjectKind.MONITOR, "7")})
+    recorded = ObjectRecord(
+        kind=rate.kind, key=rate.key, state=ObjectState.IN_SYNC, id="7", adopted=True
     )
-    assert proof.bodies[composite]["query"] == "7 && 8"
-    assert Reference(kind=ObjectKind.MONITOR, key="slo-fast-burn") not in proof.bodies
-    assert Reference(kind=ObjectKind.SCANNER_GROUP, key="agents") in proof.bodies
-    assert (proof.adopted, proof.shared) == ({(ObjectKind.MONITOR, "7")}, {"agent.heartbeat"})
+    evidence = desired.ownership_evidence(
+        ObjectRegistry([recorded]), inventory, created=frozenset({(ObjectKind.MONITOR, "7")})
+    )
+    assert evidence.bodies[composite]["query"] == "7 && 8"
+    assert Reference(kind=ObjectKind.MONITOR, key="slo-fast-burn") not in evidence.bodies
+    assert Reference(kind=ObjectKind.SCANNER_GROUP, key="agents") in evidence.bodies
+    assert (evidence.adopted, evidence.shared) == ({(ObjectKind.MONITOR, "7")}, {"agent.heartbeat"})
 
 
-def test_the_example_is_valid_nothing_of_it_is_ignored_and_it_says_the_defaults(repository):
+def test_the_example_is_valid_without_unknown_fields_and_shows_the_defaults(repository):
     text = (repository / "examples" / "observability.yaml").read_text()
     spec = ObservabilitySpec.model_validate(yaml.safe_load(text)["spec"], extra="forbid")
     assert spec == a_spec(keysSecretRef={"name": "datadog-keys"})
 
 
-def test_thresholds_that_contradict_each_other_make_no_goal():
+def test_contradicting_thresholds_are_rejected():
     with pytest.raises(ValueError, match="balance: critical"):
-        goal(a_spec(thresholds={"balance": {"critical": 300}}), "uid-1")
+        desired_state(a_spec(thresholds={"balance": {"critical": 300}}), "uid-1")

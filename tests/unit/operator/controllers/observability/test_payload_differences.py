@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from purpleflea_operator.controllers.observability.decisions.payloads import (
     differences,
     digest,
-    shown,
+    joined_paths,
 )
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
@@ -18,55 +18,55 @@ JSON = st.recursive(
 BODY = st.dictionaries(st.text("abc", min_size=1, max_size=3), JSON, max_size=4)
 
 
-def of(ours, theirs):
-    return differences(ObjectKind.MONITOR, ours, theirs)
+def of(own, remote):
+    return differences(ObjectKind.MONITOR, own, remote)
 
 
 @given(BODY)
-def test_nothing_differs_from_itself(body):
+def test_a_body_does_not_differ_from_itself(body):
     assert of(body, body) == ()
 
 
 @given(BODY, BODY)
-def test_what_others_add_is_no_difference(body, more):
+def test_added_fields_are_not_a_difference(body, more):
     assert of(body, {**more, **body}) == ()
 
 
 def test_a_difference_is_named_by_its_path():
-    ours = {"options": {"thresholds": {"critical": 1}}, "widgets": [{"a": 1}, {"a": 2}]}
-    theirs = {"options": {"thresholds": {"critical": 2}}, "widgets": [{"a": 1}, {"a": 3, "id": 4}]}
-    assert of(ours, theirs) == ("options.thresholds.critical", "widgets[1].a")
+    own = {"options": {"thresholds": {"critical": 1}}, "widgets": [{"a": 1}, {"a": 2}]}
+    remote = {"options": {"thresholds": {"critical": 2}}, "widgets": [{"a": 1}, {"a": 3, "id": 4}]}
+    assert of(own, remote) == ("options.thresholds.critical", "widgets[1].a")
 
 
-def test_what_is_missing_or_of_another_length_differs():
+def test_missing_fields_and_lists_of_another_length_differ():
     assert of({"a": 1, "b": [1]}, {"b": [1, 2]}) == ("a", "b")
     assert of({"a": {"b": 1}}, {"a": None}) == ("a",)
 
 
-def test_tags_have_no_order_and_no_extras():
+def test_tags_have_no_sequence_but_additional_tags_differ():
     assert of({"tags": ["a", "b"]}, {"tags": ["b", "a"]}) == ()
     assert of({"tags": ["a"]}, {"tags": ["a", "b"]}) == ("tags",)
     assert of({"tags": ["a"]}, {}) == ("tags",)
 
 
-def test_empty_and_left_out_say_the_same():
-    ours = {"a": None, "b": [], "c": {}, "d": "", "e": False}
-    assert of(ours, {}) == ()
-    assert of(ours, {"a": [], "b": None, "c": "", "d": False, "e": None}) == ()
+def test_empty_and_omitted_fields_are_equal():
+    own = {"a": None, "b": [], "c": {}, "d": "", "e": False}
+    assert of(own, {}) == ()
+    assert of(own, {"a": [], "b": None, "c": "", "d": False, "e": None}) == ()
     assert of({"a": 0}, {}) == ("a",)
 
 
-def test_a_whole_number_equals_its_fraction():
+def test_an_integer_equals_the_same_float():
     assert of({"critical": 15}, {"critical": 15.0}) == ()
 
 
-def test_many_differences_are_shown_as_a_few():
+def test_only_the_first_differences_are_named():
     paths = tuple(str(number) for number in range(10))
-    assert shown(paths) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
-    assert shown(("a", "b")) == "a, b"
+    assert joined_paths(paths) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
+    assert joined_paths(("a", "b")) == "a, b"
 
 
-def test_a_hash_does_not_depend_on_the_order_of_fields():
+def test_a_hash_does_not_depend_on_the_sequence_of_fields():
     assert digest(ObjectKind.MONITOR, {"a": 1, "b": 2}) == digest(
         ObjectKind.MONITOR, {"b": 2, "a": 1}
     )

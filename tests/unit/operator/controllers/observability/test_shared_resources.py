@@ -3,7 +3,7 @@ import pytest
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.controllers.observability.decisions.shared_resources import (
     SharedResources,
-    neighbours,
+    shared_resources,
 )
 
 HERE = ObservabilitySpec.model_validate({"keysSecretRef": {"name": "keys"}})
@@ -17,16 +17,16 @@ def another(*objects, deleted=False, **spec):
     return {"metadata": metadata, "spec": wanted, "status": {"objects": list(objects)}}
 
 
-def seen(*others):
-    return neighbours(others, HERE)
+def shared_with(*others):
+    return shared_resources(others, HERE)
 
 
 def test_without_others_nothing_is_shared():
-    assert seen() == SharedResources()
+    assert shared_with() == SharedResources()
 
 
 def test_another_resource_of_the_same_address_wants_its_metrics():
-    assert len(seen(another()).wanted) == METRICS
+    assert len(shared_with(another()).wanted) == METRICS
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_another_resource_of_the_same_address_wants_its_metrics():
         another(resync=5),
     ],
 )
-def test_one_that_is_elsewhere_going_or_does_not_want_them_wants_none(other):
-    assert seen(other).wanted == frozenset()
+def test_a_resource_elsewhere_or_deleted_or_without_the_feature_wants_none(other):
+    assert shared_with(other).wanted == frozenset()
 
 
 @pytest.mark.parametrize(
-    ("entry", "is_made"),
+    ("record", "is_created"),
     [
         ({**HEARTBEAT, "id": "agent.heartbeat"}, True),
         ({**HEARTBEAT, "state": "Creating"}, True),
@@ -53,11 +53,13 @@ def test_one_that_is_elsewhere_going_or_does_not_want_them_wants_none(other):
         ({"kind": "monitor", "key": "drawdown", "state": "InSync", "id": "1"}, False),
     ],
 )
-def test_what_another_made_or_is_making_is_known(entry, is_made):
-    assert seen(another(entry)).made == ({"agent.heartbeat"} if is_made else frozenset())
+def test_configurations_that_another_resource_created_or_is_creating_are_known(record, is_created):
+    assert shared_with(another(record)).created == (
+        {"agent.heartbeat"} if is_created else frozenset()
+    )
 
 
-def test_a_resource_that_was_never_looked_at_made_nothing():
+def test_a_resource_without_a_status_created_nothing():
     fresh = another()
     del fresh["status"]
-    assert seen(fresh).made == frozenset()
+    assert shared_with(fresh).created == frozenset()

@@ -20,16 +20,16 @@ from purpleflea_operator.datadog.client.transport import Keys
         (503, "", errors.Unreachable),
     ],
 )
-def test_an_answer_is_an_error_by_what_to_do_about_it(status, message, expected):
-    found = errors.from_response(status, message, {})
-    assert type(found) is expected
-    assert str(found) == f"{status}: {message}"
+def test_each_status_code_has_its_error_class(status, message, expected):
+    error = errors.from_response(status, message, {})
+    assert type(error) is expected
+    assert str(error) == f"{status}: {message}"
 
 
-def test_a_duplicate_names_the_monitor_that_is_the_same():
-    found = errors.from_response(400, "Duplicate of an existing monitor_id:42 org_id:1", {})
-    assert isinstance(found, errors.Duplicate)
-    assert found.identifier == "42"
+def test_a_duplicate_has_the_id_of_the_identical_monitor():
+    error = errors.from_response(400, "Duplicate of an existing monitor_id:42 org_id:1", {})
+    assert isinstance(error, errors.Duplicate)
+    assert error.identifier == "42"
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_a_duplicate_names_the_monitor_that_is_the_same():
         ("99999", 3600),
     ],
 )
-def test_a_rate_limit_says_when_it_resets(header, seconds):
-    found = errors.from_response(429, "", {"X-RateLimit-Reset": header})
-    assert isinstance(found, errors.Throttled)
-    assert found.reset_s == seconds
+def test_a_rate_limit_has_the_time_until_its_reset(header, seconds):
+    error = errors.from_response(429, "", {"X-RateLimit-Reset": header})
+    assert isinstance(error, errors.Throttled)
+    assert error.reset_s == seconds
 
 
-def test_keys_never_show():
+def test_keys_are_redacted():
     keys = Keys(api="secret-one", app="secret-two")
     assert "secret" not in repr(keys)
-    assert keys.hidden("a secret-one and secret-two") == "a *** and ***"
+    assert keys.redact("a secret-one and secret-two") == "a *** and ***"

@@ -49,7 +49,7 @@ def model(path):
 
 
 def sent(definition):
-    marked = replace(definition, body=ownership_tags.marked(definition, UID))
+    marked = replace(definition, body=ownership_tags.tagged_body(definition, UID))
     return resolved(marked, dict.fromkeys(definition.references, "1234567"))
 
 
@@ -60,7 +60,7 @@ def test_datadogs_models_know_every_key_of_what_is_made(definition):
 
 @pytest.mark.parametrize("definition", EVERYTHING, ids=by_name)
 def test_datadogs_models_know_every_key_of_what_is_changed(definition):
-    body = models.update(definition.kind, "1234567", sent(definition))
+    body = models.update_body(definition.kind, "1234567", sent(definition))
     assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []
 
 
@@ -68,5 +68,5 @@ def test_datadogs_models_know_every_key_of_what_is_changed(definition):
     "definition", [item for item in EVERYTHING if item.kind is ObjectKind.MONITOR], ids=by_name
 )
 def test_datadogs_models_know_every_key_of_what_is_adopted(definition):
-    body = ownership_tags.adopted(definition.kind, sent(definition))
+    body = ownership_tags.adopted_body(definition.kind, sent(definition))
     assert datadog_models.faults(body, model(UPDATED[definition.kind])) == []

@@ -31,11 +31,9 @@ def trading_active(observed: ObservedState) -> Finding:
     if mode is None:
         message = "the spec is invalid; the mode of its last valid version applies"
         return finding(kind, Reason.SPEC_INVALID, message)
-    concerned, missing = (
-        trading_mode.pods_to_acknowledge(observed),
-        trading_mode.unacknowledged(observed),
-    )
-    count = f"{len(concerned) - len(missing)}/{len(concerned)} agents have acknowledged it"
+    pods = trading_mode.pods_to_acknowledge(observed)
+    missing = trading_mode.unacknowledged(observed)
+    count = f"{len(pods) - len(missing)}/{len(pods)} agents have acknowledged it"
     if missing:
         names = join_limited([pod.name for pod in missing])
         message = f"{_request(observed)}; {count}, missing: {names}"
@@ -46,7 +44,7 @@ def trading_active(observed: ObservedState) -> Finding:
     if incomplete:
         message = f"{_request(observed)}; incomplete: {'; '.join(incomplete)}"
         return finding(kind, Reason.STOPPED_INCOMPLETE, message)
-    proof = f"{count} and are drained" if concerned else "no agent is running"
+    proof = f"{count} and are drained" if pods else "no agent is running"
     return finding(kind, _ACKNOWLEDGED[mode], f"{_request(observed)}; {proof}")
 
 

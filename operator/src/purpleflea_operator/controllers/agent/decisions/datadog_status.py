@@ -52,14 +52,14 @@ def _address(used: Connection, port: int | None, url: str | None, state: Switch)
     return str(Switch.UNKNOWN if state is Switch.UNKNOWN else Switch.OFF)
 
 
-def _nodes(found: Coverage) -> dict[str, Any] | None:
-    if not found.is_visible:
+def _nodes(coverage: Coverage) -> dict[str, Any] | None:
+    if not coverage.is_visible:
         return None
     return {
-        "needed": found.needed,
-        "covered": found.needed - len(found.uncovered),
+        "needed": coverage.needed,
+        "covered": coverage.needed - len(coverage.uncovered),
         "missing": [
             {"node": item.node, "reason": item.reason[:REASON_LIMIT]}
-            for item in found.uncovered[:LISTED]
+            for item in coverage.uncovered[:LISTED]
         ],
     }

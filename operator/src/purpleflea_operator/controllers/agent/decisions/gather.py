@@ -3,7 +3,7 @@
 `gather` builds the ObservedState once per pass. The actions of the pass add to it with `with_outcome`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,8 @@ from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
+    Pod,
+    TradingObservation,
     pod,
     stateful_set_of,
 )
@@ -30,8 +32,8 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import (
     trading_observation,
     with_acknowledgements,
 )
-from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
-from purpleflea_operator.datadog.detection.coverage import NodeView, coverage
+from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
+from purpleflea_operator.datadog.detection.coverage import Coverage, NodeView, coverage
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -67,39 +69,56 @@ def gather(
     metadata, nodes = resource["metadata"], surroundings.nodes
     key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
-    stop = stop_mode(resource) if agent is None else None
-    mode = stop if agent is None else agent.spec.trading.mode
-    manifests = cache.owned(resources.POD, key)
+    children, manifests = _children(cache, key, metadata["uid"]), cache.owned(resources.POD, key)
     pods = tuple(pod(item) for item in manifests)
-    children = _children(cache, key, metadata["uid"])
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
-    # The current connection matters only if the pass can keep it instead of the best one.
-    kept = current if current and connection_choice.switches(current, best) else NO_CONNECTION
-    trading = trading_observation(resource, mode, now)
     return ObservedState(
         agent=agent,
         generation=metadata["generation"],
         reported_generation=resource.get("status", {}).get("observedGeneration"),
         invalid=invalid,
-        stop_mode=stop,
+        stop_mode=stop_mode(resource) if agent is None else None,
         children=children,
         pods=pods,
         datadog=nodes.facts,
         connection=best,
-        coverage=coverage(_needed_nodes(manifests, nodes), nodes.facts, best, nodes),
+        coverage=_coverage(manifests, best, nodes),
         current_connection=current,
-        current_coverage=coverage(_needed_nodes(manifests, nodes), nodes.facts, kept, nodes),
+        current_coverage=_coverage(manifests, _kept(current, best), nodes),
         telemetry_delivery=surroundings.telemetry_delivery(item.uid for item in pods),
         telemetry_condition=condition(resource, ConditionType.TELEMETRY_READY),
         now=now,
         unavailable_since=_unavailable_since(resource),
         claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
         expansion_error=expansion_error(remembered.expansion, agent, now),
-        trading=with_acknowledgements(trading, mode, pods, remembered, now),
+        trading=_trading(resource, agent, pods, remembered, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
     )
+
+
+def _trading(
+    resource: dict[str, Any],
+    agent: Agent | None,
+    pods: Sequence[Pod],
+    remembered: Remembered,
+    now: datetime,
+) -> TradingObservation:
+    mode = stop_mode(resource) if agent is None else agent.spec.trading.mode
+    trading = trading_observation(resource, mode, now)
+    return with_acknowledgements(trading, mode, pods, remembered, now)
+
+
+def _kept(current: Connection | None, best: Connection) -> Connection:
+    """Return the current connection if the pass can keep it instead of the best one; otherwise no connection."""
+    if current is None or not connection_choice.switches(current, best):
+        return NO_CONNECTION
+    return current
+
+
+def _coverage(pods: Iterable[dict[str, Any]], used: Connection, nodes: NodeView) -> Coverage:
+    return coverage(_needed_nodes(pods, nodes), nodes.facts, used, nodes)
 
 
 def _children(

@@ -151,7 +151,7 @@ class ObservedState:
 
 @dataclass(slots=True, kw_only=True)
 class PassOutcome:
-    """What the actions of one pass add to the observed state."""
+    """Additions of the actions of one pass to the observed state."""
 
     connection: Connection
     """The connection that the pass used."""

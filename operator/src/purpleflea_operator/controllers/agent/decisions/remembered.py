@@ -1,4 +1,4 @@
-"""What the operator remembers about one agent from earlier passes, as values for `gather`. Pure.
+"""The memory of the operator about one agent from earlier passes, as values for `gather`. Pure.
 
 `agent_memory` holds the memory and changes it. This module only says which parts of it still apply.
 """

@@ -1,4 +1,4 @@
-"""How far a rollout may go: the number of pods, and the pods that receive the new revision. Pure.
+"""The extent of a rollout: the number of pods, and the pods that receive the new revision. Pure.
 
 A StatefulSet waits for the first new pod that is not ready, but gives the new revision to every other pod that becomes
 unready or is recreated meanwhile. If a rollout fails, its partition is set to the ordinal of the failing pod, so that

@@ -1,1 +1,1 @@
-"""Pure decisions about one PurpleFleaObservability: no I/O, no clock."""
+"""Pure decisions about one PurpleFleaObservability. They do no I/O and read no clock."""

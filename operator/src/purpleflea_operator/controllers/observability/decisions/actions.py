@@ -1,148 +1,161 @@
-"""Pure: one object that there should be, and what was found of it -> the step to take.
+"""Pure: one desired object and its counterpart in Datadog -> the next action for it.
 
-It never sees two objects at once: what belongs together is matched in holdings, order is the catalogue's.
+The module looks at one object at a time. `ownership` matches objects, and the catalog defines their sequence.
 """
 
 from dataclasses import dataclass
 
-from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions import payloads
-from purpleflea_operator.controllers.observability.decisions.ownership_tags import UNMARKED, mark_of
+from purpleflea_operator.controllers.observability.decisions.ownership_tags import (
+    KINDS_WITHOUT_OWNERSHIP_TAGS,
+    ownership_tag,
+)
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRecord
 from purpleflea_operator.datadog.client.models import RemoteObject
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind
 
-SETTLED = (State.IN_SYNC, State.EDITED)
+SETTLED = (ObjectState.IN_SYNC, ObjectState.EDITED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """It is not there."""
+    """Create the object, because it does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """The list does not show enough to tell."""
+    """Read the object, because the list does not show enough of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """It is as it should be."""
+    """Do not write, because the object matches the spec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """It differs. `by_hand`: not because something else is wanted now."""
+    """Update the object. `is_manual_edit` is False if the desired body has changed."""
 
     changes: str
-    by_hand: bool
+    is_manual_edit: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """It was edited by hand and stays so."""
+    """Keep a manual edit."""
 
     changes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """It must not be touched."""
+    """Do not write, because the object does not belong to the resource."""
 
-    why: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """It cannot be made yet."""
+    """Do not create the object yet."""
 
-    why: str
+    message: str
 
 
-Step = Create | Read | Leave | Update | Keep | Refuse | Wait
+Action = Create | Read | Leave | Update | Keep | Refuse | Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One object: the body it should have, what was found, what is remembered, and the rules."""
+    """One object: its desired body, the remote object, its record, and the policies of the resource."""
 
     kind: ObjectKind
     key: str
     body: Body
-    found: RemoteObject | None
-    entry: ObjectRecord | None
+    remote: RemoteObject | None
+    record: ObjectRecord | None
     owners: tuple[str, ...]
-    """Uids whose objects count as ours; the first is the resource itself."""
-    keeps: bool
-    reports: bool
-    """Whether the metric, if it is one, has reported."""
+    """Uids whose objects belong to the resource. The first is the uid of the resource itself."""
+    keeps_edits: bool
+    has_reported: bool
+    """If the object is a metric configuration: True if the metric has reported."""
 
 
-def step(case: Case) -> Step:
-    """What is to be done."""
-    found, entry = case.found, case.entry
-    if found is None:
-        return _making(case)
+def next_action(case: Case) -> Action:
+    """Return the action that brings the object closer to the desired state."""
+    remote, record = case.remote, case.record
+    if remote is None:
+        return _creation(case)
     digest = payloads.digest(case.kind, case.body)
-    if found.body is None:
-        if entry is None or entry.state not in SETTLED or entry.hash != digest:
+    if remote.body is None:
+        if record is None or record.state not in SETTLED or record.hash != digest:
             return Read()
-        if entry.version != found.version:
+        if record.version != remote.version:
             return Read()
-        return Keep(changes=entry.change) if entry.state is State.EDITED else Leave()
-    paths = payloads.differences(case.kind, case.body, found.body)
+        return Keep(changes=record.change) if record.state is ObjectState.EDITED else Leave()
+    paths = payloads.differences(case.kind, case.body, remote.body)
     if not paths:
         return Leave()
-    if not _is_ours(case, found):
+    if not _is_owned(case, remote):
         return Refuse(
-            why="exists and belongs to somebody else: remove it there, or leave out its feature"
+            message="exists and does not belong to this resource;"
+            " delete it in Datadog, or disable its feature in spec.features"
         )
-    return _difference(case, found, digest, payloads.shown(paths))
+    return _difference(case, remote, digest, payloads.joined_paths(paths))
 
 
-def _making(case: Case) -> Step:
-    if case.kind is ObjectKind.METRIC_TAGS and not case.reports:
-        return Wait(why="the metric has not reported yet")
+def _creation(case: Case) -> Action:
+    if case.kind is ObjectKind.METRIC_TAGS and not case.has_reported:
+        return Wait(message="the metric has not reported yet")
     if case.kind is ObjectKind.LOG_INDEX_ORDER:
-        return Wait(why="the order of the indexes is not shown")
+        return Wait(message="Datadog did not return the log index order")
     return Create()
 
 
-def _difference(case: Case, found: RemoteObject, digest: str, changes: str) -> Step:
-    mark, entry = mark_of(found), case.entry
-    if mark is not None and mark.uid != case.owners[0]:
-        return Update(changes=changes, by_hand=False)
-    if entry is None and case.kind is not ObjectKind.LOG_INDEX_ORDER:
-        # The memory is lost: whose change it is cannot be told.
-        return Keep(changes=changes) if case.keeps else Update(changes=changes, by_hand=False)
-    by_hand = entry is not None and entry.hash == digest
+def _difference(case: Case, remote: RemoteObject, digest: str, changes: str) -> Action:
+    tag, record = ownership_tag(remote), case.record
+    if tag is not None and tag.uid != case.owners[0]:
+        return Update(changes=changes, is_manual_edit=False)
+    if record is None and case.kind is not ObjectKind.LOG_INDEX_ORDER:
+        # The status is lost, so a manual edit cannot be distinguished from a change of the spec.
+        return (
+            Keep(changes=changes)
+            if case.keeps_edits
+            else Update(changes=changes, is_manual_edit=False)
+        )
+    is_manual_edit = record is not None and record.hash == digest
     return (
         Keep(changes=changes)
-        if by_hand and case.keeps
-        else Update(changes=changes, by_hand=by_hand)
+        if is_manual_edit and case.keeps_edits
+        else Update(changes=changes, is_manual_edit=is_manual_edit)
     )
 
 
-def _is_ours(case: Case, found: RemoteObject) -> bool:
-    """By their marks; those that carry none are ours where the status has their id."""
+def _is_owned(case: Case, remote: RemoteObject) -> bool:
+    """Return True if the ownership tags, or for untagged objects the id in the status, say so."""
     if case.kind is ObjectKind.LOG_INDEX_ORDER:
         return True
-    mark = mark_of(found)
-    if mark is not None:
-        # An index is matched by its name, and may be that of another resource.
-        return mark.uid in case.owners
-    return case.entry is not None and bool(case.entry.id)
+    tag = ownership_tag(remote)
+    if tag is not None:
+        # An index is matched by its name, so it may belong to another resource.
+        return tag.uid in case.owners
+    return case.record is not None and bool(case.record.id)
 
 
-def was_there(found: RemoteObject, entry: ObjectRecord | None, *, is_shared: bool = False) -> bool:
-    """Whether it existed before we came: then it is never removed. `is_shared`: another resource here made it."""
-    mark = mark_of(found)
-    if mark is not None and mark.adopted:
+def existed_before(
+    remote: RemoteObject, record: ObjectRecord | None, *, is_shared: bool = False
+) -> bool:
+    """Return True if the object existed before it was managed, so that it is never deleted.
+
+    `is_shared` is True if another resource of the cluster created it.
+    """
+    tag = ownership_tag(remote)
+    if tag is not None and tag.adopted:
         return True
-    if found.kind is ObjectKind.LOG_INDEX_ORDER or is_shared:
+    if remote.kind is ObjectKind.LOG_INDEX_ORDER or is_shared:
         return False
-    if entry is not None and entry.id:
-        return entry.adopted
-    if found.kind not in UNMARKED and mark is not None:
+    if record is not None and record.id:
+        return record.adopted
+    if remote.kind not in KINDS_WITHOUT_OWNERSHIP_TAGS and tag is not None:
         return False
-    return entry is None or entry.state is not State.CREATING
+    return record is None or record.state is not ObjectState.CREATING

@@ -1,9 +1,9 @@
-"""Pure: the marks of deployments in Datadog: one DORA deployment and one event per version, not per pod.
+"""Pure: deployment marks. A mark is one DORA deployment and one event in Datadog per version, not per pod.
 
-A mark is written down as Pending before it is sent. It stays while any agent wants its version: that a pod dies and
-comes back is no deployment, a version that returns after it was gone is one. Hence marks of versions that are gone are
-kept for a while. The id names nothing that could be lost or differ: after a lost status, and for a resource that was
-made anew, the same rollout has the same id.
+A mark is stored as Pending before it is sent, and stays while any agent wants its version. So a pod that fails and
+returns is not a deployment, but a version that returns after it was gone is one. For this reason marks of versions that
+are gone are kept for a while. The id depends only on data that cannot be lost or differ. So the same rollout has the
+same id after a lost status, and for a recreated resource.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.observability import ObservabilitySpec
-from purpleflea_operator.api.observability_status import DEPLOYMENTS, ERROR_LENGTH
+from purpleflea_operator.api.observability_status import MAX_DEPLOYMENTS, MAX_ERROR_LENGTH
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
     Span,
@@ -26,7 +26,7 @@ MARKED = "Marked"
 PENDING = "Pending"
 GONE = "Gone"
 ID_LENGTH = 32
-NAMED = 20
+MAX_NAMED_AGENTS = 20
 """Most agents that an event names."""
 
 
@@ -39,41 +39,42 @@ class DeploymentMark:
     span: Span
     sent: bool = False
     gone: bool = False
-    """No agent wants the version any more."""
+    """True if no agent wants the version any more."""
     last_error: str = ""
 
-    def shown(self) -> dict[str, Any]:
-        """The mark as the status shows it."""
-        found = {
+    def to_status(self) -> dict[str, Any]:
+        """Return the mark in the format of status.deployments."""
+        fields = {
             "version": self.version,
             "id": self.id,
             "startedAt": _text(self.span.started),
             "finishedAt": _text(self.span.finished),
             "state": GONE if self.gone else MARKED if self.sent else PENDING,
         }
-        return found | ({"lastError": self.last_error[:ERROR_LENGTH]} if self.last_error else {})
+        error = self.last_error[:MAX_ERROR_LENGTH]
+        return fields | ({"lastError": error} if error else {})
 
 
-def remembered(status: Mapping[str, Any]) -> tuple[DeploymentMark, ...]:
-    """The marks that a status tells of; what cannot be read in it is left out."""
-    found = (_mark(item) for item in status.get("deployments") or ())
-    return tuple(mark for mark in found if mark is not None)
+def marks_from_status(status: Mapping[str, Any]) -> tuple[DeploymentMark, ...]:
+    """Return the marks that a status contains. Marks that another client made unreadable are omitted."""
+    marks = (_mark(item) for item in status.get("deployments") or ())
+    return tuple(mark for mark in marks if mark is not None)
 
 
 def unmarked(view: View, marks: Iterable[DeploymentMark]) -> tuple[Rollout, ...]:
-    """Rollouts that are complete and have no mark."""
+    """Return the complete rollouts that have no mark."""
     versions = {mark.version for mark in marks if not mark.gone}
     return tuple(item for item in view.complete if item.version not in versions)
 
 
-def kept(view: View, marks: Iterable[DeploymentMark]) -> tuple[DeploymentMark, ...]:
-    """The newest marks, oldest first; those whose version nobody wants are gone for good."""
-    found = [mark if mark.version in view.wanted else replace(mark, gone=True) for mark in marks]
-    return tuple(sorted(found, key=lambda mark: mark.span.finished)[-DEPLOYMENTS:])
+def retained(view: View, marks: Iterable[DeploymentMark]) -> tuple[DeploymentMark, ...]:
+    """Return the newest marks, oldest first. Marks of versions that no agent wants are gone permanently."""
+    updated = [mark if mark.version in view.wanted else replace(mark, gone=True) for mark in marks]
+    return tuple(sorted(updated, key=lambda mark: mark.span.finished)[-MAX_DEPLOYMENTS:])
 
 
 def is_due(view: View, marks: tuple[DeploymentMark, ...]) -> bool:
-    """Whether a mark is missing, or one has outlived its version."""
+    """Return True if a mark is missing, or if no agent wants the version of a mark any more."""
     return bool(unmarked(view, marks)) or any(
         mark.version not in view.wanted for mark in marks if not mark.gone
     )
@@ -82,17 +83,20 @@ def is_due(view: View, marks: tuple[DeploymentMark, ...]) -> bool:
 def with_pending(
     spec: ObservabilitySpec, marks: tuple[DeploymentMark, ...], rollout: Rollout, span: Span
 ) -> tuple[DeploymentMark, ...]:
-    """The marks with a new one. Its id depends on what was there before only if the version was: then it is another
-    deployment of the same."""
-    before = [mark.id for mark in marks if mark.version == rollout.version]
-    text = "\n".join((spec.env, spec.service, rollout.version, *before))
+    """Return the marks with a new one for the rollout.
+
+    Its id depends on former marks only if the same version had one, because then it is another deployment of this
+    version.
+    """
+    former = [mark.id for mark in marks if mark.version == rollout.version]
+    text = "\n".join((spec.env, spec.service, rollout.version, *former))
     identifier = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
     others = (mark for mark in marks if mark.version != rollout.version)
     return (*others, DeploymentMark(version=rollout.version, id=identifier, span=span))
 
 
-def deployment(spec: ObservabilitySpec, mark: DeploymentMark) -> Body:
-    """What is sent as a DORA deployment; times are in nanoseconds."""
+def deployment_body(spec: ObservabilitySpec, mark: DeploymentMark) -> Body:
+    """Return the body of a DORA deployment. Times are in nanoseconds."""
     attributes = {
         "id": mark.id,
         "service": spec.service,
@@ -106,21 +110,22 @@ def deployment(spec: ObservabilitySpec, mark: DeploymentMark) -> Body:
 
 
 def event_tag(mark: DeploymentMark) -> str:
-    """By which the event of a deployment is found again."""
+    """Return the tag that identifies the event of a deployment."""
     return f"deployment_id:{mark.id}"
 
 
-def event(
+def event_body(
     spec: ObservabilitySpec, mark: DeploymentMark, agents: tuple[str, ...], now: datetime
 ) -> Body | None:
-    """What is sent as an event; None where it is too late for one."""
+    """Return the body of an event, None if the deployment is too old for Datadog to accept its event."""
     if now - mark.span.finished > timings.DEPLOYMENT_EVENT_AGE_LIMIT:
         return None
-    named = ", ".join(agents[:NAMED])
-    more = f" and {len(agents) - NAMED} more" if len(agents) > NAMED else ""
+    named = ", ".join(agents[:MAX_NAMED_AGENTS])
+    hidden = len(agents) - MAX_NAMED_AGENTS
+    more = f" and {hidden} more" if hidden > 0 else ""
     return {
         "title": f"{spec.service} {mark.version} is deployed to {spec.env}",
-        "text": f"All pods run it and are ready. Agents: {named}{more}.",
+        "text": f"All pods run this version and are ready. Agents: {named}{more}.",
         "date_happened": int(mark.span.finished.timestamp()),
         "aggregation_key": mark.id,
         "alert_type": "info",

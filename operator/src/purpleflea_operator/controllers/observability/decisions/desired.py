@@ -1,4 +1,4 @@
-"""Pure: spec of a PurpleFleaObservability -> everything that one pass wants."""
+"""Pure: spec of a PurpleFleaObservability -> the desired state of Datadog for one pass."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from purpleflea_operator.controllers.observability.decisions.ownership import (
 )
 from purpleflea_operator.controllers.observability.decisions.ownership_tags import MANAGED
 from purpleflea_operator.controllers.observability.decisions.parameters import page_url, parameters
-from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
+from purpleflea_operator.controllers.observability.decisions.payloads import DesiredObject
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
 from purpleflea_operator.controllers.observability.decisions.shared_resources import SharedResources
 from purpleflea_operator.datadog.client.models import Inventory, ListFilter
@@ -20,80 +20,85 @@ from purpleflea_operator.datadog.definitions.objects import ObjectKind, Referenc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
-    """What one resource wants."""
+    """Desired objects of one resource, and its policies."""
 
     uid: str
-    adopts: tuple[str, ...]
-    wanted: tuple[Wanted, ...]
-    known: tuple[Wanted, ...]
-    """All that there could be, wanted or not."""
-    keeps: bool
-    plans: bool
-    scope: ListFilter
+    adopt_from: tuple[str, ...]
+    objects: tuple[DesiredObject, ...]
+    possible: tuple[DesiredObject, ...]
+    """Objects of all features, including the disabled ones."""
+    keeps_edits: bool
+    is_plan: bool
+    list_filter: ListFilter
     page_url: str
-    neighbours: SharedResources
+    shared: SharedResources
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Uids whose objects count as ours; the first is the resource itself."""
-        return (self.uid, *self.adopts)
+        """Uids whose objects belong to the resource. The first is the uid of the resource itself."""
+        return (self.uid, *self.adopt_from)
 
-    def proof(
-        self, memory: ObjectRegistry, survey: Inventory, *, made: frozenset[Address]
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """References of the desired objects, in the sequence of the catalog."""
+        return tuple(item.definition.reference for item in self.objects)
+
+    def ownership_evidence(
+        self, registry: ObjectRegistry, inventory: Inventory, *, created: frozenset[Address]
     ) -> OwnershipEvidence:
-        """By what objects are proven to be ours, with what is known by now."""
-        found = self._ids(memory, survey)
+        """Return the evidence for the objects of the resource, from the registry and the inventory."""
+        ids = self._ids(registry, inventory)
         return OwnershipEvidence(
             uid=self.uid,
-            made=made,
-            adopted=ownership.adopted(memory),
+            created=created,
+            adopted=ownership.adopted_objects(registry),
             bodies={
-                item.definition.reference: item.body(found)
-                for item in self.known
-                if not item.missing(found)
+                item.definition.reference: item.body(ids)
+                for item in self.possible
+                if not item.missing(ids)
             },
-            shared=self.neighbours.wanted,
+            shared=self.shared.wanted,
         )
 
-    def _ids(self, memory: ObjectRegistry, survey: Inventory) -> dict[Reference, str]:
-        """Ids of what others refer to: as remembered, else as seen."""
-        found = {
+    def _ids(self, registry: ObjectRegistry, inventory: Inventory) -> dict[Reference, str]:
+        """Return the ids of all possible objects: as recorded, otherwise as listed."""
+        ids = {
             Reference(kind=ObjectKind.SCANNER, key="organisation"): item.id
-            for item in survey.of(ObjectKind.SCANNER)
+            for item in inventory.of(ObjectKind.SCANNER)
         }
-        for wanted in self.known:
-            reference = wanted.definition.reference
-            entry = memory.get(reference)
-            seen = ownership.match(wanted, survey, entry, self.owners)
-            identifier = entry.id if entry is not None and entry.id else seen and seen.id
+        for item in self.possible:
+            reference = item.definition.reference
+            record = registry.get(reference)
+            remote = ownership.matching_object(item, inventory, record, self.owners)
+            identifier = record.id if record is not None and record.id else remote and remote.id
             if identifier:
-                found[reference] = identifier
-        return found
+                ids[reference] = identifier
+        return ids
 
 
-def goal(
-    spec: ObservabilitySpec, uid: str, neighbours: SharedResources | None = None
+def desired_state(
+    spec: ObservabilitySpec, uid: str, shared: SharedResources | None = None
 ) -> DesiredState:
-    """What the resource `uid` wants.
+    """Return the desired state of the resource `uid`.
 
     Raises:
-        ValueError: The spec contradicts itself; the text says where.
+        ValueError: The spec contradicts itself. The text names the field.
     """
     chosen = parameters(spec)
     everything = catalog.everything(chosen)
     (notebook,) = (item for item in everything if item.kind is ObjectKind.NOTEBOOK)
     return DesiredState(
         uid=uid,
-        adopts=spec.adopt_from,
-        wanted=tuple(payloads.wanted(item, uid) for item in catalog.wanted(chosen)),
-        known=tuple(payloads.wanted(item, uid) for item in everything),
-        keeps=spec.drift_policy == "Keep",
-        plans=spec.mode == "Plan",
-        scope=ListFilter(
+        adopt_from=spec.adopt_from,
+        objects=tuple(payloads.desired_object(item, uid) for item in catalog.wanted(chosen)),
+        possible=tuple(payloads.desired_object(item, uid) for item in everything),
+        keeps_edits=spec.drift_policy == "Keep",
+        is_plan=spec.mode == "Plan",
+        list_filter=ListFilter(
             tag=MANAGED,
             service=spec.service,
             notebook=notebook.body["data"]["attributes"]["name"],
         ),
         page_url=page_url(spec),
-        neighbours=neighbours or SharedResources(),
+        shared=shared or SharedResources(),
     )

@@ -1,24 +1,25 @@
-"""Pure: a look at Datadog -> which object is which of ours, which of ours should not be there, which are copies.
+"""Pure: an inventory -> the remote object of each desired object, the orphans to remove, and copies of managed objects.
 
-A mark alone proves nothing: whoever clones an object of ours copies it. What is removed was made by us.
+Ownership tags alone do not prove ownership, because a clone of a managed object has the same tags. Only objects that
+the operator created are removed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions import payloads
 from purpleflea_operator.controllers.observability.decisions.ownership_tags import (
+    KINDS_WITHOUT_OWNERSHIP_TAGS,
     MANAGED,
-    UNMARKED,
-    mark_of,
+    ownership_tag,
 )
-from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
+from purpleflea_operator.controllers.observability.decisions.payloads import DesiredObject
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
 )
-from purpleflea_operator.datadog.client.models import Inventory, RemoteObject, owned
+from purpleflea_operator.datadog.client.models import Inventory, RemoteObject, owned_fields
 from purpleflea_operator.datadog.definitions.objects import Body, ObjectKind, Reference
 
 DELETION_ORDER = (
@@ -32,16 +33,17 @@ DELETION_ORDER = (
     ObjectKind.SLO,
     ObjectKind.METRIC_TAGS,
 )
-"""Kinds in the order in which they are removed: what refers to others comes first."""
-REFERRING = ("composite", "slo alert")
+"""Kinds in the sequence of their deletion. Objects that refer to others come first."""
+REFERRING_MONITORS = ("composite", "slo alert")
+"""Types of monitors that refer to other objects, in the sequence of their deletion."""
 
 Address = tuple[ObjectKind, str]
-"""ObjectKind and id of an object in Datadog."""
+"""Kind and id of an object in Datadog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedObject:
-    """One object that carries our mark and should not be there."""
+    """One object with the ownership tags of the resource."""
 
     kind: ObjectKind
     id: str
@@ -49,170 +51,183 @@ class OwnedObject:
 
     @property
     def name(self) -> str:
-        """What people read."""
+        """Name for messages."""
         return f"{self.kind}/{self.key} ({self.id})"
 
     @property
     def address(self) -> Address:
-        """Where it is in Datadog."""
+        """Kind and id of the object."""
         return self.kind, self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnershipEvidence:
-    """By what an object is proven to have been made by the resource `uid`."""
+    """Evidence for the objects that the resource `uid` created."""
 
     uid: str
-    made: frozenset[Address]
-    """What the status says was made, when the pass began."""
+    created: frozenset[Address]
+    """Objects that the status recorded as created when the pass began."""
     adopted: frozenset[Address]
     bodies: Mapping[Reference, Body]
-    """What objects would look like that a create without an answer made."""
+    """Bodies of all possible objects, to recognize the object of a create that had no answer."""
     shared: frozenset[str] = frozenset()
-    """Metrics whose configuration other resources want as well."""
+    """Metrics whose configuration other resources want, too."""
 
-    def of(self, found: RemoteObject) -> OwnedObject | None:
-        """The object as one of ours; None where it is somebody else's, was there before, or is still used."""
-        key = found.id
-        if found.kind is ObjectKind.METRIC_TAGS:
-            if (found.kind, found.id) not in self.made or found.id in self.shared:
+    def owned_object(self, remote: RemoteObject) -> OwnedObject | None:
+        """Return the object if it is tagged with `uid`, None if it is foreign, was adopted, or is still shared."""
+        key = remote.id
+        if remote.kind is ObjectKind.METRIC_TAGS:
+            if (remote.kind, remote.id) not in self.created or remote.id in self.shared:
                 return None
         else:
-            mark = mark_of(found)
-            if mark is None or mark.uid != self.uid or mark.adopted:
+            tag = ownership_tag(remote)
+            if tag is None or tag.uid != self.uid or tag.adopted:
                 return None
-            key = mark.key
-        if (found.kind, found.id) in self.adopted:
+            key = tag.key
+        if (remote.kind, remote.id) in self.adopted:
             return None
-        return OwnedObject(kind=found.kind, id=found.id, key=key)
+        return OwnedObject(kind=remote.kind, id=remote.id, key=key)
 
-    def holds(self, removal: OwnedObject, found: RemoteObject) -> bool:
-        """Whether we made it: by its id, or because it is in nothing different from what we would have made."""
-        if removal.address in self.made:
+    def is_created(self, owned: OwnedObject, remote: RemoteObject) -> bool:
+        """Return True if the operator created the object.
+
+        The evidence is its id in the status, or that it does not differ from the desired object.
+        """
+        if owned.address in self.created:
             return True
-        body = self.bodies.get(Reference(kind=removal.kind, key=removal.key))
-        if body is None or payloads.name_of(owned(found.kind, body)) != _name(found):
+        body = self.bodies.get(Reference(kind=owned.kind, key=owned.key))
+        if body is None or payloads.name_of(owned_fields(remote.kind, body)) != _name(remote):
             return False
-        return found.body is None or not payloads.differences(found.kind, body, found.body)
+        return remote.body is None or not payloads.differences(remote.kind, body, remote.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans:
-    """What carries our mark and should not be there: ours to remove, and copies that somebody made."""
+    """Tagged objects that are not desired: objects to remove, and copies that another user made of managed objects."""
 
     removals: tuple[OwnedObject, ...] = ()
     copies: tuple[OwnedObject, ...] = ()
 
 
-def match(
-    wanted: Wanted, survey: Inventory, entry: ObjectRecord | None, owners: Sequence[str]
+def matching_object(
+    desired: DesiredObject, inventory: Inventory, record: ObjectRecord | None, owners: Sequence[str]
 ) -> RemoteObject | None:
-    """The object that is the wanted one; the first of `owners` is the resource itself."""
-    candidates = survey.of(wanted.kind)
-    known = next((item for item in candidates if entry and item.id == entry.id), None)
-    if wanted.kind in UNMARKED:
-        name = "organisation" if wanted.kind is ObjectKind.LOG_INDEX_ORDER else wanted.key
+    """Return the remote object of a desired object. The first of `owners` is the resource itself."""
+    candidates = inventory.of(desired.kind)
+    recorded = next((item for item in candidates if record and item.id == record.id), None)
+    if desired.kind in KINDS_WITHOUT_OWNERSHIP_TAGS:
+        name = "organisation" if desired.kind is ObjectKind.LOG_INDEX_ORDER else desired.key
         return next((item for item in candidates if item.id == name), None)
-    if wanted.kind is ObjectKind.LOG_INDEX:
-        name = wanted.definition.body["name"]
+    if desired.kind is ObjectKind.LOG_INDEX:
+        name = desired.definition.body["name"]
         return next((item for item in candidates if item.id == name), None)
     for uid in owners:
-        same = [item for item in candidates if _is_marked(item, uid, wanted.key)]
-        if known in same:
-            return known
-        original = _original(wanted, same, is_lost=entry is None)
+        tagged = [item for item in candidates if _has_tag(item, uid, desired.key)]
+        if recorded in tagged:
+            return recorded
+        original = _original(desired, tagged, has_record=record is not None)
         if original is not None:
             return original
-    return known if known is not None and resembles(wanted, known, owners) else None
+    return recorded if recorded is not None and resembles(desired, recorded, owners) else None
 
 
 def _original(
-    wanted: Wanted, same: Sequence[RemoteObject], *, is_lost: bool
+    desired: DesiredObject, tagged: Sequence[RemoteObject], *, has_record: bool
 ) -> RemoteObject | None:
-    """Of several that carry one mark: the one with our name, then the oldest.
+    """Return the original of several objects with the same tags: the oldest one with the desired name.
 
-    Only where the memory is lost may it bear another name: an earlier version of the operator may have called it so.
-    Else the one that was made is gone, and what is left is somebody's copy.
+    An object with another name is accepted only if there is no record, because an earlier version of the operator may
+    have used another name. If there is a record, the recorded object was deleted, and the others are copies.
     """
-    named = [item for item in same if _name(item) == wanted.name]
-    return min(named or (same if is_lost else ()), key=_age, default=None)
+    same_name = [item for item in tagged if _name(item) == desired.name]
+    return min(same_name or (() if has_record else tagged), key=_age, default=None)
 
 
-def resembles(wanted: Wanted, found: RemoteObject, owners: Sequence[str]) -> bool:
-    """Whether an object that is known by its id only is still ours.
+def resembles(desired: DesiredObject, remote: RemoteObject, owners: Sequence[str]) -> bool:
+    """Return True if an object that was matched only by its recorded id still is the managed object.
 
-    Somebody may have removed the mark. Or the id is of another organisation, and the object a stranger's: so it must
-    at least bear the name.
+    The tags may have been removed by a user. Or the id belongs to a foreign object, because the keys are now those of
+    another organization. So an object without tags must have the desired name.
     """
-    mark = mark_of(found)
-    if mark is not None:
-        return mark.uid in owners and mark.key == wanted.key
-    return found.body is None or _name(found) == wanted.name
+    tag = ownership_tag(remote)
+    if tag is not None:
+        return tag.uid in owners and tag.key == desired.key
+    return remote.body is None or _name(remote) == desired.name
 
 
-def surplus(survey: Inventory, proof: OwnershipEvidence, kept: Iterable[Address]) -> Orphans:
-    """What carries our mark and is not among the kept, in the order in which it can be removed."""
+def orphans(inventory: Inventory, evidence: OwnershipEvidence, kept: Iterable[Address]) -> Orphans:
+    """Return the tagged objects that are not in `kept`, in the sequence in which they can be deleted."""
     keep = set(kept)
-    ours: list[OwnedObject] = []
+    removals: list[OwnedObject] = []
     copies: list[OwnedObject] = []
     for kind in DELETION_ORDER:
-        for item in sorted(survey.of(kind), key=_referring_first):
-            removal = proof.of(item)
-            if removal is not None and removal.address not in keep:
-                (ours if proof.holds(removal, item) else copies).append(removal)
-    return Orphans(removals=tuple(ours), copies=tuple(copies))
+        for item in sorted(inventory.of(kind), key=_referring_first):
+            owned = evidence.owned_object(item)
+            if owned is not None and owned.address not in keep:
+                (removals if evidence.is_created(owned, item) else copies).append(owned)
+    return Orphans(removals=tuple(removals), copies=tuple(copies))
 
 
-def made(memory: ObjectRegistry) -> frozenset[Address]:
-    """What the memory says was made."""
-    return frozenset((entry.kind, entry.id) for entry in memory if entry.id and not entry.adopted)
+def created_objects(registry: ObjectRegistry) -> frozenset[Address]:
+    """Return the objects that the registry records as created."""
+    return frozenset(
+        (record.kind, record.id) for record in registry if record.id and not record.adopted
+    )
 
 
-def adopted(memory: ObjectRegistry) -> frozenset[Address]:
-    """What the memory says was there before."""
-    return frozenset((entry.kind, entry.id) for entry in memory if entry.adopted)
+def adopted_objects(registry: ObjectRegistry) -> frozenset[Address]:
+    """Return the objects that the registry records as adopted."""
+    return frozenset((record.kind, record.id) for record in registry if record.adopted)
 
 
-def shown(survey: Inventory) -> frozenset[Address]:
-    """All that a look shows."""
-    return frozenset((kind, item.id) for kind, items in survey.objects.items() for item in items)
+def listed_objects(inventory: Inventory) -> frozenset[Address]:
+    """Return all objects of an inventory."""
+    return frozenset((kind, item.id) for kind, items in inventory.objects.items() for item in items)
 
 
-def adopt_pending(survey: Inventory, memory: ObjectRegistry, wanted: Iterable[Wanted]) -> None:
-    """A configuration that was announced, and now is exactly there, was made by us."""
-    configured = {item.id: item for item in survey.of(ObjectKind.METRIC_TAGS)}
-    for item in wanted:
-        entry, found = memory.get(item.definition.reference), configured.get(item.key)
-        if item.kind is not ObjectKind.METRIC_TAGS or entry is None or found is None:
+def adopt_pending(
+    inventory: Inventory, registry: ObjectRegistry, desired: Iterable[DesiredObject]
+) -> tuple[ObjectRecord, ...]:
+    """Return the records of pending metric configurations that exist now, with their ids.
+
+    The operator created such a configuration if its intent was recorded and it does not differ from the desired one.
+    The registry is not changed.
+    """
+    configured = {item.id: item for item in inventory.of(ObjectKind.METRIC_TAGS)}
+    adopted = []
+    for item in desired:
+        record, remote = registry.get(item.definition.reference), configured.get(item.key)
+        if item.kind is not ObjectKind.METRIC_TAGS or record is None or remote is None:
             continue
-        if entry.state is State.CREATING and not entry.id:
-            changes = payloads.differences(item.kind, item.definition.body, found.body or {})
+        if record.state is ObjectState.CREATING and not record.id:
+            changes = payloads.differences(item.kind, item.definition.body, remote.body or {})
             if not changes:
-                memory.put(replace(entry, id=found.id))
+                adopted.append(replace(record, id=remote.id))
+    return tuple(adopted)
 
 
-def managed_indexes(survey: Inventory) -> Collection[str]:
-    """Names of indexes that some PurpleFleaObservability made."""
-    indexes = survey.of(ObjectKind.LOG_INDEX)
+def managed_indexes(inventory: Inventory) -> Collection[str]:
+    """Return the names of log indexes that any PurpleFleaObservability created."""
+    indexes = inventory.of(ObjectKind.LOG_INDEX)
     return frozenset(
         item.id for item in indexes if MANAGED in ((item.body or {}).get("tags") or ())
     )
 
 
-def _is_marked(found: RemoteObject, uid: str, key: str) -> bool:
-    mark = mark_of(found)
-    return mark is not None and (mark.uid, mark.key) == (uid, key)
+def _has_tag(remote: RemoteObject, uid: str, key: str) -> bool:
+    tag = ownership_tag(remote)
+    return tag is not None and (tag.uid, tag.key) == (uid, key)
 
 
-def _name(found: RemoteObject) -> str:
-    return found.title or payloads.name_of(found.body or {})
+def _name(remote: RemoteObject) -> str:
+    return remote.title or payloads.name_of(remote.body or {})
 
 
-def _age(found: RemoteObject) -> tuple[int, str]:
-    """The oldest first: ids of monitors are numbers that grow."""
-    return len(found.id), found.id
+def _age(remote: RemoteObject) -> tuple[int, str]:
+    """Sort key with the oldest object first. Ids of monitors are increasing numbers."""
+    return len(remote.id), remote.id
 
 
-def _referring_first(found: RemoteObject) -> tuple[bool, bool]:
-    kind = (found.body or {}).get("type")
-    return kind != REFERRING[0], kind not in REFERRING
+def _referring_first(remote: RemoteObject) -> tuple[bool, bool]:
+    monitor_type = (remote.body or {}).get("type")
+    return monitor_type != REFERRING_MONITORS[0], monitor_type not in REFERRING_MONITORS

@@ -1,6 +1,7 @@
-"""Pure: whose an object in Datadog is. Every object of ours says so itself, by tags or in a line of text.
+"""Pure: ownership tags, which say to which resource an object in Datadog belongs.
 
-Metric configurations and the order of indexes can say nothing: for them, the status is the only proof.
+They are tags or, for kinds without tags, a line of text. Metric configurations and the index order have no place for
+them, so for these kinds the status is the only evidence.
 """
 
 import copy
@@ -17,22 +18,27 @@ MANAGED = f"managed-by:{kubernetes.MANAGED_BY}"
 UID = "purpleflea-uid"
 OBJECT = "purpleflea-object"
 ADOPTED = "purpleflea-adopted:true"
-"""On what was there before us. It goes on in the same request as the mark, so that no crash and no lost status makes
-a stranger's object ours to delete."""
-TAGGED = frozenset(
+"""Tag of objects that existed before they were managed. It is set in the same request as the other ownership tags, so
+that neither a crash nor a lost status allows the operator to delete an object that another user created."""
+KINDS_WITH_TAGS = frozenset(
     {ObjectKind.MONITOR, ObjectKind.SLO, ObjectKind.LOG_PIPELINE, ObjectKind.LOG_INDEX}
 )
-DESCRIBED = frozenset({ObjectKind.DASHBOARD, ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE})
-UNMARKED = frozenset({ObjectKind.METRIC_TAGS, ObjectKind.LOG_INDEX_ORDER, ObjectKind.SCANNER})
+KINDS_WITH_DESCRIPTION = frozenset(
+    {ObjectKind.DASHBOARD, ObjectKind.SCANNER_GROUP, ObjectKind.SCANNER_RULE}
+)
+KINDS_WITHOUT_OWNERSHIP_TAGS = frozenset(
+    {ObjectKind.METRIC_TAGS, ObjectKind.LOG_INDEX_ORDER, ObjectKind.SCANNER}
+)
+"""Kinds that have neither tags nor a text for them."""
 
 _LINE = re.compile(rf"{UID}:(?P<uid>[-A-Za-z0-9]+) {OBJECT}:(?P<key>[-.a-z0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnershipTag:
-    """The uid of the resource an object was made for, and the object's key in the catalogue.
+    """Uid of the resource for which an object was created, and key of the object in the catalog.
 
-    `adopted`: it was there before.
+    `adopted` is True if the object existed before it was managed.
     """
 
     uid: str
@@ -40,14 +46,14 @@ class OwnershipTag:
     adopted: bool = False
 
 
-def marked(definition: Definition, uid: str) -> Body:
-    """The definition's body with the mark of the resource `uid`."""
+def tagged_body(definition: Definition, uid: str) -> Body:
+    """Return the body of the definition with the ownership tags of the resource `uid`."""
     body: Body = copy.deepcopy(definition.body)
     tags = [MANAGED, f"{UID}:{uid}", f"{OBJECT}:{definition.key}"]
     line = f"Managed by {kubernetes.MANAGED_BY}, {' '.join(tags[1:])}"
-    if definition.kind in TAGGED:
+    if definition.kind in KINDS_WITH_TAGS:
         body["tags"] = [*body.get("tags", ()), *tags]
-    elif definition.kind in DESCRIBED:
+    elif definition.kind in KINDS_WITH_DESCRIPTION:
         owner = body if definition.kind is ObjectKind.DASHBOARD else body["data"]["attributes"]
         owner["description"] = f"{owner.get('description', '')}\n{line}".strip()
     elif definition.kind is ObjectKind.NOTEBOOK:
@@ -56,29 +62,29 @@ def marked(definition: Definition, uid: str) -> Body:
     return body
 
 
-def adopted(kind: ObjectKind, body: Body) -> Body:
-    """A marked body that also says that the object was there before us, where its kind can say so."""
-    return {**body, "tags": [*body["tags"], ADOPTED]} if kind in TAGGED else body
+def adopted_body(kind: ObjectKind, body: Body) -> Body:
+    """Return a tagged body with the tag for adopted objects, if its kind has tags."""
+    return {**body, "tags": [*body["tags"], ADOPTED]} if kind in KINDS_WITH_TAGS else body
 
 
-def mark_of(found: RemoteObject) -> OwnershipTag | None:
-    """The mark that an object carries."""
-    if found.body is not None and found.kind in TAGGED:
-        return _of_tags(found.body.get("tags") or ())
-    matched = _LINE.search("\n".join(_texts(found)))
-    return OwnershipTag(uid=matched["uid"], key=matched["key"]) if matched else None
+def ownership_tag(remote: RemoteObject) -> OwnershipTag | None:
+    """Return the ownership tags of an object, None if it has none or only a part of them."""
+    if remote.body is not None and remote.kind in KINDS_WITH_TAGS:
+        return _from_tags(remote.body.get("tags") or ())
+    match = _LINE.search("\n".join(_texts(remote)))
+    return OwnershipTag(uid=match["uid"], key=match["key"]) if match else None
 
 
-def _of_tags(tags: Any) -> OwnershipTag | None:
+def _from_tags(tags: Any) -> OwnershipTag | None:
     values = dict(tag.partition(":")[::2] for tag in tags)
     if UID not in values or OBJECT not in values:
         return None
     return OwnershipTag(uid=values[UID], key=values[OBJECT], adopted=ADOPTED in tags)
 
 
-def _texts(found: RemoteObject) -> Iterator[str]:
-    yield found.text
-    body = found.body or {}
+def _texts(remote: RemoteObject) -> Iterator[str]:
+    yield remote.text
+    body = remote.body or {}
     yield body.get("description") or ""
     for cell in body.get("cells") or ():
         yield (cell.get("attributes", {}).get("definition") or {}).get("text") or ""

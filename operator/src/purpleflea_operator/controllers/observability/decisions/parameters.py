@@ -1,4 +1,4 @@
-"""Pure: spec of a PurpleFleaObservability -> parameters of the catalogue, and the address of Datadog."""
+"""Pure: spec of a PurpleFleaObservability -> parameters of the catalog, and the address of Datadog."""
 
 import re
 from collections.abc import Collection
@@ -24,13 +24,14 @@ from purpleflea_operator.datadog.definitions.parameters import (
     Rule,
 )
 
-INSIDE = re.compile(
+INTERNAL_URL = re.compile(
     r"^http://(localhost|127\.0\.0\.1|[a-z0-9-]+(\.[a-z0-9-]+)?\.svc(\.cluster\.local)?)(:\d+)?(/.*)?$"
 )
+"""Addresses to which plain http is allowed: loopback and Services of the cluster."""
 
 
 def parameters(spec: ObservabilitySpec) -> Parameters:
-    """What the catalogue needs to know."""
+    """Return the parameters of the catalog."""
     thresholds = spec.thresholds
     return Parameters(
         env=spec.env,
@@ -52,7 +53,7 @@ def parameters(spec: ObservabilitySpec) -> Parameters:
             name=spec.log_index.name,
             retention_days=spec.log_index.retention_days,
             daily_limit=spec.log_index.daily_limit,
-            # The others are read from the organisation: see bodies.
+            # The other indexes are read from the organization: see `payloads.index_order`.
             others=(),
         ),
         **_rules(thresholds),
@@ -76,16 +77,16 @@ def _features(spec: ObservabilitySpec) -> frozenset[Feature]:
 
 
 def _notifications(spec: ObservabilitySpec) -> Notifications:
-    told = spec.notifications
+    notifications = spec.notifications
     return Notifications(
-        paging=tuple(target(text) for text in told.paging),
-        trading=tuple(target(text) for text in told.trading),
-        infrastructure=tuple(target(text) for text in told.infrastructure),
+        paging=tuple(target(text) for text in notifications.paging),
+        trading=tuple(target(text) for text in notifications.trading),
+        infrastructure=tuple(target(text) for text in notifications.infrastructure),
     )
 
 
 def target(text: str) -> Target:
-    """The notification target that a text such as slack:account/channel names. The model has checked its form."""
+    """Return the notification target of a text such as slack:account/channel. The CRD has validated its format."""
     kind, _, name = text.partition(":")
     account, _, channel = name.rpartition("/")
     match kind:
@@ -104,36 +105,37 @@ def target(text: str) -> Target:
 
 
 def address(spec: ObservabilitySpec) -> str:
-    """Base URL of the API, as the spec has it."""
+    """Return the base URL of the API as in the spec."""
     return f"https://api.{spec.site}" if spec.url is None else spec.url.rstrip("/")
 
 
 def api_url(spec: ObservabilitySpec, allowed: Collection[str]) -> str:
-    """Base URL of the API that keys may be sent to; `allowed` are the URLs other than Datadog's own.
+    """Return the base URL of the API. `allowed` are the URLs, besides Datadog's own, to which keys may be sent.
 
     Raises:
-        ValueError: Keys would go to a stranger, or travel in the open.
+        ValueError: The keys would be sent to an address that is not allowed, or unencrypted.
     """
     if spec.url is None:
         return address(spec)
-    # The API server lets no such resource in, but its CRD may be older than the operator.
+    # The API server rejects such a resource, but the CRD may be older than the operator.
     if not spec.url.startswith("https://") and not (
-        spec.allow_insecure_url and INSIDE.match(spec.url)
+        spec.allow_insecure_url and INTERNAL_URL.match(spec.url)
     ):
         raise ValueError(
-            "spec.url must be https; with allowInsecureUrl also http, for loopback or a Service"
+            "spec.url must be https; http is allowed only with allowInsecureUrl,"
+            " for loopback or a Service of the cluster"
         )
     if address(spec) not in {url.rstrip("/") for url in allowed}:
         raise ValueError(
-            "spec.url: the operator may not send keys there: add it to the chart value"
-            " observability.urls, or leave it out for Datadog's own site"
+            "spec.url: the operator may not send keys to this address; add it to the chart value"
+            " observability.urls, or omit spec.url to use Datadog's own site"
         )
     return address(spec)
 
 
 def page_url(spec: ObservabilitySpec) -> str:
-    """Base URL of the web pages that links lead to."""
+    """Return the base URL of Datadog's web pages."""
     if spec.url is not None:
         return spec.url.rstrip("/")
-    # Sites of two labels have an app host; the others are the host.
+    # Sites with two labels have the host app.<site>. All other sites are the host themselves.
     return f"https://app.{spec.site}" if spec.site.count(".") == 1 else f"https://{spec.site}"

@@ -1,6 +1,7 @@
-"""Pure: what is wanted, and how what was found differs from it.
+"""Pure: desired objects with their bodies, and the differences between a desired body and a remote one.
 
-Only what we set is compared: Datadog adds defaults and ids, reorders tags, and leaves out what is empty.
+Only fields that the operator sets are compared, because Datadog adds defaults and ids, reorders tags, and omits empty
+fields.
 """
 
 import hashlib
@@ -11,8 +12,11 @@ from typing import Any
 
 import orjson
 
-from purpleflea_operator.controllers.observability.decisions.ownership_tags import adopted, marked
-from purpleflea_operator.datadog.client.models import RemoteObject, owned
+from purpleflea_operator.controllers.observability.decisions.ownership_tags import (
+    adopted_body,
+    tagged_body,
+)
+from purpleflea_operator.datadog.client.models import RemoteObject, owned_fields
 from purpleflea_operator.datadog.definitions.objects import (
     Body,
     Definition,
@@ -22,13 +26,13 @@ from purpleflea_operator.datadog.definitions.objects import (
 )
 
 UNORDERED = frozenset({"tags"})
-SHOWN = 8
-"""Most differences that are named."""
+MAX_PATHS = 8
+"""Most differences that a message names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One object that there should be: its definition, marked as ours."""
+class DesiredObject:
+    """One desired object: its definition with the ownership tags of the resource."""
 
     definition: Definition
 
@@ -41,77 +45,77 @@ class Wanted:
         return self.definition.key
 
     def missing(self, ids: Mapping[Reference, str]) -> tuple[Reference, ...]:
-        """The objects it refers to that have no id yet."""
+        """Return the objects to which it refers and which have no id yet."""
         return tuple(item for item in self.definition.references if item not in ids)
 
     @property
     def name(self) -> str:
-        """What people read as its name."""
-        return name_of(owned(self.kind, self.definition.body))
+        """Name of the object in Datadog."""
+        return name_of(owned_fields(self.kind, self.definition.body))
 
-    def body(self, ids: Mapping[Reference, str], *, was_there: bool = False) -> Body:
-        """The body to send; `was_there`: it was adopted. Raises KeyError where an id is missing."""
+    def body(self, ids: Mapping[Reference, str], *, adopted: bool = False) -> Body:
+        """Return the body to send. Raises KeyError if an id is missing."""
         body = resolved(self.definition, ids)
-        return adopted(self.kind, body) if was_there else body
+        return adopted_body(self.kind, body) if adopted else body
 
 
-def wanted(definition: Definition, uid: str) -> Wanted:
-    """A definition of the catalogue, to be made for the resource `uid`."""
-    return Wanted(definition=replace(definition, body=marked(definition, uid)))
+def desired_object(definition: Definition, uid: str) -> DesiredObject:
+    """Return the desired object of a definition for the resource `uid`."""
+    return DesiredObject(definition=replace(definition, body=tagged_body(definition, uid)))
 
 
 def name_of(body: Body) -> str:
-    """The name or title in the owned part of a body."""
+    """Return the name or title in the owned fields of a body."""
     return str(body.get("name") or body.get("title"))
 
 
-def ordered(body: Body, found: RemoteObject, managed: Collection[str]) -> Body:
-    """The order of all indexes (Datadog takes no less), with ours before the first that could take its lines.
+def index_order(body: Body, remote: RemoteObject, managed: Collection[str]) -> Body:
+    """Return the sequence of all log indexes, which Datadog requires, with the own index before unmanaged indexes.
 
-    What stands first and is `managed`, made for another resource, takes only the lines of that one: were ours put
-    before it, the two resources would change places for ever.
+    Leading `managed` indexes belong to other resources and receive only the logs of those resources. They stay before
+    the own index, because otherwise two resources would swap their indexes forever.
     """
-    (ours, *_) = body["index_names"]
-    names = list((found.body or {}).get("index_names") or ())
-    others = [name for name in names if name != ours]
-    first = len(list(takewhile(lambda name: name in managed, others)))
-    if ours in names and names.index(ours) <= first:
+    (own, *_) = body["index_names"]
+    names = list((remote.body or {}).get("index_names") or ())
+    others = [name for name in names if name != own]
+    position = len(list(takewhile(lambda name: name in managed, others)))
+    if own in names and names.index(own) <= position:
         return {**body, "index_names": names}
-    return {**body, "index_names": [*others[:first], ours, *others[first:]]}
+    return {**body, "index_names": [*others[:position], own, *others[position:]]}
 
 
 def digest(kind: ObjectKind, body: Body) -> str:
-    """A hash of the owned part of a body."""
-    text = orjson.dumps(owned(kind, body), option=orjson.OPT_SORT_KEYS)
+    """Return a hash of the owned fields of a body."""
+    text = orjson.dumps(owned_fields(kind, body), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def differences(kind: ObjectKind, body: Body, found: Body) -> tuple[str, ...]:
-    """The fields of ours that are not what `body` says, as dotted paths."""
-    return tuple(dict.fromkeys(_differences(owned(kind, body), found, "")))
+def differences(kind: ObjectKind, body: Body, remote_body: Body) -> tuple[str, ...]:
+    """Return the owned fields that differ from `body`, as dotted paths."""
+    return tuple(dict.fromkeys(_differences(owned_fields(kind, body), remote_body, "")))
 
 
-def shown(paths: tuple[str, ...]) -> str:
-    """Paths as people read them, a few of them."""
-    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return ", ".join(paths[:SHOWN]) + more
+def joined_paths(paths: tuple[str, ...]) -> str:
+    """Return the first paths as text, with the number of the others."""
+    more = f" and {len(paths) - MAX_PATHS} more" if len(paths) > MAX_PATHS else ""
+    return ", ".join(paths[:MAX_PATHS]) + more
 
 
-def _differences(ours: Any, theirs: Any, path: str) -> Iterator[str]:
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for name, value in ours.items():
+def _differences(own: Any, remote: Any, path: str) -> Iterator[str]:
+    if isinstance(own, dict) and isinstance(remote, dict):
+        for name, value in own.items():
             inside = f"{path}.{name}" if path else name
-            if name not in theirs and _is_empty(value):
+            if name not in remote and _is_empty(value):
                 continue
-            if name in UNORDERED and _is_list(value) and _is_list(theirs.get(name)):
-                if sorted(value) != sorted(theirs[name]):
+            if name in UNORDERED and _is_list(value) and _is_list(remote.get(name)):
+                if sorted(value) != sorted(remote[name]):
                     yield inside
             else:
-                yield from _differences(value, theirs.get(name), inside)
-    elif _is_list(ours) and _is_list(theirs) and len(ours) == len(theirs):
-        for position, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-            yield from _differences(mine, other, f"{path}[{position}]")
-    elif ours != theirs and not (_is_empty(ours) and _is_empty(theirs)):
+                yield from _differences(value, remote.get(name), inside)
+    elif _is_list(own) and _is_list(remote) and len(own) == len(remote):
+        for position, (own_item, remote_item) in enumerate(zip(own, remote, strict=True)):
+            yield from _differences(own_item, remote_item, f"{path}[{position}]")
+    elif own != remote and not (_is_empty(own) and _is_empty(remote)):
         yield path
 
 
@@ -120,5 +124,5 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether leaving it out says the same."""
+    """Return True if the value has the same meaning as an omitted field."""
     return value is None or value is False or value in ("", [], {})

@@ -1,77 +1,85 @@
-"""Pure: what is about to be made is written down before it is, and what may still be on its way is waited for.
+"""Pure: intents of creates. The operator records an intent before it creates an object.
 
-A create without an answer, or one of a pass that was cut off, may take effect late: a look that does not show the
-object is no proof before some time has passed.
+A create without a response, or a create of a pass that was interrupted, may take effect late. A look that does not show
+the object proves nothing until LATE_CREATE has passed.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
 from purpleflea_operator import timings
-from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions.desired import DesiredState
-from purpleflea_operator.controllers.observability.decisions.payloads import Wanted
+from purpleflea_operator.controllers.observability.decisions.observation import Observation
+from purpleflea_operator.controllers.observability.decisions.payloads import DesiredObject
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
 )
-from purpleflea_operator.controllers.observability.observation import Observation
 from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
 
-def is_creatable(wanted: Wanted, sight: Observation) -> bool:
-    """Whether it is missing and Datadog would take it."""
-    if not sight.is_missing(wanted) or wanted.kind is ObjectKind.LOG_INDEX_ORDER:
+def is_creatable(desired: DesiredObject, observation: Observation) -> bool:
+    """Return True if the object is missing and Datadog would accept its create."""
+    if not observation.is_missing(desired) or desired.kind is ObjectKind.LOG_INDEX_ORDER:
         return False
-    return wanted.kind is not ObjectKind.METRIC_TAGS or wanted.key in sight.survey.reporting
+    return (
+        desired.kind is not ObjectKind.METRIC_TAGS or desired.key in observation.inventory.reporting
+    )
 
 
 def record_intent(
-    memory: ObjectRegistry, goal: DesiredState, sight: Observation, now: datetime
+    registry: ObjectRegistry, desired: DesiredState, observation: Observation, now: datetime
 ) -> tuple[bool, frozenset[Reference]]:
-    """Write down what will be made; whether there is any, and what has to wait."""
-    new, waiting = False, set()
-    for wanted in goal.wanted:
-        reference = wanted.definition.reference
-        if not is_creatable(wanted, sight):
+    """Record in the registry which objects the pass will create, and sort it.
+
+    Return True if there are such objects, and the objects whose pending create delays the next attempt.
+    """
+    has_new, waiting = False, set()
+    for item in desired.objects:
+        reference = item.definition.reference
+        if not is_creatable(item, observation):
             continue
-        entry = memory.get(reference)
-        if entry is not None and is_pending(entry) and not _is_over(entry, now):
+        record = registry.get(reference)
+        if record is not None and is_pending(record) and not _is_expired(record, now):
             waiting.add(reference)
-            memory.put(dated(entry, now))
+            registry.put(with_since(record, now))
         else:
-            new = True
-            memory.put(ObjectRecord(kind=wanted.kind, key=wanted.key, state=State.CREATING))
-    memory.arrange(item.definition.reference for item in goal.wanted)
-    return new, frozenset(waiting)
+            has_new = True
+            registry.put(ObjectRecord(kind=item.kind, key=item.key, state=ObjectState.CREATING))
+    registry.sort(desired.references)
+    return has_new, frozenset(waiting)
 
 
-def discard_intent(memory: ObjectRegistry, waiting: frozenset[Reference]) -> None:
-    """The pass ends early: what it announced and did not come to is surely not made. What had no answer is dated."""
-    for entry in tuple(memory):
-        if is_pending(entry) and not entry.since and entry.reference not in waiting:
-            memory.put(replace(entry, state=State.WAITING, last_error="not yet tried"))
+def discard_intent(registry: ObjectRegistry, waiting: frozenset[Reference]) -> None:
+    """Discard the intents in the registry for which a pass that ends early has sent no request.
+
+    These objects were certainly not created. If a create had no response, its record has a `since`, so it stays.
+    """
+    for record in tuple(registry):
+        if is_pending(record) and not record.since and record.reference not in waiting:
+            registry.put(replace(record, state=ObjectState.WAITING, last_error="not attempted yet"))
 
 
-def is_pending(entry: ObjectRecord) -> bool:
-    """Whether it may be made, or have been made without our knowing."""
-    return entry.state is State.CREATING and not entry.id
+def is_pending(record: ObjectRecord) -> bool:
+    """Return True if the object may be created, or may have been created without a response."""
+    return record.state is ObjectState.CREATING and not record.id
 
 
-def dated(entry: ObjectRecord, now: datetime) -> ObjectRecord:
-    """The entry with the time from which it is waited for."""
-    return entry if _since(entry) else replace(entry, since=now.isoformat(timespec="seconds"))
+def with_since(record: ObjectRecord, now: datetime) -> ObjectRecord:
+    """Return the record with the time from which LATE_CREATE counts, unless it has one."""
+    return record if _since(record) else replace(record, since=now.isoformat(timespec="seconds"))
 
 
-def _is_over(entry: ObjectRecord, now: datetime) -> bool:
-    since = _since(entry)
+def _is_expired(record: ObjectRecord, now: datetime) -> bool:
+    since = _since(record)
     return since is not None and now - since >= timings.LATE_CREATE
 
 
-def _since(entry: ObjectRecord) -> datetime | None:
-    """None also where somebody wrote something else there."""
+def _since(record: ObjectRecord) -> datetime | None:
+    """Return the time, None also if another client wrote an unreadable text."""
     try:
-        found = datetime.fromisoformat(entry.since)
+        since = datetime.fromisoformat(record.since)
     except ValueError:
         return None
-    return found if found.tzinfo else None
+    return since if since.tzinfo else None

@@ -1,30 +1,36 @@
-"""Pure: what the operator remembers of the objects it made and the deployments it marked, kept in the status.
+"""Pure: the registry of managed objects and deployment marks. It is stored in the status of the resource.
 
-An entry is written down as Creating before the object is made: after a crash it tells that what is found may be ours.
-
-Pure: where an object is seen in Datadog's web pages.
+The record of an object is stored as Creating before the object is created. After a crash it shows that an object of
+this kind and key may have been created by the operator.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from purpleflea_operator.api.observability_status import CHANGE_LENGTH, ERROR_LENGTH, OBJECTS, State
-from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
-from purpleflea_operator.controllers.observability.decisions.deployments import remembered as marks
+from purpleflea_operator.api.observability_status import (
+    MAX_CHANGE_LENGTH,
+    MAX_ERROR_LENGTH,
+    MAX_OBJECTS,
+    ObjectState,
+)
+from purpleflea_operator.controllers.observability.decisions.deployments import (
+    DeploymentMark,
+    marks_from_status,
+)
 from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
-FIELDS = ("id", "link", "hash", "version", "change", "since")
+TEXT_FIELDS = ("id", "link", "hash", "version", "change", "since")
 FLAGS = ("adopted", "unlisted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
-    """One object, as last seen or written."""
+    """Record of one managed object, as last observed or written."""
 
     kind: ObjectKind
     key: str
-    state: State
+    state: ObjectState
     id: str = ""
     link: str = ""
     hash: str = ""
@@ -33,73 +39,85 @@ class ObjectRecord:
     last_error: str = ""
     adopted: bool = False
     unlisted: bool = False
-    """Whether its list does not show it: it is known by its id only."""
+    """True if lists do not show the object, so that it is known only by its id."""
     since: str = ""
-    """When a create of it was surely over, done or lost."""
+    """End of the last create request that had no answer."""
 
     @property
     def reference(self) -> Reference:
-        """How other objects refer to it."""
+        """Kind and key of the object."""
         return Reference(kind=self.kind, key=self.key)
 
-    def shown(self) -> dict[str, Any]:
-        """The entry as the status shows it."""
-        found = {"kind": str(self.kind), "key": self.key, "state": str(self.state)}
-        texts = {name: getattr(self, name) for name in FIELDS} | {
-            "change": self.change[:CHANGE_LENGTH],
-            "lastError": self.last_error[:ERROR_LENGTH],
+    @property
+    def name(self) -> str:
+        """Name for messages, with the id."""
+        return f"{self.kind}/{self.key} ({self.id})"
+
+    def to_status(self) -> dict[str, Any]:
+        """Return the record in the format of status.objects."""
+        fields = {"kind": str(self.kind), "key": self.key, "state": str(self.state)}
+        texts = {name: getattr(self, name) for name in TEXT_FIELDS} | {
+            "change": self.change[:MAX_CHANGE_LENGTH],
+            "lastError": self.last_error[:MAX_ERROR_LENGTH],
         }
-        found |= {name: text for name, text in texts.items() if text}
-        return found | {name: True for name in FLAGS if getattr(self, name)}
+        fields |= {name: text for name, text in texts.items() if text}
+        return fields | {name: True for name in FLAGS if getattr(self, name)}
 
 
 class ObjectRegistry:
-    """The entries of one resource, in the order in which they were put."""
+    """Records of one resource, in the sequence in which they were added."""
 
     def __init__(
-        self, entries: Iterable[ObjectRecord] = (), deployments: Iterable[DeploymentMark] = ()
+        self, records: Iterable[ObjectRecord] = (), deployments: Iterable[DeploymentMark] = ()
     ) -> None:
-        self._entries = {entry.reference: entry for entry in entries}
+        self._records = {record.reference: record for record in records}
         self.deployments = tuple(deployments)
 
     def __iter__(self) -> Iterator[ObjectRecord]:
-        return iter(self._entries.values())
+        return iter(self._records.values())
 
     def get(self, reference: Reference) -> ObjectRecord | None:
-        """The entry of an object."""
-        return self._entries.get(reference)
+        """Return the record of an object."""
+        return self._records.get(reference)
 
-    def put(self, entry: ObjectRecord) -> None:
-        """Remember an object."""
-        self._entries[entry.reference] = entry
+    def put(self, record: ObjectRecord) -> None:
+        """Add or replace the record of an object."""
+        self._records[record.reference] = record
 
-    def drop(self, reference: Reference) -> None:
-        """Forget an object."""
-        self._entries.pop(reference, None)
+    def update(self, records: Iterable[ObjectRecord]) -> None:
+        """Add or replace several records."""
+        for record in records:
+            self.put(record)
 
-    def arrange(self, order: Iterable[Reference]) -> None:
-        """Bring the entries into an order; others follow."""
-        first = [reference for reference in order if reference in self._entries]
-        self._entries = {reference: self._entries[reference] for reference in first} | self._entries
+    def delete(self, reference: Reference) -> None:
+        """Delete the record of an object, if there is one."""
+        self._records.pop(reference, None)
 
-    def shown(self) -> list[dict[str, Any]]:
-        """The entries as the status shows them."""
-        return [entry.shown() for entry in self][:OBJECTS]
+    def sort(self, sequence: Iterable[Reference]) -> None:
+        """Sort the records by a sequence of references. Other records follow."""
+        first = [reference for reference in sequence if reference in self._records]
+        self._records = {reference: self._records[reference] for reference in first} | self._records
 
-
-def remembered(status: Mapping[str, Any]) -> ObjectRegistry:
-    """What a status tells; what cannot be read in it (somebody wrote there) is left out."""
-    entries = (_entry(item) for item in status.get("objects") or ())
-    return ObjectRegistry((entry for entry in entries if entry is not None), marks(status))
+    def to_status(self) -> list[dict[str, Any]]:
+        """Return the records in the format of status.objects."""
+        return [record.to_status() for record in self][:MAX_OBJECTS]
 
 
-def _entry(item: Mapping[str, Any]) -> ObjectRecord | None:
+def registry_from_status(status: Mapping[str, Any]) -> ObjectRegistry:
+    """Return the registry that a status contains. Records that another client made unreadable are omitted."""
+    records = (_record(item) for item in status.get("objects") or ())
+    return ObjectRegistry(
+        (record for record in records if record is not None), marks_from_status(status)
+    )
+
+
+def _record(item: Mapping[str, Any]) -> ObjectRecord | None:
     try:
-        kind, state = ObjectKind(item["kind"]), State(item["state"])
+        kind, state = ObjectKind(item["kind"]), ObjectState(item["state"])
         key = str(item["key"])
     except (KeyError, ValueError):
         return None
-    texts: dict[str, Any] = {name: str(item.get(name) or "") for name in FIELDS}
+    texts: dict[str, Any] = {name: str(item.get(name) or "") for name in TEXT_FIELDS}
     return ObjectRecord(
         kind=kind,
         key=key,
@@ -125,6 +143,6 @@ PAGES = {
 }
 
 
-def link(page_url: str, kind: ObjectKind, identifier: str) -> str:
-    """The address of an object's page."""
+def web_url(page_url: str, kind: ObjectKind, identifier: str) -> str:
+    """Return the URL of an object's page in Datadog."""
     return page_url + PAGES[kind].format(id=identifier)

@@ -1,7 +1,7 @@
-"""Pure: what other resources of the cluster want of the same Datadog, for objects that cannot say whose they are.
+"""Pure: metric configurations that other resources of the cluster use in the same organization.
 
-There is one configuration per metric and organisation, and it carries no mark: who made it and who wants it stands in
-the resources alone. The last resource that wants it removes it.
+There is one configuration per metric and organization, and it has no ownership tags. So only the resources show which
+of them created it and which want it. The last resource that wants it removes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.api.observability import ObservabilitySpec
-from purpleflea_operator.api.observability_status import State
+from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions.parameters import address, parameters
-from purpleflea_operator.controllers.observability.decisions.registry import remembered
+from purpleflea_operator.controllers.observability.decisions.registry import registry_from_status
 from purpleflea_operator.datadog.definitions.metric_tags import definitions
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
@@ -20,25 +20,28 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedResources:
-    """Metrics whose configuration other resources want, and those that one of them made."""
+    """Metrics whose configuration other resources want, and metrics whose configuration one of them created."""
 
     wanted: frozenset[str] = frozenset()
-    made: frozenset[str] = frozenset()
+    created: frozenset[str] = frozenset()
 
 
-def neighbours(others: Iterable[Resource], spec: ObservabilitySpec) -> SharedResources:
-    """What the others want where `spec` wants it. Keys are not compared: too much is kept rather than too little."""
+def shared_resources(others: Iterable[Resource], spec: ObservabilitySpec) -> SharedResources:
+    """Return the metric configurations that the other resources use at the address of `spec`.
+
+    The keys are not compared, because it is safer to keep too many configurations than too few.
+    """
     wanted: set[str] = set()
-    made: set[str] = set()
+    created: set[str] = set()
     for other in others:
-        theirs = _spec(other)
-        if theirs is None or address(theirs) != address(spec):
+        other_spec = _spec(other)
+        if other_spec is None or address(other_spec) != address(spec):
             continue
-        made |= _made(other)
-        is_going = "deletionTimestamp" in other["metadata"]
-        if theirs.features.metrics and theirs.mode == "Manage" and not is_going:
-            wanted |= {item.key for item in definitions(parameters(theirs))}
-    return SharedResources(wanted=frozenset(wanted), made=frozenset(made))
+        created |= _created(other)
+        is_deleting = "deletionTimestamp" in other["metadata"]
+        if other_spec.features.metrics and other_spec.mode == "Manage" and not is_deleting:
+            wanted |= {item.key for item in definitions(parameters(other_spec))}
+    return SharedResources(wanted=frozenset(wanted), created=frozenset(created))
 
 
 def _spec(resource: Resource) -> ObservabilitySpec | None:
@@ -48,12 +51,12 @@ def _spec(resource: Resource) -> ObservabilitySpec | None:
         return None
 
 
-def _made(resource: Resource) -> set[str]:
-    """What it made, or is making: an id is written down only after the answer."""
+def _created(resource: Resource) -> set[str]:
+    """Return the configurations that it created or is creating. The id is stored only after the response."""
     return {
-        entry.key
-        for entry in remembered(resource.get("status") or {})
-        if entry.kind is ObjectKind.METRIC_TAGS
-        and not entry.adopted
-        and (entry.id or entry.state is State.CREATING)
+        record.key
+        for record in registry_from_status(resource.get("status") or {})
+        if record.kind is ObjectKind.METRIC_TAGS
+        and not record.adopted
+        and (record.id or record.state is ObjectState.CREATING)
     }

@@ -1,8 +1,7 @@
-"""Pure: what came of a pass -> the next status, and the Events worth posting.
+"""Pure: result of a pass -> the next status, and the Events to post.
 
-Nothing in the status changes while nothing changes: no time of the last look stands there, so a look writes nothing.
-
-What came of one pass, for the report. A value without rules.
+The status contains no time of the last look. So it changes only if the observed state changes, and a look at objects
+that are in sync causes no write.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
-from purpleflea_operator.api.observability_status import ObservabilityCondition, State
+from purpleflea_operator.api.observability_status import ObjectState, ObservabilityCondition
 from purpleflea_operator.api.reasons import Reason, Severity
 from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
@@ -22,25 +21,25 @@ from purpleflea_operator.kube.events import Event
 Status = dict[str, Any]
 ConditionStatus = Literal["True", "False", "Unknown"]
 
-NAMED = 3
-"""Most objects that a message names."""
-LISTED = 12
+MAX_NAMED = 3
+"""Most objects that a condition message names."""
+MAX_LISTED = 12
 """Most objects that an Event names."""
-MESSAGE_LENGTH = 2048
-ALL_GONE = (
-    "nothing that was made is there any more, all of it is made again. If the keys are those of another organisation"
-    " now, the former one still holds"
+MAX_MESSAGE_LENGTH = 2048
+ALL_MISSING = (
+    "all managed objects are missing and are being recreated. If the API keys now belong to a different Datadog"
+    " organization, these objects remain in the previous one"
 )
-LEFT = "no longer wanted, but left in Datadog, as they no longer carry our mark"
+LEFT = "no longer wanted, but left in Datadog because they no longer have the ownership tags of this resource"
 TEMPORARY = OBSERVABILITY_REASONS.with_severity(Severity.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionValue:
-    """One aspect: True, False or Unknown, why for programs and why for people."""
+    """Status, reason and message of a condition."""
 
     status: ConditionStatus
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -49,56 +48,59 @@ VALID = ConditionValue(status="True", reason=Reason.VALID, message="Datadog acce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncState:
-    """How far a pass came. `halt` is why it ended early, if it did."""
+    """Progress of a pass. `interruption` is the value of Synced if the pass ended early."""
 
     generation: int
     wanted: int = 0
     keys: ConditionValue | None = None
-    halt: ConditionValue | None = None
-    removal_since: str = ""
-    """When removing everything was first tried."""
+    interruption: ConditionValue | None = None
+    removal_started_at: str = ""
+    """Time of the first attempt to remove all objects."""
     copies: tuple[str, ...] = ()
-    """What carries our mark and was made by somebody else."""
+    """Objects with the ownership tags of the resource that another user created."""
 
 
 def next_status(
-    current: Mapping[str, Any], memory: ObjectRegistry, standing: SyncState, now: datetime
+    current: Mapping[str, Any], registry: ObjectRegistry, sync_state: SyncState, now: datetime
 ) -> Status:
-    """The status that says how it stands; transition times are kept where nothing turned."""
-    known = {item["type"]: item for item in current.get("conditions") or ()}
-    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return the status for a sync state. A condition keeps its transition time if its status has not changed."""
+    previous = {item["type"]: item for item in current.get("conditions") or ()}
+    timestamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = []
-    for kind, verdict in _conditions(known, memory, standing).items():
-        old = known.get(kind, {})
-        turned = old.get("status") != verdict.status
+    for kind, value in _conditions(previous, registry, sync_state).items():
+        old = previous.get(kind, {})
+        has_changed = old.get("status") != value.status
         conditions.append(
             {
                 "type": str(kind),
-                "status": verdict.status,
-                "reason": verdict.reason,
-                "message": verdict.message[:MESSAGE_LENGTH],
-                "lastTransitionTime": moment if turned else old["lastTransitionTime"],
-                "observedGeneration": standing.generation,
+                "status": value.status,
+                "reason": value.reason,
+                "message": value.message[:MAX_MESSAGE_LENGTH],
+                "lastTransitionTime": timestamp if has_changed else old["lastTransitionTime"],
+                "observedGeneration": sync_state.generation,
             }
         )
-    marks = [mark.shown() for mark in memory.deployments]
+    marks = [mark.to_status() for mark in registry.deployments]
+    removal_started_at = sync_state.removal_started_at
     return {
-        "observedGeneration": standing.generation,
-        "wanted": standing.wanted or int(current.get("wanted") or 0),
-        "inSync": sum(entry.state is State.IN_SYNC for entry in memory),
+        "observedGeneration": sync_state.generation,
+        "wanted": sync_state.wanted or int(current.get("wanted") or 0),
+        "inSync": sum(record.state is ObjectState.IN_SYNC for record in registry),
         "conditions": conditions,
-        "objects": memory.shown(),
+        "objects": registry.to_status(),
         **({"deployments": marks} if marks else {}),
-        **({"removalStartedAt": standing.removal_since} if standing.removal_since else {}),
+        **({"removalStartedAt": removal_started_at} if removal_started_at else {}),
     }
 
 
 def _conditions(
-    known: Mapping[str, Any], memory: ObjectRegistry, standing: SyncState
+    previous: Mapping[str, Any], registry: ObjectRegistry, sync_state: SyncState
 ) -> dict[ObservabilityCondition, ConditionValue]:
-    keys = standing.keys or _as_before(known.get(ObservabilityCondition.KEYS_VALID))
-    synced = standing.halt or _with_copies(_synced(memory, standing), standing.copies)
-    degraded = _degraded(memory, standing)
+    keys = sync_state.keys or _previous_value(previous.get(ObservabilityCondition.KEYS_VALID))
+    synced = sync_state.interruption or _with_copies(
+        _synced(registry, sync_state), sync_state.copies
+    )
+    degraded = _degraded(registry, sync_state)
     return {
         ObservabilityCondition.READY: _ready(keys, synced, degraded),
         ObservabilityCondition.KEYS_VALID: keys,
@@ -107,62 +109,67 @@ def _conditions(
     }
 
 
-def _as_before(condition: Mapping[str, Any] | None) -> ConditionValue:
+def _previous_value(condition: Mapping[str, Any] | None) -> ConditionValue:
     if condition is None:
         return ConditionValue(
-            status="Unknown", reason=Reason.NOT_CHECKED, message="The keys are not checked."
+            status="Unknown",
+            reason=Reason.NOT_CHECKED,
+            message="The keys have not been checked yet.",
         )
     return ConditionValue(
         status=condition["status"], reason=condition["reason"], message=condition["message"]
     )
 
 
-def _synced(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
+def _synced(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue:
     for state, reason, text in (
-        (State.FAILED, Reason.OBJECTS_FAILED, "Datadog refuses"),
-        (State.CREATING, Reason.PROGRESSING, "being made"),
-        (State.PLANNED, Reason.PLANNED, "mode Plan, nothing is written; would change"),
-        (State.EDITED, Reason.EDITED, "edited by hand and kept"),
+        (ObjectState.FAILED, Reason.OBJECTS_FAILED, "have failed"),
+        (ObjectState.CREATING, Reason.PROGRESSING, "are being created"),
+        (ObjectState.PLANNED, Reason.PLANNED, "would change, but spec.mode Plan writes nothing"),
+        (ObjectState.EDITED, Reason.EDITED, "were edited manually and are kept"),
     ):
-        found = [entry for entry in memory if entry.state is state]
-        if found:
-            message = f"{len(found)} of {standing.wanted} objects: {text}: {_named(found)}"
+        records = [record for record in registry if record.state is state]
+        if records:
+            message = f"{len(records)} of {sync_state.wanted} objects {text}: {_named(records)}"
             return ConditionValue(status="False", reason=reason, message=message)
-    waiting = sum(entry.state is State.WAITING for entry in memory)
+    waiting = sum(record.state is ObjectState.WAITING for record in registry)
     more = f" {waiting} wait until their metric reports." if waiting else ""
     return ConditionValue(
         status="True",
         reason=Reason.IN_SYNC,
-        message=f"{standing.wanted - waiting} objects are what the spec says.{more}",
+        message=f"{sync_state.wanted - waiting} objects match the spec.{more}",
     )
 
 
-def _with_copies(verdict: ConditionValue, copies: tuple[str, ...]) -> ConditionValue:
-    """Copies are no fault, and nothing of ours: they are only named."""
+def _with_copies(value: ConditionValue, copies: tuple[str, ...]) -> ConditionValue:
+    """Name the copies in the message. They are not an error, and the operator does not manage them."""
     if not copies:
-        return verdict
+        return value
     return replace(
-        verdict, message=f"{verdict.message} Left alone, as copies made by hand: {listed(copies)}."
+        value, message=f"{value.message} Not managed, because they are copies: {listed(copies)}."
     )
 
 
 def listed(names: Sequence[str]) -> str:
-    """Some names, and how many more there are: an Event's message is short."""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    """Return the first names and the number of the others, because an Event's message is short."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
-def _degraded(memory: ObjectRegistry, standing: SyncState) -> ConditionValue:
-    if standing.halt is not None and standing.halt.reason not in TEMPORARY:
+def _degraded(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue:
+    interruption = sync_state.interruption
+    if interruption is not None and interruption.reason not in TEMPORARY:
         return ConditionValue(
-            status="True", reason=standing.halt.reason, message=standing.halt.message
+            status="True", reason=interruption.reason, message=interruption.message
         )
-    failed = [entry for entry in memory if entry.state is State.FAILED]
+    failed = [record for record in registry if record.state is ObjectState.FAILED]
     if failed:
-        reasons = "; ".join(_with_error(entry) for entry in failed[:NAMED])
-        more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        reasons = "; ".join(_with_error(record) for record in failed[:MAX_NAMED])
+        more = f"; and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
         return ConditionValue(status="True", reason=Reason.OBJECTS_FAILED, message=reasons + more)
-    return ConditionValue(status="False", reason=Reason.AS_EXPECTED, message="Nothing is refused.")
+    return ConditionValue(
+        status="False", reason=Reason.AS_EXPECTED, message="No object has failed."
+    )
 
 
 def _ready(
@@ -174,47 +181,50 @@ def _ready(
         return ConditionValue(status="False", reason=degraded.reason, message=degraded.message)
     if synced.reason in TEMPORARY or keys.status != "True":
         return ConditionValue(status="False", reason=synced.reason, message=synced.message)
-    # Edits that are kept, and a plan, are as the spec asked for.
+    # Kept edits and a plan are what the spec asks for, so the resource is ready.
     return ConditionValue(status="True", reason=synced.reason, message=synced.message)
 
 
-def _named(entries: list[ObjectRecord]) -> str:
-    names = ", ".join(_with_change(entry) for entry in entries[:NAMED])
-    return names + (f" and {len(entries) - NAMED} more" if len(entries) > NAMED else "")
+def _named(records: list[ObjectRecord]) -> str:
+    names = ", ".join(_with_change(record) for record in records[:MAX_NAMED])
+    return names + (f" and {len(records) - MAX_NAMED} more" if len(records) > MAX_NAMED else "")
 
 
-def _with_change(entry: ObjectRecord) -> str:
-    return f"{entry.kind}/{entry.key}" + (f" ({entry.change})" if entry.change else "")
+def _with_change(record: ObjectRecord) -> str:
+    return f"{record.kind}/{record.key}" + (f" ({record.change})" if record.change else "")
 
 
-def _with_error(entry: ObjectRecord) -> str:
-    return f"{entry.kind}/{entry.key}: {entry.last_error}"
+def _with_error(record: ObjectRecord) -> str:
+    return f"{record.kind}/{record.key}: {record.last_error}"
 
 
 @dataclass(slots=True, kw_only=True)
 class PassResult:
-    """What came of a pass, for the report."""
+    """Names of the objects that a pass changed or could not change, for Events and the status."""
 
-    restored: list[str] = field(default_factory=list)
-    remade: list[str] = field(default_factory=list)
-    vanished: list[str] = field(default_factory=list)
-    """All that was made, where nothing of it is there any more."""
+    reverted: list[str] = field(default_factory=list)
+    recreated: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """All recorded objects, if none of them exists any more."""
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    """What is not wanted any more, and cannot be proven to be ours."""
+    """Objects that are no longer wanted and cannot be proven to be created by the operator."""
     copies: list[str] = field(default_factory=list)
-    """What carries our mark and was made by somebody else."""
+    """Objects with the ownership tags of the resource that another user created."""
     unanswered: list[str] = field(default_factory=list)
+    """Requests that had no answer."""
     pending: list[str] = field(default_factory=list)
     """Creates of an earlier pass that may still take effect."""
-    deployed: list[Event] = field(default_factory=list)
+    deployment_events: list[Event] = field(default_factory=list)
 
 
-def news(current: Mapping[str, Any], wanted: Status, outcome: PassResult | None) -> list[Event]:
-    """The Events of a pass: turns of conditions, and what was done about edits by hand."""
+def events(
+    current: Mapping[str, Any], updated: Status, pass_result: PassResult | None
+) -> list[Event]:
+    """Return the Events of a pass: changes of conditions, and the objects that were changed or left."""
     old = {item["type"]: item for item in current.get("conditions") or ()}
-    new = {item["type"]: item for item in wanted["conditions"]}
-    found = []
+    new = {item["type"]: item for item in updated["conditions"]}
+    changes = []
     for kind, good in (("KeysValid", "True"), ("Degraded", "False"), ("Synced", "True")):
         before, after = old.get(kind), new[kind]
         same = before is not None and (before["status"], before["reason"]) == (
@@ -228,11 +238,11 @@ def news(current: Mapping[str, Any], wanted: Status, outcome: PassResult | None)
             after["reason"] in TEMPORARY or new["Degraded"]["status"] == "True"
         ):
             continue
-        found.append(_turn(kind, after, is_good=is_good or kind == "Synced"))
-    return found + list(_edits(outcome))
+        changes.append(_condition_event(kind, after, is_good=is_good or kind == "Synced"))
+    return changes + list(_object_events(pass_result))
 
 
-def _turn(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Event:
+def _condition_event(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Event:
     return Event(
         type="Normal" if is_good else "Warning",
         reason=f"{kind}{condition['reason']}",
@@ -240,27 +250,32 @@ def _turn(kind: str, condition: Mapping[str, Any], *, is_good: bool) -> Event:
     )
 
 
-def _edits(outcome: PassResult | None) -> Iterable[Event]:
-    if outcome is None:
+def _object_events(pass_result: PassResult | None) -> Iterable[Event]:
+    if pass_result is None:
         return
     kind: Literal["Normal", "Warning"]
-    yield from outcome.deployed
+    yield from pass_result.deployment_events
     for kind, reason, text, names in (
-        ("Warning", Reason.EDITS_REVERTED, "edited by hand in Datadog, restored", outcome.restored),
+        (
+            "Warning",
+            Reason.EDITS_REVERTED,
+            "edited manually in Datadog, restored",
+            pass_result.reverted,
+        ),
         (
             "Warning",
             Reason.OBJECTS_REMADE,
-            "deleted by hand in Datadog, made again",
-            outcome.remade,
+            "deleted manually in Datadog, recreated",
+            pass_result.recreated,
         ),
-        ("Warning", Reason.ALL_OBJECTS_GONE, ALL_GONE, outcome.vanished),
+        ("Warning", Reason.ALL_OBJECTS_GONE, ALL_MISSING, pass_result.missing),
         (
             "Normal",
             Reason.OBJECTS_REMOVED,
             "no longer wanted, removed from Datadog",
-            outcome.removed,
+            pass_result.removed,
         ),
-        ("Warning", Reason.OBJECTS_LEFT, LEFT, outcome.left),
+        ("Warning", Reason.OBJECTS_LEFT, LEFT, pass_result.left),
     ):
         if names:
             yield Event(type=kind, reason=reason, message=f"{text}: {listed(names)}")

@@ -1,7 +1,7 @@
-"""Pure: StatefulSets and pods of a service -> which versions are wanted, which of them run everywhere, and since when.
+"""Pure: StatefulSets and pods of a service -> the wanted versions, the completely rolled out ones, and their times.
 
-A version is rolled out when every agent that wants it has all its pods on it, ready. An agent without pods asks for
-nothing, but its version is wanted still.
+A version is rolled out if all pods of every agent that wants it run this version and are ready. Agents with zero
+replicas do not delay a rollout, but their version counts as wanted.
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from purpleflea_contract import kubernetes
 from purpleflea_operator.parsing import Manifest
 
+UNIFIED_LABELS = (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """A version that its agents run. `agents` are namespace/name."""
+    """A version that all its agents run. `agents` are namespace/name."""
 
     version: str
     agents: tuple[str, ...]
@@ -22,7 +24,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """From the first new pod to the last one that became ready."""
+    """Time from the creation of the first new pod until the last pod became ready."""
 
     started: datetime
     finished: datetime
@@ -37,28 +39,25 @@ class View:
 
 
 def view(stateful_sets: Iterable[Manifest], *, env: str, service: str) -> View:
-    """How far the versions are. Datadog lower-cases tags, so case makes no difference."""
-    known: dict[str, list[Manifest]] = {}
+    """Return the wanted and the complete versions. Case is ignored, because Datadog converts tags to lower case."""
+    by_version: dict[str, list[Manifest]] = {}
     for item in stateful_sets:
         labels = item["spec"]["template"]["metadata"].get("labels") or {}
-        unified = [str(labels.get(name, "")).lower() for name in _UNIFIED]
+        unified = [str(labels.get(name, "")).lower() for name in UNIFIED_LABELS]
         version = labels.get(kubernetes.DD_LABEL_VERSION)
         if version and unified == [env.lower(), service.lower()]:
-            known.setdefault(version, []).append(item)
+            by_version.setdefault(version, []).append(item)
     complete = (
         Rollout(version=version, agents=tuple(sorted(_address(item) for item in running)))
-        for version, items in sorted(known.items())
+        for version, items in sorted(by_version.items())
         if (running := [item for item in items if _replicas(item)])
         and all(_runs(item) for item in running)
     )
-    return View(wanted=frozenset(known), complete=tuple(complete))
-
-
-_UNIFIED = (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
+    return View(wanted=frozenset(by_version), complete=tuple(complete))
 
 
 def span(pods: Iterable[Manifest], *, now: datetime) -> Span:
-    """When a rollout took place, as its pods tell; now, where they do not."""
+    """Return the time of a rollout from its pods. Times that the pods do not have are `now`."""
     alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     created = [_moment(pod["metadata"].get("creationTimestamp")) for pod in alive]
     ready = [
@@ -81,7 +80,7 @@ def _replicas(item: Manifest) -> int:
 
 
 def _runs(item: Manifest) -> bool:
-    """Whether all pods are of the current template, and ready."""
+    """Return True if all pods have the current template and are ready."""
     status, replicas = item.get("status") or {}, _replicas(item)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
     observed = status.get("observedGeneration", 0) >= item["metadata"].get("generation", 0)

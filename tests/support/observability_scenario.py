@@ -1,7 +1,7 @@
-"""PurpleFleaObservability in process: the synchroniser between a fake API server and the stand-in of Datadog's API.
+"""PurpleFleaObservability in process: the reconciler between a fake API server and the stand-in for Datadog's API.
 
-An operator is made anew for each life; `dies_after` lets it end after the n-th answer it got, whoever gave it. Time is
-the test's.
+Each pass runs in a new operator. `AnswerLimit` ends an operator after a number of answers from either server. The
+tests control the time.
 """
 
 import base64
@@ -39,7 +39,7 @@ TYPES = {"gauge": "gauge", "count": "count", "distribution": "distribution"}
 
 
 def a_secret(*, api: str = API_KEY, app: str = APPLICATION_KEY) -> dict[str, Any]:
-    """The Secret with the keys."""
+    """Return the Secret with the keys."""
     texts = {"api-key": api, "app-key": app}
     data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
     metadata = {"name": SECRET, "namespace": NS, "uid": "secret-uid"}
@@ -47,7 +47,7 @@ def a_secret(*, api: str = API_KEY, app: str = APPLICATION_KEY) -> dict[str, Any
 
 
 def a_resource(url: str, /, *, uid: str = "pfo-uid", **spec: Any) -> dict[str, Any]:
-    """A PurpleFleaObservability that asks Datadog at this address; keywords are fields of its spec."""
+    """Return a PurpleFleaObservability that uses Datadog at this URL. Keywords are fields of its spec."""
     return {
         "apiVersion": kubernetes.API_VERSION,
         "kind": KIND,
@@ -62,22 +62,22 @@ def a_resource(url: str, /, *, uid: str = "pfo-uid", **spec: Any) -> dict[str, A
 
 
 class Killed(BaseException):
-    """The process ends here; nothing may catch it."""
+    """The operator is killed. It is not an Exception, so the operator cannot catch it."""
 
 
-class Life:
-    """How many answers an operator still lives to see; None for all."""
+class AnswerLimit:
+    """Number of answers after which an operator is killed, None for no limit."""
 
     def __init__(self, answers: int | None) -> None:
-        self.left = answers
-        self.seen = 0
+        self.remaining = answers
+        self.received = 0
 
     def trace(self) -> aiohttp.TraceConfig:
         async def on_end(*_: object) -> None:
-            self.seen += 1
-            if self.left is not None:
-                self.left -= 1
-                if self.left <= 0:
+            self.received += 1
+            if self.remaining is not None:
+                self.remaining -= 1
+                if self.remaining <= 0:
                     raise Killed
 
         trace = aiohttp.TraceConfig()
@@ -85,18 +85,18 @@ class Life:
         return trace
 
 
-class Trial:
-    """One resource, one cluster, one organisation."""
+class Scenario:
+    """One resource, one cluster, one organization."""
 
     def __init__(self, *, limits: Mapping[str, Limit] | None = None) -> None:
         self.now = NOON
         self.fleet: Fleet = NoFleet()
-        self.seen_through: Callable[[DatadogClient], DatadogClient] = lambda found: found
-        """What stands between operator and Datadog."""
+        self.wrap_client: Callable[[DatadogClient], DatadogClient] = lambda client: client
+        """Wraps the operator's client, to inject faults."""
         self.server = ApiServer(now=lambda: self.now)
         self.datadog = DatadogApi(limits=limits, now=lambda: self.now.timestamp())
         self.urls: list[str] = []
-        """Where the operator may send keys."""
+        """Allowed URLs for keys."""
 
     async def __aenter__(self) -> Self:
         await self.server.__aenter__()
@@ -118,18 +118,18 @@ class Trial:
         self.server.put(a_secret(api=api, app=app))
 
     def put(self, *, uid: str = "pfo-uid", **spec: Any) -> None:
-        """Make the resource, or change its spec."""
-        wanted = a_resource(self.datadog.url, uid=uid, **spec)
+        """Create the resource, or change its spec."""
+        resource = a_resource(self.datadog.url, uid=uid, **spec)
         if self.resource is None:
-            self.server.put(wanted)
+            self.server.put(resource)
         else:
-            self.server.patch(KIND, NS, NAME, {"spec": wanted["spec"]})
+            self.server.patch(KIND, NS, NAME, {"spec": resource["spec"]})
 
     def report_metrics(self, names: Iterable[str] = (), *, service: str = SERVICE) -> None:
-        """Let the agents' metrics have reported."""
-        wanted = set(names) or {metric.name for metric in METRICS}
+        """Report the agents' metrics, by default all of them."""
+        reported = set(names) or {metric.name for metric in METRICS}
         for metric in METRICS:
-            if metric.name in wanted:
+            if metric.name in reported:
                 tags = [f"service:{service}"]
                 self.datadog.report(metric.name, TYPES[metric.type.value], tags)
 
@@ -139,15 +139,15 @@ class Trial:
 
     @property
     def status(self) -> dict[str, Any]:
-        found = self.resource
-        assert found is not None
-        status: dict[str, Any] = found.get("status", {})
+        resource = self.resource
+        assert resource is not None
+        status: dict[str, Any] = resource.get("status", {})
         return status
 
     def condition(self, kind: str) -> dict[str, Any]:
         return next(item for item in self.status["conditions"] if item["type"] == kind)
 
-    def entry(self, key: str, kind: str = "monitor") -> dict[str, Any]:
+    def record(self, key: str, kind: str = "monitor") -> dict[str, Any]:
         return next(
             item for item in self.status["objects"] if (item["kind"], item["key"]) == (kind, key)
         )
@@ -159,55 +159,57 @@ class Trial:
         self.now += timedelta(seconds=seconds)
 
     def change_organisation(self) -> None:
-        """From now on the keys are those of another organisation, which holds nothing of ours."""
-        found = self.datadog.organisation
-        for held in (
-            found.monitors,
-            found.slos,
-            found.dashboards,
-            found.notebooks,
-            found.logs.pipelines,
-            found.metric_tags,
-            found.scanner.groups,
-            found.scanner.rules,
+        """Simulate keys of another organization, in which none of the objects exist."""
+        organisation = self.datadog.organisation
+        for objects in (
+            organisation.monitors,
+            organisation.slos,
+            organisation.dashboards,
+            organisation.notebooks,
+            organisation.logs.pipelines,
+            organisation.metric_tags,
+            organisation.scanner.groups,
+            organisation.scanner.rules,
         ):
-            held.clear()
+            objects.clear()
 
-    async def look(self, *, life: Life | None = None, key: NamespacedName = KEY) -> Result:
-        """One pass of a new operator, which knows nothing but what the cluster and Datadog say."""
-        async with Operator(self, life or Life(None)) as operator:
-            return await operator.look(key)
+    async def reconcile(
+        self, *, limit: AnswerLimit | None = None, key: NamespacedName = KEY
+    ) -> Result:
+        """Run one pass in a new operator, which has no state except that of the cluster and Datadog."""
+        async with Operator(self, limit or AnswerLimit(None)) as operator:
+            return await operator.reconcile(key)
 
-    async def settle(self) -> None:
-        """TimedReconciler until none asks for another try, each as late as the one before it asked for."""
+    async def reconcile_until_done(self) -> None:
+        """Run passes until one needs no retry. Each retry is delayed as the pass before it requested."""
         for _ in range(4):
             try:
-                await self.look()
+                await self.reconcile()
             except errors.Transient as error:
                 self.pass_time(error.retry_after_s)
             else:
                 return
-        raise AssertionError("it does not come to rest")
+        raise AssertionError("the fourth pass still needs a retry")
 
 
 class Operator:
-    """One life of the operator."""
+    """One process of the operator."""
 
-    def __init__(self, trial: Trial, life: Life) -> None:
-        self._trial = trial
-        traces = [life.trace()]
+    def __init__(self, scenario: Scenario, limit: AnswerLimit) -> None:
+        self._scenario = scenario
+        traces = [limit.trace()]
         self._kubernetes = aiohttp.ClientSession(
             headers={"User-Agent": "purpleflea-operator"}, trace_configs=traces
         )
-        self._datadog = aiohttp.ClientSession(trace_configs=[life.trace()])
-        self._cluster = HttpKubeClient(trial.server.url, self._kubernetes)
+        self._datadog = aiohttp.ClientSession(trace_configs=[limit.trace()])
+        self._cluster = HttpKubeClient(scenario.server.url, self._kubernetes)
         self._resources = ResourceCache()
-        self._synchroniser = ObservabilityReconciler(
+        self._reconciler = ObservabilityReconciler(
             self._cluster,
             self._resources,
-            OpenDatadog(open=self._open, urls=trial.urls),
-            now=lambda: trial.now,
-            fleet=trial.fleet,
+            OpenDatadog(open=self._open, urls=scenario.urls),
+            now=lambda: scenario.now,
+            fleet=scenario.fleet,
         )
 
     async def __aenter__(self) -> Self:
@@ -217,13 +219,13 @@ class Operator:
         await self._kubernetes.close()
         await self._datadog.close()
 
-    async def look(self, key: NamespacedName = KEY) -> Result:
-        """One pass."""
-        found, _ = await self._cluster.list_all(resources.OBSERVABILITY)
-        for manifest in found:
-            self._resources.see(manifest)
-        self._resources.keep_only([item["metadata"]["uid"] for item in found], version=2**62)
-        return await self._synchroniser.reconcile(key)
+    async def reconcile(self, key: NamespacedName = KEY) -> Result:
+        """List the resources and run one pass."""
+        manifests, _ = await self._cluster.list_all(resources.OBSERVABILITY)
+        for manifest in manifests:
+            self._resources.observe(manifest)
+        self._resources.prune([item["metadata"]["uid"] for item in manifests], version=2**62)
+        return await self._reconciler.reconcile(key)
 
     def _open(self, url: str, keys: Keys) -> DatadogClient:
-        return self._trial.seen_through(HttpDatadogClient(Transport(self._datadog, url, keys)))
+        return self._scenario.wrap_client(HttpDatadogClient(Transport(self._datadog, url, keys)))
