@@ -53,41 +53,41 @@ class Trading(SpecModel):
     """Trading of the agents."""
 
     interval: Duration = "15s"
-    """Time between two reads of the markets, such as 15s (1s to 1h)."""
+    """Time between two reads of the markets, such as 15s (1s to 1h, default 15s)."""
     order_size: DecimalString = "0.01"
-    """Size of one order in units of the market's base currency, as a decimal string."""
+    """Size of one order in units of the market's base currency, as a decimal string (default 0.01)."""
     signal_threshold: DecimalString = "0.001"
-    """Smallest strength of the signal for an order, as a fraction (0.001 is 0.1 percent)."""
+    """Smallest strength of the signal for an order, as a fraction (0.001 is 0.1 percent, default 0.001)."""
     model_version: Annotated[str, Field(pattern="^[a-zA-Z0-9._-]+$", max_length=63)] = "v1"
-    """Version of the signal model, sent as the tag model_version."""
+    """Version of the signal model, sent as the tag model_version (default v1)."""
     flatten_on_stop: bool = False
     """If true, an agent that stops first cancels its resting orders and closes its positions at market price, within
-    half of the grace period of the pod. It stops in mode Stopped, and when its pod ends, also in a rolling update. A
-    Halted agent closes no positions."""
+    half of the grace period of the pod (default false). It stops in mode Stopped, and when its pod ends, also in a
+    rolling update. A Halted agent closes no positions."""
 
 
 class Risk(SpecModel):
     """Limits beyond which an agent refuses to send an order. Each limit is checked before every order."""
 
     max_drawdown_pct: Annotated[int, Field(ge=1, le=100)] = 20
-    """Largest fall of the equity from its peak, in percent, before new orders are refused (1 to 100)."""
+    """Largest fall of the equity from its peak, in percent, before new orders are refused (1 to 100, default 20)."""
     min_balance_usd: DecimalString = "0"
-    """Wallet balance in US dollars below which no order is sent."""
+    """Wallet balance in US dollars below which no order is sent (default 0)."""
     max_order_usd: DecimalString = "1000"
-    """Largest notional value of one order in US dollars."""
+    """Largest notional value of one order in US dollars (default 1000)."""
     max_open_positions: Annotated[int, Field(ge=1, le=100)] = 10
-    """Largest number of positions that may be open at the same time (1 to 100)."""
+    """Largest number of positions that may be open at the same time (1 to 100, default 10)."""
     max_orders_per_minute: Annotated[int, Field(ge=1, le=600)] = 60
-    """Largest number of orders in any 60 seconds (1 to 600)."""
+    """Largest number of orders in any 60 seconds (1 to 600, default 60)."""
 
 
 class Faucet(SpecModel):
     """Faucet claims of the agents."""
 
     auto_claim: bool = True
-    """If true, an agent claims if its balance is low, at most once per window of the faucet."""
+    """If true, an agent claims if its balance is low, at most once per window of the faucet (default true)."""
     below_usd: DecimalString = "50"
-    """Wallet balance in US dollars below which an agent claims."""
+    """Wallet balance in US dollars below which an agent claims (default 50)."""
 
 
 class Settings(SpecModel):

@@ -17,7 +17,7 @@ def fields(schema, path="spec"):
 
 
 FIELDS = dict(fields(structural(AgentSpec, include_free_form=True)))
-DEFAULT = re.compile(r"[(,] ?default ([^,.;)\s]+)")
+DEFAULT = re.compile(r"[(,] ?default ([^,;)\s]+)")
 RANGE = re.compile(r"\((\d+) to (\d+)")
 AT_MOST = re.compile(r"\(at most (\d+)")
 
