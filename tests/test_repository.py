@@ -4,6 +4,8 @@ import sysconfig
 
 import pytest
 
+import prose
+
 PAGES = (
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "STYLE.md", "SECURITY.md", "CHANGELOG.md"),
     *("CODE_OF_CONDUCT.md", ".github/pull_request_template.md", "docs/runbooks/README.md"),
@@ -120,3 +122,7 @@ def test_a_missing_path_is_found(repository):
         if not exists(repository, repository / "x.md", path, link)
     ]
     assert found == ["O/model/agent.py", "gone.md"]
+
+
+def test_the_english_follows_the_rules(repository):
+    assert prose.problems(repository) == []
