@@ -70,12 +70,13 @@ bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 
 bench-operator: setup ## Measure the operator and its writes; writes docs/benchmarks/operator.md (about 3 minutes)
 	@PYTHONPATH=tests $(PY) -m benchmarks.operator
 
-lint: setup ## Check style, types, layers and the chart
+lint: setup ## Check style, types, layers, English and the charts
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache --no-logo
 	@.venv/bin/helm lint --strict --quiet charts/purpleflea-operator sandbox/charts/datadog sandbox/charts/exchange
+	@$(PY) tests/prose.py --check
 
 format: setup ## Format the code
 	@.venv/bin/ruff check --fix --quiet .
