@@ -1,6 +1,6 @@
 """Waits until the API server is ready, then exits with code 0.
 
-The `once` unit with this module gates the daemons that need the API. It has no timeout of its own,
+The `once` unit with this module gates the daemons that need the API. It has no timeout,
 because the caller of the supervisor limits the waiting time.
 """
 
