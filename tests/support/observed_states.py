@@ -5,7 +5,11 @@ from types import MappingProxyType
 from typing import Any
 
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod, pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    AgentPod,
+    ObservedState,
+    pod,
+)
 from purpleflea_operator.datadog.detection.connection import (
     RequestedConnection,
     selected_connection,
@@ -54,7 +58,7 @@ def observed_state(
     spec: Mapping[str, Any] | None = None,
     stateful_set: MutableManifest | None = None,
     children: Iterable[MutableManifest] = (),
-    pods: Iterable[MutableManifest | Pod] = (),
+    pods: Iterable[MutableManifest | AgentPod] = (),
     daemon_sets: Iterable[MutableManifest] = (),
     **overrides: Any,
 ) -> ObservedState:
@@ -73,7 +77,7 @@ def observed_state(
         "children": MappingProxyType(
             {(item["kind"], item["metadata"]["name"]): item for item in live}
         ),
-        "pods": [item if isinstance(item, Pod) else pod(item) for item in pods],
+        "pods": [item if isinstance(item, AgentPod) else pod(item) for item in pods],
         "datadog": facts,
         "connection": selected_connection(facts, wanted),
     }

@@ -2,7 +2,7 @@ import kopf
 import pytest
 
 from purpleflea_operator import app
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 from support.apiserver.server import ApiServer
 from support.kopf_thread import KopfThread
 from support.paper_agents import PaperAgents
@@ -32,7 +32,7 @@ def an_operator(server):
         def connect():
             return kopf.ConnectionInfo(server=against.url)
 
-        chosen = Settings(**{"health_port": 0, **settings})
+        chosen = OperatorSettings(**{"health_port": 0, **settings})
         return KopfThread(
             lambda stop: app.run(chosen, stop=stop, connect=connect, clock=clock, agents=client)
         )

@@ -3,7 +3,7 @@ import pytest
 
 from purpleflea_operator import app
 from purpleflea_operator.runtime import lifecycle
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, a_pod, an_agent
 
@@ -126,7 +126,9 @@ def failed_mount():
 
 
 async def start_against(server):
-    await app.run(Settings(health_port=0), connect=lambda: kopf.ConnectionInfo(server=server.url))
+    await app.run(
+        OperatorSettings(health_port=0), connect=lambda: kopf.ConnectionInfo(server=server.url)
+    )
 
 
 async def test_a_missing_crd_is_reported_in_one_line():
@@ -156,4 +158,4 @@ def test_throttled_initial_lists_only_delay_the_start(server, an_operator):
 async def test_an_unreachable_api_server_is_reported():
     connect = lambda: kopf.ConnectionInfo(server="http://127.0.0.1:9")  # noqa: E731
     with pytest.raises(lifecycle.StartError, match="cannot be reached"):
-        await app.run(Settings(health_port=0), connect=connect)
+        await app.run(OperatorSettings(health_port=0), connect=connect)

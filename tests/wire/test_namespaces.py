@@ -5,7 +5,7 @@ import pytest
 
 from purpleflea_operator import app
 from purpleflea_operator.runtime import lifecycle
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 from support.builders import a_datadog_daemon_set, an_agent
 
 NAME = "momentum"
@@ -88,6 +88,6 @@ def test_a_restart_writes_nothing(server, an_operator):
 async def test_a_namespace_without_permissions_is_named(server):
     message = 'purplefleaagents is forbidden in the namespace "research"'
     server.fail_next(verb="list", namespace="research", status=403, message=message)
-    settings = Settings(health_port=0, watch_namespaces=BOUND)
+    settings = OperatorSettings(health_port=0, watch_namespaces=BOUND)
     with pytest.raises(lifecycle.StartError, match=r'missing permission: .*"research"'):
         await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))

@@ -61,7 +61,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class MountedFolder:
     """A folder that the operator mounts into an agent's container."""
 
     path: str
@@ -170,37 +170,37 @@ VARIABLES = (
 )
 
 MOUNTS = (
-    Mount(
+    MountedFolder(
         path=DEFAULT_CONFIG_DIR,
         mounted="always, read-only",
         meaning="settings.json (of the revision of the pod) and control.json (from a ConfigMap).",
     ),
-    Mount(
+    MountedFolder(
         path=DEFAULT_API_KEY_DIR,
         mounted="always, read-only",
         meaning="Secret: the API key, a file.",
     ),
-    Mount(
+    MountedFolder(
         path=DEFAULT_API_TOKEN_DIR,
         mounted="with spec.api.tokenSecretRef, read-only",
         meaning="Secret: the bearer token, a file.",
     ),
-    Mount(
+    MountedFolder(
         path=DEFAULT_STATE_DIR,
         mounted="always",
         meaning="Journal: a PersistentVolumeClaim with spec.storage, else an emptyDir with the lifetime of the pod.",
     ),
-    Mount(
+    MountedFolder(
         path=SOCKETS_DIR,
         mounted="with spec.datadog.connection Socket or CSI, read-only",
         meaning="Folder with the sockets of the node agent.",
     ),
-    Mount(
+    MountedFolder(
         path=APM_SOCKETS_DIR,
         mounted="if the socket of the trace intake is in another folder, read-only",
         meaning="Folder with that socket.",
     ),
-    Mount(
+    MountedFolder(
         path=TEMPORARY_DIR,
         mounted="always",
         meaning="Temporary files, because the root file system is read-only.",

@@ -40,7 +40,7 @@ class Endpoints(SpecModel):
     """Base URL of the faucet service."""
 
 
-class Api(SpecModel):
+class ApiSettings(SpecModel):
     """The Purple Flea services that the agents use."""
 
     dialect: Literal["Seed"] = "Seed"
@@ -49,7 +49,7 @@ class Api(SpecModel):
     """Base URLs of the services."""
 
 
-class Trading(SpecModel):
+class TradingSettings(SpecModel):
     """Trading of the agents."""
 
     interval: Duration = "15s"
@@ -97,9 +97,9 @@ class Settings(SpecModel):
     """Name of the trading strategy, built in or registered by an entry point of the image."""
     markets: Annotated[tuple[Market, ...], Field(min_length=1, max_length=32)]
     """Markets to trade, such as BTC-USD (1 to 32, no duplicates)."""
-    api: Api = Api()
+    api: ApiSettings = ApiSettings()
     """The Purple Flea services."""
-    trading: Trading = Trading()
+    trading: TradingSettings = TradingSettings()
     """Trading of the agents."""
     risk: Risk = Risk()
     """Limits beyond which no order is sent."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from purpleflea_operator import app, logs
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 
 LEASE_LOST = 3
 
@@ -22,7 +22,7 @@ LEASE_LOST = 3
 def main() -> int:
     """Run until SIGTERM or SIGINT. Return the exit code."""
     try:
-        settings = Settings()
+        settings = OperatorSettings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()

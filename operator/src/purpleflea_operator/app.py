@@ -48,7 +48,7 @@ from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
 from purpleflea_operator.runtime.workers import TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ Connect = Callable[[], kopf.ConnectionInfo]
 
 
 async def run(
-    settings: Settings,
+    settings: OperatorSettings,
     *,
     stop: lifecycle.Stop | None = None,
     connect: Connect = credentials.credentials,
@@ -90,7 +90,7 @@ class _Operator:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: OperatorSettings,
         connect: Connect,
         clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
@@ -273,7 +273,7 @@ class _Operator:
 
 
 async def _work(
-    settings: Settings,
+    settings: OperatorSettings,
     listeners: tuple[Informer, ObservabilityController],
     queue: WorkQueue[NamespacedName],
     passes: TimedReconciler,
@@ -305,5 +305,5 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _defaults(settings: Settings) -> Defaults:
+def _defaults(settings: OperatorSettings) -> Defaults:
     return Defaults(image=settings.agent_image, image_pull_policy=settings.agent_image_pull_policy)

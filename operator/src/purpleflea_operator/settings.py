@@ -11,7 +11,7 @@ Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_
 Url = Annotated[str, Field(pattern="^https?://[^ ]+$", max_length=253)]
 
 
-class Settings(BaseSettings):
+class OperatorSettings(BaseSettings):
     """Settings of the operator process. Each is the environment variable PURPLEFLEA_OPERATOR_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="PURPLEFLEA_OPERATOR_", frozen=True)

@@ -12,7 +12,7 @@ from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.node_agent.app import NodeAgent
 from purpleflea_sandbox.datadog.node_agent.pods import PodMemory
-from purpleflea_sandbox.datadog.node_agent.settings import Settings
+from purpleflea_sandbox.datadog.node_agent.settings import NodeAgentSettings
 
 API_KEY = "made-up-key"
 
@@ -74,7 +74,9 @@ def start(checks_python: Path, repository: Path, tmp_path: Path) -> Start:
                 "checks_d": repository / "agent_check",
                 "conf_d": tmp_path / "conf.d",
             }
-            stand_in.agent = NodeAgent(Settings(**(values | changes)), session, stand_in.pods)
+            stand_in.agent = NodeAgent(
+                NodeAgentSettings(**(values | changes)), session, stand_in.pods
+            )
             async with stand_in.agent.running():
                 yield stand_in
 

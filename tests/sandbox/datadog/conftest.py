@@ -16,7 +16,7 @@ from purpleflea_sandbox.datadog import intake_app, servers
 from purpleflea_sandbox.datadog.intake.store import Store
 from purpleflea_sandbox.datadog.node_agent.app import NodeAgent, Ports
 from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod, PodMemory
-from purpleflea_sandbox.datadog.node_agent.settings import Settings
+from purpleflea_sandbox.datadog.node_agent.settings import NodeAgentSettings
 
 API_KEY = "test-key"
 UID = "6f2d5b0e-7a3c-4a52-9a27-2f4f7f0f3c11"
@@ -155,7 +155,7 @@ def start_agent(
         }
         memory = PodMemory()
         memory.put(momentum_pod)
-        agent = NodeAgent(Settings(**(values | changes)), session, memory)
+        agent = NodeAgent(NodeAgentSettings(**(values | changes)), session, memory)
         async with agent.running() as ports:
             yield agent, ports
 

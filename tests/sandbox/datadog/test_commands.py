@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from purpleflea_sandbox.datadog import intake_app
 from purpleflea_sandbox.datadog.__main__ import main
-from purpleflea_sandbox.datadog.node_agent.settings import SettingsError, from_environment
+from purpleflea_sandbox.datadog.node_agent.settings import NodeAgentSettingsError, from_environment
 
 LEAST = {"DD_DD_URL": "http://datadog-intake/", "DD_API_KEY": "k"}
 
@@ -49,7 +49,7 @@ def test_settings_follow_datadogs_variables() -> None:
     ],
 )
 def test_error_names_the_invalid_variable(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(NodeAgentSettingsError, match=name):
         from_environment(LEAST | {name: value})
 
 

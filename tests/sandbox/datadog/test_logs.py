@@ -9,8 +9,8 @@ import pytest
 from purpleflea_sandbox.datadog.node_agent import autodiscovery, rules
 from purpleflea_sandbox.datadog.node_agent.cri import Assembler
 from purpleflea_sandbox.datadog.node_agent.pods import Container, Pod
-from purpleflea_sandbox.datadog.node_agent.positions import Positions
-from purpleflea_sandbox.datadog.node_agent.tail import ContainerTail, Position
+from purpleflea_sandbox.datadog.node_agent.positions import TailPositions
+from purpleflea_sandbox.datadog.node_agent.tail import ContainerTail, TailPosition
 
 
 def read_all(tail: ContainerTail) -> list[str]:
@@ -159,16 +159,16 @@ def test_deleted_files_end_without_an_error(log_folder) -> None:
 
 def test_positions_survive_a_restart_and_a_broken_file_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "run" / "registry.json"
-    positions = Positions(path)
-    positions.keep("a", Position(inode=1, offset=2))
-    positions.keep("b", Position(inode=3, offset=4))
+    positions = TailPositions(path)
+    positions.keep("a", TailPosition(inode=1, offset=2))
+    positions.keep("b", TailPosition(inode=3, offset=4))
     positions.retain_only(["a"])
     positions.save()
 
-    assert Positions(path).get("a") == Position(inode=1, offset=2)
-    assert Positions(path).get("b") is None
+    assert TailPositions(path).get("a") == TailPosition(inode=1, offset=2)
+    assert TailPositions(path).get("b") is None
     path.write_text("[1, 2")
-    assert Positions(path).get("a") is None
+    assert TailPositions(path).get("a") is None
 
 
 def test_masking_keeps_groups_that_the_placeholder_references() -> None:

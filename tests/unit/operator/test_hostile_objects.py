@@ -35,7 +35,7 @@ from purpleflea_operator.datadog.detection.connection import (
 from purpleflea_operator.datadog.detection.coverage import coverage, node_agent_pod
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
-from purpleflea_operator.datadog.detection.placement import Requirement
+from purpleflea_operator.datadog.detection.placement import PlacementRequirement
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import MAX_LEASE_DURATION_S, lease_record
@@ -231,8 +231,10 @@ def test_a_daemon_set_that_cannot_be_parsed_hides_no_other():
 @pytest.mark.parametrize("text", [DIGITS, "-" + DIGITS, "٣", "1_0", str(2**63), "1.5", None])
 def test_a_label_that_is_not_a_number_of_64_bits_is_neither_greater_nor_less(text):
     for operator in ("Gt", "Lt"):
-        assert not Requirement(key="k", operator=operator, values=("3",)).matches(text)
-        assert not Requirement(key="k", operator=operator, values=(str(text),)).matches("3")
+        assert not PlacementRequirement(key="k", operator=operator, values=("3",)).matches(text)
+        assert not PlacementRequirement(key="k", operator=operator, values=(str(text),)).matches(
+            "3"
+        )
 
 
 GOOD = {"mode": "HostIP", "host": "", "dogstatsd": 8125, "apm": 8126}

@@ -26,7 +26,7 @@ class SecretKeyRef(SpecModel):
     """Key in the Secret whose value is the Purple Flea API key (default api-key)."""
 
 
-class Api(settings.Api):
+class Api(settings.ApiSettings):
     """The Purple Flea services that the agents use, and the key for them."""
 
     key_secret_ref: SecretKeyRef
@@ -36,7 +36,7 @@ class Api(settings.Api):
     set, these endpoints are closed."""
 
 
-class Trading(settings.Trading):
+class Trading(settings.TradingSettings):
     """Trading of the agents, and the trading mode."""
 
     mode: Mode = Mode.ACTIVE

@@ -28,7 +28,7 @@ def node_agent() -> None:
     """Receive the metrics, traces and logs of this node's pods and forward them to the intake."""
     try:
         settings = node_agent_settings.from_environment(os.environ)
-    except node_agent_settings.SettingsError as error:
+    except node_agent_settings.NodeAgentSettingsError as error:
         raise click.ClickException(str(error)) from error
     _run(lambda stop: node_agent_app.run(settings, stop))
 

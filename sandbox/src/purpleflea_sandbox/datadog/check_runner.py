@@ -195,7 +195,7 @@ def _own_check_class(module: ModuleType) -> type[Any]:
     return own[-1]
 
 
-class Runner:
+class CheckRunner:
     """Check objects by the id of their instance."""
 
     def __init__(self, checks_d: Path, submissions: Submissions) -> None:
@@ -256,7 +256,7 @@ def main(arguments: list[str]) -> None:
     submissions = Submissions()
     sys.modules["aggregator"] = aggregator_module(submissions)
     sys.modules["datadog_agent"] = agent_module(hostname, version)
-    runner = Runner(Path(checks_d), submissions)
+    runner = CheckRunner(Path(checks_d), submissions)
     write_lock = threading.Lock()
 
     def respond(run: Callable[[Mapping[str, Any]], dict[str, Any]], request: Any) -> None:

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.runtime import health
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 
 VARIABLE = "PURPLEFLEA_OPERATOR_WATCH_NAMESPACES"
 BOUND = WatchScope(namespaces=("trading", "research"))
@@ -39,10 +39,10 @@ def test_a_stalled_watch_is_named_with_its_namespace():
 )
 def test_namespaces_are_separated_by_commas(monkeypatch, text, names):
     monkeypatch.setenv(VARIABLE, text)
-    assert Settings().watch_namespaces == names
+    assert OperatorSettings().watch_namespaces == names
 
 
 def test_an_invalid_namespace_is_rejected(monkeypatch):
     monkeypatch.setenv(VARIABLE, "trading,Not_A_Name")
     with pytest.raises(ValidationError, match="watch_namespaces"):
-        Settings()
+        OperatorSettings()

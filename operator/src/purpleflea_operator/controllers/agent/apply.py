@@ -16,8 +16,8 @@ from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
+    AgentPod,
     PassOutcome,
-    Pod,
     pod,
 )
 from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
@@ -202,7 +202,7 @@ async def delete_orphans(cluster: KubeClient, cache: ObjectCache, key: Namespace
         await delete_pod(cluster, key.namespace, item)
 
 
-async def delete_pod(cluster: KubeClient, namespace: str, item: Pod) -> None:
+async def delete_pod(cluster: KubeClient, namespace: str, item: AgentPod) -> None:
     """Delete exactly this pod, with its UID as precondition."""
     ref = ObjectRef(kind=resources.POD, namespace=namespace, name=item.name)
     await cluster.delete(ref, uid=item.uid)

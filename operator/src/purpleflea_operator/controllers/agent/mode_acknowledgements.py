@@ -14,7 +14,7 @@ from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory, ModeRequests
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class ModeAcknowledgements:
             due.append(deadline)
         return max(0.0, (min(due) - now).total_seconds()) if due else None
 
-    async def _ask(self, requests: ModeRequests, key: NamespacedName, pod: Pod) -> None:
+    async def _ask(self, requests: ModeRequests, key: NamespacedName, pod: AgentPod) -> None:
         try:
             async with requests.limit:
                 requests.responses[pod.uid] = await self._agents.control(pod.address)
@@ -87,7 +87,7 @@ class ModeAcknowledgements:
         self._on_change(key)
 
 
-def _askable(observed: ObservedState, requests: ModeRequests) -> list[Pod]:
+def _askable(observed: ObservedState, requests: ModeRequests) -> list[AgentPod]:
     return [
         pod
         for pod in trading_mode.unacknowledged(observed)

@@ -13,7 +13,7 @@ from purpleflea_operator.controllers.observability.decisions.registry import Obj
 from purpleflea_operator.controllers.observability.decisions.status import SyncState
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
-    Span,
+    RolloutSpan,
     View,
 )
 from purpleflea_operator.controllers.observability.status_writer import ResourceWriter
@@ -113,7 +113,7 @@ class DeploymentReporter:
             if not mark.sent and not mark.gone:
                 self._replace(await self._send(spec, mark, view))
 
-    def _span(self, rollout: Rollout) -> Span:
+    def _span(self, rollout: Rollout) -> RolloutSpan:
         pods = (pod for agent in rollout.agents for pod in self._fleet.pods(agent))
         return version_rollouts.span(pods, now=self._now)
 
@@ -126,7 +126,7 @@ class DeploymentReporter:
             event = deployments.event_body(spec, mark, agents, self._now)
             if event is not None and not await self._has_event(mark):
                 await self._deployment_events.send_event(event)
-        except (errors.Forbidden, errors.Refused, errors.NotFound) as error:
+        except (errors.DatadogForbidden, errors.Refused, errors.DatadogNotFound) as error:
             if mark.last_error != str(error):
                 self._add_event("Warning", Reason.DEPLOYMENT_NOT_MARKED, f"{mark.version}: {error}")
             return replace(mark, last_error=str(error))

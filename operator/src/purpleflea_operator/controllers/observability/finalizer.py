@@ -104,7 +104,7 @@ async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
         if not cause:
             return await _complete(writer, result, registry)
         hold_s = timings.LATE_CREATE.total_seconds() if result.pending else 0.0
-    except errors.Throttled as error:
+    except errors.DatadogThrottled as error:
         remaining_s = max(1.0, timings.CLEANUP_GIVE_UP_S - elapsed_s)
         cause, hold_s = str(error), min(error.reset_s, remaining_s)
     except (KeysError, errors.DatadogError) as error:
@@ -213,7 +213,7 @@ async def _delete(datadog: DatadogClient, orphans: Orphans) -> tuple[int, list[s
             await datadog.delete(orphan.kind, orphan.id)
             removed += 1
             logger.info("deleted object", extra={"object": orphan.name})
-        except errors.Throttled:
+        except errors.DatadogThrottled:
             raise
         except errors.DatadogError as error:
             refused.append(f"{orphan.name}: {error}")
@@ -248,7 +248,7 @@ async def _exists(datadog: DatadogClient, record: ObjectRecord) -> bool:
         return False
     try:
         return await datadog.read(record.kind, record.id) is not None
-    except (errors.Forbidden, errors.Refused):
+    except (errors.DatadogForbidden, errors.Refused):
         return True
 
 

@@ -73,7 +73,7 @@ class Pruning:
     async def _delete(self, orphan: OwnedObject) -> None:
         try:
             await self._datadog.delete(orphan.kind, orphan.id)
-        except (errors.Forbidden, errors.Refused) as error:
+        except (errors.DatadogForbidden, errors.Refused) as error:
             logger.warning(
                 "deleting an object failed", extra={"object": orphan.name, "error": str(error)}
             )

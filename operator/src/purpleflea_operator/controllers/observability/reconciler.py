@@ -154,7 +154,7 @@ class ObservabilityReconciler:
         datadog = self._access.open(url, keys)
         try:
             await datadog.validate()
-        except errors.Forbidden as error:
+        except errors.DatadogForbidden as error:
             raise KeysError(
                 Reason.REJECTED,
                 f"{url} rejected the keys ({error}); check spec.site and the Secret",
@@ -186,7 +186,7 @@ class ObservabilityReconciler:
             sync_state = _interrupted(sync_state, Reason.KEYS_INVALID, str(error))
             await self._report(writer, registry, replace(sync_state, keys=keys))
             return Result(requeue_after_s=timings.CREDENTIALS_RETRY_S)
-        except errors.Throttled as error:
+        except errors.DatadogThrottled as error:
             message = f"the rate limit of Datadog is exceeded ({error}); retrying after its reset"
             sync_state = _interrupted(sync_state, Reason.RATE_LIMITED, message)
             await self._report(writer, registry, sync_state)

@@ -130,7 +130,7 @@ class SyncPass:
         reference = record.reference
         try:
             remote = await self._datadog.read(desired.kind, record.id)
-        except (errors.Forbidden, errors.Refused) as error:
+        except (errors.DatadogForbidden, errors.Refused) as error:
             self._observation.unreadable[reference] = error
             self._registry.put(replace(record, unlisted=True))
             return
@@ -171,7 +171,7 @@ class SyncPass:
             self._result.unanswered.append(f"{desired.kind}/{desired.key}: {unreachable}")
             if len(self._result.unanswered) >= MAX_FAILURES:
                 raise
-        except errors.Throttled:
+        except errors.DatadogThrottled:
             raise
         except errors.DatadogError as refusal:
             text = f"{refusal}{UNSCOPED}" if _needs_unscoped_key(desired, refusal) else str(refusal)
@@ -207,7 +207,7 @@ class SyncPass:
             return
         body = self._body(desired, remote)
         action = actions.next_action(self._case(desired, body, remote))
-        if isinstance(action, actions.Read) and remote is not None:
+        if isinstance(action, actions.ReadStep) and remote is not None:
             read = await self._datadog.read(remote.kind, remote.id)
             remote = replace(read, version=remote.version) if read is not None else None
             action = actions.next_action(self._case(desired, body, remote))
@@ -251,18 +251,18 @@ class SyncPass:
         remote: RemoteObject | None,
     ) -> None:
         match action:
-            case actions.Create() if self._desired.is_plan:
+            case actions.CreateStep() if self._desired.is_plan:
                 self._plan_create(desired)
-            case actions.Create():
+            case actions.CreateStep():
                 await self._create(desired, body)
-            case actions.Update(changes=changes) if remote and self._desired.is_plan:
+            case actions.UpdateStep(changes=changes) if remote and self._desired.is_plan:
                 self._record(desired, remote, state=ObjectState.PLANNED, change=f"update {changes}")
-            case actions.Update() if remote:
+            case actions.UpdateStep() if remote:
                 await self._update(desired, body, remote, action)
-            case actions.Leave() if remote:
+            case actions.LeaveStep() if remote:
                 adopted = self._existed_before(desired, remote)
                 self._mark_in_sync(desired, body, remote, adopted=adopted)
-            case actions.Keep(changes=changes) if remote:
+            case actions.KeepStep(changes=changes) if remote:
                 self._record(
                     desired,
                     remote,
@@ -271,9 +271,9 @@ class SyncPass:
                     hash=payloads.digest(desired.kind, body),
                     adopted=self._existed_before(desired, remote),
                 )
-            case actions.Refuse(message=message):
+            case actions.RefuseStep(message=message):
                 self._record(desired, state=ObjectState.FAILED, last_error=message)
-            case actions.Wait(message=message):
+            case actions.WaitStep(message=message):
                 self._record(desired, state=ObjectState.WAITING, last_error=message)
 
     def _plan_create(self, desired: DesiredObject) -> None:
@@ -314,11 +314,11 @@ class SyncPass:
         self._mark_in_sync(desired, body, twin, adopted=adopted)
 
     async def _update(
-        self, desired: DesiredObject, body: Body, remote: RemoteObject, action: actions.Update
+        self, desired: DesiredObject, body: Body, remote: RemoteObject, action: actions.UpdateStep
     ) -> None:
         try:
             updated = await self._datadog.update(desired.kind, remote.id, body)
-        except errors.NotFound:
+        except errors.DatadogNotFound:
             await self._create(desired, body)
             return
         name = f"{desired.kind}/{desired.key}"
@@ -368,4 +368,4 @@ class SyncPass:
 
 def _needs_unscoped_key(desired: DesiredObject, error: errors.DatadogError) -> bool:
     is_log_monitor = desired.definition.body.get("type") == "log alert"
-    return isinstance(error, errors.Forbidden) and is_log_monitor
+    return isinstance(error, errors.DatadogForbidden) and is_log_monitor

@@ -84,7 +84,7 @@ class HttpDatadogClient:
             return None
         try:
             answer = await self._transport.request("GET", _path(kind, identifier))
-        except errors.NotFound:
+        except errors.DatadogNotFound:
             return None
         return _remote_object(kind, identifier, answer)
 
@@ -110,7 +110,7 @@ class HttpDatadogClient:
         )
         try:
             await self._transport.request("DELETE", _path(kind, identifier), body=body)
-        except errors.NotFound:
+        except errors.DatadogNotFound:
             return
 
 

@@ -37,7 +37,7 @@ class HttpDeploymentEvents:
         query = {"start": str(now_s - DAY_S), "end": str(now_s + DAY_S), "tags": tag}
         try:
             answer = await self._transport.request("GET", "/api/v1/events", query=query)
-        except errors.Forbidden:
+        except errors.DatadogForbidden:
             return False
         return bool(answer["events"])
 

@@ -1,10 +1,10 @@
 """Errors of requests to Datadog's API, one class per reaction of the caller.
 
 DatadogError
-├── Throttled     429: retry after reset_s
+├── DatadogThrottled     429: retry after reset_s
 ├── Unreachable   no answer, or 5xx: a write may have taken effect
-├── Forbidden     401, 403: the keys are wrong or lack a scope
-├── NotFound      404
+├── DatadogForbidden     401, 403: the keys are wrong or lack a scope
+├── DatadogNotFound      404
 ├── Duplicate     400 with the id of an identical monitor
 └── Refused       all other 4xx: the request itself is wrong
 """
@@ -21,7 +21,7 @@ class DatadogError(Exception):
     """A request to Datadog failed. The text is Datadog's message, limited in length and without keys."""
 
 
-class Throttled(DatadogError):  # noqa: N818 - named after its meaning
+class DatadogThrottled(DatadogError):  # noqa: N818 - named after its meaning
     """The rate limit of the endpoint is exceeded. `reset_s` is the time until it resets."""
 
     def __init__(self, message: str, reset_s: float) -> None:
@@ -33,11 +33,11 @@ class Unreachable(DatadogError):  # noqa: N818
     """Datadog did not answer, or answered with a server error."""
 
 
-class Forbidden(DatadogError):  # noqa: N818
+class DatadogForbidden(DatadogError):  # noqa: N818
     """The keys are wrong, or lack a scope."""
 
 
-class NotFound(DatadogError):  # noqa: N818
+class DatadogNotFound(DatadogError):  # noqa: N818
     """The object does not exist."""
 
 
@@ -59,11 +59,11 @@ def from_response(status: int, message: str, headers: Mapping[str, str]) -> Data
     duplicate = _DUPLICATE.search(message)
     match status:
         case 429:
-            return Throttled(text, _reset_s(headers.get("X-RateLimit-Reset", "")))
+            return DatadogThrottled(text, _reset_s(headers.get("X-RateLimit-Reset", "")))
         case 401 | 403:
-            return Forbidden(text)
+            return DatadogForbidden(text)
         case 404:
-            return NotFound(text)
+            return DatadogNotFound(text)
         case 400 | 409 if duplicate is not None:
             return Duplicate(text, duplicate[1])
         case 408:

@@ -36,7 +36,7 @@ async def list_objects(
         listed_kinds = [kind for kind, other in LIST_CALLS.items() if other is list_call]
         try:
             listed = await list_call(transport, list_filter)
-        except (errors.Forbidden, errors.NotFound, errors.Refused) as error:
+        except (errors.DatadogForbidden, errors.DatadogNotFound, errors.Refused) as error:
             inventory.hidden.update(dict.fromkeys(listed_kinds, error))
             continue
         inventory.objects.update(listed.objects)

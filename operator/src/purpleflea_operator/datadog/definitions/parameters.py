@@ -25,7 +25,7 @@ class Feature(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notifications:
+class NotificationParameters:
     """Targets of the notifications: `paging` for alerts that need action at once, the others for the rest."""
 
     paging: tuple[Target, ...]
@@ -33,9 +33,9 @@ class Notifications:
     infrastructure: tuple[Target, ...]
 
 
-def notifications(chosen: api.Notifications) -> Notifications:
+def notifications(chosen: api.Notifications) -> NotificationParameters:
     """Return the targets that the texts of the spec name."""
-    return Notifications(
+    return NotificationParameters(
         paging=tuple(target(text) for text in chosen.paging),
         trading=tuple(target(text) for text in chosen.trading),
         infrastructure=tuple(target(text) for text in chosen.infrastructure),
@@ -68,7 +68,7 @@ class Parameters:
     log_index: LogIndex = _SPEC.log_index
     other_indexes: tuple[str, ...] = ("main",)
     """Other log indexes of the organization, in their sequence. The controller reads them from the organization."""
-    notifications: Notifications = _NOTIFICATIONS
+    notifications: NotificationParameters = _NOTIFICATIONS
     features: frozenset[Feature] = _FEATURES
 
     @property

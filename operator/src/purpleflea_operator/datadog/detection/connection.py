@@ -15,7 +15,7 @@ from purpleflea_operator.datadog.detection.facts import (
     DatadogFacts,
     NodeAgent,
     PodSecurity,
-    Port,
+    ReceiverPort,
     Socket,
 )
 
@@ -229,7 +229,7 @@ def _service(agent: NodeAgent) -> Connection | None:
     )
 
 
-def _is_service_target(port: Port | None) -> bool:
+def _is_service_target(port: ReceiverPort | None) -> bool:
     return port is not None and port.is_declared
 
 

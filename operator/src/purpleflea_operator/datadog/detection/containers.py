@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from purpleflea_operator import parsing
-from purpleflea_operator.datadog.detection.facts import Port, Socket, Switch
+from purpleflea_operator.datadog.detection.facts import ReceiverPort, Socket, Switch
 from purpleflea_operator.parsing import PATH_LIMIT, Manifest, mapping, mappings, text
 
 PortAndSocketVariables = tuple[str, str]
@@ -75,7 +75,9 @@ def declared_port(daemon_set: Manifest, name: str) -> Manifest | None:
     return next((item for item in ports if item.get("name") == name), None)
 
 
-def port(daemon_set: Manifest, container: Manifest, name: str, variable_name: str) -> Port | None:
+def port(
+    daemon_set: Manifest, container: Manifest, name: str, variable_name: str
+) -> ReceiverPort | None:
     """Return the port on which the receiver of the named port listens, as its variable configures it.
 
     None is returned if no pod can reach that port. A hostPort and a Service forward to the declared containerPort, so
@@ -91,8 +93,12 @@ def port(daemon_set: Manifest, container: Manifest, name: str, variable_name: st
         return None
     if pod_spec(daemon_set).get("hostNetwork"):
         # With the network of the node there is no hostPort, and every port is open on the node.
-        return Port(host_port=listening, is_declared=listening == declared)
-    return Port(host_port=parsing.port(item.get("hostPort"))) if listening == declared else None
+        return ReceiverPort(host_port=listening, is_declared=listening == declared)
+    return (
+        ReceiverPort(host_port=parsing.port(item.get("hostPort")))
+        if listening == declared
+        else None
+    )
 
 
 def _configured_port(container: Manifest, variable_name: str) -> int | None:

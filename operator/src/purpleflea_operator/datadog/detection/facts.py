@@ -32,7 +32,7 @@ def worst(states: Iterable[Switch]) -> Switch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
+class ReceiverPort:
     """Port on which a receiver of the node agent listens."""
 
     host_port: int | None = None
@@ -50,7 +50,7 @@ class Socket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class ContainerVariable:
     """A variable of a container of the node agent."""
 
     container: str
@@ -60,19 +60,19 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receiver:
+class TelemetryReceiver:
     """Endpoint of the node agent for one signal (metrics or traces)."""
 
     state: Switch = Switch.OFF
-    port: Port | None = None
+    port: ReceiverPort | None = None
     """Port of the receiver; None if it does not listen, or only for its own pod."""
     socket: Socket | None = None
-    blocked_by: Variable | None = None
+    blocked_by: ContainerVariable | None = None
     """The user's own variable that turns the receiver off, closes it to other pods, or moves it from its declared port.
     No other setting can open the receiver."""
 
 
-OFF = Receiver()
+OFF = TelemetryReceiver()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +96,10 @@ class NodeAgent:
     """Name of the Helm release, or of the DatadogAgent."""
     chart_version: str | None = None
     agent_version: str | None = None
-    dogstatsd: Receiver = OFF
-    apm: Receiver = OFF
+    dogstatsd: TelemetryReceiver = OFF
+    apm: TelemetryReceiver = OFF
     logs: Switch = Switch.UNKNOWN
-    logs_blocked_by: Variable | None = None
+    logs_blocked_by: ContainerVariable | None = None
     """The user's own variable that turns off the collection of logs, although the installation turns it on."""
     service: LocalService | None = None
     """The node-local Service; None if there is none."""

@@ -13,13 +13,13 @@ from purpleflea_operator import parsing
 from purpleflea_operator.datadog.detection import containers
 from purpleflea_operator.datadog.detection.facts import (
     OFF,
+    ContainerVariable,
     DatadogFacts,
     Installer,
     LocalService,
     NodeAgent,
-    Receiver,
     Switch,
-    Variable,
+    TelemetryReceiver,
 )
 from purpleflea_operator.datadog.detection.placement import daemon_set_placement
 from purpleflea_operator.parsing import Manifest, count, mapping, mappings, text
@@ -198,17 +198,17 @@ def _has_agent_image(daemon_set: Manifest) -> bool:
     return containers.image_path(main)[0] == "agent"
 
 
-def _dogstatsd(daemon_set: Manifest) -> Receiver:
+def _dogstatsd(daemon_set: Manifest) -> TelemetryReceiver:
     container = containers.container_with_port(daemon_set, DOGSTATSD_PORT)
     container = container or containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
     state = containers.switch(container, "DD_USE_DOGSTATSD", unset=Switch.ON)
     if state is Switch.OFF:
         # No installer sets this variable.
-        return Receiver(blocked_by=_variable(container, "DD_USE_DOGSTATSD"))
+        return TelemetryReceiver(blocked_by=_variable(container, "DD_USE_DOGSTATSD"))
     return _receiver(daemon_set, container, state, names=DOGSTATSD)
 
 
-def _apm(daemon_set: Manifest) -> Receiver:
+def _apm(daemon_set: Manifest) -> TelemetryReceiver:
     container = containers.first_container(daemon_set, *TRACE_CONTAINERS)
     if container is None:
         return OFF
@@ -216,19 +216,21 @@ def _apm(daemon_set: Manifest) -> Receiver:
     if state is Switch.OFF:
         # If the installation turns traces off, it omits their port. So a declared port means that the user did it.
         is_by_user = containers.declared_port(daemon_set, TRACE_PORT) is not None
-        return Receiver(blocked_by=_variable(container, "DD_APM_ENABLED") if is_by_user else None)
+        return TelemetryReceiver(
+            blocked_by=_variable(container, "DD_APM_ENABLED") if is_by_user else None
+        )
     return _receiver(daemon_set, container, state, names=APM)
 
 
 def _receiver(
     daemon_set: Manifest, container: Manifest, state: Switch, *, names: ReceiverNames
-) -> Receiver:
+) -> TelemetryReceiver:
     is_closed = (
         containers.switch(container, names.non_local_variable, unset=Switch.ON) is Switch.OFF
     )
     port = containers.port(daemon_set, container, names.port, names.port_variable)
     declared = containers.declared_port(daemon_set, names.port)
-    blocked_by: Variable | None
+    blocked_by: ContainerVariable | None
     if is_closed:
         blocked_by = _variable(container, names.non_local_variable)
     elif port is None and declared is not None:
@@ -238,7 +240,7 @@ def _receiver(
         )
     else:
         blocked_by = None
-    return Receiver(
+    return TelemetryReceiver(
         state=state,
         port=None if is_closed else port,
         socket=containers.socket(daemon_set, container, names.socket_variable),
@@ -246,13 +248,13 @@ def _receiver(
     )
 
 
-def _logs_blocked_by(main: Manifest, logs: Switch) -> Variable | None:
+def _logs_blocked_by(main: Manifest, logs: Switch) -> ContainerVariable | None:
     is_by_user = logs is Switch.OFF and containers.is_overridden(main, LOGS_VARIABLE)
     return _variable(main, LOGS_VARIABLE) if is_by_user else None
 
 
-def _variable(container: Manifest, name: str, *, value: str = "true") -> Variable:
-    return Variable(container=container["name"], name=name, value=value)
+def _variable(container: Manifest, name: str, *, value: str = "true") -> ContainerVariable:
+    return ContainerVariable(container=container["name"], name=name, value=value)
 
 
 def _local_service(service: Manifest | None) -> LocalService | None:

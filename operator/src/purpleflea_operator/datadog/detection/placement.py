@@ -27,7 +27,7 @@ class Taint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Toleration:
+class PlacementToleration:
     """A toleration of a pod. An empty key or effect matches every key or effect."""
 
     key: str = ""
@@ -45,7 +45,7 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
+class PlacementRequirement:
     """One condition on a label, or on the name, of a node."""
 
     key: str
@@ -78,8 +78,8 @@ class Requirement:
 class Term:
     """Conditions that must all match, on labels and on fields. The only supported field is metadata.name."""
 
-    labels: tuple[Requirement, ...] = ()
-    fields: tuple[Requirement, ...] = ()
+    labels: tuple[PlacementRequirement, ...] = ()
+    fields: tuple[PlacementRequirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class Placement:
     node_selector: tuple[tuple[str, str], ...] = ()
     terms: tuple[Term, ...] | None = None
     """Terms of the required node affinity, of which one must match. None if the template has no required affinity."""
-    tolerations: tuple[Toleration, ...] = ()
+    tolerations: tuple[PlacementToleration, ...] = ()
 
     def exclusion_reason(self, node: Node) -> str:
         """Return why a pod of the template cannot run on a node; empty if it can."""
@@ -117,15 +117,25 @@ class Placement:
 ANYWHERE = Placement()
 
 # The DaemonSet controller adds these tolerations to every pod of a DaemonSet.
-DAEMON_SET_TOLERATIONS: tuple[Toleration, ...] = (
-    Toleration(key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute"),
-    Toleration(key="node.kubernetes.io/unreachable", operator="Exists", effect="NoExecute"),
-    Toleration(key="node.kubernetes.io/disk-pressure", operator="Exists", effect="NoSchedule"),
-    Toleration(key="node.kubernetes.io/memory-pressure", operator="Exists", effect="NoSchedule"),
-    Toleration(key="node.kubernetes.io/pid-pressure", operator="Exists", effect="NoSchedule"),
-    Toleration(key="node.kubernetes.io/unschedulable", operator="Exists", effect="NoSchedule"),
+DAEMON_SET_TOLERATIONS: tuple[PlacementToleration, ...] = (
+    PlacementToleration(key="node.kubernetes.io/not-ready", operator="Exists", effect="NoExecute"),
+    PlacementToleration(
+        key="node.kubernetes.io/unreachable", operator="Exists", effect="NoExecute"
+    ),
+    PlacementToleration(
+        key="node.kubernetes.io/disk-pressure", operator="Exists", effect="NoSchedule"
+    ),
+    PlacementToleration(
+        key="node.kubernetes.io/memory-pressure", operator="Exists", effect="NoSchedule"
+    ),
+    PlacementToleration(
+        key="node.kubernetes.io/pid-pressure", operator="Exists", effect="NoSchedule"
+    ),
+    PlacementToleration(
+        key="node.kubernetes.io/unschedulable", operator="Exists", effect="NoSchedule"
+    ),
 )
-HOST_NETWORK_TOLERATION = Toleration(
+HOST_NETWORK_TOLERATION = PlacementToleration(
     key="node.kubernetes.io/network-unavailable", operator="Exists", effect="NoSchedule"
 )
 
@@ -184,8 +194,8 @@ def node(manifest: Manifest) -> Node:
     )
 
 
-def _toleration(item: Manifest) -> Toleration:
-    return Toleration(
+def _toleration(item: Manifest) -> PlacementToleration:
+    return PlacementToleration(
         key=text(item.get("key")),
         operator=text(item.get("operator")) or "Equal",
         value=text(item.get("value")),
@@ -203,9 +213,9 @@ def _terms(items: Iterable[Manifest]) -> tuple[Term, ...]:
     )
 
 
-def _requirements(items: Iterable[Manifest]) -> tuple[Requirement, ...]:
+def _requirements(items: Iterable[Manifest]) -> tuple[PlacementRequirement, ...]:
     return tuple(
-        Requirement(
+        PlacementRequirement(
             key=text(item.get("key")), operator=text(item.get("operator")), values=_values(item)
         )
         for item in items

@@ -23,7 +23,7 @@ from purpleflea_sandbox.datadog.api import (
     slos,
     validation,
 )
-from purpleflea_sandbox.datadog.api.faults import InstalledFault, fault
+from purpleflea_sandbox.datadog.api.faults import InstalledApiFault, fault
 from purpleflea_sandbox.datadog.api.keys import ApplicationKey
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.api.routing import Route
@@ -150,7 +150,7 @@ def _application_key(document: Mapping[str, Any]) -> ApplicationKey:
     )
 
 
-def _fault_json(item: InstalledFault) -> dict[str, Any]:
+def _fault_json(item: InstalledApiFault) -> dict[str, Any]:
     fault = item.fault
     return {
         "kind": str(fault.kind),

@@ -8,7 +8,7 @@ from typing import Any
 MAX_DELAY_MS = 60_000
 
 
-class FaultKind(StrEnum):
+class ApiFaultKind(StrEnum):
     """Kinds of faults. With `_after_commit`, the call is executed, but the client gets no success response."""
 
     DELAY = "delay"
@@ -20,12 +20,12 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ApiFault:
     """A fault: its kind, the calls it matches, how many of them pass first (`skip`), and how often it fires
     (`times`).
     """
 
-    kind: FaultKind
+    kind: ApiFaultKind
     method: str = ""
     path_prefix: str = "/api/"
     ms: int = 0
@@ -39,10 +39,10 @@ class Fault:
 
 
 @dataclass(slots=True, kw_only=True)
-class InstalledFault:
+class InstalledApiFault:
     """A fault with the number of calls it has matched and the number of times it has fired."""
 
-    fault: Fault
+    fault: ApiFault
     matched: int = 0
     hits: int = 0
 
@@ -60,19 +60,19 @@ class FaultInjector:
     """All installed faults, in sequence."""
 
     def __init__(self) -> None:
-        self.installed: tuple[InstalledFault, ...] = ()
+        self.installed: tuple[InstalledApiFault, ...] = ()
 
-    def replace(self, faults: Iterable[Fault]) -> None:
-        self.installed = tuple(InstalledFault(fault=fault) for fault in faults)
+    def replace(self, faults: Iterable[ApiFault]) -> None:
+        self.installed = tuple(InstalledApiFault(fault=fault) for fault in faults)
 
-    def matching(self, method: str, path: str) -> tuple[Fault, ...]:
+    def matching(self, method: str, path: str) -> tuple[ApiFault, ...]:
         """Return the faults for this call. Delays add up; the first fault of another kind is the last one."""
-        selected: list[Fault] = []
+        selected: list[ApiFault] = []
         for item in self.installed:
             if not item.fault.matches(method, path) or not item.fires():
                 continue
             selected.append(item.fault)
-            if item.fault.kind is not FaultKind.DELAY:
+            if item.fault.kind is not ApiFaultKind.DELAY:
                 break
         return tuple(selected)
 
@@ -86,13 +86,13 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
 }
 
 
-def fault(document: Mapping[str, Any]) -> Fault:
+def fault(document: Mapping[str, Any]) -> ApiFault:
     """Parse a fault from its JSON. Raises ValueError with the reason if it is invalid."""
     values = dict(document)
     try:
-        kind = FaultKind(values.pop("kind", None))
+        kind = ApiFaultKind(values.pop("kind", None))
     except ValueError as error:
-        raise ValueError(f"kind must be one of {', '.join(FaultKind)}") from error
+        raise ValueError(f"kind must be one of {', '.join(ApiFaultKind)}") from error
     texts: dict[str, Any] = {
         name: str(values.pop(name)) for name in ("method", "path_prefix") if name in values
     }
@@ -103,4 +103,4 @@ def fault(document: Mapping[str, Any]) -> Fault:
         if not isinstance(value, int) or not lowest <= value <= highest:
             known = ", ".join((*_NUMBERS, "method", "path_prefix"))
             raise ValueError(f"{name}: invalid value {value!r}; the fields of a fault are {known}")
-    return Fault(kind=kind, **texts, **values)
+    return ApiFault(kind=kind, **texts, **values)

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from purpleflea_sandbox.datadog.api.errors import ApiError, refused
-from purpleflea_sandbox.datadog.api.faults import MAX_DELAY_MS, Fault, FaultKind
+from purpleflea_sandbox.datadog.api.faults import MAX_DELAY_MS, ApiFault, ApiFaultKind
 from purpleflea_sandbox.datadog.api.keys import UNSCOPED, ApplicationKey
 from purpleflea_sandbox.datadog.api.organisation import Organisation
 from purpleflea_sandbox.datadog.api.request_log import LoggedRequest
@@ -64,9 +64,9 @@ def log_requests_and_inject_faults(organisation: Organisation, unlogged: frozens
         if request.path not in unlogged:
             organisation.request_log.entries.append(entry)
             entry.body = _loggable_body(await request.read())
-        last_fault: Fault | None = None
+        last_fault: ApiFault | None = None
         for fault in organisation.faults.matching(request.method, request.path):
-            if fault.kind is FaultKind.DELAY:
+            if fault.kind is ApiFaultKind.DELAY:
                 await asyncio.sleep(fault.ms / 1000)
             else:
                 last_fault = fault
@@ -78,25 +78,25 @@ def log_requests_and_inject_faults(organisation: Organisation, unlogged: frozens
 
 
 async def _apply_fault(
-    fault: Fault | None, request: web.Request, handler: Handler
+    fault: ApiFault | None, request: web.Request, handler: Handler
 ) -> web.StreamResponse:
     if fault is None:
         return await handler(request)
     match fault.kind:
-        case FaultKind.STATUS:
+        case ApiFaultKind.STATUS:
             return _injected_error(fault)
-        case FaultKind.STATUS_AFTER_COMMIT:
+        case ApiFaultKind.STATUS_AFTER_COMMIT:
             await handler(request)
             return _injected_error(fault)
-        case FaultKind.RATE_LIMIT:
+        case ApiFaultKind.RATE_LIMIT:
             return _too_many({"X-RateLimit-Reset": str(fault.reset_s)})
-        case FaultKind.TIMEOUT_AFTER_COMMIT:
+        case ApiFaultKind.TIMEOUT_AFTER_COMMIT:
             await handler(request)
             await _send_nothing(request, fault.ms or MAX_DELAY_MS)
     return _reset(request)
 
 
-def _injected_error(fault: Fault) -> web.Response:
+def _injected_error(fault: ApiFault) -> web.Response:
     return _response(Answer(status=fault.status, body={"errors": ["A fault was injected"]}), {})
 
 

@@ -32,8 +32,8 @@ from purpleflea_sandbox.datadog.node_agent.counters import Counters
 from purpleflea_sandbox.datadog.node_agent.origin import Tagger
 from purpleflea_sandbox.datadog.node_agent.outgoing import Outgoing
 from purpleflea_sandbox.datadog.node_agent.pods import PodMemory
-from purpleflea_sandbox.datadog.node_agent.positions import Positions
-from purpleflea_sandbox.datadog.node_agent.settings import Settings
+from purpleflea_sandbox.datadog.node_agent.positions import TailPositions
+from purpleflea_sandbox.datadog.node_agent.settings import NodeAgentSettings
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class NodeAgent:
     """All parts of a node agent."""
 
     def __init__(
-        self, settings: Settings, session: aiohttp.ClientSession, memory: PodMemory
+        self, settings: NodeAgentSettings, session: aiohttp.ClientSession, memory: PodMemory
     ) -> None:
         self._settings = settings
         self._session = session
@@ -171,7 +171,7 @@ class NodeAgent:
             ),
             pods=self._memory,
             intake=self._intake,
-            positions=Positions(settings.run_dir / "registry.json"),
+            positions=TailPositions(settings.run_dir / "registry.json"),
             counters=self.counters,
         )
 
@@ -235,7 +235,7 @@ async def _tasks(jobs: Mapping[str, Any]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
+async def run(settings: NodeAgentSettings, stop: asyncio.Event) -> None:
     """Run a node agent until `stop` is set."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         agent = NodeAgent(settings, session, PodMemory())

@@ -15,7 +15,7 @@ from purpleflea_sandbox.datadog.node_agent import autodiscovery, cri, forward, r
 from purpleflea_sandbox.datadog.node_agent.autodiscovery import LogSource
 from purpleflea_sandbox.datadog.node_agent.counters import Counters
 from purpleflea_sandbox.datadog.node_agent.pods import Pod, PodSource
-from purpleflea_sandbox.datadog.node_agent.positions import Positions
+from purpleflea_sandbox.datadog.node_agent.positions import TailPositions
 from purpleflea_sandbox.datadog.node_agent.tail import ContainerTail
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class LogCollector:
         *,
         pods: PodSource,
         intake: forward.Intake,
-        positions: Positions,
+        positions: TailPositions,
         counters: Counters,
     ) -> None:
         self._settings = settings

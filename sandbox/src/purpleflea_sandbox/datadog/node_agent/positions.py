@@ -9,12 +9,12 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from purpleflea_sandbox.datadog.node_agent.tail import Position
+from purpleflea_sandbox.datadog.node_agent.tail import TailPosition
 
 logger = logging.getLogger(__name__)
 
 
-class Positions:
+class TailPositions:
     """Positions by the container's folder."""
 
     def __init__(self, path: Path) -> None:
@@ -22,10 +22,10 @@ class Positions:
         self._positions = _loaded(path)
         self._changed = False
 
-    def get(self, directory: str) -> Position | None:
+    def get(self, directory: str) -> TailPosition | None:
         return self._positions.get(directory)
 
-    def keep(self, directory: str, position: Position) -> None:
+    def keep(self, directory: str, position: TailPosition) -> None:
         self._positions[directory] = position
         self._changed = True
 
@@ -51,11 +51,11 @@ class Positions:
         self._changed = False
 
 
-def _loaded(path: Path) -> dict[str, Position]:
+def _loaded(path: Path) -> dict[str, TailPosition]:
     try:
         document = json.loads(path.read_text())
         return {
-            str(directory): Position(inode=int(inode), offset=int(offset))
+            str(directory): TailPosition(inode=int(inode), offset=int(offset))
             for directory, (inode, offset) in document.items()
         }
     except FileNotFoundError:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class SettingsError(Exception):
+class NodeAgentSettingsError(Exception):
     """A variable is invalid; the message contains the valid values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class NodeAgentSettings:
     """Settings of a node agent. If a port is 0, as in tests, the system chooses it."""
 
     intake_url: str
@@ -45,13 +45,13 @@ class Settings:
     service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read settings from variables. Raises SettingsError with the name of the invalid variable."""
+def from_environment(environment: Mapping[str, str]) -> NodeAgentSettings:
+    """Read settings from variables. Raises NodeAgentSettingsError with the name of the invalid variable."""
     read = _EnvironmentReader(environment)
     node = read.text("SANDBOX_NODE_NAME")
     port = read.port("DD_APM_RECEIVER_PORT", 8126)
     socket, checks_python = read.text("DD_DOGSTATSD_SOCKET"), read.text("SANDBOX_CHECKS_PYTHON")
-    return Settings(
+    return NodeAgentSettings(
         intake_url=read.required("DD_DD_URL").rstrip("/"),
         api_key=read.required("DD_API_KEY"),
         hostname=read.text("DD_HOSTNAME") or node or "localhost",
@@ -96,7 +96,7 @@ class _EnvironmentReader:
     def required(self, name: str) -> str:
         value = self.text(name)
         if not value:
-            raise SettingsError(
+            raise NodeAgentSettingsError(
                 f"{name} is not set; the chart sets it; without the chart run: export {name}=..."
             )
         return value
@@ -104,13 +104,13 @@ class _EnvironmentReader:
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self.text(name).lower()
         if value not in ("", "true", "false", "1", "0", "yes", "no"):
-            raise SettingsError(f"{name} is {value!r}; it must be true or false")
+            raise NodeAgentSettingsError(f"{name} is {value!r}; it must be true or false")
         return value in ("true", "1", "yes") if value else default
 
     def port(self, name: str, default: int) -> int:
         value = self.text(name) or str(default)
         if not value.isdigit() or int(value) > 65535:
-            raise SettingsError(f"{name} is {value!r}; it must be a port from 0 to 65535")
+            raise NodeAgentSettingsError(f"{name} is {value!r}; it must be a port from 0 to 65535")
         return int(value)
 
     def seconds(self, name: str, default: float) -> float:
@@ -120,11 +120,15 @@ class _EnvironmentReader:
         except ValueError:
             seconds = 0.0
         if not 0 < seconds <= 600:
-            raise SettingsError(f"{name} is {value!r}; it must be a number of seconds up to 600")
+            raise NodeAgentSettingsError(
+                f"{name} is {value!r}; it must be a number of seconds up to 600"
+            )
         return seconds
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name) or choices[0]
         if value not in choices:
-            raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+            raise NodeAgentSettingsError(
+                f"{name} is {value!r}; it must be one of {', '.join(choices)}"
+            )
         return value

@@ -16,7 +16,7 @@ _MAX_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class TailPosition:
     """Delivered position of a container's logs."""
 
     inode: int
@@ -28,13 +28,13 @@ class Batch:
     """Messages of one read, and the position to save after delivery."""
 
     records: tuple[cri.Record, ...]
-    position: Position
+    position: TailPosition
 
 
 class ContainerTail:
     """Log files of a container, oldest first: <n>.log and the files that the kubelet rotated."""
 
-    def __init__(self, directory: Path, position: Position | None = None) -> None:
+    def __init__(self, directory: Path, position: TailPosition | None = None) -> None:
         self._directory = directory
         self._resume = position
         self._inode = 0
@@ -62,9 +62,9 @@ class ContainerTail:
             self._file.close()
             self._file = None
 
-    def _position(self) -> Position:
+    def _position(self) -> TailPosition:
         unfinished = self._assembler.unfinished_since()
-        return Position(
+        return TailPosition(
             inode=self._inode, offset=self._offset if unfinished is None else unfinished
         )
 

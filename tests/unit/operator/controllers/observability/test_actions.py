@@ -4,13 +4,13 @@ from purpleflea_operator.api.observability_status import ObjectState
 from purpleflea_operator.controllers.observability.decisions import payloads
 from purpleflea_operator.controllers.observability.decisions.actions import (
     Case,
-    Create,
-    Keep,
-    Leave,
-    Read,
-    Refuse,
-    Update,
-    Wait,
+    CreateStep,
+    KeepStep,
+    LeaveStep,
+    ReadStep,
+    RefuseStep,
+    UpdateStep,
+    WaitStep,
     existed_before,
     next_action,
 )
@@ -57,55 +57,59 @@ def a_metric(tags=(), record=None, **fields):
 
 
 def test_a_missing_object_is_created():
-    assert next_action(a_case()) == Create()
-    assert next_action(a_case(record=known())) == Create()
+    assert next_action(a_case()) == CreateStep()
+    assert next_action(a_case(record=known())) == CreateStep()
 
 
 def test_a_metric_is_configured_after_it_has_reported():
-    assert next_action(a_metric(has_reported=False)) == Wait(
+    assert next_action(a_metric(has_reported=False)) == WaitStep(
         message="the metric has not reported yet"
     )
-    assert next_action(a_metric()) == Create()
+    assert next_action(a_metric()) == CreateStep()
 
 
 def test_the_index_order_is_never_created():
-    assert isinstance(next_action(a_case(kind=ObjectKind.LOG_INDEX_ORDER, body={})), Wait)
+    assert isinstance(next_action(a_case(kind=ObjectKind.LOG_INDEX_ORDER, body={})), WaitStep)
 
 
 def test_an_object_that_matches_is_not_written():
-    assert next_action(a_case(there())) == Leave()
-    assert next_action(a_case(there(), known(adopted=True))) == Leave()
+    assert next_action(a_case(there())) == LeaveStep()
+    assert next_action(a_case(there(), known(adopted=True))) == LeaveStep()
 
 
 @pytest.mark.parametrize("keeps_edits", [False, True])
 def test_a_change_of_the_spec_updates_the_object_under_either_policy(keeps_edits):
     action = next_action(a_case(there(query="old"), known(hash="old"), keeps_edits=keeps_edits))
-    assert action == Update(changes="query", is_manual_edit=False)
+    assert action == UpdateStep(changes="query", is_manual_edit=False)
 
 
 def test_the_hash_distinguishes_a_manual_edit_from_a_change_of_the_spec():
-    assert next_action(a_case(there(query="x"), known())) == Update(
+    assert next_action(a_case(there(query="x"), known())) == UpdateStep(
         changes="query", is_manual_edit=True
     )
-    assert next_action(a_case(there(query="x"), known(), keeps_edits=True)) == Keep(changes="query")
+    assert next_action(a_case(there(query="x"), known(), keeps_edits=True)) == KeepStep(
+        changes="query"
+    )
 
 
 def test_without_a_record_the_drift_policy_decides():
-    assert next_action(a_case(there(query="x"))) == Update(changes="query", is_manual_edit=False)
-    assert next_action(a_case(there(query="x"), keeps_edits=True)) == Keep(changes="query")
+    assert next_action(a_case(there(query="x"))) == UpdateStep(
+        changes="query", is_manual_edit=False
+    )
+    assert next_action(a_case(there(query="x"), keeps_edits=True)) == KeepStep(changes="query")
 
 
 def test_an_adopted_object_gets_the_ownership_tags_under_either_policy():
     theirs = there(tags=["purpleflea-uid:old", "purpleflea-object:drawdown"])
-    assert next_action(a_case(theirs, keeps_edits=True)) == Update(
+    assert next_action(a_case(theirs, keeps_edits=True)) == UpdateStep(
         changes="tags", is_manual_edit=False
     )
 
 
 def test_a_foreign_metric_configuration_is_not_changed():
-    assert isinstance(next_action(a_metric(["region"])), Refuse)
+    assert isinstance(next_action(a_metric(["region"])), RefuseStep)
     creating = ObjectRecord(kind=ObjectKind.METRIC_TAGS, key="m", state=ObjectState.CREATING)
-    assert isinstance(next_action(a_metric(["region"], creating)), Refuse)
+    assert isinstance(next_action(a_metric(["region"], creating)), RefuseStep)
 
 
 def a_configuration(state=None, **fields):
@@ -118,7 +122,7 @@ def a_configuration(state=None, **fields):
 
 
 def test_an_existing_metric_configuration_is_adopted():
-    assert next_action(a_metric(["env"])) == Leave()
+    assert next_action(a_metric(["env"])) == LeaveStep()
     assert existed_before(*a_configuration())
     assert existed_before(*a_configuration(ObjectState.PLANNED))
     assert existed_before(*a_configuration(ObjectState.IN_SYNC, id="m", adopted=True))
@@ -128,7 +132,9 @@ def test_a_metric_configuration_with_a_recorded_intent_counts_as_created():
     assert not existed_before(*a_configuration(ObjectState.CREATING))
     assert not existed_before(*a_configuration(ObjectState.IN_SYNC, id="m"))
     ours = ObjectRecord(kind=ObjectKind.METRIC_TAGS, key="m", state=ObjectState.IN_SYNC, id="m")
-    assert next_action(a_metric(["region"], ours)) == Update(changes="tags", is_manual_edit=False)
+    assert next_action(a_metric(["region"], ours)) == UpdateStep(
+        changes="tags", is_manual_edit=False
+    )
 
 
 def test_a_metric_configuration_of_another_resource_is_not_adopted():
@@ -149,16 +155,16 @@ def test_the_index_order_is_updated_but_never_adopted():
         kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body={"index_names": ["main"]}
     )
     case = a_case(remote, kind=ObjectKind.LOG_INDEX_ORDER, body=body, keeps_edits=True)
-    assert next_action(case) == Update(changes="index_names", is_manual_edit=False)
+    assert next_action(case) == UpdateStep(changes="index_names", is_manual_edit=False)
     matching = RemoteObject(kind=ObjectKind.LOG_INDEX_ORDER, id="organisation", body=body)
-    assert next_action(a_case(matching, kind=ObjectKind.LOG_INDEX_ORDER, body=body)) == Leave()
+    assert next_action(a_case(matching, kind=ObjectKind.LOG_INDEX_ORDER, body=body)) == LeaveStep()
     assert not existed_before(matching, None)
 
 
 def test_an_index_with_the_desired_name_but_without_tags_is_foreign():
     body = {"name": "i", "filter": {"query": "a"}}
     remote = RemoteObject(kind=ObjectKind.LOG_INDEX, id="i", body={"filter": {"query": "b"}})
-    assert isinstance(next_action(a_case(remote, kind=ObjectKind.LOG_INDEX, body=body)), Refuse)
+    assert isinstance(next_action(a_case(remote, kind=ObjectKind.LOG_INDEX, body=body)), RefuseStep)
 
 
 def test_an_index_with_the_tags_of_another_resource_is_refused():
@@ -167,7 +173,7 @@ def test_an_index_with_the_tags_of_another_resource_is_refused():
     remote = RemoteObject(
         kind=ObjectKind.LOG_INDEX, id="i", body={"filter": {"query": "a"}, "tags": theirs}
     )
-    assert isinstance(next_action(a_case(remote, kind=ObjectKind.LOG_INDEX, body=body)), Refuse)
+    assert isinstance(next_action(a_case(remote, kind=ObjectKind.LOG_INDEX, body=body)), RefuseStep)
 
 
 def shallow(version="v1"):
@@ -175,9 +181,9 @@ def shallow(version="v1"):
 
 
 def test_an_unchanged_modification_time_is_sufficient():
-    assert next_action(a_case(shallow(), known(version="v1"))) == Leave()
+    assert next_action(a_case(shallow(), known(version="v1"))) == LeaveStep()
     edited = known(version="v1", state=ObjectState.EDITED, change="widgets")
-    assert next_action(a_case(shallow(), edited)) == Keep(changes="widgets")
+    assert next_action(a_case(shallow(), edited)) == KeepStep(changes="widgets")
 
 
 @pytest.mark.parametrize(
@@ -191,4 +197,4 @@ def test_an_unchanged_modification_time_is_sufficient():
     ],
 )
 def test_an_object_with_a_new_modification_time_or_record_is_read(record):
-    assert next_action(a_case(shallow(), record)) == Read()
+    assert next_action(a_case(shallow(), record)) == ReadStep()

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from purpleflea_operator.codegen.crd import observability_crd
-from purpleflea_operator.settings import Settings
+from purpleflea_operator.settings import OperatorSettings
 from support.rights import rendered
 
 VARIABLE = "PURPLEFLEA_OPERATOR_DATADOG_URLS"
@@ -20,19 +20,19 @@ def environment(*values):
 def test_the_chart_value_configures_the_urls_for_keys(monkeypatch):
     values = f"observability.urls={{{PROXY},http://datadog-api.datadog.svc:8080}}"
     monkeypatch.setenv(VARIABLE, environment(values)[VARIABLE])
-    assert Settings().datadog_urls == (PROXY, "http://datadog-api.datadog.svc:8080")
+    assert OperatorSettings().datadog_urls == (PROXY, "http://datadog-api.datadog.svc:8080")
 
 
 def test_without_the_chart_value_keys_are_sent_only_to_datadog(monkeypatch):
     assert VARIABLE not in environment()
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert Settings().datadog_urls == ()
+    assert OperatorSettings().datadog_urls == ()
 
 
 def test_an_invalid_url_fails_the_start(monkeypatch):
     monkeypatch.setenv(VARIABLE, "proxy.example.com")
     with pytest.raises(ValidationError, match="datadog_urls"):
-        Settings()
+        OperatorSettings()
 
 
 def test_the_api_server_rejects_a_change_of_the_address():

@@ -9,12 +9,12 @@ from purpleflea_operator.controllers.observability.decisions import deployments,
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
-    Span,
+    RolloutSpan,
     View,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SPAN = Span(started=NOON, finished=NOON + timedelta(minutes=2))
+SPAN = RolloutSpan(started=NOON, finished=NOON + timedelta(minutes=2))
 SPEC = ObservabilitySpec.model_validate({"keysSecretRef": {"name": "keys"}})
 
 
@@ -108,7 +108,7 @@ def test_a_rollout_lasts_from_the_first_created_pod_to_the_last_ready_one():
 
 
 def test_a_rollout_without_times_is_now_and_never_ends_before_it_starts():
-    assert version_rollouts.span([], now=NOON) == Span(started=NOON, finished=NOON)
+    assert version_rollouts.span([], now=NOON) == RolloutSpan(started=NOON, finished=NOON)
     odd = version_rollouts.span([a_pod("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z")], now=NOON)
     assert odd.started == odd.finished == NOON - timedelta(hours=1)
     waiting = version_rollouts.span([a_pod("2026-01-01T11:00:00Z", ready="")], now=NOON)
@@ -140,7 +140,7 @@ def test_a_pass_is_due_if_a_mark_is_missing_or_its_version_is_no_longer_wanted()
 
 def test_only_the_newest_marks_are_kept():
     marks = [
-        a_mark(f"{number}", span=Span(started=NOON, finished=NOON + timedelta(hours=number)))
+        a_mark(f"{number}", span=RolloutSpan(started=NOON, finished=NOON + timedelta(hours=number)))
         for number in range(MAX_DEPLOYMENTS + 5)
     ]
     every = View(wanted=frozenset(mark.version for mark in marks), complete=())
@@ -170,7 +170,7 @@ def the_id(*marks, version="1.0.0", agents=("trading/one",), span=SPAN, spec=SPE
 
 
 def test_the_id_depends_on_neither_time_nor_pods_nor_other_versions():
-    later = Span(started=NOON + timedelta(hours=1), finished=NOON + timedelta(hours=2))
+    later = RolloutSpan(started=NOON + timedelta(hours=1), finished=NOON + timedelta(hours=2))
     ids = {
         the_id(),
         the_id(span=later),

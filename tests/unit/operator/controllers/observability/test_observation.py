@@ -11,7 +11,7 @@ from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
 )
-from purpleflea_operator.datadog.client.errors import Forbidden
+from purpleflea_operator.datadog.client.errors import DatadogForbidden
 from purpleflea_operator.datadog.client.models import Inventory, RemoteObject, owned_fields
 from purpleflea_operator.datadog.definitions.objects import ObjectKind
 
@@ -79,7 +79,7 @@ def test_objects_without_an_id_and_fully_listed_kinds_are_not_read(record):
 
 
 def test_objects_of_a_hidden_kind_are_neither_read_nor_missing():
-    hidden = Inventory(hidden={ObjectKind.MONITOR: Forbidden("403")})
+    hidden = Inventory(hidden={ObjectKind.MONITOR: DatadogForbidden("403")})
     observation = observed(a_record(FIRST), inventory=hidden)
     assert observation.to_read == ()
     assert not observation.is_missing(MONITORS[0])

@@ -11,7 +11,7 @@ from purpleflea_operator.controllers.observability.decisions.registry import (
     ObjectRecord,
     ObjectRegistry,
 )
-from purpleflea_operator.datadog.client.errors import Forbidden
+from purpleflea_operator.datadog.client.errors import DatadogForbidden
 from purpleflea_operator.datadog.client.models import Inventory, RemoteObject
 from purpleflea_operator.datadog.definitions.objects import ObjectKind, Reference
 
@@ -46,14 +46,14 @@ def test_the_intent_of_a_missing_object_is_recorded_before_its_create():
 
 
 def test_existing_and_unknown_objects_have_no_intent():
-    hidden = Inventory(hidden=dict.fromkeys(ObjectKind, Forbidden("403")))
+    hidden = Inventory(hidden=dict.fromkeys(ObjectKind, DatadogForbidden("403")))
     for observation in (
         an_observation(existing_references=[item.definition.reference for item in DESIRED.objects]),
         an_observation(inventory=hidden),
         an_observation(not_checked={item.definition.reference for item in DESIRED.objects}),
         an_observation(
             unreadable=dict.fromkeys(
-                (i.definition.reference for i in DESIRED.objects), Forbidden("")
+                (i.definition.reference for i in DESIRED.objects), DatadogForbidden("")
             )
         ),
     ):

@@ -9,13 +9,13 @@ from purpleflea_operator.datadog.client.transport import Keys
     [
         (400, "bad", errors.Refused),
         (400, "Duplicate of an existing monitor_id:42 org_id:1", errors.Duplicate),
-        (401, "", errors.Forbidden),
-        (403, "Forbidden", errors.Forbidden),
-        (404, "", errors.NotFound),
+        (401, "", errors.DatadogForbidden),
+        (403, "Forbidden", errors.DatadogForbidden),
+        (404, "", errors.DatadogNotFound),
         (408, "", errors.Unreachable),
         (409, "exists", errors.Refused),
         (302, "", errors.Refused),
-        (429, "", errors.Throttled),
+        (429, "", errors.DatadogThrottled),
         (500, "", errors.Unreachable),
         (503, "", errors.Unreachable),
     ],
@@ -47,7 +47,7 @@ def test_a_duplicate_has_the_id_of_the_identical_monitor():
 )
 def test_a_rate_limit_has_the_time_until_its_reset(header, seconds):
     error = errors.from_response(429, "", {"X-RateLimit-Reset": header})
-    assert isinstance(error, errors.Throttled)
+    assert isinstance(error, errors.DatadogThrottled)
     assert error.reset_s == seconds
 
 

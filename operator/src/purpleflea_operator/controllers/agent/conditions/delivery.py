@@ -12,7 +12,7 @@ from purpleflea_operator.controllers.agent.conditions import remedies
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.conditions.formatting import MAX_EXPLAINED, join_limited
 from purpleflea_operator.controllers.agent.conditions.workload_available import progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.datadog.detection.facts import NodeAgent
 from purpleflea_operator.manifests.datadog_env import receivers
 from purpleflea_operator.parsing import Manifest
@@ -55,7 +55,7 @@ def not_injected(observed: ObservedState, _node_agent: NodeAgent) -> Finding | N
     return _finding(Reason.NOT_INJECTED, message)
 
 
-def _is_current(pod: Pod, stateful_set: Manifest) -> bool:
+def _is_current(pod: AgentPod, stateful_set: Manifest) -> bool:
     """Return whether a pod has the current template; other pods will be replaced."""
     status = stateful_set.get("status", {})
     observed = status.get("observedGeneration", 0)
@@ -64,7 +64,7 @@ def _is_current(pod: Pod, stateful_set: Manifest) -> bool:
     return bool(status.get("updateRevision", pod.revision) == pod.revision)
 
 
-def _has(pod: Pod, expected: Sequence[dict[str, object]]) -> bool:
+def _has(pod: AgentPod, expected: Sequence[dict[str, object]]) -> bool:
     present = {item["name"]: item for item in pod.environment}
     return all(_is_set(item, present.get(str(item["name"]), {})) for item in expected)
 
@@ -135,11 +135,11 @@ def _kubectl(observed: ObservedState) -> str:
     return f"kubectl --namespace {namespace}"
 
 
-def _pods(observed: ObservedState, delivery: Delivery) -> list[Pod]:
+def _pods(observed: ObservedState, delivery: Delivery) -> list[AgentPod]:
     return [pod for pod in observed.pods if observed.telemetry_delivery.get(pod.uid) == delivery]
 
 
-def _subject(pods: Sequence[Pod]) -> str:
+def _subject(pods: Sequence[AgentPod]) -> str:
     """Return the names of pods with the verb that follows them."""
     names = join_limited(sorted(item.name for item in pods), MAX_EXPLAINED)
     return f"{names} {'is' if len(pods) == 1 else 'are'}"

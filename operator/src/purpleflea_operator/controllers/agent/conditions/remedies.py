@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from purpleflea_operator.datadog.detection.facts import Installer, NodeAgent, Variable
+from purpleflea_operator.datadog.detection.facts import ContainerVariable, Installer, NodeAgent
 
 INSTALL = (
     "helm repo add datadog https://helm.datadoghq.com && helm install datadog-agent datadog/datadog "
@@ -109,7 +109,7 @@ def offer(agent: NodeAgent, wanted: str, *, csi_driver: bool) -> str:
     return _opened(agent, agent.dogstatsd.blocked_by, remedy)
 
 
-def _opened(agent: NodeAgent, blocked_by: Variable | None, remedy: Remedy) -> str:
+def _opened(agent: NodeAgent, blocked_by: ContainerVariable | None, remedy: Remedy) -> str:
     """Return the command that changes the user's own variable if it closes the receiver, else that of `remedy`.
 
     Such a variable takes precedence over the setting of the installer, so the setting alone has no effect.
@@ -123,7 +123,7 @@ _CHART_CONTAINERS = {
 }
 
 
-def _set_variable(agent: NodeAgent, variable: Variable) -> str:
+def _set_variable(agent: NodeAgent, variable: ContainerVariable) -> str:
     match agent.installer:
         case Installer.HELM:
             # If a variable is set repeatedly, the last value applies, and the chart renders envDict last.

@@ -7,7 +7,7 @@ from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 
 
 def workload_available(observed: ObservedState) -> Finding:
@@ -91,7 +91,7 @@ _WAITING = {
 """Reason and remedy by the kubelet's reason for which a container waits."""
 
 
-def pod_problem(pod: Pod, now: datetime | None) -> tuple[Reason, str] | None:
+def pod_problem(pod: AgentPod, now: datetime | None) -> tuple[Reason, str] | None:
     """Return reason, explanation and remedy of a pod that does not start; None if it may still start."""
     if not pod.scheduled:
         if not pod.message:
@@ -109,7 +109,7 @@ def pod_problem(pod: Pod, now: datetime | None) -> tuple[Reason, str] | None:
     return reason, f"{pod.name} does not start: {pod.message or pod.waiting}; {remedy}"
 
 
-def _crashes(pod: Pod, now: datetime | None) -> bool:
+def _crashes(pod: AgentPod, now: datetime | None) -> bool:
     """Return whether a container is crash looping.
 
     A container that runs between two crashes counts. The period is that after which the kubelet resets its back-off.

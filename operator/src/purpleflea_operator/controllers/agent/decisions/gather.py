@@ -16,8 +16,8 @@ from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    AgentPod,
     ObservedState,
-    Pod,
     TradingObservation,
     pod,
     stateful_set_of,
@@ -101,7 +101,7 @@ def gather(
 def _trading(
     resource: dict[str, Any],
     agent: Agent | None,
-    pods: Sequence[Pod],
+    pods: Sequence[AgentPod],
     remembered: Remembered,
     now: datetime,
 ) -> TradingObservation:

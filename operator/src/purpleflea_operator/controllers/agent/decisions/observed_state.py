@@ -35,7 +35,7 @@ UNSPECIFIC_REASONS = ("", "ContainerCreating", "PodInitializing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
+class AgentPod:
     """One pod of an agent."""
 
     name: str
@@ -108,7 +108,7 @@ class ObservedState:
     stop_mode: Mode | None = None
     """Halted or Stopped if an otherwise invalid spec requests it, because a request to stop is never ignored."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
-    pods: Sequence[Pod] = ()
+    pods: Sequence[AgentPod] = ()
     datadog: DatadogFacts = NO_DATADOG
     connection: Connection = NO_CONNECTION
     """The best connection that is available; at the end of a pass, the connection that the pass used."""
@@ -190,14 +190,14 @@ def stateful_set_of(children: Mapping[ChildId, Manifest]) -> Manifest | None:
     return next((item for (kind, _), item in children.items() if kind == "StatefulSet"), None)
 
 
-def pod(manifest: Manifest) -> Pod:
+def pod(manifest: Manifest) -> AgentPod:
     """Return the pod that `manifest` describes."""
     metadata, status = manifest["metadata"], mapping(manifest.get("status"))
     conditions = {text(item.get("type")): item for item in mappings(status.get("conditions"))}
     waiting, last = _waiting(status), _last_run(status)
     unscheduled = conditions.get("PodScheduled", {})
     scheduled = bool(manifest.get("spec", {}).get("nodeName"))
-    return Pod(
+    return AgentPod(
         name=metadata["name"],
         uid=metadata["uid"],
         created=timestamp(metadata.get("creationTimestamp")) or LONG_AGO,
@@ -274,19 +274,19 @@ def _last_run(status: Manifest) -> Manifest:
     return max(runs, key=lambda run: str(run.get("finishedAt")), default={})
 
 
-def is_being_created(candidate: Pod) -> bool:
+def is_being_created(candidate: AgentPod) -> bool:
     """Return whether the pod is on its node and its container neither runs nor reports a specific reason."""
     has_begun = candidate.started or candidate.initializing or candidate.deleting
     return candidate.scheduled and candidate.waiting in UNSPECIFIC_REASONS and not has_begun
 
 
-def pods_are_missing(stateful_set: Manifest | None, pods: Sequence[Pod]) -> bool:
+def pods_are_missing(stateful_set: Manifest | None, pods: Sequence[AgentPod]) -> bool:
     """Return whether there are fewer pods than the StatefulSet requests."""
     wanted = 0 if stateful_set is None else stateful_set["spec"].get("replicas", 1)
     return bool(wanted > sum(not pod.deleting for pod in pods))
 
 
-def stuck_pod(pods: Sequence[Pod], now: datetime, *, after_s: float) -> Pod | None:
+def stuck_pod(pods: Sequence[AgentPod], now: datetime, *, after_s: float) -> AgentPod | None:
     """Return the first pod whose container has been in creation for at least `after_s`.
 
     A missing Secret or ConfigMap shows only in the Events of such a pod, not in its status.

@@ -12,9 +12,9 @@ from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions.drift import is_subset
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    AgentPod,
     ChildId,
     ObservedState,
-    Pod,
 )
 from purpleflea_operator.controllers.agent.decisions.storage import (
     VolumeClaim,
@@ -71,14 +71,14 @@ class ExpandVolume:
 class DeletePod:
     """Delete a pod that its StatefulSet cannot replace."""
 
-    pod: Pod
+    pod: AgentPod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshConfigMount:
     """Annotate a pod, so that its kubelet refreshes the mounted control file within a second."""
 
-    pod: Pod
+    pod: AgentPod
     nudge: str
     """Value of the annotation: the mode, and the number of attempts if the nudge is repeated."""
 

@@ -15,7 +15,7 @@ from purpleflea_operator.controllers.agent.conditions.duplicate_identity import 
 from purpleflea_operator.controllers.agent.conditions.progressing import is_overdue
 from purpleflea_operator.controllers.agent.conditions.workload_available import pod_problem
 from purpleflea_operator.controllers.agent.decisions import trading_mode
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState, Pod
+from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
 from purpleflea_operator.manifests.metadata import Agent
 
@@ -41,7 +41,7 @@ def paused_partition(observed: ObservedState) -> int:
     return 0 if is_healthy else current
 
 
-def _fails(observed: ObservedState, pod: Pod) -> bool:
+def _fails(observed: ObservedState, pod: AgentPod) -> bool:
     """Return whether a pod will not become ready without a change."""
     if pod.ready or pod.deleting:
         return False

@@ -14,8 +14,8 @@ from typing import Any
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    AgentPod,
     ObservedState,
-    Pod,
     TradingObservation,
 )
 from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
@@ -33,7 +33,7 @@ def desired_mode(observed: ObservedState) -> Mode | None:
     return observed.stop_mode if observed.agent is None else observed.agent.spec.trading.mode
 
 
-def pods_to_acknowledge(observed: ObservedState) -> list[Pod]:
+def pods_to_acknowledge(observed: ObservedState) -> list[AgentPod]:
     """Return the pods that must acknowledge the mode, sorted by name.
 
     A pod that ran once and does not run now is included, because it can have positions and has not confirmed that
@@ -48,13 +48,13 @@ def pods_to_acknowledge(observed: ObservedState) -> list[Pod]:
     return sorted(pods, key=lambda pod: pod.name)
 
 
-def had_different_mode(observed: ObservedState, pod: Pod) -> bool:
+def had_different_mode(observed: ObservedState, pod: AgentPod) -> bool:
     """Return whether a pod has read, or may have read, another mode than Active since its start."""
     since = observed.trading.since
     return pod.last_nudge is not None or (since is not None and pod.created < since)
 
 
-def has_acknowledged(observed: ObservedState, pod: Pod) -> bool:
+def has_acknowledged(observed: ObservedState, pod: AgentPod) -> bool:
     """Return whether a pod reports the desired mode and, unless that is Active, that nothing is in flight."""
     response = observed.trading.acknowledgements.get(pod.uid)
     mode = desired_mode(observed)
@@ -63,7 +63,7 @@ def has_acknowledged(observed: ObservedState, pod: Pod) -> bool:
     return mode is Mode.ACTIVE or response.at_rest
 
 
-def unacknowledged(observed: ObservedState) -> list[Pod]:
+def unacknowledged(observed: ObservedState) -> list[AgentPod]:
     """Return the pods that have not acknowledged the mode."""
     return [pod for pod in pods_to_acknowledge(observed) if not has_acknowledged(observed, pod)]
 
@@ -114,7 +114,7 @@ def live_replicas(observed: ObservedState) -> int:
     return max((ordinal(pod) + 1 for pod in observed.pods if not pod.deleting), default=0)
 
 
-def ordinal(pod: Pod) -> int:
+def ordinal(pod: AgentPod) -> int:
     """Return the ordinal of a pod; -1 if its name does not end with one."""
     text = pod.name.rpartition("-")[2]
     # A pod that a user created can have any number. The API limits replicas to 31 bits.
@@ -183,7 +183,7 @@ def _last_writer(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
 def with_acknowledgements(
     trading: TradingObservation,
     mode: Mode | None,
-    pods: Sequence[Pod],
+    pods: Sequence[AgentPod],
     remembered: Remembered,
     now: datetime,
 ) -> TradingObservation:

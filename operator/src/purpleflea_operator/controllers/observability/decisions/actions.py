@@ -19,22 +19,22 @@ SETTLED = (ObjectState.IN_SYNC, ObjectState.EDITED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
+class CreateStep:
     """Create the object, because it does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class ReadStep:
     """Read the object, because the list does not show enough of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class LeaveStep:
     """Do not write, because the object matches the spec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class UpdateStep:
     """Update the object. `is_manual_edit` is False if the desired body has changed."""
 
     changes: str
@@ -42,27 +42,27 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class KeepStep:
     """Keep a manual edit."""
 
     changes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class RefuseStep:
     """Do not write, because the object does not belong to the resource."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class WaitStep:
     """Do not create the object yet."""
 
     message: str
 
 
-Action = Create | Read | Leave | Update | Keep | Refuse | Wait
+Action = CreateStep | ReadStep | LeaveStep | UpdateStep | KeepStep | RefuseStep | WaitStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +89,17 @@ def next_action(case: Case) -> Action:
     digest = payloads.digest(case.kind, case.body)
     if remote.body is None:
         if record is None or record.state not in SETTLED or record.hash != digest:
-            return Read()
+            return ReadStep()
         if record.version != remote.version:
-            return Read()
-        return Keep(changes=record.change) if record.state is ObjectState.EDITED else Leave()
+            return ReadStep()
+        return (
+            KeepStep(changes=record.change) if record.state is ObjectState.EDITED else LeaveStep()
+        )
     paths = payloads.differences(case.kind, case.body, remote.body)
     if not paths:
-        return Leave()
+        return LeaveStep()
     if not _is_owned(case, remote):
-        return Refuse(
+        return RefuseStep(
             message="exists and does not belong to this resource;"
             " delete it in Datadog, or disable its feature in spec.features"
         )
@@ -106,28 +108,28 @@ def next_action(case: Case) -> Action:
 
 def _creation(case: Case) -> Action:
     if case.kind is ObjectKind.METRIC_TAGS and not case.has_reported:
-        return Wait(message="the metric has not reported yet")
+        return WaitStep(message="the metric has not reported yet")
     if case.kind is ObjectKind.LOG_INDEX_ORDER:
-        return Wait(message="Datadog did not return the log index order")
-    return Create()
+        return WaitStep(message="Datadog did not return the log index order")
+    return CreateStep()
 
 
 def _difference(case: Case, remote: RemoteObject, digest: str, changes: str) -> Action:
     tag, record = ownership_tag(remote), case.record
     if tag is not None and tag.uid != case.owners[0]:
-        return Update(changes=changes, is_manual_edit=False)
+        return UpdateStep(changes=changes, is_manual_edit=False)
     if record is None and case.kind is not ObjectKind.LOG_INDEX_ORDER:
         # The status is lost, so a manual edit cannot be distinguished from a change of the spec.
         return (
-            Keep(changes=changes)
+            KeepStep(changes=changes)
             if case.keeps_edits
-            else Update(changes=changes, is_manual_edit=False)
+            else UpdateStep(changes=changes, is_manual_edit=False)
         )
     is_manual_edit = record is not None and record.hash == digest
     return (
-        Keep(changes=changes)
+        KeepStep(changes=changes)
         if is_manual_edit and case.keeps_edits
-        else Update(changes=changes, is_manual_edit=is_manual_edit)
+        else UpdateStep(changes=changes, is_manual_edit=is_manual_edit)
     )
 
 

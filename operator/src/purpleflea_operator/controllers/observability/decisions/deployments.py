@@ -17,7 +17,7 @@ from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.observability_status import MAX_DEPLOYMENTS, MAX_ERROR_LENGTH
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
-    Span,
+    RolloutSpan,
     View,
 )
 from purpleflea_operator.datadog.definitions.objects import Body
@@ -36,7 +36,7 @@ class DeploymentMark:
 
     version: str
     id: str
-    span: Span
+    span: RolloutSpan
     sent: bool = False
     gone: bool = False
     """True if no agent wants the version any more."""
@@ -81,7 +81,7 @@ def is_due(view: View, marks: tuple[DeploymentMark, ...]) -> bool:
 
 
 def with_pending(
-    spec: ObservabilitySpec, marks: tuple[DeploymentMark, ...], rollout: Rollout, span: Span
+    spec: ObservabilitySpec, marks: tuple[DeploymentMark, ...], rollout: Rollout, span: RolloutSpan
 ) -> tuple[DeploymentMark, ...]:
     """Return the marks with a new one for the rollout.
 
@@ -146,7 +146,7 @@ def _mark(item: Mapping[str, Any]) -> DeploymentMark | None:
         return DeploymentMark(
             version=str(item["version"]),
             id=str(item["id"]),
-            span=Span(started=moments[0], finished=moments[1]),
+            span=RolloutSpan(started=moments[0], finished=moments[1]),
             sent=item.get("state") == MARKED,
             gone=item.get("state") == GONE,
             last_error=str(item.get("lastError") or ""),

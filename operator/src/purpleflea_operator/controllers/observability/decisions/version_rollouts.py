@@ -23,7 +23,7 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class RolloutSpan:
     """Time from the creation of the first new pod until the last pod became ready."""
 
     started: datetime
@@ -56,7 +56,7 @@ def view(stateful_sets: Iterable[Manifest], *, env: str, service: str) -> View:
     return View(wanted=frozenset(by_version), complete=tuple(complete))
 
 
-def span(pods: Iterable[Manifest], *, now: datetime) -> Span:
+def span(pods: Iterable[Manifest], *, now: datetime) -> RolloutSpan:
     """Return the time of a rollout from its pods. Times that the pods do not have are `now`."""
     alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     created = [_moment(pod["metadata"].get("creationTimestamp")) for pod in alive]
@@ -68,7 +68,7 @@ def span(pods: Iterable[Manifest], *, now: datetime) -> Span:
     ]
     finished = max((moment for moment in ready if moment), default=now)
     started = min((moment for moment in created if moment), default=finished)
-    return Span(started=min(started, finished), finished=finished)
+    return RolloutSpan(started=min(started, finished), finished=finished)
 
 
 def _address(item: Manifest) -> str:

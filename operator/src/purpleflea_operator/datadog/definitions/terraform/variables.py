@@ -13,7 +13,11 @@ from purpleflea_contract.settings import SpecModel
 from purpleflea_operator.api.observability import LowerTagValue, ObservabilitySpec
 from purpleflea_operator.api.thresholds import MonitorThresholds, Objective, level_comparisons
 from purpleflea_operator.datadog.definitions.hcl import Block, Expression, Raw, expression
-from purpleflea_operator.datadog.definitions.parameters import Feature, Notifications, Parameters
+from purpleflea_operator.datadog.definitions.parameters import (
+    Feature,
+    NotificationParameters,
+    Parameters,
+)
 
 Check = tuple[str, str]
 """Condition and error message of a validation."""
@@ -63,7 +67,7 @@ class _Handles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class TerraformVariable:
     """One variable. `default` has the defaults of the attributes if the variable is an object."""
 
     name: str
@@ -81,13 +85,13 @@ def symbolic(parameters: Parameters) -> Parameters:
     }
     handles = {
         field.name: (_Handles(expression(f'join(" ", var.notifications.{field.name})')),)
-        for field in fields(Notifications)
+        for field in fields(NotificationParameters)
     }
     return replace(
         parameters,
         **changes,
         other_indexes=(expression("var.log_index.others..."),),
-        notifications=Notifications(**handles),
+        notifications=NotificationParameters(**handles),
     )
 
 
@@ -104,7 +108,7 @@ def _symbol(value: Any, variable: str, path: str) -> Any:
             return Expression(value, path)
 
 
-def variables(parameters: Parameters) -> Iterator[Variable]:
+def variables(parameters: Parameters) -> Iterator[TerraformVariable]:
     """Yield the variables in the sequence of the fields of Parameters."""
     for field in fields(parameters):
         if field.name != "other_indexes":
@@ -125,7 +129,7 @@ def _default(name: str, parameters: Parameters) -> Any:
             return value
 
 
-def _variables(owner: type[SpecModel], name: str, default: Any) -> Iterator[Variable]:
+def _variables(owner: type[SpecModel], name: str, default: Any) -> Iterator[TerraformVariable]:
     """Yield the variable of a field of `owner`, and the variables of the models in the field."""
     models: dict[str, SpecModel] = {}
     checks = tuple(_checks(name, default))
@@ -135,7 +139,7 @@ def _variables(owner: type[SpecModel], name: str, default: Any) -> Iterator[Vari
         default = {item: value for item, value in _attributes(default) if item not in models}
     if default != {}:
         description = " ".join(filter(None, (_description(owner, name), NOTES.get(name))))
-        yield Variable(name=name, description=description, default=default, checks=checks)
+        yield TerraformVariable(name=name, description=description, default=default, checks=checks)
     for item, model in models.items():
         yield from _variables(parent, item, model)
 
@@ -188,7 +192,7 @@ def blocks(parameters: Parameters) -> list[Block]:
     return [_block(variable) for variable in variables(parameters)]
 
 
-def _block(variable: Variable) -> Block:
+def _block(variable: TerraformVariable) -> Block:
     is_object = isinstance(variable.default, dict)
     kind = _object(variable.default) if is_object else _scalar(variable.default)
     body: list[Any] = [
