@@ -240,13 +240,13 @@ resource "datadog_monitor" "heartbeat" {
   query    = "sum(last_${var.heartbeat.window}):sum:agent.heartbeat{env:${var.env},service:${var.service}} by {agent_id}.as_count() < ${var.heartbeat.critical}"
   message  = <<-EOT
     {{#is_alert}}
-    No heartbeat from agent {{agent_id.name}}. The agent has crashed or is stuck, or its node agent does not receive its metrics.
-    Check the pod of the agent, then the Datadog node agent on its node.
+    No heartbeat from agent {{agent_id.name}}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
+    Check the pod of the agent and its log, then the Datadog node agent on its node.
     ${join(" ", var.notifications.paging)}
     {{/is_alert}}
     {{#is_no_data}}
-    No heartbeat from agent {{agent_id.name}}. The agent has crashed or is stuck, or its node agent does not receive its metrics.
-    Check the pod of the agent, then the Datadog node agent on its node.
+    No heartbeat from agent {{agent_id.name}}: it completes no trading interval. The agent has crashed or is stuck, the exchange or its journal fails, or its node agent does not receive its metrics.
+    Check the pod of the agent and its log, then the Datadog node agent on its node.
     ${join(" ", var.notifications.paging)}
     {{/is_no_data}}
     {{#is_recovery}}

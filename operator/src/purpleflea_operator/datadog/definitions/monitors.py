@@ -218,9 +218,9 @@ def heartbeat(parameters: Parameters) -> Alert:
     thresholds = parameters.thresholds.heartbeat
     beats = series(of_metric(metrics.HEARTBEAT), "sum", scope(parameters), by=BY_AGENT)
     text = (
-        f"No heartbeat from agent {AGENT}. The agent has crashed or is stuck, or its node agent does not receive its"
-        " metrics.\n"
-        "Check the pod of the agent, then the Datadog node agent on its node."
+        f"No heartbeat from agent {AGENT}: it completes no trading interval. The agent has crashed or is stuck, the"
+        " exchange or its journal fails, or its node agent does not receive its metrics.\n"
+        "Check the pod of the agent and its log, then the Datadog node agent on its node."
     )
     return Alert(
         key="heartbeat",
