@@ -8,9 +8,9 @@ import logging
 from dataclasses import dataclass
 
 from purpleflea_agent.control import ControlFile
+from purpleflea_agent.exchange.dialects import DIALECTS
 from purpleflea_agent.exchange.key_file import KeyFile
 from purpleflea_agent.exchange.port import Exchange
-from purpleflea_agent.exchange.seed import SeedExchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.settings import Environment, read_settings
 from purpleflea_agent.telemetry import metrics
@@ -109,7 +109,7 @@ def assemble(environment: Environment) -> Application:
     settings = read_settings(environment.settings_file)
     strategy = strategies.find(settings.strategy)
     key_file = KeyFile(environment.api_key_file)
-    exchange = SeedExchange(
+    exchange = DIALECTS[settings.api.dialect](
         settings.api.endpoints, key_file=key_file, agent_id=environment.agent_id
     )
     control = ControlFile(environment.control_file)

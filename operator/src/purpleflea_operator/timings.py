@@ -1,4 +1,4 @@
-"""All periods, timeouts and intervals of the operator: each with its unit and the reason for its value.
+"""All periods, timeouts and retry counts of the operator: each with its unit and the reason for its value.
 
 Names that end in _S are seconds. The others are timedeltas. The module holds constants only.
 """
@@ -58,6 +58,9 @@ ACKNOWLEDGEMENT_FIRST_PAUSE_S = 0.5
 to the refreshed mount."""
 ACKNOWLEDGEMENT_LONGEST_PAUSE_S = 15.0
 """Longest delay between two requests to an agent that has not acknowledged the mode."""
+STALE_AFTER_ATTEMPTS = 4
+"""A pod that still reports another mode after this many requests, 3.5 s after the mount refresh annotation, has an
+outdated file."""
 PROBE_SECOND_S = 30.0
 """Delay between the first and the second probe of an agent. After a start, the probes of agents that are already known
 are spread over this time."""
@@ -79,6 +82,8 @@ ROLLOUT_DEADLINE = timedelta(minutes=10)
 """A rollout without progress for this long has failed, like progressDeadlineSeconds of a Deployment."""
 CRASH_MEMORY = timedelta(minutes=10)
 """A pod counts as crashing for this long after its last crash, because between two crashes it is ready for a moment."""
+CRASH_LOOP_RESTARTS = 2
+"""Restarts from which a container counts as crash looping while it runs between two crashes."""
 VOLUME_EXPANSION_RETRY = timedelta(minutes=10)
 """Delay before an expansion that the API server rejected is tried again."""
 POD_STUCK_AFTER_S = 5.0
@@ -102,6 +107,9 @@ DEBOUNCE_PROGRESS_S = 15.0
 """A rollout is reported as in progress only after this time. Most rollouts are complete by then and need one write."""
 DEBOUNCE_RECHECK_S = 0.25
 """Delay before a debounced status is computed again."""
+REPORT_AFTER_FAILURES = 3
+"""Failed passes in a row, within two seconds, before the status reports a transient error. A conflict or a lost
+connection is normal; a failure that persists is not."""
 STATUS_COUNTS_INTERVAL_S = 15.0
 """Shortest interval between two status writes that change only replica counts: a burst of pod events must not cause a
 burst of writes."""
@@ -128,6 +136,8 @@ ROLLOUT_GATHER_S = 2.0
 """Changes of workloads are collected for this long before deployments are computed."""
 CREDENTIALS_RETRY_S = 60.0
 """Delay before a missing or invalid Secret with the API keys is read again."""
+RESYNC_FRACTION = 0.9
+"""The next look is delayed by this fraction of spec.resync, so that it is within the period even with jitter."""
 DEPLOYMENT_EVENT_AGE_LIMIT = timedelta(hours=17)
 """Older deployments are not sent, because Datadog rejects events older than 18 hours."""
 LATE_CREATE = timedelta(seconds=10)

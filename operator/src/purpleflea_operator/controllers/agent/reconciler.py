@@ -56,10 +56,6 @@ from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 
-REPORT_AFTER_FAILURES = 3
-"""Failed passes in a row, within two seconds, before the status reports a transient error. A conflict or a lost
-connection is normal; a failure that persists is not."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
@@ -207,7 +203,7 @@ class Reconciler:
     def _record_transient(self, context: ApplyContext, error: errors.Transient) -> None:
         """Add an error that persists to the outcome; an error that can pass ends the pass."""
         context.memory.transient_failures += 1
-        is_new = context.memory.transient_failures < REPORT_AFTER_FAILURES
+        is_new = context.memory.transient_failures < timings.REPORT_AFTER_FAILURES
         if is_new or isinstance(error, errors.Throttled):
             raise error
         context.transient_errors.append(error)

@@ -50,9 +50,6 @@ from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.runtime.workers import Result
 
-RESYNC_FRACTION = 0.9
-"""The next look is delayed by this fraction of spec.resync, so that it is within the period even with jitter."""
-
 Open = Callable[[str, Keys], DatadogClient]
 """Returns a client for the base URL of the API and the keys."""
 
@@ -200,7 +197,9 @@ class ObservabilityReconciler:
         if pass_result.unanswered or pass_result.pending:
             pending = [f"{name} may still be created" for name in pass_result.pending]
             raise _retry("; ".join([*pass_result.unanswered, *pending]), registry)
-        return Result(requeue_after_s=duration(spec.resync).total_seconds() * RESYNC_FRACTION)
+        return Result(
+            requeue_after_s=duration(spec.resync).total_seconds() * timings.RESYNC_FRACTION
+        )
 
     def _sequence(self, writer: ResourceWriter, spec: ObservabilitySpec) -> int | None:
         """Return the number of this look, None for the first look after a change of the spec."""

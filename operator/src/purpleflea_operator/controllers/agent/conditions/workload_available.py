@@ -32,10 +32,6 @@ def workload_available(observed: ObservedState) -> Finding:
     return finding(kind, reason, f"{count}; {text}")
 
 
-CRASHES = 2
-"""Restarts from which a container counts as crash looping while it runs between two crashes."""
-
-
 def _why_none(observed: ObservedState) -> str:
     is_stopped = observed.agent is not None and observed.agent.spec.trading.mode is Mode.STOPPED
     return "spec.trading.mode is Stopped" if is_stopped else "no agents are requested"
@@ -116,7 +112,7 @@ def _crashes(pod: AgentPod, now: datetime | None) -> bool:
     """
     if pod.waiting == "CrashLoopBackOff":
         return True
-    if pod.restarts < CRASHES or now is None or pod.last_exit_at is None:
+    if pod.restarts < timings.CRASH_LOOP_RESTARTS or now is None or pod.last_exit_at is None:
         return False
     return now - pod.last_exit_at < timings.CRASH_MEMORY
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
+from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     AgentPod,
     ObservedState,
@@ -24,8 +25,6 @@ from purpleflea_operator.parsing import timestamp
 MAX_INCOMPLETE = 10
 INCOMPLETE_LIMIT = 253
 CHANGE_REASON_LIMIT = 253
-STALE_AFTER_ATTEMPTS = 4
-"""A pod that still reports another mode after this many requests, so 3.5 s after the nudge, has an outdated file."""
 
 
 def desired_mode(observed: ObservedState) -> Mode | None:
@@ -196,7 +195,7 @@ def with_acknowledgements(
     stale = {
         uid: attempts[uid]
         for uid, item in responses.items()
-        if item.mode is not mode and attempts[uid] >= STALE_AFTER_ATTEMPTS
+        if item.mode is not mode and attempts[uid] >= timings.STALE_AFTER_ATTEMPTS
     }
     return replace(
         trading,

@@ -4,7 +4,7 @@ The table is derived from the variables; this module defines no variable.
 """
 
 from purpleflea_operator.datadog.definitions.parameters import Parameters
-from purpleflea_operator.datadog.definitions.terraform.variables import variables
+from purpleflea_operator.datadog.definitions.terraform.derived_variables import variables
 
 TEXT = """\
 # Terraform module: observability of Purple Flea agents

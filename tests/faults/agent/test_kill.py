@@ -48,7 +48,7 @@ class ForkServer:
         self.output = folder.root / "output"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "support.fork_server"],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
