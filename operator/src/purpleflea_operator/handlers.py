@@ -67,7 +67,7 @@ class _NullProgress(kopf.ProgressStorage):
 
 
 def settings() -> kopf.OperatorSettings:
-    """Return the settings of kopf; ARCHITECTURE.md gives the reasons."""
+    """Return the settings of kopf: it watches and writes nothing to objects of users."""
     options = kopf.OperatorSettings()
     options.persistence.diffbase_storage = _NullDiffBase()
     options.persistence.progress_storage = _NullProgress()
