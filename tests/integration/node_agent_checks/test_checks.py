@@ -218,7 +218,7 @@ async def test_a_failing_check_does_not_affect_the_others(start, checks_d):
         await eventually(lambda: len(errors()) == len(checks))
         assert errors()["leaves"] == "SystemExit: 3"
         assert "No module named 'nothing_of_this_name'" in errors()["broken"]
-        assert "check not_there was not result" in errors()["not_there"]
+        assert "check not_there was not found" in errors()["not_there"]
         assert "invalid check name" in errors()["../etc"]
         assert not errors()["prints"]
         assert stand_in.count("checks.not_finite")
