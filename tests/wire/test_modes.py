@@ -71,7 +71,9 @@ def test_an_agent_that_does_not_respond_is_named_until_it_does(fleet, an_operato
         fleet.wait_until(lambda: is_ready(fleet))
         set_mode(fleet, "Halted")
         fleet.wait_until(
-            lambda: "missing: momentum-2" in condition(fleet, "TradingActive").get("message", ""),
+            lambda: (
+                "waiting for momentum-2" in condition(fleet, "TradingActive").get("message", "")
+            ),
             timeout=40,
         )
         assert condition(fleet, "TradingActive")["status"] == "Unknown"

@@ -46,7 +46,7 @@ async def test_metric_configurations_stay_while_the_other_resource_wants_them(sc
     await scenario.reconcile()
     assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert len(scenario.datadog.organisation.metric_tags) == METRICS
-    assert "another resource wants them" in scenario.events()["Removed"]
+    assert "another resource uses them" in scenario.events()["Removed"]
     scenario.datadog.request_log.clear()
     await scenario.reconcile(key=SECOND)
     assert scenario.datadog.request_log.writes() == []

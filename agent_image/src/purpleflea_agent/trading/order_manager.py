@@ -217,7 +217,7 @@ class OrderManager:
         try:
             await self._account.refresh()
         except (ExchangeError, JournalError) as error:
-            logger.warning("Account unknown after a fill", extra={"error.message": str(error)})
+            logger.warning("Account could not be read after a fill", extra={"error.message": str(error)})
 
 
 def _closing_order(market: str, size: Decimal) -> OrderRequest:

@@ -10,7 +10,7 @@ SUMMARY = (
         Reason.READY,
         {ConditionType.READY: "True"},
         Severity.NORMAL,
-        "`SpecValid` and `WorkloadAvailable` are True: all agents can do their work.",
+        "`SpecValid` and `WorkloadAvailable` are True, so all agents can do their work.",
     ),
     explain(
         Reason.DUPLICATE_IDENTITY,
@@ -43,7 +43,7 @@ SPEC = (
         {ConditionType.SPEC_VALID: "False"},
         Severity.WARNING,
         "The spec is invalid. The last valid version keeps running.",
-        "Correct the field that the message names, and apply the manifest again.",
+        "Fix the field that the message names, and apply the manifest again.",
     ),
 )
 
@@ -93,7 +93,7 @@ PROGRESS = (
         {ConditionType.PROGRESSING: "False"},
         Severity.WARNING,
         "The spec is invalid, so nothing is rolled out.",
-        "Correct the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names.",
     ),
 )
 

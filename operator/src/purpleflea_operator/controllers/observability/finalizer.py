@@ -71,11 +71,11 @@ class CleanupResult:
     unproven: tuple[str, ...] = ()
     """Objects that are in the status or have the ownership tags, but are not proven to be created by the operator."""
     shared: tuple[str, ...] = ()
-    """Metric configurations that another resource wants, too."""
+    """Metric configurations that another resource uses, too."""
 
 
 async def release(writer: ResourceWriter, cause: str) -> Result:
-    """Let the resource go and keep its objects in Datadog."""
+    """Remove the finalizer and keep the objects in Datadog."""
     if FINALIZER in writer.finalizers:
         message = f"the objects in Datadog are kept because {cause}"
         await writer.emit_events([Event(type="Normal", reason=Reason.RETAINED, message=message)])
@@ -84,7 +84,7 @@ async def release(writer: ResourceWriter, cause: str) -> Result:
 
 
 async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
-    """Remove the managed objects and let the resource go.
+    """Remove the managed objects, then the finalizer.
 
     The time limit starts with the first attempt, not with the deletion, because the operator may have been down when
     the resource was deleted. If `connect` cannot succeed, as with an invalid spec, only the time limit ends the
@@ -134,7 +134,7 @@ async def _complete(
 ) -> Result:
     text = f"{result.removed} objects were removed from Datadog"
     if result.shared:
-        text += f"; kept because another resource wants them: {status.listed(result.shared)}"
+        text += f"; kept because another resource uses them: {status.listed(result.shared)}"
     events = [Event(type="Normal", reason=Reason.REMOVED, message=text)]
     if result.unproven:
         message = f"{LEFT}: {status.listed(result.unproven)}"

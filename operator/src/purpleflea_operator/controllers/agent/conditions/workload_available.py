@@ -125,4 +125,4 @@ def _event_problem(message: str) -> tuple[Reason, str]:
     if "secret" in message and "not found" in message:
         remedy = "create the Secret that spec.api.keySecretRef names (in this namespace)"
         return Reason.SECRET_NOT_FOUND, f"{message}; {remedy}"
-    return Reason.VOLUME_NOT_MOUNTED, message
+    return Reason.VOLUME_NOT_MOUNTED, f"{message}; check spec.storage and spec.pod.volumes"

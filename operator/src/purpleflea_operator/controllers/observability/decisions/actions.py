@@ -100,7 +100,7 @@ def next_action(case: Case) -> Action:
         return LeaveStep()
     if not _is_owned(case, remote):
         return RefuseStep(
-            message="exists and does not belong to this resource;"
+            message="the object exists and does not belong to this resource;"
             " delete it in Datadog, or disable its feature in spec.features"
         )
     return _difference(case, remote, digest, payloads.joined_paths(paths))
