@@ -44,7 +44,7 @@ def trading(server):
     return server.get("PurpleFleaAgent", NS, NAME)["status"]["trading"]
 
 
-def test_active_agents_are_not_asked(fleet, an_operator):
+def test_active_agents_are_not_queried(fleet, an_operator):
     agents = PaperAgents(fleet)
     with an_operator(agents=agents):
         fleet.wait_until(lambda: is_ready(fleet))

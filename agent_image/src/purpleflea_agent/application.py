@@ -80,7 +80,9 @@ class Application:
         drain = asyncio.create_task(self._drain(trader), name="drain")
         _, late = await asyncio.wait({drain}, timeout=self.environment.drain_timeout_s)
         if late:
-            logger.warning("Not drained before the deadline; the next start resolves the open orders in the journal")
+            logger.warning(
+                "Not drained before the deadline; the next start resolves the open orders in the journal"
+            )
         for task in (drain, trader, *others):
             task.cancel()
         await asyncio.wait({drain, trader, *others}, timeout=1)

@@ -86,8 +86,8 @@ minutes after the last progress.
     ConditionType.DUPLICATE_IDENTITY: """\
 In Datadog, the identity of an agent is the name of its pod with env and service. Pods are named `<name>-<ordinal>`, so
 two agents are indistinguishable if name, `spec.datadog.env` and `spec.datadog.service` are the same in two namespaces.
-Other tags do not help, because monitors and dashboards group by these tags. The running agent keeps the identity; if neither
-runs, the older resource gets it. For this condition, True indicates a problem.
+Other tags do not help, because monitors and dashboards group by these tags. The running agent keeps the identity; if
+neither runs, the older resource gets it. For this condition, True indicates a problem.
 """,
     ConditionType.STORAGE_READY: """\
 If the size or the class changes, the operator recreates the StatefulSet without its pods, which keep running. Adding a

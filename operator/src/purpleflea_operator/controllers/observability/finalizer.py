@@ -1,4 +1,4 @@
-"""Finalizer of a PurpleFleaObservability: removes the managed objects from Datadog, then lets the resource go.
+"""Finalizer of a PurpleFleaObservability: removes the managed objects from Datadog, then removes the finalizer.
 
 After CLEANUP_GIVE_UP_S the finalizer is removed even if objects are left, because a finalizer that waits for Datadog
 forever would block the namespace. Objects are deleted in the reverse sequence of their creation, and only if the

@@ -1,6 +1,6 @@
 """One pass over one PurpleFleaObservability: spec, finalizer, keys, Datadog, status. It connects the other modules.
 
-Each pass starts from the resource and a look at Datadog, so it can be interrupted at any point and run again.
+Each pass starts from the resource and the objects in Datadog, so it can be interrupted at any point and run again.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -51,7 +51,7 @@ from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.runtime.workers import Result
 
 RESYNC_FRACTION = 0.9
-"""The next look is delayed by this fraction of spec.resync, so that it is within the period even with jitter."""
+"""The next pass is delayed by this fraction of spec.resync, so that it is within the period even with jitter."""
 
 Open = Callable[[str, Keys], DatadogClient]
 """Returns a client for the base URL of the API and the keys."""
@@ -203,7 +203,7 @@ class ObservabilityReconciler:
         return Result(requeue_after_s=duration(spec.resync).total_seconds() * RESYNC_FRACTION)
 
     def _sequence(self, writer: ResourceWriter, spec: ObservabilitySpec) -> int | None:
-        """Return the number of this look, None for the first look after a change of the spec."""
+        """Return the number of this pass, None for the first pass after a change of the spec."""
         if writer.status.get("observedGeneration") != writer.resource["metadata"].get("generation"):
             return None
         return int(self._now().timestamp() // duration(spec.resync).total_seconds())

@@ -1,6 +1,6 @@
 """Pure: result of a pass -> the next status, and the Events to post.
 
-The status contains no time of the last look. So it changes only if the observed state changes, and a look at objects
+The status contains no time of the last pass. So it changes only if the observed state changes, and a pass over objects
 that are in sync causes no write.
 """
 
@@ -182,7 +182,7 @@ def _ready(
         return ConditionValue(status="False", reason=degraded.reason, message=degraded.message)
     if synced.reason in TEMPORARY or keys.status != "True":
         return ConditionValue(status="False", reason=synced.reason, message=synced.message)
-    # Kept edits and a plan are what the spec asks for, so the resource is ready.
+    # The spec requests the plan or the kept edits, so the resource is ready.
     return ConditionValue(status="True", reason=synced.reason, message=synced.message)
 
 
