@@ -65,7 +65,9 @@ class Application:
                 # The loop was stopped. The other parts serve requests until this task is canceled.
                 ended, _ = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
-                logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+                logger.critical(
+                    "Task %s ended unexpectedly", task.get_name(), exc_info=task.exception()
+                )
         finally:
             await self._stop(trader, others)
 

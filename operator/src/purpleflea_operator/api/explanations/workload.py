@@ -16,7 +16,7 @@ SUMMARY = (
         Reason.DUPLICATE_IDENTITY,
         {ConditionType.READY: "False"},
         Severity.WARNING,
-        "`DuplicateIdentity` has the reason `NotStarted`: another agent has the same "
+        "`DuplicateIdentity` has the reason `NotStarted`, because another agent has the same "
         "identities in Datadog, so no agent is started.",
         "See `DuplicateIdentity`.",
     ),
@@ -35,8 +35,7 @@ SPEC = (
         Severity.WARNING,
         "The spec is valid, but the named overrides in `spec.pod` are ignored, because the "
         "operator sets these fields.",
-        "Remove the overrides. If such a field can be changed, the spec has a separate "
-        "field for it.",
+        "Remove the overrides, or use the separate field of the spec if there is one.",
     ),
     explain(
         Reason.INVALID,
@@ -58,7 +57,7 @@ AVAILABLE = (
         Reason.SCALED_TO_ZERO,
         {ConditionType.WORKLOAD_AVAILABLE: "True"},
         Severity.NORMAL,
-        "No agent is to run, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
+        "No agent is requested, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
     ),
     explain(
         Reason.PROGRESSING,
@@ -166,6 +165,6 @@ PROBLEMS = (
     _problem(
         Reason.NAME_TAKEN,
         "An object that the agent needs exists already and has another owner.",
-        "Delete or rename the object that the message names, or use another name for the agent.",
+        "Delete the object that the message names, or recreate the agent under another name.",
     ),
 )

@@ -121,11 +121,12 @@ async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
 
 
 def _obstacle(result: CleanupResult, deleting_s: float) -> str:
-    """Return the reason why the resource must not go yet, empty if there is none."""
+    """Return the reason why the finalizer must stay, empty if there is none."""
     if result.left:
         return "; ".join(result.left[:MAX_NAMED])
     if result.pending and deleting_s < timings.LATE_CREATE.total_seconds():
-        return f"may still be created: {', '.join(result.pending[:MAX_NAMED])}"
+        names = ", ".join(result.pending[:MAX_NAMED])
+        return f"a request without a response may take effect late, so these may still be created: {names}"
     return ""
 
 
