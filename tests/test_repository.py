@@ -112,7 +112,7 @@ def test_every_path_in_a_page_exists(repository, name):
     assert missing == []
 
 
-def test_a_missing_path_is_found(repository):
+def test_a_missing_path_is_detected(repository):
     text = (
         "`O/api/agent.py` `O/model/agent.py` [x](gone.md#a) `/livez` `purpleflea.com/mode` `a b/c`"
     )

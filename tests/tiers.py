@@ -34,7 +34,7 @@ class Tier:
 
 
 def run_tier(name: str, make: str) -> Tier:
-    """Run one target of the Makefile; its output goes to the terminal."""
+    """Run one target of the Makefile; its output is shown on the terminal."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "counts"
         began = time.monotonic()

@@ -204,12 +204,12 @@ resource "datadog_monitor" "escrow_failures" {
   query    = "logs(\"service:${var.service} env:${var.env} @event_type:escrow_transaction @escrow.status:failed\").index(\"*\").rollup(\"count\").by(\"agent_id\").last(\"${var.escrow_failures.window}\") > ${var.escrow_failures.critical}"
   message  = <<-EOT
     {{#is_alert}}
-    Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or a counterparty rejects.
+    Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or the counterparty rejects them.
     Check https://escrow.purpleflea.com and the balance of the wallet.
     ${join(" ", var.notifications.trading)}
     {{/is_alert}}
     {{#is_warning}}
-    Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or a counterparty rejects.
+    Agent {{agent_id.name}}: {{value}} escrow transactions failed in ${var.escrow_failures.window}. The escrow service is down, the wallet has too little money, or the counterparty rejects them.
     Check https://escrow.purpleflea.com and the balance of the wallet.
     ${join(" ", var.notifications.trading)}
     {{/is_warning}}
@@ -277,12 +277,12 @@ resource "datadog_monitor" "dropped_telemetry" {
   query    = "sum(last_${var.dropped_telemetry.window}):sum:agent.telemetry.dropped_total{env:${var.env},service:${var.service}} by {agent_id}.as_count() > ${var.dropped_telemetry.critical}"
   message  = <<-EOT
     {{#is_alert}}
-    Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors see incomplete data.
+    Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors use incomplete data.
     Check the Datadog node agent on the node of the agent.
     ${join(" ", var.notifications.infrastructure)}
     {{/is_alert}}
     {{#is_warning}}
-    Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors see incomplete data.
+    Agent {{agent_id.name}} dropped {{value}} telemetry packets in ${var.dropped_telemetry.window}, because its node agent did not accept them. Until this ends, the other monitors use incomplete data.
     Check the Datadog node agent on the node of the agent.
     ${join(" ", var.notifications.infrastructure)}
     {{/is_warning}}

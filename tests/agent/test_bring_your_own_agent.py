@@ -31,7 +31,7 @@ metrics.emitter().close()
 """
 
 
-def test_the_example_agent_is_observed_halted_and_stopped(
+def test_the_example_agent_can_be_observed_halted_and_stopped(
     repository: Path, mounts: AgentFolder, sink: DogStatsdSink, trace_agent: TraceAgent
 ) -> None:
     trace_agent.clear()

@@ -27,7 +27,7 @@ VARIABLE = "DD_REMOTE_CONFIGURATION_ENABLED"
 DDTRACE_RUN = str(Path(sys.executable).with_name("ddtrace-run"))
 
 
-def test_the_image_sets_what_the_tests_set(repository: Path) -> None:
+def test_the_image_sets_the_variables_of_the_tests(repository: Path) -> None:
     dockerfile = (repository / "agent_image" / "Dockerfile").read_text()
     for name, value in AS_IN_THE_IMAGE.items():
         assert f"{name}={value}" in dockerfile
@@ -39,7 +39,7 @@ def test_the_image_sets_what_the_tests_set(repository: Path) -> None:
     ("environment", "status"),
     [({}, "STOPPED"), ({VARIABLE: "false"}, "STOPPED"), ({VARIABLE: "true"}, "RUNNING")],
 )
-def test_the_library_stops_it_unless_the_environment_asks_for_it(
+def test_the_library_disables_it_unless_the_environment_enables_it(
     mounts: AgentFolder,
     trace_agent: TraceAgent,
     command: list[str],
@@ -62,7 +62,7 @@ def test_the_library_stops_it_unless_the_environment_asks_for_it(
     assert done.stderr.endswith(status)
 
 
-def test_our_agent_asks_the_node_agent_for_no_configuration(
+def test_the_agent_requests_no_configuration_from_the_node_agent(
     folder: AgentFolder, trace_agent: TraceAgent
 ) -> None:
     environment = {**trace_agent.environment, "DD_REMOTE_CONFIG_POLL_INTERVAL_SECONDS": "0.1"}

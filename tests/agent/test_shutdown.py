@@ -256,7 +256,7 @@ async def test_the_mode_active_resets_the_result_of_the_stop(
     assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (None, None)
 
 
-async def test_the_exit_tries_once_more(
+async def test_shutdown_is_attempted_again_at_the_exit(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:
     await parts.buy("k1")

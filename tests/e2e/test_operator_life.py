@@ -160,7 +160,7 @@ def test_a_leader_frozen_past_its_lease_writes_nothing_when_it_resumes(sandbox, 
         sandbox.apply_example(namespace, env=namespace)
         wait_for(lambda: takeover(sandbox, point, leader))
         sandbox.wait_ready(namespace)
-        # A change that the old leader would apply if it still believed that it holds the lease.
+        # A change that the old leader would apply if it still assumed that it holds the lease.
         sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={namespace}", "--replicas=1")
     finally:
         os.kill(pid, signal.SIGCONT)

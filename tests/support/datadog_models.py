@@ -8,7 +8,7 @@ from datadog_api_client.model_utils import ModelComposed, OpenApiModel, validate
 
 
 def faults(body: Any, model: type[OpenApiModel]) -> list[str]:
-    """Return keys, enum values and variants in the body that the model does not know. Raises if a required key is
+    """Return keys, enum values and variants in the body that the model does not have. Raises if a required key is
     missing.
     """
     instance = validate_and_convert_types(

@@ -92,7 +92,7 @@ def test_banned_words_are_reported_with_their_line(path, content, reported):
     assert sorted(found) == sorted(reported)
 
 
-def test_a_message_has_the_place_the_word_and_the_suggestion():
+def test_a_message_has_the_location_the_word_and_the_suggestion():
     [found] = prose.banned("docs/a.md", "one\ntwo anew")
     assert str(found) == 'docs/a.md:2: "anew"; write instead: again, from the beginning; recreate'
 

@@ -153,7 +153,7 @@ async def test_monitors_show_their_states_and_their_groups(sandbox, visiting):
         assert states["agent_id:momentum-0"] == "OK"
 
 
-async def test_transition_is_announced_and_an_open_monitor_stays_open(sandbox, visiting):
+async def test_a_transition_is_announced_and_an_open_monitor_stays_open(sandbox, visiting):
     async with visiting(sandbox.url + FLEET) as visit:
         await visit.page.locator("#monitors details").first.locator("summary").click()
         tags = ("agent_id:momentum-0", "env:production", "service:purpleflea-trading-agent")

@@ -44,7 +44,7 @@ def trading(server):
     return server.get("PurpleFleaAgent", NS, NAME)["status"]["trading"]
 
 
-def test_active_agents_are_not_asked(fleet, an_operator):
+def test_active_agents_are_not_queried(fleet, an_operator):
     agents = PaperAgents(fleet)
     with an_operator(agents=agents):
         fleet.wait_until(lambda: is_ready(fleet))
@@ -71,7 +71,9 @@ def test_an_agent_that_does_not_respond_is_named_until_it_does(fleet, an_operato
         fleet.wait_until(lambda: is_ready(fleet))
         set_mode(fleet, "Halted")
         fleet.wait_until(
-            lambda: "missing: momentum-2" in condition(fleet, "TradingActive").get("message", ""),
+            lambda: (
+                "waiting for momentum-2" in condition(fleet, "TradingActive").get("message", "")
+            ),
             timeout=40,
         )
         assert condition(fleet, "TradingActive")["status"] == "Unknown"

@@ -91,8 +91,8 @@ def main() -> int:
 
 def _listener(config: uvicorn.Config) -> socket.socket:
     listener = config.bind_socket()
-    # Accepted connections inherit the option. asyncio sets it only on sockets that name their protocol, and the one of
-    # uvicorn does not. Without it the kernel delays the second part of an answer by 40 ms.
+    # Accepted connections inherit this option. asyncio sets it only on sockets with an explicit protocol, which the
+    # socket of uvicorn does not have. Without the option the kernel delays the second part of an answer by 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

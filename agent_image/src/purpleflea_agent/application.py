@@ -65,7 +65,9 @@ class Application:
                 # The loop was stopped. The other parts serve requests until this task is canceled.
                 ended, _ = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
-                logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+                logger.critical(
+                    "Task %s ended unexpectedly", task.get_name(), exc_info=task.exception()
+                )
         finally:
             await self._stop(trader, others)
 
@@ -80,7 +82,9 @@ class Application:
         drain = asyncio.create_task(self._drain(trader), name="drain")
         _, late = await asyncio.wait({drain}, timeout=self.environment.drain_timeout_s)
         if late:
-            logger.warning("Not drained before the deadline; the next start settles the journal")
+            logger.warning(
+                "Not drained before the deadline; the next start resolves the open orders in the journal"
+            )
         for task in (drain, trader, *others):
             task.cancel()
         await asyncio.wait({drain, trader, *others}, timeout=1)

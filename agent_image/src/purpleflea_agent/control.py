@@ -114,7 +114,7 @@ class ControlFile:
                 self._control = Control(mode=Mode.ACTIVE)
             return
         except OSError as error:
-            logger.warning("%s cannot be read (%s); the mode stays", self._path, error.strerror)
+            logger.warning("%s cannot be read (%s); keeping the mode", self._path, error.strerror)
             return
         if text != self._text:
             self._text = text
@@ -124,7 +124,7 @@ class ControlFile:
         try:
             control = Control.model_validate_json(text)
         except ValidationError:
-            logger.error("%s is not valid; the mode stays %s", self._path, self.mode)
+            logger.error("%s is not valid; keeping the mode %s", self._path, self.mode)
             return
         changed = control.mode is not self.mode
         self._control = control

@@ -135,7 +135,7 @@ def routes_table() -> str:
         )
         for item in routes.ROUTES
     ]
-    return _table(("path", "required", "asked by", "meaning"), rows)
+    return _table(("path", "required", "requested by", "meaning"), rows)
 
 
 def acknowledgement_table() -> str:

@@ -290,7 +290,7 @@ async def _work(
             group.create_task(run_worker(queue, passes.reconcile), name=f"worker-{number}")
             for number in range(settings.workers)
         ]
-        # The tasks start when this one waits. They must run before kopf looks which tasks exist.
+        # The tasks start when this one waits. They must run before kopf lists the existing tasks.
         await asyncio.sleep(0)
         logger.info("started", extra={"workers": settings.workers})
         try:

@@ -136,7 +136,7 @@ StartAgent = Callable[..., AbstractAsyncContextManager[tuple[NodeAgent, Ports]]]
 def start_agent(
     intake: Intake, session: aiohttp.ClientSession, momentum_pod: Pod, tmp_path: Path
 ) -> StartAgent:
-    """Start a node agent that knows one pod; keyword arguments change its settings."""
+    """Start a node agent with one pod; keyword arguments change its settings."""
 
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[tuple[NodeAgent, Ports]]:

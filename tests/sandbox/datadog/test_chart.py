@@ -240,7 +240,7 @@ def test_api_requires_an_application_key_only_if_one_is_configured() -> None:
     assert key_of(rendered(VALUES_OF_THE_PAGE)) == [{"name": "datadog-secret", "key": "app-key"}]
 
 
-def test_release_name_without_datadog_gets_it_appended() -> None:
+def test_a_release_name_without_datadog_gets_this_suffix() -> None:
     assert ("DaemonSet", "watch-datadog") in rendered(release="watch")
 
 

@@ -29,7 +29,7 @@ def test_check_is_one_entry_with_status_and_changes() -> None:
     assert list(check.changes) == [(1, 0), (3, 2), (5, 0)]
 
 
-def test_least_recently_reported_check_is_removed_first() -> None:
+def test_the_least_recently_reported_check_is_removed_first() -> None:
     store = CheckStore(max_checks=2)
     for agent in ("a", "b", "a", "c"):
         store.add(report(0, 1, agent))

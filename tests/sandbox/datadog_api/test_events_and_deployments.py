@@ -97,7 +97,7 @@ async def test_the_memory_of_deployments_is_bounded(api) -> None:
     assert (len(stored), next(iter(stored))) == (5_000, "1")
 
 
-async def test_invalid_deployment_list_request_is_rejected(ask) -> None:
+async def test_an_invalid_deployment_list_request_is_rejected(ask) -> None:
     assert (await ask("POST", "/api/v2/dora/deployments", {"colour": "red"}))[0] == 400
 
 

@@ -32,7 +32,7 @@ async def test_created_monitor_is_returned_with_server_fields(ask) -> None:
     assert read["options"]["require_full_window"] is True
 
 
-async def test_identical_monitor_is_rejected_with_the_id_of_the_first(ask) -> None:
+async def test_an_identical_monitor_is_rejected_with_the_id_of_the_first(ask) -> None:
     first = await create_monitor(ask)
     status, body = await ask("POST", "/api/v1/monitor", monitor(type="metric alert"))
 

@@ -131,7 +131,7 @@ async def test_deleted_monitor_has_no_state(received):
     assert list(monitor_runner.states) == ["2"]
 
 
-async def test_group_without_data_for_a_day_is_removed(received):
+async def test_a_group_without_data_for_a_day_is_removed(received):
     received.monitors = [drawdown()]
     monitor_runner = received.monitor_runner()
     received.gauge("drawdown", 20, "agent_id:a")
@@ -167,7 +167,7 @@ async def test_stopped_agent_is_no_data_for_heartbeat_and_zero_for_errors(receiv
     assert [monitor_runner.state(item).status for item in "12"] == [Status.NO_DATA, Status.OK]
 
 
-async def test_changed_query_starts_with_an_empty_state(received):
+async def test_a_changed_query_starts_with_an_empty_state(received):
     received.monitors = [drawdown(thresholds={"critical": 15, "critical_recovery": 1})]
     monitor_runner = received.monitor_runner()
     received.gauge("drawdown", 20, "agent_id:a")

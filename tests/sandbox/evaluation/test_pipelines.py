@@ -55,7 +55,7 @@ def test_log_that_no_pipeline_matches_is_unchanged(pipeline):
 
 
 @pytest.mark.parametrize("query", ["", "*", "service:agents", "env:prod"])
-def test_pipeline_processes_logs_that_its_filter_matches(query):
+def test_a_pipeline_processes_logs_that_its_filter_matches(query):
     assert process(a_log(), [a_pipeline(query=query)]) != a_log()
 
 

@@ -200,5 +200,5 @@ def test_alert_is_notified_again_after_the_interval(status, notified, is_notifie
         ),
     ],
 )
-def test_alert_rule_is_created_from_api_options(options, expected):
+def test_an_alert_rule_is_created_from_api_options(options, expected):
     assert states.alert_rule(Comparison(">", 1), 300, options) == expected

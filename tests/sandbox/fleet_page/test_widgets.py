@@ -162,7 +162,7 @@ def test_a_histogram_counts_every_value_once_by_its_weight():
     assert data["percentiles"]["p50"] == 99
 
 
-def test_last_range_contains_all_larger_values():
+def test_the_last_range_contains_all_larger_values():
     data = histograms.distribution([distribution_series(*[1.0] * 999, 1000.0)], GRID)
     assert data["counts"][-1] == 1
     assert data["edges"][-1] < 2

@@ -179,5 +179,5 @@ def test_an_unknown_name_is_one_clear_line() -> None:
     )
 
 
-def test_references_are_what_pods_use() -> None:
+def test_references_are_those_that_pods_use() -> None:
     assert build.references(["datadog"]) == {"datadog": "localhost/purpleflea-datadog/agent:7.81.1"}

@@ -1,6 +1,6 @@
 """Errors of the fake API server, with the texts of a real API server.
 
-The module knows status codes, reasons and the Status body, and must not decide when a request is rejected.
+The module contains status codes, reasons and the Status body, and must not decide when a request is rejected.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Field ownership: the managed fields of an object as sets of paths.
 
 Paths have the elements of `fieldsV1`: `f:<field>`, `k:<item key>`, `v:<set member>`, and a final `.` for the item.
-The module must not know requests.
+The module must not handle requests.
 """
 
 from collections.abc import Iterable, Mapping

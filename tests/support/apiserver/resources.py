@@ -1,6 +1,6 @@
 """Responses for all resource requests except watches.
 
-The module maps a request to reads and writes of the store. It knows HTTP codes and must not use sockets.
+The module maps a request to reads and writes of the store. It uses HTTP codes and must not use sockets.
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """Objects of the fake API server: indexes, versions, history, deletion and garbage collection.
 
-Stored objects are never changed in place, so readers may keep references. The store is thread-safe. It must not know
+Stored objects are never changed in place, so readers may keep references. The store is thread-safe. It must not handle
 HTTP, patches or the rules of field ownership.
 """
 

@@ -90,7 +90,7 @@ def saw(server: ApiServer, seen: Seen, event: tuple[str | None, str, Obj]) -> No
     server.wait_until(lambda: event in seen.events)
 
 
-def test_kopf_sees_what_is_listed_created_changed_and_deleted(
+def test_kopf_receives_listed_created_changed_and_deleted_objects(
     watched: ApiServer, seen: Seen
 ) -> None:
     watched.put(an_agent("d", replicas=1))

@@ -73,7 +73,7 @@ def test_an_apply_that_changes_nothing_keeps_version_and_time(http: httpx.Client
     assert applied(http, body).json() == applied(http, body).json()
 
 
-def test_an_apply_may_be_yaml(http: httpx.Client) -> None:
+def test_the_body_of_an_apply_may_be_yaml(http: httpx.Client) -> None:
     reply = http.patch(
         f"{SETS}/momentum?fieldManager=x",
         content="apiVersion: apps/v1\nkind: StatefulSet\nspec: {replicas: 4}\n",

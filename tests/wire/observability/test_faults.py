@@ -64,7 +64,7 @@ async def test_a_rate_limit_delays_the_next_pass_until_its_reset(scenario, faili
 async def test_many_rate_limits_only_delay_the_sync(scenario, failing_reconcile):
     scenario.put()
     for number in range(8):
-        # Each pass completes its look and syncs a few more objects.
+        # Each pass completes its list requests and syncs a few more objects.
         scenario.datadog.fail({"kind": "rate_limit", "skip": 10 + 3 * number % 7, "reset_s": 5})
         assert await failing_reconcile() == 5
     scenario.datadog.fail()

@@ -1,4 +1,4 @@
-"""Objects of a resource in Datadog, requests of a look, and treatment of manual edits."""
+"""Objects of a resource in Datadog, requests of a pass, and treatment of manual edits."""
 
 import pytest
 
@@ -59,7 +59,7 @@ async def test_the_composite_refers_to_its_members_by_id(scenario):
     assert monitor(scenario, "degraded").definition["query"] == " && ".join(members)
 
 
-async def test_a_look_at_objects_in_sync_writes_nothing_and_reads_at_most_twelve_times(scenario):
+async def test_a_pass_over_objects_in_sync_writes_nothing_and_reads_at_most_twelve_times(scenario):
     scenario.put(features={"logIndex": True, "anomalies": True})
     await scenario.reconcile()
     reset_counts(scenario)

@@ -41,19 +41,19 @@ async def test_each_resource_creates_its_objects_and_does_not_change_the_others(
     assert scenario.datadog.request_log.writes() == []
 
 
-async def test_metric_configurations_stay_while_the_other_resource_wants_them(scenario, both):
+async def test_metric_configurations_stay_while_the_other_resource_uses_them(scenario, both):
     delete(scenario)
     await scenario.reconcile()
     assert len(scenario.datadog.organisation.monitors) == MONITORS
     assert len(scenario.datadog.organisation.metric_tags) == METRICS
-    assert "another resource wants them" in scenario.events()["Removed"]
+    assert "another resource uses them" in scenario.events()["Removed"]
     scenario.datadog.request_log.clear()
     await scenario.reconcile(key=SECOND)
     assert scenario.datadog.request_log.writes() == []
 
 
 @pytest.mark.parametrize("sequence", [(KEY, SECOND), (SECOND, KEY)])
-async def test_the_last_resource_that_wants_the_metric_configurations_removes_them(
+async def test_the_last_resource_that_uses_the_metric_configurations_removes_them(
     scenario, both, sequence
 ):
     for key in sequence:
@@ -83,7 +83,7 @@ async def test_disabling_the_feature_keeps_the_configurations_of_the_other(scena
 @pytest.mark.parametrize(
     "spec", [{"features": {"metrics": False}}, {"mode": "Plan"}, {"resync": "soon"}]
 )
-async def test_a_resource_that_wants_no_metric_configurations_keeps_none(scenario, spec):
+async def test_a_resource_that_uses_no_metric_configurations_keeps_none(scenario, spec):
     scenario.put()
     await scenario.reconcile()
     put_second(scenario, **spec)

@@ -69,7 +69,7 @@ def router(agent: Application) -> APIRouter:
         responses={200: {"content": {"text/plain": {"example": METRICS_EXAMPLE}}}},
     )
     async def metrics_page(request: Request) -> Response:
-        """Every metric of the contract: OpenMetrics if the Accept header asks for it, else Prometheus text."""
+        """Every metric of the contract: OpenMetrics if the Accept header requests it, else Prometheus text."""
         page, content_type = metrics.emitter().exposed(request.headers.get("accept", ""))
         return Response(page, headers={"Content-Type": content_type})
 

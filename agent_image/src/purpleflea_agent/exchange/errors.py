@@ -12,7 +12,7 @@ class ExchangeError(Exception):
     """Base class; `error_type` is the class of the failure in the contract.
 
     The text is for the log. `in_public` is for answers of the agent: it omits the text of a service that failed or that
-    did not accept our key, because such a text may contain a secret that redaction does not know.
+    did not accept our key, because such a text may contain a secret that is not registered for redaction.
     """
 
     error_type = "other"

@@ -47,7 +47,7 @@ class Journal:
 
     @property
     def write_error(self) -> str | None:
-        """Error of the last write that failed; None again once an order, or as many bytes, was written."""
+        """Error of the last write that failed; None again when an order, or the same number of bytes, is written."""
         return self._write_error
 
     async def check_writable(self) -> None:

@@ -182,7 +182,7 @@ def create_emitter(environment: Environment) -> Emitter:
         # MetricBuffer aggregates and flushes. The aggregation of the client costs three times as much per point.
         disable_aggregation=True,
         flush_interval=0,
-        # A thread of the client resolves, connects and sends. Only with it does the client reconnect to a new socket.
+        # A thread of the client resolves, connects and sends. Without it the client never reconnects to a new socket.
         disable_background_sender=False,
         sender_queue_size=QUEUED_PACKETS,
         socket_connect_retry=True,

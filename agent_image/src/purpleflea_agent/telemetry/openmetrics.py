@@ -98,7 +98,7 @@ class OpenMetricsCollector(Collector):
         return cell.add
 
     def text(self, accept: str) -> tuple[bytes, str]:
-        """Return the page and its content type, in the format that the Accept header asks for."""
+        """Return the page and its content type, in the format that the Accept header requests."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self._registry), content_type
 

@@ -86,7 +86,10 @@ class FaucetClient:
                 pause_s = await self._claim(balance_usd)
             await self._pause(pause_s)
         except JournalError as error:
-            logger.warning("No faucet claim", extra={"error.message": str(error)})
+            logger.warning(
+                "Faucet claim skipped, because the journal cannot be used",
+                extra={"error.message": str(error)},
+            )
 
     async def _claim(self, balance_usd: Decimal) -> float:
         """Send a claim; return the seconds until the next claim may be sent."""

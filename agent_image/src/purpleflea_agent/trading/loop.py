@@ -1,4 +1,4 @@
-"""The trading loop: once per interval read the account, then each market, and place an order if the signal asks for it.
+"""The trading loop: once per interval read the account, then each market, and place an order if the signal requires it.
 
 Only `stop` ends it: an error is logged, and the next interval runs. order_manager applies limits and sends orders;
 order_reconciliation looks up their outcome.

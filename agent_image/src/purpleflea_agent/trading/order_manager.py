@@ -1,7 +1,7 @@
 """The only place from which orders are sent, one at a time, after a last check of the trading mode and the limits.
 
 A new order must pass the mode and the limits. An order that closes a position lowers risk, so the limits do not apply
-to it, but the mode must ask for it. order_execution sends orders; the callers decide when.
+to it, but the mode must require it. order_execution sends orders; the callers decide when.
 """
 
 import asyncio
@@ -217,7 +217,9 @@ class OrderManager:
         try:
             await self._account.refresh()
         except (ExchangeError, JournalError) as error:
-            logger.warning("Account unknown after a fill", extra={"error.message": str(error)})
+            logger.warning(
+                "Account could not be read after a fill", extra={"error.message": str(error)}
+            )
 
 
 def _closing_order(market: str, size: Decimal) -> OrderRequest:

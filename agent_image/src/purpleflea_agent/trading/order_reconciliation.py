@@ -46,8 +46,12 @@ class OrderReconciler:
         except (ExchangeError, JournalError) as error:
             if self._errors.get(name) != str(error):  # log a repeated error once
                 self._errors[name] = str(error)
-                logger.warning("Not settled: %s", name, extra={"error.message": str(error)})
+                logger.warning(
+                    "Background check of %s failed; retrying",
+                    name,
+                    extra={"error.message": str(error)},
+                )
         except Exception:  # a defect in the handling of one order must not end the agent
-            logger.exception("Settling failed: %s", name)
+            logger.exception("Background check of %s failed unexpectedly; retrying", name)
         else:
             self._errors.pop(name, None)

@@ -1,7 +1,7 @@
-"""Differences between the positions that the exchange reports and our own fills, and when the report is trusted.
+"""Differences between the positions that the exchange reports and our own fills, and when the report is accepted.
 
 A report that equals an earlier one is only old: it may lack our last fills. Any other difference is a trade of
-another client, or an even older report. It is trusted once it has not changed for as long as a missing order is
+another client, or an even older report. It is accepted once it has not changed for as long as a missing order is
 looked up. Closing a position twice would open a new position, so until then the smaller of both sizes is closed.
 """
 

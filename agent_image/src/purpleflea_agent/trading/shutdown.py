@@ -1,6 +1,6 @@
 """Orderly shutdown, for the mode Stopped and for the end of the process.
 
-The agent settles orders and escrows that are in flight. If the user asks for it, it also cancels resting orders and
+The agent settles orders and escrows that are in flight. If the user requests it, it also cancels resting orders and
 closes positions. The time is bounded. Work that is incomplete at the deadline stays in the journal or open at the
 exchange, is reported, and is retried while the process lives. ControlFile acknowledges the mode and decides if
 positions may be closed.
@@ -82,7 +82,7 @@ class Shutdown:
         await self._drain(is_wanted=lambda: True)
 
     async def _drain(self, *, is_wanted: Callable[[], bool]) -> None:
-        """Attempt until drained, past the deadline, or no longer wanted."""
+        """Attempt until the agent is drained, the deadline passes, or the request is withdrawn."""
         async with self._lock:
             deadline = self._monotonic() + self._limit_s
             attempts = 0

@@ -118,7 +118,7 @@ class ObservabilitySpec(DocumentedModel):
     """Policy for the objects in Datadog when this resource is deleted. Delete removes exactly the objects that this
     resource created. Retain removes none."""
     resync: Duration = "10m"
-    """Longest time until an edit in Datadog is detected, such as 10m (10s to 24h). One look costs at most 12 read
+    """Longest time until an edit in Datadog is detected, such as 10m (10s to 24h). One pass costs at most 12 read
     requests."""
     adopt_from: Annotated[tuple[Uid, ...], Field(max_length=4)] = ()
     """Uids of former PurpleFleaObservability resources (at most 4). This resource takes over their objects that were

@@ -41,11 +41,11 @@ class ObjectState(StrEnum):
     """The object cannot be created yet, because its metric has not reported or an object that it refers to is
     missing."""
     PLANNED = "Planned"
-    """Mode Plan: the object would be changed as `change` says."""
+    """Mode Plan: the object would be changed as in `change`."""
     FAILED = "Failed"
     """The last request for the object failed; see lastError."""
     LEFT = "Left"
-    """The object is no longer wanted, but it was adopted, so it is not deleted."""
+    """The object is no longer part of the spec, but it was adopted, so it is not deleted."""
 
 
 class ObjectStatus(SpecModel):
@@ -69,7 +69,7 @@ class ObjectStatus(SpecModel):
     """True if the object existed before it was managed. Such an object is never deleted."""
     unlisted: bool | None = None
     """True if lists do not show the object, because its tags were removed or it may not be read. The operator reads
-    one of these objects by its id at each look, in rotation."""
+    one of these objects by its id in each pass, in rotation."""
     since: ShortText | None = None
     """If the object is being created: end of the last attempt. The operator does not try again within 10 s."""
     change: Annotated[str, Field(max_length=MAX_CHANGE_LENGTH)] | None = None
@@ -90,7 +90,7 @@ class DeploymentStatus(SpecModel):
     finished_at: ShortText
     """Time at which the last pod of this version became ready."""
     state: ShortText
-    """Pending, Marked, or Gone if no agent wants the version any more."""
+    """Pending, Marked, or Gone if no agent has the version in its spec any more."""
     last_error: Annotated[str, Field(max_length=MAX_ERROR_LENGTH)] | None = None
     """Reason why Datadog refused the mark."""
 
@@ -101,7 +101,7 @@ class ObservabilityStatus(SpecModel):
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """metadata.generation that this status was computed from."""
     wanted: Annotated[int, Field(ge=0)] = 0
-    """Number of objects that the spec asks for."""
+    """Number of objects that the spec requires."""
     in_sync: Annotated[int, Field(ge=0)] = 0
     """Number of objects that match the spec."""
     conditions: Annotated[

@@ -15,9 +15,9 @@ class Severity(StrEnum):
     """Urgency of a reason: it decides whether, and with which type, an Event is posted."""
 
     NORMAL = "Normal"
-    """The state that the user asked for. After a Warning, an Event of type Normal reports the recovery."""
+    """The state that the user requested. After a Warning, an Event of type Normal reports the recovery."""
     WARNING = "Warning"
-    """A state that a user should look at. An Event of type Warning is posted."""
+    """A state that a user should check. An Event of type Warning is posted."""
     IN_PROGRESS = "InProgress"
     """The requested change is being applied. No Event is posted."""
     QUIET = "Quiet"

@@ -62,7 +62,7 @@ False needs proof: every agent that runs, or that ran and may return, has acknow
 (`GET /v1/control`). After another mode, True needs acknowledgements, too. An agent that started in mode `Active` needs
 none, because it becomes ready only when it can trade. Unknown means that an agent may still trade.
 
-A request to halt or stop is carried out even if the rest of the spec is invalid. In that case `Stopped` keeps the pods
+A request to halt or stop is applied even if the rest of the spec is invalid. In that case `Stopped` keeps the pods
 until the spec is valid.
 
 The message names the field manager that set `spec.trading.mode`, the time, and the text of the annotation
@@ -86,8 +86,8 @@ minutes after the last progress.
     ConditionType.DUPLICATE_IDENTITY: """\
 In Datadog, the identity of an agent is the name of its pod with env and service. Pods are named `<name>-<ordinal>`, so
 two agents are indistinguishable if name, `spec.datadog.env` and `spec.datadog.service` are the same in two namespaces.
-Other tags do not help, because monitors and dashboards group by these. The running agent keeps the identity; if neither
-runs, the older resource gets it. For this condition, True indicates a problem.
+Other tags do not help, because monitors and dashboards group by these tags. The running agent keeps the identity; if
+neither runs, the older resource gets it. For this condition, True indicates a problem.
 """,
     ConditionType.STORAGE_READY: """\
 If the size or the class changes, the operator recreates the StatefulSet without its pods, which keep running. Adding a

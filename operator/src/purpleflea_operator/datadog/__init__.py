@@ -1,1 +1,1 @@
-"""Datadog: detection of its node agents, definitions of our objects, client of its API."""
+"""Datadog: detection of its node agents, definitions of the objects, client of its API."""

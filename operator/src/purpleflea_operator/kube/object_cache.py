@@ -3,7 +3,7 @@
 Objects are stored as JSON bytes, which need a third of the memory of parsed objects, and without managedFields. For
 agents the manager of spec.trading.mode is kept. The module must not send requests or decide anything.
 
-Two rules keep the cache from going back in time. A version older than the known one is ignored, because an API server
+Two rules keep outdated versions out of the cache. A version older than the known one is ignored, because an API server
 that lags may report it. A deleted object leaves a tombstone, because the response to a write may arrive after the
 DELETED event and would otherwise add the object again, with no later event to remove it.
 """

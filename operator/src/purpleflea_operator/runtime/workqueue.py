@@ -68,7 +68,7 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_later(delay_s, self.add, key)
 
     def add_after_jittered(self, key: K, after_s: float) -> float:
-        """Queue a key after a delay plus up to 10 %, so that many keys do not come back together. Return the delay."""
+        """Queue a key after a delay plus up to 10 %, so that keys are not due at the same time. Return the delay."""
         delay = after_s * (1 + self._jitter() / 10)
         self.add_after(key, delay)
         return delay

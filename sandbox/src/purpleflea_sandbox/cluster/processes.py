@@ -1,7 +1,7 @@
 """Processes that outlive the command that started them.
 
 A process is identified by pid, start time and boot id, so a pid that was reused by another process
-(or after a reboot) is never mistaken for ours. Processes are never searched by name.
+(or after a reboot) is never mistaken for a process of this project. Processes are never searched by name.
 """
 
 import contextlib

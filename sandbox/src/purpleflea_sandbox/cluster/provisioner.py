@@ -95,10 +95,10 @@ def list_and_watch(
                     if event["type"] != "DELETED":
                         yield raw
             except client.ApiException as error:
-                logger.info("watch ended with status %s: listing again", error.status)
+                logger.info("watch ended with status %s; listing again", error.status)
                 version = None
             except HTTPError as error:
-                logger.info("watch was interrupted (%s): resuming", type(error).__name__)
+                logger.info("watch was interrupted (%s); resuming", type(error).__name__)
                 time.sleep(_PAUSE_S)
 
 

@@ -118,7 +118,7 @@ def wait_for(tools: Tools, name: str, *workloads: str, timeout_s: int = 120) -> 
         try:
             tools.kubectl("rollout", "status", workload, *arguments)
         except DemoError as error:
-            raise DemoError(f"{workload} does not become ready: {_reasons(tools, name)}") from error
+            raise DemoError(f"{workload} did not become ready: {_reasons(tools, name)}") from error
 
 
 def _reasons(tools: Tools, name: str) -> str:

@@ -57,7 +57,7 @@ CHANGEABLE = sorted(field for field in PATHS if len(values_of(field)) > 1)
 
 
 @pytest.mark.parametrize("field", CHANGEABLE)
-def test_a_change_of_a_field_does_what_the_reference_says(field):
+def test_a_change_of_a_field_has_the_effect_in_the_reference(field):
     values = values_of(field)
     before, after = (rendered(spec_fields.spec_with(PATHS[field], value)) for value in values)
     rendered_effect, documented = effect(before, after), effect_of(field.replace("[]", ""))

@@ -60,7 +60,7 @@ TRADING = (
         {ConditionType.TRADING_ACTIVE: "Unknown"},
         Severity.WARNING,
         "The spec is invalid. The mode of its last valid version applies.",
-        "Correct the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names.",
     ),
 )
 
@@ -115,7 +115,7 @@ STORAGE = (
         Reason.EPHEMERAL,
         {ConditionType.STORAGE_READY: "False"},
         Severity.QUIET,
-        "There is no `spec.storage`: the journal of an agent is lost when its pod leaves the node.",
+        "`spec.storage` is not set, so the journal of an agent is lost when its pod leaves the node.",
         "Set `spec.storage` to keep the journal.",
     ),
     explain(
@@ -146,7 +146,7 @@ STORAGE = (
         Severity.WARNING,
         "Volumes have another storage class than the spec requires. Only new volumes get "
         "the class of the spec.",
-        "Leave the volumes, or, for one agent at a time, delete the volume claim and the "
+        "Keep the volumes, or, for one agent at a time, delete the volume claim and the "
         "pod. The agent then starts with an empty journal.",
     ),
     explain(
@@ -154,7 +154,7 @@ STORAGE = (
         {ConditionType.STORAGE_READY: "Unknown"},
         Severity.WARNING,
         "The spec is invalid. The volumes are those of its last valid version.",
-        "Correct the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names.",
     ),
 )
 

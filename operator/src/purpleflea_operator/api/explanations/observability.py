@@ -47,7 +47,7 @@ OBSERVABILITY_REASONS = Explanations(
         _bad_keys(
             Reason.SECRET_MISSING,
             "The Secret of `spec.keysSecretRef` does not exist.",
-            "`kubectl create secret generic NAME --from-literal=api-key=... --from-literal=app-key=...`",
+            "Create it: `kubectl create secret generic NAME --from-literal=api-key=... --from-literal=app-key=...`",
         ),
         _bad_keys(
             Reason.SECRET_FORBIDDEN,
@@ -69,7 +69,7 @@ OBSERVABILITY_REASONS = Explanations(
             Reason.PLANNED,
             {SYNCED: "False"},
             Severity.NORMAL,
-            "`spec.mode` is `Plan`: the operator writes nothing, and the listed objects would change.",
+            "`spec.mode` is `Plan`, so the operator writes nothing. The listed objects would change.",
             "Set `spec.mode: Manage` to apply the changes.",
         ),
         explain(
@@ -140,18 +140,18 @@ OBSERVABILITY_REASONS = Explanations(
         _event(
             Reason.OBJECTS_REMOVED,
             Severity.NORMAL,
-            "The spec no longer wants the objects, and the operator removed them from Datadog.",
+            "The spec no longer includes the objects, and the operator removed them from Datadog.",
         ),
         _event(
             Reason.OBJECTS_LEFT,
             Severity.WARNING,
-            "The spec no longer wants the objects, but they lost their ownership tag, so they stay in Datadog.",
+            "The spec no longer includes the objects, but they lost their ownership tag, so they stay in Datadog.",
             "Delete the listed objects in Datadog if they are not needed.",
         ),
         _event(
             Reason.DEPLOYMENT_MARKED,
             Severity.NORMAL,
-            "All agents of the service run a version, and Datadog has its deployment.",
+            "All agents of the service run a version, and its deployment is recorded in Datadog.",
         ),
         _event(
             Reason.DEPLOYMENT_NOT_MARKED,

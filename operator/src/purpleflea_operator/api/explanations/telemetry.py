@@ -53,7 +53,7 @@ TELEMETRY = (
         Severity.WARNING,
         "The spec is invalid, and no connection of its last valid version is known. If one "
         "is known, it is evaluated.",
-        "Correct the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names.",
     ),
     explain(
         Reason.DISABLED,

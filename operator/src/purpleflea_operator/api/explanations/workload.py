@@ -10,13 +10,13 @@ SUMMARY = (
         Reason.READY,
         {ConditionType.READY: "True"},
         Severity.NORMAL,
-        "`SpecValid` and `WorkloadAvailable` are True: all agents can do their work.",
+        "`SpecValid` and `WorkloadAvailable` are True, so all agents can do their work.",
     ),
     explain(
         Reason.DUPLICATE_IDENTITY,
         {ConditionType.READY: "False"},
         Severity.WARNING,
-        "`DuplicateIdentity` has the reason `NotStarted`: another agent has the same "
+        "`DuplicateIdentity` has the reason `NotStarted`, because another agent has the same "
         "identities in Datadog, so no agent is started.",
         "See `DuplicateIdentity`.",
     ),
@@ -35,15 +35,14 @@ SPEC = (
         Severity.WARNING,
         "The spec is valid, but the named overrides in `spec.pod` are ignored, because the "
         "operator sets these fields.",
-        "Remove the overrides. If such a field can be changed, the spec has a separate "
-        "field for it.",
+        "Remove the overrides, or use the separate field of the spec if there is one.",
     ),
     explain(
         Reason.INVALID,
         {ConditionType.SPEC_VALID: "False"},
         Severity.WARNING,
         "The spec is invalid. The last valid version keeps running.",
-        "Correct the field that the message names, and apply the manifest again.",
+        "Fix the field that the message names, and apply the manifest again.",
     ),
 )
 
@@ -58,7 +57,7 @@ AVAILABLE = (
         Reason.SCALED_TO_ZERO,
         {ConditionType.WORKLOAD_AVAILABLE: "True"},
         Severity.NORMAL,
-        "No agent is to run, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
+        "No agent is requested, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
     ),
     explain(
         Reason.PROGRESSING,
@@ -93,7 +92,7 @@ PROGRESS = (
         {ConditionType.PROGRESSING: "False"},
         Severity.WARNING,
         "The spec is invalid, so nothing is rolled out.",
-        "Correct the field that `SpecValid` names.",
+        "Fix the field that `SpecValid` names.",
     ),
 )
 
@@ -166,6 +165,6 @@ PROBLEMS = (
     _problem(
         Reason.NAME_TAKEN,
         "An object that the agent needs exists already and has another owner.",
-        "Delete or rename the object that the message names, or use another name for the agent.",
+        "Delete the object that the message names, or recreate the agent under another name.",
     ),
 )

@@ -157,7 +157,8 @@ def _check(existing: Manifest, context: ApplyContext) -> None:
         # The agent was deleted and recreated, and the garbage collector has not deleted the child yet.
         raise errors.Conflict(f"{name} of the deleted agent with the same name still exists")
     raise NameTakenError(
-        f"{name} exists already and has another owner; rename the agent or delete that object"
+        f"{name} exists already and has another owner; "
+        "recreate the agent under another name, or delete that object"
     )
 
 

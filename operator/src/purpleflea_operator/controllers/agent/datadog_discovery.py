@@ -141,7 +141,7 @@ def _log_unusable(before: DatadogFacts, facts: DatadogFacts) -> None:
     """Log values of node agents that cannot be used, once per change."""
     for name, reason in sorted(_unusable(facts) - _unusable(before)):
         logger.warning(
-            "a value of a node agent cannot be used: correct its DaemonSet or Service",
+            "a value of a node agent cannot be used; correct its DaemonSet or Service",
             extra={"daemon_set": name, "reason": reason},
         )
 

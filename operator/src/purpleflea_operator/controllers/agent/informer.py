@@ -241,7 +241,8 @@ class Informer:
                 await self._sweep(kind)
             except errors.ApiError as error:
                 logger.warning(
-                    "a sweep failed; retrying", extra={"kind": kind.kind, "error": str(error)}
+                    "removing deleted objects from the cache failed; retrying",
+                    extra={"kind": kind.kind, "error": str(error)},
                 )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:

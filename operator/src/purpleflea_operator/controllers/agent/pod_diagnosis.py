@@ -84,7 +84,7 @@ def _matches(item: Manifest, reason: str, earliest: datetime | None) -> bool:
 
 
 def requeue_after_s(observed: ObservedState) -> float | None:
-    """Return the seconds until the next look at Events or the next attempt of a rejected write.
+    """Return the seconds until the next read of Events or the next attempt of a rejected write.
 
     No event of the watches reports that a stuck pod has an explanation, or that a rejected write would succeed now.
     """

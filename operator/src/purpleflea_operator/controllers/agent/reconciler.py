@@ -188,7 +188,9 @@ class Reconciler:
         except NameTakenError as error:
             outcome.failure, outcome.failure_reason = str(error), Reason.NAME_TAKEN
         except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
-            outcome.failure = f"the API server rejects a write: {error}"
+            outcome.failure = (
+                f"the API server rejects a write: {error}; fix the cause, and the operator retries"
+            )
         except errors.Transient as error:
             self._record_transient(context, error)
         if not context.transient_errors:
@@ -207,7 +209,9 @@ class Reconciler:
         if is_new or isinstance(error, errors.Throttled):
             raise error
         context.transient_errors.append(error)
-        context.outcome.failure = f"writes to the API server keep failing: {error}"
+        context.outcome.failure = (
+            f"writes to the API server keep failing: {error}; the operator retries"
+        )
 
     async def _report(
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory

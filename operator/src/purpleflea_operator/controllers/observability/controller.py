@@ -126,7 +126,7 @@ class ObservabilityController:
                 await self._list()
             except errors.ApiError as error:
                 logger.warning(
-                    "listing PurpleFleaObservability failed, retrying", extra={"error": str(error)}
+                    "listing PurpleFleaObservability failed; retrying", extra={"error": str(error)}
                 )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:

@@ -70,7 +70,7 @@ def is_due(spec: ObservabilitySpec, status: dict[str, Any], fleet: Fleet) -> boo
 
 
 def reports_deployments(spec: ObservabilitySpec) -> bool:
-    """Return True if the spec asks for deployment marks."""
+    """Return True if the spec requests deployment marks."""
     return spec.features.deployments and spec.mode == "Manage"
 
 

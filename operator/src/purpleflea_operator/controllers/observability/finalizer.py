@@ -1,4 +1,4 @@
-"""Finalizer of a PurpleFleaObservability: removes the managed objects from Datadog, then lets the resource go.
+"""Finalizer of a PurpleFleaObservability: removes the managed objects from Datadog, then removes the finalizer.
 
 After CLEANUP_GIVE_UP_S the finalizer is removed even if objects are left, because a finalizer that waits for Datadog
 forever would block the namespace. Objects are deleted in the reverse sequence of their creation, and only if the
@@ -71,11 +71,11 @@ class CleanupResult:
     unproven: tuple[str, ...] = ()
     """Objects that are in the status or have the ownership tags, but are not proven to be created by the operator."""
     shared: tuple[str, ...] = ()
-    """Metric configurations that another resource wants, too."""
+    """Metric configurations that another resource uses, too."""
 
 
 async def release(writer: ResourceWriter, cause: str) -> Result:
-    """Let the resource go and keep its objects in Datadog."""
+    """Remove the finalizer and keep the objects in Datadog."""
     if FINALIZER in writer.finalizers:
         message = f"the objects in Datadog are kept because {cause}"
         await writer.emit_events([Event(type="Normal", reason=Reason.RETAINED, message=message)])
@@ -84,7 +84,7 @@ async def release(writer: ResourceWriter, cause: str) -> Result:
 
 
 async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
-    """Remove the managed objects and let the resource go.
+    """Remove the managed objects, then the finalizer.
 
     The time limit starts with the first attempt, not with the deletion, because the operator may have been down when
     the resource was deleted. If `connect` cannot succeed, as with an invalid spec, only the time limit ends the
@@ -121,11 +121,12 @@ async def finalize(writer: ResourceWriter, connect: Connect) -> Result:
 
 
 def _obstacle(result: CleanupResult, deleting_s: float) -> str:
-    """Return the reason why the resource must not go yet, empty if there is none."""
+    """Return the reason why the finalizer must stay, empty if there is none."""
     if result.left:
         return "; ".join(result.left[:MAX_NAMED])
     if result.pending and deleting_s < timings.LATE_CREATE.total_seconds():
-        return f"may still be created: {', '.join(result.pending[:MAX_NAMED])}"
+        names = ", ".join(result.pending[:MAX_NAMED])
+        return f"a request without a response may take effect late, so these may still be created: {names}"
     return ""
 
 
@@ -134,7 +135,7 @@ async def _complete(
 ) -> Result:
     text = f"{result.removed} objects were removed from Datadog"
     if result.shared:
-        text += f"; kept because another resource wants them: {status.listed(result.shared)}"
+        text += f"; kept because another resource uses them: {status.listed(result.shared)}"
     events = [Event(type="Normal", reason=Reason.REMOVED, message=text)]
     if result.unproven:
         message = f"{LEFT}: {status.listed(result.unproven)}"

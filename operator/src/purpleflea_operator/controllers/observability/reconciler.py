@@ -1,6 +1,6 @@
 """One pass over one PurpleFleaObservability: spec, finalizer, keys, Datadog, status. It connects the other modules.
 
-Each pass starts from the resource and a look at Datadog, so it can be interrupted at any point and run again.
+Each pass starts from the resource and the objects in Datadog, so it can be interrupted at any point and run again.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -202,7 +202,7 @@ class ObservabilityReconciler:
         )
 
     def _sequence(self, writer: ResourceWriter, spec: ObservabilitySpec) -> int | None:
-        """Return the number of this look, None for the first look after a change of the spec."""
+        """Return the number of this pass, None for the first pass after a change of the spec."""
         if writer.status.get("observedGeneration") != writer.resource["metadata"].get("generation"):
             return None
         return int(self._now().timestamp() // duration(spec.resync).total_seconds())

@@ -2,7 +2,7 @@
 
 A pass can be interrupted at any point and run again, because created objects have ownership tags and the id of each
 object is saved before the next one is created. A create is never repeated blindly. If it had no response, or its pass
-was interrupted, the operator waits and looks at Datadog before it tries again.
+was interrupted, the operator waits and lists the objects before it tries again.
 """
 
 import logging
@@ -50,7 +50,7 @@ UNSCOPED = "; log monitors require an application key without scopes"
 class PassContext:
     """Time of a pass, and the state that it writes to the status whenever it saves the registry.
 
-    `sequence` is the number of the look; see `observe`.
+    `sequence` is the number of the pass; see `observe`.
     """
 
     now: Callable[[], datetime]
@@ -112,7 +112,7 @@ class SyncPass:
         await self._writer.patch_status(self._registry, self._context.sync_state)
 
     async def _observe(self) -> None:
-        """Look at Datadog, and update the records of the objects that are listed or read."""
+        """List the objects in Datadog, and update the records of the objects that are listed or read."""
         registry, desired = self._registry, self._desired
         kinds = {item.kind for item in desired.objects} | {record.kind for record in registry}
         inventory = await self._datadog.list_objects(
@@ -277,7 +277,7 @@ class SyncPass:
                 self._record(desired, state=ObjectState.WAITING, last_error=message)
 
     def _plan_create(self, desired: DesiredObject) -> None:
-        """Record a planned create without the former id, because each look would read the object by that id."""
+        """Record a planned create without the former id, because each pass would read the object by that id."""
         self._registry.put(
             ObjectRecord(
                 kind=desired.kind, key=desired.key, state=ObjectState.PLANNED, change="create"

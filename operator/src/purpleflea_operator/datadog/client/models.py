@@ -1,4 +1,4 @@
-"""Values of the Datadog client: one remote object, the inventory of one look, and the owned fields of a body.
+"""Values of the Datadog client: one remote object, the inventory of one pass, and the owned fields of a body.
 
 Pure. Version 2 of the API wraps attributes. Names of indexes and types of metrics cannot be changed after the create.
 """
@@ -29,7 +29,7 @@ class RemoteObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """All objects that the list calls of one look returned."""
+    """All objects that the list calls of one pass returned."""
 
     objects: dict[ObjectKind, tuple[RemoteObject, ...]] = field(default_factory=dict)
     hidden: dict[ObjectKind, DatadogError] = field(default_factory=dict)

@@ -73,7 +73,7 @@ class Transport:
         """Send one request and return the decoded JSON, None if the response is empty.
 
         Raises:
-            DatadogError: The request failed. The subclasses in `errors` say how to react.
+            DatadogError: The request failed. The subclass in `errors` determines the reaction.
         """
         headers = {"DD-API-KEY": self._keys.api, "DD-APPLICATION-KEY": self._keys.app}
         if body is not None:

@@ -204,7 +204,7 @@ def escrow_failures(parameters: Parameters) -> Alert:
         priority=2,
         audience=Audience.TRADING,
         text=f"Agent {AGENT}: {{{{value}}}} escrow transactions failed in {thresholds.window}. The escrow service is"
-        " down, the wallet has too little money, or a counterparty rejects.\n"
+        " down, the wallet has too little money, or the counterparty rejects them.\n"
         "Check https://escrow.purpleflea.com and the balance of the wallet.",
         options={"on_missing_data": "default", "enable_logs_sample": True},
     )
@@ -255,7 +255,7 @@ def dropped_telemetry(parameters: Parameters) -> Alert:
         levels=thresholds.levels(),
         audience=Audience.INFRASTRUCTURE,
         text=f"Agent {AGENT} dropped {{{{value}}}} telemetry packets in {thresholds.window}, because its node agent did"
-        " not accept them. Until this ends, the other monitors see incomplete data.\n"
+        " not accept them. Until this ends, the other monitors use incomplete data.\n"
         "Check the Datadog node agent on the node of the agent.",
         options=METRIC_OPTIONS,
     )

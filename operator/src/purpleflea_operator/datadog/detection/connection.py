@@ -94,9 +94,9 @@ class Constraints:
         """The current connection, if agents may keep it.
 
         If the namespace now forbids hostPath volumes, a pod that mounts a socket could not be recreated. Agents then
-        lose the connection in one rolling restart, because agents without telemetry are better than identities that do
-        not come back. The exception is `waits_for_node_agent`, because such an agent would not trade without a
-        connection.
+        lose the connection in one rolling restart, because agents without telemetry are better than identities whose
+        pods cannot be recreated. The exception is `waits_for_node_agent`, because such an agent would not trade without
+        a connection.
         """
         uses_socket = self.current is not None and self.current.mode is ConnectionMode.SOCKET
         is_forbidden = uses_socket and self.security.allows_host_paths is False
@@ -109,7 +109,7 @@ NO_CONSTRAINTS = Constraints()
 def selected_connection(
     facts: DatadogFacts, requested: RequestedConnection, constraints: Constraints = NO_CONSTRAINTS
 ) -> Connection:
-    """Return the connection to inject. The mode is NONE if there is none; `refusal` says why it was not possible."""
+    """Return the connection to inject. The mode is NONE if there is none; `refusal` is the reason."""
     if requested == "Disabled":
         return NO_CONNECTION
     current = constraints.retained
@@ -127,7 +127,7 @@ def selected_connection(
         best = min(candidates, key=lambda item: (*_rank(item), -_node_count(facts, item)))
         return current if current in candidates and _rank(current)[0] <= _rank(best)[0] else best
     refusal, message = _refusal(facts, requested, constraints.security)
-    # Keep the current connection: an address without a receiver costs little, a rolling restart of trading agents does.
+    # Keep the current connection, because an address without a receiver costs less than a rolling restart of agents.
     return replace(current or NO_CONNECTION, refusal=refusal, refusal_message=message)
 
 

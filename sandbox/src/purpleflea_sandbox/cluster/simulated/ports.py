@@ -19,7 +19,7 @@ def reserve(count: int) -> tuple[int, ...]:
 
 def _reserve_one() -> int:
     # A connection that the server side closes first leaves its port in TIME_WAIT. A program that
-    # asks for any free port does not get this port, but a program that binds it explicitly (with
+    # requests any free port does not get this port, but a program that binds it explicitly (with
     # SO_REUSEADDR) does.
     with socket.create_server((HOST, 0)) as server:
         address: tuple[str, int] = server.getsockname()

@@ -56,7 +56,7 @@ def test_an_exceeded_budget_is_reported_with_figures_and_a_remedy():
     (found,) = within_budget(observed)
     expected = 10 * per_agent(Sending(markets=1))
     assert (found.status, found.reason) == ("False", "BudgetExceeded")
-    assert f"{expected} custom metrics are expected of 10 agents" in found.message
+    assert f"10 agents are expected to send {expected} custom metrics" in found.message
     assert "spec.datadog.customMetricsBudget" in found.message
     assert found in findings(observed)
     assert status_of(observed)["customMetrics"] == {"estimated": expected, "budget": 100}

@@ -130,7 +130,7 @@ def drained(mode=Mode.HALTED):
     return Acknowledgement(mode=mode, at_rest=True)
 
 
-async def test_each_agent_is_asked_until_it_acknowledges_and_not_again(passes, agents, clock):
+async def test_each_agent_is_queried_until_it_acknowledges_and_not_again(passes, agents, clock):
     agents.responses["10.0.0.0"] = drained()
     observed = await passes.run(in_mode())
     assert sorted(agents.asked) == ["10.0.0.0", "10.0.0.1"]
@@ -146,7 +146,9 @@ async def test_each_agent_is_asked_until_it_acknowledges_and_not_again(passes, a
     assert agents.asked == ["10.0.0.1"]
 
 
-async def test_an_agent_that_does_not_respond_is_asked_with_growing_delays(passes, agents, clock):
+async def test_an_agent_that_does_not_respond_is_queried_at_growing_intervals(
+    passes, agents, clock
+):
     pauses = []
     for _ in range(8):
         observed = await passes.run(in_mode(count=1))
@@ -156,7 +158,7 @@ async def test_an_agent_that_does_not_respond_is_asked_with_growing_delays(passe
     assert len(agents.asked) == 8
 
 
-async def test_a_pass_before_the_next_request_is_due_asks_no_agent(passes, agents):
+async def test_a_pass_before_the_next_request_is_due_sends_no_request(passes, agents):
     await passes.run(in_mode(count=1))
     await passes.run(in_mode(count=1))
     assert len(agents.asked) == 1
@@ -225,7 +227,7 @@ async def test_an_unexpected_error_in_a_request_is_logged_and_contained(passes, 
     assert "request to an agent failed unexpectedly" in caplog.text
 
 
-async def test_terminating_pods_and_pods_without_an_address_are_not_asked(passes, agents):
+async def test_terminating_pods_and_pods_without_an_address_are_not_queried(passes, agents):
     observed = await passes.run(in_mode(deleting=True))
     assert agents.asked == []
     assert passes.requeue_after_s(observed) is None

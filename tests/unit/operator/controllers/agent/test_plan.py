@@ -71,7 +71,7 @@ def test_a_change_of_a_field_we_own_is_repaired():
     assert action.manifest["kind"] == "StatefulSet"
 
 
-def test_a_removed_field_of_ours_is_repaired():
+def test_a_removed_managed_field_is_restored():
     agent = agent_value()
     live = deepcopy(desired_of(agent))
     del live[0]["data"]["control.json"]

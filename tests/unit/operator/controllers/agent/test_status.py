@@ -51,7 +51,7 @@ def test_an_invalid_spec_names_the_field_and_the_remedy():
     assert "keeps running" in message(observed, "SpecValid")
 
 
-def test_a_missing_node_agent_does_not_stop_the_agents_and_says_how_to_install_it():
+def test_a_missing_node_agent_does_not_stop_the_agents_and_its_remedy_is_shown():
     observed = with_workload(a_stateful_set())
     assert outcome(observed)["Ready"] == ("True", "Ready")
     assert outcome(observed)["DatadogInstalled"] == ("False", "NotFound")
@@ -131,7 +131,7 @@ def test_the_workload_is_available_only_when_all_run_the_current_spec(stateful_s
         ("CreateContainerConfigError", "ConfigurationMissing", "message names"),
     ],
 )
-def test_a_pod_that_does_not_start_gives_its_reason_and_a_remedy(waiting, reason, remedy):
+def test_a_pod_that_does_not_start_has_a_reason_and_a_remedy(waiting, reason, remedy):
     broken = a_pod("momentum-2", ready=False, waiting=waiting, message="no such thing")
     observed = with_workload(a_stateful_set(ready=2), pods=[a_pod("momentum-0"), broken])
     assert outcome(observed)["WorkloadAvailable"] == ("False", reason)

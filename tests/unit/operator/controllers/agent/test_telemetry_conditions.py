@@ -227,14 +227,16 @@ def test_the_message_names_the_connection_that_agents_keep():
     kept = replace(before, refusal_message="it is gone", refusal=None)
     observed = with_telemetry(connection=kept, wanted="HostIP")
     assert outcome(observed) == ("False", "NoConnection")
-    assert telemetry_ready(observed).message.endswith("agents keep HostIP until then")
+    assert telemetry_ready(observed).message.startswith(
+        "it is gone; agents keep HostIP. To offer this connection: helm upgrade "
+    )
 
 
 @pytest.mark.parametrize(
     ("kept", "words"),
     [
         (False, "; agents send nothing"),
-        (True, "agents keep Socket until then; pods that terminate cannot be recreated"),
+        (True, "agents keep Socket, and pods that terminate cannot be recreated"),
     ],
 )
 def test_the_message_about_forbidden_sockets_names_the_effect_on_the_agents(kept, words):

@@ -103,14 +103,14 @@ def test_the_message_has_author_time_reason_and_missing_acknowledgements():
         "Halted", responses=from_all(DRAINED, *NAMES[:2]), changed_by="kubectl-edit", reason="fire"
     )
     assert trading_active(observed).message == (
-        "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 agents have acknowledged it, missing: momentum-2"
+        "Halted by kubectl-edit at 2026-01-01T12:00:00Z (fire); 2/3 agents have acknowledged it, waiting for momentum-2"
     )
 
 
 def test_only_the_first_of_many_missing_acknowledgements_are_named():
     many = [a_pod(f"momentum-{number}") for number in range(8)]
     text = trading_active(in_mode("Halted", pods=many, since=None)).message
-    assert text.startswith("Halted; 0/8 agents have acknowledged it, missing: momentum-0, ")
+    assert text.startswith("Halted; 0/8 agents have acknowledged it, waiting for momentum-0, ")
     assert text.endswith("momentum-4 and 3 more")
 
 
@@ -159,7 +159,7 @@ def test_a_crashed_pod_has_its_grace_period_and_is_then_reported():
     late = in_mode("Stopped", at=NOW + timedelta(seconds=30), **crashed)
     assert replicas_of(late) == 0
     assert trading_mode.incomplete(late) == (
-        "momentum-0: did not report that it has drained before the grace period ended",
+        "momentum-0: did not report that it is drained before its grace period ended",
     )
 
 
@@ -214,7 +214,7 @@ def test_a_pod_without_an_acknowledgement_in_time_is_reported():
         "Stopped", at=NOW + timedelta(minutes=1), responses=from_all(STOPPED, *NAMES[:2])
     )
     assert trading_mode.incomplete(late) == (
-        "momentum-2: did not report that it has drained before the grace period ended",
+        "momentum-2: did not report that it is drained before its grace period ended",
     )
 
 

@@ -78,7 +78,7 @@ def test_one_pod_that_is_behind_delays_its_version(status):
     assert (versions.wanted, versions.complete) == ({"1.0.0"}, ())
 
 
-def test_an_agent_with_zero_replicas_wants_its_version_but_does_not_delay_it():
+def test_an_agent_with_zero_replicas_requests_its_version_but_does_not_delay_it():
     stopped = a_workload("stopped", replicas=0)
     assert view(stopped, a_workload("one")).complete[0].agents == ("trading/one",)
     assert view(stopped) == View(wanted=frozenset({"1.0.0"}), complete=())
@@ -122,14 +122,14 @@ def test_a_version_with_a_mark_gets_no_second_one():
     assert len(deployments.unmarked(versions, [a_mark(gone=True), a_mark("2.0.0")])) == 1
 
 
-def test_a_mark_stays_while_its_version_is_wanted_even_if_a_pod_is_missing():
+def test_a_mark_stays_while_an_agent_has_its_version_even_if_a_pod_is_missing():
     away = view(a_workload(status={"readyReplicas": 1}))
     assert deployments.retained(away, [a_mark()]) == (a_mark(),)
     gone = view(a_workload(version="2.0.0"))
     assert deployments.retained(gone, [a_mark()]) == (a_mark(gone=True),)
 
 
-def test_a_pass_is_due_if_a_mark_is_missing_or_its_version_is_no_longer_wanted():
+def test_a_pass_is_due_if_a_mark_is_missing_or_no_agent_has_its_version():
     versions = view(a_workload())
     assert deployments.is_due(versions, ())
     assert not deployments.is_due(versions, (a_mark(),))

@@ -25,7 +25,7 @@ def test_without_others_nothing_is_shared():
     assert shared_with() == SharedResources()
 
 
-def test_another_resource_of_the_same_address_wants_its_metrics():
+def test_another_resource_of_the_same_address_uses_its_metrics():
     assert len(shared_with(another()).wanted) == METRICS
 
 
@@ -39,7 +39,7 @@ def test_another_resource_of_the_same_address_wants_its_metrics():
         another(resync=5),
     ],
 )
-def test_a_resource_elsewhere_or_deleted_or_without_the_feature_wants_none(other):
+def test_a_resource_elsewhere_or_deleted_or_without_the_feature_uses_none(other):
     assert shared_with(other).wanted == frozenset()
 
 

@@ -217,7 +217,7 @@ def test_copies_are_named_and_are_not_an_error():
     current = status(records(ObjectState.IN_SYNC), copies=("monitor/m0 (7)",))
     assert values(current)["Synced"] == ("True", "InSync")
     (message,) = (one["message"] for one in current["conditions"] if one["type"] == "Synced")
-    assert message.endswith("because they are copies: monitor/m0 (7).")
+    assert message.endswith("because they are copies: monitor/m0 (7)")
 
 
 def test_the_start_of_a_removal_is_in_the_status():

@@ -86,7 +86,7 @@ ALL_SERIES = list(every_series())
 ALL_TERMS = list(every_term())
 
 
-def test_there_is_something_to_check():
+def test_the_definitions_have_series_and_search_terms_to_check():
     assert len(ALL_SERIES) > 30
     assert len(ALL_TERMS) >= 10
 

@@ -410,7 +410,7 @@ CASES = (
         requested="Service",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="no node-local Service of datadog/datadog-agent accepts metrics. To offer it: "
+        says="no node-local Service of datadog/datadog-agent accepts metrics. To offer this connection: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'agents.localService.forceLocalServiceEnabled=true'",
     ),
@@ -438,7 +438,7 @@ CASES = (
         requested="CSI",
         status={"connection": "None"},
         telemetry="NoConnection",
-        says="the node agent has no socket in a folder of the node. To offer it: "
+        says="the node agent has no socket in a folder of the node. To offer this connection: "
         "helm upgrade datadog-agent datadog/datadog --namespace datadog --reuse-values "
         "--set 'datadog.dogstatsd.useSocketVolume=true'",
     ),

@@ -211,7 +211,7 @@ def test_the_label_of_the_namespace_determines_its_level(labels, level, allowed)
 # Agents that have a connection
 
 
-def test_a_better_connection_that_is_added_later_restarts_no_agent():
+def test_adding_a_better_connection_later_restarts_no_agent():
     by_service = selected_connection(facts_of(helm()), "Auto")
     assert by_service.mode is ConnectionMode.SERVICE
     constraints = Constraints(current=by_service)

@@ -49,7 +49,8 @@ def not_injected(observed: ObservedState, _node_agent: NodeAgent) -> Finding | N
     message = (
         f"{len(current) - len(bare)}/{len(current)} agents have the address of the node agent; {_subject(bare)} "
         f"missing {variables}, probably because a mutating admission webhook removed it. "
-        "To list webhooks: kubectl get mutatingwebhookconfigurations; to recreate the pods without it: "
+        "To list webhooks: kubectl get mutatingwebhookconfigurations; "
+        "to recreate the pods after the webhook is changed: "
         f"{_kubectl(observed)} rollout restart statefulset/{stateful_set['metadata']['name']}"
     )
     return _finding(Reason.NOT_INJECTED, message)
@@ -93,7 +94,7 @@ def losing_telemetry(observed: ObservedState, node_agent: NodeAgent) -> Finding 
         message = (
             f"{_connected(observed)}; {_subject(unreachable)} not answering the operator, "
             "so it is unknown whether telemetry is lost. Allow the operator's pods to reach their HTTP port; "
-            f"to list policies that may forbid it: {_kubectl(observed)} get networkpolicies"
+            f"to list policies that may block it: {_kubectl(observed)} get networkpolicies"
         )
         return _finding(Reason.AGENTS_SILENT, message)
     return _unverified(observed)
@@ -113,7 +114,7 @@ def waiting(observed: ObservedState, _node_agent: NodeAgent) -> Finding | None:
     if progress(observed)[1] and not unproven:
         return None
     message = (
-        f"{_connected(observed)}; the others start, or have not answered yet. "
+        f"{_connected(observed)}; the others are starting, or have not answered the operator yet. "
         f"To list them: {_kubectl(observed)} get pods"
     )
     return _finding(Reason.WAITING_FOR_AGENTS, message)

@@ -24,7 +24,7 @@ def duplicate_identity(observed: ObservedState) -> Finding:
     kind = ConditionType.DUPLICATE_IDENTITY
     if not observed.conflicting_agent and not observed.sees_all_namespaces:
         message = (
-            "no agent in the watched namespaces has these identities; "
+            "no other agent in the watched namespaces has these identities; "
             "the operator cannot see agents in other namespaces"
         )
         return finding(kind, Reason.NOT_VISIBLE, message)

@@ -25,7 +25,7 @@ def progressing(observed: ObservedState) -> Finding:
     if observed.failure:
         return finding(kind, observed.failure_reason, observed.failure)
     if observed.agent is None:
-        message = "nothing is rolled out until the spec is valid"
+        message = "the spec is invalid, so nothing is rolled out; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
     if is_complete(observed):
         return finding(kind, Reason.COMPLETE, "all agents run the current spec and are ready")

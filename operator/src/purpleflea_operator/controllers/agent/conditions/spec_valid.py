@@ -14,14 +14,14 @@ def spec_valid(observed: ObservedState) -> Finding:
     if observed.agent is None:
         message = (
             f"{observed.invalid}; the last valid version keeps running. "
-            "Correct the field and apply the manifest again"
+            "Fix the field and apply the manifest again"
         )
         return finding(kind, Reason.INVALID, message)
     ignored = user_overrides(observed.agent).ignored
     if ignored:
         message = (
-            f"ignored, because the operator sets these fields: {join_limited(ignored)}. "
-            "Remove them; if such a field can be changed, the spec has a separate field for it"
+            f"the operator ignores these fields, because it sets them itself: {join_limited(ignored)}. "
+            "Remove them, or use the separate field of the spec if there is one"
         )
         return finding(kind, Reason.OVERRIDE_IGNORED, message)
     return finding(kind, Reason.VALID, "the spec is valid")

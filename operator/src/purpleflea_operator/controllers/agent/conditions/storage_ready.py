@@ -12,8 +12,8 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import Obser
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 
 RECREATE = (
-    "or, for one agent at a time, delete its volume claim and its pod: "
-    "the agent then starts with an empty journal"
+    "or, for one agent at a time, delete its volume claim and its pod, "
+    "so that the agent starts with an empty journal"
 )
 
 
@@ -21,13 +21,13 @@ def storage_ready(observed: ObservedState) -> Finding:
     """Return StorageReady."""
     kind = ConditionType.STORAGE_READY
     if observed.agent is None:
-        message = "the spec is invalid; the volumes are those of its last valid version"
+        message = "the spec is invalid, so the volumes are those of its last valid version; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
     storage = observed.agent.spec.storage
     if storage is None:
         message = (
-            "the journal of an agent is lost when its pod leaves the node, because there is no spec.storage; "
-            "set spec.storage to keep it"
+            "the journal of an agent is lost when its pod leaves the node, because spec.storage is not set; "
+            "set spec.storage to keep the journal"
         )
         return finding(kind, Reason.EPHEMERAL, message)
     problem = _problem(observed, storage)
@@ -55,7 +55,7 @@ def _problem(observed: ObservedState, storage: Storage) -> tuple[Reason, str] | 
     if other_class:
         return Reason.CLASS_DIFFERS, (
             f"{_names(other_class)} keep their storage class, because only new claims are created with {wanted}; "
-            f"leave them, {RECREATE}"
+            f"keep these volumes, {RECREATE}"
         )
     expanding = small or [item for item in observed.claims if storage_decisions.is_expanding(item)]
     if not expanding:

@@ -55,7 +55,8 @@ def _not_installed(observed: ObservedState) -> Finding:
     if not facts.is_visible:
         message = (
             "the operator cannot see DaemonSets, because it is bound to namespaces. "
-            "Set the connection in spec.datadog.connection, or bind the operator to the whole cluster"
+            "Set the connection in spec.datadog.connection, "
+            "or bind the operator to the whole cluster (chart value watchNamespaces)"
         )
         return finding(kind, Reason.NOT_VISIBLE, message)
     if facts.is_extended:
@@ -81,10 +82,17 @@ def _not_installed(observed: ObservedState) -> Finding:
 def telemetry_ready(observed: ObservedState) -> Finding:
     """Return TelemetryReady. If the spec is invalid, its last valid version is evaluated, because that is running."""
     if observed.agent is None and observed.connection.mode is ConnectionMode.NONE:
-        message = "the spec is invalid, and no connection of its last valid version is known"
+        message = (
+            "the spec is invalid, and no connection of its last valid version is known; "
+            "see the condition SpecValid"
+        )
         return _telemetry(Reason.SPEC_INVALID, message)
     if observed.agent is not None and observed.agent.spec.datadog.connection == "Disabled":
-        return _telemetry(Reason.DISABLED, "spec.datadog.connection is Disabled")
+        message = (
+            "spec.datadog.connection is Disabled, so the agents send no telemetry; "
+            "to connect them, set it to Auto"
+        )
+        return _telemetry(Reason.DISABLED, message)
     serving = receiving_node_agents(observed.datadog, observed.connection, observed.coverage)
     if not serving or not serving[0].node_agent.is_for_linux:
         return _no_node_agent(observed)
@@ -115,7 +123,10 @@ def _no_node_agent(observed: ObservedState) -> Finding:
             if mode is ConnectionMode.NONE
             else f"agents use {mode}, which is not verified"
         )
-        message = f"the operator cannot see which signals the node agent accepts; {used}"
+        message = (
+            f"the operator cannot see which signals the node agent accepts; {used}. "
+            "See the condition DatadogInstalled"
+        )
         return _telemetry(Reason.NOT_VISIBLE, message)
     held = sum(pod.waiting_for_node_agent for pod in observed.pods)
     waits = f"; {held} waiting for a node agent (whenMissing: Hold)" if held else ""
@@ -129,28 +140,36 @@ def _refused(observed: ObservedState, node_agent: NodeAgent) -> Finding | None:
     if not current.refusal_message:
         return None
     has_none = current.mode is ConnectionMode.NONE
-    kept = "" if has_none else f"; agents keep {current.mode} until then"
+    kept = "" if has_none else f"; agents keep {current.mode}"
     if current.refusal is Refusal.RESTART_BUDGET:
-        return _telemetry(Reason.WAITING_FOR_AGENTS, current.refusal_message + kept)
+        until_then = f"{kept} until then" if kept else ""
+        return _telemetry(Reason.WAITING_FOR_AGENTS, current.refusal_message + until_then)
     if node_agent.dogstatsd.state is Switch.OFF:
-        message = f"the node agent does not accept metrics. To turn metrics on: {remedies.metrics(node_agent)}"
-        return _telemetry(Reason.METRICS_OFF, message + kept)
+        message = f"the node agent does not accept metrics{kept}. To turn metrics on: {remedies.metrics(node_agent)}"
+        return _telemetry(Reason.METRICS_OFF, message)
     if current.refusal is Refusal.NOT_VISIBLE:
-        return _telemetry(Reason.NOT_VISIBLE, current.refusal_message + kept)
-    if current.refusal is Refusal.POD_SECURITY:
         message = (
-            f"{current.refusal_message}. To open a port of the nodes instead: {remedies.metrics(node_agent)}, "
-            "and set spec.datadog.connection to Auto"
+            f"{current.refusal_message}{kept}. Bind the operator to the whole cluster (chart value watchNamespaces), "
+            "or request another connection by name in spec.datadog.connection"
         )
+        return _telemetry(Reason.NOT_VISIBLE, message)
+    if current.refusal is Refusal.POD_SECURITY:
         effect = (
             "; agents send nothing"
             if has_none
-            else f"{kept}; pods that terminate cannot be recreated while this persists"
+            else f"{kept}, and pods that terminate cannot be recreated"
         )
-        return _telemetry(Reason.POD_SECURITY, message + effect)
+        message = (
+            f"{current.refusal_message}{effect}. To open a port of the nodes instead: {remedies.metrics(node_agent)}, "
+            "and set spec.datadog.connection to Auto"
+        )
+        return _telemetry(Reason.POD_SECURITY, message)
     wanted = observed.agent.spec.datadog.connection if observed.agent is not None else "Auto"
+    is_auto = wanted == "Auto"
+    offered = "a connection" if is_auto else "this connection"
+    alternative = "" if is_auto else ", or set spec.datadog.connection to Auto"
     command = remedies.offer(node_agent, wanted, csi_driver=bool(observed.datadog.csi_driver))
-    message = f"{current.refusal_message}. To offer it: {command}, or set spec.datadog.connection to Auto{kept}"
+    message = f"{current.refusal_message}{kept}. To offer {offered}: {command}{alternative}"
     return _telemetry(Reason.NO_CONNECTION, message)
 
 

@@ -29,20 +29,23 @@ def trading_active(observed: ObservedState) -> Finding:
     """Return TradingActive."""
     kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.desired_mode(observed)
     if mode is None:
-        message = "the spec is invalid; the mode of its last valid version applies"
+        message = "the spec is invalid, so the mode of its last valid version applies; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
     pods = trading_mode.pods_to_acknowledge(observed)
     missing = trading_mode.unacknowledged(observed)
     count = f"{len(pods) - len(missing)}/{len(pods)} agents have acknowledged it"
     if missing:
         names = join_limited([pod.name for pod in missing])
-        message = f"{_request(observed)}; {count}, missing: {names}"
+        message = f"{_request(observed)}; {count}, waiting for {names}"
         return finding(kind, _UNACKNOWLEDGED[mode], message)
     if mode is Mode.ACTIVE:
         return finding(kind, Reason.ACTIVE, f"{_request(observed)}; the agents may trade")
     incomplete = trading_mode.incomplete(observed)
     if incomplete:
-        message = f"{_request(observed)}; incomplete: {'; '.join(incomplete)}"
+        message = (
+            f"{_request(observed)}; not completed: {'; '.join(incomplete)}. "
+            "Check the accounts of these agents on the exchange"
+        )
         return finding(kind, Reason.STOPPED_INCOMPLETE, message)
     proof = f"{count} and are drained" if pods else "no agent is running"
     return finding(kind, _ACKNOWLEDGED[mode], f"{_request(observed)}; {proof}")

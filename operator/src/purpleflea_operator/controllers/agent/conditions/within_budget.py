@@ -14,7 +14,7 @@ def within_budget(observed: ObservedState) -> tuple[Finding, ...]:
         return ()
     kind, spec = ConditionType.WITHIN_BUDGET, observed.agent.spec
     expected = estimated(spec)
-    usage = f"{expected} custom metrics are expected of {spec.replicas} agents, and the budget is {budget}"
+    usage = f"{spec.replicas} agents are expected to send {expected} custom metrics, and the budget is {budget}"
     if expected <= budget:
         return (finding(kind, Reason.WITHIN_BUDGET, usage),)
     remedy = (

@@ -95,7 +95,7 @@ def pod_problem(pod: AgentPod, now: datetime | None) -> tuple[Reason, str] | Non
         text = f"{pod.name} cannot be scheduled: {pod.message}; check spec.pod"
         return Reason.UNSCHEDULABLE, text
     if _crashes(pod, now):
-        # The message of the kubelet is not used: its back-off and the UID of the pod change with every restart.
+        # The message of the kubelet is not used, because its back-off and the UID of the pod change with every restart.
         ended = f": its last run ended with {pod.last_exit}" if pod.last_exit else ""
         text = f"{pod.name} crashes repeatedly{ended}; see kubectl logs --previous {pod.name}"
         return Reason.CRASH_LOOPING, text
@@ -108,7 +108,7 @@ def pod_problem(pod: AgentPod, now: datetime | None) -> tuple[Reason, str] | Non
 def _crashes(pod: AgentPod, now: datetime | None) -> bool:
     """Return whether a container is crash looping.
 
-    A container that runs between two crashes counts. The period is that after which the kubelet resets its back-off.
+    A container that runs between two crashes counts, until the kubelet resets its back-off.
     """
     if pod.waiting == "CrashLoopBackOff":
         return True
@@ -121,4 +121,4 @@ def _event_problem(message: str) -> tuple[Reason, str]:
     if "secret" in message and "not found" in message:
         remedy = "create the Secret that spec.api.keySecretRef names (in this namespace)"
         return Reason.SECRET_NOT_FOUND, f"{message}; {remedy}"
-    return Reason.VOLUME_NOT_MOUNTED, message
+    return Reason.VOLUME_NOT_MOUNTED, f"{message}; check spec.storage and spec.pod.volumes"

@@ -1,9 +1,9 @@
 """An index of the identities that agents have in Datadog, over all agent resources. Pure except for its own memory.
 
-A change costs O(log n), a lookup does not iterate over agents. If several agents want an identity, the first one that
-is looked up holds it until it is deleted. An agent that is created later, even with an older timestamp, must not start
-beside it. If no agent was looked up yet, a running agent has priority over one that does not run, and then the older
-agent over the newer one.
+A change costs O(log n), a lookup does not iterate over agents. If several agents have the same identity, the first one
+that is looked up holds it until it is deleted. An agent that is created later, even with an older timestamp, must not
+start beside it. If no agent was looked up yet, a running agent has priority over an agent that does not run, and then
+the older agent over the newer one.
 
 An identity is the name of the pod, env and service. Pods are named <name>-<ordinal>. The last dash separates the two
 parts, so agents with different names never share the name of a pod, and agents with one name share that of ordinal 0.

@@ -1,6 +1,6 @@
 """The memory of the operator about one agent from earlier passes, as values for `gather`. Pure.
 
-`agent_memory` holds the memory and changes it. This module only says which parts of it still apply.
+`agent_memory` holds the memory and changes it. This module only selects the parts that still apply.
 """
 
 from collections.abc import Mapping

@@ -53,7 +53,7 @@ def effective_replicas(observed: ObservedState, agent: Agent) -> int:
     """Return the number of pods to request."""
     wanted = agent.spec.replicas
     if is_refused(observed):
-        # Running pods stay: they can hold positions, and the conflict can result from a changed env of either agent.
+        # Running pods stay, because they can hold positions. A change of either agent's env can cause the conflict.
         wanted = min(wanted, trading_mode.live_replicas(observed))
     return 0 if trading_mode.may_scale_to_zero(observed) else wanted
 

@@ -132,7 +132,7 @@ def incomplete(observed: ObservedState) -> tuple[str, ...]:
             if response.left_undone:
                 by_pod[pod.name] = response.left_undone
         elif is_overdue(observed) and not pod.deleting:
-            by_pod[pod.name] = "did not report that it has drained before the grace period ended"
+            by_pod[pod.name] = "did not report that it is drained before its grace period ended"
     lines = (f"{name}: {text}"[:INCOMPLETE_LIMIT] for name, text in sorted(by_pod.items()))
     return tuple(lines)[:MAX_INCOMPLETE]
 

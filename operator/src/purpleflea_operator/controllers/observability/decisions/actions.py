@@ -1,6 +1,6 @@
 """Pure: one desired object and its counterpart in Datadog -> the next action for it.
 
-The module looks at one object at a time. `ownership` matches objects, and the catalog defines their sequence.
+The module handles one object at a time. `ownership` matches objects, and the catalog defines their sequence.
 """
 
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def next_action(case: Case) -> Action:
         return LeaveStep()
     if not _is_owned(case, remote):
         return RefuseStep(
-            message="exists and does not belong to this resource;"
+            message="the object exists and does not belong to this resource;"
             " delete it in Datadog, or disable its feature in spec.features"
         )
     return _difference(case, remote, digest, payloads.joined_paths(paths))
@@ -134,7 +134,7 @@ def _difference(case: Case, remote: RemoteObject, digest: str, changes: str) -> 
 
 
 def _is_owned(case: Case, remote: RemoteObject) -> bool:
-    """Return True if the ownership tags, or for untagged objects the id in the status, say so."""
+    """Return True if the ownership tags, or for untagged objects the id in the status, prove it."""
     if case.kind is ObjectKind.LOG_INDEX_ORDER:
         return True
     tag = ownership_tag(remote)

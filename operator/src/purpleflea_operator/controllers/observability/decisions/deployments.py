@@ -1,9 +1,9 @@
 """Pure: deployment marks. A mark is one DORA deployment and one event in Datadog per version, not per pod.
 
-A mark is stored as Pending before it is sent, and stays while any agent wants its version. So a pod that fails and
-returns is not a deployment, but a version that returns after it was gone is one. For this reason marks of versions that
-are gone are kept for a while. The id depends only on data that cannot be lost or differ. So the same rollout has the
-same id after a lost status, and for a recreated resource.
+A mark is stored as Pending before it is sent, and is kept while any agent has its version in the spec. Therefore a
+pod that fails and returns causes no deployment. A version that returns after no agent had it causes a new one, so marks
+in the state Gone are kept for a while. The id depends only on data that cannot be lost or differ, so the same rollout
+has the same id after a lost status, and for a recreated resource.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class DeploymentMark:
     span: RolloutSpan
     sent: bool = False
     gone: bool = False
-    """True if no agent wants the version any more."""
+    """True if no agent has the version in its spec any more."""
     last_error: str = ""
 
     def to_status(self) -> dict[str, Any]:
@@ -68,13 +68,13 @@ def unmarked(view: View, marks: Iterable[DeploymentMark]) -> tuple[Rollout, ...]
 
 
 def retained(view: View, marks: Iterable[DeploymentMark]) -> tuple[DeploymentMark, ...]:
-    """Return the newest marks, oldest first. Marks of versions that no agent wants are gone permanently."""
+    """Return the newest marks, oldest first. A mark whose version no agent has in its spec stays Gone."""
     updated = [mark if mark.version in view.wanted else replace(mark, gone=True) for mark in marks]
     return tuple(sorted(updated, key=lambda mark: mark.span.finished)[-MAX_DEPLOYMENTS:])
 
 
 def is_due(view: View, marks: tuple[DeploymentMark, ...]) -> bool:
-    """Return True if a mark is missing, or if no agent wants the version of a mark any more."""
+    """Return True if a mark is missing, or if no agent has the version of a mark in its spec any more."""
     return bool(unmarked(view, marks)) or any(
         mark.version not in view.wanted for mark in marks if not mark.gone
     )

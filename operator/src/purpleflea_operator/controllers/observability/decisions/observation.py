@@ -1,7 +1,7 @@
 """Pure: an inventory -> which remote object is the counterpart of each desired object, and which must be read by id.
 
 Lists show nearly all objects. An object that lists do not show (unlisted) is read by its id: all of them if the spec
-has changed, otherwise one at each look, in rotation, so that the cost of a look does not grow with their number.
+has changed, otherwise one in each pass, in rotation, so that the cost of a pass does not grow with their number.
 The module does not change the registry: an Observation contains the records that have changed.
 """
 
@@ -30,14 +30,14 @@ MIN_MISSING = 2
 
 @dataclass(slots=True, kw_only=True)
 class Observation:
-    """Result of one look: the remote object of each desired object."""
+    """Result of one observation: the remote object of each desired object."""
 
     inventory: Inventory = field(default_factory=Inventory)
     remote: dict[Reference, RemoteObject | None] = field(default_factory=dict)
     unreadable: dict[Reference, DatadogError] = field(default_factory=dict)
     """Objects that may exist but could not be read. They are neither created nor changed."""
     not_checked: set[Reference] = field(default_factory=set)
-    """Unlisted objects that this look does not read. They keep their state."""
+    """Unlisted objects that this pass does not read. They keep their state."""
     to_read: tuple[tuple[DesiredObject, ObjectRecord], ...] = ()
     """Recorded objects that the lists do not show and that must be read by id."""
     records: tuple[ObjectRecord, ...] = ()
@@ -59,7 +59,7 @@ def observe(
 ) -> Observation:
     """Match the desired objects with an inventory.
 
-    `sequence` is a number that increases from look to look. It is None if all unlisted objects must be read.
+    `sequence` is a number that increases from pass to pass. It is None if all unlisted objects must be read.
     """
     observation = Observation(inventory=inventory)
     to_read, records = [], []
@@ -86,7 +86,7 @@ def observe(
 def _next_unlisted(
     registry: ObjectRegistry, references: Sequence[Reference], sequence: int | None
 ) -> Reference | None:
-    """Return the unlisted object that this look reads."""
+    """Return the unlisted object that this pass reads."""
     unlisted = [item for item in references if (record := registry.get(item)) and record.unlisted]
     return unlisted[sequence % len(unlisted)] if unlisted and sequence is not None else None
 

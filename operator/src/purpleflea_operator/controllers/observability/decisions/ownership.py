@@ -71,7 +71,7 @@ class OwnershipEvidence:
     bodies: Mapping[Reference, Body]
     """Bodies of all possible objects, to recognize the object of a create that had no answer."""
     shared: frozenset[str] = frozenset()
-    """Metrics whose configuration other resources want, too."""
+    """Metrics whose configuration other resources use, too."""
 
     def owned_object(self, remote: RemoteObject) -> OwnedObject | None:
         """Return the object if it is tagged with `uid`, None if it is foreign, was adopted, or is still shared."""

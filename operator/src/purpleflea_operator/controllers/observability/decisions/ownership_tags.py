@@ -1,4 +1,4 @@
-"""Pure: ownership tags, which say to which resource an object in Datadog belongs.
+"""Pure: ownership tags, which identify the resource that an object in Datadog belongs to.
 
 They are tags or, for kinds without tags, a line of text. Metric configurations and the index order have no place for
 them, so for these kinds the status is the only evidence.

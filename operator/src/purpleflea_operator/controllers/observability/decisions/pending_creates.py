@@ -1,6 +1,6 @@
 """Pure: intents of creates. The operator records an intent before it creates an object.
 
-A create without a response, or a create of a pass that was interrupted, may take effect late. A look that does not show
+A create without a response, or a create of a pass that was interrupted, may take effect late. A list that does not show
 the object proves nothing until LATE_CREATE has passed.
 """
 

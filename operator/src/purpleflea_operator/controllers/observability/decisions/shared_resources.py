@@ -1,7 +1,7 @@
 """Pure: metric configurations that other resources of the cluster use in the same organization.
 
-There is one configuration per metric and organization, and it has no ownership tags. So only the resources show which
-of them created it and which want it. The last resource that wants it removes it.
+There is one configuration per metric and organization, and it has no ownership tags. Therefore the status of the
+resources shows which of them created it and which use it. The last resource that uses it removes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ Resource = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedResources:
-    """Metrics whose configuration other resources want, and metrics whose configuration one of them created."""
+    """Metrics whose configuration other resources use, and metrics whose configuration one of them created."""
 
     wanted: frozenset[str] = frozenset()
     created: frozenset[str] = frozenset()

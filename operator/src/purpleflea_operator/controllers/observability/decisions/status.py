@@ -1,6 +1,6 @@
 """Pure: result of a pass -> the next status, and the Events to post.
 
-The status contains no time of the last look. So it changes only if the observed state changes, and a look at objects
+The status contains no time of the last pass. So it changes only if the observed state changes, and a pass over objects
 that are in sync causes no write.
 """
 
@@ -30,7 +30,10 @@ ALL_MISSING = (
     "all managed objects are missing and are being recreated. If the API keys now belong to a different Datadog"
     " organization, these objects remain in the previous one"
 )
-LEFT = "no longer wanted, but left in Datadog because they no longer have the ownership tags of this resource"
+LEFT = (
+    "no longer part of the spec, but left in Datadog because they lost the ownership tags of this resource."
+    " Delete them in Datadog if they are not needed"
+)
 TEMPORARY = OBSERVABILITY_REASONS.with_severity(Severity.IN_PROGRESS)
 
 
@@ -43,7 +46,7 @@ class ConditionValue:
     message: str
 
 
-VALID = ConditionValue(status="True", reason=Reason.VALID, message="Datadog accepts the keys.")
+VALID = ConditionValue(status="True", reason=Reason.VALID, message="Datadog accepts the keys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ def _previous_value(condition: Mapping[str, Any] | None) -> ConditionValue:
         return ConditionValue(
             status="Unknown",
             reason=Reason.NOT_CHECKED,
-            message="The keys have not been checked yet.",
+            message="the keys have not been checked yet",
         )
     return ConditionValue(
         status=condition["status"], reason=condition["reason"], message=condition["message"]
@@ -133,11 +136,11 @@ def _synced(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue:
             message = f"{len(records)} of {sync_state.wanted} objects {text}: {_named(records)}"
             return ConditionValue(status="False", reason=reason, message=message)
     waiting = sum(record.state is ObjectState.WAITING for record in registry)
-    more = f" {waiting} wait until their metric reports." if waiting else ""
+    more = f"; {waiting} wait until their metric reports" if waiting else ""
     return ConditionValue(
         status="True",
         reason=Reason.IN_SYNC,
-        message=f"{sync_state.wanted - waiting} objects match the spec.{more}",
+        message=f"{sync_state.wanted - waiting} objects match the spec{more}",
     )
 
 
@@ -146,7 +149,7 @@ def _with_copies(value: ConditionValue, copies: tuple[str, ...]) -> ConditionVal
     if not copies:
         return value
     return replace(
-        value, message=f"{value.message} Not managed, because they are copies: {listed(copies)}."
+        value, message=f"{value.message}; not managed, because they are copies: {listed(copies)}"
     )
 
 
@@ -167,9 +170,7 @@ def _degraded(registry: ObjectRegistry, sync_state: SyncState) -> ConditionValue
         reasons = "; ".join(_with_error(record) for record in failed[:MAX_NAMED])
         more = f"; and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
         return ConditionValue(status="True", reason=Reason.OBJECTS_FAILED, message=reasons + more)
-    return ConditionValue(
-        status="False", reason=Reason.AS_EXPECTED, message="No object has failed."
-    )
+    return ConditionValue(status="False", reason=Reason.AS_EXPECTED, message="no object has failed")
 
 
 def _ready(
@@ -181,7 +182,7 @@ def _ready(
         return ConditionValue(status="False", reason=degraded.reason, message=degraded.message)
     if synced.reason in TEMPORARY or keys.status != "True":
         return ConditionValue(status="False", reason=synced.reason, message=synced.message)
-    # Kept edits and a plan are what the spec asks for, so the resource is ready.
+    # The spec requests the plan or the kept edits, so the resource is ready.
     return ConditionValue(status="True", reason=synced.reason, message=synced.message)
 
 
@@ -208,7 +209,7 @@ class PassResult:
     """All recorded objects, if none of them exists any more."""
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    """Objects that are no longer wanted and cannot be proven to be created by the operator."""
+    """Objects that are no longer part of the spec and cannot be proven to be created by the operator."""
     copies: list[str] = field(default_factory=list)
     """Objects with the ownership tags of the resource that another user created."""
     unanswered: list[str] = field(default_factory=list)
@@ -259,20 +260,20 @@ def _object_events(pass_result: PassResult | None) -> Iterable[Event]:
         (
             "Warning",
             Reason.EDITS_REVERTED,
-            "edited manually in Datadog, restored",
+            "restored after manual edits in Datadog",
             pass_result.reverted,
         ),
         (
             "Warning",
             Reason.OBJECTS_REMADE,
-            "deleted manually in Datadog, recreated",
+            "recreated after they were deleted in Datadog",
             pass_result.recreated,
         ),
         ("Warning", Reason.ALL_OBJECTS_GONE, ALL_MISSING, pass_result.missing),
         (
             "Normal",
             Reason.OBJECTS_REMOVED,
-            "no longer wanted, removed from Datadog",
+            "removed from Datadog because the spec no longer includes them",
             pass_result.removed,
         ),
         ("Warning", Reason.OBJECTS_LEFT, LEFT, pass_result.left),

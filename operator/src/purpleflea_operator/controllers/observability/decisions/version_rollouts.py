@@ -1,6 +1,6 @@
 """Pure: StatefulSets and pods of a service -> the wanted versions, the completely rolled out ones, and their times.
 
-A version is rolled out if all pods of every agent that wants it run this version and are ready. Agents with zero
+A version is rolled out if all pods of every agent with this version in its spec run it and are ready. Agents with zero
 replicas do not delay a rollout, but their version counts as wanted.
 """
 
