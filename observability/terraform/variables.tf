@@ -204,7 +204,7 @@ variable "escrow_failures" {
 }
 
 variable "heartbeat" {
-  description = "Completed trading intervals of an agent within the window, which must be longer than the trading interval."
+  description = "Completed trading intervals of an agent within the window, which must be longer than two intervals."
   type = object({
     critical        = optional(number, 1)
     window          = optional(string, "5m")

@@ -243,6 +243,45 @@ def contents(path: Path) -> dict[str, bytes]:
     }
 
 
+FULL_DISK = """
+import pathlib, resource, sys
+from purpleflea_agent.journal import Journal
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+Journal(pathlib.Path(sys.argv[1]))
+"""
+
+
+def open_on_a_full_disk(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", FULL_DISK, str(path.parent)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_a_complete_journal_of_version_0_opens_on_a_full_disk(path: Path) -> None:
+    write(path, f"PRAGMA journal_mode = WAL; {VERSION_0}")
+    before = rows(path)
+    opened = open_on_a_full_disk(path)
+    assert opened.returncode == 0, opened.stderr
+    assert (version(path), rows(path)) == (0, before)
+    await Journal(path.parent).close()
+    assert (version(path), rows(path)) == (CURRENT, before)
+
+
+def test_an_incomplete_journal_does_not_open_on_a_full_disk(path: Path) -> None:
+    write(path, f"PRAGMA journal_mode = WAL; {VERSION_0}; DROP TABLE days")
+    opened = open_on_a_full_disk(path)
+    assert opened.returncode == 1
+    assert "JournalError" in opened.stderr
+    assert version(path) == 0
+
+
+def test_a_negative_version_is_refused(path: Path) -> None:
+    write(path, f"{VERSION_0}; PRAGMA user_version = -1")
+    with pytest.raises(JournalTooNew):
+        Journal(path.parent)
+    assert version(path) == -1
+
+
 def test_a_newer_journal_is_refused_and_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "state" / FILE_NAME
     path.parent.mkdir()

@@ -6,11 +6,14 @@ that is killed leaves the former version. The tables read and write the rows.
 """
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 from purpleflea_agent.journal.errors import JournalTooNew
+
+logger = logging.getLogger("purpleflea.journal")
 
 Migration = Iterable[str]
 """SQL statements that lead from one version to the next."""
@@ -60,24 +63,64 @@ TABLES_OF_0_1: Migration = (
 ) STRICT, WITHOUT ROWID""",
 )
 
+PRIMARY_CODE = 0xFF
+"""Mask of the primary result code in an extended one (SQLite, "Result and Error Codes")."""
+
 MIGRATIONS: tuple[Migration, ...] = (TABLES_OF_0_1,)
 """The first leads from version 0 to version 1, and so on."""
 
 
 def check_version(path: Path) -> None:
-    """Raise JournalTooNew if a later agent wrote the file; it is opened read-only, so nothing in it changes."""
+    """Raise JournalTooNew if no migration leads from the version of the file.
+
+    The file is opened read-only, so nothing in it changes. No agent writes a negative version.
+    """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     if not path.with_name(f"{path.name}-wal").exists():
         # Without a write-ahead log the file is complete. SQLite then creates no files beside it.
         uri += "&immutable=1"
     with contextlib.closing(sqlite3.Connection(uri, uri=True, timeout=0.5)) as database:
         found = version(database)
-    if found > len(MIGRATIONS):
+    if not 0 <= found <= len(MIGRATIONS):
         raise JournalTooNew(path, found=found, supported=len(MIGRATIONS))
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Run the migrations that the file lacks; write nothing if it has the current version."""
+    """Run the migrations that the file lacks; write nothing if it has the current version.
+
+    If the disk is full and the file already has all tables of the current version, only the version number is missing.
+    The journal then opens without it, because an agent on a full disk must start: it reports the full disk and
+    acknowledges a halt. The number is written at a later start.
+    """
+    try:
+        _run_missing(database)
+    except sqlite3.OperationalError as error:
+        cannot_write = error.sqlite_errorcode & PRIMARY_CODE in (
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+        )
+        if not cannot_write or not _is_complete(database):
+            raise
+        logger.warning("The disk is full; the version of the journal is written at a later start")
+
+
+def _is_complete(database: sqlite3.Connection) -> bool:
+    """Return whether the file has the schema to which all migrations lead."""
+    with contextlib.closing(sqlite3.Connection(":memory:", isolation_level=None)) as reference:
+        _run_missing(reference)
+        return _schema(reference) <= _schema(database)
+
+
+def _schema(database: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """Return the columns of every table."""
+    rows = database.execute(
+        "SELECT tables.name, columns.name FROM sqlite_master AS tables"
+        " JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+    )
+    return {tuple(row) for row in rows}
+
+
+def _run_missing(database: sqlite3.Connection) -> None:
     for number, migration in enumerate(MIGRATIONS[version(database) :], version(database) + 1):
         database.execute("BEGIN IMMEDIATE")
         try:

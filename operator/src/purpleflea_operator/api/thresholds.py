@@ -165,15 +165,15 @@ class EscrowFailures(MonitorThresholds):
 
 
 class Heartbeat(MonitorThresholds):
-    """Completed trading intervals of an agent within the window, which must be longer than the trading interval."""
+    """Completed trading intervals of an agent within the window, which must be longer than two intervals."""
 
     fires_above = False
 
     critical: Level = 1
     """Intervals within the window below which the monitor alerts."""
     window: Window = "5m"
-    """Evaluation window in minutes or hours, such as 5m or 1h. It must be longer than the agents' trading
-    interval."""
+    """Evaluation window in minutes or hours, such as 5m or 1h. It must be longer than two trading
+    intervals of the agents, because one failed interval leaves a gap of two."""
     no_data_minutes: Annotated[int, Field(ge=2, le=1440)] = 10
     """Minutes without data after which the monitor also alerts."""
 

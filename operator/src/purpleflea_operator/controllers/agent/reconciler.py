@@ -32,7 +32,6 @@ from purpleflea_operator.controllers.agent.decisions import (
     status,
     status_throttle,
 )
-from purpleflea_operator.controllers.agent.decisions.connection_choice import SlotUse
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -168,16 +167,7 @@ class Reconciler:
 
     def _connection(self, key: NamespacedName, observed: ObservedState) -> Connection:
         """Acquire or release the restart slot, and return the connection for this pass."""
-        restarts, slot_free = self._deps.restarts, True
-        match connection_choice.slot_use(observed):
-            case SlotUse.ACQUIRE:
-                slot_free = restarts.try_acquire(key)
-            case SlotUse.HOLD:
-                restarts.stop_waiting(key)
-            case SlotUse.RELEASE:
-                restarts.release(key)
-            case SlotUse.NONE:
-                pass
+        slot_free = self._deps.restarts.update(key, connection_choice.slot_use(observed))
         return connection_choice.decide(observed, slot_free=slot_free)
 
     async def _act(self, observed: ObservedState, context: ApplyContext) -> None:

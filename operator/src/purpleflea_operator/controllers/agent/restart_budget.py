@@ -7,8 +7,10 @@ slot after a timeout.
 """
 
 from collections.abc import Callable
+from typing import assert_never
 
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions.connection_choice import SlotUse
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 AGENTS_PER_SLOT = 20
@@ -29,6 +31,20 @@ class RestartBudget:
         self._started_at: dict[NamespacedName, float] = {}
         self._waiting: dict[NamespacedName, None] = {}
         self._peak = 0
+
+    def update(self, key: NamespacedName, use: SlotUse) -> bool:
+        """Acquire, keep or release the slot of an agent; return False if the agent has to wait for a slot."""
+        match use:
+            case SlotUse.ACQUIRE:
+                return self.try_acquire(key)
+            case SlotUse.HOLD | SlotUse.NONE:
+                # An agent that cannot use a slot, such as one with an invalid spec, must not block the queue.
+                self.stop_waiting(key)
+            case SlotUse.RELEASE:
+                self.release(key)
+            case _:
+                assert_never(use)
+        return True
 
     def try_acquire(self, key: NamespacedName) -> bool:
         """Return whether an agent may restart now; an agent that may not waits for a free slot."""

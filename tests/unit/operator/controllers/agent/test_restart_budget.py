@@ -3,6 +3,7 @@
 import pytest
 
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions.connection_choice import SlotUse
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 
@@ -76,3 +77,23 @@ def test_a_deleted_agent_is_not_notified(budget, notified):
     budget.release(FLEET[1])
     budget.release(FLEET[0])
     assert notified == [FLEET[2]]
+
+
+@pytest.mark.parametrize("use", [SlotUse.NONE, SlotUse.HOLD, SlotUse.RELEASE])
+def test_an_agent_that_needs_no_slot_any_more_does_not_block_the_queue(budget, notified, use):
+    first, second, third = FLEET[:3]
+    assert [budget.update(key, SlotUse.ACQUIRE) for key in (first, second, third)] == [
+        True,
+        False,
+        False,
+    ]
+    assert budget.update(second, use)
+    budget.update(first, SlotUse.RELEASE)
+    assert notified == [third]
+
+
+def test_an_agent_that_keeps_its_slot_still_counts(budget):
+    first, second = FLEET[:2]
+    assert budget.update(first, SlotUse.ACQUIRE)
+    assert budget.update(first, SlotUse.HOLD)
+    assert not budget.update(second, SlotUse.ACQUIRE)

@@ -119,6 +119,6 @@ def _crashes(pod: AgentPod, now: datetime | None) -> bool:
 
 def _event_problem(message: str) -> tuple[Reason, str]:
     if "secret" in message and "not found" in message:
-        remedy = "create the Secret that spec.api.keySecretRef names (in this namespace)"
+        remedy = "create this Secret (spec.api.keySecretRef, or another field of the spec) in the agent's namespace"
         return Reason.SECRET_NOT_FOUND, f"{message}; {remedy}"
     return Reason.VOLUME_NOT_MOUNTED, f"{message}; check spec.storage and spec.pod.volumes"
