@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from support.builders import a_datadog_daemon_set, an_agent
+from support.builders import a_datadog_daemon_set, a_local_service, an_agent
 
 NS, NAME = "trading", "momentum"
 
@@ -148,6 +148,72 @@ def test_a_node_agent_that_disappears_restarts_no_pod(server, an_operator):
             lambda: condition(server, "TelemetryReady").get("reason") == "NodeAgentMissing"
         )
     assert pod_uids(server) == before
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_a_node_agent_of_a_tenant_is_named_and_never_used(server, an_operator):
+    """It offers the preferred connection at another port, and its name sorts before that of the trusted one."""
+    server.put(an_agent())
+    tenant = a_datadog_daemon_set("a", namespace="a-team", host_ports=True, dogstatsd_port=9999)
+    service = a_local_service("a", namespace="a-team", ports={"dogstatsdport": 9999})
+    with an_operator():
+        server.wait_until(lambda: condition(server, "TelemetryReady").get("status") == "True")
+        before, policy = pod_uids(server), server.get("NetworkPolicy", NS, NAME)["spec"]
+        server.put(service)
+        server.put(tenant)
+        # A change of a message alone is written at most every 15 s.
+        server.wait_until(
+            lambda: "a-team/a" in condition(server, "DatadogInstalled")["message"], timeout=30
+        )
+    assert condition(server, "DatadogInstalled")["reason"] == "Found"
+    assert condition(server, "TelemetryReady")["status"] == "True"
+    assert agent_of(server)["status"]["datadog"]["dogstatsd"] == "HostIP:8125"
+    assert pod_uids(server) == before
+    assert server.get("NetworkPolicy", NS, NAME)["spec"] == policy
+    read = [item.path for item in server.requests(verb="get", resource="services")]
+    assert read
+    assert not [path for path in read if "a-team" in path]
+
+
+def test_a_node_agent_of_a_tenant_alone_is_reported_and_not_used(server, an_operator):
+    server.put(a_datadog_daemon_set(namespace="team-a", host_ports=True))
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        assert condition(server, "DatadogInstalled")["reason"] == "UntrustedNodeAgent"
+        assert condition(server, "TelemetryReady")["reason"] == "NodeAgentMissing"
+    assert "DD_AGENT_HOST" not in str(server.objects("StatefulSet"))
+
+
+def test_agents_of_a_namespace_that_is_no_longer_trusted_restart_one_after_the_other(
+    server, an_operator
+):
+    names = [f"agent-{number}" for number in range(3)]
+    server.put(a_datadog_daemon_set(namespace="monitoring", host_ports=True))
+    for name in names:
+        server.put(an_agent(name, uid=name))
+
+    def connected():
+        return sum("DD_AGENT_HOST" in str(item["spec"]) for item in server.objects("StatefulSet"))
+
+    def is_connected(name):
+        return condition(server, "TelemetryReady", name).get("status") == "True"
+
+    with an_operator(datadog_namespaces=("monitoring",)):
+        server.wait_until(lambda: all(is_connected(name) for name in names), timeout=30)
+    before = set(pod_uids(server).values())
+    server.statefulsets.let_ready(lambda pod: pod["metadata"]["uid"] in before)
+    with an_operator():
+        server.wait_until(
+            lambda: all(
+                condition(server, "DatadogInstalled", name).get("reason") == "UntrustedNodeAgent"
+                for name in names
+            ),
+            timeout=30,
+        )
+        server.wait_until(lambda: connected() == 2)
+        server.statefulsets.let_ready(lambda pod: True)
+        server.wait_until(lambda: connected() == 0, timeout=30)
 
 
 @pytest.mark.usefixtures("with_datadog")

@@ -79,7 +79,8 @@ def test_a_missing_permission_ends_the_start_with_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("WORKERS", "0"), ("WORKERS", "many"), ("LOG_LEVEL", "loud")]
+    ("name", "value"),
+    [("WORKERS", "0"), ("WORKERS", "many"), ("LOG_LEVEL", "loud"), ("DATADOG_NAMESPACES", "")],
 )
 def test_an_invalid_setting_ends_the_start_with_one_line_that_names_it(name, value):
     line = the_one_line(start(**{f"PURPLEFLEA_OPERATOR_{name}": value}))

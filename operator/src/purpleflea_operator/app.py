@@ -36,6 +36,7 @@ from purpleflea_operator.controllers.observability.controller import (
 )
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.datadog.client import transport
+from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import credentials, request_hooks
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
@@ -163,7 +164,11 @@ class _Operator:
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
         targets = EventTargets(
-            nodes=NodeInventory(clock=self._clock, scope=self._scope),
+            nodes=NodeInventory(
+                clock=self._clock,
+                scope=self._scope,
+                trusted=TrustedNamespaces(self._settings.datadog_namespaces),
+            ),
             restarts=RestartBudget(self._queue.add, clock=self._clock),
             telemetry=TelemetryProbe(self._agents, self._queue.add, jitter=random.random),
             on_workload_change=observability.rollouts.notify,

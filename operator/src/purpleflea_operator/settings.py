@@ -6,8 +6,12 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from purpleflea_operator import __version__
+from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
 
 Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+TrustedNamespace = Annotated[
+    str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$", max_length=63)
+]
 Url = Annotated[str, Field(pattern="^https?://[^ ]+$", max_length=253)]
 
 
@@ -28,6 +32,10 @@ class OperatorSettings(BaseSettings):
     """Namespaces that the operator watches, separated by commas. Empty means the whole cluster."""
     datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()
     """Values of spec.url to which Datadog keys may be sent, separated by commas. Datadog's sites are always allowed."""
+    datadog_namespaces: Annotated[tuple[TrustedNamespace, ...], NoDecode, Field(max_length=64)] = (
+        DEFAULT_NAMESPACES
+    )
+    """Namespaces whose Datadog node agents are trusted, separated by commas. `*` trusts all. It cannot be empty."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of agents that are reconciled concurrently."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
@@ -46,10 +54,20 @@ class OperatorSettings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("watch_namespaces", "datadog_urls", mode="before")
+    @field_validator("watch_namespaces", "datadog_urls", "datadog_namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Split the value at commas and remove duplicates."""
         if not isinstance(value, str):
             return value
         return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+    @field_validator("datadog_namespaces")
+    @classmethod
+    def _is_explicit(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse an empty list, which a reader could take for all or for none."""
+        if not value:
+            raise ValueError(
+                "the list is empty; name the namespaces of the Datadog node agents, or write * to trust all"
+            )
+        return value

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     # DatadogInstalled
     FOUND = "Found"
     NOT_FOUND = "NotFound"
+    UNTRUSTED_NODE_AGENT = "UntrustedNodeAgent"
     NONE_FOR_LINUX = "NoneForLinux"
     EXTENDED_DAEMON_SET = "ExtendedDaemonSet"
     NOT_VISIBLE = "NotVisible"

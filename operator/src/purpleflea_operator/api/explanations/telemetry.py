@@ -20,6 +20,17 @@ INSTALLED = (
         "--set datadog.apiKeyExistingSecret=datadog-secret`",
     ),
     explain(
+        Reason.UNTRUSTED_NODE_AGENT,
+        {ConditionType.DATADOG_INSTALLED: "False"},
+        Severity.WARNING,
+        "The only node agents are in namespaces that the chart value `datadog.namespaces` does "
+        "not contain. They are not used, because any user with rights in one namespace can "
+        "create objects with Datadog's labels there.",
+        "`helm upgrade purpleflea-operator ... --reuse-values --set "
+        "'datadog.namespaces={datadog,datadog-agent,NAMESPACE}'` if you trust every user who may "
+        "create objects in the namespace. Otherwise install a node agent in a trusted namespace.",
+    ),
+    explain(
         Reason.NONE_FOR_LINUX,
         {ConditionType.DATADOG_INSTALLED: "False"},
         Severity.WARNING,
@@ -67,7 +78,8 @@ TELEMETRY = (
         Reason.NODE_AGENT_MISSING,
         {ConditionType.TELEMETRY_READY: "False"},
         Severity.WARNING,
-        "There is no node agent. Agents keep the address they had.",
+        "There is no trusted node agent. Agents keep the address they had, unless it leads to a "
+        "node agent that is not trusted.",
         "`helm install datadog-agent datadog/datadog --namespace datadog --create-namespace "
         "--set datadog.apiKeyExistingSecret=datadog-secret`",
     ),

@@ -3,6 +3,9 @@
 A Service is read by name if its DaemonSet is new or changed, and again at intervals, because a Service can be deleted
 or become cluster-wide without a change of the DaemonSet. A failed read is retried. `datadog.detection` interprets the
 objects.
+
+Any user who may create a DaemonSet can add and remove untrusted node agents. Their Services are not read, and their
+changes are reported at intervals only, because each report is a pass over all agents.
 """
 
 import logging
@@ -13,11 +16,11 @@ from typing import Any
 
 from purpleflea_operator import parsing, timings
 from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
-from purpleflea_operator.datadog.detection.facts import DatadogFacts
+from purpleflea_operator.datadog.detection.facts import DatadogFacts, UntrustedNodeAgent
 from purpleflea_operator.datadog.detection.node_agent import (
     ServiceId,
     datadog_facts,
-    installer_of,
+    is_trusted_node_agent,
     service_of,
 )
 from purpleflea_operator.kube import errors, resources
@@ -29,6 +32,8 @@ from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
+EXTENDED = "(ExtendedDaemonSet)"
+"""Name of an untrusted node agent of an ExtendedDaemonSet in messages, because its own name is not visible."""
 ALL = "installation"
 """The only key of the queue."""
 
@@ -55,6 +60,7 @@ class DatadogDiscovery:
         self._nodes = nodes
         self._clock = clock
         self._services: dict[str, _ServiceRead] = {}
+        self._untrusted_at = -timings.SERVICE_RECHECK_S
         self._due: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
 
     def invalidate(self) -> None:
@@ -98,26 +104,55 @@ class DatadogDiscovery:
         Raises:
             ApiError: A Service could not be read; the facts are unchanged.
         """
-        candidates = [
-            item for item in self._cache.all(resources.DAEMON_SET) if installer_of(item) is not None
-        ]
-        services: dict[ServiceId, Manifest] = {}
-        for item in candidates:
-            service = await self._service(item)
-            if service is not None:
-                services[service_of(item)] = service
         nodes = self._nodes
+        services = await self._read_services()
+        facts = datadog_facts(
+            self._cache.all(resources.DAEMON_SET),
+            services,
+            trusted=nodes.trusted,
+            csi_driver=nodes.csi_driver,
+        )
+        extended = (
+            UntrustedNodeAgent(namespace=namespace, name=EXTENDED)
+            for namespace in sorted(nodes.untrusted_extended)
+        )
         facts = replace(
-            datadog_facts(candidates, services, csi_driver=nodes.csi_driver),
+            facts,
+            untrusted=(*facts.untrusted, *extended),
             is_visible=nodes.scope.can_watch(resources.DAEMON_SET),
             is_extended=nodes.is_extended,
         )
         before = nodes.facts
+        facts = self._with_paced_untrusted(before, facts)
         if facts == before:
             return False
         nodes.update_facts(facts)
         _log_unusable(before, facts)
+        _log_untrusted(before, facts)
         return True
+
+    def _with_paced_untrusted(self, before: DatadogFacts, facts: DatadogFacts) -> DatadogFacts:
+        """Return the facts with the known untrusted node agents if they changed a short time ago.
+
+        The next discovery, at the latest after the interval, reports the change.
+        """
+        if facts.untrusted == before.untrusted:
+            return facts
+        now = self._clock()
+        if now - self._untrusted_at < timings.SERVICE_RECHECK_S:
+            return replace(facts, untrusted=before.untrusted)
+        self._untrusted_at = now
+        return facts
+
+    async def _read_services(self) -> dict[ServiceId, Manifest]:
+        """Return the node-local Services of the trusted node agents."""
+        services: dict[ServiceId, Manifest] = {}
+        for item in list(self._cache.all(resources.DAEMON_SET)):
+            if is_trusted_node_agent(item, self._nodes.trusted):
+                service = await self._service(item)
+                if service is not None:
+                    services[service_of(item)] = service
+        return services
 
     async def _service(self, daemon_set: dict[str, Any]) -> Manifest | None:
         """Return the node-local Service if it exists; a read is reused for the same generation of the DaemonSet."""
@@ -144,6 +179,18 @@ def _log_unusable(before: DatadogFacts, facts: DatadogFacts) -> None:
             "a value of a node agent cannot be used; correct its DaemonSet or Service",
             extra={"daemon_set": name, "reason": reason},
         )
+
+
+def _log_untrusted(before: DatadogFacts, facts: DatadogFacts) -> None:
+    """Log node agents that are not used because of their namespace, once per change."""
+    known = {(item.namespace, item.name) for item in before.untrusted}
+    for item in facts.untrusted:
+        if (item.namespace, item.name) not in known:
+            logger.warning(
+                "a node agent is not used, because its namespace is not trusted: add the namespace to the chart "
+                "value datadog.namespaces if it is yours",
+                extra={"daemon_set": f"{item.namespace}/{item.name}"},
+            )
 
 
 def _unusable(facts: DatadogFacts) -> set[tuple[str, str]]:

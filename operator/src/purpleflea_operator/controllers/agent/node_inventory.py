@@ -2,7 +2,8 @@
 
 Objects are reduced to small values, so that frequent updates, such as the status of a node, are not changes here. Each
 change names the agents that it affects. A lost node agent counts as present for a while, because otherwise a rolling
-update of the node agents would change the condition of every agent twice. The inventory decides nothing.
+update of the node agents would change the condition of every agent twice. Pods of node agents outside the trusted
+namespaces are left out, because any user who may create pods can set their labels. The inventory decides nothing.
 """
 
 from collections import Counter, defaultdict
@@ -19,6 +20,7 @@ from purpleflea_operator.datadog.detection.facts import (
 )
 from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.datadog.detection.placement import Node, node
+from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
 from purpleflea_operator.kube.resources import ResourceKind
@@ -41,9 +43,20 @@ class InventoryChange:
 class NodeInventory:
     """The watched nodes, node agents, namespaces and CSI drivers; `clock` returns seconds."""
 
-    def __init__(self, *, clock: Callable[[], float], scope: WatchScope = CLUSTER_WIDE) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        scope: WatchScope = CLUSTER_WIDE,
+        trusted: TrustedNamespaces = DEFAULT_TRUST,
+    ) -> None:
         self.scope = scope
-        self._facts = replace(NO_DATADOG, is_visible=scope.can_watch(resources.DAEMON_SET))
+        self.trusted = trusted
+        self._facts = replace(
+            NO_DATADOG,
+            is_visible=scope.can_watch(resources.DAEMON_SET),
+            trusted_namespaces=trusted,
+        )
         self._clock = clock
         self._names: dict[ResourceKind, dict[str, str]] = defaultdict(dict)
         self._versions: dict[str, int] = {}
@@ -56,6 +69,7 @@ class NodeInventory:
         self._lost: dict[str, dict[str, float]] = defaultdict(dict)
         self._owners: Counter[str] = Counter()
         self._extended: set[str] = set()
+        self._untrusted_extended: dict[str, str] = {}
 
     @property
     def facts(self) -> DatadogFacts:
@@ -78,8 +92,13 @@ class NodeInventory:
 
     @property
     def is_extended(self) -> bool:
-        """True if there are node agents of an ExtendedDaemonSet."""
+        """True if there are trusted node agents of an ExtendedDaemonSet."""
         return bool(self._extended)
+
+    @property
+    def untrusted_extended(self) -> frozenset[str]:
+        """Namespaces that are not trusted and have node agents of an ExtendedDaemonSet."""
+        return frozenset(self._untrusted_extended.values())
 
     def pod_security(self, namespace: str) -> PodSecurity:
         """Return the pod security level of a namespace."""
@@ -117,7 +136,10 @@ class NodeInventory:
             return None
         self._names[kind][uid], self._versions[uid] = name, version
         if kind is resources.POD:
-            return self._set_node_agent_pod(uid, node_agent_pod(manifest))
+            item, namespace = node_agent_pod(manifest), text(metadata.get("namespace"))
+            if namespace not in self.trusted:
+                return self._set_untrusted_pod(uid, namespace if item.is_extended else "")
+            return self._set_node_agent_pod(uid, item)
         if kind is resources.NODE:
             known, self._nodes[name] = self._nodes.get(name), node(manifest)
             return None if known == self._nodes[name] else InventoryChange(node=name)
@@ -138,6 +160,8 @@ class NodeInventory:
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
         if kind is resources.POD:
+            if uid in self._untrusted_extended:
+                return self._set_untrusted_pod(uid, "")
             return self._set_node_agent_pod(uid, None)
         if kind is resources.NODE:
             return InventoryChange(node=name) if self._nodes.pop(name, None) else None
@@ -156,6 +180,15 @@ class NodeInventory:
         ]
         changes = [self.delete(kind, uid) for uid in gone]
         return [change for change in changes if change is not None]
+
+    def _set_untrusted_pod(self, uid: str, namespace: str) -> InventoryChange | None:
+        """Record only the namespace of a pod of an ExtendedDaemonSet, which is reported; remove it if empty."""
+        before = self.untrusted_extended
+        if namespace:
+            self._untrusted_extended[uid] = namespace
+        else:
+            self._untrusted_extended.pop(uid, None)
+        return None if before == self.untrusted_extended else InventoryChange(everywhere=True)
 
     def _set_node_agent_pod(self, uid: str, item: NodeAgentPod | None) -> InventoryChange | None:
         """Set or remove a pod; the first and the last pod of an ExtendedDaemonSet change the installation."""

@@ -2,7 +2,8 @@
 
 `Auto` selects the offered connection with the most signals. If several have the same signals, the sequence is HostIP,
 Service, Socket, CSI, and then the connection that most nodes offer. Agents keep their current connection as long as it
-is still offered with the same signals, because each change restarts them.
+is still offered with the same signals, because each change restarts them. They do not keep a connection to a node agent
+that is not trusted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -113,6 +114,12 @@ def selected_connection(
     if requested == "Disabled":
         return NO_CONNECTION
     current = constraints.retained
+    if (
+        current is not None
+        and not constraints.waits_for_node_agent
+        and uses_untrusted_node_agent(current, facts)
+    ):
+        current = None
     if facts.node_agent is None:
         return current or (NO_CONNECTION if facts.are_complete else _assumed(requested))
     candidates = [
@@ -129,6 +136,28 @@ def selected_connection(
     refusal, message = _refusal(facts, requested, constraints.security)
     # Keep the current connection, because an address without a receiver costs less than a rolling restart of agents.
     return replace(current or NO_CONNECTION, refusal=refusal, refusal_message=message)
+
+
+def uses_untrusted_node_agent(connection: Connection, facts: DatadogFacts) -> bool:
+    """Return True if the receiver of a connection is a node agent that is not trusted.
+
+    The host of a Service contains its namespace, so the Service alone proves it. The other connections name a port or a
+    folder of the node. They lead to an untrusted node agent if it is the only one that offers the same address. If
+    trusted node agents may exist that the operator cannot read, nothing is proven.
+    """
+    if connection.mode is ConnectionMode.SERVICE:
+        return _namespace_of_host(connection.host) not in facts.trusted_namespaces
+    if not facts.are_complete or any(receives_metrics(a, connection) for a in facts.node_agents):
+        return False
+    return any(
+        item.node_agent is not None and receives_metrics(item.node_agent, connection)
+        for item in facts.untrusted
+    )
+
+
+def _namespace_of_host(host: str) -> str:
+    """Return the namespace in the host of a Service, which is name.namespace.svc.cluster.local."""
+    return host.removesuffix(f".{CLUSTER_DOMAIN}").rpartition(".")[2]
 
 
 def _assumed(requested: RequestedConnection) -> Connection:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from purpleflea_operator.datadog.detection.placement import ANYWHERE, Placement
+from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 
 
 class Installer(StrEnum):
@@ -120,10 +121,23 @@ class NodeAgent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UntrustedNodeAgent:
+    """A workload with Datadog's labels in a namespace that is not trusted. It is reported and never used."""
+
+    namespace: str
+    name: str
+    node_agent: NodeAgent | None = None
+    """Its settings, only to recognize the connections that lead to it; None if they cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatadogFacts:
-    """All detected node agents, in a sequence that does not depend on their state. Empty if none is installed."""
+    """All trusted node agents, in a sequence that does not depend on their state. Empty if none is installed."""
 
     node_agents: tuple[NodeAgent, ...] = ()
+    untrusted: tuple[UntrustedNodeAgent, ...] = ()
+    """Node agents in other namespaces, sorted by namespace and name."""
+    trusted_namespaces: TrustedNamespaces = DEFAULT_TRUST
     csi_driver: bool | None = False
     """True if Datadog's CSI driver is registered; None if the operator cannot see CSI drivers."""
     is_visible: bool = True
@@ -136,7 +150,7 @@ class DatadogFacts:
 
     @property
     def are_complete(self) -> bool:
-        """Return True if an empty list of node agents proves that there is none."""
+        """Return True if an empty list of node agents proves that there is no trusted node agent."""
         return self.is_visible and not self.is_extended and not self.unreadable
 
     @property

@@ -1,12 +1,14 @@
 """Detect node agents among DaemonSets by the labels, containers and ports that Datadog's installers set.
 
+Labels only detect a node agent; its namespace decides if it is used (`trust`).
+
 Names are not used, because users select the names of Helm releases, and a Helm release and a DatadogAgent can have the
 same name. CRDs and a running Datadog Operator are not used either, because the Helm chart installs both by default.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from purpleflea_operator import parsing
@@ -20,8 +22,10 @@ from purpleflea_operator.datadog.detection.facts import (
     NodeAgent,
     Switch,
     TelemetryReceiver,
+    UntrustedNodeAgent,
 )
-from purpleflea_operator.datadog.detection.placement import daemon_set_placement
+from purpleflea_operator.datadog.detection.placement import ANYWHERE, daemon_set_placement
+from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 from purpleflea_operator.parsing import Manifest, count, mapping, mappings, text
 
 ServiceId = tuple[str, str]
@@ -65,29 +69,61 @@ CSI_DRIVER = "k8s.csi.datadoghq.com"
 
 
 def datadog_facts(
-    daemon_sets: Iterable[Manifest], services: Services, *, csi_driver: bool | None = False
+    daemon_sets: Iterable[Manifest],
+    services: Services,
+    *,
+    trusted: TrustedNamespaces = DEFAULT_TRUST,
+    csi_driver: bool | None = False,
 ) -> DatadogFacts:
-    """Return the node agents among `daemon_sets`. `services` has the Services of `service_of` that exist."""
+    """Return the node agents among `daemon_sets`. `services` has the Services of `service_of` that exist.
+
+    Node agents outside the trusted namespaces are separate. Their Services are not used, and their readiness and
+    placement are left out, because a rollout of them must not be a change of the facts.
+    """
     agents: list[NodeAgent] = []
-    unreadable = []
+    unreadable: list[str] = []
+    untrusted: list[UntrustedNodeAgent] = []
     for item in daemon_sets:
-        try:
-            agent = node_agent(item, services)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # A DaemonSet that cannot be parsed must not hide the others.
-            unreadable.append(_qualified_name(item))
+        installer = installer_of(item)
+        if installer is None:
+            continue
+        namespace, name = _namespace_and_name(item)
+        is_trusted = namespace in trusted
+        agent = _readable(item, installer, services if is_trusted else {})
+        if not is_trusted:
+            settings = agent and replace(agent, is_ready=False, placement=ANYWHERE)
+            untrusted.append(
+                UntrustedNodeAgent(namespace=namespace, name=name, node_agent=settings)
+            )
+        elif agent is None:
+            unreadable.append(f"{namespace}/{name}")
         else:
-            agents += [agent] if agent is not None else []
+            agents.append(agent)
     return DatadogFacts(
         node_agents=tuple(sorted(agents, key=_sort_key)),
+        untrusted=tuple(sorted(untrusted, key=lambda item: (item.namespace, item.name))),
+        trusted_namespaces=trusted,
         csi_driver=csi_driver,
         unreadable=tuple(sorted(unreadable)),
     )
 
 
-def _qualified_name(daemon_set: Manifest) -> str:
+def _readable(daemon_set: Manifest, installer: Installer, services: Services) -> NodeAgent | None:
+    """Return the node agent, or None if the DaemonSet cannot be parsed, because it must not hide the others."""
+    try:
+        return _node_agent(daemon_set, installer, services)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+
+
+def is_trusted_node_agent(daemon_set: Manifest, trusted: TrustedNamespaces) -> bool:
+    """Return True if a DaemonSet is a Datadog node agent in a trusted namespace."""
+    return _namespace_and_name(daemon_set)[0] in trusted and installer_of(daemon_set) is not None
+
+
+def _namespace_and_name(daemon_set: Manifest) -> tuple[str, str]:
     metadata = mapping(daemon_set.get("metadata"))
-    return f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
+    return text(metadata.get("namespace")), text(metadata.get("name"))
 
 
 def _sort_key(agent: NodeAgent) -> tuple[bool, bool, str, str]:
@@ -133,15 +169,12 @@ def _labels(daemon_set: Manifest) -> Manifest:
     return mapping(mapping(daemon_set.get("metadata")).get("labels"))
 
 
-def node_agent(daemon_set: Manifest, services: Services) -> NodeAgent | None:
-    """Return the node agent that a DaemonSet describes; None if it is not a Datadog node agent.
+def _node_agent(daemon_set: Manifest, installer: Installer, services: Services) -> NodeAgent:
+    """Return the node agent that a DaemonSet describes.
 
     Raises:
         ValueError: The uid, name or namespace is missing.
     """
-    installer = installer_of(daemon_set)
-    if installer is None:
-        return None
     metadata, status = daemon_set["metadata"], mapping(daemon_set.get("status"))
     main = containers.first_container(daemon_set, *AGENT_CONTAINERS) or {}
     logs = containers.switch(main, LOGS_VARIABLE, unset=Switch.OFF)

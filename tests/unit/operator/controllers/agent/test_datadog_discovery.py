@@ -109,6 +109,73 @@ async def test_the_facts_stay_while_the_service_cannot_be_read(discovery, servic
     assert services.reads == 3
 
 
+def at_team(item):
+    metadata = {
+        **item["metadata"],
+        "namespace": "team-a",
+        "uid": f"tenant-{item['metadata']['uid']}",
+    }
+    return {**item, "metadata": metadata}
+
+
+def untrusted(nodes):
+    return [f"{item.namespace}/{item.name}" for item in nodes.facts.untrusted]
+
+
+async def test_the_service_of_an_untrusted_node_agent_is_not_read(
+    discovery, services, cache, nodes, caplog
+):
+    cache.put(helm(namespace="team-a"))
+    await discovery.discover()
+    assert services.reads == 1
+    assert [item.namespace for item in nodes.facts.node_agents] == ["datadog"]
+    assert untrusted(nodes) == ["team-a/datadog-agent"]
+    (record,) = [item for item in caplog.records if "not trusted" in item.message]
+    assert record.daemon_set == "team-a/datadog-agent"
+
+
+async def test_changes_of_untrusted_node_agents_are_reported_at_intervals_only(
+    discovery, cache, nodes, clock
+):
+    """Each report is a pass over all agents, and any user with rights in one namespace can cause changes."""
+    cache.put(helm(namespace="team-a"))
+    assert await discovery.discover()
+    cache.put(helm(namespace="team-b"))
+    assert not await discovery.discover()
+    cache.put(version(2, chart="datadog-3.300.0"))
+    assert await discovery.discover()
+    assert untrusted(nodes) == ["team-a/datadog-agent"]
+    clock.now += timings.SERVICE_RECHECK_S
+    assert await discovery.discover()
+    assert untrusted(nodes) == ["team-a/datadog-agent", "team-b/datadog-agent"]
+
+
+async def test_a_rollout_of_an_untrusted_node_agent_is_not_a_change(discovery, cache, clock):
+    cache.put(helm(namespace="team-a"))
+    assert await discovery.discover()
+    clock.now += timings.SERVICE_RECHECK_S
+    cache.put(version(2, namespace="team-a", ready=1, node_selector={"pool": "cpu"}))
+    assert not await discovery.discover()
+
+
+async def test_untrusted_node_agents_of_an_extended_daemon_set_are_only_reported(
+    discovery, nodes, clock
+):
+    of = {"of": helm(), "owner": "ExtendedDaemonSetReplicaSet"}
+    first, second = (at_team(a_node_agent(name, **of)) for name in ("node-1", "node-2"))
+    assert nodes.upsert(resources.POD, first).everywhere
+    assert nodes.upsert(resources.POD, second) is None
+    assert nodes.node_agents_on("node-1") == ()
+    await discovery.discover()
+    assert not nodes.facts.is_extended
+    assert untrusted(nodes) == ["team-a/(ExtendedDaemonSet)"]
+    assert nodes.delete(resources.POD, first["metadata"]["uid"]) is None
+    assert nodes.delete(resources.POD, second["metadata"]["uid"]).everywhere
+    clock.now += timings.SERVICE_RECHECK_S
+    await discovery.discover()
+    assert untrusted(nodes) == []
+
+
 async def test_node_agents_of_an_extended_daemon_set_are_detected(discovery, nodes):
     of = {"of": helm(), "owner": "ExtendedDaemonSetReplicaSet"}
     assert nodes.upsert(resources.POD, a_node_agent("node-1", **of)).everywhere

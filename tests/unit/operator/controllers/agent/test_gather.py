@@ -215,6 +215,15 @@ def test_agents_without_a_connection_need_a_slot_for_the_first_one():
     assert decide(observed, slot_free=False).refusal is Refusal.RESTART_BUDGET
 
 
+def test_agents_that_lose_an_untrusted_connection_need_a_slot():
+    tenant = helm(namespace="team-a", dogstatsd_host_port=True, apm_host_port=True)
+    nodes = a_node_inventory(datadog_facts([tenant], {}))
+    observed = gathered(a_cache(), a_settled_agent(), nodes)
+    assert observed.connection == NO_CONNECTION
+    assert slot_use(observed) is SlotUse.ACQUIRE
+    assert decide(observed, slot_free=False).mode is ConnectionMode.HOST_IP
+
+
 def test_gathering_twice_returns_the_same_and_changes_nothing():
     cache, nodes = a_cache(), a_node_inventory(MOVED)
     remembered = Remembered(

@@ -7,6 +7,7 @@ from purpleflea_operator.controllers.agent.node_inventory import (
     PodsByNode,
 )
 from purpleflea_operator.datadog.detection.facts import PodSecurity
+from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName
 from purpleflea_operator.kube.watch_scope import WatchScope
@@ -107,6 +108,22 @@ def test_a_node_agent_that_becomes_ready_affects_its_node_at_once(nodes):
     assert nodes.upsert(resources.POD, a_node_agent_at(3)) is None
     assert readiness(nodes) == [True]
     assert nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])
+
+
+def test_a_pod_with_the_labels_of_a_node_agent_counts_only_in_a_trusted_namespace(clock):
+    """The forged pod names the trusted DaemonSet as its controller."""
+    pod = a_node_agent_at(1)
+    forged = {**pod, "metadata": {**pod["metadata"], "namespace": "team-a", "uid": "forged"}}
+    nodes = NodeInventory(clock=clock)
+    assert nodes.upsert(resources.POD, forged) is None
+    assert readiness(nodes) == []
+    assert not nodes.has_pods_of(DAEMON_SET["metadata"]["uid"])
+    nodes.upsert(resources.POD, pod)
+    assert nodes.delete(resources.POD, "forged") is None
+    assert readiness(nodes) == [True]
+    trusting = NodeInventory(clock=clock, trusted=TrustedNamespaces(("datadog", "team-a")))
+    trusting.upsert(resources.POD, forged)
+    assert readiness(trusting) == [True]
 
 
 def test_a_replaced_node_agent_counts_as_present_during_the_grace_period(nodes, clock):

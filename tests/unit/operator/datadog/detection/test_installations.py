@@ -19,6 +19,7 @@ from purpleflea_operator.datadog.detection.connection import (
 from purpleflea_operator.datadog.detection.coverage import coverage
 from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 from purpleflea_operator.kube import resources
 from purpleflea_operator.manifests.datadog_env import receivers
 from support.builders import a_local_service, a_pod
@@ -46,6 +47,7 @@ class Case:
     services: dict[Any, Any] = field(default_factory=lambda: LOCAL)
     csi: bool | None = False
     security: PodSecurity = RESTRICTED
+    trusted: TrustedNamespaces = DEFAULT_TRUST
     requested: str = "Auto"
     nodes: tuple[dict[str, Any], ...] = tuple(a_node(name) for name in NODES)
     node_agents: tuple[dict[str, Any], ...] | None = None
@@ -60,12 +62,23 @@ class Case:
 
 
 HELM = helm(logs=True)
+TENANT = helm(namespace="team-a", logs=True, dogstatsd_host_port=True, apm_host_port=True)
+"""A node agent with Datadog's labels in the namespace of a tenant. It offers the connection that Auto prefers."""
+TENANT_SERVICES = {("team-a", "datadog-agent"): a_local_service(namespace="team-a")}
 GPU_TAINT = a_node("node-3", taints=["dedicated=gpu:NoSchedule"])
 CONFIGURATION_MOUNT = {
     "name": "config",
     "mountPath": "/etc/datadog-agent/datadog.yaml",
     "subPath": "datadog.yaml",
 }
+
+
+def forged(pod):
+    """Return a ready pod of a tenant that names the trusted DaemonSet as its controller."""
+    return {**pod, "metadata": {**pod["metadata"], "namespace": "team-a"}}
+
+
+FORGED_PODS = [forged(a_node_agent(name, of=HELM)) for name in NODES]
 
 
 def configured_by_file():
@@ -210,6 +223,7 @@ CASES = (
     Case(
         name="another name of the release in the annotation of helm install",
         daemon_sets=(helm("dd-datadog", namespace="monitoring", release="dd"),),
+        trusted=TrustedNamespaces(("monitoring",)),
         services={
             ("monitoring", "dd-datadog"): a_local_service("dd-datadog", namespace="monitoring")
         },
@@ -738,6 +752,59 @@ CASES = (
         says="--namespace datadog --create-namespace",
     ),
     Case(
+        name="only a node agent in a namespace that is not trusted",
+        daemon_sets=(TENANT,),
+        services=TENANT_SERVICES,
+        status={"connection": None},
+        installed="UntrustedNodeAgent",
+        telemetry="NodeAgentMissing",
+        says="the only Datadog node agents are in namespaces that are not trusted (team-a/datadog-agent), so they are "
+        "not used and the agents run without monitoring. If you trust every user who may create objects in the "
+        "namespace: helm upgrade purpleflea-operator charts/purpleflea-operator --namespace purpleflea-system "
+        "--reuse-values --set 'datadog.namespaces={datadog,datadog-agent,team-a}'. Otherwise install a node agent in "
+        "datadog, datadog-agent",
+    ),
+    Case(
+        name="node agents in two namespaces that are not trusted",
+        daemon_sets=(TENANT, helm(namespace="team-b")),
+        status={"connection": None},
+        installed="UntrustedNodeAgent",
+        telemetry="NodeAgentMissing",
+        says="--set 'datadog.namespaces={datadog,datadog-agent,NAMESPACE}'",
+    ),
+    Case(
+        name="a trusted node agent and another one that offers a better connection",
+        daemon_sets=(TENANT, helm(sockets=False, logs=True)),
+        node_agents=tuple(a_node_agent(name, of=HELM) for name in NODES),
+        services=LOCAL | TENANT_SERVICES,
+        status={"connection": "Service", "namespace": "datadog"},
+        says="installed by Helm (chart 3.240.0); ignored, because its namespace is not trusted: team-a/datadog-agent",
+    ),
+    Case(
+        name="pods of an untrusted node agent on nodes without a trusted one",
+        daemon_sets=(helm(logs=True, dogstatsd_host_port=True, apm_host_port=True, ready=0),),
+        node_agents=tuple(FORGED_PODS),
+        status={"nodes": {"needed": 3, "covered": 0}},
+        telemetry="NodesUncovered",
+        says="node-1 (its node agent is starting)",
+    ),
+    Case(
+        name="a node agent for Windows and an untrusted one for Linux",
+        daemon_sets=(helm(os="windows"), TENANT),
+        node_agents=(),
+        status={},
+        installed="NoneForLinux",
+        telemetry="NodeAgentMissing",
+        says="; ignored, because its namespace is not trusted: team-a/datadog-agent",
+    ),
+    Case(
+        name="every namespace is trusted",
+        daemon_sets=(TENANT,),
+        services=TENANT_SERVICES,
+        trusted=TrustedNamespaces(("*",)),
+        status={"connection": "HostIP", "namespace": "team-a"},
+    ),
+    Case(
         name="Disabled",
         daemon_sets=(HELM,),
         requested="Disabled",
@@ -747,10 +814,14 @@ CASES = (
 )
 
 
+def detected(case):
+    return datadog_facts(case.daemon_sets, case.services, trusted=case.trusted, csi_driver=case.csi)
+
+
 def observed_in(case):
-    facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
+    facts = detected(case)
     connection = selected_connection(facts, case.requested, Constraints(security=case.security))
-    inventory = NodeInventory(clock=lambda: 0.0)
+    inventory = NodeInventory(clock=lambda: 0.0, trusted=case.trusted)
     for item in case.nodes:
         inventory.upsert(resources.NODE, item)
     agents = case.node_agents
@@ -788,7 +859,7 @@ def test_an_installation_is_detected_and_reported(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_recorded_connection_is_selected_again(case):
     """If the connection is recorded, the same installation leads to the same connection."""
-    facts = datadog_facts(case.daemon_sets, case.services, csi_driver=case.csi)
+    facts = detected(case)
     first = selected_connection(facts, case.requested, Constraints(security=case.security))
     current = None if first.mode is ConnectionMode.NONE else first
     assert (

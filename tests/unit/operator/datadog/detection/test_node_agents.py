@@ -242,7 +242,7 @@ def test_a_connection_is_replaced_if_traces_become_available():
 def test_another_version_or_release_alone_restarts_no_agent():
     newer = helm(**OPEN, chart="datadog-3.300.0", image="gcr.io/datadoghq/agent:7.99.0")
     assert selected_connection(facts_of(newer), "Auto", Constraints(current=HOST_IP)) == HOST_IP
-    other = helm("dd-datadog", namespace="elsewhere", **OPEN)
+    other = helm("dd-datadog", namespace="datadog-agent", **OPEN)
     assert selected_connection(facts_of(other), "Auto", Constraints(current=HOST_IP)) == HOST_IP
 
 

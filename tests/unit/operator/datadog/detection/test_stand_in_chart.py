@@ -10,6 +10,7 @@ import yaml
 from purpleflea_operator.datadog.detection.connection import Constraints, selected_connection
 from purpleflea_operator.datadog.detection.facts import Installer, PodSecurity, Socket, Switch
 from purpleflea_operator.datadog.detection.node_agent import datadog_facts
+from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 
 HELM = Path(sys.executable).parent / "helm"
 
@@ -29,7 +30,7 @@ def facts_of(repository, *values):
         for item in found
         if item["kind"] == "Service"
     }
-    return datadog_facts(daemon_sets, services)
+    return datadog_facts(daemon_sets, services, trusted=TrustedNamespaces(("monitoring",)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from purpleflea_operator.datadog.detection.facts import NodeAgent
+from purpleflea_operator.datadog.detection.facts import NodeAgent, UntrustedNodeAgent
 
 MAX_NAMES = 5
 """Names in a message; the others are counted."""
@@ -16,6 +16,6 @@ def join_limited(items: Sequence[str], limit: int = MAX_NAMES) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def qualified_name(node_agent: NodeAgent) -> str:
+def qualified_name(node_agent: NodeAgent | UntrustedNodeAgent) -> str:
     """Return namespace and name of the DaemonSet of a node agent."""
     return f"{node_agent.namespace}/{node_agent.name}"

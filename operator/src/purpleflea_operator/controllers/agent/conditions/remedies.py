@@ -1,10 +1,17 @@
 """Commands that fix the installation of a node agent, for the tool that installed it. Pure."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from purpleflea_operator.datadog.detection.facts import ContainerVariable, Installer, NodeAgent
+from purpleflea_operator.datadog.detection.facts import (
+    ContainerVariable,
+    Installer,
+    NodeAgent,
+    UntrustedNodeAgent,
+)
+from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 
 INSTALL = (
     "helm repo add datadog https://helm.datadoghq.com && helm install datadog-agent datadog/datadog "
@@ -16,6 +23,21 @@ NO_EXTENDED = (
     "helm upgrade datadog-operator datadog/datadog-operator --reuse-values "
     "--set-string supportExtendedDaemonset=false"
 )
+
+
+def trust(trusted: TrustedNamespaces, untrusted: Iterable[UntrustedNodeAgent]) -> str:
+    """Return the command that trusts the namespace of untrusted node agents.
+
+    If there are several namespaces, the command has a placeholder, because the user has to choose: a name that a tenant
+    selected must not be first in a command that is copied.
+    """
+    namespaces = {item.namespace for item in untrusted}
+    added = namespaces.pop() if len(namespaces) == 1 else "NAMESPACE"
+    names = ",".join((*trusted.names, added))
+    return (
+        "helm upgrade purpleflea-operator charts/purpleflea-operator --namespace purpleflea-system --reuse-values "
+        f"--set 'datadog.namespaces={{{names}}}'"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

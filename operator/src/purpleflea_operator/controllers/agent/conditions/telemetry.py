@@ -28,7 +28,7 @@ from purpleflea_operator.datadog.detection.connection import (
     receives_metrics,
 )
 from purpleflea_operator.datadog.detection.coverage import UncoveredNode, receiving_node_agents
-from purpleflea_operator.datadog.detection.facts import NodeAgent, Switch
+from purpleflea_operator.datadog.detection.facts import DatadogFacts, NodeAgent, Switch
 
 
 def datadog_installed(observed: ObservedState) -> Finding:
@@ -40,14 +40,21 @@ def datadog_installed(observed: ObservedState) -> Finding:
     if not node_agent.is_for_linux:
         message = (
             f"{qualified_name(node_agent)} does not run on Linux nodes, so the agents run without monitoring. "
-            f"To install a node agent for Linux: {remedies.INSTALL}"
+            f"To install a node agent for Linux: {remedies.INSTALL}{_ignored(facts)}"
         )
         return finding(kind, Reason.NONE_FOR_LINUX, message)
     version = f" (chart {node_agent.chart_version})" if node_agent.chart_version else ""
     others = join_limited([qualified_name(item) for item in facts.node_agents[1:]], MAX_EXPLAINED)
     also = f"; also {others}" if others else ""
     message = f"DaemonSet {qualified_name(node_agent)}, installed by {node_agent.installer}{version}{also}"
+    message += _ignored(facts)
     return finding(kind, Reason.FOUND, message)
+
+
+def _ignored(facts: DatadogFacts) -> str:
+    """Return the untrusted node agents as an addition to a message; empty if there are none."""
+    names = join_limited([qualified_name(item) for item in facts.untrusted], MAX_EXPLAINED)
+    return f"; ignored, because its namespace is not trusted: {names}" if names else ""
 
 
 def _not_installed(observed: ObservedState) -> Finding:
@@ -72,6 +79,15 @@ def _not_installed(observed: ObservedState) -> Finding:
             "spec.datadog.connection"
         )
         return finding(kind, Reason.NOT_VISIBLE, message)
+    if facts.untrusted:
+        names = join_limited([qualified_name(item) for item in facts.untrusted], MAX_EXPLAINED)
+        message = (
+            f"the only Datadog node agents are in namespaces that are not trusted ({names}), so they are not used and "
+            "the agents run without monitoring. If you trust every user who may create objects in the namespace: "
+            f"{remedies.trust(facts.trusted_namespaces, facts.untrusted)}. Otherwise install a node agent in "
+            f"{join_limited(facts.trusted_namespaces.names)}"
+        )
+        return finding(kind, Reason.UNTRUSTED_NODE_AGENT, message)
     message = (
         "no Datadog node agent is installed, so the agents run without monitoring. "
         f"To install it: {remedies.INSTALL}"
@@ -130,7 +146,8 @@ def _no_node_agent(observed: ObservedState) -> Finding:
         return _telemetry(Reason.NOT_VISIBLE, message)
     held = sum(pod.waiting_for_node_agent for pod in observed.pods)
     waits = f"; {held} waiting for a node agent (whenMissing: Hold)" if held else ""
-    message = f"no Datadog node agent is installed{waits}. See the condition DatadogInstalled"
+    subject = "trusted Datadog node agent" if observed.datadog.untrusted else "Datadog node agent"
+    message = f"no {subject} is installed{waits}. See the condition DatadogInstalled"
     return _telemetry(Reason.NODE_AGENT_MISSING, message)
 
 
