@@ -73,6 +73,9 @@ class ExchangeDouble:
         self.equity_usd = START_CASH
         self.when_ordered: Callable[[], None] = lambda: None
         """Called when an order arrives."""
+        self.answers = threading.Event()
+        """Cleared, it holds back the answers to requests that move money, after they took effect."""
+        self.answers.set()
         self.gateway: Callable[[Request, Response], Response] = lambda _, response: response
         """A gateway in front of the exchange. It may replace an answer after the request took effect."""
 
@@ -140,6 +143,8 @@ class ExchangeDouble:
                 detail = f"bad key {given}" if self.faults.echo_key else "bad key"
                 return _problem(401, detail)
             response: Response = await endpoint(request)
+            while request.method == "POST" and not self.answers.is_set():  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(0.005)
             return self.gateway(request, response)
 
         return checked

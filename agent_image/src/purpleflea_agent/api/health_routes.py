@@ -56,8 +56,12 @@ def router(agent: Application) -> APIRouter:
     async def control() -> Acknowledgement:
         """Acknowledgement of control.json: the trading mode that the agent acts on."""
         agent.control.refresh()
+        await agent.control.wait_until_applied()
+        mode = agent.control.mode
+        is_drained = await _is_drained(agent)
         return agent.control.acknowledged(
-            at_rest=await _is_drained(agent),
+            # The mode may have changed while the journal was read.
+            at_rest=is_drained and agent.control.mode is mode and not _is_sending(agent),
             sending=_is_sending(agent),
             flattened=agent.shutdown.flattened,
             left_undone=agent.shutdown.incomplete,

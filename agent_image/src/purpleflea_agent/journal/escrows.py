@@ -84,6 +84,12 @@ class EscrowTable:
             WRITTEN,
         )
 
+    def withdraw(self, idempotency_key: str) -> bool:
+        """Remove an escrow whose outcome is unknown; False if there is none."""
+        return self._changed(
+            "DELETE FROM escrows WHERE idempotency_key = ? AND status = ?", idempotency_key, WRITTEN
+        )
+
     def is_known(self, escrow_id: str) -> bool:
         """Return whether this agent opened it."""
         return bool(self._rows("SELECT 1 FROM escrows WHERE escrow_id = ?", escrow_id))

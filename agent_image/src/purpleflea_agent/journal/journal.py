@@ -68,6 +68,10 @@ class Journal:
         """Record that an order had no effect."""
         await self._write(self._store.fail, idempotency_key, reason, self._clock())
 
+    async def withdraw(self, idempotency_key: str) -> None:
+        """Remove an order that was written and then not sent; its key counts as never used."""
+        await self._write(self._store.withdraw, idempotency_key, self._clock())
+
     async def entry(self, idempotency_key: str) -> OrderEntry | None:
         """Return the order of a key."""
         return await self._run(self._store.orders.entry, idempotency_key)
@@ -125,6 +129,10 @@ class Journal:
     async def write_escrow(self, request: EscrowRequest) -> None:
         """Write an escrow to disk before it is opened."""
         await self._write(self._store.escrows.write, request, self._clock())
+
+    async def withdraw_escrow(self, idempotency_key: str) -> None:
+        """Remove an escrow that was written and then not sent; its key counts as never used."""
+        await self._write(self._store.escrows.withdraw, idempotency_key)
 
     async def open_escrow(self, escrow: Escrow, idempotency_key: str) -> bool:
         """Record that an escrow was opened; False if that was recorded before."""

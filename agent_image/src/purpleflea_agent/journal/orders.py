@@ -95,6 +95,14 @@ class OrderTable:
             (FAILED, reason, idempotency_key),
         )
 
+    def withdraw(self, idempotency_key: str) -> bool:
+        """Remove an order whose outcome is unknown; False if there is none."""
+        removed = self._database.execute(
+            "DELETE FROM orders WHERE idempotency_key = ? AND status = ?",
+            (idempotency_key, WRITTEN),
+        )
+        return removed.rowcount > 0
+
     def entry(self, idempotency_key: str) -> OrderEntry | None:
         """Return the order of a key."""
         rows = self._rows("SELECT * FROM orders WHERE idempotency_key = ?", idempotency_key)

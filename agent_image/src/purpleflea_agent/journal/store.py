@@ -85,6 +85,12 @@ class JournalStore:
             self.orders.fail(idempotency_key, reason)
             self.daily_stats.add(now, {daily_stats.FAILED: 1})
 
+    def withdraw(self, idempotency_key: str, now: float) -> None:
+        """Remove an order that was written and then not sent."""
+        with self._transaction():
+            if self.orders.withdraw(idempotency_key):
+                self.daily_stats.add(now, {daily_stats.ORDERS: -1})
+
     def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
         """Combine the positions that the exchange reports with our own fills."""
         with self._transaction():

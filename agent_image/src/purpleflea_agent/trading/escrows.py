@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from purpleflea_agent.control import ControlFile
+from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Exchange
 from purpleflea_agent.journal import Journal
@@ -86,9 +86,9 @@ class EscrowManager:
         self._refuse_unless_active()
         self._releasing += 1
         try:
-            return await self._change(
-                escrow_id, spans.ESCROW_RELEASE, self._exchange.release_escrow
-            )
+            return await self._change(escrow_id, spans.ESCROW_RELEASE, self._release)
+        except SendBlocked as blocked:
+            raise _refused(blocked.reason) from None
         finally:
             self._releasing -= 1
 
@@ -117,6 +117,10 @@ class EscrowManager:
                 self._last_lookup_at[key] = self._monotonic()
                 await self._settle(unknown[key])
 
+    async def _release(self, escrow_id: str) -> Escrow:
+        with self._control.sending(lambda: self._control.block_reason):
+            return await self._exchange.release_escrow(escrow_id)
+
     async def _open(self, request: EscrowRequest) -> Escrow:
         with tracing.span(
             spans.ESCROW_CREATE,
@@ -131,7 +135,12 @@ class EscrowManager:
     async def _send(self, request: EscrowRequest) -> Escrow:
         await self._journal.write_escrow(request)
         try:
-            return await self._exchange.create_escrow(request)
+            # The mode is read after the write, because a slow disk may delay the write past a halt.
+            with self._control.sending(lambda: self._control.block_reason):
+                return await self._exchange.create_escrow(request)
+        except SendBlocked as blocked:
+            await self._journal.withdraw_escrow(request.idempotency_key)
+            raise _refused(blocked.reason) from None
         except (NeverSent, Refused):
             await self._record_failed(request)
             raise
@@ -226,8 +235,12 @@ class EscrowManager:
         self._control.refresh()
         reason = self._control.block_reason
         if reason is not None:
-            metrics.record_risk_refusal(reason)
-            raise OrderRefused(reason)
+            raise _refused(reason)
+
+
+def _refused(reason: str) -> OrderRefused:
+    metrics.record_risk_refusal(reason)
+    return OrderRefused(reason)
 
 
 def _previous_escrow(entry: EscrowEntry, request: EscrowRequest) -> Escrow:

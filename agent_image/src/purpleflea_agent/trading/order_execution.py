@@ -1,7 +1,7 @@
 """Sending of an order, and the record of its outcome in the journal, metrics, log and trace.
 
-    journal -> send -> answer -> journal
-                  `-> no usable answer: look the order up by its idempotency key, now and later; never send it again
+    journal -> mode -> send -> answer -> journal
+                          `-> no usable answer: look the order up by its key, now and later; never send it again
 
 Every order is counted once, when its outcome is known. order_manager decides whether an order may be sent.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 
+from purpleflea_agent.control import SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import Journal, JournalError
@@ -27,6 +28,9 @@ from purpleflea_contract import events, spans
 LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
 """Delay before each look-up of an order without a usable answer."""
 LOOKUP_TIMEOUT_S = 8.0
+
+Permit = Callable[[], AbstractContextManager[None]]
+"""Checks the mode and follows the request while it is in flight: ControlFile.sending."""
 
 logger = logging.getLogger("purpleflea.orders")
 
@@ -52,10 +56,13 @@ class OrderExecutor:
         self._monotonic = monotonic
         self._missing_orders = MissingOrderTracker(monotonic=monotonic)
 
-    async def send(self, request: OrderRequest) -> Order:
+    async def send(self, request: OrderRequest, *, permit: Permit) -> Order:
         """Write an order to the journal, send it, and record its outcome.
 
+        `permit` is entered between the write and the send, because a slow disk may delay the write past a halt.
+
         Raises:
+            SendBlocked: The trading mode forbids the order; it was removed from the journal.
             NeverSent, Refused: The order had no effect.
             OrderUnsettled: The order may have had an effect; it is looked up later.
         """
@@ -63,7 +70,10 @@ class OrderExecutor:
             await self._journal.write(request)
             started = self._monotonic()
             try:
-                order = await self._place(request, span)
+                order = await self._place(request, span, permit)
+            except SendBlocked:
+                await self._journal.withdraw(request.idempotency_key)
+                raise
             except (NeverSent, Refused) as error:
                 if isinstance(error, Refused):
                     span.set(status_code=error.status)
@@ -102,9 +112,10 @@ class OrderExecutor:
         else:
             await self._apply_update(entry, order)
 
-    async def _place(self, request: OrderRequest, span: ActiveSpan) -> Order:
+    async def _place(self, request: OrderRequest, span: ActiveSpan, permit: Permit) -> Order:
         try:
-            return await self._exchange.place_order(request)
+            with permit():
+                return await self._exchange.place_order(request)
         except OutcomeUnknown as error:
             if error.status is not None:
                 span.set(status_code=error.status)

@@ -11,8 +11,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from typing import NoReturn
 
-from purpleflea_agent.control import ControlFile
+from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
 from purpleflea_agent.journal import Journal, JournalError
@@ -93,7 +94,7 @@ class OrderManager:
                 if reason is not None:
                     self._refuse(request, reason)
                 self._refusals.pop(request.market, None)
-                order = await self._executor.send(request)
+                order = await self._send(request)
             if order.filled_size:
                 await self._refresh_account()
             return order
@@ -111,8 +112,23 @@ class OrderManager:
                 # If an order of unknown outcome may still be filled, the size to close is not known.
                 if not size or self._is_pending(market, await self._journal.unfinished()):
                     return None
-                self._refuse_unless_closing()  # the last check before the order is sent
-                return await self._executor.send(_closing_order(market, size))
+                try:
+                    return await self._executor.send(
+                        _closing_order(market, size),
+                        permit=lambda: self._control.sending(
+                            lambda: self._control.close_block_reason
+                        ),
+                    )
+                except SendBlocked as blocked:
+                    raise OrderRefused(blocked.reason) from None
+
+    async def _send(self, request: OrderRequest) -> Order:
+        try:
+            return await self._executor.send(
+                request, permit=lambda: self._control.sending(lambda: self._control.block_reason)
+            )
+        except SendBlocked as blocked:
+            self._refuse(request, blocked.reason)
 
     async def cancel_resting(self) -> None:
         """Cancel all resting orders; raise the first error after all were tried."""
@@ -182,7 +198,7 @@ class OrderManager:
             orders_last_minute=await self._journal.orders_between(now - 60, now),
         )
         violated = risk.refusal(context, self._limits)
-        return violated or self._mode_block_reason()  # the last check before the order is sent
+        return violated or self._mode_block_reason()
 
     def _mode_block_reason(self) -> str | None:
         self._control.refresh()
@@ -190,14 +206,15 @@ class OrderManager:
 
     def _refuse_unless_closing(self) -> None:
         self._control.refresh()
-        if not self._control.may_close:
-            raise OrderRefused(self._control.control.mode.value.lower())
+        reason = self._control.close_block_reason
+        if reason is not None:
+            raise OrderRefused(reason)
 
     @staticmethod
     def _is_pending(market: str, unfinished: Sequence[OrderEntry]) -> bool:
         return any(item.is_unsettled and item.request.market == market for item in unfinished)
 
-    def _refuse(self, request: OrderRequest, reason: str) -> None:
+    def _refuse(self, request: OrderRequest, reason: str) -> NoReturn:
         metrics.record_risk_refusal(reason)
         if self._refusals.get(request.market) != reason:  # log once, not at every interval
             self._refusals[request.market] = reason
