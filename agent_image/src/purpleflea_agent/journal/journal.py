@@ -18,7 +18,12 @@ from purpleflea_agent.journal.daily_stats import day_of
 from purpleflea_agent.journal.errors import JournalError
 from purpleflea_agent.journal.escrows import EscrowEntry
 from purpleflea_agent.journal.orders import OrderEntry
-from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition
+from purpleflea_agent.journal.positions import (
+    ALL_READABLE,
+    Reconciliation,
+    ReportedPosition,
+    UnreadableRows,
+)
 from purpleflea_agent.journal.store import JournalStore
 
 P = ParamSpec("P")
@@ -97,9 +102,11 @@ class Journal:
         """Return the highest equity so far, this one included, without cash flows outside of trading."""
         return await self._write(self._store.update_peak_equity, equity_usd, self._clock())
 
-    async def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
+    async def reconcile(
+        self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE
+    ) -> Reconciliation:
         """Combine the positions that the exchange reports with our own fills."""
-        return await self._write(self._store.reconcile, reported)
+        return await self._write(self._store.reconcile, reported, unreadable)
 
     async def accept_reported(self, market: str, size: Decimal) -> bool:
         """Accept the size that the exchange reports; False if an unfinished order of the market may explain it."""

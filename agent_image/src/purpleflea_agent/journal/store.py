@@ -17,7 +17,13 @@ from purpleflea_agent.journal.daily_stats import DailyStatsTable
 from purpleflea_agent.journal.escrows import CANCELLED, EscrowTable
 from purpleflea_agent.journal.key_values import KeyValueTable
 from purpleflea_agent.journal.orders import OrderTable
-from purpleflea_agent.journal.positions import PositionTable, Reconciliation, ReportedPosition
+from purpleflea_agent.journal.positions import (
+    ALL_READABLE,
+    PositionTable,
+    Reconciliation,
+    ReportedPosition,
+    UnreadableRows,
+)
 
 ZERO = Decimal(0)
 WRITE_TEST = "0" * 65_536
@@ -91,10 +97,12 @@ class JournalStore:
             if self.orders.withdraw(idempotency_key):
                 self.daily_stats.add(now, {daily_stats.ORDERS: -1})
 
-    def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
+    def reconcile(
+        self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE
+    ) -> Reconciliation:
         """Combine the positions that the exchange reports with our own fills."""
         with self._transaction():
-            return self.positions.reconcile(reported)
+            return self.positions.reconcile(reported, unreadable)
 
     def accept_reported(self, market: str, size: Decimal) -> bool:
         """Accept the size that the exchange reports; False if an unfinished order of the market may explain it."""

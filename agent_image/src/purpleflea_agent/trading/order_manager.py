@@ -22,11 +22,12 @@ from purpleflea_agent.telemetry import logs, metrics
 from purpleflea_agent.trading import order_execution, risk
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.market_data import MARKET_DATA, ReferencePrices, price_problem
 from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
 from purpleflea_contract import events
 from purpleflea_contract.settings import Risk
 
-ORDER_PENDING = "order_pending"
+ORDER_PENDING, ACCOUNT_DATA = "order_pending", "account_data"
 MAX_UNKNOWN, MAX_RESTING = 10, 5
 """Orders looked up per call. They bound the requests to the exchange, however many orders are open."""
 
@@ -61,6 +62,7 @@ class OrderManager:
         self._control = control
         self._limits = limits
         self._clock = clock
+        self._prices = ReferencePrices(monotonic=monotonic)
         self._refusals: dict[str, str] = {}
         self._last_lookup: dict[str, int] = {}
         self._lookup_count = 0
@@ -181,7 +183,18 @@ class OrderManager:
     ) -> str | None:
         if (reason := self._mode_block_reason()) is not None:
             return reason
+        if (problem := self._data_problem(request, reference_price)) is not None:
+            if self._refusals.get(request.market) != MARKET_DATA:  # log once
+                logger.warning(
+                    "Price or size not usable",
+                    extra={"market": request.market, "error.message": problem},
+                )
+            return MARKET_DATA
         await self._account.ensure_fresh()
+        if request.market in self._account.unknown_markets:
+            return ACCOUNT_DATA
+        if not self._account.portfolio.equity_is_known:
+            return ACCOUNT_DATA
         unfinished = await self._journal.unfinished()
         if self._is_pending(request.market, unfinished):
             return ORDER_PENDING
@@ -192,13 +205,19 @@ class OrderManager:
             notional_usd=request.size * max(request.price or reference_price, reference_price),
             equity_usd=self._account.portfolio.equity_usd,
             peak_equity_usd=self._account.peak_equity_usd,
-            balance_usd=self._account.balance_usd,
+            balance_usd=self._account.known_balance_usd,
             # An order that may be filled at any moment counts as a position.
             open_markets=self._account.open_markets | {item.request.market for item in unfinished},
             orders_last_minute=await self._journal.orders_between(now - 60, now),
         )
         violated = risk.refusal(context, self._limits)
         return violated or self._mode_block_reason()
+
+    def _data_problem(self, request: OrderRequest, reference_price: Decimal) -> str | None:
+        if not request.size.is_finite() or request.size <= 0:
+            return f"the size {request.size} is not a positive number"
+        limit_problem = None if request.price is None else price_problem(request.price)
+        return limit_problem or self._prices.problem(request.market, reference_price)
 
     def _mode_block_reason(self) -> str | None:
         self._control.refresh()

@@ -143,11 +143,10 @@ class Shutdown:
         for market in sorted(self._account.open_markets) if refresh_error is None else ():
             try:
                 await self._orders.close_position(market)
-            except (
-                Refused
-            ) as error:  # concerns this market only; another position can still be closed
-                texts.append(error.in_public)
-            except (ExchangeError, JournalError, OrderRefused, OrderUnsettled) as error:
+            except (Refused, OrderUnsettled) as error:
+                # Concerns this market only; another position can still be closed.
+                texts.append(_public_text(error))
+            except (ExchangeError, JournalError, OrderRefused) as error:
                 texts.append(_public_text(error))
                 break
         texts.append(await _error_of(self._account.refresh_portfolio()))
