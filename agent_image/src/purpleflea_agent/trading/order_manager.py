@@ -193,11 +193,12 @@ class OrderManager:
         await self._account.ensure_fresh()
         if request.market in self._account.unknown_markets:
             return ACCOUNT_DATA
-        if not self._account.portfolio.equity_is_known:
-            return ACCOUNT_DATA
         unfinished = await self._journal.unfinished()
         if self._is_pending(request.market, unfinished):
             return ORDER_PENDING
+        only_reduces = self._only_reduces(request, unfinished)
+        if not only_reduces and not self._account.portfolio.equity_is_known:
+            return ACCOUNT_DATA
         now = self._clock()
         context = risk.OrderContext(
             market=request.market,
@@ -208,10 +209,26 @@ class OrderManager:
             balance_usd=self._account.known_balance_usd,
             # An order that may be filled at any moment counts as a position.
             open_markets=self._account.open_markets | {item.request.market for item in unfinished},
+            only_reduces=only_reduces,
             orders_last_minute=await self._journal.orders_between(now - 60, now),
         )
         violated = risk.refusal(context, self._limits)
         return violated or self._mode_block_reason()
+
+    def _only_reduces(self, request: OrderRequest, unfinished: Sequence[OrderEntry]) -> bool:
+        """Return whether an order shrinks the position even if all resting orders of its side are filled too."""
+        held = self._account.safe_close_size(request.market)
+        if not held or request.side != ("sell" if held > 0 else "buy"):
+            return False
+        resting = sum(
+            (
+                item.request.size - (item.order.filled_size if item.order else 0)
+                for item in unfinished
+                if (item.request.market, item.request.side) == (request.market, request.side)
+            ),
+            Decimal(0),
+        )
+        return request.size + resting <= abs(held)
 
     def _data_problem(self, request: OrderRequest, reference_price: Decimal) -> str | None:
         if not request.size.is_finite() or request.size <= 0:
