@@ -37,6 +37,7 @@ class Faults:
     answer_after_s: float = 0.0
     hide_orders: bool = False
     echo_key: bool = False
+    escrow_status_before_commit: list[int] = field(default_factory=list)
     lose_escrow_answers: int = 0
     lose_escrow_requests: int = 0
     hide_escrows: bool = False
@@ -262,6 +263,8 @@ class ExchangeDouble:
         return JSONResponse(escrow) if escrow else _problem(404, "no such escrow")
 
     async def _escrow(self, request: Request) -> Response:
+        if self.faults.escrow_status_before_commit:
+            return _problem(self.faults.escrow_status_before_commit.pop(0), "made to fail")
         if self.faults.lose_escrow_requests:
             self.faults.lose_escrow_requests -= 1
             return await self._silence(request)

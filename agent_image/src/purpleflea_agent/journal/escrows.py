@@ -13,7 +13,13 @@ from purpleflea_agent.exchange.port import Escrow, EscrowRequest
 WRITTEN = "written"
 """The escrow is on disk and may have been sent; its outcome is unknown."""
 FAILED = "failed"
-"""The escrow had no effect: it was refused, or never reached the exchange."""
+"""The escrow had no effect: it was refused."""
+UNSENT = "unsent"
+"""The escrow had no effect because it never left, or was refused before any effect. Its key may be used again."""
+GIVEN_UP = "given_up"
+"""The escrow was not found for so long that it counts as never received. It is still looked up."""
+PUBLIC_STATUS = {UNSENT: FAILED, GIVEN_UP: FAILED}
+"""Statuses that counters report as another status."""
 OPEN = "created"
 CANCELLED = "cancelled"
 
@@ -31,6 +37,11 @@ class EscrowEntry:
     def is_unsettled(self) -> bool:
         """True if its outcome is unknown."""
         return self.status == WRITTEN
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """True if the escrow never had an effect, so that it may be sent again under its key."""
+        return self.status == UNSENT
 
     @property
     def escrow(self) -> Escrow | None:
@@ -53,6 +64,11 @@ class EscrowTable:
 
     def write(self, request: EscrowRequest, now: float) -> None:
         """Write an escrow to disk before it is opened."""
+        self._changed(
+            "DELETE FROM escrows WHERE idempotency_key = ? AND status = ?",
+            request.idempotency_key,
+            UNSENT,
+        )
         self._database.execute(
             "INSERT INTO escrows (idempotency_key, counterparty_id, amount_usd, status, written_at)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -68,18 +84,19 @@ class EscrowTable:
     def open(self, escrow: Escrow, idempotency_key: str) -> bool:
         """Record that the exchange opened it; False if that was recorded before."""
         return self._changed(
-            "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ? AND status = ?",
+            "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ? AND status IN (?, ?)",
             escrow.status,
             escrow.escrow_id,
             idempotency_key,
             WRITTEN,
+            GIVEN_UP,
         )
 
-    def fail(self, idempotency_key: str) -> bool:
-        """Record that it had no effect; False if its outcome was recorded before."""
+    def fail(self, idempotency_key: str, status: str = FAILED) -> bool:
+        """Record that it had no effect (FAILED, UNSENT or GIVEN_UP); False if its outcome was recorded before."""
         return self._changed(
             "UPDATE escrows SET status = ? WHERE idempotency_key = ? AND status = ?",
-            FAILED,
+            status,
             idempotency_key,
             WRITTEN,
         )
@@ -128,10 +145,23 @@ class EscrowTable:
         )
         return [_entry(row) for row in rows]
 
+    def given_up(self, after: float) -> list[EscrowEntry]:
+        """Return the escrows that were given up and were written later than a moment."""
+        rows = self._rows(
+            "SELECT * FROM escrows WHERE status = ? AND written_at > ? ORDER BY written_at",
+            GIVEN_UP,
+            after,
+        )
+        return [_entry(row) for row in rows]
+
     def counts(self) -> dict[str, int]:
         """Return the number of escrows of each status."""
         rows = self._rows("SELECT status, count(*) AS n FROM escrows GROUP BY status")
-        return {row["status"]: int(row["n"]) for row in rows}
+        counts: dict[str, int] = {}
+        for row in rows:
+            status = PUBLIC_STATUS.get(row["status"], row["status"])
+            counts[status] = counts.get(status, 0) + int(row["n"])
+        return counts
 
     def _changed(self, statement: str, *values: object) -> bool:
         return self._database.execute(statement, values).rowcount > 0

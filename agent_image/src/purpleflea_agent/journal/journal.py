@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from purpleflea_agent.exchange.port import Claim, Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.journal import escrows, orders
 from purpleflea_agent.journal.daily_stats import day_of
 from purpleflea_agent.journal.errors import JournalError
 from purpleflea_agent.journal.escrows import EscrowEntry
@@ -69,9 +70,9 @@ class Journal:
         """Record the state of an order at the exchange."""
         await self._write(self._store.settle, order, self._clock())
 
-    async def fail(self, idempotency_key: str, reason: str) -> None:
-        """Record that an order had no effect."""
-        await self._write(self._store.fail, idempotency_key, reason, self._clock())
+    async def fail(self, idempotency_key: str, reason: str, *, status: str = orders.FAILED) -> None:
+        """Record that an order had no effect: journal.orders.FAILED, UNSENT or GIVEN_UP."""
+        await self._write(self._store.fail, idempotency_key, reason, self._clock(), status)
 
     async def withdraw(self, idempotency_key: str) -> None:
         """Remove an order that was written and then not sent; its key counts as never used."""
@@ -84,6 +85,10 @@ class Journal:
     async def unfinished(self) -> list[OrderEntry]:
         """Return orders of unknown outcome and resting orders, oldest first."""
         return await self._run(self._store.orders.unfinished)
+
+    async def given_up(self, max_age_s: float) -> list[OrderEntry]:
+        """Return the orders that were given up, up to an age."""
+        return await self._run(self._store.orders.given_up, self._clock() - max_age_s)
 
     async def orders_between(self, after: float, until: float) -> int:
         """Return the number of orders written in a span of time (seconds since the epoch)."""
@@ -135,7 +140,7 @@ class Journal:
 
     async def write_escrow(self, request: EscrowRequest) -> None:
         """Write an escrow to disk before it is opened."""
-        await self._write(self._store.escrows.write, request, self._clock())
+        await self._write(self._store.write_escrow, request, self._clock())
 
     async def withdraw_escrow(self, idempotency_key: str) -> None:
         """Remove an escrow that was written and then not sent; its key counts as never used."""
@@ -145,9 +150,13 @@ class Journal:
         """Record that an escrow was opened; False if that was recorded before."""
         return await self._write(self._store.open_escrow, escrow, idempotency_key, self._clock())
 
-    async def fail_escrow(self, idempotency_key: str) -> bool:
+    async def fail_escrow(self, idempotency_key: str, *, status: str = escrows.FAILED) -> bool:
         """Record that an escrow had no effect; False if its outcome was recorded before."""
-        return await self._write(self._store.escrows.fail, idempotency_key)
+        return await self._write(self._store.escrows.fail, idempotency_key, status)
+
+    async def given_up_escrows(self, max_age_s: float) -> list[EscrowEntry]:
+        """Return the escrows that were given up, up to an age."""
+        return await self._run(self._store.escrows.given_up, self._clock() - max_age_s)
 
     async def finish_escrow(self, escrow: Escrow) -> bool:
         """Record the final state of an escrow; False if that was recorded before."""

@@ -12,7 +12,13 @@ from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
 WRITTEN = "written"
 """The order is on disk and may have been sent; its outcome is unknown."""
 FAILED = "failed"
-"""The order had no effect: it was refused, or never reached the exchange."""
+"""The order had no effect: it was refused."""
+UNSENT = "unsent"
+"""The order had no effect because it never left, or was refused before any effect. Its key may be used again."""
+GIVEN_UP = "given_up"
+"""The order was not found for so long that it counts as never received. It is still looked up."""
+PUBLIC_STATUS = {UNSENT: FAILED, GIVEN_UP: FAILED}
+"""Statuses that counters report as another status."""
 RETENTION_S = 31 * 24 * 3600.0
 """Age from which a completed order may be deleted. The volume is finite, and the exchange keeps its own records."""
 DELETE_OLD = """
@@ -45,6 +51,16 @@ class OrderEntry:
         """True if it is an open limit order at the exchange."""
         return self.status == OrderStatus.OPEN.value
 
+    @property
+    def may_be_sent_again(self) -> bool:
+        """True if the order never had an effect, so that it may be sent again under its key."""
+        return self.status == UNSENT
+
+    @property
+    def is_given_up(self) -> bool:
+        """True if its outcome is unknown for so long that it counts as never received."""
+        return self.status == GIVEN_UP
+
 
 class OrderTable:
     """The table of orders in an open journal."""
@@ -55,6 +71,10 @@ class OrderTable:
     def write(self, request: OrderRequest, now: float) -> None:
         """Add an order before it is sent, and delete orders past the retention."""
         price = None if request.price is None else str(request.price)
+        self._database.execute(
+            "DELETE FROM orders WHERE idempotency_key = ? AND status = ?",
+            (request.idempotency_key, UNSENT),
+        )
         self._database.execute(
             "INSERT INTO orders (idempotency_key, market, side, size, type, price, status, written_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -88,11 +108,11 @@ class OrderTable:
             ),
         )
 
-    def fail(self, idempotency_key: str, reason: str) -> None:
-        """Record that an order had no effect."""
+    def fail(self, idempotency_key: str, reason: str, status: str = FAILED) -> None:
+        """Record that an order had no effect: FAILED, UNSENT or GIVEN_UP."""
         self._database.execute(
             "UPDATE orders SET status = ?, reason = ? WHERE idempotency_key = ?",
-            (FAILED, reason, idempotency_key),
+            (status, reason, idempotency_key),
         )
 
     def withdraw(self, idempotency_key: str) -> bool:
@@ -117,6 +137,15 @@ class OrderTable:
         )
         return [_entry(row) for row in rows]
 
+    def given_up(self, after: float) -> list[OrderEntry]:
+        """Return the orders that were given up and were written later than a moment."""
+        rows = self._rows(
+            "SELECT * FROM orders WHERE status = ? AND written_at > ? ORDER BY written_at",
+            GIVEN_UP,
+            after,
+        )
+        return [_entry(row) for row in rows]
+
     def count_between(self, after: float, until: float) -> int:
         """Return the number of orders written in a span of time (seconds since the epoch)."""
         # The end matters: after a clock stepped back, the orders of a whole day would count as new.
@@ -130,7 +159,11 @@ class OrderTable:
     def counts(self) -> dict[str, int]:
         """Return the number of orders of each status."""
         rows = self._rows("SELECT status, count(*) AS n FROM orders GROUP BY status")
-        return {row["status"]: int(row["n"]) for row in rows}
+        counts: dict[str, int] = {}
+        for row in rows:
+            status = PUBLIC_STATUS.get(row["status"], row["status"])
+            counts[status] = counts.get(status, 0) + int(row["n"])
+        return counts
 
     def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
         return self._database.execute(statement, values).fetchall()

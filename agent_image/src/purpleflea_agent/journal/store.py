@@ -10,7 +10,14 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from purpleflea_agent.exchange.port import Claim, Escrow, Order, OrderRequest, OrderStatus
+from purpleflea_agent.exchange.port import (
+    Claim,
+    Escrow,
+    EscrowRequest,
+    Order,
+    OrderRequest,
+    OrderStatus,
+)
 from purpleflea_agent.journal import daily_stats, migrations
 from purpleflea_agent.journal.cash_flows import CashFlowTable
 from purpleflea_agent.journal.daily_stats import DailyStatsTable
@@ -73,6 +80,8 @@ class JournalStore:
             self.positions.add_fill(
                 order.market, filled if order.side == "buy" else -filled, profit
             )
+            if before is not None and before.is_given_up and self.daily_stats.of(now)["failed"] > 0:
+                self.daily_stats.add(now, {daily_stats.FAILED: -1})  # it was counted as failed
             is_changed = before is not None and before.status != order.status.value
             self.daily_stats.add(
                 now,
@@ -85,10 +94,10 @@ class JournalStore:
             )
             self.orders.settle(order)
 
-    def fail(self, idempotency_key: str, reason: str, now: float) -> None:
+    def fail(self, idempotency_key: str, reason: str, now: float, status: str) -> None:
         """Record that an order had no effect."""
         with self._transaction():
-            self.orders.fail(idempotency_key, reason)
+            self.orders.fail(idempotency_key, reason, status)
             self.daily_stats.add(now, {daily_stats.FAILED: 1})
 
     def withdraw(self, idempotency_key: str, now: float) -> None:
@@ -117,6 +126,11 @@ class JournalStore:
         with self._transaction():
             uncertain = self.escrows.uncertain_amounts()
             return self.cash_flows.update_peak_equity(equity_usd, uncertain, now)
+
+    def write_escrow(self, request: EscrowRequest, now: float) -> None:
+        """Write an escrow to disk before it is opened."""
+        with self._transaction():
+            self.escrows.write(request, now)
 
     def open_escrow(self, escrow: Escrow, idempotency_key: str, now: float) -> bool:
         """Record that an escrow was opened and its amount left; False if that was recorded before."""

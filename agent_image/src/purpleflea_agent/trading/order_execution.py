@@ -17,7 +17,7 @@ from purpleflea_agent.control import SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import Journal, JournalError
-from purpleflea_agent.journal.orders import OrderEntry
+from purpleflea_agent.journal.orders import FAILED, GIVEN_UP, UNSENT, OrderEntry
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.telemetry.tracing import ActiveSpan
 from purpleflea_agent.trading.account import Account
@@ -77,7 +77,8 @@ class OrderExecutor:
             except (NeverSent, Refused) as error:
                 if isinstance(error, Refused):
                     span.set(status_code=error.status)
-                await self._record_failure(request, error)
+                status = UNSENT if error.was_before_any_effect else FAILED
+                await self._record_failure(request, error, status)
                 raise
             if order.status_code is not None:
                 span.set(status_code=order.status_code)
@@ -96,7 +97,7 @@ class OrderExecutor:
         order = await self._exchange.find_order(entry.request.idempotency_key)
         if order is not None:
             await self._apply_update(entry, order)
-        elif entry.is_unsettled:
+        elif entry.is_unsettled:  # an order that was given up stays so
             await self._not_found(entry)
 
     async def cancel(self, entry: OrderEntry) -> None:
@@ -160,7 +161,7 @@ class OrderExecutor:
             error = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
             with _span(entry.request, spans.ORDER_SETTLE) as span:
                 span.fail(error)
-                await self._record_failure(entry.request, error)
+                await self._record_failure(entry.request, error, GIVEN_UP)
 
     async def _record_outcome(
         self, order: Order, span: ActiveSpan, latency_ms: float | None
@@ -189,8 +190,10 @@ class OrderExecutor:
                 order.order_id,
             )
 
-    async def _record_failure(self, request: OrderRequest, error: ExchangeError) -> None:
-        await self._journal.fail(request.idempotency_key, error.in_public)
+    async def _record_failure(
+        self, request: OrderRequest, error: ExchangeError, status: str
+    ) -> None:
+        await self._journal.fail(request.idempotency_key, error.in_public, status=status)
         metrics.record_order_execution(request.market, error.error_type)
         _log_failure(request.market, error, side=request.side, size=request.size)
 

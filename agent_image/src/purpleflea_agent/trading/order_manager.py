@@ -23,12 +23,15 @@ from purpleflea_agent.trading import order_execution, risk
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.market_data import MARKET_DATA, ReferencePrices, price_problem
+from purpleflea_agent.trading.missing_orders import LateLookups
 from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
+from purpleflea_agent.trading.order_rate import OrderRate
+from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events
 from purpleflea_contract.settings import Risk
 
 ORDER_PENDING, ACCOUNT_DATA = "order_pending", "account_data"
-MAX_UNKNOWN, MAX_RESTING = 10, 5
+MAX_UNKNOWN, MAX_RESTING, MAX_GIVEN_UP = 10, 5, 3
 """Orders looked up per call. They bound the requests to the exchange, however many orders are open."""
 
 logger = logging.getLogger("purpleflea.orders")
@@ -61,7 +64,8 @@ class OrderManager:
         self._account = account
         self._control = control
         self._limits = limits
-        self._clock = clock
+        self._rate = OrderRate(journal, clock=clock, monotonic=monotonic)
+        self._late_lookups = LateLookups(monotonic=monotonic)
         self._prices = ReferencePrices(monotonic=monotonic)
         self._refusals: dict[str, str] = {}
         self._last_lookup: dict[str, int] = {}
@@ -83,7 +87,14 @@ class OrderManager:
             OrderUnsettled, NeverSent: The outcome is unknown, or the order had no effect.
         """
         entry = await self._journal.entry(request.idempotency_key)
-        return None if entry is None else _previous_order(entry, request)
+        if entry is None:
+            return None
+        if entry.request != request:
+            raise KeyReused(
+                f"the idempotency key {entry.request.idempotency_key} belongs to another order"
+            )
+        # An order that never had an effect may be sent again under its key.
+        return None if entry.may_be_sent_again else _previous_order(entry)
 
     async def place(self, request: OrderRequest, *, reference_price: Decimal) -> Order:
         """Send an order; if the key was used for the same order before, return that order."""
@@ -114,6 +125,7 @@ class OrderManager:
                 # If an order of unknown outcome may still be filled, the size to close is not known.
                 if not size or self._is_pending(market, await self._journal.unfinished()):
                     return None
+                self._rate.record()
                 try:
                     return await self._executor.send(
                         _closing_order(market, size),
@@ -125,6 +137,7 @@ class OrderManager:
                     raise OrderRefused(blocked.reason) from None
 
     async def _send(self, request: OrderRequest) -> Order:
+        self._rate.record()
         try:
             return await self._executor.send(
                 request, permit=lambda: self._control.sending(lambda: self._control.block_reason)
@@ -150,6 +163,18 @@ class OrderManager:
                     self._lookup_count += 1
                     self._last_lookup[key] = self._lookup_count
                     await self._executor.refresh(entry)
+
+        await self._look_up_given_up()
+
+    async def _look_up_given_up(self) -> None:
+        """Look up orders that were given up: an order that appears late is recorded as it is."""
+        given_up = {
+            entry.request.idempotency_key: entry
+            for entry in await self._journal.given_up(GIVEN_UP_LOOKUP_S)
+        }
+        for key in self._late_lookups.due(given_up.keys(), limit=MAX_GIVEN_UP):
+            async with self._lock:
+                await self._executor.refresh(given_up[key])
 
     async def _cancel(self, key: str) -> ExchangeError | None:
         """Cancel an order; return an error that concerns only this order, so that another can still be canceled."""
@@ -199,7 +224,6 @@ class OrderManager:
         only_reduces = self._only_reduces(request, unfinished)
         if not only_reduces and not self._account.portfolio.equity_is_known:
             return ACCOUNT_DATA
-        now = self._clock()
         context = risk.OrderContext(
             market=request.market,
             # The market price matters too: a limit price that is already crossed fills at a better price.
@@ -210,7 +234,7 @@ class OrderManager:
             # An order that may be filled at any moment counts as a position.
             open_markets=self._account.open_markets | {item.request.market for item in unfinished},
             only_reduces=only_reduces,
-            orders_last_minute=await self._journal.orders_between(now - 60, now),
+            orders_last_minute=await self._rate.last_minute(),
         )
         violated = risk.refusal(context, self._limits)
         return violated or self._mode_block_reason()
@@ -282,11 +306,9 @@ def _closing_order(market: str, size: Decimal) -> OrderRequest:
     )
 
 
-def _previous_order(entry: OrderEntry, request: OrderRequest) -> Order:
-    if entry.request != request:
-        raise KeyReused(f"the idempotency key {request.idempotency_key} belongs to another order")
+def _previous_order(entry: OrderEntry) -> Order:
     if entry.order is not None:
         return entry.order
     if entry.is_unsettled:
-        raise OrderUnsettled(request.idempotency_key)
+        raise OrderUnsettled(entry.request.idempotency_key)
     raise NeverSent(entry.reason or "the order had no effect")
