@@ -10,11 +10,11 @@ import pytest
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.exchange.port import EscrowRequest
 from purpleflea_agent.telemetry.dogstatsd import Emitter
-from purpleflea_agent.trading.errors import OrderRefused
+from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_contract import metrics
 from purpleflea_contract.control import Mode
-from support.agent_parts import Parts, running_parts
-from support.agent_process import AgentFolder
+from support.agent_parts import PRICE, Parts, running_parts
+from support.agent_process import TOKEN, AgentFolder, AgentProcess
 from support.exchange_double import ExchangeDouble
 from support.receivers.dogstatsd import DogStatsdSink
 from support.waiting import wait_for
@@ -23,10 +23,21 @@ LOW = Decimal(1)
 
 
 @pytest.fixture
+def flatten() -> bool:
+    return True
+
+
+@pytest.fixture
 async def parts(
-    exchange: ExchangeDouble, folder: AgentFolder, emitter: Emitter, sink: DogStatsdSink
+    exchange: ExchangeDouble,
+    folder: AgentFolder,
+    emitter: Emitter,
+    sink: DogStatsdSink,
+    flatten: bool,
 ) -> AsyncIterator[Parts]:
-    async with running_parts(folder, emitter, sink, endpoints=exchange.endpoints) as running:
+    async with running_parts(
+        folder, emitter, sink, endpoints=exchange.endpoints, flatten=flatten
+    ) as running:
         yield running
 
 
@@ -210,3 +221,98 @@ def test_the_acknowledgement_has_the_generation_of_the_mode_that_is_applied(
         acknowledged = control.acknowledged(at_rest=True)
         assert (acknowledged.generation, acknowledged.since) == (7, since)
     assert control.acknowledged(at_rest=True).generation == 8
+
+
+@pytest.fixture
+async def watching(parts: Parts) -> AsyncIterator[Parts]:
+    watch = asyncio.create_task(parts.shutdown.watch())
+    yield parts
+    watch.cancel()
+
+
+def statuses(exchange: ExchangeDouble) -> list[str]:
+    return [order["status"] for order in exchange.orders.values()]
+
+
+async def settled(until: Callable[[], bool]) -> None:
+    await asyncio.to_thread(wait_for, until, what="the end of the resting orders")
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+@pytest.mark.parametrize("mode", ["Halted", "Stopped"])
+async def test_halted_and_stopped_cancel_resting_orders(
+    watching: Parts, exchange: ExchangeDouble, folder: AgentFolder, mode: str
+) -> None:
+    for number in range(3):
+        await watching.buy(f"k{number}", limit=PRICE)
+    folder.set_mode(mode)
+    watching.control.refresh()
+    await settled(lambda: statuses(exchange) == ["cancelled"] * 3)
+    await settled(lambda: watching.shutdown.incomplete is None)
+    assert await watching.journal.counts() == {"cancelled": 3}
+    assert exchange.count(*ORDERS) == 3
+
+
+async def test_active_keeps_resting_orders(watching: Parts, exchange: ExchangeDouble) -> None:
+    await watching.buy("k1", limit=PRICE)
+    with pytest.raises(OrderRefused, match="active"):
+        await watching.orders.cancel_resting()
+    assert statuses(exchange) == ["open"]
+
+
+@pytest.mark.parametrize("flatten", [False])
+@pytest.mark.parametrize("mode", ["Halted", "Stopped"])
+@pytest.mark.parametrize("status", [403, 404, 429])
+async def test_a_resting_order_that_stays_open_is_named_until_it_is_canceled(
+    watching: Parts, exchange: ExchangeDouble, folder: AgentFolder, mode: str, status: int
+) -> None:
+    await watching.buy("k1", limit=PRICE)
+    exchange.faults.cancels_refused_with = status
+    folder.set_mode(mode)
+    watching.control.refresh()
+    await settled(lambda: "resting orders: BTC-USD" in str(watching.shutdown.incomplete))
+    assert [entry.is_resting for entry in await watching.journal.unfinished()] == [True]
+    exchange.faults.cancels_refused_with = 0
+    await settled(lambda: watching.shutdown.incomplete is None)
+    assert statuses(exchange) == ["cancelled"]
+
+
+async def test_an_order_that_begins_to_rest_during_a_halt_is_canceled(
+    watching: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    exchange.faults.lose_answers_after_commit = 1
+    exchange.faults.hide_orders = True
+    with pytest.raises(OrderUnsettled):
+        await watching.buy("k1", limit=PRICE)
+    folder.set_mode("Halted")
+    watching.control.refresh()
+    await settled(lambda: watching.shutdown.incomplete == "orders of unknown outcome: BTC-USD")
+    exchange.faults.hide_orders = False
+    await settled(lambda: statuses(exchange) == ["cancelled"])
+
+
+@pytest.mark.parametrize("mode", ["Halted", "Stopped"])
+def test_the_acknowledgement_is_drained_only_without_open_orders(
+    exchange: ExchangeDouble, folder: AgentFolder, mode: str
+) -> None:
+    exchange.closes = ("60000",) * 50  # no signal
+    with AgentProcess(folder, {}) as agent:
+        agent.wait_until_ready()
+        order = {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "limit"}
+        token = {"Authorization": f"Bearer {TOKEN}"}
+        body = {**order, "price": "50000"}
+        assert agent.http.post("/v1/trade", json=body, headers=token).status_code == 201
+        exchange.faults.cancels_refused_with = 403
+        folder.set_mode(mode)
+
+        def acknowledged() -> Any:
+            return agent.http.get("/v1/control").json()
+
+        wait_for(
+            lambda: "resting orders: BTC-USD" in str(acknowledged()["left_undone"]),
+            what="the open order named",
+        )
+        assert (acknowledged()["mode"], acknowledged()["at_rest"]) == (mode, False)
+        exchange.faults.cancels_refused_with = 0
+        wait_for(lambda: acknowledged()["at_rest"], what="the drained state", timeout_s=10)
+        assert (acknowledged()["left_undone"], statuses(exchange)) == (None, ["cancelled"])

@@ -101,6 +101,11 @@ class ControlFile:
         return None if self.may_close else self.mode.value.lower()
 
     @property
+    def may_cancel(self) -> bool:
+        """True if resting orders may be canceled: in the modes Halted and Stopped, and when positions may be closed."""
+        return self.is_halted or self.may_close
+
+    @property
     def claim_block_reason(self) -> str | None:
         """Why nothing may be claimed from the faucet, in the form of `block_reason`. Halted allows claims."""
         if self.is_stopped or self._is_exiting:

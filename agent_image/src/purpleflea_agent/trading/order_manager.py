@@ -179,7 +179,9 @@ class OrderManager:
     async def _cancel(self, key: str) -> ExchangeError | None:
         """Cancel an order; return an error that concerns only this order, so that another can still be canceled."""
         async with self._lock:
-            self._refuse_unless_closing()
+            self._control.refresh()
+            if not self._control.may_cancel:
+                raise OrderRefused(self._control.mode.value.lower())
             entry = await self._journal.entry(key)
             if entry is None or not entry.is_resting:
                 return None
