@@ -5,21 +5,16 @@ the caller that gets True reports the change. The store owns the open file, its 
 """
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT, Marks
 
 WRITTEN = "written"
 """The escrow is on disk and may have been sent; its outcome is unknown."""
 FAILED = "failed"
-"""The escrow had no effect: it was refused."""
-UNSENT = "unsent"
-"""The escrow had no effect because it never left, or was refused before any effect. Its key may be used again."""
-GIVEN_UP = "given_up"
-"""The escrow was not found for so long that it counts as never received. It is still looked up."""
-PUBLIC_STATUS = {UNSENT: FAILED, GIVEN_UP: FAILED}
-"""Statuses that counters report as another status."""
+"""The escrow had no effect: it was refused, or never reached the exchange. The marks UNSENT and GIVEN_UP say more."""
 OPEN = "created"
 CANCELLED = "cancelled"
 
@@ -32,6 +27,8 @@ class EscrowEntry:
     status: str
     written_at: float
     escrow_id: str | None
+    mark: str | None = None
+    """UNSENT or GIVEN_UP, for an escrow without effect."""
 
     @property
     def is_unsettled(self) -> bool:
@@ -41,7 +38,12 @@ class EscrowEntry:
     @property
     def may_be_sent_again(self) -> bool:
         """True if the escrow never had an effect, so that it may be sent again under its key."""
-        return self.status == UNSENT
+        return self.status == FAILED and self.mark == UNSENT
+
+    @property
+    def is_given_up(self) -> bool:
+        """True if its outcome is unknown for so long that it counts as never received."""
+        return self.status == FAILED and self.mark == GIVEN_UP
 
     @property
     def escrow(self) -> Escrow | None:
@@ -61,14 +63,17 @@ class EscrowTable:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self._marks = Marks(database, "escrow")
 
     def write(self, request: EscrowRequest, now: float) -> None:
         """Write an escrow to disk before it is opened."""
-        self._changed(
-            "DELETE FROM escrows WHERE idempotency_key = ? AND status = ?",
-            request.idempotency_key,
-            UNSENT,
-        )
+        if self._marks.has(UNSENT, request.idempotency_key):
+            self._changed(
+                "DELETE FROM escrows WHERE idempotency_key = ? AND status = ?",
+                request.idempotency_key,
+                FAILED,
+            )
+            self._marks.clear(request.idempotency_key)
         self._database.execute(
             "INSERT INTO escrows (idempotency_key, counterparty_id, amount_usd, status, written_at)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -83,23 +88,27 @@ class EscrowTable:
 
     def open(self, escrow: Escrow, idempotency_key: str) -> bool:
         """Record that the exchange opened it; False if that was recorded before."""
+        expected = FAILED if self._marks.has(GIVEN_UP, idempotency_key) else WRITTEN
+        self._marks.clear(idempotency_key)
         return self._changed(
-            "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ? AND status IN (?, ?)",
+            "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ? AND status = ?",
             escrow.status,
             escrow.escrow_id,
             idempotency_key,
-            WRITTEN,
-            GIVEN_UP,
+            expected,
         )
 
-    def fail(self, idempotency_key: str, status: str = FAILED) -> bool:
-        """Record that it had no effect (FAILED, UNSENT or GIVEN_UP); False if its outcome was recorded before."""
-        return self._changed(
+    def fail(self, idempotency_key: str, mark: str | None = None) -> bool:
+        """Record that it had no effect, with the mark UNSENT or GIVEN_UP; False if its outcome was recorded before."""
+        is_changed = self._changed(
             "UPDATE escrows SET status = ? WHERE idempotency_key = ? AND status = ?",
-            status,
+            FAILED,
             idempotency_key,
             WRITTEN,
         )
+        if is_changed and mark is not None:
+            self._marks.set(mark, idempotency_key)
+        return is_changed
 
     def withdraw(self, idempotency_key: str) -> bool:
         """Remove an escrow whose outcome is unknown; False if there is none."""
@@ -136,7 +145,10 @@ class EscrowTable:
     def entry(self, idempotency_key: str) -> EscrowEntry | None:
         """Return the escrow of a key."""
         rows = self._rows("SELECT * FROM escrows WHERE idempotency_key = ?", idempotency_key)
-        return _entry(rows[0]) if rows else None
+        if not rows:
+            return None
+        marks = (m for m in (UNSENT, GIVEN_UP) if self._marks.has(m, idempotency_key))
+        return replace(_entry(rows[0]), mark=next(marks, None))
 
     def unfinished(self) -> list[EscrowEntry]:
         """Return open escrows and escrows of unknown outcome, oldest first."""
@@ -147,21 +159,15 @@ class EscrowTable:
 
     def given_up(self, after: float) -> list[EscrowEntry]:
         """Return the escrows that were given up and were written later than a moment."""
-        rows = self._rows(
-            "SELECT * FROM escrows WHERE status = ? AND written_at > ? ORDER BY written_at",
-            GIVEN_UP,
-            after,
-        )
-        return [_entry(row) for row in rows]
+        entries = [self.entry(key) for key in self._marks.keys(GIVEN_UP)]
+        return [
+            entry for entry in entries if entry and entry.is_given_up and entry.written_at > after
+        ]
 
     def counts(self) -> dict[str, int]:
         """Return the number of escrows of each status."""
         rows = self._rows("SELECT status, count(*) AS n FROM escrows GROUP BY status")
-        counts: dict[str, int] = {}
-        for row in rows:
-            status = PUBLIC_STATUS.get(row["status"], row["status"])
-            counts[status] = counts.get(status, 0) + int(row["n"])
-        return counts
+        return {row["status"]: int(row["n"]) for row in rows}
 
     def _changed(self, statement: str, *values: object) -> bool:
         return self._database.execute(statement, values).rowcount > 0

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from purpleflea_agent.exchange.port import Claim, Escrow, EscrowRequest, Order, OrderRequest
-from purpleflea_agent.journal import escrows, orders
 from purpleflea_agent.journal.daily_stats import day_of
 from purpleflea_agent.journal.errors import JournalError
 from purpleflea_agent.journal.escrows import EscrowEntry
@@ -70,9 +69,9 @@ class Journal:
         """Record the state of an order at the exchange."""
         await self._write(self._store.settle, order, self._clock())
 
-    async def fail(self, idempotency_key: str, reason: str, *, status: str = orders.FAILED) -> None:
-        """Record that an order had no effect: journal.orders.FAILED, UNSENT or GIVEN_UP."""
-        await self._write(self._store.fail, idempotency_key, reason, self._clock(), status)
+    async def fail(self, idempotency_key: str, reason: str, *, mark: str | None = None) -> None:
+        """Record that an order had no effect, with the mark journal.key_values.UNSENT or GIVEN_UP."""
+        await self._write(self._store.fail, idempotency_key, reason, self._clock(), mark)
 
     async def withdraw(self, idempotency_key: str) -> None:
         """Remove an order that was written and then not sent; its key counts as never used."""
@@ -150,9 +149,9 @@ class Journal:
         """Record that an escrow was opened; False if that was recorded before."""
         return await self._write(self._store.open_escrow, escrow, idempotency_key, self._clock())
 
-    async def fail_escrow(self, idempotency_key: str, *, status: str = escrows.FAILED) -> bool:
+    async def fail_escrow(self, idempotency_key: str, *, mark: str | None = None) -> bool:
         """Record that an escrow had no effect; False if its outcome was recorded before."""
-        return await self._write(self._store.escrows.fail, idempotency_key, status)
+        return await self._write(self._store.fail_escrow, idempotency_key, mark)
 
     async def given_up_escrows(self, max_age_s: float) -> list[EscrowEntry]:
         """Return the escrows that were given up, up to an age."""

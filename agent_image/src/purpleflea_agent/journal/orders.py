@@ -4,28 +4,23 @@ The store owns the open file, its transactions and its thread.
 """
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from purpleflea_agent.exchange.port import Order, OrderRequest, OrderStatus
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT, Marks
 
 WRITTEN = "written"
 """The order is on disk and may have been sent; its outcome is unknown."""
 FAILED = "failed"
-"""The order had no effect: it was refused."""
-UNSENT = "unsent"
-"""The order had no effect because it never left, or was refused before any effect. Its key may be used again."""
-GIVEN_UP = "given_up"
-"""The order was not found for so long that it counts as never received. It is still looked up."""
-PUBLIC_STATUS = {UNSENT: FAILED, GIVEN_UP: FAILED}
-"""Statuses that counters report as another status."""
+"""The order had no effect: it was refused, or never reached the exchange. The marks UNSENT and GIVEN_UP say more."""
 RETENTION_S = 31 * 24 * 3600.0
 """Age from which a completed order may be deleted. The volume is finite, and the exchange keeps its own records."""
 DELETE_OLD = """
 DELETE FROM orders WHERE idempotency_key IN (
     SELECT idempotency_key FROM orders WHERE written_at < ? AND status NOT IN (?, ?)
     ORDER BY written_at LIMIT 2
-)
+) RETURNING idempotency_key
 """
 """Delete two orders for each new order, so that the journal shrinks to its size in a month and no write takes long."""
 ZERO = Decimal(0)
@@ -40,6 +35,8 @@ class OrderEntry:
     written_at: float
     order: Order | None = None
     reason: str | None = None
+    mark: str | None = None
+    """UNSENT or GIVEN_UP, for an order without effect."""
 
     @property
     def is_unsettled(self) -> bool:
@@ -54,12 +51,12 @@ class OrderEntry:
     @property
     def may_be_sent_again(self) -> bool:
         """True if the order never had an effect, so that it may be sent again under its key."""
-        return self.status == UNSENT
+        return self.status == FAILED and self.mark == UNSENT
 
     @property
     def is_given_up(self) -> bool:
         """True if its outcome is unknown for so long that it counts as never received."""
-        return self.status == GIVEN_UP
+        return self.status == FAILED and self.mark == GIVEN_UP
 
 
 class OrderTable:
@@ -67,14 +64,17 @@ class OrderTable:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self._marks = Marks(database, "order")
 
     def write(self, request: OrderRequest, now: float) -> None:
         """Add an order before it is sent, and delete orders past the retention."""
         price = None if request.price is None else str(request.price)
-        self._database.execute(
-            "DELETE FROM orders WHERE idempotency_key = ? AND status = ?",
-            (request.idempotency_key, UNSENT),
-        )
+        if self._marks.has(UNSENT, request.idempotency_key):
+            self._database.execute(
+                "DELETE FROM orders WHERE idempotency_key = ? AND status = ?",
+                (request.idempotency_key, FAILED),
+            )
+            self._marks.clear(request.idempotency_key)
         self._database.execute(
             "INSERT INTO orders (idempotency_key, market, side, size, type, price, status, written_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -89,10 +89,12 @@ class OrderTable:
                 now,
             ),
         )
-        self._database.execute(DELETE_OLD, (now - RETENTION_S, WRITTEN, OrderStatus.OPEN.value))
+        for row in self._rows(DELETE_OLD, now - RETENTION_S, WRITTEN, OrderStatus.OPEN.value):
+            self._marks.clear(row["idempotency_key"])
 
     def settle(self, order: Order) -> None:
         """Record the state of an order at the exchange."""
+        self._marks.clear(order.idempotency_key)
         self._database.execute(
             "UPDATE orders SET status = ?, order_id = ?, fill_price = ?, filled_size = ?,"
             " fee_usd = ?, realized_pnl_usd = ?, reason = ? WHERE idempotency_key = ?",
@@ -108,11 +110,13 @@ class OrderTable:
             ),
         )
 
-    def fail(self, idempotency_key: str, reason: str, status: str = FAILED) -> None:
-        """Record that an order had no effect: FAILED, UNSENT or GIVEN_UP."""
+    def fail(self, idempotency_key: str, reason: str, mark: str | None = None) -> None:
+        """Record that an order had no effect, with the mark UNSENT or GIVEN_UP."""
+        if mark is not None:
+            self._marks.set(mark, idempotency_key)
         self._database.execute(
             "UPDATE orders SET status = ?, reason = ? WHERE idempotency_key = ?",
-            (status, reason, idempotency_key),
+            (FAILED, reason, idempotency_key),
         )
 
     def withdraw(self, idempotency_key: str) -> bool:
@@ -126,7 +130,10 @@ class OrderTable:
     def entry(self, idempotency_key: str) -> OrderEntry | None:
         """Return the order of a key."""
         rows = self._rows("SELECT * FROM orders WHERE idempotency_key = ?", idempotency_key)
-        return _entry(rows[0]) if rows else None
+        if not rows:
+            return None
+        marks = (m for m in (UNSENT, GIVEN_UP) if self._marks.has(m, idempotency_key))
+        return replace(_entry(rows[0]), mark=next(marks, None))
 
     def unfinished(self) -> list[OrderEntry]:
         """Return orders of unknown outcome and resting orders, oldest first."""
@@ -139,12 +146,10 @@ class OrderTable:
 
     def given_up(self, after: float) -> list[OrderEntry]:
         """Return the orders that were given up and were written later than a moment."""
-        rows = self._rows(
-            "SELECT * FROM orders WHERE status = ? AND written_at > ? ORDER BY written_at",
-            GIVEN_UP,
-            after,
-        )
-        return [_entry(row) for row in rows]
+        entries = [self.entry(key) for key in self._marks.keys(GIVEN_UP)]
+        return [
+            entry for entry in entries if entry and entry.is_given_up and entry.written_at > after
+        ]
 
     def count_between(self, after: float, until: float) -> int:
         """Return the number of orders written in a span of time (seconds since the epoch)."""
@@ -159,11 +164,7 @@ class OrderTable:
     def counts(self) -> dict[str, int]:
         """Return the number of orders of each status."""
         rows = self._rows("SELECT status, count(*) AS n FROM orders GROUP BY status")
-        counts: dict[str, int] = {}
-        for row in rows:
-            status = PUBLIC_STATUS.get(row["status"], row["status"])
-            counts[status] = counts.get(status, 0) + int(row["n"])
-        return counts
+        return {row["status"]: int(row["n"]) for row in rows}
 
     def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
         return self._database.execute(statement, values).fetchall()

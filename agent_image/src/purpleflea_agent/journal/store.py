@@ -94,10 +94,10 @@ class JournalStore:
             )
             self.orders.settle(order)
 
-    def fail(self, idempotency_key: str, reason: str, now: float, status: str) -> None:
+    def fail(self, idempotency_key: str, reason: str, now: float, mark: str | None = None) -> None:
         """Record that an order had no effect."""
         with self._transaction():
-            self.orders.fail(idempotency_key, reason, status)
+            self.orders.fail(idempotency_key, reason, mark)
             self.daily_stats.add(now, {daily_stats.FAILED: 1})
 
     def withdraw(self, idempotency_key: str, now: float) -> None:
@@ -152,6 +152,11 @@ class JournalStore:
             if is_finished and escrow.status == CANCELLED:
                 self.cash_flows.add(f"escrow {escrow.escrow_id} back", escrow.amount_usd, now)
             return is_finished
+
+    def fail_escrow(self, idempotency_key: str, mark: str | None) -> bool:
+        """Record that an escrow had no effect; False if its outcome was recorded before."""
+        with self._transaction():
+            return self.escrows.fail(idempotency_key, mark)
 
     def credit(self, claim: Claim, now: float) -> None:
         """Record a payment of the faucet."""

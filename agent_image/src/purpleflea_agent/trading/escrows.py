@@ -13,7 +13,8 @@ from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Exchange
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.journal.escrows import FAILED, GIVEN_UP, UNSENT, EscrowEntry
+from purpleflea_agent.journal.escrows import EscrowEntry
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
 from purpleflea_agent.trading.missing_orders import LateLookups, MissingOrderTracker
@@ -158,8 +159,8 @@ class EscrowManager:
             await self._journal.withdraw_escrow(request.idempotency_key)
             raise _refused(blocked.reason) from None
         except (NeverSent, Refused) as error:
-            status = UNSENT if error.was_before_any_effect else FAILED
-            await self._record_failed(request, status)
+            mark = UNSENT if error.was_before_any_effect else None
+            await self._record_failed(request, mark)
             raise
         except OutcomeUnknown as error:
             escrow = await self._look_up(
@@ -236,8 +237,8 @@ class EscrowManager:
             self._last_lookup_at.pop(escrow.escrow_id, None)
             _report(escrow, escrow.status)
 
-    async def _record_failed(self, request: EscrowRequest, status: str) -> None:
-        if await self._journal.fail_escrow(request.idempotency_key, status=status):
+    async def _record_failed(self, request: EscrowRequest, mark: str | None) -> None:
+        if await self._journal.fail_escrow(request.idempotency_key, mark=mark):
             metrics.record_escrow_transaction(request.counterparty_id, "failed")
             logs.log_escrow_event(request.counterparty_id, request.amount_usd, "failed", "")
 

@@ -17,7 +17,8 @@ from purpleflea_agent.control import SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import Journal, JournalError
-from purpleflea_agent.journal.orders import FAILED, GIVEN_UP, UNSENT, OrderEntry
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
+from purpleflea_agent.journal.orders import OrderEntry
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.telemetry.tracing import ActiveSpan
 from purpleflea_agent.trading.account import Account
@@ -77,8 +78,8 @@ class OrderExecutor:
             except (NeverSent, Refused) as error:
                 if isinstance(error, Refused):
                     span.set(status_code=error.status)
-                status = UNSENT if error.was_before_any_effect else FAILED
-                await self._record_failure(request, error, status)
+                mark = UNSENT if error.was_before_any_effect else None
+                await self._record_failure(request, error, mark)
                 raise
             if order.status_code is not None:
                 span.set(status_code=order.status_code)
@@ -191,9 +192,9 @@ class OrderExecutor:
             )
 
     async def _record_failure(
-        self, request: OrderRequest, error: ExchangeError, status: str
+        self, request: OrderRequest, error: ExchangeError, mark: str | None
     ) -> None:
-        await self._journal.fail(request.idempotency_key, error.in_public, status=status)
+        await self._journal.fail(request.idempotency_key, error.in_public, mark=mark)
         metrics.record_order_execution(request.market, error.error_type)
         _log_failure(request.market, error, side=request.side, size=request.size)
 
