@@ -247,3 +247,32 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
     with pytest.raises(JournalError, match=FILE_NAME):
         Journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answers", "peak"),
+    [
+        ([100, 10**12, 101], 101),  # the lower of two answers above the peak
+        ([100, 10**12, 99], 100),
+        ([100, 10**12, 99, 10**12, 99], 100),
+        ([100, 110, 120], 110),
+        ([100, 110, 120, 90], 110),
+        ([100, 110, 105], 105),
+        ([100, 110, 100, 110], 100),
+        ([10**12, 100], 100),  # the very first answer is absurd
+        ([10**12, 100, 99], 100),
+        ([100, 60], 100),  # a real loss after the first answer
+        ([100, 90, 20], 100),
+    ],
+)
+async def test_a_new_peak_of_the_equity_counts_when_two_answers_confirm_it(
+    tmp_path: Path, answers: list[int], peak: int
+) -> None:
+    journal = Journal(tmp_path)
+    for answer in answers:
+        known = await journal.update_peak_equity(Decimal(answer))
+    assert known == peak
+    await journal.close()
+    restarted = Journal(tmp_path)
+    assert await restarted.update_peak_equity(Decimal(1)) == peak
+    await restarted.close()

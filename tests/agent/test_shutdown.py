@@ -82,7 +82,7 @@ async def test_a_halted_agent_exits_without_sending_an_order(
     folder.set_mode("Halted")
     await parts.shutdown.run_at_exit()
     assert len(exchange.orders) == 2
-    assert exchange.orders["k2"]["status"] == "open"
+    assert exchange.orders["k2"]["status"] == "cancelled"
     assert (parts.shutdown.is_drained, parts.shutdown.flattened) == (True, None)
 
 

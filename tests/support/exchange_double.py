@@ -37,6 +37,7 @@ class Faults:
     answer_after_s: float = 0.0
     hide_orders: bool = False
     echo_key: bool = False
+    escrow_status_before_commit: list[int] = field(default_factory=list)
     lose_escrow_answers: int = 0
     lose_escrow_requests: int = 0
     hide_escrows: bool = False
@@ -73,6 +74,9 @@ class ExchangeDouble:
         self.equity_usd = START_CASH
         self.when_ordered: Callable[[], None] = lambda: None
         """Called when an order arrives."""
+        self.answers = threading.Event()
+        """Cleared, it holds back the answers to requests that move money, after they took effect."""
+        self.answers.set()
         self.gateway: Callable[[Request, Response], Response] = lambda _, response: response
         """A gateway in front of the exchange. It may replace an answer after the request took effect."""
 
@@ -140,6 +144,8 @@ class ExchangeDouble:
                 detail = f"bad key {given}" if self.faults.echo_key else "bad key"
                 return _problem(401, detail)
             response: Response = await endpoint(request)
+            while request.method == "POST" and not self.answers.is_set():  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(0.005)
             return self.gateway(request, response)
 
         return checked
@@ -257,6 +263,8 @@ class ExchangeDouble:
         return JSONResponse(escrow) if escrow else _problem(404, "no such escrow")
 
     async def _escrow(self, request: Request) -> Response:
+        if self.faults.escrow_status_before_commit:
+            return _problem(self.faults.escrow_status_before_commit.pop(0), "made to fail")
         if self.faults.lose_escrow_requests:
             self.faults.lose_escrow_requests -= 1
             return await self._silence(request)

@@ -5,8 +5,10 @@ cannot be read never starts trading: the last mode stays, and at the start that 
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +19,27 @@ from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_contract.events import CONTROL_CHANGED
 
 POLL_INTERVAL_S = 0.25
+ACKNOWLEDGE_WAIT_S = 1.0
+"""Longest wait of an acknowledgement for requests in flight. The operator waits 1.5 s for the answer."""
 
 logger = logging.getLogger("purpleflea.control")
+
+
+class SendBlocked(Exception):  # noqa: N818 - the name states the meaning
+    """The trading mode forbids the request; it was not sent."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the trading mode forbids it: {reason}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _InFlight:
+    """A request that moves money, and the mode in which it was sent."""
+
+    block_reason: Callable[[], str | None]
+    control: Control
+    since: datetime
 
 
 class ControlFile:
@@ -33,6 +54,8 @@ class ControlFile:
         self._control = Control(mode=Mode.HALTED)
         self._since = now()
         self._is_exiting = False
+        self._in_flight: list[_InFlight] = []
+        self._request_ended = asyncio.Event()
         self._read(first=True)
 
     @property
@@ -72,6 +95,56 @@ class ControlFile:
             return self.mode.value.lower()
         return Mode.STOPPED.value.lower() if self._is_exiting else None
 
+    @property
+    def close_block_reason(self) -> str | None:
+        """Why no position may be closed, in the form of `block_reason`."""
+        return None if self.may_close else self.mode.value.lower()
+
+    @property
+    def may_cancel(self) -> bool:
+        """True if resting orders may be canceled: in the modes Halted and Stopped, and when positions may be closed."""
+        return self.is_halted or self.may_close
+
+    @property
+    def claim_block_reason(self) -> str | None:
+        """Why nothing may be claimed from the faucet, in the form of `block_reason`. Halted allows claims."""
+        if self.is_stopped or self._is_exiting:
+            return Mode.STOPPED.value.lower()
+        return None
+
+    @contextlib.contextmanager
+    def sending(self, block_reason: Callable[[], str | None]) -> Iterator[None]:
+        """Read the mode immediately before a request that moves money, and follow the request until its answer.
+
+        Enter it after the write to the journal, which may take long, and put only the request itself inside. A mode
+        that forbids the request is not acknowledged before its answer.
+
+        Raises:
+            SendBlocked: The mode forbids the request.
+        """
+        self.refresh()
+        reason = block_reason()
+        if reason is not None:
+            raise SendBlocked(reason)
+        request = _InFlight(block_reason, self._control, self._since)
+        self._in_flight.append(request)
+        try:
+            yield
+        finally:
+            self._in_flight.remove(request)
+            self._request_ended.set()
+            self._request_ended = asyncio.Event()
+
+    async def wait_until_applied(self, timeout_s: float = ACKNOWLEDGE_WAIT_S) -> bool:
+        """Wait until no request is in flight that the present mode forbids; False if the time is over before."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._forbidden():
+                    await self._request_ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def end(self) -> None:
         """Let no more money leave, in any mode, because the process exits. Safe in a signal handler."""
         self._is_exiting = True
@@ -84,13 +157,20 @@ class ControlFile:
         flattened: bool | None = None,
         left_undone: str | None = None,
     ) -> Acknowledgement:
-        """Return the answer to GET /v1/control; the arguments are its fields that depend on the orders."""
+        """Return the answer to GET /v1/control; the arguments are its fields that depend on the orders.
+
+        While a request is in flight that the mode forbids, the answer has the mode in which the request was sent.
+        """
+        control, since = self._control, self._since
+        forbidden = self._forbidden()
+        if forbidden:
+            control, since = forbidden[0].control, forbidden[0].since
         return Acknowledgement(
-            mode=self.mode,
-            generation=self._control.generation,
-            since=self._since,
-            sending=sending,
-            at_rest=at_rest,
+            mode=control.mode,
+            generation=control.generation,
+            since=since,
+            sending=sending or bool(forbidden),
+            at_rest=at_rest and not forbidden,
             flattened=flattened,
             left_undone=left_undone,
         )
@@ -104,6 +184,9 @@ class ControlFile:
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             self.refresh()
+
+    def _forbidden(self) -> list[_InFlight]:
+        return [request for request in self._in_flight if request.block_reason() is not None]
 
     def _read(self, *, first: bool) -> None:
         try:

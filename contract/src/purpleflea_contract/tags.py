@@ -154,7 +154,8 @@ COUNTERPARTY = Tag(
 )
 REASON = Tag(
     name="reason",
-    description="Reason for a refused order: a limit as named in spec.risk, an unsettled order, or the mode.",
+    description="Reason for a refused order: a limit as named in spec.risk, an unsettled order, unusable data of the"
+    " exchange, or the mode.",
     values=(
         "max_drawdown",
         "min_balance",
@@ -162,6 +163,8 @@ REASON = Tag(
         "max_open_positions",
         "max_orders_per_minute",
         "order_pending",
+        "market_data",
+        "account_data",
         "halted",
         "stopped",
         OTHER,

@@ -56,8 +56,12 @@ def router(agent: Application) -> APIRouter:
     async def control() -> Acknowledgement:
         """Acknowledgement of control.json: the trading mode that the agent acts on."""
         agent.control.refresh()
+        await agent.control.wait_until_applied()
+        mode = agent.control.mode
+        is_drained = await _is_drained(agent)
         return agent.control.acknowledged(
-            at_rest=await _is_drained(agent),
+            # The mode may have changed while the journal was read.
+            at_rest=is_drained and agent.control.mode is mode and not _is_sending(agent),
             sending=_is_sending(agent),
             flattened=agent.shutdown.flattened,
             left_undone=agent.shutdown.incomplete,
@@ -88,19 +92,19 @@ def _is_sending(agent: Application) -> bool:
 async def _is_drained(agent: Application) -> bool:
     if not agent.control.is_halted or _is_sending(agent):
         return False
-    return agent.shutdown.is_drained if agent.control.is_stopped else await _is_settled(agent)
+    if agent.control.is_stopped and not agent.shutdown.is_drained:
+        return False
+    return await _is_settled(agent)
 
 
 async def _is_settled(agent: Application) -> bool:
-    """Return whether the outcome of everything that was sent is known; False if the journal cannot be read."""
+    """Return whether no order is open and all outcomes are known; False if the journal cannot be read."""
     try:
         orders = await agent.journal.unfinished()
         escrows = await agent.journal.unfinished_escrows()
     except JournalError:
         return False
-    return not any(entry.is_unsettled for entry in orders) and not any(
-        entry.is_unsettled for entry in escrows
-    )
+    return not orders and not any(entry.is_unsettled for entry in escrows)
 
 
 def _not_ready_reason(agent: Application) -> str | None:

@@ -14,6 +14,7 @@ from purpleflea_agent.api.bodies import EscrowAnswer, EscrowBody, TradeAnswer, T
 from purpleflea_agent.api.problems import Problem, documented
 from purpleflea_agent.application import Application
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Order, OrderRequest
+from purpleflea_agent.trading.market_data import price_problem
 
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", pattern="^[A-Za-z0-9._:-]+$", max_length=128)
@@ -96,6 +97,11 @@ async def _trade(agent: Application, body: TradeBody, idempotency_key: str | Non
     closes = await agent.exchange.closes(body.market, interval=interval, limit=1)
     if not closes:
         raise Problem(502, "no_price", f"the exchange has no price of {body.market}")
+    problem = price_problem(closes[-1])
+    if problem is not None:
+        raise Problem(
+            502, "no_price", f"the exchange has no usable price of {body.market}: {problem}"
+        )
     return await agent.orders.place(request, reference_price=closes[-1])
 
 

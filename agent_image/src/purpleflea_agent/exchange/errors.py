@@ -24,6 +24,11 @@ class ExchangeError(Exception):
         self.in_public = detail if in_public is None else in_public
 
     @property
+    def was_before_any_effect(self) -> bool:
+        """True if the same request may be sent again under its key; the exchange itself keeps no record of it."""
+        return False
+
+    @property
     def concerns_only_this_request(self) -> bool:
         """True if another request may succeed: a 4xx status other than 429 is about the request that was sent."""
         return self.status is not None and 400 <= self.status < 500 and self.status != 429
@@ -33,6 +38,11 @@ class NeverSent(ExchangeError):  # noqa: N818 - the name states the meaning
     """No connection was made."""
 
     error_type = "connection"
+
+    @property
+    def was_before_any_effect(self) -> bool:
+        """True: nothing left the process."""
+        return True
 
 
 class Refused(ExchangeError):  # noqa: N818 - the name states the meaning
@@ -50,6 +60,11 @@ class Refused(ExchangeError):  # noqa: N818 - the name states the meaning
         self.status: int = status
         self.retry_after_s = retry_after_s
         self.error_type = "rate_limited" if status == 429 else "rejected"
+
+    @property
+    def was_before_any_effect(self) -> bool:
+        """True if the key or the rate was refused, before the exchange looked at the request."""
+        return self.status in (401, 429)
 
 
 class OutcomeUnknown(ExchangeError):  # noqa: N818 - the name states the meaning

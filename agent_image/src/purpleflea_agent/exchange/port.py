@@ -3,7 +3,7 @@
 Money, prices and sizes are Decimal. Every method raises exchange.errors.ExchangeError and no other error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -72,10 +72,24 @@ class Portfolio:
 
     positions: tuple[Position, ...]
     equity_usd: Decimal
+    equity_is_known: bool = True
+    """False if the equity could not be read; then `equity_usd` has no meaning."""
+    unvalued: Mapping[str, Decimal] = field(default_factory=dict)
+    """Signed sizes of the positions whose value could not be read, by market."""
+    unreadable: frozenset[str] = frozenset()
+    """Markets with a position whose size could not be read. The size is unknown, not zero."""
+    has_nameless_rows: bool = False
+    """True if a position was reported and even its market could not be read."""
 
     def size_of(self, market: str) -> Decimal:
         """Return the signed size of the position in `market`; zero if there is none."""
-        return sum((item.size for item in self.positions if item.market == market), Decimal(0))
+        sizes = (item.size for item in self.positions if item.market == market)
+        return sum(sizes, self.unvalued.get(market, Decimal(0)))
+
+    @property
+    def reported_markets(self) -> frozenset[str]:
+        """Markets whose size was reported."""
+        return frozenset({item.market for item in self.positions} | self.unvalued.keys())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +99,8 @@ class Balance:
     currency: str
     amount: Decimal
     usd_value: Decimal
+    is_known: bool = True
+    """False if the value could not be read; then `usd_value` is not the balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

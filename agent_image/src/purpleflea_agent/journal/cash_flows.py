@@ -19,6 +19,8 @@ FLOWS = "flows_usd"
 """Sum of all flows."""
 UNCERTAIN_S = 30.0
 """Age up to which an answer may not contain a flow; the same as for an order that the exchange does not show yet."""
+ABSURD_FACTOR = 3
+"""Fall between the first two answers about the equity from which the first counts as absurd, and not as a peak."""
 RETENTION_S = 31 * 24 * 3600.0
 
 
@@ -29,6 +31,8 @@ class CashFlowTable:
         self._database = database
         self._key_values = key_values
         self._last_trading_equity: Decimal | None = None
+        self._unconfirmed_peak: Decimal | None = None
+        self._first_equity: Decimal | None = None
         self.awaited = 0
         """Number of payments of unknown amount that may arrive at any moment; meanwhile the peak does not rise."""
 
@@ -52,10 +56,31 @@ class CashFlowTable:
         trading_equity = self._last_trading_equity = equity_usd - contained
         known = self._key_values.get(PEAK_EQUITY)
         peak = Decimal(known) if known else None
-        if peak is None or (trading_equity > peak and not self.awaited):
-            self._key_values.set(PEAK_EQUITY, str(trading_equity))
-            peak = trading_equity
-        return peak + contained
+        new_peak = self._new_peak(trading_equity, peak)
+        if new_peak != peak:
+            self._key_values.set(PEAK_EQUITY, str(new_peak))
+        return new_peak + contained
+
+    def _new_peak(self, equity: Decimal, peak: Decimal | None) -> Decimal:
+        """Return the peak after this equity.
+
+        A peak stays for good, so an equity above it counts only if the next answer is above it too; the lower of both
+        is the peak. The very first equity counts at once, until a second answer shows that it was absurd.
+        """
+        first, self._first_equity = self._first_equity, None
+        if peak is None:
+            self._first_equity = equity
+            return equity
+        if first is not None and equity * ABSURD_FACTOR < first:
+            self._first_equity = equity
+            return equity
+        if equity <= peak:
+            self._unconfirmed_peak = None
+        elif not self.awaited:
+            unconfirmed, self._unconfirmed_peak = self._unconfirmed_peak, equity
+            if unconfirmed is not None:
+                return min(unconfirmed, equity)
+        return peak
 
     def _contained(self, equity_usd: Decimal, uncertain: Sequence[Decimal], now: float) -> Decimal:
         """Return the sum of the flows that this equity contains."""

@@ -5,15 +5,16 @@ the caller that gets True reports the change. The store owns the open file, its 
 """
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT, Marks
 
 WRITTEN = "written"
 """The escrow is on disk and may have been sent; its outcome is unknown."""
 FAILED = "failed"
-"""The escrow had no effect: it was refused, or never reached the exchange."""
+"""The escrow had no effect: it was refused, or never reached the exchange. The marks UNSENT and GIVEN_UP say more."""
 OPEN = "created"
 CANCELLED = "cancelled"
 
@@ -26,11 +27,23 @@ class EscrowEntry:
     status: str
     written_at: float
     escrow_id: str | None
+    mark: str | None = None
+    """UNSENT or GIVEN_UP, for an escrow without effect."""
 
     @property
     def is_unsettled(self) -> bool:
         """True if its outcome is unknown."""
         return self.status == WRITTEN
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """True if the escrow never had an effect, so that it may be sent again under its key."""
+        return self.status == FAILED and self.mark == UNSENT
+
+    @property
+    def is_given_up(self) -> bool:
+        """True if its outcome is unknown for so long that it counts as never received."""
+        return self.status == FAILED and self.mark == GIVEN_UP
 
     @property
     def escrow(self) -> Escrow | None:
@@ -50,9 +63,17 @@ class EscrowTable:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self._marks = Marks(database, "escrow")
 
     def write(self, request: EscrowRequest, now: float) -> None:
         """Write an escrow to disk before it is opened."""
+        if self._marks.has(UNSENT, request.idempotency_key):
+            self._changed(
+                "DELETE FROM escrows WHERE idempotency_key = ? AND status = ?",
+                request.idempotency_key,
+                FAILED,
+            )
+            self._marks.clear(request.idempotency_key)
         self._database.execute(
             "INSERT INTO escrows (idempotency_key, counterparty_id, amount_usd, status, written_at)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -67,21 +88,32 @@ class EscrowTable:
 
     def open(self, escrow: Escrow, idempotency_key: str) -> bool:
         """Record that the exchange opened it; False if that was recorded before."""
+        expected = FAILED if self._marks.has(GIVEN_UP, idempotency_key) else WRITTEN
+        self._marks.clear(idempotency_key)
         return self._changed(
             "UPDATE escrows SET status = ?, escrow_id = ? WHERE idempotency_key = ? AND status = ?",
             escrow.status,
             escrow.escrow_id,
             idempotency_key,
-            WRITTEN,
+            expected,
         )
 
-    def fail(self, idempotency_key: str) -> bool:
-        """Record that it had no effect; False if its outcome was recorded before."""
-        return self._changed(
+    def fail(self, idempotency_key: str, mark: str | None = None) -> bool:
+        """Record that it had no effect, with the mark UNSENT or GIVEN_UP; False if its outcome was recorded before."""
+        is_changed = self._changed(
             "UPDATE escrows SET status = ? WHERE idempotency_key = ? AND status = ?",
             FAILED,
             idempotency_key,
             WRITTEN,
+        )
+        if is_changed and mark is not None:
+            self._marks.set(mark, idempotency_key)
+        return is_changed
+
+    def withdraw(self, idempotency_key: str) -> bool:
+        """Remove an escrow whose outcome is unknown; False if there is none."""
+        return self._changed(
+            "DELETE FROM escrows WHERE idempotency_key = ? AND status = ?", idempotency_key, WRITTEN
         )
 
     def is_known(self, escrow_id: str) -> bool:
@@ -113,7 +145,10 @@ class EscrowTable:
     def entry(self, idempotency_key: str) -> EscrowEntry | None:
         """Return the escrow of a key."""
         rows = self._rows("SELECT * FROM escrows WHERE idempotency_key = ?", idempotency_key)
-        return _entry(rows[0]) if rows else None
+        if not rows:
+            return None
+        marks = (m for m in (UNSENT, GIVEN_UP) if self._marks.has(m, idempotency_key))
+        return replace(_entry(rows[0]), mark=next(marks, None))
 
     def unfinished(self) -> list[EscrowEntry]:
         """Return open escrows and escrows of unknown outcome, oldest first."""
@@ -121,6 +156,13 @@ class EscrowTable:
             "SELECT * FROM escrows WHERE status IN (?, ?) ORDER BY written_at", WRITTEN, OPEN
         )
         return [_entry(row) for row in rows]
+
+    def given_up(self, after: float) -> list[EscrowEntry]:
+        """Return the escrows that were given up and were written later than a moment."""
+        entries = [self.entry(key) for key in self._marks.keys(GIVEN_UP)]
+        return [
+            entry for entry in entries if entry and entry.is_given_up and entry.written_at > after
+        ]
 
     def counts(self) -> dict[str, int]:
         """Return the number of escrows of each status."""

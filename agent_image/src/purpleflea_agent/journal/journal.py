@@ -18,7 +18,12 @@ from purpleflea_agent.journal.daily_stats import day_of
 from purpleflea_agent.journal.errors import JournalError
 from purpleflea_agent.journal.escrows import EscrowEntry
 from purpleflea_agent.journal.orders import OrderEntry
-from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition
+from purpleflea_agent.journal.positions import (
+    ALL_READABLE,
+    Reconciliation,
+    ReportedPosition,
+    UnreadableRows,
+)
 from purpleflea_agent.journal.store import JournalStore
 
 P = ParamSpec("P")
@@ -64,9 +69,13 @@ class Journal:
         """Record the state of an order at the exchange."""
         await self._write(self._store.settle, order, self._clock())
 
-    async def fail(self, idempotency_key: str, reason: str) -> None:
-        """Record that an order had no effect."""
-        await self._write(self._store.fail, idempotency_key, reason, self._clock())
+    async def fail(self, idempotency_key: str, reason: str, *, mark: str | None = None) -> None:
+        """Record that an order had no effect, with the mark journal.key_values.UNSENT or GIVEN_UP."""
+        await self._write(self._store.fail, idempotency_key, reason, self._clock(), mark)
+
+    async def withdraw(self, idempotency_key: str) -> None:
+        """Remove an order that was written and then not sent; its key counts as never used."""
+        await self._write(self._store.withdraw, idempotency_key, self._clock())
 
     async def entry(self, idempotency_key: str) -> OrderEntry | None:
         """Return the order of a key."""
@@ -75,6 +84,10 @@ class Journal:
     async def unfinished(self) -> list[OrderEntry]:
         """Return orders of unknown outcome and resting orders, oldest first."""
         return await self._run(self._store.orders.unfinished)
+
+    async def given_up(self, max_age_s: float) -> list[OrderEntry]:
+        """Return the orders that were given up, up to an age."""
+        return await self._run(self._store.orders.given_up, self._clock() - max_age_s)
 
     async def orders_between(self, after: float, until: float) -> int:
         """Return the number of orders written in a span of time (seconds since the epoch)."""
@@ -93,9 +106,11 @@ class Journal:
         """Return the highest equity so far, this one included, without cash flows outside of trading."""
         return await self._write(self._store.update_peak_equity, equity_usd, self._clock())
 
-    async def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
+    async def reconcile(
+        self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE
+    ) -> Reconciliation:
         """Combine the positions that the exchange reports with our own fills."""
-        return await self._write(self._store.reconcile, reported)
+        return await self._write(self._store.reconcile, reported, unreadable)
 
     async def accept_reported(self, market: str, size: Decimal) -> bool:
         """Accept the size that the exchange reports; False if an unfinished order of the market may explain it."""
@@ -124,15 +139,23 @@ class Journal:
 
     async def write_escrow(self, request: EscrowRequest) -> None:
         """Write an escrow to disk before it is opened."""
-        await self._write(self._store.escrows.write, request, self._clock())
+        await self._write(self._store.write_escrow, request, self._clock())
+
+    async def withdraw_escrow(self, idempotency_key: str) -> None:
+        """Remove an escrow that was written and then not sent; its key counts as never used."""
+        await self._write(self._store.escrows.withdraw, idempotency_key)
 
     async def open_escrow(self, escrow: Escrow, idempotency_key: str) -> bool:
         """Record that an escrow was opened; False if that was recorded before."""
         return await self._write(self._store.open_escrow, escrow, idempotency_key, self._clock())
 
-    async def fail_escrow(self, idempotency_key: str) -> bool:
+    async def fail_escrow(self, idempotency_key: str, *, mark: str | None = None) -> bool:
         """Record that an escrow had no effect; False if its outcome was recorded before."""
-        return await self._write(self._store.escrows.fail, idempotency_key)
+        return await self._write(self._store.fail_escrow, idempotency_key, mark)
+
+    async def given_up_escrows(self, max_age_s: float) -> list[EscrowEntry]:
+        """Return the escrows that were given up, up to an age."""
+        return await self._run(self._store.escrows.given_up, self._clock() - max_age_s)
 
     async def finish_escrow(self, escrow: Escrow) -> bool:
         """Record the final state of an escrow; False if that was recorded before."""

@@ -33,6 +33,21 @@ class Reconciliation:
 
     positions: dict[str, TrackedPosition]
     realized: dict[str, Decimal]
+    unknown: frozenset[str] = frozenset()
+    """Markets whose reported size is unknown; their positions are by our own fills."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRows:
+    """Rows of a report that could not be read."""
+
+    markets: frozenset[str] = frozenset()
+    """Markets of the rows whose size could not be read."""
+    unreported: frozenset[str] | None = None
+    """If a row has no market: our markets without a row. The row may belong to any of them."""
+
+
+ALL_READABLE = UnreadableRows()
 
 
 class PositionTable:
@@ -50,10 +65,13 @@ class PositionTable:
             )
         self._set_realized(market, self._realized().get(market, Decimal(0)) + profit)
 
-    def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
+    def reconcile(
+        self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE
+    ) -> Reconciliation:
         """Use the reports that agree with our fills or are the first of a market; write only changes."""
         positions, realized = self._positions(), self._realized()
-        for market in reported.keys() | positions.keys():
+        unknown = _unknown(reported, positions, unreadable)
+        for market in (reported.keys() | positions.keys()) - unknown:
             report = reported.get(market, ReportedPosition())
             first = TrackedPosition(size=report.size, reported=Decimal("NaN"))
             tracked = positions.setdefault(market, first)
@@ -66,7 +84,7 @@ class PositionTable:
             if profit is not None and realized.get(market) != profit:
                 realized[market] = profit
                 self._set_realized(market, profit)
-        return Reconciliation(positions=positions, realized=realized)
+        return Reconciliation(positions=positions, realized=realized, unknown=unknown)
 
     def accept_reported(self, market: str, size: Decimal) -> None:
         """Replace our size by the size that the exchange reports."""
@@ -96,3 +114,19 @@ class PositionTable:
             " ON CONFLICT (market) DO UPDATE SET pnl_usd = excluded.pnl_usd",
             (market, str(profit)),
         )
+
+
+def _unknown(
+    reported: Mapping[str, ReportedPosition],
+    positions: Mapping[str, TrackedPosition],
+    unreadable: UnreadableRows,
+) -> frozenset[str]:
+    """Return the markets whose size is unknown.
+
+    A row without a market may belong to every market without a row, unless our own fills say that it has no position.
+    """
+    if unreadable.unreported is None:
+        return unreadable.markets
+    possible = (unreadable.unreported | positions.keys()) - reported.keys()
+    empty = {market for market in possible if market in positions and not positions[market].size}
+    return unreadable.markets | (possible - empty)

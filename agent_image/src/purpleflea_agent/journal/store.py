@@ -10,14 +10,27 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from purpleflea_agent.exchange.port import Claim, Escrow, Order, OrderRequest, OrderStatus
+from purpleflea_agent.exchange.port import (
+    Claim,
+    Escrow,
+    EscrowRequest,
+    Order,
+    OrderRequest,
+    OrderStatus,
+)
 from purpleflea_agent.journal import daily_stats, migrations
 from purpleflea_agent.journal.cash_flows import CashFlowTable
 from purpleflea_agent.journal.daily_stats import DailyStatsTable
 from purpleflea_agent.journal.escrows import CANCELLED, EscrowTable
 from purpleflea_agent.journal.key_values import KeyValueTable
 from purpleflea_agent.journal.orders import OrderTable
-from purpleflea_agent.journal.positions import PositionTable, Reconciliation, ReportedPosition
+from purpleflea_agent.journal.positions import (
+    ALL_READABLE,
+    PositionTable,
+    Reconciliation,
+    ReportedPosition,
+    UnreadableRows,
+)
 
 ZERO = Decimal(0)
 WRITE_TEST = "0" * 65_536
@@ -67,6 +80,8 @@ class JournalStore:
             self.positions.add_fill(
                 order.market, filled if order.side == "buy" else -filled, profit
             )
+            if before is not None and before.is_given_up and self.daily_stats.of(now)["failed"] > 0:
+                self.daily_stats.add(now, {daily_stats.FAILED: -1})  # it was counted as failed
             is_changed = before is not None and before.status != order.status.value
             self.daily_stats.add(
                 now,
@@ -79,16 +94,24 @@ class JournalStore:
             )
             self.orders.settle(order)
 
-    def fail(self, idempotency_key: str, reason: str, now: float) -> None:
+    def fail(self, idempotency_key: str, reason: str, now: float, mark: str | None = None) -> None:
         """Record that an order had no effect."""
         with self._transaction():
-            self.orders.fail(idempotency_key, reason)
+            self.orders.fail(idempotency_key, reason, mark)
             self.daily_stats.add(now, {daily_stats.FAILED: 1})
 
-    def reconcile(self, reported: Mapping[str, ReportedPosition]) -> Reconciliation:
+    def withdraw(self, idempotency_key: str, now: float) -> None:
+        """Remove an order that was written and then not sent."""
+        with self._transaction():
+            if self.orders.withdraw(idempotency_key):
+                self.daily_stats.add(now, {daily_stats.ORDERS: -1})
+
+    def reconcile(
+        self, reported: Mapping[str, ReportedPosition], unreadable: UnreadableRows = ALL_READABLE
+    ) -> Reconciliation:
         """Combine the positions that the exchange reports with our own fills."""
         with self._transaction():
-            return self.positions.reconcile(reported)
+            return self.positions.reconcile(reported, unreadable)
 
     def accept_reported(self, market: str, size: Decimal) -> bool:
         """Accept the size that the exchange reports; False if an unfinished order of the market may explain it."""
@@ -103,6 +126,11 @@ class JournalStore:
         with self._transaction():
             uncertain = self.escrows.uncertain_amounts()
             return self.cash_flows.update_peak_equity(equity_usd, uncertain, now)
+
+    def write_escrow(self, request: EscrowRequest, now: float) -> None:
+        """Write an escrow to disk before it is opened."""
+        with self._transaction():
+            self.escrows.write(request, now)
 
     def open_escrow(self, escrow: Escrow, idempotency_key: str, now: float) -> bool:
         """Record that an escrow was opened and its amount left; False if that was recorded before."""
@@ -124,6 +152,11 @@ class JournalStore:
             if is_finished and escrow.status == CANCELLED:
                 self.cash_flows.add(f"escrow {escrow.escrow_id} back", escrow.amount_usd, now)
             return is_finished
+
+    def fail_escrow(self, idempotency_key: str, mark: str | None) -> bool:
+        """Record that an escrow had no effect; False if its outcome was recorded before."""
+        with self._transaction():
+            return self.escrows.fail(idempotency_key, mark)
 
     def credit(self, claim: Claim, now: float) -> None:
         """Record a payment of the faucet."""

@@ -5,18 +5,23 @@ and keeps the peak of the equity. It sends no orders.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from purpleflea_agent.exchange.port import Balance, Exchange, Portfolio
 from purpleflea_agent.journal import Journal
-from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition
+from purpleflea_agent.journal.positions import Reconciliation, ReportedPosition, UnreadableRows
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading import position_discrepancies, risk
 from purpleflea_contract import spans
 
 FRESH_FOR_S = 2.0
+ALL_READ: tuple[list[str], list[str], bool, bool] = ([], [], True, False)
+
+logger = logging.getLogger("purpleflea.account")
 
 
 class Account:
@@ -41,9 +46,11 @@ class Account:
         self._fills = 0
         self._fills_at_refresh = 0
         self._is_low = False
+        self._unreadable = ALL_READ
         self._reconciliation = Reconciliation(positions={}, realized={})
         self.portfolio = Portfolio(positions=(), equity_usd=Decimal(0))
         self.balances: tuple[Balance, ...] = ()
+        self._last_values: dict[str, Decimal] = {}
         self.peak_equity_usd = Decimal(0)
         self.realized_pnl: dict[str, Decimal] = {}
 
@@ -59,8 +66,18 @@ class Account:
 
     @property
     def balance_usd(self) -> Decimal:
-        """Balance of the wallet, in US dollars."""
+        """Balance of the wallet, in US dollars. A balance that could not be read counts with its last known value."""
         return sum((item.usd_value for item in self.balances), Decimal(0))
+
+    @property
+    def known_balance_usd(self) -> Decimal:
+        """The part of the balance that could be read."""
+        return sum((item.usd_value for item in self.balances if item.is_known), Decimal(0))
+
+    @property
+    def unknown_markets(self) -> frozenset[str]:
+        """Markets whose position could not be read."""
+        return self._reconciliation.unknown
 
     @property
     def drawdown_pct(self) -> Decimal:
@@ -70,14 +87,16 @@ class Account:
     @property
     def open_markets(self) -> frozenset[str]:
         """Markets with a position, by the report of the exchange or by our own fills."""
-        reported = {item.market for item in self.portfolio.positions if item.size}
+        reported = frozenset(item.market for item in self.portfolio.positions if item.size)
         tracked = self._reconciliation.positions.items()
-        return frozenset(reported | {market for market, position in tracked if position.size})
+        unvalued = {market for market, size in self.portfolio.unvalued.items() if size}
+        held = {market for market, position in tracked if position.size}
+        return reported | unvalued | held | self.unknown_markets
 
     def safe_close_size(self, market: str) -> Decimal:
         """Return the signed size of a position that can be closed without opening another position."""
         tracked = self._reconciliation.positions.get(market)
-        if tracked is None:
+        if tracked is None or market in self.unknown_markets:
             return Decimal(0)
         return position_discrepancies.safe_close_size(self.portfolio.size_of(market), tracked.size)
 
@@ -102,10 +121,11 @@ class Account:
     async def refresh_balances(self) -> None:
         """Read the balances and record them."""
         with tracing.span(spans.WALLET_BALANCE_FETCH) as span:
-            self.balances = await self._exchange.balances()
+            self.balances = self._with_last_values(await self._exchange.balances())
             span.set(balance_usd=self.balance_usd, **_by_currency(self.balances))
         for balance in self.balances:
-            metrics.record_wallet_balance(balance.currency, balance.usd_value)
+            if balance.is_known:
+                metrics.record_wallet_balance(balance.currency, balance.usd_value)
         is_low = self.balance_usd < self._threshold
         if is_low and not self._is_low:
             logs.log_balance_alert("USD", self.balance_usd, self._threshold)
@@ -113,11 +133,18 @@ class Account:
 
     async def refresh_portfolio(self) -> None:
         """Read the positions and record profit, open positions and drawdown."""
-        self.portfolio = await self._exchange.portfolio()
-        self.peak_equity_usd = await self._journal.update_peak_equity(self.portfolio.equity_usd)
+        reported = await self._exchange.portfolio()
+        if reported.equity_is_known:
+            self.peak_equity_usd = await self._journal.update_peak_equity(reported.equity_usd)
+        else:
+            reported = replace(reported, equity_usd=self.portfolio.equity_usd)
+        self.portfolio = reported
         await self._reconcile()
+        self._report_unreadable()
         positions = {item.market: item for item in self.portfolio.positions}
         for market in self._markets:
+            if market in self.unknown_markets or market in self.portfolio.unvalued:
+                continue  # no point is better than a wrong zero
             position = positions.get(market)
             is_open = position is not None and position.size != 0
             metrics.record_open_positions(market, int(is_open))
@@ -125,28 +152,69 @@ class Account:
             realized = self.realized_pnl.get(market, Decimal(0))
             metrics.record_pnl(market, unrealized, realized=False)
             metrics.record_pnl(market, realized, realized=True)
-        metrics.record_drawdown(self.drawdown_pct)
+        if self.portfolio.equity_is_known:
+            metrics.record_drawdown(self.drawdown_pct)
 
     async def _reconcile(self) -> None:
-        reported = {market: ReportedPosition() for market in self._markets}
-        for item in self.portfolio.positions:
+        portfolio = self.portfolio
+        missing = frozenset(self._markets) - portfolio.reported_markets - portfolio.unreadable
+        unreadable = UnreadableRows(
+            markets=portfolio.unreadable,
+            unreported=missing if portfolio.has_nameless_rows else None,
+        )
+        reported = {
+            market: ReportedPosition()
+            for market in (() if portfolio.has_nameless_rows else sorted(missing))
+        }
+        reported |= {
+            market: ReportedPosition(size=size) for market, size in portfolio.unvalued.items()
+        }
+        for item in portfolio.positions:
             reported[item.market] = ReportedPosition(
-                size=item.size, realized_pnl_usd=item.realized_pnl_usd
+                size=portfolio.size_of(item.market), realized_pnl_usd=item.realized_pnl_usd
             )
-        self._reconciliation = await self._journal.reconcile(reported)
+        self._reconciliation = await self._journal.reconcile(reported, unreadable)
         for market, tracked in self._reconciliation.positions.items():
+            if market in self._reconciliation.unknown:
+                continue
             size = reported.get(market, ReportedPosition()).size
             is_trusted = self._discrepancies.exchange_is_trusted(
                 market, reported=size, tracked=tracked
             )
             if is_trusted and await self._journal.accept_reported(market, size):
-                self._reconciliation = await self._journal.reconcile(reported)
+                self._reconciliation = await self._journal.reconcile(reported, unreadable)
         reported_profit = {
             market: position.realized_pnl_usd
             for market, position in reported.items()
             if position.realized_pnl_usd is not None
         }
         self.realized_pnl = {**self._reconciliation.realized, **reported_profit}
+
+    def _with_last_values(self, balances: Sequence[Balance]) -> tuple[Balance, ...]:
+        """Give a balance that could not be read its last known value. It stays unknown, and is not zero."""
+        self._last_values |= {item.currency: item.usd_value for item in balances if item.is_known}
+        return tuple(
+            item
+            if item.is_known
+            else replace(item, usd_value=self._last_values.get(item.currency, Decimal(0)))
+            for item in balances
+        )
+
+    def _report_unreadable(self) -> None:
+        """Log rows of the positions that could not be read, once until they change."""
+        unreadable = (
+            sorted(self.unknown_markets),
+            sorted(self.portfolio.unvalued),
+            self.portfolio.equity_is_known,
+            self.portfolio.has_nameless_rows,
+        )
+        if unreadable != self._unreadable:
+            self._unreadable = unreadable
+            if unreadable != ALL_READ:
+                logger.warning(
+                    "Part of the positions cannot be read; the markets concerned take no new orders",
+                    extra={"markets": ", ".join(sorted({*unreadable[0], *unreadable[1]}))},
+                )
 
 
 def _by_currency(balances: Sequence[Balance]) -> dict[str, Decimal]:

@@ -9,14 +9,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from purpleflea_agent.control import ControlFile
+from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Escrow, EscrowRequest, Exchange
 from purpleflea_agent.journal import Journal
 from purpleflea_agent.journal.escrows import EscrowEntry
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.trading.errors import EscrowUnsettled, KeyReused, OrderRefused
-from purpleflea_agent.trading.missing_orders import MissingOrderTracker
+from purpleflea_agent.trading.missing_orders import LateLookups, MissingOrderTracker
+from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import spans
 
 STATUS_TAGS = {"released": "completed"}
@@ -26,7 +28,7 @@ LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
 LOOKUP_TIMEOUT_S = 8.0
 LOOKUP_INTERVAL_S = 60.0
 """Time between two look-ups of an open escrow."""
-MAX_LOOKUPS = 20
+MAX_LOOKUPS, MAX_GIVEN_UP = 20, 3
 """Escrows looked up per call. It bounds the requests to the exchange, however many escrows are open."""
 
 
@@ -50,6 +52,7 @@ class EscrowManager:
         self._clock = clock
         self._monotonic = monotonic
         self._missing_escrows = MissingOrderTracker(monotonic=monotonic)
+        self._late_lookups = LateLookups(monotonic=monotonic)
         self._last_lookup_at: dict[str, float] = {}
         self._sending: set[str] = set()
         self._releasing = 0
@@ -75,7 +78,9 @@ class EscrowManager:
         try:
             entry = await self._journal.escrow(key)
             if entry is not None:
-                return _previous_escrow(entry, request)
+                previous = _previous_escrow(entry, request)
+                if previous is not None:
+                    return previous
             self._refuse_unless_active()
             return await self._open(request)
         finally:
@@ -86,9 +91,9 @@ class EscrowManager:
         self._refuse_unless_active()
         self._releasing += 1
         try:
-            return await self._change(
-                escrow_id, spans.ESCROW_RELEASE, self._exchange.release_escrow
-            )
+            return await self._change(escrow_id, spans.ESCROW_RELEASE, self._release)
+        except SendBlocked as blocked:
+            raise _refused(blocked.reason) from None
         finally:
             self._releasing -= 1
 
@@ -104,6 +109,7 @@ class EscrowManager:
         for escrow_id in self._due(open_ids, every_s=LOOKUP_INTERVAL_S):
             self._last_lookup_at[escrow_id] = self._monotonic()
             await self._refresh(escrow_id)
+        await self._look_up_given_up()
 
     async def settle_sent(self) -> None:
         """Look up the escrows of unknown outcome."""
@@ -116,6 +122,21 @@ class EscrowManager:
             if key not in self._sending:
                 self._last_lookup_at[key] = self._monotonic()
                 await self._settle(unknown[key])
+
+    async def _release(self, escrow_id: str) -> Escrow:
+        with self._control.sending(lambda: self._control.block_reason):
+            return await self._exchange.release_escrow(escrow_id)
+
+    async def _look_up_given_up(self) -> None:
+        """Look up escrows that were given up: an escrow that appears late is recorded as it is."""
+        given_up = [
+            entry.request.idempotency_key
+            for entry in await self._journal.given_up_escrows(GIVEN_UP_LOOKUP_S)
+        ]
+        for key in self._late_lookups.due(given_up, limit=MAX_GIVEN_UP):
+            escrow = await self._exchange.find_escrow(key)
+            if escrow is not None:
+                await self._record_opened(escrow, key)
 
     async def _open(self, request: EscrowRequest) -> Escrow:
         with tracing.span(
@@ -131,9 +152,15 @@ class EscrowManager:
     async def _send(self, request: EscrowRequest) -> Escrow:
         await self._journal.write_escrow(request)
         try:
-            return await self._exchange.create_escrow(request)
-        except (NeverSent, Refused):
-            await self._record_failed(request)
+            # The mode is read after the write, because a slow disk may delay the write past a halt.
+            with self._control.sending(lambda: self._control.block_reason):
+                return await self._exchange.create_escrow(request)
+        except SendBlocked as blocked:
+            await self._journal.withdraw_escrow(request.idempotency_key)
+            raise _refused(blocked.reason) from None
+        except (NeverSent, Refused) as error:
+            mark = UNSENT if error.was_before_any_effect else None
+            await self._record_failed(request, mark)
             raise
         except OutcomeUnknown as error:
             escrow = await self._look_up(
@@ -153,7 +180,7 @@ class EscrowManager:
         age_s = max(0.0, self._clock() - entry.written_at)
         if self._missing_escrows.is_abandoned(key, wall_age_s=age_s):
             self._forget_key(key)
-            await self._record_failed(entry.request)
+            await self._record_failed(entry.request, GIVEN_UP)
 
     def _forget_key(self, idempotency_key: str) -> None:
         self._missing_escrows.resolve(idempotency_key)
@@ -210,8 +237,8 @@ class EscrowManager:
             self._last_lookup_at.pop(escrow.escrow_id, None)
             _report(escrow, escrow.status)
 
-    async def _record_failed(self, request: EscrowRequest) -> None:
-        if await self._journal.fail_escrow(request.idempotency_key):
+    async def _record_failed(self, request: EscrowRequest, mark: str | None) -> None:
+        if await self._journal.fail_escrow(request.idempotency_key, mark=mark):
             metrics.record_escrow_transaction(request.counterparty_id, "failed")
             logs.log_escrow_event(request.counterparty_id, request.amount_usd, "failed", "")
 
@@ -226,11 +253,16 @@ class EscrowManager:
         self._control.refresh()
         reason = self._control.block_reason
         if reason is not None:
-            metrics.record_risk_refusal(reason)
-            raise OrderRefused(reason)
+            raise _refused(reason)
 
 
-def _previous_escrow(entry: EscrowEntry, request: EscrowRequest) -> Escrow:
+def _refused(reason: str) -> OrderRefused:
+    metrics.record_risk_refusal(reason)
+    return OrderRefused(reason)
+
+
+def _previous_escrow(entry: EscrowEntry, request: EscrowRequest) -> Escrow | None:
+    """Return the escrow of a key; None if it never had an effect and may be sent again under its key."""
     same = (request.counterparty_id, request.amount_usd)
     if (entry.request.counterparty_id, entry.request.amount_usd) != same:
         raise KeyReused(f"the idempotency key {request.idempotency_key} belongs to another escrow")
@@ -238,6 +270,8 @@ def _previous_escrow(entry: EscrowEntry, request: EscrowRequest) -> Escrow:
         return entry.escrow
     if entry.is_unsettled:
         raise EscrowUnsettled(request.idempotency_key)
+    if entry.may_be_sent_again:
+        return None
     raise NeverSent("the escrow had no effect")
 
 

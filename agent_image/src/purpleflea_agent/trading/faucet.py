@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 
-from purpleflea_agent.control import ControlFile
+from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, Refused
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal, JournalError
@@ -85,6 +85,8 @@ class FaucetClient:
             with self._journal.awaiting_credit():
                 pause_s = await self._claim(balance_usd)
             await self._pause(pause_s)
+        except SendBlocked as blocked:
+            logger.info("No faucet claim", extra={"reason": blocked.reason})
         except JournalError as error:
             logger.warning(
                 "Faucet claim skipped, because the journal cannot be used",
@@ -96,7 +98,8 @@ class FaucetClient:
         with tracing.span(spans.FAUCET_CLAIM) as span:
             logs.log_balance_alert("USD", balance_usd, self._below_usd)
             try:
-                claim = await self._exchange.claim_faucet()
+                with self._control.sending(lambda: self._control.claim_block_reason):
+                    claim = await self._exchange.claim_faucet()
             except ExchangeError as error:
                 span.fail(error)
                 refused = isinstance(error, Refused)

@@ -17,10 +17,12 @@ from purpleflea_agent.exchange.errors import ExchangeError
 from purpleflea_agent.exchange.port import Exchange, OrderRequest
 from purpleflea_agent.journal import JournalError
 from purpleflea_agent.telemetry import logs, metrics, tracing
+from purpleflea_agent.telemetry.tracing import ActiveSpan
 from purpleflea_agent.trading import sizing
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import OrderRefused, OrderUnsettled
 from purpleflea_agent.trading.faucet import FaucetClient
+from purpleflea_agent.trading.market_data import MARKET_DATA, UnusableMarketData, closes_problem
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.sizing import Sizing
 from purpleflea_agent.trading.strategies import Strategy
@@ -96,14 +98,14 @@ class TradingLoop:
         is_completed = False
         with tracing.span(spans.INTERVAL) as span:
             try:
-                is_completed = await self._trade()
+                is_completed = await self._trade(span)
             except (ExchangeError, JournalError) as error:
                 span.fail(error)
                 logger.warning(
                     "Trading interval not completed",
                     extra={"error.kind": type(error).__name__, "error.message": str(error)},
                 )
-            except Exception as error:  # a defect in a strategy must not end the agent
+            except Exception as error:  # a defect must not end the agent
                 span.fail(error)
                 logger.exception("Trading interval failed")
         if is_completed:
@@ -111,8 +113,11 @@ class TradingLoop:
         else:
             metrics.report_dropped_telemetry()
 
-    async def _trade(self) -> bool:
-        """Trade all markets; False if the interval was interrupted, or no market could be traded."""
+    async def _trade(self, span: ActiveSpan) -> bool:
+        """Trade all markets; False if the interval was interrupted, or no market could be traded.
+
+        A fault of one market never keeps another market from being traded.
+        """
         await self._account.refresh()
         self._faucet.consider(self._account.balance_usd)
         skipped = 0
@@ -121,12 +126,20 @@ class TradingLoop:
                 return False
             try:
                 await self._trade_market(market)
-            except ExchangeError as error:
+            except (ExchangeError, UnusableMarketData) as error:
                 skipped += 1
+                if isinstance(error, UnusableMarketData):
+                    metrics.record_risk_refusal(MARKET_DATA)
                 logger.warning(
                     "Market skipped",
                     extra={"market": market, "error.message": str(error)},
                 )
+            except JournalError:
+                raise  # concerns every market
+            except Exception as error:  # a defect in a strategy concerns its market only
+                skipped += 1
+                span.fail(error)
+                logger.exception("Trading interval failed", extra={"market": market})
         return skipped < len(self._settings.markets)
 
     async def _trade_market(self, market: str) -> None:
@@ -134,6 +147,9 @@ class TradingLoop:
         closes = await self._exchange.closes(market, interval=trading.interval, limit=CANDLES)
         if not closes:
             return
+        problem = closes_problem(closes)
+        if problem is not None:
+            raise UnusableMarketData(problem)
         signal = self._signal(market, list(closes))
         step = sizing.next_step(
             signal,
@@ -154,6 +170,8 @@ class TradingLoop:
             started = time.perf_counter()
             signal = self._strategy(closes)
             took_s = time.perf_counter() - started
+            if not Decimal(signal).is_finite():
+                raise UnusableMarketData(f"the signal {signal} of the strategy is not a number")
             span.set(signal_value=round(signal, 6))
         metrics.record_signal_compute_time(took_s, self._settings.trading.model_version)
         logs.log_signal_generated(market, signal, self._settings.strategy)

@@ -5,11 +5,13 @@ after a restart the wait starts again, and meanwhile the market of an order acce
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-ABANDON_AFTER_S = 30.0
-"""Age from which a missing order counts as never received: five times the longest request."""
+from purpleflea_agent.trading.safety_limits import GIVEN_UP_INTERVAL_S, UNKNOWN_ORDER_WINDOW_S
+
+ABANDON_AFTER_S = UNKNOWN_ORDER_WINDOW_S
+"""Age from which a missing order counts as never received. It is still looked up now and then; see LateLookups."""
 ABANDON_AFTER_LOOKUPS = 3
 
 
@@ -48,3 +50,22 @@ class MissingOrderTracker:
     def resolve(self, idempotency_key: str) -> None:
         """Remove an order whose outcome is known."""
         self._missing.pop(idempotency_key, None)
+
+
+class LateLookups:
+    """The look-ups of orders and escrows that were given up: rare, a few per call, those waiting longest first."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last: dict[str, float] = {}
+
+    def due(self, idempotency_keys: Collection[str], *, limit: int) -> list[str]:
+        """Return the keys whose look-up is due, and count it as done even if it fails."""
+        now = self._monotonic()
+        self._last = {key: self._last.get(key, float("-inf")) for key in idempotency_keys}
+        due = sorted(
+            (key for key, at in self._last.items() if now - at >= GIVEN_UP_INTERVAL_S),
+            key=self._last.__getitem__,
+        )[:limit]
+        self._last |= dict.fromkeys(due, now)
+        return due

@@ -1,7 +1,7 @@
 """Sending of an order, and the record of its outcome in the journal, metrics, log and trace.
 
-    journal -> send -> answer -> journal
-                  `-> no usable answer: look the order up by its idempotency key, now and later; never send it again
+    journal -> mode -> send -> answer -> journal
+                          `-> no usable answer: look the order up by its key, now and later; never send it again
 
 Every order is counted once, when its outcome is known. order_manager decides whether an order may be sent.
 """
@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 
+from purpleflea_agent.control import SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, OutcomeUnknown, Refused
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest, OrderStatus
 from purpleflea_agent.journal import Journal, JournalError
+from purpleflea_agent.journal.key_values import GIVEN_UP, UNSENT
 from purpleflea_agent.journal.orders import OrderEntry
 from purpleflea_agent.telemetry import logs, metrics, tracing
 from purpleflea_agent.telemetry.tracing import ActiveSpan
@@ -27,6 +29,9 @@ from purpleflea_contract import events, spans
 LOOKUP_DELAYS_S = (0.1, 0.4, 1.0, 2.0)
 """Delay before each look-up of an order without a usable answer."""
 LOOKUP_TIMEOUT_S = 8.0
+
+Permit = Callable[[], AbstractContextManager[None]]
+"""Checks the mode and follows the request while it is in flight: ControlFile.sending."""
 
 logger = logging.getLogger("purpleflea.orders")
 
@@ -52,10 +57,13 @@ class OrderExecutor:
         self._monotonic = monotonic
         self._missing_orders = MissingOrderTracker(monotonic=monotonic)
 
-    async def send(self, request: OrderRequest) -> Order:
+    async def send(self, request: OrderRequest, *, permit: Permit) -> Order:
         """Write an order to the journal, send it, and record its outcome.
 
+        `permit` is entered between the write and the send, because a slow disk may delay the write past a halt.
+
         Raises:
+            SendBlocked: The trading mode forbids the order; it was removed from the journal.
             NeverSent, Refused: The order had no effect.
             OrderUnsettled: The order may have had an effect; it is looked up later.
         """
@@ -63,11 +71,15 @@ class OrderExecutor:
             await self._journal.write(request)
             started = self._monotonic()
             try:
-                order = await self._place(request, span)
+                order = await self._place(request, span, permit)
+            except SendBlocked:
+                await self._journal.withdraw(request.idempotency_key)
+                raise
             except (NeverSent, Refused) as error:
                 if isinstance(error, Refused):
                     span.set(status_code=error.status)
-                await self._record_failure(request, error)
+                mark = UNSENT if error.was_before_any_effect else None
+                await self._record_failure(request, error, mark)
                 raise
             if order.status_code is not None:
                 span.set(status_code=order.status_code)
@@ -86,7 +98,7 @@ class OrderExecutor:
         order = await self._exchange.find_order(entry.request.idempotency_key)
         if order is not None:
             await self._apply_update(entry, order)
-        elif entry.is_unsettled:
+        elif entry.is_unsettled:  # an order that was given up stays so
             await self._not_found(entry)
 
     async def cancel(self, entry: OrderEntry) -> None:
@@ -102,9 +114,10 @@ class OrderExecutor:
         else:
             await self._apply_update(entry, order)
 
-    async def _place(self, request: OrderRequest, span: ActiveSpan) -> Order:
+    async def _place(self, request: OrderRequest, span: ActiveSpan, permit: Permit) -> Order:
         try:
-            return await self._exchange.place_order(request)
+            with permit():
+                return await self._exchange.place_order(request)
         except OutcomeUnknown as error:
             if error.status is not None:
                 span.set(status_code=error.status)
@@ -149,7 +162,7 @@ class OrderExecutor:
             error = OutcomeUnknown("the order never reached the exchange", error_type="timeout")
             with _span(entry.request, spans.ORDER_SETTLE) as span:
                 span.fail(error)
-                await self._record_failure(entry.request, error)
+                await self._record_failure(entry.request, error, GIVEN_UP)
 
     async def _record_outcome(
         self, order: Order, span: ActiveSpan, latency_ms: float | None
@@ -178,8 +191,10 @@ class OrderExecutor:
                 order.order_id,
             )
 
-    async def _record_failure(self, request: OrderRequest, error: ExchangeError) -> None:
-        await self._journal.fail(request.idempotency_key, error.in_public)
+    async def _record_failure(
+        self, request: OrderRequest, error: ExchangeError, mark: str | None
+    ) -> None:
+        await self._journal.fail(request.idempotency_key, error.in_public, mark=mark)
         metrics.record_order_execution(request.market, error.error_type)
         _log_failure(request.market, error, side=request.side, size=request.size)
 

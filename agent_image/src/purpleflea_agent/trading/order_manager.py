@@ -11,8 +11,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from typing import NoReturn
 
-from purpleflea_agent.control import ControlFile
+from purpleflea_agent.control import ControlFile, SendBlocked
 from purpleflea_agent.exchange.errors import ExchangeError, NeverSent
 from purpleflea_agent.exchange.port import Exchange, Order, OrderRequest
 from purpleflea_agent.journal import Journal, JournalError
@@ -21,12 +22,16 @@ from purpleflea_agent.telemetry import logs, metrics
 from purpleflea_agent.trading import order_execution, risk
 from purpleflea_agent.trading.account import Account
 from purpleflea_agent.trading.errors import KeyReused, OrderRefused, OrderUnsettled
+from purpleflea_agent.trading.market_data import MARKET_DATA, ReferencePrices, price_problem
+from purpleflea_agent.trading.missing_orders import LateLookups
 from purpleflea_agent.trading.order_execution import LOOKUP_DELAYS_S, OrderExecutor
+from purpleflea_agent.trading.order_rate import OrderRate
+from purpleflea_agent.trading.safety_limits import GIVEN_UP_LOOKUP_S
 from purpleflea_contract import events
 from purpleflea_contract.settings import Risk
 
-ORDER_PENDING = "order_pending"
-MAX_UNKNOWN, MAX_RESTING = 10, 5
+ORDER_PENDING, ACCOUNT_DATA = "order_pending", "account_data"
+MAX_UNKNOWN, MAX_RESTING, MAX_GIVEN_UP = 10, 5, 3
 """Orders looked up per call. They bound the requests to the exchange, however many orders are open."""
 
 logger = logging.getLogger("purpleflea.orders")
@@ -59,7 +64,9 @@ class OrderManager:
         self._account = account
         self._control = control
         self._limits = limits
-        self._clock = clock
+        self._rate = OrderRate(journal, clock=clock, monotonic=monotonic)
+        self._late_lookups = LateLookups(monotonic=monotonic)
+        self._prices = ReferencePrices(monotonic=monotonic)
         self._refusals: dict[str, str] = {}
         self._last_lookup: dict[str, int] = {}
         self._lookup_count = 0
@@ -80,7 +87,14 @@ class OrderManager:
             OrderUnsettled, NeverSent: The outcome is unknown, or the order had no effect.
         """
         entry = await self._journal.entry(request.idempotency_key)
-        return None if entry is None else _previous_order(entry, request)
+        if entry is None:
+            return None
+        if entry.request != request:
+            raise KeyReused(
+                f"the idempotency key {entry.request.idempotency_key} belongs to another order"
+            )
+        # An order that never had an effect may be sent again under its key.
+        return None if entry.may_be_sent_again else _previous_order(entry)
 
     async def place(self, request: OrderRequest, *, reference_price: Decimal) -> Order:
         """Send an order; if the key was used for the same order before, return that order."""
@@ -93,7 +107,7 @@ class OrderManager:
                 if reason is not None:
                     self._refuse(request, reason)
                 self._refusals.pop(request.market, None)
-                order = await self._executor.send(request)
+                order = await self._send(request)
             if order.filled_size:
                 await self._refresh_account()
             return order
@@ -111,8 +125,25 @@ class OrderManager:
                 # If an order of unknown outcome may still be filled, the size to close is not known.
                 if not size or self._is_pending(market, await self._journal.unfinished()):
                     return None
-                self._refuse_unless_closing()  # the last check before the order is sent
-                return await self._executor.send(_closing_order(market, size))
+                self._rate.record()
+                try:
+                    return await self._executor.send(
+                        _closing_order(market, size),
+                        permit=lambda: self._control.sending(
+                            lambda: self._control.close_block_reason
+                        ),
+                    )
+                except SendBlocked as blocked:
+                    raise OrderRefused(blocked.reason) from None
+
+    async def _send(self, request: OrderRequest) -> Order:
+        self._rate.record()
+        try:
+            return await self._executor.send(
+                request, permit=lambda: self._control.sending(lambda: self._control.block_reason)
+            )
+        except SendBlocked as blocked:
+            self._refuse(request, blocked.reason)
 
     async def cancel_resting(self) -> None:
         """Cancel all resting orders; raise the first error after all were tried."""
@@ -133,10 +164,24 @@ class OrderManager:
                     self._last_lookup[key] = self._lookup_count
                     await self._executor.refresh(entry)
 
+        await self._look_up_given_up()
+
+    async def _look_up_given_up(self) -> None:
+        """Look up orders that were given up: an order that appears late is recorded as it is."""
+        given_up = {
+            entry.request.idempotency_key: entry
+            for entry in await self._journal.given_up(GIVEN_UP_LOOKUP_S)
+        }
+        for key in self._late_lookups.due(given_up.keys(), limit=MAX_GIVEN_UP):
+            async with self._lock:
+                await self._executor.refresh(given_up[key])
+
     async def _cancel(self, key: str) -> ExchangeError | None:
         """Cancel an order; return an error that concerns only this order, so that another can still be canceled."""
         async with self._lock:
-            self._refuse_unless_closing()
+            self._control.refresh()
+            if not self._control.may_cancel:
+                raise OrderRefused(self._control.mode.value.lower())
             entry = await self._journal.entry(key)
             if entry is None or not entry.is_resting:
                 return None
@@ -165,24 +210,57 @@ class OrderManager:
     ) -> str | None:
         if (reason := self._mode_block_reason()) is not None:
             return reason
+        if (problem := self._data_problem(request, reference_price)) is not None:
+            if self._refusals.get(request.market) != MARKET_DATA:  # log once
+                logger.warning(
+                    "Price or size not usable",
+                    extra={"market": request.market, "error.message": problem},
+                )
+            return MARKET_DATA
         await self._account.ensure_fresh()
+        if request.market in self._account.unknown_markets:
+            return ACCOUNT_DATA
         unfinished = await self._journal.unfinished()
         if self._is_pending(request.market, unfinished):
             return ORDER_PENDING
-        now = self._clock()
+        only_reduces = self._only_reduces(request, unfinished)
+        if not only_reduces and not self._account.portfolio.equity_is_known:
+            return ACCOUNT_DATA
         context = risk.OrderContext(
             market=request.market,
             # The market price matters too: a limit price that is already crossed fills at a better price.
             notional_usd=request.size * max(request.price or reference_price, reference_price),
             equity_usd=self._account.portfolio.equity_usd,
             peak_equity_usd=self._account.peak_equity_usd,
-            balance_usd=self._account.balance_usd,
+            balance_usd=self._account.known_balance_usd,
             # An order that may be filled at any moment counts as a position.
             open_markets=self._account.open_markets | {item.request.market for item in unfinished},
-            orders_last_minute=await self._journal.orders_between(now - 60, now),
+            only_reduces=only_reduces,
+            orders_last_minute=await self._rate.last_minute(),
         )
         violated = risk.refusal(context, self._limits)
-        return violated or self._mode_block_reason()  # the last check before the order is sent
+        return violated or self._mode_block_reason()
+
+    def _only_reduces(self, request: OrderRequest, unfinished: Sequence[OrderEntry]) -> bool:
+        """Return whether an order shrinks the position even if all resting orders of its side are filled too."""
+        held = self._account.safe_close_size(request.market)
+        if not held or request.side != ("sell" if held > 0 else "buy"):
+            return False
+        resting = sum(
+            (
+                item.request.size - (item.order.filled_size if item.order else 0)
+                for item in unfinished
+                if (item.request.market, item.request.side) == (request.market, request.side)
+            ),
+            Decimal(0),
+        )
+        return request.size + resting <= abs(held)
+
+    def _data_problem(self, request: OrderRequest, reference_price: Decimal) -> str | None:
+        if not request.size.is_finite() or request.size <= 0:
+            return f"the size {request.size} is not a positive number"
+        limit_problem = None if request.price is None else price_problem(request.price)
+        return limit_problem or self._prices.problem(request.market, reference_price)
 
     def _mode_block_reason(self) -> str | None:
         self._control.refresh()
@@ -190,14 +268,15 @@ class OrderManager:
 
     def _refuse_unless_closing(self) -> None:
         self._control.refresh()
-        if not self._control.may_close:
-            raise OrderRefused(self._control.control.mode.value.lower())
+        reason = self._control.close_block_reason
+        if reason is not None:
+            raise OrderRefused(reason)
 
     @staticmethod
     def _is_pending(market: str, unfinished: Sequence[OrderEntry]) -> bool:
         return any(item.is_unsettled and item.request.market == market for item in unfinished)
 
-    def _refuse(self, request: OrderRequest, reason: str) -> None:
+    def _refuse(self, request: OrderRequest, reason: str) -> NoReturn:
         metrics.record_risk_refusal(reason)
         if self._refusals.get(request.market) != reason:  # log once, not at every interval
             self._refusals[request.market] = reason
@@ -231,11 +310,9 @@ def _closing_order(market: str, size: Decimal) -> OrderRequest:
     )
 
 
-def _previous_order(entry: OrderEntry, request: OrderRequest) -> Order:
-    if entry.request != request:
-        raise KeyReused(f"the idempotency key {request.idempotency_key} belongs to another order")
+def _previous_order(entry: OrderEntry) -> Order:
     if entry.order is not None:
         return entry.order
     if entry.is_unsettled:
-        raise OrderUnsettled(request.idempotency_key)
+        raise OrderUnsettled(entry.request.idempotency_key)
     raise NeverSent(entry.reason or "the order had no effect")

@@ -1,8 +1,8 @@
 """Differences between the positions that the exchange reports and our own fills, and when the report is accepted.
 
 A report that equals an earlier one is only old: it may lack our last fills. Any other difference is a trade of
-another client, or an even older report. It is accepted once it has not changed for as long as a missing order is
-looked up. Closing a position twice would open a new position, so until then the smaller of both sizes is closed.
+another client, or an even older report. It is accepted once it has not changed for TRUST_AFTER_S. Closing a position
+twice would open a new position, so until then the smaller of both sizes is closed.
 """
 
 import time
@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from purpleflea_agent.journal.positions import TrackedPosition
-from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS, ABANDON_AFTER_S
+from purpleflea_agent.trading.missing_orders import ABANDON_AFTER_LOOKUPS
+
+TRUST_AFTER_S = 30.0
+"""Time without a change after which a report is trusted: five times the longest request."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class PositionDiscrepancies:
             discrepancy = _Discrepancy(difference=difference, since=now)
             self._discrepancies[market] = discrepancy
         discrepancy.report_count += 1
-        is_old = now - discrepancy.since > ABANDON_AFTER_S
+        is_old = now - discrepancy.since > TRUST_AFTER_S
         return discrepancy.report_count >= ABANDON_AFTER_LOOKUPS and is_old
 
 

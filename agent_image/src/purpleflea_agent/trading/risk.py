@@ -22,6 +22,8 @@ class OrderContext:
     balance_usd: Decimal
     open_markets: frozenset[str]
     orders_last_minute: int
+    only_reduces: bool = False
+    """True if the order shrinks the position and cannot open another. Limits of loss do not apply to it."""
 
 
 def drawdown_pct(equity_usd: Decimal, peak_usd: Decimal) -> Decimal:
@@ -32,12 +34,16 @@ def drawdown_pct(equity_usd: Decimal, peak_usd: Decimal) -> Decimal:
 
 
 def _drawdown_is_too_deep(context: OrderContext, limits: Risk) -> bool:
+    if context.only_reduces:
+        return False
+    if context.equity_usd < 0:
+        return True  # more than everything is lost, whatever the peak is
     fall = drawdown_pct(context.equity_usd, context.peak_equity_usd)
     return fall >= limits.max_drawdown_pct
 
 
 def _balance_is_too_low(context: OrderContext, limits: Risk) -> bool:
-    return context.balance_usd < Decimal(limits.min_balance_usd)
+    return not context.only_reduces and context.balance_usd < Decimal(limits.min_balance_usd)
 
 
 def _order_is_too_large(context: OrderContext, limits: Risk) -> bool:

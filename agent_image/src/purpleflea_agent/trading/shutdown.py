@@ -1,9 +1,9 @@
-"""Orderly shutdown, for the mode Stopped and for the end of the process.
+"""Orderly halt and shutdown, for the modes Halted and Stopped and for the end of the process.
 
-The agent settles orders and escrows that are in flight. If the user requests it, it also cancels resting orders and
-closes positions. The time is bounded. Work that is incomplete at the deadline stays in the journal or open at the
-exchange, is reported, and is retried while the process lives. ControlFile acknowledges the mode and decides if
-positions may be closed.
+The agent settles orders and escrows that are in flight. In the modes Halted and Stopped it cancels resting orders,
+because they would be filled later. If the user requests it, Stopped also closes positions. The time is bounded. Work
+that is incomplete at the deadline stays in the journal or open at the exchange, is reported, and is retried while the
+process lives. ControlFile acknowledges the mode and decides if positions may be closed.
 """
 
 import asyncio
@@ -58,19 +58,22 @@ class Shutdown:
         self.is_drained = False
         """True if the attempts ended: everything is done, or the deadline has passed."""
         self.incomplete: str | None = None
-        """Description of the work that was not done before the deadline."""
+        """Description of the work that was not done before the deadline; in mode Halted, after the last attempt."""
         self.flattened: bool | None = None
         """True if no position and no resting order is left; None if that was not requested or is not known yet."""
         self._last_attempt = 0.0
+        self._halt_attempts = 0
 
     async def watch(self) -> None:
-        """Drain whenever the mode is Stopped; run until canceled."""
+        """Drain whenever the mode is Stopped, cancel resting orders whenever it is Halted; run until canceled."""
         while True:
             if not self._control.is_stopped:
-                self.is_drained, self.incomplete, self.flattened = False, None, None
+                self.is_drained, self.flattened = False, None
+                await self._keep_halted()
             elif not self.is_drained:
+                self._halt_attempts = 0
                 await self._drain(is_wanted=lambda: self._control.is_stopped)
-            elif self._is_retry_due():
+            elif await self._is_retry_due():
                 await self._retry()
             await asyncio.sleep(WATCH_INTERVAL_S)
 
@@ -100,9 +103,37 @@ class Shutdown:
         self._control.refresh()
         return self._flatten and self._control.may_close
 
-    def _is_retry_due(self) -> bool:
-        elapsed_s = self._monotonic() - self._last_attempt
-        return self.incomplete is not None and elapsed_s >= self._retry_s
+    async def _keep_halted(self) -> None:
+        """In mode Halted, settle what was sent and cancel resting orders, until nothing is open. Then check rarely."""
+        if not self._control.is_halted:
+            self.incomplete, self._halt_attempts = None, 0
+            return
+        if self._monotonic() - self._last_attempt < self._halt_delay_s():
+            return
+        async with self._lock:
+            incomplete = await self._attempt(flatten=False)
+        if incomplete is not None and incomplete != self.incomplete:
+            logger.warning("Halted with unfinished work", extra={"left_undone": incomplete})
+        self.incomplete = incomplete
+        self._halt_attempts += 1
+        self._last_attempt = self._monotonic()
+
+    def _halt_delay_s(self) -> float:
+        if not self._halt_attempts:
+            return 0.0
+        is_busy = self.incomplete is not None or self._orders.is_sending
+        if is_busy and self._halt_attempts <= len(RETRY_DELAYS_S):
+            return RETRY_DELAYS_S[self._halt_attempts - 1]
+        return self._retry_s
+
+    async def _is_retry_due(self) -> bool:
+        if self._monotonic() - self._last_attempt < self._retry_s:
+            return False
+        try:
+            # An order that was given up may appear late, and rest at the exchange.
+            return self.incomplete is not None or bool(await self._journal.unfinished())
+        except JournalError:
+            return True
 
     async def _retry(self) -> None:
         async with self._lock:
@@ -128,8 +159,9 @@ class Shutdown:
             await _error_of(self._orders.settle_unfinished()),
             await _error_of(self._escrows.settle_sent()),
         ]
-        if flatten:
+        if flatten or self._control.is_halted:
             texts.append(await _error_of(self._orders.cancel_resting()))
+        if flatten:
             texts += await self._close_positions()
         try:
             texts += await self._remaining(flatten=flatten)
@@ -143,11 +175,10 @@ class Shutdown:
         for market in sorted(self._account.open_markets) if refresh_error is None else ():
             try:
                 await self._orders.close_position(market)
-            except (
-                Refused
-            ) as error:  # concerns this market only; another position can still be closed
-                texts.append(error.in_public)
-            except (ExchangeError, JournalError, OrderRefused, OrderUnsettled) as error:
+            except (Refused, OrderUnsettled) as error:
+                # Concerns this market only; another position can still be closed.
+                texts.append(_public_text(error))
+            except (ExchangeError, JournalError, OrderRefused) as error:
                 texts.append(_public_text(error))
                 break
         texts.append(await _error_of(self._account.refresh_portfolio()))
@@ -165,7 +196,7 @@ class Shutdown:
         return [
             _listed("orders of unknown outcome", unknown),
             _listed("escrows of unknown outcome, to", escrows),
-            _listed("resting orders", resting if flatten else ()),
+            _listed("resting orders", resting if flatten or self._control.is_halted else ()),
             _listed("open positions", self._account.open_markets if flatten else ()),
         ]
 

@@ -95,9 +95,8 @@ class SeedExchange:
             endpoint="/v1/orders",
             query={"idempotency_key": idempotency_key},
         )
-        return _with_key(
-            [body.order() for body in _parsed(wire.Orders, answer).orders], idempotency_key
-        )
+        rows = _parsed(wire.Orders, answer).orders
+        return _with_key([None if row is None else row.order() for row in rows], idempotency_key)
 
     async def cancel_order(self, order_id: str) -> Order:
         """Cancel an open limit order."""
@@ -261,12 +260,13 @@ def _check_key(answered: str, sent: str) -> None:
         raise OutcomeUnknown("the answer is about another request", error_type="upstream")
 
 
-def _with_key(items: Sequence[K], idempotency_key: str) -> K | None:
+def _with_key(items: Sequence[K | None], idempotency_key: str) -> K | None:
     """Return the item of a key, or None if the exchange has none.
 
-    A list of other items proves nothing, because its sender did not search for the key.
+    A list of other items proves nothing, because its sender did not search for the key. A row that cannot be read
+    (None) proves nothing either, because it may be the item.
     """
-    match = next((item for item in items if item.idempotency_key == idempotency_key), None)
+    match = next((item for item in items if item and item.idempotency_key == idempotency_key), None)
     if match is None and items:
         raise OutcomeUnknown("the answer is about other requests", error_type="upstream")
     return match

@@ -1,13 +1,23 @@
 """Payloads of the Seed dialect in HTTP answers, and their conversion to the types of the port. Pure.
 
 Unknown fields are ignored, because services may add fields. Decimal strings become Decimal without rounding.
+One row of a list that cannot be read makes only that row unknown. It never counts as absent or zero.
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from purpleflea_agent.exchange.port import (
     Balance,
@@ -21,7 +31,23 @@ from purpleflea_agent.exchange.port import (
     Side,
 )
 
+
+def _otherwise(default: Callable[[], object]) -> WrapValidator:
+    """Use a default for a value that cannot be read, so that the rest of the answer stays usable."""
+
+    def validate(value: Any, read: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return read(value)
+        except ValidationError:
+            return default()
+
+    return WrapValidator(validate)
+
+
+NONE = _otherwise(lambda: None)
 Number = Annotated[Decimal, Field(allow_inf_nan=False)]
+KnownNumber = Annotated[Number | None, NONE]
+"""A number, or None if it cannot be read."""
 Zero = Decimal(0)
 PROBLEM_JSON = "application/problem+json"
 PROBLEM_TYPE = re.compile("urn:purpleflea:[a-z-]+:problem:(?P<code>[a-z0-9_]+)")
@@ -93,57 +119,77 @@ class OrderPayload(Payload):
         """Convert to the type of the port."""
         return Order(**dict(self))
 
+    @model_validator(mode="after")
+    def _fills_at_most_its_size(self) -> Self:
+        if not 0 <= self.filled_size <= self.size:
+            raise ValueError("filled_size is not between 0 and size")
+        return self
+
 
 class Orders(Payload):
-    """A list of orders."""
+    """A list of orders; None is a row that cannot be read."""
 
-    orders: list[OrderPayload]
+    orders: list[Annotated[OrderPayload | None, NONE]]
 
 
 class PositionPayload(Payload):
-    """A position."""
+    """A position; None is a field that cannot be read."""
 
-    market: str
-    size: Number
-    mark_price: Number
-    notional_usd: Number
-    unrealized_pnl_usd: Number
-    realized_pnl_usd: Number
+    market: Annotated[Annotated[str, Field(min_length=1)] | None, NONE] = None
+    size: KnownNumber = None
+    mark_price: KnownNumber = None
+    notional_usd: KnownNumber = None
+    unrealized_pnl_usd: KnownNumber = None
+    realized_pnl_usd: KnownNumber = None
 
-    def position(self) -> Position:
-        """Convert to the type of the port."""
-        return Position(**dict(self))
+    def position(self) -> Position | None:
+        """Convert to the type of the port; None if a field cannot be read."""
+        values = dict(self)
+        return None if None in values.values() else Position(**values)
 
 
 class Positions(Payload):
     """All positions."""
 
-    positions: list[PositionPayload]
-    equity_usd: Number
+    positions: list[Annotated[PositionPayload, _otherwise(PositionPayload)]]
+    equity_usd: KnownNumber = None
 
     def portfolio(self) -> Portfolio:
         """Convert to the type of the port."""
+        read = [item.position() for item in self.positions]
+        odd = [row for row, item in zip(self.positions, read, strict=True) if item is None]
+        unreadable = frozenset(row.market for row in odd if row.market and row.size is None)
         return Portfolio(
-            positions=tuple(item.position() for item in self.positions), equity_usd=self.equity_usd
+            positions=tuple(item for item in read if item is not None),
+            equity_usd=Zero if self.equity_usd is None else self.equity_usd,
+            equity_is_known=self.equity_usd is not None,
+            unvalued={row.market: row.size for row in odd if row.market and row.size is not None},
+            unreadable=unreadable,
+            has_nameless_rows=any(row.market is None for row in odd),
         )
 
 
 class BalancePayload(Payload):
-    """Balance of one currency."""
+    """Balance of one currency; None is a field that cannot be read."""
 
-    amount: Number
-    usd_value: Number
+    amount: KnownNumber = None
+    usd_value: KnownNumber = None
 
 
 class Balances(Payload):
     """Balances by currency."""
 
-    balances: dict[str, BalancePayload]
+    balances: dict[str, Annotated[BalancePayload, _otherwise(BalancePayload)]]
 
     def all(self) -> tuple[Balance, ...]:
         """Convert to the type of the port."""
         return tuple(
-            Balance(currency=currency, amount=body.amount, usd_value=body.usd_value)
+            Balance(
+                currency=currency,
+                amount=body.amount or Zero,
+                usd_value=body.usd_value or Zero,
+                is_known=body.usd_value is not None,
+            )
             for currency, body in self.balances.items()
         )
 
@@ -168,9 +214,9 @@ class EscrowPayload(Payload):
 
 
 class Escrows(Payload):
-    """A list of escrows."""
+    """A list of escrows; None is a row that cannot be read."""
 
-    escrows: list[EscrowPayload]
+    escrows: list[Annotated[EscrowPayload | None, NONE]]
 
 
 class ClaimPayload(Payload):
