@@ -1,12 +1,18 @@
 """HTTP client for agents, against a server on loopback."""
 
+import asyncio
 import socket
 
 import pytest
 from aiohttp import web
 
 from purpleflea_contract.control import ACKNOWLEDGEMENT, Mode
-from purpleflea_operator.agent_client.http import BODY_LIMIT, HttpAgentClient, session
+from purpleflea_operator.agent_client.http import (
+    BODY_LIMIT,
+    PROBE_CONNECTIONS,
+    HttpAgentClient,
+    session,
+)
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 
 
@@ -15,7 +21,7 @@ async def serve():
     """Start a server with one handler at the paths of an agent. Returns a client for it."""
     runners, sessions = [], []
 
-    async def start(handler):
+    async def start(handler, connections=PROBE_CONNECTIONS):
         app = web.Application()
         for path in ("/v1/control", "/v1/status"):
             app.router.add_get(path, handler)
@@ -24,8 +30,9 @@ async def serve():
         runners.append(runner)
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        sessions.append(session())
-        return HttpAgentClient(sessions[-1], port=runner.addresses[0][1])
+        sessions.append(session(connections))
+        port = runner.addresses[0][1]
+        return HttpAgentClient(sessions[-1], port=port, connections=connections)
 
     yield start
     for http_session in sessions:
@@ -83,6 +90,26 @@ async def test_a_refused_connection_is_an_error():
             agents = HttpAgentClient(http_session, port=free.getsockname()[1])
             with pytest.raises(AgentUnreachableError, match="no response"):
                 await agents.control("127.0.0.1")
+
+
+async def test_the_timeout_of_a_request_starts_when_a_connection_is_free(serve):
+    silent, requests = asyncio.Event(), []
+
+    async def handler(request):
+        requests.append(request.path)
+        if len(requests) == 1:
+            await silent.wait()
+        return web.json_response(ACKNOWLEDGEMENT)
+
+    agents = await serve(handler, connections=1)
+    # The second request waits for as long as the timeout, until the first one has failed.
+    first, second = await asyncio.gather(
+        agents.control("127.0.0.1"), agents.control("127.0.0.1"), return_exceptions=True
+    )
+    silent.set()
+    assert isinstance(first, AgentUnreachableError)
+    assert second.mode is Mode.STOPPED
+    assert len(requests) == 2
 
 
 async def test_an_ipv6_address_is_valid():

@@ -84,6 +84,23 @@ def test_livez_fails_if_the_queue_is_stuck(server, an_operator, ask, port):
         assert ask("/livez") == (200, "ok")
 
 
+def test_livez_fails_if_the_control_lane_is_stuck(server, an_operator, ask, port):
+    now = [0.0]
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    settings = {"health_port": port, "watch_silence_s": 3600}
+    with an_operator(clock=lambda: now[0], **settings):
+        server.wait_until(lambda: is_ready(server))
+        stuck = server.hang(verb="patch", resource="configmaps", times=None)
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"trading": {"mode": "Halted"}}})
+        server.wait_until(lambda: stuck.hits == 1)
+        now[0] += 181
+        code, text = ask("/livez")
+        assert code == 500
+        assert "stuck control queue: a reconcile has been running for 181 s" in text
+        stuck.cancel()
+
+
 def test_watches_without_any_bytes_are_stalled(an_operator, ask, port):
     now = [0.0]
     with (

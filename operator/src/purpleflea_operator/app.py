@@ -11,16 +11,18 @@ import random
 import socket
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import kopf
 
-from purpleflea_operator import __version__, handlers
-from purpleflea_operator.agent_client.http import HttpAgentClient
-from purpleflea_operator.agent_client.http import session as agent_session
+from purpleflea_operator import __version__, handlers, timings
+from purpleflea_operator.agent_client import http as agent_http
 from purpleflea_operator.agent_client.protocol import AgentClient
+from purpleflea_operator.controllers.agent import control_lane
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
+from purpleflea_operator.controllers.agent.control_lane import ControlDependencies, ControlLane
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
 from purpleflea_operator.controllers.agent.informer import EventTargets, Informer
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
@@ -72,8 +74,12 @@ async def run(
         LeaseLostError: The lease was lost, so this replica has stopped because another one may lead.
     """
     async with contextlib.AsyncExitStack() as stack:
-        client = agents or HttpAgentClient(await stack.enter_async_context(agent_session()))
-        operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, client)
+        clients = _AgentClients(
+            probes=agents or await _agent_client(stack, agent_http.PROBE_CONNECTIONS),
+            acknowledgements=agents
+            or await _agent_client(stack, agent_http.ACKNOWLEDGEMENT_CONNECTIONS),
+        )
+        operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, clients)
         if stop is not None:
             await operator.run(stop)
             return
@@ -86,6 +92,33 @@ async def run(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """Workers of one queue; `name` is the prefix of their tasks."""
+
+    name: str
+    queue: WorkQueue[NamespacedName]
+    passes: TimedReconciler
+    count: int
+
+
+_AllWorkers = tuple[_Workers, _Workers]
+"""The workers of the passes, and those of the control lane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AgentClients:
+    """Clients with separate connections, so that telemetry probes cannot delay the proof of a halt."""
+
+    probes: AgentClient
+    acknowledgements: AgentClient
+
+
+async def _agent_client(stack: contextlib.AsyncExitStack, connections: int) -> AgentClient:
+    session = await stack.enter_async_context(agent_http.session(connections))
+    return agent_http.HttpAgentClient(session, connections=connections)
+
+
 class _Operator:
     """One replica. All components are created at once, and are idle until the replica leads."""
 
@@ -95,7 +128,7 @@ class _Operator:
         connect: Connect,
         clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
-        agents: AgentClient,
+        agents: _AgentClients,
     ) -> None:
         self._settings = settings
         self._connect = connect
@@ -111,6 +144,11 @@ class _Operator:
         self._probes = health.Health(self._readiness, self._metrics.exposition)
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock)
         stack.callback(self._queue.close)
+        self._control_queue = WorkQueue[NamespacedName](
+            jitter=random.random, clock=clock, backoff_limit_s=timings.CONTROL_BACKOFF_LIMIT_S
+        )
+        stack.callback(self._control_queue.close)
+        self._times = Times(now=_now, clock=clock)
 
     async def run(
         self, stop: lifecycle.Stop, *, on_kopf: Callable[[], None] = lambda: None
@@ -163,50 +201,87 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
+        restarts = RestartBudget(self._queue.add, clock=self._clock)
+        lane = await self._create_control_lane(cache, restarts)
         targets = EventTargets(
             nodes=NodeInventory(
                 clock=self._clock,
                 scope=self._scope,
                 trusted=TrustedNamespaces(self._settings.datadog_namespaces),
             ),
-            restarts=RestartBudget(self._queue.add, clock=self._clock),
-            telemetry=TelemetryProbe(self._agents, self._queue.add, jitter=random.random),
+            restarts=restarts,
+            telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             on_workload_change=observability.rollouts.notify,
+            on_object=lane.on_event,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         reconciler = Reconciler(
             cluster,
             cache,
             _defaults(self._settings),
-            deps=self._dependencies(informer, targets),
-            times=Times(now=_now, clock=self._clock),
+            deps=self._dependencies(informer, targets, lane),
+            times=self._times,
         )
-        passes = TimedReconciler(
-            reconciler.reconcile, clock=self._clock, on_pass_end=self._metrics.observe_reconcile
-        )
+        workers = self._workers(reconciler, lane)
         self._metrics.register_gauges(self._gauge_sources(informer.totals))
 
         async def lead() -> None:
             primes = (informer.prime, observability.prime)
             if not await lifecycle.run_or_stop(stopping, lifecycle.sync_caches(primes)):
                 return
-            self._add_liveness_checks(informer, observability, passes)
+            self._add_liveness_checks(informer, observability, workers)
             self._is_serving = True
             listeners = (informer, observability)
             namespaces = self._settings.watch_namespaces
             serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf)
-            work = _work(self._settings, listeners, self._queue, passes, serve)
-            await lifecycle.run_or_stop(stopping, work)
+            await lifecycle.run_or_stop(stopping, _work(listeners, workers, serve))
 
         return lead
 
-    def _dependencies(self, informer: Informer, targets: EventTargets) -> Dependencies:
-        memories = AgentMemories(self._clock, targets.restarts)
+    def _workers(self, reconciler: Reconciler, lane: ControlLane) -> _AllWorkers:
+        passes = TimedReconciler(
+            reconciler.reconcile, clock=self._clock, on_pass_end=self._metrics.observe_reconcile
+        )
+        control_passes = TimedReconciler(
+            lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
+        )
+        return (
+            _Workers("workers", self._queue, passes, self._settings.workers),
+            _Workers("control_workers", self._control_queue, control_passes, control_lane.WORKERS),
+        )
+
+    async def _create_control_lane(
+        self, cache: ObjectCache, restarts: RestartBudget
+    ) -> ControlLane:
+        """Create the control lane with its own connections, so that it never waits behind other requests."""
+        cluster = await self._connect_cluster(
+            pool_size=control_lane.CONNECTIONS, timeout_s=timings.CONTROL_REQUEST_TIMEOUT_S
+        )
+        memories = AgentMemories(self._clock, restarts)
         self._stack.callback(memories.close)
-        return Dependencies(
+        deps = ControlDependencies(
             memories=memories,
+            acknowledgements=ModeAcknowledgements(
+                self._agents.acknowledgements, self._on_acknowledgement, clock=self._clock
+            ),
+            on_change=self._queue.add,
+            times=self._times,
+        )
+        return ControlLane(cluster, cache, self._control_queue, deps)
+
+    def _on_acknowledgement(self, key: NamespacedName) -> None:
+        """Queue an agent in the control lane for the next request, and for a pass that reports the response."""
+        self._control_queue.add(key)
+        self._queue.add(key)
+
+    def _dependencies(
+        self, informer: Informer, targets: EventTargets, lane: ControlLane
+    ) -> Dependencies:
+        return Dependencies(
+            control=lane,
+            memories=lane.memories,
             restarts=targets.restarts,
-            acknowledgements=ModeAcknowledgements(self._agents, self._queue.add, now=_now),
+            acknowledgements=lane.acknowledgements,
             nodes=targets.nodes,
             telemetry_delivery=targets.telemetry.findings,
             identity_holder=informer.identities.holder_other_than,
@@ -224,26 +299,32 @@ class _Operator:
         hooks = MetricHooks(
             request=self._metrics.count_datadog_request, end_of_pass=self._metrics.observe_sync
         )
-        times = Times(now=_now, clock=self._clock)
         access = DatadogAccess(session=session, urls=self._settings.datadog_urls)
-        controller = build_controller(cluster, access, hooks, CachedFleet(cache), times)
+        controller = build_controller(cluster, access, hooks, CachedFleet(cache), self._times)
         self._stack.callback(controller.close)
         return controller
 
     def _add_liveness_checks(
-        self, informer: Informer, observability: ObservabilityController, passes: TimedReconciler
+        self, informer: Informer, observability: ObservabilityController, workers: _AllWorkers
     ) -> None:
         """From now on, stalled watches and a stuck queue fail /livez."""
         for kind in (*informer.watched, *observability.watched):
             for path in self._scope.paths(kind):
                 self._watches.reset(path)
         limit_s = self._settings.watch_silence_s
+        passes, control_passes = (item.passes for item in workers)
         self._probes.add(
             lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
             lambda: health.stuck_queue(
                 waiting_s=self._queue.oldest_s(),
                 idle_s=passes.idle_s(),
                 longest_s=max(passes.longest_s(), observability.passes.longest_s()),
+            ),
+            lambda: health.stuck_queue(
+                waiting_s=self._control_queue.oldest_s(),
+                idle_s=control_passes.idle_s(),
+                longest_s=control_passes.longest_s(),
+                name="control queue",
             ),
         )
 
@@ -252,21 +333,26 @@ class _Operator:
         return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
             queue_depth=lambda: len(self._queue),
-            queue_oldest_s=self._queue.oldest_s,
+            queue_oldest_s=lambda: max(self._queue.oldest_s(), self._control_queue.oldest_s()),
             watch_silence_s=self._watches.idle_s,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 
-    async def _connect_cluster(self) -> HttpKubeClient:
+    async def _connect_cluster(
+        self,
+        *,
+        pool_size: int = credentials.POOL_SIZE,
+        timeout_s: float = timings.KUBE_REQUEST_TIMEOUT_S,
+    ) -> HttpKubeClient:
         try:
             info = self._connect()
-            session = credentials.session(info, traces=self._traces)
+            session = credentials.session(info, traces=self._traces, pool_size=pool_size)
         except credentials.NotConnectedError as error:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
-        return HttpKubeClient(info.server, session, self._scope)
+        return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
 
     def _kopf_session(self) -> kopf.AiohttpSession:
         """Return the session with which kopf watches."""
@@ -278,10 +364,8 @@ class _Operator:
 
 
 async def _work(
-    settings: OperatorSettings,
     listeners: tuple[Informer, ObservabilityController],
-    queue: WorkQueue[NamespacedName],
-    passes: TimedReconciler,
+    workers: _AllWorkers,
     serve: Coroutine[Any, Any, None],
 ) -> None:
     """Run the workers and kopf. kopf cancels tasks that are created after its start, so it starts last."""
@@ -292,12 +376,15 @@ async def _work(
             group.create_task(observability.run(), name="observability"),
         ]
         tasks += [
-            group.create_task(run_worker(queue, passes.reconcile), name=f"worker-{number}")
-            for number in range(settings.workers)
+            group.create_task(
+                run_worker(item.queue, item.passes.reconcile), name=f"{item.name}-{number}"
+            )
+            for item in workers
+            for number in range(item.count)
         ]
         # The tasks start when this one waits. They must run before kopf lists the existing tasks.
         await asyncio.sleep(0)
-        logger.info("started", extra={"workers": settings.workers})
+        logger.info("started", extra={item.name: item.count for item in workers})
         try:
             await serve
         finally:

@@ -22,6 +22,14 @@ STUCK_QUEUE_S = 180.0
 """`/livez` fails if no pass ends for this long while keys wait. It is longer than PASS_TIMEOUT_S, because a pass that
 runs longer than its timeout does not return."""
 
+# Control lane
+
+CONTROL_REQUEST_TIMEOUT_S = 10.0
+"""Timeout of a write of the control lane, connecting included. Admission webhooks time out after 10 s by default."""
+CONTROL_BACKOFF_LIMIT_S = 5.0
+"""Longest delay between two attempts of the control lane for one agent, because a halt must not wait a minute after the
+API server is back."""
+
 # Start, leader election, shutdown
 
 STANDBY_BLIND_S = 30.0
@@ -52,7 +60,7 @@ sweep covers them."""
 # Probes and acknowledgements of agents
 
 AGENT_REQUEST_TIMEOUT_S = 1.5
-"""Timeout of a request to an agent, connecting included."""
+"""Timeout of a request to an agent, connecting included. The wait for a free connection does not count."""
 ACKNOWLEDGEMENT_FIRST_PAUSE_S = 0.5
 """Delay before the mode is requested from an agent again. The kubelet needs 0.5 to 0.9 s from the annotation on the pod
 to the refreshed mount."""

@@ -76,5 +76,13 @@ def stale(resource: str, name: str) -> ApiError:
     )
 
 
+def missing_uid(resource: str, name: str, uid: str) -> ApiError:
+    return ApiError(
+        409,
+        f'Operation cannot be fulfilled on {resource} "{name}": uid mismatch: '
+        f"the provided object specified uid {uid}, and no existing object was found",
+    )
+
+
 def expired(version: int, oldest: int) -> ApiError:
     return ApiError(410, f"too old resource version: {version} ({oldest})")

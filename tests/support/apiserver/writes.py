@@ -86,6 +86,8 @@ class Writer:
             raise errors.not_found(kind.resource, target.name)
         manager, now = target.field_manager("Apply"), self._store.timestamp()
         if record is None:
+            if config.get("metadata", {}).get("uid"):
+                raise errors.missing_uid(kind.resource, target.name, config["metadata"]["uid"])
             body = self._new_object(target, config)
             applicable = _applicable(target, body)
             _, owners = patches.server_side_apply(kind, {}, {}, applicable, (manager, now, force))

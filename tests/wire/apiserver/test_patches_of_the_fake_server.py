@@ -270,3 +270,12 @@ def test_strategic_patches_merge_lists_by_key_and_fail_for_custom_kinds(
 def test_a_merge_patch_with_an_old_version_conflicts(http: httpx.Client) -> None:
     applied(http, a_set(replicas=1))
     assert patched(http, {"metadata": {"resourceVersion": "1"}}).status_code == 409
+
+
+def test_an_apply_with_a_uid_does_not_create_an_object(http: httpx.Client) -> None:
+    body = a_set(replicas=1)
+    body["metadata"]["uid"] = "uid-of-a-deleted-object"
+    reply = applied(http, body)
+    assert reply.status_code == 409
+    assert "no existing object was found" in reply.json()["message"]
+    assert applied(http, a_set(replicas=1)).status_code == 201

@@ -3,6 +3,7 @@
 Agents are not trusted: a response may be slow, too long or invalid. The module must not decide anything or retry.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -24,26 +25,39 @@ TIMEOUT = aiohttp.ClientTimeout(total=timings.AGENT_REQUEST_TIMEOUT_S)
 
 
 BODY_LIMIT = 64 * 1024
-CONNECTIONS = 64
+PROBE_CONNECTIONS = 64
+ACKNOWLEDGEMENT_CONNECTIONS = 256
+"""Larger than the pool of the telemetry probes, because 200 silent agents must not delay the proof of a halt."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def session() -> aiohttp.ClientSession:
+def session(connections: int = PROBE_CONNECTIONS) -> aiohttp.ClientSession:
     """Return a session for requests to agents. Connections are not kept, because requests to one agent are rare."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True),
+        connector=aiohttp.TCPConnector(limit=connections, force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "purpleflea-operator"},
     )
 
 
 class HttpAgentClient:
-    """Agents at the IP addresses of their pods."""
+    """Agents at the IP addresses of their pods, with at most `connections` concurrent requests.
 
-    def __init__(self, http_session: aiohttp.ClientSession, *, port: int = env.HTTP_PORT) -> None:
+    The timeout of aiohttp includes the wait for a connection of the pool. Therefore a request starts only when a
+    connection is free, so that silent agents do not cause timeouts of the requests behind them.
+    """
+
+    def __init__(
+        self,
+        http_session: aiohttp.ClientSession,
+        *,
+        port: int = env.HTTP_PORT,
+        connections: int = PROBE_CONNECTIONS,
+    ) -> None:
         self._session = http_session
         self._port = port
+        self._free = asyncio.Semaphore(connections)
 
     async def control(self, address: str) -> Acknowledgement:
         """Return the acknowledgement of the trading mode by the agent at this IP address."""
@@ -63,7 +77,10 @@ class HttpAgentClient:
         except ValueError as error:
             raise AgentUnreachableError("the address of the pod is not an IP address") from error
         try:
-            async with self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response:
+            async with (
+                self._free,
+                self._session.get(url, timeout=TIMEOUT, allow_redirects=False) as response,
+            ):
                 body = await _read_bounded(response)
                 if response.status == 404:
                     raise EndpointNotSupportedError(f"the agent has no endpoint {path}")

@@ -17,10 +17,6 @@ from purpleflea_operator.kube.resources import EVENT, ObjectRef, ResourceKind, r
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, mappings, resource_version, text
 
-TIMEOUT = aiohttp.ClientTimeout(
-    total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
-)
-
 PAGE_SIZE = 500
 APPLY = "application/apply-patch+yaml"  # the API server accepts JSON under this type, because JSON is YAML
 MERGE = "application/merge-patch+json"
@@ -30,11 +26,17 @@ class HttpKubeClient:
     """Kubernetes API through an HTTP session, limited to the watched namespaces."""
 
     def __init__(
-        self, server: str, session: aiohttp.ClientSession, scope: WatchScope = CLUSTER_WIDE
+        self,
+        server: str,
+        session: aiohttp.ClientSession,
+        scope: WatchScope = CLUSTER_WIDE,
+        *,
+        timeout_s: float = timings.KUBE_REQUEST_TIMEOUT_S,
     ) -> None:
         self._server = server.rstrip("/")
         self._session = session
         self._scope = scope
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=timings.CONNECT_TIMEOUT_S)
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
         """Return the object, or None if it does not exist."""
@@ -98,11 +100,11 @@ class HttpKubeClient:
         """Force server-side apply of the status subresource and return the object as stored."""
         return await self._apply(f"{ref_of(manifest).path}/status", manifest)
 
-    async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> None:
-        """Merge annotations into an object."""
+    async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> Manifest:
+        """Merge annotations into an object and return it as stored."""
         body = {"metadata": {"annotations": dict(annotations)}}
         query = {"fieldManager": FIELD_MANAGER}
-        await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
+        return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str
@@ -168,7 +170,7 @@ class HttpKubeClient:
                 params=query,
                 data=None if body is None else orjson.dumps(body),
                 headers=None if body is None else {"Content-Type": content_type},
-                timeout=TIMEOUT,
+                timeout=self._timeout,
             ) as response:
                 payload = await response.read()
                 if response.status >= 400:

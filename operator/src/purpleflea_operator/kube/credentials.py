@@ -84,6 +84,7 @@ def session(
     *,
     user_agent: str = USER_AGENT,
     traces: Sequence[aiohttp.TraceConfig] = (),
+    pool_size: int = POOL_SIZE,
 ) -> aiohttp.ClientSession:
     """Return an HTTP session with a bounded pool of connections to the API server."""
     headers = {"User-Agent": user_agent}
@@ -95,7 +96,7 @@ def session(
     secure = info.server.startswith("https:")
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=POOL_SIZE, ssl=info.as_ssl_context() if secure else True
+            limit=pool_size, ssl=info.as_ssl_context() if secure else True
         ),
         headers=headers,
         middlewares=middlewares,

@@ -29,8 +29,8 @@ class KubeClient(Protocol):
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Force server-side apply of the status subresource and return the object as stored."""
 
-    async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> None:
-        """Merge annotations into an object."""
+    async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> Manifest:
+        """Merge annotations into an object and return it as stored."""
 
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str

@@ -20,7 +20,7 @@ def settings_text(agent: Agent) -> str:
     return agent.spec.settings().model_dump_json(by_alias=True)
 
 
-def _control(mode: Mode) -> str:
+def control_text(mode: Mode) -> str:
     """Return the content of control.json. It has no generation, so that only a change of the mode changes it."""
     return Control(mode=mode).model_dump_json(by_alias=True)
 
@@ -41,7 +41,7 @@ def with_mode(live: MutableManifest, mode: Mode) -> MutableManifest:
             "ownerReferences": metadata["ownerReferences"],
         },
     }
-    return with_desired_hash({**frame, "data": {environment.CONTROL_FILE: _control(mode)}})
+    return with_desired_hash({**frame, "data": {environment.CONTROL_FILE: control_text(mode)}})
 
 
 def config_map(agent: Agent) -> MutableManifest:
@@ -52,5 +52,5 @@ def config_map(agent: Agent) -> MutableManifest:
     """
     return {
         **child_manifest(agent, "v1", "ConfigMap"),
-        "data": {environment.CONTROL_FILE: _control(agent.spec.trading.mode)},
+        "data": {environment.CONTROL_FILE: control_text(agent.spec.trading.mode)},
     }

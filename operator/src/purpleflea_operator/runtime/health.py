@@ -71,16 +71,16 @@ def _resource(path: str) -> str:
     return parts[-1] if "namespaces" not in parts[:-1] else f"{parts[-1]} in {parts[-2]}"
 
 
-def stuck_queue(*, waiting_s: float, idle_s: float, longest_s: float) -> str:
+def stuck_queue(*, waiting_s: float, idle_s: float, longest_s: float, name: str = "queue") -> str:
     """Return the reason if the workers hang.
 
     A long wait alone only means that there is much work. The queue is stuck if, in addition, no reconcile ends.
     """
     if longest_s > timings.STUCK_QUEUE_S:
-        return f"stuck queue: a reconcile has been running for {longest_s:.0f} s"
+        return f"stuck {name}: a reconcile has been running for {longest_s:.0f} s"
     if min(waiting_s, idle_s) > timings.STUCK_QUEUE_S:
         return (
-            f"stuck queue: a key has waited for {waiting_s:.0f} s, "
+            f"stuck {name}: a key has waited for {waiting_s:.0f} s, "
             f"and no reconcile has ended for {idle_s:.0f} s"
         )
     return ""

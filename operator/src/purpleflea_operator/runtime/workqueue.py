@@ -16,13 +16,21 @@ K = TypeVar("K")
 
 
 class WorkQueue(Generic[K]):
-    """The queue. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds."""
+    """The queue. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds.
+
+    `backoff_limit_s` is the longest delay between two attempts for one key.
+    """
 
     def __init__(
-        self, *, jitter: Callable[[], float], clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        jitter: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        backoff_limit_s: float = timings.BACKOFF_LIMIT_S,
     ) -> None:
         self._jitter = jitter
         self._clock = clock
+        self._backoff_limit_s = backoff_limit_s
         self._ready: deque[K] = deque()
         self._added_at: dict[K, float] = {}
         self._processing: set[K] = set()
@@ -80,7 +88,7 @@ class WorkQueue(Generic[K]):
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        ceiling = min(timings.BACKOFF_LIMIT_S, timings.BACKOFF_BASE_S * 2.0 ** min(failures, 16))
+        ceiling = min(self._backoff_limit_s, timings.BACKOFF_BASE_S * 2.0 ** min(failures, 16))
         delay = hold_s + ceiling * (0.5 + self._jitter() / 2)
         if hold_s > 0:
             self._held_until[key] = self._clock() + hold_s

@@ -8,7 +8,7 @@ an empty memory. This module decides nothing.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator import timings
@@ -24,20 +24,23 @@ from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 REQUESTS_PER_AGENT = 16
-"""Concurrent requests to the pods of one agent resource, of 64 to all pods, so that unresponsive pods of one agent do
+"""Concurrent requests to the pods of one agent resource, of 256 to all pods, so that unresponsive pods of one agent do
 not delay the requests to others."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ModeRequests:
-    """The requests about one trading mode to the pods of one agent, and the responses, by UID of the pod."""
+    """The requests about one trading mode to the pods of one agent, and the responses, by UID of the pod.
+
+    All times are seconds of a monotonic clock, because a step of the wall clock must not delay the proof of a halt.
+    """
 
     mode: Mode | None
-    delivered_at: datetime
+    delivered_s: float
     """Time of the first pass with this mode."""
     responses: dict[str, Acknowledgement] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
-    next_at: dict[str, datetime] = field(default_factory=dict)
+    next_s: dict[str, float] = field(default_factory=dict)
     in_flight: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS_PER_AGENT))
 
@@ -74,14 +77,14 @@ class AgentMemory:
     transient_failures: int = 0
     """Passes in a row that failed with a transient error."""
 
-    def snapshot(self) -> Remembered:
-        """Return the values that `gather` uses."""
+    def snapshot(self, now: datetime, monotonic_s: float) -> Remembered:
+        """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
         requests = self.mode_requests
         if requests is None:
             return Remembered(expansion=self.expansion)
         return Remembered(
             mode=requests.mode,
-            delivered_at=requests.delivered_at,
+            delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
             acknowledgements=dict(requests.responses),
             attempts=dict(requests.attempts),
             expansion=self.expansion,

@@ -8,11 +8,13 @@ never creates a pod, and deletes a pod with an owner only if its StatefulSet can
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
@@ -31,7 +33,7 @@ from purpleflea_operator.parsing import Manifest
 logger = logging.getLogger(__name__)
 
 CONCURRENT_NUDGES = 16
-"""Of 32 connections to the API server, because a request to halt must not be sent to the pods one by one."""
+"""Concurrent annotations of one agent, because a request to halt must not be sent to the pods one by one."""
 
 
 class OwnerGoneError(Exception):
@@ -40,6 +42,26 @@ class OwnerGoneError(Exception):
 
 class NameTakenError(Exception):
     """An object with the name of a child has another owner."""
+
+
+class RefreshError(Exception):
+    """The ConfigMap has the desired mode, but a pod could not be annotated. `cause` is the error of that request."""
+
+    def __init__(self, cause: errors.Transient) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class ControlWrites(Protocol):
+    """The control lane, as the passes use it."""
+
+    async def settle(self, key: NamespacedName) -> None:
+        """Wait until the ConfigMap has the desired mode and the pods have the mount refresh annotation.
+
+        Raises:
+            ApiError: The ConfigMap could not be written.
+            RefreshError: The ConfigMap is written, and a pod could not be annotated.
+        """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,12 +77,23 @@ class ApplyContext:
 
 
 class Applier:
-    """Performs actions with requests to the API server."""
+    """Performs actions with requests to the API server.
 
-    def __init__(self, cluster: KubeClient, cache: ObjectCache, expansion: VolumeExpansion) -> None:
+    A change of the mode and the mount refresh annotations are left to the control lane. The pass waits for them, so
+    they precede all other writes. If the pass sent them itself, it could overwrite a newer mode after a long request.
+    """
+
+    def __init__(
+        self,
+        cluster: KubeClient,
+        cache: ObjectCache,
+        expansion: VolumeExpansion,
+        control_writes: ControlWrites,
+    ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._expansion = expansion
+        self._control = control_writes
 
     async def perform(self, actions: Sequence[plan.Action], context: ApplyContext) -> None:
         """Perform all actions.
@@ -74,7 +107,7 @@ class Applier:
             await self._check_owner(context)
         for kind, group in itertools.groupby(actions, key=type):
             if kind is plan.RefreshConfigMount:
-                await self._nudge(group, context)
+                await self._settle(context)
             elif kind is plan.ExpandVolume:
                 expansions = [item for item in group if isinstance(item, plan.ExpandVolume)]
                 context.outcome.expansion_error = await self._expansion.expand(
@@ -84,13 +117,13 @@ class Applier:
                 for action in group:
                     await self._perform(action, context)
 
-    async def _nudge(self, group: Iterable[plan.Action], context: ApplyContext) -> None:
-        nudges = [action for action in group if isinstance(action, plan.RefreshConfigMount)]
+    async def _settle(self, context: ApplyContext) -> None:
         try:
-            await refresh_config_mount(self._cluster, context.key.namespace, nudges)
-        except errors.Transient as error:
+            await self._control.settle(context.key)
+        except RefreshError as error:
             # A failed nudge of one pod must prevent neither the other nudges nor the write of the workload.
-            context.transient_errors.append(error)
+            if error.cause not in context.transient_errors:
+                context.transient_errors.append(error.cause)
 
     async def _check_owner(self, context: ApplyContext) -> None:
         """Check that the agent still exists before a child is created.
@@ -110,6 +143,8 @@ class Applier:
         match action:
             case plan.Create(manifest=manifest):
                 await self._create(manifest, context)
+            case plan.Apply(manifest={"kind": "ConfigMap"} as manifest):
+                await self._apply_config_map(manifest, context)
             case plan.Apply(manifest=manifest):
                 await self._apply(manifest, context)
             case plan.Delete(manifest=manifest):
@@ -136,6 +171,28 @@ class Applier:
                 context.outcome.children[plan.child_id(manifest)] = existing
                 return
         await self._apply(manifest, context)
+
+    async def _apply_config_map(self, manifest: Manifest, context: ApplyContext) -> None:
+        """Apply a ConfigMap. If the control file differs, the control lane does this.
+
+        The resource version prevents that a late request overwrites a mode that the control lane has written meanwhile.
+        """
+        live = self._live(manifest, context)
+        if not same_mode(live, manifest):
+            await self._settle(context)
+            live = self._live(manifest, context)
+        context.outcome.children[plan.child_id(manifest)] = live
+        if same_mode(live, manifest) and not plan.is_as_desired(manifest, live):
+            version = live["metadata"]["resourceVersion"]
+            metadata = {**manifest["metadata"], "resourceVersion": version}
+            await self._apply({**manifest, "metadata": metadata}, context)
+
+    def _live(self, manifest: Manifest, context: ApplyContext) -> Manifest:
+        name = manifest["metadata"]["name"]
+        for item in self._cache.owned(resources.CONFIG_MAP, context.key):
+            if item["metadata"]["name"] == name and is_owned(item, context.uid):
+                return item
+        raise errors.Conflict(f"ConfigMap {name} was deleted during the pass")
 
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
         stored = await self._cluster.apply(manifest)
@@ -168,17 +225,28 @@ def _log(message: str, manifest: Manifest) -> None:
     logger.info(message, extra=fields)
 
 
+def _ignore(_: Manifest) -> None:
+    """Do nothing."""
+
+
 async def refresh_config_mount(
-    cluster: KubeClient, namespace: str, actions: Sequence[RefreshConfigMount]
+    cluster: KubeClient,
+    namespace: str,
+    actions: Sequence[RefreshConfigMount],
+    *,
+    on_stored: Callable[[Manifest], object] = _ignore,
 ) -> None:
-    """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped."""
+    """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped.
+
+    `on_stored` receives each pod as stored.
+    """
     limit = asyncio.Semaphore(CONCURRENT_NUDGES)
 
     async def annotate(action: RefreshConfigMount) -> None:
         ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
         async with limit:
             try:
-                await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge})
+                on_stored(await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge}))
             except errors.NotFound:
                 return
         logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})

@@ -51,7 +51,7 @@ WATCHED = (
 POD_SELECTOR = f"{kubernetes.LABEL_COMPONENT} in (agent,trading-agent)"
 
 
-def _ignore() -> None:
+def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
@@ -64,6 +64,9 @@ class EventTargets:
     telemetry: TelemetryProbe
     on_workload_change: Callable[[], None] = _ignore
     """Called if the StatefulSet of an agent changes."""
+    on_object: Callable[[ResourceKind, Manifest], None] = _ignore
+    """Called for each event of an existing object, and for agents and pods after the initial lists. The cache has
+    the object."""
 
 
 class Informer:
@@ -85,6 +88,7 @@ class Informer:
         self._restarts = targets.restarts
         self._telemetry = targets.telemetry
         self._on_workload_change = targets.on_workload_change
+        self._on_object = targets.on_object
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
         self.identities = IdentityIndex(self._is_running)
@@ -106,9 +110,13 @@ class Informer:
                     self._prime(kind, manifest)
         await self._discovery.discover()
         self._queue_all()
+        for manifest in self._cache.all(resources.AGENT):
+            with self._containment.of(resources.AGENT, manifest):
+                self._on_object(resources.AGENT, manifest)
         for manifest in self._cache.all(resources.POD):
             # Pods without an owner remain if an agent was deleted while its StatefulSet was recreated.
             with self._containment.of(resources.POD, manifest):
+                self._on_object(resources.POD, manifest)
                 if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
                     self._queue.add(owner)
 
@@ -148,6 +156,9 @@ class Informer:
             self._upsert_indexes(kind, manifest)
         if self._cache.put(manifest):
             self._on_changed(kind, owner_of(manifest))
+        # An object that the cache already has is included, because the response to a status write can contain a new
+        # mode.
+        self._on_object(kind, manifest)
 
     async def run(self) -> None:
         """Run the discovery of Datadog, the sweeps and the telemetry probe, until canceled."""

@@ -8,7 +8,6 @@ write. `decisions.trading_mode` decides which pods must respond and what follows
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
 
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
@@ -21,54 +20,55 @@ logger = logging.getLogger(__name__)
 
 
 class ModeAcknowledgements:
-    """Sends the requests; `on_change` is called with the agent resource after each of them."""
+    """Sends the requests; `on_change` is called with the agent resource after each of them.
+
+    `clock` returns monotonic seconds. Passes and the control lane use the same requests.
+    """
 
     def __init__(
         self,
         agents: AgentClient,
         on_change: Callable[[NamespacedName], None],
         *,
-        now: Callable[[], datetime],
+        clock: Callable[[], float],
     ) -> None:
         self._agents = agents
         self._on_change = on_change
-        self._now = now
+        self._clock = clock
 
     def update(self, memory: AgentMemory, observed: ObservedState) -> ModeRequests:
         """Adapt the memory to the observed mode and pods, and return its requests.
 
         Responses and requests about another mode are dropped, as are those of pods that are gone.
         """
-        mode, now = trading_mode.desired_mode(observed), self._now()
-        requests = memory.mode_requests
+        mode, requests = trading_mode.desired_mode(observed), memory.mode_requests
         if requests is None or requests.mode is not mode:
             if requests is not None:
                 requests.cancel()
-            delivered_at = observed.trading.delivered_at or now
-            requests = memory.mode_requests = ModeRequests(mode=mode, delivered_at=delivered_at)
+            requests = memory.mode_requests = ModeRequests(mode=mode, delivered_s=self._clock())
         uids = {pod.uid for pod in observed.pods}
-        for by_uid in (requests.responses, requests.attempts, requests.next_at):
+        for by_uid in (requests.responses, requests.attempts, requests.next_s):
             for uid in by_uid.keys() - uids:
                 del by_uid[uid]
         return requests
 
     def ask(self, key: NamespacedName, observed: ObservedState, requests: ModeRequests) -> None:
         """Send the requests that are due."""
-        now = self._now()
+        now_s = self._clock()
         for pod in _askable(observed, requests):
-            if requests.next_at.get(pod.uid, now) <= now:
+            if requests.next_s.get(pod.uid, now_s) <= now_s:
                 task = asyncio.create_task(self._ask(requests, key, pod), name=f"ask {pod.name}")
                 requests.in_flight[pod.uid] = task
                 task.add_done_callback(_log_exception)
 
     def requeue_after_s(self, observed: ObservedState, requests: ModeRequests) -> float | None:
         """Return the seconds until the next request or deadline, because an agent that acknowledges sends no event."""
-        now = self._now()
-        due = [requests.next_at.get(pod.uid, now) for pod in _askable(observed, requests)]
-        deadline = trading_mode.stop_deadline(observed)
-        if deadline is not None and deadline > now and trading_mode.unacknowledged(observed):
-            due.append(deadline)
-        return max(0.0, (min(due) - now).total_seconds()) if due else None
+        now_s, askable = self._clock(), _askable(observed, requests)
+        waits = [requests.next_s.get(pod.uid, now_s) - now_s for pod in askable]
+        stop_s = trading_mode.stop_wait_s(observed)
+        if stop_s > 0 and trading_mode.unacknowledged(observed):
+            waits.append(stop_s)
+        return max(0.0, min(waits)) if waits else None
 
     async def _ask(self, requests: ModeRequests, key: NamespacedName, pod: AgentPod) -> None:
         try:
@@ -83,7 +83,7 @@ class ModeAcknowledgements:
             timings.ACKNOWLEDGEMENT_FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 10),
             timings.ACKNOWLEDGEMENT_LONGEST_PAUSE_S,
         )
-        requests.next_at[pod.uid] = self._now() + timedelta(seconds=pause_s)
+        requests.next_s[pod.uid] = self._clock() + pause_s
         self._on_change(key)
 
 

@@ -20,6 +20,7 @@ from purpleflea_operator.controllers.agent.agent_memory import (
 from purpleflea_operator.controllers.agent.apply import (
     Applier,
     ApplyContext,
+    ControlWrites,
     NameTakenError,
     OwnerGoneError,
 )
@@ -60,6 +61,7 @@ from purpleflea_operator.runtime.workers import Result, Times
 class Dependencies:
     """Everything that a pass uses besides the agent resource and its children."""
 
+    control: ControlWrites
     memories: AgentMemories
     restarts: RestartBudget
     acknowledgements: ModeAcknowledgements
@@ -88,9 +90,10 @@ class Reconciler:
         self._defaults = defaults
         self._deps = deps
         self._now = times.now
+        self._clock = times.clock
         self._diagnosis = PodDiagnosis(cluster, now=times.now)
         self._expansion = VolumeExpansion(cluster, cache, now=times.now)
-        self._applier = Applier(cluster, cache, self._expansion)
+        self._applier = Applier(cluster, cache, self._expansion, deps.control)
         self._events = EventRecorder(cluster, now=times.now)
 
     async def reconcile(self, key: NamespacedName) -> Result:
@@ -119,7 +122,9 @@ class Reconciler:
             self._cache.drop(resources.AGENT, uid)
             self._deps.memories.forget(key)
             return Result()
-        self._deps.acknowledgements.ask(key, before, requests)
+        if memory.mode_requests is requests:
+            # Otherwise the mode has changed during the writes, and these requests are canceled.
+            self._deps.acknowledgements.ask(key, before, requests)
         await self._diagnosis.read(key.namespace, before, outcome, memory)
         after = with_outcome(before, outcome)
         status_s = await self._report(resource, after, memory)
@@ -158,9 +163,9 @@ class Reconciler:
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             sees_all_namespaces=deps.sees_all_namespaces,
         )
-        observed = gather(
-            resource, self._cache, surroundings, now=self._now(), remembered=memory.snapshot()
-        )
+        now = self._now()
+        known = memory.snapshot(now, self._clock())
+        observed = gather(resource, self._cache, surroundings, now=now, remembered=known)
         if not remembered.applies(memory.expansion, observed.agent):
             memory.expansion = None
         return observed

@@ -44,7 +44,7 @@ def fill(memory):
     memory.expansion = ExpansionRejection(size="2Gi", text="no", at=NOW)
     memory.troubled_conditions.add("WorkloadAvailable")
     memory.transient_failures = 2
-    memory.mode_requests = ModeRequests(mode=Mode.HALTED, delivered_at=NOW)
+    memory.mode_requests = ModeRequests(mode=Mode.HALTED, delivered_s=5.0)
     task = asyncio.get_running_loop().create_task(asyncio.sleep(3600))
     memory.mode_requests.in_flight["pod"] = task
     return task
@@ -115,7 +115,7 @@ async def test_an_agent_that_is_recreated_under_its_name_starts_with_an_empty_me
     task = fill(memories.of(KEY, "uid"))
     recreated = memories.of(KEY, "another uid")
     assert is_empty(recreated)
-    assert recreated.snapshot().delivered_at is None
+    assert recreated.snapshot(NOW, 0.0).delivered_at is None
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
 

@@ -22,14 +22,20 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class Clock:
+    """A monotonic clock, and a wall clock that can be set to another time."""
+
     def __init__(self):
-        self.now = START
+        self.seconds = 1000.0
+        self.step_s = 0.0
 
     def __call__(self):
-        return self.now
+        return self.seconds
+
+    def now(self):
+        return START + timedelta(seconds=self.seconds - 1000.0 + self.step_s)
 
     def pass_by(self, seconds):
-        self.now += timedelta(seconds=seconds)
+        self.seconds += seconds
 
 
 class Responses:
@@ -76,18 +82,18 @@ class Passes:
     """The steps of passes over one agent."""
 
     def __init__(self, agents, memories, on_change, clock):
-        self.collector = ModeAcknowledgements(agents, on_change, now=clock)
+        self.collector = ModeAcknowledgements(agents, on_change, clock=clock)
         self.memories = memories
         self.clock = clock
 
     def observe(self, observed):
         """Return the state with what is remembered, and the current requests."""
-        memory = self.memories.of(KEY, "uid")
+        memory, now = self.memories.of(KEY, "uid"), self.clock.now()
         mode = trading_mode.desired_mode(observed)
         trading = trading_mode.with_acknowledgements(
-            observed.trading, mode, observed.pods, memory.snapshot(), self.clock()
+            observed.trading, mode, observed.pods, memory.snapshot(now, self.clock()), now
         )
-        observed = replace(observed, trading=trading)
+        observed = replace(observed, trading=trading, now=now)
         return observed, self.collector.update(memory, observed)
 
     def ask(self, observed):
@@ -242,3 +248,19 @@ async def test_the_end_of_the_grace_period_starts_a_pass(passes, clock):
     assert passes.requeue_after_s(observed) == 10.0
     clock.pass_by(10)
     assert passes.requeue_after_s(observed) is None
+
+
+@pytest.mark.parametrize("step_s", [-7200, 7200])
+async def test_a_step_of_the_wall_clock_changes_neither_requests_nor_the_grace_period(
+    passes, agents, clock, step_s
+):
+    observed = await passes.run(in_mode("Stopped"))
+    clock.step_s = step_s
+    assert passes.requeue_after_s(observed) == 0.5
+    clock.pass_by(0.5)
+    await passes.run(observed)
+    assert len(agents.asked) == 4
+    clock.pass_by(9)
+    assert not trading_mode.is_overdue(passes.observe(observed)[0])
+    clock.pass_by(0.5)
+    assert trading_mode.is_overdue(passes.observe(observed)[0])

@@ -72,7 +72,7 @@ def memory():
 def error(memory, clock, size="2Gi"):
     """Return the error that a pass observes while the spec requests `size`."""
     agent = agent_value(storage={"size": size})
-    return remembered.expansion_error(memory.snapshot().expansion, agent, clock())
+    return remembered.expansion_error(memory.snapshot(clock(), 0.0).expansion, agent, clock())
 
 
 async def test_a_rejection_ends_the_attempts_and_is_remembered_for_ten_minutes(

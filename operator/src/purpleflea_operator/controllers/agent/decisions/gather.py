@@ -37,6 +37,7 @@ from purpleflea_operator.datadog.detection.coverage import Coverage, NodeView, c
 from purpleflea_operator.datadog.detection.placement import placement
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest, timestamp
 
@@ -69,7 +70,8 @@ def gather(
     metadata, nodes = resource["metadata"], surroundings.nodes
     key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
-    children, manifests = _children(cache, key, metadata["uid"]), cache.owned(resources.POD, key)
+    children = owned_children(cache, key, metadata["uid"])
+    manifests = cache.owned(resources.POD, key)
     pods = tuple(pod(item) for item in manifests)
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
@@ -92,19 +94,20 @@ def gather(
         unavailable_since=_unavailable_since(resource),
         claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
         expansion_error=expansion_error(remembered.expansion, agent, now),
-        trading=_trading(resource, agent, pods, remembered, now),
+        trading=trading_state(resource, agent, pods, remembered, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
     )
 
 
-def _trading(
+def trading_state(
     resource: dict[str, Any],
     agent: Agent | None,
     pods: Sequence[AgentPod],
     remembered: Remembered,
     now: datetime,
 ) -> TradingObservation:
+    """Return the observation of the trading mode, with the acknowledgements that are remembered."""
     mode = stop_mode(resource) if agent is None else agent.spec.trading.mode
     trading = trading_observation(resource, mode, now)
     return with_acknowledgements(trading, mode, pods, remembered, now)
@@ -121,12 +124,17 @@ def _coverage(pods: Iterable[dict[str, Any]], used: Connection, nodes: NodeView)
     return coverage(_needed_nodes(pods, nodes), nodes.facts, used, nodes)
 
 
-def _children(
-    cache: ObjectCache, key: NamespacedName, uid: str
+def owned_children(
+    cache: ObjectCache,
+    key: NamespacedName,
+    uid: str,
+    *,
+    kinds: Iterable[ResourceKind] = resources.CHILDREN,
 ) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the children of these kinds that the agent with this UID controls."""
     return {
         plan.child_id(item): item
-        for kind in resources.CHILDREN
+        for kind in kinds
         for item in cache.owned(kind, key)
         if is_owned(item, uid)
     }

@@ -87,7 +87,8 @@ class TradingObservation:
     reason: str = ""
     """Reason for the mode, from an annotation on the agent."""
     delivered_at: datetime | None = None
-    """Time at which this process first sent the mode to the pods; None if it has not."""
+    """Time at which this process first sent the mode to the pods, counted back from the time of the observation on a
+    monotonic clock; None if it has not."""
     acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
     """Last response of each pod, by UID of the pod."""
     stale_pods: Mapping[str, int] = field(default_factory=dict)

@@ -120,7 +120,7 @@ def actions(desired: Sequence[Manifest], observed: ObservedState) -> tuple[Actio
     before, after = _deletions(desired, observed)
     return (
         *control,
-        *_nudges(observed),
+        *nudges(observed),
         *before,
         *rest,
         *after,
@@ -160,7 +160,7 @@ def halt_actions(observed: ObservedState) -> tuple[Action, ...]:
         for item in wanted
         if not is_as_desired(item, observed.children[child_id(item)])
     ]
-    return (*written, *_nudges(observed))
+    return (*written, *nudges(observed))
 
 
 def _is_control(action: Action) -> bool:
@@ -192,7 +192,7 @@ def _expansions(observed: ObservedState) -> list[ExpandVolume]:
     ]
 
 
-def _nudges(observed: ObservedState) -> list[RefreshConfigMount]:
+def nudges(observed: ObservedState) -> list[RefreshConfigMount]:
     """Return a nudge for each pod that may not have read the desired mode.
 
     The kubelet can process a nudge before it receives the ConfigMap. Therefore a pod that still reports another mode is
@@ -201,7 +201,7 @@ def _nudges(observed: ObservedState) -> list[RefreshConfigMount]:
     mode, stale = desired_mode(observed), observed.trading.stale_pods
     if mode is None:
         return []
-    nudges = []
+    refreshes = []
     for pod in observed.pods:
         value = nudge(mode, stale.get(pod.uid))
         is_sent = (
@@ -209,5 +209,5 @@ def _nudges(observed: ObservedState) -> list[RefreshConfigMount]:
         )
         started_with_it = mode is Mode.ACTIVE and not had_different_mode(observed, pod)
         if not pod.deleting and not is_sent and not started_with_it:
-            nudges.append(RefreshConfigMount(pod=pod, nudge=value))
-    return nudges
+            refreshes.append(RefreshConfigMount(pod=pod, nudge=value))
+    return refreshes

@@ -28,7 +28,8 @@ class Remembered:
     mode: Mode | None = None
     """The mode to which the acknowledgements refer."""
     delivered_at: datetime | None = None
-    """Time at which `mode` was first sent to the pods; None if no pass has done so."""
+    """Time at which `mode` was first sent to the pods, counted back from the time of the snapshot on a monotonic clock;
+    None if no pass has done so."""
     acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
     """Last response of each pod, by UID of the pod."""
     attempts: Mapping[str, int] = field(default_factory=dict)

@@ -81,15 +81,23 @@ def stop_deadline(observed: ObservedState) -> datetime | None:
     """Return the time at which stopping pods are deleted without an acknowledgement; None if no pod has to stop.
 
     The grace period starts when the request was sent to the pods, because the operator may not have run when the mode
-    was set.
+    was set. The time of that request has the offset to `now` that a monotonic clock measured, so a step of the wall
+    clock neither delays nor hastens the deletion.
     """
     trading, agent = observed.trading, observed.agent
     if agent is None or desired_mode(observed) is not Mode.STOPPED or trading.since is None:
         return None
     grace_s = agent.spec.pod.termination_grace_period_seconds
-    sent = trading.delivered_at
-    start = trading.since if sent is None else max(trading.since, sent)
+    start = trading.delivered_at or trading.since
     return start + timedelta(seconds=grace_s)
+
+
+def stop_wait_s(observed: ObservedState) -> float:
+    """Return the seconds from the observation to the stop deadline; 0 or less if there is none, or if it is over."""
+    deadline = stop_deadline(observed)
+    if deadline is None or observed.now is None:
+        return 0.0
+    return (deadline - observed.now).total_seconds()
 
 
 def is_overdue(observed: ObservedState) -> bool:

@@ -1,0 +1,201 @@
+"""The control lane: brings the trading mode to the pods of an agent, beside the passes and independent of them.
+
+It has its own queue, workers, connections and backoff, so slow, failing or throttled requests of passes delay no halt.
+It writes the mode into an existing ConfigMap, sets the mount refresh annotations, and requests the acknowledgements.
+Passes leave these writes to the lane and wait for them, so each write is sent once, and only the newest mode is
+written. The lane also serves agents that are being deleted, and agents whose spec is invalid otherwise. It writes
+nothing else, and no status.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
+from purpleflea_operator.controllers.agent.apply import (
+    CONCURRENT_NUDGES,
+    RefreshError,
+    refresh_config_mount,
+)
+from purpleflea_operator.controllers.agent.decisions import control, plan
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
+from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.runtime.workers import Result, Times
+from purpleflea_operator.runtime.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 32
+"""Concurrent passes of the lane."""
+CONNECTIONS = WORKERS * CONCURRENT_NUDGES
+"""Every worker can send as many annotations as it may without a wait for a connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlDependencies:
+    """Everything that the lane uses besides the cache."""
+
+    memories: AgentMemories
+    acknowledgements: ModeAcknowledgements
+    on_change: Callable[[NamespacedName], None]
+    """Called with the agent after the lane has written, so that a pass reports the result."""
+    times: Times
+
+
+class ControlLane:
+    """Writes of the trading mode for the agents of one cluster; `cluster` has its own connections."""
+
+    def __init__(
+        self,
+        cluster: KubeClient,
+        cache: ObjectCache,
+        queue: WorkQueue[NamespacedName],
+        deps: ControlDependencies,
+    ) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._queue = queue
+        self._deps = deps
+        self.memories = deps.memories
+        self.acknowledgements = deps.acknowledgements
+        self._failures: dict[NamespacedName, Exception] = {}
+        """Result of the last attempt for an agent, if the attempt failed."""
+        self._waiters: dict[NamespacedName, list[asyncio.Future[None]]] = defaultdict(list)
+
+    def on_event(self, kind: ResourceKind, manifest: Manifest) -> None:
+        """Queue the agent of an object if its pods may not have the desired mode, at O(1).
+
+        The check reads the cache and not the event, because the response to a write can be newer than the event.
+        """
+        key = owner_of(manifest)
+        if key is None or kind not in (resources.AGENT, resources.CONFIG_MAP, resources.POD):
+            return
+        config_maps = self._cache.owned(resources.CONFIG_MAP, key)
+        if kind is resources.POD:
+            is_due = control.lacks_refresh(manifest, config_maps)
+        else:
+            resource = self._cache.agent(key)
+            is_due = resource is not None and control.mode_differs(resource, config_maps)
+        if is_due:
+            self._queue.add(key)
+
+    async def settle(self, key: NamespacedName) -> None:
+        """Wait until the pods of an agent have the desired mode, as far as writes are concerned.
+
+        If the last attempt failed, its error is raised immediately, because the lane may have to wait for a
+        Retry-After, and the caller must not.
+
+        Raises:
+            ApiError: The ConfigMap could not be written.
+            RefreshError: The ConfigMap is written, and a pod could not be annotated.
+        """
+        while self._actions(key):
+            if key in self._failures:
+                raise _repeated(self._failures[key])
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters[key].append(waiter)
+            self._queue.add(key)
+            await waiter
+
+    async def reconcile(self, key: NamespacedName) -> Result:
+        """Perform the writes for one agent that are due, and request its acknowledgements.
+
+        Raises:
+            ApiError: A request failed, and should be retried.
+        """
+        failure: Exception | None = errors.Unavailable("the control lane was interrupted")
+        try:
+            await self._write(key)
+            failure = None
+        except (errors.ApiError, RefreshError) as error:
+            failure = self._failures[key] = error
+        finally:
+            self._resolve(key, failure)
+        if isinstance(failure, errors.ApiError):
+            raise failure
+        requeue_after_s = self._ask(key)
+        if isinstance(failure, RefreshError):
+            raise failure.cause
+        return Result(requeue_after_s=requeue_after_s)
+
+    async def _write(self, key: NamespacedName) -> None:
+        actions = self._actions(key)
+        for action in actions:
+            if isinstance(action, plan.Apply):
+                self._cache.put(await self._cluster.apply(action.manifest))
+                logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
+        refreshes = [item for item in actions if isinstance(item, plan.RefreshConfigMount)]
+        try:
+            await refresh_config_mount(
+                self._cluster, key.namespace, refreshes, on_stored=self._cache.put
+            )
+        except errors.Transient as error:
+            raise RefreshError(error) from error
+        finally:
+            if actions:
+                self._deps.on_change(key)
+
+    def _actions(self, key: NamespacedName) -> tuple[plan.Apply | plan.RefreshConfigMount, ...]:
+        resource = self._cache.agent(key)
+        if resource is None:
+            return ()
+        observed = self._observe(resource, self._memory(key, resource))
+        # While an agent is being deleted, a mode matters only to the pods that still run.
+        return (
+            control.control_actions(observed) if observed.pods or not _is_deleting(resource) else ()
+        )
+
+    def _memory(self, key: NamespacedName, resource: dict[str, Any]) -> AgentMemory | None:
+        """Return the memory about an agent; None if the agent is being deleted, because a pass removes the memory."""
+        if _is_deleting(resource):
+            return None
+        return self.memories.of(key, resource["metadata"]["uid"])
+
+    def _observe(self, resource: dict[str, Any], memory: AgentMemory | None) -> ObservedState:
+        times = self._deps.times
+        now = times.now()
+        remembered = NOTHING if memory is None else memory.snapshot(now, times.clock())
+        return control.control_state(resource, self._cache, now=now, remembered=remembered)
+
+    def _ask(self, key: NamespacedName) -> float | None:
+        """Send the requests for acknowledgements that are due. Return the seconds until the next ones."""
+        resource = self._cache.agent(key)
+        memory = None if resource is None else self._memory(key, resource)
+        if resource is None or memory is None:
+            return None
+        observed, acknowledgements = self._observe(resource, memory), self.acknowledgements
+        requests = acknowledgements.update(memory, observed)
+        acknowledgements.ask(key, observed, requests)
+        return acknowledgements.requeue_after_s(observed, requests)
+
+    def _resolve(self, key: NamespacedName, failure: Exception | None) -> None:
+        """End the wait of the callers of `settle`."""
+        if failure is None:
+            self._failures.pop(key, None)
+        for waiter in self._waiters.pop(key, ()):
+            if waiter.done():
+                continue
+            if failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(failure)
+
+
+def _is_deleting(resource: Manifest) -> bool:
+    return "deletionTimestamp" in resource["metadata"]
+
+
+def _repeated(failure: Exception) -> Exception:
+    """Return an error for a caller that did not wait. It has no Retry-After, because that time has partly passed."""
+    if isinstance(failure, errors.Throttled):
+        return errors.Unavailable(str(failure))
+    return failure
