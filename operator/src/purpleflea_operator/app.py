@@ -9,6 +9,7 @@ import functools
 import logging
 import random
 import socket
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any
 
 import kopf
 
-from purpleflea_operator import __version__, handlers
+from purpleflea_operator import __version__, handlers, timings
 from purpleflea_operator.agent_client.http import HttpAgentClient
 from purpleflea_operator.agent_client.http import session as agent_session
 from purpleflea_operator.agent_client.protocol import AgentClient
@@ -36,13 +37,15 @@ from purpleflea_operator.controllers.observability.controller import (
 )
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.datadog.client import transport
-from purpleflea_operator.kube import credentials, request_hooks
+from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
@@ -105,6 +108,9 @@ class _Operator:
         self._metrics = Metrics(version=__version__)
         self._traces = [request_hooks.observe_responses(self._metrics.count_request)]
         self._watches = request_hooks.WatchMonitor(clock=clock)
+        # The clock of the process, because a delay must end even if a test sets another clock.
+        self._gate = WatchGate(clock=time.monotonic, jitter=random.random, sleep=asyncio.sleep)
+        self._sync = CacheSync(clock=time.monotonic, jitter=random.random)
         self._elector: LeaderElector | None = None
         self._is_serving = False
         self._probes = health.Health(self._readiness, self._metrics.exposition)
@@ -133,7 +139,10 @@ class _Operator:
         """Return why the replica is not ready; empty if it is."""
         if self._is_serving:
             return ""
-        return "starting" if self._elector is None else lifecycle.standby_reason(self._elector)
+        waiting_for = self._sync.waiting_for
+        if self._elector is None:
+            return waiting_for or "starting"
+        return lifecycle.standby_reason(self._elector, waiting_for)
 
     async def _create_elector(self) -> LeaderElector:
         # The lease has a separate session, so that renewing never waits for a connection behind other requests.
@@ -183,11 +192,14 @@ class _Operator:
 
         async def lead() -> None:
             primes = (informer.prime, observability.prime)
-            if not await lifecycle.run_or_stop(stopping, lifecycle.sync_caches(primes)):
+            if not await lifecycle.run_or_stop(stopping, self._sync.run(primes)):
                 return
-            self._add_liveness_checks(informer, observability, passes)
-            self._is_serving = True
             listeners = (informer, observability)
+            routes = handlers.WatchRoutes(listeners, self._scope)
+            self._gate.add_paths(routes.paths)
+            self._gate.add_observer(routes)
+            self._add_liveness_checks(routes, observability, passes)
+            self._is_serving = True
             namespaces = self._settings.watch_namespaces
             serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf)
             work = _work(self._settings, listeners, self._queue, passes, serve)
@@ -226,14 +238,21 @@ class _Operator:
         return controller
 
     def _add_liveness_checks(
-        self, informer: Informer, observability: ObservabilityController, passes: TimedReconciler
+        self,
+        routes: handlers.WatchRoutes,
+        observability: ObservabilityController,
+        passes: TimedReconciler,
     ) -> None:
-        """From now on, stalled watches and a stuck queue fail /livez."""
-        for kind in (*informer.watched, *observability.watched):
-            for path in self._scope.paths(kind):
-                self._watches.reset(path)
+        """From now on, stalled or refused watches and a stuck queue fail /livez."""
+        for path in routes.paths:
+            self._watches.reset(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
+            lambda: health.refused_watch(
+                resources.AGENT.plural,
+                [self._gate.refused_s(path) for path in self._scope.paths(resources.AGENT)],
+                limit_s=timings.REFUSED_LIMIT_S,
+            ),
             lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
             lambda: health.stuck_queue(
                 waiting_s=self._queue.oldest_s(),
@@ -249,6 +268,7 @@ class _Operator:
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=self._queue.oldest_s,
             watch_silence_s=self._watches.idle_s,
+            watch_failures=self._gate.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
@@ -265,10 +285,13 @@ class _Operator:
 
     def _kopf_session(self) -> kopf.AiohttpSession:
         """Return the session with which kopf watches."""
+        self._gate.on_new_session()
         info = self._connect()
         agent = f"{credentials.USER_AGENT} kopf"
         traces = [*self._traces, self._watches.trace()]
-        session = credentials.session(info, user_agent=agent, traces=traces)
+        session = credentials.session(
+            info, user_agent=agent, traces=traces, middlewares=(self._gate,)
+        )
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
@@ -279,7 +302,7 @@ async def _work(
     passes: TimedReconciler,
     serve: Coroutine[Any, Any, None],
 ) -> None:
-    """Run the workers and kopf. kopf cancels tasks that are created after its start, so it starts last."""
+    """Run the workers and kopf."""
     async with asyncio.TaskGroup() as group:
         informer, observability = listeners
         tasks = [
@@ -290,8 +313,6 @@ async def _work(
             group.create_task(run_worker(queue, passes.reconcile), name=f"worker-{number}")
             for number in range(settings.workers)
         ]
-        # The tasks start when this one waits. They must run before kopf looks which tasks exist.
-        await asyncio.sleep(0)
         logger.info("started", extra={"workers": settings.workers})
         try:
             await serve

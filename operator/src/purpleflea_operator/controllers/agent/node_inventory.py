@@ -51,6 +51,7 @@ class NodeInventory:
         self._nodes: dict[str, Node] = {}
         self._namespaces: dict[str, PodSecurity] = {}
         self._drivers: set[str] = set()
+        self._hidden: set[ResourceKind] = set()
         self._pods: dict[str, NodeAgentPod] = {}
         self._on_node: dict[str, set[str]] = defaultdict(set)
         self._lost: dict[str, dict[str, float]] = defaultdict(dict)
@@ -69,12 +70,23 @@ class NodeInventory:
     @property
     def is_visible(self) -> bool:
         """True if nodes and the pods of node agents can be seen."""
-        return self.scope.can_watch(resources.NODE)
+        return self._can_see(resources.NODE)
 
     @property
     def csi_driver(self) -> bool | None:
         """True if Datadog's CSI driver is registered; None if CSI drivers cannot be seen."""
-        return CSI_DRIVER in self._drivers if self.scope.can_watch(resources.CSI_DRIVER) else None
+        return CSI_DRIVER in self._drivers if self._can_see(resources.CSI_DRIVER) else None
+
+    def hide(self, kind: ResourceKind) -> None:
+        """Treat the objects of a kind as unknown, because the API server refuses to list or watch them."""
+        self._hidden.add(kind)
+
+    def show(self, kind: ResourceKind) -> None:
+        """Undo `hide`."""
+        self._hidden.discard(kind)
+
+    def _can_see(self, kind: ResourceKind) -> bool:
+        return self.scope.can_watch(kind) and kind not in self._hidden
 
     @property
     def is_extended(self) -> bool:
