@@ -10,7 +10,7 @@ import kopf
 import orjson
 import pytest
 
-from purpleflea_operator import app
+from purpleflea_operator import app, timings
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.settings import OperatorSettings
 from support.builders import a_datadog_daemon_set, an_agent
@@ -223,6 +223,22 @@ def test_an_optional_kind_may_be_missing_at_the_start(server, an_operator, ask, 
     with an_operator(health_port=port):
         server.wait_until(lambda: is_ready(server))
         assert ask("/readyz") == (200, "ok")
+
+
+@pytest.mark.parametrize("name", ["PurpleFleaObservability", "CSIDriver"])
+def test_an_optional_kind_that_is_installed_later_is_watched(
+    server, an_operator, ask, port, name, monkeypatch
+):
+    monkeypatch.setattr(timings, "MISSING_KIND_RETRY_S", 0.3)
+    kind = server.kind(name)
+    server.unregister(name)
+    server.put(an_agent())
+    with an_operator(health_port=port):
+        server.wait_until(lambda: is_ready(server))
+        server.register(kind)
+        server.wait_until(lambda: server.open_watches(kind.plural) == 1, timeout=20)
+        wait_for_halt(server)
+        assert ask("/livez") == (200, "ok")
 
 
 # Streams that break

@@ -40,6 +40,7 @@ from purpleflea_operator.datadog.client import transport
 from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
+from purpleflea_operator.kube.missing_kinds import wait_until_served
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
@@ -196,13 +197,14 @@ class _Operator:
                 return
             listeners = (informer, observability)
             routes = handlers.WatchRoutes(listeners, self._scope)
-            self._gate.add_paths(routes.paths)
             self._gate.add_observer(routes)
-            self._add_liveness_checks(routes, observability, passes)
+            self._follow(routes)
+            self._add_liveness_checks(observability, passes)
             self._is_serving = True
-            namespaces = self._settings.watch_namespaces
-            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf)
-            work = _work(self._settings, listeners, self._queue, passes, serve)
+            namespaces, restart = self._settings.watch_namespaces, asyncio.Event()
+            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf, restart)
+            missing = self._follow_missing(cluster, routes, restart)
+            work = _work(self._settings, listeners, self._queue, passes, (missing, serve))
             await lifecycle.run_or_stop(stopping, work)
 
         return lead
@@ -238,14 +240,9 @@ class _Operator:
         return controller
 
     def _add_liveness_checks(
-        self,
-        routes: handlers.WatchRoutes,
-        observability: ObservabilityController,
-        passes: TimedReconciler,
+        self, observability: ObservabilityController, passes: TimedReconciler
     ) -> None:
         """From now on, stalled or refused watches and a stuck queue fail /livez."""
-        for path in routes.paths:
-            self._watches.reset(path)
         limit_s = self._settings.watch_silence_s
         self._probes.add(
             lambda: health.refused_watch(
@@ -260,6 +257,23 @@ class _Operator:
                 longest_s=max(passes.longest_s(), observability.passes.longest_s()),
             ),
         )
+
+    def _follow(self, routes: handlers.WatchRoutes) -> None:
+        """Pace the watched paths, and measure their idle time."""
+        self._gate.add_paths(routes.paths)
+        for path in routes.paths:
+            self._watches.reset(path)
+
+    async def _follow_missing(
+        self, cluster: HttpKubeClient, routes: handlers.WatchRoutes, restart: asyncio.Event
+    ) -> None:
+        """Watch each missing kind as soon as the API server serves it. kopf reads the kinds only when it starts."""
+        while routes.missing:
+            kind = await wait_until_served(cluster, routes.missing, jitter=random.random)
+            logger.info("a missing kind is served; watching it", extra={"kind": kind.kind})
+            routes.on_served(kind)
+            self._follow(routes)
+            restart.set()
 
     def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
         elector = self._elector
@@ -300,14 +314,16 @@ async def _work(
     listeners: tuple[Informer, ObservabilityController],
     queue: WorkQueue[NamespacedName],
     passes: TimedReconciler,
-    serve: Coroutine[Any, Any, None],
+    watching: tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]],
 ) -> None:
-    """Run the workers and kopf."""
+    """Run the workers, the search for missing kinds, and kopf."""
+    missing, serve = watching
     async with asyncio.TaskGroup() as group:
         informer, observability = listeners
         tasks = [
             group.create_task(informer.run(), name="informer"),
             group.create_task(observability.run(), name="observability"),
+            group.create_task(missing, name="missing-kinds"),
         ]
         tasks += [
             group.create_task(run_worker(queue, passes.reconcile), name=f"worker-{number}")

@@ -27,12 +27,17 @@ class Listener(Protocol):
     """Receiver of watch events."""
 
     watched: tuple[ResourceKind, ...]
+    missing: tuple[ResourceKind, ...]
+    """Optional kinds that the API server does not serve."""
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one event, at O(1)."""
 
     def on_listed(self, kind: ResourceKind) -> None:
         """Process that kopf lists a kind. The events of the list follow, if it contains objects."""
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Watch a kind that was missing."""
 
     def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
         """Process that the API server refuses the watch of a kind (403, 404), or serves it again."""
@@ -42,17 +47,34 @@ class WatchRoutes:
     """Passes the state of each path from the gate to the listener of its kind."""
 
     def __init__(self, listeners: Iterable[Listener], scope: WatchScope) -> None:
-        self._routes = {
-            path: (listener, kind)
-            for listener in listeners
-            for kind in listener.watched
-            for path in scope.paths(kind)
-        }
+        self._listeners = tuple(listeners)
+        self._scope = scope
+        self._routes: dict[str, tuple[Listener, ResourceKind]] = {}
+        self.update()
 
     @property
-    def paths(self) -> dict[str, ResourceKind]:
-        """The kind of each watched path."""
-        return {path: kind for path, (_, kind) in self._routes.items()}
+    def paths(self) -> tuple[str, ...]:
+        """The watched paths."""
+        return tuple(self._routes)
+
+    @property
+    def missing(self) -> tuple[ResourceKind, ...]:
+        """The optional kinds that the API server does not serve."""
+        return tuple(kind for listener in self._listeners for kind in listener.missing)
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Pass that the API server serves a kind that was missing."""
+        for listener in self._listeners:
+            if kind in listener.missing:
+                listener.on_served(kind)
+        self.update()
+
+    def update(self) -> None:
+        """Read which kinds the listeners watch."""
+        for listener in self._listeners:
+            for kind in listener.watched:
+                for path in self._scope.paths(kind):
+                    self._routes[path] = (listener, kind)
 
     def on_listed(self, path: str) -> None:
         """Pass that kopf lists a path."""
@@ -173,15 +195,19 @@ async def watch(
     namespaces: tuple[str, ...],
     connect: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
+    restart: asyncio.Event,
 ) -> None:
-    """Run kopf until canceled. If kopf fails, start it again with backoff.
+    """Run kopf until canceled. Start it again when `restart` is set, and with backoff if it fails.
 
     The gate keeps errors of single watches away from kopf. An error that still reaches kopf ends all its watches.
     """
     failures = 0
     while True:
         started_at = asyncio.get_running_loop().time()
-        error = await _run_kopf(listeners, namespaces, connect, on_kopf)
+        error = await _run_kopf(listeners, namespaces, connect, on_kopf, restart)
+        if restart.is_set():
+            restart.clear()
+            continue
         ran_s = asyncio.get_running_loop().time() - started_at
         failures = 0 if ran_s > timings.WATCH_RESTART_LIMIT_S else failures + 1
         delay_s = min(timings.WATCH_RESTART_LIMIT_S, 0.5 * 2.0 ** min(failures, 16))
@@ -196,8 +222,9 @@ async def _run_kopf(
     namespaces: tuple[str, ...],
     connect: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
+    restart: asyncio.Event,
 ) -> BaseException | None:
-    """Run kopf until it fails. Return its error."""
+    """Run kopf until it fails or `restart` is set. Return its error."""
     registry = kopf.OperatorRegistry()
     register(registry, listeners, connect)
     tasks = await kopf.spawn_tasks(
@@ -210,11 +237,14 @@ async def _run_kopf(
         identity=cast(Any, socket.gethostname()),
     )
     on_kopf()
+    requested = asyncio.create_task(restart.wait(), name="kopf-restart")
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((*tasks, requested), return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in tasks if task.done() and not task.cancelled()]
     finally:
+        requested.cancel()
         await _stop(tasks)
-    return next((task.exception() for task in done if not task.cancelled()), None)
+    return next((task.exception() for task in failed), None)
 
 
 async def _stop(root_tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -36,6 +36,9 @@ probably wrong. After the first response, connection errors are retried without 
 LEASE_REQUEST_TIMEOUT_S = 5.0
 """Timeout of one request for the lease."""
 
+EXIT_LIMIT_S = 5
+"""The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
+
 # API server
 
 CONNECT_TIMEOUT_S = 10.0
@@ -62,6 +65,9 @@ WATCH_RESTART_LIMIT_S = 30.0
 """Longest delay before kopf is started again after it failed."""
 KOPF_STOP_S = 2.0
 """Time for kopf to stop. Then the lease is released even if tasks of kopf remain, because their writes are fenced."""
+MISSING_KIND_RETRY_S = 60.0
+"""Delay between two requests for an optional kind that the API server does not serve. Up to half of it is added, so
+that replicas and kinds do not ask together."""
 REFUSED_LIMIT_S = 180.0
 """`/livez` fails if the API server refuses all watches of PurpleFleaAgent for this long. The start that follows ends
 with one line that names the cause. Refused watches of other kinds do not end the process, because halts still work."""

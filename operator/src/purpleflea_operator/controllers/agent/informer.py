@@ -78,6 +78,7 @@ class Informer:
     ) -> None:
         nodes = targets.nodes
         self.watched = nodes.scope.watchable(WATCHED)
+        self.missing: tuple[ResourceKind, ...] = ()
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
@@ -128,6 +129,7 @@ class Informer:
             )
             if isinstance(error, errors.NotFound):
                 self.watched = tuple(item for item in self.watched if item is not kind)
+                self.missing = (*self.missing, kind)
             else:
                 self._nodes.hide(kind)
         else:
@@ -154,6 +156,11 @@ class Informer:
     def on_listed(self, kind: ResourceKind) -> None:
         """Sweep a kind, because kopf lists it again. If the list is empty, no event follows it."""
         self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Watch a kind that was missing."""
+        self.missing = tuple(item for item in self.missing if item is not kind)
+        self.watched = (*self.watched, kind)
 
     def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
         """Process that the API server refuses the watch of a kind, or serves it again."""

@@ -65,6 +65,7 @@ class ObservabilityController:
     ) -> None:
         self.rollouts = RolloutWatch(resources, fleet, queue)
         self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
+        self.missing: tuple[ResourceKind, ...] = ()
         self._cluster = cluster
         self._resources = resources
         self._queue = queue
@@ -81,10 +82,10 @@ class ObservabilityController:
         try:
             await self._list()
         except errors.NotFound:
-            self.watched = ()
+            self.watched, self.missing = (), self.watched
             logger.warning(
                 "the CRD of PurpleFleaObservability is not installed;"
-                " apply crds/ and restart the operator"
+                " install it: kubectl apply --server-side -f crds/"
             )
         except errors.Forbidden as error:
             logger.warning(
@@ -99,6 +100,10 @@ class ObservabilityController:
     def on_listed(self, kind: ResourceKind) -> None:
         """Sweep the kind, because kopf lists it again. If the list is empty, no event follows it."""
         self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Watch the kind, because its CRD is installed now."""
+        self.watched, self.missing = (kind,), ()
 
     def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
         """Keep the resources as they are, because a refused watch does not mean that they are deleted."""
