@@ -14,6 +14,7 @@ from purpleflea_operator import app, timings
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.settings import OperatorSettings
 from support.builders import a_datadog_daemon_set, an_agent
+from support.installations import a_node, a_node_agent
 from support.waiting import wait_for
 
 NS, NAME = "trading", "momentum"
@@ -204,6 +205,27 @@ def test_a_namespace_that_is_forbidden_at_the_start_is_reconciled_when_it_is_all
         for fault in faults:
             fault.cancel()
         server.wait_until(lambda: is_ready(server, "research"), timeout=40)
+
+
+def test_nodes_that_are_refused_for_long_are_unknown(server, an_operator, monkeypatch):
+    monkeypatch.setattr(timings, "NODES_UNKNOWN_AFTER_S", 1.0)
+    server.put(a_datadog_daemon_set(host_ports=True))
+    daemon_set = server.get("DaemonSet", "datadog", "datadog-agent")
+    server.put(a_node("node-0"))
+    server.put(a_node_agent("node-0", of=daemon_set))
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=20)
+        server.wait_until(lambda: server.open_watches("nodes") == 1)
+        faults = [
+            server.fail_next(verb=verb, resource="nodes", status=403, times=None)
+            for verb in ("watch", "list")
+        ]
+        server.drop_watches("nodes", cut=True)
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "Unknown", timeout=20)
+        for fault in faults:
+            fault.cancel()
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=30)
 
 
 async def test_namespaces_that_are_all_forbidden_end_the_start(server):

@@ -93,6 +93,7 @@ class Informer:
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._primed: set[ResourceKind] = set()
+        self._nodes_recheck: asyncio.TimerHandle | None = None
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def prime(self) -> None:
@@ -167,11 +168,19 @@ class Informer:
         if kind is not resources.NODE:
             return
         # The cached nodes may be outdated, so conditions that depend on them become Unknown.
+        if self._nodes_recheck is not None:
+            self._nodes_recheck.cancel()
         if is_refused:
-            self._nodes.hide(kind)
-        else:
-            self._nodes.show(kind)
-        self._queue_all()
+            delay_s = timings.NODES_UNKNOWN_AFTER_S
+            self._nodes.hide(kind, after_s=delay_s)
+            loop = asyncio.get_running_loop()
+            # A moment later than the nodes count as unknown, because the two clocks differ.
+            self._nodes_recheck = loop.call_later(delay_s + 0.1, self._queue_all)
+            return
+        was_visible = self._nodes.is_visible
+        self._nodes.show(kind)
+        if not was_visible:
+            self._queue_all()
 
     def _process(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         check_identity(manifest)
@@ -283,12 +292,14 @@ class Informer:
             kind = await self._sweeps.get()
             try:
                 await self._sweep(kind)
-            except (errors.NotFound, errors.Forbidden):
-                # kopf retries its list, and the first one that succeeds requests the next sweep.
-                pass
+                self._sweeps.forget(kind)
             except errors.ApiError as error:
-                logger.warning(
-                    "a sweep failed; retrying", extra={"kind": kind.kind, "error": str(error)}
+                # The gate of the watches logs a kind that is refused.
+                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
+                logger.log(
+                    logging.DEBUG if is_refused else logging.WARNING,
+                    "a sweep failed; retrying",
+                    extra={"kind": kind.kind, "error": str(error)},
                 )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:

@@ -5,6 +5,7 @@ change names the agents that it affects. A lost node agent counts as present for
 update of the node agents would change the condition of every agent twice. The inventory decides nothing.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class NodeInventory:
         self._nodes: dict[str, Node] = {}
         self._namespaces: dict[str, PodSecurity] = {}
         self._drivers: set[str] = set()
-        self._hidden: set[ResourceKind] = set()
+        self._hidden_from: dict[ResourceKind, float] = {}
         self._pods: dict[str, NodeAgentPod] = {}
         self._on_node: dict[str, set[str]] = defaultdict(set)
         self._lost: dict[str, dict[str, float]] = defaultdict(dict)
@@ -77,16 +78,17 @@ class NodeInventory:
         """True if Datadog's CSI driver is registered; None if CSI drivers cannot be seen."""
         return CSI_DRIVER in self._drivers if self._can_see(resources.CSI_DRIVER) else None
 
-    def hide(self, kind: ResourceKind) -> None:
+    def hide(self, kind: ResourceKind, *, after_s: float = 0.0) -> None:
         """Treat the objects of a kind as unknown, because the API server refuses to list or watch them."""
-        self._hidden.add(kind)
+        self._hidden_from.setdefault(kind, self._clock() + after_s)
 
     def show(self, kind: ResourceKind) -> None:
         """Undo `hide`."""
-        self._hidden.discard(kind)
+        self._hidden_from.pop(kind, None)
 
     def _can_see(self, kind: ResourceKind) -> bool:
-        return self.scope.can_watch(kind) and kind not in self._hidden
+        hidden_from = self._hidden_from.get(kind, math.inf)
+        return self.scope.can_watch(kind) and self._clock() < hidden_from
 
     @property
     def is_extended(self) -> bool:

@@ -141,12 +141,14 @@ class ObservabilityController:
             kind = await self._sweeps.get()
             try:
                 await self._list()
-            except (errors.NotFound, errors.Forbidden):
-                # kopf retries its list, and the first one that succeeds requests the next sweep.
-                pass
+                self._sweeps.forget(kind)
             except errors.ApiError as error:
-                logger.warning(
-                    "listing PurpleFleaObservability failed, retrying", extra={"error": str(error)}
+                # The gate of the watches logs a kind that is refused.
+                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
+                logger.log(
+                    logging.DEBUG if is_refused else logging.WARNING,
+                    "listing PurpleFleaObservability failed, retrying",
+                    extra={"error": str(error)},
                 )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:
