@@ -292,6 +292,19 @@ def test_an_unreadable_stream_does_not_end_the_operator(server, an_operator):
         assert operator.is_alive
 
 
+def test_a_stop_while_watches_fail_releases_the_lease_within_2_seconds(server, an_operator):
+    server.put(an_agent())
+    operator = an_operator(lease_namespace="ops").start()
+    server.wait_until(lambda: server.open_watches("pods") == 1)
+    refused = server.fail_next(verb="watch", status=404, times=None)
+    server.drop_watches(cut=True)
+    server.wait_until(lambda: refused.hits > 10, timeout=20)
+    operator.stop_flag.set()
+    lease = lambda: server.get("Lease", "ops", "purpleflea-operator")["spec"]  # noqa: E731
+    server.wait_until(lambda: not lease().get("holderIdentity"), timeout=2)
+    operator.join()
+
+
 def test_watches_that_end_at_once_are_restarted_with_backoff(server, an_operator):
     server.put(a_datadog_daemon_set(host_ports=True))
     server.put(an_agent())

@@ -143,7 +143,7 @@ def settings() -> kopf.OperatorSettings:
     # Without the short idle timeout, idle workers would occupy their slots for 5 s each.
     options.queueing.worker_limit = 200
     options.queueing.idle_timeout = 0.1
-    options.queueing.exit_timeout = 1
+    options.queueing.exit_timeout = 0.5
     options.networking.connect_timeout = 10
     options.networking.request_timeout = 30
     options.networking.error_backoffs = _JitteredBackoffs()

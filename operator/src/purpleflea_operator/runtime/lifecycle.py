@@ -104,7 +104,6 @@ async def run_while_leader(elector: LeaderElector, leading: Coroutine[Any, Any, 
     Raises:
         LeaseLostError: Another replica may lead. `leading` is canceled before the error is raised.
     """
-    # Both tasks must exist before kopf starts, because kopf cancels tasks that are created after its start.
     tasks = (
         asyncio.create_task(elector.keep_renewing(), name="lease"),
         asyncio.create_task(leading, name="leading"),
