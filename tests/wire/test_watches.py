@@ -6,13 +6,10 @@ import time
 import urllib.error
 import urllib.request
 
-import kopf
 import orjson
 import pytest
 
-from purpleflea_operator import app, timings
-from purpleflea_operator.runtime import lifecycle
-from purpleflea_operator.settings import OperatorSettings
+from purpleflea_operator import timings
 from support.builders import a_datadog_daemon_set, an_agent
 from support.installations import a_node, a_node_agent
 from support.waiting import wait_for
@@ -226,13 +223,6 @@ def test_nodes_that_are_refused_for_long_are_unknown(server, an_operator, monkey
         for fault in faults:
             fault.cancel()
         server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=30)
-
-
-async def test_namespaces_that_are_all_forbidden_end_the_start(server):
-    server.fail_next(verb="list", status=403, message="pods is forbidden", times=None)
-    settings = OperatorSettings(health_port=0, watch_namespaces=BOUND)
-    with pytest.raises(lifecycle.StartError, match="missing permission: pods is forbidden"):
-        await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))
 
 
 @pytest.mark.parametrize("status", [403, 404])
