@@ -221,7 +221,7 @@ class Operator:
 
     async def reconcile(self, key: NamespacedName = KEY) -> Result:
         """List the resources and run one pass."""
-        manifests, _ = await self._cluster.list_all(resources.OBSERVABILITY)
+        manifests, *_ = await self._cluster.list_all(resources.OBSERVABILITY)
         for manifest in manifests:
             self._resources.observe(manifest)
         self._resources.prune([item["metadata"]["uid"] for item in manifests], version=2**62)

@@ -85,9 +85,10 @@ def test_a_restart_writes_nothing(server, an_operator):
     assert server.writes() == []
 
 
-async def test_a_namespace_without_permissions_is_named(server):
-    message = 'purplefleaagents is forbidden in the namespace "research"'
-    server.fail_next(verb="list", namespace="research", status=403, message=message)
+async def test_namespaces_that_are_all_without_permissions_end_the_start(server):
+    for name in BOUND:
+        message = f'purplefleaagents is forbidden in the namespace "{name}"'
+        server.fail_next(verb="list", namespace=name, status=403, message=message, times=None)
     settings = OperatorSettings(health_port=0, watch_namespaces=BOUND)
-    with pytest.raises(lifecycle.StartError, match=r'missing permission: .*"research"'):
+    with pytest.raises(lifecycle.StartError, match=r'missing permission: .*"trading"'):
         await app.run(settings, connect=lambda: kopf.ConnectionInfo(server=server.url))

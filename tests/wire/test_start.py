@@ -85,3 +85,28 @@ def test_a_missing_permission_ends_the_start_with_one_line(tmp_path):
 def test_an_invalid_setting_ends_the_start_with_one_line_that_names_it(name, value):
     line = the_one_line(start(**{f"PURPLEFLEA_OPERATOR_{name}": value}))
     assert f"PURPLEFLEA_OPERATOR_{name}" in line
+
+
+HANGS = """
+import asyncio, os, time
+from purpleflea_operator import __main__, app, timings
+
+async def run(settings):
+    async def ignore_cancellation():
+        while True:
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                pass
+    app.task = asyncio.create_task(ignore_cancellation())
+    await asyncio.sleep(0.1)
+
+app.run = run
+timings.EXIT_LIMIT_S = 1
+__main__.main()
+"""
+
+
+def test_a_task_that_ignores_its_cancellation_does_not_keep_the_process():
+    done = subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False)
+    assert done.returncode == 1

@@ -5,13 +5,14 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 with one line on stderr if the operator
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 
 import uvloop
 from pydantic import ValidationError
 
-from purpleflea_operator import app, logs
+from purpleflea_operator import app, logs, timings
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from purpleflea_operator.settings import OperatorSettings
@@ -33,7 +34,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.run(settings))
+            try:
+                runner.run(app.run(settings))
+            finally:
+                # The lease is released now. A task that ignores its cancellation must not keep the process.
+                signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
+                signal.alarm(timings.EXIT_LIMIT_S)
     except lifecycle.StartError as error:
         print(f"purpleflea-operator: {error}", file=sys.stderr)
         return 1

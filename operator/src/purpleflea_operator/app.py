@@ -9,6 +9,7 @@ import functools
 import logging
 import random
 import socket
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -39,13 +40,16 @@ from purpleflea_operator.controllers.observability.controller import (
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.datadog.client import transport
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
-from purpleflea_operator.kube import credentials, request_hooks
+from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
+from purpleflea_operator.kube.missing_kinds import wait_until_served
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
@@ -139,6 +143,9 @@ class _Operator:
         self._metrics = Metrics(version=__version__)
         self._traces = [request_hooks.observe_responses(self._metrics.count_request)]
         self._watches = request_hooks.WatchMonitor(clock=clock)
+        # The clock of the process, because a delay must end even if a test sets another clock.
+        self._gate = WatchGate(clock=time.monotonic, jitter=random.random, sleep=asyncio.sleep)
+        self._sync = CacheSync(clock=time.monotonic, jitter=random.random)
         self._elector: LeaderElector | None = None
         self._is_serving = False
         self._probes = health.Health(self._readiness, self._metrics.exposition)
@@ -172,7 +179,10 @@ class _Operator:
         """Return why the replica is not ready; empty if it is."""
         if self._is_serving:
             return ""
-        return "starting" if self._elector is None else lifecycle.standby_reason(self._elector)
+        waiting_for = self._sync.waiting_for
+        if self._elector is None:
+            return waiting_for or "starting"
+        return lifecycle.standby_reason(self._elector, waiting_for)
 
     async def _create_elector(self) -> LeaderElector:
         # The lease has a separate session, so that renewing never waits for a connection behind other requests.
@@ -227,14 +237,18 @@ class _Operator:
 
         async def lead() -> None:
             primes = (informer.prime, observability.prime)
-            if not await lifecycle.run_or_stop(stopping, lifecycle.sync_caches(primes)):
+            if not await lifecycle.run_or_stop(stopping, self._sync.run(primes)):
                 return
-            self._add_liveness_checks(informer, observability, workers)
-            self._is_serving = True
             listeners = (informer, observability)
-            namespaces = self._settings.watch_namespaces
-            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf)
-            await lifecycle.run_or_stop(stopping, _work(listeners, workers, serve))
+            routes = handlers.WatchRoutes(listeners, self._scope)
+            self._gate.add_observer(routes)
+            self._follow(routes)
+            self._add_liveness_checks(observability, workers)
+            self._is_serving = True
+            namespaces, restart = self._settings.watch_namespaces, asyncio.Event()
+            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf, restart)
+            missing = self._follow_missing(cluster, routes, restart)
+            await lifecycle.run_or_stop(stopping, _work(listeners, workers, (missing, serve)))
 
         return lead
 
@@ -305,15 +319,17 @@ class _Operator:
         return controller
 
     def _add_liveness_checks(
-        self, informer: Informer, observability: ObservabilityController, workers: _AllWorkers
+        self, observability: ObservabilityController, workers: _AllWorkers
     ) -> None:
-        """From now on, stalled watches and a stuck queue fail /livez."""
-        for kind in (*informer.watched, *observability.watched):
-            for path in self._scope.paths(kind):
-                self._watches.reset(path)
+        """From now on, stalled or refused watches and a stuck queue fail /livez."""
         limit_s = self._settings.watch_silence_s
         passes, control_passes = (item.passes for item in workers)
         self._probes.add(
+            lambda: health.refused_watch(
+                resources.AGENT.plural,
+                [self._gate.refused_s(path) for path in self._scope.paths(resources.AGENT)],
+                limit_s=timings.REFUSED_LIMIT_S,
+            ),
             lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
             lambda: health.stuck_queue(
                 waiting_s=self._queue.oldest_s(),
@@ -328,6 +344,23 @@ class _Operator:
             ),
         )
 
+    def _follow(self, routes: handlers.WatchRoutes) -> None:
+        """Pace the watched paths, and measure their idle time."""
+        self._gate.add_paths(routes.paths)
+        for path in routes.paths:
+            self._watches.reset(path)
+
+    async def _follow_missing(
+        self, cluster: HttpKubeClient, routes: handlers.WatchRoutes, restart: asyncio.Event
+    ) -> None:
+        """Watch each missing kind as soon as the API server serves it. kopf reads the kinds only when it starts."""
+        while routes.missing:
+            kind = await wait_until_served(cluster, routes.missing, jitter=random.random)
+            logger.info("a missing kind is served; watching it", extra={"kind": kind.kind})
+            routes.on_served(kind)
+            self._follow(routes)
+            restart.set()
+
     def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
         elector = self._elector
         return GaugeSources(
@@ -335,6 +368,7 @@ class _Operator:
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=lambda: max(self._queue.oldest_s(), self._control_queue.oldest_s()),
             watch_silence_s=self._watches.idle_s,
+            watch_failures=self._gate.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
@@ -356,24 +390,29 @@ class _Operator:
 
     def _kopf_session(self) -> kopf.AiohttpSession:
         """Return the session with which kopf watches."""
+        self._gate.on_new_session()
         info = self._connect()
         agent = f"{credentials.USER_AGENT} kopf"
         traces = [*self._traces, self._watches.trace()]
-        session = credentials.session(info, user_agent=agent, traces=traces)
+        session = credentials.session(
+            info, user_agent=agent, traces=traces, middlewares=(self._gate,)
+        )
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
 async def _work(
     listeners: tuple[Informer, ObservabilityController],
     workers: _AllWorkers,
-    serve: Coroutine[Any, Any, None],
+    watching: tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]],
 ) -> None:
-    """Run the workers and kopf. kopf cancels tasks that are created after its start, so it starts last."""
+    """Run the workers, the search for missing kinds, and kopf."""
+    missing, serve = watching
     async with asyncio.TaskGroup() as group:
         informer, observability = listeners
         tasks = [
             group.create_task(informer.run(), name="informer"),
             group.create_task(observability.run(), name="observability"),
+            group.create_task(missing, name="missing-kinds"),
         ]
         tasks += [
             group.create_task(
@@ -382,8 +421,6 @@ async def _work(
             for item in workers
             for number in range(item.count)
         ]
-        # The tasks start when this one waits. They must run before kopf lists the existing tasks.
-        await asyncio.sleep(0)
         logger.info("started", extra={item.name: item.count for item in workers})
         try:
             await serve

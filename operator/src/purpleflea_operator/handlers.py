@@ -5,9 +5,11 @@ state belong to the operator, because kopf never retries an on.event handler.
 """
 
 import asyncio
+import itertools
+import logging
 import random
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Protocol, cast
 
 import kopf
@@ -15,23 +17,87 @@ import kopf
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
 from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.parsing import Manifest
+
+logger = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
     """Receiver of watch events."""
 
     watched: tuple[ResourceKind, ...]
+    missing: tuple[ResourceKind, ...]
+    """Optional kinds that the API server does not serve."""
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one event, at O(1)."""
 
+    def on_listed(self, kind: ResourceKind) -> None:
+        """Process that kopf lists a kind. The events of the list follow, if it contains objects."""
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Watch a kind that was missing."""
+
+    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
+        """Process that the API server refuses the watch of a kind (403, 404), or serves it again."""
+
+
+class WatchRoutes:
+    """Passes the state of each path from the gate to the listener of its kind."""
+
+    def __init__(self, listeners: Iterable[Listener], scope: WatchScope) -> None:
+        self._listeners = tuple(listeners)
+        self._scope = scope
+        self._routes: dict[str, tuple[Listener, ResourceKind]] = {}
+        self.update()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The watched paths."""
+        return tuple(self._routes)
+
+    @property
+    def missing(self) -> tuple[ResourceKind, ...]:
+        """The optional kinds that the API server does not serve."""
+        return tuple(kind for listener in self._listeners for kind in listener.missing)
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Pass that the API server serves a kind that was missing."""
+        for listener in self._listeners:
+            if kind in listener.missing:
+                listener.on_served(kind)
+        self.update()
+
+    def update(self) -> None:
+        """Read which kinds the listeners watch."""
+        for listener in self._listeners:
+            for kind in listener.watched:
+                for path in self._scope.paths(kind):
+                    self._routes[path] = (listener, kind)
+
+    def on_listed(self, path: str) -> None:
+        """Pass that kopf lists a path."""
+        listener, kind = self._routes[path]
+        listener.on_listed(kind)
+
+    def on_refused(self, path: str, *, is_refused: bool) -> None:
+        """Pass that the API server refuses a path, or serves it again."""
+        listener, kind = self._routes[path]
+        listener.on_refused(kind, is_refused=is_refused)
+
 
 class _JitteredBackoffs:
-    """Backoffs of kopf with jitter, because otherwise all watches would reconnect at the same time."""
+    """Backoffs of kopf with jitter, because otherwise all watches would reconnect at the same time.
+
+    They do not end, because after the last backoff kopf would end all watches.
+    """
 
     def __iter__(self) -> Iterator[float]:
-        return (seconds * random.uniform(0.5, 1.0) for seconds in timings.WATCH_BACKOFFS_S)  # noqa: S311
+        backoffs = itertools.chain(
+            timings.WATCH_BACKOFFS_S, itertools.repeat(timings.WATCH_BACKOFFS_S[-1])
+        )
+        return (seconds * random.uniform(0.5, 1.0) for seconds in backoffs)  # noqa: S311
 
 
 class _NullDiffBase(kopf.DiffBaseStorage):
@@ -77,13 +143,14 @@ def settings() -> kopf.OperatorSettings:
     # Without the short idle timeout, idle workers would occupy their slots for 5 s each.
     options.queueing.worker_limit = 200
     options.queueing.idle_timeout = 0.1
-    options.queueing.exit_timeout = 5
+    options.queueing.exit_timeout = 0.5
     options.networking.connect_timeout = 10
     options.networking.request_timeout = 30
     options.networking.error_backoffs = _JitteredBackoffs()
     options.watching.connect_timeout = 10
     options.watching.server_timeout = 300
-    options.process.ultimate_exiting_timeout = 20
+    # Otherwise kopf kills the process after this time, with the lease kept, although the operator starts kopf again.
+    options.process.ultimate_exiting_timeout = None
     return options
 
 
@@ -128,11 +195,38 @@ async def watch(
     namespaces: tuple[str, ...],
     connect: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
+    restart: asyncio.Event,
 ) -> None:
-    """Run kopf until canceled."""
+    """Run kopf until canceled. Start it again when `restart` is set, and with backoff if it fails.
+
+    The gate keeps errors of single watches away from kopf. An error that still reaches kopf ends all its watches.
+    """
+    failures = 0
+    while True:
+        started_at = asyncio.get_running_loop().time()
+        error = await _run_kopf(listeners, namespaces, connect, on_kopf, restart)
+        if restart.is_set():
+            restart.clear()
+            continue
+        ran_s = asyncio.get_running_loop().time() - started_at
+        failures = 0 if ran_s > timings.WATCH_RESTART_LIMIT_S else failures + 1
+        delay_s = min(timings.WATCH_RESTART_LIMIT_S, 0.5 * 2.0 ** min(failures, 16))
+        logger.error(
+            "kopf failed; starting it again", extra={"error": repr(error), "delay_s": delay_s}
+        )
+        await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
+
+
+async def _run_kopf(
+    listeners: Iterable[Listener],
+    namespaces: tuple[str, ...],
+    connect: Callable[[], kopf.AiohttpSession],
+    on_kopf: Callable[[], None],
+    restart: asyncio.Event,
+) -> BaseException | None:
+    """Run kopf until it fails or `restart` is set. Return its error."""
     registry = kopf.OperatorRegistry()
     register(registry, listeners, connect)
-    own_tasks = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=with_selectors(settings()),
@@ -143,4 +237,28 @@ async def watch(
         identity=cast(Any, socket.gethostname()),
     )
     on_kopf()
-    await kopf.run_tasks(tasks, ignored=own_tasks)
+    requested = asyncio.create_task(restart.wait(), name="kopf-restart")
+    try:
+        await asyncio.wait((*tasks, requested), return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in tasks if task.done() and not task.cancelled()]
+    finally:
+        requested.cancel()
+        await _stop(tasks)
+    return next((task.exception() for task in failed), None)
+
+
+async def _stop(root_tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Stop all tasks of kopf within a limited time.
+
+    kopf.run_tasks is not used, because it never returns after a failure: it cancels the tasks on which its watchers
+    wait, together with the watchers. It also cancels tasks that are not its own.
+    """
+    watchers = [task for task in asyncio.all_tasks() if task.get_name().startswith("watcher for ")]
+    for tasks in (watchers, root_tasks):
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=timings.KOPF_STOP_S / 2)
+            if pending:
+                names = sorted(task.get_name() for task in pending)
+                logger.warning("tasks of kopf do not stop", extra={"tasks": names})

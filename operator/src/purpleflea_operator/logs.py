@@ -46,3 +46,9 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # At INFO, kopf logs a line for every event handler that succeeds.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # kopf logs each attempt of a watch. The operator logs one line when a watch fails, and one when it works again.
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_is_no_attempt)
+
+
+def _is_no_attempt(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Request attempt")

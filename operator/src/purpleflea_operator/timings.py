@@ -36,10 +36,16 @@ STANDBY_BLIND_S = 30.0
 """A standby that has not read the lease for this long is not ready: it would not notice that the leader is gone."""
 STOP_FLAG_POLL_S = 0.05
 """Poll interval for a stop flag of another thread. Only tests use one."""
-INITIAL_LIST_RETRY_S = 1.0
-"""Delay before an initial list is retried, if the API server throttles it without a Retry-After."""
+INITIAL_LIST_LIMIT_S = 20.0
+"""Longest delay before an initial list is retried. Unlike in the steady state, a start blocks everything."""
+FIRST_CONTACT_S = 5.0
+"""A start ends if the API server cannot be reached for this long and has never answered, because the address is
+probably wrong. After the first response, connection errors are retried without a limit."""
 LEASE_REQUEST_TIMEOUT_S = 5.0
 """Timeout of one request for the lease."""
+
+EXIT_LIMIT_S = 5
+"""The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
 
 # API server
 
@@ -52,7 +58,30 @@ LONGEST_RETRY_AFTER_S = 30.0
 TOKEN_AGE_S = 60.0
 """The token file of the ServiceAccount is read again after this time, because the kubelet rotates it."""
 WATCH_BACKOFFS_S = (1, 1, 2, 3, 5, 8, 13, 21)
-"""Delays before kopf opens a failed watch again. Each is multiplied by a random factor between 0.5 and 1."""
+"""Delays before kopf sends a failed request again. Each is multiplied by a random factor between 0.5 and 1. The last
+one repeats without a limit."""
+WATCH_BACKOFF_BASE_S = 0.5
+"""Ceiling of the delay after a watch that failed or ended at once. It doubles with each further one."""
+WATCH_BACKOFF_LIMIT_S = 20.0
+"""Longest delay before a list or a watch is sent again. It is shorter than the timeout of a list, which includes the
+delay."""
+WATCH_STEADY_S = 5.0
+"""A watch that was open for this long has not ended at once. The API server ends a watch after 300 s."""
+WATCH_SHORT_LIMIT = 3
+"""A warning is logged after this many watches in sequence that ended at once."""
+WATCH_RESTART_LIMIT_S = 30.0
+"""Longest delay before kopf is started again after it failed."""
+KOPF_STOP_S = 2.0
+"""Time for kopf to stop. Then the lease is released even if tasks of kopf remain, because their writes are fenced."""
+NODES_UNKNOWN_AFTER_S = 60.0
+"""Nodes count as known for this long after the API server refuses their watch, because it also refuses requests for a
+moment during its upgrade. A shorter time would then write the status of every agent twice."""
+MISSING_KIND_RETRY_S = 60.0
+"""Delay between two requests for an optional kind that the API server does not serve. Up to half of it is added, so
+that the requests for several kinds are spread."""
+REFUSED_LIMIT_S = 180.0
+"""`/livez` fails if the API server refuses all watches of PurpleFleaAgent for this long. The start that follows ends
+with one line that names the cause. Refused watches of other kinds do not end the process, because halts still work."""
 SWEEP_DELAY_S = 3.0
 """A list is compared with the cache this long after a watch had to start over. Several watches fail together, so one
 sweep covers them."""

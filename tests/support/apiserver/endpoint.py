@@ -119,7 +119,7 @@ class Endpoint:
                 await watch.wake.wait()
             elif watch.pending:
                 await response.write(watch.take_pending())
-            elif left <= 0:
+            elif watch.is_ending or left <= 0:
                 break
             else:
                 is_idle = await _is_idle(watch, min(left, self._bookmark_interval_s))

@@ -226,6 +226,23 @@ class ApiServer:
         """End stall_watches(also_new=True) for streams that open from now on."""
         self._watches.stalled_resources.clear()
 
+    def end_new_watches(self, resource: str = "") -> None:
+        """End each stream directly after it opens, without an event or an error."""
+        self._watches.ending_resources.add(resource)
+
+    def stop_ending_new_watches(self) -> None:
+        """Undo end_new_watches() for streams that open from now on."""
+        self._watches.ending_resources.clear()
+
+    def send_line(self, line: bytes, resource: str = "") -> int:
+        """Send a line on the open streams and end them. Return their number."""
+
+        def send(watch: Any) -> None:
+            watch.pending.append(line + b"\n")
+            watch.end_after_pending()
+
+        return self._watches.each(send, resource)
+
     def open_watches(self, resource: str = "") -> int:
         return self._watches.each(lambda watch: None, resource)
 

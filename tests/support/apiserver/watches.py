@@ -29,6 +29,7 @@ class Watch:
     position: int = 0
     is_stalled: bool = False
     is_over: bool = False
+    is_ending: bool = False
     is_cut: bool = False
     thread: int = field(default_factory=threading.get_ident)
 
@@ -53,6 +54,11 @@ class Watch:
 
     def end(self, *, cut: bool) -> None:
         self.is_over, self.is_cut = True, cut
+        self.notify()
+
+    def end_after_pending(self) -> None:
+        """End the stream when all queued lines are sent."""
+        self.is_ending = True
         self.notify()
 
     def take_pending(self) -> bytes:
@@ -86,6 +92,7 @@ class Watches:
         self._store = store
         self._open: dict[Kind, list[Watch]] = {}
         self.stalled_resources: set[str] = set()
+        self.ending_resources: set[str] = set()
         store.subscribers.append(self._offer)
 
     def start(self, request: Request) -> Watch:
@@ -106,6 +113,7 @@ class Watches:
             self._catch_up(watch, query)
             watch.position = self._store.version
             watch.is_stalled = not self.stalled_resources.isdisjoint(("", kind.plural))
+            watch.is_over = not self.ending_resources.isdisjoint(("", kind.plural))
             self._open.setdefault(kind, []).append(watch)
         if query.get("sendInitialEvents") == "true":
             watch.pending.append(watch.bookmark(initial=True))

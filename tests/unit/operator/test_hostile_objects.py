@@ -40,6 +40,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import MAX_LEASE_DURATION_S, lease_record
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.kube.protocol import ObjectList
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.runtime.leader_election import decisions
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -386,7 +387,7 @@ async def test_an_answer_that_is_not_an_object_is_a_transient_error(body):
 
 @pytest.mark.parametrize("body", [b"{}", b'{"items":null,"metadata":{"resourceVersion":"x"}}'])
 async def test_a_list_without_items_is_empty(body):
-    found, version = await HttpKubeClient("http://x", Session(body)).list_all(resources.POD)
+    found, version, _ = await HttpKubeClient("http://x", Session(body)).list_all(resources.POD)
     assert (found, parsing.resource_version(version)) == ([], 0)
 
 
@@ -480,7 +481,7 @@ class Objects:
         self.service = SERVICE
 
     async def list_all(self, kind, *, selector=""):
-        return [manifest for known, manifest in self.objects if known is kind], "x"
+        return ObjectList([item for known, item in self.objects if known is kind], "x")
 
     async def get(self, ref):
         assert ".." not in ref.path

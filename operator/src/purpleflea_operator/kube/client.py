@@ -12,7 +12,7 @@ import orjson
 
 from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
-from purpleflea_operator.kube.protocol import FIELD_MANAGER
+from purpleflea_operator.kube.protocol import FIELD_MANAGER, ObjectList
 from purpleflea_operator.kube.resources import EVENT, ObjectRef, ResourceKind, ref_of
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, mappings, resource_version, text
@@ -45,20 +45,25 @@ class HttpKubeClient:
         except errors.NotFound:
             return None
 
-    async def list_all(
-        self, kind: ResourceKind, *, selector: str = ""
-    ) -> tuple[list[Manifest], str]:
-        """Return all objects of a kind in the watch scope, and the resource version of the list.
+    async def list_all(self, kind: ResourceKind, *, selector: str = "") -> ObjectList:
+        """Return all objects of a kind in the watch scope.
 
-        If there is a list per namespace, the version is the lowest of all.
+        If there is a list per namespace, a namespace that the API server refuses is skipped, unless it refuses all.
         """
         manifests: list[Manifest] = []
         versions = []
-        for path in self._scope.paths(kind):
-            items, version = await self._list(kind, path, selector=selector)
+        refusals: dict[str, errors.ApiError] = {}
+        for namespace, path in self._scope.paths_by_namespace(kind).items():
+            try:
+                items, version = await self._list(kind, path, selector=selector)
+            except (errors.Forbidden, errors.NotFound) as error:
+                refusals[namespace] = error
+                continue
             manifests += items
             versions.append(version)
-        return manifests, min(versions, key=resource_version)
+        if not versions:
+            raise next(iter(refusals.values()))
+        return ObjectList(manifests, min(versions, key=resource_version), frozenset(refusals))
 
     async def _list(
         self, kind: ResourceKind, path: str, *, selector: str
@@ -174,15 +179,21 @@ class HttpKubeClient:
             ) as response:
                 payload = await response.read()
                 if response.status >= 400:
-                    raise errors.from_response(
+                    failure = errors.from_response(
                         response.status, _message(payload), response.headers.get("Retry-After")
                     )
+                    failure.path = path
+                    raise failure
                 result = orjson.loads(payload)
                 if not isinstance(result, dict):
                     raise errors.Unavailable("the response is not a JSON object")
                 return result
         except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
-            raise errors.Unavailable(f"{type(error).__name__}: {error}") from error
+            is_refused = isinstance(error, aiohttp.ClientConnectorError)
+            kind = errors.Unreachable if is_refused else errors.Unavailable
+            failed = kind(f"{type(error).__name__}: {error}")
+            failed.path = path
+            raise failed from error
 
 
 def _message(payload: bytes) -> str:

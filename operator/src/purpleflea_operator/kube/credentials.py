@@ -85,12 +85,12 @@ def session(
     user_agent: str = USER_AGENT,
     traces: Sequence[aiohttp.TraceConfig] = (),
     pool_size: int = POOL_SIZE,
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """Return an HTTP session with a bounded pool of connections to the API server."""
     headers = {"User-Agent": user_agent}
-    middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
     if info.token and TOKEN_FILE.exists():
-        middlewares = (ServiceAccountToken(TOKEN_FILE),)
+        middlewares = (*middlewares, ServiceAccountToken(TOKEN_FILE))
     elif info.token:
         headers["Authorization"] = f"Bearer {info.token}"
     secure = info.server.startswith("https:")
@@ -99,6 +99,6 @@ def session(
             limit=pool_size, ssl=info.as_ssl_context() if secure else True
         ),
         headers=headers,
-        middlewares=middlewares,
+        middlewares=tuple(middlewares),
         trace_configs=list(traces),
     )

@@ -4,7 +4,8 @@ ApiError
 ├── Transient            retry with backoff
 │   ├── Throttled        429: retry not before retry_after_s
 │   ├── Conflict         409: the object changed; read it again
-│   └── Unavailable      5xx, no connection or timeout; if the server sends Retry-After, not before retry_after_s
+│   └── Unavailable      5xx or timeout; if the server sends Retry-After, not before retry_after_s
+│       └── Unreachable  no connection
 ├── NotFound             404
 ├── Fenced               not sent, because another replica may lead
 ├── Forbidden            401, 403: a permission is missing; an administrator must grant it
@@ -19,6 +20,9 @@ class ApiError(Exception):
 
     retry_after_s = 0.0
     """Time for which the server requested no retry, from Retry-After."""
+
+    path = ""
+    """Path of the request, if it is known."""
 
 
 class Transient(ApiError):  # noqa: N818 - named after its meaning
@@ -43,6 +47,10 @@ class Unavailable(Transient):
     def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Unreachable(Unavailable):
+    """There was no response, because the connection failed."""
 
 
 class NotFound(ApiError):  # noqa: N818

@@ -1,10 +1,20 @@
 """Protocol of the Kubernetes API for the controllers. The implementation is in `client`; tests use their own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from purpleflea_operator.kube.resources import ObjectRef, ResourceKind
 from purpleflea_operator.parsing import Manifest
+
+
+class ObjectList(NamedTuple):
+    """Result of a list. If there is a list per namespace, `version` is the lowest resource version of all."""
+
+    manifests: list[Manifest]
+    version: str
+    refused: frozenset[str] = frozenset()
+    """The watched namespaces that the API server refused to list. Their objects are unknown, not absent."""
+
 
 FIELD_MANAGER = "purpleflea-operator"
 
@@ -15,12 +25,10 @@ class KubeClient(Protocol):
     async def get(self, ref: ObjectRef) -> Manifest | None:
         """Return the object, or None if it does not exist."""
 
-    async def list_all(
-        self, kind: ResourceKind, *, selector: str = ""
-    ) -> tuple[list[Manifest], str]:
-        """Return all objects of a kind in the watch scope, and the resource version of the list.
+    async def list_all(self, kind: ResourceKind, *, selector: str = "") -> ObjectList:
+        """Return all objects of a kind in the watch scope.
 
-        If there is a list per namespace, the version is the lowest of all.
+        If there is a list per namespace, a namespace that the API server refuses is skipped, unless it refuses all.
         """
 
     async def apply(self, manifest: Manifest) -> Manifest:

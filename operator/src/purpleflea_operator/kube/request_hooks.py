@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import aiohttp
 from yarl import URL
 
+from purpleflea_operator.kube.watch_gate import WatchRefusedError
+
 Guard = Callable[[], None]
 ResponseHook = Callable[[str, str, str], None]
 """Receives verb, resource, and status code (or type of the error) of a request that ended."""
@@ -50,7 +52,9 @@ def observe_responses(hook: ResponseHook) -> aiohttp.TraceConfig:
     async def on_failure(
         _: object, __: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
     ) -> None:
-        hook(*operation(params.method, params.url), type(params.exception).__name__)
+        error = params.exception
+        code = str(error.status) if isinstance(error, WatchRefusedError) else type(error).__name__
+        hook(*operation(params.method, params.url), code)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(on_end)

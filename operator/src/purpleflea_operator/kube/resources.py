@@ -18,6 +18,8 @@ class ResourceKind:
     outside_agent_namespaces: bool = False
     """If true, the objects are cluster-scoped or in other namespaces than agents, so an operator that is bound to
     namespaces does not watch them."""
+    optional: bool = False
+    """If true, the operator works without this kind, so a missing kind or permission does not end the start."""
 
     @property
     def prefix(self) -> str:
@@ -62,6 +64,7 @@ OBSERVABILITY = ResourceKind(
     kind="PurpleFleaObservability",
     plural="purplefleaobservabilities",
     labelled=False,
+    optional=True,
 )
 NODE = ResourceKind(
     api_version="v1", kind="Node", plural="nodes", labelled=False, outside_agent_namespaces=True
@@ -79,6 +82,7 @@ CSI_DRIVER = ResourceKind(
     plural="csidrivers",
     labelled=False,
     outside_agent_namespaces=True,
+    optional=True,
 )
 
 CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)

@@ -26,9 +26,13 @@ class WatchScope:
 
     def paths(self, kind: ResourceKind) -> tuple[str, ...]:
         """Return the paths at which objects of this kind are listed and watched."""
+        return tuple(self.paths_by_namespace(kind).values())
+
+    def paths_by_namespace(self, kind: ResourceKind) -> dict[str, str]:
+        """Return the paths by namespace. The name of the namespace is empty for a list of the whole cluster."""
         if not self.namespaces:
-            return (f"{kind.prefix}/{kind.plural}",)
-        return tuple(f"{kind.prefix}/namespaces/{name}/{kind.plural}" for name in self.namespaces)
+            return {"": f"{kind.prefix}/{kind.plural}"}
+        return {name: f"{kind.prefix}/namespaces/{name}/{kind.plural}" for name in self.namespaces}
 
 
 CLUSTER_WIDE = WatchScope()

@@ -5,7 +5,7 @@ neither lead nor stand by. The text of a failed probe names the cause. The modul
 and must not change it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -69,6 +69,14 @@ def _resource(path: str) -> str:
     """Return the resource of a watch, with the namespace if the watch is bound to a namespace."""
     parts = path.split("/")
     return parts[-1] if "namespaces" not in parts[:-1] else f"{parts[-1]} in {parts[-2]}"
+
+
+def refused_watch(resource: str, refused_s: Sequence[float], *, limit_s: float) -> str:
+    """Return the failure if the API server has refused all watches of a resource for longer than the limit."""
+    seconds = min(refused_s, default=0.0)
+    if seconds <= limit_s:
+        return ""
+    return f"refused watch: the API server has refused to serve {resource} for {seconds:.0f} s"
 
 
 def stuck_queue(*, waiting_s: float, idle_s: float, longest_s: float, name: str = "queue") -> str:

@@ -10,19 +10,17 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from purpleflea_operator import timings
-from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube import errors
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 
 logger = logging.getLogger(__name__)
 
 Stop = asyncio.Event | threading.Event
 Clock = Callable[[], float]
-CacheSync = Callable[[], Awaitable[None]]
-"""Reads the initial lists of one controller into its caches. Repeating it is safe."""
 
 UPGRADE = (
     "helm upgrade --install purpleflea-operator charts/purpleflea-operator "
@@ -91,48 +89,13 @@ async def wait_for_leadership(elector: LeaderElector) -> None:
         ) from error
 
 
-def standby_reason(elector: LeaderElector) -> str:
+def standby_reason(elector: LeaderElector, waiting_for: str) -> str:
     """Return the reason why a replica that does not run its controllers yet is not ready, or an empty string."""
     if elector.is_leading:
-        return "caches not synced: the initial lists are not complete"
+        return f"caches not synced: {waiting_for or 'the initial lists are not complete'}"
     if elector.since_contact_s > timings.STANDBY_BLIND_S:
         return "the lease cannot be read from the API server"
     return ""
-
-
-async def sync_caches(syncs: Iterable[CacheSync]) -> None:
-    """Read the initial lists. A list that the API server throttles is retried.
-
-    Raises:
-        StartError: A list failed for another reason.
-    """
-    try:
-        for sync in syncs:
-            while not await _is_synced(sync):
-                logger.warning("the API server throttled the initial lists; retrying")
-    except errors.NotFound as error:
-        crd = f"{resources.AGENT.plural}.{resources.AGENT.api_version.partition('/')[0]}"
-        raise StartError(
-            f"the custom resource {crd} is not installed; "
-            "install it: kubectl apply --server-side -f crds/"
-        ) from error
-    except errors.Forbidden as error:
-        raise StartError(
-            f"missing permission: {error}; install the chart's roles: {UPGRADE}"
-        ) from error
-    except errors.ApiError as error:
-        raise StartError(
-            f"the API server cannot be reached: {error}; check the address with: kubectl cluster-info"
-        ) from error
-
-
-async def _is_synced(sync: CacheSync) -> bool:
-    try:
-        await sync()
-    except errors.Throttled as error:
-        await asyncio.sleep(error.retry_after_s or timings.INITIAL_LIST_RETRY_S)
-        return False
-    return True
 
 
 async def run_while_leader(elector: LeaderElector, leading: Coroutine[Any, Any, None]) -> None:
@@ -141,7 +104,6 @@ async def run_while_leader(elector: LeaderElector, leading: Coroutine[Any, Any, 
     Raises:
         LeaseLostError: Another replica may lead. `leading` is canceled before the error is raised.
     """
-    # Both tasks must exist before kopf starts, because kopf cancels tasks that are created after its start.
     tasks = (
         asyncio.create_task(elector.keep_renewing(), name="lease"),
         asyncio.create_task(leading, name="leading"),

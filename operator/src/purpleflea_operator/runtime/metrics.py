@@ -31,6 +31,8 @@ class GaugeSources:
     queue_depth: Callable[[], int]
     queue_oldest_s: Callable[[], float]
     watch_silence_s: Callable[[], Mapping[str, float]]
+    watch_failures: Callable[[], Mapping[str, str]]
+    """The error of each watch by path; empty if the watch works."""
     agents: Callable[[], int]
     conditions: Callable[[], Mapping[tuple[str, str], int]]
     replicas: Callable[[], tuple[int, int, int]]
@@ -123,6 +125,7 @@ class _GaugeCollector(Collector):
             "Longest time for which a watch received neither an event nor a bookmark.",
             max(sources.watch_silence_s().values(), default=0.0),
         )
+        yield _watches_failing(sources.watch_failures())
         yield _gauge("agents", "PurpleFleaAgent resources.", sources.agents())
         yield _gauge("identities", "Trading pods that exist.", existing)
         yield _gauge("identities_ready", "Trading pods that are ready.", ready)
@@ -144,6 +147,22 @@ class _GaugeCollector(Collector):
         for labels, number in sorted(sources.conditions().items()):
             conditions.add_metric(labels, number)
         yield conditions
+
+
+def _watches_failing(errors: Mapping[str, str]) -> Metric:
+    """Return the number of failing watches by resource, 0 included."""
+    gauge = GaugeMetricFamily(
+        f"{PREFIX}_watches_failing",
+        "Watches (one per namespace if the operator is bound to namespaces) that fail and are retried.",
+        labels=("resource",),
+    )
+    failing: dict[str, int] = {}
+    for path, error in errors.items():
+        resource = path.rpartition("/")[2]
+        failing[resource] = failing.get(resource, 0) + bool(error)
+    for resource, number in sorted(failing.items()):
+        gauge.add_metric((resource,), number)
+    return gauge
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

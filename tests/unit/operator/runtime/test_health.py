@@ -147,6 +147,7 @@ def sources(totals):
         queue_depth=lambda: 4,
         queue_oldest_s=lambda: 1.5,
         watch_silence_s=lambda: {"/api/v1/pods": 2.0, "/apis/apps/v1/statefulsets": 9.0},
+        watch_failures=lambda: {"/api/v1/pods": "403", "/apis/apps/v1/statefulsets": ""},
         agents=lambda: len(totals),
         conditions=lambda: totals.conditions,
         replicas=lambda: (totals.replicas, totals.ready, totals.observed),
@@ -162,6 +163,8 @@ def test_metrics_export_counters_and_gauges():
     metrics.observe_reconcile("done", 0.02)
     lines = metrics.exposition().decode().splitlines()
     for line in (
+        'purpleflea_operator_watches_failing{resource="pods"} 1.0',
+        'purpleflea_operator_watches_failing{resource="statefulsets"} 0.0',
         'purpleflea_operator_api_requests_total{code="201",resource="configmaps",verb="patch"} 1.0',
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
         'purpleflea_operator_build_info{version="1.2.3"} 1.0',
@@ -181,3 +184,13 @@ def test_metrics_export_counters_and_gauges():
     assert all(name.startswith("purpleflea_operator_") for name in names)
     # An additional series for each would double the custom metrics that Datadog bills.
     assert not [name for name in names if name.endswith("_created")]
+
+
+@pytest.mark.parametrize(
+    ("refused_s", "failure"),
+    [([200.0, 181.0], "for 181 s"), ([200.0, 0.0], ""), ([180.0], ""), ([], "")],
+)
+def test_a_kind_is_refused_if_all_its_watches_are(refused_s, failure):
+    text = health.refused_watch("purplefleaagents", refused_s, limit_s=180)
+    assert failure in text
+    assert bool(text) is bool(failure)

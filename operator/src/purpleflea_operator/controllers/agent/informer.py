@@ -1,8 +1,8 @@
 """Keeps the cache and the indexes current: initial lists, watch events, and sweeps after a watch had to start again.
 
-kopf delivers the events. The informer decides at O(1) per event which agents are affected, and queues them. kopf
-reports a repeated list as a burst of events without a type, and never reports objects that were deleted before it.
-Therefore a sweep (one list) follows, which removes them.
+kopf delivers the events. The informer decides at O(1) per event which agents are affected, and queues them. kopf never
+reports objects that were deleted before it lists again. Therefore a sweep (one list) follows each list of kopf, and
+removes them.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, o
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
-from purpleflea_operator.runtime.containment import Containment, check_identity, uids
+from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ class Informer:
     ) -> None:
         nodes = targets.nodes
         self.watched = nodes.scope.watchable(WATCHED)
+        self.missing: tuple[ResourceKind, ...] = ()
         self._cluster = cluster
         self._cache = cache
         self._queue = queue
@@ -95,6 +96,8 @@ class Informer:
         self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
+        self._primed: set[ResourceKind] = set()
+        self._nodes_recheck: asyncio.TimerHandle | None = None
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def prime(self) -> None:
@@ -104,10 +107,8 @@ class Informer:
             ApiError: A kind could not be listed.
         """
         for kind in self.watched:
-            manifests, _ = await self._cluster.list_all(kind, selector=selector_of(kind))
-            for manifest in manifests:
-                with self._containment.of(kind, manifest):
-                    self._prime(kind, manifest)
+            if kind not in self._primed:
+                await self._prime_kind(kind)
         await self._discovery.discover()
         self._queue_all()
         for manifest in self._cache.all(resources.AGENT):
@@ -119,6 +120,32 @@ class Informer:
                 self._on_object(resources.POD, manifest)
                 if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
                     self._queue.add(owner)
+
+    async def _prime_kind(self, kind: ResourceKind) -> None:
+        """List a kind into the cache.
+
+        Raises:
+            ApiError: The kind could not be listed, and it is required or the cause may pass.
+        """
+        try:
+            listed = await self._cluster.list_all(kind, selector=selector_of(kind))
+        except (errors.NotFound, errors.Forbidden) as error:
+            if not kind.optional:
+                raise
+            logger.warning(
+                "an optional kind cannot be listed; the operator continues without it",
+                extra={"kind": kind.kind, "error": str(error)},
+            )
+            if isinstance(error, errors.NotFound):
+                self.watched = tuple(item for item in self.watched if item is not kind)
+                self.missing = (*self.missing, kind)
+            else:
+                self._nodes.hide(kind)
+        else:
+            for manifest in listed.manifests:
+                with self._containment.of(kind, manifest):
+                    self._prime(kind, manifest)
+        self._primed.add(kind)
 
     def _prime(self, kind: ResourceKind, manifest: Manifest) -> None:
         check_identity(manifest)
@@ -132,10 +159,36 @@ class Informer:
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one watch event; an object that cannot be read is skipped."""
-        if event_type is None:
-            self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         with self._containment.of(kind, manifest):
             self._process(kind, event_type, manifest)
+
+    def on_listed(self, kind: ResourceKind) -> None:
+        """Sweep a kind, because kopf lists it again. If the list is empty, no event follows it."""
+        self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Watch a kind that was missing."""
+        self.missing = tuple(item for item in self.missing if item is not kind)
+        self.watched = (*self.watched, kind)
+
+    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
+        """Process that the API server refuses the watch of a kind, or serves it again."""
+        if kind is not resources.NODE:
+            return
+        # The cached nodes may be outdated, so conditions that depend on them become Unknown.
+        if self._nodes_recheck is not None:
+            self._nodes_recheck.cancel()
+        if is_refused:
+            delay_s = timings.NODES_UNKNOWN_AFTER_S
+            self._nodes.hide(kind, after_s=delay_s)
+            loop = asyncio.get_running_loop()
+            # A moment later than the nodes count as unknown, because the two clocks differ.
+            self._nodes_recheck = loop.call_later(delay_s + 0.1, self._queue_all)
+            return
+        was_visible = self._nodes.is_visible
+        self._nodes.show(kind)
+        if not was_visible:
+            self._queue_all()
 
     def _process(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         check_identity(manifest)
@@ -250,9 +303,13 @@ class Informer:
             kind = await self._sweeps.get()
             try:
                 await self._sweep(kind)
+                self._sweeps.forget(kind)
             except errors.ApiError as error:
-                logger.warning(
-                    "removing deleted objects from the cache failed; retrying",
+                # The gate of the watches logs a kind that is refused.
+                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
+                logger.log(
+                    logging.DEBUG if is_refused else logging.WARNING,
+                    "a sweep failed; retrying",
                     extra={"kind": kind.kind, "error": str(error)},
                 )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
@@ -261,9 +318,15 @@ class Informer:
 
     async def _sweep(self, kind: ResourceKind) -> None:
         """List a kind, process the objects, and remove those that do not exist any more."""
-        manifests, listed_at = await self._cluster.list_all(kind, selector=selector_of(kind))
-        alive, version = uids(manifests), resource_version(listed_at)
-        for manifest in manifests:
+        listed = await self._cluster.list_all(kind, selector=selector_of(kind))
+        alive, version = uids(listed.manifests), resource_version(listed.version)
+        if listed.refused:
+            # These objects are unknown, not absent.
+            alive += uids_in(self._cache.all(kind), listed.refused)
+        if kind is resources.CSI_DRIVER:
+            self._nodes.show(kind)
+            self._discovery.invalidate()
+        for manifest in listed.manifests:
             self.on_event(kind, "MODIFIED", manifest)
         for key in self._cache.sweep(kind, alive, version=version):
             self._on_deleted(kind, key)

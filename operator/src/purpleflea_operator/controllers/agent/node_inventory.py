@@ -6,6 +6,7 @@ update of the node agents would change the condition of every agent twice. Pods 
 namespaces are left out, because any user who may create pods can set their labels. The inventory decides nothing.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -64,6 +65,7 @@ class NodeInventory:
         self._nodes: dict[str, Node] = {}
         self._namespaces: dict[str, PodSecurity] = {}
         self._drivers: set[str] = set()
+        self._hidden_from: dict[ResourceKind, float] = {}
         self._pods: dict[str, NodeAgentPod] = {}
         self._on_node: dict[str, set[str]] = defaultdict(set)
         self._lost: dict[str, dict[str, float]] = defaultdict(dict)
@@ -83,12 +85,24 @@ class NodeInventory:
     @property
     def is_visible(self) -> bool:
         """True if nodes and the pods of node agents can be seen."""
-        return self.scope.can_watch(resources.NODE)
+        return self._can_see(resources.NODE)
 
     @property
     def csi_driver(self) -> bool | None:
         """True if Datadog's CSI driver is registered; None if CSI drivers cannot be seen."""
-        return CSI_DRIVER in self._drivers if self.scope.can_watch(resources.CSI_DRIVER) else None
+        return CSI_DRIVER in self._drivers if self._can_see(resources.CSI_DRIVER) else None
+
+    def hide(self, kind: ResourceKind, *, after_s: float = 0.0) -> None:
+        """Treat the objects of a kind as unknown, because the API server refuses to list or watch them."""
+        self._hidden_from.setdefault(kind, self._clock() + after_s)
+
+    def show(self, kind: ResourceKind) -> None:
+        """Undo `hide`."""
+        self._hidden_from.pop(kind, None)
+
+    def _can_see(self, kind: ResourceKind) -> bool:
+        hidden_from = self._hidden_from.get(kind, math.inf)
+        return self.scope.can_watch(kind) and self._clock() < hidden_from
 
     @property
     def is_extended(self) -> bool:

@@ -27,7 +27,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.parsing import Manifest, resource_version
-from purpleflea_operator.runtime.containment import Containment, check_identity, uids
+from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
 from purpleflea_operator.runtime.workers import PassEndHook, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -65,6 +65,7 @@ class ObservabilityController:
     ) -> None:
         self.rollouts = RolloutWatch(resources, fleet, queue)
         self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
+        self.missing: tuple[ResourceKind, ...] = ()
         self._cluster = cluster
         self._resources = resources
         self._queue = queue
@@ -81,18 +82,31 @@ class ObservabilityController:
         try:
             await self._list()
         except errors.NotFound:
-            self.watched = ()
+            self.watched, self.missing = (), self.watched
             logger.warning(
                 "the CRD of PurpleFleaObservability is not installed;"
-                " apply crds/ and restart the operator"
+                " install it: kubectl apply --server-side -f crds/"
+            )
+        except errors.Forbidden as error:
+            logger.warning(
+                "PurpleFleaObservability cannot be listed; retrying", extra={"error": str(error)}
             )
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one watch event. An unreadable object is skipped."""
-        if event_type is None:
-            self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
         with self._containment.of(kind, manifest):
             self._process(event_type, manifest)
+
+    def on_listed(self, kind: ResourceKind) -> None:
+        """Sweep the kind, because kopf lists it again. If the list is empty, no event follows it."""
+        self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+
+    def on_served(self, kind: ResourceKind) -> None:
+        """Watch the kind, because its CRD is installed now."""
+        self.watched, self.missing = (kind,), ()
+
+    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
+        """Keep the resources as they are, because a refused watch does not mean that they are deleted."""
 
     def _process(self, event_type: str | None, manifest: Manifest) -> None:
         check_identity(manifest)
@@ -114,19 +128,27 @@ class ObservabilityController:
                 group.create_task(working, name=f"observability-{number}")
 
     async def _list(self) -> None:
-        manifests, version = await self._cluster.list_all(kube_resources.OBSERVABILITY)
-        for manifest in manifests:
+        listed = await self._cluster.list_all(kube_resources.OBSERVABILITY)
+        for manifest in listed.manifests:
             self.on_event(kube_resources.OBSERVABILITY, "MODIFIED", manifest)
-        self._resources.prune(uids(manifests), version=resource_version(version))
+        unknown = uids_in(self._resources.all(), listed.refused)
+        self._resources.prune(
+            [*uids(listed.manifests), *unknown], version=resource_version(listed.version)
+        )
 
     async def _sweep_forever(self) -> None:
         while True:
             kind = await self._sweeps.get()
             try:
                 await self._list()
+                self._sweeps.forget(kind)
             except errors.ApiError as error:
-                logger.warning(
-                    "listing PurpleFleaObservability failed; retrying", extra={"error": str(error)}
+                # The gate of the watches logs a kind that is refused.
+                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
+                logger.log(
+                    logging.DEBUG if is_refused else logging.WARNING,
+                    "listing PurpleFleaObservability failed, retrying",
+                    extra={"error": str(error)},
                 )
                 self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
             finally:

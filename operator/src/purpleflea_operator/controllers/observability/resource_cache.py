@@ -27,6 +27,10 @@ class ResourceCache:
         """Return a resource, None if it is unknown."""
         return self._resources.get(key)
 
+    def all(self) -> Iterator[Resource]:
+        """Iterate over all resources."""
+        return iter(self._resources.values())
+
     def uids(self) -> frozenset[str]:
         """Return the uids of all resources."""
         return frozenset(item["metadata"]["uid"] for item in self._resources.values())

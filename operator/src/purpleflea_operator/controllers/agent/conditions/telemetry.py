@@ -228,7 +228,7 @@ def _not_visible(observed: ObservedState, node_agent: NodeAgent) -> Finding | No
         return _telemetry(Reason.NODE_AGENT_NOT_READY, message)
     message = (
         "the operator cannot see nodes, so it is unknown whether each node has a node agent. "
-        "Bind the operator to the whole cluster (chart value watchNamespaces)"
+        "Bind the operator to the whole cluster (chart value watchNamespaces) with the chart's ClusterRole"
     )
     return _telemetry(Reason.NOT_VISIBLE, message)
 

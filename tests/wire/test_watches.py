@@ -1,0 +1,310 @@
+"""Watches and lists that fail, end or start over: each affects only its own kind and namespace."""
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import orjson
+import pytest
+
+from purpleflea_operator import timings
+from support.builders import a_datadog_daemon_set, an_agent
+from support.installations import a_node, a_node_agent
+from support.waiting import wait_for
+
+NS, NAME = "trading", "momentum"
+BOUND = ("trading", "research")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def ask(port):
+    """Send a GET to the HTTP server of the operator. Returns status code and text."""
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except urllib.error.URLError as error:
+            return 0, str(error)
+
+    return get
+
+
+def status_of(server, kind="Ready", namespace=NS, name=NAME):
+    conditions = server.get("PurpleFleaAgent", namespace, name).get("status", {}).get("conditions")
+    return {item["type"]: item["status"] for item in conditions or ()}.get(kind)
+
+
+def is_ready(server, namespace=NS):
+    return status_of(server, namespace=namespace) == "True"
+
+
+def mode(server, namespace=NS):
+    return json.loads(server.get("ConfigMap", namespace, NAME)["data"]["control.json"])["mode"]
+
+
+def halt(server, namespace=NS):
+    server.patch("PurpleFleaAgent", namespace, NAME, {"spec": {"trading": {"mode": "Halted"}}})
+
+
+def wait_for_halt(server, namespace=NS, timeout=10):
+    halt(server, namespace)
+    server.wait_until(lambda: mode(server, namespace) == "Halted", timeout=timeout)
+
+
+def an_agent_in(namespace):
+    return an_agent(namespace=namespace, uid=f"uid-{namespace}", datadog={"env": namespace})
+
+
+def from_kopf(requests):
+    return [request for request in requests if "kopf" in request.user_agent]
+
+
+# Initial lists
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_an_initial_list_that_the_server_fails_is_retried(server, an_operator, status):
+    server.put(an_agent())
+    failed = server.fail_next(verb="list", resource="pods", status=status, times=3)
+    with an_operator():
+        server.wait_until(lambda: is_ready(server), timeout=20)
+    assert failed.hits == 3
+
+
+def test_an_initial_list_whose_connection_breaks_is_retried(server, an_operator):
+    server.put(an_agent())
+    server.cut(verb="list", resource="pods", times=3)
+    with an_operator():
+        server.wait_until(lambda: is_ready(server), timeout=20)
+
+
+def test_a_retry_lists_only_the_kinds_that_are_missing(server, an_operator):
+    server.put(an_agent())
+    server.fail_next(verb="list", resource="nodes", status=503, times=3)
+    with an_operator():
+        server.wait_until(lambda: server.open_watches("nodes") == 1, timeout=20)
+        before_kopf = [
+            request
+            for request in server.lists(resource="purplefleaagents")
+            if "kopf" not in request.user_agent
+        ]
+    assert len(before_kopf) == 1
+
+
+def test_readyz_names_the_list_that_is_waited_for(server, an_operator, ask, port):
+    failed = server.fail_next(
+        verb="list", resource="nodes", status=503, message="etcd has no leader", times=None
+    )
+    with an_operator(health_port=port):
+        server.wait_until(lambda: failed.hits > 0)
+        code, text = wait_for(lambda: answer if "etcd" in (answer := ask("/readyz"))[1] else None)
+        assert code == 503
+        assert "waiting for the list of nodes" in text
+        failed.cancel()
+        wait_for(lambda: ask("/readyz") == (200, "ok"))
+
+
+# Sweeps
+
+
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "StatefulSet"])
+def test_the_last_object_of_a_kind_that_a_repeated_list_misses_is_recreated(
+    server, an_operator, kind
+):
+    resource = server.kind(kind).plural
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        # Kubernetes lists of a start: the initial list, kopf's list, and the sweep.
+        server.wait_until(lambda: len(server.lists(resource=resource)) == 3, timeout=20)
+        server.stall_watches(resource)
+        server.delete(kind, NS, NAME)
+        for pod in server.objects("Pod") if kind == "StatefulSet" else ():
+            server.delete("Pod", NS, pod["metadata"]["name"])
+        server.compact()
+        server.clear()
+        server.drop_watches(resource, cut=True)
+        server.wait_until(lambda: server.get(kind, NS, NAME) is not None, timeout=20)
+        server.wait_until(lambda: is_ready(server), timeout=20)
+        # kopf's list, and one sweep.
+        assert len(server.lists(resource=resource)) == 2
+
+
+# One kind or one namespace
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refused_watch_affects_only_its_kind(server, an_operator, ask, port, status):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    resource = "purplefleaobservabilities"
+    with an_operator(health_port=port, lease_namespace="ops"):
+        server.wait_until(lambda: is_ready(server))
+        server.wait_until(lambda: server.open_watches(resource) == 1)
+        faults = [
+            server.fail_next(verb=verb, resource=resource, status=status, times=None)
+            for verb in ("watch", "list")
+        ]
+        server.drop_watches(resource, cut=True)
+        server.wait_until(lambda: faults[0].hits > 1, timeout=20)
+        wait_for_halt(server)
+        assert ask("/livez") == (200, "ok")
+        metric = f'purpleflea_operator_watches_failing{{resource="{resource}"}} '
+        assert f"{metric}1.0" in ask("/metrics")[1]
+        for fault in faults:
+            fault.cancel()
+        server.wait_until(lambda: server.open_watches(resource) == 1, timeout=30)
+        wait_for(lambda: f"{metric}1.0" not in ask("/metrics")[1])
+
+
+def test_a_lost_namespace_affects_only_its_agents(server, an_operator):
+    for namespace in BOUND:
+        server.put(an_agent_in(namespace))
+    with an_operator(watch_namespaces=BOUND):
+        server.wait_until(lambda: all(is_ready(server, name) for name in BOUND))
+        faults = [
+            server.fail_next(verb=verb, namespace="research", status=403, times=None)
+            for verb in ("watch", "list")
+        ]
+        server.drop_watches(cut=True)
+        server.wait_until(lambda: faults[0].hits > 10, timeout=20)
+        wait_for_halt(server)
+        for fault in faults:
+            fault.cancel()
+        wait_for_halt(server, "research", timeout=30)
+
+
+def test_a_namespace_that_is_forbidden_at_the_start_is_reconciled_when_it_is_allowed(
+    server, an_operator
+):
+    for namespace in BOUND:
+        server.put(an_agent_in(namespace))
+    faults = [
+        server.fail_next(verb=verb, namespace="research", status=403, times=None)
+        for verb in ("watch", "list")
+    ]
+    with an_operator(watch_namespaces=BOUND):
+        server.wait_until(lambda: is_ready(server))
+        for fault in faults:
+            fault.cancel()
+        server.wait_until(lambda: is_ready(server, "research"), timeout=40)
+
+
+def test_nodes_that_are_refused_for_long_are_unknown(server, an_operator, monkeypatch):
+    monkeypatch.setattr(timings, "NODES_UNKNOWN_AFTER_S", 1.0)
+    server.put(a_datadog_daemon_set(host_ports=True))
+    daemon_set = server.get("DaemonSet", "datadog", "datadog-agent")
+    server.put(a_node("node-0"))
+    server.put(a_node_agent("node-0", of=daemon_set))
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=20)
+        server.wait_until(lambda: server.open_watches("nodes") == 1)
+        faults = [
+            server.fail_next(verb=verb, resource="nodes", status=403, times=None)
+            for verb in ("watch", "list")
+        ]
+        server.drop_watches("nodes", cut=True)
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "Unknown", timeout=20)
+        for fault in faults:
+            fault.cancel()
+        server.wait_until(lambda: status_of(server, "TelemetryReady") == "True", timeout=30)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_optional_kind_may_be_missing_at_the_start(server, an_operator, ask, port, status):
+    server.put(an_agent())
+    if status == 404:
+        server.unregister("CSIDriver")
+    else:
+        server.fail_next(verb="list", resource="csidrivers", status=403, times=None)
+    with an_operator(health_port=port):
+        server.wait_until(lambda: is_ready(server))
+        assert ask("/readyz") == (200, "ok")
+
+
+@pytest.mark.parametrize("name", ["PurpleFleaObservability", "CSIDriver"])
+def test_an_optional_kind_that_is_installed_later_is_watched(
+    server, an_operator, ask, port, name, monkeypatch
+):
+    monkeypatch.setattr(timings, "MISSING_KIND_RETRY_S", 0.3)
+    kind = server.kind(name)
+    server.unregister(name)
+    server.put(an_agent())
+    with an_operator(health_port=port):
+        server.wait_until(lambda: is_ready(server))
+        server.register(kind)
+        server.wait_until(lambda: server.open_watches(kind.plural) == 1, timeout=20)
+        wait_for_halt(server)
+        assert ask("/livez") == (200, "ok")
+
+
+# Streams that break
+
+
+def test_an_error_in_a_stream_starts_only_this_watch_again(server, an_operator):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    error = {"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "no leader"}}
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.wait_until(lambda: server.open_watches("purplefleaagents") == 1)
+        server.clear()
+        assert server.send_line(orjson.dumps(error), "purplefleaagents") == 1
+        server.wait_until(lambda: server.open_watches("purplefleaagents") == 1)
+        wait_for_halt(server)
+        assert [item.resource for item in from_kopf(server.lists())] == ["purplefleaagents"]
+
+
+def test_an_unreadable_stream_does_not_end_the_operator(server, an_operator):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    with an_operator(lease_namespace="ops") as operator:
+        server.wait_until(lambda: is_ready(server))
+        server.wait_until(lambda: server.open_watches("pods") == 1)
+        assert server.send_line(b"{not JSON", "pods") == 1
+        time.sleep(0.2)
+        wait_for_halt(server, timeout=20)
+        assert operator.is_alive
+
+
+def test_a_stop_while_watches_fail_releases_the_lease_within_2_seconds(server, an_operator):
+    server.put(an_agent())
+    operator = an_operator(lease_namespace="ops").start()
+    server.wait_until(lambda: server.open_watches("pods") == 1)
+    refused = server.fail_next(verb="watch", status=404, times=None)
+    server.drop_watches(cut=True)
+    server.wait_until(lambda: refused.hits > 10, timeout=20)
+    operator.stop_flag.set()
+    lease = lambda: server.get("Lease", "ops", "purpleflea-operator")["spec"]  # noqa: E731
+    server.wait_until(lambda: not lease().get("holderIdentity"), timeout=2)
+    operator.join()
+
+
+def test_watches_that_end_at_once_are_restarted_with_backoff(server, an_operator):
+    server.put(a_datadog_daemon_set(host_ports=True))
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.end_new_watches("pods")
+        server.drop_watches("pods")
+        time.sleep(5)
+        assert 1 < len(server.watches(resource="pods")) < 10
+        assert len(server.lists(resource="pods")) <= 3
+        wait_for_halt(server)
+        server.stop_ending_new_watches()
+        server.wait_until(lambda: server.open_watches("pods") == 1, timeout=25)
