@@ -47,13 +47,14 @@ from purpleflea_operator.kube.missing_kinds import wait_until_served
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
+from purpleflea_operator.leading import AllWorkers, WorkerPool, run_tasks
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
-from purpleflea_operator.runtime.workers import TimedReconciler, Times, run_worker
+from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
 
@@ -94,20 +95,6 @@ async def run(
         await operator.run(
             stop_event, on_kopf=functools.partial(lifecycle.stop_on_signals, stop_event)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Workers:
-    """Workers of one queue; `name` is the prefix of their tasks."""
-
-    name: str
-    queue: WorkQueue[NamespacedName]
-    passes: TimedReconciler
-    count: int
-
-
-_AllWorkers = tuple[_Workers, _Workers]
-"""The workers of the passes, and those of the control lane."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,11 +235,11 @@ class _Operator:
             namespaces, restart = self._settings.watch_namespaces, asyncio.Event()
             serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf, restart)
             missing = self._follow_missing(cluster, routes, restart)
-            await lifecycle.run_or_stop(stopping, _work(listeners, workers, (missing, serve)))
+            await lifecycle.run_or_stop(stopping, run_tasks(listeners, workers, (missing, serve)))
 
         return lead
 
-    def _workers(self, reconciler: Reconciler, lane: ControlLane) -> _AllWorkers:
+    def _workers(self, reconciler: Reconciler, lane: ControlLane) -> AllWorkers:
         passes = TimedReconciler(
             reconciler.reconcile, clock=self._clock, on_pass_end=self._metrics.observe_reconcile
         )
@@ -260,8 +247,10 @@ class _Operator:
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
         return (
-            _Workers("workers", self._queue, passes, self._settings.workers),
-            _Workers("control_workers", self._control_queue, control_passes, control_lane.WORKERS),
+            WorkerPool("workers", self._queue, passes, self._settings.workers),
+            WorkerPool(
+                "control_workers", self._control_queue, control_passes, control_lane.WORKERS
+            ),
         )
 
     async def _create_control_lane(
@@ -319,7 +308,7 @@ class _Operator:
         return controller
 
     def _add_liveness_checks(
-        self, observability: ObservabilityController, workers: _AllWorkers
+        self, observability: ObservabilityController, workers: AllWorkers
     ) -> None:
         """From now on, stalled or refused watches and a stuck queue fail /livez."""
         limit_s = self._settings.watch_silence_s
@@ -398,36 +387,6 @@ class _Operator:
             info, user_agent=agent, traces=traces, middlewares=(self._gate,)
         )
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
-
-
-async def _work(
-    listeners: tuple[Informer, ObservabilityController],
-    workers: _AllWorkers,
-    watching: tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]],
-) -> None:
-    """Run the workers, the search for missing kinds, and kopf."""
-    missing, serve = watching
-    async with asyncio.TaskGroup() as group:
-        informer, observability = listeners
-        tasks = [
-            group.create_task(informer.run(), name="informer"),
-            group.create_task(observability.run(), name="observability"),
-            group.create_task(missing, name="missing-kinds"),
-        ]
-        tasks += [
-            group.create_task(
-                run_worker(item.queue, item.passes.reconcile), name=f"{item.name}-{number}"
-            )
-            for item in workers
-            for number in range(item.count)
-        ]
-        logger.info("started", extra={item.name: item.count for item in workers})
-        try:
-            await serve
-        finally:
-            for task in tasks:
-                task.cancel()
-            logger.info("stopped")
 
 
 def _now() -> datetime:
