@@ -14,7 +14,7 @@ from purpleflea_contract.settings import SpecModel
 
 
 class Mode(StrEnum):
-    """Trading mode: Active trades, Halted keeps running and sends no order, Stopped also drains. Both cancel resting orders."""
+    """Trading mode: Active trades, Halted keeps running and sends no order, Stopped also drains."""
 
     ACTIVE = "Active"
     HALTED = "Halted"
@@ -70,5 +70,5 @@ class Acknowledgement(BaseModel):
     """Result of spec.trading.flattenOnStop once a Stopped agent is drained: true if no position and no resting order is
     left, false if some may be left; null if it was not requested, or the agent is not drained."""
     left_undone: str | None = None
-    """Description of the work that a Stopped agent did not finish before the deadline, or of the orders and escrows that
-    are open at a Halted agent; it keeps trying."""
+    """Description of the work that a Stopped agent did not finish before the deadline, or of the orders and escrows
+    that are open at a Halted agent; it keeps trying."""
