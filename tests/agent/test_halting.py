@@ -296,7 +296,7 @@ def test_the_acknowledgement_is_drained_only_without_open_orders(
     exchange: ExchangeDouble, folder: AgentFolder, mode: str
 ) -> None:
     exchange.closes = ("60000",) * 50  # no signal
-    with AgentProcess(folder, {}) as agent:
+    with AgentProcess(folder, {"PURPLEFLEA_GRACE_PERIOD_S": "20"}) as agent:
         agent.wait_until_ready()
         order = {"market": "BTC-USD", "side": "buy", "size": "0.01", "type": "limit"}
         token = {"Authorization": f"Bearer {TOKEN}"}
@@ -311,6 +311,7 @@ def test_the_acknowledgement_is_drained_only_without_open_orders(
         wait_for(
             lambda: "resting orders: BTC-USD" in str(acknowledged()["left_undone"]),
             what="the open order named",
+            timeout_s=40,  # in mode Stopped, after the deadline
         )
         assert (acknowledged()["mode"], acknowledged()["at_rest"]) == (mode, False)
         exchange.faults.cancels_refused_with = 0
