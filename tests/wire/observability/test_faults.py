@@ -77,7 +77,7 @@ async def test_the_sync_completes_under_datadogs_usual_rate_limits():
     async with Scenario(limits=USUAL) as scenario:
         scenario.report_metrics()
         scenario.put(features={"logIndex": True})
-        with pytest.raises(errors.DatadogThrottled, match="429") as caught:
+        with pytest.raises(errors.Throttled, match="429") as caught:
             await scenario.reconcile()
         assert 0 < caught.value.retry_after_s <= timings.RATE_LIMIT_DEFAULT_RESET_S
         scenario.pass_time(61)
