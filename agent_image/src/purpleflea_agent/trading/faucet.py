@@ -13,7 +13,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from purpleflea_agent.control import ControlFile, SendBlocked
-from purpleflea_agent.exchange.errors import ExchangeError, NeverSent, Refused
+from purpleflea_agent.exchange.errors import ExchangeError, Refused
 from purpleflea_agent.exchange.port import Exchange
 from purpleflea_agent.journal import Journal, JournalError
 from purpleflea_agent.telemetry import logs, metrics, tracing
@@ -125,11 +125,10 @@ class FaucetClient:
 
 
 def _pause_after(error: ExchangeError) -> float:
-    if isinstance(error, NeverSent):
+    if not isinstance(error, Refused):
+        # The outcome may be unknown. A repeated claim cannot pay twice, and an agent without money cannot trade.
         return PAUSE_AFTER_FAILURE_S
-    retry_after_s = error.retry_after_s if isinstance(error, Refused) else None
+    retry_after_s = error.retry_after_s
     if retry_after_s is None or not math.isfinite(retry_after_s) or retry_after_s <= 0:
-        return (
-            PAUSE_AFTER_CLAIM_S  # also if the outcome is unknown, because the faucet may have paid
-        )
+        return PAUSE_AFTER_CLAIM_S
     return min(retry_after_s, MAX_PAUSE_S)
