@@ -12,8 +12,8 @@ from purpleflea_contract import environment as env
 from purpleflea_operator import parsing
 from purpleflea_operator.agent_client.http import HttpAgentClient
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
-from purpleflea_operator.controllers.agent.conditions.telemetry import datadog_installed
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import datadog_installed
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.decisions.drift import quantity
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod

@@ -35,7 +35,7 @@ MAY_CONTAIN = {
     "api/datadog.py": {"Disabled"},
     "api/observability_status.py": {"Ready", "Edited", "InSync", "Planned"},
     "codegen/crd.py": {"Ready"},
-    "controllers/agent/conditions/telemetry.py": {"Disabled"},
+    "controllers/agent/decisions/conditions/telemetry.py": {"Disabled"},
     "controllers/agent/decisions/duplicate_identities.py": {"Disabled"},
     "controllers/agent/decisions/metrics_budget.py": {"Disabled"},
     "controllers/agent/decisions/observed_state.py": {"Ready"},

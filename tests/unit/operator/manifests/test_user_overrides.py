@@ -4,7 +4,7 @@ import pytest
 
 from purpleflea_contract import environment as env
 from purpleflea_operator.api.agent import AgentSpec
-from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_valid
+from purpleflea_operator.controllers.agent.decisions.conditions.spec_valid import spec_valid
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults

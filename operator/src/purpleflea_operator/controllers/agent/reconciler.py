@@ -24,8 +24,6 @@ from purpleflea_operator.controllers.agent.apply import (
     NameTakenError,
     OwnerGoneError,
 )
-from purpleflea_operator.controllers.agent.conditions import summary
-from purpleflea_operator.controllers.agent.conditions.progressing import deadline
 from purpleflea_operator.controllers.agent.decisions import (
     connection_choice,
     plan,
@@ -33,6 +31,8 @@ from purpleflea_operator.controllers.agent.decisions import (
     status,
     status_throttle,
 )
+from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import deadline
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.decisions.observed_state import (

@@ -14,7 +14,10 @@ from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.delivery import PROBED_REASONS, Delivery
+from purpleflea_operator.controllers.agent.decisions.conditions.delivery import (
+    PROBED_REASONS,
+    Delivery,
+)
 from purpleflea_operator.controllers.agent.decisions.gather import condition
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.kube.object_cache import NamespacedName, owner_of

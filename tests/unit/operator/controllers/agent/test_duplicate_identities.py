@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purpleflea_operator.controllers.agent.conditions import summary
-from purpleflea_operator.controllers.agent.conditions.duplicate_identity import duplicate_identity
 from purpleflea_operator.controllers.agent.decisions import status
+from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import (
+    duplicate_identity,
+)
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityIndex
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions

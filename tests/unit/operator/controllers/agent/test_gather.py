@@ -4,7 +4,7 @@ from types import MappingProxyType
 import pytest
 
 from purpleflea_contract import control
-from purpleflea_operator.controllers.agent.conditions.telemetry import telemetry_ready
+from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import telemetry_ready
 from purpleflea_operator.controllers.agent.decisions.connection_choice import (
     SlotUse,
     decide,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from purpleflea_contract.cardinality import Sending, per_agent
-from purpleflea_operator.controllers.agent.conditions.summary import findings
-from purpleflea_operator.controllers.agent.conditions.within_budget import within_budget
+from purpleflea_operator.controllers.agent.decisions.conditions.summary import findings
+from purpleflea_operator.controllers.agent.decisions.conditions.within_budget import within_budget
 from purpleflea_operator.controllers.agent.decisions.metrics_budget import estimated
 from purpleflea_operator.controllers.agent.decisions.status import next_status
 from support.observed_states import agent_value, observed_state

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from purpleflea_operator.api.explanations.agent import TERMINAL
-from purpleflea_operator.controllers.agent.conditions.progressing import deadline, progressing
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
+    deadline,
+    progressing,
+)
 from support.builders import a_pod
 from support.observed_states import a_stateful_set, observed_state
 

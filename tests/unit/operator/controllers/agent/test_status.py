@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.controllers.agent.conditions import summary
 from purpleflea_operator.controllers.agent.decisions import status
+from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     pod,
     stuck_pod,

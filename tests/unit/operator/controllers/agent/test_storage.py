@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from purpleflea_operator.controllers.agent.conditions.storage_ready import storage_ready
 from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import storage_ready
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION

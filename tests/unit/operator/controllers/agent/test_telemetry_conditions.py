@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from purpleflea_operator.api.agent_status import DatadogStatus
-from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
-from purpleflea_operator.controllers.agent.conditions.telemetry import (
+from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
+from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import (
     datadog_installed,
     telemetry_ready,
 )

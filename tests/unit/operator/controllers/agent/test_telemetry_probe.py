@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
-from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
+from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod, an_agent

@@ -7,9 +7,9 @@ import pytest
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Mode
-from purpleflea_operator.controllers.agent.conditions import summary
-from purpleflea_operator.controllers.agent.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions import status, trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions import summary
+from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
     TradingObservation,

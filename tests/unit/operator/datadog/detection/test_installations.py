@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from purpleflea_operator.controllers.agent.conditions.telemetry import (
+from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import (
     datadog_installed,
     telemetry_ready,
 )

@@ -11,10 +11,12 @@ The number of pods is the one in the spec, reduced if identities must not start,
 from dataclasses import replace
 
 from purpleflea_operator.api.explanations.agent import TERMINAL
-from purpleflea_operator.controllers.agent.conditions.duplicate_identity import is_refused
-from purpleflea_operator.controllers.agent.conditions.progressing import is_overdue
-from purpleflea_operator.controllers.agent.conditions.workload_available import pod_problem
 from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import is_refused
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import is_overdue
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
+    pod_problem,
+)
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
 from purpleflea_operator.manifests.metadata import Agent

@@ -6,8 +6,8 @@ from typing import Any
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.explanations.agent import IN_PROGRESS
-from purpleflea_operator.controllers.agent.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.manifests.metadata import selector

@@ -11,7 +11,7 @@ confirmed. And a status that only reports that a rollout is in progress adds not
 from collections.abc import Callable
 
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.conditions.delivery import Delivery
+from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 BURST = 2

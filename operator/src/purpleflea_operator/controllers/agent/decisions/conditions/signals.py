@@ -9,9 +9,9 @@ from functools import partial
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions import remedies
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.conditions.formatting import (
+from purpleflea_operator.controllers.agent.decisions.conditions import remedies
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.formatting import (
     MAX_EXPLAINED,
     join_limited,
     qualified_name,

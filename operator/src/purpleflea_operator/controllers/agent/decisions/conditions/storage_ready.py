@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.pod import Storage
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions import storage as storage_decisions
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 

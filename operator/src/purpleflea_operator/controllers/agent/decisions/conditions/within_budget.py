@@ -2,7 +2,7 @@
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.metrics_budget import estimated
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 

@@ -5,8 +5,8 @@ Which of two agents holds an identity is decided in `duplicate_identities`.
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 

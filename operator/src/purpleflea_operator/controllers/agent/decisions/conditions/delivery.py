@@ -8,10 +8,13 @@ from enum import StrEnum, auto
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions import remedies
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.conditions.formatting import MAX_EXPLAINED, join_limited
-from purpleflea_operator.controllers.agent.conditions.workload_available import progress
+from purpleflea_operator.controllers.agent.decisions.conditions import remedies
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.formatting import (
+    MAX_EXPLAINED,
+    join_limited,
+)
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.datadog.detection.facts import NodeAgent
 from purpleflea_operator.manifests.datadog_env import receivers

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions import remedies
-from purpleflea_operator.controllers.agent.conditions.delivery import (
+from purpleflea_operator.controllers.agent.decisions.conditions import remedies
+from purpleflea_operator.controllers.agent.decisions.conditions.delivery import (
     losing_telemetry,
     not_injected,
     waiting,
 )
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.conditions.formatting import (
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.formatting import (
     MAX_EXPLAINED,
     join_limited,
     qualified_name,
 )
-from purpleflea_operator.controllers.agent.conditions.signals import signal_off, signals
-from purpleflea_operator.controllers.agent.conditions.workload_available import progress
+from purpleflea_operator.controllers.agent.decisions.conditions.signals import signal_off, signals
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.datadog.detection.connection import (
     ConnectionMode,

@@ -4,18 +4,26 @@ from collections.abc import Sequence
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.duplicate_identity import duplicate_identity
-from purpleflea_operator.controllers.agent.conditions.finding import Check, Finding, finding
-from purpleflea_operator.controllers.agent.conditions.progressing import progressing
-from purpleflea_operator.controllers.agent.conditions.spec_valid import spec_valid
-from purpleflea_operator.controllers.agent.conditions.storage_ready import storage_ready
-from purpleflea_operator.controllers.agent.conditions.telemetry import (
+from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import (
+    duplicate_identity,
+)
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import (
+    Check,
+    Finding,
+    finding,
+)
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
+from purpleflea_operator.controllers.agent.decisions.conditions.spec_valid import spec_valid
+from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import storage_ready
+from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import (
     datadog_installed,
     telemetry_ready,
 )
-from purpleflea_operator.controllers.agent.conditions.trading_active import trading_active
-from purpleflea_operator.controllers.agent.conditions.within_budget import within_budget
-from purpleflea_operator.controllers.agent.conditions.workload_available import workload_available
+from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
+from purpleflea_operator.controllers.agent.decisions.conditions.within_budget import within_budget
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
+    workload_available,
+)
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 _REQUIRED = (ConditionType.SPEC_VALID, ConditionType.WORKLOAD_AVAILABLE)

@@ -11,8 +11,8 @@ from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import TERMINAL
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.conditions.workload_available import (
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
     first_error,
     progress,
 )

@@ -8,9 +8,9 @@ when it can trade. If an acknowledgement is missing, the condition is Unknown, b
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.agent.conditions.finding import Finding, finding
-from purpleflea_operator.controllers.agent.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
+from purpleflea_operator.controllers.agent.decisions.conditions.formatting import join_limited
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
 _UNACKNOWLEDGED = {
