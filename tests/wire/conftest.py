@@ -1,3 +1,7 @@
+import socket
+import urllib.error
+import urllib.request
+
 import kopf
 import pytest
 
@@ -38,3 +42,27 @@ def an_operator(server):
         )
 
     return start
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def ask(port):
+    """Send a GET to the HTTP server of the operator. Returns status code and text."""
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except urllib.error.URLError as error:
+            return 0, str(error)
+
+    return get

@@ -1,9 +1,3 @@
-import socket
-import urllib.error
-import urllib.request
-
-import pytest
-
 from purpleflea_operator.controllers.agent.informer import WATCHED
 from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
@@ -13,30 +7,6 @@ from support.waiting import wait_for
 WATCHES = len(WATCHED) + 1
 
 NS, NAME = "trading", "momentum"
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def ask(port):
-    """Send a GET to the HTTP server of the operator. Returns status code and text."""
-
-    def get(path):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except urllib.error.URLError as error:
-            return 0, str(error)
-
-    return get
 
 
 def is_ready(server, name=NAME):

@@ -1,10 +1,7 @@
 """Watches and lists that fail, end or start over: each affects only its own kind and namespace."""
 
 import json
-import socket
 import time
-import urllib.error
-import urllib.request
 
 import orjson
 import pytest
@@ -16,30 +13,6 @@ from support.waiting import wait_for
 
 NS, NAME = "trading", "momentum"
 BOUND = ("trading", "research")
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def ask(port):
-    """Send a GET to the HTTP server of the operator. Returns status code and text."""
-
-    def get(path):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except urllib.error.URLError as error:
-            return 0, str(error)
-
-    return get
 
 
 def status_of(server, kind="Ready", namespace=NS, name=NAME):
