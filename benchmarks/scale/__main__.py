@@ -3,7 +3,9 @@
     python -m benchmarks.scale --sizes 100 1000 --variants ours raw --phases create restart
 
 Each run has a new control plane. With all variants and phases the results are written to docs/benchmarks, else to
-.sandbox/scale. The exit code is 0 even if a promise is missed, because machines differ.
+.sandbox/scale. With --add, earlier results of other variants and sizes in that folder stay, so that a long benchmark
+can be measured in parts. --render only writes the page again. The exit code is 0 even if a promise is missed, because
+machines differ.
 """
 
 import argparse
@@ -34,6 +36,10 @@ PARTIAL = Path(__file__).parents[2] / ".sandbox" / "scale"
 def main(arguments: Sequence[str]) -> None:
     """Run the benchmark."""
     options = _options(arguments)
+    if options.render:
+        runs, environment = _read(options.output)
+        _write(options.output, runs, environment)
+        return
     if isolation.is_inside():
         isolation.set_up()
         _measure(options)
@@ -45,9 +51,10 @@ def main(arguments: Sequence[str]) -> None:
 def _measure(options: argparse.Namespace) -> None:
     console = Console(stderr=True, highlight=False)
     load = os.getloadavg()[0]
-    runs: list[Run] = []
+    runs = _read(options.output)[0] if options.add else []
     with plane.lock():
         for agents in options.sizes:
+            runs = results.without(runs, options.variants, agents)
             for variant in _sequence(options.variants):
                 chosen = phases.of(variant, options.phases)
                 runs.append(asyncio.run(_run(variant, agents, chosen, console)))
@@ -117,6 +124,16 @@ def _write(folder: Path, runs: list[Run], environment: Environment) -> None:
     folder.joinpath("scale.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
+def _read(folder: Path) -> tuple[list[Run], Environment]:
+    """Return the results in a folder; none if there is no file."""
+    file = folder / "scale.json"
+    if not file.exists():
+        return [], _environment(os.getloadavg()[0])
+    document = json.loads(file.read_text())
+    environment = Environment(machine=document["machine"], kubernetes=document["kubernetes"])
+    return results.from_json(document["runs"]), environment
+
+
 def _environment(load: float) -> Environment:
     machine = (
         f"{os.cpu_count()} processors (load {load:.1f} before), Python {platform.python_version()}"
@@ -131,6 +148,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--phases", nargs="+", choices=names, default=names, metavar="PHASE")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--add", action="store_true")
+    parser.add_argument("--render", action="store_true")
     options = parser.parse_args(arguments)
     if options.output is None:
         is_complete = set(options.variants) == set(VARIANTS) and set(options.phases) == set(names)

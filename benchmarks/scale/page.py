@@ -29,6 +29,8 @@ scheduler raised to 500 requests per second. kwok simulates the nodes.
   expected state of each object through a watch.
 - Requests are counted in the audit log of the API server, by user. CPU time and resident set are those of the
   processes in `/proc`. The peak is reset before each phase.
+- The latencies of a single halt count from the response to the patch of the spec (`accepted` is the time before it).
+  Those of a halt of all agents count from the first patch.
 - The event-loop lag is the metric `purpleflea_operator_event_loop_lag_seconds`.
 
 **Real:** API server, etcd, controllers, scheduler, the operator, and each of its requests. **Simulated:** nodes and
@@ -68,7 +70,7 @@ def page(runs: Sequence[Run], environment: Environment) -> str:
         "## Phases",
         _phases(runs),
         "## Requests",
-        "Requests per agent at the creation, and all requests of a restart, without those of the leader election.",
+        "Requests per agent at the creation, and all requests of other phases, without those of the leader election.",
         _requests(runs),
         "## Sizing",
         sizing.section(runs),
@@ -185,8 +187,11 @@ def _requests(runs: Sequence[Run]) -> str:
             continue
         if (phase := run.phase("create")) is not None:
             rows.append((*_who(run), "create", _counts(phase, per=run.agents)))
-        if (phase := run.phase("restart")) is not None:
-            rows.append((*_who(run), "restart", _counts(phase)))
+        rows += [
+            (*_who(run), phase.name, _counts(phase))
+            for phase in run.phases
+            if phase.name.startswith(("idle", "restart"))
+        ]
     return _table(("agents", "", "phase", "requests"), rows)
 
 
@@ -195,6 +200,8 @@ def _who(run: Run) -> tuple[str, str]:
 
 
 def _counts(phase: Phase, per: int = 1) -> str:
+    if not phase.requests:
+        return "none"
     return ", ".join(
         f"{key} {number / per:.2f}" if per > 1 else f"{key} {number}"
         for key, number in phase.requests.items()

@@ -11,6 +11,7 @@ from benchmarks.scale.measuring import Recording, measured
 from benchmarks.scale.results import Phase, Variant
 from benchmarks.scale.subjects import Subject
 from benchmarks.scale.workloads import path_of
+from benchmarks.scale.world import Expectation
 from purpleflea_contract.control import Mode
 
 IDLE_S = 60.0
@@ -193,10 +194,12 @@ async def _restarted(subject: Subject, name: str) -> Phase:
 
 async def _halt(subject: Subject, recording: Recording, name: str) -> None:
     written, proven = _expect_mode(subject, [name], Mode.HALTED)
-    began = time.monotonic()
+    sent = time.monotonic()
     await subject.api.patch(path_of("agents", name), _mode(Mode.HALTED))
+    accepted = time.monotonic()
     await subject.wait(written, *proven)
-    _record(recording, began, written, proven)
+    recording.seconds_by_latency.setdefault("accepted", []).append(accepted - sent)
+    _record(recording, accepted, written, proven)
 
 
 async def _set_all(subject: Subject, recording: Recording, mode: Mode, names: list[str]) -> None:
@@ -207,7 +210,9 @@ async def _set_all(subject: Subject, recording: Recording, mode: Mode, names: li
     _record(recording, began, written, proven)
 
 
-def _expect_mode(subject: Subject, names: list[str], mode: Mode) -> tuple[Any, list[Any]]:
+def _expect_mode(
+    subject: Subject, names: list[str], mode: Mode
+) -> tuple[Expectation, list[Expectation]]:
     """Return the expectations of the written mode, and of its proof if the variant asks the agents."""
     written = subject.world.expect("configmaps", names, workloads.has_mode(mode))
     if subject.variant == "baseline":
@@ -215,16 +220,21 @@ def _expect_mode(subject: Subject, names: list[str], mode: Mode) -> tuple[Any, l
     return written, [subject.world.expect("agents", names, workloads.acknowledges(mode))]
 
 
-def _record(recording: Recording, began: float, written: Any, proven: list[Any]) -> None:
+def _record(
+    recording: Recording, began: float, written: Expectation, proven: list[Expectation]
+) -> None:
     latencies = recording.seconds_by_latency
-    latencies.setdefault("written", []).extend(moment - began for moment in written.times.values())
+    # The event of a write can arrive before the response to the request that caused it.
+    latencies.setdefault("written", []).extend(
+        max(0.0, moment - began) for moment in written.times.values()
+    )
     for expectation in proven:
         latencies.setdefault("acknowledged", []).extend(
-            moment - began for moment in expectation.times.values()
+            max(0.0, moment - began) for moment in expectation.times.values()
         )
 
 
-async def _change(subject: Subject, count: int, *markets: str) -> Any:
+async def _change(subject: Subject, count: int, *markets: str) -> Expectation:
     names = subject.names[:count]
     ready = subject.world.expect("agents", names, _ready_with(*markets))
     change = _markets(*markets)

@@ -1,6 +1,6 @@
 """Results of the benchmark as plain data, as in scale.json."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -70,6 +70,11 @@ class Run:
     def phase(self, name: str) -> Phase | None:
         """Return a phase; None if it did not run."""
         return next((item for item in self.phases if item.name == name), None)
+
+
+def without(runs: Iterable[Run], variants: Collection[Variant], agents: int) -> list[Run]:
+    """Return the runs except those of these variants with this number of agents."""
+    return [run for run in runs if run.agents != agents or run.variant not in variants]
 
 
 def is_write(request: str) -> bool:

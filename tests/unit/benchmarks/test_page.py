@@ -64,6 +64,20 @@ def test_the_results_survive_json():
     assert results.from_json(json.loads(json.dumps(results.to_json(runs)))) == runs
 
 
+def test_a_new_run_replaces_only_the_same_variant_at_the_same_size():
+    kept = results.without(some_runs(), ["ours"], 1000)
+    assert [(run.variant, run.agents) for run in kept] == [
+        ("raw", 1000),
+        ("baseline", 1000),
+        ("ours", 100),
+    ]
+
+
+def test_a_phase_without_requests_is_in_the_table_of_requests():
+    text = page.page([a_run(a_phase("idle", requests={}))], ENVIRONMENT)
+    assert "| 1,000 | the operator | idle | none |" in text
+
+
 def test_a_chart_is_valid_svg_with_a_line_per_series():
     svg = plots.chart(
         "a < b", "agents", "s", {"one": [(100, 1), (1000, 9)], "two": [(100, 2), (10, 0)]}
