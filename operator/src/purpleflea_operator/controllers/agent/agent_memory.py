@@ -77,8 +77,8 @@ class AgentMemory:
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
     halt_ended_s: float | None = None
     """Monotonic time at which the last halt of the agent ended, while the agent keeps its mode until it is drained."""
-    transient_failures: int = 0
-    """Passes in a row that failed with a transient error."""
+    transient_failures: dict[str, int] = field(default_factory=dict)
+    """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
     def snapshot(self, now: datetime, monotonic_s: float) -> Remembered:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""

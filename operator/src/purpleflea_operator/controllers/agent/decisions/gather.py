@@ -70,6 +70,7 @@ def gather(
     children = owned_children(cache, key, metadata["uid"])
     manifests = cache.owned(resources.POD, key)
     pods = tuple(pod(item) for item in manifests)
+    claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
     observed = ObservedState(
@@ -89,8 +90,8 @@ def gather(
         telemetry_condition=condition(resource, ConditionType.TELEMETRY_READY),
         now=now,
         unavailable_since=_unavailable_since(resource),
-        claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
-        expansion_error=expansion_error(remembered.expansion, agent, now),
+        claims=claims,
+        expansion_error=expansion_error(remembered.expansion, agent, claims, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
     )
