@@ -137,7 +137,7 @@ def test_agents_are_counted_once_when_they_change_or_are_deleted():
     assert +totals.conditions == {("TelemetryReady", "True"): 2}
     totals.delete("a")
     totals.delete("a")
-    totals.prune(["c"])
+    totals.delete("b")
     assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
