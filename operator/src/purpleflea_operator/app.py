@@ -48,7 +48,7 @@ from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, LeaderTasks, WorkerPool
 from purpleflea_operator.parsing import Manifest
-from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
@@ -133,6 +133,7 @@ class _Operator:
         """Stand by, lead, and stop; `on_kopf` is called when kopf runs."""
         stopping = asyncio.create_task(lifecycle.wait_for_stop(stop), name="stop")
         self._stack.callback(stopping.cancel)
+        self._stack.callback(event_loop_lag.start(self._metrics.observe_loop_lag).cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)

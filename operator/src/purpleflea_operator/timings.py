@@ -61,6 +61,13 @@ LEASE_REQUEST_TIMEOUT_S = 5.0
 EXIT_LIMIT_S = 5
 """The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
 
+# Observation of the operator
+
+LOOP_LAG_PERIOD_S = 0.1
+"""Period of the samples of the event-loop lag. Ten samples a second cost less than 0.1 % of a CPU."""
+LOOP_LAG_LIMIT_S = 30.0
+"""Longest lag that is counted. The liveness probe ends a process whose loop is blocked for longer."""
+
 # API server
 
 CONNECT_TIMEOUT_S = 10.0
