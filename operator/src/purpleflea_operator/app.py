@@ -198,7 +198,8 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
-        restarts = RestartBudget(self._queue.add, clock=self._clock)
+        percent = self._settings.agent_restart_percent
+        restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
         lane = await self._create_control_lane(cache, restarts)
         targets = EventTargets(
             nodes=NodeInventory(
@@ -220,7 +221,7 @@ class _Operator:
             times=self._times,
         )
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
         async def lead() -> None:
             primes = (informer.prime, observability.prime)
@@ -289,6 +290,7 @@ class _Operator:
             telemetry_delivery=targets.telemetry.findings,
             identity_holder=informer.identities.holder_other_than,
             sees_all_namespaces=not self._scope.namespaces,
+            upgrade_policy=self._settings.agent_upgrade_policy,
         )
 
     async def _create_observability(
@@ -350,7 +352,7 @@ class _Operator:
             self._follow(routes)
             restart.set()
 
-    def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
+    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
         elector = self._elector
         return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
@@ -360,6 +362,7 @@ class _Operator:
             watch_failures=self._gate.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
+            upgrades=lambda: (restarts.pending(), restarts.failing()),
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 

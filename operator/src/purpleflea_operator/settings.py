@@ -1,11 +1,11 @@
 """Settings of the operator process from environment variables. No other module may read settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from purpleflea_operator import __version__
+from purpleflea_operator import __version__, timings
 from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
 
 Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -28,6 +28,10 @@ class OperatorSettings(BaseSettings):
         "IfNotPresent"
     )
     """Pull policy of that image: Always, IfNotPresent or Never."""
+    agent_upgrade_policy: Literal["Paced", "Manual"] = "Paced"
+    """When agents get the pod template of another version of the operator: Paced or Manual."""
+    agent_restart_percent: Annotated[int, Field(ge=1, le=100)] = timings.RESTART_PERCENT
+    """Percentage of the agents of an env that may restart at a time without a change by a user, at least one agent."""
     watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
     """Namespaces that the operator watches, separated by commas. Empty means the whole cluster."""
     datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.decisions.connection_choice import is_restarting
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
@@ -32,6 +33,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.manifests import template_record
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -110,6 +112,7 @@ class Informer:
             if kind not in self._primed:
                 await self._prime_kind(kind)
         await self._discovery.discover()
+        self._restore_restart_slots()
         self._queue_all()
         for manifest in self._cache.all(resources.AGENT):
             with self._containment.of(resources.AGENT, manifest):
@@ -120,6 +123,22 @@ class Informer:
                 self._on_object(resources.POD, manifest)
                 if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
                     self._queue.add(owner)
+
+    def _restore_restart_slots(self) -> None:
+        """Give slots to the agents whose upgrade was in progress when another replica led."""
+        for item in self._cache.all(resources.STATEFUL_SET):
+            with self._containment.of(resources.STATEFUL_SET, item):
+                self._restore_restart_slot(item)
+
+    def _restore_restart_slot(self, stateful_set: Manifest) -> None:
+        key = owner_of(stateful_set)
+        if (
+            key is not None
+            and template_record.is_operator_upgrade(stateful_set)
+            and is_restarting(stateful_set)
+        ):
+            labels = mapping(stateful_set["metadata"].get("labels"))
+            self._restarts.hold(key, env=str(labels.get(kubernetes.DD_LABEL_ENV, "")))
 
     async def _prime_kind(self, kind: ResourceKind) -> None:
         """List a kind into the cache.
@@ -283,7 +302,7 @@ class Informer:
 
     def _on_deleted(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         if kind is resources.AGENT and key is not None:
-            self._restarts.release(key)
+            self._restarts.forget(key)
         self._on_changed(kind, key)
 
     def _on_changed(self, kind: ResourceKind, key: NamespacedName | None) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator import timings
 from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class Remembered:
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Requests that were sent to each pod, by UID of the pod."""
     expansion: ExpansionRejection | None = None
+    recreated: Manifest | None = None
+    """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 
 
 NOTHING = Remembered()
