@@ -47,7 +47,7 @@ def test_the_fields_of_a_newer_crd_are_named_and_restart_no_pod(server, an_opera
     message = condition(server, "SpecValid")["message"]
     assert "spec.stopLoss" in message
     assert "spec.risk.maxLossUsd" in message
-    assert [item.full_resource for item in server.writes()] == ["purplefleaagents/status"]
+    assert [item.full_resource for item in server.writes()] == ["purplefleaagents/status", "events"]
 
 
 def test_an_ignored_variable_is_reported_by_condition_and_event(server, an_operator):

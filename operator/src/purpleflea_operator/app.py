@@ -220,6 +220,7 @@ class _Operator:
             deps=self._dependencies(informer, targets, lane),
             times=self._times,
         )
+        self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
         self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
@@ -289,6 +290,7 @@ class _Operator:
             nodes=targets.nodes,
             telemetry_delivery=targets.telemetry.findings,
             identity_holder=informer.identities.holder_other_than,
+            on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,
             upgrade_policy=self._settings.agent_upgrade_policy,
         )

@@ -13,6 +13,8 @@ BACKOFF_LIMIT_S = 60.0
 """Longest delay between two attempts for one key."""
 PASS_TIMEOUT_S = 120.0
 """A pass is canceled after this time, and its key is queued again."""
+WRITES_LIMIT_S = 60.0
+"""A pass starts no further write after this time, so that the status is written before PASS_TIMEOUT_S."""
 COOLDOWN_FACTOR = 2.0
 """A key is not processed again for this many times the duration of its last pass. A pass over an agent with many pods
 is long, and every pod event of a burst would start another one."""

@@ -1,8 +1,8 @@
 """Fields of a spec that this version of the operator does not have, because the CRD is newer than the operator. Pure.
 
 The API server removes fields that the CRD does not have, so a field that reaches the operator in a structural part of
-the spec is one of a newer version, often with its default value. In a free-form part, which the API server does not
-check, it is a mistake of the user.
+the spec is one of a newer version, and may be there only because of its default. In a free-form part, which the API
+server does not check, it is a mistake of the user.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Defaults of the spec. A published default does not change within an API version.
 
-The API server stores defaults in existing agents, and settings.json leaves them out, so after a change of a default
-existing agents would restart, and agents of another version would use another value than the spec shows. A new field
-is added to the file with:
+settings.json leaves defaults out, so after a change of a default an agent whose image has another version would use
+another value than the reference shows. A new field is added to the file with:
 
     UPDATE_DEFAULTS=1 .venv/bin/python -m pytest -q tests/unit/operator/api/test_defaults.py
 """

@@ -121,7 +121,6 @@ def test_these_states_of_an_agent_post_no_event():
         if not item.severity.posts_events and kind not in WITHOUT_EVENTS
     }
     assert quiet == {
-        (ConditionType.SPEC_VALID, "FieldsUnsupported"),
         (ConditionType.WORKLOAD_AVAILABLE, "Progressing"),
         (ConditionType.DATADOG_INSTALLED, "NotVisible"),
         (ConditionType.TELEMETRY_READY, "NotVisible"),

@@ -24,11 +24,7 @@ AGENT_REASONS = Explanations(
 )
 TERMINAL = frozenset(item.reason for item in AGENT_REASONS.items if item.is_terminal)
 """Problems of pods that persist until a user acts."""
-APPLIED = frozenset(
-    item.reason
-    for item in (*workload.PROGRESS, *workload.PROBLEMS)
-    if item.reason not in (Reason.SPEC_INVALID, Reason.APPLY_FAILED, Reason.NAME_TAKEN)
-)
-"""Reasons of Progressing that show that the spec of the reported generation was applied."""
+APPLIED = frozenset({Reason.COMPLETE, Reason.OPERATOR_UPGRADE})
+"""Reasons of Progressing that show that all children of the reported generation were written."""
 IN_PROGRESS = AGENT_REASONS.with_severity(Severity.IN_PROGRESS)
 """Reasons of a rollout that proceeds as expected."""

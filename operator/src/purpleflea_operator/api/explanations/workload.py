@@ -40,7 +40,7 @@ SPEC = (
     explain(
         Reason.FIELDS_UNSUPPORTED,
         {ConditionType.SPEC_VALID: "True"},
-        Severity.QUIET,
+        Severity.WARNING,
         "The CRD is newer than the operator, and the spec has fields that the operator does not "
         "have. They are ignored.",
         "Upgrade the operator to the version of the CRD.",

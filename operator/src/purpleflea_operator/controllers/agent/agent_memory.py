@@ -77,8 +77,8 @@ class AgentMemory:
     """The StatefulSet that was deleted with its pods orphaned, until it is created again."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
-    transient_failures: int = 0
-    """Passes in a row that failed with a transient error."""
+    transient_failures: dict[str, int] = field(default_factory=dict)
+    """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
     def snapshot(self, now: datetime, monotonic_s: float) -> Remembered:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""

@@ -1,4 +1,4 @@
-"""Performs the planned writes in sequence, and puts the stored objects into the cache.
+"""Performs the planned writes in sequence, each on its own, and puts the stored objects into the cache.
 
 The only decisions here depend on reads from the API server: if the owner still exists, and if a name is free. The
 module also contains the writes to pods: the annotation that refreshes the control file, and deletions. The operator
@@ -6,14 +6,15 @@ never creates a pod, and deletes a pod with an owner only if its StatefulSet can
 """
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from purpleflea_operator import timings
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
-from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions import plan, write_failures
 from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -23,6 +24,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     pod,
 )
 from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
+from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 CONCURRENT_NUDGES = 16
 """Concurrent annotations of one agent, because a request to halt must not be sent to the pods one by one."""
+
+REFRESH_TARGET = "the annotation of the pods"
 
 
 class OwnerGoneError(Exception):
@@ -72,8 +76,21 @@ class ApplyContext:
     uid: str
     memory: AgentMemory
     outcome: PassOutcome
+    failures: list[WriteFailure] = field(default_factory=list)
     transient_errors: list[errors.Transient] = field(default_factory=list)
-    """Errors that did not prevent the other writes."""
+    """The errors because of which the pass is repeated."""
+
+    def record(self, target: str, error: Exception) -> None:
+        """Record a failed write of `target`."""
+        passes = 0
+        if isinstance(error, errors.Transient):
+            passes = self.memory.transient_failures.get(target, 0) + 1
+            if error not in self.transient_errors:
+                self.transient_errors.append(error)
+        reason = Reason.NAME_TAKEN if isinstance(error, NameTakenError) else Reason.APPLY_FAILED
+        self.failures.append(
+            WriteFailure(target=target, text=str(error), reason=reason, transient_passes=passes)
+        )
 
 
 class Applier:
@@ -96,34 +113,51 @@ class Applier:
         self._control = control_writes
 
     async def perform(self, actions: Sequence[plan.Action], context: ApplyContext) -> None:
-        """Perform all actions.
+        """Perform all actions. A write that fails is recorded in the context, and the others are still attempted.
+
+        Only a write that depends on the failed one is left out, see write_failures.depends_on.
 
         Raises:
             OwnerGoneError: The agent is deleted, so nothing may be created.
-            NameTakenError: A child cannot be created.
-            ApiError: A write failed; the writes after it were not attempted.
+            Fenced: This replica must not write any more.
         """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + timings.WRITES_LIMIT_S
         if any(isinstance(action, plan.Create) for action in actions):
-            await self._check_owner(context)
-        for kind, group in itertools.groupby(actions, key=type):
-            if kind is plan.RefreshConfigMount:
-                await self._settle(context)
-            elif kind is plan.ExpandVolume:
-                expansions = [item for item in group if isinstance(item, plan.ExpandVolume)]
-                context.outcome.expansion_error = await self._expansion.expand(
-                    expansions, context.key.namespace, context.memory
-                )
-            else:
-                for action in group:
-                    await self._perform(action, context)
+            owner = f"{resources.AGENT.kind} {context.key.name}"
+            if not await self._attempt(owner, self._check_owner(context), context):
+                actions = [action for action in actions if not isinstance(action, plan.Create)]
+        failed: list[plan.Action] = []
+        for action in _without_repeats(actions):
+            if write_failures.depends_on(action, failed, context.outcome.children):
+                failed.append(action)
+            elif loop.time() >= ends_at:
+                context.record(plan.target(action), errors.Unavailable("requests take too long"))
+                failed.append(action)
+            elif not await self._attempt(
+                plan.target(action), self._perform(action, context), context
+            ):
+                failed.append(action)
+        context.memory.transient_failures = {
+            item.target: item.transient_passes for item in context.failures if item.transient_passes
+        }
 
-    async def _settle(self, context: ApplyContext) -> None:
+    async def _attempt(
+        self, target: str, write: Coroutine[Any, Any, None], context: ApplyContext
+    ) -> bool:
+        """Await a write. Return False, and record the error, if the write failed."""
         try:
-            await self._control.settle(context.key)
+            await write
+        except errors.Fenced:
+            raise
         except RefreshError as error:
-            # A failed nudge of one pod must prevent neither the other nudges nor the write of the workload.
-            if error.cause not in context.transient_errors:
-                context.transient_errors.append(error.cause)
+            context.record(REFRESH_TARGET, error.cause)
+            # The ConfigMap is written, so no other write depends on this one.
+            return True
+        except (NameTakenError, errors.ApiError) as error:
+            context.record(target, error)
+            return False
+        return True
 
     async def _check_owner(self, context: ApplyContext) -> None:
         """Check that the agent still exists before a child is created.
@@ -141,6 +175,13 @@ class Applier:
     async def _perform(self, action: plan.Action, context: ApplyContext) -> None:
         children = context.outcome.children
         match action:
+            case plan.RefreshConfigMount():
+                await self._control.settle(context.key)
+            case plan.ExpandVolume():
+                error = await self._expansion.expand(action, context.key.namespace, context.memory)
+                context.outcome.expansion_error = context.outcome.expansion_error or error
+                if not context.outcome.expansion_error:
+                    context.memory.expansion = None
             case plan.Create(manifest=manifest):
                 await self._create(manifest, context)
             case plan.Apply(manifest={"kind": "ConfigMap"} as manifest):
@@ -180,7 +221,7 @@ class Applier:
         """
         live = self._live(manifest, context)
         if not same_mode(live, manifest):
-            await self._settle(context)
+            await self._control.settle(context.key)
             live = self._live(manifest, context)
         context.outcome.children[plan.child_id(manifest)] = live
         if same_mode(live, manifest) and not plan.is_as_desired(manifest, live):
@@ -200,6 +241,16 @@ class Applier:
         self._cache.put(stored)
         context.outcome.children[plan.child_id(manifest)] = stored
         _log("applied", manifest)
+
+
+def _without_repeats(actions: Iterable[plan.Action]) -> Iterator[plan.Action]:
+    """Yield the actions, and only the first nudge, because the control lane sends all of them."""
+    is_nudged = False
+    for action in actions:
+        is_nudge = isinstance(action, plan.RefreshConfigMount)
+        if not (is_nudge and is_nudged):
+            yield action
+        is_nudged = is_nudged or is_nudge
 
 
 def _check(existing: Manifest, context: ApplyContext) -> None:

@@ -2,11 +2,14 @@
 
 A missing Secret is reported in an Event about the pod. A missing ServiceAccount, an exceeded quota and a violated pod
 security level are reported in Events about the StatefulSet. Events are read only while pods are stuck or missing, and
-at most every timings.DIAGNOSIS_INTERVAL_S for each agent.
+at most every timings.DIAGNOSIS_INTERVAL_S for each agent. No pass waits for a read: a later pass reports the result.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory, EventMessage
@@ -17,24 +20,65 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     pods_are_missing,
     stuck_pod,
 )
+from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.parsing import MESSAGE_LIMIT, Manifest, text, timestamp
 
+logger = logging.getLogger(__name__)
+
+CONCURRENT_READS = 4
+"""Concurrent reads of Events of all agents, because the API server searches all Events of a namespace for each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """The Events that explain one problem."""
+
+    uid: str
+    """UID of the object that the Events are about."""
+    reason: str
+    earliest: datetime | None = None
+
 
 class PodDiagnosis:
-    """Reads Events, and keeps the newest message in the memory of the agent."""
+    """Reads Events, and keeps the newest message in the memory of the agent.
 
-    def __init__(self, cluster: KubeClient, *, now: Callable[[], datetime]) -> None:
-        self._cluster = cluster
-        self._now = now
+    `on_read` is called with an agent if its explanation changes.
+    """
 
-    async def read(
-        self, namespace: str, observed: ObservedState, outcome: PassOutcome, memory: AgentMemory
+    def __init__(
+        self,
+        cluster: KubeClient,
+        on_read: Callable[[NamespacedName], None],
+        *,
+        now: Callable[[], datetime],
     ) -> None:
-        """Add the Events about the first stuck pod to the outcome; if no pod is stuck, those about missing pods."""
+        self._cluster = cluster
+        self._on_read = on_read
+        self._now = now
+        self._limit = asyncio.Semaphore(CONCURRENT_READS)
+        self._reads: dict[NamespacedName, asyncio.Task[None]] = {}
+
+    def close(self) -> None:
+        """Cancel all reads."""
+        for task in list(self._reads.values()):
+            task.cancel()
+
+    def explain(
+        self,
+        key: NamespacedName,
+        observed: ObservedState,
+        outcome: PassOutcome,
+        memory: AgentMemory,
+    ) -> None:
+        """Add the explanation of the first stuck pod to the outcome; if no pod is stuck, that of missing pods.
+
+        If the explanation is outdated, a read is started.
+        """
         stuck = stuck_pod(observed.pods, self._now(), after_s=timings.POD_STUCK_AFTER_S)
         if stuck is not None:
-            message = await self._message(namespace, memory, stuck.uid, "FailedMount")
+            message = self._message(key, memory, _Question(uid=stuck.uid, reason="FailedMount"))
             outcome.pod_events = (message,) if message else ()
             return
         stateful_set, since = outcome.stateful_set, observed.unavailable_since
@@ -42,45 +86,62 @@ class PodDiagnosis:
         if stateful_set is None or since is None or not is_missing:
             memory.event_message = None
             return
-        # Older Events belong to a problem that is over.
-        earliest = since - timings.EVENT_MARGIN
-        uid = stateful_set["metadata"]["uid"]
-        outcome.pod_creation_error = await self._message(
-            namespace, memory, uid, "FailedCreate", earliest=earliest
+        question = _Question(
+            uid=stateful_set["metadata"]["uid"],
+            reason="FailedCreate",
+            # Older Events belong to a problem that is over.
+            earliest=since - timings.EVENT_MARGIN,
         )
+        outcome.pod_creation_error = self._message(key, memory, question)
 
-    async def _message(
-        self,
-        namespace: str,
-        memory: AgentMemory,
-        uid: str,
-        reason: str,
-        *,
-        earliest: datetime | None = None,
-    ) -> str:
-        """Return the newest message about an object with this reason; empty if there is none."""
-        now, known = self._now(), memory.event_message
-        if known is not None and known.uid == uid and not _is_outdated(known, now):
-            return known.text
-        events = await self._cluster.events_about(namespace, uid=uid)
+    def _message(self, key: NamespacedName, memory: AgentMemory, question: _Question) -> str:
+        """Return the last message that was read for a question; empty if there is none."""
+        known = memory.event_message
+        if known is not None and known.uid != question.uid:
+            known = None
+        if (known is None or self._is_outdated(known)) and key not in self._reads:
+            task = asyncio.create_task(self._read(key, memory, question), name="pod-diagnosis")
+            self._reads[key] = task
+            task.add_done_callback(lambda _: self._reads.pop(key, None))
+        return "" if known is None else known.text
+
+    def _is_outdated(self, message: EventMessage) -> bool:
+        age_s = (self._now() - message.read_at).total_seconds()
+        return age_s >= timings.DIAGNOSIS_INTERVAL_S
+
+    async def _read(self, key: NamespacedName, memory: AgentMemory, question: _Question) -> None:
+        async with self._limit:
+            newest, pause_s = await self._newest(key, question)
+        known = memory.event_message
+        old = known.text if known is not None and known.uid == question.uid else ""
+        current = old if newest is None else newest
+        read_at = self._now() + timedelta(seconds=pause_s)
+        memory.event_message = EventMessage(uid=question.uid, text=current, read_at=read_at)
+        if current != old:
+            self._on_read(key)
+
+    async def _newest(self, key: NamespacedName, question: _Question) -> tuple[str | None, float]:
+        """Return the newest message, None if the Events cannot be read, and an additional pause in seconds."""
+        try:
+            events = await self._cluster.events_about(key.namespace, uid=question.uid)
+        except errors.ApiError as error:
+            logger.warning(
+                "the Events about a pod cannot be read; the conditions lack its explanation",
+                extra={"namespace": key.namespace, "agent": key.name, "error": str(error)},
+            )
+            return None, max(0.0, error.retry_after_s - timings.DIAGNOSIS_INTERVAL_S)
         messages = [
             text(item.get("message"), limit=MESSAGE_LIMIT)
             for item in events
-            if _matches(item, reason, earliest)
+            if _matches(item, question)
         ]
-        newest = messages[-1] if messages else ""
-        memory.event_message = EventMessage(uid=uid, text=newest, read_at=now)
-        return newest
+        return (messages[-1] if messages else ""), 0.0
 
 
-def _is_outdated(message: EventMessage, now: datetime) -> bool:
-    return (now - message.read_at).total_seconds() >= timings.DIAGNOSIS_INTERVAL_S
-
-
-def _matches(item: Manifest, reason: str, earliest: datetime | None) -> bool:
-    last = timestamp(item.get("lastTimestamp"))
+def _matches(item: Manifest, question: _Question) -> bool:
+    last, earliest = timestamp(item.get("lastTimestamp")), question.earliest
     is_old = earliest is not None and last is not None and last < earliest
-    return item.get("reason") == reason and not is_old
+    return item.get("reason") == question.reason and not is_old
 
 
 def requeue_after_s(observed: ObservedState) -> float | None:

@@ -10,7 +10,6 @@ from typing import Any, assert_never
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent import apply, pod_diagnosis
 from purpleflea_operator.controllers.agent.agent_memory import (
     AgentMemories,
@@ -21,7 +20,6 @@ from purpleflea_operator.controllers.agent.apply import (
     Applier,
     ApplyContext,
     ControlWrites,
-    NameTakenError,
     OwnerGoneError,
 )
 from purpleflea_operator.controllers.agent.decisions import (
@@ -31,6 +29,7 @@ from purpleflea_operator.controllers.agent.decisions import (
     status,
     status_throttle,
     upgrade,
+    write_failures,
 )
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
@@ -54,7 +53,7 @@ from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.datadog.detection.coverage import NodeView
-from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
@@ -76,6 +75,8 @@ class Dependencies:
     """Returns the results of the telemetry probe for pods, by UID."""
     identity_holder: Callable[[str], IdentityClaim | None]
     """Returns the other agent that holds the identities of an agent, by UID of the resource."""
+    on_explanation: Callable[[NamespacedName], None]
+    """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
     upgrade_policy: upgrade.Policy = "Paced"
     """Whether upgrades of agents by the operator are paced, or wait for a request of a user."""
@@ -99,10 +100,14 @@ class Reconciler:
         self._deps = deps
         self._now = times.now
         self._clock = times.clock
-        self._diagnosis = PodDiagnosis(cluster, now=times.now)
+        self._diagnosis = PodDiagnosis(cluster, deps.on_explanation, now=times.now)
         self._expansion = VolumeExpansion(cluster, cache, now=times.now)
         self._applier = Applier(cluster, cache, self._expansion, deps.control)
         self._events = EventRecorder(cluster, now=times.now)
+
+    def close(self) -> None:
+        """Cancel the reads that no pass waits for."""
+        self._diagnosis.close()
 
     async def reconcile(self, key: NamespacedName) -> Result:
         """Run one pass.
@@ -134,12 +139,12 @@ class Reconciler:
             # Otherwise the mode has changed during the writes, and these requests are canceled.
             self._deps.acknowledgements.ask(key, before, requests)
         await self._announce_upgrade(resource, before, outcome)
-        await self._diagnosis.read(key.namespace, before, outcome, memory)
+        self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
         self._hold_restart_slot(key, after)
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
-            raise context.transient_errors[0]
+            raise max(context.transient_errors, key=lambda error: error.retry_after_s)
         return Result(requeue_after_s=self._requeue_after_s(status_s, after, memory, requests))
 
     def _requeue_after_s(
@@ -178,7 +183,7 @@ class Reconciler:
         observed = gather(resource, self._cache, surroundings, now=now, remembered=known)
         if observed.stateful_set is not None:
             memory.recreated = None
-        if not remembered.applies(memory.expansion, observed.agent):
+        if not remembered.applies(memory.expansion, observed.agent, observed.claims):
             memory.expansion = None
         return observed
 
@@ -189,20 +194,11 @@ class Reconciler:
         return connection_choice.decide(observed, slot_free=slot_free)
 
     async def _act(self, observed: ObservedState, context: ApplyContext) -> None:
-        """Perform the planned writes; a write that the API server rejects becomes part of the outcome."""
-        outcome, memory = context.outcome, context.memory
-        try:
-            await self._applier.perform(self._plan(observed, context), context)
-        except NameTakenError as error:
-            outcome.failure, outcome.failure_reason = str(error), Reason.NAME_TAKEN
-        except (errors.Invalid, errors.Forbidden, errors.NotFound) as error:
-            outcome.failure = (
-                f"the API server rejects a write: {error}; fix the cause, and the operator retries"
-            )
-        except errors.Transient as error:
-            self._record_transient(context, error)
-        if not context.transient_errors:
-            memory.transient_failures = 0
+        """Perform the planned writes; writes that fail become part of the outcome."""
+        outcome = context.outcome
+        await self._applier.perform(self._plan(observed, context), context)
+        outcome.failure, outcome.failure_reason = write_failures.reported(context.failures)
+        outcome.is_applied = not context.failures
 
     def _plan(self, observed: ObservedState, context: ApplyContext) -> tuple[plan.Action, ...]:
         if observed.agent is None:
@@ -253,17 +249,6 @@ class Reconciler:
             is_failing = progressing(observed).status == "False"
             self._deps.restarts.hold(key, env=_env(observed), is_failing=is_failing)
 
-    def _record_transient(self, context: ApplyContext, error: errors.Transient) -> None:
-        """Add an error that persists to the outcome; an error that can pass ends the pass."""
-        context.memory.transient_failures += 1
-        is_new = context.memory.transient_failures < timings.REPORT_AFTER_FAILURES
-        if is_new or isinstance(error, errors.Throttled):
-            raise error
-        context.transient_errors.append(error)
-        context.outcome.failure = (
-            f"writes to the API server keep failing: {error}; the operator retries"
-        )
-
     async def _report(
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory
     ) -> float | None:
@@ -276,7 +261,8 @@ class Reconciler:
         after_s = status.write_after_s(current, wanted, since_write_s=since_s)
         if after_s != 0.0:
             return after_s
-        delay_s = _status_delay_s(memory, observed, status.is_only_progress(current, wanted))
+        is_progress = status.is_only_progress(current, wanted, is_applied=observed.is_applied)
+        delay_s = _status_delay_s(memory, observed, is_progress)
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)

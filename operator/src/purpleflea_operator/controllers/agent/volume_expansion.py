@@ -1,6 +1,6 @@
 """Expansion of volume claims. A rejected expansion is tried again after a delay, not on every event."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from purpleflea_operator import timings
@@ -16,7 +16,7 @@ TEXT_LIMIT = 500
 
 
 class VolumeExpansion:
-    """Expands the claims of one agent at a time."""
+    """Expands claims, each on its own."""
 
     def __init__(
         self, cluster: KubeClient, cache: ObjectCache, *, now: Callable[[], datetime]
@@ -25,21 +25,21 @@ class VolumeExpansion:
         self._cache = cache
         self._now = now
 
-    async def expand(
-        self, actions: Sequence[ExpandVolume], namespace: str, memory: AgentMemory
-    ) -> str:
-        """Expand claims one by one; returns why the first one was rejected, empty if none was."""
-        for action in actions:
-            ref = ObjectRef(kind=resources.CLAIM, namespace=namespace, name=action.claim.name)
-            try:
-                self._cache.put(await self._cluster.expand_volume(ref, action.size))
-            except errors.NotFound:
-                continue
-            except (errors.Forbidden, errors.Invalid) as error:
-                text = str(error)[:TEXT_LIMIT]
-                memory.expansion = ExpansionRejection(size=action.size, text=text, at=self._now())
-                return text
-            memory.expansion = None
+    async def expand(self, action: ExpandVolume, namespace: str, memory: AgentMemory) -> str:
+        """Expand a claim; returns why the API server rejected this, empty if it did not.
+
+        Raises:
+            Transient: The request failed and may succeed later.
+        """
+        ref = ObjectRef(kind=resources.CLAIM, namespace=namespace, name=action.claim.name)
+        try:
+            self._cache.put(await self._cluster.expand_volume(ref, action.size))
+        except errors.NotFound:
+            return ""
+        except (errors.Forbidden, errors.Invalid) as error:
+            text = str(error)[:TEXT_LIMIT]
+            memory.expansion = ExpansionRejection(size=action.size, text=text, at=self._now())
+            return text
         return ""
 
     def requeue_after_s(self, memory: AgentMemory) -> float | None:

@@ -43,7 +43,7 @@ def fill(memory):
     memory.event_message = EventMessage(uid="pod", text="secret not found", read_at=NOW)
     memory.expansion = ExpansionRejection(size="2Gi", text="no", at=NOW)
     memory.troubled_conditions.add("WorkloadAvailable")
-    memory.transient_failures = 2
+    memory.transient_failures["StatefulSet momentum"] = 2
     memory.mode_requests = ModeRequests(mode=Mode.HALTED, delivered_s=5.0)
     task = asyncio.get_running_loop().create_task(asyncio.sleep(3600))
     memory.mode_requests.in_flight["pod"] = task
@@ -83,7 +83,7 @@ def is_empty(memory):
         and memory.event_message is None
         and memory.expansion is None
         and not memory.troubled_conditions
-        and memory.transient_failures == 0
+        and not memory.transient_failures
     )
 
 

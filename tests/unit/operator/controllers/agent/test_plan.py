@@ -14,6 +14,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     TradingObservation,
     pod,
 )
+from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
@@ -43,6 +44,23 @@ def test_unknown_children_are_created_in_sequence():
 def test_planning_after_applying_is_empty():
     agent = agent_value()
     assert planned(agent, live=deepcopy(desired_of(agent))) == ()
+
+
+def test_every_action_names_the_object_that_it_writes():
+    claim = VolumeClaim(name="state-momentum-0", uid="u", requested="1Gi", storage_class="")
+    live = desired_of(agent_value())[-1]
+    actions = [
+        plan.Apply(manifest=live),
+        plan.DeletePod(pod=pod(a_pod())),
+        plan.ExpandVolume(claim=claim, size="2Gi"),
+        plan.RefreshConfigMount(pod=pod(a_pod()), nudge="Halted"),
+    ]
+    assert [plan.target(item) for item in actions] == [
+        "StatefulSet momentum",
+        "Pod momentum-0",
+        "PersistentVolumeClaim state-momentum-0",
+        "ConfigMap",
+    ]
 
 
 def test_a_volume_that_is_mounted_twice_is_not_drift():

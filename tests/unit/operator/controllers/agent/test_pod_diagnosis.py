@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 )
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, requeue_after_s
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from support.builders import a_pod
 from support.observed_states import a_stateful_set, observed_state
@@ -44,9 +46,14 @@ class Events:
     def __init__(self, *events):
         self.events = list(events)
         self.requests = []
+        self.error = self.gate = None
 
     async def events_about(self, namespace, *, uid):
         self.requests.append((namespace, uid))
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
         return self.events
 
 
@@ -68,11 +75,82 @@ def memory():
     return memories.of(NamespacedName("trading", "momentum"), "uid")
 
 
+KEY = NamespacedName("trading", "momentum")
+
+
+class Diagnosis:
+    """A diagnosis of one agent, and the number of explanations that it reported."""
+
+    def __init__(self, cluster, memory):
+        self.now, self.memory, self.explained = NOW, memory, []
+        self.diagnosis = PodDiagnosis(cluster, self.explained.append, now=lambda: self.now)
+
+    def one_pass(self, observed):
+        """Return the state at the end of a pass."""
+        outcome = PassOutcome(connection=observed.connection, children=dict(observed.children))
+        self.diagnosis.explain(KEY, observed, outcome, self.memory)
+        return with_outcome(observed, outcome)
+
+    async def read(self):
+        """Wait for the reads that were started."""
+        await asyncio.gather(
+            *(task for task in asyncio.all_tasks() if task.get_name() == "pod-diagnosis")
+        )
+
+
 async def diagnosed(cluster, memory, observed, *, now=NOW):
-    """Return the state at the end of a pass that reads the Events."""
-    outcome = PassOutcome(connection=observed.connection, children=dict(observed.children))
-    await PodDiagnosis(cluster, now=lambda: now).read("trading", observed, outcome, memory)
-    return with_outcome(observed, outcome)
+    """Return the state at the end of the pass that follows the read of the Events."""
+    diagnosis = Diagnosis(cluster, memory)
+    diagnosis.now = now
+    diagnosis.one_pass(observed)
+    await diagnosis.read()
+    return diagnosis.one_pass(observed)
+
+
+async def test_a_pass_does_not_wait_for_the_events_and_a_later_one_has_the_explanation(memory):
+    diagnosis = Diagnosis(Events(an_event()), memory)
+    assert diagnosis.one_pass(missing()).pod_creation_error == ""
+    await diagnosis.read()
+    assert diagnosis.explained == [KEY]
+    assert diagnosis.one_pass(missing()).pod_creation_error == "exceeded quota"
+
+
+@pytest.mark.parametrize(
+    ("error", "pause_s"),
+    [
+        (errors.Forbidden("no"), timings.DIAGNOSIS_INTERVAL_S),
+        (errors.Unavailable("away"), timings.DIAGNOSIS_INTERVAL_S),
+        (errors.Throttled("slow", 25.0), 25.0),
+    ],
+)
+async def test_events_that_cannot_be_read_keep_the_last_explanation(memory, error, pause_s):
+    cluster = Events(an_event())
+    diagnosis = Diagnosis(cluster, memory)
+    diagnosis.one_pass(missing())
+    await diagnosis.read()
+    cluster.error = error
+    diagnosis.now += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S)
+    for _ in range(2):
+        assert diagnosis.one_pass(missing()).pod_creation_error == "exceeded quota"
+        await diagnosis.read()
+    assert len(cluster.requests) == 2
+    diagnosis.now += timedelta(seconds=pause_s - 1)
+    diagnosis.one_pass(missing())
+    diagnosis.now += timedelta(seconds=1)
+    diagnosis.one_pass(missing())
+    await diagnosis.read()
+    assert len(cluster.requests) == 3
+
+
+async def test_reads_are_canceled_at_the_end(memory):
+    cluster = Events()
+    cluster.gate = asyncio.Event()
+    diagnosis = Diagnosis(cluster, memory)
+    diagnosis.one_pass(missing())
+    (task,) = diagnosis.diagnosis._reads.values()
+    diagnosis.diagnosis.close()
+    await asyncio.wait((task,))
+    assert task.cancelled()
 
 
 async def test_events_about_missing_pods_are_read_from_the_workload_at_intervals(memory):

@@ -43,9 +43,12 @@ class Volumes:
         return {"kind": "PersistentVolumeClaim", "metadata": metadata}
 
 
-def expansions(*names):
-    claims = [claim({"metadata": {"name": name, "uid": name}}) for name in names]
-    return [ExpandVolume(claim=item, size="2Gi") for item in claims]
+def a_claim(name):
+    return claim({"metadata": {"name": name, "uid": name}})
+
+
+def an_expansion(name):
+    return ExpandVolume(claim=a_claim(name), size="2Gi")
 
 
 @pytest.fixture
@@ -71,36 +74,41 @@ def memory():
 
 def error(memory, clock, size="2Gi"):
     """Return the error that a pass observes while the spec requests `size`."""
-    agent = agent_value(storage={"size": size})
-    return remembered.expansion_error(memory.snapshot(clock(), 0.0).expansion, agent, clock())
+    agent, claims = agent_value(storage={"size": size}), [a_claim("a")]
+    return remembered.expansion_error(
+        memory.snapshot(clock(), 0.0).expansion, agent, claims, clock()
+    )
 
 
-async def test_a_rejection_ends_the_attempts_and_is_remembered_for_ten_minutes(
-    cluster, expansion, memory, clock
-):
+async def test_a_rejection_is_remembered_for_ten_minutes(cluster, expansion, memory, clock):
     cluster.rejection = errors.Forbidden("no")
-    assert await expansion.expand(expansions("a", "b"), "trading", memory) == "no"
-    assert cluster.requests == [("a", "2Gi")]
+    assert await expansion.expand(an_expansion("a"), "trading", memory) == "no"
     assert error(memory, clock) == "no"
     assert expansion.requeue_after_s(memory) == 600.0
     clock.pass_by(600)
     assert error(memory, clock) == ""
     assert expansion.requeue_after_s(memory) == 0.0
-    cluster.rejection = None
-    assert await expansion.expand(expansions("a"), "trading", memory) == ""
-    assert expansion.requeue_after_s(memory) is None
 
 
 async def test_a_rejection_of_another_size_does_not_apply(cluster, expansion, memory, clock):
     cluster.rejection = errors.Invalid("no")
-    await expansion.expand(expansions("a"), "trading", memory)
+    await expansion.expand(an_expansion("a"), "trading", memory)
     assert error(memory, clock, "3Gi") == ""
-    assert not remembered.applies(memory.expansion, agent_value(storage={"size": "3Gi"}))
-    assert not remembered.applies(memory.expansion, agent_value())
-    assert not remembered.applies(memory.expansion, None)
+    claims = [a_claim("a")]
+    for other in (agent_value(storage={"size": "3Gi"}), agent_value(), None):
+        assert not remembered.applies(memory.expansion, other, claims)
+
+
+async def test_a_rejection_ends_when_the_claim_that_could_not_grow_is_deleted(
+    cluster, expansion, memory
+):
+    cluster.rejection = errors.Invalid("no")
+    await expansion.expand(an_expansion("a"), "trading", memory)
+    agent = agent_value(storage={"size": "2Gi"})
+    assert remembered.applies(memory.expansion, agent, [a_claim("a")])
+    assert not remembered.applies(memory.expansion, agent, [])
 
 
 async def test_a_deleted_claim_is_skipped(cluster, expansion, memory):
     cluster.rejection = errors.NotFound("gone")
-    assert await expansion.expand(expansions("a", "b"), "trading", memory) == ""
-    assert [name for name, _ in cluster.requests] == ["a", "b"]
+    assert await expansion.expand(an_expansion("a"), "trading", memory) == ""

@@ -76,6 +76,7 @@ def gather(
     children = owned_children(cache, key, metadata["uid"])
     manifests = cache.owned(resources.POD, key)
     pods = tuple(pod(item) for item in manifests)
+    claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
     return ObservedState(
@@ -98,8 +99,8 @@ def gather(
         telemetry_condition=condition(resource, ConditionType.TELEMETRY_READY),
         now=now,
         unavailable_since=_unavailable_since(resource),
-        claims=tuple(claim(item) for item in cache.owned(resources.CLAIM, key)),
-        expansion_error=expansion_error(remembered.expansion, agent, now),
+        claims=claims,
+        expansion_error=expansion_error(remembered.expansion, agent, claims, now),
         trading=trading_state(resource, agent, pods, remembered, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,

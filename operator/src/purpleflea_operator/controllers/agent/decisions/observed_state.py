@@ -146,6 +146,8 @@ class ObservedState:
     failure: str = ""
     """Why a child could not be written; empty if all were written."""
     failure_reason: Reason = Reason.APPLY_FAILED
+    is_applied: bool = True
+    """False if a write failed, so the children differ from the spec."""
     pod_events: Sequence[str] = ()
     """Messages of Warning Events about the first pod that does not start."""
     pod_creation_error: str = ""
@@ -180,6 +182,7 @@ class PassOutcome:
     """The children after the writes."""
     failure: str = ""
     failure_reason: Reason = Reason.APPLY_FAILED
+    is_applied: bool = True
     expansion_error: str = ""
     upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
@@ -202,6 +205,7 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         upgrade=outcome.upgrade,
         failure=outcome.failure,
         failure_reason=outcome.failure_reason,
+        is_applied=outcome.is_applied,
         expansion_error=outcome.expansion_error or observed.expansion_error,
         pod_events=outcome.pod_events,
         pod_creation_error=outcome.pod_creation_error,

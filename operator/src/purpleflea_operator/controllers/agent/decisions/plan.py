@@ -86,6 +86,19 @@ class RefreshConfigMount:
 Action = Create | Apply | RecreateOrphaning | Delete | ExpandVolume | DeletePod | RefreshConfigMount
 
 
+def target(action: Action) -> str:
+    """Return kind and name of the object that an action writes."""
+    match action:
+        case RefreshConfigMount():
+            return "ConfigMap"
+        case DeletePod(pod=pod):
+            return f"Pod {pod.name}"
+        case ExpandVolume(claim=claim):
+            return f"PersistentVolumeClaim {claim.name}"
+        case _:
+            return " ".join(child_id(action.manifest))
+
+
 def child_id(manifest: Mapping[str, Any]) -> ChildId:
     """Return kind and name of a child."""
     return manifest["kind"], manifest["metadata"]["name"]

@@ -3,12 +3,13 @@
 `agent_memory` holds the memory and changes it. This module only selects the parts that still apply.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim, claims_to_expand
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest
 
@@ -43,17 +44,27 @@ class Remembered:
 NOTHING = Remembered()
 
 
-def applies(rejection: ExpansionRejection | None, agent: Agent | None) -> bool:
-    """Return whether a rejection refers to the size that the spec requests now."""
+def applies(
+    rejection: ExpansionRejection | None, agent: Agent | None, claims: Sequence[VolumeClaim]
+) -> bool:
+    """Return whether a rejection refers to the size that the spec requests now, and a claim is still smaller.
+
+    A user can delete the claim that could not be expanded. Then nothing is left to try again.
+    """
     storage = None if agent is None else agent.spec.storage
-    return rejection is not None and storage is not None and storage.size == rejection.size
+    if rejection is None or storage is None or storage.size != rejection.size:
+        return False
+    return bool(claims_to_expand(claims, storage.size))
 
 
 def expansion_error(
-    rejection: ExpansionRejection | None, agent: Agent | None, now: datetime
+    rejection: ExpansionRejection | None,
+    agent: Agent | None,
+    claims: Sequence[VolumeClaim],
+    now: datetime,
 ) -> str:
     """Return the text of a rejection that is too recent for another attempt; empty if there is none."""
-    if rejection is None or not applies(rejection, agent):
+    if rejection is None or not applies(rejection, agent, claims):
         return ""
     is_over = now - rejection.at >= timings.VOLUME_EXPANSION_RETRY
     return "" if is_over else rejection.text

@@ -101,12 +101,16 @@ def write_after_s(
     return max(0.0, timings.STATUS_COUNTS_INTERVAL_S - since_write_s)
 
 
-def is_only_progress(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def is_only_progress(
+    current: Mapping[str, Any], wanted: Mapping[str, Any], *, is_applied: bool = True
+) -> bool:
     """Return whether `wanted` differs from a healthy status only because a change of the spec is rolling out.
 
-    Clients already see that in the observedGeneration of the current status, as `kubectl wait` does.
+    Clients already see that in the observedGeneration of the current status, as `kubectl wait` does. If a write of this
+    pass failed, the repair of a child counts too, because it is repeated within seconds.
     """
-    if current.get("observedGeneration") in (None, wanted["observedGeneration"]):
+    generation = current.get("observedGeneration")
+    if generation is None or (is_applied and generation == wanted["observedGeneration"]):
         return False
     known = {item["type"]: item for item in current.get("conditions", [])}
     for item in wanted["conditions"]:

@@ -40,7 +40,7 @@ def progressing(observed: ObservedState) -> Finding:
     if is_overdue(observed):
         reason, text = problem or (Reason.DEADLINE_EXCEEDED, _first_unready(observed))
         return finding(kind, reason, f"no progress for 10 minutes: {text}{_consequence(observed)}")
-    if is_upgrading(observed):
+    if is_upgrading(observed) and observed.is_applied:
         message = "agents are being replaced for the new version of the operator"
         return finding(kind, Reason.OPERATOR_UPGRADE, message)
     return finding(kind, Reason.ROLLING_OUT, "agents are being started or replaced")

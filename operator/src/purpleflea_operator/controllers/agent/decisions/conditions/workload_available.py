@@ -48,7 +48,7 @@ def progress(observed: ObservedState) -> tuple[int, bool]:
     is_current = status.get("observedGeneration", 0) >= generation
     is_updated = status.get("updatedReplicas", 0) >= replicas
     is_complete = ready >= replicas and status.get("replicas") == replicas
-    return ready, is_current and is_updated and is_complete
+    return ready, observed.is_applied and is_current and is_updated and is_complete
 
 
 def first_error(observed: ObservedState) -> tuple[Reason, str] | None:
