@@ -213,10 +213,11 @@ class _Operator:
             on_object=lane.on_event,
         )
         informer = Informer(cluster, cache, self._queue, targets)
+        image, pull_policy = self._settings.agent_image, self._settings.agent_image_pull_policy
         reconciler = Reconciler(
             cluster,
             cache,
-            _defaults(self._settings),
+            Defaults(image=image, image_pull_policy=pull_policy),
             deps=self._dependencies(informer, targets, lane),
             times=self._times,
         )
@@ -396,7 +397,3 @@ class _Operator:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _defaults(settings: OperatorSettings) -> Defaults:
-    return Defaults(image=settings.agent_image, image_pull_policy=settings.agent_image_pull_policy)
