@@ -182,7 +182,8 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
-        restarts = RestartBudget(self._queue.add, clock=self._clock)
+        percent = self._settings.agent_restart_percent
+        restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
         own = self._settings.namespace or self._settings.lease_namespace
         halts = HaltController(
             cluster,
@@ -220,7 +221,7 @@ class _Operator:
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
         async def lead() -> None:
             routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
@@ -300,6 +301,7 @@ class _Operator:
             sees_all_namespaces=not self._scope.namespaces,
             halts=halts,
             on_progress=halts.record,
+            upgrade_policy=self._settings.agent_upgrade_policy,
         )
 
     async def _create_observability(
@@ -344,7 +346,7 @@ class _Operator:
             ),
         )
 
-    def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
+    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
         elector = self._elector
         return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
@@ -354,6 +356,7 @@ class _Operator:
             watch_failures=self._states.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
+            upgrades=lambda: (restarts.pending(), restarts.failing()),
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 

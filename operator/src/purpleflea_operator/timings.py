@@ -135,6 +135,8 @@ PROBE_CONFIRM_S = 60.0
 
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
+RESTART_PERCENT = 5
+"""Percentage of the agents of an env that restart at a time without a change by a user."""
 RESTART_SLOT_TIMEOUT_S = 600.0
 """An agent that does not become ready holds its slot of the restart budget for this long at most."""
 ROLLOUT_DEADLINE = timedelta(minutes=10)
