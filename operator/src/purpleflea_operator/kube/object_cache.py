@@ -1,7 +1,8 @@
 """Cache of the objects that the watches reported: the newest known version of every object, indexed by agent.
 
 Objects are stored as JSON bytes, which need a third of the memory of parsed objects, and without managedFields. For
-agents the manager of spec.trading.mode is kept. The module must not send requests or decide anything.
+agents the manager of spec.trading.mode is kept; for children, that a POST of the operator set fields. The module must
+not send requests or decide anything.
 
 Two rules keep outdated versions out of the cache. A version older than the known one is ignored, because an API server
 that lags may report it. A deleted object leaves a tombstone, because the response to a write may arrive after the
@@ -17,10 +18,13 @@ from typing import Any, NewType
 import orjson
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.kube.resources import AGENT, ResourceKind
+from purpleflea_operator.kube import managed_fields
+from purpleflea_operator.kube.resources import AGENT, CHILDREN, ResourceKind
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
 Uid = NewType("Uid", str)
+
+_CHILDREN = frozenset(kind.kind for kind in CHILDREN)
 
 MAX_TOMBSTONES = 10_000
 """Number of deleted objects that are remembered. A response is late by seconds, so older tombstones are not needed."""
@@ -157,6 +161,8 @@ class ObjectCache:
 
 def _strip(manifest: Manifest) -> dict[str, Any]:
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    if manifest["kind"] in _CHILDREN and managed_fields.needs_conversion(manifest):
+        metadata["managedFields"] = [managed_fields.CREATED]
     if manifest["kind"] == AGENT.kind:
         writers = [
             {"manager": entry.get("manager", ""), "time": entry.get("time", "")}

@@ -72,6 +72,8 @@ class AgentMemory:
     mode_requests: ModeRequests | None = None
     event_message: EventMessage | None = None
     expansion: ExpansionRejection | None = None
+    has_created: bool = False
+    """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
     transient_failures: dict[str, int] = field(default_factory=dict)
