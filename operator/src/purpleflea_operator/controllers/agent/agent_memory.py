@@ -76,6 +76,8 @@ class AgentMemory:
     expansion: ExpansionRejection | None = None
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, until it is created again."""
+    has_created: bool = False
+    """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
     halt_ended_s: float | None = None

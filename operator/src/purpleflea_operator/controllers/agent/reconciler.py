@@ -138,7 +138,8 @@ class Reconciler:
         outcome = PassOutcome(
             connection=self._connection(key, before), children=dict(before.children)
         )
-        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome)
+        is_new = before.reported_generation is None
+        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome, is_new=is_new)
         try:
             await self._act(before, context)
         except OwnerGoneError:
