@@ -26,17 +26,43 @@ class Right:
     verb: str
 
 
-def rendered(*values: str) -> list[dict[str, Any]]:
+def rendered(
+    *values: str,
+    namespace: str = "purpleflea-system",
+    release: str = RELEASE,
+    options: Iterable[str] = (),
+) -> list[dict[str, Any]]:
     """Return all manifests of the chart with these values, as in --set."""
     sets = [f"--set={value}" for value in values]
-    command = [str(HELM), "template", RELEASE, str(CHART), "--namespace=purpleflea-system", *sets]
+    command = [str(HELM), "template", release, str(CHART), f"--namespace={namespace}", *sets]
+    command += options
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return [item for item in yaml.safe_load_all(done.stdout) if item]
 
 
 def roles(*values: str) -> list[dict[str, Any]]:
-    """Return all roles of the chart."""
-    return [item for item in rendered(*values) if item["kind"] in ROLES]
+    """Return the roles that the chart binds to the operator."""
+    manifests = rendered(*values)
+    bound = {
+        (item["metadata"].get("namespace"), item["roleRef"]["kind"], item["roleRef"]["name"])
+        for item in manifests
+        if "roleRef" in item
+    }
+    return [item for item in manifests if item["kind"] in ROLES and _id(item) in bound]
+
+
+def user_roles(*values: str) -> dict[tuple[str | None, str], set["Right"]]:
+    """Return the rights of the roles that the chart leaves to administrators to bind, by namespace and name."""
+    bound = [_id(item) for item in roles(*values)]
+    return {
+        (item["metadata"].get("namespace"), item["metadata"]["name"]): granted([item])
+        for item in rendered(*values)
+        if item["kind"] in ROLES and _id(item) not in bound
+    }
+
+
+def _id(role: dict[str, Any]) -> tuple[str | None, str, str]:
+    return role["metadata"].get("namespace"), role["kind"], role["metadata"]["name"]
 
 
 def granted(found: Iterable[dict[str, Any]]) -> set[Right]:

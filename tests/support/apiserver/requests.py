@@ -25,7 +25,8 @@ class Where(TypedDict, total=False):
 
     verb: a Kubernetes verb, "apply" (only server-side apply) or "write" (all writes).
     resource: plural, or plural/subresource. The plural alone does not match its subresources.
-    path: a prefix of the path. user_agent: a part of the header.
+    path: a prefix of the path. user_agent: a part of the header. client: the listener that received the request.
+    other_than: a resource that does not match.
     """
 
     verb: str
@@ -34,6 +35,8 @@ class Where(TypedDict, total=False):
     name: str
     user_agent: str
     path: str
+    client: str
+    other_than: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,9 +51,12 @@ class Request:
     namespace: str = ""
     name: str = ""
     user_agent: str = ""
+    client: str = ""
     content_type: str = ""
     raw: bytes = b""
     status: int = 0
+    changed: bool = True
+    """False if a write left the object as it was."""
     reply_lost: bool = False
     kind: Kind | None = field(default=None, repr=False)
 
@@ -89,6 +95,8 @@ class Request:
             and where.get("namespace", self.namespace) == self.namespace
             and where.get("name", self.name) == self.name
             and where.get("user_agent", "") in self.user_agent
+            and where.get("client", self.client) == self.client
+            and where.get("other_than") != self.resource
             and self.path.startswith(where.get("path", ""))
         )
 
@@ -116,9 +124,17 @@ def locate(request: Request, kinds: Mapping[tuple[str, str, str], Kind]) -> None
     request.name = rest[1] if len(rest) > 1 else ""
     request.subresource = "/".join(rest[2:])
     request.verb = _verb(request)
+    if request.verb == "create" and not request.name:
+        # As in an audit log, the name of a created object is that of its body.
+        request.name = _name_in(request.body)
     if kind is None or (request.subresource and request.subresource not in kind.subresources):
         raise ApiError(404, "the server could not find the requested resource")
     request.kind = kind
+
+
+def _name_in(body: Any) -> str:
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
 
 
 def _verb(request: Request) -> str:

@@ -36,6 +36,8 @@ class GaugeSources:
     """The error of each watch by path; empty if the watch works."""
     agents: Callable[[], int]
     conditions: Callable[[], Mapping[tuple[str, str], int]]
+    upgrades: Callable[[], tuple[Mapping[str, int], Mapping[str, int]]]
+    """Numbers of agents by env: with a pending upgrade, and failing after their upgrade."""
     replicas: Callable[[], tuple[int, int, int]]
     """Numbers of trading pods: existing, ready, and observed, which means that TelemetryReady of the agent is True."""
 
@@ -150,6 +152,17 @@ class _GaugeCollector(Collector):
             "Observed trading pods divided by all trading pods; 1 if there are no pods.",
             observed / existing if existing else 1.0,
         )
+        pending, failing = sources.upgrades()
+        yield _by_env(
+            "upgrades_pending",
+            "PurpleFleaAgent resources that wait for the pods of this version of the operator.",
+            pending,
+        )
+        yield _by_env(
+            "upgrades_failing",
+            "PurpleFleaAgent resources that are not ready after an upgrade and stop the upgrade of others.",
+            failing,
+        )
         conditions = GaugeMetricFamily(
             f"{PREFIX}_agent_conditions",
             "PurpleFleaAgent resources by condition type and status.",
@@ -173,6 +186,13 @@ def _watches_failing(errors: Mapping[str, str]) -> Metric:
         failing[resource] = failing.get(resource, 0) + bool(error)
     for resource, number in sorted(failing.items()):
         gauge.add_metric((resource,), number)
+    return gauge
+
+
+def _by_env(name: str, documentation: str, numbers: Mapping[str, int]) -> Metric:
+    gauge = GaugeMetricFamily(f"{PREFIX}_{name}", documentation, labels=("env",))
+    for env, number in sorted(numbers.items()):
+        gauge.add_metric((env,), number)
     return gauge
 
 

@@ -137,7 +137,7 @@ def test_agents_are_counted_once_when_they_change_or_are_deleted():
     assert +totals.conditions == {("TelemetryReady", "True"): 2}
     totals.delete("a")
     totals.delete("a")
-    totals.prune(["c"])
+    totals.delete("b")
     assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
@@ -150,6 +150,7 @@ def sources(totals):
         watch_failures=lambda: {"/api/v1/pods": "403", "/apis/apps/v1/statefulsets": ""},
         agents=lambda: len(totals),
         conditions=lambda: totals.conditions,
+        upgrades=lambda: ({"production": 7, "paper": 1}, {"paper": 2}),
         replicas=lambda: (totals.replicas, totals.ready, totals.observed),
     )
 
@@ -177,6 +178,8 @@ def test_metrics_export_counters_and_gauges():
         "purpleflea_operator_watch_silence_seconds 9.0",
         "purpleflea_operator_agents 2.0",
         'purpleflea_operator_agent_conditions{condition="TelemetryReady",status="True"} 1.0',
+        'purpleflea_operator_upgrades_pending{env="production"} 7.0',
+        'purpleflea_operator_upgrades_failing{env="paper"} 2.0',
         "purpleflea_operator_identities 4.0",
         "purpleflea_operator_identities_ready 2.0",
         "purpleflea_operator_identities_observed 3.0",

@@ -8,9 +8,11 @@ ready pods are probed for their telemetry; without a short delay a start would b
 confirmed. And a status that only reports that a rollout is in progress adds nothing to its observedGeneration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
@@ -25,6 +27,7 @@ class WriteRateLimiter:
         self._clock = clock
         self._written_at = float("-inf")
         self._used_up_at = float("-inf")
+        self._failures = 0
 
     def since_write_s(self) -> float:
         """Return the seconds since the last write; infinite if there was none."""
@@ -39,6 +42,21 @@ class WriteRateLimiter:
         """Record that the status is written now."""
         self._written_at = self._clock()
         self._used_up_at = max(self._used_up_at, self._written_at) + timings.STATUS_INTERVAL_S
+
+    def record_success(self) -> None:
+        """Record that the API server stored the status."""
+        self._failures = 0
+
+    def record_failure(self) -> None:
+        """Record that the API server rejected the write, so the next one has to wait longer.
+
+        The backoff of the work queue does not suffice: events queue the agent, and a pass that has to wait for the next
+        write succeeds, which resets the backoff.
+        """
+        self._failures += 1
+        wait_s = timings.BACKOFF_BASE_S * 2.0 ** min(self._failures, 16)
+        earliest = self._clock() + min(wait_s, timings.BACKOFF_LIMIT_S)
+        self._used_up_at = earliest + (BURST - 1) * timings.STATUS_INTERVAL_S
 
 
 class Debounce:
@@ -57,6 +75,20 @@ class Debounce:
         if self._since is None:
             self._since = self._clock()
         return max(0.0, self._since + self._limit_s - self._clock())
+
+
+def acknowledgements_are_pending(
+    current: Mapping[str, Any], observed: ObservedState, asked: Container[str]
+) -> bool:
+    """Return whether a pod was not asked yet for a mode that the status already reports.
+
+    A restarted operator asks all halted pods again. Without a delay it would report them as unconfirmed, and again as
+    confirmed.
+    """
+    mode = trading_mode.desired_mode(observed)
+    if mode is None or current.get("trading", {}).get("mode") != mode:
+        return False
+    return any(pod.uid not in asked for pod in trading_mode.unacknowledged(observed))
 
 
 def pods_are_behind(observed: ObservedState) -> bool:
