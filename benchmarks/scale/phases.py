@@ -96,13 +96,12 @@ async def halt_in_storm(subject: Subject, recording: Recording) -> None:
 
 
 async def halt_all(subject: Subject, recording: Recording) -> None:
-    """Halt all agents with one patch of each spec."""
-    await _set_all(subject, recording, Mode.HALTED, list(subject.names))
-
-
-async def resume_all(subject: Subject, recording: Recording) -> None:
-    """Resume all agents with one patch of each spec."""
-    await _set_all(subject, recording, Mode.ACTIVE, list(subject.names))
+    """Halt all agents with one patch of each spec, and resume them in the same way."""
+    names = list(subject.names)
+    await _set_all(subject, recording, Mode.HALTED, names)
+    resumed = Recording("resume")
+    await _set_all(subject, resumed, Mode.ACTIVE, names)
+    recording.seconds_by_latency["resumed"] = resumed.seconds_by_latency["written"]
 
 
 async def halt_all_by_resource(subject: Subject, recording: Recording) -> None:
@@ -113,11 +112,11 @@ async def halt_all_by_resource(subject: Subject, recording: Recording) -> None:
     await subject.api.send("POST", workloads.PATHS["halts"], workloads.halt(HALT_NAME))
     await subject.wait(written, *proven)
     _record(recording, began, written, proven)
-    resumed = subject.world.expect("configmaps", names, workloads.has_mode(Mode.ACTIVE))
+    written, proven = _expect_mode(subject, names, Mode.ACTIVE)
     began = time.monotonic()
     await subject.api.send("DELETE", path_of("halts", HALT_NAME))
-    await subject.wait(resumed)
-    recording.seconds_by_latency["resumed"] = [moment - began for moment in resumed.times.values()]
+    await subject.wait(written, *proven)
+    recording.seconds_by_latency["resumed"] = [moment - began for moment in written.times.values()]
 
 
 async def restart(subject: Subject, _: Recording) -> None:
@@ -150,7 +149,6 @@ PHASES: Mapping[str, Act] = {
     "halt one": halt_one,
     "halt one in a storm": halt_in_storm,
     "halt all": halt_all,
-    "resume all": resume_all,
     "halt all by one resource": halt_all_by_resource,
     "restart after halts": restart,
     "takeover": takeover,
