@@ -83,14 +83,17 @@ async def halt_one(subject: Subject, recording: Recording) -> None:
 
 
 async def halt_in_storm(subject: Subject, recording: Recording) -> None:
-    """Halt some agents, one after another, while the operator rolls out new settings of up to 1,000 agents."""
+    """Halt some agents at a constant rate while the operator rolls out new settings of up to 1,000 agents.
+
+    A halt does not wait for the acknowledgement of the one before, which would delay it beyond the rollouts.
+    """
     storm = min(STORM, subject.agents)
     victims = list(_some(subject))
     change = asyncio.create_task(_change(subject, storm, "BTC-USD", "DOGE-USD"))
-    await asyncio.sleep(1)
-    for name in victims:
-        await _halt(subject, recording, name)
-        await asyncio.sleep(STORM_PAUSE_S)
+    async with asyncio.TaskGroup() as group:
+        for name in victims:
+            await asyncio.sleep(STORM_PAUSE_S)
+            group.create_task(_halt(subject, recording, name))
     await subject.wait(await change)
     await _set_all(subject, Recording("resume"), Mode.ACTIVE, victims)
 
