@@ -22,6 +22,7 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.scale import building, isolation, page, phases, plane, promises, results
+from benchmarks.scale.api import RequestError
 from benchmarks.scale.operators import OperatorExitedError
 from benchmarks.scale.page import Environment
 from benchmarks.scale.results import Phase, Run, Variant
@@ -31,6 +32,7 @@ from purpleflea_sandbox.cluster.progress import TerminalProgress
 
 SIZES = (100, 1000, 3000, 10_000)
 VARIANTS: tuple[Variant, ...] = ("raw", "ours", "baseline")
+FAILURES = (OperatorExitedError, PhaseTimeoutError, RequestError, TimeoutError)
 PARTIAL = Path(__file__).parents[2] / ".sandbox" / "scale"
 
 
@@ -86,17 +88,17 @@ async def _run(variant: Variant, agents: int, chosen: Sequence[str], console: Co
         def show(text: str) -> None:
             status.update(f"{title}: {current} {text}")
 
-        async with subject(variant, agents, running, show) as item:
-            for current in chosen:
-                await asyncio.sleep(phases.SETTLE_S)
-                show("")
-                try:
+        try:
+            async with subject(variant, agents, running, show) as item:
+                for current in chosen:
+                    await asyncio.sleep(phases.SETTLE_S)
+                    show("")
                     phase = await phases.run_phase(item, current)
-                except (OperatorExitedError, PhaseTimeoutError) as error:
-                    console.print(f"{title}: {current}: {error}")
-                    break
-                console.print(f"{title}: {summary(phase)}")
-                done.append(phase)
+                    console.print(f"{title}: {summary(phase)}")
+                    done.append(phase)
+        except* FAILURES as failures:
+            # The other runs are still worth measuring.
+            console.print(f"{title}: {current}: {failures.exceptions[0]!r}")
     return Run(variant=variant, agents=agents, phases=tuple(done))
 
 

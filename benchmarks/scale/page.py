@@ -105,7 +105,7 @@ def _charts(runs: Sequence[Run]) -> dict[str, str]:
         "create": "Seconds until all agents are Ready",
         "cpu": "CPU time of the API server per agent at the creation",
     }
-    if promises.ours(runs):
+    if any(run.phase("create") for run in promises.ours(runs)):
         titles["memory"] = "Largest memory of the operator in all phases"
     return titles
 

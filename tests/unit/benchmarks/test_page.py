@@ -63,6 +63,12 @@ def test_a_chart_has_one_point_for_two_raw_runs():
     assert len(dots) == 1
 
 
+def test_a_run_that_failed_at_its_creation_is_on_no_chart():
+    runs = [raw(), a_run()]
+    assert page.charts(runs).keys() == {"create", "cpu"}
+    assert "scale-memory.svg" not in page.page(runs, ENVIRONMENT)
+
+
 def test_a_run_without_a_creation_has_no_charts():
     assert page.charts([a_run(a_phase("idle"))]) == {}
     assert "svg" not in page.page([a_run(a_phase("idle"))], ENVIRONMENT)
