@@ -152,6 +152,10 @@ POD_STUCK_AFTER_S = 5.0
 ConfigMap shows only there."""
 DIAGNOSIS_INTERVAL_S = 10.0
 """Interval between two reads of the Events of a pod that does not start."""
+EVENTS_AGE_S = 2.0
+"""Age at which the list of the Events of a namespace is read again. All agents of the namespace share it."""
+EVENTS_GAP_S = 0.2
+"""Least time between two reads of Events, because the API server searches all Events of a namespace for each."""
 REFUSED_PODS_INTERVAL_S = 60.0
 """Interval between two reads of the Events of a StatefulSet whose pods are rejected."""
 EVENT_MARGIN = timedelta(seconds=30)
