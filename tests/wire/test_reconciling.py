@@ -346,3 +346,16 @@ def test_a_recreated_agent_has_its_own_children(server, an_operator):
         server.wait_until(lambda: is_ready(server))
     owner = server.get("StatefulSet", NS, NAME)["metadata"]["ownerReferences"][0]
     assert owner["uid"] == agent_of(server)["metadata"]["uid"]
+
+
+@pytest.mark.usefixtures("with_datadog")
+def test_children_of_a_deleted_agent_are_not_recreated_by_a_stale_cache(server, an_operator):
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.stall_watches("purplefleaagents")
+        server.clear()
+        # The garbage collector deletes the children, and the operator receives only these deletions.
+        server.delete("PurpleFleaAgent", NS, NAME)
+        server.wait_until(lambda: server.requests(verb="get", resource="purplefleaagents"))
+    assert server.writes(verb="create") == []
