@@ -40,7 +40,7 @@ def with_datadog(server):
 
 
 @pytest.mark.usefixtures("with_datadog")
-def test_a_new_agent_costs_three_children_and_two_statuses(server, an_operator):
+def test_a_new_agent_costs_three_children_and_a_status(server, an_operator):
     with an_operator():
         server.put(an_agent())
         server.wait_until(lambda: is_ready(server))
@@ -50,7 +50,7 @@ def test_a_new_agent_costs_three_children_and_two_statuses(server, an_operator):
         ("create", "configmaps"): 1,
         ("create", "networkpolicies"): 1,
         ("create", "statefulsets"): 1,
-        ("patch", "purplefleaagents/status"): 2,
+        ("patch", "purplefleaagents/status"): 1,
     }
     assert condition(server, "TelemetryReady")["reason"] == "Connected"
 
@@ -66,7 +66,7 @@ def test_several_identities_cost_a_disruption_budget_more(server, an_operator):
         ("create", "networkpolicies"): 1,
         ("create", "poddisruptionbudgets"): 1,
         ("create", "statefulsets"): 1,
-        ("patch", "purplefleaagents/status"): 2,
+        ("patch", "purplefleaagents/status"): 1,
     }
 
 

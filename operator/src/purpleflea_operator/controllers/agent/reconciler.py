@@ -207,7 +207,9 @@ class Reconciler:
         if after_s != 0.0:
             return after_s
         is_progress = status.is_only_progress(current, wanted, is_applied=observed.is_applied)
-        delay_s = _status_delay_s(memory, observed, is_progress)
+        delay_s = _status_delay_s(memory, observed, is_progress) or (
+            memory.start_debounce.remaining_s(waits=status.is_only_start(current, wanted))
+        )
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)
