@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from support.builders import a_datadog_daemon_set, a_local_service, an_agent
+from support.waiting import wait_until_started
 
 NS, NAME = "trading", "momentum"
 
@@ -78,8 +79,7 @@ def test_a_restart_writes_nothing(server, an_operator):
         server.wait_until(lambda: all(is_ready(server, f"agent-{n}") for n in range(5)))
     server.clear()
     with an_operator():
-        # The sweeps after the initial lists are the last part of a start.
-        server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
+        wait_until_started(server)
     assert server.writes() == []
 
 

@@ -45,6 +45,14 @@ class HttpKubeClient:
         except errors.NotFound:
             return None
 
+    async def served_plurals(self, api_version: str) -> frozenset[str]:
+        """Return the plural names of the kinds that the API server serves in a version of a group."""
+        try:
+            document = await self._request("GET", f"/apis/{api_version}")
+        except errors.NotFound:
+            return frozenset()
+        return frozenset(text(item.get("name")) for item in mappings(document.get("resources")))
+
     async def list_all(self, kind: ResourceKind, *, selector: str = "") -> ObjectList:
         """Return all objects of a kind in the watch scope.
 

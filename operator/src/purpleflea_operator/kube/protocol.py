@@ -25,6 +25,9 @@ class KubeClient(Protocol):
     async def get(self, ref: ObjectRef) -> Manifest | None:
         """Return the object, or None if it does not exist."""
 
+    async def served_plurals(self, api_version: str) -> frozenset[str]:
+        """Return the plural names of the kinds that the API server serves in a version of a group."""
+
     async def list_all(self, kind: ResourceKind, *, selector: str = "") -> ObjectList:
         """Return all objects of a kind in the watch scope.
 

@@ -199,14 +199,6 @@ def test_a_recreated_agent_is_returned_while_the_deleted_one_is_still_cached():
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
 
 
-def test_a_sweep_removes_objects_that_are_missing_in_a_list_unless_they_are_newer():
-    cache = ObjectCache()
-    cache.put(versioned(a_pod("momentum-0"), 5))
-    cache.put(versioned(a_pod("momentum-1"), 20))
-    assert cache.sweep(resources.POD, [], version=10) == [KEY]
-    assert [item["metadata"]["name"] for item in cache.owned(resources.POD, KEY)] == ["momentum-1"]
-
-
 def test_managed_fields_are_not_kept():
     cache = ObjectCache()
     agent = an_agent()

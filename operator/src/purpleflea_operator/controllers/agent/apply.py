@@ -204,6 +204,7 @@ class Applier:
                 await delete_pod(self._cluster, context.key.namespace, old)
             case plan.RecreateOrphaning(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
+                context.memory.recreated = manifest
                 if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
                     self._cache.mark_deleted(resources.kind_of(manifest), uid)
                 children.pop(plan.child_id(manifest))
