@@ -37,6 +37,7 @@ from purpleflea_operator.controllers.observability.controller import (
     ObservabilityController,
     build_controller,
 )
+from purpleflea_operator.controllers.observability.decisions.version_rollouts import RolloutIndex
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.datadog.client import transport
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
@@ -208,7 +209,7 @@ class _Operator:
             ),
             restarts=restarts,
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
-            on_workload_change=observability.rollouts.notify,
+            on_stateful_set=observability.rollouts.observe,
             on_object=lane.on_event,
         )
         informer = Informer(cluster, cache, self._queue, targets)
@@ -311,7 +312,8 @@ class _Operator:
             request=self._metrics.count_datadog_request, end_of_pass=self._metrics.observe_sync
         )
         access = DatadogAccess(session=session, urls=self._settings.datadog_urls)
-        controller = build_controller(cluster, access, hooks, CachedFleet(cache), self._times)
+        fleet = CachedFleet(RolloutIndex(), cache)
+        controller = build_controller(cluster, access, hooks, fleet, self._times)
         self._stack.callback(controller.close)
         return controller
 
