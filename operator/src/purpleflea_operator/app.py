@@ -6,6 +6,7 @@ Components receive each other through their constructors. This module decides no
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import random
 import socket
@@ -85,6 +86,8 @@ async def run(
             acknowledgements=agents
             or await _agent_client(stack, agent_http.ACKNOWLEDGEMENT_CONNECTIONS),
         )
+        _freeze_objects()
+        stack.callback(gc.unfreeze)
         operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, clients)
         if stop is not None:
             await operator.run(stop)
@@ -235,6 +238,7 @@ class _Operator:
                 await self._sync.read(informer.start)
                 self._add_liveness_checks(observability, workers)
                 self._is_serving = True
+                _freeze_objects()
 
             tasks = LeaderTasks(
                 watching=watching.run,
@@ -369,6 +373,16 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
+
+
+def _freeze_objects() -> None:
+    """Leave all objects that exist now out of garbage collections, which would visit them again and again.
+
+    A full collection blocks the event loop for 60 ms without agents and for 80 ms with 10,000, and a list of objects
+    causes many of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _now() -> datetime:
