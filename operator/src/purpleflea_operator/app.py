@@ -13,7 +13,6 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +31,7 @@ from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.controllers.halt.controller import HaltController
 from purpleflea_operator.controllers.observability.controller import (
     DatadogAccess,
     MetricHooks,
@@ -49,6 +49,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, LeaderTasks, WorkerPool
+from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime import health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
@@ -80,11 +81,7 @@ async def run(
         LeaseLostError: The lease was lost, so this replica has stopped because another one may lead.
     """
     async with contextlib.AsyncExitStack() as stack:
-        clients = _AgentClients(
-            probes=agents or await _agent_client(stack, agent_http.PROBE_CONNECTIONS),
-            acknowledgements=agents
-            or await _agent_client(stack, agent_http.ACKNOWLEDGEMENT_CONNECTIONS),
-        )
+        clients = await agent_http.clients(stack, agents)
         _freeze_objects()
         stack.callback(gc.unfreeze)
         operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, clients)
@@ -100,19 +97,6 @@ async def run(
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AgentClients:
-    """Clients with separate connections, so that telemetry probes cannot delay the proof of a halt."""
-
-    probes: AgentClient
-    acknowledgements: AgentClient
-
-
-async def _agent_client(stack: contextlib.AsyncExitStack, connections: int) -> AgentClient:
-    session = await stack.enter_async_context(agent_http.session(connections))
-    return agent_http.HttpAgentClient(session, connections=connections)
-
-
 class _Operator:
     """One replica. All components are created at once, and are idle until the replica leads."""
 
@@ -122,7 +106,7 @@ class _Operator:
         connect: Connect,
         clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
-        agents: _AgentClients,
+        agents: agent_http.AgentClients,
     ) -> None:
         self._settings = settings
         self._connect = connect
@@ -202,7 +186,21 @@ class _Operator:
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
         restarts = RestartBudget(self._queue.add, clock=self._clock)
-        lane = await self._create_control_lane(cache, restarts)
+        own = self._settings.namespace or self._settings.lease_namespace
+        halts = HaltController(
+            cluster,
+            self._times,
+            queue_agent=self._queue_agent,
+            operator_namespace=own,
+            scope=self._scope,
+        )
+        self._stack.callback(halts.close)
+        lane = await self._create_control_lane(cache, restarts, halts)
+
+        def on_object(kind: resources.ResourceKind, manifest: Manifest) -> None:
+            halts.on_agent(kind, manifest)
+            lane.on_event(kind, manifest)
+
         targets = EventTargets(
             nodes=NodeInventory(
                 clock=self._clock,
@@ -212,14 +210,15 @@ class _Operator:
             restarts=restarts,
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             on_stateful_set=observability.rollouts.observe,
-            on_object=lane.on_event,
+            on_object=on_object,
+            on_agent_deleted=halts.on_agent_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         reconciler = Reconciler(
             cluster,
             cache,
             self._settings.defaults,
-            deps=self._dependencies(informer, targets, lane),
+            deps=self._dependencies(informer, targets, lane, halts),
             times=self._times,
         )
         self._stack.callback(reconciler.close)
@@ -227,7 +226,9 @@ class _Operator:
         self._metrics.register_gauges(self._gauge_sources(informer.totals))
 
         async def lead() -> None:
-            routes = handlers.WatchRoutes((informer, observability), self._scope)
+            # No pass runs before the halts are listed, because it could start agents.
+            listeners = (informer, observability, halts)
+            routes = handlers.WatchRoutes(listeners, self._scope)
             traces = [*self._traces, self._watches.trace()]
             sessions = WatchSessions(self._connect, traces, self._states, self._watches)
             watching = await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf)
@@ -242,7 +243,7 @@ class _Operator:
             tasks = LeaderTasks(
                 watching=watching.run,
                 synchronize=synchronize,
-                controllers=(informer.run, observability.run),
+                controllers=listeners,
                 workers=workers,
             )
             if await lifecycle.run_or_stop(stopping, self._sync.read(watching.discover)):
@@ -265,7 +266,7 @@ class _Operator:
         )
 
     async def _create_control_lane(
-        self, cache: ObjectCache, restarts: RestartBudget
+        self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController
     ) -> ControlLane:
         """Create the control lane with its own connections, so that it never waits behind other requests."""
         cluster = await self._connect_cluster(
@@ -276,20 +277,22 @@ class _Operator:
         deps = ControlDependencies(
             memories=memories,
             acknowledgements=ModeAcknowledgements(
-                self._agents.acknowledgements, self._on_acknowledgement, clock=self._clock
+                self._agents.acknowledgements, self._queue_agent, clock=self._clock
             ),
             on_change=self._queue.add,
             times=self._times,
+            halts=halts,
+            on_progress=halts.record,
         )
         return ControlLane(cluster, cache, self._control_queue, deps)
 
-    def _on_acknowledgement(self, key: NamespacedName) -> None:
-        """Queue an agent in the control lane for the next request, and for a pass that reports the response."""
+    def _queue_agent(self, key: NamespacedName) -> None:
+        """Queue an agent in the control lane, and for a pass that reports the result."""
         self._control_queue.add(key)
         self._queue.add(key)
 
     def _dependencies(
-        self, informer: Informer, targets: EventTargets, lane: ControlLane
+        self, informer: Informer, targets: EventTargets, lane: ControlLane, halts: HaltController
     ) -> Dependencies:
         return Dependencies(
             control=lane,
@@ -301,6 +304,8 @@ class _Operator:
             identity_holder=informer.identities.holder_other_than,
             on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,
+            halts=halts,
+            on_progress=halts.record,
         )
 
     async def _create_observability(

@@ -47,6 +47,9 @@ class OperatorSettings(BaseSettings):
     """Number of agents that are reconciled concurrently."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of /livez, /readyz and /metrics. If 0, the server is not started."""
+    namespace: Annotated[str, Field(max_length=63)] = ""
+    """Namespace of the operator. A PurpleFleaHalt with scope Cluster applies only there. If empty, the namespace of the
+    Lease is used."""
     lease_namespace: Annotated[str, Field(max_length=63)] = ""
     """Namespace of the Lease for leader election. If empty, there is no election, and only one replica may run."""
     lease_name: Annotated[

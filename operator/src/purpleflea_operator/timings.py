@@ -32,6 +32,18 @@ CONTROL_BACKOFF_LIMIT_S = 5.0
 """Longest delay between two attempts of the control lane for one agent, because a halt must not wait a minute after the
 API server is back."""
 
+# Halts
+
+HALT_STATUS_DELAY_S = 1.0
+"""The status of a PurpleFleaHalt is computed this long after the first acknowledgement, because many follow."""
+HALT_EXPIRY_CHECK_S = 30.0
+"""Longest time between two checks of spec.expiresAt, because the wall clock can be set."""
+HALT_RESTART_S = 20.0
+"""A started operator leaves the status of a halt unchanged for this long at most, until all agents have answered."""
+HALT_RESUME_LIMIT_S = 60.0
+"""An agent resumes at the latest this long after its last halt ended, even if it never reported that it is drained. An
+agent that does not answer would otherwise stay halted without an object that says so."""
+
 # Start, leader election, shutdown
 
 STANDBY_BLIND_S = 30.0
@@ -143,6 +155,9 @@ STATUS_INTERVAL_S = 1.0
 """Shortest interval between two status writes of one agent, after the first two."""
 DEBOUNCE_REPLICAS_S = 1.0
 """If pods are behind, the status waits this long, because most pods are back by then."""
+DEBOUNCE_ACKNOWLEDGEMENTS_S = 5.0
+"""A restarted operator does not report missing acknowledgements of a known mode before it has asked, at most this
+long."""
 DEBOUNCE_PROGRESS_S = 15.0
 """A rollout is reported as in progress only after this time. Most rollouts are complete by then and need one write."""
 DEBOUNCE_RECHECK_S = 0.25

@@ -68,6 +68,8 @@ class EventTargets:
     on_object: Callable[[ResourceKind, Manifest], None] = _ignore
     """Called for each event of an existing object, and for agents and pods after the initial lists. The cache has
     the object."""
+    on_agent_deleted: Callable[[NamespacedName], None] = _ignore
+    """Called if an agent does not exist any more."""
 
 
 class Informer:
@@ -89,6 +91,7 @@ class Informer:
         self._telemetry = targets.telemetry
         self._on_stateful_set = targets.on_stateful_set
         self._on_object = targets.on_object
+        self._on_agent_deleted = targets.on_agent_deleted
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
         self.identities = IdentityIndex(self._is_running)
@@ -267,6 +270,8 @@ class Informer:
         key = self._cache.mark_deleted(kind, uid)
         if kind is resources.AGENT and key is not None:
             self._restarts.release(key)
+            if self._cache.agent(key) is None:
+                self._on_agent_deleted(key)
         self._on_changed(kind, key)
 
     def _on_changed(self, kind: ResourceKind, key: NamespacedName | None) -> None:

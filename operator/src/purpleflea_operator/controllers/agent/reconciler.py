@@ -34,6 +34,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import deadline
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     PassOutcome,
@@ -45,6 +46,8 @@ from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAckn
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
+from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
@@ -54,6 +57,10 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,9 @@ class Dependencies:
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
+    halts: HaltView = NO_HALTS
+    on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
+    """Called with the acknowledgements of an agent at the end of a pass."""
 
 
 class Reconciler:
@@ -132,6 +142,7 @@ class Reconciler:
             self._deps.acknowledgements.ask(key, before, requests)
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
+        self._deps.on_progress(key, agent_progress(after, requests.attempts))
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
@@ -167,6 +178,7 @@ class Reconciler:
             telemetry_delivery=deps.telemetry_delivery,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             sees_all_namespaces=deps.sees_all_namespaces,
+            halts=deps.halts,
         )
         now = self._now()
         known = memory.snapshot(now, self._clock())
@@ -197,7 +209,8 @@ class Reconciler:
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory
     ) -> float | None:
         """Write the status if that is due; returns the seconds until it is, None if nothing is to be written."""
-        current = resource.get("status", {})
+        current, requests = resource.get("status", {}), memory.mode_requests
+        asked = () if requests is None else requests.attempts
         findings = summary.findings(observed)
         name = resource["metadata"]["name"]
         wanted = status.next_status(current, observed, findings, name=name, now=self._now())
@@ -206,7 +219,10 @@ class Reconciler:
         if after_s != 0.0:
             return after_s
         is_progress = status.is_only_progress(current, wanted, is_applied=observed.is_applied)
-        delay_s = _status_delay_s(memory, observed, is_progress)
+        is_unasked = status_throttle.acknowledgements_are_pending(current, observed, asked)
+        delay_s = _status_delay_s(
+            memory, observed, is_only_progress=is_progress, is_unasked=is_unasked
+        )
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)
@@ -237,12 +253,15 @@ class Reconciler:
         return stored
 
 
-def _status_delay_s(memory: AgentMemory, observed: ObservedState, is_only_progress: bool) -> float:
+def _status_delay_s(
+    memory: AgentMemory, observed: ObservedState, *, is_only_progress: bool, is_unasked: bool
+) -> float:
     """Return the seconds until a status that differs may be written."""
     is_behind = status_throttle.pods_are_behind(observed)
     behind_s = memory.replicas_debounce.remaining_s(waits=is_behind)
+    unasked_s = memory.acknowledgements_debounce.remaining_s(waits=is_unasked)
     return (
-        min(behind_s, timings.DEBOUNCE_RECHECK_S)
+        min(max(behind_s, unasked_s), timings.DEBOUNCE_RECHECK_S)
         or memory.progress_debounce.remaining_s(waits=is_only_progress)
         or memory.status_writes.wait_s()
     )
