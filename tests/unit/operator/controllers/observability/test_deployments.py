@@ -175,6 +175,11 @@ def test_a_rollout_without_times_is_now_and_never_ends_before_it_starts():
     assert (waiting.started, waiting.finished) == (NOON - timedelta(hours=1), NOON)
 
 
+def test_pods_without_times_have_no_effect_on_the_time_of_a_rollout():
+    ready = {"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert span_of([ready, {"metadata": {}}], now=NOON) == RolloutSpan(started=NOON, finished=NOON)
+
+
 def test_a_version_with_a_mark_gets_no_second_one():
     versions = view(a_workload("one"), a_workload("two", "2.0.0"))
     missing = deployments.unmarked(versions, [a_mark("1.0.0")])
