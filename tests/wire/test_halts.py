@@ -6,7 +6,6 @@ import pytest
 
 from support.builders import a_datadog_daemon_set, a_halt, an_agent
 from support.paper_agents import PaperAgents
-from support.waiting import wait_until_started
 
 NS, NAME, SYSTEM = "trading", "momentum", "purpleflea-system"
 pytestmark = pytest.mark.timeout(120)
@@ -106,7 +105,6 @@ def test_a_halt_survives_restarts_of_the_operator_without_a_write(fleet, an_oper
     fleet.clear()
     agents = PaperAgents(fleet)
     with an_operator(agents=agents):
-        wait_until_started(fleet)
         fleet.wait_until(lambda: agents.asked.keys() == {"momentum-0", "momentum-1"})
     assert fleet.writes() == []
 

@@ -50,7 +50,7 @@ from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.leading import AllWorkers, LeaderTasks, WorkerPool
 from purpleflea_operator.parsing import Manifest
-from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
@@ -137,6 +137,7 @@ class _Operator:
         """Stand by, lead, and stop; `on_kopf` is called when kopf runs."""
         stopping = asyncio.create_task(lifecycle.wait_for_stop(stop), name="stop")
         self._stack.callback(stopping.cancel)
+        self._stack.callback(event_loop_lag.start(self._metrics.observe_loop_lag).cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)
@@ -185,14 +186,15 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
-        restarts = RestartBudget(self._queue.add, clock=self._clock)
+        percent = self._settings.agent_restart_percent
+        restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
         own = self._settings.namespace or self._settings.lease_namespace
         halts = HaltController(
             cluster,
             self._times,
             queue_agent=self._queue_agent,
             operator_namespace=own,
-            scope=self._scope,
+            namespaces=self._scope.namespaces,
         )
         self._stack.callback(halts.close)
         lane = await self._create_control_lane(cache, restarts, halts)
@@ -223,12 +225,10 @@ class _Operator:
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
         async def lead() -> None:
-            # No pass runs before the halts are listed, because it could start agents.
-            listeners = (informer, observability, halts)
-            routes = handlers.WatchRoutes(listeners, self._scope)
+            routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
             traces = [*self._traces, self._watches.trace()]
             sessions = WatchSessions(self._connect, traces, self._states, self._watches)
             watching = await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf)
@@ -243,7 +243,7 @@ class _Operator:
             tasks = LeaderTasks(
                 watching=watching.run,
                 synchronize=synchronize,
-                controllers=listeners,
+                controllers=(informer.run, observability.run, halts.run),
                 workers=workers,
             )
             if await lifecycle.run_or_stop(stopping, self._sync.read(watching.discover)):
@@ -306,6 +306,7 @@ class _Operator:
             sees_all_namespaces=not self._scope.namespaces,
             halts=halts,
             on_progress=halts.record,
+            upgrade_policy=self._settings.agent_upgrade_policy,
         )
 
     async def _create_observability(
@@ -351,7 +352,7 @@ class _Operator:
             ),
         )
 
-    def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
+    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
         elector = self._elector
         return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
@@ -361,6 +362,7 @@ class _Operator:
             watch_failures=self._states.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
+            upgrades=lambda: (restarts.pending(), restarts.failing()),
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 

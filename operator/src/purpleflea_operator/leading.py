@@ -1,13 +1,13 @@
-"""Runs the tasks of a leading replica: the watches, the controllers, and the workers of both queues.
+"""Runs the tasks of a leading replica: the watches, both controllers, and the workers of both queues.
 
 It only starts and cancels them. The components are created in app.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.runtime.workers import TimedReconciler, run_worker
@@ -28,13 +28,6 @@ class WorkerPool:
     count: int
 
 
-class Controller(Protocol):
-    """A controller with tasks."""
-
-    async def run(self) -> None:
-        """Run the tasks until canceled."""
-
-
 AllWorkers = tuple[WorkerPool, WorkerPool]
 """The workers of the passes, and those of the control lane."""
 
@@ -46,7 +39,7 @@ class LeaderTasks:
     watching: Task
     synchronize: Task
     """Returns when the caches are complete."""
-    controllers: Iterable[Controller]
+    controllers: tuple[Task, ...]
     workers: AllWorkers
 
     async def run(self) -> None:
@@ -59,10 +52,7 @@ class LeaderTasks:
         try:
             await _first(serving, self.synchronize())
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(item.run(), name=type(item).__name__)
-                    for item in self.controllers
-                ]
+                tasks = [group.create_task(item()) for item in self.controllers]
                 tasks += [
                     group.create_task(
                         run_worker(item.queue, item.passes.reconcile), name=f"{item.name}-{number}"

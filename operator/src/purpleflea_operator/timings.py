@@ -61,6 +61,13 @@ LEASE_REQUEST_TIMEOUT_S = 5.0
 EXIT_LIMIT_S = 5
 """The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
 
+# Observation of the operator
+
+LOOP_LAG_PERIOD_S = 0.1
+"""Period of the samples of the event-loop lag. Ten samples a second cost less than 0.1 % of a CPU."""
+LOOP_LAG_LIMIT_S = 30.0
+"""Longest lag that is counted. The liveness probe ends a process whose loop is blocked for longer."""
+
 # API server
 
 CONNECT_TIMEOUT_S = 10.0
@@ -128,6 +135,8 @@ PROBE_CONFIRM_S = 60.0
 
 RECREATE_REQUEUE_S = 0.5
 """Delay before a deleted StatefulSet is created again. Its DELETED event may arrive before the key waits for it."""
+RESTART_PERCENT = 5
+"""Percentage of the agents of an env that restart at a time without a change by a user."""
 RESTART_SLOT_TIMEOUT_S = 600.0
 """An agent that does not become ready holds its slot of the restart budget for this long at most."""
 ROLLOUT_DEADLINE = timedelta(minutes=10)

@@ -37,6 +37,16 @@ class KubeClient(Protocol):
     async def apply(self, manifest: Manifest) -> Manifest:
         """Force server-side apply with our field manager and return the object as stored."""
 
+    async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
+        """Create an object and return it as stored.
+
+        Raises:
+            AlreadyExists: An object with this name exists.
+        """
+
+    async def set_managed_fields(self, live: Manifest, entries: Sequence[Manifest]) -> Manifest:
+        """Replace the managedFields of this version of an object and return the object as stored."""
+
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Force server-side apply of the status subresource and return the object as stored."""
 

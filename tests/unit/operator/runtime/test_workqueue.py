@@ -5,6 +5,7 @@ import pytest
 from purpleflea_operator import timings
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.errors import (
+    AlreadyExists,
     Conflict,
     Forbidden,
     Invalid,
@@ -144,6 +145,10 @@ async def test_a_key_is_queued_at_the_end_of_its_hold():
 )
 def test_a_status_code_becomes_the_matching_error(status, kind):
     assert type(from_response(status, "why", None)) is kind
+
+
+def test_a_conflict_of_names_differs_from_other_conflicts():
+    assert type(from_response(409, "why", None, reason="AlreadyExists")) is AlreadyExists
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, 1.0), ("soon", 1.0)])

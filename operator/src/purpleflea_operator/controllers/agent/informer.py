@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.decisions.connection_choice import is_restarting
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
@@ -33,6 +34,7 @@ from purpleflea_operator.kube.listing import SLICE, Listing
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.manifests import template_record
 from purpleflea_operator.parsing import Manifest, mapping
 from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -109,6 +111,7 @@ class Informer:
         """
         await self._discovery.discover()
         self._is_started = True
+        self._restore_restart_slots()
         self._queue_all()
         for kind in (resources.AGENT, resources.POD):
             for number, manifest in enumerate(self._cache.all(kind), start=1):
@@ -116,6 +119,22 @@ class Informer:
                     self._start_object(kind, manifest)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
+
+    def _restore_restart_slots(self) -> None:
+        """Give slots to the agents whose upgrade was in progress when another replica led."""
+        for item in self._cache.all(resources.STATEFUL_SET):
+            with self._containment.of(resources.STATEFUL_SET, item):
+                self._restore_restart_slot(item)
+
+    def _restore_restart_slot(self, stateful_set: Manifest) -> None:
+        key = owner_of(stateful_set)
+        if (
+            key is not None
+            and template_record.is_operator_upgrade(stateful_set)
+            and is_restarting(stateful_set)
+        ):
+            labels = mapping(stateful_set["metadata"].get("labels"))
+            self._restarts.hold(key, env=str(labels.get(kubernetes.DD_LABEL_ENV, "")))
 
     def _start_object(self, kind: ResourceKind, manifest: Manifest) -> None:
         self._on_object(kind, manifest)
@@ -269,7 +288,7 @@ class Informer:
         self._delete_from_indexes(kind, uid)
         key = self._cache.mark_deleted(kind, uid)
         if kind is resources.AGENT and key is not None:
-            self._restarts.release(key)
+            self._restarts.forget(key)
             if self._cache.agent(key) is None:
                 self._on_agent_deleted(key)
         self._on_changed(kind, key)

@@ -22,7 +22,6 @@ from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workers import Result, TimedReconciler, Times, run_worker
@@ -47,7 +46,7 @@ class HaltController:
         *,
         queue_agent: Callable[[NamespacedName], None],
         operator_namespace: str,
-        scope: WatchScope = CLUSTER_WIDE,
+        namespaces: Iterable[str] = (),
     ) -> None:
         self.watched: tuple[ResourceKind, ...] = (resources.HALT,)
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
@@ -58,8 +57,9 @@ class HaltController:
         self._directory = AgentDirectory()
         self._records: dict[NamespacedName, HaltRecord] = {}
         self._reporter = HaltReporter(cluster, times, operator_namespace=operator_namespace)
-        self._unknown = set(scope.namespaces or ("",))
-        """Namespaces whose halts are not listed yet; the empty name is the whole cluster."""
+        self._namespaces = frozenset(namespaces)
+        self._listed: set[str] = set()
+        """Namespaces whose halts were listed; an empty text is the whole cluster."""
         self._containment = Containment()
         self.passes = TimedReconciler(
             self.reconcile, clock=times.clock, on_pass_end=lambda outcome, seconds: None
@@ -73,7 +73,9 @@ class HaltController:
 
     def are_known(self, namespace: str) -> bool:
         """Return whether all halts that can apply to agents of a namespace have been read."""
-        return self._unknown.isdisjoint(("", namespace, self._operator_namespace))
+        if not self._namespaces:
+            return "" in self._listed
+        return self._namespaces & {namespace, self._operator_namespace} <= self._listed
 
     def on_agent(self, kind: ResourceKind, manifest: Manifest) -> None:
         """Store the labels of an agent, which may start or end the effect of a halt on it."""
@@ -121,15 +123,15 @@ class HaltController:
             self._process(event_type, manifest)
 
     def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
-        """Remove the halts that a complete list does not contain, and queue the agents that waited for the list."""
+        """Remove the halts that a complete list does not contain."""
         for key, record in tuple(self._records.items()):
-            is_here = listing.namespace in ("", key.namespace)
-            is_gone = record.halt.uid not in listing.uids
-            if is_here and is_gone and _version(record.manifest) <= listing.version:
+            is_in_scope = listing.namespace in ("", key.namespace)
+            is_listed = record.halt.uid in listing.uids
+            if is_in_scope and not is_listed and _version(record.manifest) <= listing.version:
                 self._remove(key)
-        # Halts that were read once stay in the index, so a later refusal makes nothing unknown.
-        if listing.namespace in self._unknown:
-            self._unknown.discard(listing.namespace)
+        if listing.namespace not in self._listed:
+            self._listed.add(listing.namespace)
+            # These agents could not be resumed before.
             self._queue_agents(self._directory)
 
     def on_refused(self, kind: ResourceKind, *, status: int) -> None:
