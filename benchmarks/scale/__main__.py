@@ -83,7 +83,7 @@ async def _run(variant: Variant, agents: int, chosen: Sequence[str], console: Co
         plane.running(TerminalProgress(console)) as running,
         console.status(title) as status,
     ):
-        current = ""
+        current = failure = ""
 
         def show(text: str) -> None:
             status.update(f"{title}: {current} {text}")
@@ -98,8 +98,9 @@ async def _run(variant: Variant, agents: int, chosen: Sequence[str], console: Co
                     done.append(phase)
         except* FAILURES as failures:
             # The other runs are still worth measuring.
-            console.print(f"{title}: {current}: {failures.exceptions[0]!r}")
-    return Run(variant=variant, agents=agents, phases=tuple(done))
+            failure = f"{current or 'start'}: {failures.exceptions[0]!r}"
+            console.print(f"{title}: {failure}")
+    return Run(variant=variant, agents=agents, phases=tuple(done), failure=failure)
 
 
 def summary(phase: Phase) -> str:

@@ -84,6 +84,9 @@ def promises(runs: Sequence[Run]) -> list[Row]:
     for agents in sizes(runs):
         rows += _against_raw(runs, agents)
     for run in ours(runs):
+        rows += _failed(run)
+        if run.phase("create") is None:
+            continue
         rows += [*_size(run), *_writes(run), *_halts(run), *_takeover(run)]
     rows += [
         Row(
@@ -127,6 +130,19 @@ def _against_raw(runs: Sequence[Run], agents: int) -> list[Row]:
             is_met=ratio <= API_CPU_RATIO,
         ),
         *rows,
+    ]
+
+
+def _failed(run: Run) -> list[Row]:
+    if not run.failure:
+        return []
+    return [
+        Row(
+            measurement=f"{run.agents:,} agents: all phases complete",
+            target="yes",
+            result=run.failure[:200].replace("\n", " "),
+            is_met=False,
+        )
     ]
 
 

@@ -66,6 +66,8 @@ class Run:
     variant: Variant
     agents: int
     phases: tuple[Phase, ...]
+    failure: str = ""
+    """Phase that failed, and why. It and the phases after it are missing."""
 
     def phase(self, name: str) -> Phase | None:
         """Return a phase; None if it did not run."""
@@ -94,6 +96,7 @@ def from_json(documents: list[dict[str, Any]]) -> list[Run]:
             variant=document["variant"],
             agents=document["agents"],
             phases=tuple(_phase(item) for item in document["phases"]),
+            failure=document.get("failure", ""),
         )
         for document in documents
     ]

@@ -20,6 +20,7 @@ def section(runs: Sequence[Run]) -> str:
         f"| {run.agents:,} | {peak_mib(run):.0f} MiB | {_rounded(peak_mib(run) * REQUEST_FACTOR)}Mi "
         f"| {_rounded(peak_mib(run) * LIMIT_FACTOR)}Mi | {_cpu(run)} |"
         for run in ours(runs)
+        if run.phase("create") is not None
     ]
     if not rows:
         return ""

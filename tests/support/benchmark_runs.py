@@ -18,9 +18,9 @@ def a_phase(name: str = "create", **changes: Any) -> Phase:
     return Phase(**{**fields, **changes})
 
 
-def a_run(*phases: Phase, variant: Any = "ours", agents: int = 1000) -> Run:
+def a_run(*phases: Phase, variant: Any = "ours", agents: int = 1000, failure: str = "") -> Run:
     """Return a run with these phases."""
-    return Run(variant=variant, agents=agents, phases=phases)
+    return Run(variant=variant, agents=agents, phases=phases, failure=failure)
 
 
 def raw(seconds: float = 20.0, api_cpu_s: float = 22.0, *, agents: int = 1000) -> Run:

@@ -9,6 +9,11 @@ def verdicts(*runs):
     return {row.measurement: row.is_met for row in promises(runs)}
 
 
+def created(*phases, **changes):
+    """Return a run whose creation succeeded, with these further phases."""
+    return a_run(a_phase(), *phases, **changes)
+
+
 def verdict(text, *runs):
     """Return the verdict of the only promise whose measurement contains the text."""
     (found,) = (is_met for name, is_met in verdicts(*runs).items() if text in name)
@@ -57,33 +62,33 @@ def test_the_worst_phase_counts_for_the_event_loop_lag():
 @pytest.mark.parametrize("name", ["idle", "restart", "restart after halts"])
 def test_an_idle_or_restarted_operator_writes_nothing(name):
     written = a_phase(name, requests={"patch purplefleaagents/status": 1, "list pods": 9})
-    assert verdict(f"{name}: writes", a_run(written)) is False
-    assert verdict(f"{name}: writes", a_run(a_phase(name, requests={"list pods": 9}))) is True
+    assert verdict(f"{name}: writes", created(written)) is False
+    assert verdict(f"{name}: writes", created(a_phase(name, requests={"list pods": 9}))) is True
 
 
 @pytest.mark.parametrize("name", ["halt one", "halt one in a storm"])
 @pytest.mark.parametrize(("seconds", "is_met"), [(0.99, True), (1.0, False)])
 def test_a_halt_of_one_agent_is_written_within_a_second(name, seconds, is_met):
     latencies = {"written": a_latency(seconds), "acknowledged": a_latency(9.0)}
-    assert verdict(f"{name}: p99", a_run(a_phase(name, latencies=latencies))) is is_met
+    assert verdict(f"{name}: p99", created(a_phase(name, latencies=latencies))) is is_met
 
 
 def test_one_resource_halts_1000_agents_within_its_bounds():
     latencies = {"written": a_latency(9.9), "acknowledged": a_latency(30.0)}
-    run = a_run(a_phase("halt all by one resource", latencies=latencies))
+    run = created(a_phase("halt all by one resource", latencies=latencies))
     assert verdict("all written", run) is True
     assert verdict("all acknowledged", run) is False
 
 
 def test_a_halt_of_all_agents_is_only_reported_at_other_sizes():
     latencies = {"written": a_latency(99.0), "acknowledged": a_latency(99.0)}
-    run = a_run(a_phase("halt all by one resource", latencies=latencies), agents=10_000)
+    run = created(a_phase("halt all by one resource", latencies=latencies), agents=10_000)
     assert verdict("all written", run) is None
 
 
 @pytest.mark.parametrize(("seconds", "is_met"), [(15.0, True), (15.1, False)])
 def test_a_standby_serves_a_halt_15_s_after_the_leader_was_killed(seconds, is_met):
-    run = a_run(a_phase("takeover", latencies={"written": a_latency(seconds)}))
+    run = created(a_phase("takeover", latencies={"written": a_latency(seconds)}))
     assert verdict("kill -9", run) is is_met
 
 
@@ -102,3 +107,15 @@ def test_growth_needs_more_than_one_size():
     assert growth([small]) == {}
     assert growth([small, large])["seconds until all are Ready"].slope == pytest.approx(0.04)
     assert verdict("growth: seconds", small, large) is True
+
+
+def test_a_failed_phase_is_a_missed_promise():
+    run = created(failure="halt all: timeout")
+    assert verdict("all phases complete", run) is False
+    assert verdict("largest memory", run) is True
+
+
+def test_a_run_whose_creation_failed_meets_no_promise():
+    assert verdicts(a_run(failure="create: timeout"), raw()) == {
+        "1,000 agents: all phases complete": False
+    }
