@@ -25,8 +25,6 @@ class Agent:
     spec: AgentSpec
     unsupported: tuple[str, ...] = ()
     """Fields of the spec that this version of the operator does not have, because the CRD is newer."""
-    partition: int = 0
-    """Partition that pauses a failing rollout: pods with a lower ordinal keep their revision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

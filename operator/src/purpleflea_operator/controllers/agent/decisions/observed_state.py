@@ -55,6 +55,8 @@ class AgentPod:
     created: datetime
     ready: bool
     revision: str
+    template_hash: str
+    """Hash of the template that the operator rendered; empty if an earlier version rendered it."""
     deleting: bool
     last_nudge: str | None
     """Value of the annotation with the trading mode; None if the pod was never nudged."""
@@ -230,6 +232,9 @@ def pod(manifest: Manifest) -> AgentPod:
         created=timestamp(metadata.get("creationTimestamp")) or LONG_AGO,
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
+        template_hash=text(
+            mapping(metadata.get("annotations")).get(kubernetes.ANNOTATION_TEMPLATE_HASH)
+        ),
         deleting="deletionTimestamp" in metadata,
         last_nudge=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
