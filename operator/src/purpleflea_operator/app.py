@@ -48,7 +48,6 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.leading import AllWorkers, WorkerPool, run_tasks
-from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime import health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
@@ -213,11 +212,10 @@ class _Operator:
             on_object=lane.on_event,
         )
         informer = Informer(cluster, cache, self._queue, targets)
-        image, pull_policy = self._settings.agent_image, self._settings.agent_image_pull_policy
         reconciler = Reconciler(
             cluster,
             cache,
-            Defaults(image=image, image_pull_policy=pull_policy),
+            self._settings.defaults,
             deps=self._dependencies(informer, targets, lane),
             times=self._times,
         )
