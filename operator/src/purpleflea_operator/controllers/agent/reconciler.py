@@ -24,6 +24,7 @@ from purpleflea_operator.controllers.agent.apply import (
 )
 from purpleflea_operator.controllers.agent.decisions import (
     connection_choice,
+    old_pods,
     plan,
     remembered,
     rollout,
@@ -206,8 +207,9 @@ class Reconciler:
             return plan.halt_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
         *others, workload = children(agent, self._defaults, context.outcome.connection)
-        desired = (*others, self._workload(observed, workload, context))
-        return plan.actions(desired, observed)
+        workload = self._workload(observed, workload, context)
+        others = old_pods.with_rules_of_old_pods(others, observed, workload)
+        return plan.actions((*others, workload), observed)
 
     def _workload(
         self, observed: ObservedState, rendered: MutableManifest, context: ApplyContext

@@ -86,6 +86,10 @@ class AgentPod:
     """Time of the last change of the pod's readiness."""
     has_ephemeral_journal: bool = False
     """True if the trade journal is on an emptyDir and is lost with the pod."""
+    sidecar_ports: Sequence[tuple[str, int]] = ()
+    """Protocol and port of each port of the other containers."""
+    service_account: str = ""
+    """Name of the ServiceAccount of the pod."""
     is_controlled: bool = True
     """True if the pod has a controller that recreates it, and is deleted with the agent."""
 
@@ -257,7 +261,19 @@ def pod(manifest: Manifest) -> AgentPod:
             volume["name"] == JOURNAL and "emptyDir" in volume
             for volume in manifest.get("spec", {}).get("volumes", ())
         ),
+        sidecar_ports=_sidecar_ports(mapping(manifest.get("spec"))),
+        service_account=text(mapping(manifest.get("spec")).get("serviceAccountName")),
         is_controlled=any(item.get("controller") for item in metadata.get("ownerReferences", ())),
+    )
+
+
+def _sidecar_ports(spec: Manifest) -> Sequence[tuple[str, int]]:
+    containers = (*mappings(spec.get("initContainers")), *mappings(spec.get("containers")))
+    return tuple(
+        (port.get("protocol", "TCP"), port["containerPort"])
+        for container in containers
+        if container.get("name") != kubernetes.CONTAINER
+        for port in mappings(container.get("ports"))
     )
 
 
