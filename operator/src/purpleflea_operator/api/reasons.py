@@ -1,4 +1,4 @@
-"""Reasons of all conditions and Events of both resources: the only place that has their text.
+"""Reasons of all conditions and Events of all resources: the only place that has their text.
 
 A reason is public API: clients match it, so a published value does not change. The package `explanations` has the
 severity, the status, the meaning and the remedy of each reason. The rules that select a reason are not here.
@@ -95,6 +95,14 @@ class Reason(StrEnum):
     STOPPING = "Stopping"
     STOPPED = "Stopped"
     STOPPED_INCOMPLETE = "StoppedIncomplete"
+
+    # Accepted, Halted and Draining of a halt
+    ACCEPTED = "Accepted"
+    SCOPE_LIMITED = "ScopeLimited"
+    NOTHING_SELECTED = "NothingSelected"
+    EXPIRED = "Expired"
+    DRAINING = "Draining"
+    DRAINED = "Drained"
 
     # DuplicateIdentity
     UNIQUE = "Unique"

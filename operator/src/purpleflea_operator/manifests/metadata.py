@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from purpleflea_contract import kubernetes
+from purpleflea_contract.control import Control
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
 from purpleflea_operator.parsing import MutableManifest
@@ -31,6 +32,10 @@ class Agent:
     spec: AgentSpec
     unsupported: tuple[str, ...] = ()
     """Fields of the spec that this version of the operator does not have, because the CRD is newer."""
+    control: Control | None = None
+    """The control file, if it is not only the mode of the spec."""
+    is_halted: bool = False
+    """True if a PurpleFleaHalt requests the mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 PREFIX = "purpleflea_operator"
+LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PASS_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 
@@ -75,6 +76,12 @@ class Metrics:
             buckets=PASS_BUCKETS_S,
             registry=self._registry,
         )
+        self._loop_lag = Histogram(
+            f"{PREFIX}_event_loop_lag_seconds",
+            "Delay of the event loop, sampled ten times a second.",
+            buckets=LAG_BUCKETS_S,
+            registry=self._registry,
+        )
         build = Gauge(
             f"{PREFIX}_build_info",
             "Always 1; the version is a label.",
@@ -90,6 +97,10 @@ class Metrics:
     def observe_reconcile(self, result: str, seconds: float) -> None:
         """Record the duration of a reconcile of a PurpleFleaAgent."""
         self._reconcile_duration.labels(result).observe(seconds)
+
+    def observe_loop_lag(self, seconds: float) -> None:
+        """Record a sample of the event-loop lag."""
+        self._loop_lag.observe(seconds)
 
     def count_datadog_request(self, method: str, endpoint: str, code: str) -> None:
         """Count a request to the Datadog API."""

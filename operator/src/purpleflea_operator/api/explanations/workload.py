@@ -65,7 +65,8 @@ AVAILABLE = (
         Reason.SCALED_TO_ZERO,
         {ConditionType.WORKLOAD_AVAILABLE: "True"},
         Severity.NORMAL,
-        "No agent is requested, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
+        "No agent is requested, because `spec.replicas` is 0, `spec.trading.mode` is `Stopped`, or a PurpleFleaHalt "
+        "stops the agents.",
     ),
     explain(
         Reason.PROGRESSING,

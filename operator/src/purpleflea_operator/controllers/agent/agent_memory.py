@@ -70,19 +70,24 @@ class AgentMemory:
     status_writes: WriteRateLimiter
     replicas_debounce: Debounce
     progress_debounce: Debounce
+    acknowledgements_debounce: Debounce
     mode_requests: ModeRequests | None = None
     event_message: EventMessage | None = None
     expansion: ExpansionRejection | None = None
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, until it is created again."""
+    has_created: bool = False
+    """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
+    halt_ended_s: float | None = None
+    """Monotonic time at which the last halt of the agent ended, while the agent keeps its mode until it is drained."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
     def snapshot(self, now: datetime, monotonic_s: float) -> Remembered:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
-        requests = self.mode_requests
+        requests, ended_s = self.mode_requests, self.halt_ended_s
         if requests is None:
             return Remembered(expansion=self.expansion, recreated=self.recreated)
         return Remembered(
@@ -91,6 +96,7 @@ class AgentMemory:
             acknowledgements=dict(requests.responses),
             attempts=dict(requests.attempts),
             expansion=self.expansion,
+            ended_for_s=None if ended_s is None else monotonic_s - ended_s,
             recreated=self.recreated,
         )
 
@@ -118,6 +124,7 @@ class AgentMemories:
             status_writes=WriteRateLimiter(self._clock),
             replicas_debounce=Debounce(self._clock, timings.DEBOUNCE_REPLICAS_S),
             progress_debounce=Debounce(self._clock, timings.DEBOUNCE_PROGRESS_S),
+            acknowledgements_debounce=Debounce(self._clock, timings.DEBOUNCE_ACKNOWLEDGEMENTS_S),
         )
         self._by_key[key] = memory
         return memory

@@ -41,6 +41,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.progressing impo
 )
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     PassOutcome,
@@ -52,6 +53,8 @@ from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAckn
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
+from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
@@ -61,6 +64,10 @@ from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest, MutableManifest
 from purpleflea_operator.runtime.workers import Result, Times
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,9 @@ class Dependencies:
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
+    halts: HaltView = NO_HALTS
+    on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
+    """Called with the acknowledgements of an agent at the end of a pass."""
     upgrade_policy: upgrade.Policy = "Paced"
     """Whether upgrades of agents by the operator are paced, or wait for a request of a user."""
 
@@ -129,7 +139,8 @@ class Reconciler:
         outcome = PassOutcome(
             connection=self._connection(key, before), children=dict(before.children)
         )
-        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome)
+        is_new = before.reported_generation is None
+        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome, is_new=is_new)
         try:
             await self._act(before, context)
         except OwnerGoneError:
@@ -142,6 +153,7 @@ class Reconciler:
         await self._announce_upgrade(resource, before, outcome)
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
+        self._deps.on_progress(key, agent_progress(after, requests.attempts))
         self._hold_restart_slot(key, after)
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
@@ -179,6 +191,7 @@ class Reconciler:
             telemetry_delivery=deps.telemetry_delivery,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             sees_all_namespaces=deps.sees_all_namespaces,
+            halts=deps.halts,
         )
         now = self._now()
         known = memory.snapshot(now, self._clock())
@@ -253,7 +266,8 @@ class Reconciler:
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory
     ) -> float | None:
         """Write the status if that is due; returns the seconds until it is, None if nothing is to be written."""
-        current = resource.get("status", {})
+        current, requests = resource.get("status", {}), memory.mode_requests
+        asked = () if requests is None else requests.attempts
         findings = summary.findings(observed)
         name = resource["metadata"]["name"]
         wanted = status.next_status(current, observed, findings, name=name, now=self._now())
@@ -262,7 +276,10 @@ class Reconciler:
         if after_s != 0.0:
             return after_s
         is_progress = status.is_only_progress(current, wanted, is_applied=observed.is_applied)
-        delay_s = _status_delay_s(memory, observed, is_progress)
+        is_unasked = status_throttle.acknowledgements_are_pending(current, observed, asked)
+        delay_s = _status_delay_s(
+            memory, observed, is_only_progress=is_progress, is_unasked=is_unasked
+        )
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)
@@ -293,12 +310,15 @@ class Reconciler:
         return stored
 
 
-def _status_delay_s(memory: AgentMemory, observed: ObservedState, is_only_progress: bool) -> float:
+def _status_delay_s(
+    memory: AgentMemory, observed: ObservedState, *, is_only_progress: bool, is_unasked: bool
+) -> float:
     """Return the seconds until a status that differs may be written."""
     is_behind = status_throttle.pods_are_behind(observed)
     behind_s = memory.replicas_debounce.remaining_s(waits=is_behind)
+    unasked_s = memory.acknowledgements_debounce.remaining_s(waits=is_unasked)
     return (
-        min(behind_s, timings.DEBOUNCE_RECHECK_S)
+        min(max(behind_s, unasked_s), timings.DEBOUNCE_RECHECK_S)
         or memory.progress_debounce.remaining_s(waits=is_only_progress)
         or memory.status_writes.wait_s()
     )

@@ -3,7 +3,7 @@
 `gather` builds the ObservedState once per pass. The actions of the pass add to it with `with_outcome`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,9 @@ from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.unknown_fields import newer_fields
 from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
+from purpleflea_operator.controllers.agent.decisions.effective_mode import with_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    AgentPod,
     ObservedState,
-    TradingObservation,
     pod,
     stateful_set_of,
 )
@@ -31,10 +30,7 @@ from purpleflea_operator.controllers.agent.decisions.remembered import (
 )
 from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.controllers.agent.decisions.switching import switches
-from purpleflea_operator.controllers.agent.decisions.trading_mode import (
-    trading_observation,
-    with_acknowledgements,
-)
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import Coverage, NodeView, coverage
 from purpleflea_operator.datadog.detection.placement import placement
@@ -60,6 +56,7 @@ class Surroundings:
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog."""
     sees_all_namespaces: bool = True
+    halts: HaltView = NO_HALTS
 
 
 def gather(
@@ -80,7 +77,7 @@ def gather(
     claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
-    return ObservedState(
+    observed = ObservedState(
         agent=agent,
         generation=metadata["generation"],
         reported_generation=resource.get("status", {}).get("observedGeneration"),
@@ -102,23 +99,10 @@ def gather(
         unavailable_since=_unavailable_since(resource),
         claims=claims,
         expansion_error=expansion_error(remembered.expansion, agent, claims, now),
-        trading=trading_state(resource, agent, pods, remembered, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
     )
-
-
-def trading_state(
-    resource: dict[str, Any],
-    agent: Agent | None,
-    pods: Sequence[AgentPod],
-    remembered: Remembered,
-    now: datetime,
-) -> TradingObservation:
-    """Return the observation of the trading mode, with the acknowledgements that are remembered."""
-    mode = stop_mode(resource) if agent is None else agent.spec.trading.mode
-    trading = trading_observation(resource, mode, now)
-    return with_acknowledgements(trading, mode, pods, remembered, now)
+    return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
 
 
 def _kept(current: Connection | None, best: Connection) -> Connection:

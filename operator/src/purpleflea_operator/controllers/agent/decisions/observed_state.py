@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 
 from purpleflea_contract import kubernetes
-from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
+from purpleflea_operator.controllers.halt.decisions.halt import Halt
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
@@ -101,9 +102,9 @@ class TradingObservation:
     since: datetime | None = None
     """Time at which the desired mode was set."""
     changed_by: str = ""
-    """Field manager that set the mode."""
+    """Field manager that set the mode, or the PurpleFleaHalt."""
     reason: str = ""
-    """Reason for the mode, from an annotation on the agent."""
+    """Reason for the mode, from an annotation on the agent, or from the PurpleFleaHalt."""
     delivered_at: datetime | None = None
     """Time at which this process first sent the mode to the pods, counted back from the time of the observation on a
     monotonic clock; None if it has not."""
@@ -111,6 +112,8 @@ class TradingObservation:
     """Last response of each pod, by UID of the pod."""
     stale_pods: Mapping[str, int] = field(default_factory=dict)
     """Pods, by UID, that still report another mode, with the number of requests sent to each."""
+    halts: Sequence[str] = ()
+    """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()
     """Work that pods had not completed when they stopped, if the pods are gone by now."""
 
@@ -134,6 +137,10 @@ class ObservedState:
     invalid: str = ""
     stop_mode: Mode | None = None
     """Halted or Stopped if an otherwise invalid spec requests it, because a request to stop is never ignored."""
+    halts: Sequence[Halt] = ()
+    """The PurpleFleaHalts that select the agent, the strongest first."""
+    held: Control | None = None
+    """Control file of the halts that selected the agent before, if it still applies; else None."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
     pods: Sequence[AgentPod] = ()
     datadog: DatadogFacts = NO_DATADOG

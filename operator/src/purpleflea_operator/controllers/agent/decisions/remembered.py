@@ -37,6 +37,8 @@ class Remembered:
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Requests that were sent to each pod, by UID of the pod."""
     expansion: ExpansionRejection | None = None
+    ended_for_s: float | None = None
+    """Seconds since the last halt of the agent ended, if the agent has not drained since; None if it has."""
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 

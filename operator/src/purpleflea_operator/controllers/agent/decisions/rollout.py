@@ -199,6 +199,8 @@ def effective_replicas(observed: ObservedState, agent: Agent) -> int:
 def effective_agent(observed: ObservedState, agent: Agent) -> Agent:
     """Return the agent with the replicas that apply now."""
     count = effective_replicas(observed, agent)
+    controlled = trading_mode.controlled(observed, agent)
     if count == agent.spec.replicas:
-        return agent
-    return replace(agent, spec=agent.spec.model_copy(update={"replicas": count}))
+        return controlled
+    spec = controlled.spec.model_copy(update={"replicas": count})
+    return replace(controlled, spec=spec)
