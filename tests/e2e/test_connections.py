@@ -31,6 +31,7 @@ def an_agent(sandbox, name, *, level="restricted", **datadog):
     manifest = yaml.safe_load(text)
     manifest["metadata"] = {"name": name, "namespace": name}
     manifest["spec"]["replicas"] = 1
+    manifest["spec"].setdefault("pod", {})["minReadySeconds"] = 0
     manifest["spec"]["datadog"] |= datadog
     sandbox.tools.apply(manifest)
 

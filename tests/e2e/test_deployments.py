@@ -41,6 +41,7 @@ def fleet(sandbox):
     agent = yaml.safe_load((sandbox.checkout / "examples/momentum.yaml").read_text())
     agent["metadata"]["namespace"] = NAMESPACE
     agent["spec"] |= {"replicas": 2, "image": {"repository": IMAGE, "tag": "0.1.0"}}
+    agent["spec"].setdefault("pod", {})["minReadySeconds"] = 0
     agent["spec"]["datadog"] = {"env": ENV, "service": "purpleflea-trading-agent"}
     sandbox.tools.apply(agent, an_observability())
     yield sandbox

@@ -94,7 +94,7 @@ def extended(namespace, image):
                 "endpoints": dict.fromkeys(("trading", "wallet", "escrow", "faucet"), endpoint),
             },
             "trading": {"interval": "2s"},
-            "pod": pod,
+            "pod": {**pod, "minReadySeconds": 0},
         },
     }
 

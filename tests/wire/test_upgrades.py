@@ -209,10 +209,11 @@ def test_an_agent_that_fails_after_its_upgrade_stops_the_upgrade_of_others(
         assert images(server) == {OLD: 2, NEW: 1}
     # Another replica of the operator continues to wait for this agent.
     with an_operator(agent_image=NEW):
-        server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
-        assert images(server) == {OLD: 2, NEW: 1}
+        server.put(an_agent("witness", uid="uid-witness", datadog={"env": "other"}))
+        server.wait_until(lambda: server.get("Pod", NS, "witness-0") is not None, timeout=30)
+        assert images(server)[OLD] == 2
         new_pods_wait(*(f"{name}-0" for name in names))
-        server.wait_until(lambda: images(server)[NEW] == 3, timeout=30)
+        server.wait_until(lambda: images(server)[NEW] == 4, timeout=30)
 
 
 def test_with_the_policy_manual_an_agent_waits_for_a_request(server, an_operator, a_fleet):

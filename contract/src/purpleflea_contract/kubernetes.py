@@ -53,6 +53,8 @@ ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 """On the StatefulSet: hash of the fields of the spec that its pod template was rendered from."""
 ANNOTATION_ROLLOUT_CAUSE = f"{GROUP}/rollout-cause"
 """On the StatefulSet: OperatorUpgrade if the operator, and no user, caused the last change of the pod template."""
+ANNOTATION_LAST_GOOD_TEMPLATE = f"{GROUP}/last-good-template"
+"""On the StatefulSet: hash of the last template before the current one with which all pods were ready."""
 ANNOTATION_UPGRADE = f"{GROUP}/upgrade"
 """On an agent resource: any new value requests the upgrade of the agent if the upgrade policy is Manual. On the
 StatefulSet: the value that was in effect when the pod template was last written."""

@@ -32,6 +32,7 @@ _EFFECTS = {
     "datadog.duplicateIdentity": Effect.REPORT,
     "network": Effect.NONE,
     "pod.serviceAccount.annotations": Effect.NONE,
+    "pod.minReadySeconds": Effect.NONE,
     "datadog.customMetricsBudget": Effect.REPORT,
     "datadog.budgetPolicy": Effect.REPORT,
     "storage": Effect.RECREATE,

@@ -109,6 +109,10 @@ class Pod(SpecModel):
     """Priority class of the pods. If it is not set, the cluster's default class is used."""
     termination_grace_period_seconds: Annotated[int, Field(ge=5, le=3600)] = 30
     """Seconds in which an agent must resolve its orders in flight and stop (5 to 3600, default 30)."""
+    min_ready_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    """Seconds for which a new pod must be ready before a rolling update replaces the next pod of the agent, and before
+    an upgrade of the operator continues with the next agent (0 to 3600). If it is not set, 75 s apply. A change
+    restarts no pod."""
     security_context: PodSecurityContext = PodSecurityContext()
     """User and groups of the pods."""
     service_account_name: DnsName | None = None

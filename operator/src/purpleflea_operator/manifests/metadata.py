@@ -32,8 +32,6 @@ class Agent:
     spec: AgentSpec
     unsupported: tuple[str, ...] = ()
     """Fields of the spec that this version of the operator does not have, because the CRD is newer."""
-    partition: int = 0
-    """Partition that pauses a failing rollout: pods with a lower ordinal keep their revision."""
     control: Control | None = None
     """The control file, if it is not only the mode of the spec."""
     is_halted: bool = False

@@ -54,6 +54,11 @@ def _of_pod(spec: Manifest, traces_enabled: bool) -> Connection | None:
     return None
 
 
+def connection_from_variables(environment: Iterable[Manifest]) -> Connection | None:
+    """Return the connection through ports that the variables of a pod describe; None if there is none."""
+    return _by_port({text(item.get("name")): item for item in environment}, traces_enabled=True)
+
+
 def _by_socket(variables: Variables, volumes: Mapping[str, Manifest]) -> Connection | None:
     metrics = _socket(_value(variables, env.DD_DOGSTATSD_URL), volumes)
     if metrics is None:

@@ -16,6 +16,9 @@ from purpleflea_operator.manifests.metadata import (
 from purpleflea_operator.manifests.pod_template import pod_template
 from purpleflea_operator.parsing import MutableManifest
 
+DEFAULT_MIN_READY_SECONDS = 75
+"""A revision that fails a minute after its start must not replace the next pod."""
+
 
 def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
     """Return the StatefulSet of the agent."""
@@ -31,8 +34,9 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Mu
         # Always explicit, so that no field has to be removed when a rollout continues.
         "updateStrategy": {
             "type": "RollingUpdate",
-            "rollingUpdate": {"partition": agent.partition},
+            "rollingUpdate": {"partition": 0},
         },
+        "minReadySeconds": _min_ready_seconds(agent),
         "revisionHistoryLimit": 3,
         "selector": {"matchLabels": selector(agent.name)},
         "template": pod_template(agent, defaults, connection),
@@ -45,3 +49,8 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Mu
             "whenScaled": storage.when_scaled,
         }
     return {**frame, "spec": spec}
+
+
+def _min_ready_seconds(agent: Agent) -> int:
+    seconds = agent.spec.pod.min_ready_seconds
+    return DEFAULT_MIN_READY_SECONDS if seconds is None else seconds

@@ -18,6 +18,7 @@ KEYS = (
     kubernetes.ANNOTATION_SPEC_HASH,
     kubernetes.ANNOTATION_ROLLOUT_CAUSE,
     kubernetes.ANNOTATION_UPGRADE,
+    kubernetes.ANNOTATION_LAST_GOOD_TEMPLATE,
 )
 """Annotations of the record. They change only together with the pod template."""
 
@@ -43,6 +44,11 @@ def recorded(stateful_set: Manifest) -> dict[str, str]:
     """Return the annotations of the record that a StatefulSet has."""
     annotations = mapping(stateful_set["metadata"].get("annotations"))
     return {key: text(annotations[key]) for key in KEYS if key in annotations}
+
+
+def last_good(stateful_set: Manifest) -> str:
+    """Return the hash of the last template before the current one with which all pods were ready; empty if unknown."""
+    return recorded(stateful_set).get(kubernetes.ANNOTATION_LAST_GOOD_TEMPLATE, "")
 
 
 def is_operator_upgrade(stateful_set: Manifest) -> bool:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.controllers.agent.decisions.rollout import with_partition
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
@@ -22,7 +23,7 @@ from purpleflea_operator.datadog.detection.connection import (
 )
 from purpleflea_operator.datadog.detection.facts import Socket
 from purpleflea_operator.manifests.children import children
-from purpleflea_operator.manifests.metadata import Agent, Defaults
+from purpleflea_operator.manifests.metadata import Agent, Defaults, with_desired_hash
 from support import spec_fields
 from support.builders import a_spec
 
@@ -99,10 +100,11 @@ def rendered(name):
         uid="3b0f6f0e-0000-4000-8000-000000000001",
         generation=1,
         spec=AgentSpec.model_validate(spec, extra="forbid"),
-        partition=partition,
     )
     # Through JSON: the manifests as they are sent, without tuples and enums.
-    return json.loads(json.dumps(children(agent, DEFAULTS, connection)))
+    *others, stateful_set = children(agent, DEFAULTS, connection)
+    stateful_set = with_desired_hash(with_partition(stateful_set, partition))
+    return json.loads(json.dumps([*others, stateful_set]))
 
 
 def as_text(manifests):

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
-from purpleflea_operator.controllers.agent.decisions.connection_choice import is_restarting
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
 )
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
+from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
 from purpleflea_operator.controllers.agent.node_inventory import (
     KINDS,

@@ -6,7 +6,7 @@ needs no locks, because the queue gives each key to one worker at a time.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
@@ -24,8 +24,10 @@ from purpleflea_operator.controllers.agent.apply import (
 )
 from purpleflea_operator.controllers.agent.decisions import (
     connection_choice,
+    old_pods,
     plan,
     remembered,
+    rollout,
     status,
     status_throttle,
     upgrade,
@@ -46,7 +48,6 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     UpgradeWait,
     with_outcome,
 )
-from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
@@ -174,6 +175,7 @@ class Reconciler:
             self._deps.acknowledgements.requeue_after_s(observed, requests),
             self._expansion.requeue_after_s(memory),
             (limit - self._now()).total_seconds() if limit else None,
+            rollout.next_check_s(observed),
             timings.RECREATE_REQUEUE_S
             if observed.agent and not observed.failure and not observed.stateful_set
             else None,
@@ -216,10 +218,11 @@ class Reconciler:
     def _plan(self, observed: ObservedState, context: ApplyContext) -> tuple[plan.Action, ...]:
         if observed.agent is None:
             return plan.halt_actions(observed)
-        agent = effective_agent(observed, observed.agent)
+        agent = rollout.effective_agent(observed, observed.agent)
         *others, workload = children(agent, self._defaults, context.outcome.connection)
-        desired = (*others, self._workload(observed, workload, context))
-        return plan.actions(desired, observed)
+        workload = self._workload(observed, workload, context)
+        others = old_pods.with_rules_of_old_pods(others, observed, workload)
+        return plan.actions((*others, workload), observed)
 
     def _workload(
         self, observed: ObservedState, rendered: MutableManifest, context: ApplyContext
@@ -228,16 +231,13 @@ class Reconciler:
         key, env, outcome = context.key, _env(observed), context.outcome
         decision = upgrade.decide(observed, rendered, outcome.connection, self._deps.upgrade_policy)
         outcome.upgrade, restarts = decision.wait, self._deps.restarts
-        match decision.step:
-            case upgrade.Step.APPLY:
-                manifest = upgrade.applied(observed, rendered)
-            case upgrade.Step.UPGRADE if restarts.try_acquire(key, env=env):
-                outcome.upgrade = UpgradeWait.NOTHING
-                manifest = upgrade.upgraded(observed, rendered)
-            case upgrade.Step.UPGRADE | upgrade.Step.KEEP:
-                manifest = upgrade.kept(observed, rendered)
-            case _:
-                assert_never(decision.step)
+        step = decision.step
+        if step is upgrade.Step.UPGRADE:
+            is_free = restarts.try_acquire(key, env=env)
+            step = upgrade.Step.UPGRADE if is_free else upgrade.Step.KEEP
+        if step is upgrade.Step.UPGRADE:
+            outcome.upgrade = UpgradeWait.NOTHING
+        manifest = upgrade.manifest(observed, rendered, step)
         is_pending = outcome.upgrade is not UpgradeWait.NOTHING
         restarts.set_pending(key, env, is_pending=is_pending)
         return manifest
@@ -258,7 +258,7 @@ class Reconciler:
         stateful_set = observed.stateful_set
         if stateful_set is None or not is_upgrading(observed):
             return
-        if connection_choice.is_restarting(stateful_set):
+        if rollout.is_restarting(stateful_set):
             is_failing = progressing(observed).status == "False"
             self._deps.restarts.hold(key, env=_env(observed), is_failing=is_failing)
 

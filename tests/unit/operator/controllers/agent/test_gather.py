@@ -172,13 +172,22 @@ def test_an_agent_needs_a_slot_to_switch_and_keeps_its_connection_without_one():
     [
         ({}, 1, SlotUse.HOLD),
         (
-            {"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1},
+            {"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": 1},
             1,
             SlotUse.RELEASE,
         ),
-        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1}, 2, SlotUse.HOLD),
-        ({"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 0}, 1, SlotUse.HOLD),
-        ({"observedGeneration": 1, "updatedReplicas": 0, "readyReplicas": 1}, 1, SlotUse.HOLD),
+        ({"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": 1}, 2, SlotUse.HOLD),
+        (
+            {
+                "observedGeneration": 1,
+                "updatedReplicas": 1,
+                "availableReplicas": 0,
+                "readyReplicas": 1,
+            },
+            1,
+            SlotUse.HOLD,
+        ),
+        ({"observedGeneration": 1, "updatedReplicas": 0, "availableReplicas": 1}, 1, SlotUse.HOLD),
     ],
 )
 def test_an_agent_holds_its_slot_until_all_pods_are_ready_again(status, generation, use):

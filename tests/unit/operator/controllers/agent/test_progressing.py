@@ -63,11 +63,30 @@ def test_a_rollout_is_stuck_at_once_if_a_user_must_act_else_after_ten_minutes(ob
     assert outcome(observed) == expected
 
 
-def test_each_pod_that_becomes_ready_restarts_the_deadline():
+def test_a_pod_that_becomes_ready_does_not_extend_the_deadline_of_another_one():
     came_up = a_pod("momentum-0")
     came_up["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-01T12:09:00Z"
-    observed = a_rollout(came_up, unready(), ready=1, after_s=700)
+    observed = a_rollout(came_up, unready(), ready=1, after_s=540)
     assert outcome(observed) == ("True", "RollingOut")
+    assert deadline(observed) == BEGAN + timedelta(minutes=10)
+    assert outcome(a_rollout(came_up, unready(), ready=1, after_s=600)) == (
+        "False",
+        "DeadlineExceeded",
+    )
+
+
+def test_each_pod_has_its_own_deadline():
+    later = unready(created="2026-01-01T12:08:00Z")
+    later["metadata"]["name"] = "momentum-2"
+    observed = a_rollout(unready(), later, ready=1, after_s=700)
+    assert outcome(observed) == ("False", "DeadlineExceeded")
+    assert deadline(observed) == BEGAN + timedelta(minutes=18)
+
+
+def test_missing_pods_have_ten_minutes_after_the_last_pod():
+    came_up = a_pod("momentum-0")
+    came_up["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-01T12:09:00Z"
+    observed = a_rollout(came_up, ready=1, after_s=700)
     assert deadline(observed) == BEGAN + timedelta(minutes=19)
 
 

@@ -1,118 +1,225 @@
-"""Pausing of failing rollouts with the partition."""
+"""Pausing of failing rollouts with the partition: a table of situations."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions import rollout
-from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
+from purpleflea_operator.controllers.agent.decisions import rollout, upgrade
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from support.builders import a_pod
-from support.observed_states import a_stateful_set, agent_value, observed_state
+from support.observed_states import agent_value, observed_state
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-OLD, NEW = "momentum-1", "momentum-2"
+RECENT = "2026-01-01T11:59:00Z"
+GOOD_KEY = "purpleflea.com/last-good-template"
 
 
-def a_pod_of(number, *, revision=OLD, **changes):
-    found = a_pod(f"momentum-{number}", **changes)
-    found["metadata"]["labels"]["controller-revision-hash"] = revision
+def rendered(image="agent:new", replicas=3):
+    agent = agent_value(generation=2, replicas=replicas)
+    return children(agent, Defaults(image=image), NO_CONNECTION)[-1]
+
+
+def hash_of(image):
+    return rendered(image)["spec"]["template"]["metadata"]["annotations"][
+        "purpleflea.com/template-hash"
+    ]
+
+
+def a_pod_of(number, image="agent:old", *, revision=None, ready=True, ready_at=None, **changes):
+    found = a_pod(f"momentum-{number}", ready=ready, **{"created": RECENT, **changes})
+    found["metadata"]["labels"]["controller-revision-hash"] = revision or image
+    found["metadata"]["annotations"]["purpleflea.com/template-hash"] = hash_of(image)
+    found["status"]["conditions"][0]["lastTransitionTime"] = ready_at or "2026-01-01T10:00:00Z"
     return found
 
 
-def rolling_out(*, partition=0, current=OLD, new=NEW, observed=2):
-    """The StatefulSet during a rollout."""
-    found = a_stateful_set(3, ready=2, updated=1, generation=2, observed=observed)
-    found["spec"]["updateStrategy"] = {
-        "type": "RollingUpdate",
-        "rollingUpdate": {"partition": partition},
-    }
-    found["status"] |= {"currentRevision": current, "updateRevision": new}
-    return found
+def old(number, **changes):
+    return a_pod_of(number, **changes)
 
 
-def a_rollout(*pods, stateful_set=None, **changes):
+def new(number, **changes):
+    return a_pod_of(number, "agent:new", **changes)
+
+
+def starting(number):
+    return new(number, ready=False, ready_at=RECENT)
+
+
+def crashing(number, image="agent:new"):
+    return a_pod_of(number, image, ready=False, ready_at=RECENT, waiting="CrashLoopBackOff")
+
+
+def hanging(number):
+    return new(number, ready=False, created="2026-01-01T11:49:00Z", ready_at="2026-01-01T11:49:01Z")
+
+
+def a_live(image="agent:new", *, partition=0, replicas=3, good="", observed=2, update=None):
+    found = rollout.with_partition(rendered(image, replicas), partition)
+    metadata = {**found["metadata"], "generation": 2}
+    if good:
+        metadata["annotations"] = {**metadata["annotations"], GOOD_KEY: hash_of(good)}
+    status = {"observedGeneration": observed, "updateRevision": update or image}
+    return {**found, "metadata": metadata, "status": status}
+
+
+def a_state(*pods, live=None, **changes):
     return observed_state(
         agent=agent_value(generation=2, replicas=3),
-        stateful_set=stateful_set or rolling_out(),
+        stateful_set=a_live() if live is None else live,
         pods=pods,
-        **{"now": NOW, **changes},
+        **{"now": NOW, "unavailable_since": NOW - timedelta(hours=1), **changes},
     )
 
 
-OTHERS = (a_pod_of(0), a_pod_of(1))
-STARTING = a_pod_of(2, revision=NEW, ready=False)
-CRASHING = a_pod_of(2, revision=NEW, ready=False, waiting="CrashLoopBackOff")
-PAUSED = {"stateful_set": rolling_out(partition=2)}
+def paused(at=2, image="agent:new"):
+    return a_live(image, partition=at)
 
 
 @pytest.mark.parametrize(
-    ("observed", "expected"),
+    ("state", "expected"),
     [
-        pytest.param(a_rollout(*OTHERS, STARTING), 0, id="in progress"),
-        pytest.param(a_rollout(*OTHERS, CRASHING), 2, id="the first new pod crashes"),
-        pytest.param(a_rollout(*OTHERS, CRASHING, **PAUSED), 2, id="it still crashes"),
-        pytest.param(a_rollout(*OTHERS, STARTING, **PAUSED), 2, id="it is starting"),
+        pytest.param(a_state(old(0), old(1), old(2)), 0, id="not started"),
+        pytest.param(a_state(old(0), old(1), starting(2)), 0, id="in progress"),
+        pytest.param(a_state(old(0), old(1), crashing(2)), 2, id="the first new pod crashes"),
+        pytest.param(a_state(old(0), old(1), crashing(2), live=paused()), 2, id="it still crashes"),
         pytest.param(
-            a_rollout(*OTHERS, STARTING, unavailable_since=NOW - timedelta(minutes=11)),
+            a_state(old(0), old(1), starting(2), live=paused()), 2, id="paused, and starting again"
+        ),
+        pytest.param(a_state(old(0), old(1), hanging(2)), 2, id="it exceeds its deadline"),
+        pytest.param(
+            a_state(old(0), old(1, ready=False, ready_at=RECENT), hanging(2)),
             2,
-            id="it exceeds the deadline",
+            id="it hangs while another pod flaps",
         ),
         pytest.param(
-            a_rollout(*OTHERS, a_pod_of(2, revision="momentum-3"), **PAUSED),
-            2,
-            id="a corrected spec is not tried yet",
-        ),
-        pytest.param(
-            a_rollout(*OTHERS, a_pod_of(2, revision=NEW), **PAUSED), 0, id="the first pod is ready"
-        ),
-        pytest.param(a_rollout(*OTHERS, **PAUSED), 2, id="the first pod is being created"),
-        pytest.param(
-            a_rollout(
-                a_pod_of(0, ready=False, waiting="CrashLoopBackOff"),
-                a_pod_of(1),
-                a_pod_of(2, revision=NEW),
-            ),
-            0,
-            id="an old pod crashes",
-        ),
-        pytest.param(
-            a_rollout(
-                *OTHERS, CRASHING, stateful_set=rolling_out(partition=2, current=NEW, new=NEW)
-            ),
-            0,
-            id="no rollout",
-        ),
-        pytest.param(
-            a_rollout(*OTHERS, CRASHING, stateful_set=rolling_out(partition=1, observed=1)),
+            a_state(old(0), new(1, ready=False, ready_at=RECENT), hanging(2)),
             1,
-            id="not observed by the controller yet",
+            id="one new pod hangs while another one flaps",
         ),
         pytest.param(
-            a_rollout(*OTHERS, a_pod_of(2, revision=NEW, ready=False, deleting=True)),
+            a_state(old(0), old(1), a_pod_of(2, "agent:bad"), live=paused()),
+            2,
+            id="a corrected template is not tried yet",
+        ),
+        pytest.param(
+            a_state(old(0), old(1), new(2), live=paused()), 0, id="the corrected template works"
+        ),
+        pytest.param(
+            a_state(old(0), old(1), new(2, ready_at="2026-01-01T11:59:30Z"), live=paused()),
+            2,
+            id="it is ready, but not for long enough",
+        ),
+        pytest.param(
+            a_state(old(0), old(1), live=paused()), 2, id="the pod that tries it is missing"
+        ),
+        pytest.param(
+            a_state(old(0), old(1), new(3), live=paused(2)), 2, id="a pod that is not requested"
+        ),
+        pytest.param(
+            a_state(old(0), old(1), starting(2), live=a_live(partition=7)),
+            2,
+            id="fewer pods than the partition",
+        ),
+        pytest.param(a_state(old(0), starting(2)), 2, id="another pod is gone before it is ready"),
+        pytest.param(
+            a_state(old(0), old(1, deleting=True), starting(2)),
+            2,
+            id="another pod is evicted before it is ready",
+        ),
+        pytest.param(a_state(old(0), new(2)), 0, id="the next pod is replaced"),
+        pytest.param(
+            a_state(crashing(0), old(1), old(2)), 3, id="only the lowest pod has the new template"
+        ),
+        pytest.param(a_state(crashing(0), old(1), old(2), live=paused(3)), 3, id="it still has it"),
+        pytest.param(
+            a_state(old(0), old(1), old(2), live=paused(3)), 2, id="it was recreated with the old"
+        ),
+        pytest.param(a_state(crashing(0, "agent:old"), old(1), new(2)), 0, id="an old pod crashes"),
+        pytest.param(
+            a_state(crashing(0), crashing(1), crashing(2), live=paused()), 0, id="only new pods"
+        ),
+        pytest.param(
+            a_state(new(0), crashing(1), a_pod_of(2, "agent:bad"), live=a_live(partition=2)),
+            3,
+            id="a template that is not known to be good",
+        ),
+        pytest.param(
+            a_state(
+                new(0),
+                crashing(1),
+                a_pod_of(2, "agent:bad"),
+                live=a_live("agent:bad", good="agent:new"),
+            ),
+            0,
+            id="a rollback to the last good template",
+        ),
+        pytest.param(
+            a_state(old(0), old(1), crashing(2), live=a_live(good="agent:old")),
+            2,
+            id="another template than the last good one",
+        ),
+        pytest.param(
+            a_state(old(0), old(1), new(2, ready=False, ready_at=RECENT, deleting=True)),
             0,
             id="a new pod is terminating",
         ),
+        pytest.param(
+            a_state(
+                new(0, revision="1"),
+                new(1, revision="1"),
+                new(2, revision="2", ready=False, ready_at=RECENT, waiting="ImagePullBackOff"),
+                live=a_live(update="2"),
+            ),
+            2,
+            id="a restart by kubectl fails",
+        ),
+        pytest.param(
+            a_state(new(0, revision="1"), crashing(1), new(2), live=a_live(update="2", observed=1)),
+            0,
+            id="the controller has not observed the template",
+        ),
+        pytest.param(
+            replace(
+                a_state(old(0), old(1), crashing(2)), children={}, recreated=a_live(partition=2)
+            ),
+            2,
+            id="recreated while it is paused",
+        ),
+        pytest.param(
+            replace(a_state(old(0), old(1), crashing(2)), children={}),
+            2,
+            id="recreated by another replica of the operator",
+        ),
+        pytest.param(
+            replace(a_state(old(0), old(1), new(2)), children={}), 0, id="recreated while it works"
+        ),
+        pytest.param(a_state(), 0, id="no pods"),
     ],
 )
-def test_a_failing_rollout_is_paused_and_continues_after_a_correction(observed, expected):
-    assert rollout.paused_partition(observed) == expected
+def test_a_failing_rollout_is_paused_and_continues_after_a_correction(state, expected):
+    assert rollout.paused_partition(state, rendered()) == expected
 
 
-def test_without_a_stateful_set_no_rollout_is_paused():
-    assert rollout.paused_partition(replace(a_rollout(), children={})) == 0
+def test_an_unknown_time_does_not_delay_a_rollout():
+    state = replace(a_state(old(0), old(1), new(2), live=paused()), now=None)
+    assert rollout.paused_partition(state, rendered()) == 0
 
 
-def test_only_a_paused_rollout_has_a_partition():
-    def strategy(observed):
-        agent = effective_agent(observed, observed.agent)
-        return children(agent, Defaults(image="agent:1"), NO_CONNECTION)[-1]["spec"][
-            "updateStrategy"
-        ]
+def test_a_paused_rollout_is_checked_when_the_next_pod_is_available():
+    fresh = new(2, ready_at="2026-01-01T11:59:30Z")
+    assert rollout.next_check_s(a_state(old(0), old(1), fresh, live=paused())) == 30.0
+    assert rollout.next_check_s(a_state(old(0), old(1), fresh)) is None
+    assert rollout.next_check_s(a_state(old(0), old(1), new(2), live=paused())) is None
+    assert rollout.next_check_s(replace(a_state(fresh, live=paused()), children={})) is None
 
-    stopped = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
-    assert strategy(a_rollout(*OTHERS, CRASHING)) == stopped
-    assert strategy(a_rollout(*OTHERS, STARTING))["rollingUpdate"] == {"partition": 0}
+
+def test_the_partition_is_applied_and_removed():
+    def partition(state):
+        manifest = upgrade.manifest(state, rendered(), upgrade.Step.APPLY)
+        return manifest["spec"]["updateStrategy"]["rollingUpdate"]["partition"]
+
+    assert partition(a_state(old(0), old(1), crashing(2))) == 2
+    assert partition(a_state(old(0), old(1), new(2), live=paused())) == 0

@@ -209,7 +209,10 @@ def test_the_record_stays_until_the_template_changes():
     same = upgrade.applied(observed(live), rendered(OLD))
     assert template_record.recorded(same) == annotations
     changed = upgrade.applied(observed(live), rendered(**EDITED))
-    assert template_record.recorded(changed).keys() == {template_record.KEYS[0]}
+    assert template_record.recorded(changed).keys() == {
+        template_record.KEYS[0],
+        "purpleflea.com/last-good-template",
+    }
     assert template_record.recorded(changed) != annotations
     created = upgrade.applied(observed(None), rendered())
     assert created == rendered()
@@ -292,3 +295,16 @@ def test_a_change_inside_a_group_keeps_the_group_in_the_hash():
         pod={"serviceAccount": {"annotations": {"team": "desk"}}}
     )
     assert hashed(storage={"size": "1Gi"}) == hashed(storage={"size": "2Gi"})
+
+
+def test_the_last_template_that_worked_is_remembered():
+    old, edited = rendered(OLD), rendered(**EDITED)
+    first = upgrade.applied(observed(a_live()), edited)
+    assert template_record.last_good(first) == template_record.template_hash(old)
+    # Then the edited template fails, and another one follows.
+    failing = {**first, "metadata": {**first["metadata"], "generation": 2}, "status": STATUS}
+    for manifest in (
+        upgrade.applied(observed(failing), rendered(markets=["SOL-USD"])),
+        upgrade.upgraded(observed(failing), rendered(markets=["SOL-USD"])),
+    ):
+        assert template_record.last_good(manifest) == template_record.template_hash(old)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.agent.decisions.upgrade import is_user_change
 from purpleflea_operator.datadog.detection.connection import (
@@ -87,12 +88,3 @@ def decide(observed: ObservedState, *, slot_free: bool) -> Connection:
         refusal=Refusal.RESTART_BUDGET,
         refusal_message=text,
     )
-
-
-def is_restarting(stateful_set: Manifest) -> bool:
-    """Return whether pods are being replaced, or are not ready for minReadySeconds yet."""
-    status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
-    ready = "availableReplicas" if stateful_set["spec"].get("minReadySeconds") else "readyReplicas"
-    counts = (status.get(name, 0) for name in ("updatedReplicas", ready))
-    is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
-    return not is_seen or any(count < replicas for count in counts)

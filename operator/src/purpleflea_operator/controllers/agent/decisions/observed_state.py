@@ -56,6 +56,8 @@ class AgentPod:
     created: datetime
     ready: bool
     revision: str
+    template_hash: str
+    """Hash of the template that the operator rendered; empty if an earlier version rendered it."""
     deleting: bool
     last_nudge: str | None
     """Value of the annotation with the trading mode; None if the pod was never nudged."""
@@ -85,6 +87,10 @@ class AgentPod:
     """Time of the last change of the pod's readiness."""
     has_ephemeral_journal: bool = False
     """True if the trade journal is on an emptyDir and is lost with the pod."""
+    sidecar_ports: Sequence[tuple[str, int]] = ()
+    """Protocol and port of each port of the other containers."""
+    service_account: str = ""
+    """Name of the ServiceAccount of the pod."""
     is_controlled: bool = True
     """True if the pod has a controller that recreates it, and is deleted with the agent."""
 
@@ -237,6 +243,9 @@ def pod(manifest: Manifest) -> AgentPod:
         created=timestamp(metadata.get("creationTimestamp")) or LONG_AGO,
         ready=conditions.get("Ready", {}).get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
+        template_hash=text(
+            mapping(metadata.get("annotations")).get(kubernetes.ANNOTATION_TEMPLATE_HASH)
+        ),
         deleting="deletionTimestamp" in metadata,
         last_nudge=metadata.get("annotations", {}).get(CONTROL_ANNOTATION),
         scheduled=scheduled,
@@ -259,7 +268,19 @@ def pod(manifest: Manifest) -> AgentPod:
             volume["name"] == JOURNAL and "emptyDir" in volume
             for volume in manifest.get("spec", {}).get("volumes", ())
         ),
+        sidecar_ports=_sidecar_ports(mapping(manifest.get("spec"))),
+        service_account=text(mapping(manifest.get("spec")).get("serviceAccountName")),
         is_controlled=any(item.get("controller") for item in metadata.get("ownerReferences", ())),
+    )
+
+
+def _sidecar_ports(spec: Manifest) -> Sequence[tuple[str, int]]:
+    containers = (*mappings(spec.get("initContainers")), *mappings(spec.get("containers")))
+    return tuple(
+        (port.get("protocol", "TCP"), port["containerPort"])
+        for container in containers
+        if container.get("name") != kubernetes.CONTAINER
+        for port in mappings(container.get("ports"))
     )
 
 

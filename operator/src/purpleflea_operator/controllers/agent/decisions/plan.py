@@ -16,6 +16,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ChildId,
     ObservedState,
 )
+from purpleflea_operator.controllers.agent.decisions.old_pods import is_used
 from purpleflea_operator.controllers.agent.decisions.storage import (
     VolumeClaim,
     claims_to_expand,
@@ -156,7 +157,11 @@ def _deletions(
         Delete(manifest=live) for key, live in observed.children.items() if key not in wanted
     ]
     accounts = [item for item in obsolete if item.manifest["kind"] == "ServiceAccount"]
-    return [item for item in obsolete if item not in accounts], accounts
+    # Pods of an earlier revision need their account until the last one is gone.
+    unused = [
+        item for item in accounts if not is_used(item.manifest["metadata"]["name"], observed.pods)
+    ]
+    return [item for item in obsolete if item not in accounts], unused
 
 
 def halt_actions(observed: ObservedState) -> tuple[Action, ...]:

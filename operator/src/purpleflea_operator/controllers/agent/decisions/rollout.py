@@ -1,54 +1,190 @@
 """The extent of a rollout: the number of pods, and the pods that receive the new revision. Pure.
 
-A StatefulSet waits for the first new pod that is not ready, but gives the new revision to every other pod that becomes
-unready or is recreated meanwhile. If a rollout fails, its partition is set to the ordinal of the failing pod, so that
-the pods below keep their revision. The partition is removed when the new pods above it are ready: after a corrected
-spec, these pods try it first.
+A StatefulSet waits for the first new pod that is not available, but gives the new revision to every other pod that is
+recreated meanwhile. Therefore the partition is set above the highest pod without the new revision if a new pod fails,
+or if a new pod is not available and another pod is gone. The partition is removed when all pods above it are available
+with the new revision: after a corrected spec, these pods try it first.
+
+The decision depends on the templates of the pods, the template and number of pods to apply, and the last good template.
+So it does not change if the StatefulSet is scaled or created again.
 
 The number of pods is the one in the spec, reduced if identities must not start, or have drained after a stop.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
+from purpleflea_operator import timings
 from purpleflea_operator.api.explanations.agent import TERMINAL
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import is_refused
-from purpleflea_operator.controllers.agent.decisions.conditions.progressing import is_overdue
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import is_late
 from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
     pod_problem,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.controllers.agent.decisions.trading_mode import ordinal
+from purpleflea_operator.manifests import template_record
 from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import Manifest, MutableManifest, mapping
 
 
-def paused_partition(observed: ObservedState) -> int:
-    """Return the ordinal below which pods keep their revision; 0 if the rollout is not paused."""
-    stateful_set = observed.stateful_set
-    if stateful_set is None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rollout:
+    """The pods of a StatefulSet by ordinal; pods that are being deleted are left out."""
+
+    new: Mapping[int, AgentPod]
+    """Pods with the wanted template."""
+    old: Mapping[int, AgentPod]
+    count: int
+    """Number of pods that are requested."""
+    partition: int
+    """The partition that the StatefulSet has."""
+    min_ready: timedelta
+    """Time for which a pod must be ready to be available."""
+
+    @property
+    def gone(self) -> set[int]:
+        """Ordinals without a pod."""
+        return set(range(self.count)) - self.new.keys() - self.old.keys()
+
+    @property
+    def protected(self) -> int:
+        """The lowest partition with which no further pod gets the wanted template."""
+        return max(
+            (number + 1 for number in range(self.count) if number not in self.new), default=0
+        )
+
+
+def paused_partition(observed: ObservedState, wanted: Manifest) -> int:
+    """Return the ordinal below which pods keep their revision; 0 if the rollout is not paused.
+
+    `wanted` is the StatefulSet to apply, with its template and replicas.
+    """
+    rollout = _rollout(observed, wanted)
+    is_complete = not rollout.old and not (rollout.gone and _is_rolling(observed))
+    if is_complete or _is_known_good(observed, wanted):
         return 0
-    strategy = stateful_set["spec"].get("updateStrategy", {})
-    current: int = strategy.get("rollingUpdate", {}).get("partition", 0)
-    status = stateful_set.get("status", {})
-    if status.get("observedGeneration", 0) < stateful_set["metadata"].get("generation", 0):
-        return current
-    revision = status.get("updateRevision")
-    if revision == status.get("currentRevision"):
-        return 0
-    updated = [pod for pod in observed.pods if pod.revision == revision]
-    if any(_fails(observed, pod) for pod in updated):
-        return max(current, min(ordinal(pod) for pod in updated))
-    above = [pod for pod in observed.pods if ordinal(pod) >= current]
-    is_healthy = bool(above) and all(pod.ready and pod.revision == revision for pod in above)
-    return 0 if is_healthy else current
+    if _must_pause(observed, rollout):
+        return rollout.protected
+    if rollout.partition and not _is_proven(observed, rollout):
+        # At least one pod must try a corrected template, also if there are fewer pods than before.
+        return min(rollout.partition, rollout.count - 1)
+    return 0
 
 
-def _fails(observed: ObservedState, pod: AgentPod) -> bool:
-    """Return whether a pod will not become ready without a change."""
+def next_check_s(observed: ObservedState) -> float | None:
+    """Return the seconds until a pod of a paused rollout is available; None if there is no such pod."""
+    live = observed.stateful_set
+    if live is None or observed.now is None:
+        return None
+    rollout = _rollout(observed, live)
+    waits = [
+        (pod.ready_since + rollout.min_ready - observed.now).total_seconds()
+        for pod in rollout.new.values()
+        if rollout.partition and pod.ready and pod.ready_since is not None
+    ]
+    return min((wait for wait in waits if wait > 0.0), default=None)
+
+
+def with_partition(stateful_set: Manifest, partition: int) -> MutableManifest:
+    """Return the StatefulSet with a partition."""
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+    return {**stateful_set, "spec": {**stateful_set["spec"], "updateStrategy": strategy}}
+
+
+def is_restarting(stateful_set: Manifest) -> bool:
+    """Return whether pods are being replaced, or are not ready for minReadySeconds yet."""
+    status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
+    ready = "availableReplicas" if stateful_set["spec"].get("minReadySeconds") else "readyReplicas"
+    counts = (status.get(name, 0) for name in ("updatedReplicas", ready))
+    is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
+    return not is_seen or any(count < replicas for count in counts)
+
+
+def _rollout(observed: ObservedState, wanted: Manifest) -> _Rollout:
+    count = wanted["spec"].get("replicas", 1)
+    pods = {
+        ordinal(pod): pod for pod in observed.pods if not pod.deleting and 0 <= ordinal(pod) < count
+    }
+    new = {number: pod for number, pod in pods.items() if _is_new(observed, pod, wanted)}
+    min_ready = timedelta(seconds=wanted["spec"].get("minReadySeconds", 0))
+    return _Rollout(
+        new=new,
+        old={number: pod for number, pod in pods.items() if number not in new},
+        count=count,
+        partition=_partition(observed),
+        min_ready=max(min_ready - timings.CLOCK_TOLERANCE, timedelta()),
+    )
+
+
+def _is_new(observed: ObservedState, pod: AgentPod, wanted: Manifest) -> bool:
+    """Return whether a pod has the wanted template.
+
+    Pods with the same hash can have two revisions, after a change of the StatefulSet by another client, such as
+    `kubectl rollout restart`. A template of an earlier version of the operator has no hash.
+    """
+    wanted_hash, live = template_record.template_hash(wanted), observed.stateful_set
+    if pod.template_hash != wanted_hash:
+        return False
+    if live is None or template_record.template_hash(live) != wanted_hash:
+        return True
+    status = mapping(live.get("status"))
+    is_observed = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+    return not is_observed or pod.revision == status.get("updateRevision")
+
+
+def _is_rolling(observed: ObservedState) -> bool:
+    """Return whether the StatefulSet has not completed the rollout of its template."""
+    status = {} if observed.stateful_set is None else mapping(observed.stateful_set.get("status"))
+    current = status.get("currentRevision")
+    return current is not None and current != status.get("updateRevision")
+
+
+def _is_known_good(observed: ObservedState, wanted: Manifest) -> bool:
+    """Return whether all pods were ready with the wanted template before the rollout, so it is a rollback."""
+    live = observed.stateful_set or observed.recreated
+    known = "" if live is None else template_record.last_good(live)
+    return bool(known) and known == template_record.template_hash(wanted)
+
+
+def _partition(observed: ObservedState) -> int:
+    live = observed.stateful_set or observed.recreated
+    strategy = {} if live is None else mapping(live["spec"].get("updateStrategy"))
+    partition: int = mapping(strategy.get("rollingUpdate")).get("partition", 0)
+    return partition
+
+
+def _must_pause(observed: ObservedState, rollout: _Rollout) -> bool:
+    if any(fails(observed, pod) for pod in rollout.new.values()):
+        return True
+    if rollout.new and all(_is_available(observed, pod, rollout) for pod in rollout.new.values()):
+        return False
+    # Each pod that is gone would be created with a template that no pod has proven to work. The highest pod tries it.
+    expected = set() if rollout.new else {rollout.count - 1}
+    return bool(rollout.gone - expected)
+
+
+def _is_proven(observed: ObservedState, rollout: _Rollout) -> bool:
+    """Return whether all pods at and above the partition are available with the new revision."""
+    first = min(rollout.partition, rollout.count - 1)
+    pods = [rollout.new.get(number) for number in range(first, rollout.count)]
+    return all(pod is not None and _is_available(observed, pod, rollout) for pod in pods)
+
+
+def _is_available(observed: ObservedState, pod: AgentPod, rollout: _Rollout) -> bool:
+    if observed.now is None or pod.ready_since is None:
+        return pod.ready
+    return pod.ready and observed.now - pod.ready_since >= rollout.min_ready
+
+
+def fails(observed: ObservedState, pod: AgentPod) -> bool:
+    """Return whether a pod will not become ready without a change, or has not become ready in time."""
     if pod.ready or pod.deleting:
         return False
     problem = pod_problem(pod, observed.now)
-    return is_overdue(observed) or (problem is not None and problem[0] in TERMINAL)
+    return is_late(observed, pod) or (problem is not None and problem[0] in TERMINAL)
 
 
 def effective_replicas(observed: ObservedState, agent: Agent) -> int:
@@ -61,11 +197,10 @@ def effective_replicas(observed: ObservedState, agent: Agent) -> int:
 
 
 def effective_agent(observed: ObservedState, agent: Agent) -> Agent:
-    """Return the agent with the replicas and the partition that apply now."""
+    """Return the agent with the replicas that apply now."""
     count = effective_replicas(observed, agent)
-    effective = replace(
-        trading_mode.controlled(observed, agent), partition=min(paused_partition(observed), count)
-    )
+    controlled = trading_mode.controlled(observed, agent)
     if count == agent.spec.replicas:
-        return effective
-    return replace(effective, spec=agent.spec.model_copy(update={"replicas": count}))
+        return controlled
+    spec = controlled.spec.model_copy(update={"replicas": count})
+    return replace(controlled, spec=spec)

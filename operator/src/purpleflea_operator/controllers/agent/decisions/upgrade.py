@@ -8,7 +8,7 @@ restart once. The record on the StatefulSet (`manifests.template_record`) shows 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
@@ -17,6 +17,11 @@ from purpleflea_operator.controllers.agent.decisions.conditions.progressing impo
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     UpgradeWait,
+)
+from purpleflea_operator.controllers.agent.decisions.rollout import (
+    is_restarting,
+    paused_partition,
+    with_partition,
 )
 from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.agent.decisions.trading_mode import desired_mode
@@ -74,6 +79,21 @@ def decide(
     return Decision(step=Step.UPGRADE, wait=UpgradeWait.TURN)
 
 
+def manifest(observed: ObservedState, rendered: Manifest, step: Step) -> MutableManifest:
+    """Return the StatefulSet to apply for a step, with the partition of its rollout."""
+    base = kept(observed, rendered) if step is Step.KEEP else rendered
+    desired = with_partition(rendered, paused_partition(observed, base))
+    match step:
+        case Step.APPLY:
+            return applied(observed, desired)
+        case Step.UPGRADE:
+            return upgraded(observed, desired)
+        case Step.KEEP:
+            return kept(observed, desired)
+        case _:
+            assert_never(step)
+
+
 def is_user_change(observed: ObservedState, agent: Agent) -> bool:
     """Return whether a user has changed a field that restarts the agents, and no pass has applied it yet."""
     live = _workload(observed)
@@ -95,7 +115,7 @@ def upgraded(observed: ObservedState, desired: Manifest) -> MutableManifest:
         if is_complete(observed)
         else {}
     )
-    return _with_record(desired, {**cause, **_request(observed)})
+    return _with_record(desired, {**cause, **_request(observed), **_last_good(observed)})
 
 
 def applied(observed: ObservedState, desired: Manifest) -> MutableManifest:
@@ -103,7 +123,7 @@ def applied(observed: ObservedState, desired: Manifest) -> MutableManifest:
     live = _workload(observed)
     if live is None or _same_template(live, desired):
         return _with_record(desired, {} if live is None else template_record.recorded(live))
-    return _with_record(desired, _request(observed))
+    return _with_record(desired, {**_request(observed), **_last_good(observed)})
 
 
 def kept(observed: ObservedState, desired: Manifest) -> MutableManifest:
@@ -166,6 +186,17 @@ def _same_template(live: Manifest, desired: Manifest) -> bool:
 def _is_requested(observed: ObservedState, live: Manifest) -> bool:
     known = template_record.recorded(live).get(kubernetes.ANNOTATION_UPGRADE, "")
     return bool(observed.upgrade_request) and observed.upgrade_request != known
+
+
+def _last_good(observed: ObservedState) -> dict[str, str]:
+    """Return the annotation with the live template if it works, else with the last one that did."""
+    live = _workload(observed)
+    if live is None:
+        return {}
+    known = template_record.last_good(live)
+    if not is_restarting(live):
+        known = template_record.template_hash(live)
+    return {kubernetes.ANNOTATION_LAST_GOOD_TEMPLATE: known} if known else {}
 
 
 def _request(observed: ObservedState) -> dict[str, str]:

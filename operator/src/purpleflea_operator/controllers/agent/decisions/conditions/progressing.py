@@ -18,6 +18,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.workload_availab
     progress,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    AgentPod,
     ObservedState,
     UpgradeWait,
 )
@@ -91,19 +92,37 @@ def is_complete(observed: ObservedState) -> bool:
 
 
 def deadline(observed: ObservedState) -> datetime | None:
-    """Return when a rollout without further progress counts as stuck; None if it is complete or never started."""
-    if observed.agent is None or is_complete(observed) or observed.unavailable_since is None:
+    """Return when the next pod counts as stuck, or when one did; None if the rollout is complete or never started."""
+    since, now = observed.unavailable_since, observed.now
+    if observed.agent is None or is_complete(observed) or since is None:
         return None
-    steps = [observed.unavailable_since]
-    for pod in observed.pods:
-        steps += [step for step in (pod.created, pod.ready_since) if step is not None]
-    return max(steps) + timings.ROLLOUT_DEADLINE
+    limits = [_limit(pod, since) for pod in observed.pods if not pod.ready and not pod.deleting]
+    if not limits:
+        limits = [max([since, *map(_last_step, observed.pods)]) + timings.ROLLOUT_DEADLINE]
+    return min((limit for limit in limits if now is None or limit > now), default=min(limits))
+
+
+def is_late(observed: ObservedState, pod: AgentPod) -> bool:
+    """Return whether a pod has been unready for too long. Other pods that become ready do not extend its time."""
+    since, now = observed.unavailable_since, observed.now
+    is_waiting = not pod.ready and not pod.deleting
+    return is_waiting and since is not None and now is not None and now >= _limit(pod, since)
 
 
 def is_overdue(observed: ObservedState) -> bool:
-    """Return whether the deadline of the rollout has passed."""
-    limit = deadline(observed)
-    return limit is not None and observed.now is not None and observed.now >= limit
+    """Return whether a pod is late, or pods are missing for too long."""
+    limit, now = deadline(observed), observed.now
+    if limit is None or now is None:
+        return False
+    return now >= limit or any(is_late(observed, pod) for pod in observed.pods)
+
+
+def _limit(pod: AgentPod, since: datetime) -> datetime:
+    return max(since, _last_step(pod)) + timings.ROLLOUT_DEADLINE
+
+
+def _last_step(pod: AgentPod) -> datetime:
+    return pod.created if pod.ready_since is None else max(pod.created, pod.ready_since)
 
 
 def _first_unready(observed: ObservedState) -> str:
