@@ -77,6 +77,19 @@ def namespace(sandbox):
             {"pod": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}},
             "a request must not be larger than the limit",
         ),
+        # The other side of a rule can be a default, which the CRD does not have.
+        (
+            {"pod": {"resources": {"limits": {"memory": "100Mi"}}}},
+            "a request must not be larger than the limit",
+        ),
+        (
+            {"pod": {"resources": {"requests": {"cpu": "1001m"}}}},
+            "a request must not be larger than the limit",
+        ),
+        (
+            {"faucet": {"belowUsd": "9"}, "risk": {"minBalanceUsd": "10"}},
+            "faucet.belowUsd must not be less than",
+        ),
         ({"pod": {"tolerations": [{"operator": "Equal"}]}}, "operator Equal needs a key"),
         (
             {"pod": {"tolerations": [{"operator": "Exists", "tolerationSeconds": 5}]}},
@@ -130,6 +143,9 @@ def test_the_api_server_rejects_an_invalid_field_and_names_it(sandbox, namespace
     [
         {"risk": {"minBalanceUsd": "50.01"}, "faucet": {"autoClaim": False}},
         {"risk": {"minBalanceUsd": "50"}},
+        {"faucet": {"belowUsd": "0"}},
+        {"trading": {"flattenOnStop": True}},
+        {"pod": {"resources": {"limits": {"memory": "160Mi"}}}},
         a_budget(ONE_AGENT),
         a_budget(ONE_AGENT - 1, budgetPolicy="Warn"),
         a_budget(1, connection="Disabled"),

@@ -6,12 +6,12 @@ reads come from the settings of the contract, so a field has the same name from 
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from purpleflea_contract import settings
 from purpleflea_contract.control import Mode
 from purpleflea_contract.settings import SpecModel
-from purpleflea_operator.api.cel_rules import SPEC
+from purpleflea_operator.api.cel_rules import spec_rules
 from purpleflea_operator.api.datadog import Datadog
 from purpleflea_operator.api.pod import Image, Network, Pod, Storage
 from purpleflea_operator.api.types import DataKey, DnsName
@@ -44,6 +44,11 @@ class Trading(settings.TradingSettings):
     orders; the change needs no restart. Stopped: the agents send no new orders, resolve orders in flight, and close
     positions if flattenOnStop is true. The pods end when all agents are idle or the grace period is over, and Active
     starts them again. Set the annotation purpleflea.com/reason on the resource to record the reason."""
+
+
+def _with_rules(schema: dict[str, Any], model: type[Any]) -> None:
+    """Add the CEL rules between the fields of the spec."""
+    schema["x-kubernetes-validations"] = spec_rules(model)
 
 
 class AgentSpec(SpecModel):
@@ -81,7 +86,7 @@ class AgentSpec(SpecModel):
     network: Network = Network()
     """Network access of the pods."""
 
-    model_config = {"json_schema_extra": {"x-kubernetes-validations": [*SPEC]}}
+    model_config = ConfigDict(json_schema_extra=_with_rules)
 
     def settings(self) -> settings.Settings:
         """Return the part of the spec that the agent reads."""

@@ -1,10 +1,14 @@
 """CEL rules for dependencies between fields of the spec. The API server checks them at every write.
 
-A rule between fields of a single class is defined at that class. Amounts are decimal strings, which CEL compares as
-quantities.
+The CRD has no defaults for most fields, because every object would store and send them. Therefore a rule uses the
+default of the model if a field is not set. A rule between fields of a single class is defined at that class. Amounts
+are decimal strings, which CEL compares as quantities.
 """
 
-from pydantic import JsonValue
+import json
+from typing import Any
+
+from pydantic import BaseModel, JsonValue
 
 from purpleflea_contract import cardinality
 from purpleflea_contract.cardinality import Share
@@ -14,31 +18,52 @@ FLATTEN_GRACE_S = 20
 """Half of the grace period is for closing positions, and 10 s are needed to cancel orders, sell and confirm."""
 
 
-def within_limits(resources: str, field: str) -> dict[str, JsonValue]:
-    """Return the rule that requests do not exceed limits; `resources` is a CEL expression, `field` is the path."""
-    request = f"quantity(string({resources}.requests[name]))"
-    limit = f"quantity(string({resources}.limits[name]))"
+def within_limits(requests: str, limits: str, field: str) -> dict[str, JsonValue]:
+    """Return the rule that requests do not exceed limits. Both are CEL expressions, and `field` is the path."""
+    request, limit = f"quantity(string({requests}[name]))", f"quantity(string({limits}[name]))"
     return rule(
-        f"{resources}.requests.all(name, !(name in {resources}.limits) || "
-        f"{request}.compareTo({limit}) <= 0)",
+        f"{requests}.all(name, !(name in {limits}) || {request}.compareTo({limit}) <= 0)",
         "a request must not be larger than the limit of the same name; reduce the request or raise the limit",
         fieldPath=field,
     )
 
 
-def _within_budget() -> dict[str, JsonValue]:
+class _Spec:
+    """CEL expressions for fields of the spec, from the defaults of a model."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def value(self, path: str) -> str:
+        """Return the expression for a field below an optional object; its default if the field is not set."""
+        group, *names = path.split(".")
+        default: Any = self._model.model_fields[group].default.model_dump(by_alias=True)
+        for name in names:
+            default = default[name]
+        return f"({_is_set(path)} ? self.{path} : {json.dumps(default)})"
+
+
+def _is_set(path: str) -> str:
+    """Return the expression for the presence of a field. CEL's optional values cannot replace it, because the API
+    server estimates the cost of a rule from the bounds of a field, and an optional value has none."""
+    names = path.split(".")
+    parents = (".".join(names[: end + 1]) for end in range(len(names)))
+    return f"({' && '.join(f'has(self.{parent})' for parent in parents)})"
+
+
+def _within_budget(spec: _Spec) -> dict[str, JsonValue]:
     """Return the rule for the budget of custom metrics. The operator makes the same estimate in `metrics_budget`."""
-    markets, datadog = "size(self.markets)", "self.datadog"
+    markets = "size(self.markets)"
 
     def share(of: Share) -> str:
         return f"{of.fixed} + {of.per_market} * {markets}"
 
     sent = (
-        f"({datadog}.legacyHistograms ? {share(cardinality.SENT_AS_HISTOGRAMS)}"
+        f"({spec.value('datadog.legacyHistograms')} ? {share(cardinality.SENT_AS_HISTOGRAMS)}"
         f" : {share(cardinality.SENT)})"
     )
     more = " + ".join(
-        f"({datadog}.{switch} ? {share(of)} : 0)"
+        f"({spec.value(f'datadog.{switch}')} ? {share(of)} : 0)"
         for switch, of in (
             ("apm.runtimeMetrics", cardinality.RUNTIME),
             ("check.enabled", cardinality.CHECK),
@@ -46,58 +71,66 @@ def _within_budget() -> dict[str, JsonValue]:
         )
     )
     return rule(
-        f"{datadog}.budgetPolicy == 'Warn' || !has({datadog}.customMetricsBudget)"
-        f" || {datadog}.connection == 'Disabled'"
-        f" || self.replicas * ({sent} + {more}) <= {datadog}.customMetricsBudget",
+        f"{spec.value('datadog.budgetPolicy')} == 'Warn' || !{_is_set('datadog.customMetricsBudget')}"
+        f" || {spec.value('datadog.connection')} == 'Disabled'"
+        f" || self.replicas * ({sent} + {more}) <= self.datadog.customMetricsBudget",
         "the agents would cost more custom metrics than datadog.customMetricsBudget; reduce replicas or markets, or "
         "raise the budget",
         fieldPath=".datadog.customMetricsBudget",
     )
 
 
-SPEC = (
-    rule(
-        "duration(self.trading.interval) >= duration('1s') && "
-        "duration(self.trading.interval) <= duration('1h')",
-        "trading.interval must be between 1s and 1h; set a duration such as 15s",
-        fieldPath=".trading.interval",
-    ),
-    rule(
-        "quantity(self.trading.orderSize).isGreaterThan(quantity('0'))",
-        "trading.orderSize must be greater than 0; to stop trading, set trading.mode to Halted",
-        fieldPath=".trading.orderSize",
-    ),
-    rule(
-        "!self.faucet.autoClaim || "
-        "quantity(self.faucet.belowUsd).compareTo(quantity(self.risk.minBalanceUsd)) >= 0",
-        "faucet.belowUsd must not be less than risk.minBalanceUsd, because an agent with a balance between the two "
-        "would neither trade nor claim; raise faucet.belowUsd or set faucet.autoClaim to false",
-        fieldPath=".faucet.belowUsd",
-    ),
-    rule(
-        "!self.trading.flattenOnStop || "
-        f"self.pod.terminationGracePeriodSeconds >= {FLATTEN_GRACE_S}",
-        f"trading.flattenOnStop needs a pod.terminationGracePeriodSeconds of at least {FLATTEN_GRACE_S}, because half "
-        "of it is for closing positions; raise it, or set trading.flattenOnStop to false",
-        fieldPath=".pod.terminationGracePeriodSeconds",
-    ),
-    rule(
-        "!(has(self.pod.serviceAccountName) && has(self.pod.serviceAccount))",
-        "set pod.serviceAccountName or pod.serviceAccount, not both",
-        fieldPath=".pod.serviceAccountName",
-    ),
-    rule(
-        "!self.pod.automountServiceAccountToken || has(self.pod.serviceAccountName) || has(self.pod.serviceAccount)",
-        "pod.automountServiceAccountToken needs pod.serviceAccountName or pod.serviceAccount; set one of them",
-        fieldPath=".pod.automountServiceAccountToken",
-    ),
-    # Size and class may be changed, because a user must be able to revert a value that the storage class rejects.
-    rule(
-        "!has(oldSelf.storage) || has(self.storage)",
-        "storage cannot be removed, because the journals on its volumes record orders whose outcome is still open; to "
-        "run without storage, delete the agent and create it again",
-        fieldPath=".storage",
-    ),
-    within_limits("self.pod.resources", ".pod.resources.requests"),
-    _within_budget(),
-)
+def spec_rules(model: type[BaseModel]) -> list[JsonValue]:
+    """Return the rules of a PurpleFleaAgent's spec; `model` has the fields and their defaults."""
+    spec = _Spec(model)
+    interval, below_usd = spec.value("trading.interval"), spec.value("faucet.belowUsd")
+    account, own_account = _is_set("pod.serviceAccountName"), _is_set("pod.serviceAccount")
+    return [
+        rule(
+            f"duration({interval}) >= duration('1s') && duration({interval}) <= duration('1h')",
+            "trading.interval must be between 1s and 1h; set a duration such as 15s",
+            fieldPath=".trading.interval",
+        ),
+        rule(
+            f"quantity({spec.value('trading.orderSize')}).isGreaterThan(quantity('0'))",
+            "trading.orderSize must be greater than 0; to stop trading, set trading.mode to Halted",
+            fieldPath=".trading.orderSize",
+        ),
+        rule(
+            f"!{spec.value('faucet.autoClaim')} || "
+            f"quantity({below_usd}).compareTo(quantity({spec.value('risk.minBalanceUsd')})) >= 0",
+            "faucet.belowUsd must not be less than risk.minBalanceUsd, because an agent with a balance between the "
+            "two would neither trade nor claim; raise faucet.belowUsd or set faucet.autoClaim to false",
+            fieldPath=".faucet.belowUsd",
+        ),
+        rule(
+            f"!{spec.value('trading.flattenOnStop')} || "
+            f"{spec.value('pod.terminationGracePeriodSeconds')} >= {FLATTEN_GRACE_S}",
+            f"trading.flattenOnStop needs a pod.terminationGracePeriodSeconds of at least {FLATTEN_GRACE_S}, because "
+            "half of it is for closing positions; raise it, or set trading.flattenOnStop to false",
+            fieldPath=".pod.terminationGracePeriodSeconds",
+        ),
+        rule(
+            f"!({account} && {own_account})",
+            "set pod.serviceAccountName or pod.serviceAccount, not both",
+            fieldPath=".pod.serviceAccountName",
+        ),
+        rule(
+            f"!{spec.value('pod.automountServiceAccountToken')} || {account} || {own_account}",
+            "pod.automountServiceAccountToken needs pod.serviceAccountName or pod.serviceAccount; set one of them",
+            fieldPath=".pod.automountServiceAccountToken",
+        ),
+        # Size and class may be changed, because a user must be able to revert a value that the storage class rejects.
+        rule(
+            "!has(oldSelf.storage) || has(self.storage)",
+            "storage cannot be removed, because the journals on its volumes record orders whose outcome is still "
+            "open; to run without storage, delete the agent and create it again",
+            fieldPath=".storage",
+        ),
+        within_limits(
+            spec.value("pod.resources.requests"),
+            spec.value("pod.resources.limits"),
+            ".pod.resources.requests",
+        ),
+        _within_budget(spec),
+    ]

@@ -157,7 +157,9 @@ class Sidecar(SpecModel):
     readiness_probe: Annotated[Probe | None, Field(json_schema_extra=FREE_FORM)] = None
     """Probe that detects when the sidecar is ready. A pod is ready when all its containers are ready."""
 
-    model_config = rules(within_limits("self.resources", ".resources.requests"))
+    model_config = rules(
+        within_limits("self.resources.requests", "self.resources.limits", ".resources.requests")
+    )
 
 
 class ServiceAccount(SpecModel):

@@ -170,6 +170,23 @@ def test_the_crd_stays_compact():
     assert len(json.dumps(agent_crd(), separators=(",", ":"))) < 64_000
 
 
+def test_the_crd_adds_no_defaults_to_an_agent_except_those_that_clients_read():
+    (version,) = agent_crd()["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found = {path: schema["default"] for path, schema in walk(spec) if "default" in schema}
+    stored = {path: default for path, default in found.items() if "items." not in path}
+    assert stored == {".replicas.": 1, ".trading.": {}, ".trading.mode.": "Active"}
+
+
+def test_a_rule_uses_the_default_of_a_field_that_is_not_set():
+    (version,) = agent_crd()["spec"]["versions"]
+    rules = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
+    (faucet,) = [item["rule"] for item in rules if item["fieldPath"] == ".faucet.belowUsd"]
+    assert (
+        '((has(self.faucet) && has(self.faucet.belowUsd)) ? self.faucet.belowUsd : "50")' in faucet
+    )
+
+
 @pytest.mark.parametrize("make", [agent_crd, observability_crd])
 def test_the_schema_of_a_status_has_no_defaults(make):
     (version,) = make()["spec"]["versions"]
