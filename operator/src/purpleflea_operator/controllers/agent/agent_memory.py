@@ -6,9 +6,10 @@ an empty memory. This module decides nothing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator import timings
@@ -20,6 +21,7 @@ from purpleflea_operator.controllers.agent.decisions.status_throttle import (
     Debounce,
     WriteRateLimiter,
 )
+from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 
@@ -74,6 +76,11 @@ class AgentMemory:
     expansion: ExpansionRejection | None = None
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
+    status_result: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+    """The status that was last written, and the one that the API server stored."""
+    writes: WriteLedger = field(default_factory=WriteLedger)
+    recreated_at: datetime | None = None
+    """Time at which the StatefulSet was last deleted to recreate it."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
@@ -81,13 +88,14 @@ class AgentMemory:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
         requests = self.mode_requests
         if requests is None:
-            return Remembered(expansion=self.expansion)
+            return Remembered(expansion=self.expansion, recreated_at=self.recreated_at)
         return Remembered(
             mode=requests.mode,
             delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
             acknowledgements=dict(requests.responses),
             attempts=dict(requests.attempts),
             expansion=self.expansion,
+            recreated_at=self.recreated_at,
         )
 
 

@@ -1,27 +1,26 @@
 """Performs the planned writes in sequence, each on its own, and puts the stored objects into the cache.
 
 The only decisions here depend on reads from the API server: if the owner still exists, and if a name is free. The
-module also contains the writes to pods: the annotation that refreshes the control file, and deletions. The operator
-never creates a pod, and deletes a pod with an owner only if its StatefulSet cannot replace it.
+module also contains the annotation of pods that refreshes the control file.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent import pod_deletion
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import plan, write_failures
 from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    AgentPod,
     PassOutcome,
-    pod,
 )
 from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
@@ -46,6 +45,14 @@ class OwnerGoneError(Exception):
 
 class NameTakenError(Exception):
     """An object with the name of a child has another owner."""
+
+
+class NotStoredError(Exception):
+    """The API server, a webhook or another controller changes the written fields of a child."""
+
+    def __init__(self, failure: WriteFailure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
 
 
 class RefreshError(Exception):
@@ -79,6 +86,18 @@ class ApplyContext:
     failures: list[WriteFailure] = field(default_factory=list)
     transient_errors: list[errors.Transient] = field(default_factory=list)
     """The errors because of which the pass is repeated."""
+    unsettled: set[str] = field(default_factory=set)
+    """The objects that are not stored as this pass wrote them."""
+    recreation_wait_s: float | None = None
+    """Seconds until the StatefulSet may be recreated; None if it need not be."""
+
+    def retry_after_s(self) -> float | None:
+        """Return the seconds until a write that is held back may be attempted; None if none is."""
+        targets = {*self.unsettled, *(item.target for item in self.failures)}
+        writes_s = self.memory.writes.retry_after_s(targets, _now_s())
+        return min(
+            (item for item in (writes_s, self.recreation_wait_s) if item is not None), default=None
+        )
 
     def record(self, target: str, error: Exception) -> None:
         """Record a failed write of `target`."""
@@ -106,11 +125,14 @@ class Applier:
         cache: ObjectCache,
         expansion: VolumeExpansion,
         control_writes: ControlWrites,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._expansion = expansion
         self._control = control_writes
+        self._now = now
 
     async def perform(self, actions: Sequence[plan.Action], context: ApplyContext) -> None:
         """Perform all actions. A write that fails is recorded in the context, and the others are still attempted.
@@ -121,26 +143,42 @@ class Applier:
             OwnerGoneError: The agent is deleted, so nothing may be created.
             Fenced: This replica must not write any more.
         """
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + timings.WRITES_LIMIT_S
+        ends_at = _now_s() + timings.WRITES_LIMIT_S
+        failed: list[plan.Action] = []
         if any(isinstance(action, plan.Create) for action in actions):
             owner = f"{resources.AGENT.kind} {context.key.name}"
             if not await self._attempt(owner, self._check_owner(context), context):
-                actions = [action for action in actions if not isinstance(action, plan.Create)]
-        failed: list[plan.Action] = []
+                failed = [action for action in actions if isinstance(action, plan.Create)]
+                actions = [action for action in actions if action not in failed]
         for action in _without_repeats(actions):
-            if write_failures.depends_on(action, failed, context.outcome.children):
+            is_blocked = write_failures.depends_on(action, failed, context.outcome.children)
+            if is_blocked or not await self._attempt_action(action, context, ends_at):
                 failed.append(action)
-            elif loop.time() >= ends_at:
-                context.record(plan.target(action), errors.Unavailable("requests take too long"))
-                failed.append(action)
-            elif not await self._attempt(
-                plan.target(action), self._perform(action, context), context
-            ):
-                failed.append(action)
-        context.memory.transient_failures = {
+        memory = context.memory
+        memory.transient_failures = {
             item.target: item.transient_passes for item in context.failures if item.transient_passes
         }
+        memory.writes.keep_rejections({item.target for item in context.failures})
+
+    async def _attempt_action(
+        self, action: plan.Action, context: ApplyContext, ends_at: float
+    ) -> bool:
+        """Perform an action, unless it is too early to repeat it. Return whether it is done."""
+        target, wanted = plan.target(action), plan.wanted(action)
+        writes = context.memory.writes
+        known = writes.rejected(target, wanted, _now_s())
+        if known is not None:
+            context.failures.append(known)
+            return False
+        if _now_s() >= ends_at:
+            context.record(target, errors.Unavailable("requests take too long"))
+            return False
+        before = len(context.failures)
+        is_done = await self._attempt(target, self._perform(action, context), context)
+        for failure in context.failures[before:]:
+            if failure.reason is not Reason.NOT_STORED and not failure.transient_passes:
+                writes.record_rejected(target, wanted, failure, _now_s())
+        return is_done
 
     async def _attempt(
         self, target: str, write: Coroutine[Any, Any, None], context: ApplyContext
@@ -150,6 +188,9 @@ class Applier:
             await write
         except errors.Fenced:
             raise
+        except NotStoredError as error:
+            context.failures.append(error.failure)
+            return False
         except RefreshError as error:
             context.record(REFRESH_TARGET, error.cause)
             # The ConfigMap is written, so no other write depends on this one.
@@ -194,13 +235,26 @@ class Applier:
                 children.pop(plan.child_id(manifest))
                 _log("deleted", manifest)
             case plan.DeletePod(pod=old):
-                await delete_pod(self._cluster, context.key.namespace, old)
-            case plan.RecreateOrphaning(manifest=manifest):
-                uid = manifest["metadata"]["uid"]
-                if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
-                    self._cache.mark_deleted(resources.kind_of(manifest), uid)
-                children.pop(plan.child_id(manifest))
-                _log("deleted without its pods, to be created again", manifest)
+                await pod_deletion.delete_pod(self._cluster, context.key.namespace, old)
+            case plan.RecreateOrphaning():
+                await self._recreate(action, context)
+            case plan.DelayRecreation(manifest=manifest, wait_s=wait_s):
+                context.outcome.recreation_delay = (
+                    f"StatefulSet {manifest['metadata']['name']} was recreated less than 10 minutes ago, so the "
+                    "change of spec.storage applies to new volumes later; the agents keep running"
+                )
+                context.recreation_wait_s = wait_s
+
+    async def _recreate(self, action: plan.RecreateOrphaning, context: ApplyContext) -> None:
+        """Delete a StatefulSet without its pods. A later pass creates it."""
+        live = action.manifest
+        _check_contested(action.wanted, live, context)
+        uid = live["metadata"]["uid"]
+        context.memory.recreated_at = self._now()
+        if await self._cluster.delete(ref_of(live), uid=uid, orphan=True):
+            self._cache.mark_deleted(resources.kind_of(live), uid)
+        context.outcome.children.pop(plan.child_id(live))
+        _log("deleted without its pods, to be created again", live)
 
     async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
         """Apply a child that the cache does not have, unless an object of another owner has its name."""
@@ -236,10 +290,45 @@ class Applier:
         raise errors.Conflict(f"ConfigMap {name} was deleted during the pass")
 
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
-        stored = await self._cluster.apply(manifest)
+        """Apply a child. The UID of the live child prevents that a stale cache creates a deleted child again.
+
+        Raises:
+            NotStoredError: The last writes of the same manifest did not last.
+        """
+        live = context.outcome.children.get(plan.child_id(manifest))
+        if live is not None:
+            _check_contested(manifest, live, context)
+            metadata = {**manifest["metadata"], "uid": live["metadata"]["uid"]}
+            manifest = {**manifest, "metadata": metadata}
+        try:
+            stored = await self._cluster.apply(manifest)
+        except errors.Conflict:
+            if live is not None:
+                await self._drop_if_gone(live)
+            raise
         self._cache.put(stored)
         context.outcome.children[plan.child_id(manifest)] = stored
         _log("applied", manifest)
+        if not context.memory.writes.record_stored(manifest, stored, _now_s()):
+            context.unsettled.add(" ".join(plan.child_id(manifest)))
+            _check_contested(manifest, stored, context)
+
+    async def _drop_if_gone(self, cached: Manifest) -> None:
+        """Remove a child from the cache if it was deleted, so that the next pass checks the owner and creates it."""
+        stored, uid = await self._cluster.get(ref_of(cached)), cached["metadata"]["uid"]
+        if stored is None or stored["metadata"]["uid"] != uid:
+            self._cache.mark_deleted(resources.kind_of(cached), uid)
+
+
+def _now_s() -> float:
+    """Return monotonic seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def _check_contested(manifest: Manifest, live: Manifest, context: ApplyContext) -> None:
+    failure = context.memory.writes.contested(manifest, live, _now_s())
+    if failure is not None:
+        raise NotStoredError(failure)
 
 
 def _without_repeats(actions: Iterable[plan.Action]) -> Iterator[plan.Action]:
@@ -305,25 +394,3 @@ async def refresh_config_mount(
     for result in await asyncio.gather(*map(annotate, actions), return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-
-
-async def delete_orphans(cluster: KubeClient, cache: ObjectCache, key: NamespacedName) -> None:
-    """Delete the pods of a deleted agent that have no owner.
-
-    While a StatefulSet is recreated, its pods have no owner. If the agent is deleted at that moment, the garbage
-    collector does not delete them.
-    """
-    pods = [pod(item) for item in cache.owned(resources.POD, key)]
-    orphans = [item for item in pods if not item.is_controlled and not item.deleting]
-    agent = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
-    if not orphans or await cluster.get(agent) is not None:
-        return
-    for item in orphans:
-        await delete_pod(cluster, key.namespace, item)
-
-
-async def delete_pod(cluster: KubeClient, namespace: str, item: AgentPod) -> None:
-    """Delete exactly this pod, with its UID as precondition."""
-    ref = ObjectRef(kind=resources.POD, namespace=namespace, name=item.name)
-    await cluster.delete(ref, uid=item.uid)
-    logger.info("pod deleted", extra={"namespace": namespace, "pod": item.name})

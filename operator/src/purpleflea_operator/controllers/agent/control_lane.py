@@ -131,7 +131,14 @@ class ControlLane:
         actions = self._actions(key)
         for action in actions:
             if isinstance(action, plan.Apply):
-                self._cache.put(await self._cluster.apply(action.manifest))
+                stored = await self._cluster.apply(action.manifest)
+                self._cache.put(stored)
+                if not control.same_mode(stored, action.manifest):
+                    # Without this check, the callers of `settle` would repeat the write without a pause.
+                    raise errors.Invalid(
+                        f"ConfigMap {stored['metadata']['name']} is stored with another control file, so the agents "
+                        "do not receive the mode; correct the admission webhook that changes it"
+                    )
                 logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
         refreshes = [item for item in actions if isinstance(item, plan.RefreshConfigMount)]
         try:

@@ -10,7 +10,8 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent import apply, pod_diagnosis
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent import pod_deletion, pod_diagnosis
 from purpleflea_operator.controllers.agent.agent_memory import (
     AgentMemories,
     AgentMemory,
@@ -94,7 +95,7 @@ class Reconciler:
         self._clock = times.clock
         self._diagnosis = PodDiagnosis(cluster, deps.on_explanation, now=times.now)
         self._expansion = VolumeExpansion(cluster, cache, now=times.now)
-        self._applier = Applier(cluster, cache, self._expansion, deps.control)
+        self._applier = Applier(cluster, cache, self._expansion, deps.control, now=times.now)
         self._events = EventRecorder(cluster, now=times.now)
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ class Reconciler:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._deps.memories.forget(key)
             if resource is None:
-                await apply.delete_orphans(self._cluster, self._cache, key)
+                await pod_deletion.delete_orphans(self._cluster, self._cache, key)
             return Result()
         uid = resource["metadata"]["uid"]
         memory = self._deps.memories.of(key, uid)
@@ -135,11 +136,12 @@ class Reconciler:
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
-        return Result(requeue_after_s=self._requeue_after_s(status_s, after, memory, requests))
+        retry_s = (status_s, context.retry_after_s())
+        return Result(requeue_after_s=self._requeue_after_s(retry_s, after, memory, requests))
 
     def _requeue_after_s(
         self,
-        status_s: float | None,
+        writes_s: Iterable[float | None],
         observed: ObservedState,
         memory: AgentMemory,
         requests: ModeRequests,
@@ -147,7 +149,7 @@ class Reconciler:
         """Return the seconds until the next pass without an event: the minimum of all reasons."""
         limit = deadline(observed)
         waits = (
-            status_s,
+            *writes_s,
             pod_diagnosis.requeue_after_s(observed),
             self._deps.acknowledgements.requeue_after_s(observed, requests),
             self._expansion.requeue_after_s(memory),
@@ -185,7 +187,8 @@ class Reconciler:
         outcome = context.outcome
         await self._applier.perform(self._plan(observed, outcome.connection), context)
         outcome.failure, outcome.failure_reason = write_failures.reported(context.failures)
-        outcome.is_applied = not context.failures
+        outcome.not_stored = write_failures.not_stored(context.failures)
+        outcome.is_applied = all(item.reason is Reason.NOT_STORED for item in context.failures)
 
     def _plan(self, observed: ObservedState, connection: Connection) -> tuple[plan.Action, ...]:
         if observed.agent is None:
@@ -201,6 +204,9 @@ class Reconciler:
         findings = summary.findings(observed)
         name = resource["metadata"]["name"]
         wanted = status.next_status(current, observed, findings, name=name, now=self._now())
+        if memory.status_result == (wanted, current):
+            # The API server stores this status differently, such as with an older CRD that lacks a field.
+            return None
         since_s = memory.status_writes.since_write_s()
         after_s = status.write_after_s(current, wanted, since_write_s=since_s)
         if after_s != 0.0:
@@ -229,6 +235,7 @@ class Reconciler:
                 "status": wanted,
             }
         )
+        memory.status_result = (wanted, stored.get("status", {}))
         self._cache.put(stored)
         return stored
 

@@ -39,7 +39,7 @@ from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
-from purpleflea_operator.parsing import Manifest, timestamp
+from purpleflea_operator.parsing import Manifest, mapping, timestamp
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -98,6 +98,7 @@ def gather(
         trading=trading_state(resource, agent, pods, remembered, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
+        recreated_at=remembered.recreated_at,
     )
 
 
@@ -185,8 +186,7 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
 
 def stop_mode(resource: dict[str, Any]) -> Mode | None:
     """Return the mode if the spec, valid or not, requests Halted or Stopped; otherwise None."""
-    trading = resource.get("spec", {}).get("trading")
-    mode = trading.get("mode") if isinstance(trading, dict) else None
+    mode = mapping(mapping(resource.get("spec")).get("trading")).get("mode")
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
 
 

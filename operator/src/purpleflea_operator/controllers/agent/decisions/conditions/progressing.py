@@ -27,6 +27,10 @@ def progressing(observed: ObservedState) -> Finding:
     if observed.agent is None:
         message = "the spec is invalid, so nothing is rolled out; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
+    if observed.not_stored:
+        return finding(kind, Reason.NOT_STORED, observed.not_stored)
+    if observed.recreation_delay:
+        return finding(kind, Reason.RECREATION_DELAYED, observed.recreation_delay)
     if is_complete(observed):
         return finding(kind, Reason.COMPLETE, "all agents run the current spec and are ready")
     problem = first_error(observed)
