@@ -48,7 +48,7 @@ from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.datadog.detection.coverage import NodeView
-from purpleflea_operator.kube import resources
+from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
@@ -226,15 +226,19 @@ class Reconciler:
     ) -> Manifest:
         metadata = resource["metadata"]
         memory.status_writes.record_write()
-        stored = await self._cluster.apply_status(
-            {
-                "apiVersion": kubernetes.API_VERSION,
-                "kind": resources.AGENT.kind,
-                # With the UID, the API server rejects the status of a deleted agent for a recreated one.
-                "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
-                "status": wanted,
-            }
-        )
+        manifest = {
+            "apiVersion": kubernetes.API_VERSION,
+            "kind": resources.AGENT.kind,
+            # With the UID, the API server rejects the status of a deleted agent for a recreated one.
+            "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
+            "status": wanted,
+        }
+        try:
+            stored = await self._cluster.apply_status(manifest)
+        except errors.ApiError:
+            memory.status_writes.record_failure()
+            raise
+        memory.status_writes.record_success()
         memory.status_result = (wanted, stored.get("status", {}))
         self._cache.put(stored)
         return stored
