@@ -5,10 +5,9 @@ import json
 
 import pytest
 
-from support.builders import a_datadog_daemon_set, an_agent
+from support.builders import a_datadog_daemon_set, a_pod, an_agent
 
 NS, NAME = "trading", "momentum"
-SETTLE_S = 1.5
 KINDS = {
     "configmaps": "ConfigMap",
     "serviceaccounts": "ServiceAccount",
@@ -288,3 +287,16 @@ def test_a_stale_cache_creates_no_child_of_a_deleted_agent(server, an_operator):
         refused = [item for item in server.writes() if item.resource in KINDS]
         assert len(refused) <= len(KINDS)
         assert json.dumps(refused[0].body)
+
+
+def test_a_foreign_pod_with_the_labels_of_an_agent_delays_no_proof_of_a_halt(server, an_operator):
+    put_agent(server)
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        rogue = a_pod("copy-of-momentum")
+        rogue["status"]["podIP"] = "10.9.9.9"
+        server.put(rogue)
+        server.patch("PurpleFleaAgent", NS, NAME, {"spec": {"trading": {"mode": "Halted"}}})
+        server.wait_until(lambda: reason(server, "TradingActive") == "Halted", timeout=15)
+        annotations = server.get("Pod", NS, "copy-of-momentum")["metadata"].get("annotations", {})
+        assert "purpleflea.com/mode" not in annotations

@@ -173,6 +173,9 @@ STATUS_COUNTS_INTERVAL_S = 15.0
 """Shortest interval between two status writes that change only replica counts: a burst of pod events must not cause a
 burst of writes."""
 
+EVENT_INTERVAL_S = 0.1
+"""Average interval between two Events of all agents after a burst. A shared cause can change 1,000 agents at once."""
+
 # Datadog node agents
 
 READINESS_GRACE_S = 30.0

@@ -49,7 +49,7 @@ func main() {
 	parsed := make([]*resource.Quantity, len(texts))
 	for i, text := range texts {
 		vectors[i].Text = text
-		// The API server parses JSON, whose strings it trims of nothing but their quotes.
+		// The API server does not trim the strings of JSON.
 		value, err := resource.ParseQuantity(text)
 		if err != nil {
 			continue

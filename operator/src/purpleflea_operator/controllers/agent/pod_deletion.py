@@ -2,6 +2,7 @@
 
 import logging
 
+from purpleflea_operator.controllers.agent.decisions.gather import agent_pods
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, pod
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -17,7 +18,7 @@ async def delete_orphans(cluster: KubeClient, cache: ObjectCache, key: Namespace
     While a StatefulSet is recreated, its pods have no owner. If the agent is deleted at that moment, the garbage
     collector does not delete them.
     """
-    pods = [pod(item) for item in cache.owned(resources.POD, key)]
+    pods = [pod(item) for item in agent_pods(cache, key)]
     orphans = [item for item in pods if not item.is_controlled and not item.deleting]
     agent = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
     if not orphans or await cluster.get(agent) is not None:

@@ -96,11 +96,12 @@ class Reconciler:
         self._diagnosis = PodDiagnosis(cluster, deps.on_explanation, now=times.now)
         self._expansion = VolumeExpansion(cluster, cache, now=times.now)
         self._applier = Applier(cluster, cache, self._expansion, deps.control, now=times.now)
-        self._events = EventRecorder(cluster, now=times.now)
+        self._events = EventRecorder(cluster, now=times.now, clock=times.clock)
 
     def close(self) -> None:
-        """Cancel the reads that no pass waits for."""
+        """Cancel the requests that no pass waits for."""
         self._diagnosis.close()
+        self._events.close()
 
     async def reconcile(self, key: NamespacedName) -> Result:
         """Run one pass.
@@ -216,7 +217,7 @@ class Reconciler:
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)
-        await self._events.record(resource, current, wanted, memory.troubled_conditions)
+        self._events.record(resource, current, wanted, memory.troubled_conditions)
         # The response can contain a newer spec. The event of that change is then outdated for the cache, so the key
         # has to be queued here.
         return 0.0 if _user_intent(stored) != _user_intent(resource) else None

@@ -13,6 +13,7 @@ from purpleflea_contract import environment
 from purpleflea_contract.control import Mode
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.gather import (
+    agent_pods,
     is_owned,
     owned_children,
     parsed,
@@ -46,7 +47,7 @@ def control_state(
     metadata = resource["metadata"]
     key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
-    pods = tuple(pod(item) for item in cache.owned(resources.POD, key))
+    pods = tuple(pod(item) for item in agent_pods(cache, key))
     return ObservedState(
         agent=agent,
         generation=metadata["generation"],
