@@ -44,6 +44,32 @@ def an_agent(
     }
 
 
+def a_halt(
+    name: str = "incident",
+    *,
+    namespace: str = "trading",
+    created: str = CREATED,
+    annotations: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> MutableManifest:
+    """Return a PurpleFleaHalt of all agents in its namespace; keywords replace fields of its spec."""
+    spec = {"level": "Halt", "selector": {}, "reason": "the exchange is down", **changes}
+    return {
+        "apiVersion": kubernetes.API_VERSION,
+        "kind": "PurpleFleaHalt",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-{namespace}-{name}",
+            "generation": 1,
+            "resourceVersion": "1",
+            "creationTimestamp": created,
+            "annotations": dict(annotations or {}),
+        },
+        "spec": spec,
+    }
+
+
 def a_container(
     name: str,
     image: str,

@@ -34,6 +34,8 @@ class PaperAgents:
         self.undrained: set[str] = set()
         self.lost: dict[str, dict[str, int]] = {}
         self.undone: dict[str, str] = {}
+        self.unable_to_flatten: set[str] = set()
+        """Pods with an image that does not report the result of flatten."""
 
     async def control(self, address: str) -> Acknowledgement:
         """Return the acknowledgement of the pod with this address."""
@@ -49,7 +51,11 @@ class PaperAgents:
         mode = self._mode(pod["metadata"]["namespace"], pod)
         at_rest = mode is not Mode.ACTIVE and name not in self.undrained
         left = self.undone.get(name) if at_rest and mode is Mode.STOPPED else None
-        return Acknowledgement(mode=mode, at_rest=at_rest, left_undone=left)
+        nudged = pod["metadata"].get("annotations", {}).get(NUDGE, "")
+        flattened = left is None if at_rest and "-flatten" in nudged else None
+        if name in self.unable_to_flatten:
+            flattened = None
+        return Acknowledgement(mode=mode, at_rest=at_rest, flattened=flattened, left_undone=left)
 
     async def losses(self, address: str) -> Mapping[str, int]:
         """Return the drop counters of the pod with this address."""
@@ -65,7 +71,7 @@ class PaperAgents:
         if pod["metadata"]["name"] in self.stale and "." not in (nudged or ""):
             return Mode.ACTIVE
         if nudged:
-            return Mode(nudged.partition(".")[0])
+            return Mode(nudged.partition(".")[0].partition("-")[0])
         name = pod["metadata"]["name"].rpartition("-")[0]
         found = self._server.get("ConfigMap", namespace, name)
         return Mode(json.loads(found["data"]["control.json"])["mode"]) if found else Mode.ACTIVE

@@ -41,8 +41,28 @@ def rendered(
 
 
 def roles(*values: str) -> list[dict[str, Any]]:
-    """Return all roles of the chart."""
-    return [item for item in rendered(*values) if item["kind"] in ROLES]
+    """Return the roles that the chart binds to the operator."""
+    manifests = rendered(*values)
+    bound = {
+        (item["metadata"].get("namespace"), item["roleRef"]["kind"], item["roleRef"]["name"])
+        for item in manifests
+        if "roleRef" in item
+    }
+    return [item for item in manifests if item["kind"] in ROLES and _id(item) in bound]
+
+
+def user_roles(*values: str) -> dict[tuple[str | None, str], set["Right"]]:
+    """Return the rights of the roles that the chart leaves to administrators to bind, by namespace and name."""
+    bound = [_id(item) for item in roles(*values)]
+    return {
+        (item["metadata"].get("namespace"), item["metadata"]["name"]): granted([item])
+        for item in rendered(*values)
+        if item["kind"] in ROLES and _id(item) not in bound
+    }
+
+
+def _id(role: dict[str, Any]) -> tuple[str | None, str, str]:
+    return role["metadata"].get("namespace"), role["kind"], role["metadata"]["name"]
 
 
 def granted(found: Iterable[dict[str, Any]]) -> set[Right]:

@@ -84,6 +84,11 @@ class ControlFile:
         return self.mode is Mode.STOPPED
 
     @property
+    def flatten(self) -> bool:
+        """True if the control file requests to close positions in mode Stopped, whatever the settings are."""
+        return self.is_stopped and self._control.flatten
+
+    @property
     def may_close(self) -> bool:
         """True if positions may be closed: the mode is Stopped, or the process exits in mode Active."""
         return self.is_stopped or (self._is_exiting and not self.is_halted)

@@ -21,6 +21,14 @@ class Mode(StrEnum):
     STOPPED = "Stopped"
 
 
+def strongest(*modes: Mode | None) -> Mode | None:
+    """Return the mode that allows least, Stopped before Halted before Active; None if there is none."""
+    return max((mode for mode in modes if mode is not None), key=_STRENGTH.index, default=None)
+
+
+_STRENGTH = (Mode.ACTIVE, Mode.HALTED, Mode.STOPPED)
+
+
 class Control(SpecModel):
     """The content of control.json. The mode is required, because a missing or misspelled mode would start trading."""
 
@@ -29,6 +37,9 @@ class Control(SpecModel):
     settles those in flight, closes positions if spec.trading.flattenOnStop is true, and waits for its termination."""
     generation: int = 0
     """metadata.generation of the resource that requests this mode."""
+    flatten: bool = False
+    """In mode Stopped: true closes positions even if spec.trading.flattenOnStop is false. The file contains it only if
+    it is true."""
 
 
 ACKNOWLEDGEMENT: dict[str, Any] = {
@@ -67,8 +78,9 @@ class Acknowledgement(BaseModel):
     escrows that were sent is known. Stopped: in addition, with spec.trading.flattenOnStop, positions are closed, or the
     deadline for it has passed. Active: never."""
     flattened: bool | None = None
-    """Result of spec.trading.flattenOnStop once a Stopped agent is drained: true if no position and no resting order is
-    left, false if some may be left; null if it was not requested, or the agent is not drained."""
+    """Result of spec.trading.flattenOnStop, or of flatten in control.json, once a Stopped agent is drained: true if no
+    position and no resting order is left, false if some may be left; null if it was not requested, or the agent is not
+    drained."""
     left_undone: str | None = None
     """Description of the work that a Stopped agent did not finish before the deadline, or of the orders and escrows
     that are open at a Halted agent; it keeps trying."""

@@ -12,7 +12,6 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +30,7 @@ from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.reconciler import Dependencies, Reconciler
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
+from purpleflea_operator.controllers.halt.controller import HaltController
 from purpleflea_operator.controllers.observability.controller import (
     DatadogAccess,
     MetricHooks,
@@ -43,12 +43,12 @@ from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
-from purpleflea_operator.kube.missing_kinds import wait_until_served
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
-from purpleflea_operator.leading import AllWorkers, WorkerPool, run_tasks
-from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.kube.watch_state import WatchStates
+from purpleflea_operator.leading import AllWorkers, LeaderTasks, WorkerPool
+from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
@@ -56,6 +56,7 @@ from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
+from purpleflea_operator.watching import WatchSessions
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +79,7 @@ async def run(
         LeaseLostError: The lease was lost, so this replica has stopped because another one may lead.
     """
     async with contextlib.AsyncExitStack() as stack:
-        clients = _AgentClients(
-            probes=agents or await _agent_client(stack, agent_http.PROBE_CONNECTIONS),
-            acknowledgements=agents
-            or await _agent_client(stack, agent_http.ACKNOWLEDGEMENT_CONNECTIONS),
-        )
+        clients = await agent_http.clients(stack, agents)
         operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, clients)
         if stop is not None:
             await operator.run(stop)
@@ -96,19 +93,6 @@ async def run(
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AgentClients:
-    """Clients with separate connections, so that telemetry probes cannot delay the proof of a halt."""
-
-    probes: AgentClient
-    acknowledgements: AgentClient
-
-
-async def _agent_client(stack: contextlib.AsyncExitStack, connections: int) -> AgentClient:
-    session = await stack.enter_async_context(agent_http.session(connections))
-    return agent_http.HttpAgentClient(session, connections=connections)
-
-
 class _Operator:
     """One replica. All components are created at once, and are idle until the replica leads."""
 
@@ -118,7 +102,7 @@ class _Operator:
         connect: Connect,
         clock: lifecycle.Clock,
         stack: contextlib.AsyncExitStack,
-        agents: _AgentClients,
+        agents: agent_http.AgentClients,
     ) -> None:
         self._settings = settings
         self._connect = connect
@@ -130,7 +114,7 @@ class _Operator:
         self._traces = [request_hooks.observe_responses(self._metrics.count_request)]
         self._watches = request_hooks.WatchMonitor(clock=clock)
         # The clock of the process, because a delay must end even if a test sets another clock.
-        self._gate = WatchGate(clock=time.monotonic, jitter=random.random, sleep=asyncio.sleep)
+        self._states = WatchStates(clock=time.monotonic, jitter=random.random)
         self._sync = CacheSync(clock=time.monotonic, jitter=random.random)
         self._elector: LeaderElector | None = None
         self._is_serving = False
@@ -149,6 +133,7 @@ class _Operator:
         """Stand by, lead, and stop; `on_kopf` is called when kopf runs."""
         stopping = asyncio.create_task(lifecycle.wait_for_stop(stop), name="stop")
         self._stack.callback(stopping.cancel)
+        self._stack.callback(event_loop_lag.start(self._metrics.observe_loop_lag).cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)
@@ -197,8 +182,23 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
-        restarts = RestartBudget(self._queue.add, clock=self._clock)
-        lane = await self._create_control_lane(cache, restarts)
+        percent = self._settings.agent_restart_percent
+        restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
+        own = self._settings.namespace or self._settings.lease_namespace
+        halts = HaltController(
+            cluster,
+            self._times,
+            queue_agent=self._queue_agent,
+            operator_namespace=own,
+            namespaces=self._scope.namespaces,
+        )
+        self._stack.callback(halts.close)
+        lane = await self._create_control_lane(cache, restarts, halts)
+
+        def on_object(kind: resources.ResourceKind, manifest: Manifest) -> None:
+            halts.on_agent(kind, manifest)
+            lane.on_event(kind, manifest)
+
         targets = EventTargets(
             nodes=NodeInventory(
                 clock=self._clock,
@@ -208,34 +208,41 @@ class _Operator:
             restarts=restarts,
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
             on_workload_change=observability.rollouts.notify,
-            on_object=lane.on_event,
+            on_object=on_object,
+            on_agent_deleted=halts.on_agent_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         reconciler = Reconciler(
             cluster,
             cache,
             self._settings.defaults,
-            deps=self._dependencies(informer, targets, lane),
+            deps=self._dependencies(informer, targets, lane, halts),
             times=self._times,
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
         async def lead() -> None:
-            primes = (informer.prime, observability.prime)
-            if not await lifecycle.run_or_stop(stopping, self._sync.run(primes)):
-                return
-            listeners = (informer, observability)
-            routes = handlers.WatchRoutes(listeners, self._scope)
-            self._gate.add_observer(routes)
-            self._follow(routes)
-            self._add_liveness_checks(observability, workers)
-            self._is_serving = True
-            namespaces, restart = self._settings.watch_namespaces, asyncio.Event()
-            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf, restart)
-            missing = self._follow_missing(cluster, routes, restart)
-            await lifecycle.run_or_stop(stopping, run_tasks(listeners, workers, (missing, serve)))
+            routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
+            traces = [*self._traces, self._watches.trace()]
+            sessions = WatchSessions(self._connect, traces, self._states, self._watches)
+            watching = await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf)
+
+            async def synchronize() -> None:
+                await self._sync.wait(watching.states())
+                await self._sync.read(informer.start)
+                self._add_liveness_checks(observability, workers)
+                self._is_serving = True
+
+            tasks = LeaderTasks(
+                watching=watching.run,
+                synchronize=synchronize,
+                controllers=(informer.run, observability.run, halts.run),
+                workers=workers,
+            )
+            if await lifecycle.run_or_stop(stopping, self._sync.read(watching.discover)):
+                await lifecycle.run_or_stop(stopping, tasks.run())
 
         return lead
 
@@ -254,7 +261,7 @@ class _Operator:
         )
 
     async def _create_control_lane(
-        self, cache: ObjectCache, restarts: RestartBudget
+        self, cache: ObjectCache, restarts: RestartBudget, halts: HaltController
     ) -> ControlLane:
         """Create the control lane with its own connections, so that it never waits behind other requests."""
         cluster = await self._connect_cluster(
@@ -265,20 +272,22 @@ class _Operator:
         deps = ControlDependencies(
             memories=memories,
             acknowledgements=ModeAcknowledgements(
-                self._agents.acknowledgements, self._on_acknowledgement, clock=self._clock
+                self._agents.acknowledgements, self._queue_agent, clock=self._clock
             ),
             on_change=self._queue.add,
             times=self._times,
+            halts=halts,
+            on_progress=halts.record,
         )
         return ControlLane(cluster, cache, self._control_queue, deps)
 
-    def _on_acknowledgement(self, key: NamespacedName) -> None:
-        """Queue an agent in the control lane for the next request, and for a pass that reports the response."""
+    def _queue_agent(self, key: NamespacedName) -> None:
+        """Queue an agent in the control lane, and for a pass that reports the result."""
         self._control_queue.add(key)
         self._queue.add(key)
 
     def _dependencies(
-        self, informer: Informer, targets: EventTargets, lane: ControlLane
+        self, informer: Informer, targets: EventTargets, lane: ControlLane, halts: HaltController
     ) -> Dependencies:
         return Dependencies(
             control=lane,
@@ -290,6 +299,9 @@ class _Operator:
             identity_holder=informer.identities.holder_other_than,
             on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,
+            halts=halts,
+            on_progress=halts.record,
+            upgrade_policy=self._settings.agent_upgrade_policy,
         )
 
     async def _create_observability(
@@ -317,7 +329,7 @@ class _Operator:
         self._probes.add(
             lambda: health.refused_watch(
                 resources.AGENT.plural,
-                [self._gate.refused_s(path) for path in self._scope.paths(resources.AGENT)],
+                self._states.refused_s(self._scope.paths(resources.AGENT)),
                 limit_s=timings.REFUSED_LIMIT_S,
             ),
             lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
@@ -334,33 +346,17 @@ class _Operator:
             ),
         )
 
-    def _follow(self, routes: handlers.WatchRoutes) -> None:
-        """Pace the watched paths, and measure their idle time."""
-        self._gate.add_paths(routes.paths)
-        for path in routes.paths:
-            self._watches.reset(path)
-
-    async def _follow_missing(
-        self, cluster: HttpKubeClient, routes: handlers.WatchRoutes, restart: asyncio.Event
-    ) -> None:
-        """Watch each missing kind as soon as the API server serves it. kopf reads the kinds only when it starts."""
-        while routes.missing:
-            kind = await wait_until_served(cluster, routes.missing, jitter=random.random)
-            logger.info("a missing kind is served; watching it", extra={"kind": kind.kind})
-            routes.on_served(kind)
-            self._follow(routes)
-            restart.set()
-
-    def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
+    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
         elector = self._elector
         return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=lambda: max(self._queue.oldest_s(), self._control_queue.oldest_s()),
             watch_silence_s=self._watches.idle_s,
-            watch_failures=self._gate.failures,
+            watch_failures=self._states.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
+            upgrades=lambda: (restarts.pending(), restarts.failing()),
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 
@@ -377,17 +373,6 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
-
-    def _kopf_session(self) -> kopf.AiohttpSession:
-        """Return the session with which kopf watches."""
-        self._gate.on_new_session()
-        info = self._connect()
-        agent = f"{credentials.USER_AGENT} kopf"
-        traces = [*self._traces, self._watches.trace()]
-        session = credentials.session(
-            info, user_agent=agent, traces=traces, middlewares=(self._gate,)
-        )
-        return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
 def _now() -> datetime:

@@ -112,6 +112,15 @@ PURPLE_FLEA_OBSERVABILITY = Kind(
     counts_generations=True,
     short_names=("pfo",),
 )
+PURPLE_FLEA_HALT = Kind(
+    group="purpleflea.com",
+    version="v1alpha1",
+    plural="purplefleahalts",
+    kind="PurpleFleaHalt",
+    status=True,
+    counts_generations=True,
+    short_names=("pfh",),
+)
 STATEFUL_SET = Kind(
     group="apps",
     plural="statefulsets",
@@ -139,6 +148,7 @@ NAMESPACE = Kind(
 PRESET: tuple[Kind, ...] = (
     PURPLE_FLEA_AGENT,
     PURPLE_FLEA_OBSERVABILITY,
+    PURPLE_FLEA_HALT,
     STATEFUL_SET,
     POD,
     NAMESPACE,

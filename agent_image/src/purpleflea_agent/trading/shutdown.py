@@ -70,8 +70,8 @@ class Shutdown:
             if not self._control.is_stopped:
                 self.is_drained, self.flattened = False, None
                 await self._keep_halted()
-            elif not self.is_drained:
-                self._halt_attempts = 0
+            elif not self.is_drained or self._is_flatten_due():
+                self._halt_attempts, self.is_drained = 0, False
                 await self._drain(is_wanted=lambda: self._control.is_stopped)
             elif await self._is_retry_due():
                 await self._retry()
@@ -101,7 +101,11 @@ class Shutdown:
 
     def _may_flatten(self) -> bool:
         self._control.refresh()
-        return self._flatten and self._control.may_close
+        return self._control.may_close and (self._flatten or self._control.flatten)
+
+    def _is_flatten_due(self) -> bool:
+        """Return whether the request to close positions arrived after the agent had drained without it."""
+        return self._control.flatten and self.flattened is None
 
     async def _keep_halted(self) -> None:
         """In mode Halted, settle what was sent and cancel resting orders, until nothing is open. Then check rarely."""

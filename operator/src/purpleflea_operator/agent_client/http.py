@@ -4,7 +4,9 @@ Agents are not trusted: a response may be slow, too long or invalid. The module 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
@@ -17,6 +19,7 @@ from purpleflea_contract.control import Acknowledgement
 from purpleflea_contract.losses import Losses
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import (
+    AgentClient,
     AgentUnreachableError,
     EndpointNotSupportedError,
 )
@@ -103,3 +106,27 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > BODY_LIMIT:
             raise AgentUnreachableError(f"the response is longer than {BODY_LIMIT} bytes")
     return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentClients:
+    """Clients with separate connections, so that telemetry probes cannot delay the proof of a halt."""
+
+    probes: AgentClient
+    acknowledgements: AgentClient
+
+
+async def clients(
+    stack: contextlib.AsyncExitStack, client: AgentClient | None = None
+) -> AgentClients:
+    """Return the clients, which `stack` closes; `client` replaces both."""
+
+    async def created(connections: int) -> AgentClient:
+        return HttpAgentClient(
+            await stack.enter_async_context(session(connections)), connections=connections
+        )
+
+    return AgentClients(
+        probes=client or await created(PROBE_CONNECTIONS),
+        acknowledgements=client or await created(ACKNOWLEDGEMENT_CONNECTIONS),
+    )

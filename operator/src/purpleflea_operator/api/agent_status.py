@@ -111,9 +111,11 @@ class TradingStatus(SpecModel):
     ) = None
     """Time at which the mode was set."""
     changed_by: ShortText | None = None
-    """Field manager that set the mode, such as kubectl-edit."""
+    """Field manager that set the mode, such as kubectl-edit, or the PurpleFleaHalt that requests it."""
     reason: ShortText | None = None
-    """Reason for the mode, from the annotation purpleflea.com/reason."""
+    """Reason for the mode, from the annotation purpleflea.com/reason or from the PurpleFleaHalt."""
+    halts: Annotated[tuple[Annotated[str, Field(max_length=317)], ...], Field(max_length=10)] = ()
+    """The PurpleFleaHalts that request the mode, as <namespace>/<name>, the strongest first (at most 10)."""
     running: Annotated[int, Field(ge=0)] = 0
     """Agents that must acknowledge the mode: all that run if it is Halted or Stopped, those that had another mode
     before if it is Active."""

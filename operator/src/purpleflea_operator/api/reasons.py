@@ -1,4 +1,4 @@
-"""Reasons of all conditions and Events of both resources: the only place that has their text.
+"""Reasons of all conditions and Events of all resources: the only place that has their text.
 
 A reason is public API: clients match it, so a published value does not change. The package `explanations` has the
 severity, the status, the meaning and the remedy of each reason. The rules that select a reason are not here.
@@ -38,6 +38,7 @@ class Reason(StrEnum):
 
     # SpecValid
     VALID = "Valid"
+    FIELDS_UNSUPPORTED = "FieldsUnsupported"
     OVERRIDE_IGNORED = "OverrideIgnored"
     INVALID = "Invalid"
 
@@ -47,6 +48,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     COMPLETE = "Complete"
     ROLLING_OUT = "RollingOut"
+    OPERATOR_UPGRADE = "OperatorUpgrade"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONFIGURATION_MISSING = "ConfigurationMissing"
     CONTAINER_NOT_CREATED = "ContainerNotCreated"
@@ -95,6 +97,14 @@ class Reason(StrEnum):
     STOPPING = "Stopping"
     STOPPED = "Stopped"
     STOPPED_INCOMPLETE = "StoppedIncomplete"
+
+    # Accepted, Halted and Draining of a halt
+    ACCEPTED = "Accepted"
+    SCOPE_LIMITED = "ScopeLimited"
+    NOTHING_SELECTED = "NothingSelected"
+    EXPIRED = "Expired"
+    DRAINING = "Draining"
+    DRAINED = "Drained"
 
     # DuplicateIdentity
     UNIQUE = "Unique"

@@ -10,7 +10,9 @@ from textwrap import fill
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import AGENT_REASONS, TERMINAL, WITHOUT_EVENTS
+from purpleflea_operator.api.explanations.halt import HALT_REASONS
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
+from purpleflea_operator.api.halt import HaltCondition
 from purpleflea_operator.api.observability_status import ObservabilityCondition
 from purpleflea_operator.api.reasons import Explanation, Explanations
 
@@ -32,6 +34,11 @@ AGENT_HEAD = "## PurpleFleaAgent\n"
 OBSERVABILITY_HEAD = """## PurpleFleaObservability
 
 `kubectl get pfo NAME -o yaml` shows the conditions. [observability.md](observability.md) describes the resource.
+"""
+HALT_HEAD = """## PurpleFleaHalt
+
+`kubectl get pfh NAME -o yaml` shows the conditions. [halts.md](halts.md) describes the resource. Events are posted for
+`Accepted` and `Halted`.
 """
 
 INTRODUCTIONS = {
@@ -66,7 +73,8 @@ A request to halt or stop is applied even if the rest of the spec is invalid. In
 until the spec is valid.
 
 The message names the field manager that set `spec.trading.mode`, the time, and the text of the annotation
-`purpleflea.com/reason` if there is one: `kubectl annotate pfa NAME purpleflea.com/reason="exchange maintenance"`.
+`purpleflea.com/reason` if there is one: `kubectl annotate pfa NAME purpleflea.com/reason="exchange maintenance"`. If a
+PurpleFleaHalt requests the mode, the message names the PurpleFleaHalt and its reason ([halts.md](halts.md)).
 
 `Stopped` deletes the pods when all agents are drained, or `spec.pod.terminationGracePeriodSeconds` after they received
 the request. `Active` starts them again. The operator does not query an agent that runs and trades. It queries an agent
@@ -95,6 +103,19 @@ volume replaces the pods, one at a time, and each agent starts with an empty jou
 """,
     ConditionType.WITHIN_BUDGET: """\
 The condition exists only if `spec.datadog.customMetricsBudget` is set.
+""",
+}
+
+HALT_INTRODUCTIONS = {
+    HaltCondition.ACCEPTED: """\
+False if the halt does not apply as it is written. It applies nevertheless, as the message describes.
+""",
+    HaltCondition.HALTED: """\
+True needs proof: every selected agent that runs has acknowledged the mode, so it sends no more orders.
+""",
+    HaltCondition.DRAINING: """\
+True until every selected agent that runs has reported that nothing is open. `status.open` names the agents. For this
+condition, False is the final state.
 """,
 }
 
@@ -131,6 +152,11 @@ def page() -> str:
             *(
                 _section(kind, text, AGENT_REASONS, prefix="")
                 for kind, text in introductions.items()
+            ),
+            HALT_HEAD,
+            *(
+                _section(kind, text, HALT_REASONS, prefix="halt-")
+                for kind, text in HALT_INTRODUCTIONS.items()
             ),
             OBSERVABILITY_HEAD,
             *(

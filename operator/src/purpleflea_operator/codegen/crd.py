@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.agent_status import PurpleFleaAgent
+from purpleflea_operator.api.halt import PurpleFleaHalt
 from purpleflea_operator.api.observability_status import PurpleFleaObservability
 from purpleflea_operator.codegen.structural_schema import structural
 
@@ -18,6 +19,9 @@ FILE = f"{kubernetes.GROUP}_{PLURAL}.yaml"
 OBSERVABILITY_PLURAL = "purplefleaobservabilities"
 OBSERVABILITY_KIND = "PurpleFleaObservability"
 OBSERVABILITY_FILE = f"{kubernetes.GROUP}_{OBSERVABILITY_PLURAL}.yaml"
+HALT_PLURAL = "purplefleahalts"
+HALT_KIND = "PurpleFleaHalt"
+HALT_FILE = f"{kubernetes.GROUP}_{HALT_PLURAL}.yaml"
 
 STORED_DEFAULTS = (("replicas",), ("trading",), ("trading", "mode"))
 """Fields of the spec whose defaults are in the CRD, for the scale subresource and for a column of `kubectl get`."""
@@ -51,6 +55,18 @@ OBSERVABILITY_COLUMNS = (
     _column("Message", _condition("Ready", "message"), priority=1),
     _column("Age", ".metadata.creationTimestamp", kind="date"),
 )
+HALT_COLUMNS = (
+    _column("Level", ".spec.level"),
+    _column("Status", _condition("Halted", "reason")),
+    _column("Matched", ".status.matched", kind="integer"),
+    _column("Running", ".status.running", kind="integer"),
+    _column("Acknowledged", ".status.acknowledged", kind="integer"),
+    _column("Draining", _condition("Draining", "status")),
+    _column("Reason", ".spec.reason"),
+    _column("Expires", ".spec.expiresAt", priority=1),
+    _column("By", ".status.requestedBy", priority=1),
+    _column("Age", ".metadata.creationTimestamp", kind="date"),
+)
 
 
 def agent_crd() -> dict[str, Any]:
@@ -73,6 +89,13 @@ def observability_crd() -> dict[str, Any]:
     """Return the CRD of PurpleFleaObservability."""
     names = _names(OBSERVABILITY_KIND, OBSERVABILITY_PLURAL, short="pfo")
     return _crd(PurpleFleaObservability, names, {"status": {}}, OBSERVABILITY_COLUMNS)
+
+
+def halt_crd() -> dict[str, Any]:
+    """Return the CRD of PurpleFleaHalt."""
+    return _crd(
+        PurpleFleaHalt, _names(HALT_KIND, HALT_PLURAL, short="pfh"), {"status": {}}, HALT_COLUMNS
+    )
 
 
 def _names(kind: str, plural: str, *, short: str) -> dict[str, Any]:
@@ -160,6 +183,7 @@ def main(folders: list[str]) -> None:
         Path(folder, FILE).write_text(crd_text(), encoding="utf-8")
         text = crd_text(observability_crd())
         Path(folder, OBSERVABILITY_FILE).write_text(text, encoding="utf-8")
+        Path(folder, HALT_FILE).write_text(crd_text(halt_crd()), encoding="utf-8")
 
 
 if __name__ == "__main__":

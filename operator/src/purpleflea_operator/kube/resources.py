@@ -66,6 +66,13 @@ OBSERVABILITY = ResourceKind(
     labelled=False,
     optional=True,
 )
+HALT = ResourceKind(
+    api_version=kubernetes.API_VERSION,
+    kind="PurpleFleaHalt",
+    plural="purplefleahalts",
+    labelled=False,
+    optional=True,
+)
 NODE = ResourceKind(
     api_version="v1", kind="Node", plural="nodes", labelled=False, outside_agent_namespaces=True
 )
@@ -88,7 +95,10 @@ CSI_DRIVER = ResourceKind(
 CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY, DISRUPTION_BUDGET, STATEFUL_SET)
 """Kinds that the operator creates for an agent, in the sequence in which they are applied."""
 
-_KNOWN = (AGENT, OBSERVABILITY, POD, CLAIM, SERVICE, EVENT, DAEMON_SET, NODE, NAMESPACE, CSI_DRIVER)
+_KNOWN = (
+    *(AGENT, OBSERVABILITY, HALT, POD, CLAIM, SERVICE, EVENT),
+    *(DAEMON_SET, NODE, NAMESPACE, CSI_DRIVER),
+)
 _BY_NAME = {kind.kind: kind for kind in (*_KNOWN, *CHILDREN)}
 
 

@@ -10,17 +10,21 @@ import pytest
 import purpleflea_operator
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations.agent import AGENT_REASONS, IN_PROGRESS, WITHOUT_EVENTS
+from purpleflea_operator.api.explanations.halt import HALT_REASONS
 from purpleflea_operator.api.explanations.observability import OBSERVABILITY_REASONS
 from purpleflea_operator.api.reasons import Explanations, Reason, Severity
 
 PACKAGE = Path(purpleflea_operator.__file__).parent
 EXPLANATIONS = "api/explanations/"
 HOME = "api/reasons.py"
-ALL = (*AGENT_REASONS.items, *OBSERVABILITY_REASONS.items)
+ALL = (*AGENT_REASONS.items, *HALT_REASONS.items, *OBSERVABILITY_REASONS.items)
 
 OTHER_MEANINGS = {
     "Ready": "condition type of pods, nodes and both resources",
     "Progressing": "condition type",
+    "Accepted": "condition type",
+    "Halted": "condition type, and a trading mode",
+    "Draining": "condition type",
     "DuplicateIdentity": "condition type",
     "WithinBudget": "condition type",
     "Disabled": "value of spec.datadog.connection",
@@ -34,7 +38,8 @@ MAY_CONTAIN = {
     "api/agent_status.py": {"Ready", "Progressing", "DuplicateIdentity", "WithinBudget"},
     "api/datadog.py": {"Disabled"},
     "api/observability_status.py": {"Ready", "Edited", "InSync", "Planned"},
-    "codegen/crd.py": {"Ready"},
+    "api/halt.py": {"Accepted", "Halted", "Draining"},
+    "codegen/crd.py": {"Ready", "Halted", "Draining"},
     "controllers/agent/decisions/conditions/telemetry.py": {"Disabled"},
     "controllers/agent/decisions/duplicate_identities.py": {"Disabled"},
     "controllers/agent/decisions/metrics_budget.py": {"Disabled"},
@@ -84,7 +89,7 @@ def test_every_reason_is_used():
 
 
 def test_every_reason_is_explained_once_per_condition():
-    for explanations in (AGENT_REASONS, OBSERVABILITY_REASONS):
+    for explanations in (AGENT_REASONS, HALT_REASONS, OBSERVABILITY_REASONS):
         keys = [
             (kind, item.reason) for item in explanations.items for kind in item.statuses or [""]
         ]
@@ -108,6 +113,8 @@ def test_only_the_good_status_of_a_condition_of_an_agent_has_the_severity_normal
             Reason.OVERRIDE_IGNORED,
             Reason.ROLLING_OUT,
             Reason.RECREATION_DELAYED,
+            Reason.OPERATOR_UPGRADE,
+            Reason.FIELDS_UNSUPPORTED,
         )
         assert (item.severity is Severity.NORMAL) == (is_good and not has_exception)
 

@@ -31,7 +31,7 @@ TRADING = (
         {ConditionType.TRADING_ACTIVE: "False"},
         Severity.WARNING,
         "No agent sends orders.",
-        "Set `spec.trading.mode: Active` to resume.",
+        "To resume, set `spec.trading.mode: Active`, or delete the PurpleFleaHalt that the message names.",
     ),
     explain(
         Reason.STOPPING,
@@ -45,7 +45,7 @@ TRADING = (
         {ConditionType.TRADING_ACTIVE: "False"},
         Severity.WARNING,
         "Every agent is drained, and the pods are deleted.",
-        "Set `spec.trading.mode: Active` to resume.",
+        "To resume, set `spec.trading.mode: Active`, or delete the PurpleFleaHalt that the message names.",
     ),
     explain(
         Reason.STOPPED_INCOMPLETE,
@@ -59,7 +59,7 @@ TRADING = (
         Reason.SPEC_INVALID,
         {ConditionType.TRADING_ACTIVE: "Unknown"},
         Severity.WARNING,
-        "The spec is invalid. The mode of its last valid version applies.",
+        "The spec is invalid, so the agents keep their mode.",
         "Fix the field that `SpecValid` names.",
     ),
 )

@@ -38,6 +38,14 @@ SPEC = (
         "Remove the overrides, or use the separate field of the spec if there is one.",
     ),
     explain(
+        Reason.FIELDS_UNSUPPORTED,
+        {ConditionType.SPEC_VALID: "True"},
+        Severity.WARNING,
+        "The CRD is newer than the operator, and the spec has fields that the operator does not "
+        "have. They are ignored.",
+        "Upgrade the operator to the version of the CRD.",
+    ),
+    explain(
         Reason.INVALID,
         {ConditionType.SPEC_VALID: "False"},
         Severity.WARNING,
@@ -57,7 +65,8 @@ AVAILABLE = (
         Reason.SCALED_TO_ZERO,
         {ConditionType.WORKLOAD_AVAILABLE: "True"},
         Severity.NORMAL,
-        "No agent is requested, because `spec.replicas` is 0 or `spec.trading.mode` is `Stopped`.",
+        "No agent is requested, because `spec.replicas` is 0, `spec.trading.mode` is `Stopped`, or a PurpleFleaHalt "
+        "stops the agents.",
     ),
     explain(
         Reason.PROGRESSING,
@@ -95,6 +104,15 @@ PROGRESS = (
         "stopped repeating the write, or repeats it at long intervals. The agents keep running.",
         "Correct the webhook or the controller. Then run the command of the message, which lets the operator write "
         "again.",
+    ),
+    explain(
+        Reason.OPERATOR_UPGRADE,
+        {ConditionType.PROGRESSING: "True"},
+        Severity.QUIET,
+        "Another version of the operator, or another default image, changes the pods. The agents wait for their "
+        "turn or for a request, or are being replaced. See [upgrade.md](upgrade.md).",
+        "If the upgrade policy is `Manual`: "
+        '`kubectl annotate pfa NAME --overwrite purpleflea.com/upgrade="$(date +%s)"`',
     ),
     explain(
         Reason.DEADLINE_EXCEEDED,

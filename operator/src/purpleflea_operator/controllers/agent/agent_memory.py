@@ -24,6 +24,7 @@ from purpleflea_operator.controllers.agent.decisions.status_throttle import (
 from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.parsing import Manifest
 
 REQUESTS_PER_AGENT = 16
 """Concurrent requests to the pods of one agent resource, of 256 to all pods, so that unresponsive pods of one agent do
@@ -71,9 +72,14 @@ class AgentMemory:
     status_writes: WriteRateLimiter
     replicas_debounce: Debounce
     progress_debounce: Debounce
+    acknowledgements_debounce: Debounce
     mode_requests: ModeRequests | None = None
     event_message: EventMessage | None = None
     expansion: ExpansionRejection | None = None
+    recreated: Manifest | None = None
+    """The StatefulSet that was deleted with its pods orphaned, until it is created again."""
+    has_created: bool = False
+    """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
     status_result: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
@@ -81,14 +87,20 @@ class AgentMemory:
     writes: WriteLedger = field(default_factory=WriteLedger)
     recreated_at: datetime | None = None
     """Time at which the StatefulSet was last deleted to recreate it."""
+    halt_ended_s: float | None = None
+    """Monotonic time at which the last halt of the agent ended, while the agent keeps its mode until it is drained."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
     def snapshot(self, now: datetime, monotonic_s: float) -> Remembered:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
-        requests = self.mode_requests
+        requests, ended_s = self.mode_requests, self.halt_ended_s
         if requests is None:
-            return Remembered(expansion=self.expansion, recreated_at=self.recreated_at)
+            return Remembered(
+                expansion=self.expansion,
+                recreated=self.recreated,
+                recreated_at=self.recreated_at,
+            )
         return Remembered(
             mode=requests.mode,
             delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
@@ -96,6 +108,8 @@ class AgentMemory:
             attempts=dict(requests.attempts),
             expansion=self.expansion,
             recreated_at=self.recreated_at,
+            ended_for_s=None if ended_s is None else monotonic_s - ended_s,
+            recreated=self.recreated,
         )
 
 
@@ -122,16 +136,17 @@ class AgentMemories:
             status_writes=WriteRateLimiter(self._clock),
             replicas_debounce=Debounce(self._clock, timings.DEBOUNCE_REPLICAS_S),
             progress_debounce=Debounce(self._clock, timings.DEBOUNCE_PROGRESS_S),
+            acknowledgements_debounce=Debounce(self._clock, timings.DEBOUNCE_ACKNOWLEDGEMENTS_S),
         )
         self._by_key[key] = memory
         return memory
 
     def forget(self, key: NamespacedName) -> None:
-        """Remove the memory about an agent, cancel its requests, and release its restart slot."""
+        """Remove the memory about an agent, cancel its requests, and remove it from the restart budget."""
         memory = self._by_key.pop(key, None)
         if memory is not None and memory.mode_requests is not None:
             memory.mode_requests.cancel()
-        self._restarts.release(key)
+        self._restarts.forget(key)
 
     def close(self) -> None:
         """Cancel the requests of all agents."""

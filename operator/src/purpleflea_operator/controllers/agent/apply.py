@@ -1,7 +1,6 @@
 """Performs the planned writes in sequence, each on its own, and puts the stored objects into the cache.
 
-The only decisions here depend on reads from the API server: if the owner still exists, and if a name is free. The
-module also contains the annotation of pods that refreshes the control file.
+The only decisions here depend on responses of the API server: if the owner still exists, and if a name is free.
 """
 
 import asyncio
@@ -17,24 +16,19 @@ from purpleflea_operator.controllers.agent import pod_deletion
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import plan, write_failures
 from purpleflea_operator.controllers.agent.decisions.control import same_mode
+from purpleflea_operator.controllers.agent.decisions.field_removal import may_remove_fields
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
-from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    CONTROL_ANNOTATION,
-    PassOutcome,
-)
-from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
+from purpleflea_operator.controllers.agent.decisions.observed_state import PassOutcome
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
+from purpleflea_operator.controllers.agent.mount_refresh import RefreshError
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
-from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube import errors, managed_fields, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef, ref_of
 from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
-
-CONCURRENT_NUDGES = 16
-"""Concurrent annotations of one agent, because a request to halt must not be sent to the pods one by one."""
 
 REFRESH_TARGET = "the annotation of the pods"
 
@@ -53,14 +47,6 @@ class NotStoredError(Exception):
     def __init__(self, failure: WriteFailure) -> None:
         super().__init__(failure.text)
         self.failure = failure
-
-
-class RefreshError(Exception):
-    """The ConfigMap has the desired mode, but a pod could not be annotated. `cause` is the error of that request."""
-
-    def __init__(self, cause: errors.Transient) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
 
 
 class ControlWrites(Protocol):
@@ -83,6 +69,8 @@ class ApplyContext:
     uid: str
     memory: AgentMemory
     outcome: PassOutcome
+    is_new: bool = False
+    """True if the agent has no status yet."""
     failures: list[WriteFailure] = field(default_factory=list)
     transient_errors: list[errors.Transient] = field(default_factory=list)
     """The errors because of which the pass is repeated."""
@@ -150,15 +138,15 @@ class Applier:
             if not await self._attempt(owner, self._check_owner(context), context):
                 failed = [action for action in actions if isinstance(action, plan.Create)]
                 actions = [action for action in actions if action not in failed]
+            context.memory.has_created = True
         for action in _without_repeats(actions):
             is_blocked = write_failures.depends_on(action, failed, context.outcome.children)
             if is_blocked or not await self._attempt_action(action, context, ends_at):
                 failed.append(action)
-        memory = context.memory
-        memory.transient_failures = {
+        context.memory.transient_failures = {
             item.target: item.transient_passes for item in context.failures if item.transient_passes
         }
-        memory.writes.keep_rejections({item.target for item in context.failures})
+        context.memory.writes.keep_rejections({item.target for item in context.failures})
 
     async def _attempt_action(
         self, action: plan.Action, context: ApplyContext, ends_at: float
@@ -204,8 +192,11 @@ class Applier:
         """Check that the agent still exists before a child is created.
 
         The cache can receive the deletion of the children before that of the agent. Children that are created then
-        would start pods of a deleted agent.
+        would start pods of a deleted agent, until the garbage collector deletes them. This does not concern an agent
+        that never had children, so a new agent costs no read.
         """
+        if context.is_new and not context.memory.has_created:
+            return
         key = context.key
         ref = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
         stored = await self._cluster.get(ref)
@@ -250,22 +241,35 @@ class Applier:
         live = action.manifest
         _check_contested(action.wanted, live, context)
         uid = live["metadata"]["uid"]
-        context.memory.recreated_at = self._now()
+        context.memory.recreated, context.memory.recreated_at = live, self._now()
         if await self._cluster.delete(ref_of(live), uid=uid, orphan=True):
             self._cache.mark_deleted(resources.kind_of(live), uid)
         context.outcome.children.pop(plan.child_id(live))
         _log("deleted without its pods, to be created again", live)
 
     async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
-        """Apply a child that the cache does not have, unless an object of another owner has its name."""
+        """Create a child that the cache does not have, unless an object of another owner has its name."""
+        try:
+            stored = await self._cluster.create(ref_of(manifest), manifest)
+        except errors.AlreadyExists:
+            await self._adopt(manifest, context)
+            return
+        _log("created", manifest)
+        self._store_result(manifest, stored, context)
+
+    async def _adopt(self, manifest: Manifest, context: ApplyContext) -> None:
+        """Use an existing child that the cache has not received yet."""
         existing = await self._cluster.get(ref_of(manifest))
-        if existing is not None:
-            _check(existing, context)
-            if plan.is_as_desired(manifest, existing):
-                self._cache.put(existing)
-                context.outcome.children[plan.child_id(manifest)] = existing
-                return
-        await self._apply(manifest, context)
+        if existing is None:
+            raise errors.Conflict(
+                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
+            )
+        _check(existing, context)
+        self._store(existing, context)
+        if manifest["kind"] == resources.CONFIG_MAP.kind:
+            await self._apply_config_map(manifest, context)
+        elif not plan.is_as_desired(manifest, existing):
+            await self._apply(manifest, context)
 
     async def _apply_config_map(self, manifest: Manifest, context: ApplyContext) -> None:
         """Apply a ConfigMap. If the control file differs, the control lane does this.
@@ -290,25 +294,34 @@ class Applier:
         raise errors.Conflict(f"ConfigMap {name} was deleted during the pass")
 
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
-        """Apply a child. The UID of the live child prevents that a stale cache creates a deleted child again.
+        """Apply an existing child. If fields are removed that a POST created, their ownership is converted before.
+
+        The UID of the live child prevents that a stale cache creates a deleted child again.
 
         Raises:
             NotStoredError: The last writes of the same manifest did not last.
         """
-        live = context.outcome.children.get(plan.child_id(manifest))
-        if live is not None:
-            _check_contested(manifest, live, context)
-            metadata = {**manifest["metadata"], "uid": live["metadata"]["uid"]}
-            manifest = {**manifest, "metadata": metadata}
+        live = context.outcome.children[plan.child_id(manifest)]
+        _check_contested(manifest, live, context)
+        metadata = {**manifest["metadata"], "uid": live["metadata"]["uid"]}
+        sent: Manifest = {**manifest, "metadata": metadata}
         try:
-            stored = await self._cluster.apply(manifest)
+            if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
+                sent = await self._convert(sent)
+            stored = await self._cluster.apply(sent)
         except errors.Conflict:
-            if live is not None:
-                await self._drop_if_gone(live)
+            await self._drop_if_gone(live)
             raise
-        self._cache.put(stored)
-        context.outcome.children[plan.child_id(manifest)] = stored
         _log("applied", manifest)
+        self._store_result(manifest, stored, context)
+
+    def _store_result(self, manifest: Manifest, stored: Manifest, context: ApplyContext) -> None:
+        """Keep the result of a write.
+
+        Raises:
+            NotStoredError: The same write would not last either.
+        """
+        self._store(stored, context)
         if not context.memory.writes.record_stored(manifest, stored, _now_s()):
             context.unsettled.add(" ".join(plan.child_id(manifest)))
             _check_contested(manifest, stored, context)
@@ -318,6 +331,28 @@ class Applier:
         stored, uid = await self._cluster.get(ref_of(cached)), cached["metadata"]["uid"]
         if stored is None or stored["metadata"]["uid"] != uid:
             self._cache.mark_deleted(resources.kind_of(cached), uid)
+
+    async def _convert(self, manifest: Manifest) -> Manifest:
+        """Convert the ownership of the fields of a child. Return the manifest to apply."""
+        live = await self._cluster.get(ref_of(manifest))
+        if live is None:
+            raise errors.Conflict(
+                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
+            )
+        metadata = manifest["metadata"]
+        expected = metadata.get("resourceVersion")
+        if expected not in (None, live["metadata"]["resourceVersion"]):
+            raise errors.Conflict(
+                f"{' '.join(plan.child_id(manifest))} was changed during the pass"
+            )
+        entries = managed_fields.converted(live["metadata"].get("managedFields", ()))
+        live = await self._cluster.set_managed_fields(live, entries)
+        version = {"resourceVersion": live["metadata"]["resourceVersion"]} if expected else {}
+        return {**manifest, "metadata": {**metadata, **version}}
+
+    def _store(self, stored: Manifest, context: ApplyContext) -> None:
+        self._cache.put(stored)
+        context.outcome.children[plan.child_id(stored)] = stored
 
 
 def _now_s() -> float:
@@ -363,34 +398,3 @@ def _log(message: str, manifest: Manifest) -> None:
     metadata, kind = manifest["metadata"], manifest["kind"]
     fields = {"namespace": metadata["namespace"], "object": metadata["name"], "kind": kind}
     logger.info(message, extra=fields)
-
-
-def _ignore(_: Manifest) -> None:
-    """Do nothing."""
-
-
-async def refresh_config_mount(
-    cluster: KubeClient,
-    namespace: str,
-    actions: Sequence[RefreshConfigMount],
-    *,
-    on_stored: Callable[[Manifest], object] = _ignore,
-) -> None:
-    """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped.
-
-    `on_stored` receives each pod as stored.
-    """
-    limit = asyncio.Semaphore(CONCURRENT_NUDGES)
-
-    async def annotate(action: RefreshConfigMount) -> None:
-        ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
-        async with limit:
-            try:
-                on_stored(await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge}))
-            except errors.NotFound:
-                return
-        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})
-
-    for result in await asyncio.gather(*map(annotate, actions), return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result

@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
-from purpleflea_operator.controllers.agent.apply import (
+from purpleflea_operator.controllers.agent.decisions import control, plan
+from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
+from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.agent.mount_refresh import (
     CONCURRENT_NUDGES,
     RefreshError,
     refresh_config_mount,
 )
-from purpleflea_operator.controllers.agent.decisions import control, plan
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
-from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
+from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
@@ -40,6 +43,10 @@ CONNECTIONS = WORKERS * CONCURRENT_NUDGES
 """Every worker can send as many annotations as it may without a wait for a connection."""
 
 
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlDependencies:
     """Everything that the lane uses besides the cache."""
@@ -49,6 +56,9 @@ class ControlDependencies:
     on_change: Callable[[NamespacedName], None]
     """Called with the agent after the lane has written, so that a pass reports the result."""
     times: Times
+    halts: HaltView = NO_HALTS
+    on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
+    """Called with the acknowledgements of an agent after each attempt to bring its mode to the pods."""
 
 
 class ControlLane:
@@ -84,7 +94,9 @@ class ControlLane:
             is_due = control.lacks_refresh(manifest, config_maps)
         else:
             resource = self._cache.agent(key)
-            is_due = resource is not None and control.mode_differs(resource, config_maps)
+            is_due = resource is not None and control.mode_differs(
+                resource, config_maps, self._deps.halts
+            )
         if is_due:
             self._queue.add(key)
 
@@ -171,7 +183,9 @@ class ControlLane:
         times = self._deps.times
         now = times.now()
         remembered = NOTHING if memory is None else memory.snapshot(now, times.clock())
-        return control.control_state(resource, self._cache, now=now, remembered=remembered)
+        return control.control_state(
+            resource, self._cache, now=now, remembered=remembered, halts=self._deps.halts
+        )
 
     def _ask(self, key: NamespacedName) -> float | None:
         """Send the requests for acknowledgements that are due. Return the seconds until the next ones."""
@@ -182,6 +196,7 @@ class ControlLane:
         observed, acknowledgements = self._observe(resource, memory), self.acknowledgements
         requests = acknowledgements.update(memory, observed)
         acknowledgements.ask(key, observed, requests)
+        self._deps.on_progress(key, agent_progress(observed, requests.attempts))
         return acknowledgements.requeue_after_s(observed, requests)
 
     def _resolve(self, key: NamespacedName, failure: Exception | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions import transitions
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.events import Event, event_manifest
@@ -71,6 +72,10 @@ class EventRecorder:
             else:
                 troubled.discard(event.condition)
             self._add(resource, event)
+
+    def announce_upgrade(self, resource: Mapping[str, Any], message: str) -> None:
+        """Queue the Event about the start of an upgrade."""
+        self._add(resource, Event(type="Normal", reason=Reason.OPERATOR_UPGRADE, message=message))
 
     def _add(self, resource: Mapping[str, Any], event: Event) -> None:
         metadata = resource["metadata"]

@@ -46,6 +46,10 @@ class ModeAcknowledgements:
             if requests is not None:
                 requests.cancel()
             requests = memory.mode_requests = ModeRequests(mode=mode, delivered_s=self._clock())
+        if observed.held is None:
+            memory.halt_ended_s = None
+        elif memory.halt_ended_s is None:
+            memory.halt_ended_s = self._clock()
         uids = {pod.uid for pod in observed.pods}
         for by_uid in (requests.responses, requests.attempts, requests.next_s):
             for uid in by_uid.keys() - uids:
@@ -68,6 +72,8 @@ class ModeAcknowledgements:
         stop_s = trading_mode.stop_wait_s(observed)
         if stop_s > 0 and trading_mode.unacknowledged(observed):
             waits.append(stop_s)
+        if observed.held is not None:
+            waits.append(timings.HALT_RESUME_LIMIT_S)
         return max(0.0, min(waits)) if waits else None
 
     async def _ask(self, requests: ModeRequests, key: NamespacedName, pod: AgentPod) -> None:

@@ -6,7 +6,7 @@ needs no locks, because the queue gives each key to one worker at a time.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
@@ -29,15 +29,22 @@ from purpleflea_operator.controllers.agent.decisions import (
     remembered,
     status,
     status_throttle,
+    upgrade,
     write_failures,
 )
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
-from purpleflea_operator.controllers.agent.decisions.conditions.progressing import deadline
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
+    deadline,
+    is_upgrading,
+    progressing,
+)
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     PassOutcome,
+    UpgradeWait,
     with_outcome,
 )
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
@@ -46,6 +53,8 @@ from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAckn
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
+from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
@@ -53,8 +62,12 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, MutableManifest
 from purpleflea_operator.runtime.workers import Result, Times
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +86,11 @@ class Dependencies:
     on_explanation: Callable[[NamespacedName], None]
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
+    halts: HaltView = NO_HALTS
+    on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
+    """Called with the acknowledgements of an agent at the end of a pass."""
+    upgrade_policy: upgrade.Policy = "Paced"
+    """Whether upgrades of agents by the operator are paced, or wait for a request of a user."""
 
 
 class Reconciler:
@@ -122,7 +140,8 @@ class Reconciler:
         outcome = PassOutcome(
             connection=self._connection(key, before), children=dict(before.children)
         )
-        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome)
+        is_new = before.reported_generation is None
+        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome, is_new=is_new)
         try:
             await self._act(before, context)
         except OwnerGoneError:
@@ -132,8 +151,11 @@ class Reconciler:
         if memory.mode_requests is requests:
             # Otherwise the mode has changed during the writes, and these requests are canceled.
             self._deps.acknowledgements.ask(key, before, requests)
+        self._announce_upgrade(resource, before, outcome)
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
+        self._deps.on_progress(key, agent_progress(after, requests.attempts))
+        self._hold_restart_slot(key, after)
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
@@ -170,38 +192,86 @@ class Reconciler:
             telemetry_delivery=deps.telemetry_delivery,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
             sees_all_namespaces=deps.sees_all_namespaces,
+            halts=deps.halts,
         )
         now = self._now()
         known = memory.snapshot(now, self._clock())
         observed = gather(resource, self._cache, surroundings, now=now, remembered=known)
+        if observed.stateful_set is not None:
+            memory.recreated = None
         if not remembered.applies(memory.expansion, observed.agent, observed.claims):
             memory.expansion = None
         return observed
 
     def _connection(self, key: NamespacedName, observed: ObservedState) -> Connection:
         """Acquire or release the restart slot, and return the connection for this pass."""
-        slot_free = self._deps.restarts.update(key, connection_choice.slot_use(observed))
+        use, env = connection_choice.slot_use(observed), _env(observed)
+        slot_free = self._deps.restarts.update(key, use, env=env)
         return connection_choice.decide(observed, slot_free=slot_free)
 
     async def _act(self, observed: ObservedState, context: ApplyContext) -> None:
         """Perform the planned writes; writes that fail become part of the outcome."""
         outcome = context.outcome
-        await self._applier.perform(self._plan(observed, outcome.connection), context)
+        await self._applier.perform(self._plan(observed, context), context)
         outcome.failure, outcome.failure_reason = write_failures.reported(context.failures)
         outcome.not_stored = write_failures.not_stored(context.failures)
         outcome.is_applied = all(item.reason is Reason.NOT_STORED for item in context.failures)
 
-    def _plan(self, observed: ObservedState, connection: Connection) -> tuple[plan.Action, ...]:
+    def _plan(self, observed: ObservedState, context: ApplyContext) -> tuple[plan.Action, ...]:
         if observed.agent is None:
             return plan.halt_actions(observed)
         agent = effective_agent(observed, observed.agent)
-        return plan.actions(children(agent, self._defaults, connection), observed)
+        *others, workload = children(agent, self._defaults, context.outcome.connection)
+        desired = (*others, self._workload(observed, workload, context))
+        return plan.actions(desired, observed)
+
+    def _workload(
+        self, observed: ObservedState, rendered: MutableManifest, context: ApplyContext
+    ) -> MutableManifest:
+        """Return the StatefulSet to apply. If the operator has changed its pod template, a restart slot is required."""
+        key, env, outcome = context.key, _env(observed), context.outcome
+        decision = upgrade.decide(observed, rendered, outcome.connection, self._deps.upgrade_policy)
+        outcome.upgrade, restarts = decision.wait, self._deps.restarts
+        match decision.step:
+            case upgrade.Step.APPLY:
+                manifest = upgrade.applied(observed, rendered)
+            case upgrade.Step.UPGRADE if restarts.try_acquire(key, env=env):
+                outcome.upgrade = UpgradeWait.NOTHING
+                manifest = upgrade.upgraded(observed, rendered)
+            case upgrade.Step.UPGRADE | upgrade.Step.KEEP:
+                manifest = upgrade.kept(observed, rendered)
+            case _:
+                assert_never(decision.step)
+        is_pending = outcome.upgrade is not UpgradeWait.NOTHING
+        restarts.set_pending(key, env, is_pending=is_pending)
+        return manifest
+
+    def _announce_upgrade(
+        self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome
+    ) -> None:
+        """Queue an Event if this pass has started an upgrade."""
+        if not upgrade.has_started(before.stateful_set, outcome.stateful_set):
+            return
+        env = _env(before)
+        left = self._deps.restarts.pending()[env]
+        text = f"agents restart for the new version of the operator; {left} more agents of env {env} are waiting"
+        self._events.announce_upgrade(resource, text)
+
+    def _hold_restart_slot(self, key: NamespacedName, observed: ObservedState) -> None:
+        """Keep the slot of an agent whose upgrade is not complete. If it fails, other agents do not restart."""
+        stateful_set = observed.stateful_set
+        if stateful_set is None or not is_upgrading(observed):
+            return
+        if connection_choice.is_restarting(stateful_set):
+            is_failing = progressing(observed).status == "False"
+            self._deps.restarts.hold(key, env=_env(observed), is_failing=is_failing)
 
     async def _report(
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory
     ) -> float | None:
         """Write the status if that is due; returns the seconds until it is, None if nothing is to be written."""
-        current = resource.get("status", {})
+        current, requests = resource.get("status", {}), memory.mode_requests
+        asked = () if requests is None else requests.attempts
         findings = summary.findings(observed)
         name = resource["metadata"]["name"]
         wanted = status.next_status(current, observed, findings, name=name, now=self._now())
@@ -213,7 +283,10 @@ class Reconciler:
         if after_s != 0.0:
             return after_s
         is_progress = status.is_only_progress(current, wanted, is_applied=observed.is_applied)
-        delay_s = _status_delay_s(memory, observed, is_progress)
+        is_unasked = status_throttle.acknowledgements_are_pending(current, observed, asked)
+        delay_s = _status_delay_s(
+            memory, observed, is_only_progress=is_progress, is_unasked=is_unasked
+        )
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)
@@ -245,15 +318,22 @@ class Reconciler:
         return stored
 
 
-def _status_delay_s(memory: AgentMemory, observed: ObservedState, is_only_progress: bool) -> float:
+def _status_delay_s(
+    memory: AgentMemory, observed: ObservedState, *, is_only_progress: bool, is_unasked: bool
+) -> float:
     """Return the seconds until a status that differs may be written."""
     is_behind = status_throttle.pods_are_behind(observed)
     behind_s = memory.replicas_debounce.remaining_s(waits=is_behind)
+    unasked_s = memory.acknowledgements_debounce.remaining_s(waits=is_unasked)
     return (
-        min(behind_s, timings.DEBOUNCE_RECHECK_S)
+        min(max(behind_s, unasked_s), timings.DEBOUNCE_RECHECK_S)
         or memory.progress_debounce.remaining_s(waits=is_only_progress)
         or memory.status_writes.wait_s()
     )
+
+
+def _env(observed: ObservedState) -> str:
+    return "" if observed.agent is None else observed.agent.spec.datadog.env
 
 
 def _user_intent(resource: Manifest) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import CONTR
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.config_map import control_of
 from purpleflea_operator.manifests.metadata import Defaults
 from support.builders import a_pod, an_agent
 from support.observed_states import agent_value
@@ -50,7 +51,7 @@ def halted(**changes):
 def test_a_new_mode_is_written_before_the_pods_are_annotated():
     pods = [a_pod("momentum-0"), a_pod("momentum-1")]
     write, *refreshes = actions_of(halted(), a_config_map(), *pods)
-    assert control.has_mode(write.manifest, Mode.HALTED)
+    assert control_of(write.manifest).mode is Mode.HALTED
     assert write.manifest["metadata"]["uid"] == "uid-config-map"
     assert sorted(item.pod.name for item in refreshes) == ["momentum-0", "momentum-1"]
 
@@ -81,7 +82,7 @@ def test_a_missing_config_map_is_not_created_by_the_lane():
 def test_a_request_to_stop_in_an_invalid_spec_is_written(mode):
     invalid = an_agent(strategy="Not Valid", trading={"mode": mode})
     write, refresh = actions_of(invalid, a_config_map(), a_pod())
-    assert control.has_mode(write.manifest, Mode(mode))
+    assert control_of(write.manifest).mode is Mode(mode)
     assert refresh.nudge == mode
 
 

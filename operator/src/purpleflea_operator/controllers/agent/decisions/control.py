@@ -5,33 +5,47 @@ writes is the one that a pass would write, so neither of the two undoes a write 
 ConfigMap is not planned here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from purpleflea_contract import environment
-from purpleflea_contract.control import Mode
+from purpleflea_contract.control import Control, Mode, strongest
 from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.effective_mode import (
+    halts_of,
+    live_config_map,
+    with_mode,
+)
 from purpleflea_operator.controllers.agent.decisions.gather import (
     agent_pods,
     is_owned,
     owned_children,
     parsed,
     stop_mode,
-    trading_state,
 )
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
-    ChildId,
     ObservedState,
     pod,
 )
 from purpleflea_operator.controllers.agent.decisions.plan import Apply, RefreshConfigMount
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
-from purpleflea_operator.controllers.agent.decisions.trading_mode import desired_mode, nudged_mode
+from purpleflea_operator.controllers.agent.decisions.trading_mode import (
+    controlled,
+    desired_control,
+    is_halted,
+    is_nudged,
+)
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.manifests.config_map import config_map, control_text, with_mode
+from purpleflea_operator.manifests.config_map import (
+    config_map,
+    control_of,
+    control_text,
+    with_control,
+)
 from purpleflea_operator.manifests.metadata import with_desired_hash
 from purpleflea_operator.parsing import Manifest, mapping
 
@@ -42,13 +56,14 @@ def control_state(
     *,
     now: datetime,
     remembered: Remembered = NOTHING,
+    halts: HaltView = NO_HALTS,
 ) -> ObservedState:
     """Return the part of the observed state that the control lane uses."""
     metadata = resource["metadata"]
     key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
     pods = tuple(pod(item) for item in agent_pods(cache, key))
-    return ObservedState(
+    observed = ObservedState(
         agent=agent,
         generation=metadata["generation"],
         invalid=invalid,
@@ -56,8 +71,8 @@ def control_state(
         children=owned_children(cache, key, metadata["uid"], kinds=(resources.CONFIG_MAP,)),
         pods=pods,
         now=now,
-        trading=trading_state(resource, agent, pods, remembered, now),
     )
+    return with_mode(observed, resource, halts, now=now, remembered=remembered)
 
 
 def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount, ...]:
@@ -65,25 +80,19 @@ def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount
 
     The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again.
     """
-    mode, live = desired_mode(observed), live_config_map(observed.children)
-    if mode is None or live is None:
+    control, live = desired_control(observed), live_config_map(observed)
+    if control is None or live is None:
         return ()
-    if has_mode(live, mode):
+    if _control_file(live) == control_text(control):
         return tuple(plan.nudges(observed))
     agent = observed.agent
-    wanted = with_mode(dict(live), mode) if agent is None else with_desired_hash(config_map(agent))
+    wanted = (
+        with_control(dict(live), control, halted=is_halted(observed))
+        if agent is None
+        else with_desired_hash(config_map(controlled(observed, agent)))
+    )
     metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
-
-
-def live_config_map(children: Mapping[ChildId, Manifest]) -> Manifest | None:
-    """Return the ConfigMap among the children; None if there is none."""
-    return next((item for (kind, _), item in children.items() if kind == "ConfigMap"), None)
-
-
-def has_mode(live: Manifest, mode: Mode) -> bool:
-    """Return whether the control file in a ConfigMap has the mode."""
-    return _control_file(live) == control_text(mode)
 
 
 def same_mode(one: Manifest, other: Manifest) -> bool:
@@ -97,26 +106,34 @@ def requested_mode(resource: Manifest) -> Mode | None:
     return next((item for item in Mode if item == mode), None)
 
 
-def mode_differs(resource: Manifest, config_maps: Iterable[Manifest]) -> bool:
-    """Return whether the requested mode of an agent may differ from the mode in its ConfigMap.
+def mode_differs(
+    resource: Manifest, config_maps: Iterable[Manifest], halts: HaltView = NO_HALTS
+) -> bool:
+    """Return whether the control file that an agent should have may differ from the one in its ConfigMap.
 
     The check runs for each event, so it does not validate the spec. If the result is True, `control_actions` decides.
     """
-    mode, uid = requested_mode(resource), resource["metadata"]["uid"]
+    applied, uid = halts_of(resource, halts), resource["metadata"]["uid"]
+    mode = strongest(requested_mode(resource), *(item.mode for item in applied))
+    if mode is None:
+        return False
+    flatten = mode is Mode.STOPPED and any(item.flatten for item in applied)
+    wanted = control_text(Control(mode=mode, flatten=flatten))
     owned = (item for item in config_maps if is_owned(item, uid))
-    return mode is not None and any(not has_mode(item, mode) for item in owned)
+    return any(_control_file(item) != wanted for item in owned)
 
 
 def lacks_refresh(manifest: Manifest, config_maps: Iterable[Manifest]) -> bool:
     """Return whether a pod lacks the mount refresh annotation for the mode in the ConfigMap of its agent."""
     metadata = manifest["metadata"]
-    mode = next((mode for item in config_maps for mode in Mode if has_mode(item, mode)), None)
-    if mode is None or "deletionTimestamp" in metadata:
+    controls = (control_of(item) for item in config_maps)
+    control = next((item for item in controls if item is not None), None)
+    if control is None or "deletionTimestamp" in metadata:
         return False
     value = mapping(metadata.get("annotations")).get(CONTROL_ANNOTATION)
     if value is None:
-        return mode is not Mode.ACTIVE
-    return nudged_mode(str(value)) != mode
+        return control.mode is not Mode.ACTIVE
+    return not is_nudged(str(value), control)
 
 
 def _control_file(config_map: Manifest) -> object:

@@ -122,7 +122,7 @@ def _is_not_stored(key: str, value: Any) -> bool:
 def _in_list(
     desired: Sequence[Any], live: Sequence[Any], path: str, *, quantities: bool
 ) -> Difference | None:
-    key = _list_key(desired)
+    key = list_key(desired)
     if key is None:
         if len(desired) != len(live):
             return Difference(path=path, wanted=desired, stored=live)
@@ -142,7 +142,8 @@ def _in_list(
     return None
 
 
-def _list_key(items: Sequence[Any]) -> str | None:
+def list_key(items: Sequence[Any]) -> str | None:
+    """Return the field that identifies the items of a list; None if the list is compared by position."""
     for key in _LIST_KEYS:
         if items and all(isinstance(item, Mapping) and key in item for item in items):
             return key

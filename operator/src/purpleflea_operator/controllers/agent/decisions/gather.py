@@ -3,22 +3,23 @@
 `gather` builds the ObservedState once per pass. The actions of the pass add to it with `with_outcome`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.unknown_fields import newer_fields
 from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
+from purpleflea_operator.controllers.agent.decisions.effective_mode import with_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    AgentPod,
     ObservedState,
-    TradingObservation,
     pod,
     stateful_set_of,
 )
@@ -28,10 +29,8 @@ from purpleflea_operator.controllers.agent.decisions.remembered import (
     expansion_error,
 )
 from purpleflea_operator.controllers.agent.decisions.storage import claim
-from purpleflea_operator.controllers.agent.decisions.trading_mode import (
-    trading_observation,
-    with_acknowledgements,
-)
+from purpleflea_operator.controllers.agent.decisions.switching import switches
+from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import Coverage, NodeView, coverage
 from purpleflea_operator.datadog.detection.placement import placement
@@ -40,7 +39,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.manifests.refusals import first_refusal
-from purpleflea_operator.parsing import Manifest, mapping, timestamp
+from purpleflea_operator.parsing import Manifest, mapping, text, timestamp
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -57,6 +56,7 @@ class Surroundings:
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog."""
     sees_all_namespaces: bool = True
+    halts: HaltView = NO_HALTS
 
 
 def gather(
@@ -77,10 +77,13 @@ def gather(
     claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
     best = connection_choice.best_connection(agent, current, nodes)
-    return ObservedState(
+    observed = ObservedState(
         agent=agent,
         generation=metadata["generation"],
         reported_generation=resource.get("status", {}).get("observedGeneration"),
+        reported_progress=text(condition(resource, ConditionType.PROGRESSING).get("reason")),
+        upgrade_request=_upgrade_request(metadata),
+        recreated=remembered.recreated,
         invalid=invalid,
         stop_mode=stop_mode(resource) if agent is None else None,
         children=children,
@@ -96,29 +99,16 @@ def gather(
         unavailable_since=_unavailable_since(resource),
         claims=claims,
         expansion_error=expansion_error(remembered.expansion, agent, claims, now),
-        trading=trading_state(resource, agent, pods, remembered, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
         recreated_at=remembered.recreated_at,
     )
-
-
-def trading_state(
-    resource: dict[str, Any],
-    agent: Agent | None,
-    pods: Sequence[AgentPod],
-    remembered: Remembered,
-    now: datetime,
-) -> TradingObservation:
-    """Return the observation of the trading mode, with the acknowledgements that are remembered."""
-    mode = stop_mode(resource) if agent is None else agent.spec.trading.mode
-    trading = trading_observation(resource, mode, now)
-    return with_acknowledgements(trading, mode, pods, remembered, now)
+    return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
 
 
 def _kept(current: Connection | None, best: Connection) -> Connection:
     """Return the current connection if the pass can keep it instead of the best one; otherwise no connection."""
-    if current is None or not connection_choice.switches(current, best):
+    if current is None or not switches(current, best):
         return NO_CONNECTION
     return current
 
@@ -146,8 +136,8 @@ def owned_children(
 def agent_pods(cache: ObjectCache, key: NamespacedName) -> list[dict[str, Any]]:
     """Return the pods of the identities of an agent, without other pods that have its labels.
 
-    A pod that was copied, or that another workload created, is not an identity: its mode is not acknowledged, and it must
-    not delay the proof of a halt. While the StatefulSet is recreated, its pods have no owner.
+    A pod that was copied, or that another workload created, is not an identity. It acknowledges no mode, so it would
+    delay the proof of a halt. While the StatefulSet is recreated, its pods have no owner.
     """
     return [item for item in cache.owned(resources.POD, key) if is_identity(item, key.name)]
 
@@ -172,6 +162,10 @@ def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
     return next((item for item in conditions if item["type"] == kind), {})
 
 
+def _upgrade_request(metadata: Manifest) -> str:
+    return text(mapping(metadata.get("annotations")).get(kubernetes.ANNOTATION_UPGRADE))
+
+
 def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     available = condition(resource, ConditionType.WORKLOAD_AVAILABLE)
     if not available or available["status"] == "True":
@@ -193,17 +187,23 @@ def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[s
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     """Return the agent, or None and the error in its spec with the name of the field."""
     metadata = resource["metadata"]
+    unknown: tuple[str, ...] = ()
     try:
         # Strict, because a field that this version does not support can be a limit that a user relies on.
         spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
     except ValidationError as error:
-        return None, first_error(error)
+        unknown = newer_fields(AgentSpec, error)
+        if not unknown:
+            return None, first_error(error)
+        # The CRD is newer than this version of the operator. The condition SpecValid names the fields.
+        spec = AgentSpec.model_validate(resource["spec"])
     agent = Agent(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         generation=metadata["generation"],
         spec=spec,
+        unsupported=unknown,
     )
     refused = first_refusal(agent)
     return (None, refused) if refused else (agent, "")

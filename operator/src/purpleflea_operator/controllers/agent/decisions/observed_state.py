@@ -7,11 +7,13 @@ state is never changed: `with_outcome` returns the state at the end of a pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import Enum, auto
 
 from purpleflea_contract import kubernetes
-from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_contract.control import Acknowledgement, Control, Mode
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim
+from purpleflea_operator.controllers.halt.decisions.halt import Halt
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import ALL_COVERED, Coverage
 from purpleflea_operator.datadog.detection.facts import NO_DATADOG, DatadogFacts
@@ -32,6 +34,17 @@ LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 UNSPECIFIC_REASONS = ("", "ContainerCreating", "PodInitializing")
 """Reasons of a waiting container that do not explain why it waits. Only Events do."""
+
+
+class UpgradeWait(Enum):
+    """The event that a pending upgrade of an agent waits for."""
+
+    NOTHING = auto()
+    """No upgrade is pending."""
+    TURN = auto()
+    """A restart slot, because only a part of the agents restarts at a time."""
+    REQUEST = auto()
+    """A request of a user, because the upgrade policy is Manual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +96,9 @@ class TradingObservation:
     since: datetime | None = None
     """Time at which the desired mode was set."""
     changed_by: str = ""
-    """Field manager that set the mode."""
+    """Field manager that set the mode, or the PurpleFleaHalt."""
     reason: str = ""
-    """Reason for the mode, from an annotation on the agent."""
+    """Reason for the mode, from an annotation on the agent, or from the PurpleFleaHalt."""
     delivered_at: datetime | None = None
     """Time at which this process first sent the mode to the pods, counted back from the time of the observation on a
     monotonic clock; None if it has not."""
@@ -93,6 +106,8 @@ class TradingObservation:
     """Last response of each pod, by UID of the pod."""
     stale_pods: Mapping[str, int] = field(default_factory=dict)
     """Pods, by UID, that still report another mode, with the number of requests sent to each."""
+    halts: Sequence[str] = ()
+    """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()
     """Work that pods had not completed when they stopped, if the pods are gone by now."""
 
@@ -105,9 +120,21 @@ class ObservedState:
     generation: int
     reported_generation: int | None = None
     """observedGeneration of the status; None if there is no status yet."""
+    reported_progress: str = ""
+    """Reason of the condition Progressing in the status; empty if there is none."""
+    upgrade_request: str = ""
+    """Value of the annotation on the agent that requests an upgrade; empty if there is none."""
+    upgrade: UpgradeWait = UpgradeWait.NOTHING
+    """The wait of a pending upgrade, at the end of a pass."""
+    recreated: Manifest | None = None
+    """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
     invalid: str = ""
     stop_mode: Mode | None = None
     """Halted or Stopped if an otherwise invalid spec requests it, because a request to stop is never ignored."""
+    halts: Sequence[Halt] = ()
+    """The PurpleFleaHalts that select the agent, the strongest first."""
+    held: Control | None = None
+    """Control file of the halts that selected the agent before, if it still applies; else None."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
     pods: Sequence[AgentPod] = ()
     datadog: DatadogFacts = NO_DATADOG
@@ -172,6 +199,7 @@ class PassOutcome:
     not_stored: str = ""
     recreation_delay: str = ""
     expansion_error: str = ""
+    upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
 
@@ -189,6 +217,7 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         connection=outcome.connection,
         coverage=observed.coverage if is_best else observed.current_coverage,
         children=outcome.children,
+        upgrade=outcome.upgrade,
         failure=outcome.failure,
         failure_reason=outcome.failure_reason,
         is_applied=outcome.is_applied,

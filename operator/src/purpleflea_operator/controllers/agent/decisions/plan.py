@@ -24,12 +24,13 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     with_live_templates,
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import (
-    desired_mode,
+    desired_control,
     had_different_mode,
+    is_halted,
+    is_nudged,
     nudge,
-    nudged_mode,
 )
-from purpleflea_operator.manifests.config_map import with_mode
+from purpleflea_operator.manifests.config_map import with_control
 from purpleflea_operator.parsing import Manifest, timestamp
 
 
@@ -230,11 +231,11 @@ def _deletions(
 
 def halt_actions(observed: ObservedState) -> tuple[Action, ...]:
     """Return the writes for a request to stop if the rest of the spec is invalid: the control file, and nudges."""
-    mode = observed.stop_mode
-    if mode is None:
+    control = desired_control(observed)
+    if control is None:
         return ()
     wanted = [
-        with_mode(dict(item), mode)
+        with_control(dict(item), control, halted=is_halted(observed))
         for (kind, _), item in observed.children.items()
         if kind == "ConfigMap"
     ]
@@ -281,16 +282,16 @@ def nudges(observed: ObservedState) -> list[RefreshConfigMount]:
     The kubelet can process a nudge before it receives the ConfigMap. Therefore a pod that still reports another mode is
     nudged again, once per request.
     """
-    mode, stale = desired_mode(observed), observed.trading.stale_pods
-    if mode is None:
+    control, stale = desired_control(observed), observed.trading.stale_pods
+    if control is None:
         return []
     refreshes = []
     for pod in observed.pods:
-        value = nudge(mode, stale.get(pod.uid))
+        value = nudge(control, stale.get(pod.uid))
         is_sent = (
-            pod.last_nudge == value if pod.uid in stale else nudged_mode(pod.last_nudge) == mode
+            pod.last_nudge == value if pod.uid in stale else is_nudged(pod.last_nudge, control)
         )
-        started_with_it = mode is Mode.ACTIVE and not had_different_mode(observed, pod)
+        started_with_it = control.mode is Mode.ACTIVE and not had_different_mode(observed, pod)
         if not pod.deleting and not is_sent and not started_with_it:
             refreshes.append(RefreshConfigMount(pod=pod, nudge=value))
     return refreshes

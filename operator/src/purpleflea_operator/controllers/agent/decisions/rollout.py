@@ -63,7 +63,9 @@ def effective_replicas(observed: ObservedState, agent: Agent) -> int:
 def effective_agent(observed: ObservedState, agent: Agent) -> Agent:
     """Return the agent with the replicas and the partition that apply now."""
     count = effective_replicas(observed, agent)
-    effective = replace(agent, partition=min(paused_partition(observed), count))
+    effective = replace(
+        trading_mode.controlled(observed, agent), partition=min(paused_partition(observed), count)
+    )
     if count == agent.spec.replicas:
         return effective
     return replace(effective, spec=agent.spec.model_copy(update={"replicas": count}))

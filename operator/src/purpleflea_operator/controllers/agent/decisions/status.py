@@ -78,6 +78,7 @@ def _trading(observed: ObservedState, now: datetime) -> dict[str, Any]:
         "since": _timestamp(trading.since or now),
         "changedBy": trading.changed_by,
         "reason": trading.reason,
+        "halts": list(trading.halts),
         "running": len(asked),
         "acknowledged": len(asked) - len(trading_mode.unacknowledged(observed)),
         "undone": list(trading_mode.incomplete(observed)),

@@ -8,9 +8,11 @@ ready pods are probed for their telemetry; without a short delay a start would b
 confirmed. And a status that only reports that a rollout is in progress adds nothing to its observedGeneration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.delivery import Delivery
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 
@@ -73,6 +75,20 @@ class Debounce:
         if self._since is None:
             self._since = self._clock()
         return max(0.0, self._since + self._limit_s - self._clock())
+
+
+def acknowledgements_are_pending(
+    current: Mapping[str, Any], observed: ObservedState, asked: Container[str]
+) -> bool:
+    """Return whether a pod was not asked yet for a mode that the status already reports.
+
+    A restarted operator asks all halted pods again. Without a delay it would report them as unconfirmed, and again as
+    confirmed.
+    """
+    mode = trading_mode.desired_mode(observed)
+    if mode is None or current.get("trading", {}).get("mode") != mode:
+        return False
+    return any(pod.uid not in asked for pod in trading_mode.unacknowledged(observed))
 
 
 def pods_are_behind(observed: ObservedState) -> bool:

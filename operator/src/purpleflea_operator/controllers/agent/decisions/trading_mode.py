@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from purpleflea_contract import kubernetes
-from purpleflea_contract.control import Mode
+from purpleflea_contract.control import Control, Mode, strongest
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     AgentPod,
@@ -20,16 +20,58 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     TradingObservation,
 )
 from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
+from purpleflea_operator.controllers.halt.decisions.halt import Halt
+from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import timestamp
 
 MAX_INCOMPLETE = 10
 INCOMPLETE_LIMIT = 253
 CHANGE_REASON_LIMIT = 253
+MAX_HALTS = 10
+
+
+def requested_mode(observed: ObservedState) -> Mode | None:
+    """Return the mode in the spec; None if the spec is invalid and does not request a stop."""
+    return observed.stop_mode if observed.agent is None else observed.agent.spec.trading.mode
+
+
+def desired_control(observed: ObservedState) -> Control | None:
+    """Return the desired control file: the strongest of the spec and the halts.
+
+    It is None if the spec is invalid and nothing requests a stop, so that nothing changes.
+    """
+    held, halts = observed.held, observed.halts
+    mode = strongest(
+        requested_mode(observed),
+        None if held is None else held.mode,
+        *(item.mode for item in halts),
+    )
+    if mode is None:
+        return None
+    flatten = any(item.flatten for item in halts) or (held is not None and held.flatten)
+    return Control(mode=mode, flatten=flatten and mode is Mode.STOPPED)
 
 
 def desired_mode(observed: ObservedState) -> Mode | None:
-    """Return the desired mode; None if the spec is invalid and does not request a stop, so that nothing changes."""
-    return observed.stop_mode if observed.agent is None else observed.agent.spec.trading.mode
+    """Return the desired mode; None if the spec is invalid and nothing requests a stop, so that nothing changes."""
+    control = desired_control(observed)
+    return None if control is None else control.mode
+
+
+def deciding_halts(observed: ObservedState) -> list[Halt]:
+    """Return the halts that request the desired mode; without them the agent would have a weaker one."""
+    mode = desired_mode(observed)
+    return [item for item in observed.halts if item.mode is mode]
+
+
+def is_halted(observed: ObservedState) -> bool:
+    """Return whether a PurpleFleaHalt applies to the agent, or is still being ended."""
+    return bool(observed.halts) or observed.held is not None
+
+
+def controlled(observed: ObservedState, agent: Agent) -> Agent:
+    """Return the agent with the control file that applies."""
+    return replace(agent, control=desired_control(observed), is_halted=is_halted(observed))
 
 
 def pods_to_acknowledge(observed: ObservedState) -> list[AgentPod]:
@@ -56,10 +98,12 @@ def had_different_mode(observed: ObservedState, pod: AgentPod) -> bool:
 def has_acknowledged(observed: ObservedState, pod: AgentPod) -> bool:
     """Return whether a pod reports the desired mode and, unless that is Active, that nothing is in flight."""
     response = observed.trading.acknowledgements.get(pod.uid)
-    mode = desired_mode(observed)
-    if response is None or response.mode is not mode:
+    control = desired_control(observed)
+    if response is None or control is None or response.mode is not control.mode:
         return False
-    return mode is Mode.ACTIVE or response.at_rest
+    # An agent that does not report the result may not have read the request yet, or may not support it.
+    lacks_result = control.flatten and response.flattened is None
+    return control.mode is Mode.ACTIVE or (response.at_rest and not lacks_result)
 
 
 def unacknowledged(observed: ObservedState) -> list[AgentPod]:
@@ -67,14 +111,18 @@ def unacknowledged(observed: ObservedState) -> list[AgentPod]:
     return [pod for pod in pods_to_acknowledge(observed) if not has_acknowledged(observed, pod)]
 
 
-def nudge(mode: Mode, attempts: int | None = None) -> str:
-    """Return the annotation value that sends `mode` to a pod; `attempts` makes the value of a repeated nudge new."""
-    return str(mode) if attempts is None else f"{mode}.{attempts}"
+def nudge(control: Control, attempts: int | None = None) -> str:
+    """Return the annotation value that sends a control file to a pod, such as Halted or Stopped-flatten.
+
+    `attempts` makes the value of a repeated nudge new.
+    """
+    value = f"{control.mode}-flatten" if control.flatten else str(control.mode)
+    return value if attempts is None else f"{value}.{attempts}"
 
 
-def nudged_mode(value: str | None) -> str:
-    """Return the mode in the annotation of a pod; empty if there is none."""
-    return (value or "").split(".")[0]
+def is_nudged(value: str | None, control: Control) -> bool:
+    """Return whether the annotation of a pod has a control file, after any number of attempts."""
+    return (value or "").split(".")[0] == nudge(control)
 
 
 def stop_deadline(observed: ObservedState) -> datetime | None:
@@ -151,18 +199,27 @@ def _by_pod(item: str) -> tuple[str, str]:
 
 
 def trading_observation(
-    resource: Mapping[str, Any], mode: Mode | None, now: datetime
+    resource: Mapping[str, Any], mode: Mode | None, now: datetime, *, halts: Sequence[Halt] = ()
 ) -> TradingObservation:
-    """Return who set the mode, when and why.
+    """Return who set the mode, when and why. `halts` are those that request it.
 
     If the status already has these values, they stay: the time in managedFields changes with everything that the same
     field manager writes.
     """
     metadata, known = resource["metadata"], resource.get("status", {}).get("trading", {})
+    if halts:
+        return TradingObservation(
+            since=min(halts[0].created_at or now, now),
+            changed_by=f"PurpleFleaHalt {halts[0].id}",
+            reason=halts[0].reason,
+            halts=tuple(item.id for item in halts[:MAX_HALTS]),
+            incomplete=tuple(known.get("undone", ())) if known.get("mode") == mode else (),
+        )
     annotations = metadata.get("annotations", {})
     reason = annotations.get(kubernetes.ANNOTATION_REASON, "")[:CHANGE_REASON_LIMIT]
     since = timestamp(known.get("since"))
-    if known.get("mode") == mode and since is not None:
+    was_halted = bool(known.get("halts"))
+    if known.get("mode") == mode and since is not None and not was_halted:
         return TradingObservation(
             since=since,
             changed_by=known.get("changedBy", ""),
@@ -174,10 +231,13 @@ def trading_observation(
     entry = _last_writer(metadata)
     # A mode that never changed was set when the agent was created.
     default = None if known.get("mode") else metadata.get("creationTimestamp")
+    # The mode of the spec applies again, which it did not at the time of its last change.
+    set_at = None if was_halted and known.get("mode") != mode else entry.get("time") or default
     return TradingObservation(
-        since=min(timestamp(entry.get("time") or default) or now, now),
+        since=min(timestamp(set_at) or now, now),
         changed_by=entry.get("manager", ""),
         reason=reason,
+        incomplete=tuple(known.get("undone", ())) if known.get("mode") == mode else (),
     )
 
 

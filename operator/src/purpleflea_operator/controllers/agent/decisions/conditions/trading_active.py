@@ -29,7 +29,7 @@ def trading_active(observed: ObservedState) -> Finding:
     """Return TradingActive."""
     kind, mode = ConditionType.TRADING_ACTIVE, trading_mode.desired_mode(observed)
     if mode is None:
-        message = "the spec is invalid, so the mode of its last valid version applies; see the condition SpecValid"
+        message = "the spec is invalid, so the agents keep their mode; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
     pods = trading_mode.pods_to_acknowledge(observed)
     missing = trading_mode.unacknowledged(observed)
@@ -57,7 +57,11 @@ def _request(observed: ObservedState) -> str:
     The text is constant as long as the mode does not change, because each change of a message is a write of the status.
     """
     trading = observed.trading
+    if observed.held is not None:
+        return f"{observed.held.mode} until it is drained, because its PurpleFleaHalt has ended or cannot be read"
     by = f" by {trading.changed_by}" if trading.changed_by else ""
     at = f" at {trading.since:%Y-%m-%dT%H:%M:%SZ}" if trading.since else ""
     why = f" ({trading.reason})" if trading.reason else ""
+    others = len(trading_mode.deciding_halts(observed)) - 1
+    by += f" and {others} more" if others > 0 else ""
     return f"{trading_mode.desired_mode(observed)}{by}{at}{why}"

@@ -6,6 +6,7 @@ from purpleflea_contract.control import Mode
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding, finding
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 
@@ -33,8 +34,14 @@ def workload_available(observed: ObservedState) -> Finding:
 
 
 def _why_none(observed: ObservedState) -> str:
-    is_stopped = observed.agent is not None and observed.agent.spec.trading.mode is Mode.STOPPED
-    return "spec.trading.mode is Stopped" if is_stopped else "no agents are requested"
+    if trading_mode.desired_mode(observed) is not Mode.STOPPED:
+        return "no agents are requested"
+    halts = trading_mode.deciding_halts(observed)
+    return (
+        f"PurpleFleaHalt {halts[0].id} stops the agents"
+        if halts
+        else "spec.trading.mode is Stopped"
+    )
 
 
 def progress(observed: ObservedState) -> tuple[int, bool]:

@@ -1,0 +1,77 @@
+"""The mode that applies to an agent: the strongest of its spec and its PurpleFleaHalts, also ended ones. Pure.
+
+If the last halt of an agent ends, the agent keeps the mode until it has reported that it is drained, so that no drain
+is interrupted. The ConfigMap records that a halt requested the mode, so this also applies after a restart of the
+operator, and if the halts cannot be read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from purpleflea_contract.control import Control, strongest
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
+from purpleflea_operator.controllers.halt.decisions.halt import Halt, HaltView
+from purpleflea_operator.manifests import config_map
+from purpleflea_operator.parsing import Manifest, mapping
+
+
+def with_mode(
+    observed: ObservedState,
+    resource: dict[str, Any],
+    halts: HaltView,
+    *,
+    now: datetime,
+    remembered: Remembered,
+) -> ObservedState:
+    """Return the observed state with its halts, and with the observation of the trading mode."""
+
+    def with_trading(state: ObservedState) -> ObservedState:
+        mode, deciding = trading_mode.desired_mode(state), trading_mode.deciding_halts(state)
+        trading = trading_mode.trading_observation(resource, mode, now, halts=deciding)
+        return replace(
+            state,
+            trading=trading_mode.with_acknowledgements(trading, mode, state.pods, remembered, now),
+        )
+
+    observed = with_trading(replace(observed, halts=halts_of(resource, halts)))
+    held = held_control(observed)
+    if held is None:
+        return observed
+    kept = with_trading(replace(observed, held=held))
+    is_known = halts.are_known(resource["metadata"]["namespace"])
+    return observed if is_known and _may_end(kept, remembered) else kept
+
+
+def halts_of(resource: Mapping[str, Any], halts: HaltView) -> tuple[Halt, ...]:
+    """Return the halts that apply to an agent resource, the strongest first."""
+    metadata = resource["metadata"]
+    return halts.of(metadata["namespace"], metadata["name"], mapping(metadata.get("labels")))
+
+
+def held_control(observed: ObservedState) -> Control | None:
+    """Return the control file of a halt that is stronger than the desired one; None if there is none."""
+    desired, live = trading_mode.desired_mode(observed), live_config_map(observed)
+    if live is None or desired is None or not config_map.is_halted(live):
+        return None
+    control = config_map.control_of(live)
+    if control is None or control.mode is desired:
+        return None
+    return control if strongest(control.mode, desired) is control.mode else None
+
+
+def live_config_map(observed: ObservedState) -> Manifest | None:
+    """Return the ConfigMap of the agent; None if there is none."""
+    children = observed.children.items()
+    return next((item for (kind, _), item in children if kind == "ConfigMap"), None)
+
+
+def _may_end(kept: ObservedState, remembered: Remembered) -> bool:
+    """Return whether a halt that has ended may cease to apply to the agent."""
+    waited_s = remembered.ended_for_s
+    is_over = waited_s is not None and waited_s >= timings.HALT_RESUME_LIMIT_S
+    return is_over or not trading_mode.unacknowledged(kept)

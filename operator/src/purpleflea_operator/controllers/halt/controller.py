@@ -1,0 +1,250 @@
+"""Controller of PurpleFleaHalt: watch events, expiry, the halts of each agent, and the status of each halt.
+
+It writes only statuses and Events. The control lane of the agents brings the mode to the pods: this controller queues
+the agents that a halt starts or ceases to select. It must not import the controller of the agents.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping
+
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.halt.decisions import status
+from purpleflea_operator.controllers.halt.decisions.halt import Halt, halt
+from purpleflea_operator.controllers.halt.decisions.index import HaltIndex
+from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
+from purpleflea_operator.controllers.halt.decisions.status import AcknowledgedAt
+from purpleflea_operator.controllers.halt.directory import AgentDirectory
+from purpleflea_operator.controllers.halt.reporter import HaltRecord, HaltReporter
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.listing import Listing
+from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.parsing import Manifest, mapping, resource_version
+from purpleflea_operator.runtime.containment import Containment, check_identity
+from purpleflea_operator.runtime.workers import Result, TimedReconciler, Times, run_worker
+from purpleflea_operator.runtime.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 2
+
+
+class HaltController:
+    """Keeps the index of the halts current, and reports their effect.
+
+    `queue_agent` is called with each agent whose halts have changed. `operator_namespace` is empty if it is unknown;
+    the scope Cluster then applies to no halt.
+    """
+
+    def __init__(
+        self,
+        cluster: KubeClient,
+        times: Times,
+        *,
+        queue_agent: Callable[[NamespacedName], None],
+        operator_namespace: str,
+        namespaces: Iterable[str] = (),
+    ) -> None:
+        self.watched: tuple[ResourceKind, ...] = (resources.HALT,)
+        self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
+        self._times = times
+        self._queue_agent = queue_agent
+        self._operator_namespace = operator_namespace
+        self._index = HaltIndex()
+        self._directory = AgentDirectory()
+        self._records: dict[NamespacedName, HaltRecord] = {}
+        self._reporter = HaltReporter(cluster, times, operator_namespace=operator_namespace)
+        self._namespaces = frozenset(namespaces)
+        self._listed: set[str] = set()
+        """Namespaces whose halts were listed; an empty text is the whole cluster."""
+        self._containment = Containment()
+        self.passes = TimedReconciler(
+            self.reconcile, clock=times.clock, on_pass_end=lambda outcome, seconds: None
+        )
+
+    # The halts of the agents
+
+    def of(self, namespace: str, name: str, labels: Mapping[str, str]) -> tuple[Halt, ...]:
+        """Return the halts that apply to an agent, the strongest first."""
+        return self._index.of(namespace, name, labels)
+
+    def are_known(self, namespace: str) -> bool:
+        """Return whether all halts that can apply to agents of a namespace have been read."""
+        if not self._namespaces:
+            return "" in self._listed
+        return self._namespaces & {namespace, self._operator_namespace} <= self._listed
+
+    def on_agent(self, kind: ResourceKind, manifest: Manifest) -> None:
+        """Store the labels of an agent, which may start or end the effect of a halt on it."""
+        if kind is not resources.AGENT:
+            return
+        metadata = manifest["metadata"]
+        key = NamespacedName(metadata["namespace"], metadata["name"])
+        labels = mapping(metadata.get("labels"))
+        former = self._directory.labels(key)
+        if self._directory.upsert(key, labels):
+            self._queue_halts(key, labels, *(() if former is None else (former,)))
+
+    def on_agent_deleted(self, key: NamespacedName) -> None:
+        """Remove an agent."""
+        labels = self._directory.labels(key)
+        if labels is not None:
+            self._directory.remove(key)
+            self._queue_halts(key, labels)
+
+    def record(self, key: NamespacedName, progress: AgentProgress) -> None:
+        """Store the progress of an agent; its halts report it within a second."""
+        labels = self._directory.labels(key)
+        former = self._directory.record(key, progress)
+        if labels is None or former == progress:
+            return
+        before = 0 if former is None else former.acknowledged
+        for item in self._index.of(key.namespace, key.name, labels):
+            known = self._records.get(NamespacedName(item.namespace, item.name))
+            if known is not None and progress.acknowledged > before:
+                now = self._times.now()
+                known.times = AcknowledgedAt(first=known.times.first or now, last=now)
+        self._queue_halts(key, labels)
+
+    def _queue_halts(self, key: NamespacedName, *labels: Mapping[str, str]) -> None:
+        for item in labels:
+            for found in self._index.of(key.namespace, key.name, item):
+                name = NamespacedName(found.namespace, found.name)
+                self._queue.add_after(name, timings.HALT_STATUS_DELAY_S)
+
+    # The watch
+
+    def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
+        """Process one watch event. An unreadable object is skipped."""
+        with self._containment.of(kind, manifest):
+            self._process(event_type, manifest)
+
+    def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
+        """Remove the halts that a complete list does not contain."""
+        for key, record in tuple(self._records.items()):
+            is_in_scope = listing.namespace in ("", key.namespace)
+            is_listed = record.halt.uid in listing.uids
+            if is_in_scope and not is_listed and _version(record.manifest) <= listing.version:
+                self._remove(key)
+        if listing.namespace not in self._listed:
+            self._listed.add(listing.namespace)
+            # These agents could not be resumed before.
+            self._queue_agents(self._directory)
+
+    def on_refused(self, kind: ResourceKind, *, status: int) -> None:
+        """Keep the halts as they are, because a refused watch does not mean that they are deleted."""
+
+    def _process(self, event_type: str | None, manifest: Manifest) -> None:
+        check_identity(manifest)
+        metadata = manifest["metadata"]
+        key = NamespacedName(metadata["namespace"], metadata["name"])
+        known = self._records.get(key)
+        if event_type == "DELETED":
+            if known is not None and known.halt.uid == metadata["uid"]:
+                self._remove(key)
+            return
+        if known is not None and _version(known.manifest) >= _version(manifest):
+            return
+        if known is not None and known.halt.uid != metadata["uid"]:
+            self._remove(key)
+        self._put(key, manifest)
+
+    def _put(self, key: NamespacedName, manifest: Manifest) -> None:
+        found = halt(manifest, operator_namespace=self._operator_namespace)
+        # managedFields are large, and only the creator is read from them.
+        metadata = {**manifest["metadata"], "managedFields": []}
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = HaltRecord(halt=found, manifest={})
+            record.is_expired = status.is_expired(mapping(manifest.get("status")))
+            if found.expires_at is not None:
+                left_s = (found.expires_at - self._times.now()).total_seconds()
+                record.ends_s = self._times.clock() + left_s
+        before, record.halt, record.manifest = (
+            record.halt,
+            found,
+            {**manifest, "metadata": metadata},
+        )
+        self._update_index(record, before)
+        self._queue.add(key)
+
+    def _remove(self, key: NamespacedName) -> None:
+        record = self._records.pop(key)
+        self._exclude(record.halt)
+        self._directory.forget(record.halt.uid)
+        self._queue.add(key)
+
+    def _update_index(self, record: HaltRecord, before: Halt) -> None:
+        """Add a halt to the index or remove it, and queue the agents for which that is a change."""
+        found = record.halt
+        if record.is_expired or "deletionTimestamp" in record.manifest["metadata"]:
+            self._exclude(before)
+            return
+        if found.uid in self._index and before == found:
+            return
+        agents = set(self._directory.selected(before)) if found.uid in self._index else set()
+        self._index.put(found)
+        self._queue_agents(agents | set(self._directory.selected(found)))
+
+    def _exclude(self, found: Halt) -> None:
+        """Remove a halt from the index, if it is in force."""
+        if found.uid in self._index:
+            self._index.remove(found.uid)
+            self._queue_agents(self._directory.selected(found))
+
+    def _queue_agents(self, keys: Iterable[NamespacedName]) -> None:
+        for key in sorted(keys):
+            self._queue_agent(key)
+
+    # Tasks
+
+    async def run(self) -> None:
+        """Run the workers until canceled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(WORKERS):
+                working = run_worker(self._queue, self.passes.reconcile)
+                group.create_task(working, name=f"halts-{number}")
+
+    async def reconcile(self, key: NamespacedName) -> Result:
+        """End a halt whose time is over, and report its effect.
+
+        Raises:
+            ApiError: The status could not be written, and should be retried.
+        """
+        record = self._records.get(key)
+        if record is None or "deletionTimestamp" in record.manifest["metadata"]:
+            return Result()
+        expires_s = self._expires_s(record)
+        if expires_s is not None and expires_s <= 0 and not record.is_expired:
+            logger.info("halt expired", extra={"namespace": key.namespace, "halt": key.name})
+            record.is_expired = True
+            self._update_index(record, record.halt)
+        report_s = await self._reporter.report(record, self._directory.progress(record.halt))
+        waits = [report_s] if record.is_expired else [report_s, expires_s]
+        return Result(
+            requeue_after_s=min((item for item in waits if item is not None), default=None)
+        )
+
+    def _expires_s(self, record: HaltRecord) -> float | None:
+        """Return the seconds until the expiry is due, or until it is checked again; None if the halt never expires.
+
+        Both clocks must have reached the time, so a step of the wall clock does not resume trading early. The wall
+        clock is read at intervals, because it can be set back and forth.
+        """
+        expires_at = record.halt.expires_at
+        if expires_at is None or record.ends_s is None:
+            return None
+        wall_s = (expires_at - self._times.now()).total_seconds()
+        left_s = max(wall_s, record.ends_s - self._times.clock())
+        return left_s if left_s <= 0 else min(left_s, timings.HALT_EXPIRY_CHECK_S)
+
+    def close(self) -> None:
+        """Cancel all delayed keys."""
+        self._queue.close()
+
+
+def _version(manifest: Manifest) -> int:
+    return resource_version(manifest["metadata"].get("resourceVersion"))

@@ -1,0 +1,345 @@
+"""The mode that applies to an agent: its spec, its halts, and halts that have ended."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from purpleflea_contract.control import Acknowledgement, Control, Mode, strongest
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions import control, status_throttle, trading_mode
+from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
+from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
+    workload_available,
+)
+from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
+from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION
+from purpleflea_operator.controllers.agent.decisions.plan import nudges
+from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
+from purpleflea_operator.controllers.agent.decisions.status import next_status
+from purpleflea_operator.controllers.halt.decisions.halt import Halt, halt
+from purpleflea_operator.kube.object_cache import ObjectCache
+from purpleflea_operator.manifests import config_map
+from purpleflea_operator.manifests.metadata import with_desired_hash
+from support.builders import a_halt, a_pod, an_agent
+from support.observed_states import a_stateful_set, agent_value, observed_state
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+HALTED, STOPPED, ACTIVE = (Control(mode=item) for item in (Mode.HALTED, Mode.STOPPED, Mode.ACTIVE))
+FLATTEN = Control(mode=Mode.STOPPED, flatten=True)
+
+
+class Halts:
+    """The halts of all agents."""
+
+    def __init__(self, *found: Halt, known: bool = True) -> None:
+        self._found = found
+        self._known = known
+
+    def of(self, namespace: str, name: str, labels: Mapping[str, str]) -> tuple[Halt, ...]:
+        return tuple(item for item in self._found if item.selector.selects(namespace, name, labels))
+
+    def are_known(self, namespace: str) -> bool:
+        return self._known
+
+
+def made(name="incident", **spec):
+    return halt(a_halt(name, **spec), operator_namespace="system")
+
+
+HALT, STOP = made(), made("stop", level="Stop")
+FLAT = made("flat", level="Stop", flatten=True)
+NONE = Halts()
+
+
+def a_config_map(live, *, halted=True):
+    agent = replace(agent_value(), control=live, is_halted=halted)
+    item = with_desired_hash(config_map.config_map(agent))
+    return {**item, "metadata": {**item["metadata"], "uid": "cm", "resourceVersion": "7"}}
+
+
+def state(resource=None, *manifests, halts=NONE, remembered=NOTHING):
+    cache = ObjectCache()
+    for item in manifests:
+        cache.put(item)
+    chosen = resource or an_agent()
+    return control.control_state(chosen, cache, now=NOW, remembered=remembered, halts=halts)
+
+
+def remembered(*responses, mode=Mode.HALTED, **more):
+    """The memory after pods momentum-0, ... have given these responses."""
+    found = {f"uid-momentum-{number}": item for number, item in enumerate(responses)}
+    return Remembered(
+        mode=mode,
+        delivered_at=NOW,
+        acknowledgements=found,
+        attempts=dict.fromkeys(found, 1),
+        **more,
+    )
+
+
+DRAINED = Acknowledgement(mode=Mode.HALTED, at_rest=True)
+BUSY = Acknowledgement(mode=Mode.HALTED, at_rest=False)
+INVALID = {"spec": {"strategy": "Not Valid"}}
+
+
+def spec_of(mode):
+    return {**an_agent(trading={"mode": mode})}
+
+
+def test_modes_are_compared_by_strength():
+    assert strongest(Mode.ACTIVE, None, Mode.STOPPED, Mode.HALTED) is Mode.STOPPED
+    assert strongest(None) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "halts", "expected"),
+    [
+        ("Active", (), ACTIVE),
+        ("Active", (HALT,), HALTED),
+        ("Active", (HALT, STOP), STOPPED),
+        ("Active", (STOP, FLAT), FLATTEN),
+        ("Halted", (STOP,), STOPPED),
+        ("Stopped", (HALT,), STOPPED),
+        ("Stopped", (), STOPPED),
+    ],
+)
+def test_the_strongest_of_spec_and_halts_applies(mode, halts, expected):
+    found = state(spec_of(mode), halts=Halts(*halts))
+    assert trading_mode.desired_control(found) == expected
+    assert trading_mode.is_halted(found) is bool(halts)
+
+
+@pytest.mark.parametrize(
+    ("halts", "expected"), [((), None), ((HALT,), Mode.HALTED), ((STOP,), Mode.STOPPED)]
+)
+def test_a_halt_applies_to_an_invalid_spec(halts, expected):
+    assert trading_mode.desired_mode(state({**an_agent(), **INVALID}, halts=Halts(*halts))) is (
+        expected
+    )
+
+
+def test_a_halt_of_another_agent_does_not_apply():
+    other = made(selector={"names": ["other"]})
+    assert trading_mode.desired_mode(state(halts=Halts(other))) is Mode.ACTIVE
+
+
+@pytest.mark.parametrize("spec", [{}, INVALID], ids=["valid", "invalid"])
+def test_the_config_map_has_the_mode_and_records_the_halt(spec):
+    live = a_config_map(ACTIVE, halted=False)
+    found = state({**an_agent(), **spec}, live, halts=Halts(FLAT))
+    (write,) = control.control_actions(found)
+    assert config_map.control_of(write.manifest) == FLATTEN
+    assert config_map.is_halted(write.manifest)
+    stored = {**write.manifest, "metadata": {**write.manifest["metadata"], "resourceVersion": "8"}}
+    assert control.control_actions(state({**an_agent(), **spec}, stored, halts=Halts(FLAT))) == ()
+
+
+def test_a_control_file_without_flatten_is_as_before():
+    assert config_map.control_text(HALTED) == '{"mode":"Halted","generation":0}'
+    assert config_map.control_text(FLATTEN) == '{"mode":"Stopped","generation":0,"flatten":true}'
+
+
+@pytest.mark.parametrize(
+    "live", [{}, {"data": None}, {"data": {"control.json": 5}}, {"data": {"control.json": "{}"}}]
+)
+def test_a_control_file_that_cannot_be_read_is_none(live):
+    assert config_map.control_of(live) is None
+
+
+@pytest.mark.parametrize(
+    ("live", "mode", "held"),
+    [
+        (a_config_map(HALTED), "Active", HALTED),
+        (a_config_map(FLATTEN), "Active", FLATTEN),
+        (a_config_map(STOPPED), "Halted", STOPPED),
+        (a_config_map(HALTED, halted=False), "Active", None),
+        (a_config_map(HALTED), "Halted", None),
+        (a_config_map(HALTED), "Stopped", None),
+        (a_config_map(ACTIVE), "Active", None),
+        ({**a_config_map(HALTED), "data": {}}, "Active", None),
+    ],
+)
+def test_a_halt_that_ended_is_kept_while_a_pod_has_not_drained(live, mode, held):
+    assert state(spec_of(mode), live, a_pod()).held == held
+
+
+def test_a_halt_that_ended_while_the_spec_is_invalid_changes_nothing():
+    found = state({**an_agent(), **INVALID}, a_config_map(HALTED), a_pod())
+    assert (found.held, trading_mode.desired_mode(found)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("memory", "known", "is_held"),
+    [
+        (remembered(BUSY), True, True),
+        (remembered(DRAINED), True, False),
+        (remembered(DRAINED), False, True),
+        (remembered(BUSY, ended_for_s=timings.HALT_RESUME_LIMIT_S - 1), True, True),
+        (remembered(BUSY, ended_for_s=timings.HALT_RESUME_LIMIT_S), True, False),
+        (remembered(BUSY, ended_for_s=timings.HALT_RESUME_LIMIT_S), False, True),
+    ],
+)
+def test_an_agent_resumes_when_it_is_drained_or_after_a_limit_if_the_halts_are_known(
+    memory, known, is_held
+):
+    halts = Halts(known=known)
+    found = state(an_agent(), a_config_map(HALTED), a_pod(), halts=halts, remembered=memory)
+    assert (found.held is not None) is is_held
+    assert trading_mode.desired_mode(found) is (Mode.HALTED if is_held else Mode.ACTIVE)
+
+
+def test_an_agent_without_pods_resumes_at_once():
+    assert state(an_agent(), a_config_map(HALTED)).held is None
+
+
+def message(found):
+    return trading_active(found).message
+
+
+def test_trading_active_names_the_halts_and_their_reason():
+    one = state(halts=Halts(HALT))
+    assert message(one).startswith(
+        "Halted by PurpleFleaHalt trading/incident at 2026-01-01T00:00:00Z (the exchange is down)"
+    )
+    two = state(halts=Halts(HALT, made("second"), STOP))
+    assert message(two).startswith("Stopped by PurpleFleaHalt trading/stop at")
+    both = state(halts=Halts(HALT, made("second")))
+    assert "PurpleFleaHalt trading/incident and 1 more at" in message(both)
+    kept = state(an_agent(), a_config_map(HALTED), a_pod())
+    assert message(kept).startswith("Halted until it is drained")
+
+
+def test_a_weaker_halt_than_the_spec_is_not_named():
+    found = state(spec_of("Stopped"), halts=Halts(HALT))
+    assert "PurpleFleaHalt" not in message(found)
+    assert found.trading.halts == ()
+
+
+def test_the_status_lists_the_halts():
+    found = state(halts=Halts(HALT, made("second")))
+    status = next_status({}, found, [], name="momentum", now=NOW)
+    assert status["trading"]["halts"] == ["trading/incident", "trading/second"]
+    assert status["trading"]["changedBy"] == "PurpleFleaHalt trading/incident"
+    without = next_status({}, state(), [], name="momentum", now=NOW)
+    assert "halts" not in without["trading"]
+
+
+def test_the_mode_of_the_spec_applies_since_the_end_of_the_halt():
+    resource = an_agent()
+    resource["status"] = {
+        "trading": {"mode": "Halted", "since": "2026-01-01T00:00:00Z", "halts": ["trading/x"]}
+    }
+    resource["metadata"]["managedFields"] = [{"manager": "kubectl", "time": "2025-01-01T00:00:00Z"}]
+    assert state(resource).trading.since == NOW
+    resource["spec"]["trading"] = {"mode": "Halted"}
+    assert state(resource).trading.since == datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def test_work_that_stopped_pods_left_stays_while_a_halt_stops_them():
+    resource = an_agent()
+    resource["status"] = {"trading": {"mode": "Stopped", "undone": ["momentum-0: open positions"]}}
+    assert state(resource, halts=Halts(STOP)).trading.incomplete == ("momentum-0: open positions",)
+    assert state(resource, halts=Halts(HALT)).trading.incomplete == ()
+
+
+def test_a_workload_without_pods_names_the_halt():
+    found = observed_state(stateful_set=a_stateful_set(0), halts=(STOP,))
+    assert workload_available(found).message == "PurpleFleaHalt trading/stop stops the agents"
+
+
+def test_flatten_is_sent_to_pods_that_are_already_stopped():
+    pods = [a_pod(annotations={CONTROL_ANNOTATION: value}) for value in ("Stopped.2",)]
+    found = observed_state(halts=(FLAT,), pods=pods)
+    assert [item.nudge for item in nudges(found)] == ["Stopped-flatten"]
+    pods = [a_pod(annotations={CONTROL_ANNOTATION: "Stopped-flatten.3"})]
+    assert nudges(observed_state(halts=(FLAT,), pods=pods)) == []
+
+
+@pytest.mark.parametrize(("flattened", "expected"), [(None, False), (False, True), (True, True)])
+def test_an_agent_must_report_the_result_of_flatten(flattened, expected):
+    response = Acknowledgement(mode=Mode.STOPPED, at_rest=True, flattened=flattened)
+    memory = remembered(response, mode=Mode.STOPPED)
+    found = state(an_agent(), a_pod(), halts=Halts(FLAT), remembered=memory)
+    assert trading_mode.has_acknowledged(found, found.pods[0]) is expected
+
+
+@pytest.mark.parametrize(
+    ("halts", "config_maps", "expected"),
+    [
+        ((HALT,), [a_config_map(ACTIVE)], True),
+        ((HALT,), [a_config_map(HALTED)], False),
+        ((FLAT,), [a_config_map(STOPPED)], True),
+        ((FLAT,), [a_config_map(FLATTEN)], False),
+        ((), [a_config_map(HALTED)], True),
+    ],
+)
+def test_an_agent_is_queued_if_its_halts_request_another_mode(halts, config_maps, expected):
+    assert control.mode_differs(an_agent(), config_maps, Halts(*halts)) is expected
+
+
+def progress(found, asked=("uid-momentum-0", "uid-momentum-1")):
+    return agent_progress(found, asked)
+
+
+def test_the_progress_of_an_agent_counts_its_pods():
+    live, pods = (
+        a_config_map(HALTED),
+        (a_pod("momentum-0"), a_pod("momentum-1"), a_pod("momentum-2")),
+    )
+    memory = remembered(DRAINED, BUSY)
+    found = progress(state(an_agent(), live, *pods, halts=Halts(HALT), remembered=memory))
+    assert (found.mode, found.running, found.acknowledged, found.drained) == (Mode.HALTED, 3, 2, 1)
+    assert found.open == (
+        "momentum-1: is not drained",
+        "momentum-2: has not acknowledged Halted",
+    )
+    assert (found.is_written, found.is_complete) == (True, False)
+
+
+def test_the_progress_has_the_work_that_agents_report():
+    left = Acknowledgement(mode=Mode.STOPPED, at_rest=True, left_undone="open positions: BTC-USD")
+    memory = remembered(left, mode=Mode.STOPPED)
+    resource = an_agent()
+    resource["status"] = {
+        "trading": {"mode": "Stopped", "undone": ["momentum-0: x", "momentum-7: resting orders"]}
+    }
+    found = progress(state(resource, a_pod(), halts=Halts(STOP), remembered=memory))
+    assert found.open == ("momentum-0: open positions: BTC-USD", "momentum-7: resting orders")
+    assert found.drained == found.running == 1
+
+
+@pytest.mark.parametrize(
+    ("manifests", "expected"),
+    [
+        ((), True),
+        ((a_config_map(HALTED),), True),
+        ((a_config_map(ACTIVE),), False),
+        (({**a_config_map(HALTED), "data": {}},), False),
+    ],
+)
+def test_the_progress_reports_whether_new_pods_start_with_the_mode(manifests, expected):
+    assert progress(state(an_agent(), *manifests, halts=Halts(HALT))).is_written is expected
+
+
+def test_an_active_agent_has_no_progress():
+    assert progress(state(an_agent(), a_pod())).mode is Mode.ACTIVE
+    assert progress(state({**an_agent(), **INVALID}, a_pod())).mode is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "expected"),
+    [
+        ("Halted", (), True),
+        ("Halted", ("uid-momentum-0",), False),
+        ("Active", (), False),
+    ],
+)
+def test_a_status_waits_for_the_first_request_if_it_reports_the_mode_already(mode, asked, expected):
+    found = state(an_agent(), a_pod(), halts=Halts(HALT))
+    current = {"trading": {"mode": mode}}
+    pending = status_throttle.acknowledgements_are_pending(current, found, asked)
+    assert pending is expected
+    invalid = state({**an_agent(), **INVALID}, a_pod())
+    assert not status_throttle.acknowledgements_are_pending(current, invalid, asked)
