@@ -62,7 +62,9 @@ async def after_removal(info: kopf.ConnectionInfo, uid: str) -> dict[str, Child]
     async with credentials.session(info) as session:
         cluster, cache = HttpKubeClient(info.server, session), ObjectCache()
         expansion = VolumeExpansion(cluster, cache, now=lambda: datetime.now(UTC))
-        applier = Applier(cluster, cache, expansion, _NoControlWrites())
+        applier = Applier(
+            cluster, cache, expansion, _NoControlWrites(), now=lambda: datetime.now(UTC)
+        )
         memories = AgentMemories(
             time.monotonic, RestartBudget(lambda key: None, clock=time.monotonic)
         )

@@ -32,6 +32,21 @@ CONTROL_BACKOFF_LIMIT_S = 5.0
 """Longest delay between two attempts of the control lane for one agent, because a halt must not wait a minute after the
 API server is back."""
 
+# Repeated writes
+
+REJECTED_RETRY_S = 1.0
+"""Delay before a write that the API server rejects is tried again. It doubles with each further rejection."""
+REJECTED_RETRY_LIMIT_S = 60.0
+"""Longest delay before a rejected write is tried again, so a user waits this long at most after the cause is fixed."""
+UNSETTLED_RETRY_S = 1.0
+"""Delay before a write is repeated that was not stored as written, if no event causes that earlier."""
+CONTESTED_RETRY_S = 10.0
+"""Delay before a write that did not last is repeated for the third time. It doubles with each further one."""
+CONTESTED_RETRY_LIMIT_S = 300.0
+"""Longest delay before a write that did not last is repeated."""
+WRITE_MEMORY_S = 600.0
+"""A write that lasted for this long counts no more."""
+
 # Halts
 
 HALT_STATUS_DELAY_S = 1.0
@@ -147,6 +162,11 @@ CRASH_MEMORY = timedelta(minutes=10)
 """A pod counts as crashing for this long after its last crash, because between two crashes it is ready for a moment."""
 CRASH_LOOP_RESTARTS = 2
 """Restarts from which a container counts as crash looping while it runs between two crashes."""
+RECREATION_INTERVAL = timedelta(minutes=10)
+"""A StatefulSet is recreated at most once in this time, also after a restart of the operator."""
+CREATION_SPREAD = timedelta(seconds=10)
+"""The children of a new agent are created within this time. A StatefulSet that was created later was recreated, or its
+creation failed at first."""
 VOLUME_EXPANSION_RETRY = timedelta(minutes=10)
 """Delay before an expansion that the API server rejected is tried again."""
 POD_STUCK_AFTER_S = 5.0
@@ -186,6 +206,9 @@ connection is normal; a failure that persists is not."""
 STATUS_COUNTS_INTERVAL_S = 15.0
 """Shortest interval between two status writes that change only replica counts: a burst of pod events must not cause a
 burst of writes."""
+
+EVENT_INTERVAL_S = 0.1
+"""Average interval between two Events of all agents after a burst. A shared cause can change 1,000 agents at once."""
 
 # Datadog node agents
 

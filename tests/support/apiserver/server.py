@@ -192,6 +192,15 @@ class ApiServer:
 
     # Faults
 
+    def add_webhook(
+        self, kind: str, change: Callable[[Obj], Obj], *, subresource: str = ""
+    ) -> None:
+        """Change every object of a kind that a client writes, as a mutating admission webhook does."""
+        self._writer.webhooks[kind, subresource].append(change)
+
+    def remove_webhooks(self) -> None:
+        self._writer.webhooks.clear()
+
     def fail_next(
         self,
         *,

@@ -3,7 +3,9 @@
 The module computes the next state of an object. The store saves it and handles the consequences.
 """
 
+import copy
 import itertools
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +54,15 @@ class Writer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._suffixes = itertools.count(1)
+        self.webhooks: dict[tuple[str, str], list[Change]] = defaultdict(list)
+        """Changes of every written object by admission webhooks, by kind and subresource."""
 
     def create(self, target: Target, obj: Obj) -> Record:
         body = self._new_object(target, obj)
         leaves = fields.leaves(target.kind, _applicable(target, body))
         manager, now = target.field_manager("Update"), self._store.timestamp()
-        return self._insert(target, body, fields.after_update({}, {}, leaves, manager, now))
+        owners = fields.after_update({}, {}, leaves, manager, now)
+        return self._insert(target, self._admitted(target, body), owners)
 
     def update(self, target: Target, change: Change) -> Record:
         """Replace an object by the result of `change` for its present state."""
@@ -65,7 +70,7 @@ class Writer:
         record = self._store.require(kind, target.namespace, target.name)
         proposed = change(record.obj)
         self._check_preconditions(target, record, proposed)
-        obj = _accepted(target, record.obj, proposed)
+        obj = _accepted(target, record.obj, self._admitted(target, proposed))
         owners = record.owners
         sent = proposed.get("metadata", {}).get("managedFields")
         if sent is not None and sent != record.obj["metadata"].get("managedFields"):
@@ -91,12 +96,12 @@ class Writer:
             body = self._new_object(target, config)
             applicable = _applicable(target, body)
             _, owners = patches.server_side_apply(kind, {}, {}, applicable, (manager, now, force))
-            return self._insert(target, body, owners), True
+            return self._insert(target, self._admitted(target, body), owners), True
         self._check_preconditions(target, record, config)
         merged, owners = patches.server_side_apply(
             kind, record.obj, record.owners, _applicable(target, config), (manager, now, force)
         )
-        obj = _accepted(target, record.obj, merged)
+        obj = _accepted(target, record.obj, self._admitted(target, merged))
         return self._store.replace(kind, record, obj, owners), False
 
     def scale(self, target: Target, change: Change) -> Obj:
@@ -139,6 +144,12 @@ class Writer:
         if found is None:
             return self._store.insert(target.kind, body, owners)
         return self._store.replace(target.kind, found, body, owners)
+
+    def _admitted(self, target: Target, obj: Obj) -> Obj:
+        """Return the object as the admission webhooks leave it."""
+        for change in self.webhooks[target.kind.kind, target.subresource]:
+            obj = change(copy.deepcopy(obj))
+        return obj
 
     def _insert(self, target: Target, body: Obj, owners: Owners) -> Record:
         record = self._store.insert(target.kind, body, owners)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions.drift import quantity
+from purpleflea_operator.controllers.agent.decisions.quantity import quantity
 from support.rights import rendered
 
 RESTART_WITH_1000_AGENTS = quantity("459Mi")

@@ -1,6 +1,7 @@
 """Objects of other owners with values outside every range. Such a value is not used, and everything else works."""
 
 import copy
+import functools
 import json
 import logging
 import random
@@ -13,10 +14,15 @@ from purpleflea_operator import parsing
 from purpleflea_operator.agent_client.http import HttpAgentClient
 from purpleflea_operator.agent_client.protocol import AgentUnreachableError
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import datadog_installed
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
-from purpleflea_operator.controllers.agent.decisions.drift import quantity
+from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
+from purpleflea_operator.controllers.agent.decisions.quantity import quantity
+from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
+from purpleflea_operator.controllers.agent.decisions.status import next_status
 from purpleflea_operator.controllers.agent.decisions.storage import (
     VolumeClaim,
     claims_to_expand,
@@ -28,6 +34,7 @@ from purpleflea_operator.controllers.agent.node_inventory import NodeInventory
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import (
+    NO_CONNECTION,
     ConnectionMode,
     Constraints,
     selected_connection,
@@ -41,11 +48,13 @@ from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import MAX_LEASE_DURATION_S, lease_record
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests import recorded_connection
+from purpleflea_operator.manifests.children import children
+from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.runtime.leader_election import decisions
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_local_service, a_pod, an_agent
-from support.installations import a_node, a_node_agent, helm, variables
-from support.observed_states import observed_state
+from support.installations import a_node, a_node_agent, a_node_inventory, helm, variables
+from support.observed_states import agent_value, observed_state
 
 DIGITS = "9" * 5000
 NOT_PORTS = [
@@ -281,7 +290,7 @@ def test_variables_of_a_pod_outside_the_ranges_are_ignored(variable):
 )
 def test_a_quantity_that_is_not_a_number_compares_without_an_error(text):
     claim = VolumeClaim(name="x", uid="u", requested=text, storage_class="")
-    assert quantity(text) == text
+    assert quantity(text) is None
     assert claims_to_expand([claim], "1Gi") == too_large([claim], "1Gi") == []
 
 
@@ -548,6 +557,149 @@ async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
     informer.on_event(resources.NODE, "ADDED", a_node("node-9"))
     assert cache.agent(NamespacedName("trading", "other")) is not None
     assert nodes.node("node-9") is not None
+
+
+CHILDREN = children(
+    agent_value(replicas=2, storage={"size": "1Gi"}, pod={"serviceAccount": {}}),
+    Defaults(image="agent:1"),
+    NO_CONNECTION,
+)
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {
+        "name": "state-momentum-0",
+        "namespace": "trading",
+        "uid": "claim",
+        "resourceVersion": "1",
+        "labels": CHILDREN[0]["metadata"]["labels"],
+    },
+    "spec": {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "fast"},
+    "status": {"capacity": {"storage": "1Gi"}},
+}
+
+
+def stored_agent():
+    """Return an agent with every part that a pass reads."""
+    condition = {
+        "status": "False",
+        "reason": "X",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    types = ("Ready", "WorkloadAvailable", "TelemetryReady")
+    agent = an_agent(replicas=2, storage={"size": "1Gi"})
+    agent["metadata"] |= {
+        "annotations": {"purpleflea.com/reason": "x"},
+        "managedFields": [
+            {
+                "manager": "x",
+                "time": "2026-01-01T00:00:00Z",
+                "fieldsV1": {"f:spec": {"f:trading": {"f:mode": {}}}},
+            }
+        ],
+    }
+    agent["status"] = {
+        "observedGeneration": 1,
+        "replicas": 2,
+        "conditions": [{"type": kind, **condition} for kind in types],
+        "trading": {"mode": "Active", "since": "2026-01-01T00:00:00Z"},
+    }
+    return agent
+
+
+def everything_of_an_agent():
+    """Return the objects of one agent, as stored."""
+    agent = stored_agent()
+    found = [(resources.AGENT, agent)]
+    for number, child in enumerate(copy.deepcopy(CHILDREN)):
+        child["metadata"] |= {"uid": f"child-{number}", "resourceVersion": "1", "generation": 1}
+        child["metadata"]["ownerReferences"][0]["uid"] = agent["metadata"]["uid"]
+        if child["kind"] == "StatefulSet":
+            counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 2)
+            child["status"] = {**counts, "observedGeneration": 1, "updateRevision": "a"}
+        found.append((resources.kind_of(child), child))
+    pods = [a_pod("momentum-0", restarts=2, waiting="CrashLoopBackOff"), a_pod("momentum-1")]
+    return [*found, *((resources.POD, item) for item in pods), (resources.CLAIM, CLAIM)]
+
+
+def complete_pass(cache):
+    """Return the findings of one pass over the agent."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    resource = cache.agent(NamespacedName("trading", "momentum"))
+    observed = gather(resource, cache, Surroundings(nodes=a_node_inventory()), now=now)
+    if observed.agent is None:
+        plan.halt_actions(observed)
+    else:
+        agent = effective_agent(observed, observed.agent)
+        wanted = children(agent, Defaults(image="agent:1"), observed.connection)
+        plan.actions(wanted, observed)
+    found = summary.findings(observed)
+    next_status(resource.get("status", {}), observed, found, name="momentum", now=now)
+    return {str(item.type): item for item in found}
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("index", range(len(everything_of_an_agent())))
+def test_a_pass_accepts_mutated_objects_of_its_agent(index):
+    chance = random.Random(index)  # noqa: S311
+    for _ in range(150):
+        informer, cache, _ = an_informer(Objects())
+        for number, (kind, manifest) in enumerate(everything_of_an_agent()):
+            sent = mutated(manifest, chance) if number == index else manifest
+            informer.on_event(kind, "ADDED", sent)
+        key = NamespacedName("trading", "momentum")
+        if cache.agent(key) is None:
+            # Without its identity, an agent cannot be found.
+            assert index == 0
+            continue
+        assert complete_pass(cache)["SpecValid"].status in ("True", "False")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *HOSTILE,
+        {"strategy": 2**64},
+        {**an_agent()["spec"], "replicas": 2**64},
+        {**an_agent()["spec"], "risk": {"maxOrderUsd": float("nan")}},
+        {**an_agent()["spec"], "pod": {"affinity": {"nodeAffinity": {"x": 2**64}}}},
+        {**an_agent()["spec"], "pod": {"labels": {"a": "x" * 10**6}}},
+        {
+            **an_agent()["spec"],
+            "pod": {"affinity": functools.reduce(lambda inner, _: {"x": inner}, range(900), 1)},
+        },
+    ],
+    ids=lambda item: repr(item)[:30],
+)
+def test_a_spec_that_cannot_be_used_is_reported(spec):
+    informer, cache, _ = an_informer(Objects())
+    informer.on_event(resources.AGENT, "ADDED", {**an_agent(), "spec": spec})
+    found = complete_pass(cache)["SpecValid"]
+    # A field that this version does not support is reported, and the rest of the spec applies.
+    assert found.reason in ("Invalid", "FieldsUnsupported")
+    assert len(found.message) < 3000
+
+
+@pytest.mark.parametrize(
+    "broken", [{"labels": 7}, {"labels": {"a": 1}}, {"name": None}, {"namespace": []}]
+)
+def test_a_deleted_object_leaves_the_cache_whatever_else_it_contains(broken):
+    informer, cache, nodes = an_informer(Objects())
+    for kind, manifest in [*everything_of_an_agent(), *WATCHED]:
+        informer.on_event(kind, "ADDED", manifest)
+    informer.totals.upsert({**an_agent(), "status": {"replicas": "x", "conditions": "x"}})
+    for kind, manifest in [*everything_of_an_agent(), *WATCHED]:
+        metadata = {**manifest["metadata"], **broken}
+        deleted = {**manifest, "metadata": metadata, "status": {"replicas": []}, "spec": 5}
+        informer.on_event(kind, "DELETED", deleted)
+    assert [
+        item
+        for kind in (*resources.CHILDREN, resources.AGENT, resources.POD)
+        for item in cache.all(kind)
+    ] == []
+    assert list(nodes.nodes()) == []
+    assert len(informer.totals) == 0
 
 
 @pytest.mark.usefixtures("quiet")

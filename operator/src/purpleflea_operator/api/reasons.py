@@ -61,6 +61,8 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     APPLY_FAILED = "ApplyFailed"
     NAME_TAKEN = "NameTaken"
+    NOT_STORED = "NotStored"
+    RECREATION_DELAYED = "RecreationDelayed"
     SPEC_INVALID = "SpecInvalid"
 
     # DatadogInstalled

@@ -112,6 +112,7 @@ def test_only_the_good_status_of_a_condition_of_an_agent_has_the_severity_normal
         has_exception = item.reason in (
             Reason.OVERRIDE_IGNORED,
             Reason.ROLLING_OUT,
+            Reason.RECREATION_DELAYED,
             Reason.OPERATOR_UPGRADE,
             Reason.FIELDS_UNSUPPORTED,
         )
@@ -136,7 +137,7 @@ def test_these_states_of_an_agent_post_no_event():
         (ConditionType.STORAGE_READY, "Expanding"),
     }
     assert {"Ready", "Progressing"} == WITHOUT_EVENTS
-    assert {"Progressing", "RollingOut", "WaitingForAgents"} == IN_PROGRESS
+    assert {"Progressing", "RollingOut", "RecreationDelayed", "WaitingForAgents"} == IN_PROGRESS
 
 
 def test_only_these_reasons_of_observability_are_temporary():

@@ -98,6 +98,22 @@ PROGRESS = (
         "Agents are being started or replaced, one at a time.",
     ),
     explain(
+        Reason.RECREATION_DELAYED,
+        {ConditionType.PROGRESSING: "True"},
+        Severity.IN_PROGRESS,
+        "The StatefulSet must be recreated, because claim templates are immutable. It was recreated less than 10 "
+        "minutes ago, so the operator waits. The agents keep running.",
+    ),
+    explain(
+        Reason.NOT_STORED,
+        {ConditionType.PROGRESSING: "False"},
+        Severity.WARNING,
+        "An admission webhook or another controller changes a field that the operator writes. The operator has "
+        "stopped repeating the write, or repeats it at long intervals. The agents keep running.",
+        "Correct the webhook or the controller. Then run the command of the message, which lets the operator write "
+        "again.",
+    ),
+    explain(
         Reason.OPERATOR_UPGRADE,
         {ConditionType.PROGRESSING: "True"},
         Severity.QUIET,

@@ -6,9 +6,10 @@ an empty memory. This module decides nothing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator import timings
@@ -20,6 +21,7 @@ from purpleflea_operator.controllers.agent.decisions.status_throttle import (
     Debounce,
     WriteRateLimiter,
 )
+from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.parsing import Manifest
@@ -81,6 +83,11 @@ class AgentMemory:
     """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
+    status_result: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+    """The status that was last written, and the one that the API server stored."""
+    writes: WriteLedger = field(default_factory=WriteLedger)
+    recreated_at: datetime | None = None
+    """Time at which the StatefulSet was last deleted to recreate it."""
     halt_ended_s: float | None = None
     """Monotonic time at which the last halt of the agent ended, while the agent keeps its mode until it is drained."""
     transient_failures: dict[str, int] = field(default_factory=dict)
@@ -90,13 +97,18 @@ class AgentMemory:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
         requests, ended_s = self.mode_requests, self.halt_ended_s
         if requests is None:
-            return Remembered(expansion=self.expansion, recreated=self.recreated)
+            return Remembered(
+                expansion=self.expansion,
+                recreated=self.recreated,
+                recreated_at=self.recreated_at,
+            )
         return Remembered(
             mode=requests.mode,
             delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
             acknowledgements=dict(requests.responses),
             attempts=dict(requests.attempts),
             expansion=self.expansion,
+            recreated_at=self.recreated_at,
             ended_for_s=None if ended_s is None else monotonic_s - ended_s,
             recreated=self.recreated,
         )

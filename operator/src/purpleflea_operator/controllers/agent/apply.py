@@ -1,31 +1,26 @@
 """Performs the planned writes in sequence, each on its own, and puts the stored objects into the cache.
 
-The only decisions here depend on responses of the API server: if the owner still exists, and if a name is free. The
-module also contains the writes to pods: the annotation that refreshes the control file, and deletions. The operator
-never creates a pod, and deletes a pod with an owner only if its StatefulSet cannot replace it.
+The only decisions here depend on responses of the API server: if the owner still exists, and if a name is free.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent import pod_deletion
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import plan, write_failures
 from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.field_removal import may_remove_fields
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
-from purpleflea_operator.controllers.agent.decisions.observed_state import (
-    CONTROL_ANNOTATION,
-    AgentPod,
-    PassOutcome,
-    pod,
-)
-from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
+from purpleflea_operator.controllers.agent.decisions.observed_state import PassOutcome
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
+from purpleflea_operator.controllers.agent.mount_refresh import RefreshError
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.kube import errors, managed_fields, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
@@ -37,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 GUARDED_KINDS = (resources.STATEFUL_SET.kind, resources.NETWORK_POLICY.kind)
 """Children that are applied only over the version that the pass has seen."""
-CONCURRENT_NUDGES = 16
-"""Concurrent annotations of one agent, because a request to halt must not be sent to the pods one by one."""
 
 REFRESH_TARGET = "the annotation of the pods"
 
@@ -51,12 +44,12 @@ class NameTakenError(Exception):
     """An object with the name of a child has another owner."""
 
 
-class RefreshError(Exception):
-    """The ConfigMap has the desired mode, but a pod could not be annotated. `cause` is the error of that request."""
+class NotStoredError(Exception):
+    """The API server, a webhook or another controller changes the written fields of a child."""
 
-    def __init__(self, cause: errors.Transient) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+    def __init__(self, failure: WriteFailure) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
 
 
 class ControlWrites(Protocol):
@@ -84,6 +77,18 @@ class ApplyContext:
     failures: list[WriteFailure] = field(default_factory=list)
     transient_errors: list[errors.Transient] = field(default_factory=list)
     """The errors because of which the pass is repeated."""
+    unsettled: set[str] = field(default_factory=set)
+    """The objects that are not stored as this pass wrote them."""
+    recreation_wait_s: float | None = None
+    """Seconds until the StatefulSet may be recreated; None if it need not be."""
+
+    def retry_after_s(self) -> float | None:
+        """Return the seconds until a write that is held back may be attempted; None if none is."""
+        targets = {*self.unsettled, *(item.target for item in self.failures)}
+        writes_s = self.memory.writes.retry_after_s(targets, _now_s())
+        return min(
+            (item for item in (writes_s, self.recreation_wait_s) if item is not None), default=None
+        )
 
     def record(self, target: str, error: Exception) -> None:
         """Record a failed write of `target`."""
@@ -111,11 +116,14 @@ class Applier:
         cache: ObjectCache,
         expansion: VolumeExpansion,
         control_writes: ControlWrites,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._expansion = expansion
         self._control = control_writes
+        self._now = now
 
     async def perform(self, actions: Sequence[plan.Action], context: ApplyContext) -> None:
         """Perform all actions. A write that fails is recorded in the context, and the others are still attempted.
@@ -126,27 +134,42 @@ class Applier:
             OwnerGoneError: The agent is deleted, so nothing may be created.
             Fenced: This replica must not write any more.
         """
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + timings.WRITES_LIMIT_S
+        ends_at = _now_s() + timings.WRITES_LIMIT_S
+        failed: list[plan.Action] = []
         if any(isinstance(action, plan.Create) for action in actions):
             owner = f"{resources.AGENT.kind} {context.key.name}"
             if not await self._attempt(owner, self._check_owner(context), context):
-                actions = [action for action in actions if not isinstance(action, plan.Create)]
+                failed = [action for action in actions if isinstance(action, plan.Create)]
+                actions = [action for action in actions if action not in failed]
             context.memory.has_created = True
-        failed: list[plan.Action] = []
         for action in _without_repeats(actions):
-            if write_failures.depends_on(action, failed, context.outcome.children):
-                failed.append(action)
-            elif loop.time() >= ends_at:
-                context.record(plan.target(action), errors.Unavailable("requests take too long"))
-                failed.append(action)
-            elif not await self._attempt(
-                plan.target(action), self._perform(action, context), context
-            ):
+            is_blocked = write_failures.depends_on(action, failed, context.outcome.children)
+            if is_blocked or not await self._attempt_action(action, context, ends_at):
                 failed.append(action)
         context.memory.transient_failures = {
             item.target: item.transient_passes for item in context.failures if item.transient_passes
         }
+        context.memory.writes.keep_rejections({item.target for item in context.failures})
+
+    async def _attempt_action(
+        self, action: plan.Action, context: ApplyContext, ends_at: float
+    ) -> bool:
+        """Perform an action, unless it is too early to repeat it. Return whether it is done."""
+        target, wanted = plan.target(action), plan.wanted(action)
+        writes = context.memory.writes
+        known = writes.rejected(target, wanted, _now_s())
+        if known is not None:
+            context.failures.append(known)
+            return False
+        if _now_s() >= ends_at:
+            context.record(target, errors.Unavailable("requests take too long"))
+            return False
+        before = len(context.failures)
+        is_done = await self._attempt(target, self._perform(action, context), context)
+        for failure in context.failures[before:]:
+            if failure.reason is not Reason.NOT_STORED and not failure.transient_passes:
+                writes.record_rejected(target, wanted, failure, _now_s())
+        return is_done
 
     async def _attempt(
         self, target: str, write: Coroutine[Any, Any, None], context: ApplyContext
@@ -156,6 +179,9 @@ class Applier:
             await write
         except errors.Fenced:
             raise
+        except NotStoredError as error:
+            context.failures.append(error.failure)
+            return False
         except RefreshError as error:
             context.record(REFRESH_TARGET, error.cause)
             # The ConfigMap is written, so no other write depends on this one.
@@ -203,14 +229,26 @@ class Applier:
                 children.pop(plan.child_id(manifest))
                 _log("deleted", manifest)
             case plan.DeletePod(pod=old):
-                await delete_pod(self._cluster, context.key.namespace, old)
-            case plan.RecreateOrphaning(manifest=manifest):
-                uid = manifest["metadata"]["uid"]
-                context.memory.recreated = manifest
-                if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
-                    self._cache.mark_deleted(resources.kind_of(manifest), uid)
-                children.pop(plan.child_id(manifest))
-                _log("deleted without its pods, to be created again", manifest)
+                await pod_deletion.delete_pod(self._cluster, context.key.namespace, old)
+            case plan.RecreateOrphaning():
+                await self._recreate(action, context)
+            case plan.DelayRecreation(manifest=manifest, wait_s=wait_s):
+                context.outcome.recreation_delay = (
+                    f"StatefulSet {manifest['metadata']['name']} was recreated less than 10 minutes ago, so the "
+                    "change of spec.storage applies to new volumes later; the agents keep running"
+                )
+                context.recreation_wait_s = wait_s
+
+    async def _recreate(self, action: plan.RecreateOrphaning, context: ApplyContext) -> None:
+        """Delete a StatefulSet without its pods. A later pass creates it."""
+        live = action.manifest
+        _check_contested(action.wanted, live, context)
+        uid = live["metadata"]["uid"]
+        context.memory.recreated, context.memory.recreated_at = live, self._now()
+        if await self._cluster.delete(ref_of(live), uid=uid, orphan=True):
+            self._cache.mark_deleted(resources.kind_of(live), uid)
+        context.outcome.children.pop(plan.child_id(live))
+        _log("deleted without its pods, to be created again", live)
 
     async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
         """Create a child that the cache does not have, unless an object of another owner has its name."""
@@ -219,8 +257,8 @@ class Applier:
         except errors.AlreadyExists:
             await self._adopt(manifest, context)
             return
-        self._store(stored, context)
         _log("created", manifest)
+        self._store_result(manifest, stored, context)
 
     async def _adopt(self, manifest: Manifest, context: ApplyContext) -> None:
         """Use an existing child that the cache has not received yet."""
@@ -259,17 +297,34 @@ class Applier:
         raise errors.Conflict(f"ConfigMap {name} was deleted during the pass")
 
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
-        """Apply an existing child. If fields are removed that a POST created, their ownership is converted before."""
+        """Apply an existing child. If fields are removed that a POST created, their ownership is converted before.
+
+        Raises:
+            NotStoredError: The last writes of the same manifest did not last.
+        """
         live = context.outcome.children[plan.child_id(manifest)]
-        manifest = _guarded(manifest, live)
+        _check_contested(manifest, live, context)
+        sent = _guarded(manifest, live)
         try:
             if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
-                manifest = await self._convert(manifest)
-            self._store(await self._cluster.apply(manifest), context)
+                sent = await self._convert(sent)
+            stored = await self._cluster.apply(sent)
         except errors.Conflict:
-            await self._refresh(manifest)
+            await self._refresh(live)
             raise
         _log("applied", manifest)
+        self._store_result(manifest, stored, context)
+
+    def _store_result(self, manifest: Manifest, stored: Manifest, context: ApplyContext) -> None:
+        """Keep the result of a write.
+
+        Raises:
+            NotStoredError: The same write would not last either.
+        """
+        self._store(stored, context)
+        if not context.memory.writes.record_stored(manifest, stored, _now_s()):
+            context.unsettled.add(" ".join(plan.child_id(manifest)))
+            _check_contested(manifest, stored, context)
 
     async def _convert(self, manifest: Manifest) -> Manifest:
         """Convert the ownership of the fields of a child. Return the manifest to apply."""
@@ -293,23 +348,39 @@ class Applier:
         self._cache.put(stored)
         context.outcome.children[plan.child_id(stored)] = stored
 
-    async def _refresh(self, manifest: Manifest) -> None:
-        """Read a child after a conflict, so that the next attempt does not depend on the watch of its kind."""
-        stored = await self._cluster.get(ref_of(manifest))
+    async def _refresh(self, cached: Manifest) -> None:
+        """Read a child after a conflict, so that the next attempt does not depend on the watch of its kind.
+
+        If the child was deleted, the next pass checks the owner and creates it.
+        """
+        stored, uid = await self._cluster.get(ref_of(cached)), cached["metadata"]["uid"]
+        if stored is None or stored["metadata"]["uid"] != uid:
+            self._cache.mark_deleted(resources.kind_of(cached), uid)
         if stored is not None:
             self._cache.put(stored)
 
 
 def _guarded(manifest: Manifest, live: Manifest) -> Manifest:
-    """Return the manifest with the version of the live child that this pass has seen, if an older write could harm.
+    """Return the manifest with the UID of the live child, and with its version if an older write could harm.
 
-    An admission webhook can hold a write until another replica leads and has applied a newer spec. Without the version,
-    the held write would then delete pods or change their traffic.
+    The UID prevents that a stale cache creates a deleted child again. An admission webhook can hold a write until
+    another replica leads and has applied a newer spec. Without the version, the held write would then delete pods or
+    change their traffic.
     """
-    if manifest["kind"] not in GUARDED_KINDS:
-        return manifest
-    version = live["metadata"]["resourceVersion"]
-    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
+    keys = ("uid", "resourceVersion") if manifest["kind"] in GUARDED_KINDS else ("uid",)
+    guard = {key: live["metadata"][key] for key in keys}
+    return {**manifest, "metadata": {**manifest["metadata"], **guard}}
+
+
+def _now_s() -> float:
+    """Return monotonic seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def _check_contested(manifest: Manifest, live: Manifest, context: ApplyContext) -> None:
+    failure = context.memory.writes.contested(manifest, live, _now_s())
+    if failure is not None:
+        raise NotStoredError(failure)
 
 
 def _without_repeats(actions: Iterable[plan.Action]) -> Iterator[plan.Action]:
@@ -344,56 +415,3 @@ def _log(message: str, manifest: Manifest) -> None:
     metadata, kind = manifest["metadata"], manifest["kind"]
     fields = {"namespace": metadata["namespace"], "object": metadata["name"], "kind": kind}
     logger.info(message, extra=fields)
-
-
-def _ignore(_: Manifest) -> None:
-    """Do nothing."""
-
-
-async def refresh_config_mount(
-    cluster: KubeClient,
-    namespace: str,
-    actions: Sequence[RefreshConfigMount],
-    *,
-    on_stored: Callable[[Manifest], object] = _ignore,
-) -> None:
-    """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped.
-
-    `on_stored` receives each pod as stored.
-    """
-    limit = asyncio.Semaphore(CONCURRENT_NUDGES)
-
-    async def annotate(action: RefreshConfigMount) -> None:
-        ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
-        async with limit:
-            try:
-                on_stored(await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge}))
-            except errors.NotFound:
-                return
-        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})
-
-    for result in await asyncio.gather(*map(annotate, actions), return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-
-
-async def delete_orphans(cluster: KubeClient, cache: ObjectCache, key: NamespacedName) -> None:
-    """Delete the pods of a deleted agent that have no owner.
-
-    While a StatefulSet is recreated, its pods have no owner. If the agent is deleted at that moment, the garbage
-    collector does not delete them.
-    """
-    pods = [pod(item) for item in cache.owned(resources.POD, key)]
-    orphans = [item for item in pods if not item.is_controlled and not item.deleting]
-    agent = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
-    if not orphans or await cluster.get(agent) is not None:
-        return
-    for item in orphans:
-        await delete_pod(cluster, key.namespace, item)
-
-
-async def delete_pod(cluster: KubeClient, namespace: str, item: AgentPod) -> None:
-    """Delete exactly this pod, with its UID as precondition."""
-    ref = ObjectRef(kind=resources.POD, namespace=namespace, name=item.name)
-    await cluster.delete(ref, uid=item.uid)
-    logger.info("pod deleted", extra={"namespace": namespace, "pod": item.name})

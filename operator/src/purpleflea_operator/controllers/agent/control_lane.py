@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
-from purpleflea_operator.controllers.agent.apply import (
-    CONCURRENT_NUDGES,
-    RefreshError,
-    refresh_config_mount,
-)
 from purpleflea_operator.controllers.agent.decisions import control, plan
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.agent.mount_refresh import (
+    CONCURRENT_NUDGES,
+    RefreshError,
+    refresh_config_mount,
+)
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
 from purpleflea_operator.kube import errors, resources
@@ -143,7 +143,14 @@ class ControlLane:
         actions = self._actions(key)
         for action in actions:
             if isinstance(action, plan.Apply):
-                self._cache.put(await self._cluster.apply(action.manifest))
+                stored = await self._cluster.apply(action.manifest)
+                self._cache.put(stored)
+                if not control.same_mode(stored, action.manifest):
+                    # Without this check, the callers of `settle` would repeat the write without a pause.
+                    raise errors.Invalid(
+                        f"ConfigMap {stored['metadata']['name']} is stored with another control file, so the agents "
+                        "do not receive the mode; correct the admission webhook that changes it"
+                    )
                 logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
         refreshes = [item for item in actions if isinstance(item, plan.RefreshConfigMount)]
         try:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, count, mapping, mappings, text
 
 OBSERVED = "TelemetryReady"
 
@@ -33,11 +33,14 @@ class FleetTotals:
         """Add an agent resource, or replace the values of its previous version."""
         uid = manifest["metadata"]["uid"]
         self.delete(uid)
-        status = manifest.get("status") or {}
+        status = mapping(manifest.get("status"))
         entry = _Entry(
-            frozenset((item["type"], item["status"]) for item in status.get("conditions", ())),
-            status.get("replicas", 0),
-            status.get("readyReplicas", 0),
+            frozenset(
+                (text(item.get("type")), text(item.get("status")))
+                for item in mappings(status.get("conditions"))
+            ),
+            count(status.get("replicas")),
+            count(status.get("readyReplicas")),
         )
         self._entries[uid] = entry
         self._count(entry, 1)

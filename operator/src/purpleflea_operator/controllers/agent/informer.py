@@ -32,10 +32,11 @@ from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import SLICE, Listing
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
+from purpleflea_operator.kube.object_shapes import shaped
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests import template_record
-from purpleflea_operator.parsing import Manifest, mapping
+from purpleflea_operator.parsing import Manifest, mapping, text
 from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -189,15 +190,13 @@ class Informer:
             self._queue_all()
 
     def _process(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        check_identity(manifest)
-        uid, is_deleted = manifest["metadata"]["uid"], event_type == "DELETED"
-        if _belongs_to_inventory(kind, manifest):
-            nodes = self._nodes
-            change = nodes.delete(kind, uid) if is_deleted else nodes.upsert(kind, manifest)
-            self._queue_affected(change)
+        if event_type == "DELETED":
+            self._process_deleted(kind, manifest)
             return
-        if is_deleted:
-            self._delete(kind, uid)
+        manifest = shaped(kind, manifest)
+        check_identity(manifest)
+        if _belongs_to_inventory(kind, manifest):
+            self._queue_affected(self._nodes.upsert(kind, manifest))
             return
         if self._cache.is_outdated(manifest):
             return
@@ -212,6 +211,17 @@ class Informer:
         # An object that the cache already has is included, because the response to a status write can contain a new
         # mode.
         self._on_object(kind, manifest)
+
+    def _process_deleted(self, kind: ResourceKind, manifest: Manifest) -> None:
+        """Remove a deleted object. Only its UID is read, because the other fields may be malformed."""
+        uid = text(mapping(manifest.get("metadata")).get("uid"))
+        if not uid:
+            raise ValueError("metadata.uid is not a string")
+        # Labels decide where an object is stored, and they may have changed, so it is removed everywhere.
+        if kind in KINDS or kind is resources.POD:
+            with self._containment.of(kind, manifest):
+                self._queue_affected(self._nodes.delete(kind, uid))
+        self._delete(kind, uid)
 
     async def run(self) -> None:
         """Run the discovery of Datadog and the telemetry probe, until canceled."""
@@ -285,8 +295,9 @@ class Informer:
             self._lost_node_agents.done(name)
 
     def _delete(self, kind: ResourceKind, uid: str) -> None:
-        self._delete_from_indexes(kind, uid)
         key = self._cache.mark_deleted(kind, uid)
+        with self._containment.of(kind, {"metadata": {"uid": uid}}):
+            self._delete_from_indexes(kind, uid)
         if kind is resources.AGENT and key is not None:
             self._restarts.forget(key)
             if self._cache.agent(key) is None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent import apply, pod_diagnosis
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.controllers.agent import pod_deletion, pod_diagnosis
 from purpleflea_operator.controllers.agent.agent_memory import (
     AgentMemories,
     AgentMemory,
@@ -113,12 +114,13 @@ class Reconciler:
         self._clock = times.clock
         self._diagnosis = PodDiagnosis(cluster, deps.on_explanation, now=times.now)
         self._expansion = VolumeExpansion(cluster, cache, now=times.now)
-        self._applier = Applier(cluster, cache, self._expansion, deps.control)
-        self._events = EventRecorder(cluster, now=times.now)
+        self._applier = Applier(cluster, cache, self._expansion, deps.control, now=times.now)
+        self._events = EventRecorder(cluster, now=times.now, clock=times.clock)
 
     def close(self) -> None:
-        """Cancel the reads that no pass waits for."""
+        """Cancel the requests that no pass waits for."""
         self._diagnosis.close()
+        self._events.close()
 
     async def reconcile(self, key: NamespacedName) -> Result:
         """Run one pass.
@@ -130,7 +132,7 @@ class Reconciler:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._deps.memories.forget(key)
             if resource is None:
-                await apply.delete_orphans(self._cluster, self._cache, key)
+                await pod_deletion.delete_orphans(self._cluster, self._cache, key)
             return Result()
         uid = resource["metadata"]["uid"]
         memory = self._deps.memories.of(key, uid)
@@ -150,7 +152,7 @@ class Reconciler:
         if memory.mode_requests is requests:
             # Otherwise the mode has changed during the writes, and these requests are canceled.
             self._deps.acknowledgements.ask(key, before, requests)
-        await self._announce_upgrade(resource, before, outcome)
+        self._announce_upgrade(resource, before, outcome)
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
         self._deps.on_progress(key, agent_progress(after, requests.attempts))
@@ -158,11 +160,12 @@ class Reconciler:
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
-        return Result(requeue_after_s=self._requeue_after_s(status_s, after, memory, requests))
+        retry_s = (status_s, context.retry_after_s())
+        return Result(requeue_after_s=self._requeue_after_s(retry_s, after, memory, requests))
 
     def _requeue_after_s(
         self,
-        status_s: float | None,
+        writes_s: Iterable[float | None],
         observed: ObservedState,
         memory: AgentMemory,
         requests: ModeRequests,
@@ -170,7 +173,7 @@ class Reconciler:
         """Return the seconds until the next pass without an event: the minimum of all reasons."""
         limit = deadline(observed)
         waits = (
-            status_s,
+            *writes_s,
             pod_diagnosis.requeue_after_s(observed),
             self._deps.acknowledgements.requeue_after_s(observed, requests),
             self._expansion.requeue_after_s(memory),
@@ -213,7 +216,8 @@ class Reconciler:
         outcome = context.outcome
         await self._applier.perform(self._plan(observed, context), context)
         outcome.failure, outcome.failure_reason = write_failures.reported(context.failures)
-        outcome.is_applied = not context.failures
+        outcome.not_stored = write_failures.not_stored(context.failures)
+        outcome.is_applied = all(item.reason is Reason.NOT_STORED for item in context.failures)
 
     def _plan(self, observed: ObservedState, context: ApplyContext) -> tuple[plan.Action, ...]:
         if observed.agent is None:
@@ -242,16 +246,16 @@ class Reconciler:
         restarts.set_pending(key, env, is_pending=is_pending)
         return manifest
 
-    async def _announce_upgrade(
+    def _announce_upgrade(
         self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome
     ) -> None:
-        """Create an Event if this pass has started an upgrade."""
+        """Queue an Event if this pass has started an upgrade."""
         if not upgrade.has_started(before.stateful_set, outcome.stateful_set):
             return
         env = _env(before)
         left = self._deps.restarts.pending()[env]
         text = f"agents restart for the new version of the operator; {left} more agents of env {env} are waiting"
-        await self._events.announce_upgrade(resource, text)
+        self._events.announce_upgrade(resource, text)
 
     def _hold_restart_slot(self, key: NamespacedName, observed: ObservedState) -> None:
         """Keep the slot of an agent whose upgrade is not complete. If it fails, other agents do not restart."""
@@ -271,6 +275,9 @@ class Reconciler:
         findings = summary.findings(observed)
         name = resource["metadata"]["name"]
         wanted = status.next_status(current, observed, findings, name=name, now=self._now())
+        if memory.status_result == (wanted, current):
+            # The API server stores this status differently, such as with an older CRD that lacks a field.
+            return None
         since_s = memory.status_writes.since_write_s()
         after_s = status.write_after_s(current, wanted, since_write_s=since_s)
         if after_s != 0.0:
@@ -283,7 +290,7 @@ class Reconciler:
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)
-        await self._events.record(resource, current, wanted, memory.troubled_conditions)
+        self._events.record(resource, current, wanted, memory.troubled_conditions)
         # The response can contain a newer spec. The event of that change is then outdated for the cache, so the key
         # has to be queued here.
         return 0.0 if _user_intent(stored) != _user_intent(resource) else None
@@ -306,6 +313,7 @@ class Reconciler:
             memory.status_writes.record_failure()
             raise
         memory.status_writes.record_success()
+        memory.status_result = (wanted, stored.get("status", {}))
         self._cache.put(stored)
         return stored
 

@@ -6,7 +6,9 @@ from datetime import datetime
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions.plan import ExpandVolume
+from purpleflea_operator.controllers.agent.decisions.quantity import is_less
 from purpleflea_operator.controllers.agent.decisions.remembered import ExpansionRejection
+from purpleflea_operator.controllers.agent.decisions.storage import claim
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
@@ -33,11 +35,18 @@ class VolumeExpansion:
         """
         ref = ObjectRef(kind=resources.CLAIM, namespace=namespace, name=action.claim.name)
         try:
-            self._cache.put(await self._cluster.expand_volume(ref, action.size))
+            stored = await self._cluster.expand_volume(ref, action.size)
         except errors.NotFound:
             return ""
         except (errors.Forbidden, errors.Invalid) as error:
             text = str(error)[:TEXT_LIMIT]
+            memory.expansion = ExpansionRejection(size=action.size, text=text, at=self._now())
+            return text
+        self._cache.put(stored)
+        requested = claim(stored).requested
+        if is_less(requested, action.size):
+            # A webhook can change the size. Another attempt on every event would have the same result.
+            text = f"the API server stores {requested}, so a webhook changes the size"
             memory.expansion = ExpansionRejection(size=action.size, text=text, at=self._now())
             return text
         return ""

@@ -11,7 +11,7 @@ from purpleflea_operator.controllers.agent.decisions.connection_choice import (
     decide,
     slot_use,
 )
-from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
+from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather, is_identity
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     PassOutcome,
     with_outcome,
@@ -289,6 +289,34 @@ def test_the_state_has_the_claims_of_the_agent():
     cache.put({"kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
     (found,) = gathered(cache, an_agent()).claims
     assert (found.name, found.requested, found.storage_class) == ("state-momentum-0", "1Gi", "fast")
+
+
+def a_reference(kind="StatefulSet", name="momentum", **fields):
+    return {"kind": kind, "name": name, "uid": "u", "controller": True, **fields}
+
+
+@pytest.mark.parametrize(
+    ("name", "owners", "is_counted"),
+    [
+        ("momentum-0", [a_reference()], True),
+        ("momentum-0", [a_reference(uid="the previous StatefulSet")], True),
+        ("momentum-0", [], True),
+        ("momentum-12", [a_reference(controller=False)], True),
+        ("copy-of-momentum", [], False),
+        ("momentum-x", [], False),
+        ("momentum-", [], False),
+        ("momentum", [], False),
+        ("momentum-²", [], False),
+        ("other-0", [], False),
+        ("momentum-0", [a_reference("ReplicaSet")], False),
+        ("momentum-0", [a_reference("Job")], False),
+        ("momentum-0", [a_reference(name="other")], False),
+    ],
+)
+def test_a_foreign_pod_with_the_labels_of_an_agent_is_not_counted(name, owners, is_counted):
+    manifest = a_pod(name)
+    manifest["metadata"]["ownerReferences"] = owners
+    assert is_identity(manifest, "momentum") is is_counted
 
 
 def test_fields_of_a_newer_crd_are_ignored_and_named():

@@ -2,10 +2,12 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from purpleflea_operator.controllers.agent.decisions import plan
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import progressing
 from purpleflea_operator.controllers.agent.decisions.conditions.storage_ready import storage_ready
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.storage import claim
@@ -191,3 +193,90 @@ def test_the_volumes_of_an_invalid_spec_are_unknown():
     observed = replace(with_storage(ONE_GI), agent=None)
     assert storage_ready(observed).reason == "SpecInvalid"
     assert plan.actions((), replace(observed, children={})) == ()
+
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def aged(observed, *, stateful_set_s, config_map_s, recreated_s=None):
+    """Return the state with children that were created some seconds ago."""
+    found = {}
+    for (kind, name), item in observed.children.items():
+        age_s = stateful_set_s if kind == "StatefulSet" else config_map_s
+        created = (NOW - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        found[kind, name] = {**item, "metadata": {**item["metadata"], "creationTimestamp": created}}
+    recreated = None if recreated_s is None else NOW - timedelta(seconds=recreated_s)
+    return replace(observed, children=found, now=NOW, recreated_at=recreated)
+
+
+@pytest.mark.parametrize(
+    ("ages", "wait_s"),
+    [
+        ({"stateful_set_s": 60, "config_map_s": 60}, 0),
+        ({"stateful_set_s": 60, "config_map_s": 65}, 0),
+        ({"stateful_set_s": 60, "config_map_s": 3600}, 540),
+        ({"stateful_set_s": 700, "config_map_s": 3600}, 0),
+        ({"stateful_set_s": 60, "config_map_s": 60, "recreated_s": 90}, 510),
+        ({"stateful_set_s": 60, "config_map_s": 3600, "recreated_s": 90}, 540),
+        ({"stateful_set_s": -3600, "config_map_s": 0}, 600),
+    ],
+    ids=[
+        "new",
+        "created in sequence",
+        "recreated",
+        "recreated long ago",
+        "by this process",
+        "both",
+        "clock",
+    ],
+)
+def test_a_stateful_set_is_recreated_once_in_ten_minutes(ages, wait_s):
+    observed = aged(with_storage(TWO_GI, before=ONE_GI), **ages)
+    live = observed.stateful_set
+    assert plan.recreation_wait_s(live, observed) == wait_s
+    expected = [plan.DelayRecreation] if wait_s else [plan.RecreateOrphaning]
+    assert planned(observed, TWO_GI)[0] is expected[0]
+
+
+def test_a_recreation_without_a_clock_or_times_is_not_delayed():
+    observed = with_storage(TWO_GI, before=ONE_GI)
+    assert plan.recreation_wait_s(observed.stateful_set, observed) == 0
+    assert plan.recreation_wait_s(observed.stateful_set, replace(observed, now=NOW)) == 0
+
+
+def test_the_rest_of_the_spec_is_applied_while_a_recreation_waits():
+    observed = aged(with_storage(TWO_GI, before=ONE_GI), stateful_set_s=60, config_map_s=3600)
+    delayed, written = plan.actions(rendered(TWO_GI), observed)
+    assert isinstance(delayed, plan.DelayRecreation)
+    templates = observed.stateful_set["spec"]["volumeClaimTemplates"]
+    assert written.manifest["spec"]["volumeClaimTemplates"] == templates
+    children = {**observed.children, plan.child_id(written.manifest): {
+        **observed.stateful_set, **written.manifest,
+        "metadata": {**observed.stateful_set["metadata"], **written.manifest["metadata"]},
+    }}  # fmt: skip
+    assert planned(replace(observed, children=children), TWO_GI) == [plan.DelayRecreation]
+
+
+def test_nothing_is_applied_while_the_recreation_with_other_volumes_waits():
+    observed = aged(with_storage(ONE_GI), stateful_set_s=60, config_map_s=3600)
+    without = rendered(None)
+    assert [type(item) for item in plan.actions(without, observed)] == [plan.DelayRecreation]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1.5Gi", "1536Mi"), ("1500m", "1.5"), ("0.0005", "1m"), ("1000000k", "1G")],
+)
+def test_another_text_of_the_same_size_requires_no_recreation(one, other):
+    assert planned(with_storage({"size": one}, before={"size": other}), {"size": one}) in (
+        [],
+        [plan.Apply],
+    )
+
+
+def test_a_delayed_recreation_is_reported_and_the_agents_stay_available():
+    observed = replace(with_storage(ONE_GI), recreation_delay="later")
+    found = progressing(observed)
+    assert (found.status, found.reason) == ("True", "RecreationDelayed")
+    found = progressing(replace(observed, not_stored="a webhook changes it"))
+    assert (found.status, found.reason) == ("False", "NotStored")

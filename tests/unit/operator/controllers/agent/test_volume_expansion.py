@@ -34,13 +34,15 @@ class Volumes:
     def __init__(self):
         self.requests = []
         self.rejection = None
+        self.stored = ""
 
     async def expand_volume(self, ref, size):
         self.requests.append((ref.name, size))
         if self.rejection:
             raise self.rejection
         metadata = {"name": ref.name, "uid": "c", "resourceVersion": "2", "namespace": "trading"}
-        return {"kind": "PersistentVolumeClaim", "metadata": metadata}
+        spec = {"resources": {"requests": {"storage": self.stored or size}}}
+        return {"kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
 def a_claim(name):
@@ -112,3 +114,17 @@ async def test_a_rejection_ends_when_the_claim_that_could_not_grow_is_deleted(
 async def test_a_deleted_claim_is_skipped(cluster, expansion, memory):
     cluster.rejection = errors.NotFound("gone")
     assert await expansion.expand(an_expansion("a"), "trading", memory) == ""
+
+
+async def test_a_size_that_a_webhook_changes_is_remembered_as_a_rejection(
+    cluster, expansion, memory, clock
+):
+    cluster.stored = "1Gi"
+    text = await expansion.expand(an_expansion("a"), "trading", memory)
+    assert text == "the API server stores 1Gi, so a webhook changes the size"
+    assert error(memory, clock) == text
+
+
+async def test_an_expansion_that_is_stored_is_no_rejection(cluster, expansion, memory):
+    assert await expansion.expand(an_expansion("a"), "trading", memory) == ""
+    assert memory.expansion is None

@@ -13,6 +13,7 @@ from purpleflea_operator.controllers.agent.decisions.write_failures import (
     TEXT_LIMIT,
     WriteFailure,
     depends_on,
+    not_stored,
     reported,
 )
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
@@ -67,13 +68,27 @@ def test_pods_do_not_start_with_another_mode_than_the_desired_one(spec, is_block
     failed = [applied("ConfigMap", **spec)]
     assert depends_on(applied("StatefulSet", **spec), failed, live()) is is_blocked
     if "replicas" not in spec:
-        recreation = plan.RecreateOrphaning(manifest=live()["StatefulSet", "momentum"])
+        recreation = plan.RecreateOrphaning(
+            manifest=live()["StatefulSet", "momentum"], wanted=manifests()["StatefulSet"]
+        )
         assert depends_on(recreation, failed, live()) is is_blocked
 
 
-@pytest.mark.parametrize("action", [plan.Create, plan.Apply, plan.RecreateOrphaning])
+def a_recreation():
+    wanted = manifests()["StatefulSet"]
+    return plan.RecreateOrphaning(manifest=wanted, wanted=wanted)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        plan.Create(manifest=manifests()["StatefulSet"]),
+        plan.Apply(manifest=manifests()["StatefulSet"]),
+        a_recreation(),
+    ],
+)
 def test_a_service_account_stays_until_the_workload_is_written(action):
-    failed = [action(manifest=manifests()["StatefulSet"])]
+    failed = [action]
     for kind in KINDS[1:]:
         deletion = plan.Delete(manifest=manifests()[kind])
         assert depends_on(deletion, failed, live()) is (kind == "ServiceAccount")
@@ -134,6 +149,13 @@ def test_all_failures_are_named_and_the_name_of_another_owner_gives_the_reason()
         "fix the cause, and the operator retries; "
         "writes to the API server keep failing: StatefulSet a: away; the operator retries"
     )
+
+
+def test_a_child_that_is_not_stored_as_written_is_no_failure():
+    item = a_failure(text="a webhook changes it", reason=Reason.NOT_STORED)
+    assert reported([item])[0] == ""
+    assert not_stored([item, a_failure()]) == "a webhook changes it"
+    assert not_stored([a_failure()]) == ""
 
 
 def test_the_message_is_bounded():

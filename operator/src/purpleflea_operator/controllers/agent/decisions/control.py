@@ -18,6 +18,7 @@ from purpleflea_operator.controllers.agent.decisions.effective_mode import (
     with_mode,
 )
 from purpleflea_operator.controllers.agent.decisions.gather import (
+    agent_pods,
     is_owned,
     owned_children,
     parsed,
@@ -61,7 +62,7 @@ def control_state(
     metadata = resource["metadata"]
     key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
-    pods = tuple(pod(item) for item in cache.owned(resources.POD, key))
+    pods = tuple(pod(item) for item in agent_pods(cache, key))
     observed = ObservedState(
         agent=agent,
         generation=metadata["generation"],

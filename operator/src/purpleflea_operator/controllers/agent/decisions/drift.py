@@ -1,85 +1,141 @@
 """Comparison of a live object with its desired state, without a request. Pure.
 
-The desired fields must be a subset of the live ones. Defaults that the API server added are not drift.
+The desired fields must be a subset of the live ones. Defaults that the API server added are not drift, and neither are
+empty values that it does not store, or another text of the same quantity.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
+
+from purpleflea_operator.controllers.agent.decisions.quantity import same_quantity
+from purpleflea_operator.parsing import Manifest
 
 _WHOLE_KEYS = frozenset({"podSelector", "selector", "matchLabels", "nodeSelector"})
 """Maps that the operator owns completely: with an additional entry, a policy would select other pods or none."""
-_QUANTITY_KEYS = frozenset({"requests", "limits", "sizeLimit"})
+_QUANTITY_KEYS = frozenset(
+    {"requests", "limits", "capacity", "sizeLimit", "divisor", "defaultRequest"}
+)
+_MAP_KEYS = frozenset(
+    {
+        *("annotations", "labels", "matchLabels", "nodeSelector", "requests", "limits"),
+        *("data", "binaryData", "volumeAttributes", "options", "resources"),
+    }
+)
+"""Maps and structures that the API server does not store if they are empty. Others, such as emptyDir, have a meaning
+even if they are empty."""
+_FALSE_KEYS = frozenset({"readOnly", "hostNetwork", "hostPID", "hostIPC", "stdin", "tty"})
+"""Flags that the API server does not store if they are false. For others, false differs from a missing value."""
+_ZERO_KEYS = frozenset({"hostPort", "minReadySeconds"})
+"""Numbers that the API server does not store if they are 0."""
 # A volume can be mounted twice, so the key of a mount is its path.
 _LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
-_SUFFIXES = {
-    "n": Decimal("0.000000001"),
-    "u": Decimal("0.000001"),
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "E": Decimal(10**18),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
 
-_QUANTITY = re.compile(
-    r"(?P<number>[+-]?([0-9]{1,40}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,2})?)"
-    r"(?P<suffix>[numkMGTPE]|[KMGTPE]i)?",
-    re.ASCII,
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The first desired field that has another value in the live object."""
+
+    path: str
+    """Path of the field, such as spec.template.spec.containers[agent].image."""
+    wanted: Any
+    stored: Any
+    """None if the field is missing."""
 
 
 def is_subset(desired: Any, live: Any) -> bool:
     """Return whether every desired field has its desired value in `live`."""
-    return _is_subset(desired, live, quantities=False)
+    return difference(desired, live) is None
 
 
-def _is_subset(desired: Any, live: Any, *, quantities: bool) -> bool:
+def difference(desired: Any, live: Any) -> Difference | None:
+    """Return the first desired field that `live` lacks, or that has another value there; None if there is none."""
+    return _difference(desired, live, "", quantities=False)
+
+
+def child_difference(desired: Manifest, live: Manifest) -> Difference | None:
+    """Return the first field of a child that must be written; None if the live child is as desired.
+
+    A NetworkPolicy has no additional fields, because a further rule, peer or port allows more traffic. The API server
+    adds no defaults there.
+    """
+    found = difference(desired, live)
+    if found is not None or desired["kind"] != "NetworkPolicy":
+        return found
+    more = difference({"spec": live["spec"]}, {"spec": desired["spec"]})
+    if more is None:
+        return None
+    return Difference(path=more.path, wanted=more.stored, stored=more.wanted)
+
+
+def _difference(desired: Any, live: Any, path: str, *, quantities: bool) -> Difference | None:
     match desired:
-        case Mapping():
-            return isinstance(live, Mapping) and all(
-                _field_matches(key, value, live, quantities=quantities)
-                for key, value in desired.items()
-            )
-        case str() if quantities:
-            return quantity(desired) == quantity(live)
-        case Sequence() if not isinstance(desired, str):
-            return isinstance(live, list) and _list_matches(desired, live, quantities=quantities)
+        case Mapping() if isinstance(live, Mapping):
+            return _in_mapping(desired, live, path, quantities=quantities)
+        case str() | int() | float() if quantities and isinstance(live, str | int | float):
+            is_same = same_quantity(desired, live)
+        case Sequence() if not isinstance(desired, str) and isinstance(live, list):
+            return _in_list(desired, live, path, quantities=quantities)
         case _:
-            return bool(desired == live)
+            is_same = bool(desired == live) and isinstance(desired, bool) is isinstance(live, bool)
+    return None if is_same else Difference(path=path, wanted=desired, stored=live)
 
 
-def _field_matches(key: str, desired: Any, live: Mapping[str, Any], *, quantities: bool) -> bool:
-    if key not in live:
-        # The API server does not store empty lists.
-        return desired in ([], ())
-    if key in _WHOLE_KEYS and desired.keys() != live[key].keys():
-        return False
-    return _is_subset(desired, live[key], quantities=quantities or key in _QUANTITY_KEYS)
+def _in_mapping(
+    desired: Mapping[str, Any], live: Mapping[str, Any], path: str, *, quantities: bool
+) -> Difference | None:
+    for key, value in desired.items():
+        inner = f"{path}.{key}" if path else str(key)
+        if key not in live:
+            if _is_not_stored(key, value):
+                continue
+            return Difference(path=inner, wanted=value, stored=None)
+        if key in _WHOLE_KEYS and isinstance(value, Mapping) and _has_more(live[key], value):
+            return Difference(path=inner, wanted=value, stored=live[key])
+        found = _difference(value, live[key], inner, quantities=quantities or key in _QUANTITY_KEYS)
+        if found is not None:
+            return found
+    return None
 
 
-def _list_matches(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
+def _has_more(live: Any, desired: Mapping[str, Any]) -> bool:
+    return isinstance(live, Mapping) and not live.keys() <= desired.keys()
+
+
+def _is_not_stored(key: str, value: Any) -> bool:
+    """Return whether the API server drops this value of a field."""
+    match value:
+        case None | "":
+            return True
+        case bool():
+            return not value and key in _FALSE_KEYS
+        case int():
+            return value == 0 and key in _ZERO_KEYS
+        case Mapping():
+            return key in _MAP_KEYS and all(_is_not_stored(*item) for item in value.items())
+        case Sequence():
+            return len(value) == 0
+        case _:
+            return False
+
+
+def _in_list(
+    desired: Sequence[Any], live: Sequence[Any], path: str, *, quantities: bool
+) -> Difference | None:
     key = list_key(desired)
     if key is None:
-        return len(desired) == len(live) and all(
-            _is_subset(want, have, quantities=quantities)
-            for want, have in zip(desired, live, strict=True)
-        )
-    # Lists with keys can have additional items, such as the sidecar of a webhook.
-    by_key = {_identity(item, key): item for item in live}
-    return all(
-        item[key] in by_key and _is_subset(item, by_key[item[key]], quantities=quantities)
-        for item in desired
-    )
+        if len(desired) != len(live):
+            return Difference(path=path, wanted=desired, stored=live)
+        pairs = [(str(index), *pair) for index, pair in enumerate(zip(desired, live, strict=True))]
+    else:
+        # Lists with keys can have additional items, such as the sidecar of a webhook.
+        by_key = {_identity(item, key): item for item in live}
+        pairs = [(str(item[key]), item, by_key.get(item[key])) for item in desired]
+    for name, wanted, have in pairs:
+        found = _difference(wanted, have, f"{path}[{name}]", quantities=quantities)
+        if found is not None:
+            return found
+    return None
 
 
 def _identity(item: Any, key: str) -> str | int | None:
@@ -94,12 +150,3 @@ def list_key(items: Sequence[Any]) -> str | None:
         if items and all(_identity(item, key) is not None for item in items):
             return key
     return None
-
-
-def quantity(text: Any) -> Decimal | str:
-    """Return the value of a Kubernetes quantity, so that 0.5 equals 500m; or the text if it is not a quantity."""
-    written = str(text)
-    parts = _QUANTITY.fullmatch(written)
-    if parts is None:
-        return written
-    return Decimal(parts["number"]) * _SUFFIXES.get(parts["suffix"] or "", Decimal(1))

@@ -72,7 +72,7 @@ def gather(
     key = NamespacedName(metadata["namespace"], metadata["name"])
     agent, invalid = parsed(resource)
     children = owned_children(cache, key, metadata["uid"])
-    manifests = cache.owned(resources.POD, key)
+    manifests = agent_pods(cache, key)
     pods = tuple(pod(item) for item in manifests)
     claims = tuple(claim(item) for item in cache.owned(resources.CLAIM, key))
     current = connection_choice.current_connection(agent, stateful_set_of(children), manifests)
@@ -101,6 +101,7 @@ def gather(
         expansion_error=expansion_error(remembered.expansion, agent, claims, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
+        recreated_at=remembered.recreated_at,
     )
     return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
 
@@ -130,6 +131,29 @@ def owned_children(
         for item in cache.owned(kind, key)
         if is_owned(item, uid)
     }
+
+
+def agent_pods(cache: ObjectCache, key: NamespacedName) -> list[dict[str, Any]]:
+    """Return the pods of the identities of an agent, without other pods that have its labels.
+
+    A pod that was copied, or that another workload created, is not an identity. It acknowledges no mode, so it would
+    delay the proof of a halt. While the StatefulSet is recreated, its pods have no owner.
+    """
+    return [item for item in cache.owned(resources.POD, key) if is_identity(item, key.name)]
+
+
+def is_identity(manifest: Manifest, agent: str) -> bool:
+    """Return whether a pod is controlled by the StatefulSet of the agent, or is an orphan with the name of a pod of it.
+
+    The UID of the StatefulSet is not compared, because pods refer to the previous one while it is recreated. Only one
+    StatefulSet can have the name.
+    """
+    references = manifest["metadata"].get("ownerReferences", [])
+    controllers = [item for item in references if item.get("controller")]
+    if controllers:
+        return any(item["kind"] == "StatefulSet" and item["name"] == agent for item in controllers)
+    head, _, number = str(manifest["metadata"]["name"]).rpartition("-")
+    return head == agent and number.isascii() and number.isdecimal()
 
 
 def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
@@ -187,8 +211,7 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
 
 def stop_mode(resource: dict[str, Any]) -> Mode | None:
     """Return the mode if the spec, valid or not, requests Halted or Stopped; otherwise None."""
-    trading = resource.get("spec", {}).get("trading")
-    mode = trading.get("mode") if isinstance(trading, dict) else None
+    mode = mapping(mapping(resource.get("spec")).get("trading")).get("mode")
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
 
 

@@ -161,6 +161,12 @@ class ObservedState:
     failure_reason: Reason = Reason.APPLY_FAILED
     is_applied: bool = True
     """False if a write failed, so the children differ from the spec."""
+    not_stored: str = ""
+    """Why a child is not stored as the operator writes it; empty if all are."""
+    recreation_delay: str = ""
+    """Why the StatefulSet is recreated later; empty if it is not."""
+    recreated_at: datetime | None = None
+    """Time at which this process last deleted the StatefulSet to recreate it; None if it has not."""
     pod_events: Sequence[str] = ()
     """Messages of Warning Events about the first pod that does not start."""
     pod_creation_error: str = ""
@@ -196,6 +202,8 @@ class PassOutcome:
     failure: str = ""
     failure_reason: Reason = Reason.APPLY_FAILED
     is_applied: bool = True
+    not_stored: str = ""
+    recreation_delay: str = ""
     expansion_error: str = ""
     upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
@@ -219,6 +227,8 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         failure=outcome.failure,
         failure_reason=outcome.failure_reason,
         is_applied=outcome.is_applied,
+        not_stored=outcome.not_stored,
+        recreation_delay=outcome.recreation_delay,
         expansion_error=outcome.expansion_error or observed.expansion_error,
         pod_events=outcome.pod_events,
         pod_creation_error=outcome.pod_creation_error,

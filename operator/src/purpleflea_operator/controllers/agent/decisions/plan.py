@@ -10,7 +10,8 @@ from typing import Any
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
-from purpleflea_operator.controllers.agent.decisions.drift import is_subset
+from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.decisions.drift import child_difference
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     AgentPod,
     ChildId,
@@ -21,6 +22,7 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     VolumeClaim,
     claims_to_expand,
     requires_recreate,
+    with_live_templates,
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import (
     desired_control,
@@ -30,7 +32,7 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import (
     nudge,
 )
 from purpleflea_operator.manifests.config_map import with_control
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,16 @@ class RecreateOrphaning:
     """Delete a child with its pods orphaned. A later pass, after the deletion, creates it with the desired state."""
 
     manifest: Manifest
+    """The live child."""
+    wanted: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayRecreation:
+    """Recreate a child later, because it was recreated a short time ago."""
+
+    manifest: Manifest
+    wait_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +97,16 @@ class RefreshConfigMount:
     """Value of the annotation: the mode, and the number of attempts if the nudge is repeated."""
 
 
-Action = Create | Apply | RecreateOrphaning | Delete | ExpandVolume | DeletePod | RefreshConfigMount
+Action = (
+    Create
+    | Apply
+    | RecreateOrphaning
+    | DelayRecreation
+    | Delete
+    | ExpandVolume
+    | DeletePod
+    | RefreshConfigMount
+)
 
 
 def target(action: Action) -> str:
@@ -101,6 +122,21 @@ def target(action: Action) -> str:
             return " ".join(child_id(action.manifest))
 
 
+def wanted(action: Action) -> str:
+    """Return a text that differs if an action on the same object is another one."""
+    match action:
+        case Create(manifest=manifest) | Apply(manifest=manifest):
+            return str(manifest["metadata"]["annotations"][kubernetes.ANNOTATION_DESIRED_HASH])
+        case ExpandVolume(size=size):
+            return size
+        case DeletePod(pod=pod):
+            return f"delete {pod.uid}"
+        case RefreshConfigMount(nudge=value):
+            return value
+        case _:
+            return f"delete {action.manifest['metadata']['uid']}"
+
+
 def child_id(manifest: Mapping[str, Any]) -> ChildId:
     """Return kind and name of a child."""
     return manifest["kind"], manifest["metadata"]["name"]
@@ -108,12 +144,7 @@ def child_id(manifest: Mapping[str, Any]) -> ChildId:
 
 def is_as_desired(desired: Manifest, live: Manifest) -> bool:
     """Return whether the live child needs no write."""
-    key = kubernetes.ANNOTATION_DESIRED_HASH
-    wanted = desired["metadata"]["annotations"][key]
-    if desired["kind"] == "NetworkPolicy" and desired["spec"] != live.get("spec"):
-        # An additional rule, peer or port allows more traffic. The API server adds no defaults here.
-        return False
-    return live["metadata"].get("annotations", {}).get(key) == wanted and is_subset(desired, live)
+    return child_difference(desired, live) is None
 
 
 def actions(desired: Sequence[Manifest], observed: ObservedState) -> tuple[Action, ...]:
@@ -126,7 +157,7 @@ def actions(desired: Sequence[Manifest], observed: ObservedState) -> tuple[Actio
         elif "deletionTimestamp" in live["metadata"]:
             continue  # The DELETED event starts the pass that creates it again.
         elif requires_recreate(manifest, live):
-            planned.append(RecreateOrphaning(manifest=live))
+            planned += _recreation(manifest, live, observed)
         elif not is_as_desired(manifest, live):
             planned.append(Apply(manifest=manifest))
     # The request to halt comes first, so that no failed write can precede it.
@@ -142,6 +173,45 @@ def actions(desired: Sequence[Manifest], observed: ObservedState) -> tuple[Actio
         *_pod_deletions(observed),
         *_expansions(observed),
     )
+
+
+def _recreation(desired: Manifest, live: Manifest, observed: ObservedState) -> list[Action]:
+    """Return the recreation of a StatefulSet; if it was recreated a short time ago, the part that needs none."""
+    wait_s = recreation_wait_s(live, observed)
+    if not wait_s:
+        return [RecreateOrphaning(manifest=live, wanted=desired)]
+    planned: list[Action] = [DelayRecreation(manifest=live, wait_s=wait_s)]
+    updated = with_live_templates(desired, live)
+    if updated is not None and not is_as_desired(updated, live):
+        planned.append(Apply(manifest=updated))
+    return planned
+
+
+def recreation_wait_s(live: Manifest, observed: ObservedState) -> float:
+    """Return the seconds until a StatefulSet may be recreated; 0 if it may be now.
+
+    A StatefulSet that is younger than the ConfigMap of its agent was recreated, so the limit survives a restart of the
+    operator.
+    """
+    if observed.now is None:
+        return 0.0
+    times = [] if observed.recreated_at is None else [observed.recreated_at]
+    created = timestamp(live["metadata"].get("creationTimestamp"))
+    first = min(
+        (
+            found
+            for (kind, _), item in observed.children.items()
+            if kind == "ConfigMap"
+            and (found := timestamp(item["metadata"].get("creationTimestamp")))
+        ),
+        default=None,
+    )
+    if created and first and created - first > timings.CREATION_SPREAD:
+        times.append(created)
+    if not times:
+        return 0.0
+    left = max(times) + timings.RECREATION_INTERVAL - observed.now
+    return max(0.0, min(left, timings.RECREATION_INTERVAL).total_seconds())
 
 
 def _deletions(

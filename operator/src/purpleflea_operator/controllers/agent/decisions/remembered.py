@@ -37,6 +37,8 @@ class Remembered:
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Requests that were sent to each pod, by UID of the pod."""
     expansion: ExpansionRejection | None = None
+    recreated_at: datetime | None = None
+    """Time at which this process last deleted the StatefulSet to recreate it; None if it has not."""
     ended_for_s: float | None = None
     """Seconds since the last halt of the agent ended, if the agent has not drained since; None if it has."""
     recreated: Manifest | None = None

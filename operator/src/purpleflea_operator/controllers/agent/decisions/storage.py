@@ -5,14 +5,12 @@ must be recreated around its running pods, and which claims to expand. The messa
 `conditions.storage_ready`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from purpleflea_operator.controllers.agent.decisions.drift import quantity
-
-Template = tuple[str, Decimal | str, str | None, tuple[str, ...]]
+from purpleflea_operator.controllers.agent.decisions.quantity import is_less, same_quantity
+from purpleflea_operator.parsing import Manifest, mapping, mappings, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,39 +39,54 @@ def claim(manifest: Mapping[str, Any]) -> VolumeClaim:
 
 def requires_recreate(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     """Return whether `desired` is a StatefulSet with other claim templates than the live one, which are immutable."""
-    return desired["kind"] == "StatefulSet" and _templates(desired) != _templates(live)
+    if desired["kind"] != "StatefulSet":
+        return False
+    wanted, stored = _templates(desired), _templates(live)
+    return len(wanted) != len(stored) or not all(map(_is_same_template, wanted, stored))
+
+
+def with_live_templates(desired: Manifest, live: Manifest) -> dict[str, Any] | None:
+    """Return the desired StatefulSet with the claim templates of the live one; None if these are other volumes."""
+    wanted, stored = _templates(desired), _templates(live)
+    if [_name(item) for item in wanted] != [_name(item) for item in stored]:
+        return None
+    templates = live["spec"]["volumeClaimTemplates"]
+    return {**desired, "spec": {**desired["spec"], "volumeClaimTemplates": templates}}
 
 
 def claims_to_expand(claims: Iterable[VolumeClaim], size: str) -> list[VolumeClaim]:
     """Return the claims that request less than `size`."""
-    return [item for item in claims if _less(item.requested, size)]
+    return [item for item in claims if is_less(item.requested, size)]
 
 
 def too_large(claims: Iterable[VolumeClaim], size: str) -> list[VolumeClaim]:
     """Return the claims that request more than `size`, because volumes do not shrink."""
-    return [item for item in claims if _less(size, item.requested)]
+    return [item for item in claims if is_less(size, item.requested)]
 
 
 def is_expanding(item: VolumeClaim) -> bool:
     """Return whether the volume is still smaller than its claim requests."""
-    return bool(item.capacity) and _less(item.capacity, item.requested)
+    return bool(item.capacity) and is_less(item.capacity, item.requested)
 
 
-def _less(one: str, other: str) -> bool:
-    left, right = quantity(one), quantity(other)
-    return isinstance(left, Decimal) and isinstance(right, Decimal) and left < right
+def _templates(stateful_set: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    templates = mappings(stateful_set["spec"].get("volumeClaimTemplates"))
+    return sorted(templates, key=_name)
 
 
-def _templates(stateful_set: Mapping[str, Any]) -> Sequence[Template]:
-    templates: list[Template] = []
-    for item in stateful_set["spec"].get("volumeClaimTemplates", ()):
-        spec = item["spec"]
-        templates.append(
-            (
-                item["metadata"]["name"],
-                quantity(spec["resources"]["requests"]["storage"]),
-                spec.get("storageClassName"),
-                tuple(spec["accessModes"]),
-            )
-        )
-    return sorted(templates, key=lambda template: template[0])
+def _name(template: Mapping[str, Any]) -> str:
+    return text(mapping(template.get("metadata")).get("name"))
+
+
+def _is_same_template(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    one, other = mapping(desired.get("spec")), mapping(live.get("spec"))
+    return (
+        _name(desired) == _name(live)
+        and same_quantity(_size(one), _size(other))
+        and (one.get("storageClassName") or None) == (other.get("storageClassName") or None)
+        and one.get("accessModes") == other.get("accessModes")
+    )
+
+
+def _size(spec: Mapping[str, Any]) -> Any:
+    return mapping(mapping(spec.get("resources")).get("requests")).get("storage")

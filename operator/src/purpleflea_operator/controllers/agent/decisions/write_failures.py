@@ -35,7 +35,10 @@ class WriteFailure:
 def reported(failures: Iterable[WriteFailure]) -> tuple[str, Reason]:
     """Return the message and the reason of the conditions; the message is empty if nothing is to be reported yet."""
     named = [
-        item for item in failures if not 0 < item.transient_passes < timings.REPORT_AFTER_FAILURES
+        item
+        for item in failures
+        if item.reason is not Reason.NOT_STORED
+        and not 0 < item.transient_passes < timings.REPORT_AFTER_FAILURES
     ]
     taken = [item for item in named if item.reason is Reason.NAME_TAKEN]
     rejected = [item for item in named if item not in taken and not item.transient_passes]
@@ -50,6 +53,12 @@ def reported(failures: Iterable[WriteFailure]) -> tuple[str, Reason]:
             f"writes to the API server keep failing: {_listed(failing)}; the operator retries"
         )
     return "; ".join(parts), Reason.NAME_TAKEN if taken else Reason.APPLY_FAILED
+
+
+def not_stored(failures: Iterable[WriteFailure]) -> str:
+    """Return the message about the children that are not stored as they are written; empty if all are."""
+    texts = [item.text[: 2 * TEXT_LIMIT] for item in failures if item.reason is Reason.NOT_STORED]
+    return "; ".join(texts[:MAX_NAMED])
 
 
 def _listed(failures: Sequence[WriteFailure]) -> str:
@@ -70,7 +79,7 @@ def depends_on(
         case plan.Create(manifest=manifest) | plan.Apply(manifest=manifest):
             is_workload = manifest["kind"] == "StatefulSet" and manifest["spec"]["replicas"] > 0
             return is_workload and any(_lacks_mode(item, children) for item in failed)
-        case plan.RecreateOrphaning():
+        case plan.RecreateOrphaning() | plan.DelayRecreation():
             # The pods keep running, but a pod that fails meanwhile would start with the wrong mode.
             return any(_lacks_mode(item, children) for item in failed)
         case plan.Delete(manifest={"kind": "ServiceAccount"}):

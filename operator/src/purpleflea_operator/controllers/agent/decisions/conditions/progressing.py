@@ -33,6 +33,10 @@ def progressing(observed: ObservedState) -> Finding:
     if observed.agent is None:
         message = "the spec is invalid, so nothing is rolled out; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
+    if observed.not_stored:
+        return finding(kind, Reason.NOT_STORED, observed.not_stored)
+    if observed.recreation_delay:
+        return finding(kind, Reason.RECREATION_DELAYED, observed.recreation_delay)
     if is_complete(observed):
         return _complete(observed)
     problem = first_error(observed)

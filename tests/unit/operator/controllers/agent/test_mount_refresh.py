@@ -1,6 +1,6 @@
 import pytest
 
-from purpleflea_operator.controllers.agent import apply
+from purpleflea_operator.controllers.agent import mount_refresh
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
 from purpleflea_operator.kube import errors
@@ -25,12 +25,12 @@ def nudges():
 
 async def test_every_pod_is_nudged_if_some_are_gone():
     cluster = Annotations(errors.NotFound("gone"))
-    await apply.refresh_config_mount(cluster, "trading", nudges())
+    await mount_refresh.refresh_config_mount(cluster, "trading", nudges())
     assert len(cluster.requests) == 3
 
 
 async def test_a_failed_nudge_is_reported_after_all_pods_were_tried():
     cluster = Annotations(errors.Unavailable("away"))
     with pytest.raises(errors.Unavailable):
-        await apply.refresh_config_mount(cluster, "trading", nudges())
+        await mount_refresh.refresh_config_mount(cluster, "trading", nudges())
     assert len(cluster.requests) == 3

@@ -1,0 +1,56 @@
+"""The annotation of pods that makes their kubelets refresh the mounted control file within a second."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION
+from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
+from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.protocol import KubeClient
+from purpleflea_operator.kube.resources import ObjectRef
+from purpleflea_operator.parsing import Manifest
+
+logger = logging.getLogger(__name__)
+
+CONCURRENT_NUDGES = 16
+"""Concurrent annotations of one agent, because a request to halt must not be sent to the pods one by one."""
+
+
+class RefreshError(Exception):
+    """The ConfigMap has the desired mode, but a pod could not be annotated. `cause` is the error of that request."""
+
+    def __init__(self, cause: errors.Transient) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _ignore(_: Manifest) -> None:
+    """Do nothing."""
+
+
+async def refresh_config_mount(
+    cluster: KubeClient,
+    namespace: str,
+    actions: Sequence[RefreshConfigMount],
+    *,
+    on_stored: Callable[[Manifest], object] = _ignore,
+) -> None:
+    """Annotate pods, so that their kubelets refresh the mounted control file; pods that are gone are skipped.
+
+    `on_stored` receives each pod as stored.
+    """
+    limit = asyncio.Semaphore(CONCURRENT_NUDGES)
+
+    async def annotate(action: RefreshConfigMount) -> None:
+        ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
+        async with limit:
+            try:
+                on_stored(await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge}))
+            except errors.NotFound:
+                return
+        logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})
+
+    for result in await asyncio.gather(*map(annotate, actions), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
