@@ -19,6 +19,7 @@ from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.field_removal import may_remove_fields
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import PassOutcome
+from purpleflea_operator.controllers.agent.decisions.preconditions import guarded
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.mount_refresh import RefreshError
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
@@ -296,21 +297,18 @@ class Applier:
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
         """Apply an existing child. If fields are removed that a POST created, their ownership is converted before.
 
-        The UID of the live child prevents that a stale cache creates a deleted child again.
-
         Raises:
             NotStoredError: The last writes of the same manifest did not last.
         """
         live = context.outcome.children[plan.child_id(manifest)]
         _check_contested(manifest, live, context)
-        metadata = {**manifest["metadata"], "uid": live["metadata"]["uid"]}
-        sent: Manifest = {**manifest, "metadata": metadata}
+        sent = guarded(manifest, live)
         try:
             if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
                 sent = await self._convert(sent)
             stored = await self._cluster.apply(sent)
         except errors.Conflict:
-            await self._drop_if_gone(live)
+            await self._refresh(live)
             raise
         _log("applied", manifest)
         self._store_result(manifest, stored, context)
@@ -325,12 +323,6 @@ class Applier:
         if not context.memory.writes.record_stored(manifest, stored, _now_s()):
             context.unsettled.add(" ".join(plan.child_id(manifest)))
             _check_contested(manifest, stored, context)
-
-    async def _drop_if_gone(self, cached: Manifest) -> None:
-        """Remove a child from the cache if it was deleted, so that the next pass checks the owner and creates it."""
-        stored, uid = await self._cluster.get(ref_of(cached)), cached["metadata"]["uid"]
-        if stored is None or stored["metadata"]["uid"] != uid:
-            self._cache.mark_deleted(resources.kind_of(cached), uid)
 
     async def _convert(self, manifest: Manifest) -> Manifest:
         """Convert the ownership of the fields of a child. Return the manifest to apply."""
@@ -353,6 +345,17 @@ class Applier:
     def _store(self, stored: Manifest, context: ApplyContext) -> None:
         self._cache.put(stored)
         context.outcome.children[plan.child_id(stored)] = stored
+
+    async def _refresh(self, cached: Manifest) -> None:
+        """Read a child after a conflict, so that the next attempt does not depend on the watch of its kind.
+
+        If the child was deleted, the next attempt checks the owner and creates it.
+        """
+        stored, uid = await self._cluster.get(ref_of(cached)), cached["metadata"]["uid"]
+        if stored is None or stored["metadata"]["uid"] != uid:
+            self._cache.mark_deleted(resources.kind_of(cached), uid)
+        if stored is not None:
+            self._cache.put(stored)
 
 
 def _now_s() -> float:

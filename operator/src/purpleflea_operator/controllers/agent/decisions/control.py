@@ -78,7 +78,9 @@ def control_state(
 def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount, ...]:
     """Return the writes that bring the desired mode to the pods, the ConfigMap first.
 
-    The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again.
+    The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again. A
+    write that resumes trading has its version too, so that it cannot undo a newer halt if an admission webhook holds
+    it. A halt is written over any version.
     """
     control, live = desired_control(observed), live_config_map(observed)
     if control is None or live is None:
@@ -92,6 +94,8 @@ def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount
         else with_desired_hash(config_map(controlled(observed, agent)))
     )
     metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+    if control.mode is Mode.ACTIVE:
+        metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
 
 

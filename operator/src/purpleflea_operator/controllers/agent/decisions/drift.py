@@ -4,7 +4,7 @@ The desired fields must be a subset of the live ones. Defaults that the API serv
 empty values that it does not store, or another text of the same quantity.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,11 +129,7 @@ def _in_list(
         pairs = [(str(index), *pair) for index, pair in enumerate(zip(desired, live, strict=True))]
     else:
         # Lists with keys can have additional items, such as the sidecar of a webhook.
-        by_key = {
-            item.get(key): item
-            for item in live
-            if isinstance(item, Mapping) and isinstance(item.get(key), Hashable)
-        }
+        by_key = {_identity(item, key): item for item in live}
         pairs = [(str(item[key]), item, by_key.get(item[key])) for item in desired]
     for name, wanted, have in pairs:
         found = _difference(wanted, have, f"{path}[{name}]", quantities=quantities)
@@ -142,9 +138,15 @@ def _in_list(
     return None
 
 
+def _identity(item: Any, key: str) -> str | int | None:
+    """Return the value that identifies an item; None if it has none that can be compared."""
+    value = item.get(key) if isinstance(item, Mapping) else None
+    return value if isinstance(value, str | int) else None
+
+
 def list_key(items: Sequence[Any]) -> str | None:
     """Return the field that identifies the items of a list; None if the list is compared by position."""
     for key in _LIST_KEYS:
-        if items and all(isinstance(item, Mapping) and key in item for item in items):
+        if items and all(_identity(item, key) is not None for item in items):
             return key
     return None
