@@ -262,9 +262,7 @@ class Applier:
         """Use an existing child that the cache has not received yet."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is None:
-            raise errors.Conflict(
-                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
-            )
+            raise errors.Conflict(f"{ref_of(manifest).name} was deleted during the pass")
         _check(existing, context)
         self._store(existing, context)
         if manifest["kind"] == resources.CONFIG_MAP.kind:
@@ -328,15 +326,11 @@ class Applier:
         """Convert the ownership of the fields of a child. Return the manifest to apply."""
         live = await self._cluster.get(ref_of(manifest))
         if live is None:
-            raise errors.Conflict(
-                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
-            )
+            raise errors.Conflict(f"{ref_of(manifest).name} was deleted during the pass")
         metadata = manifest["metadata"]
         expected = metadata.get("resourceVersion")
         if expected not in (None, live["metadata"]["resourceVersion"]):
-            raise errors.Conflict(
-                f"{' '.join(plan.child_id(manifest))} was changed during the pass"
-            )
+            raise errors.Conflict(f"{ref_of(manifest).name} was changed during the pass")
         entries = managed_fields.converted(live["metadata"].get("managedFields", ()))
         live = await self._cluster.set_managed_fields(live, entries)
         version = {"resourceVersion": live["metadata"]["resourceVersion"]} if expected else {}
