@@ -19,6 +19,7 @@ from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.field_removal import may_remove_fields
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import PassOutcome
+from purpleflea_operator.controllers.agent.decisions.preconditions import guarded
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.mount_refresh import RefreshError
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
@@ -29,9 +30,6 @@ from purpleflea_operator.kube.resources import ObjectRef, ref_of
 from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
-
-GUARDED_KINDS = (resources.STATEFUL_SET.kind, resources.NETWORK_POLICY.kind)
-"""Children that are applied only over the version that the pass has seen."""
 
 REFRESH_TARGET = "the annotation of the pods"
 
@@ -264,9 +262,7 @@ class Applier:
         """Use an existing child that the cache has not received yet."""
         existing = await self._cluster.get(ref_of(manifest))
         if existing is None:
-            raise errors.Conflict(
-                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
-            )
+            raise errors.Conflict(f"{ref_of(manifest).name} was deleted during the pass")
         _check(existing, context)
         self._store(existing, context)
         if manifest["kind"] == resources.CONFIG_MAP.kind:
@@ -304,7 +300,7 @@ class Applier:
         """
         live = context.outcome.children[plan.child_id(manifest)]
         _check_contested(manifest, live, context)
-        sent = _guarded(manifest, live)
+        sent = guarded(manifest, live)
         try:
             if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
                 sent = await self._convert(sent)
@@ -330,15 +326,11 @@ class Applier:
         """Convert the ownership of the fields of a child. Return the manifest to apply."""
         live = await self._cluster.get(ref_of(manifest))
         if live is None:
-            raise errors.Conflict(
-                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
-            )
+            raise errors.Conflict(f"{ref_of(manifest).name} was deleted during the pass")
         metadata = manifest["metadata"]
         expected = metadata.get("resourceVersion")
         if expected not in (None, live["metadata"]["resourceVersion"]):
-            raise errors.Conflict(
-                f"{' '.join(plan.child_id(manifest))} was changed during the pass"
-            )
+            raise errors.Conflict(f"{ref_of(manifest).name} was changed during the pass")
         entries = managed_fields.converted(live["metadata"].get("managedFields", ()))
         live = await self._cluster.set_managed_fields(live, entries)
         version = {"resourceVersion": live["metadata"]["resourceVersion"]} if expected else {}
@@ -351,25 +343,13 @@ class Applier:
     async def _refresh(self, cached: Manifest) -> None:
         """Read a child after a conflict, so that the next attempt does not depend on the watch of its kind.
 
-        If the child was deleted, the next pass checks the owner and creates it.
+        If the child was deleted, the next attempt checks the owner and creates it.
         """
         stored, uid = await self._cluster.get(ref_of(cached)), cached["metadata"]["uid"]
         if stored is None or stored["metadata"]["uid"] != uid:
             self._cache.mark_deleted(resources.kind_of(cached), uid)
         if stored is not None:
             self._cache.put(stored)
-
-
-def _guarded(manifest: Manifest, live: Manifest) -> Manifest:
-    """Return the manifest with the UID of the live child, and with its version if an older write could harm.
-
-    The UID prevents that a stale cache creates a deleted child again. An admission webhook can hold a write until
-    another replica leads and has applied a newer spec. Without the version, the held write would then delete pods or
-    change their traffic.
-    """
-    keys = ("uid", "resourceVersion") if manifest["kind"] in GUARDED_KINDS else ("uid",)
-    guard = {key: live["metadata"][key] for key in keys}
-    return {**manifest, "metadata": {**manifest["metadata"], **guard}}
 
 
 def _now_s() -> float:
