@@ -111,10 +111,14 @@ async def halt_all_by_resource(subject: Subject, recording: Recording) -> None:
     """Halt all agents with one PurpleFleaHalt, and resume them with its deletion."""
     names = list(subject.names)
     written, proven = _expect_mode(subject, names, Mode.HALTED)
+    drained = subject.world.expect("halts", [HALT_NAME], workloads.is_drained)
     began = time.monotonic()
     await subject.api.send("POST", workloads.PATHS["halts"], workloads.halt(HALT_NAME))
     await subject.wait(written, *proven)
     _record(recording, began, written, proven)
+    # Before the status proves the halt, the chart's policy refuses its deletion.
+    await subject.wait(drained)
+    recording.seconds_by_latency["drained"] = [drained.times[HALT_NAME] - began]
     written, proven = _expect_mode(subject, names, Mode.ACTIVE)
     began = time.monotonic()
     await subject.api.send("DELETE", path_of("halts", HALT_NAME))

@@ -127,4 +127,7 @@ async def subject(
 
 
 def _followed(variant: Variant) -> Iterable[str]:
-    return ("statefulsets", "pods") if variant == "raw" else ("agents", "configmaps", "pods")
+    if variant == "raw":
+        return ("statefulsets", "pods")
+    kinds = ("agents", "configmaps", "pods")
+    return (*kinds, "halts") if variant == "ours" and workloads.has_halts() else kinds

@@ -110,6 +110,11 @@ def acknowledges(mode: Mode) -> Callable[[dict[str, Any]], bool]:
     )
 
 
+def is_drained(halt: dict[str, Any]) -> bool:
+    """Return whether the status of a PurpleFleaHalt proves that all its agents are drained."""
+    return _condition(halt, "Draining").get("status") == "False"
+
+
 def _condition(manifest: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a condition; empty if it is missing or about an older generation."""
     status = manifest.get("status", {})

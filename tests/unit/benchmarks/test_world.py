@@ -4,7 +4,7 @@ import json
 
 import pytest
 from benchmarks.scale import phases
-from benchmarks.scale.workloads import acknowledges, has_mode, is_agent_ready
+from benchmarks.scale.workloads import acknowledges, has_mode, is_agent_ready, is_drained
 from benchmarks.scale.world import World
 
 from purpleflea_contract.control import Mode
@@ -121,6 +121,12 @@ def test_only_a_proven_mode_is_acknowledged(mode, status):
     proven = acknowledges(mode)
     assert proven(agent(TradingActive=(status, mode)))
     assert not proven(agent(TradingActive=("Unknown", mode)))
+
+
+@pytest.mark.parametrize(("status", "expected"), [("False", True), ("True", False)])
+def test_a_halt_is_resumed_when_its_status_proves_that_agents_are_drained(status, expected):
+    assert is_drained(agent(Draining=(status, "Drained"))) is expected
+    assert not is_drained({"metadata": {"generation": 1}})
 
 
 def test_raw_stateful_sets_are_only_created():
