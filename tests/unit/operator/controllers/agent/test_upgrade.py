@@ -308,3 +308,22 @@ def test_the_last_template_that_worked_is_remembered():
         upgrade.upgraded(observed(failing), rendered(markets=["SOL-USD"])),
     ):
         assert template_record.last_good(manifest) == template_record.template_hash(old)
+
+
+@pytest.mark.parametrize(
+    ("step", "image", "cause"),
+    [
+        (Step.APPLY, "agent:2", None),
+        (Step.UPGRADE, "agent:2", "OperatorUpgrade"),
+        (Step.KEEP, "agent:1", None),
+    ],
+)
+def test_each_step_has_its_template_and_its_record(step, image, cause):
+    manifest = upgrade.manifest(observed(a_live()), rendered(), step)
+    assert manifest["spec"]["template"]["spec"]["containers"][0]["image"] == image
+    assert manifest["metadata"]["annotations"].get(CAUSE) == cause
+
+
+def test_a_template_without_a_hash_cannot_be_the_last_good_one():
+    manifest = upgrade.upgraded(observed(without_record(a_live())), rendered())
+    assert template_record.last_good(manifest) == ""

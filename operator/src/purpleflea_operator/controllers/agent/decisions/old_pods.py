@@ -61,9 +61,13 @@ def _receivers(pod: AgentPod) -> list[tuple[str, int]]:
     connection = recorded_connection.connection_from_variables(pod.environment)
     if connection is None:
         return []
-    receivers = []
-    if connection.dogstatsd_port is not None:
-        receivers += [("UDP", connection.dogstatsd_port), ("UDP", env.DOGSTATSD_PORT)]
-    if connection.apm_port is not None:
-        receivers += [("TCP", connection.apm_port), ("TCP", env.TRACE_PORT)]
-    return receivers
+    ports = (
+        ("UDP", connection.dogstatsd_port, env.DOGSTATSD_PORT),
+        ("TCP", connection.apm_port, env.TRACE_PORT),
+    )
+    return [
+        (protocol, port)
+        for protocol, given, translated in ports
+        if given is not None
+        for port in (given, translated)
+    ]

@@ -115,7 +115,7 @@ def upgraded(observed: ObservedState, desired: Manifest) -> MutableManifest:
         if is_complete(observed)
         else {}
     )
-    return _with_record(desired, {**cause, **_request(observed), **_last_good(observed)})
+    return _with_record(desired, {**cause, **_changed(observed)})
 
 
 def applied(observed: ObservedState, desired: Manifest) -> MutableManifest:
@@ -123,7 +123,7 @@ def applied(observed: ObservedState, desired: Manifest) -> MutableManifest:
     live = _workload(observed)
     if live is None or _same_template(live, desired):
         return _with_record(desired, {} if live is None else template_record.recorded(live))
-    return _with_record(desired, {**_request(observed), **_last_good(observed)})
+    return _with_record(desired, _changed(observed))
 
 
 def kept(observed: ObservedState, desired: Manifest) -> MutableManifest:
@@ -188,20 +188,17 @@ def _is_requested(observed: ObservedState, live: Manifest) -> bool:
     return bool(observed.upgrade_request) and observed.upgrade_request != known
 
 
-def _last_good(observed: ObservedState) -> dict[str, str]:
-    """Return the annotation with the live template if it works, else with the last one that did."""
-    live = _workload(observed)
-    if live is None:
-        return {}
+def _changed(observed: ObservedState) -> dict[str, str]:
+    """Return the record of a changed template: the request of a user, and the last template that worked."""
+    live, record = _workload(observed) or {"metadata": {}}, {}
     known = template_record.last_good(live)
-    if not is_restarting(live):
+    if observed.stateful_set is not None and not is_restarting(observed.stateful_set):
         known = template_record.template_hash(live)
-    return {kubernetes.ANNOTATION_LAST_GOOD_TEMPLATE: known} if known else {}
-
-
-def _request(observed: ObservedState) -> dict[str, str]:
-    request = observed.upgrade_request
-    return {kubernetes.ANNOTATION_UPGRADE: request} if request else {}
+    if known:
+        record[kubernetes.ANNOTATION_LAST_GOOD_TEMPLATE] = known
+    if observed.upgrade_request:
+        record[kubernetes.ANNOTATION_UPGRADE] = observed.upgrade_request
+    return record
 
 
 def _with_record(desired: Manifest, record: Mapping[str, str]) -> MutableManifest:
