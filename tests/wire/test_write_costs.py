@@ -124,7 +124,7 @@ def test_a_throttled_agent_waits_for_retry_after_and_others_continue(server, an_
             name = f"other-{replicas}"
             server.put(an_agent(name, uid=f"uid-{name}"))
             server.wait_until(lambda name=name: turned(server, "Ready", name) == "True")
-        # One pass: the ConfigMap, and the NetworkPolicy, which depends on no other child. The first status is debounced.
+        # One pass: the ConfigMap and the NetworkPolicy. The workload waits, and the first status is debounced.
         statuses = [item.status for item in server.requests(namespace=NS, name=NAME)]
         assert statuses == [429, 201]
         clock.now += 1.0
