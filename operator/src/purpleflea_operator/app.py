@@ -185,7 +185,7 @@ class _Operator:
         restarts = RestartBudget(self._queue.add, clock=self._clock)
         own = self._settings.namespace or self._settings.lease_namespace
         halts = HaltController(
-            cluster, self._times, queue_agent=self._queue_agent, operator_namespace=own
+            cluster, self._times, queue_agent=lambda key: lane.on_halts(key), operator_namespace=own
         )
         self._stack.callback(halts.close)
         lane = await self._create_control_lane(cache, restarts, halts)

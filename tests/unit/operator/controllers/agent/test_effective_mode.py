@@ -17,7 +17,7 @@ from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_
 from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION
 from purpleflea_operator.controllers.agent.decisions.plan import nudges
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
-from purpleflea_operator.controllers.agent.decisions.status import next_status
+from purpleflea_operator.controllers.agent.decisions.status import next_status, with_trading
 from purpleflea_operator.controllers.halt.decisions.halt import Halt, halt
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.manifests import config_map
@@ -343,3 +343,33 @@ def test_a_status_waits_for_the_first_request_if_it_reports_the_mode_already(mod
     assert pending is expected
     invalid = state({**an_agent(), **INVALID}, a_pod())
     assert not status_throttle.acknowledgements_are_pending(current, invalid, asked)
+
+
+def test_only_the_mode_of_an_agent_that_is_being_deleted_is_reported():
+    ready = {"type": "Ready", "status": "True", "reason": "Ready", "message": "x"}
+    trading = {"type": "TradingActive", "status": "True", "reason": "Active", "message": "x"}
+    current = {
+        "replicas": 2,
+        "conditions": [
+            {**item, "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+            for item in (ready, trading)
+        ],
+    }
+    found = state(an_agent(), a_pod(), halts=Halts(HALT))
+    after = with_trading(current, found, trading_active(found), now=NOW)
+    assert after["conditions"][0] == current["conditions"][0]
+    assert after["conditions"][1]["reason"] == "Halting"
+    assert (after["replicas"], after["trading"]["mode"]) == (2, "Halted")
+    active = state(an_agent(), a_pod())
+    assert with_trading(current, active, trading_active(active), now=NOW) == current
+    resumed = with_trading(after, active, trading_active(active), now=NOW)
+    assert resumed["trading"]["mode"] == "Active"
+    unreadable = state({**an_agent(), **INVALID}, a_pod())
+    assert with_trading(current, unreadable, trading_active(unreadable), now=NOW) == current
+
+
+def test_the_write_of_a_mode_names_the_version_that_it_replaces():
+    found = state(an_agent(), a_config_map(ACTIVE, halted=False), halts=Halts(HALT))
+    (write,) = control.control_actions(found)
+    assert write.manifest["metadata"]["resourceVersion"] == "7"
+    assert write.manifest["metadata"]["uid"] == "cm"

@@ -77,7 +77,8 @@ def control_state(
 def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount, ...]:
     """Return the writes that bring the desired mode to the pods, the ConfigMap first.
 
-    The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again.
+    The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again. It
+    has the resource version, so that a request that the API server performs late does not overwrite a newer mode.
     """
     control, live = desired_control(observed), live_config_map(observed)
     if control is None or live is None:
@@ -90,7 +91,8 @@ def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount
         if agent is None
         else with_desired_hash(config_map(controlled(observed, agent)))
     )
-    metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+    stored = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+    metadata = {**wanted["metadata"], **stored}
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
 
 
@@ -105,6 +107,16 @@ def requested_mode(resource: Manifest) -> Mode | None:
     return next((item for item in Mode if item == mode), None)
 
 
+def requested_control(resource: Manifest, halts: HaltView = NO_HALTS) -> Control | None:
+    """Return the control file that a spec, which was not validated, and the halts request; None if they do not."""
+    applied = halts_of(resource, halts)
+    mode = strongest(requested_mode(resource), *(item.mode for item in applied))
+    if mode is None:
+        return None
+    flatten = mode is Mode.STOPPED and any(item.flatten for item in applied)
+    return Control(mode=mode, flatten=flatten)
+
+
 def mode_differs(
     resource: Manifest, config_maps: Iterable[Manifest], halts: HaltView = NO_HALTS
 ) -> bool:
@@ -112,12 +124,10 @@ def mode_differs(
 
     The check runs for each event, so it does not validate the spec. If the result is True, `control_actions` decides.
     """
-    applied, uid = halts_of(resource, halts), resource["metadata"]["uid"]
-    mode = strongest(requested_mode(resource), *(item.mode for item in applied))
-    if mode is None:
+    control, uid = requested_control(resource, halts), resource["metadata"]["uid"]
+    if control is None:
         return False
-    flatten = mode is Mode.STOPPED and any(item.flatten for item in applied)
-    wanted = control_text(Control(mode=mode, flatten=flatten))
+    wanted = control_text(control)
     owned = (item for item in config_maps if is_owned(item, uid))
     return any(_control_file(item) != wanted for item in owned)
 
