@@ -39,8 +39,8 @@ test-unit: setup ## Run the tests that need no cluster and no server (about a mi
 	@$(PYTEST) tests/unit tests/test_repository.py $$($(PY) tests/support/pure_layers.py) \
 		--cov-config=tests/pure_layers.coveragerc --cov-report=term
 
-test-wire: setup ## Run operator and client against a fake API server, and the tests of that server
-	@$(PYTEST) tests/wire
+test-wire: setup ## Run operator and client against a fake API server, the tests of that server, and a selection of the fault matrix
+	@$(PYTEST) tests/wire tests/faults/operator
 
 test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox
@@ -49,7 +49,7 @@ test-web: setup ## Test the fleet page in a headless browser (installs Debian's 
 	@$(PYTEST) tests/web
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
-	@$(PYTEST) tests/agent tests/faults
+	@$(PYTEST) tests/agent tests/faults/agent
 
 .venv-check/.ready: .venv/.ready requirements/check.txt requirements/setup-check.sh
 	@requirements/setup-check.sh
@@ -61,7 +61,7 @@ test-check: .venv-check/.ready ## Run the Agent check with Datadog's own base cl
 test-e2e: setup ## Run everything on a separate real cluster
 	@$(PYTEST) tests/e2e
 
-test-faults: setup ## Run every fault at full length: 300 kills, 10,000 orders (about 15 minutes)
+test-faults: setup ## Run every fault at full length: the fault matrix of the operator, and for the agent 300 kills and 10,000 orders (about 25 minutes)
 	@PURPLEFLEA_FAULTS=full $(PYTEST) tests/faults
 
 bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)

@@ -58,6 +58,27 @@ def closed_port(tcp):
             [("metrics", "10.0.0.1", 8225, ""), ("traces", "10.0.0.1", 8226, "")],
         ),
         (
+            {"DD_AGENT_HOST": "fd00:10:244::1", "DD_TRACE_AGENT_PORT": "8226"},
+            [("metrics", "fd00:10:244::1", 8125, ""), ("traces", "fd00:10:244::1", 8226, "")],
+        ),
+        (
+            # As an operator before DD_TRACE_AGENT_PORT rendered it, on a node with an IPv6 address.
+            {
+                "DD_AGENT_HOST": "fd00:10:244::1",
+                "DD_TRACE_AGENT_URL": "http://fd00:10:244::1:8226",
+            },
+            [("metrics", "fd00:10:244::1", 8125, ""), ("traces", "fd00:10:244::1", 8226, "")],
+        ),
+        (
+            {"DD_TRACE_AGENT_URL": "http://[fd00::1]:8226"},
+            [("traces", "fd00::1", 8226, "")],
+        ),
+        (
+            # Variables that protect from envFrom have no value.
+            {"DD_AGENT_HOST": "10.0.0.1", "DD_DOGSTATSD_PORT": "", "DD_TRACE_AGENT_PORT": ""},
+            [("metrics", "10.0.0.1", 8125, ""), ("traces", "10.0.0.1", 8126, "")],
+        ),
+        (
             {"DD_AGENT_HOST": "10.0.0.1", "DD_TRACE_ENABLED": "false"},
             [("metrics", "10.0.0.1", 8125, "")],
         ),

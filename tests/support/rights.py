@@ -26,10 +26,16 @@ class Right:
     verb: str
 
 
-def rendered(*values: str) -> list[dict[str, Any]]:
+def rendered(
+    *values: str,
+    namespace: str = "purpleflea-system",
+    release: str = RELEASE,
+    options: Iterable[str] = (),
+) -> list[dict[str, Any]]:
     """Return all manifests of the chart with these values, as in --set."""
     sets = [f"--set={value}" for value in values]
-    command = [str(HELM), "template", RELEASE, str(CHART), "--namespace=purpleflea-system", *sets]
+    command = [str(HELM), "template", release, str(CHART), f"--namespace={namespace}", *sets]
+    command += options
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return [item for item in yaml.safe_load_all(done.stdout) if item]
 

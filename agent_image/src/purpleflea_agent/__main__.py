@@ -15,6 +15,7 @@ import uvicorn
 
 from purpleflea_agent import application, exit_deadline
 from purpleflea_agent.api.app import create_app
+from purpleflea_agent.api.listener import bound_socket
 from purpleflea_agent.api.request_limits import MAX_CONNECTIONS, TimeoutProtocol
 from purpleflea_agent.application import Application
 from purpleflea_agent.journal import JournalError
@@ -75,7 +76,14 @@ def main() -> int:
         timeout_graceful_shutdown=math.ceil(environment.requests_timeout_s),
     )
     server = Server(config, agent=agent)
-    listener = _listener(config)
+    try:
+        listener = _listener(environment.http_host, environment.http_port)
+    except OSError as error:
+        logging.getLogger("purpleflea.agent").critical(
+            "Cannot bind the HTTP port; set PURPLEFLEA_HTTP_HOST and PURPLEFLEA_HTTP_PORT to a free address",
+            extra={"error": str(error)},
+        )
+        return USER_ERROR
     logging.getLogger("purpleflea.agent").info(
         "Listening", extra={"http_port": listener.getsockname()[1]}
     )
@@ -89,8 +97,8 @@ def main() -> int:
     return 0 if server.started else 1
 
 
-def _listener(config: uvicorn.Config) -> socket.socket:
-    listener = config.bind_socket()
+def _listener(host: str, port: int) -> socket.socket:
+    listener = bound_socket(host, port)
     # Accepted connections inherit this option. asyncio sets it only on sockets with an explicit protocol, which the
     # socket of uvicorn does not have. Without the option the kernel delays the second part of an answer by 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

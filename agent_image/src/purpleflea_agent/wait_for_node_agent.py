@@ -45,7 +45,7 @@ def _metrics(environ: Mapping[str, str]) -> tuple[Receiver, ...]:
     if path:
         return (Receiver(signal="metrics", path=path),)
     host = environ.get(env.DD_AGENT_HOST, "")
-    port = int(environ.get(env.DD_DOGSTATSD_PORT, env.DOGSTATSD_PORT))
+    port = int(environ.get(env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)
     return (Receiver(signal="metrics", host=host, port=port),) if host else ()
 
 
@@ -55,7 +55,16 @@ def _traces(environ: Mapping[str, str]) -> tuple[Receiver, ...]:
         return ()
     if _path(url):
         return (Receiver(signal="traces", path=_path(url)),)
-    split = urlsplit(url or f"//{host}:{env.TRACE_PORT}")
+    if not url:
+        port = int(environ.get(env.DD_TRACE_AGENT_PORT) or env.TRACE_PORT)
+        return (Receiver(signal="traces", host=host, port=port),)
+    # The operator writes no URL with a port since 0.1.0, but a pod template of an earlier revision may have one. The
+    # host in it is the address of the node, and an IPv6 address has no brackets there.
+    authority = url.partition("://")[2].partition("/")[0]
+    name, _, port_text = authority.rpartition(":")
+    if host and name == host:
+        return (Receiver(signal="traces", host=host, port=int(port_text)),)
+    split = urlsplit(url)
     return (
         Receiver(signal="traces", host=split.hostname or "", port=split.port or env.TRACE_PORT),
     )
@@ -78,7 +87,8 @@ def connection_error(receiver: Receiver) -> str:
         else:
             _send_datagram(receiver.host, receiver.port)
     except OSError as error:
-        address = receiver.path or f"{receiver.host}:{receiver.port}"
+        host = f"[{receiver.host}]" if ":" in receiver.host else receiver.host
+        address = receiver.path or f"{host}:{receiver.port}"
         return f"{receiver.signal} at {address}: {error.strerror or error}"
     return ""
 

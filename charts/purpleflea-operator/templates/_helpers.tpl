@@ -11,28 +11,42 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The version as the value of a label, which allows fewer characters than a version. */}}
+{{- define "purpleflea-operator.version" -}}
+{{- .Chart.AppVersion | replace "+" "_" | trunc 63 | trimAll "-_." -}}
+{{- end -}}
+
 {{- define "purpleflea-operator.selector" -}}
 app.kubernetes.io/name: purpleflea-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "purpleflea-operator.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." | quote }}
 {{ include "purpleflea-operator.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "purpleflea-operator.version" . | quote }}
 app.kubernetes.io/component: operator
 app.kubernetes.io/part-of: purpleflea
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- end -}}
 
 {{- define "purpleflea-operator.serviceAccountName" -}}
 {{- default (include "purpleflea-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{/* The group that owns the volumes of agents; empty if the cluster assigns it. */}}
+{{- define "purpleflea-operator.agentFsGroup" -}}
+{{- if ne (toString .Values.agent.fsGroup) "auto" -}}
+{{- .Values.agent.fsGroup | int64 -}}
+{{- else if not (.Capabilities.APIVersions.Has "security.openshift.io/v1") -}}
+10001
+{{- end -}}
+{{- end -}}
+
 {{/* Datadog's unified service tags of the operator itself. */}}
 {{- define "purpleflea-operator.unified" -}}
 tags.datadoghq.com/service: purpleflea-operator
-tags.datadoghq.com/version: {{ .Chart.AppVersion | quote }}
+tags.datadoghq.com/version: {{ include "purpleflea-operator.version" . | quote }}
 {{- with .Values.datadog.env }}
 tags.datadoghq.com/env: {{ . | quote }}
 {{- end }}

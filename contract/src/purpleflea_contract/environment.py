@@ -20,6 +20,7 @@ DD_AGENT_HOST = "DD_AGENT_HOST"
 DD_DOGSTATSD_PORT = "DD_DOGSTATSD_PORT"
 DD_DOGSTATSD_URL = "DD_DOGSTATSD_URL"
 DD_TRACE_AGENT_URL = "DD_TRACE_AGENT_URL"
+DD_TRACE_AGENT_PORT = "DD_TRACE_AGENT_PORT"
 DD_TRACE_ENABLED = "DD_TRACE_ENABLED"
 DD_ENV = "DD_ENV"
 DD_SERVICE = "DD_SERVICE"
@@ -44,7 +45,8 @@ SOCKETS_DIR = "/var/run/datadog"
 APM_SOCKETS_DIR = "/var/run/datadog-apm"
 TEMPORARY_DIR = "/tmp"  # noqa: S108 - a volume in the container
 
-DEFAULT_HTTP_HOST = "0.0.0.0"  # noqa: S104 - the kubelet and the operator must reach it
+DEFAULT_HTTP_HOST = "::"
+"""Every address of both families, because the kubelet and the operator connect over IPv4 or IPv6."""
 DEFAULT_GRACE_PERIOD_S = 30
 HTTP_PORT = 8000
 DOGSTATSD_PORT = 8125
@@ -58,6 +60,9 @@ class Variable:
     name: str
     set: str
     meaning: str
+    unset: str = ""
+    """Value with the same effect as no variable. Most are empty, but the tracer reads an empty switch as false and
+    refuses an empty port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +101,18 @@ VARIABLES = (
         name=LEGACY_HISTOGRAMS,
         set="with spec.datadog.legacyHistograms",
         meaning="true sends distributions as histograms.",
+        unset="false",
     ),
     Variable(
-        name=HTTP_HOST, set="never", meaning=f"Address to bind; {DEFAULT_HTTP_HOST} unless set."
+        name=HTTP_HOST,
+        set="never",
+        meaning="Address to bind. If it is not set, every IPv6 and IPv4 address is bound.",
     ),
     Variable(
-        name=HTTP_PORT_VARIABLE, set="never", meaning=f"Port to bind; {HTTP_PORT} unless set."
+        name=HTTP_PORT_VARIABLE,
+        set="never",
+        meaning=f"Port to bind; {HTTP_PORT} unless set.",
+        unset=str(HTTP_PORT),
     ),
     Variable(
         name=DD_AGENT_HOST,
@@ -112,6 +123,7 @@ VARIABLES = (
         name=DD_DOGSTATSD_PORT,
         set=f"if it is not {DOGSTATSD_PORT}",
         meaning="UDP port of the node agent's DogStatsD server.",
+        unset=str(DOGSTATSD_PORT),
     ),
     Variable(
         name=DD_DOGSTATSD_URL,
@@ -120,13 +132,20 @@ VARIABLES = (
     ),
     Variable(
         name=DD_TRACE_AGENT_URL,
-        set=f"if the port is not {TRACE_PORT}, or it is a socket",
+        set="if it is a socket",
         meaning="Address of the node agent's trace intake.",
+    ),
+    Variable(
+        name=DD_TRACE_AGENT_PORT,
+        set=f"if it is not {TRACE_PORT}",
+        meaning="TCP port of the node agent's trace intake on DD_AGENT_HOST, which may be an IPv6 address.",
+        unset=str(TRACE_PORT),
     ),
     Variable(
         name=DD_TRACE_ENABLED,
         set="to false if no trace intake was detected, or spec.datadog.apm.enabled is false",
         meaning="Whether traces are created.",
+        unset="true",
     ),
     Variable(name=DD_ENV, set="always", meaning="Unified service tag env."),
     Variable(name=DD_SERVICE, set="always", meaning="Unified service tag service."),
@@ -156,11 +175,13 @@ VARIABLES = (
         name=DD_RUNTIME_METRICS_ENABLED,
         set="with spec.datadog.apm.runtimeMetrics",
         meaning="Metrics of the Python runtime.",
+        unset="false",
     ),
     Variable(
         name=DD_PROFILING_ENABLED,
         set="with spec.datadog.apm.profiling",
         meaning="Continuous profiling.",
+        unset="false",
     ),
     Variable(
         name=DD_REMOTE_CONFIGURATION_ENABLED,
@@ -168,6 +189,19 @@ VARIABLES = (
         meaning="Remote configuration of the tracer: Datadog's servers cannot change the process of an agent.",
     ),
 )
+
+ALIASES = {
+    "DATADOG_TAGS": "",
+    "DD_AGENT_PORT": str(TRACE_PORT),
+    "DD_DOGSTATSD_DISABLE": "",
+    "DD_DOGSTATSD_HOST": "",
+    "DD_TAGS": "",
+    "DD_TRACE_AGENT_HOSTNAME": "",
+    "OTEL_RESOURCE_ATTRIBUTES": "",
+    "OTEL_SERVICE_NAME": "",
+}
+"""Variables that Datadog's libraries read instead of, or in addition to, those above, and the value without an effect.
+The operator never needs them, and with another value they would replace addresses and tags that it sets."""
 
 MOUNTS = (
     MountedFolder(

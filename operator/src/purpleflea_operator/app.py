@@ -48,7 +48,6 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.leading import AllWorkers, WorkerPool, run_tasks
-from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime import health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
@@ -210,7 +209,7 @@ class _Operator:
         reconciler = Reconciler(
             cluster,
             cache,
-            _defaults(self._settings),
+            self._settings.defaults,
             deps=self._dependencies(informer, targets, lane, halts),
             times=self._times,
         )
@@ -393,7 +392,3 @@ class _Operator:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _defaults(settings: OperatorSettings) -> Defaults:
-    return Defaults(image=settings.agent_image, image_pull_policy=settings.agent_image_pull_policy)

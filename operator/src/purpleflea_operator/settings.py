@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from purpleflea_operator import __version__
 from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
+from purpleflea_operator.manifests.metadata import Defaults
 
 Namespace = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 TrustedNamespace = Annotated[
@@ -28,6 +29,12 @@ class OperatorSettings(BaseSettings):
         "IfNotPresent"
     )
     """Pull policy of that image: Always, IfNotPresent or Never."""
+    agent_fs_group: Annotated[int, Field(ge=1, le=2147483647)] | None = 10001
+    """Group that owns the volumes of agents. If empty, the cluster assigns it, as OpenShift does."""
+    agent_dns_ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, Field(max_length=16)
+    ] = (53, 1053, 5353)
+    """Ports of DNS servers that the NetworkPolicies of agents allow, separated by commas."""
     watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
     """Namespaces that the operator watches, separated by commas. Empty means the whole cluster."""
     datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()
@@ -57,7 +64,27 @@ class OperatorSettings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("watch_namespaces", "datadog_urls", "datadog_namespaces", mode="before")
+    @property
+    def defaults(self) -> Defaults:
+        """Return the values that apply to agents whose spec does not set them."""
+        return Defaults(
+            image=self.agent_image,
+            image_pull_policy=self.agent_image_pull_policy,
+            fs_group=self.agent_fs_group,
+            dns_ports=self.agent_dns_ports,
+            operator_namespace=self.lease_namespace,
+            datadog_namespaces=self.datadog_namespaces,
+        )
+
+    @field_validator("agent_fs_group", mode="before")
+    @classmethod
+    def _or_none(cls, value: object) -> object:
+        """Read an empty variable as no group."""
+        return None if value == "" else value
+
+    @field_validator(
+        "watch_namespaces", "datadog_urls", "datadog_namespaces", "agent_dns_ports", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """Split the value at commas and remove duplicates."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from support.apiserver import discovery
 from support.apiserver.errors import ApiError
 from support.apiserver.faults import Fault, FaultPlan
+from support.apiserver.kinds import Kind, Obj
 from support.apiserver.requests import Recorder, Request, locate
 from support.apiserver.resources import Resources
 from support.apiserver.store import Store
@@ -36,9 +37,11 @@ class Endpoint:
         self._bookmark_interval_s = bookmark_interval_s
         self.recorder = Recorder(store.changed)
         self.faults = FaultPlan()
+        self.latency_s = 0.0
+        """Time before a request is processed."""
 
-    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        request = await _read(http)
+    async def handle(self, http: web.BaseRequest, client: str = "") -> web.StreamResponse:
+        request = await _read(http, client)
         try:
             return await self._answer(http, request)
         except ApiError as error:
@@ -59,6 +62,8 @@ class Endpoint:
             locate(request, self._store.kinds)
         except ApiError as error:
             not_located = error
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
         faults = self.faults.for_request(request)
         await _apply_faults(faults)
         if not_located is not None:
@@ -67,14 +72,28 @@ class Endpoint:
             return self._other(request)
         if request.verb == "watch":
             return await self._stream(http, request)
-        try:
-            request.status, body = self._resources.answer(request, request.kind)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ApiError(400, f"the request is malformed: {error!r}") from error
+        held = next((fault for fault in faults if fault.effect == "hold"), None)
+        if held is None:
+            body = self._process(request, request.kind)
+        else:
+            body = await asyncio.shield(self._process_later(request, request.kind, held))
         if any(fault.effect == "lose_reply" for fault in faults):
             request.reply_lost = True
             raise _CutError
         return _json(request.status, body)
+
+    def _process(self, request: Request, kind: Kind) -> Obj:
+        version = self._store.version
+        try:
+            request.status, body = self._resources.answer(request, kind)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ApiError(400, f"the request is malformed: {error!r}") from error
+        request.changed = self._store.version != version
+        return body
+
+    async def _process_later(self, request: Request, kind: Kind, fault: Fault) -> Obj:
+        await fault.held()
+        return self._process(request, kind)
 
     def _other(self, request: Request) -> web.Response:
         if request.path in _HEALTH:
@@ -137,7 +156,7 @@ async def _is_idle(watch: Watch, seconds: float) -> bool:
     return False
 
 
-async def _read(http: web.BaseRequest) -> Request:
+async def _read(http: web.BaseRequest, client: str) -> Request:
     return Request(
         method=http.method,
         path=http.path,
@@ -145,6 +164,7 @@ async def _read(http: web.BaseRequest) -> Request:
         user_agent=http.headers.get("User-Agent", ""),
         content_type=http.headers.get("Content-Type", "").partition(";")[0].strip(),
         raw=await http.read(),
+        client=client,
     )
 
 
@@ -161,7 +181,7 @@ async def _apply_faults(faults: Sequence[Fault]) -> None:
             case "fail":
                 message = fault.message or f"planned fault {fault.status}"
                 raise ApiError(fault.status, message, retry_after=fault.retry_after)
-            case "lose_reply":
+            case "lose_reply" | "hold" | "pass":
                 continue
 
 

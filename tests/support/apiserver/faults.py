@@ -6,12 +6,15 @@ it skips. If several faults apply to a request, the first one that rejects it en
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from support.apiserver.requests import Request, Where
 
-Effect = Literal["fail", "delay", "hang", "cut", "lose_reply"]
+Effect = Literal["fail", "delay", "hang", "hold", "cut", "lose_reply", "pass"]
+"""A request that hangs is dropped if its client disconnects; one that is on hold is processed nevertheless, as if an
+admission webhook delays it. `pass` has no effect besides `on_hit`."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -27,6 +30,7 @@ class Fault:
     message: str = ""
     retry_after: int | None = None
     seconds: float = 0.0
+    on_hit: Callable[[Request], None] | None = None
     hits: int = 0
     seen: int = 0
     cancelled: bool = False
@@ -43,6 +47,8 @@ class Fault:
         if self.times is not None and self.hits >= self.times:
             return False
         self.hits += 1
+        if self.on_hit is not None:
+            self.on_hit(request)
         return True
 
     def cancel(self) -> None:

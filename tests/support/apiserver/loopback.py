@@ -14,6 +14,20 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 OnLoop = Callable[[asyncio.AbstractEventLoop | None], None]
 
 
+async def serve(handler: Handler) -> web.ServerRunner:
+    """Serve on a free port in the running loop."""
+    server = web.Server(handler, handler_cancellation=True, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner
+
+
+def url_of(runner: web.ServerRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
+
+
 class Loopback:
     """Server that starts and stops once. `on_loop` receives the loop at the start and None at the end."""
 
@@ -48,17 +62,12 @@ class Loopback:
             self._started.set()
 
     async def _serve(self) -> None:
-        server = web.Server(self._handler, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=0.5)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        runner = await serve(self._handler)
+        self.url = url_of(runner)
         self._loop = asyncio.get_running_loop()
         self._on_loop(self._loop)
         self._started.set()
         await self._stopping.wait()
-        await site.stop()
+        await next(iter(runner.sites)).stop()
         self._on_loop(None)
         await runner.cleanup()

@@ -25,7 +25,8 @@ class Where(TypedDict, total=False):
 
     verb: a Kubernetes verb, "apply" (only server-side apply) or "write" (all writes).
     resource: plural, or plural/subresource. The plural alone does not match its subresources.
-    path: a prefix of the path. user_agent: a part of the header.
+    path: a prefix of the path. user_agent: a part of the header. client: the listener that received the request.
+    other_than: a resource that does not match.
     """
 
     verb: str
@@ -34,6 +35,8 @@ class Where(TypedDict, total=False):
     name: str
     user_agent: str
     path: str
+    client: str
+    other_than: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,9 +51,12 @@ class Request:
     namespace: str = ""
     name: str = ""
     user_agent: str = ""
+    client: str = ""
     content_type: str = ""
     raw: bytes = b""
     status: int = 0
+    changed: bool = True
+    """False if a write left the object as it was."""
     reply_lost: bool = False
     kind: Kind | None = field(default=None, repr=False)
 
@@ -89,6 +95,8 @@ class Request:
             and where.get("namespace", self.namespace) == self.namespace
             and where.get("name", self.name) == self.name
             and where.get("user_agent", "") in self.user_agent
+            and where.get("client", self.client) == self.client
+            and where.get("other_than") != self.resource
             and self.path.startswith(where.get("path", ""))
         )
 

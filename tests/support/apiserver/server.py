@@ -12,16 +12,18 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from aiohttp import web
+
 from support.apiserver import patches
 from support.apiserver.endpoint import Endpoint
 from support.apiserver.faults import Fault
 from support.apiserver.kinds import PRESET, Kind, Obj
-from support.apiserver.loopback import Loopback
+from support.apiserver.loopback import Handler, Loopback, serve
 from support.apiserver.requests import Request, Where
 from support.apiserver.resources import Resources
 from support.apiserver.statefulsets import StatefulSets
-from support.apiserver.store import Store
-from support.apiserver.watches import Watches
+from support.apiserver.store import Store, Subscriber
+from support.apiserver.watches import DelaysS, Watches
 from support.apiserver.writes import Target, Writer
 
 # A condition may depend on state outside the server, such as the cache of an operator, so it is also polled.
@@ -100,6 +102,27 @@ class ApiServer:
         self.statefulsets.run_in(loop)
         if loop is None:
             self.drop_watches()
+
+    async def serve_here(self, handler: Handler) -> web.ServerRunner:
+        """Serve in the running loop. The caller gives the handler, such as `handle`, and cleans up the runner."""
+        self._on_loop(asyncio.get_running_loop())
+        return await serve(handler)
+
+    async def handle(self, http: web.BaseRequest, client: str = "") -> web.StreamResponse:
+        """Answer a request; `client` is a name for filters and faults."""
+        return await self._endpoint.handle(http, client)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call a function with each change of an object."""
+        self._store.subscribers.append(subscriber)
+
+    def plan(self, fault: Fault) -> Fault:
+        """Add a fault."""
+        return self._endpoint.faults.add(fault)
+
+    def set_latency(self, seconds: float) -> None:
+        """Process each request only after this time."""
+        self._endpoint.latency_s = seconds
 
     # Kinds and objects
 
@@ -207,6 +230,15 @@ class ApiServer:
         self._endpoint.faults.clear()
 
     # Streams
+
+    def distort_watches(self, delays_s: DelaysS | None) -> None:
+        """Send each event of present and new streams after the delays that the function returns; None ends this."""
+        self._watches.delays_s = delays_s
+
+        def distort(watch: Any) -> None:
+            watch.delays_s = delays_s
+
+        self._watches.each(distort, "")
 
     def drop_watches(self, resource: str = "", *, cut: bool = False) -> int:
         """End the open streams normally, or cut their connections. Return their number."""

@@ -32,8 +32,14 @@ class StatefulSets:
         self._writer = writer
         self._ready: Readiness = always_ready
         self._dirty: dict[tuple[str, str], None] = {}
+        self._starting: set[str] = set()
+        self._ending: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._addresses = itertools.count()
+        self.start_s = 0.0
+        """Time until a new pod can be ready. It needs a loop, as the next one."""
+        self.termination_s = 0.0
+        """Time for which a deleted pod still runs."""
 
     def start(self) -> None:
         self._store.subscribers.append(self._on_change)
@@ -58,9 +64,31 @@ class StatefulSets:
             if before.get("spec") != change.after.get("spec"):
                 self._mark(change.after)
         elif kind is POD:
+            self._run_pod(change)
             for reference in change.after["metadata"].get("ownerReferences", ()):
                 if reference["kind"] == STATEFUL_SET.kind:
                     self._add(change.after["metadata"]["namespace"], reference["name"])
+
+    def _run_pod(self, change: Change) -> None:
+        """Start and end the containers of a pod after their times."""
+        metadata = change.after["metadata"]
+        uid, loop = metadata["uid"], self._loop
+        if loop is None:
+            return
+        if change.before is None and self.termination_s:
+            self._store.held.add(uid)
+        if change.before is None and self.start_s:
+            self._starting.add(uid)
+            loop.call_later(self.start_s, self._on_started, change.after)
+        if "deletionTimestamp" in metadata and uid in self._store.held and uid not in self._ending:
+            self._ending.add(uid)
+            place = (POD, metadata["namespace"], metadata["name"], uid)
+            loop.call_later(self.termination_s, self._store.release, *place)
+
+    def _on_started(self, pod: Obj) -> None:
+        self._starting.discard(pod["metadata"]["uid"])
+        for reference in pod["metadata"].get("ownerReferences", ()):
+            self._add(pod["metadata"]["namespace"], reference["name"])
 
     def _mark(self, obj: Obj) -> None:
         self._add(obj["metadata"]["namespace"], obj["metadata"]["name"])
@@ -117,7 +145,7 @@ class StatefulSets:
     def _set_readiness(self, pod: Obj) -> None:
         if "deletionTimestamp" in pod["metadata"]:
             return
-        wanted = self._ready(pod)
+        wanted = pod["metadata"]["uid"] not in self._starting and self._ready(pod)
         if wanted != is_ready(pod):
             self._put(self._running(pod, is_ready=wanted))
 

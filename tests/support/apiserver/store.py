@@ -62,6 +62,8 @@ class Store:
         self.version = 1
         self.kinds: dict[tuple[str, str, str], Kind] = {}
         self.subscribers: list[Subscriber] = []
+        self.held: set[str] = set()
+        """UIDs of objects that exist until `release`, such as pods whose containers have to end first."""
         self._tables: dict[Kind, Table] = {}
         self._by_uid: dict[str, Key] = {}
         self._children: dict[str, dict[Key, None]] = {}
@@ -114,7 +116,7 @@ class Store:
     def insert(self, kind: Kind, obj: Obj, owners: Owners) -> Record:
         """Store a new object and set the fields that the server owns."""
         metadata = {
-            "uid": str(uuid4()),
+            "uid": new_uid(),
             "creationTimestamp": self.timestamp(),
             **obj["metadata"],
             **({"generation": 1} if kind.counts_generations else {}),
@@ -158,6 +160,18 @@ class Store:
         marked = self._stamped(kind, obj, record.owners)
         self._place(kind, record, marked)
         return marked
+
+    def release(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Stop to hold an object, and complete its deletion."""
+        with self.lock:
+            self.held.discard(uid)
+            record = self.find(kind, namespace, name)
+            if record is None or record.obj["metadata"]["uid"] != uid:
+                return
+            if "deletionTimestamp" in record.obj["metadata"] and not self._is_held(
+                kind, record.obj
+            ):
+                self._remove(kind, record)
 
     def collect(self, kind: Kind, record: Record) -> None:
         """Delete the object if none of its owners exists. Otherwise remove only references to missing owners."""
@@ -237,7 +251,8 @@ class Store:
     def _is_held(self, kind: Kind, obj: Obj) -> bool:
         name = obj["metadata"]["name"]
         is_full = _is_namespace(kind) and any(self._contents(name))
-        return is_full or bool(obj["metadata"].get("finalizers"))
+        has_finalizers = bool(obj["metadata"].get("finalizers"))
+        return is_full or has_finalizers or obj["metadata"].get("uid") in self.held
 
     def _contents(self, namespace: str) -> Iterator[tuple[Kind, Record]]:
         for kind, table in self._tables.items():
@@ -259,6 +274,10 @@ class Store:
             return
         if "deletionTimestamp" in record.obj["metadata"]:
             self._remove(kind, record)
+
+
+def new_uid() -> str:
+    return str(uuid4())
 
 
 def _spec(obj: Obj) -> dict[str, Any]:

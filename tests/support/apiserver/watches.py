@@ -6,7 +6,7 @@ A stream resumes from history and follows changes. A test can end or stall it.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -16,6 +16,9 @@ from support.apiserver.kinds import Kind
 from support.apiserver.requests import Request
 from support.apiserver.selectors import Selects, selector
 from support.apiserver.store import Change, Store
+
+DelaysS = Callable[[], Iterable[float]]
+"""Returns the delays in seconds after which an event is sent: several for several copies, none for a lost event."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -31,6 +34,8 @@ class Watch:
     is_over: bool = False
     is_ending: bool = False
     is_cut: bool = False
+    delays_s: DelaysS | None = None
+    undelivered: list[int] = field(default_factory=list)
     thread: int = field(default_factory=threading.get_ident)
 
     def offer(self, change: Change) -> None:
@@ -43,8 +48,21 @@ class Watch:
         if not was and not now:
             return
         event_type = "DELETED" if not now else "MODIFIED" if was else "ADDED"
-        self.pending.append(change.line(event_type))
+        line = change.line(event_type)
+        if self.delays_s is None:
+            self._deliver(line)
+            return
+        for delay_s in self.delays_s():
+            self.undelivered.append(change.version)
+            self.loop.call_later(delay_s, self._deliver_late, line, change.version)
+
+    def _deliver(self, line: bytes) -> None:
+        self.pending.append(line)
         self.notify()
+
+    def _deliver_late(self, line: bytes, version: int) -> None:
+        self.undelivered.remove(version)
+        self._deliver(line)
 
     def notify(self) -> None:
         if threading.get_ident() == self.thread:
@@ -69,7 +87,9 @@ class Watch:
         return b"".join(lines)
 
     def bookmark(self, *, initial: bool = False) -> bytes:
-        metadata: dict[str, object] = {"resourceVersion": str(self.position)}
+        # A client resumes from a bookmark, so it must not be newer than an event that is not sent yet.
+        position = min((self.position, *(version - 1 for version in self.undelivered)))
+        metadata: dict[str, object] = {"resourceVersion": str(position)}
         if initial:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         obj = {
@@ -93,6 +113,7 @@ class Watches:
         self._open: dict[Kind, list[Watch]] = {}
         self.stalled_resources: set[str] = set()
         self.ending_resources: set[str] = set()
+        self.delays_s: DelaysS | None = None
         store.subscribers.append(self._offer)
 
     def start(self, request: Request) -> Watch:
@@ -108,6 +129,7 @@ class Watches:
             selects=selector(query),
             loop=asyncio.get_running_loop(),
             wake=asyncio.Event(),
+            delays_s=self.delays_s,
         )
         with self._store.lock:
             self._catch_up(watch, query)

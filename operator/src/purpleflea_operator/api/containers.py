@@ -15,6 +15,7 @@ from purpleflea_operator.api.types import (
     DnsLabel,
     OrNone,
     Path,
+    QualifiedName,
     ResourceList,
     by_key,
     exactly_one,
@@ -106,9 +107,11 @@ class SecurityContext(SpecModel):
     escalation, no capabilities, no root, and the seccomp profile of the runtime."""
 
     run_as_user: Annotated[int, Field(ge=1, le=2147483647)] | None = None
-    """User id (1 to 2147483647). If it is not set, the user id of the agent is used (10001)."""
+    """User id (1 to 2147483647). If it is not set, the user of pod.securityContext or of the
+    image is used."""
     run_as_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
-    """Group id (1 to 2147483647). If it is not set, the group id of the agent is used (10001)."""
+    """Group id (1 to 2147483647). If it is not set, the group of pod.securityContext or of the
+    image is used."""
     read_only_root_filesystem: bool = True
     """If true, the container can write only to its volumes (default true)."""
     privileged: Literal[False] = False
@@ -166,6 +169,6 @@ class ServiceAccount(SpecModel):
     """A ServiceAccount that the operator creates with the name of the agent. The operator grants it no rights."""
 
     annotations: Annotated[
-        dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=16)
+        dict[QualifiedName, Annotated[str, Field(max_length=1024)]], Field(max_length=16)
     ] = {}
     """Annotations of the ServiceAccount, such as the role of a cloud provider (at most 16)."""

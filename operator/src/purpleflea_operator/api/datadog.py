@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from purpleflea_contract.settings import SpecModel
-from purpleflea_operator.api.types import TagValue
+from purpleflea_operator.api.types import TagKey, TagValue
 
 
 class Apm(SpecModel):
@@ -73,8 +73,9 @@ class Datadog(SpecModel):
     """Unified service tag version. If it is not set, the tag of the image is used."""
     team: TagValue | None = None
     """Tag team of all telemetry of the agents."""
-    tags: Annotated[dict[str, TagValue], Field(max_length=16)] = {}
-    """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16)."""
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=16)] = {}
+    """Additional tags of all telemetry of the agents, such as desk: crypto (at most 16). Tags that the operator, the
+    agent or the node agent sets, in any spelling, are ignored and reported."""
     connection: Literal["Auto", "HostIP", "Service", "Socket", "CSI", "Disabled"] = "Auto"
     """Connection of the agents to the Datadog node agent (default Auto). HostIP: a port of the node. Service: the
     node-local Service. Socket: UNIX sockets in a folder of the node, which Pod Security levels baseline and restricted

@@ -67,6 +67,24 @@ class Storage(SpecModel):
     the identity gets it back when it is added again. Delete deletes it."""
 
 
+class PodSecurityContext(SpecModel):
+    """User and groups of the pods. The operator adds the other settings of Pod Security "restricted". A cluster that
+    assigns them, such as OpenShift, needs none of these fields."""
+
+    run_as_user: Annotated[int, Field(ge=1, le=2147483647)] | None = None
+    """User id of the containers (1 to 2147483647). If it is not set, each container runs as the user of its image,
+    which must be a number other than 0."""
+    run_as_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
+    """Group id of the containers (1 to 2147483647). If it is not set, the group of the image is used."""
+    fs_group: Annotated[int, Field(ge=1, le=2147483647)] | None = None
+    """Group id that owns the volumes, so that any user can write the journal (1 to 2147483647). If it is not set, the
+    chart value agent.fsGroup is used, which is 10001 except on OpenShift."""
+    supplemental_groups: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2147483647)], ...], Field(max_length=16)
+    ] = ()
+    """Additional group ids of the containers (at most 16)."""
+
+
 class Pod(SpecModel):
     """Settings of the pods: scheduling, resources, and additions such as sidecars.
 
@@ -76,9 +94,7 @@ class Pod(SpecModel):
 
     resources: Resources = Resources()
     """Compute resources of the agent container."""
-    node_selector: Annotated[
-        dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)
-    ] = {}
+    node_selector: Annotated[dict[QualifiedName, LabelValue], Field(max_length=16)] = {}
     """Labels that a node must have (at most 16)."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
     """Taints that the pods tolerate (at most 16)."""
@@ -93,6 +109,8 @@ class Pod(SpecModel):
     """Priority class of the pods. If it is not set, the cluster's default class is used."""
     termination_grace_period_seconds: Annotated[int, Field(ge=5, le=3600)] = 30
     """Seconds in which an agent must resolve its orders in flight and stop (5 to 3600, default 30)."""
+    security_context: PodSecurityContext = PodSecurityContext()
+    """User and groups of the pods."""
     service_account_name: DnsName | None = None
     """Name of an existing ServiceAccount for the pods. If it is not set, the default ServiceAccount of the namespace is
     used, without a token."""
@@ -128,6 +146,9 @@ class Pod(SpecModel):
     """Containers that run beside the agent, by name (at most 8)."""
 
 
+IngressNamespace = Annotated[
+    str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$", max_length=63)
+]
 Cidr = Annotated[str, Field(pattern="^[0-9a-fA-F:.]+/[0-9]{1,3}$", max_length=43)]
 
 
@@ -136,13 +157,20 @@ class Network(SpecModel):
 
     policy: Literal["Enforce", "None"] = "Enforce"
     """Enforce or None (default Enforce). Enforce creates a NetworkPolicy that allows ingress only to the HTTP port of
-    the agent and to the ports of sidecars, and egress only to DNS, the Datadog node agent and egressCidrs. None creates
-    no NetworkPolicy."""
+    the agent, from the operator, from the namespaces of the Datadog node agents if they run a check, and from
+    ingressNamespaces, and to the ports of sidecars. It allows egress only to DNS, the Datadog node agent and
+    egressCidrs. None creates no NetworkPolicy."""
+    ingress_namespaces: Annotated[
+        tuple[IngressNamespace, ...],
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Namespaces whose pods may also reach the HTTP port of the agents, such as the namespace of Prometheus (at most
+    16). The value * allows all pods of the cluster."""
     egress_cidrs: Annotated[
         tuple[Cidr, ...], Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"})
-    ] = ("0.0.0.0/0",)
+    ] = ("0.0.0.0/0", "::/0")
     """Address ranges that the agents may reach over TCP for the Purple Flea services, such as 203.0.113.0/24 (at most
-    32, default 0.0.0.0/0)."""
+    32, default 0.0.0.0/0 and ::/0)."""
     egress_ports: Annotated[
         tuple[Annotated[int, Field(ge=1, le=65535)], ...],
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),

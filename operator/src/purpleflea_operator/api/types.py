@@ -7,29 +7,39 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonVal
 TagValue = Annotated[
     str, Field(pattern="^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$", min_length=1, max_length=63)
 ]
-DnsName = Annotated[
-    str, Field(pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
-]
+TagKey = Annotated[str, Field(pattern="^[a-zA-Z][a-zA-Z0-9_./-]*$", max_length=100)]
+"""Key of a tag in Datadog. With a value of 63 characters, the tag is below Datadog's limit of 200."""
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = f"{_LABEL}([.]{_LABEL})*"
+QUALIFIED_NAME = f"({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
+LABEL_VALUE = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+DnsName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}$", min_length=1, max_length=253)]
 DnsLabel = Annotated[
     str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
 ]
+DOMAIN_LIMIT = 253
+"""Longest prefix of the key of a label, which is the name of a domain."""
+
+
+def _with_short_domain(key: str) -> str:
+    if len(key.rpartition("/")[0]) > DOMAIN_LIMIT:
+        raise ValueError(f"the part before the slash has more than {DOMAIN_LIMIT} characters")
+    return key
+
+
 QualifiedName = Annotated[
-    str,
-    Field(
-        pattern="^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-        max_length=317,
-    ),
+    str, Field(pattern=f"^{QUALIFIED_NAME}$", max_length=317), AfterValidator(_with_short_domain)
 ]
 """Key of a label or an annotation, with or without a domain as prefix."""
-LabelValue = Annotated[
-    str, Field(pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
+LabelValue = Annotated[str, Field(pattern=f"^{LABEL_VALUE}$", max_length=63)]
+DataKey = Annotated[
+    str, Field(pattern="^([-_a-zA-Z0-9]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$", max_length=253)
 ]
-DataKey = Annotated[str, Field(pattern="^[-._a-zA-Z0-9]+$", max_length=253)]
-"""Key in a Secret or a ConfigMap."""
+"""Key in a Secret or a ConfigMap. It is not `.` and does not begin with `..`, because it becomes the name of a file."""
 Quantity = Annotated[
     str,
     Field(
-        pattern="^[0-9]{1,15}([.][0-9]{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        pattern="^[0-9]{1,15}([.][0-9]{1,6})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
         max_length=24,
         json_schema_extra={"x-kubernetes-int-or-string": True},
     ),

@@ -157,7 +157,8 @@ class Mount(SpecModel):
     """A mount of a volume in a container."""
 
     name: DnsLabel
-    """Name of a volume of spec.pod.volumes. Sidecars can also mount the volumes of the agent: state, config."""
+    """Name of a volume of spec.pod.volumes. The volumes of the operator, such as state and config, can be mounted with
+    readOnly: true."""
     mount_path: Path
     """Absolute path in the container."""
     sub_path: Annotated[str | None, Field(pattern="^([^/].*)?$", max_length=253), OrNone] = None

@@ -16,6 +16,6 @@ def children(
     """Return the manifests of all children, in the sequence in which they are applied."""
     manifests = [config_map(agent), *service_account(agent)]
     if agent.spec.network.policy == "Enforce":
-        manifests.append(network_policy(agent, connection))
+        manifests.append(network_policy(agent, defaults, connection))
     manifests += [*pod_disruption_budget(agent), stateful_set(agent, defaults, connection)]
     return tuple(with_desired_hash(item) for item in manifests)

@@ -12,7 +12,7 @@ from purpleflea_contract import environment as env
 from purpleflea_contract import kubernetes, secrets
 from purpleflea_contract import tags as metric_tags
 from purpleflea_operator.datadog.detection.connection import Connection, ConnectionMode
-from purpleflea_operator.manifests import datadog_sockets
+from purpleflea_operator.manifests import datadog_sockets, user_tags
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import MutableManifest
 
@@ -24,9 +24,9 @@ MASKING_RULES = (
 
 def annotations(agent: Agent) -> dict[str, str]:
     """Return the annotations of the pod template: tags for all collected data, log collection, and checks."""
-    tags = {**agent.spec.datadog.tags, "strategy": agent.spec.strategy}
+    tags = {**user_tags.effective(agent), metric_tags.STRATEGY.name: agent.spec.strategy}
     if agent.spec.datadog.team:
-        tags["team"] = agent.spec.datadog.team
+        tags[user_tags.TEAM] = agent.spec.datadog.team
     if agent.spec.datadog.connection == "Disabled":
         return {}
     return {
@@ -34,6 +34,11 @@ def annotations(agent: Agent) -> dict[str, str]:
         **_log_annotations(agent),
         **_check_annotations(agent),
     }
+
+
+def runs_checks(agent: Agent) -> bool:
+    """Return True if the node agent runs a check, so that it connects to the agents."""
+    return kubernetes.DD_ANNOTATION_CHECKS in annotations(agent)
 
 
 def environment(agent: Agent, connection: Connection) -> list[MutableManifest]:
@@ -159,8 +164,9 @@ def _ports(connection: Connection) -> list[MutableManifest]:
     if connection.dogstatsd_port not in (None, env.DOGSTATSD_PORT):
         variables.append(_value(env.DD_DOGSTATSD_PORT, str(connection.dogstatsd_port)))
     if connection.apm_port not in (None, env.TRACE_PORT):
-        url = f"http://$({env.DD_AGENT_HOST}):{connection.apm_port}"
-        variables.append(_value(env.DD_TRACE_AGENT_URL, url))
+        # Not a URL: a host that is an IPv6 address needs brackets there, and an IPv4 address must not have them. The
+        # address of the node is only known in the pod.
+        variables.append(_value(env.DD_TRACE_AGENT_PORT, str(connection.apm_port)))
     return variables
 
 

@@ -4,6 +4,7 @@ Selectors contain only labels that never change, because the selector of a State
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,12 @@ import orjson
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Control
 from purpleflea_operator.api.agent import AgentSpec
+from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
 from purpleflea_operator.parsing import MutableManifest
+
+LABEL_LIMIT = 63
+"""Longest value of a label."""
+_NOT_IN_LABELS = re.compile("[^A-Za-z0-9._-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,16 @@ class Defaults:
 
     image: str
     image_pull_policy: str = "IfNotPresent"
+    fs_group: int | None = 10001
+    """Group that owns the volumes. None if the cluster assigns it, as OpenShift does. The default is the group of the
+    agent image."""
+    dns_ports: tuple[int, ...] = (53, 1053, 5353)
+    """Ports that DNS servers may listen on. A network plugin may compare the port of the DNS pod and not the port of
+    its Service: 5353 on OpenShift, 1053 for a CoreDNS without privileges."""
+    operator_namespace: str = ""
+    """Namespace of the operator's pods. If it is empty, it is not known."""
+    datadog_namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
+    """Namespaces of the node agents that run checks; `*` is every namespace."""
 
 
 def image_of(agent: Agent, defaults: Defaults) -> str:
@@ -51,7 +67,19 @@ def version_of(agent: Agent, defaults: Defaults) -> str:
         return agent.spec.datadog.version
     image, _, digest = image_of(agent, defaults).partition("@")
     tag = image.rpartition("/")[2].partition(":")[2]
-    return (tag or digest.removeprefix("sha256:")[:12] or "unknown")[:63]
+    return label_value(tag or digest.removeprefix("sha256:")[:12]) or "unknown"
+
+
+def label_value(content: str) -> str:
+    """Return a text as the value of a label: at most 63 characters, with a letter or digit at both ends.
+
+    Two long texts with the same beginning get different values, because the rest is replaced by its hash.
+    """
+    clean = _NOT_IN_LABELS.sub("_", content)
+    if len(clean) > LABEL_LIMIT:
+        digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+        clean = f"{clean[: LABEL_LIMIT - 9].rstrip('-_.')}-{digest}"
+    return clean.strip("-_.")
 
 
 def selector(name: str) -> dict[str, str]:

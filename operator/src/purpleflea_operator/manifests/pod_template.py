@@ -25,7 +25,11 @@ from purpleflea_operator.manifests.security_context import (
     container_security_context,
     pod_security_context,
 )
-from purpleflea_operator.manifests.user_overrides import UserOverrides, user_overrides
+from purpleflea_operator.manifests.user_overrides import (
+    RESERVED_VARIABLES,
+    UserOverrides,
+    user_overrides,
+)
 from purpleflea_operator.parsing import MutableManifest
 
 
@@ -38,6 +42,7 @@ def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> Mu
                 **overrides.labels,
                 **labels(agent),
                 **unified_service_labels(agent, defaults),
+                kubernetes.DD_LABEL_ADMISSION: "false",
             },
             "annotations": {
                 **overrides.annotations,
@@ -56,7 +61,7 @@ def _pod_spec(
         **service_account.pod_fields(agent),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": agent.spec.pod.termination_grace_period_seconds,
-        "securityContext": pod_security_context(),
+        "securityContext": pod_security_context(agent, defaults),
         "containers": [_container(agent, defaults, connection, overrides)],
         "volumes": [
             *volumes.volumes(agent),
@@ -106,14 +111,15 @@ def _container(
 ) -> MutableManifest:
     resources = agent.spec.pod.resources
     policy = agent.spec.image.pull_policy if agent.spec.image else defaults.image_pull_policy
+    variables = [*_environment(agent), *datadog_env.environment(agent, connection)]
     container: MutableManifest = {
         "name": kubernetes.CONTAINER,
         "image": image_of(agent, defaults),
         "imagePullPolicy": policy,
         "ports": [{"name": "http", "containerPort": env.HTTP_PORT, "protocol": "TCP"}],
         "env": [
-            *_environment(agent),
-            *datadog_env.environment(agent, connection),
+            *variables,
+            *_protection(agent, variables),
             *as_manifests(overrides.env),
         ],
         "resources": {"requests": dict(resources.requests), "limits": dict(resources.limits)},
@@ -156,8 +162,20 @@ def _environment(agent: Agent) -> list[MutableManifest]:
     if agent.spec.api.token_secret_ref:
         token_file = f"{env.DEFAULT_API_TOKEN_DIR}/token"
         variables.append({"name": env.API_TOKEN_FILE, "value": token_file})
-    if agent.spec.pod.env_from:
-        # A Secret or ConfigMap of envFrom may set these variables, but probes and the NetworkPolicy depend on them.
-        variables.append({"name": env.HTTP_HOST, "value": env.DEFAULT_HTTP_HOST})
-        variables.append({"name": env.HTTP_PORT_VARIABLE, "value": str(env.HTTP_PORT)})
     return variables
+
+
+def _protection(agent: Agent, rendered: list[MutableManifest]) -> list[MutableManifest]:
+    """Return the reserved variables that are not rendered, each with the value that has no effect, if there is envFrom.
+
+    A Secret or ConfigMap of envFrom can contain any name, but a variable of `env` takes precedence.
+    """
+    if not agent.spec.pod.env_from:
+        return []
+    names = {item["name"] for item in rendered}
+    # The API server does not store an empty value, so it would be reported as drift.
+    return [
+        {"name": name, "value": value} if value else {"name": name}
+        for name, value in sorted(RESERVED_VARIABLES.items())
+        if name not in names
+    ]

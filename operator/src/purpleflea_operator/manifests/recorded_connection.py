@@ -82,12 +82,16 @@ def _by_port(variables: Variables, traces_enabled: bool) -> Connection | None:
     if not host:
         return None
     tracer_is_off = _value(variables, env.DD_TRACE_ENABLED) == "false" and traces_enabled
-    url = _value(variables, env.DD_TRACE_AGENT_URL)
+    # Pods of earlier versions have the port in a URL.
+    configured = (
+        _value(variables, env.DD_TRACE_AGENT_PORT)
+        or _value(variables, env.DD_TRACE_AGENT_URL).rpartition(":")[2]
+    )
     default = None if tracer_is_off else env.TRACE_PORT
     metrics = parsing.port(_value(variables, env.DD_DOGSTATSD_PORT) or env.DOGSTATSD_PORT)
-    traces = parsing.port(url.rpartition(":")[2]) if url else default
+    traces = parsing.port(configured) if configured else default
     is_valid = "value" not in host or parsing.name(host["value"]) is not None
-    if metrics is None or (url and traces is None) or not is_valid:
+    if metrics is None or (configured and traces is None) or not is_valid:
         # The operator did not write these variables, so they do not show the connection.
         return None
     return Connection(
@@ -115,6 +119,11 @@ def annotation(connection: Connection) -> dict[str, str]:
         "dogstatsd": connection.dogstatsd_port,
         "apm": connection.apm_port,
     }
+    # Recorded only if they differ from the default, so that the annotation of most agents does not change.
+    if connection.dogstatsd_container_port not in (None, env.DOGSTATSD_PORT):
+        value["dogstatsdContainerPort"] = connection.dogstatsd_container_port
+    if connection.apm_container_port not in (None, env.TRACE_PORT):
+        value["apmContainerPort"] = connection.apm_container_port
     sockets = {
         "dogstatsdSocket": connection.dogstatsd_socket,
         "apmSocket": connection.apm_socket,
@@ -136,6 +145,8 @@ def connection_from_annotation(stateful_set: Mapping[str, Any]) -> Connection | 
             host=_host(value["host"]),
             dogstatsd_port=_port(value["dogstatsd"]),
             apm_port=_port(value["apm"]),
+            dogstatsd_container_port=_port(value.get("dogstatsdContainerPort")),
+            apm_container_port=_port(value.get("apmContainerPort")),
             dogstatsd_socket=_socket_from_path(value.get("dogstatsdSocket")),
             apm_socket=_socket_from_path(value.get("apmSocket")),
         )

@@ -4,6 +4,8 @@ A key is reserved if the operator or the agent's probes depend on it, even if th
 spec. Otherwise a variable of the user could be effective now and be ignored after another change of the spec.
 """
 
+import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,11 +15,41 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator.api.containers import Sidecar
 from purpleflea_operator.api.env_vars import Variable
 from purpleflea_operator.api.volumes import Mount, Volume
-from purpleflea_operator.manifests import datadog_env, datadog_sockets
+from purpleflea_operator.manifests import datadog_env, datadog_sockets, user_tags
 from purpleflea_operator.manifests import volumes as manifest_volumes
 from purpleflea_operator.manifests.metadata import Agent
 
-RESERVED_DOMAINS = (f"{kubernetes.GROUP}/", "apps.kubernetes.io/", "statefulset.kubernetes.io/")
+RESERVED_DOMAINS = (
+    f"{kubernetes.GROUP}/",
+    "apps.kubernetes.io/",
+    "statefulset.kubernetes.io/",
+    # Datadog's webhooks would replace the addresses that the operator sets, or add a tracer.
+    "admission.datadoghq.com/",
+    f"tags.datadoghq.com/{kubernetes.CONTAINER}.",
+)
+RESERVED_ANNOTATIONS = re.compile(
+    # Kubernetes copies the profiles of these annotations to the security context, for one container or for the pod.
+    r"([a-z0-9.-]+\.)?security\.(alpha|beta)\.kubernetes\.io/.*"
+    # Further networks of a pod, to which its NetworkPolicy does not apply.
+    r"|([a-z0-9-]+\.)?v1\.(multus-)?cni\.(cncf\.)?io/.*"
+    # CRI-O reads devices, namespaces and capabilities from annotations.
+    r"|io\.kubernetes\.cri-o\..*|([a-z0-9.-]+\.)?crio\.io/.*"
+)
+"""Annotations that weaken the isolation of a pod, whatever its security context is."""
+RESERVED_DATADOG_ANNOTATIONS = frozenset(
+    f"ad.datadoghq.com/{name}"
+    for name in (
+        *("tags", "exclude", "logs_exclude", "metrics_exclude"),
+        *(
+            f"{kubernetes.CONTAINER}.{name}"
+            for name in (
+                *("tags", "exclude", "logs", "logs_exclude", "metrics_exclude"),
+                *("env", "service", "version", "id"),
+            )
+        ),
+    )
+)
+"""Annotations with which the node agent would ignore the agent container, or tag its telemetry differently."""
 RESERVED_LABELS = frozenset(
     {
         kubernetes.LABEL_NAME,
@@ -29,11 +61,18 @@ RESERVED_LABELS = frozenset(
         kubernetes.DD_LABEL_SERVICE,
         kubernetes.DD_LABEL_VERSION,
         "controller-revision-hash",
+        "pod-template-hash",
     }
 )
 UNRESERVED_VARIABLES = frozenset({env.DD_LOGS_INJECTION})
 """Variables of the contract that the operator never sets and does not depend on."""
-RESERVED_VARIABLES = frozenset(item.name for item in env.VARIABLES) - UNRESERVED_VARIABLES
+RESERVED_VARIABLES: Mapping[str, str] = {
+    **{item.name: item.unset for item in env.VARIABLES if item.name not in UNRESERVED_VARIABLES},
+    **env.ALIASES,
+}
+"""Names that only the operator sets, each with the value that has the same effect as no variable."""
+RESERVED_PREFIX = "PURPLEFLEA_"
+"""Prefix of the agent's own variables, also of variables of later versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +93,11 @@ def user_overrides(agent: Agent) -> UserOverrides:
     pod, rendered = agent.spec.pod, datadog_env.annotations(agent).keys()
 
     def is_reserved_annotation(key: str) -> bool:
-        return key in rendered or key.startswith(RESERVED_DOMAINS)
+        is_datadog = bool(rendered) and key in RESERVED_DATADOG_ANNOTATIONS
+        return key in rendered or is_datadog or _is_reserved_annotation(key)
 
     ignored = (
+        *(f"spec.datadog.tags[{key}]" for key in user_tags.ignored(agent)),
         *_reserved_fields("labels", pod.labels, _is_reserved_label),
         *_reserved_fields("annotations", pod.annotations, is_reserved_annotation),
         *_reserved_fields("env", (item.name for item in pod.env), _is_reserved_variable),
@@ -89,8 +130,13 @@ def _is_reserved_label(key: str) -> bool:
     return key in RESERVED_LABELS or key.startswith(RESERVED_DOMAINS)
 
 
+def _is_reserved_annotation(key: str) -> bool:
+    return key.startswith(RESERVED_DOMAINS) or bool(RESERVED_ANNOTATIONS.fullmatch(key))
+
+
 def _is_reserved_variable(name: str) -> bool:
-    return name in RESERVED_VARIABLES
+    is_own = name.startswith(RESERVED_PREFIX)
+    return is_own or name in RESERVED_VARIABLES
 
 
 def _is_reserved_volume(name: str) -> bool:
@@ -103,8 +149,22 @@ def _is_reserved_container(name: str) -> bool:
 
 def _is_reserved_path(path: str) -> bool:
     """Return True if a mount at `path` hides a folder of the operator, or is inside of such a folder."""
-    mount = PurePosixPath(path)
+    mount = _resolved(path)
     return any(
-        mount.is_relative_to(reserved) or PurePosixPath(reserved).is_relative_to(mount)
-        for reserved in (*manifest_volumes.PATHS, *datadog_sockets.PATHS.values())
+        mount.is_relative_to(reserved) or reserved.is_relative_to(mount)
+        for reserved in map(
+            _resolved, (*manifest_volumes.PATHS, *datadog_sockets.PATHS.values(), *KERNEL_PATHS)
+        )
     )
+
+
+KERNEL_PATHS = ("/proc", "/sys", "/dev")
+"""Folders that the container runtime mounts. A mount there hides devices or fails."""
+
+
+def _resolved(path: str) -> PurePosixPath:
+    """Return the folder that a mount path leads to: without `..` and `//`, and with the usual link of /var/run."""
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    if clean == "/var/run" or clean.startswith("/var/run/"):
+        clean = clean.removeprefix("/var")
+    return PurePosixPath(clean)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from aiohttp import web
 
 from purpleflea_operator import timings
+from purpleflea_operator.runtime import listener
 
 LIVE, READY, METRICS = "/livez", "/readyz", "/metrics"
 METRICS_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
@@ -54,7 +55,7 @@ async def serve(health: Health, port: int) -> web.AppRunner:
     """Start the server. The caller cleans up the runner."""
     runner = web.AppRunner(health.app(), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet connects from outside the pod
+    await web.SockSite(runner, listener.every_address(port)).start()
     return runner
 
 

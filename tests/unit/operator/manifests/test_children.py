@@ -139,13 +139,14 @@ def test_a_variable_is_defined_before_a_variable_that_refers_to_it():
         variables(Connection(mode=ConnectionMode.SERVICE, host="dd", dogstatsd_port=1, apm_port=2))
     )
     assert names.index("DD_INTERNAL_POD_UID") < names.index("DD_EXTERNAL_ENV")
-    assert names.index("DD_AGENT_HOST") < names.index("DD_TRACE_AGENT_URL")
+    assert names.index("DD_AGENT_HOST") < names.index("DD_TRACE_AGENT_PORT")
 
 
 def test_ports_that_differ_from_the_defaults_are_set():
     found = variables(Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8225, apm_port=8226))
     assert found["DD_DOGSTATSD_PORT"] == "8225"
-    assert found["DD_TRACE_AGENT_URL"] == "http://$(DD_AGENT_HOST):8226"
+    assert found["DD_TRACE_AGENT_PORT"] == "8226"
+    assert "DD_TRACE_AGENT_URL" not in found
 
 
 def test_the_service_is_the_host_if_the_node_opens_no_port():
@@ -280,7 +281,11 @@ def test_the_network_policy_allows_only_the_listed_egress():
 def test_an_empty_list_of_egress_ranges_allows_no_address():
     policy = rendered(network={"egressCidrs": []})["NetworkPolicy"]["spec"]
     assert all(rule.get("to") is None for rule in policy["egress"])
-    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 8125, 8126}
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {
+        *Defaults(image="x").dns_ports,
+        8125,
+        8126,
+    }
 
 
 def test_no_network_policy_is_created_if_the_policy_is_none():
@@ -356,7 +361,7 @@ def test_no_port_for_traces_is_open_if_traces_are_off():
 def test_without_a_connection_no_port_of_a_node_agent_is_open():
     policy = rendered(NO_CONNECTION)["NetworkPolicy"]["spec"]
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
-    assert ports == {53, 1}
+    assert ports == {*Defaults(image="x").dns_ports, 1}
 
 
 def test_the_grace_period_is_passed_to_the_agent():

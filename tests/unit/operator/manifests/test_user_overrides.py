@@ -146,11 +146,8 @@ def test_a_variable_may_come_from_a_secret_a_config_map_or_a_field():
 def test_a_secret_with_variables_cannot_change_the_agents_http_server():
     found = container(envFrom=[{"secretRef": {"name": "more"}, "prefix": "ACME_"}])
     assert found["envFrom"] == [{"prefix": "ACME_", "secretRef": {"name": "more"}}]
-    variables = {item["name"]: item.get("value") for item in found["env"]}
-    assert (variables["PURPLEFLEA_HTTP_HOST"], variables["PURPLEFLEA_HTTP_PORT"]) == (
-        "0.0.0.0",
-        "8000",
-    )
+    variables = {item["name"]: item.get("value", "") for item in found["env"]}
+    assert (variables["PURPLEFLEA_HTTP_HOST"], variables["PURPLEFLEA_HTTP_PORT"]) == ("", "8000")
 
 
 def test_user_volumes_are_added_to_the_operators_volumes():
@@ -235,8 +232,8 @@ def test_a_sidecar_has_the_fields_of_the_spec():
 
 def test_ingress_to_the_port_of_a_sidecar_is_allowed():
     item = {"name": "x", "image": "y", "ports": [{"name": "p", "containerPort": 53}]}
-    ports = rendered(pod={"sidecars": [item]})["NetworkPolicy"]["spec"]["ingress"][0]["ports"]
-    assert ports == [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 53}]
+    rules = rendered(pod={"sidecars": [item]})["NetworkPolicy"]["spec"]["ingress"]
+    assert rules[1:] == [{"ports": [{"protocol": "TCP", "port": 53}]}]
 
 
 def test_affinity_and_topology_spread_are_copied_to_the_pods():

@@ -261,15 +261,19 @@ class Reconciler:
     ) -> Manifest:
         metadata = resource["metadata"]
         memory.status_writes.record_write()
-        stored = await self._cluster.apply_status(
-            {
-                "apiVersion": kubernetes.API_VERSION,
-                "kind": resources.AGENT.kind,
-                # With the UID, the API server rejects the status of a deleted agent for a recreated one.
-                "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
-                "status": wanted,
-            }
-        )
+        manifest = {
+            "apiVersion": kubernetes.API_VERSION,
+            "kind": resources.AGENT.kind,
+            # With the UID, the API server rejects the status of a deleted agent for a recreated one.
+            "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
+            "status": wanted,
+        }
+        try:
+            stored = await self._cluster.apply_status(manifest)
+        except errors.ApiError:
+            memory.status_writes.record_failure()
+            raise
+        memory.status_writes.record_success()
         self._cache.put(stored)
         return stored
 

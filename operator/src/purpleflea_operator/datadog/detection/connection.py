@@ -7,7 +7,7 @@ that is not trusted.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, assert_never
 
@@ -60,6 +60,11 @@ class Connection:
     host: str = ""
     dogstatsd_port: int | None = None
     apm_port: int | None = None
+    dogstatsd_container_port: int | None = field(default=None, compare=False)
+    """Port of the receiver for metrics behind `dogstatsd_port`; None if it is not known. Only the NetworkPolicy uses
+    it, so it does not distinguish connections."""
+    apm_container_port: int | None = field(default=None, compare=False)
+    """Port of the receiver for traces behind `apm_port`; None if it is not known."""
     dogstatsd_socket: Socket | None = None
     apm_socket: Socket | None = None
     refusal_message: str = ""
@@ -132,7 +137,9 @@ def selected_connection(
     ]
     if candidates:
         best = min(candidates, key=lambda item: (*_rank(item), -_node_count(facts, item)))
-        return current if current in candidates and _rank(current)[0] <= _rank(best)[0] else best
+        # The offer equals the current connection, and it has the container ports of today.
+        same = next((item for item in candidates if item == current), None)
+        return same if same is not None and _rank(same)[0] <= _rank(best)[0] else best
     refusal, message = _refusal(facts, requested, constraints.security)
     # Keep the current connection, because an address without a receiver costs less than a rolling restart of agents.
     return replace(current or NO_CONNECTION, refusal=refusal, refusal_message=message)
@@ -241,7 +248,13 @@ def _host_ip(agent: NodeAgent) -> Connection:
         mode=ConnectionMode.HOST_IP,
         dogstatsd_port=dogstatsd.host_port if dogstatsd else None,
         apm_port=apm.host_port if apm else None,
+        dogstatsd_container_port=_container_port(dogstatsd),
+        apm_container_port=_container_port(apm),
     )
+
+
+def _container_port(port: ReceiverPort | None) -> int | None:
+    return None if port is None else port.container_port
 
 
 def _service(agent: NodeAgent) -> Connection | None:
@@ -255,6 +268,8 @@ def _service(agent: NodeAgent) -> Connection | None:
         if _is_service_target(agent.dogstatsd.port)
         else None,
         apm_port=agent.service.apm_port if _is_service_target(agent.apm.port) else None,
+        dogstatsd_container_port=_container_port(agent.dogstatsd.port),
+        apm_container_port=_container_port(agent.apm.port),
     )
 
 

@@ -93,9 +93,11 @@ def port(
         return None
     if pod_spec(daemon_set).get("hostNetwork"):
         # With the network of the node there is no hostPort, and every port is open on the node.
-        return ReceiverPort(host_port=listening, is_declared=listening == declared)
+        return ReceiverPort(
+            host_port=listening, is_declared=listening == declared, container_port=listening
+        )
     return (
-        ReceiverPort(host_port=parsing.port(item.get("hostPort")))
+        ReceiverPort(host_port=parsing.port(item.get("hostPort")), container_port=listening)
         if listening == declared
         else None
     )

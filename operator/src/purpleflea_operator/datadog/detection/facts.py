@@ -40,6 +40,8 @@ class ReceiverPort:
     """Number of the port on the node; None if the port is not open there."""
     is_declared: bool = True
     """True if the receiver listens on the containerPort of its name, to which a Service forwards."""
+    container_port: int | None = None
+    """Port on which the receiver listens, to which a hostPort or a Service is translated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,3 +109,18 @@ def test_a_debounce_starts_again_after_the_condition_did_not_hold(clock):
     clock.now += 20.0
     assert debounce.remaining_s(waits=False) == 0.0
     assert debounce.remaining_s(waits=True) == 15.0
+
+
+def test_rejected_writes_wait_longer_until_one_succeeds(limiter, clock):
+    waits = []
+    for _ in range(9):
+        limiter.record_write()
+        limiter.record_failure()
+        waits.append(limiter.wait_s())
+        clock.now += limiter.wait_s()
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    limiter.record_write()
+    limiter.record_success()
+    limiter.record_write()
+    limiter.record_failure()
+    assert limiter.wait_s() == 1

@@ -35,6 +35,7 @@ from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.manifests.refusals import first_refusal
 from purpleflea_operator.parsing import Manifest, timestamp
 
 
@@ -164,7 +165,8 @@ def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
         generation=metadata["generation"],
         spec=spec,
     )
-    return agent, ""
+    refused = first_refusal(agent)
+    return (None, refused) if refused else (agent, "")
 
 
 def stop_mode(resource: dict[str, Any]) -> Mode | None:

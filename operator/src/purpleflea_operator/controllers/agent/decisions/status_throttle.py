@@ -27,6 +27,7 @@ class WriteRateLimiter:
         self._clock = clock
         self._written_at = float("-inf")
         self._used_up_at = float("-inf")
+        self._failures = 0
 
     def since_write_s(self) -> float:
         """Return the seconds since the last write; infinite if there was none."""
@@ -41,6 +42,21 @@ class WriteRateLimiter:
         """Record that the status is written now."""
         self._written_at = self._clock()
         self._used_up_at = max(self._used_up_at, self._written_at) + timings.STATUS_INTERVAL_S
+
+    def record_success(self) -> None:
+        """Record that the API server stored the status."""
+        self._failures = 0
+
+    def record_failure(self) -> None:
+        """Record that the API server rejected the write, so the next one has to wait longer.
+
+        The backoff of the work queue does not suffice: events queue the agent, and a pass that has to wait for the next
+        write succeeds, which resets the backoff.
+        """
+        self._failures += 1
+        wait_s = timings.BACKOFF_BASE_S * 2.0 ** min(self._failures, 16)
+        earliest = self._clock() + min(wait_s, timings.BACKOFF_LIMIT_S)
+        self._used_up_at = earliest + (BURST - 1) * timings.STATUS_INTERVAL_S
 
 
 class Debounce:

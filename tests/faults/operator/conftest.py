@@ -1,0 +1,37 @@
+"""Runs the selected cells in all processors. PURPLEFLEA_FAULTS=full runs all of them and writes the report."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.simulation import report
+from support.simulation.matrix import Cell, Workers
+
+IS_FULL = os.environ.get("PURPLEFLEA_FAULTS") == "full"
+SEED = int(os.environ.get("PURPLEFLEA_FAULTS_SEED", "1"))
+
+
+@pytest.fixture(scope="session")
+def measurements_of(
+    request: pytest.FixtureRequest, repository: Path
+) -> Iterator[Callable[[Cell], dict[str, Any]]]:
+    """Return a function that returns the measurements of a cell. All selected cells are started at once."""
+    cells = [item.callspec.params["cell"] for item in request.session.items if _has_cell(item)]
+    results: dict[Cell, dict[str, Any]] = {}
+    workers = Workers(dict.fromkeys(cells), SEED)
+
+    def measure(cell: Cell) -> dict[str, Any]:
+        results[cell] = workers.result(cell)
+        return results[cell]
+
+    yield measure
+    workers.close()
+    if IS_FULL and len(results) == len(cells):
+        report.write(repository / "docs" / "benchmarks", list(results.values()), SEED)
+
+
+def _has_cell(item: pytest.Item) -> bool:
+    return "cell" in getattr(getattr(item, "callspec", None), "params", {})

@@ -1,0 +1,296 @@
+"""Faults of watches, writes, clocks and leaders. Each plays in virtual time, and says how long its effects may last."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from support.apiserver.faults import Effect, Fault
+from support.apiserver.requests import Request, Where
+from support.simulation.world import World
+
+WATCH_S = 45.0
+WRITE_S = 20.0
+OURS: Where = {"verb": "write", "user_agent": "purpleflea-operator", "other_than": "leases"}
+Play = Callable[[World], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hazard:
+    """A fault.
+
+    after_s: the end state is reached this long after the fault, in addition to the time without a fault.
+    halt_s: an agent that is halted during the fault has the mode this long after the request.
+    disturb: a change of the cluster that the run without a fault has as well.
+    """
+
+    name: str
+    play: Play
+    after_s: float
+    halt_s: float
+    replicas: int = 1
+    disturb: Play | None = None
+
+
+async def nothing(world: World) -> None:
+    """Play no fault."""
+
+
+def _both(**fields: Any) -> list[Fault]:
+    """Return faults of the lists and watches of kopf."""
+    where: list[Where] = [
+        {"verb": verb, "user_agent": "purpleflea-operator"} for verb in ("list", "watch")
+    ]
+    return [Fault(effect="fail", where=item, times=None, **fields) for item in where]
+
+
+def _watch_status(status: int, **fields: Any) -> Play:
+    async def play(world: World) -> None:
+        faults = [world.server.plan(item) for item in _both(status=status, **fields)]
+        world.server.drop_watches()
+        await asyncio.sleep(WATCH_S)
+        for fault in faults:
+            fault.cancel()
+
+    return play
+
+
+async def _expired(world: World) -> None:
+    """End the watches, and let them resume only when their version is too old."""
+    faults = [world.server.plan(item) for item in _both(status=503)]
+    world.server.drop_watches(cut=True)
+    await asyncio.sleep(WATCH_S)
+    world.server.compact()
+    for fault in faults:
+        fault.cancel()
+
+
+async def _delete_children(world: World) -> None:
+    """Delete all children while the StatefulSet controller is down, so that lists of these kinds are empty."""
+    await asyncio.sleep(2.0)
+    server = world.server
+    for kind in ("ConfigMap", "NetworkPolicy", "PodDisruptionBudget"):
+        for item in server.objects(kind):
+            server.delete(kind, item["metadata"]["namespace"], item["metadata"]["name"])
+
+
+async def _silent(world: World) -> None:
+    world.server.stall_watches()
+    await asyncio.sleep(WATCH_S)
+
+
+async def _silent_also_new(world: World) -> None:
+    world.server.stall_watches(also_new=True)
+    await asyncio.sleep(WATCH_S)
+    world.server.stop_stalling_new_watches()
+
+
+async def _ends_at_once(world: World) -> None:
+    world.server.end_new_watches()
+    world.server.drop_watches()
+    await asyncio.sleep(WATCH_S)
+    world.server.stop_ending_new_watches()
+
+
+def _distorted(
+    delays_s: Callable[[World], Callable[[], tuple[float, ...]]], lasts_s: float
+) -> Play:
+    async def play(world: World) -> None:
+        world.server.distort_watches(delays_s(world))
+        await asyncio.sleep(lasts_s)
+        world.server.distort_watches(None)
+
+    return play
+
+
+def _shuffled(world: World) -> Callable[[], tuple[float, ...]]:
+    return lambda: (world.random.uniform(0, 2), world.random.uniform(0, 4))
+
+
+def _late(world: World) -> Callable[[], tuple[float, ...]]:
+    return lambda: (150.0,)
+
+
+def _writes(
+    effect: Effect = "fail", *, where: Where | None = None, lasts_s: float = WRITE_S, **fields: Any
+) -> Play:
+    async def play(world: World) -> None:
+        chosen: Where = {**OURS, **(where or {})}
+        fault = world.server.plan(Fault(effect=effect, where=chosen, **{"times": None, **fields}))
+        await asyncio.sleep(lasts_s)
+        fault.cancel()
+
+    return play
+
+
+KILLS = 6
+"""Processes in sequence that are killed, the n-th of them at its n-th write."""
+
+
+def _killing(effect: Effect, after_s: float = 0.0) -> Play:
+    async def play(world: World) -> None:
+        for number in range(KILLS):
+            killed = asyncio.Event()
+
+            def kill(request: Request, killed: asyncio.Event = killed) -> None:
+                def end() -> None:
+                    for replica in world.replicas:
+                        if replica.operator and replica.operator.name == request.client:
+                            replica.kill()
+                    killed.set()
+
+                asyncio.get_running_loop().call_later(after_s, end)
+
+            fault = world.server.plan(
+                Fault(effect=effect, where=OURS, times=1, skip=number, on_hit=kill)
+            )
+            try:
+                async with asyncio.timeout(60):
+                    await killed.wait()
+            except TimeoutError:
+                # There is nothing left to write.
+                return
+            finally:
+                fault.cancel()
+
+    return play
+
+
+def _step(hours: float) -> Play:
+    async def play(world: World) -> None:
+        await asyncio.sleep(0.5)
+        world.clock.step += timedelta(hours=hours)
+        await asyncio.sleep(WRITE_S)
+
+    return play
+
+
+async def _lease_partition(world: World) -> None:
+    """Reject the lease writes of the leader only."""
+    leader = world.leader
+    assert leader is not None
+    assert leader.operator is not None
+    fault = world.server.plan(
+        Fault(
+            effect="fail",
+            status=503,
+            where={"resource": "leases", "client": leader.operator.name},
+            times=None,
+        )
+    )
+    await asyncio.sleep(40.0)
+    fault.cancel()
+
+
+async def _partition(world: World) -> None:
+    """Let all requests of the leader hang; they are processed when the partition ends, after another replica leads."""
+    leader = world.leader
+    assert leader is not None
+    assert leader.operator is not None
+    await asyncio.sleep(0.21)
+    held = world.server.plan(
+        Fault(effect="hold", where={**OURS, "client": leader.operator.name}, times=None)
+    )
+    lease = world.server.plan(
+        Fault(
+            effect="hang", where={"resource": "leases", "client": leader.operator.name}, times=None
+        )
+    )
+    await asyncio.sleep(60.0)
+    held.cancel()
+    lease.cancel()
+
+
+async def _leader_change(world: World) -> None:
+    """End the leader with SIGTERM during the operation."""
+    leader = world.leader
+    assert leader is not None
+    await asyncio.sleep(0.22)
+    await leader.terminate()
+    await asyncio.sleep(5.0)
+
+
+async def _leader_killed(world: World) -> None:
+    leader = world.leader
+    assert leader is not None
+    await asyncio.sleep(0.22)
+    leader.kill()
+    await asyncio.sleep(20.0)
+
+
+HAZARDS = {
+    item.name: item
+    for item in (
+        Hazard(name="watch-403", play=_watch_status(403), after_s=45, halt_s=WATCH_S + 45),
+        Hazard(name="watch-404", play=_watch_status(404), after_s=45, halt_s=WATCH_S + 45),
+        Hazard(
+            name="watch-429",
+            play=_watch_status(429, retry_after=5),
+            after_s=45,
+            halt_s=WATCH_S + 45,
+        ),
+        Hazard(name="watch-500", play=_watch_status(500), after_s=45, halt_s=WATCH_S + 45),
+        Hazard(name="watch-503", play=_watch_status(503), after_s=45, halt_s=WATCH_S + 45),
+        Hazard(name="watch-410-full", play=_expired, after_s=45, halt_s=WATCH_S + 45),
+        Hazard(
+            name="watch-410-empty",
+            play=_expired,
+            after_s=60,
+            halt_s=WATCH_S + 45,
+            disturb=_delete_children,
+        ),
+        Hazard(name="watch-silent", play=_silent, after_s=300, halt_s=260),
+        Hazard(name="watch-silent-also-new", play=_silent_also_new, after_s=300, halt_s=300),
+        Hazard(name="watch-ends-at-once", play=_ends_at_once, after_s=45, halt_s=WATCH_S + 45),
+        Hazard(name="watch-reordered", play=_distorted(_shuffled, 60.0), after_s=30, halt_s=5),
+        Hazard(name="watch-stale", play=_distorted(_late, 200.0), after_s=180, halt_s=155),
+        Hazard(name="write-409", play=_writes(status=409), after_s=60, halt_s=WRITE_S + 6),
+        Hazard(name="write-429", play=_writes(status=429), after_s=60, halt_s=WRITE_S + 6),
+        Hazard(
+            name="write-429-retry-after",
+            play=_writes(status=429, retry_after=2),
+            after_s=60,
+            halt_s=WRITE_S + 8,
+        ),
+        Hazard(
+            name="write-429-long",
+            play=_writes(status=429, retry_after=3600, times=4),
+            after_s=60,
+            halt_s=WRITE_S + 40,
+        ),
+        Hazard(name="write-500", play=_writes(status=500), after_s=60, halt_s=WRITE_S + 6),
+        Hazard(name="write-503", play=_writes(status=503), after_s=60, halt_s=WRITE_S + 6),
+        Hazard(
+            name="write-403-statefulsets",
+            play=_writes(status=403, where={"resource": "statefulsets"}, lasts_s=60),
+            after_s=70,
+            halt_s=1,
+        ),
+        Hazard(
+            name="write-403-networkpolicies",
+            play=_writes(status=403, where={"resource": "networkpolicies"}, lasts_s=60),
+            after_s=70,
+            halt_s=1,
+        ),
+        Hazard(
+            name="write-403-status",
+            play=_writes(status=403, where={"resource": "purplefleaagents/status"}, lasts_s=60),
+            after_s=70,
+            halt_s=1,
+        ),
+        Hazard(name="write-hangs", play=_writes("hang"), after_s=90, halt_s=WRITE_S + 20),
+        Hazard(name="write-reply-lost", play=_writes("lose_reply", times=6), after_s=40, halt_s=8),
+        Hazard(name="kill-before-send", play=_killing("cut"), after_s=60, halt_s=140),
+        Hazard(name="kill-after-send", play=_killing("lose_reply"), after_s=60, halt_s=140),
+        Hazard(name="kill-after-reply", play=_killing("pass", 0.006), after_s=60, halt_s=140),
+        Hazard(name="clock-forward", play=_step(1), after_s=20, halt_s=1),
+        Hazard(name="clock-back", play=_step(-1), after_s=20, halt_s=1),
+        Hazard(name="lease-partition", play=_lease_partition, after_s=30, halt_s=30, replicas=2),
+        Hazard(
+            name="writes-held-past-takeover", play=_partition, after_s=40, halt_s=30, replicas=2
+        ),
+        Hazard(name="leader-change", play=_leader_change, after_s=30, halt_s=8, replicas=2),
+        Hazard(name="leader-killed", play=_leader_killed, after_s=30, halt_s=25, replicas=2),
+    )
+}

@@ -1,0 +1,68 @@
+"""The cells of the matrix, the short selection of them, and the processes that run them."""
+
+import multiprocessing
+import os
+import random
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, NamedTuple
+
+from support.simulation import clock
+
+clock.install()
+
+from support.simulation.cells import as_dict, run_cell  # noqa: E402
+from support.simulation.faults import HAZARDS  # noqa: E402
+from support.simulation.operations import OPERATIONS  # noqa: E402
+
+
+class Cell(NamedTuple):
+    """One operation under one hazard."""
+
+    hazard: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.hazard} x {self.operation}"
+
+
+def all_cells() -> list[Cell]:
+    """Return each operation under each hazard."""
+    return [Cell(hazard, operation) for operation in OPERATIONS for hazard in HAZARDS]
+
+
+def short_selection(seed: int) -> list[Cell]:
+    """Return cells with each hazard once and each operation at least once. The seed selects the pairs."""
+    operations = list(OPERATIONS)
+    random.Random(seed).shuffle(operations)  # noqa: S311
+    chosen = [
+        Cell(hazard, operations[number % len(operations)]) for number, hazard in enumerate(HAZARDS)
+    ]
+    return sorted(chosen, key=lambda cell: cell.operation)
+
+
+def run(cell: Cell, seed: int) -> dict[str, Any]:
+    """Run a cell in this process, and return its measurements."""
+    return as_dict(run_cell(cell.hazard, cell.operation, seed))
+
+
+class Workers:
+    """Processes that run cells. The sequence of the cells decides which process has the run without a fault already."""
+
+    def __init__(self, cells: Iterable[Cell], seed: int) -> None:
+        # The sequence of a set of strings depends on the seed of their hashes.
+        os.environ["PYTHONHASHSEED"] = "0"
+        self._pool = ProcessPoolExecutor(
+            max_workers=os.cpu_count(), mp_context=multiprocessing.get_context("spawn")
+        )
+        self._futures: dict[Cell, Future[dict[str, Any]]] = {
+            cell: self._pool.submit(run, cell, seed) for cell in cells
+        }
+
+    def result(self, cell: Cell) -> dict[str, Any]:
+        """Wait for a cell, and return its measurements."""
+        return self._futures[cell].result()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
