@@ -373,3 +373,18 @@ def test_one_halt_of_many_agents_writes_each_object_once(server, an_operator):
     assert len(statuses) < COUNT / 2
     bodies = [item.raw for item in statuses]
     assert len(set(bodies)) == len(bodies)
+
+
+def test_a_bound_operator_applies_a_halt_of_the_cluster_in_its_own_namespace(server, an_operator):
+    server.put(an_agent())
+    server.put(an_agent(namespace="research", uid="uid-research"))
+    with an_operator(namespace=SYSTEM, watch_namespaces=(NS,)):
+        server.wait_until(has_reason(server, "Active"))
+        server.put(a_halt(namespace=SYSTEM, selector={"scope": "Cluster"}))
+        server.wait_until(has_reason(server, "Halted"), timeout=20)
+        server.wait_until(lambda: halt_status(server, namespace=SYSTEM).get("matched") == 1)
+        server.delete("PurpleFleaHalt", SYSTEM, "incident")
+        server.wait_until(has_reason(server, "Active"), timeout=20)
+    watched = {item.namespace for item in server.watches(resource="purplefleahalts")}
+    assert watched == {NS}
+    assert server.get("ConfigMap", "research", NAME) is None

@@ -106,7 +106,8 @@ class _Operator:
     ) -> None:
         self._settings = settings
         self._connect = connect
-        self._scope = WatchScope(namespaces=settings.watch_namespaces)
+        own = settings.namespace or settings.lease_namespace
+        self._scope = WatchScope(namespaces=settings.watch_namespaces, own=own)
         self._clock = clock
         self._stack = stack
         self._agents = agents
@@ -182,9 +183,8 @@ class _Operator:
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
         restarts = RestartBudget(self._queue.add, clock=self._clock)
-        own = self._settings.namespace or self._settings.lease_namespace
         halts = HaltController(
-            cluster, self._times, queue_agent=lambda key: lane.on_halts(key), operator_namespace=own
+            cluster, self._times, self._scope, queue_agent=lambda key: lane.on_halts(key)
         )
         self._stack.callback(halts.close)
         lane = await self._create_control_lane(cache, restarts, halts)

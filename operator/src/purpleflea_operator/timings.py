@@ -36,6 +36,8 @@ API server is back."""
 
 HALT_STATUS_DELAY_S = 1.0
 """The status of a PurpleFleaHalt is computed this long after the first acknowledgement, because many follow."""
+HALT_POLL_S = 2.0
+"""Interval between two lists of the halts in the operator's own namespace, if the operator is bound to others."""
 HALT_EXPIRY_CHECK_S = 30.0
 """Longest time between two checks of spec.expiresAt, because the wall clock can be set."""
 HALT_RESTART_S = 20.0
@@ -154,7 +156,7 @@ STATUS_INTERVAL_S = 1.0
 """Shortest interval between two status writes of one agent, after the first two."""
 DEBOUNCE_REPLICAS_S = 1.0
 """If pods are behind, the status waits this long, because most pods are back by then."""
-DEBOUNCE_ACKNOWLEDGEMENTS_S = 5.0
+DEBOUNCE_ACKNOWLEDGEMENTS_S = 20.0
 """A restarted operator does not report missing acknowledgements of a known mode before it has asked, at most this
 long."""
 DEBOUNCE_PROGRESS_S = 15.0

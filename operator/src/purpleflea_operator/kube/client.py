@@ -53,7 +53,7 @@ class HttpKubeClient:
         manifests: list[Manifest] = []
         versions = []
         refusals: dict[str, errors.ApiError] = {}
-        for namespace, path in self._scope.paths_by_namespace(kind).items():
+        for namespace, path in self._scope.listed_paths_by_namespace(kind).items():
             try:
                 items, version = await self._list(kind, path, selector=selector)
             except (errors.Forbidden, errors.NotFound) as error:

@@ -21,6 +21,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
 from purpleflea_operator.runtime.workers import Result, TimedReconciler, Times, run_worker
@@ -34,17 +35,17 @@ WORKERS = 2
 class HaltController:
     """Keeps the index of the halts current, and reports their effect.
 
-    `queue_agent` is called with each agent whose halts have changed. `operator_namespace` is empty if it is unknown;
-    the scope Cluster then applies to no halt.
+    `queue_agent` is called with each agent whose halts have changed. If the operator is bound to other namespaces than
+    its own, halts in its own namespace are listed at intervals.
     """
 
     def __init__(
         self,
         cluster: KubeClient,
         times: Times,
+        scope: WatchScope,
         *,
         queue_agent: Callable[[NamespacedName], None],
-        operator_namespace: str,
     ) -> None:
         self.watched: tuple[ResourceKind, ...] = (resources.HALT,)
         self.missing: tuple[ResourceKind, ...] = ()
@@ -52,11 +53,12 @@ class HaltController:
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
         self._times = times
         self._queue_agent = queue_agent
-        self._operator_namespace = operator_namespace
+        self._operator_namespace = scope.own
+        self._is_polled = scope.is_polled(resources.HALT)
         self._index = HaltIndex()
         self._directory = AgentDirectory()
         self._records: dict[NamespacedName, HaltRecord] = {}
-        self._reporter = HaltReporter(cluster, times, operator_namespace=operator_namespace)
+        self._reporter = HaltReporter(cluster, times, operator_namespace=scope.own)
         self._unknown: frozenset[str] | None = None
         """Namespaces whose halts could not be listed; None if no list succeeded."""
         self._containment = Containment()
@@ -239,6 +241,9 @@ class HaltController:
 
     async def run(self) -> None:
         """Run the workers and the sweeps until canceled."""
+        if not self.missing:
+            # A deletion between the initial list and the list of kopf is never reported.
+            self._sweeps.add_after(resources.HALT, timings.SWEEP_DELAY_S)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep_forever(), name="halt-sweeps")
             for number in range(WORKERS):
@@ -284,6 +289,8 @@ class HaltController:
             try:
                 await self._list()
                 self._sweeps.forget(kind)
+                if self._is_polled:
+                    self._sweeps.add_after(kind, timings.HALT_POLL_S)
             except errors.ApiError as error:
                 # The gate of the watches logs a kind that is refused.
                 is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
