@@ -14,7 +14,7 @@ CHECK_PYTEST := $(REPORTING) $(CHECK_PYTEST) --ddtrace
 endif
 LOCKS := $(filter-out requirements/check.txt,$(wildcard requirements/*.txt)) $(wildcard */pyproject.toml)
 
-.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator lint format crds docs observability chart images clean
+.PHONY: help setup demo down test test-unit test-wire test-sandbox test-web test-agent test-check test-e2e test-faults bench-agent bench-operator bench-scale lint format crds docs observability chart images clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -67,8 +67,13 @@ test-faults: setup ## Run every fault at full length: the fault matrix of the op
 bench-agent: setup ## Measure the agent; writes docs/benchmarks/agent.md (about 5 minutes)
 	@PYTHONPATH=tests $(PY) -m benchmarks.agent
 
-bench-operator: setup ## Measure the operator and its writes; writes docs/benchmarks/operator.md (about 3 minutes)
+bench-operator: setup ## Count the requests of the operator, and measure writes; writes docs/benchmarks/operator.md (about 3 minutes)
 	@PYTHONPATH=tests $(PY) -m benchmarks.operator
+
+# Parts of it: make bench-scale SIZES="100 1000" SCALE="--variants raw ours --phases create restart"
+SIZES := 100 1000 3000 10000
+bench-scale: setup ## Measure up to 10,000 agents on a real API server; writes docs/benchmarks/scale.md (hours; SIZES="100 1000": half an hour)
+	@PYTHONPATH=tests $(PY) -m benchmarks.scale --sizes $(SIZES) $(SCALE)
 
 lint: setup ## Check style, types, layers, English and the charts
 	@.venv/bin/ruff check .

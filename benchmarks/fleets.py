@@ -1,17 +1,13 @@
-"""Cost of many agents for the operator, as a process against a fake API server that creates pods for StatefulSets.
+"""Requests of the operator with many agents, as a process against a fake API server that creates pods for StatefulSets.
 
-The fake server shares the machine. The CPU time of the operator is measured separately.
+The fake server costs less than a real one, so times and memory would mislead. benchmarks.scale measures them.
 """
 
 import json
 import os
-import re
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import process
 from support.apiserver.server import ApiServer
 from support.builders import a_datadog_daemon_set, an_agent
 
@@ -27,8 +22,8 @@ NAMESPACE = "trading"
 POLL_S = 0.25
 LIMIT_S = 600.0
 IDLE_S = 20.0
-LISTS_AT_START = 3
-"""Initial list, list of kopf, and the sweep after it, which is the last step of a start."""
+WATCHES = 13
+"""Kinds that the operator watches. Each is listed once before its watch."""
 AS_IN_THE_IMAGE = """
 import sys
 sys.modules["kubernetes"] = None  # kopf imports it if it is installed; the image does not have it
@@ -39,41 +34,30 @@ HttpAgentClient.losses = losses  # pods are simulated here, and failed probes wo
 from purpleflea_operator.__main__ import main
 sys.exit(main())
 """
-DEPTH = re.compile(r"^purpleflea_operator_queue_depth (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """Results of a phase."""
 
-    seconds: float
-    cpu_s: float
     writes: Counter[str]
     reads: int
-    deepest: int
-    """Largest observed length of the work queue."""
-    resident_mib: float
-    peak_mib: float
+    """Requests for single objects."""
+    lists: int
 
 
 class Operator:
-    """Runs the operator as a child process with a metrics port."""
+    """Runs the operator as a child process."""
 
     def __init__(self, server: ApiServer, folder: Path) -> None:
         self._server = server
-        self._port = _free_port()
         environment = {
             **os.environ,
             "KUBECONFIG": str(_kubeconfig(server.url, folder)),
-            "PURPLEFLEA_OPERATOR_HEALTH_PORT": str(self._port),
+            "PURPLEFLEA_OPERATOR_HEALTH_PORT": "0",
             "PURPLEFLEA_OPERATOR_LOG_LEVEL": "WARNING",
         }
         self._process = subprocess.Popen([sys.executable, "-c", AS_IN_THE_IMAGE], env=environment)
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
 
     def stop(self) -> None:
         """Stop the process with SIGTERM."""
@@ -83,47 +67,31 @@ class Operator:
     def phase(
         self, is_complete: Callable[[], bool], *, begin: Callable[[], None] = lambda: None
     ) -> Phase:
-        """Start a phase and wait until it is complete. Return the resources that it used."""
-        began, cpu = time.monotonic(), process.cpu_s(self.pid)
+        """Start a phase and wait until it is complete. Return its requests."""
+        began = time.monotonic()
         self._server.clear()
         begin()
-        deepest = 0
         while not is_complete():
             if self._process.poll() is not None:
                 raise RuntimeError(f"the operator exited with {self._process.returncode}")
             if time.monotonic() - began > LIMIT_S:
                 raise TimeoutError(f"phase not complete after {LIMIT_S:g} s")
-            deepest = max(deepest, self._depth())
             time.sleep(POLL_S)
-        return self._phase(began, cpu, deepest)
+        return self._phase()
 
     def idle(self, seconds: float) -> Phase:
-        """Do nothing and send no requests for some seconds. Return the resources that the operator used."""
-        began, cpu = time.monotonic(), process.cpu_s(self.pid)
+        """Do nothing for some seconds. Return the requests of the operator."""
         self._server.clear()
         time.sleep(seconds)
-        return self._phase(began, cpu, 0)
+        return self._phase()
 
-    def _phase(self, began: float, cpu: float, deepest: int) -> Phase:
+    def _phase(self) -> Phase:
         requests = self._server.requests()
         return Phase(
-            seconds=time.monotonic() - began,
-            cpu_s=process.cpu_s(self.pid) - cpu,
             writes=Counter(item.full_resource for item in requests if item.is_write),
             reads=sum(item.verb == "get" for item in requests if item.resource),
-            deepest=deepest,
-            resident_mib=process.resident_mib(self.pid),
-            peak_mib=process.peak_mib(self.pid),
+            lists=sum(item.verb == "list" for item in requests if item.resource),
         )
-
-    def _depth(self) -> int:
-        url = f"http://127.0.0.1:{self._port}/metrics"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                depth = DEPTH.search(response.read().decode())
-        except urllib.error.URLError:
-            return 0
-        return int(float(depth.group(1))) if depth else 0
 
 
 def measure(agents: int) -> dict[str, Phase]:
@@ -168,7 +136,7 @@ def _is_ready(agent: dict[str, object]) -> bool:
 
 
 def _has_started(server: ApiServer) -> bool:
-    return len(server.lists(resource="daemonsets")) >= LISTS_AT_START
+    return server.open_watches() >= WATCHES
 
 
 def _create(server: ApiServer, agents: int) -> None:
@@ -194,10 +162,3 @@ def _kubeconfig(url: str, folder: Path) -> Path:
     }
     file.write_text(json.dumps(content))
     return file
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -66,7 +66,7 @@ def test_a_new_agent_needs_one_write_per_child_and_two_statuses(fleet):
         if key[0] in ("create", "update", "patch", "delete")
     }
     statuses = writes.pop(("patch", "purplefleaagents/status"))
-    assert writes == {("patch", kind): 1 for kind in CHILDREN}
+    assert writes == {("create", kind): 1 for kind in CHILDREN}
     # During a long start the status is updated at most once per interval.
     assert statuses <= 2 + took // SETTLE_S
 

@@ -132,7 +132,7 @@ def test_pods_run_under_the_restricted_profile_with_their_sidecar(sandbox, runni
 def test_values_that_the_api_server_normalizes_are_not_drift(running):
     _, counts = running
     children = ("configmaps", "serviceaccounts", "networkpolicies", "poddisruptionbudgets")
-    writes = {kind: counts["patch", kind] for kind in (*children, "statefulsets")}
+    writes = {kind: counts["create", kind] for kind in (*children, "statefulsets")}
     assert set(writes.values()) == {1}, counts
 
 

@@ -24,6 +24,7 @@ from purpleflea_operator.datadog.client.client import DatadogClient, HttpDatadog
 from purpleflea_operator.datadog.client.transport import Keys, Transport
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.runtime.workers import Result
 from purpleflea_sandbox.datadog.api.limits import Limit
@@ -224,7 +225,8 @@ class Operator:
         manifests, *_ = await self._cluster.list_all(resources.OBSERVABILITY)
         for manifest in manifests:
             self._resources.observe(manifest)
-        self._resources.prune([item["metadata"]["uid"] for item in manifests], version=2**62)
+        uids = frozenset(item["metadata"]["uid"] for item in manifests)
+        self._resources.prune(Listing(uids=uids, version=2**62))
         return await self._reconciler.reconcile(key)
 
     def _open(self, url: str, keys: Keys) -> DatadogClient:

@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from support.apiserver.server import ApiServer
 
 T = TypeVar("T")
 
@@ -24,3 +27,17 @@ def wait_for(
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} was not true within {timeout_s:g} s: {result!r}")
         time.sleep(every_s)
+
+
+def wait_until_started(server: "ApiServer", *, watches: int = 13, quiet_s: float = 1.0) -> None:
+    """Return when an operator has all its watches open at a fake API server and has sent no request for some time."""
+    wait_for(lambda: server.open_watches() >= watches, what="every watch open", timeout_s=30.0)
+    seen, since = -1, time.monotonic()
+
+    def is_quiet() -> bool:
+        nonlocal seen, since
+        if len(server.requests()) != seen:
+            seen, since = len(server.requests()), time.monotonic()
+        return time.monotonic() - since > quiet_s
+
+    wait_for(is_quiet, what="an idle operator", timeout_s=30.0)

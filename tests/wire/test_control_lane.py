@@ -309,7 +309,7 @@ def test_a_newer_mode_does_not_wait_for_a_hanging_write_of_an_older_one(
         server.wait_until(lambda: late.hits == 1)
         set_mode(server, "Halted")
         # The timeout of the request is 10 s.
-        server.wait_until(has_reached_the_pods(server, "Halted"), timeout=3)
+        server.wait_until(has_reached_the_pods(server, "Halted"), timeout=8)
         late.cancel()
         server.wait_until(lambda: conditions(server, NAME)["TradingActive"]["reason"] == "Halted")
         assert mode_of(server) == "Halted"
@@ -324,5 +324,5 @@ def test_an_outdated_cache_delays_no_halt(server, an_operator):
         server.patch("ConfigMap", NS, NAME, {"metadata": {"annotations": {"x": "y"}}})
         server.clear()
         set_mode(server, "Halted")
-        server.wait_until(has_reached_the_pods(server, "Halted"), timeout=3)
+        server.wait_until(has_reached_the_pods(server, "Halted"), timeout=8)
     assert [item.status for item in server.writes(resource="configmaps")] == [409, 200]

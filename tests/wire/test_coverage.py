@@ -5,6 +5,7 @@ import pytest
 from support.builders import a_datadog_daemon_set, a_local_service, an_agent
 from support.installations import a_node, a_node_agent
 from support.paper_agents import PaperAgents
+from support.waiting import wait_until_started
 
 NS, NAME = "trading", "momentum"
 OPEN = a_datadog_daemon_set(host_ports=True)
@@ -101,8 +102,7 @@ def test_a_finding_against_agents_survives_a_restart_of_the_operator(server, an_
     server.patch("PurpleFleaAgent", NS, NAME, {"status": {"conditions": conditions}})
     server.clear()
     with an_operator():
-        # The sweeps after the initial lists are the last part of a start.
-        server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
+        wait_until_started(server)
     assert has(server, "TelemetryLost")
     assert server.writes() == []
 

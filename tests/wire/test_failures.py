@@ -16,13 +16,19 @@ def is_ready(server, name=NAME):
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
-@pytest.mark.parametrize(
-    "resource", ["configmaps", "networkpolicies", "statefulsets", "purplefleaagents"]
-)
+WRITES = [
+    ("create", "configmaps"),
+    ("create", "networkpolicies"),
+    ("create", "statefulsets"),
+    ("patch", "purplefleaagents"),
+]
+
+
+@pytest.mark.parametrize(("verb", "resource"), WRITES)
 @pytest.mark.parametrize("status", [409, 429, 500, 503])
-def test_a_failed_write_is_retried_until_it_succeeds(server, an_operator, resource, status):
+def test_a_failed_write_is_retried_until_it_succeeds(server, an_operator, verb, resource, status):
     server.put(a_datadog_daemon_set(host_ports=True))
-    server.fail_next(verb="patch", resource=resource, status=status, retry_after=1, times=2)
+    server.fail_next(verb=verb, resource=resource, status=status, retry_after=1, times=2)
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server), timeout=20)
@@ -30,10 +36,10 @@ def test_a_failed_write_is_retried_until_it_succeeds(server, an_operator, resour
     assert [pod["metadata"]["name"] for pod in server.objects("Pod")] == ["momentum-0"]
 
 
-@pytest.mark.parametrize("resource", ["configmaps", "statefulsets", "purplefleaagents"])
-def test_a_lost_response_creates_no_duplicate(server, an_operator, resource):
+@pytest.mark.parametrize(("verb", "resource"), WRITES)
+def test_a_lost_response_creates_no_duplicate(server, an_operator, verb, resource):
     server.put(a_datadog_daemon_set(host_ports=True))
-    server.lose_reply(verb="patch", resource=resource)
+    server.lose_reply(verb=verb, resource=resource)
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server), timeout=20)
@@ -43,7 +49,12 @@ def test_a_lost_response_creates_no_duplicate(server, an_operator, resource):
 
 def test_a_rejected_write_becomes_a_condition_and_does_not_affect_other_agents(server, an_operator):
     server.fail_next(
-        verb="patch", resource="statefulsets", name="poisoned", status=422, message="no", times=None
+        verb="create",
+        resource="statefulsets",
+        name="poisoned",
+        status=422,
+        message="no",
+        times=None,
     )
     server.put(an_agent("poisoned", uid="uid-poisoned"))
     server.put(an_agent())

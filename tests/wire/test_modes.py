@@ -4,6 +4,7 @@ import pytest
 
 from support.builders import a_datadog_daemon_set, an_agent
 from support.paper_agents import PaperAgents
+from support.waiting import wait_until_started
 
 NS, NAME = "trading", "momentum"
 pytestmark = pytest.mark.timeout(120)
@@ -123,8 +124,7 @@ def test_an_operator_that_starts_while_agents_are_stopped_starts_no_agent(fleet,
     assert fleet.objects("Pod") == []
     fleet.clear()
     with an_operator():
-        # The sweeps after the initial lists are the last part of a start.
-        fleet.wait_until(lambda: len(fleet.lists(resource="daemonsets")) >= 3)
+        wait_until_started(fleet)
     assert fleet.writes() == []
 
 

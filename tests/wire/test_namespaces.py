@@ -7,6 +7,7 @@ from purpleflea_operator import app
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.settings import OperatorSettings
 from support.builders import a_datadog_daemon_set, an_agent
+from support.waiting import wait_until_started
 
 NAME = "momentum"
 BOUND = ("trading", "research")
@@ -74,14 +75,7 @@ def test_a_restart_writes_nothing(server, an_operator):
         server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
     server.clear()
     with an_operator(watch_namespaces=BOUND):
-        # The initial lists, those of kopf, and the sweeps, which are the last part of a start.
-        for namespace in BOUND:
-            server.wait_until(
-                lambda namespace=namespace: (
-                    len(server.lists(resource="pods", namespace=namespace)) >= 3
-                ),
-                timeout=30,
-            )
+        wait_until_started(server, watches=9 * len(BOUND))
     assert server.writes() == []
 
 

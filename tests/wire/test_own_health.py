@@ -38,7 +38,7 @@ def test_livez_fails_and_names_a_stalled_watch(an_operator, ask, port):
 def test_livez_fails_if_the_queue_is_stuck(server, an_operator, ask, port):
     now = [0.0]
     server.put(an_agent())
-    stuck = server.hang(verb="patch", resource="configmaps", times=None)
+    stuck = server.hang(verb="create", resource="configmaps", times=None)
     settings = {"health_port": port, "workers": 1, "watch_silence_s": 3600}
     with an_operator(clock=lambda: now[0], **settings):
         server.wait_until(lambda: stuck.hits == 1)
@@ -153,7 +153,7 @@ def test_the_metrics_count_requests_passes_and_agents(server, an_operator, ask, 
             'purpleflea_operator_agent_conditions{condition="Ready",status="True"} 1.0',
             "purpleflea_operator_telemetry_coverage_ratio 1.0",
             'purpleflea_operator_api_requests_total{code="200",resource="pods",verb="watch"} 1.0',
-            'purpleflea_operator_api_requests_total{code="201",resource="statefulsets",verb="patch"} 1.0',
+            'purpleflea_operator_api_requests_total{code="201",resource="statefulsets",verb="create"} 1.0',
             "purpleflea_operator_leader 1.0",
             "purpleflea_operator_queue_depth 0.0",
             "purpleflea_operator_agents 1.0",

@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from support.builders import a_datadog_daemon_set, a_local_service, an_agent
+from support.waiting import wait_until_started
 
 NS, NAME = "trading", "momentum"
 
@@ -45,10 +46,11 @@ def test_a_new_agent_costs_three_children_and_two_statuses(server, an_operator):
         server.put(an_agent())
         server.wait_until(lambda: is_ready(server))
     assert sorted(pod_uids(server)) == ["momentum-0"]
+    assert server.requests(verb="get", namespace=NS) == []
     assert writes(server) == {
-        ("patch", "configmaps"): 1,
-        ("patch", "networkpolicies"): 1,
-        ("patch", "statefulsets"): 1,
+        ("create", "configmaps"): 1,
+        ("create", "networkpolicies"): 1,
+        ("create", "statefulsets"): 1,
         ("patch", "purplefleaagents/status"): 2,
     }
     assert condition(server, "TelemetryReady")["reason"] == "Connected"
@@ -61,10 +63,10 @@ def test_several_identities_cost_a_disruption_budget_more(server, an_operator):
         server.wait_until(lambda: is_ready(server))
     assert sorted(pod_uids(server)) == ["momentum-0", "momentum-1", "momentum-2"]
     assert writes(server) == {
-        ("patch", "configmaps"): 1,
-        ("patch", "networkpolicies"): 1,
-        ("patch", "poddisruptionbudgets"): 1,
-        ("patch", "statefulsets"): 1,
+        ("create", "configmaps"): 1,
+        ("create", "networkpolicies"): 1,
+        ("create", "poddisruptionbudgets"): 1,
+        ("create", "statefulsets"): 1,
         ("patch", "purplefleaagents/status"): 2,
     }
 
@@ -77,8 +79,7 @@ def test_a_restart_writes_nothing(server, an_operator):
         server.wait_until(lambda: all(is_ready(server, f"agent-{n}") for n in range(5)))
     server.clear()
     with an_operator():
-        # The sweeps after the initial lists are the last part of a start.
-        server.wait_until(lambda: len(server.lists(resource="daemonsets")) >= 3)
+        wait_until_started(server)
     assert server.writes() == []
 
 
@@ -99,6 +100,7 @@ def test_a_change_of_the_spec_costs_the_workload_and_a_status(server, an_operato
         server.clear()
         server.patch("PurpleFleaAgent", NS, NAME, {"spec": change})
         server.wait_until(lambda: is_ready(server))
+    assert server.requests(verb="get", namespace=NS) == []
     assert writes(server) == {
         ("patch", "statefulsets"): 1,
         ("patch", "purplefleaagents/status"): 1,

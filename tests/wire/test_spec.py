@@ -26,21 +26,28 @@ def with_datadog(server):
     server.put(a_datadog_daemon_set(host_ports=True))
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"stopLoss": 5}, "spec.stopLoss"),
-        ({"risk": {"maxLossUsd": "5"}}, "spec.risk.maxLossUsd"),
-        ({"pod": {"affinity": {"nodeAffinity": {"required": []}}}}, "nodeAffinity.required"),
-    ],
-)
-def test_an_unknown_field_is_rejected_and_not_ignored(server, an_operator, changes, field):
-    server.put(an_agent(spec={**a_spec(), **changes}))
+def test_an_unknown_field_that_the_api_server_does_not_check_is_rejected(server, an_operator):
+    affinity = {"nodeAffinity": {"required": []}}
+    server.put(an_agent(spec={**a_spec(), "pod": {"affinity": affinity}}))
     with an_operator():
         server.wait_until(lambda: condition(server, "SpecValid").get("status") == "False")
     message = condition(server, "SpecValid")["message"]
-    assert f"{field}: unknown field; remove it" in message
+    assert "nodeAffinity.required: unknown field; remove it" in message
     assert server.objects("StatefulSet") == []
+
+
+def test_the_fields_of_a_newer_crd_are_named_and_restart_no_pod(server, an_operator):
+    """The API server adds fields with a default to every agent as soon as the CRD has them."""
+    server.put(an_agent())
+    with an_operator():
+        server.wait_until(lambda: is_ready(server))
+        server.clear()
+        change(server, {"stopLoss": 5, "risk": {"maxLossUsd": "5"}})
+        server.wait_until(lambda: condition(server, "SpecValid")["reason"] == "FieldsUnsupported")
+    message = condition(server, "SpecValid")["message"]
+    assert "spec.stopLoss" in message
+    assert "spec.risk.maxLossUsd" in message
+    assert [item.full_resource for item in server.writes()] == ["purplefleaagents/status", "events"]
 
 
 def test_an_ignored_variable_is_reported_by_condition_and_event(server, an_operator):

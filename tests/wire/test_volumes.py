@@ -4,6 +4,7 @@ import pytest
 
 from purpleflea_contract import kubernetes
 from support.builders import a_datadog_daemon_set, a_local_service, a_pod, an_agent
+from support.waiting import wait_until_started
 
 NS, NAME = "trading", "momentum"
 OURS = {"verb": "write", "user_agent": "purpleflea-operator"}
@@ -92,8 +93,7 @@ def test_volumes_are_expanded_while_every_pod_keeps_running(kept, an_operator):
     assert deleted.body == {"preconditions": {"uid": first}, "propagationPolicy": "Orphan"}
     kept.clear()
     with an_operator():
-        # The sweeps after the initial lists are the last part of a start.
-        kept.wait_until(lambda: len(kept.lists(resource="daemonsets")) >= 3)
+        wait_until_started(kept)
     assert kept.writes() == []
 
 

@@ -2,17 +2,21 @@
 
 import json
 import time
+from collections import Counter
 
 import orjson
 import pytest
 
-from purpleflea_operator import timings
+from purpleflea_operator import handlers, timings
+from purpleflea_operator.kube import listing
 from support.builders import a_datadog_daemon_set, an_agent
 from support.installations import a_node, a_node_agent
-from support.waiting import wait_for
+from support.waiting import wait_for, wait_until_started
 
 NS, NAME = "trading", "momentum"
 BOUND = ("trading", "research")
+KINDS = 13
+"""Kinds that the operator watches."""
 
 
 def status_of(server, kind="Ready", namespace=NS, name=NAME):
@@ -24,8 +28,8 @@ def is_ready(server, namespace=NS):
     return status_of(server, namespace=namespace) == "True"
 
 
-def mode(server, namespace=NS):
-    return json.loads(server.get("ConfigMap", namespace, NAME)["data"]["control.json"])["mode"]
+def mode(server, namespace=NS, name=NAME):
+    return json.loads(server.get("ConfigMap", namespace, name)["data"]["control.json"])["mode"]
 
 
 def halt(server, namespace=NS):
@@ -39,10 +43,6 @@ def wait_for_halt(server, namespace=NS, timeout=10):
 
 def an_agent_in(namespace):
     return an_agent(namespace=namespace, uid=f"uid-{namespace}", datadog={"env": namespace})
-
-
-def from_kopf(requests):
-    return [request for request in requests if "kopf" in request.user_agent]
 
 
 # Initial lists
@@ -64,17 +64,60 @@ def test_an_initial_list_whose_connection_breaks_is_retried(server, an_operator)
         server.wait_until(lambda: is_ready(server), timeout=20)
 
 
-def test_a_retry_lists_only_the_kinds_that_are_missing(server, an_operator):
+def test_a_start_lists_each_kind_once_although_some_lists_fail(server, an_operator):
+    server.put(a_datadog_daemon_set(host_ports=True))
     server.put(an_agent())
-    server.fail_next(verb="list", resource="nodes", status=503, times=3)
+    failed = server.fail_next(verb="list", resource="nodes", status=503, times=3)
     with an_operator():
-        server.wait_until(lambda: server.open_watches("nodes") == 1, timeout=20)
-        before_kopf = [
-            request
-            for request in server.lists(resource="purplefleaagents")
-            if "kopf" not in request.user_agent
-        ]
-    assert len(before_kopf) == 1
+        server.wait_until(lambda: is_ready(server), timeout=20)
+        wait_until_started(server, watches=KINDS)
+    assert failed.hits == 3
+    lists = Counter(request.resource for request in server.lists())
+    assert lists.pop("nodes") == 4
+    assert set(lists.values()) == {1}
+    assert len(lists) == KINDS - 1
+
+
+def test_a_list_of_many_pages_is_read_completely(server, an_operator, monkeypatch):
+    monkeypatch.setattr(handlers, "PAGE_SIZE", 2)
+    monkeypatch.setattr(listing, "PAGE_SIZE", 2)
+    server.put(a_datadog_daemon_set(host_ports=True))
+    for number in range(5):
+        server.put(an_agent(f"agent-{number}", uid=f"uid-{number}"))
+    everyone = lambda: all(status_of(server, name=f"agent-{n}") == "True" for n in range(5))  # noqa: E731
+    with an_operator():
+        server.wait_until(everyone, timeout=20)
+    server.clear()
+    with an_operator():
+        server.wait_until(lambda: server.open_watches() == KINDS, timeout=20)
+        for number in range(5):
+            change = {"spec": {"trading": {"mode": "Halted"}}}
+            server.patch("PurpleFleaAgent", NS, f"agent-{number}", change)
+            server.wait_until(lambda n=number: mode(server, name=f"agent-{n}") == "Halted")
+    pages = Counter(request.resource for request in server.lists())
+    assert {pages[name] for name in ("purplefleaagents", "configmaps", "pods")} == {3}
+
+
+@pytest.mark.parametrize("resource", ["purplefleaagents", "configmaps"])
+def test_a_list_whose_token_expires_starts_over_and_removes_nothing(
+    server, an_operator, monkeypatch, resource
+):
+    monkeypatch.setattr(handlers, "PAGE_SIZE", 1)
+    monkeypatch.setattr(listing, "PAGE_SIZE", 1)
+    server.put(a_datadog_daemon_set(host_ports=True))
+    for name in ("calm", NAME):
+        server.put(an_agent(name, uid=f"uid-{name}"))
+    with an_operator():
+        server.wait_until(lambda: is_ready(server) and status_of(server, name="calm") == "True")
+    server.clear()
+    # The second page of the first list.
+    expired = server.fail_next(verb="list", resource=resource, status=410, skip=1)
+    with an_operator():
+        server.wait_until(lambda: expired.hits == 1, timeout=20)
+        wait_for_halt(server, timeout=20)
+        server.wait_until(lambda: server.open_watches() == KINDS, timeout=20)
+    assert not server.writes(resource="statefulsets")
+    assert len(server.lists(resource=resource)) == 4
 
 
 def test_readyz_names_the_list_that_is_waited_for(server, an_operator, ask, port):
@@ -90,7 +133,7 @@ def test_readyz_names_the_list_that_is_waited_for(server, an_operator, ask, port
         wait_for(lambda: ask("/readyz") == (200, "ok"))
 
 
-# Sweeps
+# Lists after a watch had to start over
 
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "StatefulSet"])
@@ -102,8 +145,6 @@ def test_the_last_object_of_a_kind_that_a_repeated_list_misses_is_recreated(
     server.put(an_agent())
     with an_operator():
         server.wait_until(lambda: is_ready(server))
-        # Kubernetes lists of a start: the initial list, kopf's list, and the sweep.
-        server.wait_until(lambda: len(server.lists(resource=resource)) == 3, timeout=20)
         server.stall_watches(resource)
         server.delete(kind, NS, NAME)
         for pod in server.objects("Pod") if kind == "StatefulSet" else ():
@@ -113,8 +154,7 @@ def test_the_last_object_of_a_kind_that_a_repeated_list_misses_is_recreated(
         server.drop_watches(resource, cut=True)
         server.wait_until(lambda: server.get(kind, NS, NAME) is not None, timeout=20)
         server.wait_until(lambda: is_ready(server), timeout=20)
-        # kopf's list, and one sweep.
-        assert len(server.lists(resource=resource)) == 2
+        assert len(server.lists(resource=resource)) == 1
 
 
 # One kind or one namespace
@@ -240,7 +280,7 @@ def test_an_error_in_a_stream_starts_only_this_watch_again(server, an_operator):
         assert server.send_line(orjson.dumps(error), "purplefleaagents") == 1
         server.wait_until(lambda: server.open_watches("purplefleaagents") == 1)
         wait_for_halt(server)
-        assert [item.resource for item in from_kopf(server.lists())] == ["purplefleaagents"]
+        assert [item.resource for item in server.lists()] == ["purplefleaagents"]
 
 
 def test_an_unreadable_stream_does_not_end_the_operator(server, an_operator):

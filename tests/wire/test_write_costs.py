@@ -114,7 +114,7 @@ def witness(server, name="witness"):
 def test_a_throttled_agent_waits_for_retry_after_and_others_continue(server, an_operator, clock):
     server.put(a_datadog_daemon_set(host_ports=True))
     refused = server.fail_next(
-        verb="patch", resource="configmaps", name=NAME, status=429, retry_after=1, times=1
+        verb="create", resource="configmaps", name=NAME, status=429, retry_after=1, times=1
     )
     with an_operator(clock=clock):
         server.put(an_agent())
@@ -125,9 +125,9 @@ def test_a_throttled_agent_waits_for_retry_after_and_others_continue(server, an_
             name = f"other-{replicas}"
             server.put(an_agent(name, uid=f"uid-{name}"))
             server.wait_until(lambda name=name: turned(server, "Ready", name) == "True")
-        # One pass: the owner, the ConfigMap, the NetworkPolicy, which depends on no other child, and the status.
+        # One pass: the ConfigMap, the NetworkPolicy, which depends on no other child, and the status.
         statuses = [item.status for item in server.requests(namespace=NS, name=NAME)]
-        assert statuses == [200, 404, 429, 404, 201, 200]
+        assert statuses == [429, 201, 200]
         clock.now += 1.0
         server.wait_until(lambda: turned(server, "Ready") == "True", timeout=60)
     assert len(server.objects("Pod")) == 4 + 3
@@ -137,7 +137,7 @@ def test_agents_whose_requests_hang_or_fail_do_not_delay_others(server, an_opera
     server.put(a_datadog_daemon_set(host_ports=True))
     failing = ["hangs-0", "hangs-1", "hangs-2", "fails-0", "fails-1", "refused-0"]
     for name in failing:
-        where = {"verb": "patch", "resource": "configmaps", "name": name, "times": None}
+        where = {"verb": "create", "resource": "configmaps", "name": name, "times": None}
         if name.startswith("hangs"):
             server.hang(**where)
         else:

@@ -47,8 +47,17 @@ OPENMETRICS_NAMESPACE = "purpleflea"
 
 ANNOTATION_DESIRED_HASH = f"{GROUP}/desired-hash"
 """On each child: hash of the desired state that the operator last applied."""
+ANNOTATION_TEMPLATE_HASH = f"{GROUP}/template-hash"
+"""On the pod template, and so on each pod: hash of the template that the operator rendered."""
+ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
+"""On the StatefulSet: hash of the fields of the spec that its pod template was rendered from."""
+ANNOTATION_ROLLOUT_CAUSE = f"{GROUP}/rollout-cause"
+"""On the StatefulSet: OperatorUpgrade if the operator, and no user, caused the last change of the pod template."""
+ANNOTATION_UPGRADE = f"{GROUP}/upgrade"
+"""On an agent resource: any new value requests the upgrade of the agent if the upgrade policy is Manual. On the
+StatefulSet: the value that was in effect when the pod template was last written."""
 ANNOTATION_SETTINGS = f"{GROUP}/settings"
-"""On the pod: its complete settings.json. A pod of an earlier revision keeps the settings of that revision."""
+"""On the pod: its settings.json. A pod of an earlier revision keeps the settings of that revision."""
 ANNOTATION_REASON = f"{GROUP}/reason"
 """On an agent resource: reason for its trading mode, as free text of the user who set it."""
 

@@ -43,13 +43,12 @@ from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import credentials, request_hooks, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import LeaseClient
-from purpleflea_operator.kube.missing_kinds import wait_until_served
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.kube.watch_gate import WatchGate
 from purpleflea_operator.kube.watch_scope import WatchScope
-from purpleflea_operator.leading import AllWorkers, WorkerPool, run_tasks
+from purpleflea_operator.kube.watch_state import WatchStates
+from purpleflea_operator.leading import AllWorkers, LeaderTasks, WorkerPool
 from purpleflea_operator.parsing import Manifest
-from purpleflea_operator.runtime import health, lifecycle
+from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
@@ -57,6 +56,7 @@ from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
+from purpleflea_operator.watching import WatchSessions
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +106,7 @@ class _Operator:
     ) -> None:
         self._settings = settings
         self._connect = connect
-        own = settings.namespace or settings.lease_namespace
-        self._scope = WatchScope(namespaces=settings.watch_namespaces, own=own)
+        self._scope = WatchScope(namespaces=settings.watch_namespaces)
         self._clock = clock
         self._stack = stack
         self._agents = agents
@@ -115,7 +114,7 @@ class _Operator:
         self._traces = [request_hooks.observe_responses(self._metrics.count_request)]
         self._watches = request_hooks.WatchMonitor(clock=clock)
         # The clock of the process, because a delay must end even if a test sets another clock.
-        self._gate = WatchGate(clock=time.monotonic, jitter=random.random, sleep=asyncio.sleep)
+        self._states = WatchStates(clock=time.monotonic, jitter=random.random)
         self._sync = CacheSync(clock=time.monotonic, jitter=random.random)
         self._elector: LeaderElector | None = None
         self._is_serving = False
@@ -134,6 +133,7 @@ class _Operator:
         """Stand by, lead, and stop; `on_kopf` is called when kopf runs."""
         stopping = asyncio.create_task(lifecycle.wait_for_stop(stop), name="stop")
         self._stack.callback(stopping.cancel)
+        self._stack.callback(event_loop_lag.start(self._metrics.observe_loop_lag).cancel)
         if self._settings.health_port:
             runner = await health.serve(self._probes, self._settings.health_port)
             self._stack.push_async_callback(runner.cleanup)
@@ -182,9 +182,15 @@ class _Operator:
         """Create all components; the returned function leads when it is called."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
-        restarts = RestartBudget(self._queue.add, clock=self._clock)
+        percent = self._settings.agent_restart_percent
+        restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
+        own = self._settings.namespace or self._settings.lease_namespace
         halts = HaltController(
-            cluster, self._times, self._scope, queue_agent=lambda key: lane.on_halts(key)
+            cluster,
+            self._times,
+            queue_agent=lambda key: lane.on_halts(key),
+            operator_namespace=own,
+            namespaces=self._scope.namespaces,
         )
         self._stack.callback(halts.close)
         lane = await self._create_control_lane(cache, restarts, halts)
@@ -215,23 +221,28 @@ class _Operator:
         )
         self._stack.callback(reconciler.close)
         workers = self._workers(reconciler, lane)
-        self._metrics.register_gauges(self._gauge_sources(informer.totals))
+        self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
         async def lead() -> None:
-            # The halts come first, because a pass without them would start agents.
-            primes = (halts.prime, informer.prime, observability.prime)
-            if not await lifecycle.run_or_stop(stopping, self._sync.run(primes)):
-                return
-            listeners = (informer, observability, halts)
-            routes = handlers.WatchRoutes(listeners, self._scope)
-            self._gate.add_observer(routes)
-            self._follow(routes)
-            self._add_liveness_checks(observability, workers)
-            self._is_serving = True
-            namespaces, restart = self._settings.watch_namespaces, asyncio.Event()
-            serve = handlers.watch(listeners, namespaces, self._kopf_session, on_kopf, restart)
-            missing = self._follow_missing(cluster, routes, restart)
-            await lifecycle.run_or_stop(stopping, run_tasks(listeners, workers, (missing, serve)))
+            routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
+            traces = [*self._traces, self._watches.trace()]
+            sessions = WatchSessions(self._connect, traces, self._states, self._watches)
+            watching = await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf)
+
+            async def synchronize() -> None:
+                await self._sync.wait(watching.states())
+                await self._sync.read(informer.start)
+                self._add_liveness_checks(observability, workers)
+                self._is_serving = True
+
+            tasks = LeaderTasks(
+                watching=watching.run,
+                synchronize=synchronize,
+                controllers=(informer.run, observability.run, halts.run),
+                workers=workers,
+            )
+            if await lifecycle.run_or_stop(stopping, self._sync.read(watching.discover)):
+                await lifecycle.run_or_stop(stopping, tasks.run())
 
         return lead
 
@@ -290,6 +301,7 @@ class _Operator:
             sees_all_namespaces=not self._scope.namespaces,
             halts=halts,
             on_progress=halts.record,
+            upgrade_policy=self._settings.agent_upgrade_policy,
         )
 
     async def _create_observability(
@@ -317,7 +329,7 @@ class _Operator:
         self._probes.add(
             lambda: health.refused_watch(
                 resources.AGENT.plural,
-                [self._gate.refused_s(path) for path in self._scope.paths(resources.AGENT)],
+                self._states.refused_s(self._scope.paths(resources.AGENT)),
                 limit_s=timings.REFUSED_LIMIT_S,
             ),
             lambda: health.stalled_watches(self._watches.idle_s(), limit_s=limit_s),
@@ -334,33 +346,17 @@ class _Operator:
             ),
         )
 
-    def _follow(self, routes: handlers.WatchRoutes) -> None:
-        """Pace the watched paths, and measure their idle time."""
-        self._gate.add_paths(routes.paths)
-        for path in routes.paths:
-            self._watches.reset(path)
-
-    async def _follow_missing(
-        self, cluster: HttpKubeClient, routes: handlers.WatchRoutes, restart: asyncio.Event
-    ) -> None:
-        """Watch each missing kind as soon as the API server serves it. kopf reads the kinds only when it starts."""
-        while routes.missing:
-            kind = await wait_until_served(cluster, routes.missing, jitter=random.random)
-            logger.info("a missing kind is served; watching it", extra={"kind": kind.kind})
-            routes.on_served(kind)
-            self._follow(routes)
-            restart.set()
-
-    def _gauge_sources(self, totals: FleetTotals) -> GaugeSources:
+    def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
         elector = self._elector
         return GaugeSources(
             is_leading=lambda: elector is None or elector.is_leading,
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=lambda: max(self._queue.oldest_s(), self._control_queue.oldest_s()),
             watch_silence_s=self._watches.idle_s,
-            watch_failures=self._gate.failures,
+            watch_failures=self._states.failures,
             agents=lambda: len(totals),
             conditions=lambda: totals.conditions,
+            upgrades=lambda: (restarts.pending(), restarts.failing()),
             replicas=lambda: (totals.replicas, totals.ready, totals.observed),
         )
 
@@ -377,17 +373,6 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
-
-    def _kopf_session(self) -> kopf.AiohttpSession:
-        """Return the session with which kopf watches."""
-        self._gate.on_new_session()
-        info = self._connect()
-        agent = f"{credentials.USER_AGENT} kopf"
-        traces = [*self._traces, self._watches.trace()]
-        session = credentials.session(
-            info, user_agent=agent, traces=traces, middlewares=(self._gate,)
-        )
-        return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
 def _now() -> datetime:

@@ -14,8 +14,11 @@ from typing import Any, Protocol, cast
 
 import kopf
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
-from purpleflea_operator.controllers.agent.informer import WATCHED, selector_of
+from purpleflea_operator.controllers.agent.informer import selector_of
+from purpleflea_operator.kube.listing import PAGE_SIZE, Listing
+from purpleflea_operator.kube.reflector import Target
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.parsing import Manifest
@@ -24,67 +27,66 @@ logger = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Receiver of watch events."""
+    """Receiver of the objects of some kinds."""
 
     watched: tuple[ResourceKind, ...]
-    missing: tuple[ResourceKind, ...]
-    """Optional kinds that the API server does not serve."""
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
-        """Process one event, at O(1)."""
+        """Process an event of a watch, or an object of a list if there is no type, at O(1)."""
 
-    def on_listed(self, kind: ResourceKind) -> None:
-        """Process that kopf lists a kind. The events of the list follow, if it contains objects."""
+    def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
+        """Process the end of a list, and remove the objects that it does not contain."""
 
-    def on_served(self, kind: ResourceKind) -> None:
-        """Watch a kind that was missing."""
+    def on_refused(self, kind: ResourceKind, *, status: int) -> None:
+        """Process that the API server refuses the watch of a kind (403, 404), or serves it again (0)."""
 
-    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
-        """Process that the API server refuses the watch of a kind (403, 404), or serves it again."""
+
+def is_watched_by_kopf(kind: ResourceKind) -> bool:
+    """Return True for the kinds of users. The other kinds are only cached, and have reflectors."""
+    return kind.api_version == kubernetes.API_VERSION
 
 
 class WatchRoutes:
-    """Passes the state of each path from the gate to the listener of its kind."""
+    """Passes the objects and the state of each path to the listener of its kind."""
 
     def __init__(self, listeners: Iterable[Listener], scope: WatchScope) -> None:
-        self._listeners = tuple(listeners)
         self._scope = scope
         self._routes: dict[str, tuple[Listener, ResourceKind]] = {}
-        self.update()
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The watched paths."""
-        return tuple(self._routes)
-
-    @property
-    def missing(self) -> tuple[ResourceKind, ...]:
-        """The optional kinds that the API server does not serve."""
-        return tuple(kind for listener in self._listeners for kind in listener.missing)
-
-    def on_served(self, kind: ResourceKind) -> None:
-        """Pass that the API server serves a kind that was missing."""
-        for listener in self._listeners:
-            if kind in listener.missing:
-                listener.on_served(kind)
-        self.update()
-
-    def update(self) -> None:
-        """Read which kinds the listeners watch."""
-        for listener in self._listeners:
+        self.kinds: tuple[ResourceKind, ...] = ()
+        """All kinds that the listeners watch."""
+        for listener in listeners:
+            self.kinds += listener.watched
             for kind in listener.watched:
-                for path in self._scope.paths(kind):
-                    self._routes[path] = (listener, kind)
+                self._routes.update((path, (listener, kind)) for path in scope.paths(kind))
 
-    def on_listed(self, path: str) -> None:
-        """Pass that kopf lists a path."""
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Namespaces that the operator is bound to. Empty means the whole cluster."""
+        return self._scope.namespaces
+
+    def listener(self, kind: ResourceKind) -> Listener:
+        """Return the listener of a kind."""
+        return self._routes[self._scope.paths(kind)[0]][0]
+
+    def targets(self, kind: ResourceKind) -> Iterator[Target]:
+        """Yield the paths of a kind, with the selector of its objects."""
+        for namespace, path in self._scope.paths_by_namespace(kind).items():
+            yield Target(path=path, kind=kind, namespace=namespace, selector=selector_of(kind))
+
+    def on_event(self, path: str, event_type: str | None, manifest: Manifest) -> None:
+        """Pass an object."""
         listener, kind = self._routes[path]
-        listener.on_listed(kind)
+        listener.on_event(kind, event_type, manifest)
 
-    def on_refused(self, path: str, *, is_refused: bool) -> None:
+    def on_listed(self, path: str, listing: Listing) -> None:
+        """Pass the end of a list."""
+        listener, kind = self._routes[path]
+        listener.on_listed(kind, listing)
+
+    def on_refused(self, path: str, *, status: int) -> None:
         """Pass that the API server refuses a path, or serves it again."""
         listener, kind = self._routes[path]
-        listener.on_refused(kind, is_refused=is_refused)
+        listener.on_refused(kind, status=status)
 
 
 class _JitteredBackoffs:
@@ -148,7 +150,9 @@ def settings() -> kopf.OperatorSettings:
     options.networking.request_timeout = 30
     options.networking.error_backoffs = _JitteredBackoffs()
     options.watching.connect_timeout = 10
-    options.watching.server_timeout = 300
+    options.watching.server_timeout = timings.WATCH_TIMEOUT_S
+    options.watching.inactivity_timeout = timings.WATCH_INACTIVE_S
+    options.watching.chunk_size = PAGE_SIZE
     # Otherwise kopf kills the process after this time, with the lease kept, although the operator starts kopf again.
     options.process.ultimate_exiting_timeout = None
     return options
@@ -156,55 +160,45 @@ def settings() -> kopf.OperatorSettings:
 
 def register(
     registry: kopf.OperatorRegistry,
-    listeners: Iterable[Listener],
+    routes: WatchRoutes,
+    kinds: Iterable[ResourceKind],
     connect: Callable[[], kopf.AiohttpSession],
 ) -> None:
-    """Register the login and one event handler per watched kind."""
+    """Register the login and one event handler for each of these kinds."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         return connect()
 
-    for listener in listeners:
-        for kind in listener.watched:
-            _register(registry, listener, kind)
+    for kind in kinds:
+        _register(registry, routes.listener(kind), kind)
 
 
 def _register(registry: kopf.OperatorRegistry, listener: Listener, kind: ResourceKind) -> None:
     group, _, version = kind.api_version.rpartition("/")
 
     @kopf.on.event(group, version, kind.plural, registry=registry, id=f"on-{kind.plural}")
-    async def on_event(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        # The items of a list have neither apiVersion nor kind.
-        manifest = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
-        listener.on_event(kind, type, manifest)
-
-
-def with_selectors(options: kopf.OperatorSettings) -> kopf.OperatorSettings:
-    """Return the settings with label selectors, so that the API server sends only objects of the operator."""
-    for kind in WATCHED:
-        selector = selector_of(kind)
-        if selector:
-            group, _, version = kind.api_version.rpartition("/")
-            options.watching.label_selectors[group, version, kind.plural] = selector
-    return options
+    async def on_event(event: kopf.RawEvent, **_: Any) -> None:
+        # The raw object, because each access to the views of kopf's body is a call.
+        manifest = {**event["object"], "apiVersion": kind.api_version, "kind": kind.kind}
+        listener.on_event(kind, event["type"], manifest)
 
 
 async def watch(
-    listeners: Iterable[Listener],
-    namespaces: tuple[str, ...],
+    routes: WatchRoutes,
+    kinds: Callable[[], Iterable[ResourceKind]],
     connect: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
     restart: asyncio.Event,
 ) -> None:
-    """Run kopf until canceled. Start it again when `restart` is set, and with backoff if it fails.
+    """Run kopf for the served `kinds` until canceled. Start it again when `restart` is set, and if it fails.
 
     The gate keeps errors of single watches away from kopf. An error that still reaches kopf ends all its watches.
     """
     failures = 0
     while True:
         started_at = asyncio.get_running_loop().time()
-        error = await _run_kopf(listeners, namespaces, connect, on_kopf, restart)
+        error = await _run_kopf(routes, kinds(), connect, on_kopf, restart)
         if restart.is_set():
             restart.clear()
             continue
@@ -218,18 +212,19 @@ async def watch(
 
 
 async def _run_kopf(
-    listeners: Iterable[Listener],
-    namespaces: tuple[str, ...],
+    routes: WatchRoutes,
+    kinds: Iterable[ResourceKind],
     connect: Callable[[], kopf.AiohttpSession],
     on_kopf: Callable[[], None],
     restart: asyncio.Event,
 ) -> BaseException | None:
     """Run kopf until it fails or `restart` is set. Return its error."""
     registry = kopf.OperatorRegistry()
-    register(registry, listeners, connect)
+    register(registry, routes, kinds, connect)
+    namespaces = routes.namespaces
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=with_selectors(settings()),
+        settings=settings(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,

@@ -1,19 +1,21 @@
-"""Runs the tasks of a leading replica: the controllers, the workers of both queues, and the watches.
+"""Runs the tasks of a leading replica: the watches, both controllers, and the workers of both queues.
 
 It only starts and cancels them. The components are created in app.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.runtime.workers import TimedReconciler, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
+
+Task = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,38 +28,58 @@ class WorkerPool:
     count: int
 
 
-class Controller(Protocol):
-    """A controller with tasks."""
-
-    async def run(self) -> None:
-        """Run the tasks until canceled."""
-
-
 AllWorkers = tuple[WorkerPool, WorkerPool]
 """The workers of the passes, and those of the control lane."""
 
 
-async def run_tasks(
-    controllers: Iterable[Controller],
-    workers: AllWorkers,
-    watching: tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]],
-) -> None:
-    """Run the workers, the search for missing kinds, and kopf."""
-    missing, serve = watching
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(item.run(), name=type(item).__name__) for item in controllers]
-        tasks.append(group.create_task(missing, name="missing-kinds"))
-        tasks += [
-            group.create_task(
-                run_worker(item.queue, item.passes.reconcile), name=f"{item.name}-{number}"
-            )
-            for item in workers
-            for number in range(item.count)
-        ]
-        logger.info("started", extra={item.name: item.count for item in workers})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderTasks:
+    """The tasks, in the sequence of their start."""
+
+    watching: Task
+    synchronize: Task
+    """Returns when the caches are complete."""
+    controllers: tuple[Task, ...]
+    workers: AllWorkers
+
+    async def run(self) -> None:
+        """Watch, and start everything else as soon as the caches are complete. Run until canceled.
+
+        Raises:
+            StartError: The caches cannot be completed.
+        """
+        serving = asyncio.create_task(self.watching(), name="watches")
         try:
-            await serve
+            await _first(serving, self.synchronize())
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(item()) for item in self.controllers]
+                tasks += [
+                    group.create_task(
+                        run_worker(item.queue, item.passes.reconcile), name=f"{item.name}-{number}"
+                    )
+                    for item in self.workers
+                    for number in range(item.count)
+                ]
+                logger.info("started", extra={item.name: item.count for item in self.workers})
+                try:
+                    await serving
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    logger.info("stopped")
         finally:
-            for task in tasks:
-                task.cancel()
-            logger.info("stopped")
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+async def _first(serving: asyncio.Task[None], work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end, unless the watches fail before."""
+    task = asyncio.create_task(work, name="synchronize")
+    try:
+        await asyncio.wait((serving, task), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

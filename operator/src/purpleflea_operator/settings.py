@@ -1,11 +1,11 @@
 """Settings of the operator process from environment variables. No other module may read settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from purpleflea_operator import __version__
+from purpleflea_operator import __version__, timings
 from purpleflea_operator.datadog.detection.trust import DEFAULT_NAMESPACES
 from purpleflea_operator.manifests.metadata import Defaults
 
@@ -35,6 +35,10 @@ class OperatorSettings(BaseSettings):
         tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, Field(max_length=16)
     ] = (53, 1053, 5353)
     """Ports of DNS servers that the NetworkPolicies of agents allow, separated by commas."""
+    agent_upgrade_policy: Literal["Paced", "Manual"] = "Paced"
+    """When agents get the pod template of another version of the operator: Paced or Manual."""
+    agent_restart_percent: Annotated[int, Field(ge=1, le=100)] = timings.RESTART_PERCENT
+    """Percentage of the agents of an env that may restart at a time without a change by a user, at least one agent."""
     watch_namespaces: Annotated[tuple[Namespace, ...], NoDecode, Field(max_length=64)] = ()
     """Namespaces that the operator watches, separated by commas. Empty means the whole cluster."""
     datadog_urls: Annotated[tuple[Url, ...], NoDecode, Field(max_length=64)] = ()

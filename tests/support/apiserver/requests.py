@@ -124,9 +124,17 @@ def locate(request: Request, kinds: Mapping[tuple[str, str, str], Kind]) -> None
     request.name = rest[1] if len(rest) > 1 else ""
     request.subresource = "/".join(rest[2:])
     request.verb = _verb(request)
+    if request.verb == "create" and not request.name:
+        # As in an audit log, the name of a created object is that of its body.
+        request.name = _name_in(request.body)
     if kind is None or (request.subresource and request.subresource not in kind.subresources):
         raise ApiError(404, "the server could not find the requested resource")
     request.kind = kind
+
+
+def _name_in(body: Any) -> str:
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
 
 
 def _verb(request: Request) -> str:

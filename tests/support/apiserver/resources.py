@@ -88,7 +88,7 @@ class Resources:
         return version, items, int(start)
 
     def _create(self, request: Request, kind: Kind) -> Obj:
-        if request.name:
+        if not request.path.endswith(f"/{request.resource}"):
             raise ApiError(405, "the server does not allow this method on the requested resource")
         body = _checked(request, kind)
         return self._writer.create(_target(request, kind), body).obj

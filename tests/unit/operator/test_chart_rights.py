@@ -132,11 +132,3 @@ def test_the_policies_of_a_bound_operator_apply_only_in_its_namespaces():
         if item["kind"] == "ValidatingAdmissionPolicy":
             (scope,) = item["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
             assert scope["values"] == ["trading", "research", "purpleflea-system"]
-
-
-def test_a_bound_operator_may_list_halts_in_its_own_namespace():
-    right = Right("purpleflea.com", "purplefleahalts", "list")
-    assert right in rules("Role", BOUND, namespace="purpleflea-system")
-    own = "watchNamespaces={purpleflea-system}"
-    there = [item for item in roles(own) if item["metadata"]["name"] == "purpleflea-operator"]
-    assert right not in granted(there)

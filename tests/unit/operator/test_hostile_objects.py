@@ -40,7 +40,6 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.client import HttpKubeClient
 from purpleflea_operator.kube.lease import MAX_LEASE_DURATION_S, lease_record
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
-from purpleflea_operator.kube.protocol import ObjectList
 from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.runtime.leader_election import decisions
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -474,14 +473,10 @@ WATCHED = [
 
 
 class Objects:
-    """A cluster with these objects, and a Service for every DaemonSet."""
+    """A cluster with a Service for every DaemonSet."""
 
-    def __init__(self, objects=()):
-        self.objects = list(objects)
+    def __init__(self):
         self.service = SERVICE
-
-    async def list_all(self, kind, *, selector=""):
-        return ObjectList([item for known, item in self.objects if known is kind], "x")
 
     async def get(self, ref):
         assert ".." not in ref.path
@@ -556,7 +551,7 @@ async def test_watch_events_of_mutated_objects_raise_nothing_and_hide_nothing():
 
 
 @pytest.mark.usefixtures("quiet")
-async def test_an_initial_list_with_mutated_objects_keeps_the_valid_ones():
+async def test_a_start_with_mutated_objects_keeps_the_valid_ones():
     chance = random.Random(3)  # noqa: S311
     for _ in range(100):
         broken = [(kind, mutated(manifest, chance)) for kind, manifest in WATCHED for _ in range(3)]
@@ -564,8 +559,10 @@ async def test_an_initial_list_with_mutated_objects_keeps_the_valid_ones():
             (resources.AGENT, an_agent("other", uid="other-uid")),
             (resources.NODE, a_node("node-9")),
         ]
-        informer, cache, nodes = an_informer(Objects([*broken, *whole]))
-        await informer.prime()
+        informer, cache, nodes = an_informer(Objects())
+        for kind, manifest in (*broken, *whole):
+            informer.on_event(kind, None, manifest)
+        await informer.start()
         assert cache.agent(NamespacedName("trading", "other")) is not None
         assert nodes.node("node-9") is not None
 

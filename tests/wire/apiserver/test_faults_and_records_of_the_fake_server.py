@@ -65,7 +65,7 @@ def test_a_cut_request_is_not_committed(http: httpx.Client, apiserver: ApiServer
 def test_a_hanging_request_continues_when_the_fault_is_canceled(
     http: httpx.Client, apiserver: ApiServer
 ) -> None:
-    fault = apiserver.hang(verb="create", name="")
+    fault = apiserver.hang(verb="create")
     codes: list[int] = []
     caller = threading.Thread(target=lambda: codes.append(make(http, "x")))
     caller.start()

@@ -8,7 +8,7 @@ from support.datadog_api import API_KEY, APPLICATION_KEY, DatadogApi
 from support.desired_objects import MONITORS
 from support.observability_scenario import NAME, NS, a_resource, a_secret
 from support.rights import Right, granted, roles
-from support.waiting import wait_for
+from support.waiting import wait_for, wait_until_started
 
 KIND = resources.OBSERVABILITY.kind
 
@@ -70,8 +70,7 @@ def test_a_new_leader_does_not_write_a_resource_in_sync(server, an_operator, dat
     datadog.request_log.clear()
     server.clear()
     with an_operator(datadog_urls=(datadog.url,)):
-        # The sweep is the last step of a start.
-        server.wait_until(lambda: len(server.lists(resource="purplefleaobservabilities")) >= 3)
+        wait_until_started(server)
         wait_for(lambda: len(datadog.request_log.reads()) >= 9)
     assert datadog.request_log.writes() == []
     assert server.writes() == []

@@ -39,6 +39,9 @@ _EFFECTS = {
     "storage.whenScaled": Effect.NONE,
 }
 
+WITHOUT_RESTART = tuple(_EFFECTS)
+"""Paths of the fields whose change restarts no agent."""
+
 
 def effect_of(path: str) -> Effect:
     """Return the effect of a change of the field at `path`, such as trading.mode."""

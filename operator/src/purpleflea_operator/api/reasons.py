@@ -38,6 +38,7 @@ class Reason(StrEnum):
 
     # SpecValid
     VALID = "Valid"
+    FIELDS_UNSUPPORTED = "FieldsUnsupported"
     OVERRIDE_IGNORED = "OverrideIgnored"
     INVALID = "Invalid"
 
@@ -47,6 +48,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     COMPLETE = "Complete"
     ROLLING_OUT = "RollingOut"
+    OPERATOR_UPGRADE = "OperatorUpgrade"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONFIGURATION_MISSING = "ConfigurationMissing"
     CONTAINER_NOT_CREATED = "ContainerNotCreated"

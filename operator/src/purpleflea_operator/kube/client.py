@@ -45,6 +45,14 @@ class HttpKubeClient:
         except errors.NotFound:
             return None
 
+    async def served_plurals(self, api_version: str) -> frozenset[str]:
+        """Return the plural names of the kinds that the API server serves in a version of a group."""
+        try:
+            document = await self._request("GET", f"/apis/{api_version}")
+        except errors.NotFound:
+            return frozenset()
+        return frozenset(text(item.get("name")) for item in mappings(document.get("resources")))
+
     async def list_all(self, kind: ResourceKind, *, selector: str = "") -> ObjectList:
         """Return all objects of a kind in the watch scope.
 
@@ -53,7 +61,7 @@ class HttpKubeClient:
         manifests: list[Manifest] = []
         versions = []
         refusals: dict[str, errors.ApiError] = {}
-        for namespace, path in self._scope.listed_paths_by_namespace(kind).items():
+        for namespace, path in self._scope.paths_by_namespace(kind).items():
             try:
                 items, version = await self._list(kind, path, selector=selector)
             except (errors.Forbidden, errors.NotFound) as error:
@@ -84,10 +92,12 @@ class HttpKubeClient:
         """Create an object and return it as stored.
 
         Raises:
-            Conflict: The object exists.
+            AlreadyExists: An object with this name exists.
         """
         collection = ref.path.rpartition("/")[0]
-        return await self._request("POST", collection, body=manifest)
+        # Strict as an apply, which rejects fields that the API server does not support.
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._request("POST", collection, query=query, body=manifest)
 
     async def replace(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
         """Replace an object and return it as stored. The manifest names the version to replace.
@@ -123,6 +133,18 @@ class HttpKubeClient:
         query = {"fieldManager": FIELD_MANAGER}
         body = {"metadata": metadata}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
+
+    async def set_managed_fields(self, live: Manifest, entries: Sequence[Manifest]) -> Manifest:
+        """Replace the managedFields of this version of an object and return the object as stored.
+
+        Raises:
+            Conflict: The object has a newer version.
+        """
+        version = live["metadata"]["resourceVersion"]
+        body = {"metadata": {"managedFields": list(entries), "resourceVersion": version}}
+        query = {"fieldManager": FIELD_MANAGER}
+        path = ref_of(live).path
+        return await self._request("PATCH", path, query=query, body=body, content_type=MERGE)
 
     async def expand_volume(self, ref: ObjectRef, size: str) -> Manifest:
         """Request a larger volume and return the PersistentVolumeClaim as stored."""
@@ -179,8 +201,10 @@ class HttpKubeClient:
             ) as response:
                 payload = await response.read()
                 if response.status >= 400:
+                    message, reason = _status(payload)
+                    retry_after = response.headers.get("Retry-After")
                     failure = errors.from_response(
-                        response.status, _message(payload), response.headers.get("Retry-After")
+                        response.status, message, retry_after, reason=reason
                     )
                     failure.path = path
                     raise failure
@@ -196,10 +220,12 @@ class HttpKubeClient:
             raise failed from error
 
 
-def _message(payload: bytes) -> str:
-    """Return the message of a Status response, cut to 500 characters because logs and conditions contain it."""
+def _status(payload: bytes) -> tuple[str, str]:
+    """Return message and reason of a Status response. The message is cut to 500 characters, because logs and conditions
+    contain it."""
     try:
-        text = str(orjson.loads(payload)["message"])
+        status = orjson.loads(payload)
+        message, reason = str(status["message"]), text(status.get("reason"))
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        text = payload.decode("utf-8", "replace")
-    return text[:500]
+        message, reason = payload.decode("utf-8", "replace"), ""
+    return message[:500], reason

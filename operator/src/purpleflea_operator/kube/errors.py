@@ -4,6 +4,7 @@ ApiError
 ├── Transient            retry with backoff
 │   ├── Throttled        429: retry not before retry_after_s
 │   ├── Conflict         409: the object changed; read it again
+│   │   └── AlreadyExists    409: an object with this name exists
 │   └── Unavailable      5xx or timeout; if the server sends Retry-After, not before retry_after_s
 │       └── Unreachable  no connection
 ├── NotFound             404
@@ -41,6 +42,10 @@ class Conflict(Transient):
     """The object changed since it was read, or it exists already."""
 
 
+class AlreadyExists(Conflict):
+    """An object with the name of the object to create exists."""
+
+
 class Unavailable(Transient):
     """The server did not respond, or failed."""
 
@@ -69,8 +74,10 @@ class Invalid(ApiError):  # noqa: N818
     """The server rejects the object."""
 
 
-def from_response(status: int, message: str, retry_after: str | None) -> ApiError:
-    """Return the error for a response with a status >= 400."""
+def from_response(
+    status: int, message: str, retry_after: str | None, *, reason: str = ""
+) -> ApiError:
+    """Return the error for a response with a status >= 400; `reason` is that of the Status object."""
     seconds = _seconds(retry_after)
     match status:
         case 404:
@@ -78,7 +85,7 @@ def from_response(status: int, message: str, retry_after: str | None) -> ApiErro
         case 401 | 403:
             return Forbidden(message)
         case 409:
-            return Conflict(message)
+            return AlreadyExists(message) if reason == "AlreadyExists" else Conflict(message)
         case 429:
             return Throttled(message, 1.0 if seconds is None else seconds)
         case _ if status >= 500:

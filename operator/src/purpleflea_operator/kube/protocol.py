@@ -25,6 +25,9 @@ class KubeClient(Protocol):
     async def get(self, ref: ObjectRef) -> Manifest | None:
         """Return the object, or None if it does not exist."""
 
+    async def served_plurals(self, api_version: str) -> frozenset[str]:
+        """Return the plural names of the kinds that the API server serves in a version of a group."""
+
     async def list_all(self, kind: ResourceKind, *, selector: str = "") -> ObjectList:
         """Return all objects of a kind in the watch scope.
 
@@ -33,6 +36,16 @@ class KubeClient(Protocol):
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Force server-side apply with our field manager and return the object as stored."""
+
+    async def create(self, ref: ObjectRef, manifest: Manifest) -> Manifest:
+        """Create an object and return it as stored.
+
+        Raises:
+            AlreadyExists: An object with this name exists.
+        """
+
+    async def set_managed_fields(self, live: Manifest, entries: Sequence[Manifest]) -> Manifest:
+        """Replace the managedFields of this version of an object and return the object as stored."""
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Force server-side apply of the status subresource and return the object as stored."""

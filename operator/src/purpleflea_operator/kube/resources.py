@@ -21,10 +21,6 @@ class ResourceKind:
     optional: bool = False
     """If true, the operator works without this kind, so a missing kind or permission does not end the start."""
 
-    in_operator_namespace: bool = False
-    """If true, objects in the operator's own namespace count even if the operator is bound to other namespaces. It then
-    lists them at intervals."""
-
     @property
     def prefix(self) -> str:
         """Path of the API group, such as /apis/apps/v1."""
@@ -76,7 +72,6 @@ HALT = ResourceKind(
     plural="purplefleahalts",
     labelled=False,
     optional=True,
-    in_operator_namespace=True,
 )
 NODE = ResourceKind(
     api_version="v1", kind="Node", plural="nodes", labelled=False, outside_agent_namespaces=True

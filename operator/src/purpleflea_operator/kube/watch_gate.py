@@ -1,25 +1,27 @@
-"""Paces kopf's lists and watches by path, and turns their errors into errors that kopf retries.
+"""Paces kopf's lists and watches by path, takes the objects out of its lists, and replaces errors that end kopf.
 
 kopf ends all its watches if one of them is refused (404, 403) or reports an unexpected error in its stream, and it
-opens a watch that ends at once again without a pause. The gate is an aiohttp middleware of kopf's session, so each
-path, which is a kind in a namespace, fails and recovers separately. The gate must not change a request.
+opens a watch that ends at once again without a pause. It keeps every object of a list until a worker has processed it.
+The gate is an aiohttp middleware of kopf's session, so each path, which is a kind in a namespace, fails and recovers
+separately. The gate passes the objects of a list to the observer and gives kopf an empty list. It must not change a
+request.
 """
 
-import logging
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import aiohttp
 import orjson
 
-from purpleflea_operator import timings
-
-logger = logging.getLogger(__name__)
+from purpleflea_operator.kube.listing import ListReader, decoded
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.watch_state import REFUSED, WatchObserver, WatchState, WatchStates
+from purpleflea_operator.parsing import Manifest
 
 Sleep = Callable[[float], Awaitable[None]]
 
-_REFUSED = (403, 404)
 _PASSED_ON = (401,)
 """kopf reads the credentials again after a 401."""
 _ERROR = b'{"type":"ERROR"'
@@ -27,16 +29,6 @@ _START_OVER = (
     b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired",'
     b'"message":"the watch must start over"}}\n'
 )
-
-
-class WatchObserver(Protocol):
-    """Receiver of the state of each path."""
-
-    def on_listed(self, path: str) -> None:
-        """Process the start of a list by kopf, whose result may be empty."""
-
-    def on_refused(self, path: str, *, is_refused: bool) -> None:
-        """Process that the API server refuses a watch (403, 404), or serves it again."""
 
 
 class WatchRefusedError(aiohttp.ClientConnectionError):
@@ -47,15 +39,37 @@ class WatchRefusedError(aiohttp.ClientConnectionError):
         self.status = status
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Path:
-    """State of one path. `level` is the exponent of the backoff."""
+    """One path, with the list that kopf reads and the stream that it has opened."""
 
-    level: int = 0
-    not_before: float = 0.0
+    kind: ResourceKind
+    namespace: str
+    state: WatchState
+    reader: ListReader | None = None
     stream: "_Stream | None" = None
-    error: str = ""
-    refused_since: float | None = None
+    must_start_over: bool = False
+    """True if a list was not complete. kopf must not watch from its version."""
+
+
+class _Content:
+    """Content of a response with another body."""
+
+    def __init__(self, content: aiohttp.StreamReader, body: bytes) -> None:
+        self._content = content
+        self._body = body
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def read(self) -> bytes:
+        """Return the body. kopf reads it at once."""
+        return self._body
+
+
+def _empty_list(kind: ResourceKind, *, version: str, token: str) -> bytes:
+    metadata = {"resourceVersion": version, "continue": token}
+    return orjson.dumps({"kind": f"{kind.kind}List", "metadata": metadata, "items": []})
 
 
 class _Stream:
@@ -101,151 +115,130 @@ class _Stream:
 
 
 class WatchGate:
-    """Middleware of kopf's session. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds."""
+    """Middleware of kopf's session."""
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float],
-        jitter: Callable[[], float],
-        sleep: Sleep,
-    ) -> None:
-        self._clock = clock
-        self._jitter = jitter
+    def __init__(self, states: WatchStates, observer: WatchObserver, *, sleep: Sleep) -> None:
+        self._states = states
+        self._observer = observer
         self._sleep = sleep
         self._paths: dict[str, _Path] = {}
-        self._observers: list[WatchObserver] = []
 
-    def add_paths(self, paths: Iterable[str]) -> None:
-        """Add paths to pace. Requests to other paths pass unchanged."""
-        for path in paths:
-            self._paths.setdefault(path, _Path())
-
-    def add_observer(self, observer: WatchObserver) -> None:
-        """Add a receiver of the state of each path."""
-        self._observers.append(observer)
+    def add(self, kind: ResourceKind, paths: Iterable[tuple[str, str]]) -> None:
+        """Add the paths of a kind, each with its namespace. Requests to other paths pass unchanged."""
+        for namespace, path in paths:
+            self._states.add((path,), self._observer)
+            (state,) = self._states.of((path,))
+            self._paths.setdefault(path, _Path(kind=kind, namespace=namespace, state=state))
 
     def on_new_session(self) -> None:
         """Ignore how the streams of the last session ended, because kopf closed them itself."""
-        for state in self._paths.values():
-            state.stream = None
-
-    def failures(self) -> dict[str, str]:
-        """Return the error of each path that fails, and an empty text for the others."""
-        return {path: state.error for path, state in self._paths.items()}
-
-    def refused_s(self, path: str) -> float:
-        """Return the seconds for which the API server has refused a path (403, 404), or 0."""
-        since = self._paths[path].refused_since
-        return 0.0 if since is None else self._clock() - since
+        for path in self._paths.values():
+            path.stream = None
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Send a request, not before the backoff of its path is over."""
-        path = request.url.path
-        state = self._paths.get(path)
-        if state is None or request.method != "GET":
+        path = self._paths.get(request.url.path)
+        if path is None or request.method != "GET":
             return await handler(request)
-        self._judge_stream(path, state)
-        while (delay_s := state.not_before - self._clock()) > 0:
+        _judge_stream(path)
+        while (delay_s := path.state.delay_s()) > 0:
             await self._sleep(delay_s)
         try:
             response = await handler(request)
         except (aiohttp.ClientError, OSError) as error:
-            self._fail(path, state, f"{type(error).__name__}: {error}")
+            path.state.fail(f"{type(error).__name__}: {error}")
             raise
-        if request.url.query.get("watch") == "true":
-            return await self._opened(path, state, response)
-        return await self._listed(path, state, response)
-
-    async def _opened(
-        self, path: str, state: _Path, response: aiohttp.ClientResponse
-    ) -> aiohttp.ClientResponse:
-        expired = response.status == 410
-        if not expired:
-            await self._check(path, state, response)
         if response.status in _PASSED_ON:
             return response
-        stream = _Stream(response.content, self._clock(), expired=expired)
+        if request.url.query.get("watch") == "true":
+            return await self._opened(path, response)
+        return await self._listed(path, response, token=request.url.query.get("continue", ""))
+
+    async def _opened(
+        self, path: _Path, response: aiohttp.ClientResponse
+    ) -> aiohttp.ClientResponse:
+        is_expired = path.must_start_over or response.status == 410
+        if not is_expired:
+            await _check(path, response)
+        path.must_start_over = False
+        stream = _Stream(response.content, path.state.now(), expired=is_expired)
         response.status = 200
         # kopf reads only `iter_chunked`; the rest is passed to the original content.
         response.content = cast(aiohttp.StreamReader, stream)
-        state.stream = stream
+        path.stream = stream
         return response
 
     async def _listed(
-        self, path: str, state: _Path, response: aiohttp.ClientResponse
+        self, path: _Path, response: aiohttp.ClientResponse, *, token: str
     ) -> aiohttp.ClientResponse:
-        await self._check(path, state, response)
-        if response.status == 200:
-            for observer in self._observers:
-                observer.on_listed(path)
+        """Read one page of a list, and return it to kopf without its objects."""
+        if not token:
+            path.reader = ListReader(path.kind, functools.partial(self._on_object, path))
+        reader = path.reader
+        if response.status == 410 or reader is None or reader.token != token:
+            # kopf would request this page again and again. With an expired version it lists from the start.
+            path.reader, path.must_start_over = None, True
+            await _message(response)
+            response.status, body = 200, _empty_list(path.kind, version="0", token="")
+        else:
+            await _check(path, response)
+            await self._read(path, reader, response)
+            body = _empty_list(path.kind, version=reader.version, token=reader.token)
+        response.content = cast(aiohttp.StreamReader, _Content(response.content, body))
         return response
 
-    async def _check(self, path: str, state: _Path, response: aiohttp.ClientResponse) -> None:
-        """Raise WatchRefusedError unless kopf can process the response."""
-        status = response.status
-        if status in _PASSED_ON:
-            return
-        if status == 200 and response.content_type == "application/json":
-            self._recover(path, state)
-            return
-        retry_after_s = response.headers.get("Retry-After", "")
-        hold_s = float(retry_after_s) if retry_after_s.isdecimal() else 0.0
-        error = f"{status}: {await _message(response)}"
-        response.release()
-        self._fail(path, state, error, hold_s=hold_s, refused=status in _REFUSED)
-        raise WatchRefusedError(status, error)
-
-    def _judge_stream(self, path: str, state: _Path) -> None:
-        """Set the delay before the next request from how the last stream ended."""
-        stream, state.stream = state.stream, None
-        if stream is None:
-            return
-        if stream.error:
-            self._fail(path, state, stream.error)
-        elif self._clock() - stream.opened_at >= timings.WATCH_STEADY_S:
-            state.level = 0
-        elif stream.has_events:
-            # The watch makes progress, so an event such as a halt must not wait for a long backoff.
-            state.level = 1
-            self._hold(state)
-        else:
-            state.level += 1
-            self._hold(state)
-            if state.level == timings.WATCH_SHORT_LIMIT:
-                logger.warning(
-                    "a watch ends at once; it is opened with backoff", extra={"path": path}
-                )
-
-    def _hold(self, state: _Path, hold_s: float = 0.0) -> None:
-        ceiling = timings.WATCH_BACKOFF_BASE_S * 2.0 ** min(state.level - 1, 16)
-        delay_s = min(timings.WATCH_BACKOFF_LIMIT_S, ceiling) * (0.5 + self._jitter() / 2)
-        hold_s = min(hold_s, timings.LONGEST_RETRY_AFTER_S)
-        state.not_before = self._clock() + max(delay_s, hold_s)
-
-    def _fail(
-        self, path: str, state: _Path, error: str, *, hold_s: float = 0.0, refused: bool = False
+    async def _read(
+        self, path: _Path, reader: ListReader, response: aiohttp.ClientResponse
     ) -> None:
-        state.level += 1
-        self._hold(state, hold_s)
-        if not state.error:
-            logger.warning("a watch fails; retrying", extra={"path": path, "error": error[:500]})
-        state.error = error
-        self._set_refused(path, state, refused=refused)
+        """Pass the objects of one page to the observer.
 
-    def _recover(self, path: str, state: _Path) -> None:
-        if state.error:
-            logger.info("a watch works again", extra={"path": path})
-        state.error = ""
-        self._set_refused(path, state, refused=False)
+        Raises:
+            WatchRefusedError: The response is not a list.
+        """
+        try:
+            await reader.read(await response.content.read(-1))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            path.state.fail(f"{type(error).__name__}: {error}"[:500])
+            raise WatchRefusedError(0, str(error)) from error
+        if not reader.token:
+            path.reader = None
+            self._observer.on_listed(path.state.path, reader.listing(path.namespace))
+            path.state.on_list_end()
 
-    def _set_refused(self, path: str, state: _Path, *, refused: bool) -> None:
-        if (state.refused_since is not None) is not refused:
-            state.refused_since = self._clock() if refused else None
-            for observer in self._observers:
-                observer.on_refused(path, is_refused=refused)
+    def _on_object(self, path: _Path, manifest: Manifest) -> None:
+        self._observer.on_event(path.state.path, None, manifest)
+
+
+async def _check(path: _Path, response: aiohttp.ClientResponse) -> None:
+    """Raise WatchRefusedError unless kopf can process the response."""
+    status = response.status
+    if status == 200 and response.content_type == "application/json":
+        path.state.recover()
+        return
+    retry_after_s = response.headers.get("Retry-After", "")
+    is_number = retry_after_s.isdecimal() and len(retry_after_s) < 10
+    message = await _message(response)
+    response.release()
+    path.state.fail(
+        message,
+        status=status,
+        hold_s=float(retry_after_s) if is_number else 0.0,
+        is_refusal=status in REFUSED,
+    )
+    raise WatchRefusedError(status, path.state.error)
+
+
+def _judge_stream(path: _Path) -> None:
+    """Set the delay before the next request from how the last stream ended."""
+    stream, path.stream = path.stream, None
+    if stream is None:
+        return
+    if stream.error:
+        path.state.fail(stream.error)
+    else:
+        path.state.on_stream_end(stream.opened_at, has_events=stream.has_events)
 
 
 async def _message(response: aiohttp.ClientResponse) -> str:
@@ -255,8 +248,8 @@ async def _message(response: aiohttp.ClientResponse) -> str:
     except (aiohttp.ClientError, OSError):
         return ""
     try:
-        return str(orjson.loads(payload)["message"])[:500]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return str(decoded(payload)["message"])[:500]
+    except (ValueError, KeyError):
         return payload.decode("utf-8", "replace")[:200]
 
 

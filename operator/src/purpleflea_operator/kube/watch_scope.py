@@ -15,8 +15,6 @@ class WatchScope:
     """Namespaces that the operator is bound to. Empty means the whole cluster."""
 
     namespaces: tuple[str, ...] = ()
-    own: str = ""
-    """Namespace of the operator; empty if it is unknown."""
 
     def can_watch(self, kind: ResourceKind) -> bool:
         """Return True if the operator can watch all relevant objects of this kind."""
@@ -35,18 +33,6 @@ class WatchScope:
         if not self.namespaces:
             return {"": f"{kind.prefix}/{kind.plural}"}
         return {name: f"{kind.prefix}/namespaces/{name}/{kind.plural}" for name in self.namespaces}
-
-    def is_polled(self, kind: ResourceKind) -> bool:
-        """Return whether the operator's own namespace is listed at intervals, because it is not watched."""
-        is_outside = bool(self.namespaces) and self.own not in ("", *self.namespaces)
-        return is_outside and kind.in_operator_namespace
-
-    def listed_paths_by_namespace(self, kind: ResourceKind) -> dict[str, str]:
-        """Return the paths at which objects of this kind are listed, by namespace."""
-        paths = self.paths_by_namespace(kind)
-        if self.is_polled(kind):
-            paths[self.own] = f"{kind.prefix}/namespaces/{self.own}/{kind.plural}"
-        return paths
 
 
 CLUSTER_WIDE = WatchScope()

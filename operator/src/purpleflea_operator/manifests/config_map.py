@@ -18,8 +18,12 @@ from purpleflea_operator.parsing import Manifest, MutableManifest, mapping
 
 
 def settings_text(agent: Agent) -> str:
-    """Return the content of settings.json."""
-    return agent.spec.settings().model_dump_json(by_alias=True)
+    """Return the content of settings.json: the required fields, and those that differ from their defaults.
+
+    The agent applies the same defaults, which never change within an API version. Without them, a new field in a later
+    version of the operator does not change the pod template.
+    """
+    return agent.spec.settings().model_dump_json(by_alias=True, exclude_defaults=True)
 
 
 def control_text(control: Control) -> str:

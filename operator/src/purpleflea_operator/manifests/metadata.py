@@ -30,6 +30,8 @@ class Agent:
     uid: str
     generation: int
     spec: AgentSpec
+    unsupported: tuple[str, ...] = ()
+    """Fields of the spec that this version of the operator does not have, because the CRD is newer."""
     partition: int = 0
     """Partition that pauses a failing rollout: pods with a lower ordinal keep their revision."""
     control: Control | None = None
@@ -144,12 +146,17 @@ def child_manifest(
     }
 
 
+def content_hash(content: object) -> str:
+    """Return a short hash of JSON-like content; the sequence of keys does not matter."""
+    text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
 def with_desired_hash(item: MutableManifest) -> MutableManifest:
-    """Return a child with the hash of its desired state as an annotation."""
-    text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
-    digest = hashlib.sha256(text).hexdigest()[:16]
-    annotations = {
-        **item["metadata"].get("annotations", {}),
-        kubernetes.ANNOTATION_DESIRED_HASH: digest,
-    }
+    """Return a child with the hash of its desired state as an annotation; an earlier hash is replaced."""
+    key, metadata = kubernetes.ANNOTATION_DESIRED_HASH, item["metadata"]
+    if key in metadata.get("annotations", {}):
+        others = {name: text for name, text in metadata["annotations"].items() if name != key}
+        item = {**item, "metadata": {**metadata, "annotations": others}}
+    annotations = {**item["metadata"].get("annotations", {}), key: content_hash(item)}
     return {**item, "metadata": {**item["metadata"], "annotations": annotations}}

@@ -15,6 +15,7 @@ from purpleflea_operator.manifests.config_map import settings_text
 from purpleflea_operator.manifests.metadata import (
     Agent,
     Defaults,
+    content_hash,
     image_of,
     labels,
     selector,
@@ -34,7 +35,15 @@ from purpleflea_operator.parsing import MutableManifest
 
 
 def pod_template(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
-    """Return the pod template of an agent. Every change of it restarts the agents."""
+    """Return the pod template of an agent, with its hash. Every change of it restarts the agents."""
+    template = _template(agent, defaults, connection)
+    template["metadata"]["annotations"][kubernetes.ANNOTATION_TEMPLATE_HASH] = content_hash(
+        template
+    )
+    return template
+
+
+def _template(agent: Agent, defaults: Defaults, connection: Connection) -> MutableManifest:
     overrides = user_overrides(agent)
     return {
         "metadata": {

@@ -3,8 +3,9 @@
 A Deployment must not be used: it surges, and it replaces pods of unreachable nodes, so an identity could trade twice.
 """
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator.datadog.detection.connection import Connection
-from purpleflea_operator.manifests import recorded_connection, volumes
+from purpleflea_operator.manifests import recorded_connection, template_record, volumes
 from purpleflea_operator.manifests.metadata import (
     Agent,
     Defaults,
@@ -20,11 +21,18 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Mu
     """Return the StatefulSet of the agent."""
     service_labels = unified_service_labels(agent, defaults)
     frame = child_manifest(agent, "apps/v1", "StatefulSet", more_labels=service_labels)
-    frame["metadata"]["annotations"] = recorded_connection.annotation(connection)
+    frame["metadata"]["annotations"] = {
+        **recorded_connection.annotation(connection),
+        kubernetes.ANNOTATION_SPEC_HASH: template_record.spec_hash(agent),
+    }
     spec: MutableManifest = {
         "replicas": agent.spec.replicas,
         "podManagementPolicy": "Parallel",
-        "updateStrategy": _update_strategy(agent),
+        # Always explicit, so that no field has to be removed when a rollout continues.
+        "updateStrategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"partition": agent.partition},
+        },
         "revisionHistoryLimit": 3,
         "selector": {"matchLabels": selector(agent.name)},
         "template": pod_template(agent, defaults, connection),
@@ -37,10 +45,3 @@ def stateful_set(agent: Agent, defaults: Defaults, connection: Connection) -> Mu
             "whenScaled": storage.when_scaled,
         }
     return {**frame, "spec": spec}
-
-
-def _update_strategy(agent: Agent) -> MutableManifest:
-    strategy: MutableManifest = {"type": "RollingUpdate"}
-    if agent.partition:
-        strategy["rollingUpdate"] = {"partition": agent.partition}
-    return strategy

@@ -1,25 +1,27 @@
-"""Initial lists of the controllers: retries them with backoff until they are complete.
+"""Waits until the caches are complete: the API server answers, and every watched kind is listed once.
 
 Only lasting causes (a missing CRD or permission, a wrong address) end the start, with one line that names the remedy.
-The module must not list anything itself: the caller passes the lists.
+The lists are read and retried elsewhere.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from purpleflea_operator import timings
 from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.watch_state import WatchState
 from purpleflea_operator.runtime.lifecycle import UPGRADE, StartError
 
 logger = logging.getLogger(__name__)
 
-InitialLists = Callable[[], Awaitable[None]]
-"""Reads the initial lists of one controller into its caches. A repetition continues with the kinds that are missing."""
+T = TypeVar("T")
 
 
 class CacheSync:
-    """Reads the initial lists. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds."""
+    """Progress of the start. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds."""
 
     def __init__(self, *, clock: Callable[[], float], jitter: Callable[[], float]) -> None:
         self._clock = clock
@@ -29,62 +31,85 @@ class CacheSync:
 
     @property
     def waiting_for(self) -> str:
-        """The list that failed last and its error, or an empty text."""
+        """The request that failed last and its error, or an empty text."""
         return self._waiting_for
 
-    async def run(self, lists: Iterable[InitialLists]) -> None:
-        """Read all initial lists. A list that fails for a passing reason is retried.
+    async def read(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the first request to the API server. It is retried if it fails for a passing reason.
 
         Raises:
-            StartError: A list failed for a lasting reason.
+            StartError: The request failed for a lasting reason.
         """
-        for sync in lists:
-            try:
-                await self._retry(sync)
-            except errors.NotFound as error:
-                crd = f"{resources.AGENT.plural}.{resources.AGENT.api_version.partition('/')[0]}"
-                raise StartError(
-                    f"the custom resource {crd} is not installed; "
-                    "install it: kubectl apply --server-side -f crds/"
-                ) from error
-            except errors.Forbidden as error:
-                raise StartError(
-                    f"missing permission: {error}; install the chart's roles: {UPGRADE}"
-                ) from error
-            except errors.ApiError as error:
-                raise StartError(
-                    f"the API server cannot be reached: {error}; "
-                    "check the address with: kubectl cluster-info"
-                ) from error
-
-    async def _retry(self, sync: InitialLists) -> None:
         started_at, failures = self._clock(), 0
         while True:
             try:
-                await sync()
+                result = await request()
             except errors.Transient as error:
                 self._has_answered = self._has_answered or not isinstance(error, errors.Unreachable)
                 if not self._has_answered and (
                     self._clock() - started_at > timings.FIRST_CONTACT_S
                 ):
-                    raise
-                self._report(error)
+                    raise _start_error(error) from error
+                self._report(error.path, str(error))
                 ceiling = min(timings.INITIAL_LIST_LIMIT_S, timings.BACKOFF_BASE_S * 2.0**failures)
                 failures = min(failures + 1, 16)
                 await asyncio.sleep(error.retry_after_s + ceiling * (0.5 + self._jitter() / 2))
-                continue
-            self._has_answered = True
-            if self._waiting_for:
-                logger.info("the initial lists continue")
-            self._waiting_for = ""
-            return
+            except errors.ApiError as error:
+                raise _start_error(error) from error
+            else:
+                self._has_answered = True
+                self._waiting_for = ""
+                return result
 
-    def _report(self, error: errors.ApiError) -> None:
-        """Log the first failure of each list."""
-        resource = error.path.rpartition("/")[2] or "an initial list"
-        prefix = f"waiting for the list of {resource}: "
-        if not self._waiting_for.startswith(prefix):
-            logger.warning(
-                "an initial list failed; retrying", extra={"path": error.path, "error": str(error)}
-            )
-        self._waiting_for = f"{prefix}{error}"
+    async def wait(self, states: Mapping[ResourceKind, Sequence[WatchState]]) -> None:
+        """Wait until each kind is listed at all its paths. A path that the API server refuses is left out.
+
+        Raises:
+            StartError: The API server refuses all paths of a kind that is not optional.
+        """
+        changed = asyncio.Event()
+        every = [state for paths in states.values() for state in paths]
+        for state in every:
+            state.on_change = changed.set
+        while waiting := [state for state in every if not state.is_listed and not state.refusal]:
+            failing = next((state for state in waiting if state.error), None)
+            self._waiting_for = ""
+            if failing is not None:
+                self._report(failing.path, failing.error)
+            _check_refusals(states)
+            await changed.wait()
+            changed.clear()
+        _check_refusals(states)
+        for state in every:
+            state.on_change = lambda: None
+        self._waiting_for = ""
+
+    def _report(self, path: str, error: str) -> None:
+        resource = path.rpartition("/")[2]
+        self._waiting_for = f"waiting for the list of {resource}: {error}"
+
+
+def _check_refusals(states: Mapping[ResourceKind, Sequence[WatchState]]) -> None:
+    for kind, paths in states.items():
+        refused = [state for state in paths if state.refusal and not state.is_listed]
+        if kind.optional or not refused or len(refused) < len(paths):
+            continue
+        message = refused[0].message
+        raise _start_error(
+            errors.NotFound(message) if refused[0].refusal == 404 else errors.Forbidden(message)
+        )
+
+
+def _start_error(error: errors.ApiError) -> StartError:
+    """Return the error of the start with the remedy."""
+    if isinstance(error, errors.NotFound):
+        crd = f"{resources.AGENT.plural}.{resources.AGENT.api_version.partition('/')[0]}"
+        return StartError(
+            f"the custom resource {crd} is not installed; "
+            "install it: kubectl apply --server-side -f crds/"
+        )
+    if isinstance(error, errors.Forbidden):
+        return StartError(f"missing permission: {error}; install the chart's roles: {UPGRADE}")
+    return StartError(
+        f"the API server cannot be reached: {error}; check the address with: kubectl cluster-info"
+    )

@@ -7,7 +7,7 @@ The module must not change or interpret the object.
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.parsing import Manifest, mapping, text
@@ -65,18 +65,3 @@ def check_identity(manifest: Manifest) -> None:
     for value in mapping(metadata.get("labels")).values():
         if not isinstance(value, str):
             raise ValueError("a label is not a string")
-
-
-def uids_in(objects: Iterable[Manifest], namespaces: Collection[str]) -> list[str]:
-    """Return the UIDs of the objects in these namespaces."""
-    return [
-        item["metadata"]["uid"]
-        for item in objects
-        if item["metadata"].get("namespace") in namespaces
-    ]
-
-
-def uids(objects: list[Mapping[str, object]] | list[Manifest]) -> list[str]:
-    """Return the UIDs of the objects, without objects that have none."""
-    values = (mapping(mapping(item).get("metadata")).get("uid") for item in objects)
-    return [uid for uid in values if isinstance(uid, str)]

@@ -20,6 +20,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 PREFIX = "purpleflea_operator"
+LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PASS_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 
@@ -35,6 +36,8 @@ class GaugeSources:
     """The error of each watch by path; empty if the watch works."""
     agents: Callable[[], int]
     conditions: Callable[[], Mapping[tuple[str, str], int]]
+    upgrades: Callable[[], tuple[Mapping[str, int], Mapping[str, int]]]
+    """Numbers of agents by env: with a pending upgrade, and failing after their upgrade."""
     replicas: Callable[[], tuple[int, int, int]]
     """Numbers of trading pods: existing, ready, and observed, which means that TelemetryReady of the agent is True."""
 
@@ -73,6 +76,12 @@ class Metrics:
             buckets=PASS_BUCKETS_S,
             registry=self._registry,
         )
+        self._loop_lag = Histogram(
+            f"{PREFIX}_event_loop_lag_seconds",
+            "Delay of the event loop, sampled ten times a second.",
+            buckets=LAG_BUCKETS_S,
+            registry=self._registry,
+        )
         build = Gauge(
             f"{PREFIX}_build_info",
             "Always 1; the version is a label.",
@@ -88,6 +97,10 @@ class Metrics:
     def observe_reconcile(self, result: str, seconds: float) -> None:
         """Record the duration of a reconcile of a PurpleFleaAgent."""
         self._reconcile_duration.labels(result).observe(seconds)
+
+    def observe_loop_lag(self, seconds: float) -> None:
+        """Record a sample of the event-loop lag."""
+        self._loop_lag.observe(seconds)
 
     def count_datadog_request(self, method: str, endpoint: str, code: str) -> None:
         """Count a request to the Datadog API."""
@@ -139,6 +152,17 @@ class _GaugeCollector(Collector):
             "Observed trading pods divided by all trading pods; 1 if there are no pods.",
             observed / existing if existing else 1.0,
         )
+        pending, failing = sources.upgrades()
+        yield _by_env(
+            "upgrades_pending",
+            "PurpleFleaAgent resources that wait for the pods of this version of the operator.",
+            pending,
+        )
+        yield _by_env(
+            "upgrades_failing",
+            "PurpleFleaAgent resources that are not ready after an upgrade and stop the upgrade of others.",
+            failing,
+        )
         conditions = GaugeMetricFamily(
             f"{PREFIX}_agent_conditions",
             "PurpleFleaAgent resources by condition type and status.",
@@ -162,6 +186,13 @@ def _watches_failing(errors: Mapping[str, str]) -> Metric:
         failing[resource] = failing.get(resource, 0) + bool(error)
     for resource, number in sorted(failing.items()):
         gauge.add_metric((resource,), number)
+    return gauge
+
+
+def _by_env(name: str, documentation: str, numbers: Mapping[str, int]) -> Metric:
+    gauge = GaugeMetricFamily(f"{PREFIX}_{name}", documentation, labels=("env",))
+    for env, number in sorted(numbers.items()):
+        gauge.add_metric((env,), number)
     return gauge
 
 

@@ -109,7 +109,12 @@ def test_a_reason_has_a_meaning_and_a_warning_a_remedy(item):
 def test_only_the_good_status_of_a_condition_of_an_agent_has_the_severity_normal(item):
     for kind, status in item.statuses.items():
         is_good = status == ("False" if kind is ConditionType.DUPLICATE_IDENTITY else "True")
-        has_exception = item.reason in (Reason.OVERRIDE_IGNORED, Reason.ROLLING_OUT)
+        has_exception = item.reason in (
+            Reason.OVERRIDE_IGNORED,
+            Reason.ROLLING_OUT,
+            Reason.OPERATOR_UPGRADE,
+            Reason.FIELDS_UNSUPPORTED,
+        )
         assert (item.severity is Severity.NORMAL) == (is_good and not has_exception)
 
 

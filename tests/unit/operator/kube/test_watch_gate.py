@@ -6,7 +6,9 @@ import pytest
 from yarl import URL
 
 from purpleflea_operator import timings
+from purpleflea_operator.kube.resources import NODE, POD
 from purpleflea_operator.kube.watch_gate import WatchGate, WatchRefusedError
+from purpleflea_operator.kube.watch_state import WatchStates
 
 PODS, NODES = "/api/v1/pods", "/api/v1/nodes"
 EVENT = b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'
@@ -22,8 +24,9 @@ class Content:
         for chunk in self.chunks:
             yield chunk
 
-    async def read(self, limit):
-        return b"".join(self.chunks)[:limit]
+    async def read(self, limit=-1):
+        whole = b"".join(self.chunks)
+        return whole if limit < 0 else whole[:limit]
 
 
 def response(*chunks, status=200, headers=None, content_type="application/json"):
@@ -42,28 +45,40 @@ class Server:
     def __init__(self):
         self.now = 0.0
         self.at = []
-        self.gate = WatchGate(clock=lambda: self.now, jitter=lambda: 0.999, sleep=self.sleep)
-        self.gate.add_paths((PODS, NODES))
-        self.gate.add_observer(self)
-        self.listed, self.refused = [], []
+        self.states = WatchStates(clock=lambda: self.now, jitter=lambda: 0.999)
+        self.gate = WatchGate(self.states, self, sleep=self.sleep)
+        self.gate.add(POD, [("", PODS)])
+        self.gate.add(NODE, [("", NODES)])
+        self.objects, self.listed, self.refused = [], [], []
 
     async def sleep(self, seconds):
         self.now += seconds
 
-    def on_listed(self, path):
-        self.listed.append(path)
+    def on_event(self, path, event_type, manifest):
+        self.objects.append((path, event_type, manifest["metadata"]["uid"]))
 
-    def on_refused(self, path, *, is_refused):
-        self.refused.append((path, is_refused))
+    def on_listed(self, path, listing):
+        self.listed.append((path, set(listing.uids), listing.version))
 
-    async def request(self, answer, path=PODS, *, watch=True):
+    def on_refused(self, path, *, status):
+        self.refused.append((path, status))
+
+    async def list(self, answer, token="", path=PODS):
+        """Return what kopf reads: the version, the token and the objects."""
+        page = await self.request(answer, path, watch=False, token=token)
+        seen = orjson.loads(await page.content.read())
+        return seen["metadata"]["resourceVersion"], seen["metadata"]["continue"], seen["items"]
+
+    async def request(self, answer, path=PODS, *, watch=True, token=""):
         async def handler(_):
             self.at.append(self.now)
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
-        url = URL(f"http://x{path}").with_query({"watch": "true"} if watch else {})
+        url = URL(f"http://x{path}").with_query(
+            {"watch": "true"} if watch else {"continue": token} if token else {}
+        )
         return await self.gate(SimpleNamespace(url=url, method="GET"), handler)
 
     async def watch(self, *chunks, lasting=0.0):
@@ -110,13 +125,13 @@ async def test_a_request_that_is_not_served_becomes_a_connection_error(server, s
         await server.request(response(b'{"message":"no luck"}', status=status))
     assert isinstance(raised.value, WatchRefusedError)
     assert raised.value.status == status
-    assert server.gate.failures() == {PODS: f"{status}: no luck", NODES: ""}
-    assert server.refused == ([(PODS, True)] if status in (403, 404) else [])
+    assert server.states.failures() == {PODS: f"{status}: no luck", NODES: ""}
+    assert server.refused == ([(PODS, status)] if status in (403, 404) else [])
     server.now += 100
-    assert server.gate.refused_s(PODS) == (100 if status in (403, 404) else 0)
+    assert server.states.refused_s([PODS]) == [100 if status in (403, 404) else 0]
     await server.watch(EVENT)
-    assert server.gate.failures() == {PODS: "", NODES: ""}
-    assert server.gate.refused_s(PODS) == 0
+    assert server.states.failures() == {PODS: "", NODES: ""}
+    assert server.states.refused_s([PODS]) == [0]
 
 
 async def test_refused_requests_of_one_path_do_not_delay_another(server):
@@ -129,12 +144,85 @@ async def test_refused_requests_of_one_path_do_not_delay_another(server):
     assert server.at[-1] == before
 
 
-async def test_a_list_that_is_not_json_is_retried(server):
+def a_page(*uids, version="7", token=""):
+    items = [{"metadata": {"uid": uid}} for uid in uids]
+    return response(
+        orjson.dumps({"metadata": {"resourceVersion": version, "continue": token}, "items": items})
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        response(b"<html>", content_type="text/html"),
+        response(b"<html>"),
+        response(b"{}"),
+        response(b"[]"),
+        response(b"[" * 100_000),
+        response(b'{"metadata":{"resourceVersion":"1"},"items":3}'),
+        response(b'{"metadata":{"resourceVersion":7}}'),
+    ],
+)
+async def test_a_response_that_is_not_a_list_is_retried(server, answer):
     with pytest.raises(WatchRefusedError):
-        await server.request(response(b"<html>", content_type="text/html"), watch=False)
+        await server.request(answer, watch=False)
+    assert (server.listed, server.objects) == ([], [])
+    assert server.states.failures()[PODS]
+    assert await server.list(a_page("a")) == ("7", "", [])
+    assert server.listed == [(PODS, {"a"}, 7)]
+    assert not server.states.failures()[PODS]
+
+
+async def test_the_objects_of_a_list_reach_the_observer_and_not_kopf(server):
+    assert await server.list(a_page("a", "b", token="t1")) == ("7", "t1", [])
     assert server.listed == []
-    await server.request(response(b"{}"), watch=False)
-    assert server.listed == [PODS]
+    assert await server.list(a_page("c"), "t1") == ("7", "", [])
+    assert server.objects == [(PODS, None, uid) for uid in "abc"]
+    assert server.listed == [(PODS, {"a", "b", "c"}, 7)]
+
+
+async def test_an_empty_list_is_a_complete_list(server):
+    assert await server.list(a_page()) == ("7", "", [])
+    assert server.listed == [(PODS, set(), 7)]
+
+
+async def test_a_page_that_fails_is_read_again(server):
+    await server.list(a_page("a", token="t1"))
+    with pytest.raises(WatchRefusedError):
+        await server.request(response(status=500), watch=False, token="t1")
+    await server.list(a_page("b"), "t1")
+    assert server.listed == [(PODS, {"a", "b"}, 7)]
+
+
+@pytest.mark.parametrize("status", [200, 410])
+async def test_a_list_that_cannot_be_complete_starts_over_and_is_not_reported(server, status):
+    if status == 410:
+        await server.list(a_page("a", token="t1"))
+        answer = response(b'{"message":"expired"}', status=410)
+    else:
+        # kopf continues a list of which the first page is unknown.
+        answer = a_page("b")
+    version, token, _ = await server.list(answer, "t1")
+    assert (version, token, server.listed) == ("0", "", [])
+    stream = await server.watch(EVENT)
+    assert orjson.loads(stream)["object"]["code"] == START_OVER
+    await server.list(a_page("a"))
+    assert server.listed == [(PODS, {"a"}, 7)]
+    assert await server.watch(EVENT) == EVENT
+
+
+async def test_an_object_of_a_list_gets_the_kind_that_it_lacks(server):
+    seen = []
+    server.on_event = lambda path, event_type, manifest: seen.append(manifest)
+    await server.list(a_page("a"))
+    assert seen == [{"metadata": {"uid": "a"}, "apiVersion": "v1", "kind": "Pod"}]
+
+
+@pytest.mark.parametrize("number", [b"18446744073709551616", b"-1e400", b"1e400"])
+async def test_a_number_without_a_range_hides_no_object(server, number):
+    body = b'{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"uid":"a"},"x":%b}]}'
+    await server.list(response(body % number))
+    assert server.listed == [(PODS, {"a"}, 1)]
 
 
 async def test_retry_after_of_the_server_is_the_shortest_delay(server):
@@ -147,12 +235,12 @@ async def test_retry_after_of_the_server_is_the_shortest_delay(server):
 async def test_a_broken_connection_is_a_failure(server):
     with pytest.raises(aiohttp.ClientConnectionError):
         await server.request(aiohttp.ClientConnectionError("reset"))
-    assert "reset" in server.gate.failures()[PODS]
+    assert "reset" in server.states.failures()[PODS]
 
 
 async def test_a_401_reaches_kopf_because_kopf_then_reads_the_credentials(server):
     assert (await server.request(response(status=401))).status == 401
-    assert server.gate.failures()[PODS] == ""
+    assert server.states.failures()[PODS] == ""
 
 
 async def test_an_expired_version_in_the_status_code_starts_the_watch_over(server):
@@ -174,14 +262,13 @@ async def test_an_error_in_a_stream_starts_the_watch_over_and_is_a_failure(serve
     first, last = (await server.watch(EVENT + error + EVENT)).splitlines()
     assert first + b"\n" == EVENT
     assert orjson.loads(last)["object"]["code"] == START_OVER
-    await server.request(response(b"{}"), watch=False)
+    await server.list(a_page())
     assert server.at[1] > 0
-    assert server.listed == [PODS]
 
 
 async def test_an_expired_version_in_a_stream_is_not_a_failure(server, caplog):
     await server.watch(b'{"type":"ERROR","object":{"code":410}}\n')
-    await server.request(response(b"{}"), watch=False)
+    await server.list(a_page())
     assert "a watch fails" not in caplog.text
     assert server.at[1] <= timings.WATCH_BACKOFF_BASE_S
 

@@ -46,24 +46,3 @@ def test_an_invalid_namespace_is_rejected(monkeypatch):
     monkeypatch.setenv(VARIABLE, "trading,Not_A_Name")
     with pytest.raises(ValidationError, match="watch_namespaces"):
         OperatorSettings()
-
-
-def test_halts_in_the_namespace_of_a_bound_operator_are_listed_and_not_watched():
-    scope = WatchScope(namespaces=("trading",), own="system")
-    path = "/apis/purpleflea.com/v1alpha1/namespaces/{}/purplefleahalts"
-    assert scope.paths(resources.HALT) == (path.format("trading"),)
-    assert scope.listed_paths_by_namespace(resources.HALT) == {
-        "trading": path.format("trading"),
-        "system": path.format("system"),
-    }
-    assert scope.is_polled(resources.HALT)
-    assert not scope.is_polled(resources.AGENT)
-    for other in (
-        WatchScope(namespaces=("trading",), own="trading"),
-        WatchScope(namespaces=("trading",)),
-        WatchScope(own="system"),
-    ):
-        assert not other.is_polled(resources.HALT)
-        assert other.listed_paths_by_namespace(resources.HALT) == other.paths_by_namespace(
-            resources.HALT
-        )

@@ -1,6 +1,10 @@
+import asyncio
+
 import pytest
 
 from purpleflea_operator.kube import errors
+from purpleflea_operator.kube.resources import AGENT, CSI_DRIVER, POD
+from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.runtime import cache_sync
 from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.lifecycle import StartError
@@ -32,7 +36,7 @@ class Lists:
 def run(monkeypatch):
     async def run(lists):
         monkeypatch.setattr(cache_sync.asyncio, "sleep", lists.sleep)
-        await lists.sync.run([lists.read])
+        return await lists.sync.read(lists.read)
 
     return run
 
@@ -73,15 +77,58 @@ async def test_retry_after_delays_the_retry(run):
     assert lists.delays[0] >= 7
 
 
-async def test_each_list_that_fails_is_logged_once(run, caplog):
-    lists = Lists(
-        *(failure(errors.Unavailable) for _ in range(3)),
-        *(failure(errors.Unavailable, path="/api/v1/nodes") for _ in range(3)),
-    )
-    caplog.set_level("INFO")
-    await run(lists)
-    assert [record.message for record in caplog.records] == [
-        "an initial list failed; retrying",
-        "an initial list failed; retrying",
-        "the initial lists continue",
-    ]
+def states(*paths):
+    known = WatchStates(clock=lambda: 0.0, jitter=lambda: 0.5)
+    known.add(paths, Ignored())
+    return known.of(paths)
+
+
+class Ignored:
+    def on_refused(self, path, *, status):
+        pass
+
+
+@pytest.fixture
+def sync():
+    return CacheSync(clock=lambda: 0.0, jitter=lambda: 0.5)
+
+
+async def test_the_caches_are_complete_when_each_path_is_listed_once(sync):
+    pods, agents = states("/api/v1/pods"), states("/agents")
+    waiting = asyncio.create_task(sync.wait({POD: pods, AGENT: agents}))
+    pods[0].fail("etcd has no leader", status=503)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sync.waiting_for == "waiting for the list of pods: 503: etcd has no leader"
+    pods[0].on_list_end()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert sync.waiting_for == ""
+    agents[0].on_list_end()
+    await waiting
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(403, "missing permission: no pods; install"), (404, "purplefleaagents.* is not installed")],
+)
+async def test_a_kind_that_is_refused_everywhere_ends_the_start(sync, status, text):
+    paths = states("/a", "/b")
+    for state in paths:
+        state.fail("no pods", status=status, is_refusal=True)
+    with pytest.raises(StartError, match=text):
+        await sync.wait({POD: paths})
+
+
+async def test_a_namespace_that_is_refused_is_left_out(sync):
+    lost, listed = paths = states("/a", "/b")
+    lost.fail("no pods", status=403, is_refusal=True)
+    listed.on_list_end()
+    await sync.wait({POD: paths})
+
+
+async def test_an_optional_kind_may_be_refused_everywhere(sync):
+    paths = states("/a")
+    paths[0].fail("no drivers", status=403, is_refusal=True)
+    await sync.wait({CSI_DRIVER: paths})

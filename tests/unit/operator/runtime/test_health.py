@@ -137,7 +137,7 @@ def test_agents_are_counted_once_when_they_change_or_are_deleted():
     assert +totals.conditions == {("TelemetryReady", "True"): 2}
     totals.delete("a")
     totals.delete("a")
-    totals.prune(["c"])
+    totals.delete("b")
     assert (len(totals), totals.replicas, totals.observed) == (1, 0, 0)
 
 
@@ -150,6 +150,7 @@ def sources(totals):
         watch_failures=lambda: {"/api/v1/pods": "403", "/apis/apps/v1/statefulsets": ""},
         agents=lambda: len(totals),
         conditions=lambda: totals.conditions,
+        upgrades=lambda: ({"production": 7, "paper": 1}, {"paper": 2}),
         replicas=lambda: (totals.replicas, totals.ready, totals.observed),
     )
 
@@ -161,12 +162,15 @@ def test_metrics_export_counters_and_gauges():
     metrics.register_gauges(sources(totals))
     metrics.count_request("patch", "configmaps", "201")
     metrics.observe_reconcile("done", 0.02)
+    metrics.observe_loop_lag(0.3)
     lines = metrics.exposition().decode().splitlines()
     for line in (
         'purpleflea_operator_watches_failing{resource="pods"} 1.0',
         'purpleflea_operator_watches_failing{resource="statefulsets"} 0.0',
         'purpleflea_operator_api_requests_total{code="201",resource="configmaps",verb="patch"} 1.0',
         'purpleflea_operator_reconcile_duration_seconds_count{result="done"} 1.0',
+        'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.25"} 0.0',
+        'purpleflea_operator_event_loop_lag_seconds_bucket{le="0.5"} 1.0',
         'purpleflea_operator_build_info{version="1.2.3"} 1.0',
         "purpleflea_operator_leader 1.0",
         "purpleflea_operator_queue_depth 4.0",
@@ -174,6 +178,8 @@ def test_metrics_export_counters_and_gauges():
         "purpleflea_operator_watch_silence_seconds 9.0",
         "purpleflea_operator_agents 2.0",
         'purpleflea_operator_agent_conditions{condition="TelemetryReady",status="True"} 1.0',
+        'purpleflea_operator_upgrades_pending{env="production"} 7.0',
+        'purpleflea_operator_upgrades_failing{env="paper"} 2.0',
         "purpleflea_operator_identities 4.0",
         "purpleflea_operator_identities_ready 2.0",
         "purpleflea_operator_identities_observed 3.0",

@@ -5,6 +5,7 @@ import pytest
 from purpleflea_operator import timings
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.errors import (
+    AlreadyExists,
     Conflict,
     Forbidden,
     Invalid,
@@ -146,6 +147,10 @@ def test_a_status_code_becomes_the_matching_error(status, kind):
     assert type(from_response(status, "why", None)) is kind
 
 
+def test_a_conflict_of_names_differs_from_other_conflicts():
+    assert type(from_response(409, "why", None, reason="AlreadyExists")) is AlreadyExists
+
+
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, 1.0), ("soon", 1.0)])
 def test_a_throttled_request_has_the_retry_after_of_the_server(header, seconds):
     error = from_response(429, "slow down", header)
@@ -192,14 +197,6 @@ def test_a_recreated_agent_is_returned_while_the_deleted_one_is_still_cached():
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
     cache.drop(resources.AGENT, "old")
     assert cache.agent(KEY)["metadata"]["uid"] == "new"
-
-
-def test_a_sweep_removes_objects_that_are_missing_in_a_list_unless_they_are_newer():
-    cache = ObjectCache()
-    cache.put(versioned(a_pod("momentum-0"), 5))
-    cache.put(versioned(a_pod("momentum-1"), 20))
-    assert cache.sweep(resources.POD, [], version=10) == [KEY]
-    assert [item["metadata"]["name"] for item in cache.owned(resources.POD, KEY)] == ["momentum-1"]
 
 
 def test_managed_fields_are_not_kept():

@@ -2,7 +2,7 @@
 
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.explanations import fleet, telemetry, workload
-from purpleflea_operator.api.reasons import Explanations, Severity
+from purpleflea_operator.api.reasons import Explanations, Reason, Severity
 
 WITHOUT_EVENTS = frozenset({ConditionType.READY, ConditionType.PROGRESSING})
 """Conditions that repeat the reasons of other conditions, so their transitions post no Events."""
@@ -24,5 +24,7 @@ AGENT_REASONS = Explanations(
 )
 TERMINAL = frozenset(item.reason for item in AGENT_REASONS.items if item.is_terminal)
 """Problems of pods that persist until a user acts."""
+APPLIED = frozenset({Reason.COMPLETE, Reason.OPERATOR_UPGRADE})
+"""Reasons of Progressing that show that all children of the reported generation were written."""
 IN_PROGRESS = AGENT_REASONS.with_severity(Severity.IN_PROGRESS)
 """Reasons of a rollout that proceeds as expected."""

@@ -38,6 +38,14 @@ SPEC = (
         "Remove the overrides, or use the separate field of the spec if there is one.",
     ),
     explain(
+        Reason.FIELDS_UNSUPPORTED,
+        {ConditionType.SPEC_VALID: "True"},
+        Severity.WARNING,
+        "The CRD is newer than the operator, and the spec has fields that the operator does not "
+        "have. They are ignored.",
+        "Upgrade the operator to the version of the CRD.",
+    ),
+    explain(
         Reason.INVALID,
         {ConditionType.SPEC_VALID: "False"},
         Severity.WARNING,
@@ -80,6 +88,15 @@ PROGRESS = (
         {ConditionType.PROGRESSING: "True"},
         Severity.IN_PROGRESS,
         "Agents are being started or replaced, one at a time.",
+    ),
+    explain(
+        Reason.OPERATOR_UPGRADE,
+        {ConditionType.PROGRESSING: "True"},
+        Severity.QUIET,
+        "Another version of the operator, or another default image, changes the pods. The agents wait for their "
+        "turn or for a request, or are being replaced. See [upgrade.md](upgrade.md).",
+        "If the upgrade policy is `Manual`: "
+        '`kubectl annotate pfa NAME --overwrite purpleflea.com/upgrade="$(date +%s)"`',
     ),
     explain(
         Reason.DEADLINE_EXCEEDED,

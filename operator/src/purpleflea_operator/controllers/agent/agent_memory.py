@@ -22,6 +22,7 @@ from purpleflea_operator.controllers.agent.decisions.status_throttle import (
 )
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
+from purpleflea_operator.parsing import Manifest
 
 REQUESTS_PER_AGENT = 16
 """Concurrent requests to the pods of one agent resource, of 256 to all pods, so that unresponsive pods of one agent do
@@ -73,6 +74,10 @@ class AgentMemory:
     mode_requests: ModeRequests | None = None
     event_message: EventMessage | None = None
     expansion: ExpansionRejection | None = None
+    recreated: Manifest | None = None
+    """The StatefulSet that was deleted with its pods orphaned, until it is created again."""
+    has_created: bool = False
+    """True if this process has created a child."""
     troubled_conditions: set[str] = field(default_factory=set)
     """Types of conditions whose last Event reported a problem, so that their recovery is reported too."""
     halt_ended_s: float | None = None
@@ -84,7 +89,7 @@ class AgentMemory:
         """Return the values that `gather` uses; `monotonic_s` is the monotonic time at `now`."""
         requests, ended_s = self.mode_requests, self.halt_ended_s
         if requests is None:
-            return Remembered(expansion=self.expansion)
+            return Remembered(expansion=self.expansion, recreated=self.recreated)
         return Remembered(
             mode=requests.mode,
             delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
@@ -92,6 +97,7 @@ class AgentMemory:
             attempts=dict(requests.attempts),
             expansion=self.expansion,
             ended_for_s=None if ended_s is None else monotonic_s - ended_s,
+            recreated=self.recreated,
         )
 
 
@@ -124,11 +130,11 @@ class AgentMemories:
         return memory
 
     def forget(self, key: NamespacedName) -> None:
-        """Remove the memory about an agent, cancel its requests, and release its restart slot."""
+        """Remove the memory about an agent, cancel its requests, and remove it from the restart budget."""
         memory = self._by_key.pop(key, None)
         if memory is not None and memory.mode_requests is not None:
             memory.mode_requests.cancel()
-        self._restarts.release(key)
+        self._restarts.forget(key)
 
     def close(self) -> None:
         """Cancel the requests of all agents."""

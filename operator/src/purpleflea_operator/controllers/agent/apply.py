@@ -1,6 +1,6 @@
 """Performs the planned writes in sequence, each on its own, and puts the stored objects into the cache.
 
-The only decisions here depend on reads from the API server: if the owner still exists, and if a name is free. The
+The only decisions here depend on responses of the API server: if the owner still exists, and if a name is free. The
 module also contains the writes to pods: the annotation that refreshes the control file, and deletions. The operator
 never creates a pod, and deletes a pod with an owner only if its StatefulSet cannot replace it.
 """
@@ -16,6 +16,7 @@ from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
 from purpleflea_operator.controllers.agent.decisions import plan, write_failures
 from purpleflea_operator.controllers.agent.decisions.control import same_mode
+from purpleflea_operator.controllers.agent.decisions.field_removal import may_remove_fields
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     CONTROL_ANNOTATION,
@@ -26,7 +27,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMount
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
-from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube import errors, managed_fields, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef, ref_of
@@ -76,6 +77,8 @@ class ApplyContext:
     uid: str
     memory: AgentMemory
     outcome: PassOutcome
+    is_new: bool = False
+    """True if the agent has no status yet."""
     failures: list[WriteFailure] = field(default_factory=list)
     transient_errors: list[errors.Transient] = field(default_factory=list)
     """The errors because of which the pass is repeated."""
@@ -127,6 +130,7 @@ class Applier:
             owner = f"{resources.AGENT.kind} {context.key.name}"
             if not await self._attempt(owner, self._check_owner(context), context):
                 actions = [action for action in actions if not isinstance(action, plan.Create)]
+            context.memory.has_created = True
         failed: list[plan.Action] = []
         for action in _without_repeats(actions):
             if write_failures.depends_on(action, failed, context.outcome.children):
@@ -163,8 +167,11 @@ class Applier:
         """Check that the agent still exists before a child is created.
 
         The cache can receive the deletion of the children before that of the agent. Children that are created then
-        would start pods of a deleted agent.
+        would start pods of a deleted agent, until the garbage collector deletes them. This does not concern an agent
+        that never had children, so a new agent costs no read.
         """
+        if context.is_new and not context.memory.has_created:
+            return
         key = context.key
         ref = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
         stored = await self._cluster.get(ref)
@@ -197,21 +204,35 @@ class Applier:
                 await delete_pod(self._cluster, context.key.namespace, old)
             case plan.RecreateOrphaning(manifest=manifest):
                 uid = manifest["metadata"]["uid"]
+                context.memory.recreated = manifest
                 if await self._cluster.delete(ref_of(manifest), uid=uid, orphan=True):
                     self._cache.mark_deleted(resources.kind_of(manifest), uid)
                 children.pop(plan.child_id(manifest))
                 _log("deleted without its pods, to be created again", manifest)
 
     async def _create(self, manifest: Manifest, context: ApplyContext) -> None:
-        """Apply a child that the cache does not have, unless an object of another owner has its name."""
+        """Create a child that the cache does not have, unless an object of another owner has its name."""
+        try:
+            stored = await self._cluster.create(ref_of(manifest), manifest)
+        except errors.AlreadyExists:
+            await self._adopt(manifest, context)
+            return
+        self._store(stored, context)
+        _log("created", manifest)
+
+    async def _adopt(self, manifest: Manifest, context: ApplyContext) -> None:
+        """Use an existing child that the cache has not received yet."""
         existing = await self._cluster.get(ref_of(manifest))
-        if existing is not None:
-            _check(existing, context)
-            if plan.is_as_desired(manifest, existing):
-                self._cache.put(existing)
-                context.outcome.children[plan.child_id(manifest)] = existing
-                return
-        await self._apply(manifest, context)
+        if existing is None:
+            raise errors.Conflict(
+                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
+            )
+        _check(existing, context)
+        self._store(existing, context)
+        if manifest["kind"] == resources.CONFIG_MAP.kind:
+            await self._apply_config_map(manifest, context)
+        elif not plan.is_as_desired(manifest, existing):
+            await self._apply(manifest, context)
 
     async def _apply_config_map(self, manifest: Manifest, context: ApplyContext) -> None:
         """Apply a ConfigMap. If the control file differs, the control lane does this.
@@ -236,10 +257,34 @@ class Applier:
         raise errors.Conflict(f"ConfigMap {name} was deleted during the pass")
 
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
-        stored = await self._cluster.apply(manifest)
-        self._cache.put(stored)
-        context.outcome.children[plan.child_id(manifest)] = stored
+        """Apply an existing child. If fields are removed that a POST created, their ownership is converted before."""
+        live = context.outcome.children[plan.child_id(manifest)]
+        if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
+            manifest = await self._convert(manifest)
+        self._store(await self._cluster.apply(manifest), context)
         _log("applied", manifest)
+
+    async def _convert(self, manifest: Manifest) -> Manifest:
+        """Convert the ownership of the fields of a child. Return the manifest to apply."""
+        live = await self._cluster.get(ref_of(manifest))
+        if live is None:
+            raise errors.Conflict(
+                f"{' '.join(plan.child_id(manifest))} was deleted during the pass"
+            )
+        metadata = manifest["metadata"]
+        expected = metadata.get("resourceVersion")
+        if expected not in (None, live["metadata"]["resourceVersion"]):
+            raise errors.Conflict(
+                f"{' '.join(plan.child_id(manifest))} was changed during the pass"
+            )
+        entries = managed_fields.converted(live["metadata"].get("managedFields", ()))
+        live = await self._cluster.set_managed_fields(live, entries)
+        version = {"resourceVersion": live["metadata"]["resourceVersion"]} if expected else {}
+        return {**manifest, "metadata": {**metadata, **version}}
+
+    def _store(self, stored: Manifest, context: ApplyContext) -> None:
+        self._cache.put(stored)
+        context.outcome.children[plan.child_id(stored)] = stored
 
 
 def _without_repeats(actions: Iterable[plan.Action]) -> Iterator[plan.Action]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions import transitions
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.events import Event, event_manifest
@@ -42,6 +43,15 @@ class EventRecorder:
             else:
                 troubled.discard(event.condition)
             await self._create(resource, event)
+
+    async def announce_upgrade(self, resource: Mapping[str, Any], message: str) -> None:
+        """Create the Event about the start of an upgrade.
+
+        Raises:
+            Fenced: This replica must not write any more.
+        """
+        event = Event(type="Normal", reason=Reason.OPERATOR_UPGRADE, message=message)
+        await self._create(resource, event)
 
     async def _create(self, resource: Mapping[str, Any], event: Event) -> None:
         metadata = resource["metadata"]

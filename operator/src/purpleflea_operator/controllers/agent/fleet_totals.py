@@ -1,7 +1,6 @@
 """Totals over all agents, updated at O(1) with each agent resource, so that no metric has to read all of them."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from purpleflea_operator.parsing import Manifest
@@ -48,11 +47,6 @@ class FleetTotals:
         entry = self._entries.pop(uid, None)
         if entry is not None:
             self._count(entry, -1)
-
-    def prune(self, uids: Iterable[str]) -> None:
-        """Remove all agents but these."""
-        for uid in self._entries.keys() - set(uids):
-            self.delete(uid)
 
     def _count(self, entry: _Entry, sign: int) -> None:
         for condition in entry.conditions:

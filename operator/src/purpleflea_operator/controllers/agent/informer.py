@@ -1,8 +1,8 @@
-"""Keeps the cache and the indexes current: initial lists, watch events, and sweeps after a watch had to start again.
+"""Keeps the cache and the indexes current from the objects of the lists and the events of the watches.
 
-kopf delivers the events. The informer decides at O(1) per event which agents are affected, and queues them. kopf never
-reports objects that were deleted before it lists again. Therefore a sweep (one list) follows each list of kopf, and
-removes them.
+The informer decides at O(1) per event which agents are affected, and queues them. No event reports objects that were
+deleted while a watch was interrupted. Therefore the objects that a complete list does not contain are removed. Before
+all kinds are listed once, the informer only fills the cache.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
+from purpleflea_operator.controllers.agent.decisions.connection_choice import is_restarting
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
@@ -28,12 +29,14 @@ from purpleflea_operator.controllers.agent.node_inventory import (
 )
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
-from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.listing import SLICE, Listing
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.parsing import Manifest, mapping, resource_version
-from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
+from purpleflea_operator.manifests import template_record
+from purpleflea_operator.parsing import Manifest, mapping
+from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -83,8 +86,6 @@ class Informer:
     ) -> None:
         nodes = targets.nodes
         self.watched = nodes.scope.watchable(WATCHED)
-        self.missing: tuple[ResourceKind, ...] = ()
-        self._cluster = cluster
         self._cache = cache
         self._queue = queue
         self._nodes = nodes
@@ -96,92 +97,86 @@ class Informer:
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
         self.identities = IdentityIndex(self._is_running)
-        self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
-        self._primed: set[ResourceKind] = set()
+        self._is_started = False
         self._nodes_recheck: asyncio.TimerHandle | None = None
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
-    async def prime(self) -> None:
-        """Fill the cache before the first pass.
+    async def start(self) -> None:
+        """Queue everything that is due after a change of leader. All kinds are listed.
 
         Raises:
-            ApiError: A kind could not be listed.
+            ApiError: A Service of a node agent could not be read.
         """
-        for kind in self.watched:
-            if kind not in self._primed:
-                await self._prime_kind(kind)
         await self._discovery.discover()
+        self._is_started = True
+        self._restore_restart_slots()
         self._queue_all()
-        for manifest in self._cache.all(resources.AGENT):
-            with self._containment.of(resources.AGENT, manifest):
-                self._on_object(resources.AGENT, manifest)
-        for manifest in self._cache.all(resources.POD):
-            # Pods without an owner remain if an agent was deleted while its StatefulSet was recreated.
-            with self._containment.of(resources.POD, manifest):
-                self._on_object(resources.POD, manifest)
-                if not pod(manifest).is_controlled and (owner := owner_of(manifest)):
-                    self._queue.add(owner)
-
-    async def _prime_kind(self, kind: ResourceKind) -> None:
-        """List a kind into the cache.
-
-        Raises:
-            ApiError: The kind could not be listed, and it is required or the cause may pass.
-        """
-        try:
-            listed = await self._cluster.list_all(kind, selector=selector_of(kind))
-        except (errors.NotFound, errors.Forbidden) as error:
-            if not kind.optional:
-                raise
-            logger.warning(
-                "an optional kind cannot be listed; the operator continues without it",
-                extra={"kind": kind.kind, "error": str(error)},
-            )
-            if isinstance(error, errors.NotFound):
-                self.watched = tuple(item for item in self.watched if item is not kind)
-                self.missing = (*self.missing, kind)
-            else:
-                self._nodes.hide(kind)
-        else:
-            for manifest in listed.manifests:
+        for kind in (resources.AGENT, resources.POD):
+            for number, manifest in enumerate(self._cache.all(kind), start=1):
                 with self._containment.of(kind, manifest):
-                    self._prime(kind, manifest)
-        self._primed.add(kind)
+                    self._start_object(kind, manifest)
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
 
-    def _prime(self, kind: ResourceKind, manifest: Manifest) -> None:
-        check_identity(manifest)
-        if _belongs_to_inventory(kind, manifest):
-            self._nodes.upsert(kind, manifest)
+    def _restore_restart_slots(self) -> None:
+        """Give slots to the agents whose upgrade was in progress when another replica led."""
+        for item in self._cache.all(resources.STATEFUL_SET):
+            with self._containment.of(resources.STATEFUL_SET, item):
+                self._restore_restart_slot(item)
+
+    def _restore_restart_slot(self, stateful_set: Manifest) -> None:
+        key = owner_of(stateful_set)
+        if (
+            key is not None
+            and template_record.is_operator_upgrade(stateful_set)
+            and is_restarting(stateful_set)
+        ):
+            labels = mapping(stateful_set["metadata"].get("labels"))
+            self._restarts.hold(key, env=str(labels.get(kubernetes.DD_LABEL_ENV, "")))
+
+    def _start_object(self, kind: ResourceKind, manifest: Manifest) -> None:
+        self._on_object(kind, manifest)
+        if kind is not resources.POD:
             return
-        if kind is resources.AGENT:
-            self._telemetry.restore(manifest)
-        self._cache.put(manifest)
-        self._upsert_indexes(kind, manifest)
+        # Only now, because it depends on the findings in the status of the agents.
+        self._telemetry.upsert(manifest)
+        # Pods without an owner remain if an agent was deleted while its StatefulSet was recreated.
+        if not pod(dict(manifest)).is_controlled and (owner := owner_of(manifest)):
+            self._queue.add(owner)
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one watch event; an object that cannot be read is skipped."""
         with self._containment.of(kind, manifest):
             self._process(kind, event_type, manifest)
 
-    def on_listed(self, kind: ResourceKind) -> None:
-        """Sweep a kind, because kopf lists it again. If the list is empty, no event follows it."""
-        self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+    def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
+        """Remove the objects that a complete list does not contain."""
+        for uid in self._cache.missing_in(
+            kind, listing.uids, version=listing.version, namespace=listing.namespace
+        ):
+            self._delete(kind, uid)
+        for change in self._nodes.prune(kind, listing):
+            self._queue_affected(change)
+        if kind is resources.DAEMON_SET:
+            self._discovery.invalidate()
 
-    def on_served(self, kind: ResourceKind) -> None:
-        """Watch a kind that was missing."""
-        self.missing = tuple(item for item in self.missing if item is not kind)
-        self.watched = (*self.watched, kind)
-
-    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
+    def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Process that the API server refuses the watch of a kind, or serves it again."""
+        if kind is resources.CSI_DRIVER:
+            # If the kind is not served (404), there is no driver.
+            if status == 403:
+                self._nodes.hide(kind)
+            else:
+                self._nodes.show(kind)
+            self._discovery.invalidate()
         if kind is not resources.NODE:
             return
         # The cached nodes may be outdated, so conditions that depend on them become Unknown.
         if self._nodes_recheck is not None:
             self._nodes_recheck.cancel()
-        if is_refused:
+        if status:
             delay_s = timings.NODES_UNKNOWN_AFTER_S
             self._nodes.hide(kind, after_s=delay_s)
             loop = asyncio.get_running_loop()
@@ -202,25 +197,24 @@ class Informer:
             self._queue_affected(change)
             return
         if is_deleted:
-            self._delete_from_indexes(kind, uid)
-            self._on_deleted(kind, self._cache.mark_deleted(kind, uid))
+            self._delete(kind, uid)
             return
         if self._cache.is_outdated(manifest):
             return
         # Objects that the cache already has are included, because the operator's own writes arrive only as events.
         with self._containment.of(kind, manifest):
             self._upsert_indexes(kind, manifest)
-        if self._cache.put(manifest):
+        is_new = self._cache.put(manifest)
+        if not self._is_started:
+            return
+        if is_new:
             self._on_changed(kind, owner_of(manifest))
         # An object that the cache already has is included, because the response to a status write can contain a new
         # mode.
         self._on_object(kind, manifest)
 
     async def run(self) -> None:
-        """Run the discovery of Datadog, the sweeps and the telemetry probe, until canceled."""
-        for kind in self.watched:
-            # A deletion between the initial list and the list of kopf is never reported.
-            self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+        """Run the discovery of Datadog and the telemetry probe, until canceled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 self._discovery.run(
@@ -228,17 +222,19 @@ class Informer:
                 ),
                 name="datadog",
             )
-            group.create_task(self._sweep_forever(), name="sweeps")
             group.create_task(self._follow_lost_node_agents(), name="lost-node-agents")
             group.create_task(self._telemetry.run(), name="telemetry")
 
     def _upsert_indexes(self, kind: ResourceKind, manifest: Manifest) -> None:
         if kind is resources.AGENT:
+            if not self._is_started:
+                self._telemetry.restore(manifest)
             self.totals.upsert(manifest)
             self._queue_claims(self.identities.upsert(manifest))
         if kind is resources.POD:
             self._pods_by_node.upsert(manifest)
-            self._telemetry.upsert(manifest)
+            if self._is_started:
+                self._telemetry.upsert(manifest)
 
     def _delete_from_indexes(self, kind: ResourceKind, uid: str) -> None:
         if kind is resources.AGENT:
@@ -284,9 +280,11 @@ class Informer:
             self._queue_affected(InventoryChange(node=name))
             self._lost_node_agents.done(name)
 
-    def _on_deleted(self, kind: ResourceKind, key: NamespacedName | None) -> None:
+    def _delete(self, kind: ResourceKind, uid: str) -> None:
+        self._delete_from_indexes(kind, uid)
+        key = self._cache.mark_deleted(kind, uid)
         if kind is resources.AGENT and key is not None:
-            self._restarts.release(key)
+            self._restarts.forget(key)
             if self._cache.agent(key) is None:
                 self._on_agent_deleted(key)
         self._on_changed(kind, key)
@@ -302,49 +300,6 @@ class Informer:
     def _queue_all(self) -> None:
         for key in self._cache.agent_keys():
             self._queue.add(key)
-
-    async def _sweep_forever(self) -> None:
-        while True:
-            kind = await self._sweeps.get()
-            try:
-                await self._sweep(kind)
-                self._sweeps.forget(kind)
-            except errors.ApiError as error:
-                # The gate of the watches logs a kind that is refused.
-                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
-                logger.log(
-                    logging.DEBUG if is_refused else logging.WARNING,
-                    "a sweep failed; retrying",
-                    extra={"kind": kind.kind, "error": str(error)},
-                )
-                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
-            finally:
-                self._sweeps.done(kind)
-
-    async def _sweep(self, kind: ResourceKind) -> None:
-        """List a kind, process the objects, and remove those that do not exist any more."""
-        listed = await self._cluster.list_all(kind, selector=selector_of(kind))
-        alive, version = uids(listed.manifests), resource_version(listed.version)
-        if listed.refused:
-            # These objects are unknown, not absent.
-            alive += uids_in(self._cache.all(kind), listed.refused)
-        if kind is resources.CSI_DRIVER:
-            self._nodes.show(kind)
-            self._discovery.invalidate()
-        for manifest in listed.manifests:
-            self.on_event(kind, "MODIFIED", manifest)
-        for key in self._cache.sweep(kind, alive, version=version):
-            self._on_deleted(kind, key)
-        for change in self._nodes.prune(kind, alive, version=version):
-            self._queue_affected(change)
-        if kind is resources.AGENT:
-            self.totals.prune(alive)
-            self._queue_claims(self.identities.prune(alive))
-        if kind is resources.POD:
-            self._pods_by_node.prune(alive)
-            self._telemetry.prune(alive)
-        if kind is resources.DAEMON_SET:
-            self._discovery.invalidate()
 
 
 def selector_of(kind: ResourceKind) -> str:

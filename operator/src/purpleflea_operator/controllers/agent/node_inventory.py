@@ -23,6 +23,7 @@ from purpleflea_operator.datadog.detection.node_agent import CSI_DRIVER
 from purpleflea_operator.datadog.detection.placement import Node, node
 from purpleflea_operator.datadog.detection.trust import DEFAULT_TRUST, TrustedNamespaces
 from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, owner_of
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
@@ -61,6 +62,8 @@ class NodeInventory:
         self._clock = clock
         self._names: dict[ResourceKind, dict[str, str]] = defaultdict(dict)
         self._versions: dict[str, int] = {}
+        self._spaces: dict[str, str] = {}
+        """Namespaces of the pods of node agents."""
         self._tombstones: dict[str, None] = {}
         self._nodes: dict[str, Node] = {}
         self._namespaces: dict[str, PodSecurity] = {}
@@ -151,6 +154,7 @@ class NodeInventory:
         self._names[kind][uid], self._versions[uid] = name, version
         if kind is resources.POD:
             item, namespace = node_agent_pod(manifest), text(metadata.get("namespace"))
+            self._spaces[uid] = namespace
             if namespace not in self.trusted:
                 return self._set_untrusted_pod(uid, namespace if item.is_extended else "")
             return self._set_node_agent_pod(uid, item)
@@ -173,6 +177,7 @@ class NodeInventory:
             self._tombstones.pop(next(iter(self._tombstones)))
         name = self._names[kind].pop(uid, "")
         self._versions.pop(uid, None)
+        self._spaces.pop(uid, None)
         if kind is resources.POD:
             if uid in self._untrusted_extended:
                 return self._set_untrusted_pod(uid, "")
@@ -185,12 +190,13 @@ class NodeInventory:
         self._drivers.discard(name)
         return InventoryChange(everywhere=True) if name == CSI_DRIVER else None
 
-    def prune(
-        self, kind: ResourceKind, alive: Iterable[str], *, version: int
-    ) -> list[InventoryChange]:
-        """Remove the objects of a kind that a list at resourceVersion `version` does not contain any more."""
+    def prune(self, kind: ResourceKind, listing: Listing) -> list[InventoryChange]:
+        """Remove the objects of a kind that a list does not contain any more."""
         gone = [
-            uid for uid in self._names[kind].keys() - set(alive) if self._versions[uid] <= version
+            uid
+            for uid in self._names[kind].keys() - listing.uids
+            if self._versions[uid] <= listing.version
+            and listing.namespace in ("", self._spaces.get(uid, ""))
         ]
         changes = [self.delete(kind, uid) for uid in gone]
         return [change for change in changes if change is not None]
@@ -259,11 +265,6 @@ class PodsByNode:
             self._agents[name] -= Counter([key])
             if not self._agents[name]:
                 del self._agents[name]
-
-    def prune(self, alive: Iterable[str]) -> None:
-        """Remove all pods but these."""
-        for uid in self._by_pod.keys() - set(alive):
-            self.delete(uid)
 
     def agents_on(self, name: str) -> list[NamespacedName]:
         """Return the agents with a pod on a node, sorted."""

@@ -7,7 +7,7 @@ needs no locks, because the queue gives each key to one worker at a time.
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
@@ -29,10 +29,15 @@ from purpleflea_operator.controllers.agent.decisions import (
     remembered,
     status,
     status_throttle,
+    upgrade,
     write_failures,
 )
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
-from purpleflea_operator.controllers.agent.decisions.conditions.progressing import deadline
+from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
+    deadline,
+    is_upgrading,
+    progressing,
+)
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
@@ -40,6 +45,7 @@ from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     PassOutcome,
+    UpgradeWait,
     with_outcome,
 )
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
@@ -57,7 +63,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, MutableManifest
 from purpleflea_operator.runtime.workers import Result, Times
 
 
@@ -84,6 +90,8 @@ class Dependencies:
     halts: HaltView = NO_HALTS
     on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
     """Called with the acknowledgements of an agent at the end of a pass."""
+    upgrade_policy: upgrade.Policy = "Paced"
+    """Whether upgrades of agents by the operator are paced, or wait for a request of a user."""
 
 
 class Reconciler:
@@ -133,7 +141,8 @@ class Reconciler:
         outcome = PassOutcome(
             connection=self._connection(key, before), children=dict(before.children)
         )
-        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome)
+        is_new = before.reported_generation is None
+        context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome, is_new=is_new)
         try:
             await self._act(before, context)
         except OwnerGoneError:
@@ -143,9 +152,11 @@ class Reconciler:
         if memory.mode_requests is requests:
             # Otherwise the mode has changed during the writes, and these requests are canceled.
             self._deps.acknowledgements.ask(key, before, requests)
+        await self._announce_upgrade(resource, before, outcome)
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
         self._deps.on_progress(key, agent_progress(after, requests.attempts))
+        self._hold_restart_slot(key, after)
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
@@ -208,27 +219,73 @@ class Reconciler:
         now = self._now()
         known = memory.snapshot(now, self._clock())
         observed = gather(resource, self._cache, surroundings, now=now, remembered=known)
+        if observed.stateful_set is not None:
+            memory.recreated = None
         if not remembered.applies(memory.expansion, observed.agent, observed.claims):
             memory.expansion = None
         return observed
 
     def _connection(self, key: NamespacedName, observed: ObservedState) -> Connection:
         """Acquire or release the restart slot, and return the connection for this pass."""
-        slot_free = self._deps.restarts.update(key, connection_choice.slot_use(observed))
+        use, env = connection_choice.slot_use(observed), _env(observed)
+        slot_free = self._deps.restarts.update(key, use, env=env)
         return connection_choice.decide(observed, slot_free=slot_free)
 
     async def _act(self, observed: ObservedState, context: ApplyContext) -> None:
         """Perform the planned writes; writes that fail become part of the outcome."""
         outcome = context.outcome
-        await self._applier.perform(self._plan(observed, outcome.connection), context)
+        await self._applier.perform(self._plan(observed, context), context)
         outcome.failure, outcome.failure_reason = write_failures.reported(context.failures)
         outcome.is_applied = not context.failures
 
-    def _plan(self, observed: ObservedState, connection: Connection) -> tuple[plan.Action, ...]:
+    def _plan(self, observed: ObservedState, context: ApplyContext) -> tuple[plan.Action, ...]:
         if observed.agent is None:
             return plan.halt_actions(observed)
         agent = effective_agent(observed, observed.agent)
-        return plan.actions(children(agent, self._defaults, connection), observed)
+        *others, workload = children(agent, self._defaults, context.outcome.connection)
+        desired = (*others, self._workload(observed, workload, context))
+        return plan.actions(desired, observed)
+
+    def _workload(
+        self, observed: ObservedState, rendered: MutableManifest, context: ApplyContext
+    ) -> MutableManifest:
+        """Return the StatefulSet to apply. If the operator has changed its pod template, a restart slot is required."""
+        key, env, outcome = context.key, _env(observed), context.outcome
+        decision = upgrade.decide(observed, rendered, outcome.connection, self._deps.upgrade_policy)
+        outcome.upgrade, restarts = decision.wait, self._deps.restarts
+        match decision.step:
+            case upgrade.Step.APPLY:
+                manifest = upgrade.applied(observed, rendered)
+            case upgrade.Step.UPGRADE if restarts.try_acquire(key, env=env):
+                outcome.upgrade = UpgradeWait.NOTHING
+                manifest = upgrade.upgraded(observed, rendered)
+            case upgrade.Step.UPGRADE | upgrade.Step.KEEP:
+                manifest = upgrade.kept(observed, rendered)
+            case _:
+                assert_never(decision.step)
+        is_pending = outcome.upgrade is not UpgradeWait.NOTHING
+        restarts.set_pending(key, env, is_pending=is_pending)
+        return manifest
+
+    async def _announce_upgrade(
+        self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome
+    ) -> None:
+        """Create an Event if this pass has started an upgrade."""
+        if not upgrade.has_started(before.stateful_set, outcome.stateful_set):
+            return
+        env = _env(before)
+        left = self._deps.restarts.pending()[env]
+        text = f"agents restart for the new version of the operator; {left} more agents of env {env} are waiting"
+        await self._events.announce_upgrade(resource, text)
+
+    def _hold_restart_slot(self, key: NamespacedName, observed: ObservedState) -> None:
+        """Keep the slot of an agent whose upgrade is not complete. If it fails, other agents do not restart."""
+        stateful_set = observed.stateful_set
+        if stateful_set is None or not is_upgrading(observed):
+            return
+        if connection_choice.is_restarting(stateful_set):
+            is_failing = progressing(observed).status == "False"
+            self._deps.restarts.hold(key, env=_env(observed), is_failing=is_failing)
 
     async def _report(
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory
@@ -290,6 +347,10 @@ def _status_delay_s(
         or memory.progress_debounce.remaining_s(waits=is_only_progress)
         or memory.status_writes.wait_s()
     )
+
+
+def _env(observed: ObservedState) -> str:
+    return "" if observed.agent is None else observed.agent.spec.datadog.env
 
 
 def _user_intent(resource: Manifest) -> tuple[Any, ...]:

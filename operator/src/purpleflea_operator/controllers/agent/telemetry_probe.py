@@ -83,11 +83,6 @@ class TelemetryProbe:
         """Remove a pod."""
         self._pods.pop(uid, None)
 
-    def prune(self, alive: Iterable[str]) -> None:
-        """Remove all pods but these."""
-        for uid in self._pods.keys() - set(alive):
-            self.delete(uid)
-
     async def run(self) -> None:
         """Probe until canceled."""
         # Pods that become ready from now on are new, so the restored findings do not apply to them.

@@ -17,13 +17,13 @@ from purpleflea_operator.controllers.halt.decisions.progress import AgentProgres
 from purpleflea_operator.controllers.halt.decisions.status import AcknowledgedAt
 from purpleflea_operator.controllers.halt.directory import AgentDirectory
 from purpleflea_operator.controllers.halt.reporter import HaltRecord, HaltReporter
-from purpleflea_operator.kube import errors, resources
+from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
-from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
+from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workers import Result, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -35,34 +35,32 @@ WORKERS = 2
 class HaltController:
     """Keeps the index of the halts current, and reports their effect.
 
-    `queue_agent` is called with each agent whose halts have changed. If the operator is bound to other namespaces than
-    its own, halts in its own namespace are listed at intervals.
+    `queue_agent` is called with each agent whose halts have changed. `operator_namespace` is empty if it is unknown;
+    the scope Cluster then applies to no halt.
     """
 
     def __init__(
         self,
         cluster: KubeClient,
         times: Times,
-        scope: WatchScope,
         *,
         queue_agent: Callable[[NamespacedName], None],
+        operator_namespace: str,
+        namespaces: Iterable[str] = (),
     ) -> None:
         self.watched: tuple[ResourceKind, ...] = (resources.HALT,)
-        self.missing: tuple[ResourceKind, ...] = ()
-        self._cluster = cluster
         self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
         self._times = times
         self._queue_agent = queue_agent
-        self._operator_namespace = scope.own
-        self._is_polled = scope.is_polled(resources.HALT)
+        self._operator_namespace = operator_namespace
         self._index = HaltIndex()
         self._directory = AgentDirectory()
         self._records: dict[NamespacedName, HaltRecord] = {}
-        self._reporter = HaltReporter(cluster, times, operator_namespace=scope.own)
-        self._unknown: frozenset[str] | None = None
-        """Namespaces whose halts could not be listed; None if no list succeeded."""
+        self._reporter = HaltReporter(cluster, times, operator_namespace=operator_namespace)
+        self._namespaces = frozenset(namespaces)
+        self._listed: set[str] = set()
+        """Namespaces whose halts were listed; an empty text is the whole cluster."""
         self._containment = Containment()
-        self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
         self.passes = TimedReconciler(
             self.reconcile, clock=times.clock, on_pass_end=lambda outcome, seconds: None
         )
@@ -75,8 +73,9 @@ class HaltController:
 
     def are_known(self, namespace: str) -> bool:
         """Return whether all halts that can apply to agents of a namespace have been read."""
-        unknown = self._unknown
-        return unknown is not None and unknown.isdisjoint((namespace, self._operator_namespace))
+        if not self._namespaces:
+            return "" in self._listed
+        return self._namespaces & {namespace, self._operator_namespace} <= self._listed
 
     def on_agent(self, kind: ResourceKind, manifest: Manifest) -> None:
         """Store the labels of an agent, which may start or end the effect of a halt on it."""
@@ -118,40 +117,24 @@ class HaltController:
 
     # The watch
 
-    async def prime(self) -> None:
-        """List the halts before the first pass over an agent. If their CRD is not installed, nothing is watched.
-
-        Raises:
-            ApiError: The list failed for a cause that may pass.
-        """
-        try:
-            await self._list()
-        except errors.NotFound:
-            self.watched, self.missing = (), self.watched
-            logger.warning(
-                "the CRD of PurpleFleaHalt is not installed;"
-                " install it: kubectl apply --server-side -f crds/"
-            )
-        except errors.Forbidden as error:
-            logger.warning(
-                "PurpleFleaHalt cannot be listed, so halts have no effect; retrying",
-                extra={"error": str(error)},
-            )
-
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one watch event. An unreadable object is skipped."""
         with self._containment.of(kind, manifest):
             self._process(event_type, manifest)
 
-    def on_listed(self, kind: ResourceKind) -> None:
-        """Sweep the kind, because kopf lists it again. If the list is empty, no event follows it."""
-        self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+    def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
+        """Remove the halts that a complete list does not contain."""
+        for key, record in tuple(self._records.items()):
+            is_in_scope = listing.namespace in ("", key.namespace)
+            is_listed = record.halt.uid in listing.uids
+            if is_in_scope and not is_listed and _version(record.manifest) <= listing.version:
+                self._remove(key)
+        if listing.namespace not in self._listed:
+            self._listed.add(listing.namespace)
+            # These agents could not be resumed before.
+            self._queue_agents(self._directory)
 
-    def on_served(self, kind: ResourceKind) -> None:
-        """Watch the kind, because its CRD is installed now."""
-        self.watched, self.missing = (kind,), ()
-
-    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
+    def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Keep the halts as they are, because a refused watch does not mean that they are deleted."""
 
     def _process(self, event_type: str | None, manifest: Manifest) -> None:
@@ -216,36 +199,11 @@ class HaltController:
         for key in sorted(keys):
             self._queue_agent(key)
 
-    async def _list(self) -> None:
-        listed = await self._cluster.list_all(resources.HALT)
-        for manifest in listed.manifests:
-            self.on_event(resources.HALT, "MODIFIED", manifest)
-        alive = {*uids(listed.manifests)}
-        manifests = [record.manifest for record in self._records.values()]
-        alive |= set(uids_in(manifests, listed.refused))
-        version = resource_version(listed.version)
-        for key, record in tuple(self._records.items()):
-            if record.halt.uid not in alive and _version(record.manifest) <= version:
-                self._remove(key)
-        self._set_unknown(listed.refused)
-
-    def _set_unknown(self, namespaces: frozenset[str]) -> None:
-        """Store the namespaces whose halts are unknown; agents that waited for this list are queued."""
-        if self._unknown is None or not self._unknown <= namespaces:
-            self._queue_agents(self._directory)
-        known_before = self._unknown
-        # Halts that were read once stay in the index, so a later refusal makes nothing unknown.
-        self._unknown = namespaces if known_before is None else known_before & namespaces
-
     # Tasks
 
     async def run(self) -> None:
-        """Run the workers and the sweeps until canceled."""
-        if not self.missing:
-            # A deletion between the initial list and the list of kopf is never reported.
-            self._sweeps.add_after(resources.HALT, timings.SWEEP_DELAY_S)
+        """Run the workers until canceled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sweep_forever(), name="halt-sweeps")
             for number in range(WORKERS):
                 working = run_worker(self._queue, self.passes.reconcile)
                 group.create_task(working, name=f"halts-{number}")
@@ -283,30 +241,9 @@ class HaltController:
         left_s = max(wall_s, record.ends_s - self._times.clock())
         return left_s if left_s <= 0 else min(left_s, timings.HALT_EXPIRY_CHECK_S)
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            kind = await self._sweeps.get()
-            try:
-                await self._list()
-                self._sweeps.forget(kind)
-                if self._is_polled:
-                    self._sweeps.add_after(kind, timings.HALT_POLL_S)
-            except errors.ApiError as error:
-                # The gate of the watches logs a kind that is refused.
-                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
-                logger.log(
-                    logging.DEBUG if is_refused else logging.WARNING,
-                    "listing PurpleFleaHalt failed, retrying",
-                    extra={"error": str(error)},
-                )
-                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
-            finally:
-                self._sweeps.done(kind)
-
     def close(self) -> None:
         """Cancel all delayed keys."""
         self._queue.close()
-        self._sweeps.close()
 
 
 def _version(manifest: Manifest) -> int:

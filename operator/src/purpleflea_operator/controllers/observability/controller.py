@@ -1,17 +1,15 @@
-"""Controller of PurpleFleaObservability: watch events, sweeps, work queue and workers.
+"""Controller of PurpleFleaObservability: watch events, lists, work queue and workers.
 
 Queue and workers are separate from those of the agents, so a slow or unreachable Datadog delays only this controller.
 The reconciler implements the passes.
 """
 
 import asyncio
-import logging
 import random
 from dataclasses import dataclass
 
 import aiohttp
 
-from purpleflea_operator import timings
 from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
@@ -21,17 +19,15 @@ from purpleflea_operator.controllers.observability.resource_cache import Resourc
 from purpleflea_operator.controllers.observability.rollout_watch import RolloutWatch
 from purpleflea_operator.datadog.client.client import HttpDatadogClient
 from purpleflea_operator.datadog.client.transport import Keys, RequestHook, Transport
-from purpleflea_operator.kube import errors
 from purpleflea_operator.kube import resources as kube_resources
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.parsing import Manifest, resource_version
-from purpleflea_operator.runtime.containment import Containment, check_identity, uids, uids_in
+from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workers import PassEndHook, TimedReconciler, Times, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
-
-logger = logging.getLogger(__name__)
 
 WORKERS = 2
 
@@ -57,7 +53,6 @@ class ObservabilityController:
 
     def __init__(
         self,
-        cluster: KubeClient,
         resources: ResourceCache,
         queue: WorkQueue[NamespacedName],
         passes: TimedReconciler,
@@ -65,47 +60,22 @@ class ObservabilityController:
     ) -> None:
         self.rollouts = RolloutWatch(resources, fleet, queue)
         self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
-        self.missing: tuple[ResourceKind, ...] = ()
-        self._cluster = cluster
         self._resources = resources
         self._queue = queue
         self.passes = passes
         self._containment = Containment()
-        self._sweeps: WorkQueue[ResourceKind] = WorkQueue(jitter=lambda: 0.0)
-
-    async def prime(self) -> None:
-        """List the resources before the first pass. If their CRD is not installed, nothing is watched.
-
-        Raises:
-            ApiError: The list failed.
-        """
-        try:
-            await self._list()
-        except errors.NotFound:
-            self.watched, self.missing = (), self.watched
-            logger.warning(
-                "the CRD of PurpleFleaObservability is not installed;"
-                " install it: kubectl apply --server-side -f crds/"
-            )
-        except errors.Forbidden as error:
-            logger.warning(
-                "PurpleFleaObservability cannot be listed; retrying", extra={"error": str(error)}
-            )
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
         """Process one watch event. An unreadable object is skipped."""
         with self._containment.of(kind, manifest):
             self._process(event_type, manifest)
 
-    def on_listed(self, kind: ResourceKind) -> None:
-        """Sweep the kind, because kopf lists it again. If the list is empty, no event follows it."""
-        self._sweeps.add_after(kind, timings.SWEEP_DELAY_S)
+    def on_listed(self, kind: ResourceKind, listing: Listing) -> None:
+        """Remove the resources that a complete list does not contain."""
+        for key in self._resources.prune(listing):
+            self._queue.add(key)
 
-    def on_served(self, kind: ResourceKind) -> None:
-        """Watch the kind, because its CRD is installed now."""
-        self.watched, self.missing = (kind,), ()
-
-    def on_refused(self, kind: ResourceKind, *, is_refused: bool) -> None:
+    def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Keep the resources as they are, because a refused watch does not mean that they are deleted."""
 
     def _process(self, event_type: str | None, manifest: Manifest) -> None:
@@ -119,45 +89,16 @@ class ObservabilityController:
             self._queue.add(key)
 
     async def run(self) -> None:
-        """Run the workers and the sweeps until canceled."""
+        """Run the workers until canceled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sweep_forever(), name="observability-sweeps")
             group.create_task(self.rollouts.run(), name="rollouts")
             for number in range(WORKERS):
                 working = run_worker(self._queue, self.passes.reconcile)
                 group.create_task(working, name=f"observability-{number}")
 
-    async def _list(self) -> None:
-        listed = await self._cluster.list_all(kube_resources.OBSERVABILITY)
-        for manifest in listed.manifests:
-            self.on_event(kube_resources.OBSERVABILITY, "MODIFIED", manifest)
-        unknown = uids_in(self._resources.all(), listed.refused)
-        self._resources.prune(
-            [*uids(listed.manifests), *unknown], version=resource_version(listed.version)
-        )
-
-    async def _sweep_forever(self) -> None:
-        while True:
-            kind = await self._sweeps.get()
-            try:
-                await self._list()
-                self._sweeps.forget(kind)
-            except errors.ApiError as error:
-                # The gate of the watches logs a kind that is refused.
-                is_refused = isinstance(error, errors.NotFound | errors.Forbidden)
-                logger.log(
-                    logging.DEBUG if is_refused else logging.WARNING,
-                    "listing PurpleFleaObservability failed, retrying",
-                    extra={"error": str(error)},
-                )
-                self._sweeps.add_rate_limited(kind, hold_s=error.retry_after_s)
-            finally:
-                self._sweeps.done(kind)
-
     def close(self) -> None:
         """Cancel all delayed keys."""
         self._queue.close()
-        self._sweeps.close()
 
 
 def build_controller(
@@ -177,4 +118,4 @@ def build_controller(
     reconciler = ObservabilityReconciler(cluster, resources, datadog, now=times.now, fleet=fleet)
     passes = TimedReconciler(reconciler.reconcile, clock=times.clock, on_pass_end=hooks.end_of_pass)
     queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
-    return ObservabilityController(cluster, resources, queue, passes, fleet)
+    return ObservabilityController(resources, queue, passes, fleet)

@@ -3,9 +3,10 @@
 A change of only the status needs no pass, because the operator itself wrote it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.parsing import Manifest, resource_version
 
@@ -62,12 +63,18 @@ class ResourceCache:
         if stored is not None and stored["metadata"]["uid"] == uid:
             self._delete(key)
 
-    def prune(self, uids: Iterable[str], *, version: int) -> None:
-        """Delete the resources that a list of `version` does not contain, except newer ones."""
-        listed = set(uids)
-        for key, stored in tuple(self._resources.items()):
-            if stored["metadata"]["uid"] not in listed and _version(stored) <= version:
-                self._delete(key)
+    def prune(self, listing: Listing) -> list[NamespacedName]:
+        """Delete the resources that a list does not contain, except newer ones. Return them."""
+        gone = [
+            key
+            for key, stored in self._resources.items()
+            if stored["metadata"]["uid"] not in listing.uids
+            and _version(stored) <= listing.version
+            and listing.namespace in ("", key.namespace)
+        ]
+        for key in gone:
+            self._delete(key)
+        return gone
 
     def _delete(self, key: NamespacedName) -> None:
         del self._resources[key]

@@ -19,6 +19,10 @@ The operator runs as a process of this machine and sends requests to simulated a
 requests must not leave the machine.
 """
 _HEARTBEAT_MS = 300_000
+_TERMINATION_MS = 500
+"""kwok deletes a pod by name, and schedules another deletion when its own one changes the grace period of the pod.
+Without a delay, the second deletion removes the next pod of the StatefulSet, again and again. The event of the first
+deletion cancels a delayed one."""
 
 _POD_RUNNING = """\
 {{ $now := Now | Quote }}
@@ -105,7 +109,13 @@ def documents() -> str:
             _match(".status.phase", "In", "Running"),
             _match(".metadata.ownerReferences.[].kind", "In", "Job"),
         ),
-        _stage("pod-goes", "Pod", None, _match(".metadata.deletionTimestamp", "Exists")),
+        _stage(
+            "pod-goes",
+            "Pod",
+            None,
+            _match(".metadata.deletionTimestamp", "Exists"),
+            delay_ms=_TERMINATION_MS,
+        ),
         _stage("node-beats", "Node", _NODE_BEATS, alive, delay_ms=_HEARTBEAT_MS),
     )
     return "\n---\n".join(json.dumps(stage) for stage in stages) + "\n"

@@ -115,15 +115,6 @@ def test_an_unchanged_agent_affects_no_other():
     assert index.upsert(an_agent_in("first", age=5)) == []
 
 
-def test_pruning_removes_agents_that_are_gone():
-    index = an_index()
-    index.upsert(an_agent_in("first", age=5))
-    index.upsert(an_agent_in("second"))
-    assert holder(index, "second") == "first"
-    assert namespaces(index.prune(["uid-second"])) == ["second"]
-    assert holder(index, "second") is None
-
-
 @given(st.permutations(range(6)), st.sets(st.integers(0, 5)))
 def test_the_sequence_of_events_does_not_decide_the_holder(sequence, gone):
     index = an_index()

@@ -4,6 +4,7 @@ from types import MappingProxyType
 import pytest
 
 from purpleflea_contract import control
+from purpleflea_operator.controllers.agent.decisions.conditions.spec_valid import spec_valid
 from purpleflea_operator.controllers.agent.decisions.conditions.telemetry import telemetry_ready
 from purpleflea_operator.controllers.agent.decisions.connection_choice import (
     SlotUse,
@@ -190,7 +191,9 @@ def test_an_agent_holds_its_slot_until_all_pods_are_ready_again(status, generati
 @pytest.mark.parametrize(
     ("agent", "current"),
     [
-        pytest.param(a_settled_agent(generation=0), HOST_IP, id="changed by the user"),
+        pytest.param(
+            a_settled_agent(generation=0, markets=["ETH-USD"]), HOST_IP, id="changed by the user"
+        ),
         pytest.param(a_settled_agent(markets=[]), HOST_IP, id="invalid"),
         pytest.param(
             a_settled_agent(datadog={"whenMissing": "Hold"}), NO_CONNECTION, id="held without one"
@@ -277,3 +280,12 @@ def test_the_state_has_the_claims_of_the_agent():
     cache.put({"kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
     (found,) = gathered(cache, an_agent()).claims
     assert (found.name, found.requested, found.storage_class) == ("state-momentum-0", "1Gi", "fast")
+
+
+def test_fields_of_a_newer_crd_are_ignored_and_named():
+    agent = an_agent(risk={"maxLossUsd": "5", "maxDrawdownPct": 7})
+    observed = gathered(ObjectCache(), agent)
+    assert observed.agent.spec.risk.max_drawdown_pct == 7
+    finding = spec_valid(observed)
+    assert (finding.status, finding.reason) == ("True", "FieldsUnsupported")
+    assert "spec.risk.maxLossUsd" in finding.message

@@ -9,6 +9,7 @@ from purpleflea_operator.controllers.agent.node_inventory import (
 from purpleflea_operator.datadog.detection.facts import PodSecurity
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
 from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName
 from purpleflea_operator.kube.watch_scope import WatchScope
 from support.builders import a_pod
@@ -167,15 +168,20 @@ def test_a_deleted_object_is_not_restored_by_a_list_that_was_in_flight(nodes):
     assert nodes.upsert(resources.NODE, a_node()) == InventoryChange(node="node-1")
 
 
+def listing(version, namespace=""):
+    return Listing(uids=frozenset(), version=version, namespace=namespace)
+
+
 def test_pruning_removes_objects_that_a_list_lacks_but_not_newer_ones(nodes):
     nodes.upsert(resources.POD, a_node_agent_at(1))
     nodes.upsert(resources.POD, a_node_agent("node-2", of=DAEMON_SET, version=9))
-    assert nodes.prune(resources.POD, [], version=5) == [
+    assert nodes.prune(resources.POD, listing(5, "elsewhere")) == []
+    assert nodes.prune(resources.POD, listing(5, "datadog")) == [
         InventoryChange(node="node-1", after_s=timings.READINESS_GRACE_S)
     ]
     assert readiness(nodes, "node-2") == [True]
     nodes.upsert(resources.NAMESPACE, a_namespace())
-    assert nodes.prune(resources.NAMESPACE, [], version=5) == []
+    assert nodes.prune(resources.NAMESPACE, listing(5)) == []
 
 
 @pytest.mark.parametrize(
@@ -202,7 +208,7 @@ def test_agents_are_indexed_by_the_nodes_of_their_pods():
     assert pods.agents_on("node-1") == [KEY]
     pods.delete("uid-momentum-0")
     assert pods.agents_on("node-1") == [KEY]
-    pods.prune(["uid-momentum-2"])
+    pods.delete("uid-momentum-1")
     assert pods.agents_on("node-1") == []
     pods.upsert(a_pod("momentum-2", node="node-9"))
     assert pods.agents_on("node-9") == [KEY]

@@ -1,4 +1,4 @@
-"""Concurrent restarts after a change of the Datadog installation."""
+"""Concurrent restarts that no user has requested."""
 
 import pytest
 
@@ -97,3 +97,80 @@ def test_an_agent_that_keeps_its_slot_still_counts(budget):
     assert budget.update(first, SlotUse.ACQUIRE)
     assert budget.update(first, SlotUse.HOLD)
     assert not budget.update(second, SlotUse.ACQUIRE)
+
+
+def test_each_env_has_its_own_budget(budget):
+    first, second, third = FLEET[:3]
+    assert budget.try_acquire(first, env="live")
+    assert budget.try_acquire(second, env="paper")
+    assert not budget.try_acquire(third, env="paper")
+
+
+def test_an_agent_that_moves_to_another_env_leaves_its_slot(budget, notified):
+    first, second = FLEET[:2]
+    assert budget.try_acquire(first, env="paper")
+    assert not budget.try_acquire(second, env="paper")
+    assert budget.try_acquire(first, env="live")
+    assert notified == [second]
+    assert budget.try_acquire(second, env="paper")
+
+
+@pytest.mark.parametrize(("percent", "number"), [(1, 1), (5, 5), (50, 50), (100, 100)])
+def test_the_percentage_is_configurable(clock, percent, number):
+    budget = RestartBudget(lambda key: None, clock=clock, percent=percent)
+    acquired(budget, FLEET)
+    assert len(acquired(budget, FLEET)) == number
+
+
+def test_a_failing_upgrade_stops_the_others_until_it_is_ready_again(budget, clock, notified):
+    first, second, third = FLEET[:3]
+    assert budget.try_acquire(first, env="live")
+    assert not budget.try_acquire(second, env="live")
+    budget.hold(first, env="live", is_failing=True)
+    clock.now += timings.RESTART_SLOT_TIMEOUT_S
+    budget.notify_waiters()
+    assert notified == []
+    assert not budget.try_acquire(third, env="live")
+    assert budget.try_acquire(third, env="paper")
+    assert budget.failing() == {"live": 1}
+    budget.hold(first, env="live", is_failing=False)
+    assert (budget.failing(), notified) == ({}, [])
+    budget.update(first, SlotUse.RELEASE)
+    assert notified == [second]
+
+
+def test_one_of_several_upgrades_that_fails_stops_all_others(clock, notified):
+    budget = RestartBudget(notified.append, clock=clock, percent=50)
+    acquired(budget, FLEET[:6])
+    started = acquired(budget, FLEET[:6])
+    assert len(started) == 3
+    budget.hold(started[0], env="", is_failing=True)
+    budget.release(started[1])
+    assert notified == []
+    budget.hold(started[0], env="")
+    assert len(notified) == 1
+
+
+def test_an_upgrade_in_progress_has_its_slot_after_a_change_of_the_leader(budget):
+    budget.hold(FLEET[0], env="live")
+    assert not budget.try_acquire(FLEET[1], env="live")
+    budget.forget(FLEET[0])
+    assert budget.try_acquire(FLEET[1], env="live")
+
+
+def test_pending_upgrades_are_counted_by_env(budget):
+    for key, env in zip(FLEET[:3], ("live", "live", "paper"), strict=True):
+        budget.set_pending(key, env, is_pending=True)
+    assert budget.pending() == {"live": 2, "paper": 1}
+    budget.set_pending(FLEET[0], "live", is_pending=False)
+    budget.set_pending(FLEET[0], "live", is_pending=False)
+    budget.forget(FLEET[2])
+    assert budget.pending() == {"live": 1}
+
+
+def test_a_budget_that_is_not_used_needs_no_memory(budget):
+    for key in FLEET[:10]:
+        budget.update(key, SlotUse.ACQUIRE, env=key.name)
+        budget.update(key, SlotUse.HOLD, env=key.name)
+        budget.update(key, SlotUse.RELEASE, env=key.name)
+    assert (budget._groups, budget._env_of) == ({}, {})

@@ -115,4 +115,4 @@ def test_only_a_paused_rollout_has_a_partition():
 
     stopped = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
     assert strategy(a_rollout(*OTHERS, CRASHING)) == stopped
-    assert strategy(a_rollout(*OTHERS, STARTING)) == {"type": "RollingUpdate"}
+    assert strategy(a_rollout(*OTHERS, STARTING))["rollingUpdate"] == {"partition": 0}

@@ -106,12 +106,6 @@ async def test_a_pod_that_becomes_unready_is_removed(probe, agents):
     assert probe.findings([UID]) == {}
 
 
-async def test_pruning_removes_pods_that_are_gone(probe, agents):
-    await findings_after(probe, agents, None, None)
-    probe.prune([])
-    assert probe.findings([UID]) == {}
-
-
 async def test_a_pod_that_is_deleted_during_its_probe_gets_no_finding(agents, changed):
     probe = TelemetryProbe(agents, changed.append, jitter=lambda: 0.0)
     await findings_after(probe, agents, {"metrics": 1})

@@ -1,4 +1,5 @@
 from purpleflea_operator.controllers.observability.resource_cache import ResourceCache
+from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
 
 KEY = NamespacedName("trading", "fleet")
@@ -61,12 +62,17 @@ def test_only_the_resource_with_the_deleted_uid_is_deleted():
     assert resources.get(KEY) is None
 
 
+def listing(*uids, version, namespace=""):
+    return Listing(uids=frozenset(uids), version=version, namespace=namespace)
+
+
 def test_a_list_deletes_absent_resources_but_not_newer_ones():
     resources = ResourceCache()
     resources.observe(a_resource(5))
-    resources.prune([], version=4)
+    resources.prune(listing(version=4))
     assert resources.get(KEY) is not None
-    resources.prune(["a"], version=9)
+    resources.prune(listing("a", version=9))
+    resources.prune(listing(version=9, namespace="elsewhere"))
     assert resources.get(KEY) is not None
-    resources.prune([], version=5)
+    assert resources.prune(listing(version=5)) == [KEY]
     assert resources.get(KEY) is None

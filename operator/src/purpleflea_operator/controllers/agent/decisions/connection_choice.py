@@ -9,6 +9,8 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.switching import switches
+from purpleflea_operator.controllers.agent.decisions.upgrade import is_user_change
 from purpleflea_operator.datadog.detection.connection import (
     NO_CONNECTION,
     Connection,
@@ -17,8 +19,7 @@ from purpleflea_operator.datadog.detection.connection import (
     selected_connection,
 )
 from purpleflea_operator.datadog.detection.coverage import NodeView
-from purpleflea_operator.manifests import datadog_sockets, recorded_connection
-from purpleflea_operator.manifests.datadog_env import receivers
+from purpleflea_operator.manifests import recorded_connection
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.parsing import Manifest
 
@@ -65,11 +66,11 @@ def slot_use(observed: ObservedState) -> SlotUse:
     agent, stateful_set = observed.agent, observed.stateful_set
     if agent is None or stateful_set is None:
         return SlotUse.NONE
-    if observed.reported_generation != agent.generation:
-        # A user changed the spec, and does not wait for other agents.
+    if is_user_change(observed, agent):
+        # The pods restart anyway, and a user does not wait for other agents.
         return SlotUse.NONE
     if not switches(observed.current_connection, observed.connection):
-        return SlotUse.HOLD if _is_restarting(stateful_set) else SlotUse.RELEASE
+        return SlotUse.HOLD if is_restarting(stateful_set) else SlotUse.RELEASE
     current = observed.current_connection or NO_CONNECTION
     # A pod that waits for its node agent does not trade, so its restart costs nothing.
     is_waiting = not current.supports_metrics and agent.spec.datadog.when_missing == "Hold"
@@ -88,18 +89,10 @@ def decide(observed: ObservedState, *, slot_free: bool) -> Connection:
     )
 
 
-def switches(current: Connection | None, best: Connection) -> bool:
-    """Return whether a pod with `current` has to restart for `best`."""
-    return _injected(current or NO_CONNECTION) != _injected(best)
-
-
-def _injected(item: Connection) -> tuple[object, ...]:
-    return receivers(item), datadog_sockets.volumes(item)
-
-
-def _is_restarting(stateful_set: Manifest) -> bool:
-    """Return whether pods are being replaced or are not ready yet."""
+def is_restarting(stateful_set: Manifest) -> bool:
+    """Return whether pods are being replaced, or are not ready for minReadySeconds yet."""
     status, replicas = stateful_set.get("status", {}), stateful_set["spec"].get("replicas", 1)
-    counts = (status.get(name, 0) for name in ("updatedReplicas", "readyReplicas"))
+    ready = "availableReplicas" if stateful_set["spec"].get("minReadySeconds") else "readyReplicas"
+    counts = (status.get(name, 0) for name in ("updatedReplicas", ready))
     is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
     return not is_seen or any(count < replicas for count in counts)

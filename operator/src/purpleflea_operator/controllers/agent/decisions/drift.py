@@ -68,7 +68,7 @@ def _field_matches(key: str, desired: Any, live: Mapping[str, Any], *, quantitie
 
 
 def _list_matches(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> bool:
-    key = _list_key(desired)
+    key = list_key(desired)
     if key is None:
         return len(desired) == len(live) and all(
             _is_subset(want, have, quantities=quantities)
@@ -82,7 +82,8 @@ def _list_matches(desired: Sequence[Any], live: Sequence[Any], *, quantities: bo
     )
 
 
-def _list_key(items: Sequence[Any]) -> str | None:
+def list_key(items: Sequence[Any]) -> str | None:
+    """Return the field that identifies the items of a list; None if the list is compared by position."""
     for key in _LIST_KEYS:
         if items and all(isinstance(item, Mapping) and key in item for item in items):
             return key

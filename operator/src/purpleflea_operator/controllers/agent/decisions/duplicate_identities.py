@@ -10,7 +10,7 @@ parts, so agents with different names never share the name of a pod, and agents 
 """
 
 import bisect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +77,6 @@ class IdentityIndex:
             return []
         del self._holders[key]
         return list(claims)
-
-    def prune(self, uids: Iterable[str]) -> list[IdentityClaim]:
-        """Remove all agents but these; returns the claims of other agents that are affected."""
-        return [claim for uid in self._by_uid.keys() - set(uids) for claim in self.delete(uid)]
 
     def holder_other_than(self, uid: str) -> IdentityClaim | None:
         """Return the agent that holds the identities of this agent; None if this agent holds them.

@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Mode
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import ConditionType
+from purpleflea_operator.api.unknown_fields import newer_fields
 from purpleflea_operator.api.validation_errors import first_error
 from purpleflea_operator.controllers.agent.decisions import connection_choice, plan
 from purpleflea_operator.controllers.agent.decisions.effective_mode import with_mode
@@ -27,6 +29,7 @@ from purpleflea_operator.controllers.agent.decisions.remembered import (
     expansion_error,
 )
 from purpleflea_operator.controllers.agent.decisions.storage import claim
+from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION, Connection
 from purpleflea_operator.datadog.detection.coverage import Coverage, NodeView, coverage
@@ -36,7 +39,7 @@ from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.manifests.refusals import first_refusal
-from purpleflea_operator.parsing import Manifest, timestamp
+from purpleflea_operator.parsing import Manifest, mapping, text, timestamp
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -78,6 +81,9 @@ def gather(
         agent=agent,
         generation=metadata["generation"],
         reported_generation=resource.get("status", {}).get("observedGeneration"),
+        reported_progress=text(condition(resource, ConditionType.PROGRESSING).get("reason")),
+        upgrade_request=_upgrade_request(metadata),
+        recreated=remembered.recreated,
         invalid=invalid,
         stop_mode=stop_mode(resource) if agent is None else None,
         children=children,
@@ -101,7 +107,7 @@ def gather(
 
 def _kept(current: Connection | None, best: Connection) -> Connection:
     """Return the current connection if the pass can keep it instead of the best one; otherwise no connection."""
-    if current is None or not connection_choice.switches(current, best):
+    if current is None or not switches(current, best):
         return NO_CONNECTION
     return current
 
@@ -132,6 +138,10 @@ def condition(resource: Manifest, kind: ConditionType) -> dict[str, Any]:
     return next((item for item in conditions if item["type"] == kind), {})
 
 
+def _upgrade_request(metadata: Manifest) -> str:
+    return text(mapping(metadata.get("annotations")).get(kubernetes.ANNOTATION_UPGRADE))
+
+
 def _unavailable_since(resource: dict[str, Any]) -> datetime | None:
     available = condition(resource, ConditionType.WORKLOAD_AVAILABLE)
     if not available or available["status"] == "True":
@@ -153,17 +163,23 @@ def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[s
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     """Return the agent, or None and the error in its spec with the name of the field."""
     metadata = resource["metadata"]
+    unknown: tuple[str, ...] = ()
     try:
         # Strict, because a field that this version does not support can be a limit that a user relies on.
         spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
     except ValidationError as error:
-        return None, first_error(error)
+        unknown = newer_fields(AgentSpec, error)
+        if not unknown:
+            return None, first_error(error)
+        # The CRD is newer than this version of the operator. The condition SpecValid names the fields.
+        spec = AgentSpec.model_validate(resource["spec"])
     agent = Agent(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         generation=metadata["generation"],
         spec=spec,
+        unsupported=unknown,
     )
     refused = first_refusal(agent)
     return (None, refused) if refused else (agent, "")

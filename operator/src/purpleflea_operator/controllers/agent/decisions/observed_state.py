@@ -7,6 +7,7 @@ state is never changed: `with_outcome` returns the state at the end of a pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import Enum, auto
 
 from purpleflea_contract import kubernetes
 from purpleflea_contract.control import Acknowledgement, Control, Mode
@@ -33,6 +34,17 @@ LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 UNSPECIFIC_REASONS = ("", "ContainerCreating", "PodInitializing")
 """Reasons of a waiting container that do not explain why it waits. Only Events do."""
+
+
+class UpgradeWait(Enum):
+    """The event that a pending upgrade of an agent waits for."""
+
+    NOTHING = auto()
+    """No upgrade is pending."""
+    TURN = auto()
+    """A restart slot, because only a part of the agents restarts at a time."""
+    REQUEST = auto()
+    """A request of a user, because the upgrade policy is Manual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +120,14 @@ class ObservedState:
     generation: int
     reported_generation: int | None = None
     """observedGeneration of the status; None if there is no status yet."""
+    reported_progress: str = ""
+    """Reason of the condition Progressing in the status; empty if there is none."""
+    upgrade_request: str = ""
+    """Value of the annotation on the agent that requests an upgrade; empty if there is none."""
+    upgrade: UpgradeWait = UpgradeWait.NOTHING
+    """The wait of a pending upgrade, at the end of a pass."""
+    recreated: Manifest | None = None
+    """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
     invalid: str = ""
     stop_mode: Mode | None = None
     """Halted or Stopped if an otherwise invalid spec requests it, because a request to stop is never ignored."""
@@ -171,6 +191,7 @@ class PassOutcome:
     failure_reason: Reason = Reason.APPLY_FAILED
     is_applied: bool = True
     expansion_error: str = ""
+    upgrade: UpgradeWait = UpgradeWait.NOTHING
     pod_events: Sequence[str] = ()
     pod_creation_error: str = ""
 
@@ -188,6 +209,7 @@ def with_outcome(observed: ObservedState, outcome: PassOutcome) -> ObservedState
         connection=outcome.connection,
         coverage=observed.coverage if is_best else observed.current_coverage,
         children=outcome.children,
+        upgrade=outcome.upgrade,
         failure=outcome.failure,
         failure_reason=outcome.failure_reason,
         is_applied=outcome.is_applied,

@@ -11,6 +11,7 @@ from purpleflea_contract.control import Acknowledgement, Mode
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim, claims_to_expand
 from purpleflea_operator.manifests.metadata import Agent
+from purpleflea_operator.parsing import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Remembered:
     expansion: ExpansionRejection | None = None
     ended_for_s: float | None = None
     """Seconds since the last halt of the agent ended, if the agent has not drained since; None if it has."""
+    recreated: Manifest | None = None
+    """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 
 
 NOTHING = Remembered()

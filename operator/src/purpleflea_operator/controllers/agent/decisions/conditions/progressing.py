@@ -6,6 +6,7 @@ ten minutes after the last progress.
 """
 
 from datetime import datetime
+from typing import assert_never
 
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
@@ -16,7 +17,11 @@ from purpleflea_operator.controllers.agent.decisions.conditions.workload_availab
     first_error,
     progress,
 )
-from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
+from purpleflea_operator.controllers.agent.decisions.observed_state import (
+    ObservedState,
+    UpgradeWait,
+)
+from purpleflea_operator.manifests import template_record
 
 
 def progressing(observed: ObservedState) -> Finding:
@@ -28,14 +33,53 @@ def progressing(observed: ObservedState) -> Finding:
         message = "the spec is invalid, so nothing is rolled out; see the condition SpecValid"
         return finding(kind, Reason.SPEC_INVALID, message)
     if is_complete(observed):
-        return finding(kind, Reason.COMPLETE, "all agents run the current spec and are ready")
+        return _complete(observed)
     problem = first_error(observed)
     if problem is not None and problem[0] in TERMINAL:
-        return finding(kind, *problem)
+        return finding(kind, problem[0], problem[1] + _consequence(observed))
     if is_overdue(observed):
         reason, text = problem or (Reason.DEADLINE_EXCEEDED, _first_unready(observed))
-        return finding(kind, reason, f"no progress for 10 minutes: {text}")
+        return finding(kind, reason, f"no progress for 10 minutes: {text}{_consequence(observed)}")
+    if is_upgrading(observed) and observed.is_applied:
+        message = "agents are being replaced for the new version of the operator"
+        return finding(kind, Reason.OPERATOR_UPGRADE, message)
     return finding(kind, Reason.ROLLING_OUT, "agents are being started or replaced")
+
+
+def _complete(observed: ObservedState) -> Finding:
+    kind = ConditionType.PROGRESSING
+    match observed.upgrade:
+        case UpgradeWait.NOTHING:
+            return finding(kind, Reason.COMPLETE, "all agents run the current spec and are ready")
+        case UpgradeWait.TURN:
+            message = (
+                "all agents are ready with the pods of an earlier version of the operator; they are replaced when "
+                "their turn comes, because only a part of the agents of an env restarts at a time"
+            )
+        case UpgradeWait.REQUEST:
+            name = "" if observed.agent is None else observed.agent.name
+            message = (
+                "all agents are ready with the pods of an earlier version of the operator; to replace them, run "
+                f'kubectl annotate pfa {name} --overwrite purpleflea.com/upgrade="$(date +%s)"'
+            )
+        case _:
+            assert_never(observed.upgrade)
+    return finding(kind, Reason.OPERATOR_UPGRADE, message)
+
+
+def is_upgrading(observed: ObservedState) -> bool:
+    """Return whether the pods are replaced because of an upgrade of the operator."""
+    stateful_set = observed.stateful_set
+    return stateful_set is not None and template_record.is_operator_upgrade(stateful_set)
+
+
+def _consequence(observed: ObservedState) -> str:
+    if observed.agent is None or not is_upgrading(observed):
+        return ""
+    return (
+        "; the upgrade of the other agents of env "
+        f"{observed.agent.spec.datadog.env} is stopped until this agent is ready"
+    )
 
 
 def is_complete(observed: ObservedState) -> bool:

@@ -17,6 +17,13 @@ def spec_valid(observed: ObservedState) -> Finding:
             "Fix the field and apply the manifest again"
         )
         return finding(kind, Reason.INVALID, message)
+    unsupported = observed.agent.unsupported
+    if unsupported:
+        message = (
+            f"this version of the operator ignores these fields of a newer CRD: {join_limited(unsupported)}. "
+            "Upgrade the operator to the version of the CRD"
+        )
+        return finding(kind, Reason.FIELDS_UNSUPPORTED, message)
     ignored = user_overrides(observed.agent).ignored
     if ignored:
         message = (

@@ -1,0 +1,226 @@
+"""Keeps one kind in one namespace current: a list page by page, and a watch from its resource version.
+
+kopf watches the kinds of users. It keeps every object of a list until a worker processed it, starts all its watches
+over together, and cannot watch a kind that is installed later. The kinds that are only cached are therefore watched
+here. The module passes each object on and keeps none.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from purpleflea_operator import timings
+from purpleflea_operator.kube import listing
+from purpleflea_operator.kube.listing import ListReader, decoded
+from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.watch_state import REFUSED, WatchObserver, WatchState
+from purpleflea_operator.parsing import mapping, text
+
+logger = logging.getLogger(__name__)
+
+LINE_LIMIT = 16 * 1024 * 1024
+"""Longest line of a watch in bytes. The API server accepts objects of up to 3 MB, and escapes can make them longer."""
+_PASSING = (401, 403, 429, 500, 502, 503)
+"""Status codes after which a watch continues from its last version."""
+_EVENTS = ("ADDED", "MODIFIED", "DELETED")
+
+
+class _StartOverError(Exception):
+    """The watch cannot continue; the kind must be listed again."""
+
+
+class _FailedError(Exception):
+    """The API server did not serve a request."""
+
+    def __init__(self, status: int, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One path to watch. The namespace is empty for the whole cluster."""
+
+    path: str
+    kind: ResourceKind
+    namespace: str = ""
+    selector: str = ""
+
+
+class ApiSession:
+    """Session to the API server for all reflectors. They parse one page at a time, which bounds the memory."""
+
+    def __init__(self, server: str, session: aiohttp.ClientSession) -> None:
+        self.server = server.rstrip("/")
+        self.session = session
+        self.parsing = asyncio.Lock()
+
+
+class Reflector:
+    """Lists and watches one path until canceled. The observer receives every object."""
+
+    def __init__(
+        self, api: ApiSession, target: Target, state: WatchState, observer: WatchObserver
+    ) -> None:
+        self._api = api
+        self._target = target
+        self._state = state
+        self._observer = observer
+        self._header = {"apiVersion": target.kind.api_version, "kind": target.kind.kind}
+        self._version = ""
+        """Resource version from which the watch continues; empty if the kind must be listed."""
+
+    async def run(self) -> None:
+        """Keep the kind current, whatever the API server responds."""
+        while True:
+            await asyncio.sleep(max(0.0, self._state.delay_s()))
+            began = self._state.now()
+            try:
+                await (self._watch() if self._version else self._list())
+            except _StartOverError as error:
+                self._version = ""
+                if str(error):
+                    self._state.fail(str(error))
+                else:
+                    self._state.on_stream_end(began, has_events=False)
+            except _FailedError as error:
+                self._on_failed(error)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                self._state.fail(f"{type(error).__name__}: {error}"[:500])
+            except ValueError as error:
+                # The same line would follow again.
+                self._version = ""
+                self._state.fail(f"unreadable response: {error}"[:500])
+
+    def _on_failed(self, error: _FailedError) -> None:
+        if error.status not in _PASSING:
+            # The kind may be installed again later. 504 means that the version is unknown, as after a restore of etcd.
+            self._version = ""
+        self._state.fail(
+            str(error),
+            status=error.status,
+            hold_s=error.retry_after_s,
+            is_refusal=error.status in REFUSED,
+        )
+
+    async def _list(self) -> None:
+        target, state = self._target, self._state
+        reader = ListReader(
+            target.kind, lambda item: self._observer.on_event(target.path, None, item)
+        )
+        query = {"limit": str(listing.PAGE_SIZE), **self._selector()}
+        while True:
+            page = await self._page(query)
+            async with self._api.parsing:
+                await reader.read(page)
+            del page
+            if not reader.token:
+                break
+            query["continue"] = reader.token
+        state.recover()
+        self._version = reader.version
+        self._observer.on_listed(target.path, reader.listing(target.namespace))
+        state.on_list_end()
+
+    async def _page(self, query: dict[str, str]) -> bytes:
+        timeout = aiohttp.ClientTimeout(
+            total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
+        )
+        async with self._api.session.get(
+            self._api.server + self._target.path, params=query, timeout=timeout
+        ) as response:
+            payload = await response.read()
+            _check(response, payload)
+            return payload
+
+    async def _watch(self) -> None:
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(timings.WATCH_TIMEOUT_S),
+            **self._selector(),
+        }
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=timings.CONNECT_TIMEOUT_S, sock_read=timings.WATCH_INACTIVE_S
+        )
+        opened_at, has_events = self._state.now(), False
+        async with self._api.session.get(
+            self._api.server + self._target.path, params=query, timeout=timeout
+        ) as response:
+            if response.status != 200:
+                _check(response, await response.content.read(10_000))
+            self._state.recover()
+            # The end of a stream is normal. A stream without bookmarks may be stalled, so it is opened again.
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async for line in _lines(response.content):
+                    self._process(line)
+                    has_events = True
+        self._state.on_stream_end(opened_at, has_events=has_events)
+
+    def _process(self, line: bytes) -> None:
+        event = decoded(line)
+        event_type, manifest = event.get("type"), event.get("object")
+        if not isinstance(manifest, dict):
+            raise _StartOverError("an event of the watch has no object")
+        if event_type == "ERROR":
+            raise _StartOverError(_stream_error(manifest))
+        version = text(mapping(manifest.get("metadata")).get("resourceVersion"))
+        if event_type in _EVENTS:
+            self._observer.on_event(self._target.path, event_type, {**manifest, **self._header})
+        self._version = version or self._version
+
+    def _selector(self) -> dict[str, str]:
+        return {"labelSelector": self._target.selector} if self._target.selector else {}
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield complete lines, and let other tasks run between some of them. An incomplete last line is dropped."""
+    rest: list[bytes] = []
+    size = 0
+    async for chunk in content.iter_any():
+        *lines, tail = chunk.split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            complete = b"".join((*rest, line))
+            rest.clear()
+            size = 0
+            if complete:
+                yield complete
+            if number % listing.SLICE == 0:
+                await asyncio.sleep(0)
+        rest.append(tail)
+        size += len(tail)
+        if size > LINE_LIMIT:
+            raise _StartOverError(f"an event of the watch is longer than {LINE_LIMIT} bytes")
+
+
+def _check(response: aiohttp.ClientResponse, payload: bytes) -> None:
+    """Raise an error unless the response is the requested one."""
+    status = response.status
+    if status == 200:
+        return
+    if status == 410:
+        raise _StartOverError
+    hold = response.headers.get("Retry-After", "")
+    hold_s = float(hold) if hold.isdecimal() and len(hold) < 10 else 0.0
+    raise _FailedError(status, _message(payload), hold_s)
+
+
+def _message(payload: bytes) -> str:
+    """Return the message of a Status, else the first characters of the response."""
+    try:
+        return str(decoded(payload)["message"])[:500]
+    except (ValueError, KeyError):
+        return payload.decode("utf-8", "replace")[:200]
+
+
+def _stream_error(status: dict[str, Any]) -> str:
+    """Return the text of an error in a stream, or an empty text if the version of the watch expired."""
+    code = status.get("code")
+    return "" if code == 410 else f"{code}: {str(status.get('message'))[:500]}"

@@ -1,0 +1,63 @@
+"""The record on a StatefulSet of the origin of its pod template: which fields of the spec, and which cause.
+
+The hash of the spec contains only fields whose change restarts the agents, and no fields with their default value. So
+another version of the operator computes the same hash, and a new field with a default does not change it.
+"""
+
+from pydantic import BaseModel
+
+from purpleflea_contract import kubernetes
+from purpleflea_operator.api import change_effects
+from purpleflea_operator.api.reasons import Reason
+from purpleflea_operator.manifests.metadata import Agent, content_hash
+from purpleflea_operator.parsing import Manifest, mapping, text
+
+OPERATOR_UPGRADE = str(Reason.OPERATOR_UPGRADE)
+"""Value of the annotation for the cause."""
+KEYS = (
+    kubernetes.ANNOTATION_SPEC_HASH,
+    kubernetes.ANNOTATION_ROLLOUT_CAUSE,
+    kubernetes.ANNOTATION_UPGRADE,
+)
+"""Annotations of the record. They change only together with the pod template."""
+
+
+def spec_hash(agent: Agent) -> str:
+    """Return the hash of the fields that users set and whose change restarts the agents."""
+    spec: BaseModel = agent.spec
+    for path in change_effects.WITHOUT_RESTART:
+        spec = _with_default(spec, path.split("."))
+    fields = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    # A change of the storage restarts no pod, but the first storage replaces a volume of the pods.
+    return content_hash({**fields, "hasStorage": agent.spec.storage is not None})
+
+
+def template_hash(stateful_set: Manifest) -> str:
+    """Return the hash of the pod template; empty if an older version of the operator wrote the template."""
+    template = mapping(mapping(stateful_set.get("spec")).get("template"))
+    annotations = mapping(mapping(template.get("metadata")).get("annotations"))
+    return text(annotations.get(kubernetes.ANNOTATION_TEMPLATE_HASH))
+
+
+def recorded(stateful_set: Manifest) -> dict[str, str]:
+    """Return the annotations of the record that a StatefulSet has."""
+    annotations = mapping(stateful_set["metadata"].get("annotations"))
+    return {key: text(annotations[key]) for key in KEYS if key in annotations}
+
+
+def is_operator_upgrade(stateful_set: Manifest) -> bool:
+    """Return whether the operator caused the last change of the pod template."""
+    return recorded(stateful_set).get(kubernetes.ANNOTATION_ROLLOUT_CAUSE) == OPERATOR_UPGRADE
+
+
+def _with_default(model: BaseModel, path: list[str]) -> BaseModel:
+    """Return the model with the default value of the field at `path`, such as trading.mode."""
+    alias, *rest = path
+    fields = type(model).model_fields
+    name = next(key for key, field in fields.items() if field.alias == alias)
+    value = getattr(model, name)
+    if not rest:
+        return model.model_copy(update={name: fields[name].default})
+    if not isinstance(value, BaseModel):
+        return model
+    return model.model_copy(update={name: _with_default(value, rest)})
