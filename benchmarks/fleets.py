@@ -22,7 +22,7 @@ NAMESPACE = "trading"
 POLL_S = 0.25
 LIMIT_S = 600.0
 IDLE_S = 20.0
-WATCHES = 13
+WATCHES = 14
 """Kinds that the operator watches. Each is listed once before its watch."""
 AS_IN_THE_IMAGE = """
 import sys

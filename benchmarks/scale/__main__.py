@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     if isolation.is_inside():
         isolation.set_up()
+        # The default action would leave the control plane running.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         _measure(options)
         return
     building.ensure(options.variants, TerminalProgress())

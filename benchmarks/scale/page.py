@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from benchmarks.report import verdict
 from benchmarks.scale import plots, promises, sizing
@@ -112,14 +113,15 @@ def _charts(runs: Sequence[Run]) -> dict[str, str]:
 def _series(
     runs: Sequence[Run], measure: Callable[[Run, Phase], float]
 ) -> dict[str, list[tuple[float, float]]]:
-    return {
-        NAMES[variant]: [
-            (run.agents, measure(run, phase))
-            for run in runs
-            if run.variant == variant and (phase := run.phase("create"))
-        ]
-        for variant in NAMES
-    }
+    """Return the points of each variant. If a variant ran twice at one size, the mean."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for variant, name in NAMES.items():
+        values: dict[int, list[float]] = {}
+        for run in runs:
+            if run.variant == variant and (phase := run.phase("create")):
+                values.setdefault(run.agents, []).append(measure(run, phase))
+        series[name] = [(agents, fmean(found)) for agents, found in sorted(values.items())]
+    return series
 
 
 def _creation(runs: Sequence[Run]) -> str:

@@ -83,26 +83,28 @@ async def halt_one(subject: Subject, recording: Recording) -> None:
 
 
 async def halt_in_storm(subject: Subject, recording: Recording) -> None:
-    """Halt some agents, one after another, while the operator rolls out new settings of up to 1,000 agents."""
+    """Halt some agents at a constant rate while the operator rolls out new settings of up to 1,000 agents.
+
+    A halt does not wait for the acknowledgement of the one before, which would delay it beyond the rollouts.
+    """
     storm = min(STORM, subject.agents)
     victims = list(_some(subject))
     change = asyncio.create_task(_change(subject, storm, "BTC-USD", "DOGE-USD"))
-    await asyncio.sleep(1)
-    for name in victims:
-        await _halt(subject, recording, name)
-        await asyncio.sleep(STORM_PAUSE_S)
+    async with asyncio.TaskGroup() as group:
+        for name in victims:
+            await asyncio.sleep(STORM_PAUSE_S)
+            group.create_task(_halt(subject, recording, name))
     await subject.wait(await change)
     await _set_all(subject, Recording("resume"), Mode.ACTIVE, victims)
 
 
 async def halt_all(subject: Subject, recording: Recording) -> None:
-    """Halt all agents with one patch of each spec."""
-    await _set_all(subject, recording, Mode.HALTED, list(subject.names))
-
-
-async def resume_all(subject: Subject, recording: Recording) -> None:
-    """Resume all agents with one patch of each spec."""
-    await _set_all(subject, recording, Mode.ACTIVE, list(subject.names))
+    """Halt all agents with one patch of each spec, and resume them in the same way."""
+    names = list(subject.names)
+    await _set_all(subject, recording, Mode.HALTED, names)
+    resumed = Recording("resume")
+    await _set_all(subject, resumed, Mode.ACTIVE, names)
+    recording.seconds_by_latency["resumed"] = resumed.seconds_by_latency["written"]
 
 
 async def halt_all_by_resource(subject: Subject, recording: Recording) -> None:
@@ -113,11 +115,11 @@ async def halt_all_by_resource(subject: Subject, recording: Recording) -> None:
     await subject.api.send("POST", workloads.PATHS["halts"], workloads.halt(HALT_NAME))
     await subject.wait(written, *proven)
     _record(recording, began, written, proven)
-    resumed = subject.world.expect("configmaps", names, workloads.has_mode(Mode.ACTIVE))
+    written, proven = _expect_mode(subject, names, Mode.ACTIVE)
     began = time.monotonic()
     await subject.api.send("DELETE", path_of("halts", HALT_NAME))
-    await subject.wait(resumed)
-    recording.seconds_by_latency["resumed"] = [moment - began for moment in resumed.times.values()]
+    await subject.wait(written, *proven)
+    recording.seconds_by_latency["resumed"] = [moment - began for moment in written.times.values()]
 
 
 async def restart(subject: Subject, _: Recording) -> None:
@@ -150,7 +152,6 @@ PHASES: Mapping[str, Act] = {
     "halt one": halt_one,
     "halt one in a storm": halt_in_storm,
     "halt all": halt_all,
-    "resume all": resume_all,
     "halt all by one resource": halt_all_by_resource,
     "restart after halts": restart,
     "takeover": takeover,

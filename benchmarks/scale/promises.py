@@ -1,8 +1,8 @@
 """The promises about speed and size, and whether the results meet them. Pure."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from benchmarks.report import Row
 from benchmarks.scale.figures import Fit, linear_fit
@@ -44,11 +44,11 @@ def creation(runs: Sequence[Run], variant: Variant, agents: int) -> Creation | N
     ]
     if not phases:
         return None
-    seconds = _mean(phase.seconds for phase in phases)
+    seconds = fmean(phase.seconds for phase in phases)
     return Creation(
         per_s=agents / seconds,
-        api_cpu_ms=MS * _mean(phase.cpu_s["API server"] for phase in phases) / agents,
-        operator_cpu_ms=MS * _mean(phase.cpu_s.get("operator", 0.0) for phase in phases) / agents,
+        api_cpu_ms=MS * fmean(phase.cpu_s["API server"] for phase in phases) / agents,
+        operator_cpu_ms=MS * fmean(phase.cpu_s.get("operator", 0.0) for phase in phases) / agents,
     )
 
 
@@ -215,8 +215,3 @@ def _takeover(run: Run) -> list[Row]:
             is_met=longest <= TAKEOVER_S,
         )
     ]
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = list(values)
-    return math.fsum(known) / len(known)

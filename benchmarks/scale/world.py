@@ -114,11 +114,12 @@ class World:
             return
         if event == "DELETED":
             self._pods.pop(name, None)
-            self._addresses.pop(address, None)
+            if self._addresses.get(address) == name:
+                del self._addresses[address]
             return
         pod = self._pods.setdefault(name, _Pod(agent))
         mode = self._modes.get(agent, "")
-        if address and address not in self._addresses:
+        if address and self._addresses.get(address) != name:
             # A container that starts reads the present content of the ConfigMap.
             self._addresses[address] = name
             pod.mode = mode

@@ -5,6 +5,7 @@ import functools
 import pytest
 
 from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
 # Every poll of the cluster starts a process.
@@ -91,3 +92,31 @@ def test_it_requests_nothing_outside_and_is_never_denied(sandbox, bound):
     kinds = "clusterroles,clusterrolebindings"
     items = sandbox.tools.get(kinds).get("items", [])
     assert [item for item in items if item["metadata"]["name"].startswith(RELEASE)] == []
+
+
+OBSERVABILITY = """
+apiVersion: purpleflea.com/v1alpha1
+kind: PurpleFleaObservability
+metadata:
+  name: left
+  finalizers: [purpleflea.com/datadog]
+spec:
+  keysSecretRef: {name: missing}
+  mode: Plan
+"""
+
+
+def test_uninstalling_is_refused_with_the_command_while_a_finalizer_is_left(sandbox, bound):
+    inside, _, _ = bound
+    place = f"--namespace={inside}"
+    sandbox.tools.kubectl("apply", place, "--filename=-", stdin=OBSERVABILITY)
+    with pytest.raises(DemoError):
+        sandbox.tools.helm("uninstall", RELEASE, f"--namespace={HOME}")
+    log = sandbox.tools.kubectl("logs", f"job/{RELEASE}-uninstall", f"--namespace={HOME}")
+    assert f"kubectl delete purplefleaobservability left --namespace {inside}" in log
+    installation.wait_for(sandbox.tools, HOME, f"deployment/{RELEASE}")
+    # The command of docs/uninstall.md.
+    patch = '--patch={"metadata":{"finalizers":null}}'
+    name = "purplefleaobservability/left"
+    sandbox.tools.kubectl("patch", name, place, "--type=merge", patch)
+    sandbox.tools.kubectl("delete", name, place, "--timeout=30s")

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from purpleflea_sandbox.demo import installation
+from purpleflea_sandbox.demo.errors import DemoError
 from support import waiting
 
 # Every poll of the cluster starts a process.
@@ -175,19 +176,91 @@ def test_the_service_account_is_deleted_with_its_field(sandbox, running):
     assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"default"}
 
 
-def test_a_rejected_workload_keeps_the_running_pods(sandbox, running):
+def test_a_mount_of_an_unknown_volume_is_refused_and_the_pods_keep_running(sandbox, running):
     namespace, _ = running
     before = sandbox.pods(namespace)["extended-0"]["metadata"]["uid"]
-    nowhere = '[{"name":"nowhere","mountPath":"/nowhere"}]'
-    sandbox.patch(namespace, "extended", f'{{"spec":{{"pod":{{"volumeMounts":{nowhere}}}}}}}')
+    mounts = extended(namespace, "image")["spec"]["pod"]["volumeMounts"]
+    nowhere = [{"name": "nowhere", "mountPath": "/nowhere"}]
+    change_mounts(sandbox, namespace, nowhere)
+
+    def refused():
+        condition = sandbox.conditions(namespace, "extended")["SpecValid"]
+        return condition["status"] == "False" and condition["message"]
+
+    message = wait_for(refused)
+    assert "spec.pod.volumeMounts.0.name: there is no volume nowhere" in message
+    assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
+    change_mounts(sandbox, namespace, mounts)
+    wait_for(lambda: sandbox.conditions(namespace, "extended")["SpecValid"]["status"] == "True")
+
+
+def change_mounts(sandbox, namespace, mounts):
+    patch = json.dumps({"spec": {"pod": {"volumeMounts": mounts}}})
+    sandbox.patch(namespace, "extended", patch)
+
+
+POLICY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: no-refused-workloads
+spec:
+  matchConstraints:
+    resourceRules:
+      - {{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [statefulsets]}}
+  validations:
+    - expression: "!('acme.com/refused' in object.spec.template.metadata.labels)"
+      message: this label is refused here
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: no-refused-workloads
+spec:
+  policyName: no-refused-workloads
+  validationActions: [Deny]
+  matchResources:
+    namespaceSelector:
+      matchLabels: {{kubernetes.io/metadata.name: {namespace}}}
+"""
+
+
+@pytest.fixture
+def policy(sandbox, running):
+    """A policy of the cluster that refuses StatefulSets with a label, as a rule of a company may do."""
+    text = POLICY.format(namespace=running[0])
+    sandbox.tools.kubectl("apply", "--filename=-", stdin=text)
+    yield
+    sandbox.tools.kubectl("delete", "--filename=-", stdin=text)
+
+
+def test_a_rejected_workload_keeps_the_running_pods(sandbox, running, policy):
+    namespace, _ = running
+    before = sandbox.pods(namespace)["extended-0"]["metadata"]["uid"]
+    # The API server enforces a new policy after a moment.
+    wait_for(lambda: is_refused(sandbox, namespace))
+    labeled = '{"spec":{"pod":{"labels":{"acme.com/refused":"x"}}}}'
+    sandbox.patch(namespace, "extended", labeled)
 
     def rejected():
         condition = sandbox.conditions(namespace, "extended")["WorkloadAvailable"]
         return condition["reason"] == "ApplyFailed" and condition["message"]
 
     message = wait_for(rejected)
-    assert "nowhere" in message
+    assert "this label is refused here" in message
     assert sandbox.pods(namespace)["extended-0"]["metadata"]["uid"] == before
+    removed = '{"spec":{"pod":{"labels":{"acme.com/refused":null}}}}'
+    sandbox.patch(namespace, "extended", removed)
+
+
+def is_refused(sandbox, namespace):
+    patch = '{"spec":{"template":{"metadata":{"labels":{"acme.com/refused":"x"}}}}}'
+    command = ("patch", "statefulset/extended", f"--namespace={namespace}", "--dry-run=server")
+    try:
+        sandbox.tools.kubectl(*command, "--type=merge", f"--patch={patch}")
+    except DemoError:
+        return True
+    return False
 
 
 def test_a_network_policy_that_is_disabled_is_deleted(sandbox, running):

@@ -32,7 +32,26 @@ def rendered(
     release: str = RELEASE,
     options: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return all manifests of the chart with these values, as in --set."""
+    """Return all manifests of the chart with these values, as in --set, without hooks."""
+    found = _template(*values, namespace=namespace, release=release, options=options)
+    return [item for item in found if not _is_hook(item)]
+
+
+def hooks(*values: str) -> list[dict[str, Any]]:
+    """Return the manifests that Helm creates only while it uninstalls the chart."""
+    return [item for item in _template(*values) if _is_hook(item)]
+
+
+def _is_hook(manifest: dict[str, Any]) -> bool:
+    return "helm.sh/hook" in manifest["metadata"].get("annotations", {})
+
+
+def _template(
+    *values: str,
+    namespace: str = "purpleflea-system",
+    release: str = RELEASE,
+    options: Iterable[str] = (),
+) -> list[dict[str, Any]]:
     sets = [f"--set={value}" for value in values]
     command = [str(HELM), "template", release, str(CHART), f"--namespace={namespace}", *sets]
     command += options

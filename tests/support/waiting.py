@@ -29,7 +29,7 @@ def wait_for(
         time.sleep(every_s)
 
 
-def wait_until_started(server: "ApiServer", *, watches: int = 13, quiet_s: float = 1.0) -> None:
+def wait_until_started(server: "ApiServer", *, watches: int = 14, quiet_s: float = 1.0) -> None:
     """Return when an operator has all its watches open at a fake API server and has sent no request for some time."""
     wait_for(lambda: server.open_watches() >= watches, what="every watch open", timeout_s=30.0)
     seen, since = -1, time.monotonic()

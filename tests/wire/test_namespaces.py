@@ -75,7 +75,7 @@ def test_a_restart_writes_nothing(server, an_operator):
         server.wait_until(lambda: all(condition_of(server, name) == "True" for name in BOUND))
     server.clear()
     with an_operator(watch_namespaces=BOUND):
-        wait_until_started(server, watches=9 * len(BOUND))
+        wait_until_started(server, watches=10 * len(BOUND))
     assert server.writes() == []
 
 

@@ -15,7 +15,7 @@ from support.waiting import wait_for, wait_until_started
 
 NS, NAME = "trading", "momentum"
 BOUND = ("trading", "research")
-KINDS = 13
+KINDS = 14
 """Kinds that the operator watches."""
 
 

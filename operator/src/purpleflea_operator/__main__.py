@@ -1,4 +1,4 @@
-"""Command line of the operator: `python -m purpleflea_operator`.
+"""Command line of the operator: `python -m purpleflea_operator`, or `... uninstall-check` before it is uninstalled.
 
 Exit codes: 0 after SIGTERM or SIGINT, 1 with one line on stderr if the operator cannot start, 3 if it lost its lease.
 """
@@ -12,7 +12,7 @@ import sys
 import uvloop
 from pydantic import ValidationError
 
-from purpleflea_operator import app, logs, timings
+from purpleflea_operator import app, logs, timings, uninstall_check
 from purpleflea_operator.runtime import lifecycle
 from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from purpleflea_operator.settings import OperatorSettings
@@ -21,7 +21,9 @@ LEASE_LOST = 3
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. Return the exit code."""
+    """Run until SIGTERM or SIGINT, or run the command of the first argument. Return the exit code."""
+    if sys.argv[1:] == [uninstall_check.COMMAND]:
+        return uninstall_check.main()
     try:
         settings = OperatorSettings()
     except ValidationError as error:

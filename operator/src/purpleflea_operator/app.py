@@ -6,6 +6,7 @@ Components receive each other through their constructors. This module decides no
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import random
 import socket
@@ -37,6 +38,7 @@ from purpleflea_operator.controllers.observability.controller import (
     ObservabilityController,
     build_controller,
 )
+from purpleflea_operator.controllers.observability.decisions.version_rollouts import RolloutIndex
 from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.datadog.client import transport
 from purpleflea_operator.datadog.detection.trust import TrustedNamespaces
@@ -80,6 +82,8 @@ async def run(
     """
     async with contextlib.AsyncExitStack() as stack:
         clients = await agent_http.clients(stack, agents)
+        _freeze_objects()
+        stack.callback(gc.unfreeze)
         operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, clients)
         if stop is not None:
             await operator.run(stop)
@@ -207,7 +211,7 @@ class _Operator:
             ),
             restarts=restarts,
             telemetry=TelemetryProbe(self._agents.probes, self._queue.add, jitter=random.random),
-            on_workload_change=observability.rollouts.notify,
+            on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
             on_agent_deleted=halts.on_agent_deleted,
         )
@@ -234,6 +238,7 @@ class _Operator:
                 await self._sync.read(informer.start)
                 self._add_liveness_checks(observability, workers)
                 self._is_serving = True
+                _freeze_objects()
 
             tasks = LeaderTasks(
                 watching=watching.run,
@@ -316,7 +321,8 @@ class _Operator:
             request=self._metrics.count_datadog_request, end_of_pass=self._metrics.observe_sync
         )
         access = DatadogAccess(session=session, urls=self._settings.datadog_urls)
-        controller = build_controller(cluster, access, hooks, CachedFleet(cache), self._times)
+        fleet = CachedFleet(RolloutIndex(), cache)
+        controller = build_controller(cluster, access, hooks, fleet, self._times)
         self._stack.callback(controller.close)
         return controller
 
@@ -373,6 +379,16 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
+
+
+def _freeze_objects() -> None:
+    """Leave all objects that exist now out of garbage collections, which would visit them again and again.
+
+    A full collection blocks the event loop for 60 ms without agents and for 80 ms with 10,000, and a list of objects
+    causes many of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _now() -> datetime:

@@ -152,6 +152,10 @@ POD_STUCK_AFTER_S = 5.0
 ConfigMap shows only there."""
 DIAGNOSIS_INTERVAL_S = 10.0
 """Interval between two reads of the Events of a pod that does not start."""
+EVENTS_AGE_S = 2.0
+"""Age at which the list of the Events of a namespace is read again. All agents of the namespace share it."""
+EVENTS_GAP_S = 0.2
+"""Least time between two reads of Events, because the API server searches all Events of a namespace for each."""
 REFUSED_PODS_INTERVAL_S = 60.0
 """Interval between two reads of the Events of a StatefulSet whose pods are rejected."""
 EVENT_MARGIN = timedelta(seconds=30)
@@ -169,6 +173,9 @@ DEBOUNCE_ACKNOWLEDGEMENTS_S = 20.0
 long."""
 DEBOUNCE_PROGRESS_S = 15.0
 """A rollout is reported as in progress only after this time. Most rollouts are complete by then and need one write."""
+DEBOUNCE_START_S = 3.0
+"""The first status of an agent that starts without a problem is written after this time, unless the agent is ready
+before. Until then the CRD gives it the condition Ready with the reason WaitingForOperator."""
 DEBOUNCE_RECHECK_S = 0.25
 """Delay before a debounced status is computed again."""
 REPORT_AFTER_FAILURES = 3

@@ -76,7 +76,10 @@ class Endpoint:
         if held is None:
             body = self._process(request, request.kind)
         else:
-            body = await asyncio.shield(self._process_later(request, request.kind, held))
+            processing = asyncio.ensure_future(self._process_later(request, request.kind, held))
+            # If the client is gone, the result is not read.
+            processing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            body = await asyncio.shield(processing)
         if any(fault.effect == "lose_reply" for fault in faults):
             request.reply_lost = True
             raise _CutError

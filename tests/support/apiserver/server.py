@@ -22,7 +22,7 @@ from support.apiserver.loopback import Handler, Loopback, serve
 from support.apiserver.requests import Request, Where
 from support.apiserver.resources import Resources
 from support.apiserver.statefulsets import StatefulSets
-from support.apiserver.store import Store, Subscriber
+from support.apiserver.store import Snapshot, Store, Subscriber
 from support.apiserver.watches import DelaysS, Watches
 from support.apiserver.writes import Target, Writer
 
@@ -281,6 +281,18 @@ class ApiServer:
     def compact(self) -> int:
         """Remove the history: a watch from any known version, or a list token, gets 410."""
         return self._store.compact()
+
+    def snapshot(self) -> Snapshot:
+        """Return a backup of all objects."""
+        return self._store.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore a backup: objects and resource versions go back, and all streams are cut.
+
+        As on a real API server, a stream that resumes from a version that is not reached yet misses all changes before.
+        """
+        self._store.restore(snapshot)
+        self.drop_watches(cut=True)
 
     # Record
 

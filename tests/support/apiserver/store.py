@@ -52,6 +52,12 @@ class Table:
     oldest: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    version: int
+    records: list[tuple[Kind, Record]]
+
+
 Subscriber = Callable[[Kind, Change], None]
 
 
@@ -191,6 +197,30 @@ class Store:
                 table.history.clear()
                 table.oldest = self.version
             return self.version
+
+    def snapshot(self) -> "Snapshot":
+        """Return all objects and their version, as a backup of etcd."""
+        with self.lock:
+            records = [
+                (kind, record) for kind in self.kinds.values() for record in self.records(kind)
+            ]
+            return Snapshot(version=self.version, records=records)
+
+    def restore(self, snapshot: "Snapshot") -> None:
+        """Return to a backup. The resource versions go back, and there is no history."""
+        with self.lock:
+            self._tables = {kind: Table(oldest=snapshot.version) for kind in self.kinds.values()}
+            self._by_uid.clear()
+            self._children.clear()
+            self.version = snapshot.version
+            for kind, record in snapshot.records:
+                metadata = record.obj["metadata"]
+                key = (kind, metadata.get("namespace", ""), metadata["name"])
+                self._tables[kind].namespaces.setdefault(key[1], {})[key[2]] = record
+                self._by_uid[metadata["uid"]] = key
+                for reference in metadata.get("ownerReferences", ()):
+                    self._children.setdefault(reference["uid"], {})[key] = None
+            self.changed.notify_all()
 
     def _stamped(self, kind: Kind, obj: Obj, owners: Owners) -> Record:
         self.version += 1

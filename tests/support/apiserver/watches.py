@@ -30,6 +30,8 @@ class Watch:
     wake: asyncio.Event
     pending: deque[bytes] = field(default_factory=deque)
     position: int = 0
+    since: int = 0
+    """Version from which the client resumes."""
     is_stalled: bool = False
     is_over: bool = False
     is_ending: bool = False
@@ -41,7 +43,7 @@ class Watch:
     def offer(self, change: Change) -> None:
         """Queue a change if this stream selects it."""
         self.position = change.version
-        if self.is_stalled or not self._is_here(change):
+        if self.is_stalled or change.version <= self.since or not self._is_here(change):
             return
         was = change.before is not None and self.selects(change.before)
         now = not change.deleted and self.selects(change.after)
@@ -172,6 +174,7 @@ class Watches:
                 watch.offer(Change(version=version, before=None, after=record.obj))
             return
         since, table = int(wanted), self._store.table(watch.kind)
+        watch.since = since
         if since < table.oldest:
             raise errors.expired(since, table.oldest)
         missed: list[Change] = []

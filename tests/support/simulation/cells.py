@@ -16,6 +16,7 @@ from support.simulation.faults import HAZARDS, Hazard, nothing
 from support.simulation.operations import (
     BYSTANDER,
     KIND,
+    NAME,
     NS,
     OPERATIONS,
     Operation,
@@ -34,6 +35,7 @@ STEADY_S = 16.0
 """The end state is reached if it holds for this long without a write: counts in a status may be late by 15 s."""
 KINDS = (
     "PurpleFleaAgent",
+    "PurpleFleaHalt",
     "ConfigMap",
     "StatefulSet",
     "NetworkPolicy",
@@ -124,7 +126,8 @@ class History:
         if mode == "Halted":
             self.halted_at.setdefault(name, self._world.now_s)
         wanted = (agent or {}).get("spec", {}).get("trading", {}).get("mode", "Active")
-        if mode == "Active" and wanted != "Active" and name in self.halted_at:
+        is_halted = name == NAME and self._world.server.objects("PurpleFleaHalt")
+        if mode == "Active" and (wanted != "Active" or is_halted) and name in self.halted_at:
             self.problems.append(f"{name} resumed although it is {wanted}")
 
 
@@ -285,6 +288,7 @@ def _check(
 ) -> None:
     problems = result.problems
     problems += history.problems
+    problems += world.errors[:3]
     late = _writes(world)
     if late:
         names = Counter(f"{item.verb} {item.full_resource} {item.name}" for item in late)

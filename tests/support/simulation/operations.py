@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from purpleflea_contract import kubernetes
-from support.builders import a_datadog_daemon_set, an_agent
+from support.builders import a_datadog_daemon_set, a_halt, an_agent
 from support.simulation.world import World
 
 NS, NAME, BYSTANDER = "trading", "momentum", "carry"
@@ -21,6 +21,8 @@ class Operation:
     name: str
     act: Act
     setup: dict[str, Any] | None = field(default_factory=dict)
+    is_halted: bool = False
+    """True if a PurpleFleaHalt exists at the start."""
 
 
 def prepare(world: World, operation: Operation) -> None:
@@ -29,6 +31,8 @@ def prepare(world: World, operation: Operation) -> None:
     world.server.put(an_agent(BYSTANDER, uid="uid-bystander"))
     if operation.setup is not None:
         world.server.put(an_agent(uid="uid-agent", **{"replicas": 2, **operation.setup}))
+    if operation.is_halted:
+        world.server.put(_a_halt_of_the_agent())
     if "storage" in (operation.setup or {}):
         _put_claims(world)
 
@@ -72,6 +76,26 @@ async def _upgrade(world: World) -> None:
     await asyncio.gather(*(replica.terminate() for replica in world.replicas))
 
 
+def _a_halt_of_the_agent() -> dict[str, Any]:
+    return a_halt(namespace=NS, selector={"names": [NAME]})
+
+
+async def _create_halt(world: World) -> None:
+    world.server.put(_a_halt_of_the_agent(), manager="kubectl-create")
+
+
+async def _delete_halt(world: World) -> None:
+    world.server.delete("PurpleFleaHalt", NS, "incident")
+
+
+async def _replace_halt(world: World) -> None:
+    """Halt by a stronger resource, and delete the weaker one."""
+    stronger = a_halt("stronger", namespace=NS, selector={"names": [NAME]}, level="Stop")
+    world.server.put(stronger, manager="kubectl-create")
+    await asyncio.sleep(0.3)
+    await _delete_halt(world)
+
+
 def _put_claims(world: World) -> None:
     for number in range(2):
         labels = {
@@ -101,6 +125,9 @@ OPERATIONS = {
         _patching("halt", {"trading": {"mode": "Halted"}}),
         _patching("stop", {"trading": {"mode": "Stopped"}}),
         _patching("resume", {"trading": {"mode": "Active"}}, {"trading": {"mode": "Halted"}}),
+        Operation(name="PurpleFleaHalt", act=_create_halt),
+        Operation(name="PurpleFleaHalt-end", act=_delete_halt, is_halted=True),
+        Operation(name="PurpleFleaHalt-stop", act=_replace_halt, is_halted=True),
         _patching("storage", {"storage": {"size": "2Gi"}}, {"storage": {"size": "1Gi"}}),
         Operation(name="connection", act=_move_node_agent),
         Operation(name="delete", act=_delete),

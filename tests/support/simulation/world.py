@@ -19,7 +19,7 @@ import aiohttp
 import kopf
 from aiohttp import web
 
-from purpleflea_operator import app
+from purpleflea_operator import app, timings
 from purpleflea_operator.settings import OperatorSettings
 from support.apiserver import store
 from support.apiserver.loopback import url_of
@@ -125,6 +125,8 @@ class World:
         random.seed(seed)
         app._now = clock.wall
         socket.gethostname = _hostname.get
+        # The lag of a loop with virtual time means nothing, and each sample is a step of the simulation.
+        timings.LOOP_LAG_PERIOD_S = 3600.0
         self.server = ApiServer(
             now=clock.true_wall, bookmark_interval_s=BOOKMARK_S, runs_statefulsets=True
         )
@@ -134,6 +136,8 @@ class World:
         self.agents = PaperAgents(self.server)
         self.settings: dict[str, Any] = {}
         self.replicas: list[Replica] = []
+        self.errors: list[str] = []
+        """Errors of the simulation itself."""
         self.halt_asked_at = 0.0
 
     @property
@@ -162,7 +166,11 @@ class World:
                 return _cut(http)
             if http.transport is not None:
                 operator.transports.add(http.transport)
-            return await self.server.handle(http, name)
+            try:
+                return await self.server.handle(http, name)
+            except Exception as error:
+                self.errors.append(repr(error))
+                raise
 
         listener = await self.server.serve_here(handle)
         url, port = url_of(listener), _free_port()

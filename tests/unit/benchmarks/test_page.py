@@ -54,6 +54,15 @@ def test_each_chart_that_the_page_shows_exists():
         assert f"(scale-{name}.svg)" in text
 
 
+def test_a_chart_has_one_point_for_two_raw_runs():
+    dots = [
+        item
+        for item in parsed(page.charts([raw(10.0), raw(30.0)])["create"])
+        if item.tag.endswith("circle")
+    ]
+    assert len(dots) == 1
+
+
 def test_a_run_without_a_creation_has_no_charts():
     assert page.charts([a_run(a_phase("idle"))]) == {}
     assert "svg" not in page.page([a_run(a_phase("idle"))], ENVIRONMENT)

@@ -75,6 +75,16 @@ def test_a_replaced_pod_starts_with_the_present_mode():
     assert answer(world)["mode"] == "Halted"
 
 
+def test_an_address_belongs_to_the_pod_that_had_it_last():
+    world = a_world()
+    successor = pod()
+    successor["metadata"]["name"] = "other-0"
+    successor["metadata"]["labels"]["app.kubernetes.io/instance"] = "other"
+    world.receiver("pods")("ADDED", successor)
+    world.receiver("pods")("DELETED", pod())
+    assert answer(world)["mode"] == "Active"
+
+
 def test_an_expectation_is_met_by_each_object_once():
     world = World()
     expectation = world.expect("configmaps", ["momentum"], has_mode(Mode.HALTED))

@@ -94,3 +94,10 @@ def test_the_ports_of_dns_servers_are_passed_to_the_operator():
     assert variables()["PURPLEFLEA_OPERATOR_AGENT_DNS_PORTS"] == "53,1053,5353"
     found = variables("agent.dnsPorts={53,9053}")
     assert found["PURPLEFLEA_OPERATOR_AGENT_DNS_PORTS"] == "53,9053"
+
+
+def test_datadogs_webhooks_do_not_change_the_operators_pods_unless_they_are_requested():
+    key = "admission.datadoghq.com/enabled"
+    assert deployment()["spec"]["template"]["metadata"]["labels"][key] == "false"
+    found = deployment(options=[r"--set-string=podLabels.admission\.datadoghq\.com/enabled=true"])
+    assert found["spec"]["template"]["metadata"]["labels"][key] == "true"

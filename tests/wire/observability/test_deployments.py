@@ -3,6 +3,7 @@
 import pytest
 
 from purpleflea_contract import kubernetes
+from purpleflea_operator.controllers.observability.decisions.version_rollouts import RolloutIndex
 from purpleflea_operator.kube import errors, resources
 from support.builders import an_agent
 from support.datadog_api import DatadogApi
@@ -18,15 +19,20 @@ class Fleet:
     def __init__(self):
         self.version, self.is_ready = "1.0.0", True
 
-    def stateful_sets(self):
+    def versions(self, *, env, service):
+        index = RolloutIndex()
+        index.upsert(self._stateful_set())
+        return index.view(env=env, service=service)
+
+    def _stateful_set(self):
         labels = {
             kubernetes.DD_LABEL_ENV: "production",
             kubernetes.DD_LABEL_SERVICE: "purpleflea-trading-agent",
             kubernetes.DD_LABEL_VERSION: self.version,
         }
         counts = dict.fromkeys(("replicas", "updatedReplicas"), 1)
-        yield {
-            "metadata": {"namespace": NS, "name": "momentum", "generation": 1},
+        return {
+            "metadata": {"namespace": NS, "name": "momentum", "uid": "uid", "generation": 1},
             "spec": {"replicas": 1, "template": {"metadata": {"labels": labels}}},
             "status": {"observedGeneration": 1, "readyReplicas": int(self.is_ready), **counts},
         }

@@ -34,6 +34,7 @@ class Reason(StrEnum):
 
     # Ready of an agent
     READY = "Ready"
+    WAITING_FOR_OPERATOR = "WaitingForOperator"
     DUPLICATE_IDENTITY = "DuplicateIdentity"
 
     # SpecValid

@@ -8,9 +8,10 @@ import yaml
 from pydantic import BaseModel
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.api.agent_status import PurpleFleaAgent
+from purpleflea_operator.api.agent_status import ConditionType, PurpleFleaAgent
 from purpleflea_operator.api.halt import PurpleFleaHalt
 from purpleflea_operator.api.observability_status import PurpleFleaObservability
+from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.codegen.structural_schema import structural
 
 PLURAL = "purplefleaagents"
@@ -25,6 +26,17 @@ HALT_FILE = f"{kubernetes.GROUP}_{HALT_PLURAL}.yaml"
 
 STORED_DEFAULTS = (("replicas",), ("trading",), ("trading", "mode"))
 """Fields of the spec whose defaults are in the CRD, for the scale subresource and for a column of `kubectl get`."""
+
+INITIAL_CONDITION = {
+    "type": str(ConditionType.READY),
+    "status": "Unknown",
+    "reason": str(Reason.WAITING_FOR_OPERATOR),
+    "message": "waiting for the operator",
+    "lastTransitionTime": "1970-01-01T00:00:00Z",
+    "observedGeneration": 0,
+}
+"""Condition of an agent without a status. Tools such as Helm and Flux take an object without conditions for ready, and
+the operator delays the first status of an agent that starts, so that a fast start costs one write."""
 
 
 def _column(name: str, json_path: str, *, kind: str = "string", **more: Any) -> dict[str, Any]:
@@ -82,6 +94,7 @@ def agent_crd() -> dict[str, Any]:
     (version,) = crd["spec"]["versions"]
     fields = version["schema"]["openAPIV3Schema"]["properties"]
     fields["spec"] = _without_common_defaults(fields["spec"])
+    fields["status"]["default"] = {"conditions": [INITIAL_CONDITION]}
     return crd
 
 

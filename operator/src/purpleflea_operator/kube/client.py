@@ -18,6 +18,8 @@ from purpleflea_operator.kube.watch_scope import CLUSTER_WIDE, WatchScope
 from purpleflea_operator.parsing import Manifest, mapping, mappings, resource_version, text
 
 PAGE_SIZE = 500
+EVENT_PAGES = 4
+"""Pages of a list of Events. More Events do not explain more."""
 APPLY = "application/apply-patch+yaml"  # the API server accepts JSON under this type, because JSON is YAML
 MERGE = "application/merge-patch+json"
 
@@ -166,11 +168,18 @@ class HttpKubeClient:
         # The response is the object if it is terminating, and a Status if it is deleted.
         return response.get("kind") == "Status"
 
-    async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
-        """Return at most 20 Events about one object, to diagnose why it does not start."""
+    async def events_with_reason(self, namespace: str, *, reason: str) -> list[Manifest]:
+        """Return the Events of a namespace with one reason, at most 2,000, to diagnose why pods do not start."""
         path = f"{EVENT.prefix}/namespaces/{namespace}/{EVENT.plural}"
-        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "20"}
-        return list(mappings((await self._request("GET", path, query=query)).get("items")))
+        query = {"fieldSelector": f"reason={reason}", "limit": str(PAGE_SIZE)}
+        found: list[Manifest] = []
+        for _ in range(EVENT_PAGES):
+            page = await self._request("GET", path, query=query)
+            found += mappings(page.get("items"))
+            query["continue"] = text(mapping(page.get("metadata")).get("continue"), limit=8192)
+            if not query["continue"]:
+                break
+        return found
 
     async def create_event(self, event: Manifest) -> None:
         """Create an Event."""

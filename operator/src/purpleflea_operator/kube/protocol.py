@@ -67,8 +67,8 @@ class KubeClient(Protocol):
         With `orphan` the dependents stay, without an owner. The object exists until they are released.
         """
 
-    async def events_about(self, namespace: str, *, uid: str) -> list[Manifest]:
-        """Return at most 20 Events about one object, to diagnose why it does not start."""
+    async def events_with_reason(self, namespace: str, *, reason: str) -> list[Manifest]:
+        """Return the Events of a namespace with one reason, at most 2,000, to diagnose why pods do not start."""
 
     async def create_event(self, event: Manifest) -> None:
         """Create an Event."""

@@ -191,4 +191,17 @@ def test_a_rule_uses_the_default_of_a_field_that_is_not_set():
 def test_the_schema_of_a_status_has_no_defaults(make):
     (version,) = make()["spec"]["versions"]
     status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
-    assert "default:" not in yaml.safe_dump(status)
+    assert "default:" not in yaml.safe_dump(status["properties"])
+
+
+def test_an_agent_without_a_status_is_not_ready():
+    # Tools such as Helm and Flux take an object without conditions for ready.
+    (version,) = agent_crd()["spec"]["versions"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    (initial,) = status["default"]["conditions"]
+    assert (initial["type"], initial["status"], initial["reason"]) == (
+        "Ready",
+        "Unknown",
+        "WaitingForOperator",
+    )
+    assert initial.keys() == status["properties"]["conditions"]["items"]["properties"].keys()

@@ -358,6 +358,8 @@ def test_a_name_that_pods_cannot_have_is_refused(name):
         # The operator ignores this mount, so its volume need not exist.
         pod(volumeMounts=[{"name": "y", "mountPath": "/tmp/x"}]),
         field_path("metadata.labels['a.b/C']"),
+        variable(value="x"),
+        sidecar(env=[{"name": "A", "value": "x"}]),
         field_path("status.hostIPs"),
         variable(valueFrom={"resourceFieldRef": {"resource": "limits.memory"}}),
         variable(valueFrom={"secretKeyRef": {"name": "a", "key": "b"}}),

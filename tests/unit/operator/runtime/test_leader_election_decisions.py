@@ -132,3 +132,10 @@ def test_a_lease_with_an_empty_spec_is_free():
     assert isinstance(
         next_candidate_step(LeaseObservation(record=current, since=0.0), 0.0), TryAcquire
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "is_restored"), [("6", True), ("7", False), ("8", False), ("10", False)]
+)
+def test_a_lease_with_an_older_version_shows_a_restored_api_server(version, is_restored):
+    assert decisions.is_restored(a_record(version=version), a_record()) is is_restored

@@ -13,6 +13,14 @@ SUMMARY = (
         "`SpecValid` and `WorkloadAvailable` are True, so all agents can do their work.",
     ),
     explain(
+        Reason.WAITING_FOR_OPERATOR,
+        {ConditionType.READY: "Unknown"},
+        Severity.QUIET,
+        "The operator has not reported this agent yet. A new agent has this condition until it is "
+        "ready, has a problem, or has been starting for a few seconds.",
+        "If it stays, see whether the operator runs and watches the namespace.",
+    ),
+    explain(
         Reason.DUPLICATE_IDENTITY,
         {ConditionType.READY: "False"},
         Severity.WARNING,

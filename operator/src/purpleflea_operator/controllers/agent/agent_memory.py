@@ -70,6 +70,7 @@ class AgentMemory:
     status_writes: WriteRateLimiter
     replicas_debounce: Debounce
     progress_debounce: Debounce
+    start_debounce: Debounce
     acknowledgements_debounce: Debounce
     mode_requests: ModeRequests | None = None
     event_message: EventMessage | None = None
@@ -124,6 +125,7 @@ class AgentMemories:
             status_writes=WriteRateLimiter(self._clock),
             replicas_debounce=Debounce(self._clock, timings.DEBOUNCE_REPLICAS_S),
             progress_debounce=Debounce(self._clock, timings.DEBOUNCE_PROGRESS_S),
+            start_debounce=Debounce(self._clock, timings.DEBOUNCE_START_S),
             acknowledgements_debounce=Debounce(self._clock, timings.DEBOUNCE_ACKNOWLEDGEMENTS_S),
         )
         self._by_key[key] = memory

@@ -35,6 +35,8 @@ from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
+GUARDED_KINDS = (resources.STATEFUL_SET.kind, resources.NETWORK_POLICY.kind)
+"""Children that are applied only over the version that the pass has seen."""
 CONCURRENT_NUDGES = 16
 """Concurrent annotations of one agent, because a request to halt must not be sent to the pods one by one."""
 
@@ -259,9 +261,14 @@ class Applier:
     async def _apply(self, manifest: Manifest, context: ApplyContext) -> None:
         """Apply an existing child. If fields are removed that a POST created, their ownership is converted before."""
         live = context.outcome.children[plan.child_id(manifest)]
-        if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
-            manifest = await self._convert(manifest)
-        self._store(await self._cluster.apply(manifest), context)
+        manifest = _guarded(manifest, live)
+        try:
+            if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
+                manifest = await self._convert(manifest)
+            self._store(await self._cluster.apply(manifest), context)
+        except errors.Conflict:
+            await self._refresh(manifest)
+            raise
         _log("applied", manifest)
 
     async def _convert(self, manifest: Manifest) -> Manifest:
@@ -285,6 +292,24 @@ class Applier:
     def _store(self, stored: Manifest, context: ApplyContext) -> None:
         self._cache.put(stored)
         context.outcome.children[plan.child_id(stored)] = stored
+
+    async def _refresh(self, manifest: Manifest) -> None:
+        """Read a child after a conflict, so that the next attempt does not depend on the watch of its kind."""
+        stored = await self._cluster.get(ref_of(manifest))
+        if stored is not None:
+            self._cache.put(stored)
+
+
+def _guarded(manifest: Manifest, live: Manifest) -> Manifest:
+    """Return the manifest with the version of the live child that this pass has seen, if an older write could harm.
+
+    An admission webhook can hold a write until another replica leads and has applied a newer spec. Without the version,
+    the held write would then delete pods or change their traffic.
+    """
+    if manifest["kind"] not in GUARDED_KINDS:
+        return manifest
+    version = live["metadata"]["resourceVersion"]
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
 
 def _without_repeats(actions: Iterable[plan.Action]) -> Iterator[plan.Action]:

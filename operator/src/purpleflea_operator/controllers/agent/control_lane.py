@@ -126,7 +126,7 @@ class ControlLane:
         """Queue an agent whose mode may have changed. A write in flight of another mode is canceled.
 
         A request that hangs until its timeout would delay the newer mode. If the API server performs a canceled request
-        later, its resource version is outdated, and it is rejected.
+        later, it rejects one that resumes, because its resource version is outdated. A halt is undone by the event.
         """
         write = self._in_flight.get(key)
         if write is not None and self._requested(key) not in (None, write.control):

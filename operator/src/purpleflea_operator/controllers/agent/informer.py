@@ -65,8 +65,8 @@ class EventTargets:
     nodes: NodeInventory
     restarts: RestartBudget
     telemetry: TelemetryProbe
-    on_workload_change: Callable[[], None] = _ignore
-    """Called if the StatefulSet of an agent changes."""
+    on_stateful_set: Callable[[str, Manifest | None], None] = _ignore
+    """Called for each version of the StatefulSet of an agent with its UID, and without a manifest if it is deleted."""
     on_object: Callable[[ResourceKind, Manifest], None] = _ignore
     """Called for each event of an existing object, and for agents and pods after the initial lists. The cache has
     the object."""
@@ -91,7 +91,7 @@ class Informer:
         self._nodes = nodes
         self._restarts = targets.restarts
         self._telemetry = targets.telemetry
-        self._on_workload_change = targets.on_workload_change
+        self._on_stateful_set = targets.on_stateful_set
         self._on_object = targets.on_object
         self._on_agent_deleted = targets.on_agent_deleted
         self._pods_by_node = PodsByNode()
@@ -235,6 +235,8 @@ class Informer:
             self._pods_by_node.upsert(manifest)
             if self._is_started:
                 self._telemetry.upsert(manifest)
+        if kind is resources.STATEFUL_SET:
+            self._on_stateful_set(manifest["metadata"]["uid"], manifest)
 
     def _delete_from_indexes(self, kind: ResourceKind, uid: str) -> None:
         if kind is resources.AGENT:
@@ -243,6 +245,8 @@ class Informer:
         if kind is resources.POD:
             self._pods_by_node.delete(uid)
             self._telemetry.delete(uid)
+        if kind is resources.STATEFUL_SET:
+            self._on_stateful_set(uid, None)
 
     def _is_running(self, claim: IdentityClaim) -> bool:
         """Return whether the StatefulSet of an agent already requests pods."""
@@ -294,8 +298,6 @@ class Informer:
             self._discovery.invalidate()
         elif key is not None:
             self._queue.add(key)
-        if kind is resources.STATEFUL_SET:
-            self._on_workload_change()
 
     def _queue_all(self) -> None:
         for key in self._cache.agent_keys():

@@ -20,15 +20,13 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     pods_are_missing,
     stuck_pod,
 )
+from purpleflea_operator.controllers.agent.event_lists import EventLists, SharedEvent
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.parsing import MESSAGE_LIMIT, Manifest, text, timestamp
+from purpleflea_operator.parsing import timestamp
 
 logger = logging.getLogger(__name__)
-
-CONCURRENT_READS = 4
-"""Concurrent reads of Events of all agents, because the API server searches all Events of a namespace for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +52,9 @@ class PodDiagnosis:
         *,
         now: Callable[[], datetime],
     ) -> None:
-        self._cluster = cluster
+        self._lists = EventLists(cluster, now=now)
         self._on_read = on_read
         self._now = now
-        self._limit = asyncio.Semaphore(CONCURRENT_READS)
         self._reads: dict[NamespacedName, asyncio.Task[None]] = {}
 
     def close(self) -> None:
@@ -110,8 +107,7 @@ class PodDiagnosis:
         return age_s >= timings.DIAGNOSIS_INTERVAL_S
 
     async def _read(self, key: NamespacedName, memory: AgentMemory, question: _Question) -> None:
-        async with self._limit:
-            newest, pause_s = await self._newest(key, question)
+        newest, pause_s = await self._newest(key, question)
         known = memory.event_message
         old = known.text if known is not None and known.uid == question.uid else ""
         current = old if newest is None else newest
@@ -123,25 +119,22 @@ class PodDiagnosis:
     async def _newest(self, key: NamespacedName, question: _Question) -> tuple[str | None, float]:
         """Return the newest message, None if the Events cannot be read, and an additional pause in seconds."""
         try:
-            events = await self._cluster.events_about(key.namespace, uid=question.uid)
+            events = await self._lists.about(
+                key.namespace, reason=question.reason, uid=question.uid
+            )
         except errors.ApiError as error:
             logger.warning(
                 "the Events about a pod cannot be read; the conditions lack its explanation",
                 extra={"namespace": key.namespace, "agent": key.name, "error": str(error)},
             )
             return None, max(0.0, error.retry_after_s - timings.DIAGNOSIS_INTERVAL_S)
-        messages = [
-            text(item.get("message"), limit=MESSAGE_LIMIT)
-            for item in events
-            if _matches(item, question)
-        ]
+        messages = [item.message for item in events if _is_current(item, question)]
         return (messages[-1] if messages else ""), 0.0
 
 
-def _matches(item: Manifest, question: _Question) -> bool:
-    last, earliest = timestamp(item.get("lastTimestamp")), question.earliest
-    is_old = earliest is not None and last is not None and last < earliest
-    return item.get("reason") == question.reason and not is_old
+def _is_current(item: SharedEvent, question: _Question) -> bool:
+    last, earliest = timestamp(item.last), question.earliest
+    return earliest is None or last is None or last >= earliest
 
 
 def requeue_after_s(observed: ObservedState) -> float | None:

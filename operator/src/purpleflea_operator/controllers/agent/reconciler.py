@@ -304,7 +304,7 @@ class Reconciler:
         is_unasked = status_throttle.acknowledgements_are_pending(current, observed, asked)
         delay_s = _status_delay_s(
             memory, observed, is_only_progress=is_progress, is_unasked=is_unasked
-        )
+        ) or memory.start_debounce.remaining_s(waits=status.is_only_start(current, wanted))
         if delay_s:
             return delay_s
         stored = await self._write_status(resource, wanted, memory)

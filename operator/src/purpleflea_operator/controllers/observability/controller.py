@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from purpleflea_operator.controllers.observability.deployment_reporter import Fleet
+from purpleflea_operator.controllers.observability.deployment_reporter import CachedFleet
 from purpleflea_operator.controllers.observability.reconciler import (
     ObservabilityReconciler,
     OpenDatadog,
@@ -56,7 +56,7 @@ class ObservabilityController:
         resources: ResourceCache,
         queue: WorkQueue[NamespacedName],
         passes: TimedReconciler,
-        fleet: Fleet,
+        fleet: CachedFleet,
     ) -> None:
         self.rollouts = RolloutWatch(resources, fleet, queue)
         self.watched: tuple[ResourceKind, ...] = (kube_resources.OBSERVABILITY,)
@@ -105,7 +105,7 @@ def build_controller(
     cluster: KubeClient,
     access: DatadogAccess,
     hooks: MetricHooks,
-    fleet: Fleet,
+    fleet: CachedFleet,
     times: Times,
 ) -> ObservabilityController:
     """Return the controller with all its parts."""

@@ -1,5 +1,6 @@
 """Reports the deployments of one resource's service to Datadog, from the agents and the marks in the registry."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -7,13 +8,15 @@ from typing import Any, Literal, Protocol
 
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.reasons import Reason
-from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
+from purpleflea_operator.controllers.observability.decisions import deployments
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.registry import ObjectRegistry
 from purpleflea_operator.controllers.observability.decisions.status import SyncState
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
+    RolloutIndex,
     RolloutSpan,
+    SpanBuilder,
     View,
 )
 from purpleflea_operator.controllers.observability.status_writer import ResourceWriter
@@ -21,28 +24,30 @@ from purpleflea_operator.datadog.client import errors
 from purpleflea_operator.datadog.client.deployment_events import DeploymentEvents
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.events import Event
+from purpleflea_operator.kube.listing import SLICE
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 
 
 class Fleet(Protocol):
-    """StatefulSets and pods of the agents, as the watches report them."""
+    """Versions and pods of the agents, as the watches report them."""
 
-    def stateful_sets(self) -> Iterable[dict[str, Any]]:
-        """Return the StatefulSets of all agents."""
+    def versions(self, *, env: str, service: str) -> View:
+        """Return the versions of the agents of one service."""
 
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
         """Return the pods of an agent (namespace/name)."""
 
 
 class CachedFleet:
-    """Fleet from the object cache."""
+    """Fleet from the index of the versions and from the object cache."""
 
-    def __init__(self, cache: ObjectCache) -> None:
+    def __init__(self, index: RolloutIndex, cache: ObjectCache) -> None:
+        self.index = index
         self._cache = cache
 
-    def stateful_sets(self) -> Iterable[dict[str, Any]]:
-        """Return the StatefulSets of all agents."""
-        return self._cache.all(resources.STATEFUL_SET)
+    def versions(self, *, env: str, service: str) -> View:
+        """Return the versions of the agents of one service."""
+        return self.index.view(env=env, service=service)
 
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
         """Return the pods of an agent (namespace/name)."""
@@ -53,9 +58,9 @@ class CachedFleet:
 class NoFleet:
     """Fleet without agents."""
 
-    def stateful_sets(self) -> Iterable[dict[str, Any]]:
-        """Return no StatefulSets."""
-        return ()
+    def versions(self, *, env: str, service: str) -> View:
+        """Return no versions."""
+        return View(wanted=frozenset(), complete=())
 
     def pods(self, agent: str) -> Iterable[dict[str, Any]]:
         """Return no pods."""
@@ -105,7 +110,7 @@ class DeploymentReporter:
         marks = deployments.retained(view, self._registry.deployments)
         unmarked = deployments.unmarked(view, marks)
         for rollout in unmarked:
-            marks = deployments.with_pending(spec, marks, rollout, self._span(rollout))
+            marks = deployments.with_pending(spec, marks, rollout, await self._span(rollout))
         self._registry.deployments = deployments.retained(view, marks)
         if unmarked:
             await writer.patch_status(self._registry, sync_state)
@@ -113,9 +118,14 @@ class DeploymentReporter:
             if not mark.sent and not mark.gone:
                 self._replace(await self._send(spec, mark, view))
 
-    def _span(self, rollout: Rollout) -> RolloutSpan:
-        pods = (pod for agent in rollout.agents for pod in self._fleet.pods(agent))
-        return version_rollouts.span(pods, now=self._now)
+    async def _span(self, rollout: Rollout) -> RolloutSpan:
+        builder = SpanBuilder(now=self._now)
+        for number, agent in enumerate(rollout.agents, start=1):
+            for pod in self._fleet.pods(agent):
+                builder.add(pod)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        return builder.span()
 
     async def _send(
         self, spec: ObservabilitySpec, mark: DeploymentMark, view: View
@@ -149,4 +159,4 @@ class DeploymentReporter:
 
 
 def _view(spec: ObservabilitySpec, fleet: Fleet) -> View:
-    return version_rollouts.view(fleet.stateful_sets(), env=spec.env, service=spec.service)
+    return fleet.versions(env=spec.env, service=spec.service)

@@ -27,19 +27,26 @@ UNSAFE_PATH = "the path must be relative and must not contain '..'; correct it"
 
 
 def refusals(agent: Agent) -> Iterator[Refusal]:
-    """Yield the refused volumes and mounts. Ignored ones are not rendered, so they are not checked."""
-    pod, overrides = agent.spec.pod, user_overrides(agent)
+    """Yield the refused volumes and mounts."""
+    pod = agent.spec.pod
     yield from duplicates("spec.pod.volumes", (item.name for item in pod.volumes), "the name")
     for index, volume in enumerate(pod.volumes):
         yield from _volume(f"spec.pod.volumes.{index}", volume)
-    known = _known(agent, (item.name for item in overrides.volumes))
+    if pod.volume_mounts or pod.sidecars:
+        yield from _all_mounts(agent)
+    if agent.spec.storage is not None and value(agent.spec.storage.size) == 0:
+        yield Refusal("spec.storage.size", "the size must be greater than 0, such as 1Gi")
+
+
+def _all_mounts(agent: Agent) -> Iterator[Refusal]:
+    """Yield the refused mounts of all containers. Ignored mounts are not rendered, so they are not checked."""
+    overrides = user_overrides(agent)
     writable = {item.name for item in overrides.volumes}
+    known = _known(agent, writable)
     yield from _mounts("spec.pod.volumeMounts", overrides.mounts, known, writable)
     for index, sidecar in enumerate(overrides.sidecars):
         field = f"spec.pod.sidecars.{index}.volumeMounts"
         yield from _mounts(field, sidecar.volume_mounts, known, writable)
-    if agent.spec.storage is not None and value(agent.spec.storage.size) == 0:
-        yield Refusal("spec.storage.size", "the size must be greater than 0, such as 1Gi")
 
 
 def _known(agent: Agent, added: Iterable[str]) -> set[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from purpleflea_operator.kube.lease import LeaseRecord
+from purpleflea_operator.parsing import resource_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,15 @@ def next_leader_step(
         reason = f"held by {current.holder}" if current.holder else "released by another client"
         return LeadershipLost(reason=reason)
     return Renew(record=replace(current, renewed_at=moment))
+
+
+def is_restored(current: LeaseRecord, last_written: LeaseRecord) -> bool:
+    """Return True if the resource versions of the API server decreased, as after a restore of etcd from a backup.
+
+    The caches then hold newer versions than the API server and would ignore all changes, and the watches would miss
+    them. Only a new process lists everything again.
+    """
+    return resource_version(current.version) < resource_version(last_written.version)
 
 
 def is_held(renewed: float | None, config: LeaseConfig, *, now: float) -> bool:

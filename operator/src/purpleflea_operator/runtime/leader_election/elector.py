@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):
-    """Another replica may hold the lease, so this process must stop all writes at once."""
+    """Another replica may hold the lease, or the API server was restored: this process must stop all writes at once."""
 
 
 class LeaderElector:
@@ -180,6 +180,7 @@ class LeaderElector:
         """Renew the lease, of which `current` is the present record."""
         if self._last_written is None:
             raise LeaseLostError("the lease was never acquired")
+        self._check_version(current)
         match decisions.next_leader_step(
             current, self._last_written, self._config, moment=self._now()
         ):
@@ -188,12 +189,22 @@ class LeaderElector:
             case decisions.Renew(record=record):
                 await self._write(record)
 
+    def _check_version(self, current: LeaseRecord | None) -> None:
+        last = self._last_written
+        if current is not None and last is not None and decisions.is_restored(current, last):
+            raise LeaseLostError(
+                f"the resource version of the lease decreased from {last.version} to {current.version}, as after a "
+                "restore of etcd; the operator restarts and lists everything again"
+            )
+
     async def _write(self, record: LeaseRecord) -> None:
         # The time before the request counts: a standby counts from its first observation of the write, which is later.
         # If the response is late, this replica therefore stops too early rather than too late.
         began = self._clock()
         async with asyncio.timeout(self._request_timeout_s()):
-            self._last_written = await self._leases.write(record)
+            stored = await self._leases.write(record)
+        self._check_version(stored)
+        self._last_written = stored
         self._renewed_at = self._contacted_at = began
 
     def _request_timeout_s(self) -> float:

@@ -368,8 +368,12 @@ def test_only_the_mode_of_an_agent_that_is_being_deleted_is_reported():
     assert with_trading(current, unreadable, trading_active(unreadable), now=NOW) == current
 
 
-def test_the_write_of_a_mode_names_the_version_that_it_replaces():
-    found = state(an_agent(), a_config_map(ACTIVE, halted=False), halts=Halts(HALT))
-    (write,) = control.control_actions(found)
-    assert write.manifest["metadata"]["resourceVersion"] == "7"
+@pytest.mark.parametrize(
+    ("live", "halts", "version"),
+    [(a_config_map(ACTIVE, halted=False), (HALT,), None), (a_config_map(HALTED), (), "7")],
+    ids=["halt", "resume"],
+)
+def test_only_the_write_that_resumes_names_the_version_that_it_replaces(live, halts, version):
+    (write,) = control.control_actions(state(an_agent(), live, halts=Halts(*halts)))
+    assert write.manifest["metadata"].get("resourceVersion") == version
     assert write.manifest["metadata"]["uid"] == "cm"

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     PassOutcome,
     with_outcome,
 )
+from purpleflea_operator.controllers.agent.event_lists import EventLists
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis, requeue_after_s
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube import errors
@@ -48,8 +50,8 @@ class Events:
         self.requests = []
         self.error = self.gate = None
 
-    async def events_about(self, namespace, *, uid):
-        self.requests.append((namespace, uid))
+    async def events_with_reason(self, namespace, *, reason):
+        self.requests.append((namespace, reason))
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
@@ -57,8 +59,13 @@ class Events:
         return self.events
 
 
-def an_event(reason="FailedCreate", message="exceeded quota", at="2026-01-01T11:59:50Z"):
-    return {"reason": reason, "message": message, "lastTimestamp": at}
+def an_event(reason="FailedCreate", message="exceeded quota", at="2026-01-01T11:59:50Z", uid="set"):
+    return {
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": at,
+        "involvedObject": {"uid": uid},
+    }
 
 
 def missing(**changes):
@@ -159,7 +166,7 @@ async def test_events_about_missing_pods_are_read_from_the_workload_at_intervals
     now += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S - 1)
     found = await diagnosed(cluster, memory, missing(), now=now)
     assert found.pod_creation_error == "exceeded quota"
-    assert cluster.requests == [("trading", "set")]
+    assert cluster.requests == [("trading", "FailedCreate")]
     now += timedelta(seconds=1)
     cluster.events.clear()
     assert (await diagnosed(cluster, memory, missing(), now=now)).pod_creation_error == ""
@@ -167,10 +174,10 @@ async def test_events_about_missing_pods_are_read_from_the_workload_at_intervals
 
 
 async def test_events_about_a_stuck_pod_explain_it(memory):
-    cluster = Events(an_event("FailedMount", "secret not found"))
+    cluster = Events(an_event("FailedMount", "secret not found", uid="uid-momentum-0"))
     found = await diagnosed(cluster, memory, with_pods(STUCK))
     assert found.pod_events == ("secret not found",)
-    assert cluster.requests == [("trading", "uid-momentum-0")]
+    assert cluster.requests == [("trading", "FailedMount")]
     other = a_pod("momentum-1", ready=False, waiting="ContainerCreating")
     assert (await diagnosed(Events(), memory, with_pods(other))).pod_events == ()
 
@@ -182,8 +189,13 @@ async def test_an_event_shortly_before_the_problem_was_reported_explains_it(memo
 
 @pytest.mark.parametrize(
     "event",
-    [an_event("SuccessfulCreate"), an_event(at="2026-01-01T10:00:00Z")],
-    ids=["another reason", "of an earlier problem"],
+    [
+        an_event("SuccessfulCreate"),
+        an_event(at="2026-01-01T10:00:00Z"),
+        an_event(uid="other"),
+        {"reason": "FailedCreate", "involvedObject": "set", "message": 1},
+    ],
+    ids=["another reason", "of an earlier problem", "about another object", "not an Event"],
 )
 async def test_events_that_do_not_explain_the_problem_are_ignored(memory, event):
     assert (await diagnosed(Events(event), memory, missing())).pod_creation_error == ""
@@ -210,3 +222,69 @@ def test_missing_pods_are_diagnosed_again_and_less_often_once_they_are_explained
     assert requeue_after_s(missing()) == timings.POD_STUCK_AFTER_S
     explained = missing(pod_creation_error="exceeded quota")
     assert requeue_after_s(explained) == timings.DIAGNOSIS_INTERVAL_S
+
+
+def agents(count, namespaces=1):
+    """Return agents with the name of their only pod, which is in creation for long."""
+    memories = AgentMemories(lambda: 0.0, RestartBudget(lambda key: None, clock=lambda: 0.0))
+    for number in range(count):
+        key = NamespacedName(f"trading-{number % namespaces}", f"agent-{number}")
+        yield key, memories.of(key, f"uid-{number}"), f"agent-{number}-0"
+
+
+async def one_round(diagnosis, fleet):
+    """One pass over each agent, and the reads that it starts; return the explanations."""
+    for key, memory, pod_name in fleet:
+        stuck = with_pods(a_pod(pod_name, ready=False, waiting="ContainerCreating"))
+        outcome = PassOutcome(connection=stuck.connection, children={})
+        diagnosis.diagnosis.explain(key, stuck, outcome, memory)
+    await diagnosis.read()
+    return [memory.event_message.text for _, memory, _ in fleet]
+
+
+async def test_a_thousand_pods_whose_images_are_pulled_cost_one_list_per_interval(memory):
+    cluster, fleet = Events(), list(agents(1000))
+    diagnosis = Diagnosis(cluster, memory)
+    for _ in range(3):
+        assert set(await one_round(diagnosis, fleet)) == {""}
+        diagnosis.now += timedelta(seconds=timings.DIAGNOSIS_INTERVAL_S)
+    assert cluster.requests == [("trading-0", "FailedMount")] * 3
+
+
+async def test_the_shared_list_explains_each_pod_separately(memory):
+    names = ["uid-agent-0-0", "uid-agent-2-0"]
+    cluster = Events(*(an_event("FailedMount", f"about {uid}", uid=uid) for uid in names))
+    found = await one_round(Diagnosis(cluster, memory), list(agents(3)))
+    assert found == ["about uid-agent-0-0", "", "about uid-agent-2-0"]
+
+
+async def test_agents_share_the_error_of_a_read_too(memory):
+    cluster, fleet = Events(), list(agents(1000))
+    cluster.error = errors.Throttled("slow", 25.0)
+    await one_round(Diagnosis(cluster, memory), fleet)
+    assert len(cluster.requests) == 1
+
+
+async def test_reads_of_different_namespaces_start_one_after_the_other():
+    loop, starts = asyncio.get_running_loop(), []
+
+    class Recorder(Events):
+        async def events_with_reason(self, namespace, *, reason):
+            starts.append(loop.time())
+            return await super().events_with_reason(namespace, reason=reason)
+
+    lists = EventLists(Recorder(), now=lambda: NOW, gap_s=0.02)
+    await asyncio.gather(
+        *(lists.about(f"n{number}", reason="FailedMount", uid="u") for number in range(4))
+    )
+    assert len(starts) == 4
+    assert all(later - earlier >= 0.015 for earlier, later in itertools.pairwise(starts))
+
+
+async def test_lists_that_are_no_longer_needed_are_forgotten():
+    now = [NOW]
+    lists = EventLists(Events(), now=lambda: now[0], gap_s=0)
+    for number in range(10):
+        await lists.about(f"n{number}", reason="FailedMount", uid="u")
+        now[0] += timedelta(seconds=timings.EVENTS_AGE_S)
+    assert len(lists._lists) == 1

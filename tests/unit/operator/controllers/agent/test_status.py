@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from purpleflea_operator.codegen.crd import INITIAL_CONDITION
 from purpleflea_operator.controllers.agent.decisions import status
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
@@ -338,6 +339,35 @@ def test_telemetry_that_waits_for_a_rollout_is_not_reported_at_once():
     before = with_workload(a_stateful_set(), **connected)
     assert outcome(before)["TelemetryReady"] == ("True", "Connected")
     assert status.is_only_progress(*after_a_change(ROLLING, before=before, **connected))
+
+
+PENDING = {"conditions": [INITIAL_CONDITION]}
+
+
+@pytest.mark.parametrize("current", [{}, PENDING])
+def test_a_start_without_a_problem_is_not_reported_at_once(current):
+    starting = with_workload(ROLLING, daemon_set=a_datadog_daemon_set(host_ports=True))
+    assert status.is_only_start(current, next_of(starting, current))
+
+
+@pytest.mark.parametrize(
+    ("current", "changes"),
+    [
+        pytest.param({}, {"stateful_set": a_stateful_set()}, id="ready"),
+        pytest.param({}, {"pods": [CRASHING]}, id="a pod crashes"),
+        pytest.param({}, {"invalid": "spec.x: no", "agent": None}, id="invalid"),
+        pytest.param({}, {"daemon_set": None}, id="no node agent"),
+        pytest.param({"observedGeneration": 1}, {}, id="reported before"),
+    ],
+)
+def test_any_other_first_status_is_reported_at_once(current, changes):
+    starting = {
+        "stateful_set": ROLLING,
+        "daemon_set": a_datadog_daemon_set(host_ports=True),
+        **changes,
+    }
+    wanted = next_of(with_workload(starting.pop("stateful_set"), **starting))
+    assert not status.is_only_start(current, wanted)
 
 
 @pytest.mark.parametrize(

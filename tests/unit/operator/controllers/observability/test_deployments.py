@@ -1,15 +1,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api.observability import ObservabilitySpec
 from purpleflea_operator.api.observability_status import MAX_DEPLOYMENTS
-from purpleflea_operator.controllers.observability.decisions import deployments, version_rollouts
+from purpleflea_operator.controllers.observability.decisions import deployments
 from purpleflea_operator.controllers.observability.decisions.deployments import DeploymentMark
 from purpleflea_operator.controllers.observability.decisions.version_rollouts import (
     Rollout,
+    RolloutIndex,
     RolloutSpan,
+    SpanBuilder,
     View,
 )
 
@@ -28,7 +32,7 @@ def a_workload(
     }
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), replicas)
     return {
-        "metadata": {"namespace": "trading", "name": name, "generation": 3},
+        "metadata": {"namespace": "trading", "name": name, "uid": f"uid-{name}", "generation": 3},
         "spec": {
             "replicas": replicas,
             "template": {"metadata": {"labels": unified if labels is None else labels}},
@@ -38,7 +42,21 @@ def a_workload(
 
 
 def view(*workloads):
-    return version_rollouts.view(workloads, env=SPEC.env, service=SPEC.service)
+    index = RolloutIndex()
+    for item in workloads:
+        index.upsert(item)
+    return view_of(index)
+
+
+def view_of(index):
+    return index.view(env=SPEC.env, service=SPEC.service)
+
+
+def span_of(pods, *, now):
+    builder = SpanBuilder(now=now)
+    for pod in pods:
+        builder.add(pod)
+    return builder.span()
 
 
 def a_pod(created="2026-01-01T12:00:00Z", ready="2026-01-01T12:01:00Z", **metadata):
@@ -94,8 +112,50 @@ def test_other_services_and_environments_and_unlabeled_workloads_are_ignored():
     assert view(a_workload(env="Production")).wanted == {"1.0.0"}
 
 
+SERVICE = ("production", "purpleflea-trading-agent")
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(["1.0.0", "2.0.0", ""]),
+        st.sampled_from(["production", "staging"]),
+        st.integers(0, 2),
+        st.sampled_from([{}, {"readyReplicas": 0}]),
+        st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(CHANGES)
+def test_the_index_has_the_same_view_as_a_new_one_after_any_changes(changes):
+    index, known = RolloutIndex(), {}
+    for name, version, env, replicas, status, is_deleted in changes:
+        before = view_of(index)
+        item = a_workload(name, version, env=env, replicas=replicas, status=status)
+        if is_deleted:
+            known.pop(name, None)
+            changed = index.delete(f"uid-{name}")
+        else:
+            known[name] = item
+            changed = index.upsert(item)
+        assert view_of(index) == view(*known.values())
+        assert view_of(index) == before or SERVICE in changed
+        if not is_deleted:
+            assert index.upsert(item) == frozenset()
+
+
+def test_a_change_that_no_view_depends_on_changes_no_service():
+    index = RolloutIndex()
+    assert index.upsert(a_workload()) == {SERVICE}
+    labelled = a_workload()
+    labelled["metadata"]["labels"] = {"team": "a"}
+    assert index.upsert(labelled) == frozenset()
+    assert index.upsert(a_workload(status={"readyReplicas": 1})) == {SERVICE}
+    assert index.delete("uid-unknown") == frozenset()
+
+
 def test_a_rollout_lasts_from_the_first_created_pod_to_the_last_ready_one():
-    span = version_rollouts.span(
+    span = span_of(
         [
             a_pod("2026-01-01T11:00:00Z", "2026-01-01T11:05:00Z"),
             a_pod("2026-01-01T11:02:00Z", "2026-01-01T11:09:00Z"),
@@ -108,11 +168,16 @@ def test_a_rollout_lasts_from_the_first_created_pod_to_the_last_ready_one():
 
 
 def test_a_rollout_without_times_is_now_and_never_ends_before_it_starts():
-    assert version_rollouts.span([], now=NOON) == RolloutSpan(started=NOON, finished=NOON)
-    odd = version_rollouts.span([a_pod("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z")], now=NOON)
+    assert span_of([], now=NOON) == RolloutSpan(started=NOON, finished=NOON)
+    odd = span_of([a_pod("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z")], now=NOON)
     assert odd.started == odd.finished == NOON - timedelta(hours=1)
-    waiting = version_rollouts.span([a_pod("2026-01-01T11:00:00Z", ready="")], now=NOON)
+    waiting = span_of([a_pod("2026-01-01T11:00:00Z", ready="")], now=NOON)
     assert (waiting.started, waiting.finished) == (NOON - timedelta(hours=1), NOON)
+
+
+def test_pods_without_times_have_no_effect_on_the_time_of_a_rollout():
+    ready = {"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert span_of([ready, {"metadata": {}}], now=NOON) == RolloutSpan(started=NOON, finished=NOON)
 
 
 def test_a_version_with_a_mark_gets_no_second_one():

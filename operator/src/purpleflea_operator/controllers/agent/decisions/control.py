@@ -77,8 +77,9 @@ def control_state(
 def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount, ...]:
     """Return the writes that bring the desired mode to the pods, the ConfigMap first.
 
-    The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again. It
-    has the resource version, so that a request that the API server performs late does not overwrite a newer mode.
+    The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again. A
+    write that resumes trading has its version too, so that it cannot undo a newer halt if an admission webhook holds
+    it. A halt is written over any version.
     """
     control, live = desired_control(observed), live_config_map(observed)
     if control is None or live is None:
@@ -91,8 +92,9 @@ def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount
         if agent is None
         else with_desired_hash(config_map(controlled(observed, agent)))
     )
-    stored = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
-    metadata = {**wanted["metadata"], **stored}
+    metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+    if control.mode is Mode.ACTIVE:
+        metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
 
 

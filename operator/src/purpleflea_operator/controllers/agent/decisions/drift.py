@@ -75,17 +75,23 @@ def _list_matches(desired: Sequence[Any], live: Sequence[Any], *, quantities: bo
             for want, have in zip(desired, live, strict=True)
         )
     # Lists with keys can have additional items, such as the sidecar of a webhook.
-    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    by_key = {_identity(item, key): item for item in live}
     return all(
         item[key] in by_key and _is_subset(item, by_key[item[key]], quantities=quantities)
         for item in desired
     )
 
 
+def _identity(item: Any, key: str) -> str | int | None:
+    """Return the value that identifies an item; None if it has none that can be compared."""
+    value = item.get(key) if isinstance(item, Mapping) else None
+    return value if isinstance(value, str | int) else None
+
+
 def list_key(items: Sequence[Any]) -> str | None:
     """Return the field that identifies the items of a list; None if the list is compared by position."""
     for key in _LIST_KEYS:
-        if items and all(isinstance(item, Mapping) and key in item for item in items):
+        if items and all(_identity(item, key) is not None for item in items):
             return key
     return None
 

@@ -6,7 +6,12 @@ from typing import Any
 
 from purpleflea_contract.control import Mode
 from purpleflea_operator import timings
-from purpleflea_operator.api.explanations.agent import IN_PROGRESS
+from purpleflea_operator.api.explanations.agent import (
+    AGENT_REASONS,
+    IN_PROGRESS,
+    WITHOUT_EVENTS,
+)
+from purpleflea_operator.api.reasons import Severity
 from purpleflea_operator.controllers.agent.decisions import metrics_budget, trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.finding import Finding
 from purpleflea_operator.controllers.agent.decisions.datadog_status import datadog_status
@@ -134,6 +139,18 @@ def is_only_progress(
         if item["reason"] not in IN_PROGRESS or old.get("status") != "True":
             return False
     return any(item["reason"] in IN_PROGRESS for item in wanted["conditions"])
+
+
+def is_only_start(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether `wanted` is the first status, and reports only that the agents start as expected."""
+    if "observedGeneration" in current:
+        return False
+    severities = [
+        AGENT_REASONS.severity(item["type"], item["reason"])
+        for item in wanted["conditions"]
+        if item["type"] not in WITHOUT_EVENTS
+    ]
+    return Severity.IN_PROGRESS in severities and Severity.WARNING not in severities
 
 
 def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -4,13 +4,15 @@ A version is rolled out if all pods of every agent with this version in its spec
 replicas do not delay a rollout, but their version counts as wanted.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from purpleflea_contract import kubernetes
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, mapping
 
+ServiceKey = tuple[str, str]
+"""Env and service in lower case."""
+_IDLE, _BEHIND, _COMPLETE = "idle", "behind", "complete"
 UNIFIED_LABELS = (kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
 
 
@@ -38,37 +40,126 @@ class View:
     complete: tuple[Rollout, ...]
 
 
-def view(stateful_sets: Iterable[Manifest], *, env: str, service: str) -> View:
-    """Return the wanted and the complete versions. Case is ignored, because Datadog converts tags to lower case."""
-    by_version: dict[str, list[Manifest]] = {}
-    for item in stateful_sets:
-        labels = item["spec"]["template"]["metadata"].get("labels") or {}
-        unified = [str(labels.get(name, "")).lower() for name in UNIFIED_LABELS]
-        version = labels.get(kubernetes.DD_LABEL_VERSION)
-        if version and unified == [env.lower(), service.lower()]:
-            by_version.setdefault(version, []).append(item)
-    complete = (
-        Rollout(version=version, agents=tuple(sorted(_address(item) for item in running)))
-        for version, items in sorted(by_version.items())
-        if (running := [item for item in items if _replicas(item)])
-        and all(_runs(item) for item in running)
-    )
-    return View(wanted=frozenset(by_version), complete=tuple(complete))
+@dataclass(slots=True)
+class _Version:
+    """The agents with one version in their spec, by UID of their StatefulSets."""
+
+    running: dict[str, str]
+    """Addresses of the agents with replicas."""
+    idle: set[str]
+    behind: set[str]
+    """The running agents whose pods do not all run the version, or are not ready."""
+    agents: tuple[str, ...] | None = None
+    """Sorted addresses, if `running` has not changed since they were sorted."""
 
 
-def span(pods: Iterable[Manifest], *, now: datetime) -> RolloutSpan:
-    """Return the time of a rollout from its pods. Times that the pods do not have are `now`."""
-    alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    created = [_moment(pod["metadata"].get("creationTimestamp")) for pod in alive]
-    ready = [
-        _moment(condition.get("lastTransitionTime"))
-        for pod in alive
-        for condition in pod.get("status", {}).get("conditions") or ()
-        if condition["type"] == "Ready" and condition["status"] == "True"
-    ]
-    finished = max((moment for moment in ready if moment), default=now)
-    started = min((moment for moment in created if moment), default=finished)
-    return RolloutSpan(started=min(started, finished), finished=finished)
+class RolloutIndex:
+    """The versions of all services. Pure except for its own memory.
+
+    A change of a StatefulSet costs the same with any number of agents, and a view depends on the number of versions.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[ServiceKey, str, str, str]] = {}
+        self._services: dict[ServiceKey, dict[str, _Version]] = {}
+
+    def upsert(self, manifest: Manifest) -> frozenset[ServiceKey]:
+        """Add or replace the StatefulSet of an agent. Return the services whose view may have changed."""
+        uid, state = manifest["metadata"]["uid"], _state(manifest)
+        known = self._known.get(uid)
+        if known == state:
+            return frozenset()
+        changed = self.delete(uid)
+        if state is None:
+            return changed
+        service, version, address, phase = self._known[uid] = state
+        entry = self._services.setdefault(service, {}).setdefault(
+            version, _Version({}, set(), set())
+        )
+        if phase == _IDLE:
+            entry.idle.add(uid)
+        else:
+            entry.running[uid], entry.agents = address, None
+        if phase == _BEHIND:
+            entry.behind.add(uid)
+        return changed | {service}
+
+    def delete(self, uid: str) -> frozenset[ServiceKey]:
+        """Remove a StatefulSet. Return the services whose view may have changed."""
+        known = self._known.pop(uid, None)
+        if known is None:
+            return frozenset()
+        service, version = known[:2]
+        versions = self._services[service]
+        entry = versions[version]
+        if entry.running.pop(uid, None) is not None:
+            entry.agents = None
+        entry.idle.discard(uid)
+        entry.behind.discard(uid)
+        if not entry.running and not entry.idle:
+            del versions[version]
+        if not versions:
+            del self._services[service]
+        return frozenset({service})
+
+    def view(self, *, env: str, service: str) -> View:
+        """Return the wanted and the complete versions of one service."""
+        versions = self._services.get(service_of(env=env, service=service), {})
+        complete = (
+            Rollout(version=version, agents=_agents(entry))
+            for version, entry in sorted(versions.items())
+            if entry.running and not entry.behind
+        )
+        return View(wanted=frozenset(versions), complete=tuple(complete))
+
+
+def service_of(*, env: str, service: str) -> ServiceKey:
+    """Return the key of a service. Case is ignored, because Datadog converts tags to lower case."""
+    return env.lower(), service.lower()
+
+
+def _agents(entry: _Version) -> tuple[str, ...]:
+    if entry.agents is None:
+        entry.agents = tuple(sorted(entry.running.values()))
+    return entry.agents
+
+
+def _state(manifest: Manifest) -> tuple[ServiceKey, str, str, str] | None:
+    """Return service, version, address and phase of a StatefulSet, or None if it has no version in Datadog."""
+    labels = mapping(manifest["spec"]["template"]["metadata"].get("labels"))
+    version = labels.get(kubernetes.DD_LABEL_VERSION)
+    if not isinstance(version, str) or not version:
+        return None
+    env, service = (str(labels.get(name, "")) for name in UNIFIED_LABELS)
+    phase = _IDLE if not _replicas(manifest) else _COMPLETE if _runs(manifest) else _BEHIND
+    return service_of(env=env, service=service), version, _address(manifest), phase
+
+
+class SpanBuilder:
+    """The time of a rollout, from its pods one after the other. Times that the pods do not have are `now`."""
+
+    def __init__(self, *, now: datetime) -> None:
+        self._now = now
+        self._created: datetime | None = None
+        self._ready: datetime | None = None
+
+    def add(self, pod: Manifest) -> None:
+        """Add a pod."""
+        if "deletionTimestamp" in pod["metadata"]:
+            return
+        created = _moment(pod["metadata"].get("creationTimestamp"))
+        if created is not None:
+            self._created = min(created, self._created or created)
+        for condition in pod.get("status", {}).get("conditions") or ():
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                ready = _moment(condition.get("lastTransitionTime"))
+                if ready is not None:
+                    self._ready = max(ready, self._ready or ready)
+
+    def span(self) -> RolloutSpan:
+        """Return the time from the creation of the first pod until the last pod became ready."""
+        finished = self._ready or self._now
+        return RolloutSpan(started=min(self._created or finished, finished), finished=finished)
 
 
 def _address(item: Manifest) -> str:
