@@ -256,6 +256,33 @@ async def test_the_mode_active_resets_the_result_of_the_stop(
     assert (parts.shutdown.flattened, parts.shutdown.incomplete) == (None, None)
 
 
+@pytest.mark.parametrize("flatten", [False])
+async def test_the_control_file_can_request_to_close_positions(
+    parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
+) -> None:
+    await parts.buy("k1")
+    watching = asyncio.create_task(parts.shutdown.watch())
+    shutdown = parts.shutdown
+    try:
+        folder.set_mode("Stopped")
+        parts.control.refresh()
+        await asyncio.to_thread(wait_for, lambda: shutdown.is_drained, what="the drained agent")
+        assert shutdown.flattened is None
+        assert position(exchange) != 0
+        folder.set_mode("Stopped", flatten=True)
+        parts.control.refresh()
+        await asyncio.to_thread(wait_for, lambda: shutdown.flattened, what="closed positions")
+        assert position(exchange) == 0
+        assert shutdown.is_drained
+        # In the other modes, the field closes no position.
+        folder.set_mode("Halted", flatten=True)
+        parts.control.refresh()
+        assert not parts.control.flatten
+        assert not parts.control.may_close
+    finally:
+        watching.cancel()
+
+
 async def test_shutdown_is_attempted_again_at_the_exit(
     parts: Parts, exchange: ExchangeDouble, folder: AgentFolder
 ) -> None:

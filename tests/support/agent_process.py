@@ -52,10 +52,11 @@ class AgentFolder:
         self.key_file.write_text(KEY + "\n")
         self.token_file.write_text(TOKEN)
 
-    def set_mode(self, mode: str) -> None:
+    def set_mode(self, mode: str, *, flatten: bool = False) -> None:
         """Write control.json as the kubelet does: a new file replaces the old file."""
         written = self.config / "control.new"
-        written.write_text(json.dumps({"mode": mode, "generation": 7}))
+        more = {"flatten": True} if flatten else {}
+        written.write_text(json.dumps({"mode": mode, "generation": 7, **more}))
         written.replace(self.config / "control.json")
 
     @property

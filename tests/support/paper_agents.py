@@ -24,6 +24,7 @@ class PaperAgents:
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self._lock = threading.Lock()
+        self._names: dict[str, tuple[str, str]] = {}
         self.asked: Counter[str] = Counter()
         """Number of requests by name of the pod."""
         self.unresponsive: set[str] = set()
@@ -39,8 +40,7 @@ class PaperAgents:
 
     async def control(self, address: str) -> Acknowledgement:
         """Return the acknowledgement of the pod with this address."""
-        pods = self._server.objects("Pod")
-        pod = next((item for item in pods if item["status"].get("podIP") == address), None)
+        pod = self._pod(address)
         name = pod["metadata"]["name"] if pod else ""
         with self._lock:
             self.asked[name] += 1
@@ -59,12 +59,24 @@ class PaperAgents:
 
     async def losses(self, address: str) -> Mapping[str, int]:
         """Return the drop counters of the pod with this address."""
-        pods = self._server.objects("Pod")
-        pod = next((item for item in pods if item["status"].get("podIP") == address), None)
+        pod = self._pod(address)
         name = pod["metadata"]["name"] if pod else ""
         if pod is None or name in self.unresponsive:
             raise AgentUnreachableError("no response: TimeoutError")
         return dict(self.lost.get(name, {}))
+
+    def _pod(self, address: str) -> Obj | None:
+        """Return the pod with this address; a scan of all pods for each request would be quadratic."""
+        namespace, name = self._names.get(address, ("", ""))
+        known = self._server.get("Pod", namespace, name) if name else None
+        if known is not None and known["status"].get("podIP") == address:
+            return known
+        for pod in self._server.objects("Pod"):
+            if found := pod["status"].get("podIP"):
+                self._names[found] = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        namespace, name = self._names.get(address, ("", ""))
+        known = self._server.get("Pod", namespace, name) if name else None
+        return known if known is not None and known["status"].get("podIP") == address else None
 
     def _mode(self, namespace: str, pod: Obj) -> Mode:
         nudged = pod["metadata"].get("annotations", {}).get(NUDGE)

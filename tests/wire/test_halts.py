@@ -1,6 +1,7 @@
 """PurpleFleaHalt against a fake API server: halts, overlaps, ends, restarts, scopes and the status."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_halt_survives_restarts_of_the_operator_without_a_write(fleet, an_oper
     fleet.put(a_halt())
     with an_operator():
         fleet.wait_until(has_reason(fleet, "Halted"))
-        fleet.wait_until(lambda: halt_reason(fleet, "Draining") == "Drained")
+        fleet.wait_until(lambda: halt_status(fleet).get("drained") == 2)
         fleet.wait_until(lambda: condition(fleet, "TelemetryReady").get("reason") == "Connected")
         fleet.wait_until(lambda: condition(fleet, "Progressing").get("reason") == "Complete")
     fleet.clear()
@@ -203,3 +204,185 @@ def test_agents_stay_halted_while_the_halts_cannot_be_read(fleet, an_operator):
             lambda: "trading/incident" in condition(fleet, "TradingActive")["message"], timeout=60
         )
         assert mode_of(fleet) == "Halted"
+
+
+def test_a_deleted_halt_holds_an_agent_until_it_has_drained(fleet, an_operator):
+    agents = PaperAgents(fleet)
+    agents.undrained.add("momentum-1")
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt())
+        fleet.wait_until(lambda: halt_status(fleet).get("acknowledged") == 2)
+        assert halt_reason(fleet, "Draining") == "Draining"
+        assert halt_status(fleet)["open"] == ["trading/momentum-1: is not drained"]
+        fleet.delete("PurpleFleaHalt", NS, "incident")
+        fleet.wait_until(
+            lambda: "until it is drained" in condition(fleet, "TradingActive")["message"]
+        )
+        assert mode_of(fleet) == "Halted"
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: agents.asked["momentum-1"] >= 2)
+        assert mode_of(fleet) == "Halted"
+        agents.undrained.clear()
+        fleet.wait_until(has_reason(fleet, "Active"), timeout=40)
+
+
+def test_a_deleted_halt_holds_an_agent_that_never_drains_only_for_a_limited_time(
+    fleet, an_operator, monkeypatch
+):
+    monkeypatch.setattr("purpleflea_operator.timings.HALT_RESUME_LIMIT_S", 2.0)
+    agents = PaperAgents(fleet)
+    agents.undrained.add("momentum-1")
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt())
+        fleet.wait_until(lambda: halt_status(fleet).get("acknowledged") == 2)
+        fleet.delete("PurpleFleaHalt", NS, "incident")
+        fleet.wait_until(lambda: mode_of(fleet) == "Active", timeout=20)
+
+
+def in_seconds(seconds):
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_halt_expires_and_stays_expired_after_a_restart(fleet, an_operator):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt(expiresAt=in_seconds(4)))
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.wait_until(has_reason(fleet, "Active"))
+        fleet.wait_until(lambda: halt_reason(fleet) == "Expired")
+    # The clock is set back: the time of the expiry is in the future again.
+    found = fleet.get("PurpleFleaHalt", NS, "incident")
+    spec = {**found["spec"], "expiresAt": in_seconds(600)}
+    fleet.put({**found, "spec": spec})
+    fleet.clear()
+    with an_operator():
+        fleet.put(an_agent("later", uid="uid-later"))
+        fleet.wait_until(has_reason(fleet, "Active", name="later"))
+        assert mode_of(fleet) == "Active"
+    assert [item.name for item in fleet.writes(resource="configmaps")] == ["later"]
+
+
+def test_a_step_of_the_wall_clock_does_not_end_a_halt(fleet, an_operator, monkeypatch):
+    ahead = [timedelta()]
+    monkeypatch.setattr("purpleflea_operator.app._now", lambda: datetime.now(UTC) + ahead[0])
+    monkeypatch.setattr("purpleflea_operator.timings.HALT_EXPIRY_CHECK_S", 0.2)
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt(expiresAt=in_seconds(600)))
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.wait_until(lambda: halt_reason(fleet) == "Halted")
+        ahead[0] = timedelta(hours=2)
+        # The second halt is reported after the first one was checked with the new time.
+        fleet.put(a_halt("second", selector={"names": ["other"]}))
+        fleet.wait_until(lambda: halt_reason(fleet, name="second") == "NothingSelected")
+        fleet.put(an_agent("other", uid="uid-other"))
+        fleet.wait_until(has_reason(fleet, "Halted", name="other"), timeout=40)
+        assert (mode_of(fleet), halt_reason(fleet)) == ("Halted", "Halted")
+
+
+def test_a_halt_that_is_being_deleted_with_a_foreign_finalizer_ends(fleet, an_operator):
+    halt = a_halt()
+    halt["metadata"]["finalizers"] = ["example.com/hold"]
+    fleet.put(halt)
+    with an_operator():
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.delete("PurpleFleaHalt", NS, "incident")
+        fleet.wait_until(has_reason(fleet, "Active"))
+    assert fleet.get("PurpleFleaHalt", NS, "incident") is not None
+
+
+def test_a_halt_that_was_deleted_during_a_broken_watch_ends(fleet, an_operator):
+    fleet.put(a_halt())
+    with an_operator():
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.stall_watches("purplefleahalts")
+        fleet.delete("PurpleFleaHalt", NS, "incident")
+        fleet.compact()
+        fleet.drop_watches("purplefleahalts", cut=True)
+        fleet.wait_until(has_reason(fleet, "Active"), timeout=40)
+
+
+def test_a_halt_reaches_an_agent_that_is_being_deleted_and_reports_it(fleet, an_operator):
+    agent = an_agent(replicas=2)
+    agent["metadata"]["finalizers"] = ["example.com/hold"]
+    fleet.put(agent)
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.delete("PurpleFleaAgent", NS, NAME)
+        fleet.put(a_halt())
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.wait_until(lambda: halt_reason(fleet, "Draining") == "Drained")
+        assert halt_status(fleet)["acknowledged"] == 2
+
+
+@pytest.mark.parametrize("capable", [True, False], ids=["capable image", "older image"])
+def test_a_stop_that_flattens_waits_for_the_result(fleet, an_operator, capable):
+    fleet.put(an_agent(replicas=2, pod={"terminationGracePeriodSeconds": 10}))
+    agents = PaperAgents(fleet)
+    if not capable:
+        agents.unable_to_flatten.add("momentum-1")
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt(level="Stop", flatten=True))
+        wanted = "Stopped" if capable else "StoppedIncomplete"
+        fleet.wait_until(lambda: fleet.objects("Pod") == [], timeout=40)
+        fleet.wait_until(has_reason(fleet, wanted), timeout=40)
+    control = fleet.get("ConfigMap", NS, NAME)["data"]["control.json"]
+    assert json.loads(control)["flatten"] is True
+
+
+def test_an_unreadable_halt_halts_its_namespace_and_says_so(fleet, an_operator):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt(level="Freeze", selector={"matchExpressions": [{"key": "x"}]}))
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.wait_until(lambda: halt_reason(fleet, "Accepted") == "Invalid")
+        events = [item["reason"] for item in fleet.objects("Event")]
+        assert "AcceptedInvalid" in events
+
+
+COUNT = 200
+
+
+@pytest.mark.timeout(300)
+def test_one_halt_of_many_agents_writes_each_object_once(server, an_operator):
+    names = [f"agent-{number:04}" for number in range(COUNT)]
+    for name in names:
+        server.put(an_agent(name, uid=f"uid-{name}"))
+    waiting = list(names)
+
+    def all_are(reason):
+        while waiting and has_reason(server, reason, name=waiting[-1])():
+            waiting.pop()
+        return not waiting
+
+    with an_operator(workers=32):
+        server.wait_until(lambda: server.count("Pod") == COUNT, timeout=200)
+        server.wait_until(lambda: all_are("Active"), timeout=60)
+        server.clear()
+        server.put(a_halt())
+        server.wait_until(lambda: server.counts()["patch", "configmaps"] >= COUNT, timeout=60)
+        server.wait_until(lambda: halt_status(server).get("acknowledged") == COUNT, timeout=90)
+        waiting += names
+        server.wait_until(lambda: all_are("Halted"), timeout=90)
+    counts = server.counts()
+    assert (counts["patch", "configmaps"], counts["patch", "pods"]) == (COUNT, COUNT)
+    statuses = server.writes(resource="purplefleahalts")
+    assert len(statuses) < COUNT / 2
+    bodies = [item.raw for item in statuses]
+    assert len(set(bodies)) == len(bodies)
+
+
+def test_a_bound_operator_applies_a_halt_of_the_cluster_in_its_own_namespace(server, an_operator):
+    server.put(an_agent())
+    server.put(an_agent(namespace="research", uid="uid-research"))
+    with an_operator(namespace=SYSTEM, watch_namespaces=(NS, SYSTEM)):
+        server.wait_until(has_reason(server, "Active"))
+        server.put(a_halt(namespace=SYSTEM, selector={"scope": "Cluster"}))
+        server.wait_until(has_reason(server, "Halted"), timeout=20)
+        server.wait_until(lambda: halt_status(server, namespace=SYSTEM).get("matched") == 1)
+        server.delete("PurpleFleaHalt", SYSTEM, "incident")
+        server.wait_until(has_reason(server, "Active"), timeout=20)
+    assert server.get("ConfigMap", "research", NAME) is None

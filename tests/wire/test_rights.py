@@ -1,6 +1,6 @@
 import pytest
 
-from support.builders import a_datadog_daemon_set, a_pod, an_agent
+from support.builders import a_datadog_daemon_set, a_halt, a_pod, an_agent
 from support.rights import Right, granted, roles
 
 NS, NAME = "trading", "momentum"
@@ -39,8 +39,11 @@ def test_the_operator_uses_no_permission_that_the_chart_does_not_grant(
         server.patch("PurpleFleaAgent", NS, NAME, {"spec": change})
         server.wait_until(lambda: server.writes(resource="pods"))
         server.wait_until(lambda: server.get("NetworkPolicy", NS, NAME) is None)
+        server.put(a_halt())
+        server.wait_until(lambda: server.get("PurpleFleaHalt", NS, "incident").get("status"))
     values = [f"watchNamespaces={{{','.join(bound)}}}"] if bound else []
     found = used(server)
     assert found <= granted(roles(*values))
     assert Right("networking.k8s.io", "networkpolicies", "delete") in found
     assert Right("coordination.k8s.io", "leases", "create") in found
+    assert Right("purpleflea.com", "purplefleahalts/status", "patch") in found

@@ -192,7 +192,7 @@ class _Operator:
         halts = HaltController(
             cluster,
             self._times,
-            queue_agent=self._queue_agent,
+            queue_agent=lambda key: lane.on_halts(key),
             operator_namespace=own,
             namespaces=self._scope.namespaces,
         )

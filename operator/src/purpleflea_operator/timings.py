@@ -190,7 +190,7 @@ STATUS_INTERVAL_S = 1.0
 """Shortest interval between two status writes of one agent, after the first two."""
 DEBOUNCE_REPLICAS_S = 1.0
 """If pods are behind, the status waits this long, because most pods are back by then."""
-DEBOUNCE_ACKNOWLEDGEMENTS_S = 5.0
+DEBOUNCE_ACKNOWLEDGEMENTS_S = 20.0
 """A restarted operator does not report missing acknowledgements of a known mode before it has asked, at most this
 long."""
 DEBOUNCE_PROGRESS_S = 15.0

@@ -1,6 +1,6 @@
 import pytest
 
-from support.rights import Right, granted, rendered, roles
+from support.rights import Right, granted, rendered, roles, user_roles
 
 BOUND = "watchNamespaces={trading,research}"
 
@@ -68,3 +68,67 @@ def test_the_watched_namespaces_are_passed_to_the_operator():
 
 def test_the_chart_sets_no_namespaces_for_a_cluster_wide_operator():
     assert {item["metadata"].get("namespace") for item in roles()} == {None, "purpleflea-system"}
+
+
+def halt_verbs(rights):
+    return {right.verb for right in rights if right.resource == "purplefleahalts"}
+
+
+def test_the_right_to_halt_is_separate_from_the_right_to_resume():
+    found = {name: halt_verbs(rights) for (_, name), rights in user_roles().items()}
+    assert found == {
+        "purpleflea-halter": {"create", "get", "list", "watch"},
+        "purpleflea-resumer": {"delete", "get", "list", "patch", "watch"},
+        "purpleflea-view": {"get", "list", "watch"},
+        "purpleflea-edit": {"create"},
+    }
+
+
+def test_the_roles_of_users_are_added_to_those_of_kubernetes_and_grant_no_other_group():
+    labels = {
+        item["metadata"]["name"]: sorted(
+            key.rpartition("-")[2]
+            for key in item["metadata"]["labels"]
+            if key.startswith("rbac.authorization.k8s.io/aggregate-to-")
+        )
+        for item in rendered()
+        if item["kind"] == "ClusterRole"
+    }
+    assert labels["purpleflea-view"] == ["admin", "edit", "view"]
+    assert labels["purpleflea-edit"] == ["admin", "edit"]
+    assert labels["purpleflea-halter"] == labels["purpleflea-resumer"] == []
+    groups = {right.group for rights in user_roles().values() for right in rights}
+    assert groups == {"purpleflea.com"}
+
+
+def test_with_watched_namespaces_the_roles_of_users_are_in_them():
+    found = {key: halt_verbs(rights) for key, rights in user_roles(BOUND).items()}
+    assert found.keys() == {
+        (namespace, f"purpleflea-{role}")
+        for namespace in ("trading", "research", "purpleflea-system")
+        for role in ("halter", "resumer")
+    }
+
+
+def test_the_roles_of_users_and_the_policies_can_be_left_out():
+    assert user_roles("userRoles=false") == {}
+    kinds = {item["kind"] for item in rendered("admissionPolicies=false")}
+    assert not {kind for kind in kinds if "AdmissionPolicy" in kind}
+
+
+def test_the_user_is_recorded_if_the_api_server_can_mutate():
+    version = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    names = {
+        item["metadata"]["name"]
+        for item in rendered(options=[version])
+        if item["kind"] == "MutatingAdmissionPolicy"
+    }
+    assert names == {"purpleflea-operator-halt-requester"}
+    assert "MutatingAdmissionPolicy" not in {item["kind"] for item in rendered()}
+
+
+def test_the_policies_of_a_bound_operator_apply_only_in_its_namespaces():
+    for item in rendered(BOUND):
+        if item["kind"] == "ValidatingAdmissionPolicy":
+            (scope,) = item["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+            assert scope["values"] == ["trading", "research", "purpleflea-system"]

@@ -90,6 +90,8 @@ class AgentMemory:
     """Time at which the StatefulSet was last deleted to recreate it."""
     halt_ended_s: float | None = None
     """Monotonic time at which the last halt of the agent ended, while the agent keeps its mode until it is drained."""
+    may_resume: bool = False
+    """Whether the agent may resume after its last halt, while its ConfigMap does not have the new mode yet."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
@@ -110,6 +112,7 @@ class AgentMemory:
             expansion=self.expansion,
             recreated_at=self.recreated_at,
             ended_for_s=None if ended_s is None else monotonic_s - ended_s,
+            may_resume=self.may_resume,
             recreated=self.recreated,
         )
 

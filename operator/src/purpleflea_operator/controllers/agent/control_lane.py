@@ -10,10 +10,11 @@ nothing else, and no status.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from purpleflea_contract.control import Control
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
 from purpleflea_operator.controllers.agent.decisions import control, plan
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
@@ -30,7 +31,7 @@ from purpleflea_operator.controllers.halt.decisions.progress import AgentProgres
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import ResourceKind
+from purpleflea_operator.kube.resources import ResourceKind, ref_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 32
 """Concurrent passes of the lane."""
+MAX_CONFLICTS = 3
+"""Writes of one mode that are rejected as outdated before the backoff applies."""
 CONNECTIONS = WORKERS * CONCURRENT_NUDGES
 """Every worker can send as many annotations as it may without a wait for a connection."""
 
@@ -61,6 +64,22 @@ class ControlDependencies:
     """Called with the acknowledgements of an agent after each attempt to bring its mode to the pods."""
 
 
+class _OutdatedError(Exception):
+    """The cached version of a ConfigMap was outdated. `cause` is the error of the write."""
+
+    def __init__(self, cause: errors.Conflict) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Write:
+    """Writes of one agent in flight, and the control file that they bring to the pods."""
+
+    task: asyncio.Task[None]
+    control: Control | None
+
+
 class ControlLane:
     """Writes of the trading mode for the agents of one cluster; `cluster` has its own connections."""
 
@@ -80,6 +99,9 @@ class ControlLane:
         self._failures: dict[NamespacedName, Exception] = {}
         """Result of the last attempt for an agent, if the attempt failed."""
         self._waiters: dict[NamespacedName, list[asyncio.Future[None]]] = defaultdict(list)
+        self._in_flight: dict[NamespacedName, _Write] = {}
+        self._unreported: set[NamespacedName] = set()
+        """Agents whose halts have changed since the lane last processed them."""
 
     def on_event(self, kind: ResourceKind, manifest: Manifest) -> None:
         """Queue the agent of an object if its pods may not have the desired mode, at O(1).
@@ -98,7 +120,26 @@ class ControlLane:
                 resource, config_maps, self._deps.halts
             )
         if is_due:
-            self._queue.add(key)
+            self.requeue(key)
+
+    def requeue(self, key: NamespacedName) -> None:
+        """Queue an agent whose mode may have changed. A write in flight of another mode is canceled.
+
+        A request that hangs until its timeout would delay the newer mode. If the API server performs a canceled request
+        later, it rejects one that resumes, because its resource version is outdated. A halt is undone by the event.
+        """
+        write = self._in_flight.get(key)
+        if write is not None and self._requested(key) not in (None, write.control):
+            write.task.cancel()
+        self._queue.add(key)
+
+    def on_halts(self, key: NamespacedName) -> None:
+        """Queue an agent whose PurpleFleaHalts have changed. A pass reports them afterwards.
+
+        A halt can concern all agents, so their passes must not take the time of their writes.
+        """
+        self._unreported.add(key)
+        self.requeue(key)
 
     async def settle(self, key: NamespacedName) -> None:
         """Wait until the pods of an agent have the desired mode, as far as writes are concerned.
@@ -132,6 +173,9 @@ class ControlLane:
             failure = self._failures[key] = error
         finally:
             self._resolve(key, failure)
+            if key in self._unreported:
+                self._unreported.discard(key)
+                self._deps.on_change(key)
         if isinstance(failure, errors.ApiError):
             raise failure
         requeue_after_s = self._ask(key)
@@ -140,17 +184,41 @@ class ControlLane:
         return Result(requeue_after_s=requeue_after_s)
 
     async def _write(self, key: NamespacedName) -> None:
-        actions = self._actions(key)
+        """Perform the writes. If a newer mode supersedes them, perform those of the newer mode.
+
+        After a conflict they are decided again from the version that is stored, because the cache can be outdated.
+        """
+        conflicts = 0
+        while actions := self._actions(key):
+            task = asyncio.create_task(self._perform(key, actions), name=f"control {key.name}")
+            self._in_flight[key] = _Write(task=task, control=self._requested(key))
+            try:
+                await task
+            except asyncio.CancelledError:
+                if not task.cancelled() or _is_canceled():
+                    task.cancel()
+                    raise
+                logger.info("superseded", extra={"namespace": key.namespace, "agent": key.name})
+                continue
+            except _OutdatedError as error:
+                conflicts += 1
+                if conflicts == MAX_CONFLICTS:
+                    raise error.cause from error
+                continue
+            finally:
+                del self._in_flight[key]
+            return
+
+    def _requested(self, key: NamespacedName) -> Control | None:
+        resource = self._cache.agent(key)
+        return None if resource is None else control.requested_control(resource, self._deps.halts)
+
+    async def _perform(
+        self, key: NamespacedName, actions: Iterable[plan.Apply | plan.RefreshConfigMount]
+    ) -> None:
         for action in actions:
             if isinstance(action, plan.Apply):
-                stored = await self._cluster.apply(action.manifest)
-                self._cache.put(stored)
-                if not control.same_mode(stored, action.manifest):
-                    # Without this check, the callers of `settle` would repeat the write without a pause.
-                    raise errors.Invalid(
-                        f"ConfigMap {stored['metadata']['name']} is stored with another control file, so the agents "
-                        "do not receive the mode; correct the admission webhook that changes it"
-                    )
+                await self._apply(action.manifest)
                 logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
         refreshes = [item for item in actions if isinstance(item, plan.RefreshConfigMount)]
         try:
@@ -160,8 +228,30 @@ class ControlLane:
         except errors.Transient as error:
             raise RefreshError(error) from error
         finally:
-            if actions:
-                self._deps.on_change(key)
+            self._deps.on_change(key)
+
+    async def _apply(self, manifest: Manifest) -> None:
+        """Apply a ConfigMap. After a conflict, read the stored version into the cache.
+
+        Raises:
+            _OutdatedError: The cached version was outdated.
+            ApiError: The request failed.
+        """
+        try:
+            stored = await self._cluster.apply(manifest)
+        except errors.Conflict as error:
+            live = await self._cluster.get(ref_of(manifest))
+            if live is None or live["metadata"]["uid"] != manifest["metadata"]["uid"]:
+                raise
+            self._cache.put(live)
+            raise _OutdatedError(error) from error
+        self._cache.put(stored)
+        if not control.same_mode(stored, manifest):
+            # Without this check, the callers of `settle` would repeat the write without a pause.
+            raise errors.Invalid(
+                f"ConfigMap {stored['metadata']['name']} is stored with another control file, so the agents "
+                "do not receive the mode; correct the admission webhook that changes it"
+            )
 
     def _actions(self, key: NamespacedName) -> tuple[plan.Apply | plan.RefreshConfigMount, ...]:
         resource = self._cache.agent(key)
@@ -174,8 +264,8 @@ class ControlLane:
         )
 
     def _memory(self, key: NamespacedName, resource: dict[str, Any]) -> AgentMemory | None:
-        """Return the memory about an agent; None if the agent is being deleted, because a pass removes the memory."""
-        if _is_deleting(resource):
+        """Return the memory about an agent; None if a pass removes it, because the agent is deleted and has no pods."""
+        if _is_deleting(resource) and not self._cache.owned(resources.POD, key):
             return None
         return self.memories.of(key, resource["metadata"]["uid"])
 
@@ -210,6 +300,12 @@ class ControlLane:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(failure)
+
+
+def _is_canceled() -> bool:
+    """Return whether the current task itself is canceled, and not only the task that it waits for."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
 
 
 def _is_deleting(resource: Manifest) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory, ModeRequests
-from purpleflea_operator.controllers.agent.decisions import trading_mode
+from purpleflea_operator.controllers.agent.decisions import effective_mode, trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import AgentPod, ObservedState
 from purpleflea_operator.kube.object_cache import NamespacedName
 
@@ -46,15 +46,25 @@ class ModeAcknowledgements:
             if requests is not None:
                 requests.cancel()
             requests = memory.mode_requests = ModeRequests(mode=mode, delivered_s=self._clock())
-        if observed.held is None:
-            memory.halt_ended_s = None
-        elif memory.halt_ended_s is None:
-            memory.halt_ended_s = self._clock()
+        self._remember_end(memory, observed)
         uids = {pod.uid for pod in observed.pods}
         for by_uid in (requests.responses, requests.attempts, requests.next_s):
             for uid in by_uid.keys() - uids:
                 del by_uid[uid]
         return requests
+
+    def _remember_end(self, memory: AgentMemory, observed: ObservedState) -> None:
+        """Remember since when a halt has ended, and whether the agent may resume, until its ConfigMap has the mode.
+
+        The change of the mode drops the acknowledgements that allowed it. Without this memory, the lane could not
+        repeat the decision of a pass.
+        """
+        if observed.held is not None:
+            memory.halt_ended_s = memory.halt_ended_s or self._clock()
+        elif effective_mode.held_control(observed) is not None:
+            memory.may_resume = True
+        else:
+            memory.halt_ended_s, memory.may_resume = None, False
 
     def ask(self, key: NamespacedName, observed: ObservedState, requests: ModeRequests) -> None:
         """Send the requests that are due."""

@@ -4,6 +4,7 @@ Each pass starts from the cache and from the memory of the agent, so it can be i
 needs no locks, because the queue gives each key to one worker at a time.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ from purpleflea_operator.controllers.agent.decisions.conditions.progressing impo
     is_upgrading,
     progressing,
 )
+from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
@@ -129,11 +131,12 @@ class Reconciler:
             ApiError: A request failed, and the pass should be retried.
         """
         resource = self._cache.agent(key)
-        if resource is None or "deletionTimestamp" in resource["metadata"]:
+        if resource is None:
             self._deps.memories.forget(key)
-            if resource is None:
-                await pod_deletion.delete_orphans(self._cluster, self._cache, key)
+            await pod_deletion.delete_orphans(self._cluster, self._cache, key)
             return Result()
+        if "deletionTimestamp" in resource["metadata"]:
+            return await self._reconcile_deleting(key, resource)
         uid = resource["metadata"]["uid"]
         memory = self._deps.memories.of(key, uid)
         before = self._observe(resource, memory)
@@ -162,6 +165,29 @@ class Reconciler:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
         retry_s = (status_s, context.retry_after_s())
         return Result(requeue_after_s=self._requeue_after_s(retry_s, after, memory, requests))
+
+    async def _reconcile_deleting(self, key: NamespacedName, resource: dict[str, Any]) -> Result:
+        """Report the mode of an agent that is being deleted while a finalizer keeps it and its pods."""
+        if not self._cache.owned(resources.POD, key):
+            self._deps.memories.forget(key)
+            return Result()
+        self._deps.restarts.release(key)
+        memory = self._deps.memories.of(key, resource["metadata"]["uid"])
+        observed = self._observe(resource, memory)
+        requests = self._deps.acknowledgements.update(memory, observed)
+        self._deps.acknowledgements.ask(key, observed, requests)
+        self._deps.on_progress(key, agent_progress(observed, requests.attempts))
+        current, asked_s = resource.get("status", {}), memory.status_writes.wait_s()
+        wanted = status.with_trading(current, observed, trading_active(observed), now=self._now())
+        differs = wanted != current and memory.status_result != (wanted, current)
+        if differs and not asked_s:
+            with contextlib.suppress(errors.NotFound):
+                await self._write_status(resource, wanted, memory)
+        waits = (
+            self._deps.acknowledgements.requeue_after_s(observed, requests),
+            asked_s if differs and asked_s else None,
+        )
+        return Result(requeue_after_s=min((s for s in waits if s is not None), default=None))
 
     def _requeue_after_s(
         self,

@@ -8,6 +8,7 @@ import pytest
 
 from purpleflea_contract.control import Acknowledgement, Control, Mode, strongest
 from purpleflea_operator import timings
+from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
 from purpleflea_operator.controllers.agent.decisions import control, status_throttle, trading_mode
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
@@ -17,9 +18,11 @@ from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_
 from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION
 from purpleflea_operator.controllers.agent.decisions.plan import nudges
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
-from purpleflea_operator.controllers.agent.decisions.status import next_status
+from purpleflea_operator.controllers.agent.decisions.status import next_status, with_trading
+from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
+from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.halt.decisions.halt import Halt, halt
-from purpleflea_operator.kube.object_cache import ObjectCache
+from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.manifests import config_map
 from purpleflea_operator.manifests.metadata import with_desired_hash
 from support.builders import a_halt, a_pod, an_agent
@@ -179,6 +182,8 @@ def test_a_halt_that_ended_while_the_spec_is_invalid_changes_nothing():
         (remembered(BUSY, ended_for_s=timings.HALT_RESUME_LIMIT_S - 1), True, True),
         (remembered(BUSY, ended_for_s=timings.HALT_RESUME_LIMIT_S), True, False),
         (remembered(BUSY, ended_for_s=timings.HALT_RESUME_LIMIT_S), False, True),
+        (remembered(mode=Mode.ACTIVE, may_resume=True), True, False),
+        (remembered(mode=Mode.ACTIVE), True, True),
     ],
 )
 def test_an_agent_resumes_when_it_is_drained_or_after_a_limit_if_the_halts_are_known(
@@ -343,3 +348,63 @@ def test_a_status_waits_for_the_first_request_if_it_reports_the_mode_already(mod
     assert pending is expected
     invalid = state({**an_agent(), **INVALID}, a_pod())
     assert not status_throttle.acknowledgements_are_pending(current, invalid, asked)
+
+
+def test_only_the_mode_of_an_agent_that_is_being_deleted_is_reported():
+    ready = {"type": "Ready", "status": "True", "reason": "Ready", "message": "x"}
+    trading = {"type": "TradingActive", "status": "True", "reason": "Active", "message": "x"}
+    current = {
+        "replicas": 2,
+        "conditions": [
+            {**item, "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+            for item in (ready, trading)
+        ],
+    }
+    found = state(an_agent(), a_pod(), halts=Halts(HALT))
+    after = with_trading(current, found, trading_active(found), now=NOW)
+    assert after["conditions"][0] == current["conditions"][0]
+    assert after["conditions"][1]["reason"] == "Halting"
+    assert (after["replicas"], after["trading"]["mode"]) == (2, "Halted")
+    active = state(an_agent(), a_pod())
+    assert with_trading(current, active, trading_active(active), now=NOW) == current
+    resumed = with_trading(after, active, trading_active(active), now=NOW)
+    assert resumed["trading"]["mode"] == "Active"
+    unreadable = state({**an_agent(), **INVALID}, a_pod())
+    assert with_trading(current, unreadable, trading_active(unreadable), now=NOW) == current
+
+
+@pytest.mark.parametrize(
+    ("live", "halts", "version"),
+    [(a_config_map(ACTIVE, halted=False), (HALT,), None), (a_config_map(HALTED), (), "7")],
+    ids=["halt", "resume"],
+)
+def test_only_the_write_that_resumes_names_the_version_that_it_replaces(live, halts, version):
+    (write,) = control.control_actions(state(an_agent(), live, halts=Halts(*halts)))
+    assert write.manifest["metadata"].get("resourceVersion") == version
+    assert write.manifest["metadata"]["uid"] == "cm"
+
+
+def test_the_decision_to_resume_survives_until_the_config_map_has_the_mode():
+    clock = [100.0]
+    memory = AgentMemories(lambda: clock[0], RestartBudget(print, clock=lambda: clock[0])).of(
+        NamespacedName("trading", "momentum"), "agent-uid"
+    )
+    requests = ModeAcknowledgements(None, print, clock=lambda: clock[0])
+
+    def observed(live):
+        known = memory.snapshot(NOW, clock[0])
+        found = state(an_agent(), live, a_pod(), remembered=known)
+        requests.update(memory, found)
+        return trading_mode.desired_mode(found)
+
+    halted, active = a_config_map(HALTED), a_config_map(ACTIVE, halted=False)
+    assert observed(halted) is Mode.HALTED
+    memory.mode_requests.responses["uid-momentum-0"] = DRAINED
+    # The first observation drops the acknowledgement, because the mode is another one.
+    assert [observed(halted) for _ in range(3)] == [Mode.ACTIVE] * 3
+    assert observed(active) is Mode.ACTIVE
+    assert not memory.may_resume
+    # A later halt is held again, and its limit counts from its own end.
+    assert observed(halted) is Mode.HALTED
+    clock[0] += timings.HALT_RESUME_LIMIT_S
+    assert [observed(halted) for _ in range(3)] == [Mode.ACTIVE] * 3

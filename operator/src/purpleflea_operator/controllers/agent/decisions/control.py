@@ -110,6 +110,16 @@ def requested_mode(resource: Manifest) -> Mode | None:
     return next((item for item in Mode if item == mode), None)
 
 
+def requested_control(resource: Manifest, halts: HaltView = NO_HALTS) -> Control | None:
+    """Return the control file that a spec, which was not validated, and the halts request; None if they do not."""
+    applied = halts_of(resource, halts)
+    mode = strongest(requested_mode(resource), *(item.mode for item in applied))
+    if mode is None:
+        return None
+    flatten = mode is Mode.STOPPED and any(item.flatten for item in applied)
+    return Control(mode=mode, flatten=flatten)
+
+
 def mode_differs(
     resource: Manifest, config_maps: Iterable[Manifest], halts: HaltView = NO_HALTS
 ) -> bool:
@@ -117,12 +127,10 @@ def mode_differs(
 
     The check runs for each event, so it does not validate the spec. If the result is True, `control_actions` decides.
     """
-    applied, uid = halts_of(resource, halts), resource["metadata"]["uid"]
-    mode = strongest(requested_mode(resource), *(item.mode for item in applied))
-    if mode is None:
+    control, uid = requested_control(resource, halts), resource["metadata"]["uid"]
+    if control is None:
         return False
-    flatten = mode is Mode.STOPPED and any(item.flatten for item in applied)
-    wanted = control_text(Control(mode=mode, flatten=flatten))
+    wanted = control_text(control)
     owned = (item for item in config_maps if is_owned(item, uid))
     return any(_control_file(item) != wanted for item in owned)
 

@@ -41,6 +41,8 @@ class Remembered:
     """Time at which this process last deleted the StatefulSet to recreate it; None if it has not."""
     ended_for_s: float | None = None
     """Seconds since the last halt of the agent ended, if the agent has not drained since; None if it has."""
+    may_resume: bool = False
+    """Whether it was already decided that the agent may resume after its last halt."""
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from purpleflea_contract.control import Mode
 from purpleflea_operator import timings
 from purpleflea_operator.api.explanations.agent import (
     AGENT_REASONS,
@@ -50,6 +51,18 @@ def next_status(
     if datadog is not None:
         status["datadog"] = datadog
     return status
+
+
+def with_trading(
+    current: Mapping[str, Any], observed: ObservedState, finding: Finding, *, now: datetime
+) -> Status:
+    """Return the status of an agent that is being deleted: only the mode and its condition change."""
+    if trading_mode.desired_mode(observed) in (None, Mode.ACTIVE) and "trading" not in current:
+        return dict(current)
+    known = current.get("conditions", [])
+    (updated,) = _conditions(known, (finding,), observed.generation, now)
+    conditions = [updated if item["type"] == finding.type else item for item in known]
+    return {**current, "conditions": conditions, "trading": _trading(observed, now)}
 
 
 def _conditions(
@@ -146,4 +159,5 @@ def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
         (item["type"], item["status"], item["reason"]) for item in status.get("conditions", [])
     ]
     datadog = {key: item for key, item in status.get("datadog", {}).items() if key != "nodes"}
-    return conditions, status.get("observedGeneration"), status.get("selector"), datadog
+    halts = status.get("trading", {}).get("halts", [])
+    return conditions, status.get("observedGeneration"), status.get("selector"), datadog, halts
