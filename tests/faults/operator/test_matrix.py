@@ -17,6 +17,7 @@ SEED = int(os.environ.get("PURPLEFLEA_FAULTS_SEED", "1"))
 CELLS = all_cells() if os.environ.get("PURPLEFLEA_FAULTS") == "full" else short_selection(SEED)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_an_operation_under_a_fault_ends_as_without_it(cell, measurements_of):
     measured = measurements_of(cell)

@@ -18,6 +18,9 @@ Ts = TypeVarTuple("Ts")
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 SETTLE_S = 0.0005
 """Real time that the loop waits for bytes on loopback before it is idle."""
+STEP_S = 1e-6
+"""Time of one step of the loop. Without it, a task that waits for the rest of a delay, of less than the resolution of
+a float, would wait without an end."""
 LONGEST_IDLE_S = 30.0
 """Real time without a timer, an event or a thread after which the simulation is stuck."""
 
@@ -93,6 +96,7 @@ class _Selector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._loop.clock.now_s += STEP_S
         events = super().select(0)
         if events or timeout == 0:
             return events

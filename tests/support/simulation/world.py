@@ -20,6 +20,7 @@ import kopf
 from aiohttp import web
 
 from purpleflea_operator import app, timings
+from purpleflea_operator.runtime.lifecycle import StartError
 from purpleflea_operator.settings import OperatorSettings
 from support.apiserver import store
 from support.apiserver.loopback import url_of
@@ -33,6 +34,8 @@ POD_TERMINATION_S = 1.0
 BOOKMARK_S = 60.0
 RESTART_S = 1.0
 """Time until the kubelet starts a container again."""
+CRASH_BACKOFF_S = 10.0
+"""Time until the kubelet starts a container again that has ended at its start. It doubles with each further crash."""
 PROBE_PERIOD_S = 10.0
 PROBE_FAILURES = 3
 GRACE_S = 30.0
@@ -68,6 +71,7 @@ class Replica:
         self.kubelet = asyncio.create_task(self._run(), name=f"kubelet of {name}")
 
     async def _run(self) -> None:
+        crashes = 0
         while not self._stopped:
             self.operator = await self._world.start_operator(f"{self.name}-{self.starts}")
             self.starts += 1
@@ -76,7 +80,8 @@ class Replica:
             probe.cancel()
             self.ends.append(repr(result))
             await self._world.remove(self.operator)
-            await asyncio.sleep(RESTART_S)
+            crashes = crashes + 1 if isinstance(result, StartError) else 0
+            await asyncio.sleep(CRASH_BACKOFF_S * 2.0 ** (crashes - 1) if crashes else RESTART_S)
 
     async def _probe(self, operator: Operator) -> None:
         failures = 0

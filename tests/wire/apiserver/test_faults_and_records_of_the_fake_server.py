@@ -115,7 +115,7 @@ def test_requests_are_recorded_and_counted(http: httpx.Client, apiserver: ApiSer
         ("delete", "configmaps"): 1,
     }
     verbs = [write.verb for write in apiserver.writes(resource="configmaps", name="x")]
-    assert verbs == ["patch", "update", "delete"]
+    assert verbs == ["create", "patch", "update", "delete"]
     assert (len(apiserver.lists()), len(apiserver.watches(resource="pods"))) == (1, 1)
     (patch,) = apiserver.requests(verb="patch", user_agent="kubectl")
     assert (patch.method, patch.namespace, patch.name) == ("PATCH", "a", "x")

@@ -248,8 +248,11 @@ def test_kinds_are_discovered_registered_and_removed(
         "purplefleaagents/scale",
         "purplefleaobservabilities",
         "purplefleaobservabilities/status",
+        "purplefleahalts",
+        "purplefleahalts/status",
     }
 
+    apiserver.unregister("PurpleFleaHalt")
     apiserver.unregister("PurpleFleaObservability")
     apiserver.unregister("PurpleFleaAgent")
     assert http.get(AGENTS).status_code == 404
