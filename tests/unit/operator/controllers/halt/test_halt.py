@@ -1,5 +1,6 @@
 """A PurpleFleaHalt as it is read, and the index of the halts in force."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -185,6 +186,15 @@ def test_the_index_replaces_a_halt_and_ignores_an_unknown_one():
     index.remove("unknown")
     index.remove(second.uid)
     assert second.uid not in index
+
+
+def test_the_end_of_one_of_two_halts_leaves_the_other_in_force():
+    index, first = HaltIndex(), read(selector={"names": ["a"]})
+    second = replace(first, uid="second", name="second")
+    index.put(first)
+    index.put(second)
+    index.remove(first.uid)
+    assert index.of("trading", "a", {}) == (second,)
 
 
 def test_without_halts_nothing_applies():
