@@ -5,7 +5,7 @@ The only decisions here depend on responses of the API server: if the owner stil
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,12 +14,11 @@ from purpleflea_operator import timings
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent import pod_deletion
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory
-from purpleflea_operator.controllers.agent.decisions import plan, write_failures
+from purpleflea_operator.controllers.agent.decisions import plan, preconditions, write_failures
 from purpleflea_operator.controllers.agent.decisions.control import same_mode
 from purpleflea_operator.controllers.agent.decisions.field_removal import may_remove_fields
 from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import PassOutcome
-from purpleflea_operator.controllers.agent.decisions.preconditions import guarded
 from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.mount_refresh import RefreshError
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
@@ -31,6 +30,8 @@ from purpleflea_operator.parsing import Manifest
 
 logger = logging.getLogger(__name__)
 
+MAX_CONFLICTS = 5
+"""Attempts of one apply while only the status of the child changes."""
 REFRESH_TARGET = "the annotation of the pods"
 
 
@@ -140,7 +141,7 @@ class Applier:
                 failed = [action for action in actions if isinstance(action, plan.Create)]
                 actions = [action for action in actions if action not in failed]
             context.memory.has_created = True
-        for action in _without_repeats(actions):
+        for action in plan.without_repeats(actions):
             is_blocked = write_failures.depends_on(action, failed, context.outcome.children)
             if is_blocked or not await self._attempt_action(action, context, ends_at):
                 failed.append(action)
@@ -298,18 +299,26 @@ class Applier:
         Raises:
             NotStoredError: The last writes of the same manifest did not last.
         """
-        live = context.outcome.children[plan.child_id(manifest)]
+        live, conflicts = context.outcome.children[plan.child_id(manifest)], 0
         _check_contested(manifest, live, context)
-        sent = guarded(manifest, live)
-        try:
-            if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
-                sent = await self._convert(sent)
-            stored = await self._cluster.apply(sent)
-        except errors.Conflict:
-            await self._refresh(live)
-            raise
+        while True:
+            try:
+                stored = await self._apply_over(live, manifest)
+                break
+            except errors.Conflict:
+                newer, conflicts = await self._refresh(live), conflicts + 1
+                # The status of a StatefulSet can change faster than the next pass starts.
+                if conflicts == MAX_CONFLICTS or not preconditions.may_repeat(live, newer):
+                    raise
+                live = newer or live
         _log("applied", manifest)
         self._store_result(manifest, stored, context)
+
+    async def _apply_over(self, live: Manifest, manifest: Manifest) -> Manifest:
+        sent = preconditions.guarded(manifest, live)
+        if managed_fields.needs_conversion(live) and may_remove_fields(manifest, live):
+            sent = await self._convert(sent)
+        return await self._cluster.apply(sent)
 
     def _store_result(self, manifest: Manifest, stored: Manifest, context: ApplyContext) -> None:
         """Keep the result of a write.
@@ -340,7 +349,7 @@ class Applier:
         self._cache.put(stored)
         context.outcome.children[plan.child_id(stored)] = stored
 
-    async def _refresh(self, cached: Manifest) -> None:
+    async def _refresh(self, cached: Manifest) -> Manifest | None:
         """Read a child after a conflict, so that the next attempt does not depend on the watch of its kind.
 
         If the child was deleted, the next attempt checks the owner and creates it.
@@ -350,6 +359,7 @@ class Applier:
             self._cache.mark_deleted(resources.kind_of(cached), uid)
         if stored is not None:
             self._cache.put(stored)
+        return stored
 
 
 def _now_s() -> float:
@@ -361,16 +371,6 @@ def _check_contested(manifest: Manifest, live: Manifest, context: ApplyContext) 
     failure = context.memory.writes.contested(manifest, live, _now_s())
     if failure is not None:
         raise NotStoredError(failure)
-
-
-def _without_repeats(actions: Iterable[plan.Action]) -> Iterator[plan.Action]:
-    """Yield the actions, and only the first nudge, because the control lane sends all of them."""
-    is_nudged = False
-    for action in actions:
-        is_nudge = isinstance(action, plan.RefreshConfigMount)
-        if not (is_nudge and is_nudged):
-            yield action
-        is_nudged = is_nudged or is_nudge
 
 
 def _check(existing: Manifest, context: ApplyContext) -> None:

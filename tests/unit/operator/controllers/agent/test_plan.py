@@ -206,3 +206,9 @@ def test_an_obsolete_child_is_deleted():
 
 def test_an_invalid_spec_nudges_no_pod():
     assert plan.actions((), observed_state(agent=None, pods=[a_pod()])) == ()
+
+
+def test_only_the_first_nudge_is_performed_because_the_lane_sends_all():
+    apply = plan.Apply(manifest={"kind": "Service"})
+    first, second = (plan.RefreshConfigMount(pod=pod(a_pod()), nudge=text) for text in "ab")
+    assert list(plan.without_repeats([first, second, apply])) == [first, apply]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from purpleflea_operator.controllers.agent.decisions.preconditions import guarded
+from purpleflea_operator.controllers.agent.decisions.preconditions import guarded, may_repeat
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,27 @@ def test_an_apply_has_the_uid_of_the_live_child_and_its_version_if_an_older_writ
     sent = guarded({"kind": kind, "metadata": {"name": "momentum"}}, live)
     version = {"resourceVersion": "7"} if has_version else {}
     assert sent["metadata"] == {"name": "momentum", "uid": "u", **version}
+
+
+def a_child(kind="StatefulSet", **metadata):
+    return {"kind": kind, "metadata": {"uid": "u", "generation": 2, **metadata}}
+
+
+@pytest.mark.parametrize(
+    ("newer", "expected"),
+    [
+        (None, False),
+        (a_child(resourceVersion="9"), True),
+        (a_child("NetworkPolicy", resourceVersion="9"), True),
+        (a_child("ConfigMap"), False),
+        (a_child(uid="other"), False),
+        (a_child(generation=3), False),
+        (a_child(annotations={"purpleflea.com/last-good-template": "x"}), False),
+        (a_child(labels={"team": "fx"}), False),
+        (a_child(deletionTimestamp="2026-01-01T00:00:00Z"), False),
+    ],
+)
+def test_an_apply_is_repeated_over_a_newer_version_only_if_nothing_but_the_status_changed(
+    newer, expected
+):
+    assert may_repeat(a_child(resourceVersion="7"), newer) is expected

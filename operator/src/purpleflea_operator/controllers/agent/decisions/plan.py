@@ -4,7 +4,7 @@ Planning again after the writes returns no action, because an apply without a ch
 create.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,3 +300,13 @@ def nudges(observed: ObservedState) -> list[RefreshConfigMount]:
         if not pod.deleting and not is_sent and not started_with_it:
             refreshes.append(RefreshConfigMount(pod=pod, nudge=value))
     return refreshes
+
+
+def without_repeats(actions: Iterable[Action]) -> Iterator[Action]:
+    """Yield the actions, and only the first nudge, because the control lane sends all of them."""
+    is_nudged = False
+    for action in actions:
+        is_nudge = isinstance(action, RefreshConfigMount)
+        if not (is_nudge and is_nudged):
+            yield action
+        is_nudged = is_nudged or is_nudge

@@ -18,3 +18,21 @@ def guarded(manifest: Manifest, live: Manifest) -> Manifest:
     if manifest["kind"] in GUARDED_KINDS:
         metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
     return {**manifest, "metadata": metadata}
+
+
+def may_repeat(seen: Manifest, newer: Manifest | None) -> bool:
+    """Return whether an apply over the version `seen` may be repeated over a newer one, because only its status changed.
+
+    If something else changed, the next pass has to decide again.
+    """
+    return (
+        newer is not None
+        and newer["kind"] in GUARDED_KINDS
+        and _desired_state(newer) == _desired_state(seen)
+    )
+
+
+def _desired_state(manifest: Manifest) -> tuple[object, ...]:
+    metadata = manifest["metadata"]
+    fields = ("uid", "generation", "labels", "annotations", "deletionTimestamp")
+    return tuple(metadata.get(field) for field in fields)
