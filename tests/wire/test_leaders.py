@@ -12,7 +12,7 @@ from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from support.builders import a_datadog_daemon_set, an_agent
 
 # All kinds of the agent controller, and PurpleFleaObservability.
-WATCHES = len(WATCHED) + 1
+WATCHES = len(WATCHED) + 2
 
 NS, NAME = "trading", "momentum"
 LEASE = ("Lease", "system", "purpleflea-operator")
@@ -206,6 +206,8 @@ def test_a_leader_that_resumes_after_its_lease_expired_writes_nothing(fleet, a_r
 
 def test_a_write_that_waits_for_a_connection_while_the_lease_expires_is_not_sent(fleet, a_replica):
     server, clock = fleet, Clock()
+    # An agent with a status may have had children, so the pass reads the agent before it creates some.
+    server.patch("PurpleFleaAgent", NS, NAME, {"status": {"observedGeneration": 1}})
     server.fail_next(verb="get", resource="leases", status=404, skip=999)
     gate = server.hang(verb="get", resource="purplefleaagents")
     replica = a_replica(clock=clock, workers=1).start()

@@ -4,7 +4,7 @@ from support.builders import a_datadog_daemon_set, an_agent
 from support.waiting import wait_for
 
 # All kinds that the agent controller watches, and PurpleFleaObservability.
-WATCHES = len(WATCHED) + 1
+WATCHES = len(WATCHED) + 2
 
 NS, NAME = "trading", "momentum"
 

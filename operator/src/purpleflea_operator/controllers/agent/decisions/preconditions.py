@@ -21,7 +21,7 @@ def guarded(manifest: Manifest, live: Manifest) -> Manifest:
 
 
 def may_repeat(seen: Manifest, newer: Manifest | None) -> bool:
-    """Return whether an apply over the version `seen` may be repeated over a newer one, because only its status changed.
+    """Return whether an apply over the version `seen` may be repeated, because only the status is newer.
 
     If something else changed, the next pass has to decide again.
     """
