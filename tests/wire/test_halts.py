@@ -386,3 +386,31 @@ def test_a_bound_operator_applies_a_halt_of_the_cluster_in_its_own_namespace(ser
         server.delete("PurpleFleaHalt", SYSTEM, "incident")
         server.wait_until(has_reason(server, "Active"), timeout=20)
     assert server.get("ConfigMap", "research", NAME) is None
+
+
+MANAGED_BY, COMPONENT = "app.kubernetes.io/managed-by", "app.kubernetes.io/component"
+
+
+def test_a_config_map_that_lost_the_label_of_the_watch_is_labelled_again_and_halted(
+    fleet, an_operator
+):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.patch("ConfigMap", NS, NAME, {"metadata": {"labels": {MANAGED_BY: None}}})
+        fleet.wait_until(
+            lambda: MANAGED_BY in fleet.get("ConfigMap", NS, NAME)["metadata"]["labels"]
+        )
+        fleet.put(a_halt())
+        fleet.wait_until(has_reason(fleet, "Halted"))
+    assert mode_of(fleet) == "Halted"
+
+
+def test_a_pod_that_lost_its_labels_for_a_moment_is_halted_too(fleet, an_operator):
+    pod = f"{NAME}-1"
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        label = fleet.get("Pod", NS, pod)["metadata"]["labels"][COMPONENT]
+        fleet.patch("Pod", NS, pod, {"metadata": {"labels": {COMPONENT: None}}})
+        fleet.patch("Pod", NS, pod, {"metadata": {"labels": {COMPONENT: label}}})
+        fleet.put(a_halt())
+        fleet.wait_until(lambda: halt_status(fleet).get("acknowledged") == 2)

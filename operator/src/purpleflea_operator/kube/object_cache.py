@@ -115,21 +115,23 @@ class ObjectCache:
         self._owners: dict[NamespacedName, NamespacedName] = {}
         """One instance per agent, which all its objects share."""
         self._compressors: dict[str, _Compressor] = defaultdict(_Compressor)
-        self._tombstones: OrderedDict[Uid, None] = OrderedDict()
+        self._tombstones: OrderedDict[Uid, int] = OrderedDict()
 
     def is_outdated(self, manifest: Manifest) -> bool:
         """Return True if a newer version or the deletion of this object is known."""
         uid = Uid(manifest["metadata"]["uid"])
         known = self._objects[manifest["kind"]].get(uid)
-        return uid in self._tombstones or (known is not None and _version(manifest) < known.version)
+        version = _version(manifest)
+        return self._is_deleted(uid, version) or (known is not None and version < known.version)
 
     def put(self, manifest: Manifest) -> bool:
         """Store `manifest`. Return False if this or a newer version is known, or the object is deleted."""
         kind, uid = manifest["kind"], Uid(manifest["metadata"]["uid"])
         known = self._objects[kind].get(uid)
         version = _version(manifest)
-        if uid in self._tombstones or (known is not None and version <= known.version):
+        if self._is_deleted(uid, version) or (known is not None and version <= known.version):
             return False
+        self._tombstones.pop(uid, None)
         owner = self._shared(owner_of(manifest))
         entry = _Entry(version, sys.intern(manifest["metadata"].get("namespace", "")), owner)
         self._compressors[kind].store(entry, _dumped(_strip(manifest)))
@@ -140,6 +142,9 @@ class ObjectCache:
             by_owner = self._by_owner[kind]
             by_owner[owner] = (*by_owner.get(owner, ()), uid)
         return True
+
+    def _is_deleted(self, uid: Uid, version: int) -> bool:
+        return version < self._tombstones.get(uid, 0)
 
     def _shared(self, owner: NamespacedName | None) -> NamespacedName | None:
         return None if owner is None else self._owners.setdefault(owner, owner)
@@ -152,9 +157,16 @@ class ObjectCache:
         self._unlink(kind.kind, Uid(uid), entry.owner)
         return entry.owner
 
-    def mark_deleted(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
-        """Remove an object that the API server reported as deleted, and leave a tombstone. Return its agent."""
-        self._tombstones[Uid(uid)] = None
+    def mark_deleted(
+        self, kind: ResourceKind, uid: str, *, version: int = 0
+    ) -> NamespacedName | None:
+        """Remove an object that the API server reported as deleted, and leave a tombstone. Return its agent.
+
+        A watch with a selector also reports an object as deleted if its labels do not match any more. Such an object is
+        not older than `version`, the version of the event, but a deleted one is. Without a version, the object is gone.
+        """
+        self._tombstones[Uid(uid)] = version or sys.maxsize
+        self._tombstones.move_to_end(Uid(uid))
         if len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
         return self.drop(kind, uid)

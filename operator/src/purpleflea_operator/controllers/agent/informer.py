@@ -36,7 +36,7 @@ from purpleflea_operator.kube.object_shapes import shaped
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests import template_record
-from purpleflea_operator.parsing import Manifest, mapping, text
+from purpleflea_operator.parsing import Manifest, mapping, resource_version, text
 from purpleflea_operator.runtime.containment import Containment, check_identity
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -157,7 +157,7 @@ class Informer:
         for uid in self._cache.missing_in(
             kind, listing.uids, version=listing.version, namespace=listing.namespace
         ):
-            self._delete(kind, uid)
+            self._delete(kind, uid, listing.version)
         for change in self._nodes.prune(kind, listing):
             self._queue_affected(change)
         if kind is resources.DAEMON_SET:
@@ -213,15 +213,16 @@ class Informer:
         self._on_object(kind, manifest)
 
     def _process_deleted(self, kind: ResourceKind, manifest: Manifest) -> None:
-        """Remove a deleted object. Only its UID is read, because the other fields may be malformed."""
-        uid = text(mapping(manifest.get("metadata")).get("uid"))
+        """Remove a deleted object. Only UID and version are read, because the other fields may be malformed."""
+        metadata = mapping(manifest.get("metadata"))
+        uid, version = text(metadata.get("uid")), resource_version(metadata.get("resourceVersion"))
         if not uid:
             raise ValueError("metadata.uid is not a string")
         # Labels decide where an object is stored, and they may have changed, so it is removed everywhere.
         if kind in KINDS or kind is resources.POD:
             with self._containment.of(kind, manifest):
-                self._queue_affected(self._nodes.delete(kind, uid))
-        self._delete(kind, uid)
+                self._queue_affected(self._nodes.delete(kind, uid, version=version))
+        self._delete(kind, uid, version)
 
     async def run(self) -> None:
         """Run the discovery of Datadog and the telemetry probe, until canceled."""
@@ -294,8 +295,8 @@ class Informer:
             self._queue_affected(InventoryChange(node=name))
             self._lost_node_agents.done(name)
 
-    def _delete(self, kind: ResourceKind, uid: str) -> None:
-        key = self._cache.mark_deleted(kind, uid)
+    def _delete(self, kind: ResourceKind, uid: str, version: int) -> None:
+        key = self._cache.mark_deleted(kind, uid, version=version)
         with self._containment.of(kind, {"metadata": {"uid": uid}}):
             self._delete_from_indexes(kind, uid)
         if kind is resources.AGENT and key is not None:

@@ -7,6 +7,7 @@ namespaces are left out, because any user who may create pods can set their labe
 """
 
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +65,8 @@ class NodeInventory:
         self._versions: dict[str, int] = {}
         self._spaces: dict[str, str] = {}
         """Namespaces of the pods of node agents."""
-        self._tombstones: dict[str, None] = {}
+        self._tombstones: dict[str, int] = {}
+        """Versions of deleted objects, by UID."""
         self._nodes: dict[str, Node] = {}
         self._namespaces: dict[str, PodSecurity] = {}
         self._drivers: set[str] = set()
@@ -149,7 +151,7 @@ class NodeInventory:
         metadata = manifest["metadata"]
         uid, name = metadata["uid"], metadata["name"]
         version = resource_version(metadata.get("resourceVersion"))
-        if uid in self._tombstones or version < self._versions.get(uid, 0):
+        if version < self._tombstones.get(uid, 0) or version < self._versions.get(uid, 0):
             return None
         self._names[kind][uid], self._versions[uid] = name, version
         if kind is resources.POD:
@@ -169,10 +171,11 @@ class NodeInventory:
         self._drivers.add(name)
         return InventoryChange(everywhere=True) if is_new and name == CSI_DRIVER else None
 
-    def delete(self, kind: ResourceKind, uid: str) -> InventoryChange | None:
+    def delete(self, kind: ResourceKind, uid: str, *, version: int = 0) -> InventoryChange | None:
         """Remove an object; returns None if the change affects no agent."""
-        # The response to a list that is in flight can still contain the object. UIDs are never used again.
-        self._tombstones[uid] = None
+        # The response to a list that is in flight can still contain the object. UIDs are never used again, but a watch
+        # also reports an object as deleted if its labels do not match any more, and they can match again.
+        self._tombstones[uid] = version or sys.maxsize
         if len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.pop(next(iter(self._tombstones)))
         name = self._names[kind].pop(uid, "")
@@ -198,7 +201,7 @@ class NodeInventory:
             if self._versions[uid] <= listing.version
             and listing.namespace in ("", self._spaces.get(uid, ""))
         ]
-        changes = [self.delete(kind, uid) for uid in gone]
+        changes = [self.delete(kind, uid, version=listing.version) for uid in gone]
         return [change for change in changes if change is not None]
 
     def _set_untrusted_pod(self, uid: str, namespace: str) -> InventoryChange | None:
