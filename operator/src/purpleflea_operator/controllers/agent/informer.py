@@ -116,8 +116,10 @@ class Informer:
         self._queue_all()
         for kind in (resources.AGENT, resources.POD):
             for number, manifest in enumerate(self._cache.all(kind), start=1):
-                with self._containment.of(kind, manifest):
-                    self._start_object(kind, manifest)
+                # An event that arrived meanwhile may have changed or deleted the object.
+                if not self._cache.is_outdated(manifest):
+                    with self._containment.of(kind, manifest):
+                        self._start_object(kind, manifest)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
 

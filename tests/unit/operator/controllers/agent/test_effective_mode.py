@@ -9,13 +9,18 @@ import pytest
 from purpleflea_contract.control import Acknowledgement, Control, Mode, strongest
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories
-from purpleflea_operator.controllers.agent.decisions import control, status_throttle, trading_mode
+from purpleflea_operator.controllers.agent.decisions import (
+    control,
+    effective_mode,
+    status_throttle,
+    trading_mode,
+)
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.conditions.workload_available import (
     workload_available,
 )
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
-from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION
+from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION, pod
 from purpleflea_operator.controllers.agent.decisions.plan import nudges
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
 from purpleflea_operator.controllers.agent.decisions.status import next_status, with_trading
@@ -408,3 +413,23 @@ def test_the_decision_to_resume_survives_until_the_config_map_has_the_mode():
     assert observed(halted) is Mode.HALTED
     clock[0] += timings.HALT_RESUME_LIMIT_S
     assert [observed(halted) for _ in range(3)] == [Mode.ACTIVE] * 3
+
+
+@pytest.mark.parametrize(
+    ("nudges_of_pods", "expected"),
+    [
+        (["Halted", ""], HALTED),
+        (["Halted", "Stopped-2"], STOPPED),
+        (["Active", ""], None),
+        ([], None),
+    ],
+)
+def test_if_the_config_map_was_deleted_the_pods_have_the_mode_of_the_last_halt(
+    nudges_of_pods, expected
+):
+    pods = tuple(
+        replace(pod(a_pod(f"momentum-{number}")), last_nudge=value)
+        for number, value in enumerate(nudges_of_pods)
+    )
+    observed = replace(observed_state(), children={}, pods=pods)
+    assert effective_mode.held_control(observed) == expected

@@ -2,7 +2,7 @@
 
 If the last halt of an agent ends, the agent keeps the mode until it has reported that it is drained, so that no drain
 is interrupted. The ConfigMap records that a halt requested the mode, so this also applies after a restart of the
-operator, and if the halts cannot be read.
+operator, and if the halts cannot be read. If the ConfigMap was deleted, the annotations of the pods have the mode.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from purpleflea_contract.control import Control, strongest
+from purpleflea_contract.control import Control, Mode, strongest
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
@@ -55,13 +55,19 @@ def halts_of(resource: Mapping[str, Any], halts: HaltView) -> tuple[Halt, ...]:
 
 def held_control(observed: ObservedState) -> Control | None:
     """Return the control file of a halt that is stronger than the desired one; None if there is none."""
-    desired, live = trading_mode.desired_mode(observed), live_config_map(observed)
-    if live is None or desired is None or not config_map.is_halted(live):
-        return None
-    control = config_map.control_of(live)
-    if control is None or control.mode is desired:
+    desired, control = trading_mode.desired_mode(observed), _last_halt(observed)
+    if desired is None or control is None or control.mode is desired:
         return None
     return control if strongest(control.mode, desired) is control.mode else None
+
+
+def _last_halt(observed: ObservedState) -> Control | None:
+    """Return the last control file that a halt requested; if the ConfigMap was deleted, the pods have the mode."""
+    live = live_config_map(observed)
+    if live is not None:
+        return config_map.control_of(live) if config_map.is_halted(live) else None
+    modes = {trading_mode.nudged_mode(pod.last_nudge) for pod in observed.pods}
+    return next((Control(mode=mode) for mode in (Mode.STOPPED, Mode.HALTED) if mode in modes), None)
 
 
 def live_config_map(observed: ObservedState) -> Manifest | None:

@@ -120,6 +120,12 @@ def nudge(control: Control, attempts: int | None = None) -> str:
     return value if attempts is None else f"{value}.{attempts}"
 
 
+def nudged_mode(value: str | None) -> Mode | None:
+    """Return the mode in an annotation value of `nudge`; None if it has none."""
+    text = re.split("[-.]", value or "")[0]
+    return next((mode for mode in Mode if mode == text), None)
+
+
 def is_nudged(value: str | None, control: Control) -> bool:
     """Return whether the annotation of a pod has a control file, after any number of attempts."""
     return (value or "").split(".")[0] == nudge(control)
