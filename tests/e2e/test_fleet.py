@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 OPERATOR = f"{installation.OPERATOR}:purpleflea-operator"
 SETTLE_S = 15  # as in the operator: minimum interval between status writes that change only counts
 CHILDREN = ("configmaps", "networkpolicies", "poddisruptionbudgets", "statefulsets")
+RENEWALS = 3
 NAMES = ["momentum-0", "momentum-1", "momentum-2"]
 UNIFIED = {"env": "sandbox", "service": "purpleflea-trading-agent", "version": "1.0.0"}
 
@@ -151,12 +152,17 @@ def test_a_second_start_of_the_operator_writes_nothing(sandbox, fleet, figures):
     def requests_of_the_new_leader():
         leader = sandbox.leader()
         entries = sandbox.audit.entries(since=point, user=OPERATOR)
-        mine = [item for item in entries if item.pod == leader and item.resource != "leases"]
-        # A start ends with the cleanup, which is the third list of each kind.
-        lists = [item for item in mine if (item.verb, item.resource) == ("list", "daemonsets")]
-        return mine if leader in new and len(lists) >= 3 else []
+        own = [item for item in entries if item.pod == leader]
+        mine = [item for item in own if item.resource != "leases"]
+        listed, watched = (
+            {item.resource for item in mine if item.verb == verb} for verb in ("list", "watch")
+        )
+        # A start ends when each listed kind is watched. The renewals of the lease give it time for a wrong write.
+        renewals = [item for item in own if (item.verb, item.resource) == ("update", "leases")]
+        is_over = bool(listed) and listed <= watched and len(renewals) >= RENEWALS
+        return mine if leader in new and is_over else []
 
-    mine = wait_for(requests_of_the_new_leader)
+    mine = wait_for(requests_of_the_new_leader, timeout_s=60)
     figures["requests of a second start"] = str(len(mine))
     entries = sandbox.audit.entries(since=point, user=OPERATOR)
     assert [item for item in entries if item.is_write and item.resource != "leases"] == []

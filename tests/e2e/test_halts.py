@@ -199,7 +199,7 @@ def test_a_halt_of_the_whole_cluster_applies_only_in_the_namespace_of_the_operat
     where = {"name": "everything", "namespace": SYSTEM}
     wait_for(is_drained(fleet, **where), what="the agents drained")
     assert conditions(fleet, **where)["Accepted"] == ("True", "Accepted")
-    assert mode(fleet) == "Halted"
+    wait_for(lambda: mode(fleet) == "Halted", what="the mode of the agent reported")
     create(fleet, name="limited", selector={"scope": "Cluster"})
     wait_for(
         lambda: conditions(fleet, "limited").get("Accepted") == ("False", "ScopeLimited"),

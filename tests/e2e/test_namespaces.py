@@ -67,7 +67,9 @@ def test_only_the_agent_in_the_bound_namespace_is_reconciled(sandbox, bound):
     wait_for(lambda: is_ready(sandbox, inside), what="the agent inside Ready")
     sandbox.tools.kubectl("scale", "pfa/momentum", f"--namespace={inside}", "--replicas=4")
     wait_for(lambda: len(sandbox.pods(inside)) == 4, what="a fourth identity")
-    assert sandbox.conditions(outside) == {}
+    # The condition with which the CRD creates each agent.
+    waiting = {name: item["reason"] for name, item in sandbox.conditions(outside).items()}
+    assert waiting == {"Ready": "WaitingForOperator"}
     children = sandbox.tools.get("statefulsets,configmaps", f"--namespace={outside}").get(
         "items", []
     )

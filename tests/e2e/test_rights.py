@@ -11,8 +11,18 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 VALUES = ("observability.secrets[0].namespace=any", "observability.secrets[0].name=any")
 """The values with which the tests of PurpleFleaObservability install the chart."""
-NOT_SEEN: dict[Right, str] = {}
-"""Permissions that no test uses, each with the reason why the operator needs it."""
+AFTER_CONFLICT = (
+    "A child is read if its name is taken, or if it changed since the cache received it."
+)
+NOT_SEEN: dict[Right, str] = {
+    Right(group="", resource="configmaps", verb="get"): AFTER_CONFLICT,
+    Right(group="policy", resource="poddisruptionbudgets", verb="get"): AFTER_CONFLICT,
+    Right(group="", resource="serviceaccounts", verb="get"): AFTER_CONFLICT,
+    Right(
+        group="", resource="serviceaccounts", verb="patch"
+    ): "A change by another client is reverted.",
+}
+"""Permissions that a run may not use, each with the reason why the operator needs it."""
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +43,4 @@ def test_every_permission_of_the_operator_was_used(requests, is_whole_tier):
     if not is_whole_tier:
         pytest.skip("only a run of the whole tier uses every right")
     unused = granted(roles(*VALUES)) - used(requests)
-    assert unused == NOT_SEEN.keys()
+    assert unused <= NOT_SEEN.keys()
