@@ -17,6 +17,7 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "dnsPolicy": ("ClusterFirst",),
     "failureThreshold": (3,),
     "kind": ("PersistentVolumeClaim",),
+    "maxUnavailable": (1,),
     "partition": (0,),
     "periodSeconds": (10,),
     "persistentVolumeClaimRetentionPolicy": ({"whenDeleted": "Retain", "whenScaled": "Retain"},),
