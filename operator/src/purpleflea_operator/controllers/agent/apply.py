@@ -243,8 +243,10 @@ class Applier:
         live = action.manifest
         _check_contested(action.wanted, live, context)
         uid = live["metadata"]["uid"]
-        context.memory.recreated, context.memory.recreated_at = live, self._now()
-        if await self._cluster.delete(ref_of(live), uid=uid, orphan=True):
+        context.memory.recreated = live
+        is_deleted = await self._cluster.delete(ref_of(live), uid=uid, orphan=True)
+        context.memory.recreated_at = self._now()
+        if is_deleted:
             self._cache.mark_deleted(resources.kind_of(live), uid)
         context.outcome.children.pop(plan.child_id(live))
         _log("deleted without its pods, to be created again", live)

@@ -134,9 +134,16 @@ def test_the_order_of_events_changes_neither_the_cache_nor_the_actions(sequences
 
 def test_a_response_that_arrives_after_the_deletion_does_not_restore_the_object():
     config_map = HISTORIES[1][0]
-    cache, _ = after([("MODIFIED", config_map), ("DELETED", config_map)])
+    cache, _ = after([("MODIFIED", config_map), ("DELETED", version_of(config_map, 1000))])
     assert not cache.put(version_of(config_map, 999))
     assert known(cache) == {}
+
+
+def test_an_object_that_left_the_selector_of_the_watch_is_stored_again_when_it_matches():
+    config_map = version_of(HISTORIES[1][0], 1000)
+    cache, _ = after([("MODIFIED", HISTORIES[1][0]), ("DELETED", config_map)])
+    assert known(cache) == {}
+    assert cache.put(config_map)
 
 
 def test_the_number_of_tombstones_is_limited():
