@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from purpleflea_agent import logs, metrics, tracing
+from purpleflea_agent.api.listener import bound_socket
 from purpleflea_agent.control import ControlFile
 from purpleflea_agent.settings import read_environment, read_settings
 from purpleflea_contract import spans
@@ -43,9 +44,10 @@ async def acknowledge() -> Acknowledgement:
 
 
 async def main() -> None:
-    address = {"host": environment.http_host, "port": environment.http_port}
+    # The kubelet and the operator connect by IPv4 or IPv6.
+    listener = bound_socket(environment.http_host, environment.http_port)
     watching = asyncio.create_task(watch())
-    await uvicorn.Server(uvicorn.Config(app, **address, log_config=None)).serve()
+    await uvicorn.Server(uvicorn.Config(app, log_config=None)).serve(sockets=[listener])
     watching.cancel()
     metrics.emitter().close()
 
