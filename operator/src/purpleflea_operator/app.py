@@ -301,6 +301,7 @@ class _Operator:
             acknowledgements=lane.acknowledgements,
             nodes=targets.nodes,
             telemetry_delivery=targets.telemetry.findings,
+            on_agent_gone=informer.on_agent_gone,
             identity_holder=informer.identities.holder_other_than,
             on_explanation=self._queue.add,
             sees_all_namespaces=not self._scope.namespaces,

@@ -300,12 +300,23 @@ class Informer:
     def _delete(self, kind: ResourceKind, uid: str, version: int) -> None:
         key = self._cache.mark_deleted(kind, uid, version=version)
         with self._containment.of(kind, {"metadata": {"uid": uid}}):
-            self._delete_from_indexes(kind, uid)
-        if kind is resources.AGENT and key is not None:
+            if kind is resources.AGENT:
+                self._forget_agent(key, uid)
+            else:
+                self._delete_from_indexes(kind, uid)
+        self._on_changed(kind, key)
+
+    def on_agent_gone(self, uid: str) -> None:
+        """Remove an agent that a read did not find, because the next list does not report its deletion any more."""
+        key = self._cache.drop(resources.AGENT, uid)
+        self._forget_agent(key, uid)
+
+    def _forget_agent(self, key: NamespacedName | None, uid: str) -> None:
+        self._delete_from_indexes(resources.AGENT, uid)
+        if key is not None:
             self._restarts.forget(key)
             if self._cache.agent(key) is None:
                 self._on_agent_deleted(key)
-        self._on_changed(kind, key)
 
     def _on_changed(self, kind: ResourceKind, key: NamespacedName | None) -> None:
         if kind is resources.DAEMON_SET:

@@ -84,6 +84,8 @@ class Dependencies:
     nodes: NodeView
     telemetry_delivery: Callable[[Iterable[str]], Mapping[str, str]]
     """Returns the results of the telemetry probe for pods, by UID."""
+    on_agent_gone: Callable[[str], None]
+    """Called with the UID of an agent resource that does not exist any more, although it is cached."""
     identity_holder: Callable[[str], IdentityClaim | None]
     """Returns the other agent that holds the identities of an agent, by UID of the resource."""
     on_explanation: Callable[[NamespacedName], None]
@@ -149,7 +151,7 @@ class Reconciler:
         try:
             await self._act(before, context)
         except OwnerGoneError:
-            self._cache.drop(resources.AGENT, uid)
+            self._deps.on_agent_gone(uid)
             self._deps.memories.forget(key)
             return Result()
         if memory.mode_requests is requests:

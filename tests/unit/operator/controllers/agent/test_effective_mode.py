@@ -389,6 +389,20 @@ def test_only_the_write_that_resumes_names_the_version_that_it_replaces(live, ha
     assert write.manifest["metadata"]["uid"] == "cm"
 
 
+@pytest.mark.parametrize(
+    ("live", "halts", "mark"),
+    [
+        (a_config_map(HALTED), (), "false"),
+        (a_config_map(ACTIVE, halted=False), (HALT,), "true"),
+        (a_config_map(HALTED, halted=False), (), None),
+    ],
+    ids=["halt ends", "halt", "spec resumes"],
+)
+def test_the_write_that_ends_a_halt_overwrites_its_mark(live, halts, mark):
+    (write,) = control.control_actions(state(an_agent(), live, halts=Halts(*halts)))
+    assert write.manifest["metadata"]["annotations"].get("purpleflea.com/halted") == mark
+
+
 def test_the_decision_to_resume_survives_until_the_config_map_has_the_mode():
     clock = [100.0]
     memory = AgentMemories(lambda: clock[0], RestartBudget(print, clock=lambda: clock[0])).of(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from purpleflea_contract import environment
+from purpleflea_contract import environment, kubernetes
 from purpleflea_contract.control import Control, Mode, strongest
 from purpleflea_operator.controllers.agent.decisions import plan
 from purpleflea_operator.controllers.agent.decisions.effective_mode import (
@@ -40,6 +40,7 @@ from purpleflea_operator.controllers.agent.decisions.trading_mode import (
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.manifests import config_map as config_maps
 from purpleflea_operator.manifests.config_map import (
     config_map,
     control_of,
@@ -94,6 +95,12 @@ def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount
         else with_desired_hash(config_map(controlled(observed, agent)))
     )
     metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+    if config_maps.is_halted(live) and not is_halted(observed):
+        # An apply without the annotation would not remove it from a ConfigMap that a POST created.
+        metadata["annotations"] = {
+            **metadata["annotations"],
+            kubernetes.ANNOTATION_HALTED: "false",
+        }
     if control.mode is Mode.ACTIVE:
         metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
