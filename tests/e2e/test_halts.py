@@ -176,7 +176,7 @@ def test_users_may_only_what_their_role_says(fleet):
 
 def test_the_requester_cannot_be_forged_or_changed(fleet):
     forged = json.loads(manifest("forged"))
-    forged["metadata"]["annotations"] = {"purpleflea.com/requested-by": "somebody-else"}
+    forged["metadata"]["annotations"] = {"purpleflea.com/requested-by": "another-user"}
     with pytest.raises(DemoError, match="must be the user who creates"):
         fleet.tools.kubectl("create", "--filename=-", f"--as={HALTER}", stdin=json.dumps(forged))
     create(fleet, user=HALTER)
@@ -185,7 +185,7 @@ def test_the_requester_cannot_be_forged_or_changed(fleet):
     with pytest.raises(DemoError, match="cannot be changed"):
         fleet.tools.kubectl(
             *("annotate", "--overwrite", "pfh", "incident", f"--namespace={NAMESPACE}"),
-            "purpleflea.com/requested-by=somebody-else",
+            "purpleflea.com/requested-by=another-user",
         )
     for _ in range(2):
         fleet.tools.kubectl(
