@@ -33,6 +33,7 @@ from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ResourceKind, ref_of
+from purpleflea_operator.manifests.config_map import control_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -128,16 +129,21 @@ class ControlLane:
         if kind is resources.POD:
             is_due = control.lacks_refresh(manifest, config_maps)
         else:
-            # A write that is not complete can bring another mode than the ConfigMap has.
-            is_open = key in self._in_flight or key in self._unsettled
             resource = self._cache.agent(key)
             has_pods = not config_maps and bool(self._cache.owned(resources.POD, key))
             is_due = resource is not None and (
-                is_open
+                self._is_superseded(key)
                 or control.mode_differs(resource, config_maps, self._deps.halts, has_pods=has_pods)
             )
         if is_due:
             self.requeue(key)
+
+    def _is_superseded(self, key: NamespacedName) -> bool:
+        """Return whether a write that is not complete brings another mode than the requested one."""
+        write, unsettled = self._in_flight.get(key), self._unsettled.get(key)
+        sent = [] if write is None else [write.control]
+        sent += [] if unsettled is None else [control_of(unsettled)]
+        return bool(sent) and any(item != self._requested(key) for item in sent)
 
     def requeue(self, key: NamespacedName) -> None:
         """Queue an agent whose mode may have changed. A write in flight of another mode is canceled.
@@ -322,9 +328,9 @@ class ControlLane:
             return await self._cluster.apply(manifest)
         except errors.Conflict as error:
             live = await self._cluster.get(ref_of(manifest))
-            if live is None or live["metadata"]["uid"] != manifest["metadata"]["uid"]:
+            is_same = live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"]
+            if live is None or not is_same or not self._cache.put(live):
                 raise
-            self._cache.put(live)
             raise _OutdatedError(error) from error
 
     def _actions(self, key: NamespacedName) -> _Actions:
