@@ -305,6 +305,17 @@ async def test_acknowledgements_from_before_a_write_of_the_config_map_prove_noth
     assert not trading_mode.unacknowledged(observed)
 
 
+async def test_a_response_from_before_a_nudge_is_not_stale(passes, agents, clock):
+    agents.responses["10.0.0.0"] = drained(Mode.ACTIVE)
+    for _ in range(5):
+        await passes.run(in_mode(count=1))
+        clock.pass_by(8)
+    memory = passes.memories.of(KEY, "uid")
+    memory.mode_requests.outdated.add("uid-momentum-0")
+    passes.collector.on_nudged(memory, "uid-momentum-0")
+    assert passes.observe(in_mode(count=1))[0].trading.stale_pods == {}
+
+
 async def test_an_agent_is_asked_soon_after_a_late_nudge(passes, agents, clock):
     passes.collector.on_nudged(passes.memories.of(KEY, "uid"), "uid-momentum-0")
     for _ in range(6):

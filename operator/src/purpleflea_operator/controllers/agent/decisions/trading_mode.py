@@ -285,10 +285,10 @@ def with_acknowledgements(
     responses = {uid: item for uid, item in remembered.acknowledgements.items() if uid in uids}
     attempts = remembered.attempts
     stale = {
-        uid: attempts[uid]
+        uid: attempts.get(uid, 0)
         for uid, item in responses.items()
         if (control is None or item.mode is not control.mode)
-        and attempts[uid] >= timings.STALE_AFTER_ATTEMPTS
+        and attempts.get(uid, 0) >= timings.STALE_AFTER_ATTEMPTS
     }
     return replace(
         trading,
