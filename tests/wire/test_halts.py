@@ -543,3 +543,71 @@ def test_a_restarted_operator_keeps_the_times_of_a_halt_if_an_agent_does_not_ans
         fleet.wait_until(lambda: halt_status(fleet)["acknowledged"] == 1)
         for key in ("firstAcknowledgedAt", "lastAcknowledgedAt"):
             assert halt_status(fleet)[key] == before[key]
+
+
+@pytest.mark.parametrize(
+    ("when", "label"),
+    [
+        ("before the halt", COMPONENT),
+        ("after the halt", "app.kubernetes.io/instance"),
+        ("while no operator runs", COMPONENT),
+    ],
+)
+def test_a_pod_without_a_label_is_found_and_must_acknowledge(
+    fleet, an_operator, monkeypatch, when, label
+):
+    """The watch reports such a pod as deleted."""
+    # Otherwise a started operator assumes that the pods of a new StatefulSet are being created.
+    monkeypatch.setattr("purpleflea_operator.timings.PODS_CREATED_WITHIN", timedelta())
+    pod, agents = f"{NAME}-1", PaperAgents(fleet)
+    agents.unresponsive.add(pod)
+
+    def remove_label():
+        fleet.patch("Pod", NS, pod, {"metadata": {"labels": {label: None}}})
+
+    def check():
+        fleet.wait_until(lambda: label in fleet.get("Pod", NS, pod)["metadata"]["labels"])
+        fleet.wait_until(lambda: halt_status(fleet).get("running") == 2)
+        assert halt_status(fleet).get("acknowledged", 0) < 2
+        assert condition(fleet, "TradingActive")["reason"] == "Halting"
+        agents.unresponsive.clear()
+        fleet.wait_until(lambda: halt_status(fleet).get("drained") == 2, timeout=40)
+        fleet.wait_until(has_reason(fleet, "Halted"))
+
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: is_ready(fleet))
+        if when == "before the halt":
+            remove_label()
+        if when != "while no operator runs":
+            fleet.put(a_halt())
+            fleet.wait_until(lambda: mode_of(fleet) == "Halted")
+        if when == "after the halt":
+            remove_label()
+        if when != "while no operator runs":
+            check()
+            return
+    remove_label()
+    fleet.put(a_halt())
+    with an_operator(agents=agents):
+        check()
+
+
+def test_pods_that_are_replaced_while_halted_cost_no_search(fleet, an_operator):
+    fleet.put(a_halt())
+    with an_operator():
+        fleet.wait_until(lambda: halt_status(fleet).get("drained") == 2)
+        fleet.clear()
+        before = fleet.get("Pod", NS, f"{NAME}-1")["metadata"]["uid"]
+        fleet.delete("Pod", NS, f"{NAME}-1")
+        fleet.wait_until(
+            lambda: (
+                (fleet.get("Pod", NS, f"{NAME}-1") or {"metadata": {"uid": before}})["metadata"][
+                    "uid"
+                ]
+                != before
+            )
+        )
+        fleet.wait_until(has_reason(fleet, "Halted"))
+        fleet.put(a_halt("nothing", selector={"names": ["no-agent"]}))
+        fleet.wait_until(lambda: halt_status(fleet, "nothing").get("conditions"))
+    assert fleet.lists(resource="pods") == []

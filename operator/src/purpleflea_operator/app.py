@@ -56,6 +56,7 @@ from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
+from purpleflea_operator.runtime.turns import Turns
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
@@ -192,11 +193,7 @@ class _Operator:
         observability = await self._create_observability(cluster, cache)
         percent = self._settings.agent_restart_percent
         restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
-        scope = HaltScope(
-            operator_namespace=self._scope.operator_namespace,
-            paths=self._scope.paths_by_namespace(resources.HALT),
-            states=self._states,
-        )
+        scope = HaltScope.of(self._scope, self._states)
         halts = HaltController(
             cluster, self._times, queue_agent=lambda key: lane.on_halts(key), scope=scope
         )
@@ -218,6 +215,7 @@ class _Operator:
             on_stateful_set=observability.rollouts.observe,
             on_object=on_object,
             on_agent_deleted=halts.on_agent_deleted,
+            on_pod_deleted=lane.on_pod_deleted,
         )
         informer = Informer(cluster, cache, self._queue, targets)
         reconciler = Reconciler(
@@ -263,7 +261,7 @@ class _Operator:
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
         return (
-            WorkerPool("workers", self._queue, passes, self._settings.workers),
+            WorkerPool("workers", self._queue, passes, self._settings.workers, Turns()),
             WorkerPool(
                 "control_workers", self._control_queue, control_passes, control_lane.WORKERS
             ),
@@ -300,6 +298,7 @@ class _Operator:
     ) -> Dependencies:
         return Dependencies(
             control=lane,
+            queue_control=lane.requeue,
             memories=lane.memories,
             restarts=targets.restarts,
             acknowledgements=lane.acknowledgements,

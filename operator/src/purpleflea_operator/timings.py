@@ -53,6 +53,12 @@ HALT_STATUS_DELAY_S = 1.0
 """The status of a PurpleFleaHalt is computed this long after the first acknowledgement, because many follow."""
 HALT_CATCH_UP_S = 2.0
 """Time after which a watch that was refused has delivered the events that it missed."""
+UNSEEN_POD_DELAY_S = 0.5
+"""A pod that is not watched any more is searched after this time, because usually it was replaced."""
+UNSEEN_POD_RETRY_S = 2.0
+"""Delay before a pod that is being deleted and is not watched is searched again."""
+PODS_CREATED_WITHIN = timedelta(minutes=1)
+"""A started operator does not search the missing pods of a younger StatefulSet, because they are being created."""
 HALT_EXPIRY_CHECK_S = 30.0
 """Longest time between two checks of spec.expiresAt, because the wall clock can be set."""
 HALT_RESTART_S = 20.0

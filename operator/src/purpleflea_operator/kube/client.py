@@ -47,6 +47,13 @@ class HttpKubeClient:
         except errors.NotFound:
             return None
 
+    async def find(self, ref: ObjectRef) -> Manifest | None:
+        """Return the object, or None if it does not exist. It needs the right to list, and not the right to get."""
+        query = {"fieldSelector": f"metadata.name={ref.name}"}
+        page = await self._request("GET", ref.path.rpartition("/")[0], query=query)
+        header = {"apiVersion": ref.kind.api_version, "kind": ref.kind.kind}
+        return next(({**header, **item} for item in mappings(page.get("items"))), None)
+
     async def served_plurals(self, api_version: str) -> frozenset[str]:
         """Return the plural names of the kinds that the API server serves in a version of a group."""
         try:
@@ -120,6 +127,16 @@ class HttpKubeClient:
     async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> Manifest:
         """Merge annotations into an object and return it as stored."""
         body = {"metadata": {"annotations": dict(annotations)}}
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
+
+    async def set_labels(self, ref: ObjectRef, labels: Mapping[str, str], *, uid: str) -> Manifest:
+        """Merge labels into the object with this UID and return the object as stored.
+
+        Raises:
+            Conflict: The object has another UID.
+        """
+        body = {"metadata": {"labels": dict(labels), "uid": uid}}
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 

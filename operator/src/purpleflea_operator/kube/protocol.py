@@ -25,6 +25,9 @@ class KubeClient(Protocol):
     async def get(self, ref: ObjectRef) -> Manifest | None:
         """Return the object, or None if it does not exist."""
 
+    async def find(self, ref: ObjectRef) -> Manifest | None:
+        """Return the object, or None if it does not exist. It needs the right to list, and not the right to get."""
+
     async def served_plurals(self, api_version: str) -> frozenset[str]:
         """Return the plural names of the kinds that the API server serves in a version of a group."""
 
@@ -52,6 +55,9 @@ class KubeClient(Protocol):
 
     async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> Manifest:
         """Merge annotations into an object and return it as stored."""
+
+    async def set_labels(self, ref: ObjectRef, labels: Mapping[str, str], *, uid: str) -> Manifest:
+        """Merge labels into the object with this UID and return the object as stored."""
 
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str

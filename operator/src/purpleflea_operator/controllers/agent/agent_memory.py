@@ -97,6 +97,10 @@ class AgentMemory:
     """Whether the agent may resume after its last halt, while its ConfigMap does not have the new mode yet."""
     held_back: Sequence[WriteFailure] = ()
     """The failed writes because of which the agent waits for another restart slot."""
+    pods_seen: dict[str, bool] | None = None
+    """Names of the pods of the last pass, and whether each was being deleted; None before the first pass."""
+    unseen: dict[str, float] = field(default_factory=dict)
+    """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
@@ -108,6 +112,7 @@ class AgentMemory:
                 expansion=self.expansion,
                 recreated=self.recreated,
                 recreated_at=self.recreated_at,
+                unseen=dict(self.unseen),
             )
         return Remembered(
             control=requests.control,
@@ -119,6 +124,7 @@ class AgentMemory:
             recreated_at=self.recreated_at,
             ended_for_s=None if ended_s is None else monotonic_s - ended_s,
             may_resume=self.may_resume,
+            unseen=dict(self.unseen),
             recreated=self.recreated,
         )
 

@@ -14,13 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from purpleflea_contract.control import Control
+from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
-from purpleflea_operator.controllers.agent.decisions import control, plan
-from purpleflea_operator.controllers.agent.decisions.gather import is_owned
+from purpleflea_operator.controllers.agent.config_map_writes import (
+    ConfigMapWrites,
+    OutdatedError,
+)
+from purpleflea_operator.controllers.agent.decisions import control, plan, trading_mode
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
+from purpleflea_operator.controllers.agent.hidden_pods import HiddenPods
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.mount_refresh import (
     CONCURRENT_NUDGES,
@@ -32,7 +36,7 @@ from purpleflea_operator.controllers.halt.decisions.progress import AgentProgres
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import ResourceKind, ref_of
+from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.config_map import control_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
@@ -69,14 +73,6 @@ class ControlDependencies:
     """Called with the acknowledgements of an agent after each attempt to bring its mode to the pods."""
 
 
-class _OutdatedError(Exception):
-    """The cached version of a ConfigMap was outdated. `cause` is the error of the write."""
-
-    def __init__(self, cause: errors.Conflict) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Failure:
     """The failure of the last attempt for an agent, and the control file that was requested then."""
@@ -105,6 +101,8 @@ class ControlLane:
     ) -> None:
         self._cluster = cluster
         self._cache = cache
+        self._writes = ConfigMapWrites(cluster, cache)
+        self._hidden = HiddenPods(cluster, cache, clock=deps.times.clock)
         self._queue = queue
         self._deps = deps
         self.memories = deps.memories
@@ -137,6 +135,12 @@ class ControlLane:
             )
         if is_due:
             self.requeue(key)
+
+    def on_pod_deleted(self, key: NamespacedName) -> None:
+        """Queue an agent that must not trade, because its pod may only have left the watch."""
+        requested = self._requested(key)
+        if requested is not None and requested.mode is not Mode.ACTIVE:
+            self._queue.add(key)
 
     def _is_superseded(self, key: NamespacedName) -> bool:
         """Return whether a write that is not complete brings another mode than the requested one."""
@@ -210,7 +214,24 @@ class ControlLane:
         requeue_after_s = self._ask(key)
         if isinstance(failure, RefreshError):
             raise failure.cause
-        return Result(requeue_after_s=requeue_after_s)
+        waits = (requeue_after_s, await self._search(key))
+        return Result(requeue_after_s=min((s for s in waits if s is not None), default=None))
+
+    async def _search(self, key: NamespacedName) -> float | None:
+        """Search pods that must not trade and are not watched any more. Return the seconds until the next search."""
+        resource = self._cache.agent(key)
+        memory = None if resource is None else self._memory(key, resource)
+        if resource is None or memory is None:
+            return None
+        if not trading_mode.unaccounted(self._observe(resource, memory)):
+            return None
+        before = set(memory.unseen)
+        try:
+            return await self._hidden.search(key, memory)
+        finally:
+            if before != memory.unseen.keys():
+                self._queue.add(key)
+                self._deps.on_change(key)
 
     async def _write(self, key: NamespacedName) -> None:
         """Perform the writes. If a newer mode supersedes them, perform those of the newer mode.
@@ -229,7 +250,7 @@ class ControlLane:
                     raise
                 logger.info("superseded", extra={"namespace": key.namespace, "agent": key.name})
                 continue
-            except _OutdatedError as error:
+            except OutdatedError as error:
                 conflicts += 1
                 if conflicts == MAX_CONFLICTS:
                     raise error.cause from error
@@ -268,70 +289,22 @@ class ControlLane:
         """Write the ConfigMap. From now on, earlier acknowledgements prove nothing.
 
         Raises:
-            _OutdatedError: The cached version was outdated.
+            OutdatedError: The cached version was outdated.
             ApiError: The request failed.
         """
-        manifest, is_new = action.manifest, isinstance(action, plan.Create)
+        manifest = action.manifest
         try:
-            stored = await (self._create(manifest) if is_new else self._apply(manifest))
+            await self._writes.perform(action)
         except (asyncio.CancelledError, errors.Unavailable):
             # The API server may perform the request later.
             if "resourceVersion" in manifest["metadata"]:
                 self._unsettled[key] = control.weaker_of(self._unsettled.get(key), manifest)
             raise
         self._unsettled.pop(key, None)
-        self._cache.put(stored)
-        if not control.same_mode(stored, manifest):
-            # Without this check, the callers of `settle` would repeat the write without a pause.
-            raise errors.Invalid(
-                f"ConfigMap {stored['metadata']['name']} is stored with another control file, so the agents "
-                "do not receive the mode; correct the admission webhook that changes it"
-            )
         resource = self._cache.agent(key)
         memory = None if resource is None else self._memory(key, resource)
         if resource is not None and memory is not None:
             self.acknowledgements.on_written(memory, self._observe(resource, memory))
-
-    async def _create(self, manifest: Manifest) -> Manifest:
-        """Create a ConfigMap that the cache does not have.
-
-        If a pass creates it at the same time, it has the same content. If it exists without its labels, apply it.
-
-        Raises:
-            ApiError: The request failed, or an object of another owner has the name.
-        """
-        try:
-            return await self._cluster.create(ref_of(manifest), manifest)
-        except errors.AlreadyExists as error:
-            existing = await self._cluster.get(ref_of(manifest))
-            if existing is None:
-                raise
-            metadata, (owner,) = manifest["metadata"], manifest["metadata"]["ownerReferences"]
-            if not is_owned(existing, owner["uid"]):
-                raise errors.Invalid(
-                    f"ConfigMap {metadata['name']} exists already and has another owner, so the agents do not "
-                    "receive the mode; delete that object"
-                ) from error
-            if control.same_mode(existing, manifest) and owner_of(existing) == owner_of(manifest):
-                return existing
-            uid = existing["metadata"]["uid"]
-            return await self._apply({**manifest, "metadata": {**metadata, "uid": uid}})
-
-    async def _apply(self, manifest: Manifest) -> Manifest:
-        """Apply a ConfigMap. After a conflict, read the stored version into the cache.
-
-        Raises:
-            _OutdatedError: The cached version was outdated.
-            ApiError: The request failed.
-        """
-        try:
-            return await self._cluster.apply(manifest)
-        except errors.Conflict as error:
-            live = await self._cluster.get(ref_of(manifest))
-            is_same = live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"]
-            if live is None or not is_same or not self._cache.put(live):
-                raise
-            raise _OutdatedError(error) from error
 
     def _actions(self, key: NamespacedName) -> _Actions:
         resource = self._cache.agent(key)
@@ -366,6 +339,8 @@ class ControlLane:
             return None
         observed, acknowledgements = self._observe(resource, memory), self.acknowledgements
         requests = acknowledgements.update(memory, observed)
+        if memory.unseen != observed.trading.unseen:
+            observed = self._observe(resource, memory)
         acknowledgements.ask(key, observed, requests)
         self._deps.on_progress(key, agent_progress(observed, requests.attempts))
         return acknowledgements.requeue_after_s(observed, requests)

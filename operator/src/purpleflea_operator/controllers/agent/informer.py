@@ -75,6 +75,8 @@ class EventTargets:
     the object."""
     on_agent_deleted: Callable[[NamespacedName], None] = _ignore
     """Called if an agent does not exist any more."""
+    on_pod_deleted: Callable[[NamespacedName], None] = _ignore
+    """Called with the agent of a pod that is not watched any more. The pod can still exist without its labels."""
 
 
 class Informer:
@@ -97,6 +99,7 @@ class Informer:
         self._on_stateful_set = targets.on_stateful_set
         self._on_object = targets.on_object
         self._on_agent_deleted = targets.on_agent_deleted
+        self._on_pod_deleted = targets.on_pod_deleted
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
         self.identities = IdentityIndex(self._is_running)
@@ -310,6 +313,8 @@ class Informer:
             else:
                 self._delete_from_indexes(kind, uid)
         self._on_changed(kind, key)
+        if kind is resources.POD and key is not None and self._is_started:
+            self._on_pod_deleted(key)
 
     def on_agent_gone(self, uid: str) -> None:
         """Remove an agent that a read did not find, because the next list does not report its deletion any more."""

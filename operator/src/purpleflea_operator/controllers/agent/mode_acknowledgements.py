@@ -46,6 +46,7 @@ class ModeAcknowledgements:
         if requests is None or requests.control != control:
             requests = self._start(memory, control, self._clock())
         self._remember_end(memory, observed)
+        self._remember_pods(memory, observed)
         uids = {pod.uid for pod in observed.pods}
         requests.outdated &= uids
         for by_uid in (requests.responses, requests.attempts, requests.next_s):
@@ -92,6 +93,15 @@ class ModeAcknowledgements:
             memory.may_resume = True
         else:
             memory.halt_ended_s, memory.may_resume = None, False
+
+    def _remember_pods(self, memory: AgentMemory, observed: ObservedState) -> None:
+        """Remember which pods are watched, and which of them are not watched any more although they may run."""
+        due_s = self._clock() + timings.UNSEEN_POD_DELAY_S
+        for name in trading_mode.lost_pods(memory.pods_seen, observed):
+            memory.unseen.setdefault(name, due_s)
+        memory.pods_seen = {pod.name: pod.deleting for pod in observed.pods}
+        for name in memory.pods_seen:
+            memory.unseen.pop(name, None)
 
     def ask(self, key: NamespacedName, observed: ObservedState, requests: ModeRequests) -> None:
         """Send the requests that are due."""

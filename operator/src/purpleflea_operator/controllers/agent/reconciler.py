@@ -31,6 +31,7 @@ from purpleflea_operator.controllers.agent.decisions import (
     rollout,
     status,
     status_throttle,
+    trading_mode,
     upgrade,
     write_failures,
 )
@@ -88,6 +89,8 @@ class Dependencies:
     """Called if Events explain why pods of an agent do not start."""
     sees_all_namespaces: bool = True
     halts: HaltView = NO_HALTS
+    queue_control: Callable[[NamespacedName], None] = _ignore
+    """Queues an agent in the control lane."""
     on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
     """Called with the acknowledgements of an agent at the end of a pass."""
     upgrade_policy: upgrade.Policy = "Paced"
@@ -139,6 +142,10 @@ class Reconciler:
         memory = self._deps.memories.of(key, uid)
         before = self._observe(resource, memory)
         requests = self._deps.acknowledgements.update(memory, before)
+        if memory.unseen != before.trading.unseen:
+            before = self._observe(resource, memory)
+        if trading_mode.unaccounted(before):
+            self._deps.queue_control(key)
         restart = RestartTurn(budget=self._deps.restarts, key=key, env=_env(before), memory=memory)
         outcome = PassOutcome(connection=restart.connection(before), children=dict(before.children))
         is_new = before.reported_generation is None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from purpleflea_operator import timings
 from purpleflea_operator.kube.listing import Listing
+from purpleflea_operator.kube.resources import HALT
+from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
 from purpleflea_operator.runtime.lifecycle import UPGRADE
 
@@ -28,6 +30,12 @@ class HaltScope:
     paths: Mapping[str, str]
     """Path of each watch by namespace; the name is empty for a watch of the whole cluster."""
     states: WatchStates
+
+    @classmethod
+    def of(cls, scope: WatchScope, states: WatchStates) -> "HaltScope":
+        """Return the watches of PurpleFleaHalts in a watch scope."""
+        paths = scope.paths_by_namespace(HALT)
+        return cls(operator_namespace=scope.operator_namespace, paths=paths, states=states)
 
 
 class HaltReads:

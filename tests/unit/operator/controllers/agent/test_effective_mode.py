@@ -502,3 +502,68 @@ def test_flatten_is_kept_until_its_result_is_reported():
     """The halt with flatten ended, and one without it applies."""
     found = state(an_agent(), a_config_map(FLATTEN), a_pod(), halts=Halts(STOP))
     assert trading_mode.desired_control(found) == FLATTEN
+
+
+def with_set(count=2, created="2026-01-01T00:00:00Z"):
+    found = a_stateful_set(count)
+    found["metadata"] |= {"creationTimestamp": created}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "stateful_set", "expected"),
+    [
+        ({"momentum-0": False, "momentum-1": False}, [a_pod()], with_set(), {"momentum-1"}),
+        ({"momentum-0": False, "momentum-1": True}, [a_pod()], with_set(), set()),
+        ({}, [], with_set(), set()),
+        (None, [a_pod()], with_set(), {"momentum-1"}),
+        (None, [a_pod("momentum-0"), a_pod("momentum-1")], with_set(), set()),
+        (None, [], with_set(created="2026-01-01T23:59:30Z"), set()),
+        (None, [], a_stateful_set(2), set()),
+        (None, [a_pod()], None, set()),
+    ],
+)
+def test_a_pod_that_vanished_without_its_deletion_may_still_run(seen, pods, stateful_set, expected):
+    found = observed_state(stateful_set=stateful_set, pods=pods, now=NOW)
+    assert trading_mode.lost_pods(seen, found) == expected
+    if seen is None:
+        assert trading_mode.lost_pods(seen, replace(found, now=None)) == set()
+
+
+def test_a_pod_that_may_still_run_prevents_each_proof():
+    memory = remembered(DRAINED, unseen={"momentum-1": 7.0})
+    found = state(spec_of("Halted"), a_config_map(HALTED), a_pod(), remembered=memory)
+    assert trading_mode.unaccounted(found) == ("momentum-1",)
+    finding = trading_active(found)
+    assert (finding.status, finding.reason) == ("Unknown", "Halting")
+    assert "1/2 agents have acknowledged it, waiting for momentum-1" in finding.message
+    progress = agent_progress(found, ())
+    assert (progress.running, progress.acknowledged, progress.is_complete) == (2, 1, False)
+    assert progress.open == ("momentum-1: is searched, because it is not watched any more",)
+    current = {"trading": {"mode": "Halted"}}
+    assert status_throttle.acknowledgements_are_pending(current, found, ("uid-momentum-0",))
+    # After the halt, the agent is held until the pod is found.
+    held = state(an_agent(), a_config_map(HALTED), a_pod(), remembered=memory)
+    assert held.held == HALTED
+
+
+def test_a_stopped_agent_keeps_its_pods_until_each_is_found():
+    response = Acknowledgement(mode=Mode.STOPPED, at_rest=True)
+    memory = remembered(response, mode=Mode.STOPPED, unseen={"momentum-1": 7.0})
+    found = state(spec_of("Stopped"), a_config_map(STOPPED), a_pod(), remembered=memory)
+    assert not trading_mode.may_scale_to_zero(found)
+    assert trading_mode.may_scale_to_zero(
+        state(
+            spec_of("Stopped"),
+            a_config_map(STOPPED),
+            a_pod(),
+            remembered=replace(memory, unseen={}),
+        )
+    )
+
+
+def test_an_active_agent_needs_no_proof_of_pods_that_are_not_watched():
+    memory = remembered(control=ACTIVE, unseen={"momentum-1": 7.0})
+    found = state(an_agent(), a_config_map(ACTIVE, halted=False), a_pod(), remembered=memory)
+    assert trading_mode.unaccounted(found) == ()
+    assert trading_active(found).status == "True"

@@ -55,6 +55,8 @@ from purpleflea_operator.manifests.config_map import (
 from purpleflea_operator.manifests.metadata import with_desired_hash
 from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
+_KINDS = (resources.CONFIG_MAP, resources.STATEFUL_SET)
+
 
 def control_state(
     resource: dict[str, Any],
@@ -75,7 +77,7 @@ def control_state(
         invalid=invalid,
         metadata=metadata,
         stop_mode=stop_mode(resource) if agent is None else None,
-        children=owned_children(cache, key, metadata["uid"], kinds=(resources.CONFIG_MAP,)),
+        children=owned_children(cache, key, metadata["uid"], kinds=_KINDS),
         pods=pods,
         now=now,
     )

@@ -93,4 +93,4 @@ def _may_end(kept: ObservedState, remembered: Remembered) -> bool:
     """Return whether a halt that has ended may cease to apply to the agent."""
     waited_s = remembered.ended_for_s
     is_over = waited_s is not None and waited_s >= timings.HALT_RESUME_LIMIT_S
-    return is_over or remembered.may_resume or not trading_mode.unacknowledged(kept)
+    return is_over or remembered.may_resume or trading_mode.is_proven(kept)

@@ -21,13 +21,15 @@ def agent_progress(observed: ObservedState, asked: Container[str]) -> AgentProgr
     responses = observed.trading.acknowledgements
     acknowledged = [pod for pod in pods if pod.uid in responses and responses[pod.uid].mode is mode]
     drained = [pod for pod in pods if trading_mode.has_acknowledged(observed, pod)]
+    unseen = trading_mode.unaccounted(observed)
     texts = [text for pod in pods if (text := _open(observed, pod))]
+    texts += [f"{name}: is searched, because it is not watched any more" for name in unseen]
     control = None if live is None else config_map.control_of(live)
     return AgentProgress(
         mode=mode,
         is_written=live is None or (control is not None and control.mode is mode),
-        is_complete=all(pod.uid in asked or pod in drained for pod in pods),
-        running=len(pods),
+        is_complete=not unseen and all(pod.uid in asked or pod in drained for pod in pods),
+        running=len(pods) + len(unseen),
         acknowledged=len(acknowledged),
         drained=len(drained),
         open=tuple([*texts, *_of_ended_pods(observed, pods)][:MAX_OPEN]),

@@ -114,6 +114,9 @@ class TradingObservation:
     """Pods, by UID, that still report another mode, with the number of requests sent to each."""
     outdated_pods: Collection[str] = ()
     """Pods, by UID, that may have read another file since they were nudged, because the ConfigMap had another one."""
+    unseen: Mapping[str, float] = field(default_factory=dict)
+    """Names of pods that may run although they are not watched, because a label was removed, and the monotonic time at
+    which to search them."""
     halts: Sequence[str] = ()
     """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()

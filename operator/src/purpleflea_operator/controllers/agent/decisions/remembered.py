@@ -45,6 +45,8 @@ class Remembered:
     """Seconds since the last halt of the agent ended, if the agent has not drained since; None if it has."""
     may_resume: bool = False
     """Whether it was already decided that the agent may resume after its last halt."""
+    unseen: Mapping[str, float] = field(default_factory=dict)
+    """Names of pods that may run although they are not watched, and the monotonic time at which to search them."""
     recreated: Manifest | None = None
     """The StatefulSet that was deleted with its pods orphaned, and is to be created again."""
 

@@ -80,7 +80,7 @@ class Debounce:
 def acknowledgements_are_pending(
     current: Mapping[str, Any], observed: ObservedState, asked: Container[str]
 ) -> bool:
-    """Return whether a pod was not asked yet for a mode that the status already reports.
+    """Return whether a pod was not asked or searched yet for a mode that the status already reports.
 
     A restarted operator asks all halted pods again. Without a delay it would report them as unconfirmed, and again as
     confirmed.
@@ -88,6 +88,8 @@ def acknowledgements_are_pending(
     mode = trading_mode.desired_mode(observed)
     if mode is None or current.get("trading", {}).get("mode") != mode:
         return False
+    if trading_mode.unaccounted(observed):
+        return True
     return any(pod.uid not in asked for pod in trading_mode.unacknowledged(observed))
 
 

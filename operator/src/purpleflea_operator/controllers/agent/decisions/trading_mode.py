@@ -118,6 +118,36 @@ def unacknowledged(observed: ObservedState) -> list[AgentPod]:
     return [pod for pod in pods_to_acknowledge(observed) if not has_acknowledged(observed, pod)]
 
 
+def unaccounted(observed: ObservedState) -> tuple[str, ...]:
+    """Return the names of pods that must not trade, and that may run although they are not watched."""
+    mode = desired_mode(observed)
+    return () if mode is None or mode is Mode.ACTIVE else tuple(sorted(observed.trading.unseen))
+
+
+def is_proven(observed: ObservedState) -> bool:
+    """Return whether every pod that must acknowledge the mode has done so, and no other pod may run."""
+    return not unacknowledged(observed) and not unaccounted(observed)
+
+
+def lost_pods(seen: Mapping[str, bool] | None, observed: ObservedState) -> set[str]:
+    """Return the names of pods that are not watched any more, and were not being deleted when they were seen last.
+
+    A watch with a selector reports a pod as deleted if a label was removed. `seen` has the pods of the last pass, and
+    whether each was being deleted. Before the first pass of a process, each pod that is missing can be one.
+    """
+    names = {pod.name for pod in observed.pods}
+    if seen is not None:
+        return {name for name, is_deleting in seen.items() if not is_deleting} - names
+    stateful_set = observed.stateful_set
+    created = timestamp((stateful_set or {}).get("metadata", {}).get("creationTimestamp"))
+    if stateful_set is None or created is None or observed.now is None:
+        return set()
+    if observed.now - created < timings.PODS_CREATED_WITHIN:
+        return set()
+    name, count = stateful_set["metadata"]["name"], live_replicas(observed)
+    return {f"{name}-{number}" for number in range(count)} - names
+
+
 def nudge(control: Control, attempts: int | None = None) -> str:
     """Return the annotation value that sends a control file to a pod, such as Halted or Stopped-flatten.
 
@@ -179,7 +209,7 @@ def may_scale_to_zero(observed: ObservedState) -> bool:
     """Return whether the pods of a stopped agent may be deleted: all have drained, or the grace period is over."""
     if desired_mode(observed) is not Mode.STOPPED:
         return False
-    return live_replicas(observed) == 0 or not unacknowledged(observed) or is_overdue(observed)
+    return live_replicas(observed) == 0 or is_proven(observed) or is_overdue(observed)
 
 
 def live_replicas(observed: ObservedState) -> int:
@@ -279,6 +309,7 @@ def with_acknowledgements(
 
     Responses about another control file are dropped: a stop that also flattens is another request than a stop.
     """
+    trading = replace(trading, unseen=remembered.unseen)
     if remembered.delivered_at is None or remembered.control != control:
         return replace(trading, delivered_at=now)
     uids = {pod.uid for pod in pods}

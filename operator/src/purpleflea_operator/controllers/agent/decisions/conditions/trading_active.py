@@ -33,9 +33,11 @@ def trading_active(observed: ObservedState) -> Finding:
         return finding(kind, Reason.SPEC_INVALID, message)
     pods = trading_mode.pods_to_acknowledge(observed)
     missing = trading_mode.unacknowledged(observed)
-    count = f"{len(pods) - len(missing)}/{len(pods)} agents have acknowledged it"
-    if missing:
-        names = join_limited([pod.name for pod in missing])
+    unseen = trading_mode.unaccounted(observed)
+    total = len(pods) + len(unseen)
+    count = f"{len(pods) - len(missing)}/{total} agents have acknowledged it"
+    if missing or unseen:
+        names = join_limited(sorted({*(pod.name for pod in missing), *unseen}))
         message = f"{_request(observed)}; {count}, waiting for {names}"
         return finding(kind, _UNACKNOWLEDGED[mode], message)
     if mode is Mode.ACTIVE:
