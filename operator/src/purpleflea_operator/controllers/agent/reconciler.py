@@ -54,6 +54,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
+from purpleflea_operator.controllers.agent.rendered_children import RenderedChildren
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
@@ -63,7 +64,6 @@ from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest, MutableManifest
 from purpleflea_operator.runtime.workers import Result, Times
@@ -112,7 +112,7 @@ class Reconciler:
     ) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._defaults = defaults
+        self._children = RenderedChildren(defaults)
         self._deps = deps
         self._now = times.now
         self._clock = times.clock
@@ -251,7 +251,7 @@ class Reconciler:
         if observed.agent is None:
             return plan.halt_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
-        *others, workload = children(agent, self._defaults, context.outcome.connection)
+        *others, workload = self._children.of(context.key, agent, context.outcome.connection)
         workload = self._workload(observed, workload, context)
         others = old_pods.with_rules_of_old_pods(others, observed, workload)
         return plan.actions((*others, workload), observed)
