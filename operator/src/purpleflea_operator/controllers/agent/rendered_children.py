@@ -31,10 +31,9 @@ class RenderedChildren:
         self._defaults = defaults
         self._rendered: OrderedDict[NamespacedName, _Rendered] = OrderedDict()
 
-    def of(
-        self, key: NamespacedName, agent: Agent, connection: Connection
-    ) -> tuple[MutableManifest, ...]:
+    def of(self, agent: Agent, connection: Connection) -> tuple[MutableManifest, ...]:
         """Return the children of an agent, in the sequence in which they are applied."""
+        key = NamespacedName(agent.namespace, agent.name)
         known = self._rendered.pop(key, None)
         if known is None or not _is_same(known, agent, connection):
             manifests = children(agent, self._defaults, connection)

@@ -13,12 +13,10 @@ from purpleflea_operator.datadog.detection.connection import (
     Connection,
     ConnectionMode,
 )
-from purpleflea_operator.kube.object_cache import NamespacedName
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from support.builders import an_agent
 
-KEY = NamespacedName("trading", "momentum")
 DEFAULTS = Defaults(image="agent:1")
 HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 
@@ -29,9 +27,9 @@ def an_agent_value(**spec):
 
 def test_the_children_of_an_unchanged_agent_are_rendered_once():
     rendered = RenderedChildren(DEFAULTS)
-    first = rendered.of(KEY, an_agent_value(), NO_CONNECTION)
+    first = rendered.of(an_agent_value(), NO_CONNECTION)
     # Each pass has another value of the same agent.
-    assert rendered.of(KEY, replace(an_agent_value()), NO_CONNECTION) is first
+    assert rendered.of(replace(an_agent_value()), NO_CONNECTION) is first
     assert first == children(an_agent_value(), DEFAULTS, NO_CONNECTION)
 
 
@@ -48,16 +46,16 @@ def test_the_children_of_an_unchanged_agent_are_rendered_once():
 )
 def test_a_change_renders_the_children_again(agent, connection):
     rendered = RenderedChildren(DEFAULTS)
-    rendered.of(KEY, an_agent_value(), NO_CONNECTION)
-    assert rendered.of(KEY, agent, connection) == children(agent, DEFAULTS, connection)
+    rendered.of(an_agent_value(), NO_CONNECTION)
+    assert rendered.of(agent, connection) == children(agent, DEFAULTS, connection)
 
 
 def test_the_children_of_the_last_agents_only_are_kept(monkeypatch):
     monkeypatch.setattr(rendered_children, "LIMIT", 2)
-    rendered, agent = RenderedChildren(DEFAULTS), an_agent_value()
-    first, second, third = (NamespacedName("trading", name) for name in "abc")
-    kept = {key: rendered.of(key, agent, NO_CONNECTION) for key in (first, second)}
-    rendered.of(first, agent, NO_CONNECTION)
-    rendered.of(third, agent, NO_CONNECTION)
-    assert rendered.of(first, agent, NO_CONNECTION) is kept[first]
-    assert rendered.of(second, agent, NO_CONNECTION) is not kept[second]
+    rendered = RenderedChildren(DEFAULTS)
+    first, second, third = (replace(an_agent_value(), name=name) for name in "abc")
+    kept = {agent.name: rendered.of(agent, NO_CONNECTION) for agent in (first, second)}
+    rendered.of(first, NO_CONNECTION)
+    rendered.of(third, NO_CONNECTION)
+    assert rendered.of(first, NO_CONNECTION) is kept[first.name]
+    assert rendered.of(second, NO_CONNECTION) is not kept[second.name]
