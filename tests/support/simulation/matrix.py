@@ -11,6 +11,7 @@ from support.simulation import clock
 
 clock.install()
 
+from support.simulation import upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.faults import HAZARDS  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
@@ -24,6 +25,7 @@ __all__ = [
     "all_cells",
     "halt_after_restore",
     "short_selection",
+    "upgrades",
     "values_after_release",
 ]
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
+from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
 )
-from purpleflea_operator.controllers.agent.decisions.gather import is_owned
+from purpleflea_operator.controllers.agent.decisions.gather import condition, is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
@@ -28,6 +29,7 @@ from purpleflea_operator.controllers.agent.node_inventory import (
     PodsByNode,
 )
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.controllers.agent.restart_turn import env_of_pods
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import SLICE, Listing
@@ -131,13 +133,16 @@ class Informer:
 
     def _restore_restart_slot(self, stateful_set: Manifest) -> None:
         key = owner_of(stateful_set)
+        resource = None if key is None else self._cache.agent(key)
         if (
             key is not None
+            and resource is not None
+            and is_owned(stateful_set, resource["metadata"]["uid"])
             and template_record.is_operator_upgrade(stateful_set)
             and is_restarting(stateful_set)
         ):
-            labels = mapping(stateful_set["metadata"].get("labels"))
-            self._restarts.hold(key, env=str(labels.get(kubernetes.DD_LABEL_ENV, "")))
+            is_failing = condition(resource, ConditionType.PROGRESSING).get("status") == "False"
+            self._restarts.restore(key, env=env_of_pods(stateful_set), is_failing=is_failing)
 
     def _start_object(self, kind: ResourceKind, manifest: Manifest) -> None:
         self._on_object(kind, manifest)
