@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from purpleflea_agent import cli
+from purpleflea_agent.exchange.port import OrderRequest
 from purpleflea_agent.paper import report, terminal
 from purpleflea_agent.paper.books import Fill
 from purpleflea_agent.paper.candles import Candles
@@ -231,23 +232,16 @@ def test_a_page_of_a_run_that_ended_at_once_can_be_written(equities: list[str]) 
     assert report.text(history(equities), "x").startswith("x: ")
 
 
-def test_the_live_view_shows_equity_positions_orders_and_problems() -> None:
+async def test_the_live_view_shows_equity_positions_orders_and_problems() -> None:
     made = history(["100", "120"])
-    made.exchange.books = made.exchange.books.after(
-        Fill(market="BTC-USD", size=Decimal("-0.5"), price=Decimal(1), fee_usd=Decimal("0.25"))
+    request = OrderRequest(
+        idempotency_key="a", market="BTC-USD", side="sell", size=Decimal("0.5"), type="market"
     )
+    await made.exchange.place_order(request)
     made.refusals["max_order"] = 3
     made.add(3.0, {"BTC-USD": Decimal(1)})
     console = Console(width=100, file=io.StringIO(), record=True)
     console.print(terminal.screen(made, "mine"))
     shown = console.export_text()
-    for text in (
-        "119.75 USD",
-        "+19.75 USD",
-        "0.25 USD",
-        "-0.5",
-        "none yet",
-        "max_order 3",
-        "Ctrl-C",
-    ):
+    for text in ("120.00 USD", "+20.00 USD", "-0.5", "paper-1", "filled", "max_order 3", "Ctrl-C"):
         assert text in shown
