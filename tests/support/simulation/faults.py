@@ -13,6 +13,8 @@ from support.simulation.world import World
 
 WATCH_S = 45.0
 WRITE_S = 20.0
+STALE_S = 150.0
+"""Delay of each event of a stale watch. An operator receives a halt no earlier."""
 OURS: Where = {"verb": "write", "user_agent": "purpleflea-operator", "other_than": "leases"}
 Play = Callable[[World], Coroutine[Any, Any, None]]
 
@@ -110,7 +112,7 @@ def _shuffled(world: World) -> Callable[[], tuple[float, ...]]:
 
 
 def _late(world: World) -> Callable[[], tuple[float, ...]]:
-    return lambda: (150.0,)
+    return lambda: (STALE_S,)
 
 
 def _writes(
@@ -243,9 +245,15 @@ HAZARDS = {
         ),
         Hazard(name="watch-silent", play=_silent, after_s=300, halt_s=260),
         Hazard(name="watch-silent-also-new", play=_silent_also_new, after_s=300, halt_s=300),
-        Hazard(name="watch-ends-at-once", play=_ends_at_once, after_s=45, halt_s=WATCH_S + 45),
+        Hazard(
+            name="watch-ends-at-once",
+            play=_ends_at_once,
+            after_s=45,
+            # No watch delivers the halt during the fault. Then the rest of the longest backoff is over.
+            halt_s=WATCH_S + timings.WATCH_BACKOFF_LIMIT_S + 1,
+        ),
         Hazard(name="watch-reordered", play=_distorted(_shuffled, 60.0), after_s=30, halt_s=5),
-        Hazard(name="watch-stale", play=_distorted(_late, 200.0), after_s=180, halt_s=155),
+        Hazard(name="watch-stale", play=_distorted(_late, 200.0), after_s=180, halt_s=STALE_S + 1),
         Hazard(name="write-409", play=_writes(status=409), after_s=60, halt_s=WRITE_S + 6),
         Hazard(name="write-429", play=_writes(status=429), after_s=60, halt_s=WRITE_S + 6),
         Hazard(
