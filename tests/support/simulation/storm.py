@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from support.apiserver.faults import Fault
+from support.apiserver.requests import Where
 from support.builders import a_halt, an_agent
 from support.simulation import clock as clocks
 from support.simulation.faults import OURS
@@ -45,7 +46,7 @@ async def _play(clock: clocks.Clock, agents: int, workers: int) -> Storm:
         world.deploy()
         await asyncio.sleep(120)
         server.clear()
-        where = {**OURS, "verb": "patch", "resource": "statefulsets"}
+        where: Where = {**OURS, "verb": "patch", "resource": "statefulsets"}
         server.plan(Fault(effect="delay", where=where, times=None, seconds=APPLY_S))
         for name in names:
             server.patch(KIND, NS, name, {"spec": {"trading": {"interval": "7s"}}})
