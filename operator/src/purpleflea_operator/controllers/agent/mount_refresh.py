@@ -9,7 +9,7 @@ from purpleflea_operator.controllers.agent.decisions.plan import RefreshConfigMo
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.protocol import KubeClient
 from purpleflea_operator.kube.resources import ObjectRef
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, mapping
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,16 @@ async def refresh_config_mount(
         ref = ObjectRef(kind=resources.POD, namespace=namespace, name=action.pod.name)
         async with limit:
             try:
-                on_stored(await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge}))
+                stored = await cluster.annotate(ref, {CONTROL_ANNOTATION: action.nudge})
             except errors.NotFound:
                 return
+        on_stored(stored)
+        if mapping(stored["metadata"].get("annotations")).get(CONTROL_ANNOTATION) != action.nudge:
+            # Without this check, a pass that waits would repeat the write without a pause.
+            raise errors.Unavailable(
+                f"the annotation {CONTROL_ANNOTATION} of pod {action.pod.name} is not stored, so the mode may reach "
+                "the agent a minute late; correct the admission webhook that changes it"
+            )
         logger.info("nudged", extra={"pod": action.pod.name, "mode": action.nudge})
 
     for result in await asyncio.gather(*map(annotate, actions), return_exceptions=True):

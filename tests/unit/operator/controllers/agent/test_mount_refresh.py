@@ -34,3 +34,20 @@ async def test_a_failed_nudge_is_reported_after_all_pods_were_tried():
     with pytest.raises(errors.Unavailable):
         await mount_refresh.refresh_config_mount(cluster, "trading", nudges())
     assert len(cluster.requests) == 3
+
+
+class Stripping(Annotations):
+    """A cluster with an admission webhook that removes the annotation."""
+
+    async def annotate(self, ref, annotations):
+        self.requests.append((ref.name, annotations))
+        return a_pod(ref.name)
+
+
+async def test_an_annotation_that_is_not_stored_is_a_failure_and_retried_with_backoff():
+    cluster, stored = Stripping(None), []
+    with pytest.raises(errors.Unavailable, match="correct the admission webhook"):
+        await mount_refresh.refresh_config_mount(
+            cluster, "trading", nudges(), on_stored=stored.append
+        )
+    assert len(cluster.requests) == len(stored) == 3
