@@ -25,7 +25,7 @@ KEYS = (
 )
 """Annotations of the record. They change only together with the pod template."""
 
-HASHES = 256
+HASHES = 1024
 """Specs whose hash is kept. A pass needs it several times."""
 
 
