@@ -85,6 +85,7 @@ def gather(
     observed = ObservedState(
         agent=agent,
         generation=metadata["generation"],
+        metadata=metadata,
         reported_generation=resource.get("status", {}).get("observedGeneration"),
         reported_progress=text(condition(resource, ConditionType.PROGRESSING).get("reason")),
         upgrade_request=_upgrade_request(metadata),
