@@ -56,7 +56,6 @@ from purpleflea_operator.runtime.cache_sync import CacheSync
 from purpleflea_operator.runtime.leader_election.decisions import LeaseConfig
 from purpleflea_operator.runtime.leader_election.elector import LeaderElector
 from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
-from purpleflea_operator.runtime.turns import Turns
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
@@ -261,7 +260,7 @@ class _Operator:
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
         return (
-            WorkerPool("workers", self._queue, passes, self._settings.workers, Turns()),
+            WorkerPool("workers", self._queue, passes, self._settings.workers),
             WorkerPool(
                 "control_workers", self._control_queue, control_passes, control_lane.WORKERS
             ),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_operator.kube.object_cache import NamespacedName
-from purpleflea_operator.runtime.turns import Turns
 from purpleflea_operator.runtime.workers import TimedReconciler, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
@@ -27,8 +26,6 @@ class WorkerPool:
     queue: WorkQueue[NamespacedName]
     passes: TimedReconciler
     count: int
-    turns: Turns | None = None
-    """Turns of the workers; None if they may all compute at once."""
 
 
 AllWorkers = tuple[WorkerPool, WorkerPool]
@@ -58,8 +55,7 @@ class LeaderTasks:
                 tasks = [group.create_task(item()) for item in self.controllers]
                 tasks += [
                     group.create_task(
-                        run_worker(item.queue, item.passes.reconcile, item.turns),
-                        name=f"{item.name}-{number}",
+                        run_worker(item.queue, item.passes.reconcile), name=f"{item.name}-{number}"
                     )
                     for item in self.workers
                     for number in range(item.count)

@@ -14,7 +14,6 @@ from typing import Literal
 from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.object_cache import NamespacedName
-from purpleflea_operator.runtime.turns import Turns
 from purpleflea_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -41,21 +40,16 @@ PassEndHook = Callable[[Outcome, float], None]
 """Receives the outcome of a pass and its duration in seconds."""
 
 
-async def run_worker(
-    queue: WorkQueue[NamespacedName], reconcile: Reconcile, turns: Turns | None = None
-) -> None:
+async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> None:
     """Process keys until canceled.
 
-    After each pass the key has a cooldown, so that a burst of events causes one more pass, not many. With `turns`, a
-    pass waits for its turn, so that passes do not compute all at once.
+    After each pass the key has a cooldown, so that a burst of events causes one more pass, not many.
     """
     loop = asyncio.get_running_loop()
     while True:
         key = await queue.get()
         began = loop.time()
         try:
-            if turns is not None:
-                await turns.wait()
             await _reconcile(queue, reconcile, key)
         except BaseException:
             # The worker is canceled. Its key must not stay in processing, or no other worker could take it.
