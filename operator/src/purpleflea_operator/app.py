@@ -188,12 +188,11 @@ class _Operator:
         observability = await self._create_observability(cluster, cache)
         percent = self._settings.agent_restart_percent
         restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
-        own = self._settings.namespace or self._settings.lease_namespace
         halts = HaltController(
             cluster,
             self._times,
             queue_agent=lambda key: lane.on_halts(key),
-            operator_namespace=own,
+            operator_namespace=self._settings.own_namespace,
             namespaces=self._scope.namespaces,
         )
         self._stack.callback(halts.close)

@@ -1,9 +1,11 @@
 """The extent of a rollout: the number of pods, and the pods that receive the new revision. Pure.
 
 A StatefulSet waits for the first new pod that is not available, but gives the new revision to every other pod that is
-recreated meanwhile. Therefore the partition is set above the highest pod without the new revision if a new pod fails,
-or if a new pod is not available and another pod is gone. The partition is removed when all pods above it are available
-with the new revision: after a corrected spec, these pods try it first.
+recreated meanwhile, and since Kubernetes 1.37 also to all old pods that are not available, such as those younger than
+minReadySeconds. Therefore a changed template is written together with a partition, so that only the highest pod tries
+it. The partition is removed when all pods above it are available with the new revision. This costs one write for each
+change, and none for an agent with one pod. The partition is set again, above the highest pod without the new revision,
+if a new pod fails, or if a new pod is not available and another pod is gone.
 
 The decision depends on the templates of the pods, the template and number of pods to apply, and the last good template.
 So it does not change if the StatefulSet is scaled or created again.
@@ -67,10 +69,10 @@ def paused_partition(observed: ObservedState, wanted: Manifest) -> int:
     if is_complete or _is_known_good(observed, wanted):
         return 0
     if _must_pause(observed, rollout):
-        return rollout.protected
-    if rollout.partition and not _is_proven(observed, rollout):
-        # At least one pod must try a corrected template, also if there are fewer pods than before.
-        return min(rollout.partition, rollout.count - 1)
+        return rollout.protected if rollout.new else rollout.count - 1
+    if _is_unproven(observed, rollout, wanted):
+        # At least one pod must try the template, also if there are fewer pods than before.
+        return min(rollout.partition or rollout.count, rollout.count - 1)
     return 0
 
 
@@ -166,11 +168,26 @@ def _must_pause(observed: ObservedState, rollout: _Rollout) -> bool:
     return bool(rollout.gone - expected)
 
 
-def _is_proven(observed: ObservedState, rollout: _Rollout) -> bool:
-    """Return whether all pods at and above the partition are available with the new revision."""
-    first = min(rollout.partition, rollout.count - 1)
+def _is_unproven(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
+    """Return whether a pod must try the template before the others.
+
+    This ends when all pods at and above the partition are available with the new revision.
+    """
+    if not rollout.partition and not _is_change(observed, rollout, wanted):
+        return False
+    first = min(rollout.partition or rollout.count, rollout.count - 1)
     pods = [rollout.new.get(number) for number in range(first, rollout.count)]
-    return all(pod is not None and _is_available(observed, pod, rollout) for pod in pods)
+    return not all(pod is not None and _is_available(observed, pod, rollout) for pod in pods)
+
+
+def _is_change(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
+    """Return whether another template is applied, and an old pod must be protected from it."""
+    live = observed.stateful_set
+    is_same = live is not None and (
+        template_record.template_hash(live) == template_record.template_hash(wanted)
+    )
+    # If all old pods fail, nothing can get worse, and all of them try the corrected template at once.
+    return not is_same and not all(fails(observed, pod) for pod in rollout.old.values())
 
 
 def _is_available(observed: ObservedState, pod: AgentPod, rollout: _Rollout) -> bool:
