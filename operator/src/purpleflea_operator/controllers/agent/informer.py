@@ -112,9 +112,8 @@ class Informer:
         """
         await self._discovery.discover()
         self._is_started = True
-        self._restore_restart_slots()
-        self._queue_all()
-        for kind in (resources.AGENT, resources.POD):
+        # The slots come first, because no agent may restart before they are known.
+        for kind in (resources.STATEFUL_SET, resources.AGENT, resources.POD):
             for number, manifest in enumerate(self._cache.all(kind), start=1):
                 # An event that arrived meanwhile may have changed or deleted the object.
                 if not self._cache.is_outdated(manifest):
@@ -122,14 +121,10 @@ class Informer:
                         self._start_object(kind, manifest)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
-
-    def _restore_restart_slots(self) -> None:
-        """Give slots to the agents whose upgrade was in progress when another replica led."""
-        for item in self._cache.all(resources.STATEFUL_SET):
-            with self._containment.of(resources.STATEFUL_SET, item):
-                self._restore_restart_slot(item)
+        self._queue_all()
 
     def _restore_restart_slot(self, stateful_set: Manifest) -> None:
+        """Give a slot to an agent whose upgrade was in progress when another replica led."""
         key = owner_of(stateful_set)
         resource = None if key is None else self._cache.agent(key)
         if (
@@ -143,6 +138,9 @@ class Informer:
             self._restarts.restore(key, env=env_of_pods(stateful_set), is_failing=is_failing)
 
     def _start_object(self, kind: ResourceKind, manifest: Manifest) -> None:
+        if kind is resources.STATEFUL_SET:
+            self._restore_restart_slot(manifest)
+            return
         self._on_object(kind, manifest)
         if kind is not resources.POD:
             return

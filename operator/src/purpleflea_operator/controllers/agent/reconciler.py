@@ -50,6 +50,7 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
 from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
+from purpleflea_operator.controllers.agent.rendered_children import RenderedChildren
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.restart_turn import RestartTurn
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
@@ -59,7 +60,6 @@ from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
@@ -108,7 +108,7 @@ class Reconciler:
     ) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._defaults = defaults
+        self._children = RenderedChildren(defaults)
         self._deps = deps
         self._now = times.now
         self._clock = times.clock
@@ -246,7 +246,7 @@ class Reconciler:
         if observed.agent is None:
             return plan.halt_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
-        *others, rendered = children(agent, self._defaults, outcome.connection)
+        *others, rendered = self._children.of(agent, outcome.connection)
         workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
         others = old_pods.with_rules_of_old_pods(others, observed, workload)
         return plan.actions((*others, workload), observed)

@@ -97,6 +97,7 @@ class RestartBudget:
         self._groups: dict[str, _Group] = {}
         self._env_of: dict[NamespacedName, str] = {}
         self._pending: dict[NamespacedName, str] = {}
+        self._pending_by_env: Counter[str] = Counter()
 
     def update(self, key: NamespacedName, use: SlotUse, *, env: str = "") -> bool:
         """Acquire, keep or release the slot of an agent; return False if the agent has to wait for a slot."""
@@ -187,7 +188,7 @@ class RestartBudget:
 
     def forget(self, key: NamespacedName) -> None:
         """Remove an agent that is deleted."""
-        self._pending.pop(key, None)
+        self.set_pending(key, "", is_pending=False)
         self._leave(key)
 
     def notify_waiters(self) -> None:
@@ -198,14 +199,19 @@ class RestartBudget:
 
     def set_pending(self, key: NamespacedName, env: str, *, is_pending: bool) -> None:
         """Record whether an upgrade of an agent is pending."""
+        known = self._pending.get(key)
+        if known == (env if is_pending else None):
+            return
+        if known is not None:
+            del self._pending[key]
+            self._pending_by_env[known] -= 1
         if is_pending:
             self._pending[key] = env
-        else:
-            self._pending.pop(key, None)
+            self._pending_by_env[env] += 1
 
     def pending(self) -> Counter[str]:
         """Return the number of agents with a pending upgrade, by env."""
-        return Counter(self._pending.values())
+        return +self._pending_by_env
 
     def failing(self) -> Counter[str]:
         """Return the number of agents that fail after their upgrade and stop the upgrade of others, by env."""
