@@ -258,6 +258,11 @@ def paused(at=2, image="agent:new"):
         ),
         pytest.param(a_state(old(0), old(1), new(2)), 0, id="proven, and the partition is removed"),
         pytest.param(a_state(old(2)), 2, id="other pods are gone before any pod is replaced"),
+        pytest.param(
+            a_state(old(0), starting(1), live=paused()),
+            2,
+            id="the highest pod is replaced while a lower one is new and not available",
+        ),
     ],
 )
 def test_a_failing_rollout_is_paused_and_continues_after_a_correction(state, expected):
@@ -300,3 +305,22 @@ def test_the_partition_is_applied_and_removed():
 
     assert partition(a_state(old(0), old(1), crashing(2))) == 2
     assert partition(a_state(old(0), old(1), new(2), live=paused())) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts"),
+    [
+        (a_state(new(0), new(1), new(2)), False),
+        (a_state(old(0), new(1), new(2)), True),
+        (a_state(new(0, deleting=True), new(1), new(2)), True),
+        (a_state(new(0), new(1), new(2), old(3)), False),
+        (replace(a_state(old(0)), children={}), False),
+    ],
+    ids=["all new", "one is old", "one is being replaced", "not requested", "no StatefulSet"],
+)
+def test_a_restart_lasts_as_long_as_an_old_pod_whatever_the_status_counts(state, restarts):
+    live = state.stateful_set
+    if live is not None:
+        counts = {"updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+        live["status"] |= counts
+    assert rollout.has_restarting_pods(state) is restarts

@@ -68,8 +68,10 @@ def paused_partition(observed: ObservedState, wanted: Manifest) -> int:
     is_complete = not rollout.old and not (rollout.gone and _is_rolling(observed))
     if is_complete or _is_known_good(observed, wanted):
         return 0
-    if _must_pause(observed, rollout):
-        return rollout.protected if rollout.new else rollout.count - 1
+    if any(fails(observed, pod) for pod in rollout.new.values()):
+        return rollout.protected
+    if _lacks_old_pods(observed, rollout):
+        return min(rollout.protected, rollout.count - 1)
     if _is_unproven(observed, rollout, wanted):
         # At least one pod must try the template, also if there are fewer pods than before.
         return min(rollout.partition or rollout.count, rollout.count - 1)
@@ -103,6 +105,22 @@ def is_restarting(stateful_set: Manifest) -> bool:
     counts = (status.get(name, 0) for name in ("updatedReplicas", ready))
     is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
     return not is_seen or any(count < replicas for count in counts)
+
+
+def has_restarting_pods(observed: ObservedState) -> bool:
+    """Return whether pods are being replaced, not ready for minReadySeconds yet, or have an earlier template.
+
+    The counts in the status can include pods that a smaller number of replicas deletes, so they are not sufficient.
+    """
+    live = observed.stateful_set
+    if live is None:
+        return False
+    wanted, count = template_record.template_hash(live), live["spec"].get("replicas", 1)
+    is_replaced = any(
+        (pod.deleting or pod.template_hash != wanted) and 0 <= ordinal(pod) < count
+        for pod in observed.pods
+    )
+    return is_replaced or is_restarting(live)
 
 
 def _rollout(observed: ObservedState, wanted: Manifest) -> _Rollout:
@@ -158,14 +176,14 @@ def _partition(observed: ObservedState) -> int:
     return partition
 
 
-def _must_pause(observed: ObservedState, rollout: _Rollout) -> bool:
-    if any(fails(observed, pod) for pod in rollout.new.values()):
-        return True
+def _lacks_old_pods(observed: ObservedState, rollout: _Rollout) -> bool:
+    """Return whether pods are gone that would be created with a template that no pod has proven to work.
+
+    The highest pod tries it, so the rollout itself deletes that one.
+    """
     if rollout.new and all(_is_available(observed, pod, rollout) for pod in rollout.new.values()):
         return False
-    # Each pod that is gone would be created with a template that no pod has proven to work. The highest pod tries it.
-    expected = set() if rollout.new else {rollout.count - 1}
-    return bool(rollout.gone - expected)
+    return bool(rollout.gone - {rollout.count - 1})
 
 
 def _is_unproven(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
