@@ -219,8 +219,7 @@ def test_an_agent_recovers_when_its_missing_secret_is_created(sandbox):
 def test_a_missing_image_stops_the_rollout_until_the_spec_is_fixed(sandbox):
     namespace = sandbox.namespace("no-image")
     sandbox.apply_example(namespace, env=namespace)
-    # Kubernetes replaces pods that are not available yet without waiting for the others.
-    sandbox.patch(namespace, "momentum", '{"spec":{"pod":{"minReadySeconds":0}}}')
+    # The pods are younger than minReadySeconds. Kubernetes would replace all of them at once.
     sandbox.wait_ready(namespace)
     before = sandbox.pods(namespace)
     image = '{"repository":"localhost/nowhere","tag":"1","pullPolicy":"Never"}'

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.timeout(120)
 def fleet(server):
     """Three agents that become ready."""
     server.put(a_datadog_daemon_set(host_ports=True))
-    server.put(an_agent(replicas=3, pod={"terminationGracePeriodSeconds": 30}))
+    server.put(
+        an_agent(replicas=3, pod={"terminationGracePeriodSeconds": 30, "minReadySeconds": 0})
+    )
     return server
 
 

@@ -37,7 +37,9 @@ def missing_kinds(server):
 
 def put_agent(server, **spec):
     server.put(a_datadog_daemon_set(host_ports=True))
-    server.put(an_agent(**{"replicas": 2, "pod": {"serviceAccount": {}}, **spec}))
+    server.put(
+        an_agent(**{"replicas": 2, "pod": {"serviceAccount": {}, "minReadySeconds": 0}, **spec})
+    )
 
 
 @pytest.mark.parametrize("status", [403, 409, 422, 429, 503])

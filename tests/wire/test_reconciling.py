@@ -85,16 +85,20 @@ def test_a_restart_writes_nothing(server, an_operator):
 
 @pytest.mark.usefixtures("with_datadog")
 @pytest.mark.parametrize(
-    "change",
+    ("replicas", "change", "count"),
     [
-        pytest.param({"replicas": 3}, id="scale"),
-        pytest.param({"trading": {"interval": "7s"}}, id="settings"),
-        pytest.param({"pod": {"labels": {"desk": "one"}}}, id="pods"),
-        pytest.param({"datadog": {"team": "desk"}}, id="tags"),
+        pytest.param(2, {"replicas": 3}, 1, id="scale"),
+        pytest.param(1, {"trading": {"interval": "7s"}}, 1, id="settings"),
+        pytest.param(1, {"pod": {"labels": {"desk": "one"}}}, 1, id="pods"),
+        pytest.param(1, {"datadog": {"team": "desk"}}, 1, id="tags"),
+        # One pod tries the template, and then the others get it.
+        pytest.param(3, {"trading": {"interval": "7s"}}, 2, id="several pods"),
     ],
 )
-def test_a_change_of_the_spec_costs_the_workload_and_a_status(server, an_operator, change):
-    server.put(an_agent(replicas=2))
+def test_a_change_of_the_spec_costs_the_workload_and_a_status(
+    server, an_operator, replicas, change, count
+):
+    server.put(an_agent(replicas=replicas, pod={"minReadySeconds": 0}))
     with an_operator():
         server.wait_until(lambda: is_ready(server))
         server.clear()
@@ -102,7 +106,7 @@ def test_a_change_of_the_spec_costs_the_workload_and_a_status(server, an_operato
         server.wait_until(lambda: is_ready(server))
     assert server.requests(verb="get", namespace=NS) == []
     assert writes(server) == {
-        ("patch", "statefulsets"): 1,
+        ("patch", "statefulsets"): count,
         ("patch", "purplefleaagents/status"): 1,
     }
 

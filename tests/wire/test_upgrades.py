@@ -233,6 +233,44 @@ def test_with_the_policy_manual_an_agent_waits_for_a_request(server, an_operator
         assert image_of(server, "one-0") == NEW
 
 
+def test_a_restart_by_kubectl_is_no_upgrade(server, an_operator, a_fleet):
+    a_fleet("one")
+    before = uids(server)
+    with an_operator(agent_image=NEW, agent_upgrade_policy="Manual"):
+        server.wait_until(lambda: waits(server, "one"))
+        server.clear()
+        restarted = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
+        change = {"spec": {"template": {"metadata": {"annotations": restarted}}}}
+        server.patch("StatefulSet", NS, "one", change, manager="kubectl-rollout")
+        server.wait_until(lambda: uids(server).get("one-0", before["one-0"]) != before["one-0"])
+        server.wait_until(lambda: condition(server, "one", "Ready").get("status") == "True")
+    assert image_of(server, "one-0") == OLD
+    assert server.writes(resource="statefulsets", user_agent="purpleflea-operator") == []
+
+
+def test_requested_upgrades_are_paced(server, an_operator, a_fleet, new_pods_wait):
+    names = a_fleet("one", "two", "three")
+    with an_operator(agent_image=NEW, agent_upgrade_policy="Manual"):
+        server.wait_until(lambda: all(waits(server, name) for name in names))
+        for name in names:
+            request = {"metadata": {"annotations": {"purpleflea.com/upgrade": "1"}}}
+            server.patch("PurpleFleaAgent", NS, name, request)
+        server.wait_until(lambda: images(server)[NEW] == 1)
+        server.wait_until(
+            lambda: (
+                sum(
+                    "their turn" in condition(server, name, "Progressing")["message"]
+                    for name in names
+                )
+                == 2
+            ),
+            timeout=30,
+        )
+        assert images(server)[NEW] == 1
+        new_pods_wait(*(f"{name}-0" for name in names))
+        server.wait_until(lambda: images(server) == {NEW: 3}, timeout=30)
+
+
 def test_a_rollback_of_the_operator_restarts_only_the_agents_that_were_upgraded(
     server, an_operator, a_fleet, new_pods_wait
 ):

@@ -52,8 +52,8 @@ class OperatorSettings(BaseSettings):
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of /livez, /readyz and /metrics. If 0, the server is not started."""
     namespace: Annotated[str, Field(max_length=63)] = ""
-    """Namespace of the operator. A PurpleFleaHalt with scope Cluster applies only there. If empty, the namespace of the
-    Lease is used."""
+    """Namespace of the operator. A PurpleFleaHalt with scope Cluster applies only there, and the NetworkPolicies of
+    agents admit the operator only from there. If empty, the namespace of the Lease is used."""
     lease_namespace: Annotated[str, Field(max_length=63)] = ""
     """Namespace of the Lease for leader election. If empty, there is no election, and only one replica may run."""
     lease_name: Annotated[
@@ -69,6 +69,11 @@ class OperatorSettings(BaseSettings):
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
     @property
+    def own_namespace(self) -> str:
+        """Return the namespace of the operator; empty if it runs outside a cluster."""
+        return self.namespace or self.lease_namespace
+
+    @property
     def defaults(self) -> Defaults:
         """Return the values that apply to agents whose spec does not set them."""
         return Defaults(
@@ -76,7 +81,7 @@ class OperatorSettings(BaseSettings):
             image_pull_policy=self.agent_image_pull_policy,
             fs_group=self.agent_fs_group,
             dns_ports=self.agent_dns_ports,
-            operator_namespace=self.lease_namespace,
+            operator_namespace=self.own_namespace,
             datadog_namespaces=self.datadog_namespaces,
         )
 

@@ -39,3 +39,15 @@ def test_agents_that_stop_waiting_do_not_delay_the_others():
     found = upgrades.simulated(upgrades.invalid_while_waiting)
     assert found.at_once == 1
     assert found.settled_s < 20
+
+
+def test_a_bad_template_replaces_one_pod_even_if_all_pods_are_young():
+    found = upgrades.simulated(upgrades.changed_while_young(is_good=False), replicas=3)
+    assert (found.running, found.unready) == (1, 1)
+    assert found.attempts[FIRST] == 1
+
+
+def test_a_good_template_costs_one_write_more_for_an_agent_with_several_pods():
+    found = upgrades.simulated(upgrades.changed_while_young(is_good=True), replicas=3)
+    assert (found.running, found.unready) == (3, 1)
+    assert found.attempts[FIRST] == 2

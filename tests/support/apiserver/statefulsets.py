@@ -2,12 +2,16 @@
 
 It keeps the pods `<name>-<ordinal>` of each StatefulSet (parallel creation, one pod at a time for a new template) and
 reports the status. Pods become Ready when the test allows it. Nothing runs.
+
+Like Kubernetes 1.37, it replaces old pods that are not available without waiting, and creates pods below the partition
+with the last revision that all pods had.
 """
 
 import asyncio
 import hashlib
 import itertools
 from collections.abc import Callable
+from datetime import datetime
 
 import orjson
 
@@ -40,6 +44,10 @@ class StatefulSets:
         """Time until a new pod can be ready. It needs a loop, as the next one."""
         self.termination_s = 0.0
         """Time for which a deleted pod still runs."""
+        self.honors_min_ready = False
+        """Whether a pod is available only minReadySeconds after it is ready. Otherwise it is at once."""
+        self._templates: dict[tuple[str, str], Obj] = {}
+        """The pod templates by UID of the StatefulSet and revision."""
 
     def start(self) -> None:
         self._store.subscribers.append(self._on_change)
@@ -114,6 +122,7 @@ class StatefulSets:
     def _step(self, owner: Obj) -> None:
         replicas = owner["spec"].get("replicas", 1)
         revision = _revision(owner)
+        self._templates[owner["metadata"]["uid"], revision] = owner["spec"]["template"]
         pods = self._pods(owner)
         for ordinal in sorted(pods, reverse=True):
             if ordinal >= replicas:
@@ -132,6 +141,10 @@ class StatefulSets:
         return {int(c.obj["metadata"]["name"].rpartition("-")[2]): c.obj for c in children}
 
     def _create(self, owner: Obj, ordinal: int, revision: str) -> None:
+        current = owner.get("status", {}).get("currentRevision", revision)
+        template = self._templates.get((owner["metadata"]["uid"], current))
+        if ordinal < _partition(owner) and template is not None:
+            owner, revision = {**owner, "spec": {**owner["spec"], "template": template}}, current
         pod = pod_of(owner, ordinal, revision)
         existing = self._store.find(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
         if existing is None:
@@ -187,32 +200,56 @@ class StatefulSets:
         return list(self._store.records(kind)) if kind else []
 
     def _roll(self, owner: Obj, pods: dict[int, Obj], revision: str) -> None:
-        """Replace one outdated pod, the highest ordinal first, unless a new pod is not Ready yet."""
+        """Replace the outdated pods that are not available, else one, the highest ordinal first.
+
+        No available pod is replaced while another one is not available.
+        """
         strategy = owner["spec"].get("updateStrategy", {})
-        first = strategy.get("rollingUpdate", {}).get("partition", 0)
         if strategy.get("type", "RollingUpdate") != "RollingUpdate":
             return
-        for ordinal in sorted(pods, reverse=True):
-            pod = pods[ordinal]
-            if ordinal < first or "deletionTimestamp" in pod["metadata"]:
-                return
-            if pod["metadata"]["labels"].get(_REVISION_LABEL) != revision:
+        rolled = [
+            pods[number] for number in sorted(pods, reverse=True) if number >= _partition(owner)
+        ]
+        outdated = [
+            pod
+            for pod in rolled
+            if pod["metadata"]["labels"].get(_REVISION_LABEL) != revision
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+        unavailable = [pod for pod in pods.values() if not self._is_available(owner, pod)]
+        for pod in outdated if unavailable else outdated[:1]:
+            if not unavailable or pod in unavailable:
                 self._delete(pod)
-                return
-            if not is_ready(pod):
-                return
+
+    def _is_available(self, owner: Obj, pod: Obj) -> bool:
+        if "deletionTimestamp" in pod["metadata"] or not is_ready(pod):
+            return False
+        minimum_s = owner["spec"].get("minReadySeconds", 0)
+        if not self.honors_min_ready or not minimum_s or self._loop is None:
+            return True
+        (since,) = [
+            item["lastTransitionTime"]
+            for item in pod["status"]["conditions"]
+            if item["type"] == "Ready"
+        ]
+        age = datetime.fromisoformat(self._store.timestamp()) - datetime.fromisoformat(since)
+        left_s: float = minimum_s - age.total_seconds()
+        if left_s > 0:
+            self._loop.call_later(left_s, self._mark, owner)
+        return left_s <= 0
 
     def _report(self, owner: Obj, pods: list[Obj], revision: str) -> None:
         metadata, old = owner["metadata"], owner.get("status", {})
         ready = sum(is_ready(pod) for pod in pods)
         updated = sum(pod["metadata"]["labels"].get(_REVISION_LABEL) == revision for pod in pods)
+        available = sum(self._is_available(owner, pod) for pod in pods)
         is_done = ready == updated == len(pods) == owner["spec"].get("replicas", 1)
         current = revision if is_done else old.get("currentRevision", revision)
         status = {
             "observedGeneration": metadata["generation"],
             "replicas": len(pods),
             "readyReplicas": ready,
-            "availableReplicas": ready,
+            "availableReplicas": available,
             "updatedReplicas": updated,
             "currentReplicas": len(pods) if current == revision else len(pods) - updated,
             "currentRevision": current,
@@ -242,6 +279,12 @@ class StatefulSets:
         metadata = pod["metadata"]
         target = Target(kind=POD, namespace=metadata["namespace"], name=metadata["name"])
         self._writer.delete(target, {})
+
+
+def _partition(owner: Obj) -> int:
+    strategy = owner["spec"].get("updateStrategy", {})
+    partition: int = strategy.get("rollingUpdate", {}).get("partition", 0)
+    return partition
 
 
 def is_ready(pod: Obj) -> bool:

@@ -14,18 +14,21 @@ clock.install()
 from support.simulation import upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.faults import HAZARDS  # noqa: E402
+from support.simulation.identities import MOVES, moved  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
 from support.simulation.restore import halt_after_restore  # noqa: E402
 from support.simulation.storm import halt_in_a_storm  # noqa: E402
 from support.simulation.takeover import TAKEOVERS, values_after_release  # noqa: E402
 
 __all__ = [
+    "MOVES",
     "TAKEOVERS",
     "Cell",
     "Workers",
     "all_cells",
     "halt_after_restore",
     "halt_in_a_storm",
+    "moved",
     "short_selection",
     "upgrades",
     "values_after_release",

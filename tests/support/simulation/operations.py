@@ -34,7 +34,7 @@ def prepare(world: World, operation: Operation) -> None:
     if operation.is_halted:
         world.server.put(_a_halt_of_the_agent())
     if "storage" in (operation.setup or {}):
-        _put_claims(world)
+        put_claims(world)
 
 
 def halt_bystander(world: World) -> None:
@@ -96,7 +96,8 @@ async def _replace_halt(world: World) -> None:
     await _delete_halt(world)
 
 
-def _put_claims(world: World) -> None:
+def put_claims(world: World) -> None:
+    """Store the claims of an agent with two identities."""
     for number in range(2):
         labels = {
             kubernetes.LABEL_INSTANCE: NAME,

@@ -38,6 +38,10 @@ class Upgrade:
     progress: list[str] = field(default_factory=list)
     """Reasons of Progressing of the first agent, in sequence."""
     settled_s: float = 0.0
+    running: int = 0
+    """Pods of the first agent with the new image."""
+    unready: int = 0
+    """Largest number of pods of the first agent that were not ready at one moment."""
 
 
 Play = Callable[["Fleet", Upgrade], Coroutine[Any, Any, None]]
@@ -67,6 +71,10 @@ class Fleet:
         """Return the agents with a pod of the new image."""
         return {_agent_of(pod) for pod in self.server.objects("Pod") if is_new(pod)}
 
+    def running(self, name: str) -> int:
+        """Return the number of pods of an agent with the new image."""
+        return sum(is_new(pod) for pod in self.server.objects("Pod") if _agent_of(pod) == name)
+
     async def upgrade(self, *, restart_percent: int = 5) -> None:
         """Replace the operator by one with another default image."""
         self.world.settings["agent_image"] = NEW
@@ -80,6 +88,19 @@ class Fleet:
         assert leader is not None
         leader.kill()
 
+    def _count_unready(self, change: Change) -> None:
+        """Count the pods of the first agent that are missing or not ready after a change of its template."""
+        owner = self.server.get("StatefulSet", NS, FIRST)
+        if owner is None or NEW not in str(owner):
+            return
+        pods = {item["metadata"]["uid"]: item for item in self.server.objects("Pod")}
+        pods[change.after["metadata"]["uid"]] = {} if change.deleted else change.after
+        ready = [item for item in pods.values() if item and _agent_of(item) == FIRST]
+        working = sum(
+            is_ready(item) and "deletionTimestamp" not in item["metadata"] for item in ready
+        )
+        self._found.unready = max(self._found.unready, owner["spec"]["replicas"] - working)
+
     def _is_ready(self, pod: Obj) -> bool:
         return not (is_new(pod) and _agent_of(pod) in self._failing)
 
@@ -91,6 +112,8 @@ class Fleet:
         if kind.kind != "Pod":
             return
         name, pod = _agent_of(change.after), change.after
+        if name == FIRST:
+            self._count_unready(change)
         self._restarting.discard(name)
         if not change.deleted and is_new(pod) and not is_ready(pod):
             self._restarting.add(name)
@@ -203,6 +226,32 @@ async def invalid_while_waiting(fleet: Fleet, found: Upgrade) -> None:
     found.settled_s = await fleet.world.wait_for(
         lambda: set(waiting[3:]) <= fleet.upgraded(), 60, "the others are upgraded"
     )
+
+
+def changed_while_young(*, is_good: bool) -> Play:
+    """Return the play of a change of the image of an agent whose pods are younger than minReadySeconds."""
+
+    async def play(fleet: Fleet, found: Upgrade) -> None:
+        fleet.server.statefulsets.honors_min_ready = True
+        if not is_good:
+            fleet.fail(FIRST)
+        for pod in fleet.server.objects("Pod"):
+            fleet.server.delete("Pod", NS, pod["metadata"]["name"])
+        await asyncio.sleep(20)
+        fleet.server.clear()
+        began = fleet.world.now_s
+        fleet.patch(FIRST, {"image": {"repository": NEW.rpartition(":")[0], "tag": "next"}})
+        if is_good:
+            await fleet.world.wait_for(
+                lambda: fleet.running(FIRST) == 3, 400, "all pods have the new image"
+            )
+            await asyncio.sleep(120)
+        else:
+            await asyncio.sleep(1000)
+        found.settled_s = fleet.world.now_s - began
+        found.running = fleet.running(FIRST)
+
+    return play
 
 
 def simulated(play: Play, *, replicas: int = 1, operators: int = 1) -> Upgrade:

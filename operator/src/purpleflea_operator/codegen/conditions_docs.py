@@ -82,9 +82,9 @@ whose acknowledgement is missing after 0.5 s, and then at increasing intervals o
 acknowledges. If an agent still reports another mode after a few seconds, the operator refreshes its control file again.
 """,
     ConditionType.PROGRESSING: """\
-If a pod fails during a rollout, the operator pauses the rollout there with the partition of the StatefulSet. The
-identities below it keep their revision, even if they crash or are evicted. A spec that fixes the problem is first tried
-on the pods above.
+A changed template is tried on the pod with the highest ordinal first. If a pod fails during a rollout, the operator
+pauses the rollout there with the partition of the StatefulSet. The identities below it keep their revision, even if
+they crash or are evicted. A spec that fixes the problem is first tried on the pods above.
 
 A problem of a pod has the same reason as in `WorkloadAvailable`. The condition becomes False immediately for
 {terminal},

@@ -116,6 +116,8 @@ class ObjectCache:
         self._by_owner: dict[str, dict[NamespacedName, tuple[Uid, ...]]] = defaultdict(dict)
         self._owners: dict[NamespacedName, NamespacedName] = {}
         """One instance per agent, which all its objects share."""
+        self._names: dict[str, tuple[NamespacedName, ...]] = {}
+        """The agents with each name, in all namespaces."""
         self._compressors: dict[str, _Compressor] = defaultdict(_Compressor)
         self._tombstones: OrderedDict[Uid, int] = OrderedDict()
 
@@ -149,7 +151,11 @@ class ObjectCache:
         return version < self._tombstones.get(uid, 0)
 
     def _shared(self, owner: NamespacedName | None) -> NamespacedName | None:
-        return None if owner is None else self._owners.setdefault(owner, owner)
+        if owner is None or owner in self._owners:
+            return None if owner is None else self._owners[owner]
+        self._owners[owner] = owner
+        self._names[owner.name] = (*self._names.get(owner.name, ()), owner)
+        return owner
 
     def drop(self, kind: ResourceKind, uid: str) -> NamespacedName | None:
         """Remove an object without a tombstone. Return the agent that it belonged to."""
@@ -201,6 +207,10 @@ class ObjectCache:
         agents = self.owned(AGENT, key)
         return max(agents, key=_version) if agents else None
 
+    def owners_named(self, name: str) -> tuple[NamespacedName, ...]:
+        """Return the agents with a name that exist, or of which objects exist, in all namespaces."""
+        return self._names.get(name, ())
+
     def all(self, kind: ResourceKind) -> Iterator[dict[str, Any]]:
         """Yield all objects of a kind that are stored now. The cache may change in the meantime."""
         for entry in list(self._objects[kind.kind].values()):
@@ -220,7 +230,13 @@ class ObjectCache:
             return
         del by_owner[owner]
         if not any(owner in known for known in self._by_owner.values()):
-            self._owners.pop(owner, None)
+            self._forget_owner(owner)
+
+    def _forget_owner(self, owner: NamespacedName) -> None:
+        self._owners.pop(owner, None)
+        left = tuple(item for item in self._names.pop(owner.name, ()) if item != owner)
+        if left:
+            self._names[owner.name] = left
 
 
 def _strip(manifest: Manifest) -> dict[str, Any]:

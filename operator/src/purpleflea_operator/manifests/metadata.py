@@ -51,7 +51,7 @@ class Defaults:
     """Ports that DNS servers may listen on. A network plugin may compare the port of the DNS pod and not the port of
     its Service: 5353 on OpenShift, 1053 for a CoreDNS without privileges."""
     operator_namespace: str = ""
-    """Namespace of the operator's pods. If it is empty, it is not known."""
+    """Namespace of the operator's pods. If it is empty, the operator runs outside the cluster."""
     datadog_namespaces: tuple[str, ...] = DEFAULT_NAMESPACES
     """Namespaces of the node agents that run checks; `*` is every namespace."""
 

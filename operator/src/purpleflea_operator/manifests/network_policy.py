@@ -32,10 +32,7 @@ def network_policy(agent: Agent, defaults: Defaults, connection: Connection) -> 
             "podSelector": {"matchLabels": selector(agent.name)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {
-                    "from": _readers(agent, defaults),
-                    "ports": [{"protocol": "TCP", "port": env.HTTP_PORT}],
-                },
+                *_to_http_port(_readers(agent, defaults)),
                 *_to_sidecars(agent),
             ],
             "egress": [
@@ -68,18 +65,27 @@ def _to_node_agent(connection: Connection) -> list[MutableManifest]:
     return [{"ports": ports}] if ports else []
 
 
+def _to_http_port(readers: list[MutableManifest]) -> list[MutableManifest]:
+    # A rule with an empty list of sources would allow all of them.
+    ports = [{"protocol": "TCP", "port": env.HTTP_PORT}]
+    return [{"from": readers, "ports": ports}] if readers else []
+
+
 def _readers(agent: Agent, defaults: Defaults) -> list[MutableManifest]:
-    """Return the pods that may reach the HTTP port: the operator, node agents that run a check, and the spec's."""
+    """Return the pods that may reach the HTTP port: the operator, node agents that run a check, and the spec's.
+
+    The operator is admitted only from its own namespace, because users of other namespaces can give a pod its labels.
+    """
     namespaces = (
         *(defaults.datadog_namespaces if datadog_env.runs_checks(agent) else ()),
         *agent.spec.network.ingress_namespaces,
     )
     operator = {
-        "namespaceSelector": _namespace(defaults.operator_namespace or "*"),
+        "namespaceSelector": _namespace(defaults.operator_namespace),
         "podSelector": {"matchLabels": dict(OPERATOR_LABELS)},
     }
     return [
-        operator,
+        *([operator] if defaults.operator_namespace else ()),
         *({"namespaceSelector": _namespace(name)} for name in dict.fromkeys(namespaces)),
     ]
 

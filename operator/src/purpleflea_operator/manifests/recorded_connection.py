@@ -45,6 +45,11 @@ def connection_from_pods(
     return next((item for item in connections if item is not None), None)
 
 
+def has_connection(pod: Manifest) -> bool:
+    """Return whether a pod, also one that is being deleted, sends telemetry to a node agent."""
+    return _of_pod(mapping(pod.get("spec")), traces_enabled=True) is not None
+
+
 def _of_pod(spec: Manifest, traces_enabled: bool) -> Connection | None:
     for container in mappings(spec.get("containers")):
         if container.get("name") == kubernetes.CONTAINER:

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from purpleflea_sandbox import paths
@@ -50,14 +51,32 @@ def ensure(names: Iterable[str], progress: Progress, *, fresh: bool = False) -> 
     return {image.name: ready[image.name] for image in wanted}
 
 
+def ensure_of(image: Image, checkout: Path, progress: Progress) -> Path:
+    """Return the OCI archive of an image without a base, built from any checkout."""
+    builders = _candidate_builders()
+    ready = _cached([image], checkout, builders)
+    if ready:
+        return ready[image.name]
+    builder = _usable_builder(builders)
+    with _exclusively():
+        builder.prepare(progress)
+        with progress.step(f"build image {image.name}", expected_s=_EXPECTED_AGAIN_S):
+            return _build_one(builder, image, checkout, None)
+
+
+def _exclusively() -> AbstractContextManager[None]:
+    """Only one run at a time builds on this machine."""
+    return locks.held(
+        archives.folder() / ".lock", timeout_s=_LOCK_TIMEOUT_S, what="the image builds"
+    )
+
+
 def build_with(
     builder: Builder, images: Sequence[Image], progress: Progress, *, fresh: bool = False
 ) -> dict[str, Path]:
     """Build the missing images with one builder. Only one run at a time builds on this machine."""
     checkout = paths.checkout()
-    with locks.held(
-        archives.folder() / ".lock", timeout_s=_LOCK_TIMEOUT_S, what="the image builds"
-    ):
+    with _exclusively():
         if fresh:
             builder.discard_base()
         ready = {} if fresh else _cached(images, checkout, [builder])

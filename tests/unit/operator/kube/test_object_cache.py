@@ -50,3 +50,23 @@ def test_objects_that_have_nothing_in_common_are_stored_unchanged():
     for number, text in enumerate(texts):
         agent = cache.agent(NamespacedName("trading", f"agent-{number}"))
         assert agent["spec"]["strategy"] == text
+
+
+def test_agents_are_found_by_name_in_all_namespaces_while_an_object_exists():
+    cache = ObjectCache()
+    agent = an_agent(namespace="one", uid="agent")
+    pods = [a_pod(namespace=item) for item in ("one", "two")]
+    for number, pod in enumerate(pods):
+        pod["metadata"]["uid"] = f"pod-{number}"
+    for item in (agent, *pods):
+        cache.put(item)
+    one, two = NamespacedName("one", "momentum"), NamespacedName("two", "momentum")
+    assert cache.owners_named("momentum") == (one, two)
+    assert cache.owners_named("other") == ()
+    cache.mark_deleted(resources.AGENT, "agent")
+    assert cache.owners_named("momentum") == (one, two)
+    cache.mark_deleted(resources.POD, "pod-0")
+    assert cache.owners_named("momentum") == (two,)
+    cache.mark_deleted(resources.POD, "pod-1")
+    assert cache.owners_named("momentum") == ()
+    assert cache._names == {}

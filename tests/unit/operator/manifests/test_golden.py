@@ -28,7 +28,9 @@ from support import spec_fields
 from support.builders import a_spec
 
 FOLDER = Path(__file__).parents[3] / "data" / "golden"
-DEFAULTS = Defaults(image="localhost/purpleflea-agent:1.2.3")
+DEFAULTS = Defaults(
+    image="localhost/purpleflea-agent:1.2.3", operator_namespace="purpleflea-system"
+)
 
 HOST_IP = Connection(mode=ConnectionMode.HOST_IP, dogstatsd_port=8125, apm_port=8126)
 SHARED = Connection(

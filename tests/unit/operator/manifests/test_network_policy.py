@@ -84,10 +84,25 @@ def test_namespaces_of_the_spec_read_the_http_port():
     assert found == [OPERATOR, namespace("monitoring"), {"namespaceSelector": {}}]
 
 
-def test_the_operator_may_be_in_any_namespace_if_its_own_is_not_known():
-    (found,) = readers(defaults=Defaults(image="agent:1"))
-    assert found["namespaceSelector"] == {}
-    assert found["podSelector"] == OPERATOR["podSelector"]
+def test_an_operator_outside_the_cluster_needs_no_rule():
+    outside = Defaults(image="agent:1")
+    assert policy(defaults=outside)["ingress"] == []
+    found = readers(defaults=outside, network={"ingressNamespaces": ["monitoring"]})
+    assert found == [namespace("monitoring")]
+
+
+@pytest.mark.parametrize("spec", [{}, {"datadog": {"check": {"enabled": True}}}])
+@pytest.mark.parametrize("operator_namespace", ["", "ops"])
+def test_no_rule_admits_pods_by_labels_that_users_of_any_namespace_can_set(
+    spec, operator_namespace
+):
+    defaults = Defaults(image="agent:1", operator_namespace=operator_namespace)
+    for rule in policy(defaults=defaults, **spec)["ingress"]:
+        assert rule["from"]
+        for source in rule["from"]:
+            assert source["namespaceSelector"]["matchLabels"].keys() == {
+                "kubernetes.io/metadata.name"
+            }
 
 
 def test_dns_is_allowed_on_each_port_that_dns_servers_may_listen_on():

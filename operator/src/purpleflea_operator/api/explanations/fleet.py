@@ -82,8 +82,9 @@ IDENTITY = (
         Reason.NOT_STARTED,
         {ConditionType.DUPLICATE_IDENTITY: "True"},
         Severity.WARNING,
-        "Another agent has the same identities. No agent is started, and `Ready` is False.",
-        "Change `spec.datadog.env`, `spec.datadog.service` or the name, or set "
+        "Another agent has the same identities, or its previous pods have not ended yet. No agent is started, and "
+        "`Ready` is False.",
+        "Wait for the end of the pods. Otherwise change `spec.datadog.env`, `spec.datadog.service` or the name, or set "
         "`spec.datadog.duplicateIdentity: Allow`.",
     ),
     explain(

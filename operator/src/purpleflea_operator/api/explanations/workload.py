@@ -24,8 +24,8 @@ SUMMARY = (
         Reason.DUPLICATE_IDENTITY,
         {ConditionType.READY: "False"},
         Severity.WARNING,
-        "`DuplicateIdentity` has the reason `NotStarted`, because another agent has the same "
-        "identities in Datadog, so no agent is started.",
+        "`DuplicateIdentity` has the reason `NotStarted`, because another agent, or a pod of it that has not ended "
+        "yet, has the same identities in Datadog, so no agent is started.",
         "See `DuplicateIdentity`.",
     ),
 )

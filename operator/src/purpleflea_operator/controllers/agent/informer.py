@@ -14,14 +14,12 @@ from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
-    IdentityClaim,
-    IdentityIndex,
-)
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
 from purpleflea_operator.controllers.agent.decisions.gather import condition, is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
+from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
 from purpleflea_operator.controllers.agent.node_inventory import (
     KINDS,
     InventoryChange,
@@ -102,7 +100,7 @@ class Informer:
         self._on_pod_deleted = targets.on_pod_deleted
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
-        self.identities = IdentityIndex(self._is_running)
+        self.identities = IdentityHolders(cache)
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._is_started = False
@@ -249,7 +247,7 @@ class Informer:
             if not self._is_started:
                 self._telemetry.restore(manifest)
             self.totals.upsert(manifest)
-            self._queue_claims(self.identities.upsert(manifest))
+            self._queue_claims(self.identities.claims.upsert(manifest))
         if kind is resources.POD:
             self._pods_by_node.upsert(manifest)
             if self._is_started:
@@ -260,21 +258,12 @@ class Informer:
     def _delete_from_indexes(self, kind: ResourceKind, uid: str) -> None:
         if kind is resources.AGENT:
             self.totals.delete(uid)
-            self._queue_claims(self.identities.delete(uid))
+            self._queue_claims(self.identities.claims.delete(uid))
         if kind is resources.POD:
             self._pods_by_node.delete(uid)
             self._telemetry.delete(uid)
         if kind is resources.STATEFUL_SET:
             self._on_stateful_set(uid, None)
-
-    def _is_running(self, claim: IdentityClaim) -> bool:
-        """Return whether the StatefulSet of an agent already requests pods."""
-        return any(
-            is_owned(item, claim.uid) and item["spec"].get("replicas", 1) > 0
-            for item in self._cache.owned(
-                resources.STATEFUL_SET, NamespacedName(claim.namespace, claim.name)
-            )
-        )
 
     def _queue_claims(self, claims: Iterable[IdentityClaim]) -> None:
         """Queue the agents whose identities became free or conflicting."""
@@ -331,6 +320,13 @@ class Informer:
             self._discovery.invalidate()
         elif key is not None:
             self._queue.add(key)
+            if kind in (resources.POD, resources.STATEFUL_SET):
+                self._queue_others(key)
+
+    def _queue_others(self, key: NamespacedName) -> None:
+        """Queue the agents with the same name in other namespaces, which may wait for the end of the pods."""
+        for other in self.identities.others(key):
+            self._queue.add(other)
 
     def _queue_all(self) -> None:
         for key in self._cache.agent_keys():

@@ -223,6 +223,7 @@ class Reconciler:
             nodes=deps.nodes,
             telemetry_delivery=deps.telemetry_delivery,
             conflicting_agent="" if holder is None else f"{holder.namespace}/{holder.name}",
+            conflict_is_ending=holder is not None and holder.is_ending,
             sees_all_namespaces=deps.sees_all_namespaces,
             halts=deps.halts,
         )

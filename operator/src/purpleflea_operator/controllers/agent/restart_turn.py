@@ -99,7 +99,7 @@ class RestartTurn:
         """Keep the slot of an agent whose upgrade is not complete. If it fails, other agents do not restart."""
         stateful_set = observed.stateful_set
         if stateful_set is None or not (
-            is_upgrading(observed) and rollout.is_restarting(stateful_set)
+            is_upgrading(observed) and rollout.has_restarting_pods(observed)
         ):
             self.budget.end_pass(self.key, is_requested=self.is_requested)
             return

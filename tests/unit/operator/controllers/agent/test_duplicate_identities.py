@@ -10,9 +10,14 @@ from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import (
     duplicate_identity,
 )
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityIndex
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
+    IdentityIndex,
+    may_run,
+)
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
+from purpleflea_operator.controllers.agent.identity_holders import IdentityHolders
+from purpleflea_operator.kube.object_cache import ObjectCache
 from support.builders import a_pod, an_agent
 from support.observed_states import a_stateful_set, observed_state
 
@@ -195,3 +200,120 @@ def test_a_duplicate_causes_a_warning_and_its_end_a_normal_event():
     assert [(item.type, item.reason) for item in transitions(twice, unique)] == [
         ("Normal", "DuplicateIdentityUnique")
     ]
+
+
+IDENTITY = ("momentum", "production", "purpleflea-trading-agent")
+LATER = "2026-01-02T00:00:00Z"
+
+
+def a_pod_with(env="production", service="purpleflea-trading-agent", **changes):
+    found = a_pod(**changes)
+    tags = {"tags.datadoghq.com/env": env, "tags.datadoghq.com/service": service}
+    found["metadata"]["labels"] |= tags
+    return found
+
+
+def a_resource(created="2025-01-01T00:00:00Z", **spec):
+    found = an_agent(**spec)
+    found["metadata"]["creationTimestamp"] = created
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "resource", "holds"),
+    [
+        pytest.param(a_pod_with(), None, True, id="of a deleted agent"),
+        pytest.param(a_pod_with(deleting=True), None, True, id="of a deleted agent, and ending"),
+        pytest.param(a_pod_with(env="other"), None, False, id="with another env"),
+        pytest.param(a_pod_with(service="other"), None, False, id="with another service"),
+        pytest.param(a_pod(), None, False, id="without an env"),
+        pytest.param(a_pod_with(), a_resource(), False, id="of an agent that claims the identity"),
+        pytest.param(a_pod_with(), a_resource(LATER), True, id="of the predecessor of an agent"),
+        pytest.param(
+            a_pod_with(), a_resource(datadog={"env": "new"}), True, id="with the previous env"
+        ),
+        pytest.param(a_pod_with(), a_resource(replicas=0), True, id="of an agent scaled to zero"),
+        pytest.param(
+            a_pod_with(deleting=True),
+            a_resource(datadog={"connection": "Disabled"}),
+            True,
+            id="that still sends telemetry",
+        ),
+        pytest.param(
+            a_pod_with(env="production") | {"spec": a_pod(env=())["spec"]},
+            a_resource(datadog={"connection": "Disabled"}),
+            False,
+            id="that sends no telemetry",
+        ),
+    ],
+)
+def test_a_pod_holds_the_identity_that_its_agent_does_not_claim(found, resource, holds):
+    assert may_run(found, IDENTITY, resource) is holds
+
+
+def a_workload(namespace, uid, *, replicas=1):
+    tags = {
+        f"tags.datadoghq.com/{key}": value
+        for key, value in zip(("env", "service"), IDENTITY[1:], strict=True)
+    }
+    owner = {"kind": "PurpleFleaAgent", "name": "momentum", "uid": uid, "controller": True}
+    metadata = {
+        "name": "momentum",
+        "namespace": namespace,
+        "uid": f"uid-{namespace}",
+        "resourceVersion": "1",
+        "labels": {"app.kubernetes.io/instance": "momentum", **tags},
+        "ownerReferences": [owner],
+    }
+    return {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": replicas}}
+
+
+def holders_with(*manifests, waiting_uid="b"):
+    cache = ObjectCache()
+    holders = IdentityHolders(cache)
+    for item in manifests:
+        cache.put(item)
+    waiting = an_agent_in("b", uid=waiting_uid)
+    cache.put(waiting)
+    holders.claims.upsert(waiting)
+    return holders
+
+
+@pytest.mark.parametrize(
+    ("left", "holder"),
+    [
+        ([], None),
+        ([a_pod_with(namespace="a")], "a"),
+        ([a_workload("a", "gone")], "a"),
+        ([a_workload("a", "gone", replicas=0)], None),
+        ([a_pod_with(namespace="b")], None),
+        ([a_pod_with(namespace="a"), a_workload("b", "b")], None),
+        ([a_pod_with(name="copy", namespace="a")], None),
+    ],
+    ids=[
+        "nothing is left",
+        "a pod",
+        "a StatefulSet",
+        "a StatefulSet without pods",
+        "a pod of the same namespace",
+        "the agent runs already",
+        "a pod that has another name",
+    ],
+)
+def test_an_agent_waits_for_the_pods_that_are_left_in_other_namespaces(left, holder):
+    found = holders_with(*left).holder_other_than("b")
+    assert (found and (found.namespace, found.is_ending)) == (holder and (holder, True))
+
+
+def test_an_unknown_agent_has_no_holder():
+    assert holders_with().holder_other_than("unknown") is None
+
+
+def test_an_agent_that_waits_for_pods_has_a_command_to_see_them():
+    state = duplicate(conflict_is_ending=True)
+    found = duplicate_identity(state)
+    assert found.reason == "NotStarted"
+    assert (
+        "kubectl get pods --namespace old --selector app.kubernetes.io/instance=momentum"
+        in found.message
+    )

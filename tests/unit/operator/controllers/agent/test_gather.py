@@ -147,6 +147,9 @@ def a_cache_with_status(status, generation=1):
     (stored,) = cache.owned(resources.STATEFUL_SET, NamespacedName("trading", "momentum"))
     metadata = {**stored["metadata"], "generation": generation, "resourceVersion": "2"}
     cache.put({**stored, "metadata": metadata, "status": status})
+    template = stored["spec"]["template"]["metadata"]["annotations"]
+    pod = a_pod(annotations=template)
+    cache.put({**pod, "metadata": {**pod["metadata"], "resourceVersion": "2"}})
     return cache
 
 

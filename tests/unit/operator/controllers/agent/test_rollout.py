@@ -74,6 +74,11 @@ def a_state(*pods, live=None, **changes):
     )
 
 
+def changed(*pods, live=None):
+    """Return a state with another template than the wanted one."""
+    return a_state(*pods, live=a_live("agent:old") if live is None else live)
+
+
 def paused(at=2, image="agent:new"):
     return a_live(image, partition=at)
 
@@ -197,6 +202,67 @@ def paused(at=2, image="agent:new"):
             replace(a_state(old(0), old(1), new(2)), children={}), 0, id="recreated while it works"
         ),
         pytest.param(a_state(), 0, id="no pods"),
+        pytest.param(changed(old(0), old(1), old(2)), 2, id="changed"),
+        pytest.param(
+            changed(old(0), old(1), old(2, ready=False, ready_at=RECENT)),
+            2,
+            id="changed while the highest pod is not available",
+        ),
+        pytest.param(
+            changed(*(old(number, ready_at="2026-01-01T11:59:59Z") for number in range(3))),
+            2,
+            id="changed while all pods are younger than minReadySeconds",
+        ),
+        pytest.param(changed(old(0), old(1)), 2, id="changed while the highest pod is gone"),
+        pytest.param(changed(old(2)), 2, id="changed while the other pods are gone"),
+        pytest.param(
+            changed(old(0), old(1), crashing(2, "agent:bad"), live=paused(2, "agent:bad")),
+            2,
+            id="corrected while it is paused",
+        ),
+        pytest.param(
+            changed(old(0), crashing(1, "agent:bad"), old(2), live=paused(1, "agent:bad")),
+            1,
+            id="corrected, and all pods that failed try it",
+        ),
+        pytest.param(
+            changed(new(0), new(1), crashing(2, "agent:bad"), live=paused(2, "agent:bad")),
+            2,
+            id="reverted, not to a known good template",
+        ),
+        pytest.param(
+            changed(
+                new(0),
+                new(1),
+                crashing(2, "agent:bad"),
+                live=a_live("agent:bad", partition=2, good="agent:new"),
+            ),
+            0,
+            id="reverted to the last good template",
+        ),
+        pytest.param(
+            changed(*(crashing(number, "agent:old") for number in range(3))),
+            0,
+            id="changed while all pods fail",
+        ),
+        pytest.param(
+            changed(old(0), crashing(1, "agent:old"), crashing(2, "agent:old")),
+            2,
+            id="changed while one pod works",
+        ),
+        pytest.param(changed(new(0), new(1), new(2)), 0, id="reverted before a pod was replaced"),
+        pytest.param(
+            replace(a_state(old(0), old(1), old(2)), children={}, recreated=a_live("agent:old")),
+            2,
+            id="changed together with the storage",
+        ),
+        pytest.param(a_state(old(0), old(1), new(2)), 0, id="proven, and the partition is removed"),
+        pytest.param(a_state(old(2)), 2, id="other pods are gone before any pod is replaced"),
+        pytest.param(
+            a_state(old(0), starting(1), live=paused()),
+            2,
+            id="the highest pod is replaced while a lower one is new and not available",
+        ),
     ],
 )
 def test_a_failing_rollout_is_paused_and_continues_after_a_correction(state, expected):
@@ -216,6 +282,22 @@ def test_a_paused_rollout_is_checked_when_the_next_pod_is_available():
     assert rollout.next_check_s(replace(a_state(fresh, live=paused()), children={})) is None
 
 
+@pytest.mark.parametrize(("replicas", "partition"), [(0, 0), (1, 0), (2, 1), (3, 2), (1000, 999)])
+def test_only_the_highest_pod_tries_a_changed_template(replicas, partition):
+    state = a_state(
+        *(old(number) for number in range(replicas)), live=a_live("agent:old", replicas=replicas)
+    )
+    assert rollout.paused_partition(state, rendered(replicas=replicas)) == partition
+    manifest = upgrade.manifest(state, rendered(replicas=replicas), upgrade.Step.APPLY)
+    assert manifest["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == partition
+
+
+def test_an_agent_that_waits_for_its_upgrade_needs_no_partition():
+    state = a_state(old(0), old(1), old(2), live=a_live("agent:old"))
+    manifest = upgrade.manifest(state, rendered(), upgrade.Step.KEEP)
+    assert manifest["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == 0
+
+
 def test_the_partition_is_applied_and_removed():
     def partition(state):
         manifest = upgrade.manifest(state, rendered(), upgrade.Step.APPLY)
@@ -223,3 +305,22 @@ def test_the_partition_is_applied_and_removed():
 
     assert partition(a_state(old(0), old(1), crashing(2))) == 2
     assert partition(a_state(old(0), old(1), new(2), live=paused())) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts"),
+    [
+        (a_state(new(0), new(1), new(2)), False),
+        (a_state(old(0), new(1), new(2)), True),
+        (a_state(new(0, deleting=True), new(1), new(2)), True),
+        (a_state(new(0), new(1), new(2), old(3)), False),
+        (replace(a_state(old(0)), children={}), False),
+    ],
+    ids=["all new", "one is old", "one is being replaced", "not requested", "no StatefulSet"],
+)
+def test_a_restart_lasts_as_long_as_an_old_pod_whatever_the_status_counts(state, restarts):
+    live = state.stateful_set
+    if live is not None:
+        counts = {"updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+        live["status"] |= counts
+    assert rollout.has_restarting_pods(state) is restarts

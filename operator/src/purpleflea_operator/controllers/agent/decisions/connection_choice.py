@@ -9,7 +9,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
-from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
+from purpleflea_operator.controllers.agent.decisions.rollout import has_restarting_pods
 from purpleflea_operator.controllers.agent.decisions.switching import switches
 from purpleflea_operator.controllers.agent.decisions.upgrade import is_user_change
 from purpleflea_operator.datadog.detection.connection import (
@@ -71,7 +71,7 @@ def slot_use(observed: ObservedState) -> SlotUse:
         # The pods restart anyway, and a user does not wait for other agents.
         return SlotUse.NONE
     if not switches(observed.current_connection, observed.connection):
-        return SlotUse.HOLD if is_restarting(stateful_set) else SlotUse.RELEASE
+        return SlotUse.HOLD if has_restarting_pods(observed) else SlotUse.RELEASE
     current = observed.current_connection or NO_CONNECTION
     # A pod that waits for its node agent does not trade, so its restart costs nothing.
     is_waiting = not current.supports_metrics and agent.spec.datadog.when_missing == "Hold"

@@ -5,6 +5,10 @@ that is looked up holds it until it is deleted. An agent that is created later, 
 start beside it. If no agent was looked up yet, a running agent has priority over an agent that does not run, and then
 the older agent over the newer one.
 
+Pods of a deleted agent, or with the previous env or service of an agent, still hold their identity. `may_run`
+recognizes them. A copy of their labels delays another agent, as a second agent resource does, but never stops one that
+runs.
+
 An identity is the name of the pod, env and service. Pods are named <name>-<ordinal>. The last dash separates the two
 parts, so agents with different names never share the name of a pod, and agents with one name share that of ordinal 0.
 """
@@ -14,8 +18,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator.api.datadog import Datadog
-from purpleflea_operator.parsing import mapping, text
+from purpleflea_operator.manifests import recorded_connection
+from purpleflea_operator.parsing import Manifest, mapping, text
 
 IdentityKey = tuple[str, str, str]
 """Name, env and service."""
@@ -29,6 +35,8 @@ class IdentityClaim:
     uid: str
     namespace: str
     name: str
+    is_ending: bool = False
+    """True if only pods are left that do not belong to a claim any more."""
 
 
 class IdentityIndex:
@@ -78,6 +86,10 @@ class IdentityIndex:
         del self._holders[key]
         return list(claims)
 
+    def claim_of(self, uid: str) -> tuple[IdentityKey, IdentityClaim] | None:
+        """Return the claim of an agent; None if it needs no identity."""
+        return self._by_uid.get(uid)
+
     def holder_other_than(self, uid: str) -> IdentityClaim | None:
         """Return the agent that holds the identities of this agent; None if this agent holds them.
 
@@ -94,11 +106,37 @@ class IdentityIndex:
         return None if holder.uid == uid else holder
 
 
+def may_run(manifest: Manifest, identity: IdentityKey, resource: Manifest | None) -> bool:
+    """Return whether a pod, or the pods of a StatefulSet, can have an identity that their agent does not claim.
+
+    `resource` is the agent of the same name and namespace; None if it is deleted. Objects that are older than it belong
+    to a previous agent. An agent whose connection is Disabled claims no identity, and its pods send no telemetry.
+    """
+    metadata = manifest["metadata"]
+    labels = mapping(metadata.get("labels"))
+    found = (labels.get(kubernetes.DD_LABEL_ENV), labels.get(kubernetes.DD_LABEL_SERVICE))
+    if found != identity[1:]:
+        return False
+    if resource is None or _created(manifest) < _created(resource):
+        return True
+    if _is_disabled(resource):
+        return recorded_connection.has_connection(manifest)
+    return _identity_key(resource) != identity
+
+
+def _created(manifest: Mapping[str, Any]) -> str:
+    return text(manifest["metadata"].get("creationTimestamp"))
+
+
+def _is_disabled(manifest: Mapping[str, Any]) -> bool:
+    return mapping(mapping(manifest.get("spec")).get("datadog")).get("connection") == "Disabled"
+
+
 def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
     """Return the identity of ordinal 0; None if the agent has no pods or sends no telemetry."""
     spec = mapping(manifest.get("spec"))
     datadog = mapping(spec.get("datadog"))
-    if not spec.get("replicas", 1) or datadog.get("connection") == "Disabled":
+    if not spec.get("replicas", 1) or _is_disabled(manifest):
         return None
     env, service = (
         str(datadog.get(name, Datadog.model_fields[name].default)) for name in ("env", "service")

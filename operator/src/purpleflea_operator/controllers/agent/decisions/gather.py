@@ -61,6 +61,8 @@ class Surroundings:
     """Returns the results of the telemetry probe for pods, by UID."""
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog."""
+    conflict_is_ending: bool = False
+    """True if only pods of that agent are left."""
     sees_all_namespaces: bool = True
     halts: HaltView = NO_HALTS
 
@@ -108,6 +110,7 @@ def gather(
         expansion_error=expansion_error(remembered.expansion, agent, claims, now),
         sees_all_namespaces=surroundings.sees_all_namespaces,
         conflicting_agent=surroundings.conflicting_agent,
+        conflict_is_ending=surroundings.conflict_is_ending,
         recreated_at=remembered.recreated_at,
     )
     return with_mode(observed, resource, surroundings.halts, now=now, remembered=remembered)
@@ -238,6 +241,12 @@ def stop_mode(resource: dict[str, Any]) -> Mode | None:
     """Return the mode if the spec, valid or not, requests Halted or Stopped; otherwise None."""
     mode = mapping(mapping(resource.get("spec")).get("trading")).get("mode")
     return Mode(mode) if mode in (Mode.HALTED, Mode.STOPPED) else None
+
+
+def is_of_agent(manifest: Manifest) -> bool:
+    """Return whether any agent controls `manifest`."""
+    references = manifest["metadata"].get("ownerReferences", [])
+    return any(item.get("controller") and item["kind"] == "PurpleFleaAgent" for item in references)
 
 
 def is_owned(manifest: Manifest, uid: str) -> bool:

@@ -194,6 +194,8 @@ class ObservedState:
     """True if the operator watches the agents of all namespaces."""
     conflicting_agent: str = ""
     """Agent, as namespace/name, that already has the same identities in Datadog; empty if there is none."""
+    conflict_is_ending: bool = False
+    """True if only pods of that agent are left, because it was deleted, or has another env or service now."""
 
     @property
     def stateful_set(self) -> Manifest | None:

@@ -1,9 +1,11 @@
 """The extent of a rollout: the number of pods, and the pods that receive the new revision. Pure.
 
 A StatefulSet waits for the first new pod that is not available, but gives the new revision to every other pod that is
-recreated meanwhile. Therefore the partition is set above the highest pod without the new revision if a new pod fails,
-or if a new pod is not available and another pod is gone. The partition is removed when all pods above it are available
-with the new revision: after a corrected spec, these pods try it first.
+recreated meanwhile, and since Kubernetes 1.37 also to all old pods that are not available, such as those younger than
+minReadySeconds. Therefore a changed template is written together with a partition, so that only the highest pod tries
+it. The partition is removed when all pods above it are available with the new revision. This costs one write for each
+change, and none for an agent with one pod. The partition is set again, above the highest pod without the new revision,
+if a new pod fails, or if a new pod is not available and another pod is gone.
 
 The decision depends on the templates of the pods, the template and number of pods to apply, and the last good template.
 So it does not change if the StatefulSet is scaled or created again.
@@ -66,11 +68,13 @@ def paused_partition(observed: ObservedState, wanted: Manifest) -> int:
     is_complete = not rollout.old and not (rollout.gone and _is_rolling(observed))
     if is_complete or _is_known_good(observed, wanted):
         return 0
-    if _must_pause(observed, rollout):
+    if any(fails(observed, pod) for pod in rollout.new.values()):
         return rollout.protected
-    if rollout.partition and not _is_proven(observed, rollout):
-        # At least one pod must try a corrected template, also if there are fewer pods than before.
-        return min(rollout.partition, rollout.count - 1)
+    if _lacks_old_pods(observed, rollout):
+        return min(rollout.protected, rollout.count - 1)
+    if _is_unproven(observed, rollout, wanted):
+        # At least one pod must try the template, also if there are fewer pods than before.
+        return min(rollout.partition or rollout.count, rollout.count - 1)
     return 0
 
 
@@ -101,6 +105,22 @@ def is_restarting(stateful_set: Manifest) -> bool:
     counts = (status.get(name, 0) for name in ("updatedReplicas", ready))
     is_seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
     return not is_seen or any(count < replicas for count in counts)
+
+
+def has_restarting_pods(observed: ObservedState) -> bool:
+    """Return whether pods are being replaced, not ready for minReadySeconds yet, or have an earlier template.
+
+    The counts in the status can include pods that a smaller number of replicas deletes, so they are not sufficient.
+    """
+    live = observed.stateful_set
+    if live is None:
+        return False
+    wanted, count = template_record.template_hash(live), live["spec"].get("replicas", 1)
+    is_replaced = any(
+        (pod.deleting or pod.template_hash != wanted) and 0 <= ordinal(pod) < count
+        for pod in observed.pods
+    )
+    return is_replaced or is_restarting(live)
 
 
 def _rollout(observed: ObservedState, wanted: Manifest) -> _Rollout:
@@ -156,21 +176,36 @@ def _partition(observed: ObservedState) -> int:
     return partition
 
 
-def _must_pause(observed: ObservedState, rollout: _Rollout) -> bool:
-    if any(fails(observed, pod) for pod in rollout.new.values()):
-        return True
+def _lacks_old_pods(observed: ObservedState, rollout: _Rollout) -> bool:
+    """Return whether pods are gone that would be created with a template that no pod has proven to work.
+
+    The highest pod tries it, so the rollout itself deletes that one.
+    """
     if rollout.new and all(_is_available(observed, pod, rollout) for pod in rollout.new.values()):
         return False
-    # Each pod that is gone would be created with a template that no pod has proven to work. The highest pod tries it.
-    expected = set() if rollout.new else {rollout.count - 1}
-    return bool(rollout.gone - expected)
+    return bool(rollout.gone - {rollout.count - 1})
 
 
-def _is_proven(observed: ObservedState, rollout: _Rollout) -> bool:
-    """Return whether all pods at and above the partition are available with the new revision."""
-    first = min(rollout.partition, rollout.count - 1)
+def _is_unproven(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
+    """Return whether a pod must try the template before the others.
+
+    This ends when all pods at and above the partition are available with the new revision.
+    """
+    if not rollout.partition and not _is_change(observed, rollout, wanted):
+        return False
+    first = min(rollout.partition or rollout.count, rollout.count - 1)
     pods = [rollout.new.get(number) for number in range(first, rollout.count)]
-    return all(pod is not None and _is_available(observed, pod, rollout) for pod in pods)
+    return not all(pod is not None and _is_available(observed, pod, rollout) for pod in pods)
+
+
+def _is_change(observed: ObservedState, rollout: _Rollout, wanted: Manifest) -> bool:
+    """Return whether another template is applied, and an old pod must be protected from it."""
+    live = observed.stateful_set
+    is_same = live is not None and (
+        template_record.template_hash(live) == template_record.template_hash(wanted)
+    )
+    # If all old pods fail, nothing can get worse, and all of them try the corrected template at once.
+    return not is_same and not all(fails(observed, pod) for pod in rollout.old.values())
 
 
 def _is_available(observed: ObservedState, pod: AgentPod, rollout: _Rollout) -> bool:

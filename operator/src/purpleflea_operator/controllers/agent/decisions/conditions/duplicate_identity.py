@@ -3,6 +3,7 @@
 Which of two agents holds an identity is decided in `duplicate_identities`.
 """
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.controllers.agent.decisions import trading_mode
@@ -38,6 +39,8 @@ def duplicate_identity(observed: ObservedState) -> Finding:
     if not is_refused(observed):
         message = f"{cause}; spec.datadog.duplicateIdentity allows it"
         return finding(kind, Reason.ALLOWED, message)
+    if observed.conflict_is_ending:
+        return finding(kind, Reason.NOT_STARTED, _waiting_for_pods(observed))
     remedy = (
         "change spec.datadog.env or spec.datadog.service, recreate the agent under another name, "
         "or set spec.datadog.duplicateIdentity to Allow"
@@ -46,3 +49,12 @@ def duplicate_identity(observed: ObservedState) -> Finding:
         message = f"running agents are left unchanged, and no further agent is started, because {cause}; {remedy}"
         return finding(kind, Reason.ALREADY_RUNNING, message)
     return finding(kind, Reason.NOT_STARTED, f"no agent is started, because {cause}; {remedy}")
+
+
+def _waiting_for_pods(observed: ObservedState) -> str:
+    namespace, _, name = observed.conflicting_agent.partition("/")
+    return (
+        f"the agents start when the previous pods of {observed.conflicting_agent} are gone, which have the same name, "
+        "env and service; to see them, run "
+        f"kubectl get pods --namespace {namespace} --selector {kubernetes.LABEL_INSTANCE}={name}"
+    )

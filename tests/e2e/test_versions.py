@@ -1,0 +1,123 @@
+"""The operator, its chart and its CRDs in two versions on a real cluster: no agent restarts, and no spec is invalid."""
+
+import contextlib
+import functools
+import json
+
+import pytest
+
+from purpleflea_sandbox.cluster.progress import TerminalProgress
+from purpleflea_sandbox.demo import installation
+from support import previous_release, waiting
+
+# Every poll of the cluster starts a process.
+wait_for = functools.partial(waiting.wait_for, every_s=0.2, timeout_s=30)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+CRD = "purplefleaagents.purpleflea.com"
+SCHEMA = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/trading"
+NAMESPACE = "two-versions"
+
+
+@pytest.fixture(scope="module")
+def previous(sandbox, tmp_path_factory):
+    """Load the operator image of the previous release, and return the path of its chart."""
+    if not previous_release.is_available(sandbox.checkout):
+        pytest.skip("the history does not contain the previous release")
+    files = previous_release.checkout(sandbox.checkout, tmp_path_factory.mktemp("previous"))
+    progress = TerminalProgress()
+    archive = previous_release.operator_image(files, progress)
+    sandbox.provider.load_images((archive,), progress)
+    yield files / "charts" / "purpleflea-operator"
+    install(sandbox, sandbox.checkout / "charts" / "purpleflea-operator")
+
+
+@pytest.fixture(scope="module")
+def pods(sandbox):
+    """Start agents with the current release, and return their pods."""
+    sandbox.namespace(NAMESPACE)
+    sandbox.apply_example(NAMESPACE, env=NAMESPACE)
+    sandbox.wait_ready(NAMESPACE)
+    return runs(sandbox)
+
+
+def runs(sandbox):
+    """Return the UID and the number of container restarts of each pod."""
+    return {
+        name: (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"])
+        for name, pod in sandbox.pods(NAMESPACE).items()
+    }
+
+
+def install(sandbox, chart, *, tag=""):
+    """Install a chart with the operator image of a tag, and wait until that operator leads."""
+    values = {"image.tag": tag} if tag else {}
+    installation.operator(sandbox.tools, chart, **values)
+    installation.wait_for(sandbox.tools, installation.OPERATOR, "deployment/purpleflea-operator")
+
+    def leads():
+        leader = sandbox.pods(installation.OPERATOR).get(sandbox.leader(), {})
+        containers = leader.get("spec", {}).get("containers", [{"image": ""}])
+        is_previous = containers[0]["image"].endswith(f":{previous_release.TAG}")
+        return bool(leader) and is_previous == (tag == previous_release.TAG)
+
+    wait_for(leads, timeout_s=60, what=f"an operator with the tag {tag or 'of the chart'} leads")
+
+
+def has_added_field(sandbox):
+    return sandbox.agent(NAMESPACE)["spec"]["trading"].get("addedLater") == "new"
+
+
+@contextlib.contextmanager
+def added_field(sandbox):
+    """Add a field with a default to the CRD for a time, as a newer version does."""
+    path = f"{SCHEMA}/properties/addedLater"
+    field = {"type": "string", "default": "new"}
+    patch_crd(sandbox, {"op": "add", "path": path, "value": field})
+    wait_for(lambda: has_added_field(sandbox), what="the default is added to stored agents")
+    yield
+    patch_crd(sandbox, {"op": "remove", "path": path})
+    wait_for(lambda: not has_added_field(sandbox), what="the field is removed")
+
+
+def patch_crd(sandbox, operation):
+    patch = json.dumps([operation])
+    sandbox.tools.kubectl("patch", "crd", CRD, "--type=json", f"--patch={patch}")
+
+
+def serves(sandbox, mode):
+    """Return whether the operator has processed a change of the mode, with the pods as they were."""
+    sandbox.patch(NAMESPACE, "momentum", json.dumps({"spec": {"trading": {"mode": mode}}}))
+
+    def is_served():
+        agent = sandbox.agent(NAMESPACE)
+        found = sandbox.conditions(NAMESPACE)["TradingActive"]
+        is_current = agent["status"]["observedGeneration"] == agent["metadata"]["generation"]
+        return is_current and found["status"] == str(mode == "Active")
+
+    return wait_for(is_served, what=f"{mode} is acknowledged")
+
+
+def announced(sandbox):
+    events = sandbox.tools.get("events", f"--namespace={NAMESPACE}").get("items", [])
+    return [item for item in events if item["reason"] == "OperatorUpgrade"]
+
+
+def test_no_agent_restarts_with_operators_charts_and_crds_of_two_releases(sandbox, previous, pods):
+    current = sandbox.checkout / "charts" / "purpleflea-operator"
+    steps = (
+        # The operator, after a rollback of its image only: chart and CRDs are newer.
+        (current, previous_release.TAG, "FieldsUnsupported"),
+        (previous, previous_release.TAG, "Valid"),
+        # The operator is newer than its chart and the CRDs.
+        (previous, "0.1.0", "Valid"),
+        (current, "", "Valid"),
+    )
+    for number, (chart, tag, reason) in enumerate(steps):
+        install(sandbox, chart, tag=tag)
+        is_newer = reason == "FieldsUnsupported"
+        with added_field(sandbox) if is_newer else contextlib.nullcontext():
+            serves(sandbox, "Active" if number % 2 else "Halted")
+            valid = sandbox.conditions(NAMESPACE)["SpecValid"]
+        assert (valid["status"], valid["reason"]) == ("True", reason), valid
+        assert runs(sandbox) == pods
+    assert announced(sandbox) == []

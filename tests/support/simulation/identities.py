@@ -1,0 +1,185 @@
+"""An identity moves to another namespace while pods of its previous agent still end."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from support.apiserver.kinds import Kind
+from support.apiserver.store import Change
+from support.builders import a_datadog_daemon_set, an_agent
+from support.simulation import clock as clocks
+from support.simulation.operations import KIND, NAME, NS, put_claims
+from support.simulation.world import World, a_world
+
+OTHER = "other"
+TERMINATION_S = 25.0
+
+
+@dataclass
+class Move:
+    """The measurements of one scenario."""
+
+    overlaps: list[str] = field(default_factory=list)
+    """Moments at which two pods had one identity."""
+    gap_s: float = 0.0
+    """Seconds between the end of the last old pod and the first new one."""
+    reasons: list[str] = field(default_factory=list)
+    """Reasons of DuplicateIdentity of the new agent, in sequence."""
+
+
+Act = Callable[[World], Coroutine[Any, Any, None]]
+
+
+async def _delete(world: World) -> None:
+    world.server.delete(KIND, NS, NAME)
+
+
+async def _delete_before_creation(world: World) -> None:
+    world.server.delete(KIND, OTHER, NAME)
+    world.server.delete(KIND, NS, NAME)
+    await asyncio.sleep(1.0)
+    _create_other(world)
+
+
+async def _rename_env(world: World) -> None:
+    _patch(world, {"datadog": {"env": "moved"}})
+
+
+async def _disable(world: World) -> None:
+    _patch(world, {"datadog": {"connection": "Disabled"}})
+
+
+async def _scale_to_zero(world: World) -> None:
+    _patch(world, {"replicas": 0})
+
+
+async def _recreate(world: World) -> None:
+    world.server.delete(KIND, NS, NAME)
+    await asyncio.sleep(5.0)
+    world.server.put(an_agent(uid="uid-again", replicas=2, datadog={"env": "moved"}))
+
+
+async def _delete_and_replace_leader(world: World) -> None:
+    world.server.delete(KIND, NS, NAME)
+    leader = world.leader
+    assert leader is not None
+    leader.kill()
+
+
+async def _delete_with_orphans(world: World) -> None:
+    """Delete the agent at the moment at which its StatefulSet is recreated around its pods."""
+    loop, deleted = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_change(kind: Kind, change: Change) -> None:
+        if kind.kind == "StatefulSet" and change.deleted and not deleted.is_set():
+            deleted.set()
+            loop.call_soon(world.server.delete, KIND, NS, NAME)
+
+    world.server.subscribe(on_change)
+    _patch(world, {"storage": {"size": "2Gi"}})
+    await asyncio.wait_for(deleted.wait(), 10)
+
+
+def _patch(world: World, spec: dict[str, Any]) -> None:
+    world.server.patch(KIND, NS, NAME, {"spec": spec}, manager="kubectl-edit")
+
+
+def _create_other(world: World) -> None:
+    agent = an_agent(namespace=OTHER, uid="uid-other", replicas=2)
+    agent["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
+    world.server.put(agent)
+
+
+MOVES: dict[str, Act] = {
+    "delete": _delete,
+    "delete, then create": _delete_before_creation,
+    "another env": _rename_env,
+    "Disabled": _disable,
+    "scale to zero": _scale_to_zero,
+    "delete and create again": _recreate,
+    "delete and another leader": _delete_and_replace_leader,
+    "delete while it is recreated": _delete_with_orphans,
+}
+
+
+def moved(name: str) -> Move:
+    """Free an identity that an agent in another namespace waits for."""
+    clock = clocks.Clock()
+    with (
+        clocks.active(clock),
+        asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
+    ):
+        return runner.run(
+            _run(clock, MOVES[name], is_stored=name == "delete while it is recreated")
+        )
+
+
+async def _run(clock: clocks.Clock, act: Act, *, is_stored: bool) -> Move:
+    async with a_world(clock, 1) as world:
+        world.server.statefulsets.termination_s = TERMINATION_S
+        world.server.put(a_datadog_daemon_set(host_ports=True))
+        storage: dict[str, Any] = {"storage": {"size": "1Gi"}} if is_stored else {}
+        if is_stored:
+            put_claims(world)
+        world.server.put(an_agent(uid="uid-agent", replicas=2, **storage))
+        world.deploy(2)
+        await asyncio.sleep(60)
+        _create_other(world)
+        await asyncio.sleep(30)
+        found = Move()
+        history = _History(world, found)
+        await act(world)
+        await world.wait_for(lambda: len(history.alive(OTHER)) == 2, 300, "the other agent runs")
+        await asyncio.sleep(60)
+        assert not world.errors
+        return found
+
+
+class _History:
+    """Observes the pods of one identity."""
+
+    def __init__(self, world: World, found: Move) -> None:
+        self._world, self._found = world, found
+        self._pods: dict[str, tuple[str, str, str]] = {
+            item["metadata"]["uid"]: _identity(item) for item in world.server.objects("Pod")
+        }
+        self._ended_at = 0.0
+        world.server.subscribe(self._on_change)
+
+    def alive(self, namespace: str) -> list[str]:
+        return [uid for uid, (place, _, _) in self._pods.items() if place == namespace]
+
+    def _on_change(self, kind: Kind, change: Change) -> None:
+        metadata = change.after["metadata"]
+        if kind.kind == KIND and metadata["namespace"] == OTHER:
+            conditions = change.after.get("status", {}).get("conditions", [])
+            reasons = [item["reason"] for item in conditions if item["type"] == "DuplicateIdentity"]
+            if reasons and reasons != self._found.reasons[-1:]:
+                self._found.reasons += reasons
+        if kind.kind != "Pod":
+            return
+        if change.deleted:
+            self._pods.pop(metadata["uid"], None)
+            self._ended_at = self._world.now_s
+            return
+        if change.before is None and metadata["namespace"] == OTHER and not self.alive(OTHER):
+            self._found.gap_s = self._world.now_s - self._ended_at
+        self._pods[metadata["uid"]] = _identity(change.after)
+        identities = [item[1:] for item in self._pods.values()]
+        if len(set(identities)) < len(identities):
+            self._found.overlaps.append(f"{self._world.now_s:.1f} {sorted(self._pods.values())}")
+
+
+def _identity(pod: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = pod["metadata"]
+    labels = metadata.get("labels", {})
+    tags = [labels.get(f"tags.datadoghq.com/{name}", "") for name in ("env", "service")]
+    variables = [item["name"] for item in pod["spec"]["containers"][0].get("env", [])]
+    # A pod without a connection sends no telemetry, so it has no identity in Datadog.
+    is_sending = any(name in variables for name in ("DD_AGENT_HOST", "DD_DOGSTATSD_URL"))
+    return (
+        metadata["namespace"],
+        metadata["name"],
+        "/".join(tags) if is_sending else metadata["uid"],
+    )
