@@ -15,6 +15,11 @@ from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.faults import HAZARDS  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
 from support.simulation.restore import halt_after_restore  # noqa: E402
+from support.simulation.standby import (  # noqa: E402
+    halt_after_takeover,
+    modes_after_takeover_with_an_expired_halt,
+    writes_of_a_standby,
+)
 from support.simulation.takeover import TAKEOVERS, values_after_release  # noqa: E402
 
 __all__ = [
@@ -23,8 +28,11 @@ __all__ = [
     "Workers",
     "all_cells",
     "halt_after_restore",
+    "halt_after_takeover",
+    "modes_after_takeover_with_an_expired_halt",
     "short_selection",
     "values_after_release",
+    "writes_of_a_standby",
 ]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from purpleflea_contract.control import Control
+from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
 from purpleflea_operator.controllers.agent.decisions import control, plan
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
@@ -31,7 +31,7 @@ from purpleflea_operator.controllers.halt.decisions.progress import AgentProgres
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import ResourceKind, ref_of
+from purpleflea_operator.kube.resources import ObjectRef, ResourceKind, ref_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -100,6 +100,7 @@ class ControlLane:
         """Result of the last attempt for an agent, if the attempt failed."""
         self._waiters: dict[NamespacedName, list[asyncio.Future[None]]] = defaultdict(list)
         self._in_flight: dict[NamespacedName, _Write] = {}
+        self._reads_first = False
         self._unreported: set[NamespacedName] = set()
         """Agents whose halts have changed since the lane last processed them."""
 
@@ -140,6 +141,14 @@ class ControlLane:
         """
         self._unreported.add(key)
         self.requeue(key)
+
+    def read_agents_first(self, is_required: bool) -> None:
+        """Read each agent before its mode is written, as long as its cached version may be outdated.
+
+        The cache of a replica that has just become the leader may miss a change that the former leader has applied
+        already. Without the read, the lane would undo it.
+        """
+        self._reads_first = is_required
 
     async def settle(self, key: NamespacedName) -> None:
         """Wait until the pods of an agent have the desired mode, as far as writes are concerned.
@@ -189,7 +198,7 @@ class ControlLane:
         After a conflict they are decided again from the version that is stored, because the cache can be outdated.
         """
         conflicts = 0
-        while actions := self._actions(key):
+        while actions := await self._confirmed_actions(key):
             task = asyncio.create_task(self._perform(key, actions), name=f"control {key.name}")
             self._in_flight[key] = _Write(task=task, control=self._requested(key))
             try:
@@ -208,6 +217,27 @@ class ControlLane:
             finally:
                 del self._in_flight[key]
             return
+
+    async def _confirmed_actions(
+        self, key: NamespacedName
+    ) -> tuple[plan.Apply | plan.RefreshConfigMount, ...]:
+        """Return the writes that are due, decided from the stored version of the agent if the cache may be outdated."""
+        actions = self._actions(key)
+        if not actions or not self._reads_first:
+            return actions
+        ref = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
+        try:
+            live = await self._cluster.get(ref)
+        except errors.ApiError:
+            requested = self._requested(key)
+            if requested is None or requested.mode is Mode.ACTIVE:
+                raise
+            # A halt does not wait for the read.
+            return actions
+        if live is None:
+            return ()
+        self._cache.put(live)
+        return self._actions(key)
 
     def _requested(self, key: NamespacedName) -> Control | None:
         resource = self._cache.agent(key)
