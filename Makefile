@@ -6,6 +6,8 @@ SANDBOX := $(PY) -m purpleflea_sandbox
 PYTEST := $(PY) -m pytest -q
 # A separate environment, because Datadog's base classes for checks pin versions that conflict with ours. It has ddtrace too.
 CHECK_PYTEST := .venv-check/bin/python -m pytest -q
+# Tiers that wait more than they compute run in several processes.
+PROCESSES := --numprocesses=3 --dist=worksteal
 # If a key of Datadog is in the environment, test results are sent to Datadog (Test Optimization, formerly CI Visibility).
 ifdef DD_API_KEY
 REPORTING := DD_CIVISIBILITY_AGENTLESS_ENABLED=1 DD_SERVICE=$(or $(DD_SERVICE),purpleflea-operator) DD_ENV=$(or $(DD_ENV),ci)
@@ -40,7 +42,7 @@ test-unit: setup ## Run the tests that need no cluster and no server (about a mi
 		--cov-config=tests/pure_layers.coveragerc --cov-report=term
 
 test-wire: setup ## Run operator and client against a fake API server, the tests of that server, and a selection of the fault matrix
-	@$(PYTEST) tests/wire tests/faults/operator
+	@$(PYTEST) $(PROCESSES) tests/wire tests/faults/operator
 
 test-sandbox: setup ## Run the tests of the sandbox: exchange, Datadog stand-in, images and clusters
 	@$(PYTEST) tests/sandbox
@@ -49,7 +51,7 @@ test-web: setup ## Test the fleet page in a headless browser (installs Debian's 
 	@$(PYTEST) tests/web
 
 test-agent: setup ## Run the agent against real receivers, and the shorter list of faults
-	@$(PYTEST) tests/agent tests/faults/agent
+	@$(PYTEST) $(PROCESSES) tests/agent tests/faults/agent
 
 .venv-check/.ready: .venv/.ready requirements/check.txt requirements/setup-check.sh
 	@requirements/setup-check.sh

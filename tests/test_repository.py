@@ -14,6 +14,7 @@ PAGES = (
         "docs/concepts.md",
         "docs/observability.md",
         "docs/bring-your-own-agent.md",
+        "docs/strategies.md",
     ),
 )
 PACKAGES = {
@@ -25,7 +26,7 @@ PACKAGES = {
 """Package folders by the prefixes of CONTRIBUTING.md."""
 PATH = re.compile(r"`(?P<path>\.?[\w-][\w.-]*/[\w./-]*)`|\]\((?P<link>[^)\s:#]+)(?:#[^)]*)?\)")
 NOT_IN_THE_REPOSITORY = re.compile(
-    r"test-results/|dist/|\.sandbox/|[\w.-]+\.com/|text/|application/"
+    r"test-results/|runs/|dist/|\.sandbox/|[\w.-]+\.com/|text/|application/"
 )
 FORMER_NAMES = "\n## Former names\n"
 

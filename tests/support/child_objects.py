@@ -79,4 +79,6 @@ async def refusal(session: aiohttp.ClientSession, server: str, manifest: Manifes
         f"{server}/{path}", params=options, data=json.dumps(manifest), headers=APPLY
     )
     async with request as response:
-        return "" if response.status < 300 else str((await response.json())["message"])
+        # An unread body closes the connection, and its transport may outlive the event loop of the test.
+        answer = await response.json()
+        return "" if response.status < 300 else str(answer["message"])

@@ -5,6 +5,8 @@ It decides nothing, and it serves no HTTP: see the package api.
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from purpleflea_agent.control import ControlFile
@@ -22,6 +24,7 @@ from purpleflea_agent.trading.loop import TradingLoop
 from purpleflea_agent.trading.order_manager import OrderManager
 from purpleflea_agent.trading.order_reconciliation import OrderReconciler
 from purpleflea_agent.trading.shutdown import Shutdown
+from purpleflea_agent.trading.strategies import Strategy
 from purpleflea_contract import quantities
 from purpleflea_contract.settings import Settings
 
@@ -49,7 +52,6 @@ class Application:
 
     async def run(self, started: asyncio.Event) -> None:
         """Trade until canceled; then drain, flush telemetry, and close all parts."""
-        self._warn_if_no_api_key()
         trader = asyncio.create_task(self.loop.run(), name="trading")
         # They run until the very end, so that a change to Halted also stops the closing of positions.
         others = {
@@ -97,12 +99,6 @@ class Application:
         await asyncio.wait({trader})
         await self.shutdown.run_at_exit()
 
-    def _warn_if_no_api_key(self) -> None:
-        if self.key_file.key() is None:
-            logger.warning(
-                "No API key: not ready until the file has one", extra={"file": self.key_file.path}
-            )
-
 
 def assemble(environment: Environment) -> Application:
     """Create all parts.
@@ -113,31 +109,58 @@ def assemble(environment: Environment) -> Application:
     settings = read_settings(environment.settings_file)
     strategy = strategies.find(settings.strategy)
     key_file = KeyFile(environment.api_key_file)
+    if key_file.key() is None:
+        logger.warning(
+            "No API key: not ready until the file has one", extra={"file": key_file.path}
+        )
     exchange = DIALECTS[settings.api.dialect](
         settings.api.endpoints, key_file=key_file, agent_id=environment.agent_id
     )
+    return build(environment, settings, strategy=strategy, exchange=exchange)
+
+
+def build(  # noqa: PLR0913 - the parts that differ between production, a paper run and a replay
+    environment: Environment,
+    settings: Settings,
+    *,
+    strategy: Strategy,
+    exchange: Exchange,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+    is_durable: bool = True,
+) -> Application:
+    """Create all parts around an exchange; a replay gives its own clocks, and a journal need not survive it.
+
+    Raises:
+        JournalError: The journal cannot be opened.
+    """
     control = ControlFile(environment.control_file)
-    journal = Journal(environment.state_dir)
+    journal = Journal(environment.state_dir, clock=clock, is_durable=is_durable)
     account = Account(
         exchange=exchange,
         journal=journal,
         markets=settings.markets,
         balance_threshold_usd=quantities.decimal(settings.risk.min_balance_usd),
+        monotonic=monotonic,
     )
     escrows = EscrowManager(exchange=exchange, journal=journal, control=control)
-    faucet = FaucetClient(settings.faucet, exchange=exchange, journal=journal, control=control)
+    faucet = FaucetClient(
+        settings.faucet, exchange=exchange, journal=journal, control=control, clock=clock
+    )
     orders = OrderManager(
         exchange=exchange,
         journal=journal,
         account=account,
         control=control,
         limits=settings.risk,
+        clock=clock,
+        monotonic=monotonic,
     )
     return Application(
         environment=environment,
         settings=settings,
         control=control,
-        key_file=key_file,
+        key_file=KeyFile(environment.api_key_file),
         token_file=KeyFile(environment.api_token_file) if environment.api_token_file else None,
         exchange=exchange,
         journal=journal,
@@ -162,5 +185,6 @@ def assemble(environment: Environment) -> Application:
             account=account,
             orders=orders,
             faucet=faucet,
+            monotonic=monotonic,
         ),
     )

@@ -4,6 +4,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 with one line on stderr if the operator
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,9 @@ from purpleflea_operator.runtime.leader_election.elector import LeaseLostError
 from purpleflea_operator.settings import OperatorSettings
 
 LEASE_LOST = 3
+GC_THRESHOLD = 5_000
+"""Allocated objects after which the garbage collector runs. Each unreachable object waits a little longer, about 1 MB
+in total."""
 
 
 def main() -> int:
@@ -32,6 +36,8 @@ def main() -> int:
         print(f"purpleflea-operator: PURPLEFLEA_OPERATOR_{name}: {first['msg']}", file=sys.stderr)
         return 1
     logs.configure(settings.log_level)
+    # The default threshold of 700 objects is reached several times per agent, and costs 5 % of the CPU time.
+    gc.set_threshold(GC_THRESHOLD)
     # The kernel ignores a default action for process 1 of a container. The event loop replaces this handler later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

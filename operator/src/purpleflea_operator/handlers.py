@@ -143,9 +143,10 @@ def settings() -> kopf.OperatorSettings:
     options.scanning.disabled = True
     options.peering.standalone = True
     options.posting.enabled = False
-    # Without the short idle timeout, idle workers would occupy their slots for 5 s each.
-    options.queueing.worker_limit = 200
-    options.queueing.idle_timeout = 0.1
+    # All workers can run in one iteration of the event loop, so their number bounds the time for which a list blocks
+    # it. An idle worker occupies its slot until the timeout, so this is a rate of 2,000 objects per second.
+    options.queueing.worker_limit = 20
+    options.queueing.idle_timeout = 0.01
     options.queueing.exit_timeout = 0.5
     options.networking.connect_timeout = 10
     options.networking.request_timeout = 30

@@ -86,12 +86,15 @@ class Endpoint:
         return _json(request.status, body)
 
     def _process(self, request: Request, kind: Kind) -> Obj:
-        version = self._store.version
-        try:
-            request.status, body = self._resources.answer(request, kind)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ApiError(400, f"the request is malformed: {error!r}") from error
-        request.changed = self._store.version != version
+        # A test that sees the change must also find its request.
+        with self._store.lock:
+            version = self._store.version
+            try:
+                request.status, body = self._resources.answer(request, kind)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise ApiError(400, f"the request is malformed: {error!r}") from error
+            request.changed = self._store.version != version
+            self.recorder.add(request)
         return body
 
     async def _process_later(self, request: Request, kind: Kind, fault: Fault) -> Obj:

@@ -58,6 +58,7 @@ class Request:
     changed: bool = True
     """False if a write left the object as it was."""
     reply_lost: bool = False
+    is_recorded: bool = False
     kind: Kind | None = field(default=None, repr=False)
 
     @property
@@ -147,7 +148,7 @@ def _verb(request: Request) -> str:
 
 
 class Recorder:
-    """Record of all requests in the sequence of their responses. Watches are recorded when they start."""
+    """Record of all requests in the sequence of their effects, each once. Watches are recorded when they start."""
 
     def __init__(self, changed: threading.Condition) -> None:
         self._changed = changed
@@ -155,6 +156,9 @@ class Recorder:
 
     def add(self, request: Request) -> None:
         with self._changed:
+            if request.is_recorded:
+                return
+            request.is_recorded = True
             self._requests.append(request)
             self._changed.notify_all()
 

@@ -11,6 +11,7 @@ from support.simulation import clock
 
 clock.install()
 
+from support.simulation import upgrades  # noqa: E402
 from support.simulation.cells import as_dict, run_cell  # noqa: E402
 from support.simulation.faults import HAZARDS  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
@@ -31,6 +32,7 @@ __all__ = [
     "halt_after_takeover",
     "modes_after_takeover_with_an_expired_halt",
     "short_selection",
+    "upgrades",
     "values_after_release",
     "writes_of_a_standby",
 ]

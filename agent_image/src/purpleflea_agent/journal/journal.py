@@ -35,8 +35,14 @@ FILE_NAME = "journal.sqlite3"
 class Journal:
     """The journal of one agent."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        """Open the file.
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        is_durable: bool = True,
+    ) -> None:
+        """Open the file. A journal that is not durable does not survive a power cut, and is much faster.
 
         Raises:
             JournalError: The file is damaged, locked, out of space or too new.
@@ -45,7 +51,7 @@ class Journal:
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         try:
-            self._store = JournalStore(self._path)
+            self._store = JournalStore(self._path, is_durable=is_durable)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(_opening_error(self._path, error)) from error
         self._write_error: str | None = None

@@ -1,6 +1,6 @@
 """The open SQLite file of the journal, and the transactions that change several of its tables.
 
-WAL mode with synchronous=FULL: a write that returned survives a power cut. All calls are
+WAL mode with synchronous=FULL: a write that returned survives a power cut, except in a replay. All calls are
 synchronous and from one thread at a time; the event loop uses journal.Journal.
 """
 
@@ -39,7 +39,7 @@ WRITE_TEST = "0" * 65_536
 class JournalStore:
     """The open file. It is locked, so a second process cannot open it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_durable: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             migrations.check_version(path)
@@ -51,7 +51,7 @@ class JournalStore:
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'OFF'}")
             self._check()
             migrations.migrate(self._database)
         except sqlite3.Error:

@@ -91,6 +91,13 @@ def install(environment: Environment) -> None:
         logging.getLogger("ddtrace").setLevel(logging.CRITICAL)
 
 
+def disable(environment: Environment) -> None:
+    """Set the identity, and create no traces, whatever the environment is."""
+    _identify(environment)
+    tracer.enabled = False
+    logging.getLogger("ddtrace").setLevel(logging.CRITICAL)
+
+
 def _disable_remote_configuration() -> None:
     """Keep Datadog's servers from changing sampling or instrumentation of a process that trades.
 

@@ -6,7 +6,7 @@ To add a strategy, write a function and add it to BUILT_IN, or install a package
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from importlib import metadata
+from importlib import import_module, metadata
 
 ENTRY_POINTS = "purpleflea.strategies"
 POINTS = 10
@@ -52,6 +52,29 @@ def find(name: str) -> Strategy:
             f" with an entry point of the group {ENTRY_POINTS}"
         )
     return built_in
+
+
+def from_path(path: str) -> Strategy:
+    """Return the function of a path such as `package.module:function`, for a run outside of Kubernetes.
+
+    Raises:
+        UnknownStrategy: The module cannot be imported, or has no such function.
+    """
+    module_name, _, name = path.partition(":")
+    if not module_name or not name:
+        raise UnknownStrategy(f"the strategy {path!r} is not a path: write it as module:function")
+    try:
+        strategy = getattr(import_module(module_name), name, None)
+    except Exception as error:  # code of the user may raise anything
+        raise UnknownStrategy(
+            f"the module of the strategy {path!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(strategy):
+        raise UnknownStrategy(
+            f"the module {module_name!r} has no function {name!r}: define it, or correct the path"
+        )
+    function: Strategy = strategy
+    return function
 
 
 def _load(entry_point: metadata.EntryPoint) -> Strategy:

@@ -6,9 +6,11 @@ and is never retried here.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
@@ -190,6 +192,11 @@ class HttpKubeClient:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._request("PATCH", path, query=query, body=manifest, content_type=APPLY)
 
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        """Return an encoded URL, because aiohttp would otherwise parse and encode path and query again."""
+        suffix = f"?{urlencode(query)}" if query else ""
+        return URL(f"{self._server}{path}{suffix}", encoded=True)
+
     async def _request(
         self,
         method: str,
@@ -202,8 +209,7 @@ class HttpKubeClient:
         try:
             async with self._session.request(
                 method,
-                self._server + path,
-                params=query,
+                self._url(path, query),
                 data=None if body is None else orjson.dumps(body),
                 headers=None if body is None else {"Content-Type": content_type},
                 timeout=self._timeout,

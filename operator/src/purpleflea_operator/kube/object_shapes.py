@@ -4,13 +4,15 @@ Every watched object passes through here once, so the code behind it need not ch
 changed, because its validation names the field in the condition SpecValid.
 """
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.resources import ResourceKind
-from purpleflea_operator.parsing import Manifest
+from purpleflea_operator.parsing import Manifest, mapping
 
 _LARGEST = 2**63
 
@@ -160,55 +162,44 @@ def shaped(kind: ResourceKind, manifest: Manifest) -> Manifest:
     return {**found, "spec": {}} if spec and "spec" not in found else found
 
 
-def _fitted(value: Any, shape: _Shape) -> Any:
-    """Return the part of a value that has the shape. A mapping or list of a wrong type becomes empty."""
-    match shape:
-        case _Fields(fields=fields):
-            known = value if isinstance(value, Mapping) else {}
-            changes = {
-                key: _kept(known[key], inner) for key, inner in fields.items() if key in known
-            }
-            return _replaced(known, value, changes)
-        case _Values(shape=inner):
-            known = value if isinstance(value, Mapping) else {}
-            return _replaced(known, value, {key: _kept(item, inner) for key, item in known.items()})
-        case _Items(shape=inner):
-            items = value if isinstance(value, list) else []
-            kept = [found for item in items if (found := _kept(item, inner)) is not None]
-            kept = [item for item in kept if _is_complete(item, inner)]
-            is_same = items is value and len(kept) == len(items)
-            return value if is_same and all(map(_is, kept, items)) else kept
-        case _:
-            return value
+def _fitted(value: Any, shape: _Fields | _Values | _Items) -> Any:
+    """Return the part of a value that has the shape. A mapping or list of a wrong type becomes empty.
 
-
-def _is(one: object, other: object) -> bool:
-    return one is other
+    Nearly every value has its shape, so nothing is built for such a value, and it is returned itself.
+    """
+    if isinstance(shape, _Items):
+        items = value if isinstance(value, list) else []
+        kept = [found for item in items if (found := _kept(item, shape.shape)) is not None]
+        kept = [item for item in kept if _is_complete(item, shape.shape)]
+        is_same = items is value and len(kept) == len(items)
+        return value if is_same and all(map(operator.is_, kept, items)) else kept
+    known = mapping(value)
+    shapes = shape.fields.items() if isinstance(shape, _Fields) else zip(known, repeat(shape.shape))
+    changes: dict[str, Any] = {}
+    for key, inner in shapes:
+        if key in known:
+            item = known[key]
+            found = _kept(item, inner)
+            if found is None or found is not item:
+                changes[key] = found
+    if known is value and not changes:
+        return value
+    # None removes a key.
+    merged = {**known, **changes}
+    return {key: item for key, item in merged.items() if item is not None or key not in changes}
 
 
 def _is_complete(item: Any, shape: _Shape) -> bool:
     return not isinstance(shape, _Fields) or all(key in item for key in shape.required)
 
 
-def _replaced(known: Mapping[str, Any], value: Any, changes: dict[str, Any]) -> Any:
-    """Return the mapping with these changes; None removes a key."""
-    if known is value and all(
-        item is not None and known[key] is item for key, item in changes.items()
-    ):
-        return value
-    merged = {**known, **changes}
-    return {key: item for key, item in merged.items() if item is not None or key not in changes}
-
-
 def _kept(value: Any, shape: _Shape) -> Any:
     """Return the part of a value that has the shape, or None."""
     if value is None:
         return None
-    match shape:
-        case type():
-            is_typed = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
-            if shape is int and is_typed:
-                return value if -_LARGEST <= value < _LARGEST else None
-            return value if is_typed else None
-        case _Fields() | _Items() | _Values():
-            return _fitted(value, shape)
+    if not isinstance(shape, type):
+        return _fitted(value, shape)
+    is_typed = isinstance(value, shape) and (shape is not int or not isinstance(value, bool))
+    if shape is int and is_typed:
+        return value if -_LARGEST <= value < _LARGEST else None
+    return value if is_typed else None

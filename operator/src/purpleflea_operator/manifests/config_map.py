@@ -4,6 +4,8 @@ A change of settings.json restarts the agents, because it is stored in the pod t
 ConfigMap, so a change of the trading mode restarts no agent.
 """
 
+import functools
+
 from pydantic import ValidationError
 
 from purpleflea_contract import environment, kubernetes
@@ -16,6 +18,9 @@ from purpleflea_operator.manifests.metadata import (
 )
 from purpleflea_operator.parsing import Manifest, MutableManifest, mapping
 
+CONTROLS = 64
+"""Control files that are kept parsed. There are few different ones, and each watch event reads one."""
+
 
 def settings_text(agent: Agent) -> str:
     """Return the content of settings.json: the required fields, and those that differ from their defaults.
@@ -26,6 +31,7 @@ def settings_text(agent: Agent) -> str:
     return agent.spec.settings().model_dump_json(by_alias=True, exclude_defaults=True)
 
 
+@functools.lru_cache(maxsize=CONTROLS)
 def control_text(control: Control) -> str:
     """Return the content of control.json. It has no generation, so that only a change of the mode changes it."""
     return control.model_dump_json(by_alias=True, exclude=None if control.flatten else {"flatten"})
@@ -34,8 +40,13 @@ def control_text(control: Control) -> str:
 def control_of(live: Manifest) -> Control | None:
     """Return the content of control.json in a ConfigMap; None if it cannot be read."""
     text = mapping(live.get("data")).get(environment.CONTROL_FILE)
+    return _control(text) if isinstance(text, str) else None
+
+
+@functools.lru_cache(maxsize=CONTROLS)
+def _control(text: str) -> Control | None:
     try:
-        return Control.model_validate_json(text) if isinstance(text, str) else None
+        return Control.model_validate_json(text)
     except ValidationError:
         return None
 

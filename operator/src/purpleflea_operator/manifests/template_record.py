@@ -4,10 +4,13 @@ The hash of the spec contains only fields whose change restarts the agents, and 
 another version of the operator computes the same hash, and a new field with a default does not change it.
 """
 
+import functools
+
 from pydantic import BaseModel
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator.api import change_effects
+from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.reasons import Reason
 from purpleflea_operator.manifests.metadata import Agent, content_hash
 from purpleflea_operator.parsing import Manifest, mapping, text
@@ -22,15 +25,36 @@ KEYS = (
 )
 """Annotations of the record. They change only together with the pod template."""
 
+HASHES = 256
+"""Specs whose hash is kept. A pass needs it several times."""
+
 
 def spec_hash(agent: Agent) -> str:
     """Return the hash of the fields that users set and whose change restarts the agents."""
-    spec: BaseModel = agent.spec
+    return _spec_hash(_ById(agent.spec))
+
+
+class _ById:
+    """A spec as the key of a cache. Specs are compared by identity, because a comparison of all fields is slow."""
+
+    def __init__(self, spec: AgentSpec) -> None:
+        self.spec = spec
+
+    def __hash__(self) -> int:
+        return id(self.spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and other.spec is self.spec
+
+
+@functools.lru_cache(maxsize=HASHES)
+def _spec_hash(key: _ById) -> str:
+    spec: BaseModel = key.spec
     for path in change_effects.WITHOUT_RESTART:
         spec = _with_default(spec, path.split("."))
     fields = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     # A change of the storage restarts no pod, but the first storage replaces a volume of the pods.
-    return content_hash({**fields, "hasStorage": agent.spec.storage is not None})
+    return content_hash({**fields, "hasStorage": key.spec.storage is not None})
 
 
 def template_hash(stateful_set: Manifest) -> str:

@@ -58,8 +58,6 @@ async def run_worker(queue: WorkQueue[NamespacedName], reconcile: Reconcile) -> 
         queue.done_after(
             key, min(timings.COOLDOWN_LIMIT_S, timings.COOLDOWN_FACTOR * (loop.time() - began))
         )
-        # A pass without a request never waits, so a long queue would block all other tasks.
-        await asyncio.sleep(0)
 
 
 async def _reconcile(

@@ -42,7 +42,8 @@ class WorkQueue(Generic[K]):
         self._held_until: dict[K, float] = {}
         self._cooldowns: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._taking = asyncio.Lock()
+        self._waiter: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         """Return the number of queued keys."""
@@ -118,18 +119,20 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """Wait for a key and start to process it. The caller must call `done` or `done_after` afterwards."""
-        while not self._ready:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.discard(waiter)
-        key = self._ready.popleft()
-        del self._added_at[key]
-        self._processing.add(key)
-        return key
+        """Wait for a key and start to process it. The caller must call `done` or `done_after` afterwards.
+
+        Callers get keys one after another, each in its own iteration of the event loop. A pass without a request never
+        waits, so the passes of all workers would otherwise run in one iteration, and block the loop for their sum.
+        """
+        async with self._taking:
+            await asyncio.sleep(0)
+            while not self._ready:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+            key = self._ready.popleft()
+            del self._added_at[key]
+            self._processing.add(key)
+            return key
 
     def done(self, key: K) -> None:
         """End the processing of a key. If the key was added in the meantime, it is queued again."""
@@ -151,7 +154,5 @@ class WorkQueue(Generic[K]):
         self._cooldowns.clear()
 
     def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -15,8 +15,10 @@ from purpleflea_operator.kube.errors import (
     from_response,
 )
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
+from purpleflea_operator.runtime.workers import Result, run_worker
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_pod, an_agent
+from support.loop_iterations import Iterations
 
 KEY = NamespacedName("trading", "momentum")
 
@@ -59,6 +61,36 @@ async def test_a_waiting_worker_is_woken():
     await asyncio.sleep(0)
     queue.add("a")
     assert await waiting == "a"
+
+
+async def test_passes_without_a_request_run_one_after_another_between_other_callbacks():
+    queue, iterations, done = a_queue(), Iterations(), asyncio.Event()
+
+    async def reconcile(key):
+        iterations.count()
+        if key == 99:
+            done.set()
+        return Result()
+
+    workers = [asyncio.create_task(run_worker(queue, reconcile)) for _ in range(8)]
+    for key in range(100):
+        queue.add(key)
+    await done.wait()
+    for worker in workers:
+        worker.cancel()
+    iterations.close()
+    queue.close()
+    assert iterations.most <= 2
+
+
+async def test_a_canceled_worker_leaves_its_turn_to_another_one():
+    queue = a_queue()
+    first, second = (asyncio.create_task(queue.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    queue.add("a")
+    assert await second == "a"
 
 
 async def test_the_earliest_of_several_delays_counts():

@@ -6,7 +6,7 @@ an empty memory. This module decides nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from purpleflea_operator.controllers.agent.decisions.status_throttle import (
     Debounce,
     WriteRateLimiter,
 )
+from purpleflea_operator.controllers.agent.decisions.write_failures import WriteFailure
 from purpleflea_operator.controllers.agent.decisions.write_ledger import WriteLedger
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -92,6 +93,8 @@ class AgentMemory:
     """Monotonic time at which the last halt of the agent ended, while the agent keeps its mode until it is drained."""
     may_resume: bool = False
     """Whether the agent may resume after its last halt, while its ConfigMap does not have the new mode yet."""
+    held_back: Sequence[WriteFailure] = ()
+    """The failed writes because of which the agent waits for another restart slot."""
     transient_failures: dict[str, int] = field(default_factory=dict)
     """Passes in a row in which a write failed with a transient error, by kind and name of the object."""
 
@@ -134,7 +137,9 @@ class AgentMemories:
         known = self._by_key.get(key)
         if known is not None and known.uid == uid:
             return known
-        self.forget(key)
+        if known is not None:
+            # The first pass after a change of leader must not remove the restart slot that was restored.
+            self.forget(key)
         memory = AgentMemory(
             uid=uid,
             status_writes=WriteRateLimiter(self._clock),

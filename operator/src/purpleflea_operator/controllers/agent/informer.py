@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from purpleflea_contract import kubernetes
 from purpleflea_operator import timings
+from purpleflea_operator.api.agent_status import ConditionType
 from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDiscovery
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
 )
-from purpleflea_operator.controllers.agent.decisions.gather import is_owned
+from purpleflea_operator.controllers.agent.decisions.gather import condition, is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
 from purpleflea_operator.controllers.agent.decisions.rollout import is_restarting
 from purpleflea_operator.controllers.agent.fleet_totals import FleetTotals
@@ -28,6 +29,7 @@ from purpleflea_operator.controllers.agent.node_inventory import (
     PodsByNode,
 )
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.controllers.agent.restart_turn import env_of_pods
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import SLICE, Listing
@@ -112,7 +114,8 @@ class Informer:
             ApiError: A Service of a node agent could not be read.
         """
         await self._discovery.discover()
-        self._restore_restart_slots()
+        # The slots come first, because no agent may restart before they are known.
+        await self._start_objects(resources.STATEFUL_SET)
         self._queue_all()
 
     async def start_control(self) -> None:
@@ -122,32 +125,36 @@ class Informer:
         other kinds.
         """
         self._is_started = True
-        for kind in (resources.AGENT, resources.POD):
-            for number, manifest in enumerate(self._cache.all(kind), start=1):
-                # An event that arrived meanwhile may have changed or deleted the object.
-                if not self._cache.is_outdated(manifest):
-                    with self._containment.of(kind, manifest):
-                        self._start_object(kind, manifest)
-                if number % SLICE == 0:
-                    await asyncio.sleep(0)
+        await self._start_objects(resources.AGENT)
+        await self._start_objects(resources.POD)
 
-    def _restore_restart_slots(self) -> None:
-        """Give slots to the agents whose upgrade was in progress when another replica led."""
-        for item in self._cache.all(resources.STATEFUL_SET):
-            with self._containment.of(resources.STATEFUL_SET, item):
-                self._restore_restart_slot(item)
+    async def _start_objects(self, kind: ResourceKind) -> None:
+        for number, manifest in enumerate(self._cache.all(kind), start=1):
+            # An event that arrived meanwhile may have changed or deleted the object.
+            if not self._cache.is_outdated(manifest):
+                with self._containment.of(kind, manifest):
+                    self._start_object(kind, manifest)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
 
     def _restore_restart_slot(self, stateful_set: Manifest) -> None:
+        """Give a slot to an agent whose upgrade was in progress when another replica led."""
         key = owner_of(stateful_set)
+        resource = None if key is None else self._cache.agent(key)
         if (
             key is not None
+            and resource is not None
+            and is_owned(stateful_set, resource["metadata"]["uid"])
             and template_record.is_operator_upgrade(stateful_set)
             and is_restarting(stateful_set)
         ):
-            labels = mapping(stateful_set["metadata"].get("labels"))
-            self._restarts.hold(key, env=str(labels.get(kubernetes.DD_LABEL_ENV, "")))
+            is_failing = condition(resource, ConditionType.PROGRESSING).get("status") == "False"
+            self._restarts.restore(key, env=env_of_pods(stateful_set), is_failing=is_failing)
 
     def _start_object(self, kind: ResourceKind, manifest: Manifest) -> None:
+        if kind is resources.STATEFUL_SET:
+            self._restore_restart_slot(manifest)
+            return
         self._on_object(kind, manifest)
         if kind is not resources.POD:
             return

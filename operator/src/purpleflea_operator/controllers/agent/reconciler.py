@@ -25,7 +25,6 @@ from purpleflea_operator.controllers.agent.apply import (
     OwnerGoneError,
 )
 from purpleflea_operator.controllers.agent.decisions import (
-    connection_choice,
     old_pods,
     plan,
     remembered,
@@ -38,8 +37,6 @@ from purpleflea_operator.controllers.agent.decisions import (
 from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.progressing import (
     deadline,
-    is_upgrading,
-    progressing,
 )
 from purpleflea_operator.controllers.agent.decisions.conditions.trading_active import trading_active
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityClaim
@@ -48,24 +45,23 @@ from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     PassOutcome,
-    UpgradeWait,
     with_outcome,
 )
 from purpleflea_operator.controllers.agent.event_recorder import EventRecorder
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.pod_diagnosis import PodDiagnosis
+from purpleflea_operator.controllers.agent.rendered_children import RenderedChildren
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.controllers.agent.restart_turn import RestartTurn
 from purpleflea_operator.controllers.agent.volume_expansion import VolumeExpansion
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.controllers.halt.decisions.progress import AgentProgress
-from purpleflea_operator.datadog.detection.connection import Connection
 from purpleflea_operator.datadog.detection.coverage import NodeView
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Defaults
-from purpleflea_operator.parsing import Manifest, MutableManifest
+from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 
 
@@ -112,7 +108,7 @@ class Reconciler:
     ) -> None:
         self._cluster = cluster
         self._cache = cache
-        self._defaults = defaults
+        self._children = RenderedChildren(defaults)
         self._deps = deps
         self._now = times.now
         self._clock = times.clock
@@ -143,13 +139,12 @@ class Reconciler:
         memory = self._deps.memories.of(key, uid)
         before = self._observe(resource, memory)
         requests = self._deps.acknowledgements.update(memory, before)
-        outcome = PassOutcome(
-            connection=self._connection(key, before), children=dict(before.children)
-        )
+        restart = RestartTurn(budget=self._deps.restarts, key=key, env=_env(before), memory=memory)
+        outcome = PassOutcome(connection=restart.connection(before), children=dict(before.children))
         is_new = before.reported_generation is None
         context = ApplyContext(key=key, uid=uid, memory=memory, outcome=outcome, is_new=is_new)
         try:
-            await self._act(before, context)
+            await self._act(before, context, restart)
         except OwnerGoneError:
             self._deps.on_agent_gone(uid)
             self._deps.memories.forget(key)
@@ -161,11 +156,11 @@ class Reconciler:
         self._diagnosis.explain(key, before, outcome, memory)
         after = with_outcome(before, outcome)
         self._deps.on_progress(key, agent_progress(after, requests.attempts))
-        self._hold_restart_slot(key, after)
+        restart.end(after)
         status_s = await self._report(resource, after, memory)
         if context.transient_errors:
             raise max(context.transient_errors, key=lambda error: error.retry_after_s)
-        retry_s = (status_s, context.retry_after_s())
+        retry_s = (status_s, context.retry_after_s(), self._deps.restarts.retry_after_s(key))
         return Result(requeue_after_s=self._requeue_after_s(retry_s, after, memory, requests))
 
     async def _reconcile_deleting(self, key: NamespacedName, resource: dict[str, Any]) -> Result:
@@ -173,7 +168,7 @@ class Reconciler:
         if not self._cache.owned(resources.POD, key):
             self._deps.memories.forget(key)
             return Result()
-        self._deps.restarts.release(key)
+        self._deps.restarts.forget(key)
         memory = self._deps.memories.of(key, resource["metadata"]["uid"])
         observed = self._observe(resource, memory)
         requests = self._deps.acknowledgements.update(memory, observed)
@@ -233,46 +228,27 @@ class Reconciler:
             memory.expansion = None
         return observed
 
-    def _connection(self, key: NamespacedName, observed: ObservedState) -> Connection:
-        """Acquire or release the restart slot, and return the connection for this pass."""
-        use, env = connection_choice.slot_use(observed), _env(observed)
-        slot_free = self._deps.restarts.update(key, use, env=env)
-        return connection_choice.decide(observed, slot_free=slot_free)
-
-    async def _act(self, observed: ObservedState, context: ApplyContext) -> None:
+    async def _act(
+        self, observed: ObservedState, context: ApplyContext, restart: RestartTurn
+    ) -> None:
         """Perform the planned writes; writes that fail become part of the outcome."""
         outcome = context.outcome
-        await self._applier.perform(self._plan(observed, context), context)
-        outcome.failure, outcome.failure_reason = write_failures.reported(context.failures)
-        outcome.not_stored = write_failures.not_stored(context.failures)
-        outcome.is_applied = all(item.reason is Reason.NOT_STORED for item in context.failures)
+        await self._applier.perform(self._plan(observed, outcome, restart), context)
+        failures = restart.settle(outcome, context.failures)
+        outcome.failure, outcome.failure_reason = write_failures.reported(failures)
+        outcome.not_stored = write_failures.not_stored(failures)
+        outcome.is_applied = all(item.reason is Reason.NOT_STORED for item in failures)
 
-    def _plan(self, observed: ObservedState, context: ApplyContext) -> tuple[plan.Action, ...]:
+    def _plan(
+        self, observed: ObservedState, outcome: PassOutcome, restart: RestartTurn
+    ) -> tuple[plan.Action, ...]:
         if observed.agent is None:
             return plan.halt_actions(observed)
         agent = rollout.effective_agent(observed, observed.agent)
-        *others, workload = children(agent, self._defaults, context.outcome.connection)
-        workload = self._workload(observed, workload, context)
+        *others, rendered = self._children.of(agent, outcome.connection)
+        workload = restart.workload(observed, rendered, outcome, self._deps.upgrade_policy)
         others = old_pods.with_rules_of_old_pods(others, observed, workload)
         return plan.actions((*others, workload), observed)
-
-    def _workload(
-        self, observed: ObservedState, rendered: MutableManifest, context: ApplyContext
-    ) -> MutableManifest:
-        """Return the StatefulSet to apply. If the operator has changed its pod template, a restart slot is required."""
-        key, env, outcome = context.key, _env(observed), context.outcome
-        decision = upgrade.decide(observed, rendered, outcome.connection, self._deps.upgrade_policy)
-        outcome.upgrade, restarts = decision.wait, self._deps.restarts
-        step = decision.step
-        if step is upgrade.Step.UPGRADE:
-            is_free = restarts.try_acquire(key, env=env)
-            step = upgrade.Step.UPGRADE if is_free else upgrade.Step.KEEP
-        if step is upgrade.Step.UPGRADE:
-            outcome.upgrade = UpgradeWait.NOTHING
-        manifest = upgrade.manifest(observed, rendered, step)
-        is_pending = outcome.upgrade is not UpgradeWait.NOTHING
-        restarts.set_pending(key, env, is_pending=is_pending)
-        return manifest
 
     def _announce_upgrade(
         self, resource: dict[str, Any], before: ObservedState, outcome: PassOutcome
@@ -284,15 +260,6 @@ class Reconciler:
         left = self._deps.restarts.pending()[env]
         text = f"agents restart for the new version of the operator; {left} more agents of env {env} are waiting"
         self._events.announce_upgrade(resource, text)
-
-    def _hold_restart_slot(self, key: NamespacedName, observed: ObservedState) -> None:
-        """Keep the slot of an agent whose upgrade is not complete. If it fails, other agents do not restart."""
-        stateful_set = observed.stateful_set
-        if stateful_set is None or not is_upgrading(observed):
-            return
-        if rollout.is_restarting(stateful_set):
-            is_failing = progressing(observed).status == "False"
-            self._deps.restarts.hold(key, env=_env(observed), is_failing=is_failing)
 
     async def _report(
         self, resource: dict[str, Any], observed: ObservedState, memory: AgentMemory

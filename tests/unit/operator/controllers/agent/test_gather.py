@@ -11,7 +11,12 @@ from purpleflea_operator.controllers.agent.decisions.connection_choice import (
     decide,
     slot_use,
 )
-from purpleflea_operator.controllers.agent.decisions.gather import Surroundings, gather, is_identity
+from purpleflea_operator.controllers.agent.decisions.gather import (
+    Surroundings,
+    gather,
+    is_identity,
+    parsed,
+)
 from purpleflea_operator.controllers.agent.decisions.observed_state import (
     PassOutcome,
     with_outcome,
@@ -326,3 +331,30 @@ def test_fields_of_a_newer_crd_are_ignored_and_named():
     finding = spec_valid(observed)
     assert (finding.status, finding.reason) == ("True", "FieldsUnsupported")
     assert "spec.risk.maxLossUsd" in finding.message
+
+
+def test_a_spec_that_differs_is_parsed_again_even_if_the_generation_is_the_same():
+    """After a restore of etcd, another spec can have a generation that was used before."""
+    before, after = an_agent(replicas=2), an_agent(replicas=3)
+    assert parsed(before)[0].spec is parsed(an_agent(replicas=2))[0].spec
+    assert parsed(before)[0].generation == parsed(after)[0].generation
+    assert (parsed(before)[0].spec.replicas, parsed(after)[0].spec.replicas) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"uid": "another"}, {"generation": 7}, {"name": "other"}, {"namespace": "other"}]
+)
+def test_the_same_spec_of_another_agent_is_parsed_for_that_agent(change):
+    resource = an_agent()
+    other = {**resource, "metadata": {**resource["metadata"], **change}}
+    ((field, value),) = change.items()
+    assert getattr(parsed(resource)[0], field) != value
+    assert getattr(parsed(other)[0], field) == value
+
+
+def test_a_spec_with_an_integer_of_more_than_64_bits_is_parsed():
+    resource = an_agent()
+    resource["spec"]["replicas"] = 2**64
+    agent, error = parsed(resource)
+    assert agent is None
+    assert "replicas" in error

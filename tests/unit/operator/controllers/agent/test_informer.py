@@ -15,12 +15,14 @@ from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube import resources
+from purpleflea_operator.kube.listing import SLICE
 from purpleflea_operator.kube.object_cache import MAX_TOMBSTONES, NamespacedName, ObjectCache
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.metadata import Agent, Defaults
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from support.builders import a_pod, a_spec, an_agent
 from support.installations import a_node_inventory
+from support.loop_iterations import Iterations
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY = NamespacedName("trading", "momentum")
@@ -168,3 +170,31 @@ def test_a_deleted_agent_releases_its_restart_slot():
     informer.on_event(resources.AGENT, "DELETED", an_agent())
     assert len(queue) == 2
     assert restarts.try_acquire(other)
+
+
+class CountedCache(ObjectCache):
+    """A cache that counts the objects that are read in one iteration of the event loop."""
+
+    def __init__(self, iterations):
+        super().__init__()
+        self._iterations = iterations
+
+    def all(self, kind):
+        for item in super().all(kind):
+            self._iterations.count()
+            yield item
+
+
+async def test_a_start_lets_other_tasks_run_between_some_objects_of_each_kind():
+    iterations = Iterations()
+    cache, queue = CountedCache(iterations), WorkQueue(jitter=lambda: 0.0)
+    informer, _ = an_informer(cache, queue)
+    workload = HISTORIES[-3][0]
+    for number in range(60):
+        for item in (an_agent(), a_pod(), workload):
+            metadata = item["metadata"] | {"uid": f"{item['kind']}-{number}", "name": f"m-{number}"}
+            informer.on_event(resources.kind_of(item), None, {**item, "metadata": metadata})
+    await informer.start()
+    iterations.close()
+    assert len(queue) >= 60
+    assert 0 < iterations.most <= 2 * SLICE

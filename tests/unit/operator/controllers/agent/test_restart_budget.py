@@ -39,7 +39,7 @@ def acquired(budget, keys):
 def test_of_a_few_agents_one_restarts_at_a_time(budget, notified):
     assert acquired(budget, FLEET[:10]) == FLEET[:1]
     assert acquired(budget, FLEET[:10]) == FLEET[:1]
-    budget.stop_waiting(FLEET[0])
+    budget.end_pass(FLEET[0], is_requested=False)
     assert notified == []
     budget.release(FLEET[0])
     assert notified == [FLEET[1]]
@@ -72,24 +72,133 @@ def test_an_agent_that_does_not_become_ready_loses_its_slot_after_the_timeout(
     assert acquired(budget, FLEET[:3]) == FLEET[:2]
 
 
-def test_a_deleted_agent_is_not_notified(budget, notified):
-    acquired(budget, FLEET[:3])
-    budget.release(FLEET[1])
-    budget.release(FLEET[0])
-    assert notified == [FLEET[2]]
+ENDS = {
+    "all pods are ready": lambda budget, key: budget.release(key),
+    "deleted": lambda budget, key: budget.forget(key),
+    "another env": lambda budget, key: budget.try_acquire(key, env="live"),
+    "its write failed": lambda budget, key: budget.give_back(key),
+}
+ENDS_OF_WAITING = {
+    "invalid, stopped, without pods, or as desired": lambda budget, key: budget.end_pass(
+        key, is_requested=False
+    ),
+    "deleted": lambda budget, key: budget.forget(key),
+    "another env": lambda budget, key: budget.try_acquire(key, env="live"),
+    "upgraded by a user": lambda budget, key: budget.hold(key, env="live"),
+}
 
 
-@pytest.mark.parametrize("use", [SlotUse.NONE, SlotUse.HOLD, SlotUse.RELEASE])
-def test_an_agent_that_needs_no_slot_any_more_does_not_block_the_queue(budget, notified, use):
+def in_progress(budget, key):
+    budget.hold(key, env="")
+
+
+def failing(budget, key):
+    budget.hold(key, env="", is_failing=True)
+
+
+def restored(budget, key):
+    budget.restore(key, env="", is_failing=False)
+
+
+@pytest.mark.parametrize("use", [None, in_progress, failing, restored])
+@pytest.mark.parametrize("end", ENDS)
+def test_after_any_end_of_a_holder_the_next_agent_is_notified_once(budget, notified, end, use):
     first, second, third = FLEET[:3]
-    assert [budget.update(key, SlotUse.ACQUIRE) for key in (first, second, third)] == [
-        True,
-        False,
-        False,
-    ]
-    assert budget.update(second, use)
-    budget.update(first, SlotUse.RELEASE)
-    assert notified == [third]
+    assert acquired(budget, (first, second, third)) == [first]
+    if use:
+        use(budget, first)
+    ENDS[end](budget, first)
+    assert notified == [second]
+    budget.end_pass(first, is_requested=False)
+    budget.end_pass(third, is_requested=True)
+    assert notified == [second]
+    assert acquired(budget, (second, third)) == [second]
+
+
+@pytest.mark.parametrize("end", ENDS_OF_WAITING)
+@pytest.mark.parametrize("is_notified", [False, True])
+def test_after_any_end_of_a_waiting_agent_the_next_one_is_notified_once(
+    budget, notified, end, is_notified
+):
+    first, second, third, fourth = FLEET[:4]
+    acquired(budget, (first, second, third, fourth))
+    if is_notified:
+        budget.release(first)
+        assert notified == [second]
+    ENDS_OF_WAITING[end](budget, second)
+    if not is_notified:
+        assert notified == []
+        budget.release(first)
+        assert notified == [third]
+    assert notified[-1] is third
+    assert acquired(budget, (third, fourth)) == [third]
+    budget.release(third)
+    assert notified == ([second, third, fourth] if is_notified else [third, fourth])
+
+
+def test_an_agent_that_is_notified_and_has_to_wait_again_is_notified_again(budget, notified):
+    first, second, third = FLEET[:3]
+    acquired(budget, (first, second))
+    budget.release(first)
+    assert acquired(budget, (third, second)) == [third]
+    budget.release(third)
+    assert notified == [second, second]
+
+
+def test_a_notified_agent_is_notified_again_with_the_others_after_a_timeout(budget, notified):
+    first, second, _ = FLEET[:3]
+    acquired(budget, FLEET[:3])
+    budget.release(first)
+    budget.notify_waiters()
+    assert notified == [second, second]
+
+
+def test_an_agent_whose_write_fails_waits_for_all_others_and_for_a_growing_time(
+    budget, clock, notified
+):
+    rejected, *others = FLEET[:4]
+    acquired(budget, FLEET[:4])
+    budget.give_back(rejected)
+    assert budget.retry_after_s(rejected) == 1.0
+    clock.now += 1.0
+    for agent in others:
+        # It does not get the slot back, although it asks first and the slot is free.
+        assert acquired(budget, (rejected, agent)) == [agent]
+        assert budget.retry_after_s(rejected) is None
+        budget.release(agent)
+    assert notified == [*others, rejected]
+    for delay_s in (2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0):
+        assert budget.try_acquire(rejected)
+        budget.give_back(rejected)
+        assert budget.retry_after_s(rejected) == delay_s
+        clock.now += delay_s - 0.5
+        assert not budget.try_acquire(rejected)
+        clock.now += 0.5
+    assert budget.try_acquire(rejected)
+    budget.release(rejected)
+    assert acquired(budget, [rejected]) == [rejected]
+    budget.give_back(rejected)
+    assert budget.retry_after_s(rejected) == 1.0
+
+
+def test_agents_whose_writes_all_fail_take_turns(budget, clock):
+    attempts = []
+    for _ in range(12):
+        for agent in FLEET[:4]:
+            if budget.try_acquire(agent):
+                attempts.append(agent)
+                budget.give_back(agent)
+        clock.now += timings.REJECTED_RETRY_LIMIT_S
+    assert [attempts.count(agent) for agent in FLEET[:4]] == [12, 12, 12, 12]
+
+
+def test_a_failed_write_does_not_change_the_failure_of_an_upgrade(budget, notified):
+    first, second = FLEET[:2]
+    budget.hold(first, env="", is_failing=True)
+    assert not budget.try_acquire(second)
+    assert not budget.try_acquire(FLEET[2])
+    budget.end_pass(second, is_requested=True)
+    assert notified == []
 
 
 def test_an_agent_that_keeps_its_slot_still_counts(budget):
@@ -133,9 +242,8 @@ def test_a_failing_upgrade_stops_the_others_until_it_is_ready_again(budget, cloc
     assert not budget.try_acquire(third, env="live")
     assert budget.try_acquire(third, env="paper")
     assert budget.failing() == {"live": 1}
-    budget.hold(first, env="live", is_failing=False)
-    assert (budget.failing(), notified) == ({}, [])
     budget.update(first, SlotUse.RELEASE)
+    assert budget.failing() == {}
     assert notified == [second]
 
 
@@ -146,16 +254,48 @@ def test_one_of_several_upgrades_that_fails_stops_all_others(clock, notified):
     assert len(started) == 3
     budget.hold(started[0], env="", is_failing=True)
     budget.release(started[1])
-    assert notified == []
+    # A pod that is replaced, or added by a larger number of replicas, does not fail yet.
     budget.hold(started[0], env="")
-    assert len(notified) == 1
+    assert notified == []
+    budget.release(started[0])
+    assert len(notified) == 2
 
 
-def test_an_upgrade_in_progress_has_its_slot_after_a_change_of_the_leader(budget):
-    budget.hold(FLEET[0], env="live")
-    assert not budget.try_acquire(FLEET[1], env="live")
-    budget.forget(FLEET[0])
-    assert budget.try_acquire(FLEET[1], env="live")
+def test_a_changed_template_of_a_user_ends_a_failing_upgrade(budget, notified):
+    first, second = FLEET[:2]
+    assert acquired(budget, FLEET[:2]) == [first]
+    budget.hold(first, env="", is_failing=True)
+    budget.end_pass(first, is_requested=False)
+    assert notified == [second]
+
+
+def test_another_connection_after_an_upgrade_has_its_own_slot(budget, clock, notified):
+    first, second = FLEET[:2]
+    budget.hold(first, env="", is_failing=True)
+    assert budget.try_acquire(first)
+    assert not budget.try_acquire(second)
+    budget.end_pass(first, is_requested=True)
+    assert not budget.try_acquire(second)
+    clock.now += timings.RESTART_SLOT_TIMEOUT_S
+    assert budget.try_acquire(second)
+
+
+@pytest.mark.parametrize("is_failing", [False, True])
+def test_after_a_change_of_the_leader_no_agent_restarts_before_the_upgrades_are_checked(
+    clock, notified, is_failing
+):
+    budget = RestartBudget(notified.append, clock=clock, percent=100)
+    first, second, third = FLEET[:3]
+    budget.restore(first, env="live", is_failing=is_failing)
+    budget.restore(second, env="live", is_failing=False)
+    assert not budget.try_acquire(third, env="live")
+    budget.hold(first, env="live")
+    assert notified == []
+    budget.hold(second, env="live")
+    assert notified == ([] if is_failing else [third])
+    budget.forget(first)
+    assert notified == [third]
+    assert budget.try_acquire(third, env="live")
 
 
 def test_pending_upgrades_are_counted_by_env(budget):
@@ -173,4 +313,10 @@ def test_a_budget_that_is_not_used_needs_no_memory(budget):
         budget.update(key, SlotUse.ACQUIRE, env=key.name)
         budget.update(key, SlotUse.HOLD, env=key.name)
         budget.update(key, SlotUse.RELEASE, env=key.name)
+        budget.end_pass(key, is_requested=False)
+    for key in FLEET[:10]:
+        budget.try_acquire(key)
+    budget.give_back(FLEET[0])
+    for key in FLEET[:10]:
+        budget.end_pass(key, is_requested=False)
     assert (budget._groups, budget._env_of) == ({}, {})

@@ -4,8 +4,8 @@ The desired fields must be a subset of the live ones. Defaults that the API serv
 empty values that it does not store, or another text of the same quantity.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from purpleflea_operator.controllers.agent.decisions.quantity import same_quantity
@@ -28,6 +28,7 @@ _FALSE_KEYS = frozenset({"readOnly", "hostNetwork", "hostPID", "hostIPC", "stdin
 """Flags that the API server does not store if they are false. For others, false differs from a missing value."""
 _ZERO_KEYS = frozenset({"hostPort", "minReadySeconds"})
 """Numbers that the API server does not store if they are 0."""
+_SCALARS = (str, int, float)
 # A volume can be mounted twice, so the key of a mount is its path.
 _LIST_KEYS = ("mountPath", "name", "uid", "containerPort")
 
@@ -50,7 +51,7 @@ def is_subset(desired: Any, live: Any) -> bool:
 
 def difference(desired: Any, live: Any) -> Difference | None:
     """Return the first desired field that `live` lacks, or that has another value there; None if there is none."""
-    return _difference(desired, live, "", quantities=False)
+    return _difference(desired, live, quantities=False)
 
 
 def child_difference(desired: Manifest, live: Manifest) -> Difference | None:
@@ -68,34 +69,42 @@ def child_difference(desired: Manifest, live: Manifest) -> Difference | None:
     return Difference(path=more.path, wanted=more.stored, stored=more.wanted)
 
 
-def _difference(desired: Any, live: Any, path: str, *, quantities: bool) -> Difference | None:
-    match desired:
-        case Mapping() if isinstance(live, Mapping):
-            return _in_mapping(desired, live, path, quantities=quantities)
-        case str() | int() | float() if quantities and isinstance(live, str | int | float):
+def _difference(desired: Any, live: Any, *, quantities: bool) -> Difference | None:
+    """Return the first difference, with its path from here on. Most values do not differ, so they need no path."""
+    if isinstance(desired, _SCALARS):
+        if quantities and isinstance(live, _SCALARS):
             is_same = same_quantity(desired, live)
-        case Sequence() if not isinstance(desired, str) and isinstance(live, list):
-            return _in_list(desired, live, path, quantities=quantities)
-        case _:
-            is_same = bool(desired == live) and isinstance(desired, bool) is isinstance(live, bool)
-    return None if is_same else Difference(path=path, wanted=desired, stored=live)
+        else:
+            is_same = desired == live and isinstance(desired, bool) is isinstance(live, bool)
+    elif isinstance(desired, Mapping) and isinstance(live, Mapping):
+        return _in_mapping(desired, live, quantities=quantities)
+    elif isinstance(desired, list | tuple) and isinstance(live, list):
+        return _in_list(desired, live, quantities=quantities)
+    else:
+        is_same = bool(desired == live)
+    return None if is_same else Difference(path="", wanted=desired, stored=live)
 
 
 def _in_mapping(
-    desired: Mapping[str, Any], live: Mapping[str, Any], path: str, *, quantities: bool
+    desired: Mapping[str, Any], live: Mapping[str, Any], *, quantities: bool
 ) -> Difference | None:
     for key, value in desired.items():
-        inner = f"{path}.{key}" if path else str(key)
         if key not in live:
             if _is_not_stored(key, value):
                 continue
-            return Difference(path=inner, wanted=value, stored=None)
+            return Difference(path=key, wanted=value, stored=None)
         if key in _WHOLE_KEYS and isinstance(value, Mapping) and _has_more(live[key], value):
-            return Difference(path=inner, wanted=value, stored=live[key])
-        found = _difference(value, live[key], inner, quantities=quantities or key in _QUANTITY_KEYS)
+            return Difference(path=key, wanted=value, stored=live[key])
+        found = _difference(value, live[key], quantities=quantities or key in _QUANTITY_KEYS)
         if found is not None:
-            return found
+            return _within(key, found)
     return None
+
+
+def _within(step: str, found: Difference) -> Difference:
+    """Return a difference with the step to it before its path."""
+    separator = "" if not found.path or found.path.startswith("[") else "."
+    return replace(found, path=f"{step}{separator}{found.path}")
 
 
 def _has_more(live: Any, desired: Mapping[str, Any]) -> bool:
@@ -119,22 +128,20 @@ def _is_not_stored(key: str, value: Any) -> bool:
             return False
 
 
-def _in_list(
-    desired: Sequence[Any], live: Sequence[Any], path: str, *, quantities: bool
-) -> Difference | None:
+def _in_list(desired: Sequence[Any], live: Sequence[Any], *, quantities: bool) -> Difference | None:
     key = list_key(desired)
     if key is None:
         if len(desired) != len(live):
-            return Difference(path=path, wanted=desired, stored=live)
-        pairs = [(str(index), *pair) for index, pair in enumerate(zip(desired, live, strict=True))]
+            return Difference(path="", wanted=desired, stored=live)
+        pairs: Iterable[tuple[Any, Any]] = zip(desired, live, strict=True)
     else:
         # Lists with keys can have additional items, such as the sidecar of a webhook.
         by_key = {_identity(item, key): item for item in live}
-        pairs = [(str(item[key]), item, by_key.get(item[key])) for item in desired]
-    for name, wanted, have in pairs:
-        found = _difference(wanted, have, f"{path}[{name}]", quantities=quantities)
+        pairs = ((item, by_key.get(item[key])) for item in desired)
+    for index, (wanted, have) in enumerate(pairs):
+        found = _difference(wanted, have, quantities=quantities)
         if found is not None:
-            return found
+            return _within(f"[{index if key is None else wanted[key]}]", found)
     return None
 
 
@@ -146,7 +153,10 @@ def _identity(item: Any, key: str) -> str | int | None:
 
 def list_key(items: Sequence[Any]) -> str | None:
     """Return the field that identifies the items of a list; None if the list is compared by position."""
+    first = items[0] if items else None
+    if not isinstance(first, Mapping):
+        return None
     for key in _LIST_KEYS:
-        if items and all(_identity(item, key) is not None for item in items):
+        if key in first and all(_identity(item, key) is not None for item in items):
             return key
     return None

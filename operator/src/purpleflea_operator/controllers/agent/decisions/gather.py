@@ -3,11 +3,13 @@
 `gather` builds the ObservedState once per pass. The actions of the pass add to it with `with_outcome`.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from purpleflea_contract import kubernetes
@@ -40,6 +42,9 @@ from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.manifests.refusals import first_refusal
 from purpleflea_operator.parsing import Manifest, mapping, text, timestamp
+
+PARSED_LIMIT = 256
+"""Agents whose parsed spec is kept, because most passes read the same spec again. It does not grow with the cluster."""
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -186,22 +191,40 @@ def _needed_nodes(pods: Iterable[dict[str, Any]], nodes: NodeView) -> Iterator[s
 
 def parsed(resource: dict[str, Any]) -> tuple[Agent | None, str]:
     """Return the agent, or None and the error in its spec with the name of the field."""
-    metadata = resource["metadata"]
+    metadata, spec = resource["metadata"], resource.get("spec", {})
+    identity = (metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"])
+    try:
+        return _parsed(orjson.dumps(spec), *identity)
+    except TypeError:
+        # A free-form field can hold an integer of more than 64 bits.
+        return _validated(spec, *identity)
+
+
+@functools.lru_cache(maxsize=PARSED_LIMIT)
+def _parsed(
+    spec: bytes, namespace: str, name: str, uid: str, generation: int
+) -> tuple[Agent | None, str]:
+    return _validated(orjson.loads(spec), namespace, name, uid, generation)
+
+
+def _validated(
+    manifest: Manifest, namespace: str, name: str, uid: str, generation: int
+) -> tuple[Agent | None, str]:
     unknown: tuple[str, ...] = ()
     try:
         # Strict, because a field that this version does not support can be a limit that a user relies on.
-        spec = AgentSpec.model_validate(resource.get("spec", {}), extra="forbid")
+        spec = AgentSpec.model_validate(manifest, extra="forbid")
     except ValidationError as error:
         unknown = newer_fields(AgentSpec, error)
         if not unknown:
             return None, first_error(error)
         # The CRD is newer than this version of the operator. The condition SpecValid names the fields.
-        spec = AgentSpec.model_validate(resource["spec"])
+        spec = AgentSpec.model_validate(manifest)
     agent = Agent(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata["generation"],
+        namespace=namespace,
+        name=name,
+        uid=uid,
+        generation=generation,
         spec=spec,
         unsupported=unknown,
     )

@@ -45,9 +45,11 @@ def same_quantity(one: Any, other: Any) -> bool:
 
     It rounds these values up to thousandths. Texts that are not quantities are compared as texts.
     """
+    if str(one) == str(other):
+        return True
     left, right = quantity(one), quantity(other)
     if left is None or right is None:
-        return str(one) == str(other)
+        return False
     return _rounded_up(left, MILLI) == _rounded_up(right, MILLI)
 
 

@@ -5,6 +5,7 @@ ConfigMap had the mode Active is not asked, because it is ready only if it can t
 must not trade, has to acknowledge the mode itself. The module also finds who set the mode, when and why.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,7 +50,13 @@ def desired_control(observed: ObservedState) -> Control | None:
     if mode is None:
         return None
     flatten = any(item.flatten for item in halts) or (held is not None and held.flatten)
-    return Control(mode=mode, flatten=flatten and mode is Mode.STOPPED)
+    return _control(mode, flatten and mode is Mode.STOPPED)
+
+
+@functools.cache
+def _control(mode: Mode, flatten: bool) -> Control:
+    """Return one of the six control files. A pass needs it about 20 times."""
+    return Control(mode=mode, flatten=flatten)
 
 
 def desired_mode(observed: ObservedState) -> Mode | None:

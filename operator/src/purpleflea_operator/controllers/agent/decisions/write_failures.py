@@ -32,13 +32,15 @@ class WriteFailure:
     """Passes in a row in which this write failed with a transient error; 0 if the API server rejects the write."""
 
 
+def is_reported(failure: WriteFailure) -> bool:
+    """Return whether a failure is reported already, because the write was rejected or keeps failing."""
+    return not 0 < failure.transient_passes < timings.REPORT_AFTER_FAILURES
+
+
 def reported(failures: Iterable[WriteFailure]) -> tuple[str, Reason]:
     """Return the message and the reason of the conditions; the message is empty if nothing is to be reported yet."""
     named = [
-        item
-        for item in failures
-        if item.reason is not Reason.NOT_STORED
-        and not 0 < item.transient_passes < timings.REPORT_AFTER_FAILURES
+        item for item in failures if item.reason is not Reason.NOT_STORED and is_reported(item)
     ]
     taken = [item for item in named if item.reason is Reason.NAME_TAKEN]
     rejected = [item for item in named if item not in taken and not item.transient_passes]

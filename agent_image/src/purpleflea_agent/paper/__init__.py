@@ -1,0 +1,5 @@
+"""The agent on one machine, with paper money: against a simulated market, or against recorded candles.
+
+Order manager, sizing, limits, journal and trading loop are those of production. Only the exchange behind the port and,
+in a replay, the clock are different. Nothing in production imports this package.
+"""

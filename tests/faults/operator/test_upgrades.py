@@ -1,0 +1,41 @@
+"""Upgrades of a fleet while writes fail, agents fail, users change specs and the leader changes, in virtual time."""
+
+import pytest
+
+from support.simulation.matrix import upgrades
+from support.simulation.upgrades import FIRST, FLEET
+
+
+@pytest.mark.parametrize("status", [403, 422, 429, 500])
+def test_an_agent_whose_statefulset_is_rejected_does_not_delay_the_others(status):
+    found = upgrades.simulated(upgrades.rejected(status))
+    assert found.upgraded == set(FLEET)
+    assert found.at_once == 1
+    assert found.settled_s < 30
+    assert {found.attempts[name] for name in FLEET[1:]} == {1}
+    # It is tried again with a growing delay, and the status is written only when the result changes.
+    assert found.attempts[FIRST] <= 15
+    assert found.progress[:2] == ["ApplyFailed", "OperatorUpgrade"]
+    assert found.statuses[FIRST] <= 3
+
+
+def test_a_changed_template_of_a_failing_agent_ends_its_upgrade():
+    found = upgrades.simulated(upgrades.fixed_by_a_user)
+    assert found.upgraded == set(FLEET)
+    assert found.settled_s < 30
+
+
+@pytest.mark.parametrize(
+    ("play", "operators"),
+    [(upgrades.unrelated_changes, 1), (upgrades.scaled_around_a_leader_change, 2)],
+)
+def test_an_agent_that_fails_stops_the_others_whatever_else_changes(play, operators):
+    found = upgrades.simulated(play, operators=operators)
+    assert len(found.upgraded) == 1
+    assert "CrashLooping" in found.progress
+
+
+def test_agents_that_stop_waiting_do_not_delay_the_others():
+    found = upgrades.simulated(upgrades.invalid_while_waiting)
+    assert found.at_once == 1
+    assert found.settled_s < 20
