@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_NANOSECONDS = 10**9
 _MIB_KIB = 1024
 
 
@@ -11,6 +12,11 @@ def cpu_s(pid: int) -> float:
     """Return the CPU time in seconds, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def waited_s(pid: int) -> float:
+    """Return the time in seconds for which the main thread was ready to run, and other threads used the processors."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / _NANOSECONDS
 
 
 def peak_mib(pid: int) -> float:

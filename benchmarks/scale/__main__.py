@@ -4,7 +4,8 @@
 
 Each run has a new control plane. With all variants and phases the results are written to docs/benchmarks, else to
 .sandbox/scale. With --add, earlier results of other variants and sizes in that folder stay, so that a long benchmark
-can be measured in parts. --render only writes the page again. The exit code is 0 even if a promise is missed, because
+can be measured in parts. --resume continues an interrupted benchmark: it measures only the runs that are missing or
+failed. --render only writes the page again. The exit code is 0 even if a promise is missed, because
 machines differ.
 """
 
@@ -56,13 +57,19 @@ def main(arguments: Sequence[str]) -> None:
 def _measure(options: argparse.Namespace) -> None:
     console = Console(stderr=True, highlight=False)
     load = os.getloadavg()[0]
-    runs = _read(options.output)[0] if options.add else []
+    runs = _read(options.output)[0] if options.add or options.resume else []
+    chosen = {variant: phases.of(variant, options.phases) for variant in options.variants}
     with plane.lock():
         for agents in options.sizes:
-            runs = results.without(runs, options.variants, agents)
-            for variant in _sequence(options.variants):
-                chosen = phases.of(variant, options.phases)
-                runs.append(asyncio.run(_run(variant, agents, chosen, console)))
+            sequence = _sequence(options.variants)
+            if options.resume:
+                sequence = results.left(runs, sequence, agents, chosen)
+                replaced = results.incomplete(runs, agents, chosen)
+                runs = [run for run in runs if run not in replaced]
+            else:
+                runs = results.without(runs, options.variants, agents)
+            for variant in sequence:
+                runs.append(asyncio.run(_run(variant, agents, chosen[variant], console)))
                 # After each run, so that an interruption loses only one run.
                 _write(options.output, runs, _environment(load))
     console.print(report.table(page.TITLE, promises.promises(runs)))
@@ -155,6 +162,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--phases", nargs="+", choices=names, default=names, metavar="PHASE")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--add", action="store_true")
+    parser.add_argument("--resume", action="store_true")
     parser.add_argument("--render", action="store_true")
     options = parser.parse_args(arguments)
     if options.output is None:

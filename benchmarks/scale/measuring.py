@@ -44,6 +44,7 @@ async def measured(plane: Plane, operator: Operator | None, name: str) -> AsyncI
     if operator is not None:
         reset_peak(operator.pid)
     lag_before = {} if operator is None else await operator.lag_buckets()
+    waited_before = 0.0 if operator is None else operator.waited_s()
     point, before, began = plane.audit.end(), _cpu_s(plane, operator), time.monotonic()
     yield recording
     operator = operator or recording.started
@@ -58,6 +59,7 @@ async def measured(plane: Plane, operator: Operator | None, name: str) -> AsyncI
         requests={key: number for key, number in sorted(requests.items()) if LEASES not in key},
         leases=sum(number for key, number in requests.items() if LEASES in key),
         peak_mib=0.0 if operator is None else process.peak_mib(operator.pid),
+        waited_s=None if operator is None else operator.waited_s() - waited_before,
         lag_p99_s=histogram_quantile(observed, 0.99) if any(observed.values()) else None,
         latencies={key: Latency.of(value) for key, value in recording.seconds_by_latency.items()},
     )

@@ -84,6 +84,10 @@ class Operator:
         """Return the CPU seconds of the process."""
         return process.cpu_s(self.pid)
 
+    def waited_s(self) -> float:
+        """Return the seconds for which the process was ready to run and waited for a processor."""
+        return process.waited_s(self.pid)
+
     async def stop(self) -> None:
         """Stop the process with SIGTERM."""
         if self._process.poll() is None:

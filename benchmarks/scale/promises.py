@@ -10,7 +10,7 @@ from benchmarks.scale.results import Phase, Run, Variant
 
 RAW_SHARE, API_CPU_RATIO, OPERATOR_CPU_MS = 0.5, 2.0, 12.0
 PEAK_MIB = {1000: 200.0, 10_000: 256.0}
-LAG_S = 0.05
+LAG_S, WAIT_S = 0.05, 1.0
 TAKEOVER_S = 15.0
 HALT_ONE_S = 1.0
 HALT_ALL_AGENTS, HALT_ALL_WRITTEN_S, HALT_ALL_ACKNOWLEDGED_S = 1000, 10.0, 30.0
@@ -148,7 +148,7 @@ def _failed(run: Run) -> list[Row]:
 
 def _size(run: Run) -> list[Row]:
     peak, limit = peak_mib(run), PEAK_MIB.get(run.agents)
-    lags = {phase.name: phase.lag_p99_s for phase in run.phases if phase.lag_p99_s is not None}
+    lags = [(phase.lag_p99_s, phase) for phase in run.phases if phase.lag_p99_s is not None]
     rows = [
         Row(
             measurement=f"{run.agents:,} agents: largest memory of the operator, restart included",
@@ -158,16 +158,23 @@ def _size(run: Run) -> list[Row]:
         )
     ]
     if lags:
-        name = max(lags, key=lambda key: lags[key])
+        lag_s, phase = max(lags, key=lambda item: item[0])
         rows.append(
             Row(
                 measurement=f"{run.agents:,} agents: event-loop lag, p99 of the worst phase",
                 target=f"< {LAG_S * MS:g} ms",
-                result=f"{lags[name] * MS:.0f} ms ({name})",
-                is_met=lags[name] < LAG_S,
+                result=f"{lag_s * MS:.0f} ms ({phase.name}{_waited(phase)})",
+                is_met=lag_s < LAG_S,
             )
         )
     return rows
+
+
+def _waited(phase: Phase) -> str:
+    """Return how much of the phase the operator was ready to run and had no processor, which is a part of the lag."""
+    if phase.waited_s is None or phase.waited_s < WAIT_S:
+        return ""
+    return f"; it waited {phase.waited_s:.0f} of {phase.seconds:.0f} s for a processor"
 
 
 def _writes(run: Run) -> list[Row]:

@@ -1,6 +1,6 @@
 """Results of the benchmark as plain data, as in scale.json."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class Phase:
     peak_mib: float = 0.0
     """Largest resident set of the operator in this phase."""
     lag_p99_s: float | None = None
+    waited_s: float | None = None
+    """Time for which the operator was ready to run, and other processes used the processors."""
     latencies: Mapping[str, Latency] = field(default_factory=dict)
 
     @property
@@ -77,6 +79,36 @@ class Run:
 def without(runs: Iterable[Run], variants: Collection[Variant], agents: int) -> list[Run]:
     """Return the runs except those of these variants with this number of agents."""
     return [run for run in runs if run.agents != agents or run.variant not in variants]
+
+
+def left(
+    runs: Iterable[Run],
+    sequence: Sequence[Variant],
+    agents: int,
+    phases: Mapping[str, Sequence[str]],
+) -> list[Variant]:
+    """Return the part of the sequence of one size that a resumed benchmark still has to measure.
+
+    A run is complete if it did not fail, and has all `phases` of its variant.
+    """
+    complete = [run.variant for run in runs if run.agents == agents and _is_complete(run, phases)]
+    missing = []
+    for variant in sequence:
+        if variant in complete:
+            complete.remove(variant)
+        else:
+            missing.append(variant)
+    return missing
+
+
+def incomplete(runs: Iterable[Run], agents: int, phases: Mapping[str, Sequence[str]]) -> list[Run]:
+    """Return the runs of one size that a resumed benchmark replaces."""
+    return [run for run in runs if run.agents == agents and not _is_complete(run, phases)]
+
+
+def _is_complete(run: Run, phases: Mapping[str, Sequence[str]]) -> bool:
+    measured = {phase.name for phase in run.phases}
+    return not run.failure and measured.issuperset(phases.get(run.variant, ()))
 
 
 def is_write(request: str) -> bool:

@@ -113,7 +113,7 @@ def test_a_strategy_that_always_raises_is_an_exit_code_and_names_its_error(folde
 
 
 def test_paper_profit_is_never_sent_to_datadog(folder: Path, sink: DogStatsdSink) -> None:
-    done = run(folder, "--paper", "--interval", "1s", "--for", "2s", environment=sink.environment)
+    done = run(folder, "--paper", "--interval", "1s", "--for", "5s", environment=sink.environment)
     assert done.returncode == 0, done.stderr
     assert "P&L net of fees" in done.stdout
     sink.catch_up()

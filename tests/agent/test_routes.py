@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -76,6 +77,47 @@ def test_a_trade_is_filled_observed_and_in_the_status(running: Running) -> None:
     assert status["orders"]["filled"] >= 1
     assert status["today"]["filled"] >= 1
     assert status["today"]["orders"] >= status["today"]["filled"]
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        ({}, "0.01"),
+        ({"size": 0.005}, "0.005"),
+        ({"market": "BTC-USD", "side": "buy", "size": 0.0001 * 3}, "0.0003"),
+    ],
+)
+def test_the_body_of_the_published_page_is_accepted(
+    running: Running, body: dict[str, Any], size: str
+) -> None:
+    answer = running.post("/v1/trade", body).json()
+    assert (answer["market"], answer["side"], answer["size"]) == ("BTC-USD", "buy", size)
+    sent = running.exchange.orders[answer["idempotency_key"]]
+    assert answer.keys() >= sent.keys()
+    assert answer["created_at"] == sent["created_at"]  # a field that only the exchange has
+
+
+@pytest.mark.parametrize(("amount", "sent"), [(25, "25"), (25.1, "25.1"), (0.1 * 3, "0.3")])
+def test_an_escrow_takes_a_number_and_returns_its_key_and_every_field_of_the_exchange(
+    running: Running, amount: float, sent: str
+) -> None:
+    body = {"counterparty_id": "agent_b", "amount_usd": amount, "description": "a report"}
+    first = running.post("/v1/escrow/create", body)
+    answer = first.json()
+    assert first.status_code == 201
+    assert Decimal(answer["amount_usd"]) == Decimal(sent)
+    assert running.exchange.escrows[answer["escrow_id"]].items() <= answer.items()
+    again = running.post("/v1/escrow/create", body, key=answer["idempotency_key"])
+    assert again.json() == answer
+    released = running.post(f"/v1/escrow/{answer['escrow_id']}/cancel").json()
+    assert (released["status"], released["description"]) == ("cancelled", "a report")
+
+
+@pytest.mark.parametrize("size", [0.000000001, 1e300, float(2**60), True])
+def test_a_number_that_is_no_size_is_refused(running: Running, size: object) -> None:
+    refused = running.post("/v1/trade", {"size": size})
+    assert refused.status_code == 422 or refused.json()["code"] == "max_order"
+    assert refused.json()["code"] in ("invalid", "max_order")
 
 
 def test_the_same_idempotency_key_gives_the_same_order(running: Running) -> None:

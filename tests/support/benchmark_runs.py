@@ -14,6 +14,7 @@ def a_phase(name: str = "create", **changes: Any) -> Phase:
         "requests": {"patch statefulsets": 1000, "get statefulsets": 10},
         "peak_mib": 150.0,
         "lag_p99_s": 0.02,
+        "waited_s": 0.4,
     }
     return Phase(**{**fields, **changes})
 

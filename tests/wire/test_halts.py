@@ -375,10 +375,13 @@ def test_one_halt_of_many_agents_writes_each_object_once(server, an_operator):
     assert len(set(bodies)) == len(bodies)
 
 
-def test_a_bound_operator_applies_a_halt_of_the_cluster_in_its_own_namespace(server, an_operator):
+@pytest.mark.parametrize("watched", [(NS,), (NS, SYSTEM)])
+def test_a_bound_operator_applies_a_halt_of_the_cluster_in_its_own_namespace(
+    server, an_operator, watched
+):
     server.put(an_agent())
     server.put(an_agent(namespace="research", uid="uid-research"))
-    with an_operator(namespace=SYSTEM, watch_namespaces=(NS, SYSTEM)):
+    with an_operator(namespace=SYSTEM, watch_namespaces=watched):
         server.wait_until(has_reason(server, "Active"))
         server.put(a_halt(namespace=SYSTEM, selector={"scope": "Cluster"}))
         server.wait_until(has_reason(server, "Halted"), timeout=20)
@@ -414,3 +417,129 @@ def test_a_pod_that_lost_its_labels_for_a_moment_is_halted_too(fleet, an_operato
         fleet.patch("Pod", NS, pod, {"metadata": {"labels": {COMPONENT: label}}})
         fleet.put(a_halt())
         fleet.wait_until(lambda: halt_status(fleet).get("acknowledged") == 2)
+
+
+def test_a_bound_operator_reads_nothing_but_halts_in_its_own_namespace(server, an_operator):
+    server.put(an_agent())
+    server.put(an_agent(namespace=SYSTEM, uid="uid-system"))
+    kind = server.kind("PurpleFleaHalt")
+    server.unregister("PurpleFleaHalt")
+    with an_operator(namespace=SYSTEM, watch_namespaces=(NS,)):
+        server.wait_until(has_reason(server, "Active"))
+        server.register(kind)
+        server.put(a_halt(namespace=SYSTEM, selector={"scope": "Cluster"}))
+    found = {item.resource for item in server.requests(namespace=SYSTEM)}
+    assert found == set()
+    with an_operator(namespace=SYSTEM, watch_namespaces=(NS,)):
+        server.wait_until(has_reason(server, "Halted"))
+        server.wait_until(lambda: halt_status(server, namespace=SYSTEM).get("matched") == 1)
+    found = {item.resource for item in server.requests(namespace=SYSTEM)}
+    assert found <= {"purplefleahalts", "events"}
+    assert server.get("ConfigMap", SYSTEM, NAME) is None
+
+
+def test_a_bound_operator_watches_a_kind_that_is_served_later_in_its_own_namespace(
+    server, an_operator, monkeypatch
+):
+    monkeypatch.setattr("purpleflea_operator.timings.MISSING_KIND_RETRY_S", 0.2)
+    kind = server.kind("PurpleFleaHalt")
+    server.unregister("PurpleFleaHalt")
+    server.put(an_agent())
+    with an_operator(namespace=SYSTEM, watch_namespaces=(NS,)):
+        server.wait_until(has_reason(server, "Active"))
+        server.register(kind)
+        server.put(a_halt(namespace=SYSTEM, selector={"scope": "Cluster"}))
+        server.wait_until(has_reason(server, "Halted"), timeout=40)
+
+
+def test_no_agent_starts_to_trade_while_the_halts_cannot_be_read(fleet, an_operator):
+    """An agent that trades continues."""
+    with an_operator():
+        fleet.wait_until(has_reason(fleet, "Active"))
+        fleet.wait_until(lambda: is_ready(fleet))
+    refused = fleet.fail_next(resource="purplefleahalts", status=403, message="no", times=None)
+    fleet.put(a_halt(selector={"names": ["unread"]}))
+    with an_operator():
+        for name in ("new", "unread"):
+            fleet.put(an_agent(name, uid=f"uid-{name}"))
+            fleet.wait_until(has_reason(fleet, "Halted", name=name))
+            text = condition(fleet, "TradingActive", name)["message"]
+            assert "HTTP 403" in text
+            assert "grant list and watch on purplefleahalts" in text
+        assert mode_of(fleet) == "Active"
+        refused.cancel()
+        fleet.wait_until(has_reason(fleet, "Active", name="new"), timeout=60)
+        fleet.wait_until(
+            lambda: (
+                "PurpleFleaHalt" in condition(fleet, "TradingActive", "unread")["message"]
+                and "trading/incident" in condition(fleet, "TradingActive", "unread")["message"]
+            ),
+            timeout=60,
+        )
+    modes = [
+        "Active" in item.raw.decode()
+        for item in fleet.writes(resource="configmaps")
+        if item.name == "unread"
+    ]
+    assert modes == [False] * len(modes)
+    assert modes
+
+
+def test_a_restart_after_agents_were_halted_and_resumed_writes_nothing(fleet, an_operator):
+    """Neither by a PurpleFleaHalt nor by the spec."""
+    fleet.put(an_agent("other", uid="uid-other"))
+    names = (NAME, "other")
+
+    def are_all(reason):
+        return lambda: all(has_reason(fleet, reason, name=name)() for name in names)
+
+    with an_operator():
+        fleet.wait_until(are_all("Active"))
+        fleet.put(a_halt(selector={"names": [NAME]}))
+        fleet.patch("PurpleFleaAgent", NS, "other", {"spec": {"trading": {"mode": "Halted"}}})
+        fleet.wait_until(are_all("Halted"))
+        fleet.delete("PurpleFleaHalt", NS, "incident")
+        fleet.patch("PurpleFleaAgent", NS, "other", {"spec": {"trading": {"mode": "Active"}}})
+        fleet.wait_until(are_all("Active"))
+        for name in names:
+            fleet.wait_until(lambda name=name: is_ready(fleet, name))
+            fleet.wait_until(
+                lambda name=name: condition(fleet, "TelemetryReady", name)["reason"] == "Connected"
+            )
+    fleet.clear()
+    agents = PaperAgents(fleet)
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: len(agents.asked) == 3)
+        # The halt is the last change, so that everything before it has been processed.
+        fleet.put(a_halt("nothing", selector={"names": ["no-agent"]}))
+        fleet.wait_until(lambda: halt_status(fleet, "nothing").get("conditions"))
+    written = {(item.resource, item.name.partition(".")[0]) for item in fleet.writes()}
+    assert written == {("purplefleahalts", "nothing"), ("events", "nothing")}
+
+
+def test_a_halt_reports_the_times_of_agents_that_were_already_halted(fleet, an_operator):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt("first"))
+        fleet.wait_until(lambda: halt_status(fleet, "first").get("acknowledged") == 2)
+        fleet.put(a_halt("second"))
+        fleet.wait_until(lambda: halt_status(fleet, "second").get("acknowledged") == 2)
+        assert halt_status(fleet, "second")["firstAcknowledgedAt"]
+        assert halt_status(fleet, "second")["lastAcknowledgedAt"]
+
+
+def test_a_restarted_operator_keeps_the_times_of_a_halt_if_an_agent_does_not_answer(
+    fleet, an_operator, monkeypatch
+):
+    with an_operator():
+        fleet.wait_until(lambda: is_ready(fleet))
+        fleet.put(a_halt())
+        fleet.wait_until(lambda: halt_status(fleet).get("drained") == 2)
+    before = halt_status(fleet)
+    monkeypatch.setattr("purpleflea_operator.timings.HALT_RESTART_S", 0.5)
+    agents = PaperAgents(fleet)
+    agents.unresponsive.add("momentum-1")
+    with an_operator(agents=agents):
+        fleet.wait_until(lambda: halt_status(fleet)["acknowledged"] == 1)
+        for key in ("firstAcknowledgedAt", "lastAcknowledgedAt"):
+            assert halt_status(fleet)[key] == before[key]

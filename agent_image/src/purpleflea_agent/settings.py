@@ -9,7 +9,7 @@ import platform
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from purpleflea_contract import environment as names
@@ -29,7 +29,9 @@ class Environment(BaseSettings):
         frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
     )
 
-    agent_id: Annotated[str, Field(validation_alias=names.AGENT_ID)] = platform.node() or "agent"
+    agent_id: Annotated[
+        str, Field(validation_alias=AliasChoices(names.AGENT_ID, names.PAGE_AGENT_ID))
+    ] = platform.node() or "agent"
     """Identity; outside Kubernetes the name of the host."""
     config_dir: Annotated[Path, Field(validation_alias=names.CONFIG_DIR)] = Path(
         names.DEFAULT_CONFIG_DIR
@@ -117,7 +119,8 @@ def partial_environment() -> Environment:
     identity = {
         field: os.environ[name]
         for field, name in (
-            ("agent_id", names.AGENT_ID),
+            ("agent_id", names.PAGE_AGENT_ID),
+            ("agent_id", names.AGENT_ID),  # the last one that is set is used
             ("dd_env", names.DD_ENV),
             ("dd_service", names.DD_SERVICE),
             ("dd_version", names.DD_VERSION),

@@ -7,6 +7,8 @@ code. For example, no DogStatsD client reads DD_DOGSTATSD_HOST.
 from dataclasses import dataclass
 
 AGENT_ID = "PURPLEFLEA_AGENT_ID"
+PAGE_AGENT_ID = "AGENT_ID"
+"""Name of the variable in the manifest of the published integration. It is read if AGENT_ID is not set."""
 CONFIG_DIR = "PURPLEFLEA_CONFIG_DIR"
 API_KEY_FILE = "PURPLEFLEA_API_KEY_FILE"
 API_TOKEN_FILE = "PURPLEFLEA_API_TOKEN_FILE"  # noqa: S105 - the name of a variable

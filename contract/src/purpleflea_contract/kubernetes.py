@@ -65,6 +65,8 @@ ANNOTATION_REASON = f"{GROUP}/reason"
 
 ANNOTATION_HALTED = f"{GROUP}/halted"
 """On the ConfigMap of an agent: "true" if a PurpleFleaHalt requests its mode. A restarted operator reads it."""
+ANNOTATION_SUPERSEDES = f"{GROUP}/supersedes"
+"""On the ConfigMap of an agent: version that a halt replaced, so that a delayed write over that version is rejected."""
 ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"
 """On a PurpleFleaHalt: user who created it. The admission policy of the chart sets and checks it."""
 ANNOTATION_FORCE_RESUME = f"{GROUP}/force-resume"

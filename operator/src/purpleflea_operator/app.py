@@ -31,6 +31,7 @@ from purpleflea_operator.controllers.agent.reconciler import Dependencies, Recon
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
 from purpleflea_operator.controllers.agent.telemetry_probe import TelemetryProbe
 from purpleflea_operator.controllers.halt.controller import HaltController
+from purpleflea_operator.controllers.halt.watches import HaltScope
 from purpleflea_operator.controllers.observability.controller import (
     DatadogAccess,
     MetricHooks,
@@ -110,7 +111,10 @@ class _Operator:
     ) -> None:
         self._settings = settings
         self._connect = connect
-        self._scope = WatchScope(namespaces=settings.watch_namespaces)
+        self._scope = WatchScope(
+            namespaces=settings.watch_namespaces,
+            operator_namespace=settings.namespace or settings.lease_namespace,
+        )
         self._clock = clock
         self._stack = stack
         self._agents = agents
@@ -188,13 +192,13 @@ class _Operator:
         observability = await self._create_observability(cluster, cache)
         percent = self._settings.agent_restart_percent
         restarts = RestartBudget(self._queue.add, clock=self._clock, percent=percent)
-        own = self._settings.namespace or self._settings.lease_namespace
+        scope = HaltScope(
+            operator_namespace=self._scope.operator_namespace,
+            paths=self._scope.paths_by_namespace(resources.HALT),
+            states=self._states,
+        )
         halts = HaltController(
-            cluster,
-            self._times,
-            queue_agent=lambda key: lane.on_halts(key),
-            operator_namespace=own,
-            namespaces=self._scope.namespaces,
+            cluster, self._times, queue_agent=lambda key: lane.on_halts(key), scope=scope
         )
         self._stack.callback(halts.close)
         lane = await self._create_control_lane(cache, restarts, halts)

@@ -74,6 +74,10 @@ class WatchRoutes:
         for namespace, path in self._scope.paths_by_namespace(kind).items():
             yield Target(path=path, kind=kind, namespace=namespace, selector=selector_of(kind))
 
+    def is_outside(self, target: Target) -> bool:
+        """Return whether a target is outside the namespaces of the operator, so that kopf does not watch it."""
+        return bool(self.namespaces) and target.namespace not in self.namespaces
+
     def on_event(self, path: str, event_type: str | None, manifest: Manifest) -> None:
         """Pass an object."""
         listener, kind = self._routes[path]

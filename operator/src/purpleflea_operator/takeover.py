@@ -92,7 +92,7 @@ class Takeover:
         self.halts.start()
         self.observability.start()
         if is_standby:
-            self.lane.read_agents_first(True)
+            self.lane.confirmation.is_required = True
             # A halt does not wait longer, because it needs no other halt. Without the list no agent resumes.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timings.LEADER_HALTS_S):
@@ -111,5 +111,5 @@ class Takeover:
         await self.sync.completed.wait()
         if is_standby:
             await self.watching.refresh()
-            self.lane.read_agents_first(False)
+            self.lane.confirmation.is_required = False
         await self.sync.read(self.informer.start)

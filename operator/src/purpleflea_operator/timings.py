@@ -51,6 +51,8 @@ WRITE_MEMORY_S = 600.0
 
 HALT_STATUS_DELAY_S = 1.0
 """The status of a PurpleFleaHalt is computed this long after the first acknowledgement, because many follow."""
+HALT_CATCH_UP_S = 2.0
+"""Time after which a watch that was refused has delivered the events that it missed."""
 HALT_EXPIRY_CHECK_S = 30.0
 """Longest time between two checks of spec.expiresAt, because the wall clock can be set."""
 HALT_RESTART_S = 20.0

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,7 +16,7 @@ import kopf
 from purpleflea_operator import handlers
 from purpleflea_operator.kube import credentials, errors, missing_kinds
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.reflector import ApiSession, Reflector, refresh
+from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target, refresh
 from purpleflea_operator.kube.request_hooks import WatchMonitor
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_gate import WatchGate
@@ -110,17 +110,23 @@ class Watching:
         """Watch until canceled."""
         transport, routes = self._transport, self._routes
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_missing(), name="missing-kinds")
+            group.create_task(self._follow_missing(group), name="missing-kinds")
             for kind in self._cached:
-                for target in routes.targets(kind):
-                    (state,) = transport.states.of((target.path,))
-                    reflector = Reflector(transport.api, target, state, routes)
-                    group.create_task(reflector.run(), name=f"reflector {target.path}")
+                self._reflect(group, routes.targets(kind))
+            for kind in self._served:
+                self._reflect(group, filter(routes.is_outside, routes.targets(kind)))
             await handlers.watch(
                 routes, lambda: self._served, transport.kopf_session, self._on_kopf, self._restart
             )
 
-    async def _follow_missing(self) -> None:
+    def _reflect(self, group: asyncio.TaskGroup, targets: Iterable[Target]) -> None:
+        """Start a reflector for each target."""
+        for target in targets:
+            (state,) = self._transport.states.of((target.path,))
+            reflector = Reflector(self._transport.api, target, state, self._routes)
+            group.create_task(reflector.run(), name=f"reflector {target.path}")
+
+    async def _follow_missing(self, group: asyncio.TaskGroup) -> None:
         """Watch each missing kind as soon as the API server serves it. kopf reads the kinds only when it starts."""
         while self._missing:
             found = await missing_kinds.wait_until_served(
@@ -131,6 +137,8 @@ class Watching:
                 extra={"kinds": ", ".join(kind.kind for kind in found)},
             )
             self._add(found)
+            for kind in found:
+                self._reflect(group, filter(self._routes.is_outside, self._routes.targets(kind)))
             self._restart.set()
 
     def _add(self, kinds: Sequence[ResourceKind]) -> None:

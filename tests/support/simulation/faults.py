@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from purpleflea_operator import timings
 from support.apiserver.faults import Effect, Fault
 from support.apiserver.requests import Request, Where
 from support.simulation.world import World
@@ -283,7 +284,8 @@ HAZARDS = {
             name="write-429-long",
             play=_writes(status=429, retry_after=3600, times=4),
             after_s=60,
-            halt_s=WRITE_S + 40,
+            # The write of the halt may be one of the four that are rejected, each time.
+            halt_s=4 * timings.CONTROL_BACKOFF_LIMIT_S + 1,
         ),
         Hazard(name="write-500", play=_writes(status=500), after_s=60, halt_s=WRITE_S + 6),
         Hazard(name="write-503", play=_writes(status=503), after_s=60, halt_s=WRITE_S + 6),

@@ -2,6 +2,7 @@ import json
 import os
 
 import pytest
+from benchmarks import process
 from benchmarks.scale.measuring import Recording, requests_since, reset_peak
 
 USER = "system:serviceaccount:purpleflea-system:purpleflea-operator"
@@ -52,6 +53,11 @@ def test_requests_before_the_phase_and_an_incomplete_line_do_not_count(tmp_path)
 
 def test_the_peak_of_a_process_can_be_reset():
     reset_peak(os.getpid())
+
+
+def test_the_wait_of_a_process_for_a_processor_is_read_from_the_kernel():
+    before = process.waited_s(os.getpid())
+    assert process.waited_s(os.getpid()) >= before >= 0.0
 
 
 def test_a_phase_has_no_results_before_its_end():

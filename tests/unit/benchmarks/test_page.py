@@ -31,7 +31,7 @@ def test_the_page_has_a_row_for_each_phase_and_each_creation():
     assert "| 1,000 | the operator | 25.0 | 44 | 12.0 |" in lines
     assert (
         "| 1,000 | the operator | create | 40.0 | 12.0 | 44.0 | 1000 | 10 | 150 | 20 ms "
-        "| create to Ready 1.50 / 1.50 / 1.50 s |" in lines
+        "| 0.4 | create to Ready 1.50 / 1.50 / 1.50 s |" in lines
     )
     assert "| 1,000 | the operator | restart | list pods 3 |" in lines
     assert "| 1,000 | 150 MiB | 192Mi | 256Mi | 12.0 |" in lines
@@ -115,3 +115,36 @@ def test_the_points_of_a_chart_are_inside_its_axes():
 def test_a_chart_needs_a_point(points):
     with pytest.raises(ValueError, match="no points"):
         plots.chart("t", "x", "y", {"one": points})
+
+
+PHASES = {"raw": ["create"], "ours": ["create", "restart"], "baseline": ["create"]}
+SEQUENCE = ["raw", "ours", "baseline", "raw"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "left"),
+    [
+        pytest.param([], SEQUENCE, id="nothing is measured"),
+        pytest.param([raw()], ["ours", "baseline", "raw"], id="interrupted after the first run"),
+        pytest.param(
+            [raw(), a_run(a_phase())], ["ours", "baseline", "raw"], id="interrupted in a run"
+        ),
+        pytest.param(
+            [raw(), a_run(a_phase(), a_phase("restart"), failure="it ended")],
+            ["ours", "baseline", "raw"],
+            id="a run failed",
+        ),
+        pytest.param(
+            [raw(), a_run(a_phase(), a_phase("restart"))], ["baseline", "raw"], id="two runs"
+        ),
+        pytest.param([raw(agents=100)], SEQUENCE, id="another size"),
+    ],
+)
+def test_a_resumed_benchmark_measures_the_missing_and_the_failed_runs(runs, left):
+    assert results.left(runs, SEQUENCE, 1000, PHASES) == left
+
+
+def test_a_resumed_benchmark_replaces_the_failed_runs_of_its_size_only():
+    failed = a_run(a_phase(), failure="it ended")
+    runs = [raw(), failed, a_run(a_phase(), agents=100, failure="it ended")]
+    assert results.incomplete(runs, 1000, PHASES) == [failed]

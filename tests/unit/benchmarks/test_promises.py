@@ -59,6 +59,19 @@ def test_the_worst_phase_counts_for_the_event_loop_lag():
     assert verdict("event-loop lag", a_run(a_phase(lag_p99_s=0.049))) is True
 
 
+@pytest.mark.parametrize(
+    ("waited_s", "reported"),
+    [
+        (None, "60 ms (create)"),
+        (0.9, "60 ms (create)"),
+        (25.4, "60 ms (create; it waited 25 of 40 s for a processor)"),
+    ],
+)
+def test_the_wait_for_a_processor_is_reported_beside_the_lag(waited_s, reported):
+    rows = promises([a_run(a_phase(lag_p99_s=0.06, waited_s=waited_s))])
+    assert reported in [row.result for row in rows]
+
+
 @pytest.mark.parametrize("name", ["idle", "restart", "restart after halts"])
 def test_an_idle_or_restarted_operator_writes_nothing(name):
     written = a_phase(name, requests={"patch purplefleaagents/status": 1, "list pods": 9})

@@ -59,6 +59,19 @@ def test_rights_in_watched_namespaces_equal_the_cluster_wide_rights_but_for_read
     assert {right.verb for right in everywhere - there} <= {"get", "list", "watch"}
 
 
+def test_a_bound_operator_has_only_the_rights_on_halts_and_its_lease_in_its_own_namespace():
+    own = rules("Role", BOUND, namespace="purpleflea-system")
+    halts = {(item.resource, item.verb) for item in own if item.group != "coordination.k8s.io"}
+    assert halts == {
+        ("purplefleahalts", "list"),
+        ("purplefleahalts", "watch"),
+        ("purplefleahalts/status", "patch"),
+        ("events", "create"),
+    }
+    cluster_wide = rules("Role", namespace="purpleflea-system")
+    assert {item.group for item in cluster_wide} == {"coordination.k8s.io"}
+
+
 def test_the_watched_namespaces_are_passed_to_the_operator():
     (deployment,) = (item for item in rendered(BOUND) if item["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

@@ -1,16 +1,36 @@
-"""Bodies of the agent's HTTP API: bounded, documented, with examples; decimal strings, never floats."""
+"""Bodies of the agent's HTTP API: bounded, documented, with examples. Answers have decimal strings, never floats."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from math import isfinite
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from purpleflea_contract.control import Mode
 from purpleflea_contract.settings import Market
 
-Size = Annotated[Decimal, Field(gt=0, le=10**9, max_digits=18, decimal_places=8)]
-Usd = Annotated[Decimal, Field(gt=0, le=10**7, max_digits=12, decimal_places=2)]
+FLOAT_NOISE = Decimal("1e-12")
+"""Relative error of a binary float, such as 0.30000000000000004 for 0.3."""
+
+
+def _without_noise(places: int) -> BeforeValidator:
+    """Round a float that differs from a decimal number with that many places only by the error of its binary form."""
+
+    def validate(value: object) -> object:
+        if not isinstance(value, float) or not isfinite(value) or abs(value) > 10**12:
+            return value
+        exact = Decimal(repr(value))
+        rounded = round(exact, places)
+        is_noise = abs(rounded - exact) <= abs(exact) * FLOAT_NOISE
+        return Decimal(f"{rounded.normalize():f}") if is_noise else exact
+
+    return BeforeValidator(validate)
+
+
+Size = Annotated[Decimal, _without_noise(8), Field(gt=0, le=10**9, max_digits=18, decimal_places=8)]
+Usd = Annotated[Decimal, _without_noise(2), Field(gt=0, le=10**7, max_digits=12, decimal_places=2)]
 Id = Annotated[str, Field(pattern="^[A-Za-z0-9._:-]+$", max_length=128)]
 
 
@@ -30,6 +50,11 @@ def example(*examples: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": list(examples)})
 
 
+def open_example(item: dict[str, Any]) -> ConfigDict:
+    """Return the example of a body with fields that are not known here."""
+    return ConfigDict(extra="allow", **example(item))
+
+
 class Body(BaseModel):
     """Base class of all bodies; unknown fields are refused."""
 
@@ -41,12 +66,12 @@ class TradeBody(Body):
 
     model_config = example(ORDER, {**ORDER, "type": "limit", "price": "59000.00"})
 
-    market: Market
-    """One of the agent's markets, such as BTC-USD."""
-    side: Literal["buy", "sell"]
-    """Direction."""
-    size: Size
-    """Size in units of the base currency, as a decimal string."""
+    market: Market = "BTC-USD"
+    """One of the agent's markets (default BTC-USD)."""
+    side: Literal["buy", "sell"] = "buy"
+    """Direction (default buy)."""
+    size: Size = Decimal("0.01")
+    """Size in units of the base currency, as a decimal string or a number (default 0.01)."""
     type: Literal["market", "limit"] = "market"
     """Type of the order."""
     price: Size | None = None
@@ -59,10 +84,19 @@ class TradeBody(Body):
         return self
 
 
-class TradeAnswer(Body):
-    """The state of an order."""
+class UpstreamAnswer(Body):
+    """An answer with the further fields of the exchange's own answer."""
 
-    model_config = example(
+    @classmethod
+    def of(cls, extra: Mapping[str, object], **known: Any) -> Self:
+        """Return the answer; a further field never replaces a field of the class."""
+        return cls.model_validate({**extra, **known})
+
+
+class TradeAnswer(UpstreamAnswer):
+    """The state of an order, and the further fields of the exchange's answer."""
+
+    model_config = open_example(
         {
             **ORDER,
             "order_id": "ord_1",
@@ -99,17 +133,18 @@ class EscrowBody(Body):
     counterparty_id: Id
     """Agent or account to pay."""
     amount_usd: Usd
-    """Amount in US dollars, as a decimal string."""
+    """Amount in US dollars, as a decimal string or a number."""
     description: Annotated[str, Field(max_length=500)] | None = None
     """Purpose of the payment."""
 
 
-class EscrowAnswer(Body):
-    """An escrow."""
+class EscrowAnswer(UpstreamAnswer):
+    """An escrow, and the further fields of the exchange's answer."""
 
-    model_config = example(
+    model_config = open_example(
         {
             "escrow_id": "esc_1",
+            "idempotency_key": "8f14e45f",
             "status": "created",
             "counterparty_id": "agent_7",
             "amount_usd": "25.00",
@@ -117,6 +152,8 @@ class EscrowAnswer(Body):
     )
 
     escrow_id: str
+    idempotency_key: str | None = None
+    """Key of the request that opened the escrow; null in the answer to a release or a cancel."""
     status: str
     counterparty_id: str
     amount_usd: Decimal

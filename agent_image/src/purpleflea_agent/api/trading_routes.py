@@ -5,6 +5,8 @@ Without a mounted token file they are closed.
 
 import hmac
 import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -25,8 +27,30 @@ _bearer = HTTPBearer(auto_error=False, description="Content of the mounted token
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
+MAX_REMEMBERED = 1000
+
+
+class RecentAnswers:
+    """Further fields of the exchange's answers, by idempotency key, so that a repeated request has the same answer.
+
+    They are not in the journal: after a restart a repeated request has our own fields only.
+    """
+
+    def __init__(self) -> None:
+        self._extras: OrderedDict[str, Mapping[str, object]] = OrderedDict()
+
+    def complete(self, key: str, extra: Mapping[str, object]) -> Mapping[str, object]:
+        """Remember the fields of an answer, or return those of an earlier answer to the same key."""
+        if extra:
+            self._extras[key] = extra
+            while len(self._extras) > MAX_REMEMBERED:
+                self._extras.popitem(last=False)
+        return self._extras.get(key, {})
+
+
 def router(agent: Application) -> APIRouter:
     """Create the routes of a running agent."""
+    answers = RecentAnswers()
 
     async def authorized(credentials: Credentials) -> None:
         token = agent.token_file.key() if agent.token_file else None
@@ -50,7 +74,8 @@ def router(agent: Application) -> APIRouter:
     @routes.post("/trade", status_code=201)
     async def trade(body: TradeBody, idempotency_key: IdempotencyKey = None) -> TradeAnswer:
         """Send an order, within the limits of spec.risk."""
-        return _trade_answer(await _trade(agent, body, idempotency_key))
+        order = await _trade(agent, body, idempotency_key)
+        return _trade_answer(order, answers.complete(order.idempotency_key, order.extra))
 
     @routes.post("/escrow/create", status_code=201)
     async def create(body: EscrowBody, idempotency_key: IdempotencyKey = None) -> EscrowAnswer:
@@ -61,17 +86,21 @@ def router(agent: Application) -> APIRouter:
             amount_usd=body.amount_usd,
             description=body.description,
         )
-        return _escrow_answer(await agent.escrows.create(request))
+        escrow = await agent.escrows.create(request)
+        key = request.idempotency_key
+        return _escrow_answer(escrow, answers.complete(key, escrow.extra), key)
 
     @routes.post("/escrow/{escrow_id}/release", responses=documented(404))
     async def release(escrow_id: EscrowId) -> EscrowAnswer:
         """Pay an escrow out to its counterparty."""
-        return _escrow_answer(await agent.escrows.release(escrow_id))
+        escrow = await agent.escrows.release(escrow_id)
+        return _escrow_answer(escrow, escrow.extra)
 
     @routes.post("/escrow/{escrow_id}/cancel", responses=documented(404))
     async def cancel(escrow_id: EscrowId) -> EscrowAnswer:
         """Cancel an escrow; its amount returns to the wallet."""
-        return _escrow_answer(await agent.escrows.cancel(escrow_id))
+        escrow = await agent.escrows.cancel(escrow_id)
+        return _escrow_answer(escrow, escrow.extra)
 
     return routes
 
@@ -105,8 +134,9 @@ async def _trade(agent: Application, body: TradeBody, idempotency_key: str | Non
     return await agent.orders.place(request, reference_price=closes[-1])
 
 
-def _trade_answer(order: Order) -> TradeAnswer:
-    return TradeAnswer(
+def _trade_answer(order: Order, extra: Mapping[str, object]) -> TradeAnswer:
+    return TradeAnswer.of(
+        extra,
         order_id=order.order_id,
         idempotency_key=order.idempotency_key,
         market=order.market,
@@ -122,9 +152,13 @@ def _trade_answer(order: Order) -> TradeAnswer:
     )
 
 
-def _escrow_answer(escrow: Escrow) -> EscrowAnswer:
-    return EscrowAnswer(
+def _escrow_answer(
+    escrow: Escrow, extra: Mapping[str, object], idempotency_key: str | None = None
+) -> EscrowAnswer:
+    return EscrowAnswer.of(
+        extra,
         escrow_id=escrow.escrow_id,
+        idempotency_key=idempotency_key,
         status=escrow.status,
         counterparty_id=escrow.counterparty_id,
         amount_usd=escrow.amount_usd,

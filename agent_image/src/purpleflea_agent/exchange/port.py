@@ -52,6 +52,8 @@ class Order:
     reject_reason: str | None = None
     status_code: int | None = field(default=None, compare=False)
     """HTTP status, if this is the answer to the order itself and not to a look-up."""
+    extra: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """Further fields of the exchange's answer, for the caller of the agent's API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,8 @@ class Escrow:
     status: str
     counterparty_id: str
     amount_usd: Decimal
+    extra: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """Further fields of the exchange's answer, for the caller of the agent's API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ REPORT = "report.html"
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Trade and write the report; return 0, ALL_FAILED if no interval was completed, or USER_ERROR."""
+    """Trade and write the report; return 0, ALL_FAILED if every interval failed, or USER_ERROR."""
     sys.path.insert(0, "")  # strategies of the present folder, as with python -m
     try:
         ready = session.prepare(options.from_arguments(arguments))
@@ -30,7 +30,8 @@ def main(arguments: argparse.Namespace) -> int:
     path = ready.folder / REPORT
     path.write_text(report.page(ready.history, title), encoding="utf-8")
     sys.stdout.write(f"\n{report.text(ready.history, title)}\nReport: {path}\n")
-    return 0 if ready.history.completed else ALL_FAILED
+    is_failure = not ready.history.completed and ready.history.problem_count
+    return ALL_FAILED if is_failure else 0
 
 
 async def _until_signal(ready: Session, update: Callable[..., None]) -> None:

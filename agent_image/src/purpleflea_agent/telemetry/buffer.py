@@ -6,7 +6,9 @@ the protocol. The client of datadog aggregates too, but costs three times as muc
 
 import contextlib
 import logging
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,8 +51,8 @@ class MetricBuffer:
         self._series: dict[tuple[str, ...], BufferedSeries] = {}
         self._flush_lock = threading.Lock()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
-        self._thread.start()
+        self._start()
+        _buffers.add(self)
 
     def series(
         self, metric: Metric, tag_values: Mapping[str, str], record: Callable[[float], None]
@@ -82,6 +84,27 @@ class MetricBuffer:
         self._thread.join()
         self.flush()
 
+    def before_fork(self) -> None:
+        """Wait for a flush in progress, so that the child process gets a consistent copy."""
+        self._flush_lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Continue."""
+        self._flush_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start again: a child process has no threads, and the parent sends the points before the fork."""
+        self._flush_lock = threading.Lock()
+        for series in self._series.values():
+            series.points.clear()
+        if not self._closed.is_set():
+            self._closed = threading.Event()
+            self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread.start()
+
     def _run(self) -> None:
         while not self._closed.wait(self._interval_s):
             try:
@@ -104,6 +127,24 @@ class MetricBuffer:
                 for point in points:
                     series.record(point)
                 _send_in_lines(self._send_samples, series, points)
+
+
+_buffers: "weakref.WeakSet[MetricBuffer]" = weakref.WeakSet()
+
+
+def _at_fork(method: Callable[[MetricBuffer], None]) -> Callable[[], None]:
+    def call() -> None:
+        for buffer in tuple(_buffers):
+            method(buffer)
+
+    return call
+
+
+os.register_at_fork(
+    before=_at_fork(MetricBuffer.before_fork),
+    after_in_parent=_at_fork(MetricBuffer.after_fork_in_parent),
+    after_in_child=_at_fork(MetricBuffer.after_fork_in_child),
+)
 
 
 def _send_in_lines(

@@ -66,6 +66,11 @@ class Emitter:
         drop_counters.register("metrics", self.dropped)
 
     @property
+    def client(self) -> DogStatsd | None:
+        """The client, for code that sends metrics outside of the contract; None without a receiver."""
+        return self._client
+
+    @property
     def has_receiver(self) -> bool:
         """True if metrics are sent."""
         return self._client is not None

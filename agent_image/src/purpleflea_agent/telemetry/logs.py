@@ -86,6 +86,13 @@ class JsonFormatter(logging.Formatter):
         return {name: value for name, value in fields.items() if value}
 
 
+class DDJsonFormatter(JsonFormatter):
+    """The formatter under its published name, which takes no argument."""
+
+    def __init__(self) -> None:
+        super().__init__(read_environment())
+
+
 class LineHandler(logging.StreamHandler[TextIO]):
     """Writes lines; counts lines that cannot be written, instead of printing a traceback."""
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from purpleflea_agent.settings import read_environment
-from purpleflea_agent.telemetry import tag_cardinality
+from purpleflea_agent.telemetry import published, tag_cardinality
 from purpleflea_agent.telemetry.dogstatsd import Emitter, Value, create_emitter, warn_if_no_receiver
 from purpleflea_contract import metrics as contract
 
@@ -18,6 +18,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _emitter: Emitter | None = None
+
+PUBLISHED_NAMES = ("AGENT_ID", "STRATEGY", "BASE_TAGS", "statsd")
+"""Names of the published module agent_metrics, for code that was written for it: see docs/published-page.md."""
+
+
+def __getattr__(name: str) -> object:
+    """Return a published name; the first use reads the environment."""
+    if name not in PUBLISHED_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return published.names(read_environment(), lambda: emitter().client)[name]
 
 
 def install(emitter: Emitter) -> None:

@@ -1,4 +1,4 @@
-"""Generate the reference page: `python -m purpleflea_operator.codegen.reference_docs FILE` (`make docs`).
+"""Generate the reference pages: `python -m purpleflea_operator.codegen.reference_docs FILE...` (`make docs`).
 
 Every row comes from the models: field, type, default, bounds, meaning, and the effect of a change on running agents.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from purpleflea_operator.api.agent import AgentSpec
 from purpleflea_operator.api.agent_status import AgentStatus
 from purpleflea_operator.api.change_effects import MEANINGS, effect_of
+from purpleflea_operator.api.halt import HaltSpec, HaltStatus
 from purpleflea_operator.codegen.structural_schema import Schema, structural
 
 HEAD = """# PurpleFleaAgent
@@ -53,10 +54,33 @@ and probes to stay small. The operator validates these fields (condition SpecVal
 when the operator applies the workload (condition WorkloadAvailable). If one of them rejects the spec, running pods are
 not changed.
 """
+HALT_HEAD = """# PurpleFleaHalt
+
+This page is generated from the models by `make docs`; do not edit it. To show the fields in a cluster:
+`kubectl explain pfh.spec --recursive`. [halts.md](../halts.md) explains the rules, the end of a halt and the rights,
+[conditions.md](../conditions.md) the conditions, and `examples/halt.yaml` is an example.
+
+"""
+HALT_RULES = """\
+## Rules
+
+The API server rejects a resource that violates one of these rules.
+"""
+
+
+def halt_page() -> str:
+    """Return the text of the page about PurpleFleaHalt."""
+    parts = [HALT_HEAD]
+    for name, model in (("spec", HaltSpec), ("status", HaltStatus)):
+        node = structural(model, include_free_form=True)
+        rows = _inner("", node, "")
+        parts.append(_section(name, node["description"], rows, changes=False))
+    rules = _rules(structural(HaltSpec, include_free_form=True), HALT_RULES)
+    return "\n".join((*parts[:2], rules, *parts[2:]))
 
 
 def page() -> str:
-    """Return the text of the page."""
+    """Return the text of the page about PurpleFleaAgent."""
     spec = structural(AgentSpec, include_free_form=True)
     changes = _table(
         ("change", "effect on running agents"),
@@ -74,7 +98,7 @@ def page() -> str:
     for name, node in groups.items():
         rows = _inner(name, node, "")
         parts.append(_section(f"spec.{name}", node["description"], rows, changes=True))
-    parts.append(_rules(spec))
+    parts.append(_rules(spec, RULES))
     status = structural(AgentStatus, include_free_form=True)
     parts.append(_section("status", status["description"], _inner("", status, ""), changes=False))
     return "\n".join(parts)
@@ -141,9 +165,9 @@ def _bounds(node: Schema) -> str:
     return "; ".join(bounds) or "-"
 
 
-def _rules(spec: Schema) -> str:
+def _rules(spec: Schema, text: str) -> str:
     rows = [(f"`{path}`", item["message"]) for path, item in _all_rules("spec", spec)]
-    return f"{RULES}\n{_table(('at', 'rule'), rows)}"
+    return f"{text}\n{_table(('at', 'rule'), rows)}"
 
 
 def _all_rules(path: str, node: Schema) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -169,9 +193,10 @@ def _table(header: Row, rows: Iterable[Row]) -> str:
 
 
 def main(files: list[str]) -> None:
-    """Write the page to each of `files`."""
+    """Write the page that is named like a kind to each of `files`; the name of another file means PurpleFleaAgent."""
     for file in files:
-        Path(file).write_text(page(), encoding="utf-8")
+        found = halt_page() if Path(file).stem == "purplefleahalt" else page()
+        Path(file).write_text(found, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from purpleflea_operator.manifests.metadata import (
     CHILD_LABEL_KEYS,
     Agent,
     child_manifest,
+    child_metadata,
     with_desired_hash,
 )
 from purpleflea_operator.parsing import Manifest, MutableManifest, mapping
@@ -61,7 +62,7 @@ def with_control(live: MutableManifest, control: Control, *, halted: bool) -> Mu
     """Return an existing ConfigMap with another mode, for an agent whose spec is invalid and cannot be rendered."""
     metadata = live["metadata"]
     own_labels = {
-        key: value for key, value in metadata["labels"].items() if key in CHILD_LABEL_KEYS
+        key: value for key, value in metadata.get("labels", {}).items() if key in CHILD_LABEL_KEYS
     }
     frame = {
         "apiVersion": "v1",
@@ -75,6 +76,19 @@ def with_control(live: MutableManifest, control: Control, *, halted: bool) -> Mu
         },
     }
     return with_desired_hash({**frame, "data": {environment.CONTROL_FILE: control_text(control)}})
+
+
+def minimal(metadata: Manifest, control: Control, *, halted: bool) -> MutableManifest:
+    """Return a new ConfigMap for an agent whose spec is invalid; `metadata` is that of the agent resource."""
+    frame = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            **child_metadata(metadata["namespace"], metadata["name"], metadata["uid"]),
+            **_halted_annotation(halted=halted),
+        },
+    }
+    return {**frame, "data": {environment.CONTROL_FILE: control_text(control)}}
 
 
 def config_map(agent: Agent) -> MutableManifest:

@@ -89,12 +89,34 @@ def selector(name: str) -> dict[str, str]:
 
 def labels(agent: Agent) -> dict[str, str]:
     """Return the labels of every child."""
+    return {**constant_labels(agent.name), kubernetes.LABEL_STRATEGY: agent.spec.strategy}
+
+
+def constant_labels(name: str) -> dict[str, str]:
+    """Return the labels of every child that do not depend on the spec of the agent."""
     return {
-        **selector(agent.name),
+        **selector(name),
         kubernetes.LABEL_COMPONENT: "trading-agent",
         kubernetes.LABEL_PART_OF: "purpleflea",
         kubernetes.LABEL_MANAGED_BY: kubernetes.MANAGED_BY,
-        kubernetes.LABEL_STRATEGY: agent.spec.strategy,
+    }
+
+
+def child_metadata(namespace: str, name: str, uid: str) -> MutableManifest:
+    """Return the name, the labels that do not depend on the spec, and the owner reference of a child."""
+    return {
+        "name": name,
+        "namespace": namespace,
+        "labels": constant_labels(name),
+        "ownerReferences": [
+            {
+                "apiVersion": kubernetes.API_VERSION,
+                "kind": "PurpleFleaAgent",
+                "name": name,
+                "uid": uid,
+                "controller": True,
+            }
+        ],
     }
 
 
@@ -128,18 +150,8 @@ def child_manifest(
         "apiVersion": api_version,
         "kind": kind,
         "metadata": {
-            "name": agent.name,
-            "namespace": agent.namespace,
+            **child_metadata(agent.namespace, agent.name, agent.uid),
             "labels": {**labels(agent), **(more_labels or {})},
-            "ownerReferences": [
-                {
-                    "apiVersion": kubernetes.API_VERSION,
-                    "kind": "PurpleFleaAgent",
-                    "name": agent.name,
-                    "uid": agent.uid,
-                    "controller": True,
-                }
-            ],
         },
     }
 

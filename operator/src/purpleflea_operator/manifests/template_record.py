@@ -25,7 +25,7 @@ KEYS = (
 )
 """Annotations of the record. They change only together with the pod template."""
 
-HASHES = 256
+HASHES = 1024
 """Specs whose hash is kept. A pass needs it several times."""
 
 
@@ -81,13 +81,13 @@ def is_operator_upgrade(stateful_set: Manifest) -> bool:
 
 
 def _with_default(model: BaseModel, path: list[str]) -> BaseModel:
-    """Return the model with the default value of the field at `path`, such as trading.mode."""
+    """Return the model with the default value of the field at `path`, such as trading.mode; itself if it has that."""
     alias, *rest = path
     fields = type(model).model_fields
     name = next(key for key, field in fields.items() if field.alias == alias)
     value = getattr(model, name)
-    if not rest:
-        return model.model_copy(update={name: fields[name].default})
-    if not isinstance(value, BaseModel):
-        return model
-    return model.model_copy(update={name: _with_default(value, rest)})
+    wanted = fields[name].default
+    if rest:
+        wanted = _with_default(value, rest) if isinstance(value, BaseModel) else value
+    # Most fields have their default, and a copy is slow.
+    return model if wanted is value else model.model_copy(update={name: wanted})

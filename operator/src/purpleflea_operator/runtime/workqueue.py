@@ -96,16 +96,24 @@ class WorkQueue(Generic[K]):
     def add_rate_limited(self, key: K, *, hold_s: float = 0.0) -> float:
         """Queue a failed key after an exponential delay with jitter. Return the delay.
 
-        If `hold_s` is set, the delay starts after it, and no other call queues the key before it ends.
+        If `hold_s` is set, the delay starts after it, and no other call queues the key before it ends. Both together
+        are at most the longest delay of the queue.
         """
-        failures = self._failures.get(key, 0)
+        failures, limit_s = self._failures.get(key, 0), self._backoff_limit_s
         self._failures[key] = failures + 1
-        ceiling = min(self._backoff_limit_s, timings.BACKOFF_BASE_S * 2.0 ** min(failures, 16))
-        delay = hold_s + ceiling * (0.5 + self._jitter() / 2)
+        ceiling, hold_s = (
+            min(limit_s, timings.BACKOFF_BASE_S * 2.0 ** min(failures, 16)),
+            min(hold_s, limit_s),
+        )
+        delay = min(limit_s, hold_s + ceiling * (0.5 + self._jitter() / 2))
         if hold_s > 0:
             self._held_until[key] = self._clock() + hold_s
         self.add_after(key, delay)
         return delay
+
+    def release(self, key: K) -> None:
+        """End the hold of a key, because the next attempt is another request."""
+        self._held_until.pop(key, None)
 
     def _held_s(self, key: K) -> float:
         """Return the rest of the hold of a key, or a number <= 0 if there is none."""

@@ -9,10 +9,11 @@ import yaml
 from purpleflea_operator.codegen import editor_schema as codegen_editor_schema
 from purpleflea_operator.codegen import reference_docs
 from purpleflea_operator.codegen.editor_schema import editor_schema, editor_text
-from purpleflea_operator.codegen.reference_docs import page
+from purpleflea_operator.codegen.reference_docs import halt_page, page
 from support.builders import a_spec, an_agent
 
 PAGE = "docs/reference/purplefleaagent.md"
+HALT_PAGE = "docs/reference/purplefleahalt.md"
 SCHEMA = "docs/reference/purplefleaagent.schema.json"
 
 
@@ -56,7 +57,18 @@ def test_every_rule_of_the_crd_is_on_the_page():
     assert "| `spec.image` | set exactly one of tag and digest |" in page()
 
 
-def test_both_commands_write_their_file(tmp_path):
+def test_the_page_of_halts_equals_the_generated_page_and_has_every_field_and_rule(repository):
+    stored = (repository / HALT_PAGE).read_text()
+    assert stored == halt_page(), "stale: run `make docs`"
+    for name in ("level", "selector.matchExpressions[].operator", "expiresAt", "createdBy"):
+        assert f"| `{name}` |" in stored
+    assert "| `level` | string | required | `Halt`, `Stop` |" in stored
+    assert "| `spec` | the spec of a PurpleFleaHalt is immutable" in stored
+
+
+def test_each_command_writes_its_files(tmp_path):
+    reference_docs.main([str(tmp_path / "purplefleahalt.md")])
+    assert (tmp_path / "purplefleahalt.md").read_text() == halt_page()
     reference_docs.main([str(tmp_path / "page.md")])
     codegen_editor_schema.main([str(tmp_path / "schema.json")])
     assert (tmp_path / "page.md").read_text() == page()

@@ -99,7 +99,17 @@ class Candles(Payload):
     candles: list[CandlePayload]
 
 
-class OrderPayload(Payload):
+class OpenPayload(Payload):
+    """Base class of payloads whose further fields are passed on to the caller of the agent's API."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def known(self) -> dict[str, Any]:
+        """Return the fields of the class."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class OrderPayload(OpenPayload):
     """An order."""
 
     order_id: str
@@ -117,7 +127,7 @@ class OrderPayload(Payload):
 
     def order(self) -> Order:
         """Convert to the type of the port."""
-        return Order(**dict(self))
+        return Order(**self.known(), extra=self.model_extra or {})
 
     @model_validator(mode="after")
     def _fills_at_most_its_size(self) -> Self:
@@ -194,7 +204,7 @@ class Balances(Payload):
         )
 
 
-class EscrowPayload(Payload):
+class EscrowPayload(OpenPayload):
     """An escrow."""
 
     escrow_id: str
@@ -210,6 +220,7 @@ class EscrowPayload(Payload):
             status=self.status,
             counterparty_id=self.counterparty_id,
             amount_usd=self.amount_usd,
+            extra=self.model_extra or {},
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_contract.control import Acknowledgement, Control
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.remembered import (
     ExpansionRejection,
@@ -34,14 +34,16 @@ not delay the requests to others."""
 
 @dataclass(slots=True, kw_only=True)
 class ModeRequests:
-    """The requests about one trading mode to the pods of one agent, and the responses, by UID of the pod.
+    """The requests about one control file to the pods of one agent, and the responses, by UID of the pod.
 
     All times are seconds of a monotonic clock, because a step of the wall clock must not delay the proof of a halt.
     """
 
-    mode: Mode | None
+    control: Control | None
     delivered_s: float
-    """Time of the first pass with this mode."""
+    """Time of the first pass with this control file."""
+    outdated: set[str] = field(default_factory=set)
+    """Pods that ran when the ConfigMap got the control file, and were not nudged since."""
     responses: dict[str, Acknowledgement] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     next_s: dict[str, float] = field(default_factory=dict)
@@ -108,7 +110,8 @@ class AgentMemory:
                 recreated_at=self.recreated_at,
             )
         return Remembered(
-            mode=requests.mode,
+            control=requests.control,
+            outdated=frozenset(requests.outdated),
             delivered_at=now - timedelta(seconds=monotonic_s - requests.delivered_s),
             acknowledgements=dict(requests.responses),
             attempts=dict(requests.attempts),

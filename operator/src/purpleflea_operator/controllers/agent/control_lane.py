@@ -1,22 +1,24 @@
 """The control lane: brings the trading mode to the pods of an agent, beside the passes and independent of them.
 
 It has its own queue, workers, connections and backoff, so slow, failing or throttled requests of passes delay no halt.
-It writes the mode into an existing ConfigMap, sets the mount refresh annotations, and requests the acknowledgements.
-Passes leave these writes to the lane and wait for them, so each write is sent once, and only the newest mode is
-written. The lane also serves agents that are being deleted, and agents whose spec is invalid otherwise. It writes
-nothing else, and no status.
+It writes the mode into the ConfigMap, sets the mount refresh annotations, and requests the acknowledgements. Passes
+leave these writes to the lane and wait for them, so each write is sent once, and only the newest mode is written. The
+lane also serves agents that are being deleted, and agents whose spec is invalid otherwise. It writes nothing else, and
+no status.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from purpleflea_contract.control import Control, Mode
+from purpleflea_contract.control import Control
+from purpleflea_operator.controllers.agent.agent_confirmation import AgentConfirmation
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
 from purpleflea_operator.controllers.agent.decisions import control, plan
+from purpleflea_operator.controllers.agent.decisions.gather import is_owned
 from purpleflea_operator.controllers.agent.decisions.halt_progress import agent_progress
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING
@@ -31,7 +33,8 @@ from purpleflea_operator.controllers.halt.decisions.progress import AgentProgres
 from purpleflea_operator.kube import errors, resources
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache, owner_of
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.resources import ObjectRef, ResourceKind, ref_of
+from purpleflea_operator.kube.resources import ResourceKind, ref_of
+from purpleflea_operator.manifests.config_map import control_of
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime.workers import Result, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
@@ -46,8 +49,7 @@ CONNECTIONS = WORKERS * CONCURRENT_NUDGES
 """Every worker can send as many annotations as it may without a wait for a connection."""
 
 
-def _ignore(*_: object) -> None:
-    """Do nothing."""
+_Actions = tuple[plan.Create | plan.Apply | plan.RefreshConfigMount, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class ControlDependencies:
     """Called with the agent after the lane has written, so that a pass reports the result."""
     times: Times
     halts: HaltView = NO_HALTS
-    on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
+    on_progress: Callable[[NamespacedName, AgentProgress], None] = lambda key, progress: None
     """Called with the acknowledgements of an agent after each attempt to bring its mode to the pods."""
 
 
@@ -70,6 +72,14 @@ class _OutdatedError(Exception):
     def __init__(self, cause: errors.Conflict) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """The failure of the last attempt for an agent, and the control file that was requested then."""
+
+    error: Exception
+    control: Control | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +106,12 @@ class ControlLane:
         self._deps = deps
         self.memories = deps.memories
         self.acknowledgements = deps.acknowledgements
-        self._failures: dict[NamespacedName, Exception] = {}
-        """Result of the last attempt for an agent, if the attempt failed."""
+        self._failures: dict[NamespacedName, _Failure] = {}
+        self._unsettled: dict[NamespacedName, Manifest] = {}
+        """Writes that loosen the mode, and that the API server may still process."""
         self._waiters: dict[NamespacedName, list[asyncio.Future[None]]] = defaultdict(list)
         self._in_flight: dict[NamespacedName, _Write] = {}
-        self._reads_first = False
+        self.confirmation = AgentConfirmation(cluster, cache)
         self._unreported: set[NamespacedName] = set()
         """Agents whose halts have changed since the lane last processed them."""
 
@@ -117,21 +128,35 @@ class ControlLane:
             is_due = control.lacks_refresh(manifest, config_maps)
         else:
             resource = self._cache.agent(key)
-            is_due = resource is not None and control.mode_differs(
-                resource, config_maps, self._deps.halts
+            has_pods = not config_maps and bool(self._cache.owned(resources.POD, key))
+            is_due = resource is not None and (
+                self._is_superseded(key)
+                or control.mode_differs(resource, config_maps, self._deps.halts, has_pods=has_pods)
             )
         if is_due:
             self.requeue(key)
+
+    def _is_superseded(self, key: NamespacedName) -> bool:
+        """Return whether a write that is not complete brings another mode than the requested one."""
+        write, unsettled = self._in_flight.get(key), self._unsettled.get(key)
+        sent = [] if write is None else [write.control]
+        sent += [] if unsettled is None else [control_of(unsettled)]
+        return bool(sent) and any(item != self._requested(key) for item in sent)
 
     def requeue(self, key: NamespacedName) -> None:
         """Queue an agent whose mode may have changed. A write in flight of another mode is canceled.
 
         A request that hangs until its timeout would delay the newer mode. If the API server performs a canceled request
         later, it rejects one that resumes, because its resource version is outdated. A halt is undone by the event.
+        A Retry-After of another mode does not apply to the newer one.
         """
-        write = self._in_flight.get(key)
-        if write is not None and self._requested(key) not in (None, write.control):
+        write, failure = self._in_flight.get(key), self._failures.get(key)
+        requested = self._requested(key) if write or failure else None
+        if write is not None and requested not in (None, write.control):
             write.task.cancel()
+        if failure is not None and requested not in (None, failure.control):
+            del self._failures[key]
+            self._queue.release(key)
         self._queue.add(key)
 
     def on_halts(self, key: NamespacedName) -> None:
@@ -141,14 +166,6 @@ class ControlLane:
         """
         self._unreported.add(key)
         self.requeue(key)
-
-    def read_agents_first(self, is_required: bool) -> None:
-        """Read each agent before its mode is written, as long as its cached version may be outdated.
-
-        The cache of a replica that has just become the leader may miss a change that the former leader has applied
-        already. Without the read, the lane would undo it.
-        """
-        self._reads_first = is_required
 
     async def settle(self, key: NamespacedName) -> None:
         """Wait until the pods of an agent have the desired mode, as far as writes are concerned.
@@ -162,7 +179,7 @@ class ControlLane:
         """
         while self._actions(key):
             if key in self._failures:
-                raise _repeated(self._failures[key])
+                raise _repeated(self._failures[key].error)
             waiter = asyncio.get_running_loop().create_future()
             self._waiters[key].append(waiter)
             self._queue.add(key)
@@ -179,7 +196,8 @@ class ControlLane:
             await self._write(key)
             failure = None
         except (errors.ApiError, RefreshError) as error:
-            failure = self._failures[key] = error
+            failure = error
+            self._failures[key] = _Failure(error=error, control=self._requested(key))
         finally:
             self._resolve(key, failure)
             if key in self._unreported:
@@ -198,7 +216,8 @@ class ControlLane:
         After a conflict they are decided again from the version that is stored, because the cache can be outdated.
         """
         conflicts = 0
-        while actions := await self._confirmed_actions(key):
+        while self._actions(key) and await self.confirmation.exists(key, self._requested(key)):
+            actions = self._actions(key)
             task = asyncio.create_task(self._perform(key, actions), name=f"control {key.name}")
             self._in_flight[key] = _Write(task=task, control=self._requested(key))
             try:
@@ -218,63 +237,48 @@ class ControlLane:
                 del self._in_flight[key]
             return
 
-    async def _confirmed_actions(
-        self, key: NamespacedName
-    ) -> tuple[plan.Apply | plan.RefreshConfigMount, ...]:
-        """Return the writes that are due, decided from the stored version of the agent if the cache may be outdated."""
-        actions = self._actions(key)
-        if not actions or not self._reads_first:
-            return actions
-        ref = ObjectRef(kind=resources.AGENT, namespace=key.namespace, name=key.name)
-        try:
-            live = await self._cluster.get(ref)
-        except errors.ApiError:
-            requested = self._requested(key)
-            if requested is None or requested.mode is Mode.ACTIVE:
-                raise
-            # A halt does not wait for the read.
-            return actions
-        if live is None:
-            return ()
-        self._cache.put(live)
-        return self._actions(key)
-
     def _requested(self, key: NamespacedName) -> Control | None:
         resource = self._cache.agent(key)
         return None if resource is None else control.requested_control(resource, self._deps.halts)
 
-    async def _perform(
-        self, key: NamespacedName, actions: Iterable[plan.Apply | plan.RefreshConfigMount]
-    ) -> None:
-        for action in actions:
-            if isinstance(action, plan.Apply):
-                await self._apply(action.manifest)
-                logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
-        refreshes = [item for item in actions if isinstance(item, plan.RefreshConfigMount)]
+    async def _perform(self, key: NamespacedName, actions: _Actions) -> None:
+        writes = [item for item in actions if not isinstance(item, plan.RefreshConfigMount)]
+        for action in writes:
+            await self._store(key, action)
+            logger.info("mode written", extra={"namespace": key.namespace, "agent": key.name})
+        found = self._actions(key) if writes else actions
+        refreshes = [item for item in found if isinstance(item, plan.RefreshConfigMount)]
+        resource = self._cache.agent(key)
+        memory = None if resource is None else self._memory(key, resource)
+
+        def on_stored(stored: Manifest) -> None:
+            self._cache.put(stored)
+            if memory is not None:
+                self.acknowledgements.on_nudged(memory, stored["metadata"]["uid"])
+
         try:
-            await refresh_config_mount(
-                self._cluster, key.namespace, refreshes, on_stored=self._cache.put
-            )
+            await refresh_config_mount(self._cluster, key.namespace, refreshes, on_stored=on_stored)
         except errors.Transient as error:
             raise RefreshError(error) from error
         finally:
             self._deps.on_change(key)
 
-    async def _apply(self, manifest: Manifest) -> None:
-        """Apply a ConfigMap. After a conflict, read the stored version into the cache.
+    async def _store(self, key: NamespacedName, action: plan.Create | plan.Apply) -> None:
+        """Write the ConfigMap. From now on, earlier acknowledgements prove nothing.
 
         Raises:
             _OutdatedError: The cached version was outdated.
             ApiError: The request failed.
         """
+        manifest, is_new = action.manifest, isinstance(action, plan.Create)
         try:
-            stored = await self._cluster.apply(manifest)
-        except errors.Conflict as error:
-            live = await self._cluster.get(ref_of(manifest))
-            if live is None or live["metadata"]["uid"] != manifest["metadata"]["uid"]:
-                raise
-            self._cache.put(live)
-            raise _OutdatedError(error) from error
+            stored = await (self._create(manifest) if is_new else self._apply(manifest))
+        except (asyncio.CancelledError, errors.Unavailable):
+            # The API server may perform the request later.
+            if "resourceVersion" in manifest["metadata"]:
+                self._unsettled[key] = control.weaker_of(self._unsettled.get(key), manifest)
+            raise
+        self._unsettled.pop(key, None)
         self._cache.put(stored)
         if not control.same_mode(stored, manifest):
             # Without this check, the callers of `settle` would repeat the write without a pause.
@@ -282,16 +286,62 @@ class ControlLane:
                 f"ConfigMap {stored['metadata']['name']} is stored with another control file, so the agents "
                 "do not receive the mode; correct the admission webhook that changes it"
             )
+        resource = self._cache.agent(key)
+        memory = None if resource is None else self._memory(key, resource)
+        if resource is not None and memory is not None:
+            self.acknowledgements.on_written(memory, self._observe(resource, memory))
 
-    def _actions(self, key: NamespacedName) -> tuple[plan.Apply | plan.RefreshConfigMount, ...]:
+    async def _create(self, manifest: Manifest) -> Manifest:
+        """Create a ConfigMap that the cache does not have.
+
+        If a pass creates it at the same time, it has the same content. If it exists without its labels, apply it.
+
+        Raises:
+            ApiError: The request failed, or an object of another owner has the name.
+        """
+        try:
+            return await self._cluster.create(ref_of(manifest), manifest)
+        except errors.AlreadyExists as error:
+            existing = await self._cluster.get(ref_of(manifest))
+            if existing is None:
+                raise
+            metadata, (owner,) = manifest["metadata"], manifest["metadata"]["ownerReferences"]
+            if not is_owned(existing, owner["uid"]):
+                raise errors.Invalid(
+                    f"ConfigMap {metadata['name']} exists already and has another owner, so the agents do not "
+                    "receive the mode; delete that object"
+                ) from error
+            if control.same_mode(existing, manifest) and owner_of(existing) == owner_of(manifest):
+                return existing
+            uid = existing["metadata"]["uid"]
+            return await self._apply({**manifest, "metadata": {**metadata, "uid": uid}})
+
+    async def _apply(self, manifest: Manifest) -> Manifest:
+        """Apply a ConfigMap. After a conflict, read the stored version into the cache.
+
+        Raises:
+            _OutdatedError: The cached version was outdated.
+            ApiError: The request failed.
+        """
+        try:
+            return await self._cluster.apply(manifest)
+        except errors.Conflict as error:
+            live = await self._cluster.get(ref_of(manifest))
+            is_same = live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"]
+            if live is None or not is_same or not self._cache.put(live):
+                raise
+            raise _OutdatedError(error) from error
+
+    def _actions(self, key: NamespacedName) -> _Actions:
         resource = self._cache.agent(key)
         if resource is None:
+            self._unsettled.pop(key, None)
             return ()
         observed = self._observe(resource, self._memory(key, resource))
         # While an agent is being deleted, a mode matters only to the pods that still run.
-        return (
-            control.control_actions(observed) if observed.pods or not _is_deleting(resource) else ()
-        )
+        if _is_deleting(resource) and not observed.pods:
+            return ()
+        return control.control_actions(observed, self._unsettled.get(key))
 
     def _memory(self, key: NamespacedName, resource: dict[str, Any]) -> AgentMemory | None:
         """Return the memory about an agent; None if a pass removes it, because the agent is deleted and has no pods."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from purpleflea_contract.control import Control
 from purpleflea_operator import timings
 from purpleflea_operator.agent_client.protocol import AgentClient, AgentUnreachableError
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemory, ModeRequests
@@ -37,21 +38,46 @@ class ModeAcknowledgements:
         self._clock = clock
 
     def update(self, memory: AgentMemory, observed: ObservedState) -> ModeRequests:
-        """Adapt the memory to the observed mode and pods, and return its requests.
+        """Adapt the memory to the observed control file and pods, and return its requests.
 
-        Responses and requests about another mode are dropped, as are those of pods that are gone.
+        Responses and requests about another control file are dropped, as are those of pods that are gone.
         """
-        mode, requests = trading_mode.desired_mode(observed), memory.mode_requests
-        if requests is None or requests.mode is not mode:
-            if requests is not None:
-                requests.cancel()
-            requests = memory.mode_requests = ModeRequests(mode=mode, delivered_s=self._clock())
+        control, requests = trading_mode.desired_control(observed), memory.mode_requests
+        if requests is None or requests.control != control:
+            requests = self._start(memory, control, self._clock())
         self._remember_end(memory, observed)
         uids = {pod.uid for pod in observed.pods}
+        requests.outdated &= uids
         for by_uid in (requests.responses, requests.attempts, requests.next_s):
             for uid in by_uid.keys() - uids:
                 del by_uid[uid]
         return requests
+
+    def on_written(self, memory: AgentMemory, observed: ObservedState) -> None:
+        """Request all acknowledgements again, because the ConfigMap had another control file until now.
+
+        Pods can have read that file after they had acknowledged the desired one. The grace period does not start
+        again.
+        """
+        requests = self.update(memory, observed)
+        requests = self._start(memory, requests.control, requests.delivered_s)
+        requests.outdated = {pod.uid for pod in observed.pods if not pod.deleting}
+
+    def on_nudged(self, memory: AgentMemory, uid: str) -> None:
+        """Request the acknowledgement of a pod soon, however long it was not nudged."""
+        requests = memory.mode_requests
+        if requests is not None and uid in requests.outdated:
+            requests.outdated.discard(uid)
+            requests.attempts.pop(uid, None)
+            requests.next_s.pop(uid, None)
+
+    def _start(
+        self, memory: AgentMemory, control: Control | None, delivered_s: float
+    ) -> ModeRequests:
+        if memory.mode_requests is not None:
+            memory.mode_requests.cancel()
+        memory.mode_requests = ModeRequests(control=control, delivered_s=delivered_s)
+        return memory.mode_requests
 
     def _remember_end(self, memory: AgentMemory, observed: ObservedState) -> None:
         """Remember since when a halt has ended, and whether the agent may resume, until its ConfigMap has the mode.
@@ -60,7 +86,8 @@ class ModeAcknowledgements:
         repeat the decision of a pass.
         """
         if observed.held is not None:
-            memory.halt_ended_s = memory.halt_ended_s or self._clock()
+            if not observed.unread_halts:
+                memory.halt_ended_s = memory.halt_ended_s or self._clock()
         elif effective_mode.held_control(observed) is not None:
             memory.may_resume = True
         else:

@@ -17,6 +17,7 @@ from purpleflea_operator.controllers.halt.decisions.progress import AgentProgres
 from purpleflea_operator.controllers.halt.decisions.status import AcknowledgedAt
 from purpleflea_operator.controllers.halt.directory import AgentDirectory
 from purpleflea_operator.controllers.halt.reporter import HaltRecord, HaltReporter
+from purpleflea_operator.controllers.halt.watches import HaltReads, HaltScope
 from purpleflea_operator.kube import resources
 from purpleflea_operator.kube.listing import Listing
 from purpleflea_operator.kube.object_cache import NamespacedName
@@ -35,8 +36,7 @@ WORKERS = 2
 class HaltController:
     """Keeps the index of the halts current, and reports their effect.
 
-    `queue_agent` is called with each agent whose halts have changed. `operator_namespace` is empty if it is unknown;
-    the scope Cluster then applies to no halt.
+    `queue_agent` is called with each agent whose halts have changed.
     """
 
     def __init__(
@@ -45,8 +45,7 @@ class HaltController:
         times: Times,
         *,
         queue_agent: Callable[[NamespacedName], None],
-        operator_namespace: str,
-        namespaces: Iterable[str] = (),
+        scope: HaltScope,
     ) -> None:
         self.watched: tuple[ResourceKind, ...] = (resources.HALT,)
         self._queue = WorkQueue[NamespacedName](
@@ -54,14 +53,13 @@ class HaltController:
         )
         self._times = times
         self._queue_agent = queue_agent
-        self._operator_namespace = operator_namespace
+        self._operator_namespace = scope.operator_namespace
         self._index = HaltIndex()
         self._directory = AgentDirectory()
         self._records: dict[NamespacedName, HaltRecord] = {}
-        self._reporter = HaltReporter(cluster, times, operator_namespace=operator_namespace)
-        self._namespaces = frozenset(namespaces)
-        self._listed: set[str] = set()
-        """Namespaces whose halts were listed; an empty text is the whole cluster."""
+        self._reporter = HaltReporter(cluster, times, operator_namespace=scope.operator_namespace)
+        self._reads = HaltReads(scope, clock=times.clock)
+        self._catching_up: asyncio.TimerHandle | None = None
         self._containment = Containment()
         self.passes = TimedReconciler(
             self.reconcile, clock=times.clock, on_pass_end=lambda outcome, seconds: None
@@ -75,9 +73,11 @@ class HaltController:
 
     def are_known(self, namespace: str) -> bool:
         """Return whether all halts that can apply to agents of a namespace have been read."""
-        if not self._namespaces:
-            return "" in self._listed
-        return self._namespaces & {namespace, self._operator_namespace} <= self._listed
+        return self._reads.are_known(namespace)
+
+    def unread_reason(self, namespace: str) -> str:
+        """Return why halts that can apply to agents of a namespace cannot be read; empty if they can."""
+        return self._reads.unread_reason(namespace)
 
     def on_agent(self, kind: ResourceKind, manifest: Manifest) -> None:
         """Store the labels of an agent, which may start or end the effect of a halt on it."""
@@ -131,13 +131,20 @@ class HaltController:
             is_listed = record.halt.uid in listing.uids
             if is_in_scope and not is_listed and _version(record.manifest) <= listing.version:
                 self._remove(key)
-        if listing.namespace not in self._listed:
-            self._listed.add(listing.namespace)
+        if self._reads.on_listed(listing):
             # These agents could not be resumed before.
             self._queue_agents(self._directory)
 
     def on_refused(self, kind: ResourceKind, *, status: int) -> None:
         """Keep the halts as they are, because a refused watch does not mean that they are deleted."""
+        if status:
+            return
+        self._reads.on_readable()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        delay_s, loop = timings.HALT_CATCH_UP_S + 0.1, asyncio.get_running_loop()
+        # These agents could not start or resume before.
+        self._catching_up = loop.call_later(delay_s, self._queue_agents, self._directory)
 
     def _process(self, event_type: str | None, manifest: Manifest) -> None:
         check_identity(manifest)
@@ -145,8 +152,14 @@ class HaltController:
         key = NamespacedName(metadata["namespace"], metadata["name"])
         known = self._records.get(key)
         if event_type == "DELETED":
+            self._reads.mark_deleted(metadata["uid"])
             if known is not None and known.halt.uid == metadata["uid"]:
                 self._remove(key)
+            return
+        is_listed = event_type is None
+        if not is_listed and self._reads.is_outdated(
+            key.namespace, metadata["uid"], _version(manifest)
+        ):
             return
         if known is not None and _version(known.manifest) >= _version(manifest):
             return
@@ -176,6 +189,7 @@ class HaltController:
 
     def _remove(self, key: NamespacedName) -> None:
         record = self._records.pop(key)
+        self._reads.mark_deleted(record.halt.uid)
         self._exclude(record.halt)
         self._directory.forget(record.halt.uid)
         self._queue.add(key)
@@ -206,7 +220,7 @@ class HaltController:
 
     def start(self) -> None:
         """Queue all halts, because this replica leads from now on. Agents do not resume before the next list."""
-        self._listed.clear()
+        self._reads.forget_lists()
         self._queue.open()
         self._reporter.start()
         for key in self._records:
@@ -255,6 +269,8 @@ class HaltController:
     def close(self) -> None:
         """Cancel all delayed keys."""
         self._queue.close()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
 
 
 def _version(manifest: Manifest) -> int:

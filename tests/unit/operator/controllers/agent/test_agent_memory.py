@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from purpleflea_contract.control import Mode
+from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.controllers.agent.agent_memory import (
     AgentMemories,
     EventMessage,
@@ -44,7 +44,7 @@ def fill(memory):
     memory.expansion = ExpansionRejection(size="2Gi", text="no", at=NOW)
     memory.troubled_conditions.add("WorkloadAvailable")
     memory.transient_failures["StatefulSet momentum"] = 2
-    memory.mode_requests = ModeRequests(mode=Mode.HALTED, delivered_s=5.0)
+    memory.mode_requests = ModeRequests(control=Control(mode=Mode.HALTED), delivered_s=5.0)
     task = asyncio.get_running_loop().create_task(asyncio.sleep(3600))
     memory.mode_requests.in_flight["pod"] = task
     return task

@@ -4,15 +4,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from purpleflea_contract.control import Mode
+from purpleflea_contract import kubernetes
+from purpleflea_contract.control import Control, Mode
 from purpleflea_operator.controllers.agent.decisions import control, plan
 from purpleflea_operator.controllers.agent.decisions.observed_state import CONTROL_ANNOTATION
+from purpleflea_operator.controllers.agent.decisions.remembered import Remembered
+from purpleflea_operator.controllers.halt.decisions.halt import halt
 from purpleflea_operator.datadog.detection.connection import NO_CONNECTION
 from purpleflea_operator.kube.object_cache import ObjectCache
 from purpleflea_operator.manifests.children import children
 from purpleflea_operator.manifests.config_map import control_of
 from purpleflea_operator.manifests.metadata import Defaults
-from support.builders import a_pod, an_agent
+from support.builders import a_halt, a_pod, an_agent
 from support.observed_states import agent_value
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -73,9 +76,175 @@ def test_the_lane_leaves_other_differences_of_the_config_map_to_a_pass():
     assert actions_of(an_agent(), a_config_map(strategy="mean_reversion")) == ()
 
 
-def test_a_missing_config_map_is_not_created_by_the_lane():
-    assert actions_of(halted(), a_pod()) == ()
-    assert actions_of(halted(), a_config_map(uid="former-agent"), a_pod()) == ()
+def without_labels(item):
+    return {
+        **item,
+        "metadata": {**item["metadata"], "labels": {"app.kubernetes.io/instance": "momentum"}},
+    }
+
+
+def terminating(item):
+    return {**item, "metadata": {**item["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+CONFIG_MAPS = {
+    "as desired": [a_config_map()],
+    "missing": [],
+    "of a former agent": [a_config_map(uid="former-agent")],
+    "without a control file": [{**a_config_map(), "data": {}}],
+    "without data": [{**a_config_map(), "data": None}],
+    "with an unreadable control file": [{**a_config_map(), "data": {"control.json": "{"}}],
+    "without most labels": [without_labels(a_config_map())],
+    "being deleted": [terminating(a_config_map())],
+}
+AGENTS = {
+    "valid": an_agent(),
+    "invalid": an_agent(strategy="Not Valid"),
+    "of another type": {**an_agent(), "spec": {"strategy": 7}},
+    "without a spec": {key: item for key, item in an_agent().items() if key != "spec"},
+    "with a newer field": an_agent(later=True),
+    "being deleted": terminating(an_agent()),
+    "invalid and being deleted": terminating(an_agent(strategy="Not Valid")),
+}
+REQUESTS = {
+    "Halted": (None, "Halted"),
+    "Stopped": (None, "Stopped"),
+    "Halt": (a_halt(), "Halted"),
+    "Stop": (a_halt(level="Stop"), "Stopped"),
+    "flatten": (a_halt(level="Stop", flatten=True), "Stopped"),
+}
+
+
+class OneHalt:
+    """A halt that selects each agent."""
+
+    def __init__(self, found):
+        self._found = [] if found is None else [halt(found, operator_namespace="system")]
+
+    def of(self, namespace, name, labels):
+        return tuple(self._found)
+
+    def are_known(self, namespace):
+        return True
+
+    def unread_reason(self, namespace):
+        return ""
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("config_map", CONFIG_MAPS)
+def test_a_halt_is_written_for_each_agent_that_has_pods(config_map, agent, request_name):
+    """Whatever else is wrong with the agent or with its ConfigMap."""
+    found, mode = REQUESTS[request_name]
+    resource, halts = AGENTS[agent], OneHalt(found)
+    if found is None:
+        spec = resource.get("spec", {})
+        resource = {**resource, "spec": {**spec, "trading": {"mode": mode}}}
+    config_maps = CONFIG_MAPS[config_map]
+    state = control.control_state(resource, a_cache(*config_maps, a_pod()), now=NOW, halts=halts)
+    write, refresh = control.control_actions(state)
+    is_new = config_map in ("missing", "of a former agent")
+    assert isinstance(write, plan.Create if is_new else plan.Apply)
+    written = control_of(write.manifest)
+    assert (written.mode, written.flatten) == (mode, request_name == "flatten")
+    metadata = write.manifest["metadata"]
+    assert (metadata["namespace"], metadata["name"]) == ("trading", "momentum")
+    assert [item["uid"] for item in metadata["ownerReferences"]] == ["agent-uid"]
+    assert refresh.pod.name == "momentum-0"
+    assert control.mode_differs(resource, config_maps, halts, has_pods=True)
+
+
+def test_the_lane_creates_no_config_map_for_an_agent_without_pods_or_in_mode_active():
+    assert actions_of(halted()) == ()
+    assert actions_of(halted(), a_pod(deleting=True)) == ()
+    assert actions_of(an_agent(), a_pod()) == ()
+    assert actions_of(an_agent(strategy="Not Valid"), a_pod()) == ()
+
+
+def sent(mode, version="7"):
+    """A write that may still be processed."""
+    item = a_config_map(mode)
+    return {**item, "metadata": {**item["metadata"], "resourceVersion": version}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "unsettled", "is_written"),
+    [
+        ("Halted", sent("Active"), True),
+        ("Stopped", sent("Active"), True),
+        ("Stopped", sent("Halted"), True),
+        ("Halted", sent("Stopped"), False),
+        ("Halted", sent("Halted"), False),
+        ("Halted", sent("Active", version="6"), False),
+        ("Active", sent("Active"), False),
+        ("Halted", None, False),
+    ],
+)
+def test_a_halt_is_written_again_if_a_write_of_a_weaker_mode_may_follow(
+    mode, unsettled, is_written
+):
+    resource = an_agent(trading={"mode": mode})
+    pod = a_pod(annotations={CONTROL_ANNOTATION: mode})
+    state = control.control_state(resource, a_cache(a_config_map(mode), pod), now=NOW)
+    writes = [
+        item for item in control.control_actions(state, unsettled) if isinstance(item, plan.Apply)
+    ]
+    assert bool(writes) is is_written
+    for write in writes:
+        metadata = write.manifest["metadata"]
+        assert metadata["annotations"][kubernetes.ANNOTATION_SUPERSEDES] == "7"
+        # The write must not be rejected because the cache is outdated.
+        assert "resourceVersion" not in metadata
+        assert plan.is_as_desired(desired_config_map(mode), write.manifest)
+
+
+@pytest.mark.parametrize(
+    ("live", "mode", "names_the_version"),
+    [
+        ("Active", "Halted", False),
+        ("Active", "Stopped", False),
+        ("Halted", "Stopped", False),
+        ("Halted", "Active", True),
+        ("Stopped", "Active", True),
+        ("Stopped", "Halted", True),
+    ],
+)
+def test_only_a_write_that_loosens_the_mode_names_the_version_that_it_replaces(
+    live, mode, names_the_version
+):
+    write, *_ = actions_of(an_agent(trading={"mode": mode}), a_config_map(live))
+    assert ("resourceVersion" in write.manifest["metadata"]) is names_the_version
+
+
+def test_of_two_unsettled_writes_over_one_version_the_weaker_one_counts():
+    assert control.weaker_of(None, sent("Halted")) == sent("Halted")
+    assert control.weaker_of(sent("Active"), sent("Halted")) == sent("Active")
+    assert control.weaker_of(sent("Halted"), sent("Active")) == sent("Active")
+    assert control.weaker_of(sent("Active"), sent("Halted", "8")) == sent("Halted", "8")
+
+
+@pytest.mark.parametrize(
+    ("last", "mode", "value"),
+    [
+        ("Halted", "Halted", "Halted.1"),
+        ("Halted.4", "Halted", "Halted.5"),
+        ("Halted.x", "Halted", "Halted.1"),
+        ("Active", "Halted", "Halted"),
+        (None, "Active", "Active"),
+        ("Active", "Active", "Active.1"),
+    ],
+)
+def test_pods_are_nudged_again_if_the_config_map_had_another_mode(last, mode, value):
+    pod = a_pod(annotations={} if last is None else {CONTROL_ANNOTATION: last})
+    memory = Remembered(
+        control=Control(mode=mode), delivered_at=NOW, outdated={"uid-momentum-0", "uid-gone"}
+    )
+    cache = a_cache(a_config_map(mode), pod)
+    resource = an_agent(trading={"mode": mode})
+    state = control.control_state(resource, cache, now=NOW, remembered=memory)
+    assert state.trading.outdated_pods == {"uid-momentum-0"}
+    assert [item.nudge for item in control.control_actions(state)] == [value]
 
 
 @pytest.mark.parametrize("mode", ["Halted", "Stopped"])

@@ -41,15 +41,19 @@ FLATTEN = Control(mode=Mode.STOPPED, flatten=True)
 class Halts:
     """The halts of all agents."""
 
-    def __init__(self, *found: Halt, known: bool = True) -> None:
+    def __init__(self, *found: Halt, known: bool = True, unread: str = "") -> None:
         self._found = found
-        self._known = known
+        self._known = known and not unread
+        self._unread = unread
 
     def of(self, namespace: str, name: str, labels: Mapping[str, str]) -> tuple[Halt, ...]:
         return tuple(item for item in self._found if item.selector.selects(namespace, name, labels))
 
     def are_known(self, namespace: str) -> bool:
         return self._known
+
+    def unread_reason(self, namespace: str) -> str:
+        return self._unread
 
 
 def made(name="incident", **spec):
@@ -75,11 +79,11 @@ def state(resource=None, *manifests, halts=NONE, remembered=NOTHING):
     return control.control_state(chosen, cache, now=NOW, remembered=remembered, halts=halts)
 
 
-def remembered(*responses, mode=Mode.HALTED, **more):
+def remembered(*responses, mode=Mode.HALTED, control=None, **more):
     """The memory after pods momentum-0, ... have given these responses."""
     found = {f"uid-momentum-{number}": item for number, item in enumerate(responses)}
     return Remembered(
-        mode=mode,
+        control=control or Control(mode=mode),
         delivered_at=NOW,
         acknowledgements=found,
         attempts=dict.fromkeys(found, 1),
@@ -270,7 +274,7 @@ def test_flatten_is_sent_to_pods_that_are_already_stopped():
 @pytest.mark.parametrize(("flattened", "expected"), [(None, False), (False, True), (True, True)])
 def test_an_agent_must_report_the_result_of_flatten(flattened, expected):
     response = Acknowledgement(mode=Mode.STOPPED, at_rest=True, flattened=flattened)
-    memory = remembered(response, mode=Mode.STOPPED)
+    memory = remembered(response, control=FLATTEN)
     found = state(an_agent(), a_pod(), halts=Halts(FLAT), remembered=memory)
     assert trading_mode.has_acknowledged(found, found.pods[0]) is expected
 
@@ -447,3 +451,54 @@ def test_if_the_config_map_was_deleted_the_pods_have_the_mode_of_the_last_halt(
     )
     observed = replace(observed_state(), children={}, pods=pods)
     assert effective_mode.held_control(observed) == expected
+
+
+UNREAD = "the API server refuses the list of the purplefleahalts (HTTP 403); grant list and watch"
+
+
+@pytest.mark.parametrize(
+    ("resource", "manifests", "expected"),
+    [
+        (an_agent(), (), HALTED),
+        (an_agent(), (a_pod(node=""),), HALTED),
+        (an_agent(), (a_pod(),), ACTIVE),
+        (an_agent(), (a_pod(annotations={CONTROL_ANNOTATION: "Stopped"}),), STOPPED),
+        (an_agent(), (a_config_map(ACTIVE, halted=False), a_pod()), ACTIVE),
+        (an_agent(), (a_config_map(HALTED, halted=False), a_pod()), HALTED),
+        (an_agent(), (a_config_map(FLATTEN), a_pod()), FLATTEN),
+        (spec_of("Halted"), (a_config_map(ACTIVE, halted=False), a_pod()), HALTED),
+        (spec_of("Stopped"), (a_config_map(HALTED), a_pod()), STOPPED),
+        (spec_of("Halted"), (), HALTED),
+        ({**an_agent(), **INVALID}, (), None),
+    ],
+)
+def test_no_agent_starts_to_trade_while_its_halts_cannot_be_read(resource, manifests, expected):
+    """Agents that run keep their mode, and a stronger one applies."""
+    memory = remembered(DRAINED, ended_for_s=timings.HALT_RESUME_LIMIT_S)
+    found = state(resource, *manifests, halts=Halts(unread=UNREAD), remembered=memory)
+    assert trading_mode.desired_control(found) == expected
+
+
+def test_an_agent_that_does_not_start_to_trade_names_the_cause_and_the_remedy():
+    found = state(halts=Halts(unread=UNREAD))
+    assert message(found) == (
+        f"Halted, because PurpleFleaHalts that may apply cannot be read: {UNREAD}; no agent is running"
+    )
+    assert trading_mode.is_halted(found)
+
+
+def test_the_limit_of_an_ended_halt_does_not_start_while_halts_cannot_be_read():
+    clock = [100.0]
+    requests = ModeAcknowledgements(None, lambda key: None, clock=lambda: clock[0])
+    memory = AgentMemories(lambda: 0.0, RestartBudget(lambda key: None, clock=lambda: 0.0)).of(
+        NamespacedName("trading", "momentum"), "uid"
+    )
+    for halts, expected in ((Halts(unread=UNREAD), None), (Halts(known=False), 100.0)):
+        requests.update(memory, state(an_agent(), a_config_map(HALTED), a_pod(), halts=halts))
+        assert memory.halt_ended_s == expected
+
+
+def test_flatten_is_kept_until_its_result_is_reported():
+    """The halt with flatten ended, and one without it applies."""
+    found = state(an_agent(), a_config_map(FLATTEN), a_pod(), halts=Halts(STOP))
+    assert trading_mode.desired_control(found) == FLATTEN

@@ -244,7 +244,7 @@ def test_agents_that_lose_an_untrusted_connection_need_a_slot():
 def test_gathering_twice_returns_the_same_and_changes_nothing():
     cache, nodes = a_cache(), a_node_inventory(MOVED)
     remembered = Remembered(
-        mode=control.Mode.ACTIVE,
+        control=control.Control(mode=control.Mode.ACTIVE),
         delivered_at=NOW,
         acknowledgements=MappingProxyType({"uid-momentum-0": ACTIVE}),
         attempts=MappingProxyType({"uid-momentum-0": 1}),

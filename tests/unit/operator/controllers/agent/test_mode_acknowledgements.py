@@ -13,8 +13,9 @@ from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import TradingObservation
 from purpleflea_operator.controllers.agent.mode_acknowledgements import ModeAcknowledgements
 from purpleflea_operator.controllers.agent.restart_budget import RestartBudget
+from purpleflea_operator.controllers.halt.decisions.halt import halt
 from purpleflea_operator.kube.object_cache import NamespacedName
-from support.builders import a_pod
+from support.builders import a_halt, a_pod
 from support.observed_states import observed_state
 
 KEY = NamespacedName("trading", "momentum")
@@ -89,9 +90,9 @@ class Passes:
     def observe(self, observed):
         """Return the state with what is remembered, and the current requests."""
         memory, now = self.memories.of(KEY, "uid"), self.clock.now()
-        mode = trading_mode.desired_mode(observed)
+        control = trading_mode.desired_control(observed)
         trading = trading_mode.with_acknowledgements(
-            observed.trading, mode, observed.pods, memory.snapshot(now, self.clock()), now
+            observed.trading, control, observed.pods, memory.snapshot(now, self.clock()), now
         )
         observed = replace(observed, trading=trading, now=now)
         return observed, self.collector.update(memory, observed)
@@ -264,3 +265,65 @@ async def test_a_step_of_the_wall_clock_changes_neither_requests_nor_the_grace_p
     assert not trading_mode.is_overdue(passes.observe(observed)[0])
     clock.pass_by(0.5)
     assert trading_mode.is_overdue(passes.observe(observed)[0])
+
+
+def with_flatten(observed):
+    found = halt(a_halt(level="Stop", flatten=True), operator_namespace="system")
+    return replace(observed, halts=(found,))
+
+
+async def test_a_stop_that_shall_also_flatten_has_a_new_grace_period(passes, agents, clock):
+    agents.responses["10.0.0.0"] = drained(Mode.STOPPED)
+    observed = await passes.run(in_mode("Stopped", count=1))
+    assert trading_mode.may_scale_to_zero(observed)
+    clock.pass_by(9)
+    observed = await passes.run(with_flatten(in_mode("Stopped", count=1)))
+    assert not trading_mode.may_scale_to_zero(observed)
+    assert trading_mode.stop_wait_s(observed) == 10
+    clock.pass_by(10)
+    observed = passes.observe(with_flatten(in_mode("Stopped", count=1)))[0]
+    assert trading_mode.may_scale_to_zero(observed)
+
+
+async def test_acknowledgements_from_before_a_write_of_the_config_map_prove_nothing(
+    passes, agents, clock
+):
+    agents.responses["10.0.0.0"] = drained(Mode.STOPPED)
+    observed = await passes.run(in_mode("Stopped", count=1))
+    assert not trading_mode.unacknowledged(observed)
+    clock.pass_by(4)
+    memory = passes.memories.of(KEY, "uid")
+    passes.collector.on_written(memory, observed)
+    observed, requests = passes.observe(in_mode("Stopped", count=1))
+    assert trading_mode.unacknowledged(observed)
+    assert requests.outdated == {"uid-momentum-0"}
+    # The grace period does not start again.
+    assert trading_mode.stop_wait_s(observed) == 6
+    passes.collector.on_nudged(memory, "uid-momentum-0")
+    assert requests.outdated == set()
+    observed = await passes.run(in_mode("Stopped", count=1))
+    assert not trading_mode.unacknowledged(observed)
+
+
+async def test_a_response_from_before_a_nudge_is_not_stale(passes, agents, clock):
+    agents.responses["10.0.0.0"] = drained(Mode.ACTIVE)
+    for _ in range(5):
+        await passes.run(in_mode(count=1))
+        clock.pass_by(8)
+    memory = passes.memories.of(KEY, "uid")
+    memory.mode_requests.outdated.add("uid-momentum-0")
+    passes.collector.on_nudged(memory, "uid-momentum-0")
+    assert passes.observe(in_mode(count=1))[0].trading.stale_pods == {}
+
+
+async def test_an_agent_is_asked_soon_after_a_late_nudge(passes, agents, clock):
+    passes.collector.on_nudged(passes.memories.of(KEY, "uid"), "uid-momentum-0")
+    for _ in range(6):
+        await passes.run(in_mode(count=1))
+        clock.pass_by(passes.requeue_after_s(in_mode(count=1)))
+    memory = passes.memories.of(KEY, "uid")
+    await passes.run(in_mode(count=1))
+    memory.mode_requests.outdated.add("uid-momentum-0")
+    assert passes.requeue_after_s(in_mode(count=1)) == 15.0
+    passes.collector.on_nudged(memory, "uid-momentum-0")
+    assert passes.requeue_after_s(in_mode(count=1)) == 0.0

@@ -175,3 +175,18 @@ def test_the_list_of_open_agents_is_bounded():
         found = halt_progress(Mode.HALTED, [("trading", f"a{n}", item) for n in range(20)])
         assert len(found.open) == 10
         assert max(map(len, found.open)) <= 253
+
+
+def test_acknowledgements_from_before_the_halt_count_from_its_first_report():
+    """Agents that another halt already halted acknowledge nothing again."""
+    first = reported(DRAINED)
+    assert first["firstAcknowledgedAt"] == first["lastAcknowledgedAt"] == "2026-01-02T00:00:00Z"
+    assert reported(DRAINED, first, now=LATER) == first
+
+
+@pytest.mark.parametrize("progress", [NONE, WAITING, ACKNOWLEDGED, DRAINED, UNWRITTEN])
+def test_a_restarted_operator_keeps_the_times_of_the_status(progress):
+    first = reported(DRAINED, times=AcknowledgedAt(first=NOW, last=LATER))
+    again = reported(progress, first, now=datetime(2026, 1, 3, tzinfo=UTC))
+    keys = ("firstAcknowledgedAt", "lastAcknowledgedAt")
+    assert [again[key] for key in keys] == [first[key] for key in keys]

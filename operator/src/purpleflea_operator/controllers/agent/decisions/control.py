@@ -1,8 +1,8 @@
 """The writes of the control lane for one agent: the mode in its ConfigMap, and the mount refresh annotations. Pure.
 
 The control lane decides from less than a whole pass: the resource, its ConfigMap and its pods. The ConfigMap that it
-writes is the one that a pass would write, so neither of the two undoes a write of the other. The creation of a missing
-ConfigMap is not planned here.
+writes is the one that a pass would write, so neither of the two undoes a write of the other. A missing ConfigMap is
+created here only if agents run that must not trade.
 """
 
 from collections.abc import Iterable
@@ -29,13 +29,18 @@ from purpleflea_operator.controllers.agent.decisions.observed_state import (
     ObservedState,
     pod,
 )
-from purpleflea_operator.controllers.agent.decisions.plan import Apply, RefreshConfigMount
+from purpleflea_operator.controllers.agent.decisions.plan import (
+    Apply,
+    Create,
+    RefreshConfigMount,
+)
 from purpleflea_operator.controllers.agent.decisions.remembered import NOTHING, Remembered
 from purpleflea_operator.controllers.agent.decisions.trading_mode import (
     controlled,
     desired_control,
     is_halted,
     is_nudged,
+    is_stronger,
 )
 from purpleflea_operator.controllers.halt.decisions.halt import NO_HALTS, HaltView
 from purpleflea_operator.kube import resources
@@ -48,7 +53,7 @@ from purpleflea_operator.manifests.config_map import (
     with_control,
 )
 from purpleflea_operator.manifests.metadata import with_desired_hash
-from purpleflea_operator.parsing import Manifest, mapping
+from purpleflea_operator.parsing import Manifest, mapping, resource_version
 
 
 def control_state(
@@ -68,6 +73,7 @@ def control_state(
         agent=agent,
         generation=metadata["generation"],
         invalid=invalid,
+        metadata=metadata,
         stop_mode=stop_mode(resource) if agent is None else None,
         children=owned_children(cache, key, metadata["uid"], kinds=(resources.CONFIG_MAP,)),
         pods=pods,
@@ -76,17 +82,24 @@ def control_state(
     return with_mode(observed, resource, halts, now=now, remembered=remembered)
 
 
-def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount, ...]:
+def control_actions(
+    observed: ObservedState, unsettled: Manifest | None = None
+) -> tuple[Create | Apply | RefreshConfigMount, ...]:
     """Return the writes that bring the desired mode to the pods, the ConfigMap first.
 
     The manifest has the UID of the ConfigMap, so that a ConfigMap that was deleted meanwhile is not created again. A
-    write that resumes trading has its version too, so that it cannot undo a newer halt if an admission webhook holds
-    it. A halt is written over any version.
+    write that loosens the mode has its version too, so that it cannot undo a newer halt if an admission webhook holds
+    it. A halt is written over any version. `unsettled` is a write of a weaker mode that may still be processed. A halt
+    is then written even if the ConfigMap has the mode, because the version of that write must be outdated.
     """
     control, live = desired_control(observed), live_config_map(observed)
-    if control is None or live is None:
+    if control is None:
         return ()
-    if _control_file(live) == control_text(control):
+    if live is None:
+        missing = plan.missing_config_map(observed)
+        return (*missing, *plan.nudges(observed)) if missing else ()
+    is_open = unsettled is not None and _may_loosen(unsettled, control, live)
+    if _control_file(live) == control_text(control) and not is_open:
         return tuple(plan.nudges(observed))
     agent = observed.agent
     wanted = (
@@ -94,16 +107,49 @@ def control_actions(observed: ObservedState) -> tuple[Apply | RefreshConfigMount
         if agent is None
         else with_desired_hash(config_map(controlled(observed, agent)))
     )
+    version = live["metadata"]["resourceVersion"]
     metadata = {**wanted["metadata"], "uid": live["metadata"]["uid"]}
+    if is_open:
+        # The version of the object changes only if a field does.
+        metadata["annotations"] = {
+            **metadata["annotations"],
+            kubernetes.ANNOTATION_SUPERSEDES: version,
+        }
     if config_maps.is_halted(live) and not is_halted(observed):
         # An apply without the annotation would not remove it from a ConfigMap that a POST created.
         metadata["annotations"] = {
             **metadata["annotations"],
             kubernetes.ANNOTATION_HALTED: "false",
         }
-    if control.mode is Mode.ACTIVE:
-        metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+    if _is_loosening(control, live):
+        metadata["resourceVersion"] = version
     return (Apply(manifest={**wanted, "metadata": metadata}), *plan.nudges(observed))
+
+
+def _is_loosening(control: Control, live: Manifest) -> bool:
+    """Return whether a control file may allow more than the one in a ConfigMap."""
+    current = control_of(live)
+    is_weaker = current is not None and is_stronger(current, control)
+    return control.mode is Mode.ACTIVE or is_weaker
+
+
+def _may_loosen(unsettled: Manifest, control: Control, live: Manifest) -> bool:
+    """Return whether a write over a version can still be stored, and would allow more than a control file."""
+    sent = control_of(unsettled)
+    is_current = _version(unsettled) >= _version(live)
+    return is_current and sent is not None and is_stronger(control, sent)
+
+
+def weaker_of(known: Manifest | None, sent: Manifest) -> Manifest:
+    """Return the write, of two that may still be processed, that allows more if it is stored."""
+    if known is None or _version(known) < _version(sent):
+        return sent
+    one, other = control_of(known), control_of(sent)
+    return known if one and other and is_stronger(other, one) else sent
+
+
+def _version(manifest: Manifest) -> int:
+    return resource_version(manifest["metadata"].get("resourceVersion"))
 
 
 def same_mode(one: Manifest, other: Manifest) -> bool:
@@ -128,17 +174,24 @@ def requested_control(resource: Manifest, halts: HaltView = NO_HALTS) -> Control
 
 
 def mode_differs(
-    resource: Manifest, config_maps: Iterable[Manifest], halts: HaltView = NO_HALTS
+    resource: Manifest,
+    config_maps: Iterable[Manifest],
+    halts: HaltView = NO_HALTS,
+    *,
+    has_pods: bool = False,
 ) -> bool:
     """Return whether the control file that an agent should have may differ from the one in its ConfigMap.
 
-    The check runs for each event, so it does not validate the spec. If the result is True, `control_actions` decides.
+    If pods run without a ConfigMap, they may have another one, too. The check runs for each event, so it does not
+    validate the spec. If the result is True, `control_actions` decides.
     """
     control, uid = requested_control(resource, halts), resource["metadata"]["uid"]
     if control is None:
         return False
     wanted = control_text(control)
-    owned = (item for item in config_maps if is_owned(item, uid))
+    owned = [item for item in config_maps if is_owned(item, uid)]
+    if not owned:
+        return has_pods and control.mode is not Mode.ACTIVE
     return any(_control_file(item) != wanted for item in owned)
 
 

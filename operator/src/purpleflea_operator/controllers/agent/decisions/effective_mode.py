@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from purpleflea_contract.control import Control, Mode, strongest
+from purpleflea_contract.control import Control, Mode
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions import trading_mode
 from purpleflea_operator.controllers.agent.decisions.observed_state import ObservedState
@@ -31,20 +31,26 @@ def with_mode(
     """Return the observed state with its halts, and with the observation of the trading mode."""
 
     def with_trading(state: ObservedState) -> ObservedState:
-        mode, deciding = trading_mode.desired_mode(state), trading_mode.deciding_halts(state)
+        control, deciding = trading_mode.desired_control(state), trading_mode.deciding_halts(state)
+        mode = None if control is None else control.mode
         trading = trading_mode.trading_observation(resource, mode, now, halts=deciding)
-        return replace(
-            state,
-            trading=trading_mode.with_acknowledgements(trading, mode, state.pods, remembered, now),
-        )
+        pods = state.pods
+        trading = trading_mode.with_acknowledgements(trading, control, pods, remembered, now)
+        return replace(state, trading=trading)
 
-    observed = with_trading(replace(observed, halts=halts_of(resource, halts)))
+    namespace = resource["metadata"]["namespace"]
+    observed = with_trading(
+        replace(
+            observed,
+            halts=halts_of(resource, halts),
+            unread_halts=halts.unread_reason(namespace),
+        )
+    )
     held = held_control(observed)
     if held is None:
         return observed
     kept = with_trading(replace(observed, held=held))
-    is_known = halts.are_known(resource["metadata"]["namespace"])
-    return observed if is_known and _may_end(kept, remembered) else kept
+    return observed if halts.are_known(namespace) and _may_end(kept, remembered) else kept
 
 
 def halts_of(resource: Mapping[str, Any], halts: HaltView) -> tuple[Halt, ...]:
@@ -55,18 +61,25 @@ def halts_of(resource: Mapping[str, Any], halts: HaltView) -> tuple[Halt, ...]:
 
 def held_control(observed: ObservedState) -> Control | None:
     """Return the control file of a halt that is stronger than the desired one; None if there is none."""
-    desired, control = trading_mode.desired_mode(observed), _last_halt(observed)
-    if desired is None or control is None or control.mode is desired:
+    desired, control = trading_mode.desired_control(observed), _last_halt(observed)
+    if desired is None or control is None:
         return None
-    return control if strongest(control.mode, desired) is control.mode else None
+    return control if trading_mode.is_stronger(control, desired) else None
 
 
 def _last_halt(observed: ObservedState) -> Control | None:
-    """Return the last control file that a halt requested; if the ConfigMap was deleted, the pods have the mode."""
-    live = live_config_map(observed)
+    """Return the last control file that a halt requested; if the ConfigMap was deleted, the pods have the mode.
+
+    If the halts cannot be read, each control file can be the one of a halt, and an agent that does not run yet can be
+    halted: it must not start to trade.
+    """
+    live, is_unread = live_config_map(observed), bool(observed.unread_halts)
     if live is not None:
-        return config_map.control_of(live) if config_map.is_halted(live) else None
+        may_be_halted = is_unread or config_map.is_halted(live)
+        return config_map.control_of(live) if may_be_halted else None
     modes = {trading_mode.nudged_mode(pod.last_nudge) for pod in observed.pods}
+    if is_unread and not any(pod.started for pod in observed.pods):
+        modes.add(Mode.HALTED)
     return next((Control(mode=mode) for mode in (Mode.STOPPED, Mode.HALTED) if mode in modes), None)
 
 

@@ -43,8 +43,9 @@ from purpleflea_operator.manifests.metadata import Agent
 from purpleflea_operator.manifests.refusals import first_refusal
 from purpleflea_operator.parsing import Manifest, mapping, text, timestamp
 
-PARSED_LIMIT = 256
-"""Agents whose parsed spec is kept, because most passes read the same spec again. It does not grow with the cluster."""
+PARSED_LIMIT = 1024
+"""Agents whose parsed spec of 7 kB is kept, because most passes read the same spec again. It does not grow with the
+cluster."""
 
 
 def _all_delivered(_uids: Iterable[str]) -> Mapping[str, str]:
@@ -85,6 +86,7 @@ def gather(
     observed = ObservedState(
         agent=agent,
         generation=metadata["generation"],
+        metadata=metadata,
         reported_generation=resource.get("status", {}).get("observedGeneration"),
         reported_progress=text(condition(resource, ConditionType.PROGRESSING).get("reason")),
         upgrade_request=_upgrade_request(metadata),

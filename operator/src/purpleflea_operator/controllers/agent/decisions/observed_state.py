@@ -4,7 +4,7 @@ The state holds values only, read from manifests and from the operator's memory.
 state is never changed: `with_outcome` returns the state at the end of a pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -112,6 +112,8 @@ class TradingObservation:
     """Last response of each pod, by UID of the pod."""
     stale_pods: Mapping[str, int] = field(default_factory=dict)
     """Pods, by UID, that still report another mode, with the number of requests sent to each."""
+    outdated_pods: Collection[str] = ()
+    """Pods, by UID, that may have read another file since they were nudged, because the ConfigMap had another one."""
     halts: Sequence[str] = ()
     """The PurpleFleaHalts, as namespace/name, that request the mode (at most 10)."""
     incomplete: Sequence[str] = ()
@@ -140,7 +142,12 @@ class ObservedState:
     halts: Sequence[Halt] = ()
     """The PurpleFleaHalts that select the agent, the strongest first."""
     held: Control | None = None
-    """Control file of the halts that selected the agent before, if it still applies; else None."""
+    """Control file of the halts that selected the agent before, or that may select it, if it still applies; else
+    None."""
+    unread_halts: str = ""
+    """Why halts that may select the agent cannot be read, and the remedy; empty if all are read."""
+    metadata: Manifest = field(default_factory=dict)
+    """The metadata of the agent resource."""
     children: Mapping[ChildId, Manifest] = field(default_factory=dict)
     pods: Sequence[AgentPod] = ()
     datadog: DatadogFacts = NO_DATADOG

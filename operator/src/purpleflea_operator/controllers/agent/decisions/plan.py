@@ -25,13 +25,16 @@ from purpleflea_operator.controllers.agent.decisions.storage import (
     with_live_templates,
 )
 from purpleflea_operator.controllers.agent.decisions.trading_mode import (
+    controlled,
     desired_control,
     had_different_mode,
     is_halted,
     is_nudged,
+    next_nudge,
     nudge,
 )
-from purpleflea_operator.manifests.config_map import with_control
+from purpleflea_operator.manifests import config_map
+from purpleflea_operator.manifests.metadata import with_desired_hash
 from purpleflea_operator.parsing import Manifest, timestamp
 
 
@@ -239,8 +242,9 @@ def halt_actions(observed: ObservedState) -> tuple[Action, ...]:
     control = desired_control(observed)
     if control is None:
         return ()
+    missing = missing_config_map(observed)
     wanted = [
-        with_control(dict(item), control, halted=is_halted(observed))
+        config_map.with_control(dict(item), control, halted=is_halted(observed))
         for (kind, _), item in observed.children.items()
         if kind == "ConfigMap"
     ]
@@ -249,7 +253,26 @@ def halt_actions(observed: ObservedState) -> tuple[Action, ...]:
         for item in wanted
         if not is_as_desired(item, observed.children[child_id(item)])
     ]
-    return (*written, *nudges(observed))
+    return (*missing, *written, *nudges(observed))
+
+
+def missing_config_map(observed: ObservedState) -> tuple[Create, ...]:
+    """Return the creation of the ConfigMap if it does not exist, although agents run that must not trade.
+
+    Pods keep the file of a ConfigMap that is deleted. An invalid spec cannot be rendered.
+    """
+    control = desired_control(observed)
+    has_one = any(kind == "ConfigMap" for kind, _ in observed.children)
+    has_pods = any(not pod.deleting for pod in observed.pods)
+    if control is None or control.mode is Mode.ACTIVE or has_one or not has_pods:
+        return ()
+    agent = observed.agent
+    manifest = (
+        config_map.minimal(observed.metadata, control, halted=is_halted(observed))
+        if agent is None
+        else config_map.config_map(controlled(observed, agent))
+    )
+    return (Create(manifest=with_desired_hash(manifest)),)
 
 
 def _is_control(action: Action) -> bool:
@@ -285,19 +308,24 @@ def nudges(observed: ObservedState) -> list[RefreshConfigMount]:
     """Return a nudge for each pod that may not have read the desired mode.
 
     The kubelet can process a nudge before it receives the ConfigMap. Therefore a pod that still reports another mode is
-    nudged again, once per request.
+    nudged again, once per request. A pod that was nudged before the ConfigMap got the file is nudged again, too.
     """
     control, stale = desired_control(observed), observed.trading.stale_pods
     if control is None:
         return []
+    outdated = observed.trading.outdated_pods
     refreshes = []
     for pod in observed.pods:
+        is_outdated = pod.uid in outdated
         value = nudge(control, stale.get(pod.uid))
+        if is_outdated:
+            value = next_nudge(pod.last_nudge, control)
         is_sent = (
             pod.last_nudge == value if pod.uid in stale else is_nudged(pod.last_nudge, control)
         )
         started_with_it = control.mode is Mode.ACTIVE and not had_different_mode(observed, pod)
-        if not pod.deleting and not is_sent and not started_with_it:
+        is_due = is_outdated or not (is_sent or started_with_it)
+        if is_due and not pod.deleting:
             refreshes.append(RefreshConfigMount(pod=pod, nudge=value))
     return refreshes
 

@@ -3,11 +3,11 @@
 `agent_memory` holds the memory and changes it. This module only selects the parts that still apply.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from purpleflea_contract.control import Acknowledgement, Mode
+from purpleflea_contract.control import Acknowledgement, Control
 from purpleflea_operator import timings
 from purpleflea_operator.controllers.agent.decisions.storage import VolumeClaim, claims_to_expand
 from purpleflea_operator.manifests.metadata import Agent
@@ -27,11 +27,13 @@ class ExpansionRejection:
 class Remembered:
     """A snapshot of the memory of one agent."""
 
-    mode: Mode | None = None
-    """The mode to which the acknowledgements refer."""
+    control: Control | None = None
+    """The control file to which the acknowledgements refer."""
+    outdated: Collection[str] = ()
+    """Pods, by UID, that may have read another file since they were nudged."""
     delivered_at: datetime | None = None
-    """Time at which `mode` was first sent to the pods, counted back from the time of the snapshot on a monotonic clock;
-    None if no pass has done so."""
+    """Time at which `control` was first sent to the pods, counted back from the time of the snapshot on a monotonic
+    clock; None if no pass has done so."""
     acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
     """Last response of each pod, by UID of the pod."""
     attempts: Mapping[str, int] = field(default_factory=dict)

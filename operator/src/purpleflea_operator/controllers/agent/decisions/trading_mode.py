@@ -65,6 +65,13 @@ def desired_mode(observed: ObservedState) -> Mode | None:
     return None if control is None else control.mode
 
 
+def is_stronger(one: Control, other: Control) -> bool:
+    """Return whether a control file allows less than another one, or also flattens."""
+    if one.mode is other.mode:
+        return one.flatten and not other.flatten
+    return strongest(one.mode, other.mode) is one.mode
+
+
 def deciding_halts(observed: ObservedState) -> list[Halt]:
     """Return the halts that request the desired mode; without them the agent would have a weaker one."""
     mode = desired_mode(observed)
@@ -125,6 +132,14 @@ def nudge(control: Control, attempts: int | None = None) -> str:
     """
     value = f"{control.mode}-flatten" if control.flatten else str(control.mode)
     return value if attempts is None else f"{value}.{attempts}"
+
+
+def next_nudge(last: str | None, control: Control) -> str:
+    """Return the annotation value that sends a control file to a pod again; `last` is its current value."""
+    if not is_nudged(last, control):
+        return nudge(control)
+    number = (last or "").partition(".")[2]
+    return nudge(control, int(number) + 1 if re.fullmatch("[0-9]{1,6}", number, re.ASCII) else 1)
 
 
 def nudged_mode(value: str | None) -> Mode | None:
@@ -262,25 +277,30 @@ def _last_writer(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def with_acknowledgements(
     trading: TradingObservation,
-    mode: Mode | None,
+    control: Control | None,
     pods: Sequence[AgentPod],
     remembered: Remembered,
     now: datetime,
 ) -> TradingObservation:
-    """Return the observation with the remembered responses of live pods; responses about another mode are dropped."""
-    if remembered.delivered_at is None or remembered.mode is not mode:
+    """Return the observation with the remembered responses of live pods.
+
+    Responses about another control file are dropped: a stop that also flattens is another request than a stop.
+    """
+    if remembered.delivered_at is None or remembered.control != control:
         return replace(trading, delivered_at=now)
     uids = {pod.uid for pod in pods}
     responses = {uid: item for uid, item in remembered.acknowledgements.items() if uid in uids}
     attempts = remembered.attempts
     stale = {
-        uid: attempts[uid]
+        uid: attempts.get(uid, 0)
         for uid, item in responses.items()
-        if item.mode is not mode and attempts[uid] >= timings.STALE_AFTER_ATTEMPTS
+        if (control is None or item.mode is not control.mode)
+        and attempts.get(uid, 0) >= timings.STALE_AFTER_ATTEMPTS
     }
     return replace(
         trading,
         acknowledgements=responses,
         stale_pods=stale,
+        outdated_pods=uids & set(remembered.outdated),
         delivered_at=remembered.delivered_at,
     )

@@ -99,6 +99,12 @@ class HaltView(Protocol):
     def are_known(self, namespace: str) -> bool:
         """Return whether all halts that can apply to agents of a namespace have been read."""
 
+    def unread_reason(self, namespace: str) -> str:
+        """Return why halts that can apply to agents of a namespace cannot be read, and the remedy; empty if they can.
+
+        If the kind is not installed, there are no halts.
+        """
+
 
 class _NoHalts:
     def of(self, namespace: str, name: str, labels: Mapping[str, str]) -> tuple[Halt, ...]:
@@ -106,6 +112,9 @@ class _NoHalts:
 
     def are_known(self, namespace: str) -> bool:
         return True
+
+    def unread_reason(self, namespace: str) -> str:
+        return ""
 
 
 NO_HALTS: HaltView = _NoHalts()

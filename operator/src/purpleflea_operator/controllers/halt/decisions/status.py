@@ -56,7 +56,7 @@ def next_status(current: Mapping[str, Any], halt: Halt, effect: Effect, *, now: 
         "running": progress.running,
         "acknowledged": progress.acknowledged,
         "drained": progress.drained,
-        **_acknowledged_at(current, progress, effect.times),
+        **_acknowledged_at(current, progress, effect.times, now),
         "open": list(progress.open),
         "createdBy": current.get("createdBy") or halt.created_by,
         "requestedBy": halt.requested_by,
@@ -67,14 +67,18 @@ def next_status(current: Mapping[str, Any], halt: Halt, effect: Effect, *, now: 
 
 
 def _acknowledged_at(
-    current: Mapping[str, Any], progress: HaltProgress, times: AcknowledgedAt
+    current: Mapping[str, Any], progress: HaltProgress, times: AcknowledgedAt, now: datetime
 ) -> dict[str, Any]:
-    """Return the times. A restarted operator receives the same acknowledgements again, so these do not count."""
-    known = {key: current.get(key) for key in ("firstAcknowledgedAt", "lastAcknowledgedAt")}
-    if progress.acknowledged <= current.get("acknowledged", 0) or times.last is None:
-        return known
-    first = known["firstAcknowledgedAt"] or _timestamp(times.first or times.last)
-    return {"firstAcknowledgedAt": first, "lastAcknowledgedAt": _timestamp(times.last)}
+    """Return the times. A restarted operator receives the same acknowledgements again, so these do not count.
+
+    Acknowledgements from before the halt, such as of agents that another halt selects, count from now on.
+    """
+    first, last = (current.get(key) for key in ("firstAcknowledgedAt", "lastAcknowledgedAt"))
+    is_new = progress.acknowledged > current.get("acknowledged", 0)
+    if is_new or (progress.acknowledged and not last):
+        first = first or _timestamp(times.first or times.last or now)
+        last = _timestamp(times.last or now)
+    return {"firstAcknowledgedAt": first, "lastAcknowledgedAt": last}
 
 
 def _accepted(halt: Halt, operator_namespace: str) -> tuple[Reason, str]:

@@ -57,6 +57,8 @@ def _request(observed: ObservedState) -> str:
     The text is constant as long as the mode does not change, because each change of a message is a write of the status.
     """
     trading = observed.trading
+    if observed.held is not None and observed.unread_halts:
+        return f"{observed.held.mode}, because PurpleFleaHalts that may apply cannot be read: {observed.unread_halts}"
     if observed.held is not None:
         return f"{observed.held.mode} until it is drained, because its PurpleFleaHalt has ended or cannot be read"
     by = f" by {trading.changed_by}" if trading.changed_by else ""

@@ -1,0 +1,98 @@
+"""The lists and watches of PurpleFleaHalts: which of them concern a namespace of agents, and whether all were read.
+
+The module answers only for reads. An agent whose halts cannot be read must not start to trade, because a halt that was
+not read may select it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from purpleflea_operator import timings
+from purpleflea_operator.kube.listing import Listing
+from purpleflea_operator.kube.watch_state import WatchStates
+from purpleflea_operator.runtime.lifecycle import UPGRADE
+
+MAX_TOMBSTONES = 10_000
+"""Number of deleted halts that are remembered. Their late events arrive within seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltScope:
+    """The watches of PurpleFleaHalts. `operator_namespace` is empty if it is unknown.
+
+    Then the scope Cluster applies to no halt.
+    """
+
+    operator_namespace: str
+    paths: Mapping[str, str]
+    """Path of each watch by namespace; the name is empty for a watch of the whole cluster."""
+    states: WatchStates
+
+
+class HaltReads:
+    """What was read of the halts. `clock` returns monotonic seconds."""
+
+    def __init__(self, scope: HaltScope, *, clock: Callable[[], float]) -> None:
+        self._scope = scope
+        self._clock = clock
+        self._listings: dict[str, Listing] = {}
+        """The last complete list, by namespace."""
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        """UIDs of halts that were deleted. They never return."""
+        self._readable_s = float("-inf")
+        """Monotonic time from which the events that a refused watch missed have been received."""
+
+    def are_known(self, namespace: str) -> bool:
+        """Return whether all halts that can apply to agents of a namespace have been read."""
+        return self._names(namespace) <= self._listings.keys()
+
+    def unread_reason(self, namespace: str) -> str:
+        """Return why halts that can apply to agents of a namespace cannot be read, and the remedy; empty if they can.
+
+        If the API server does not serve the kind, there are no halts.
+        """
+        for name in sorted(self._names(namespace)):
+            state = self._scope.states.get(self._scope.paths[name])
+            if state is None or state.refusal == 404:
+                continue
+            where = f"of namespace {name}" if name else "of the cluster"
+            if state.refusal:
+                return (
+                    f"the API server refuses the list of the purplefleahalts {where} (HTTP {state.refusal}); grant "
+                    f"list and watch on purplefleahalts with the roles of the chart: {UPGRADE}"
+                )
+            if name not in self._listings or self._clock() < self._readable_s:
+                return f"the purplefleahalts {where} are not listed yet; the operator retries"
+        return ""
+
+    def on_readable(self) -> None:
+        """Wait for the events that a refused watch missed, before the halts count as read again."""
+        self._readable_s = self._clock() + timings.HALT_CATCH_UP_S
+
+    def forget_lists(self) -> None:
+        """Count no halts as read until the next lists."""
+        self._listings.clear()
+
+    def on_listed(self, listing: Listing) -> bool:
+        """Store a complete list. Return whether it is the first one of its namespace."""
+        is_first = listing.namespace not in self._listings
+        self._listings[listing.namespace] = listing
+        return is_first
+
+    def mark_deleted(self, uid: str) -> None:
+        """Remember that a halt was deleted, because an older event of it may arrive later."""
+        self._gone[uid] = None
+        self._gone.move_to_end(uid)
+        if len(self._gone) > MAX_TOMBSTONES:
+            self._gone.popitem(last=False)
+
+    def is_outdated(self, namespace: str, uid: str, version: int) -> bool:
+        """Return whether a version of a halt is from before its deletion, which no later event may report."""
+        listing = self._listings.get("", self._listings.get(namespace))
+        is_missing = listing is not None and uid not in listing.uids and version <= listing.version
+        return is_missing or uid in self._gone
+
+    def _names(self, namespace: str) -> set[str]:
+        """Return the watches that report halts of agents in a namespace."""
+        return {"", namespace, self._scope.operator_namespace} & self._scope.paths.keys()
