@@ -12,9 +12,8 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import kopf
 
@@ -49,7 +48,7 @@ from purpleflea_operator.kube.lease import LeaseClient
 from purpleflea_operator.kube.object_cache import NamespacedName, ObjectCache
 from purpleflea_operator.kube.watch_scope import WatchScope
 from purpleflea_operator.kube.watch_state import WatchStates
-from purpleflea_operator.leading import AllWorkers, LeaderTasks, WorkerPool
+from purpleflea_operator.leading import AllWorkers, ReplicaTasks, WorkerPool
 from purpleflea_operator.parsing import Manifest
 from purpleflea_operator.runtime import event_loop_lag, health, lifecycle
 from purpleflea_operator.runtime.cache_sync import CacheSync
@@ -59,6 +58,7 @@ from purpleflea_operator.runtime.metrics import GaugeSources, Metrics
 from purpleflea_operator.runtime.workers import TimedReconciler, Times
 from purpleflea_operator.runtime.workqueue import WorkQueue
 from purpleflea_operator.settings import OperatorSettings
+from purpleflea_operator.takeover import Takeover
 from purpleflea_operator.watching import WatchSessions
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ async def run(
     """
     async with contextlib.AsyncExitStack() as stack:
         clients = await agent_http.clients(stack, agents)
-        _freeze_objects()
+        lifecycle.freeze_objects()
         stack.callback(gc.unfreeze)
         operator = _Operator(settings, connect, clock or lifecycle.running_clock(), stack, clients)
         if stop is not None:
@@ -113,7 +113,7 @@ class _Operator:
         self._connect = connect
         self._scope = WatchScope(
             namespaces=settings.watch_namespaces,
-            operator_namespace=settings.namespace or settings.lease_namespace,
+            operator_namespace=settings.own_namespace,
         )
         self._clock = clock
         self._stack = stack
@@ -127,10 +127,13 @@ class _Operator:
         self._elector: LeaderElector | None = None
         self._is_serving = False
         self._probes = health.Health(self._readiness, self._metrics.exposition)
-        self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock)
+        self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=clock, is_open=False)
         stack.callback(self._queue.close)
         self._control_queue = WorkQueue[NamespacedName](
-            jitter=random.random, clock=clock, backoff_limit_s=timings.CONTROL_BACKOFF_LIMIT_S
+            jitter=random.random,
+            clock=clock,
+            backoff_limit_s=timings.CONTROL_BACKOFF_LIMIT_S,
+            is_open=False,
         )
         stack.callback(self._control_queue.close)
         self._times = Times(now=_now, clock=clock)
@@ -147,12 +150,8 @@ class _Operator:
             self._stack.push_async_callback(runner.cleanup)
         if self._settings.lease_namespace:
             self._elector = await self._create_elector()
-        elector = self._elector
-        lead = await self._prepare(stopping, on_kopf)
-        if elector is None:
-            await lead()
-        elif await lifecycle.run_or_stop(stopping, lifecycle.wait_for_leadership(elector)):
-            await lifecycle.run_while_leader(elector, lead())
+        tasks = await self._prepare(on_kopf)
+        await lifecycle.run_or_stop(stopping, tasks.run(self._elector))
 
     def _readiness(self) -> str:
         """Return why the replica is not ready; empty if it is."""
@@ -161,7 +160,10 @@ class _Operator:
         waiting_for = self._sync.waiting_for
         if self._elector is None:
             return waiting_for or "starting"
-        return lifecycle.standby_reason(self._elector, waiting_for)
+        is_complete = self._sync.completed.is_set() and not self._elector.is_leading
+        return lifecycle.standby_reason(
+            self._elector, "" if is_complete else waiting_for or "the lists are not complete"
+        )
 
     async def _create_elector(self) -> LeaderElector:
         # The lease has a separate session, so that renewing never waits for a connection behind other requests.
@@ -184,10 +186,8 @@ class _Operator:
         self._traces.append(request_hooks.fence_writes(elector.guard))
         return elector
 
-    async def _prepare(
-        self, stopping: asyncio.Task[None], on_kopf: Callable[[], None]
-    ) -> Callable[[], Coroutine[Any, Any, None]]:
-        """Create all components; the returned function leads when it is called."""
+    async def _prepare(self, on_kopf: Callable[[], None]) -> ReplicaTasks:
+        """Create all components, and return the tasks that run them."""
         cluster, cache = await self._connect_cluster(), ObjectCache()
         observability = await self._create_observability(cluster, cache)
         percent = self._settings.agent_restart_percent
@@ -228,29 +228,27 @@ class _Operator:
         workers = self._workers(reconciler, lane)
         self._metrics.register_gauges(self._gauge_sources(informer.totals, restarts))
 
-        async def lead() -> None:
-            routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
-            traces = [*self._traces, self._watches.trace()]
-            sessions = WatchSessions(self._connect, traces, self._states, self._watches)
-            watching = await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf)
+        routes = handlers.WatchRoutes((informer, observability, halts), self._scope)
+        traces = [*self._traces, self._watches.trace()]
+        sessions = WatchSessions(self._connect, traces, self._states, self._watches)
+        takeover = Takeover(
+            watching=await sessions.open(self._stack, cluster, routes, on_kopf=on_kopf),
+            sync=self._sync,
+            queues=(self._queue, self._control_queue),
+            informer=informer,
+            lane=lane,
+            halts=halts,
+            observability=observability,
+        )
 
-            async def synchronize() -> None:
-                await self._sync.wait(watching.states())
-                await self._sync.read(informer.start)
-                self._add_liveness_checks(observability, workers)
-                self._is_serving = True
-                _freeze_objects()
+        def on_complete() -> None:
+            self._add_liveness_checks(observability, workers)
+            lifecycle.freeze_objects()
 
-            tasks = LeaderTasks(
-                watching=watching.run,
-                synchronize=synchronize,
-                controllers=(informer.run, observability.run, halts.run),
-                workers=workers,
-            )
-            if await lifecycle.run_or_stop(stopping, self._sync.read(watching.discover)):
-                await lifecycle.run_or_stop(stopping, tasks.run())
+        return takeover.tasks(workers, on_complete=on_complete, on_started=self._on_started)
 
-        return lead
+    def _on_started(self) -> None:
+        self._is_serving = True
 
     def _workers(self, reconciler: Reconciler, lane: ControlLane) -> AllWorkers:
         passes = TimedReconciler(
@@ -260,9 +258,14 @@ class _Operator:
             lane.reconcile, clock=self._clock, on_pass_end=lambda outcome, seconds: None
         )
         return (
-            WorkerPool("workers", self._queue, passes, self._settings.workers),
             WorkerPool(
-                "control_workers", self._control_queue, control_passes, control_lane.WORKERS
+                name="workers", queue=self._queue, passes=passes, count=self._settings.workers
+            ),
+            WorkerPool(
+                name="control_workers",
+                queue=self._control_queue,
+                passes=control_passes,
+                count=control_lane.WORKERS,
             ),
         )
 
@@ -357,16 +360,23 @@ class _Operator:
 
     def _gauge_sources(self, totals: FleetTotals, restarts: RestartBudget) -> GaugeSources:
         elector = self._elector
+
+        def is_leading() -> bool:
+            return elector is None or elector.is_leading
+
         return GaugeSources(
-            is_leading=lambda: elector is None or elector.is_leading,
+            is_leading=is_leading,
             queue_depth=lambda: len(self._queue),
             queue_oldest_s=lambda: max(self._queue.oldest_s(), self._control_queue.oldest_s()),
             watch_silence_s=self._watches.idle_s,
             watch_failures=self._states.failures,
-            agents=lambda: len(totals),
-            conditions=lambda: totals.conditions,
+            # A standby has the same agents in its caches, and a sum over the replicas must not count them twice.
+            agents=lambda: len(totals) if is_leading() else 0,
+            conditions=lambda: totals.conditions if is_leading() else {},
             upgrades=lambda: (restarts.pending(), restarts.failing()),
-            replicas=lambda: (totals.replicas, totals.ready, totals.observed),
+            replicas=lambda: (
+                (totals.replicas, totals.ready, totals.observed) if is_leading() else (0, 0, 0)
+            ),
         )
 
     async def _connect_cluster(
@@ -382,16 +392,6 @@ class _Operator:
             raise lifecycle.StartError(str(error)) from error
         await self._stack.enter_async_context(session)
         return HttpKubeClient(info.server, session, self._scope, timeout_s=timeout_s)
-
-
-def _freeze_objects() -> None:
-    """Leave all objects that exist now out of garbage collections, which would visit them again and again.
-
-    A full collection blocks the event loop for 60 ms without agents and for 80 ms with 10,000, and a list of objects
-    causes many of them.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _now() -> datetime:

@@ -9,6 +9,7 @@ import itertools
 import logging
 import random
 import socket
+from asyncio import all_tasks
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Protocol, cast
 
@@ -253,7 +254,7 @@ async def _stop(root_tasks: Collection[asyncio.Task[Any]]) -> None:
     kopf.run_tasks is not used, because it never returns after a failure: it cancels the tasks on which its watchers
     wait, together with the watchers. It also cancels tasks that are not its own.
     """
-    watchers = [task for task in asyncio.all_tasks() if task.get_name().startswith("watcher for ")]
+    watchers = [task for task in all_tasks() if task.get_name().startswith("watcher for ")]
     for tasks in (watchers, root_tasks):
         for task in tasks:
             task.cancel()

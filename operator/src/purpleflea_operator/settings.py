@@ -60,7 +60,7 @@ class OperatorSettings(BaseSettings):
         str, Field(pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
     ] = "purpleflea-operator"
     """Name of that Lease."""
-    lease_s: Annotated[int, Field(ge=1, le=300)] = 15
+    lease_s: Annotated[int, Field(ge=1, le=300)] = 10
     """Seconds without a renewal after which a standby replaces the leader."""
     watch_silence_s: Annotated[float, Field(gt=0, le=3600)] = 180.0
     """Seconds without an event or bookmark after which a watch is stalled and /livez fails. API servers send a bookmark

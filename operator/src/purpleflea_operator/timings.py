@@ -79,8 +79,10 @@ FIRST_CONTACT_S = 5.0
 """A start ends if the API server cannot be reached for this long and has never answered, because the address is
 probably wrong. After the first response, connection errors are retried without a limit."""
 LEASE_REQUEST_TIMEOUT_S = 5.0
-"""Timeout of one request for the lease."""
+"""Longest timeout of one request for the lease. It is a third of the renew deadline if that is shorter."""
 
+LEADER_HALTS_S = 1.0
+"""A replica that takes over waits for the list of the halts for this long before it serves halts in specs."""
 EXIT_LIMIT_S = 5
 """The process ends at the latest this long after the lease is released, even if a task ignores its cancellation."""
 

@@ -1,4 +1,4 @@
-"""Watches of a leading replica: kopf for the kinds of users, and a reflector for each path of the other kinds.
+"""Watches of a replica: kopf for the kinds of users, and a reflector for each path of the other kinds.
 
 A kind of users whose CRD is not installed is watched as soon as it is. The module decides nothing about objects.
 """
@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,7 +16,7 @@ import kopf
 from purpleflea_operator import handlers
 from purpleflea_operator.kube import credentials, errors, missing_kinds
 from purpleflea_operator.kube.protocol import KubeClient
-from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target
+from purpleflea_operator.kube.reflector import ApiSession, Reflector, Target, refresh
 from purpleflea_operator.kube.request_hooks import WatchMonitor
 from purpleflea_operator.kube.resources import ResourceKind
 from purpleflea_operator.kube.watch_gate import WatchGate
@@ -52,6 +52,8 @@ class Watching:
         self._transport = transport
         self._on_kopf = on_kopf
         self._restart = asyncio.Event()
+        self.discovered = asyncio.Event()
+        """Set when the kinds of users that the API server serves are known."""
         of_users = [kind for kind in routes.kinds if handlers.is_watched_by_kopf(kind)]
         self._cached = tuple(kind for kind in routes.kinds if kind not in of_users)
         self._served: tuple[ResourceKind, ...] = ()
@@ -79,13 +81,30 @@ class Watching:
             paths = [target.path for target in self._routes.targets(kind)]
             self._transport.states.add(paths, self._routes)
             self._measure(paths)
+        self.discovered.set()
 
-    def states(self) -> Mapping[ResourceKind, Sequence[WatchState]]:
-        """Return the states of the paths of each watched kind."""
+    def states(
+        self, kinds: Collection[ResourceKind] | None = None
+    ) -> Mapping[ResourceKind, Sequence[WatchState]]:
+        """Return the states of the paths of each watched kind, or of those that are among `kinds`."""
         return {
             kind: self._transport.states.of(target.path for target in self._routes.targets(kind))
             for kind in (*self._served, *self._cached)
+            if kinds is None or kind in kinds
         }
+
+    async def refresh(self, kinds: Collection[ResourceKind] | None = None) -> None:
+        """List all watched kinds, or those that are among `kinds`, once more, beside their watches.
+
+        A watch can be behind without an error, and a list cannot. It is retried until it is complete or refused.
+        """
+        async with asyncio.TaskGroup() as group:
+            for kind in self.states(kinds):
+                for target in self._routes.targets(kind):
+                    listing = refresh(
+                        self._transport.api, target, self._routes, jitter=random.random
+                    )
+                    group.create_task(listing, name=f"refresh {target.path}")
 
     async def run(self) -> None:
         """Watch until canceled."""

@@ -253,19 +253,22 @@ class ApiServer:
         """End the open streams normally, or cut their connections. Return their number."""
         return self._watches.each(lambda watch: watch.end(cut=cut), resource)
 
-    def stall_watches(self, resource: str = "", *, also_new: bool = False) -> int:
-        """Stall the open streams: they stay open and send neither events nor bookmarks. Return their number."""
+    def stall_watches(self, resource: str = "", *, also_new: bool = False, client: str = "") -> int:
+        """Stall the open streams, or those of a client: they stay open and send neither events nor bookmarks.
+
+        Return the number of streams of the resource.
+        """
 
         def stall(watch: Any) -> None:
-            watch.is_stalled = True
+            watch.is_stalled = watch.is_stalled or client in ("", watch.client)
 
         if also_new:
-            self._watches.stalled_resources.add(resource)
+            self._watches.stalled.add((resource, client))
         return self._watches.each(stall, resource)
 
     def stop_stalling_new_watches(self) -> None:
         """End stall_watches(also_new=True) for streams that open from now on."""
-        self._watches.stalled_resources.clear()
+        self._watches.stalled.clear()
 
     def end_new_watches(self, resource: str = "") -> None:
         """End each stream directly after it opens, without an event or an error."""

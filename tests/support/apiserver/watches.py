@@ -28,6 +28,7 @@ class Watch:
     selects: Selects
     loop: asyncio.AbstractEventLoop
     wake: asyncio.Event
+    client: str = ""
     pending: deque[bytes] = field(default_factory=deque)
     position: int = 0
     since: int = 0
@@ -113,7 +114,8 @@ class Watches:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._open: dict[Kind, list[Watch]] = {}
-        self.stalled_resources: set[str] = set()
+        self.stalled: set[tuple[str, str]] = set()
+        """Resource and client of new streams that are stalled. An empty text is any of them."""
         self.ending_resources: set[str] = set()
         self.delays_s: DelaysS | None = None
         store.subscribers.append(self._offer)
@@ -131,12 +133,16 @@ class Watches:
             selects=selector(query),
             loop=asyncio.get_running_loop(),
             wake=asyncio.Event(),
+            client=request.client,
             delays_s=self.delays_s,
         )
         with self._store.lock:
             self._catch_up(watch, query)
             watch.position = self._store.version
-            watch.is_stalled = not self.stalled_resources.isdisjoint(("", kind.plural))
+            watch.is_stalled = any(
+                resource in ("", kind.plural) and client in ("", request.client)
+                for resource, client in self.stalled
+            )
             watch.is_over = not self.ending_resources.isdisjoint(("", kind.plural))
             self._open.setdefault(kind, []).append(watch)
         if query.get("sendInitialEvents") == "true":

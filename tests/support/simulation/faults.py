@@ -222,6 +222,32 @@ async def _leader_killed(world: World) -> None:
     await asyncio.sleep(20.0)
 
 
+DESIRED = ("purplefleaagents", "purplefleahalts")
+LIVE = ("configmaps", "statefulsets", "networkpolicies", "pods")
+
+
+def _standby_behind(resources: tuple[str, ...], *, is_killed: bool = True) -> Play:
+    """Stall watches of the standby, and end the leader after it has processed the operation."""
+
+    async def play(world: World) -> None:
+        leader = world.leader
+        assert leader is not None
+        for replica in world.replicas:
+            if replica is not leader and replica.operator is not None:
+                for resource in resources:
+                    client = replica.operator.name
+                    world.server.stall_watches(resource, client=client, also_new=True)
+        await asyncio.sleep(6.0)
+        if is_killed:
+            leader.kill()
+        else:
+            await leader.terminate()
+        await asyncio.sleep(20.0)
+        world.server.stop_stalling_new_watches()
+
+    return play
+
+
 HAZARDS = {
     item.name: item
     for item in (
@@ -301,6 +327,23 @@ HAZARDS = {
             name="writes-held-past-takeover", play=_partition, after_s=40, halt_s=30, replicas=2
         ),
         Hazard(name="leader-change", play=_leader_change, after_s=30, halt_s=8, replicas=2),
+        Hazard(
+            name="standby-behind-desired",
+            play=_standby_behind(DESIRED),
+            after_s=30,
+            halt_s=1,
+            replicas=2,
+        ),
+        Hazard(
+            name="standby-behind-live", play=_standby_behind(LIVE), after_s=30, halt_s=1, replicas=2
+        ),
+        Hazard(
+            name="standby-behind",
+            play=_standby_behind(("",), is_killed=False),
+            after_s=30,
+            halt_s=1,
+            replicas=2,
+        ),
         Hazard(name="leader-killed", play=_leader_killed, after_s=30, halt_s=25, replicas=2),
     )
 }

@@ -17,6 +17,11 @@ from support.simulation.faults import HAZARDS  # noqa: E402
 from support.simulation.identities import MOVES, moved  # noqa: E402
 from support.simulation.operations import OPERATIONS  # noqa: E402
 from support.simulation.restore import halt_after_restore  # noqa: E402
+from support.simulation.standby import (  # noqa: E402
+    halt_after_takeover,
+    modes_after_takeover_with_an_expired_halt,
+    writes_of_a_standby,
+)
 from support.simulation.storm import halt_in_a_storm  # noqa: E402
 from support.simulation.takeover import TAKEOVERS, values_after_release  # noqa: E402
 
@@ -27,11 +32,14 @@ __all__ = [
     "Workers",
     "all_cells",
     "halt_after_restore",
+    "halt_after_takeover",
     "halt_in_a_storm",
+    "modes_after_takeover_with_an_expired_halt",
     "moved",
     "short_selection",
     "upgrades",
     "values_after_release",
+    "writes_of_a_standby",
 ]
 
 

@@ -23,24 +23,24 @@ class Restored:
     ends: list[str]
 
 
-def halt_after_restore(*, has_lease_in_backup: bool) -> Restored:
+def halt_after_restore(*, has_lease_in_backup: bool, replicas: int = 1) -> Restored:
     """Restore a backup, with or without the Lease, and halt an agent five seconds later."""
     clock = clocks.Clock()
     with (
         clocks.active(clock),
         asyncio.Runner(loop_factory=lambda: clocks.VirtualLoop(clock)) as runner,
     ):
-        return runner.run(_play(clock, has_lease_in_backup=has_lease_in_backup))
+        return runner.run(_play(clock, has_lease_in_backup, replicas))
 
 
-async def _play(clock: clocks.Clock, *, has_lease_in_backup: bool) -> Restored:
+async def _play(clock: clocks.Clock, has_lease_in_backup: bool, replicas: int) -> Restored:
     async with a_world(clock, 1) as world:
         server = world.server
         server.put(a_datadog_daemon_set(host_ports=True))
         server.put(an_agent(replicas=2))
         if not has_lease_in_backup:
             backup = server.snapshot()
-        world.deploy()
+        world.deploy(replicas)
         await asyncio.sleep(60)
         if has_lease_in_backup:
             backup = server.snapshot()
@@ -55,13 +55,14 @@ async def _play(clock: clocks.Clock, *, has_lease_in_backup: bool) -> Restored:
         await world.wait_for(lambda: _is_halted(world), 300, "halted after the restore")
         halt_s = world.now_s - began
         await asyncio.sleep(60)
-        replica = world.replicas[0]
+        starts = sum(replica.starts for replica in world.replicas)
+        ends = [end for replica in world.replicas for end in replica.ends]
         found = server.get("StatefulSet", NS, NAME)
         assert found is not None
         agent = server.get(KIND, NS, NAME)
         assert agent is not None
         mode = agent["status"]["trading"]["mode"]
-        return Restored(halt_s, found["spec"]["replicas"], mode, replica.starts, replica.ends)
+        return Restored(halt_s, found["spec"]["replicas"], mode, starts, ends)
 
 
 def _is_halted(world: World) -> bool:

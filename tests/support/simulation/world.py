@@ -10,16 +10,17 @@ import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import kopf
 from aiohttp import web
 
-from purpleflea_operator import app, timings
+from purpleflea_operator import app, handlers, timings
 from purpleflea_operator.runtime.lifecycle import StartError
 from purpleflea_operator.settings import OperatorSettings
 from support.apiserver import store
@@ -42,7 +43,9 @@ GRACE_S = 30.0
 """Time between SIGTERM and SIGKILL."""
 _hostname = ContextVar("hostname", default="machine")
 """Each process of the operator has its own name."""
-LEASE = {"lease_namespace": "system", "lease_s": 15}
+_processes: WeakKeyDictionary["asyncio.Task[Any]", str] = WeakKeyDictionary()
+"""The process of each task, because all processes share the loop."""
+LEASE = {"lease_namespace": "system"}
 
 
 @dataclass(slots=True, eq=False)
@@ -130,6 +133,8 @@ class World:
         random.seed(seed)
         app._now = clock.wall
         socket.gethostname = _hostname.get
+        vars(handlers)["all_tasks"] = _tasks_of_this_process
+        asyncio.get_running_loop().set_task_factory(_new_task)
         # The lag of a loop with virtual time means nothing, and each sample is a step of the simulation.
         timings.LOOP_LAG_PERIOD_S = 3600.0
         self.server = ApiServer(
@@ -254,6 +259,21 @@ async def a_world(clock: Clock, seed: int) -> AsyncIterator[World]:
         yield world
     finally:
         await world.close()
+
+
+def _new_task(
+    loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None
+) -> "asyncio.Task[Any]":
+    task = asyncio.Task(coro, loop=loop, context=context)
+    _processes[task] = _hostname.get() if context is None else context.get(_hostname, "")
+    return task
+
+
+def _tasks_of_this_process(
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> "set[asyncio.Task[Any]]":
+    name = _hostname.get()
+    return {task for task in asyncio.all_tasks(loop) if _processes.get(task) == name}
 
 
 def _free_port() -> int:

@@ -1,5 +1,7 @@
 """Keeps one kind in one namespace current: a list page by page, and a watch from its resource version.
 
+`refresh` lists a path once more, beside its watch.
+
 kopf watches the kinds of users. It keeps every object of a list until a worker processed it, starts all its watches
 over together, and cannot watch a kind that is installed later. The kinds that are only cached are therefore watched
 here. The module passes each object on and keeps none.
@@ -8,7 +10,7 @@ here. The module passes each object on and keeps none.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,34 +112,12 @@ class Reflector:
         )
 
     async def _list(self) -> None:
-        target, state = self._target, self._state
-        reader = ListReader(
-            target.kind, lambda item: self._observer.on_event(target.path, None, item)
-        )
-        query = {"limit": str(listing.PAGE_SIZE), **self._selector()}
-        while True:
-            page = await self._page(query)
-            async with self._api.parsing:
-                await reader.read(page)
-            del page
-            if not reader.token:
-                break
-            query["continue"] = reader.token
-        state.recover()
+        target = self._target
+        reader = await _read_list(self._api, target, self._observer)
+        self._state.recover()
         self._version = reader.version
         self._observer.on_listed(target.path, reader.listing(target.namespace))
-        state.on_list_end()
-
-    async def _page(self, query: dict[str, str]) -> bytes:
-        timeout = aiohttp.ClientTimeout(
-            total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
-        )
-        async with self._api.session.get(
-            self._api.server + self._target.path, params=query, timeout=timeout
-        ) as response:
-            payload = await response.read()
-            _check(response, payload)
-            return payload
+        self._state.on_list_end()
 
     async def _watch(self) -> None:
         query = {
@@ -145,7 +125,7 @@ class Reflector:
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
             "timeoutSeconds": str(timings.WATCH_TIMEOUT_S),
-            **self._selector(),
+            **_selector(self._target),
         }
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=timings.CONNECT_TIMEOUT_S, sock_read=timings.WATCH_INACTIVE_S
@@ -176,8 +156,63 @@ class Reflector:
             self._observer.on_event(self._target.path, event_type, {**manifest, **self._header})
         self._version = version or self._version
 
-    def _selector(self) -> dict[str, str]:
-        return {"labelSelector": self._target.selector} if self._target.selector else {}
+
+async def refresh(
+    api: ApiSession, target: Target, observer: WatchObserver, *, jitter: Callable[[], float]
+) -> None:
+    """List a path until a list is complete or refused. The observer receives every object. `jitter` is in [0, 1)."""
+    failures = 0
+    while True:
+        try:
+            reader = await _read_list(api, target, observer)
+        except _FailedError as error:
+            if error.status in REFUSED:
+                # The objects are unknown, which the watch of the path reports.
+                return
+            hold_s = min(error.retry_after_s, timings.LONGEST_RETRY_AFTER_S)
+        except (_StartOverError, aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            hold_s = 0.0
+        else:
+            observer.on_listed(target.path, reader.listing(target.namespace))
+            return
+        ceiling = timings.WATCH_BACKOFF_BASE_S * 2.0 ** min(failures, 16)
+        failures += 1
+        delay_s = min(timings.WATCH_BACKOFF_LIMIT_S, ceiling) * (0.5 + jitter() / 2)
+        await asyncio.sleep(max(delay_s, hold_s))
+
+
+async def _read_list(api: ApiSession, target: Target, observer: WatchObserver) -> ListReader:
+    """Pass all objects of a path to the observer.
+
+    Raises:
+        _FailedError: The API server did not serve a page.
+        _StartOverError: The version of the list expired between two pages.
+        ValueError: A page is not a list.
+    """
+    reader = ListReader(target.kind, lambda item: observer.on_event(target.path, None, item))
+    query = {"limit": str(listing.PAGE_SIZE), **_selector(target)}
+    while True:
+        page = await _page(api, target, query)
+        async with api.parsing:
+            await reader.read(page)
+        del page
+        if not reader.token:
+            return reader
+        query["continue"] = reader.token
+
+
+async def _page(api: ApiSession, target: Target, query: dict[str, str]) -> bytes:
+    timeout = aiohttp.ClientTimeout(
+        total=timings.KUBE_REQUEST_TIMEOUT_S, connect=timings.CONNECT_TIMEOUT_S
+    )
+    async with api.session.get(api.server + target.path, params=query, timeout=timeout) as response:
+        payload = await response.read()
+        _check(response, payload)
+        return payload
+
+
+def _selector(target: Target) -> dict[str, str]:
+    return {"labelSelector": target.selector} if target.selector else {}
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -45,7 +45,7 @@ class WatchState:
         """Error of the last request as the API server wrote it."""
         self.refusal = 0
         """Status code while the API server refuses the path, else 0."""
-        self.on_change: Callable[[], None] = lambda: None
+        self.listeners: set[Callable[[], None]] = set()
         """Called after each change of the attributes above."""
         self.on_refused: Callable[[int], None] = lambda status: None
         self._clock = clock
@@ -69,7 +69,7 @@ class WatchState:
     def on_list_end(self) -> None:
         """Record a complete list."""
         self.is_listed = True
-        self.on_change()
+        self._notify()
 
     def on_stream_end(self, opened_at: float, *, has_events: bool) -> None:
         """Set the delay before the next request, from how a watch without an error ended."""
@@ -97,7 +97,7 @@ class WatchState:
             )
         self.error, self.message = error, message
         self._set_refusal(status if is_refusal else 0)
-        self.on_change()
+        self._notify()
 
     def recover(self) -> None:
         """Record a request that the API server served."""
@@ -105,6 +105,10 @@ class WatchState:
             logger.info("a watch works again", extra={"path": self.path})
         self.error = self.message = ""
         self._set_refusal(0)
+
+    def _notify(self) -> None:
+        for listener in tuple(self.listeners):
+            listener()
 
     def _hold(self, hold_s: float = 0.0) -> None:
         ceiling = timings.WATCH_BACKOFF_BASE_S * 2.0 ** min(self._level - 1, 16)

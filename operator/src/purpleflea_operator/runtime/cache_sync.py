@@ -5,8 +5,9 @@ The lists are read and retried elsewhere.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from purpleflea_operator import timings
@@ -28,6 +29,8 @@ class CacheSync:
         self._jitter = jitter
         self._has_answered = False
         self._waiting_for = ""
+        self.completed = asyncio.Event()
+        """Set when each watched kind was listed once."""
 
     @property
     def waiting_for(self) -> str:
@@ -67,26 +70,48 @@ class CacheSync:
         Raises:
             StartError: The API server refuses all paths of a kind that is not optional.
         """
-        changed = asyncio.Event()
         every = [state for paths in states.values() for state in paths]
-        for state in every:
-            state.on_change = changed.set
-        while waiting := [state for state in every if not state.is_listed and not state.refusal]:
-            failing = next((state for state in waiting if state.error), None)
-            self._waiting_for = ""
-            if failing is not None:
-                self._report(failing.path, failing.error)
-            _check_refusals(states)
-            await changed.wait()
-            changed.clear()
+        with _changes_of(every) as changed:
+            while waiting := _unlisted(every):
+                failing = next((state for state in waiting if state.error), None)
+                self._waiting_for = ""
+                if failing is not None:
+                    self._report(failing.path, failing.error)
+                _check_refusals(states)
+                await changed.wait()
+                changed.clear()
         _check_refusals(states)
-        for state in every:
-            state.on_change = lambda: None
         self._waiting_for = ""
+        self.completed.set()
 
     def _report(self, path: str, error: str) -> None:
         resource = path.rpartition("/")[2]
         self._waiting_for = f"waiting for the list of {resource}: {error}"
+
+
+async def listed(states: Sequence[WatchState]) -> None:
+    """Wait until each path is listed once, or refused."""
+    with _changes_of(states) as changed:
+        while _unlisted(states):
+            await changed.wait()
+            changed.clear()
+
+
+def _unlisted(states: Sequence[WatchState]) -> list[WatchState]:
+    return [state for state in states if not state.is_listed and not state.refusal]
+
+
+@contextlib.contextmanager
+def _changes_of(states: Sequence[WatchState]) -> Iterator[asyncio.Event]:
+    """Return an event that is set after each change of a state."""
+    changed = asyncio.Event()
+    for state in states:
+        state.listeners.add(changed.set)
+    try:
+        yield changed
+    finally:
+        for state in states:
+            state.listeners.discard(changed.set)
 
 
 def _check_refusals(states: Mapping[ResourceKind, Sequence[WatchState]]) -> None:

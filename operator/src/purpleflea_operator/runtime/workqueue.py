@@ -18,7 +18,8 @@ K = TypeVar("K")
 class WorkQueue(Generic[K]):
     """The queue. `jitter` returns numbers in [0, 1), and `clock` returns monotonic seconds.
 
-    `backoff_limit_s` is the longest delay between two attempts for one key.
+    `backoff_limit_s` is the longest delay between two attempts for one key. A queue that is not open drops all keys: a
+    standby only fills its caches, and queues everything that is due when it leads.
     """
 
     def __init__(
@@ -27,10 +28,12 @@ class WorkQueue(Generic[K]):
         jitter: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         backoff_limit_s: float = timings.BACKOFF_LIMIT_S,
+        is_open: bool = True,
     ) -> None:
         self._jitter = jitter
         self._clock = clock
         self._backoff_limit_s = backoff_limit_s
+        self._is_open = is_open
         self._ready: deque[K] = deque()
         self._added_at: dict[K, float] = {}
         self._processing: set[K] = set()
@@ -50,8 +53,14 @@ class WorkQueue(Generic[K]):
         """Return the waiting time of the first queued key, or 0 if the queue is empty."""
         return self._clock() - self._added_at[self._ready[0]] if self._ready else 0.0
 
+    def open(self) -> None:
+        """Accept keys from now on."""
+        self._is_open = True
+
     def add(self, key: K) -> None:
         """Queue a key now, or at the end of its hold. A delay of the key is canceled."""
+        if not self._is_open:
+            return
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
@@ -68,6 +77,8 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, delay_s: float) -> None:
         """Queue a key after a delay. Of several delays the earliest applies."""
+        if not self._is_open:
+            return
         loop = asyncio.get_running_loop()
         known = self._timers.get(key)
         if known is not None:

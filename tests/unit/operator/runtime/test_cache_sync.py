@@ -132,3 +132,18 @@ async def test_an_optional_kind_may_be_refused_everywhere(sync):
     paths = states("/a")
     paths[0].fail("no drivers", status=403, is_refusal=True)
     await sync.wait({CSI_DRIVER: paths})
+
+
+async def test_two_waiters_are_served_by_the_same_paths(sync):
+    (pods,), (agents,) = states("/api/v1/pods"), states("/agents")
+    control = asyncio.create_task(cache_sync.listed([agents]))
+    everything = asyncio.create_task(sync.wait({POD: [pods], AGENT: [agents]}))
+    await asyncio.sleep(0)
+    agents.on_list_end()
+    await control
+    assert not everything.done()
+    assert not sync.completed.is_set()
+    pods.on_list_end()
+    await everything
+    assert sync.completed.is_set()
+    assert agents.listeners == pods.listeners == set()

@@ -208,3 +208,33 @@ async def test_an_error_of_release_is_ignored(elector, leases):
     leases.failures = [errors.Unavailable("down")]
     await elector.release()
     assert leases.record.holder == "us"
+
+
+async def test_a_standby_ends_if_the_api_server_was_restored(elector, leases):
+    leases.version = 40
+    held_by(leases, "them")
+    acquiring = asyncio.create_task(elector.acquire())
+    await elector.standing_by.wait()
+    assert not elector.is_leading
+    leases.version = 7
+    held_by(leases, "them")
+    with pytest.raises(LeaseLostError, match="from 41 to 8, as after a restore"):
+        await acquiring
+
+
+async def test_a_request_for_the_lease_that_hangs_does_not_cost_the_leadership(elector, leases):
+    await elector.acquire()
+    original, hung = leases.write, []
+
+    async def hang_once(record):
+        if not hung:
+            hung.append(record)
+            await asyncio.Event().wait()
+        return await original(record)
+
+    leases.write = hang_once
+    renewing = asyncio.create_task(elector.keep_renewing())
+    await leases.until_writes(2)
+    renewing.cancel()
+    assert hung
+    assert elector.is_leading

@@ -14,6 +14,7 @@ from purpleflea_operator.runtime.leader_election.decisions import (
     TryAcquire,
     Wait,
 )
+from purpleflea_operator.settings import OperatorSettings
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 US = LeaseConfig(identity="us", lease_duration_s=15)
@@ -60,7 +61,7 @@ def test_a_lease_is_acquired_if_it_is_free_or_unchanged_for_its_duration(record,
 
 
 @pytest.mark.parametrize(
-    ("age", "jitter", "wait"), [(0.0, 0.0, 2.0), (0.0, 1.0, 1.0), (14.5, 0.0, 0.5)]
+    ("age", "jitter", "wait"), [(0.0, 0.0, 1.5), (0.0, 1.0, 0.75), (14.5, 0.0, 0.5)]
 )
 def test_a_standby_reads_the_lease_again_no_later_than_its_end(age, jitter, wait):
     observation = LeaseObservation(record=a_record("them"), since=100.0)
@@ -106,9 +107,21 @@ def test_a_lease_is_held_until_the_renew_deadline(renewed, now, ours):
     assert decisions.is_held(renewed, US, now=now) is ours
 
 
-def test_a_leader_stops_five_seconds_before_a_standby_may_acquire():
-    assert (US.renew_deadline_s, US.renew_interval_s, US.retry_interval_s) == (10.0, 5.0, 2.0)
-    assert US.lease_duration_s - US.renew_deadline_s == 5.0
+@pytest.mark.parametrize("lease_s", [1, 3, 10, 15, 300])
+def test_a_leader_can_retry_before_it_stops_and_stops_before_a_standby_may_acquire(lease_s):
+    config = LeaseConfig(identity="us", lease_duration_s=lease_s)
+    # Of the lease, the renew deadline, and several retries, each is longer than the next.
+    assert config.lease_duration_s > config.renew_deadline_s > 3 * config.retry_interval_s
+    # One renewal that hangs until its timeout leaves time for another one.
+    attempts_s = config.request_timeout_s + config.retry_interval_s
+    assert config.renew_interval_s + attempts_s < config.renew_deadline_s
+    assert config.lease_duration_s - config.renew_deadline_s == pytest.approx(lease_s / 3)
+
+
+def test_the_default_lease_ends_ten_seconds_after_its_last_renewal():
+    config = LeaseConfig(identity="us")
+    assert (config.lease_duration_s, config.renew_interval_s, config.retry_interval_s) == (10, 2, 1)
+    assert OperatorSettings().lease_s == config.lease_duration_s
 
 
 def test_a_released_lease_is_free_at_once():

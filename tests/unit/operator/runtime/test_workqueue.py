@@ -44,6 +44,17 @@ async def test_a_key_added_while_it_is_processed_is_queued_again_afterwards():
     assert await queue.get() == "a"
 
 
+async def test_a_queue_of_a_standby_drops_keys_until_it_is_open():
+    queue = WorkQueue(jitter=lambda: 1.0, is_open=False)
+    queue.add("a")
+    queue.add_after("b", 0)
+    queue.add_rate_limited("c")
+    assert (len(queue), queue.oldest_s(), queue._timers) == (0, 0.0, {})
+    queue.open()
+    queue.add("a")
+    assert await queue.get() == "a"
+
+
 async def test_a_waiting_worker_is_woken():
     queue = a_queue()
     waiting = asyncio.create_task(queue.get())

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purpleflea_contract.control import Control, Mode
+from purpleflea_operator.controllers.agent.agent_confirmation import AgentConfirmation
 from purpleflea_operator.controllers.agent.agent_memory import AgentMemories, AgentMemory
 from purpleflea_operator.controllers.agent.config_map_writes import (
     ConfigMapWrites,
@@ -55,10 +56,6 @@ CONNECTIONS = WORKERS * CONCURRENT_NUDGES
 _Actions = tuple[plan.Create | plan.Apply | plan.RefreshConfigMount, ...]
 
 
-def _ignore(*_: object) -> None:
-    """Do nothing."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlDependencies:
     """Everything that the lane uses besides the cache."""
@@ -69,7 +66,7 @@ class ControlDependencies:
     """Called with the agent after the lane has written, so that a pass reports the result."""
     times: Times
     halts: HaltView = NO_HALTS
-    on_progress: Callable[[NamespacedName, AgentProgress], None] = _ignore
+    on_progress: Callable[[NamespacedName, AgentProgress], None] = lambda key, progress: None
     """Called with the acknowledgements of an agent after each attempt to bring its mode to the pods."""
 
 
@@ -112,6 +109,7 @@ class ControlLane:
         """Writes that loosen the mode, and that the API server may still process."""
         self._waiters: dict[NamespacedName, list[asyncio.Future[None]]] = defaultdict(list)
         self._in_flight: dict[NamespacedName, _Write] = {}
+        self.confirmation = AgentConfirmation(cluster, cache)
         self._unreported: set[NamespacedName] = set()
         """Agents whose halts have changed since the lane last processed them."""
 
@@ -239,7 +237,8 @@ class ControlLane:
         After a conflict they are decided again from the version that is stored, because the cache can be outdated.
         """
         conflicts = 0
-        while actions := self._actions(key):
+        while self._actions(key) and await self.confirmation.exists(key, self._requested(key)):
+            actions = self._actions(key)
             task = asyncio.create_task(self._perform(key, actions), name=f"control {key.name}")
             self._in_flight[key] = _Write(task=task, control=self._requested(key))
             try:

@@ -104,27 +104,39 @@ class Informer:
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._is_started = False
+        self._is_probing = False
         self._nodes_recheck: asyncio.TimerHandle | None = None
         self._discovery = DatadogDiscovery(cluster, cache, nodes)
 
     async def start(self) -> None:
-        """Queue everything that is due after a change of leader. All kinds are listed.
+        """Queue all agents for a pass. All kinds are listed, and `start_control` was called.
 
         Raises:
             ApiError: A Service of a node agent could not be read.
         """
         await self._discovery.discover()
-        self._is_started = True
         # The slots come first, because no agent may restart before they are known.
-        for kind in (resources.STATEFUL_SET, resources.AGENT, resources.POD):
-            for number, manifest in enumerate(self._cache.all(kind), start=1):
-                # An event that arrived meanwhile may have changed or deleted the object.
-                if not self._cache.is_outdated(manifest):
-                    with self._containment.of(kind, manifest):
-                        self._start_object(kind, manifest)
-                if number % SLICE == 0:
-                    await asyncio.sleep(0)
+        await self._start_objects(resources.STATEFUL_SET)
         self._queue_all()
+
+    async def start_control(self) -> None:
+        """Process events from now on, and pass on what a change of leader makes due, agents before their pods.
+
+        Agents and their ConfigMaps, pods and halts are listed. This is separate, because halts must not wait for the
+        other kinds.
+        """
+        self._is_started = True
+        await self._start_objects(resources.AGENT)
+        await self._start_objects(resources.POD)
+
+    async def _start_objects(self, kind: ResourceKind) -> None:
+        for number, manifest in enumerate(self._cache.all(kind), start=1):
+            # An event that arrived meanwhile may have changed or deleted the object.
+            if not self._cache.is_outdated(manifest):
+                with self._containment.of(kind, manifest):
+                    self._start_object(kind, manifest)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
 
     def _restore_restart_slot(self, stateful_set: Manifest) -> None:
         """Give a slot to an agent whose upgrade was in progress when another replica led."""
@@ -147,8 +159,7 @@ class Informer:
         self._on_object(kind, manifest)
         if kind is not resources.POD:
             return
-        # Only now, because it depends on the findings in the status of the agents.
-        self._telemetry.upsert(manifest)
+        self._upsert_probed(manifest)
         # Pods without an owner remain if an agent was deleted while its StatefulSet was recreated.
         if not pod(dict(manifest)).is_controlled and (owner := owner_of(manifest)):
             self._queue.add(owner)
@@ -232,6 +243,7 @@ class Informer:
 
     async def run(self) -> None:
         """Run the discovery of Datadog and the telemetry probe, until canceled."""
+        self._is_probing = True
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 self._discovery.run(
@@ -244,16 +256,22 @@ class Informer:
 
     def _upsert_indexes(self, kind: ResourceKind, manifest: Manifest) -> None:
         if kind is resources.AGENT:
-            if not self._is_started:
-                self._telemetry.restore(manifest)
             self.totals.upsert(manifest)
             self._queue_claims(self.identities.claims.upsert(manifest))
         if kind is resources.POD:
             self._pods_by_node.upsert(manifest)
             if self._is_started:
-                self._telemetry.upsert(manifest)
+                self._upsert_probed(manifest)
         if kind is resources.STATEFUL_SET:
             self._on_stateful_set(manifest["metadata"]["uid"], manifest)
+
+    def _upsert_probed(self, pod_manifest: Manifest) -> None:
+        key = owner_of(pod_manifest)
+        agent = None if self._is_probing or key is None else self._cache.agent(key)
+        if agent is not None:
+            # Until the probe runs, the finding of the former leader applies, which is in the status of the agent.
+            self._telemetry.restore(agent)
+        self._telemetry.upsert(pod_manifest)
 
     def _delete_from_indexes(self, kind: ResourceKind, uid: str) -> None:
         if kind is resources.AGENT:

@@ -48,7 +48,9 @@ class HaltController:
         scope: HaltScope,
     ) -> None:
         self.watched: tuple[ResourceKind, ...] = (resources.HALT,)
-        self._queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
+        self._queue = WorkQueue[NamespacedName](
+            jitter=random.random, clock=times.clock, is_open=False
+        )
         self._times = times
         self._queue_agent = queue_agent
         self._operator_namespace = scope.operator_namespace
@@ -172,10 +174,11 @@ class HaltController:
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = HaltRecord(halt=found, manifest={})
-            record.is_expired = status.is_expired(mapping(manifest.get("status")))
             if found.expires_at is not None:
                 left_s = (found.expires_at - self._times.now()).total_seconds()
                 record.ends_s = self._times.clock() + left_s
+        # Another replica may have reported it, while this one was a standby.
+        record.is_expired |= status.is_expired(mapping(manifest.get("status")))
         before, record.halt, record.manifest = (
             record.halt,
             found,
@@ -214,6 +217,14 @@ class HaltController:
             self._queue_agent(key)
 
     # Tasks
+
+    def start(self) -> None:
+        """Queue all halts, because this replica leads from now on. Agents do not resume before the next list."""
+        self._reads.forget_lists()
+        self._queue.open()
+        self._reporter.start()
+        for key in self._records:
+            self._queue.add(key)
 
     async def run(self) -> None:
         """Run the workers until canceled."""

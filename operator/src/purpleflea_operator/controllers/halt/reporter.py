@@ -44,6 +44,10 @@ class HaltReporter:
         self._operator_namespace = operator_namespace
         self._started_s = times.clock()
 
+    def start(self) -> None:
+        """Start to report: the acknowledgements arrive from now on."""
+        self._started_s = self._times.clock()
+
     async def report(self, record: HaltRecord, progress: HaltProgress) -> float | None:
         """Write the status if that is due. Return the seconds until it is; None if it is current.
 

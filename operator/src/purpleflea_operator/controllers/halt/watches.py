@@ -78,6 +78,10 @@ class HaltReads:
         """Wait for the events that a refused watch missed, before the halts count as read again."""
         self._readable_s = self._clock() + timings.HALT_CATCH_UP_S
 
+    def forget_lists(self) -> None:
+        """Count no halts as read until the next lists."""
+        self._listings.clear()
+
     def on_listed(self, listing: Listing) -> bool:
         """Store a complete list. Return whether it is the first one of its namespace."""
         is_first = listing.namespace not in self._listings

@@ -88,6 +88,12 @@ class ObservabilityController:
         elif self._resources.observe(manifest):
             self._queue.add(key)
 
+    def start(self) -> None:
+        """Queue all resources, because this replica leads from now on."""
+        self._queue.open()
+        for key in self._resources:
+            self._queue.add(key)
+
     async def run(self) -> None:
         """Run the workers until canceled."""
         async with asyncio.TaskGroup() as group:
@@ -117,5 +123,5 @@ def build_controller(
     datadog = OpenDatadog(open=client, urls=access.urls)
     reconciler = ObservabilityReconciler(cluster, resources, datadog, now=times.now, fleet=fleet)
     passes = TimedReconciler(reconciler.reconcile, clock=times.clock, on_pass_end=hooks.end_of_pass)
-    queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock)
+    queue = WorkQueue[NamespacedName](jitter=random.random, clock=times.clock, is_open=False)
     return ObservabilityController(resources, queue, passes, fleet)

@@ -13,16 +13,23 @@ periods never overlap:
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from purpleflea_operator import timings
 from purpleflea_operator.kube.lease import LeaseRecord
 from purpleflea_operator.parsing import resource_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseConfig:
-    """Identity of this replica and timing of the lease."""
+    """Identity of this replica and timing of the lease.
+
+    The intervals have the ratios of client-go, in which the lease is longer than the renew deadline, and the deadline
+    is longer than several retries. With the default of 10 s, the API server can fail for 3.7 s without a change of the
+    leader: the renew deadline (6.7 s) without the renew interval (2 s) and the retry interval (1 s). A standby reads a
+    released lease within the retry interval.
+    """
 
     identity: str
-    lease_duration_s: int = 15
+    lease_duration_s: int = 10
 
     @property
     def renew_deadline_s(self) -> float:
@@ -32,12 +39,17 @@ class LeaseConfig:
     @property
     def renew_interval_s(self) -> float:
         """Interval between two renewals of a leader."""
-        return self.lease_duration_s / 3
+        return self.lease_duration_s / 5
 
     @property
     def retry_interval_s(self) -> float:
         """Longest interval between two reads of a standby, or between two attempts of a leader after a failure."""
-        return self.lease_duration_s * 2 / 15
+        return self.lease_duration_s / 10
+
+    @property
+    def request_timeout_s(self) -> float:
+        """Timeout of one request for the lease. A leader can try twice before its deadline if a connection hangs."""
+        return min(timings.LEASE_REQUEST_TIMEOUT_S, self.renew_deadline_s / 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +136,13 @@ def next_leader_step(
     return Renew(record=replace(current, renewed_at=moment))
 
 
-def is_restored(current: LeaseRecord, last_written: LeaseRecord) -> bool:
+def is_restored(current: LeaseRecord, last: LeaseRecord) -> bool:
     """Return True if the resource versions of the API server decreased, as after a restore of etcd from a backup.
 
     The caches then hold newer versions than the API server and would ignore all changes, and the watches would miss
     them. Only a new process lists everything again.
     """
-    return resource_version(current.version) < resource_version(last_written.version)
+    return resource_version(current.version) < resource_version(last.version)
 
 
 def is_held(renewed: float | None, config: LeaseConfig, *, now: float) -> bool:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from purpleflea_operator import timings
 from purpleflea_operator.kube import errors
 from purpleflea_operator.kube.lease import LeaseRecord, LeaseStore
 from purpleflea_operator.runtime.leader_election import decisions
@@ -43,6 +42,9 @@ class LeaderElector:
         self._contacted_at: float | None = None
         self._renewed_at: float | None = None
         self._last_written: LeaseRecord | None = None
+        self._newest: LeaseRecord | None = None
+        self.standing_by = asyncio.Event()
+        """Set when another replica leads, or the lease cannot be read, so that `acquire` waits."""
 
     @property
     def is_leading(self) -> bool:
@@ -67,6 +69,7 @@ class LeaderElector:
         """Wait until this replica leads. Failed requests that may succeed later are retried.
 
         Raises:
+            LeaseLostError: The API server was restored, so the caches of this replica are outdated.
             Forbidden: The permission for the Lease is missing.
             NotFound: The namespace of the Lease does not exist.
             Invalid: The API server rejects the Lease.
@@ -88,13 +91,15 @@ class LeaderElector:
                     "acquired the lease; leading", extra={"identity": self._config.identity}
                 )
                 return
+            self.standing_by.set()
             await asyncio.sleep(wait_s)
 
     async def _try_acquire(self) -> float | None:
         """Read the lease and acquire it if it is free. Return the time until the next read, or None if acquired."""
-        async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
+        async with asyncio.timeout(self._config.request_timeout_s):
             record = await self._leases.read()
         previous = self._observation
+        self._check_version(record)
         self._contacted_at = self._clock()
         self._observation = decisions.observe(previous, record, now=self._contacted_at)
         step = decisions.next_candidate_step(
@@ -152,7 +157,7 @@ class LeaderElector:
         # The guard must reject writes before the release is sent, because a standby acquires a free lease at once.
         self._renewed_at = None
         try:
-            async with asyncio.timeout(timings.LEASE_REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(self._config.request_timeout_s):
                 current = await self._leases.read()
                 if current is not None and current.holder == self._config.identity:
                     await self._leases.write(decisions.released_record(current, moment=self._now()))
@@ -172,6 +177,7 @@ class LeaderElector:
             # The conflict may come from our own last renewal if its response was lost. The content decides.
             async with asyncio.timeout(self._request_timeout_s()):
                 current = await self._leases.read()
+            self._check_version(current)
             await self._renew_after(current)
         except errors.NotFound:
             await self._renew_after(None)
@@ -180,7 +186,6 @@ class LeaderElector:
         """Renew the lease, of which `current` is the present record."""
         if self._last_written is None:
             raise LeaseLostError("the lease was never acquired")
-        self._check_version(current)
         match decisions.next_leader_step(
             current, self._last_written, self._config, moment=self._now()
         ):
@@ -190,8 +195,12 @@ class LeaderElector:
                 await self._write(record)
 
     def _check_version(self, current: LeaseRecord | None) -> None:
-        last = self._last_written
-        if current is not None and last is not None and decisions.is_restored(current, last):
+        """Raise an error if the version is older than one that this replica has read or written."""
+        last = self._newest
+        if current is None:
+            return
+        self._newest = current
+        if last is not None and decisions.is_restored(current, last):
             raise LeaseLostError(
                 f"the resource version of the lease decreased from {last.version} to {current.version}, as after a "
                 "restore of etcd; the operator restarts and lists everything again"
@@ -209,8 +218,8 @@ class LeaderElector:
 
     def _request_timeout_s(self) -> float:
         if self._renewed_at is None:
-            return timings.LEASE_REQUEST_TIMEOUT_S
-        return max(0.0, min(timings.LEASE_REQUEST_TIMEOUT_S, self._remaining_s()))
+            return self._config.request_timeout_s
+        return max(0.0, min(self._config.request_timeout_s, self._remaining_s()))
 
     def _remaining_s(self) -> float:
         """Return the time until the renew deadline."""
