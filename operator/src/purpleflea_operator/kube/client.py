@@ -125,6 +125,18 @@ class HttpKubeClient:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", ref.path, query=query, body=body, content_type=MERGE)
 
+    async def set_labels(self, live: Manifest, labels: Mapping[str, str]) -> Manifest:
+        """Merge labels into this version of an object and return it as stored.
+
+        Raises:
+            Conflict: The object has a newer version.
+        """
+        version = live["metadata"]["resourceVersion"]
+        body = {"metadata": {"labels": dict(labels), "resourceVersion": version}}
+        query = {"fieldManager": FIELD_MANAGER}
+        path = ref_of(live).path
+        return await self._request("PATCH", path, query=query, body=body, content_type=MERGE)
+
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str
     ) -> Manifest:

@@ -53,6 +53,9 @@ class KubeClient(Protocol):
     async def annotate(self, ref: ObjectRef, annotations: Mapping[str, str]) -> Manifest:
         """Merge annotations into an object and return it as stored."""
 
+    async def set_labels(self, live: Manifest, labels: Mapping[str, str]) -> Manifest:
+        """Merge labels into this version of an object and return it as stored."""
+
     async def set_finalizers(
         self, ref: ObjectRef, finalizers: Sequence[str], *, version: str
     ) -> Manifest:

@@ -17,6 +17,8 @@ from purpleflea_operator.controllers.agent.datadog_discovery import DatadogDisco
 from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
     IdentityClaim,
     IdentityIndex,
+    IdentityKey,
+    identity_of_child,
 )
 from purpleflea_operator.controllers.agent.decisions.gather import condition, is_owned
 from purpleflea_operator.controllers.agent.decisions.observed_state import pod
@@ -99,7 +101,7 @@ class Informer:
         self._on_agent_deleted = targets.on_agent_deleted
         self._pods_by_node = PodsByNode()
         self.totals = FleetTotals()
-        self.identities = IdentityIndex(self._is_running)
+        self.identities = IdentityIndex(self._is_running, self._has_pods)
         self._lost_node_agents: WorkQueue[str] = WorkQueue(jitter=lambda: 0.0)
         self._containment = Containment()
         self._is_started = False
@@ -148,8 +150,11 @@ class Informer:
             return
         # Only now, because it depends on the findings in the status of the agents.
         self._telemetry.upsert(manifest)
+        if (owner := owner_of(manifest)) is None:
+            return
+        self._restore_leaving(manifest, owner)
         # Pods without an owner remain if an agent was deleted while its StatefulSet was recreated.
-        if not pod(dict(manifest)).is_controlled and (owner := owner_of(manifest)):
+        if not pod(dict(manifest)).is_controlled:
             self._queue.add(owner)
 
     def on_event(self, kind: ResourceKind, event_type: str | None, manifest: Manifest) -> None:
@@ -273,6 +278,26 @@ class Informer:
             )
         )
 
+    def _has_pods(self, claim: IdentityClaim, identity: IdentityKey) -> bool:
+        """Return whether pods with an identity exist in the namespace of a claim, or its StatefulSet creates them."""
+        key = NamespacedName(claim.namespace, claim.name)
+        sets = (
+            item
+            for item in self._cache.owned(resources.STATEFUL_SET, key)
+            if item["spec"].get("replicas", 1)
+        )
+        return any(
+            identity_of_child(mapping(item["metadata"].get("labels"))) == identity
+            for item in (*self._cache.owned(resources.POD, key), *sets)
+        )
+
+    def _restore_leaving(self, pod_manifest: Manifest, owner: NamespacedName) -> None:
+        """Keep the identity of a pod whose agent was deleted while another replica led."""
+        if self._cache.agent(owner) is None:
+            identity = identity_of_child(mapping(pod_manifest["metadata"].get("labels")))
+            claim = IdentityClaim("", "", owner.namespace, owner.name)
+            self.identities.add_leaving(identity, claim)
+
     def _queue_claims(self, claims: Iterable[IdentityClaim]) -> None:
         """Queue the agents whose identities became free or conflicting."""
         for claim in claims:
@@ -307,6 +332,8 @@ class Informer:
                 self._forget_agent(key, uid)
             else:
                 self._delete_from_indexes(kind, uid)
+        if key is not None and kind in (resources.POD, resources.STATEFUL_SET):
+            self._queue_claims(self.identities.on_pod_gone(key.name))
         self._on_changed(kind, key)
 
     def on_agent_gone(self, uid: str) -> None:

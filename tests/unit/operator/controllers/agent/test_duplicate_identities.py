@@ -10,7 +10,10 @@ from purpleflea_operator.controllers.agent.decisions.conditions import summary
 from purpleflea_operator.controllers.agent.decisions.conditions.duplicate_identity import (
     duplicate_identity,
 )
-from purpleflea_operator.controllers.agent.decisions.duplicate_identities import IdentityIndex
+from purpleflea_operator.controllers.agent.decisions.duplicate_identities import (
+    IdentityIndex,
+    identity_of_child,
+)
 from purpleflea_operator.controllers.agent.decisions.rollout import effective_agent
 from purpleflea_operator.controllers.agent.decisions.transitions import transitions
 from support.builders import a_pod, an_agent
@@ -29,9 +32,11 @@ def namespaces(claims):
     return [claim.namespace for claim in claims]
 
 
-def an_index(*running):
-    """Return an index in which the agents of these namespaces run."""
-    return IdentityIndex(lambda claim: claim.namespace in running)
+def an_index(*running, pods=()):
+    """Return an index in which the agents of these namespaces run, and those of `pods` have pods."""
+    return IdentityIndex(
+        lambda claim: claim.namespace in running, lambda claim, key: claim.namespace in pods
+    )
 
 
 def holder(index, namespace):
@@ -195,3 +200,66 @@ def test_a_duplicate_causes_a_warning_and_its_end_a_normal_event():
     assert [(item.type, item.reason) for item in transitions(twice, unique)] == [
         ("Normal", "DuplicateIdentityUnique")
     ]
+
+
+def test_an_identity_is_free_only_when_the_pods_of_the_deleted_agent_are_gone():
+    pods = {"left"}
+    index = an_index(pods=pods)
+    index.upsert(an_agent_in("left"))
+    assert holder(index, "left") is None
+    index.upsert(an_agent_in("new"))
+    assert namespaces(index.delete("uid-left")) == ["new"]
+    assert holder(index, "new") == "left"
+    assert index.on_pod_gone("momentum") == []
+    assert index.on_pod_gone("other") == []
+    pods.clear()
+    assert namespaces(index.on_pod_gone("momentum")) == ["new"]
+    assert holder(index, "new") is None
+    assert index.on_pod_gone("momentum") == []
+
+
+def test_an_identity_is_free_only_when_the_pods_of_an_agent_that_changes_its_identity_are_gone():
+    index = an_index(pods={"changed"})
+    index.upsert(an_agent_in("changed"))
+    index.upsert(an_agent_in("new"))
+    assert holder(index, "changed") is None
+    index.upsert(an_agent_in("changed", datadog={"env": "test"}))
+    assert holder(index, "new") == "changed"
+
+
+def test_the_pods_of_a_deleted_agent_in_the_same_namespace_delay_no_successor():
+    index = an_index(pods={"left"})
+    index.upsert(an_agent_in("left"))
+    index.delete("uid-left")
+    index.upsert(an_agent_in("left", uid="uid-successor"))
+    assert index.holder_other_than("uid-successor") is None
+
+
+def test_pods_that_are_left_do_not_concern_an_agent_that_runs_already():
+    index = an_index("new", pods={"left"})
+    index.upsert(an_agent_in("new"))
+    index.upsert(an_agent_in("left"))
+    index.delete("uid-left")
+    assert holder(index, "new") is None
+
+
+def test_of_several_agents_that_are_left_each_keeps_the_identity():
+    pods = {"one", "two"}
+    index = an_index(pods=pods)
+    for namespace in ("one", "two"):
+        index.upsert(an_agent_in(namespace))
+        index.delete(f"uid-{namespace}")
+    index.upsert(an_agent_in("new"))
+    pods.discard("one")
+    assert namespaces(index.on_pod_gone("momentum")) == ["new"]
+    assert holder(index, "new") == "two"
+
+
+def test_the_labels_of_a_child_give_its_identity():
+    labels = {
+        "app.kubernetes.io/instance": "momentum",
+        "tags.datadoghq.com/env": "paper",
+        "tags.datadoghq.com/service": "desk",
+    }
+    assert identity_of_child(labels) == ("momentum", "paper", "desk")
+    assert identity_of_child({}) == ("", "", "")

@@ -5,6 +5,9 @@ that is looked up holds it until it is deleted. An agent that is created later, 
 start beside it. If no agent was looked up yet, a running agent has priority over an agent that does not run, and then
 the older agent over the newer one.
 
+The pods of an agent outlive it, or its former identity, by their grace period. As long as one exists, an agent in
+another namespace does not start with this identity.
+
 An identity is the name of the pod, env and service. Pods are named <name>-<ordinal>. The last dash separates the two
 parts, so agents with different names never share the name of a pod, and agents with one name share that of ordinal 0.
 """
@@ -14,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from purpleflea_contract import kubernetes
 from purpleflea_operator.api.datadog import Datadog
 from purpleflea_operator.parsing import mapping, text
 
@@ -34,11 +38,19 @@ class IdentityClaim:
 class IdentityIndex:
     """The claims of all agents, oldest first for each identity.
 
-    `is_running` returns whether the pods of an agent are already requested.
+    `is_running` returns whether the pods of an agent are already requested. `has_pods` returns whether an agent has
+    pods with an identity, or a StatefulSet that creates them.
     """
 
-    def __init__(self, is_running: Callable[[IdentityClaim], bool]) -> None:
+    def __init__(
+        self,
+        is_running: Callable[[IdentityClaim], bool],
+        has_pods: Callable[[IdentityClaim, IdentityKey], bool],
+    ) -> None:
         self._is_running = is_running
+        self._has_pods = has_pods
+        self._leaving: dict[IdentityKey, dict[str, IdentityClaim]] = {}
+        """Agents that had an identity, by their namespace."""
         self._claims: dict[IdentityKey, list[IdentityClaim]] = {}
         self._holders: dict[IdentityKey, IdentityClaim] = {}
         self._by_uid: dict[str, tuple[IdentityKey, IdentityClaim]] = {}
@@ -73,10 +85,33 @@ class IdentityIndex:
         claims.remove(claim)
         if not claims:
             del self._claims[key]
+        self.add_leaving(key, claim)
         if self._holders.get(key) != claim:
             return []
         del self._holders[key]
         return list(claims)
+
+    def add_leaving(self, key: IdentityKey, claim: IdentityClaim) -> None:
+        """Keep an identity from others as long as pods of an agent have it that does not claim it any more."""
+        if self._has_pods(claim, key):
+            self._leaving.setdefault(key, {})[claim.namespace] = claim
+
+    def on_pod_gone(self, name: str) -> list[IdentityClaim]:
+        """Process that an agent with this name has fewer pods; returns the claims that are affected."""
+        keys = [key for key in self._leaving if key[0] == name]
+        return [
+            claim for key in keys if self._remove_gone(key) for claim in self._claims.get(key, ())
+        ]
+
+    def _remove_gone(self, key: IdentityKey) -> bool:
+        """Remove the agents whose last pod with an identity is gone. Return whether there was one."""
+        left = self._leaving[key]
+        gone = [name for name, claim in left.items() if not self._has_pods(claim, key)]
+        for name in gone:
+            del left[name]
+        if not left:
+            del self._leaving[key]
+        return bool(gone)
 
     def holder_other_than(self, uid: str) -> IdentityClaim | None:
         """Return the agent that holds the identities of this agent; None if this agent holds them.
@@ -86,12 +121,28 @@ class IdentityIndex:
         known = self._by_uid.get(uid)
         if known is None:
             return None
-        key = known[0]
+        key, claim = known
         if key not in self._holders:
             claims = self._claims[key]
-            self._holders[key] = min(claims, key=lambda claim: (not self._is_running(claim), claim))
+            self._holders[key] = min(claims, key=lambda item: (not self._is_running(item), item))
         holder = self._holders[key]
-        return None if holder.uid == uid else holder
+        return self._leaving_besides(key, claim) if holder.uid == uid else holder
+
+    def _leaving_besides(self, key: IdentityKey, claim: IdentityClaim) -> IdentityClaim | None:
+        """Return an agent in another namespace whose pods still have an identity, unless its new holder runs already.
+
+        In its own namespace the API server prevents a second pod, because both have the same name.
+        """
+        left = self._leaving.get(key, {})
+        others = [item for name, item in left.items() if name != claim.namespace]
+        return others[0] if others and not self._is_running(claim) else None
+
+
+def identity_of_child(labels: Mapping[str, Any]) -> IdentityKey:
+    """Return the identity in the labels of a pod or of a StatefulSet."""
+    names = (kubernetes.LABEL_INSTANCE, kubernetes.DD_LABEL_ENV, kubernetes.DD_LABEL_SERVICE)
+    name, env, service = (text(labels.get(item)) for item in names)
+    return name, env, service
 
 
 def _identity_key(manifest: Mapping[str, Any]) -> IdentityKey | None:
